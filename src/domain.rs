@@ -1,0 +1,14 @@
+//! The words of the field: what every other module speaks in. Nothing here
+//! does I/O, is asynchronous, or serialises: doors and stores have their own
+//! types and convert.
+
+pub mod error_code;
+pub mod floor;
+pub mod id;
+pub mod media;
+pub mod participant;
+pub mod role;
+pub mod secret;
+pub mod session;
+pub mod time;
+mod words;

@@ -1,0 +1,44 @@
+//! The words of the speaking list.
+
+use crate::domain::words::words;
+
+words!(
+    /// What somebody asks the floor for. The order of the list is the order of
+    /// these values from last to first; `Normal` ones stand by arrival.
+    SpeechKind {
+        /// To speak on the matter.
+        Normal => "normal",
+        /// To raise a point of order.
+        PointOfOrder => "point_of_order",
+        /// To intervene in reply, ahead of the list.
+        Intervention => "intervention",
+        /// To put a question to the speaker, whose turn waits meanwhile.
+        InterposedQuestion => "interposed_question",
+    }
+);
+words!(
+    /// How a speaker stands on the matter.
+    Stance {
+        /// For it.
+        Pro => "pro",
+        /// Against it.
+        Contra => "contra",
+        /// Neither.
+        Neutral => "neutral",
+    }
+);
+words!(
+    /// Why a turn ended.
+    TurnEnd {
+        /// The speaker gave the floor back.
+        EndedBySpeaker => "ended_by_speaker",
+        /// A moderator took the floor back.
+        Stopped => "stopped",
+        /// Another turn was started.
+        Replaced => "replaced",
+        /// The speaker was removed from the room.
+        Removed => "removed",
+        /// The session ended.
+        SessionEnded => "session_ended",
+    }
+);

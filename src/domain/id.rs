@@ -1,0 +1,160 @@
+//! Identifiers. Each is its own type, so that one can't be passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// A text that is not an identifier of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {expected}")]
+pub struct InvalidId {
+    /// What was expected, as a noun ("session id").
+    pub expected: &'static str,
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $noun:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps a UUID that is known to name this kind of thing.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// A new time-ordered identifier (`UUIDv7`, RFC 9562 §5.7).
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// The UUID itself.
+            #[must_use]
+            pub const fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0.hyphenated())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Accepts the hyphenated form only, so that one id has one text.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let invalid = InvalidId { expected: $noun };
+                if text.len() != 36 {
+                    return Err(invalid);
+                }
+                Uuid::try_parse(text).map(Self).map_err(|_| invalid)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// An organisation whose data nobody else sees.
+    TenantId, "tenant id"
+);
+uuid_id!(
+    /// A governed meeting.
+    SessionId, "session id"
+);
+uuid_id!(
+    /// The assembly a session belongs to, as the governance service names it.
+    AssemblyId, "assembly id"
+);
+uuid_id!(
+    /// One request to speak.
+    RequestId, "request id"
+);
+uuid_id!(
+    /// One turn: the floor, given to one speaker.
+    TurnId, "turn id"
+);
+uuid_id!(
+    /// One source of media in a room. Random, so that it says nothing of a person.
+    TrackId, "track id"
+);
+uuid_id!(
+    /// One connection of a person or device to a room.
+    ConnectionId, "connection id"
+);
+
+/// A person or device as the identity service names it (the `sub` of its
+/// access token): 1 to 128 visible ASCII characters. Prints shortened.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(String);
+
+impl UserId {
+    /// Longest identifier taken, in bytes. Raising it widens database indexes.
+    pub const LENGTH_MAX: usize = 128;
+
+    /// The whole identifier, for stores and wires; logs use `Display`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fits = (1..=Self::LENGTH_MAX).contains(&text.len());
+        if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId { expected: "user id" })
+        }
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.len().min(4);
+        write!(f, "{}…", &self.0[..shown])
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_id_has_one_text() {
+        let id = SessionId::generate();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(id.as_uuid().simple().to_string().parse::<SessionId>().is_err());
+        assert!("".parse::<SessionId>().is_err());
+    }
+
+    #[test]
+    fn a_user_id_is_visible_ascii_and_prints_shortened() {
+        let user: UserId = "maria.gomez@example".parse().expect("valid");
+        assert_eq!(format!("{user:?}"), "UserId(mari…)");
+        for bad in ["", "a b", "é", "a\n", &"x".repeat(129)] {
+            assert!(bad.parse::<UserId>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A governed meeting and its policy.
+
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+
+words!(
+    /// Where the people of a session are.
+    Modality {
+        /// Everybody joins from a browser.
+        Virtual => "virtual",
+        /// Everybody is in the hall.
+        InPerson => "in_person",
+        /// Some are in the hall, others join from a browser.
+        Mixed => "mixed",
+    }
+);
+words!(
+    /// Who carries the media of a session.
+    Provider {
+        /// This server.
+        Webrtc => "webrtc",
+        /// A Google Meet conference.
+        GoogleMeet => "google_meet",
+        /// A Zoom meeting.
+        Zoom => "zoom",
+    }
+);
+words!(
+    /// The state of a session. `scheduled → active → completed`, or `cancelled`
+    /// from either of the first two.
+    SessionStatus {
+        /// Announced; nobody can join.
+        Scheduled => "scheduled",
+        /// Running; people join and leave.
+        Active => "active",
+        /// Ended by the governance service.
+        Completed => "completed",
+        /// Called off.
+        Cancelled => "cancelled",
+    }
+);
+words!(
+    /// Whether the floor decides who is heard.
+    ModerationMode {
+        /// Everyone is heard unless muted.
+        Open => "open",
+        /// Only the holder of a running turn, and moderators, are heard.
+        Moderated => "moderated",
+    }
+);
+
+impl SessionStatus {
+    /// Whether a session in this state may still change.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+
+    /// Whether `next` may follow this state.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Scheduled, Self::Active | Self::Cancelled)
+                | (Self::Active, Self::Completed | Self::Cancelled)
+        )
+    }
+}
+
+/// Whether and for how long a session is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordingPolicy {
+    /// Whether tracks are recorded.
+    pub enabled: bool,
+    /// Days that a recording is kept after the session has ended.
+    pub retention_days: u32,
+}
+
+/// Whether and in which language a session is transcribed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptionPolicy {
+    /// Whether speech is transcribed.
+    pub enabled: bool,
+    /// BCP 47 language of the session, when it has one.
+    pub language: Option<String>,
+}
+
+/// How turns are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpeakingPolicy {
+    /// Time of a turn when nobody says otherwise, in seconds.
+    pub default_turn_s: u32,
+    /// Longest a turn may be extended to, in seconds.
+    pub max_turn_s: u32,
+    /// Whether an approved request starts at once when nobody holds the floor.
+    pub auto_start: bool,
+}
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Identifier, `UUIDv7`.
+    pub id: SessionId,
+    /// The tenant it belongs to.
+    pub tenant_id: TenantId,
+    /// The assembly it belongs to.
+    pub assembly_id: AssemblyId,
+    /// Title for people, 1 to 200 characters.
+    pub title: String,
+    /// Where its people are.
+    pub modality: Modality,
+    /// Who carries its media.
+    pub provider: Provider,
+    /// Its state.
+    pub status: SessionStatus,
+    /// When it should start.
+    pub scheduled_start_at: Option<Timestamp>,
+    /// When it should end.
+    pub scheduled_end_at: Option<Timestamp>,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+    /// When it was completed or cancelled.
+    pub ended_at: Option<Timestamp>,
+    /// Most people at once.
+    pub max_participants: u32,
+    /// Whether the floor decides who is heard.
+    pub moderation: ModerationMode,
+    /// Recording policy.
+    pub recording: RecordingPolicy,
+    /// Transcription policy.
+    pub transcription: TranscriptionPolicy,
+    /// Speaking policy.
+    pub speaking: SpeakingPolicy,
+    /// Counts changes; what `If-Match` is compared with.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back() {
+        for status in SessionStatus::ALL {
+            assert_eq!(SessionStatus::parse(status.as_str()), Some(*status));
+        }
+        assert_eq!(Modality::parse("Virtual"), None);
+    }
+
+    #[test]
+    fn a_session_that_is_over_never_changes_state() {
+        for from in SessionStatus::ALL {
+            for to in SessionStatus::ALL {
+                if from.is_over() {
+                    assert!(!from.may_become(*to), "{from} became {to}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Cabildo: a meeting and moderation server for hybrid assemblies whose result
+//! must hold up legally. The map of the house, one line a module, in floor
+//! order; `docs/ARCHITECTURE.md` explains it and `tests/house.rs` checks it.
+
+// Ground floor: the words of the field. No I/O, no async.
+pub mod domain;
+
+// Second floor: where stations meet.
+pub mod room;

@@ -1,0 +1,71 @@
+//! What of a room outlives the process: its state, and the events it has told
+//! its members, so that a restart continues the same list, clock and `seq`.
+
+use async_trait::async_trait;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// One event as members were told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEvent {
+    /// Position in the session, from 1, without holes.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Its `type` on the wire.
+    pub kind: String,
+    /// The whole event as JSON, `seq` and `at` included.
+    pub payload: String,
+}
+
+/// Everything a room needs to continue after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRecord {
+    /// `seq` of the last event told; 0 when there was none.
+    pub seq: u64,
+    /// The room's state as JSON in the room's own format.
+    pub state: String,
+}
+
+/// The journal could not be read or written; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process wrote events of this room: the caller's `seq` is stale.
+    #[error("the room's journal has moved on")]
+    Conflict,
+    /// The database does not answer or refuses.
+    #[error("the room's journal is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Where rooms keep what outlives them.
+#[async_trait]
+pub trait RoomJournal: Send + Sync {
+    /// The record of a room, or `None` when it has never said anything.
+    async fn load(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<RoomRecord>, JournalError>;
+
+    /// Stores the new record and the events that led to it, in one transaction.
+    /// The events' `seq` continue the stored record's without a hole, and end at
+    /// `record.seq`; otherwise [`JournalError::Conflict`] and nothing is stored.
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        record: &RoomRecord,
+        events: &[JournalEvent],
+    ) -> Result<(), JournalError>;
+
+    /// Events with `seq` greater than `after`, in order, at most `limit`.
+    async fn events_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError>;
+}
