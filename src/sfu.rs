@@ -1,0 +1,5 @@
+//! The media plane: relays what people publish to whoever subscribes, and
+//! nothing that the floor has not opened. A control half (signalling, ICE,
+//! DTLS) and worker threads that forward; `plane` is the language between them.
+
+pub mod plane;
