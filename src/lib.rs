@@ -3,9 +3,11 @@
 //! order; `docs/ARCHITECTURE.md` explains it and `tests/house.rs` checks it.
 
 // Ground floor: the words of the field. No I/O, no async.
+pub mod clock;
 pub mod domain;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.
+pub mod floor;
 pub mod sfu;
 
 // Second floor: where stations meet.

@@ -295,3 +295,11 @@ pub struct Told {
     #[serde(flatten)]
     pub event: Event,
 }
+
+impl Told {
+    /// The one JSON text of this event.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
