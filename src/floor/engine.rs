@@ -396,8 +396,8 @@ impl Floor {
     pub fn handle_session_end(&mut self, now: Timestamp) {
         self.count(now);
         self.end_all(TurnEnd::SessionEnded, now);
-        self.list.requested.clear();
-        if !self.list.waiting.is_empty() {
+        if self.list.entries().next().is_some() {
+            self.list.requested.clear();
             self.list.waiting.clear();
             self.events.push_back(FloorEvent::QueueUpdated);
         }
@@ -419,9 +419,9 @@ impl Floor {
         self.current.as_ref().map(|turn| turn.view(now))
     }
 
-    /// Turns that interposed questions interrupted, the next to go on first.
+    /// Turns that interposed questions interrupted, the next to go on last.
     pub fn stacked_turns(&self, now: Timestamp) -> impl Iterator<Item = TurnView> {
-        self.stacked.iter().rev().map(move |turn| turn.view(now))
+        self.stacked.iter().map(move |turn| turn.view(now))
     }
 
     /// Who is to be heard now, and through which microphone: the holder of the

@@ -33,7 +33,7 @@ pub enum FloorEvent {
         by: Cancellation,
     },
     /// The entries that wait, their order, or whether the list takes requests
-    /// has changed.
+    /// has changed, or the end of the session has cleared all entries.
     QueueUpdated,
     /// A turn began to run.
     TurnStarted(TurnView),

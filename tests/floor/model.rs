@@ -110,11 +110,11 @@ impl Model {
     }
 
     /// Checks the turns as they are shown at `later`, which is no earlier than
-    /// the last look at the clock. The current one comes first.
+    /// the last look at the clock. The current one comes last.
     pub(crate) fn assert_shows(&self, shown: &[TurnView], later: Timestamp) {
         let passed_us = later.unix_us() - self.looked_at_us;
         assert_eq!(shown.len(), self.pile.len());
-        for (view, watch) in shown.iter().zip(self.pile.iter().rev()) {
+        for (view, watch) in shown.iter().zip(&self.pile) {
             assert_eq!(view.turn_id, watch.turn_id);
             assert_eq!(view.running, watch.runs);
             let used_us = watch.used_us + if watch.runs { passed_us } else { 0 };

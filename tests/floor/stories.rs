@@ -306,7 +306,7 @@ fn only_so_many_questions_nest() {
     assert_eq!(error.code(), ErrorCode::TurnStateConflict);
     let stacked = meeting.floor.stacked_turns(meeting.now);
     let names: Vec<_> = stacked.map(|turn| turn.user_id.as_str().to_owned()).collect();
-    assert_eq!(names, ["q2", "q1", "q0", "ana"], "the next to go on is first");
+    assert_eq!(names, ["ana", "q0", "q1", "q2"], "the next to go on is last");
 }
 
 #[test]
