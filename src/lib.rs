@@ -5,5 +5,8 @@
 // Ground floor: the words of the field. No I/O, no async.
 pub mod domain;
 
+// First floor: stations. Each knows the ground floor and nothing beside it.
+pub mod auth;
+
 // Second floor: where stations meet.
 pub mod room;
