@@ -10,6 +10,7 @@ pub mod domain;
 pub mod floor;
 pub mod sessions;
 pub mod sfu;
+pub mod auth;
 
 // Second floor: where stations meet.
 pub mod room;
