@@ -99,6 +99,12 @@ impl Floor {
         }
     }
 
+    /// Takes another policy from here on. A turn that is longer than it allows
+    /// keeps its limit and can't be extended.
+    pub fn set_policy(&mut self, policy: FloorPolicy) {
+        self.policy = policy.bounded();
+    }
+
     /// What has been decided and not been told yet, in order.
     pub fn poll_event(&mut self) -> Option<FloorEvent> {
         self.events.pop_front()

@@ -112,9 +112,8 @@ impl RoomActor {
             input = inputs.recv() => Wake::Input(input),
             event = media.recv() => Wake::Media(event),
             () = tokio::time::sleep(until) => match deadline {
-                Some(_) => Wake::Timeout,
                 None if self.engine.is_empty() => Wake::Idle,
-                None => Wake::Timeout,
+                Some(_) | None => Wake::Timeout,
             },
         }
     }

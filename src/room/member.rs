@@ -112,12 +112,31 @@ pub(super) struct Admitted {
 /// Media wishes of a connection.
 #[derive(Debug)]
 pub(super) enum Signal {
-    Publish { offer: String, sources: Vec<(String, TrackSource)>, reply: Reply<PublishAnswer> },
-    Answer { sdp: String, reply: Reply<()> },
-    Subscribe { track: TrackId, demand: Demand, reply: Reply<()> },
-    Unsubscribe { track: TrackId, reply: Reply<()> },
-    RestartSubscriber { reply: Reply<()> },
-    Whep { offer: String, reply: Reply<String> },
+    Publish {
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+        reply: Reply<PublishAnswer>,
+    },
+    Answer {
+        sdp: String,
+        reply: Reply<()>,
+    },
+    Subscribe {
+        track: TrackId,
+        demand: Demand,
+        reply: Reply<()>,
+    },
+    Unsubscribe {
+        track: TrackId,
+        reply: Reply<()>,
+    },
+    RestartSubscriber {
+        reply: Reply<()>,
+    },
+    Whep {
+        offer: String,
+        reply: Reply<String>,
+    },
     RestartIce {
         side: TransportSide,
         ufrag: String,

@@ -233,10 +233,10 @@ impl Rooms {
             }
         };
         let (media_events, media_inputs) = mpsc::channel(MEDIA_EVENTS_MAX);
-        media.open_room(session.id, media_events).await.map_err(|error| RoomError::Media {
-            code: error.code(),
-            message: error.to_string(),
-        })?;
+        media
+            .open_room(session.id, media_events)
+            .await
+            .map_err(|error| RoomError::Media { code: error.code(), message: error.to_string() })?;
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
         let parts = RoomParts {
             tenant: session.tenant_id,

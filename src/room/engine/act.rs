@@ -96,12 +96,11 @@ impl RoomEngine {
         } else {
             Canceller::Speaker(user)
         };
-        let requests: Vec<RequestId> = match request {
-            Some(request) => vec![request],
-            None => {
-                let live = self.floor.requested().chain(self.floor.waiting());
-                live.filter(|entry| entry.user_id == *user).map(|entry| entry.request_id).collect()
-            }
+        let requests: Vec<RequestId> = if let Some(request) = request {
+            vec![request]
+        } else {
+            let live = self.floor.requested().chain(self.floor.waiting());
+            live.filter(|entry| entry.user_id == *user).map(|entry| entry.request_id).collect()
         };
         for request in requests {
             self.floor.handle_cancel_speech(request, by)?;
