@@ -21,7 +21,7 @@ use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
 
 /// Most missed events that a resumed connection is told; with more it starts
 /// from the state alone. Raising it makes resuming after long absence slower.
-pub const MISSED_EVENTS_MAX: u32 = 2_000;
+const MISSED_EVENTS_MAX: u32 = 2_000;
 /// How long a room without anybody stays loaded.
 const IDLE: Duration = Duration::from_mins(5);
 /// How long until a room tries again to keep what its clock decided.
@@ -141,12 +141,9 @@ impl RoomActor {
                 answer(reply, result);
             }
             Input::Signal { connection, signal } => self.handle_signal(connection, signal).await,
-            Input::Renew { connection, expires_at, next, reply } => {
+            Input::Renew { connection, principal, next, reply } => {
                 let result = self
-                    .decide(|engine, _| {
-                        engine.handle_renewal(connection, expires_at, next);
-                        Ok(())
-                    })
+                    .decide(|engine, now| engine.handle_renewal(connection, &principal, next, now))
                     .await;
                 answer(reply, result);
             }
@@ -219,9 +216,10 @@ impl RoomActor {
         missed: Option<Vec<String>>,
         media_kept: bool,
     ) -> Result<Admitted, RoomError> {
-        let view = self.engine.view(connection, self.parts.clock.now());
-        let view = view.ok_or(RoomError::ParticipantNotFound)?;
-        Ok(Admitted { connection, socket, view, missed, media_kept })
+        let gone = RoomError::ParticipantNotFound;
+        let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
+        let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
+        Ok(Admitted { connection, socket, user, expires_at, view, missed, media_kept })
     }
 
     /// The events after `last_seq`, or `None` when there are too many.

@@ -300,17 +300,37 @@ impl RoomEngine {
         Ok(())
     }
 
-    /// A connection's access token was renewed.
+    /// A connection's access token was renewed, and its roles with it.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] when the token is somebody else's or no longer
+    /// allows to be here.
     pub fn handle_renewal(
         &mut self,
         connection: ConnectionId,
-        expires_at: Timestamp,
+        principal: &Principal,
         next: ResumeHash,
-    ) {
-        if let Some(found) = self.connections.get_mut(&connection) {
-            found.expires_at = expires_at;
-            found.resume = [Some(next), found.resume[0]];
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::ParticipantNotFound)?;
+        if found.user != principal.user_id || !principal.roles.may(role::Action::JoinRoom) {
+            return Err(RoomError::Forbidden);
         }
+        found.expires_at = principal.expires_at;
+        found.resume = [Some(next), found.resume[0]];
+        if found.roles != principal.roles {
+            found.roles = principal.roles;
+            let view = self.participant_view(&principal.user_id);
+            self.tell(Event::ParticipantUpdated(view), now);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Whose a connection is, and when its access token expires.
+    #[must_use]
+    pub fn holder(&self, connection: ConnectionId) -> Option<(UserId, Timestamp)> {
+        self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
     }
 
     /// A connection was lost; it may come back within [`RESUME_GRACE`].

@@ -162,6 +162,7 @@ impl Event {
 
 /// A member of the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
     /// Who.
     pub user_id: String,

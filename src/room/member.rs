@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId};
+use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
@@ -50,6 +50,10 @@ pub type Sink = mpsc::Sender<Outbound>;
 pub struct Entered {
     /// The connection.
     pub member: MemberHandle,
+    /// Whose it is.
+    pub user: UserId,
+    /// When its access token expires.
+    pub expires_at: Timestamp,
     /// The room as it is now.
     pub view: RoomView,
     /// Events after the last one the member saw, as JSON, when it resumed.
@@ -104,6 +108,8 @@ pub(super) struct Resuming {
 pub(super) struct Admitted {
     pub(super) connection: ConnectionId,
     pub(super) socket: u64,
+    pub(super) user: UserId,
+    pub(super) expires_at: Timestamp,
     pub(super) view: RoomView,
     pub(super) missed: Option<Vec<String>>,
     pub(super) media_kept: bool,
@@ -152,7 +158,7 @@ pub(super) enum Input {
     Resume(Resuming, Reply<Admitted>),
     Act { connection: ConnectionId, action: Action, reply: Reply<Option<RequestId>> },
     Signal { connection: ConnectionId, signal: Signal },
-    Renew { connection: ConnectionId, expires_at: Timestamp, next: ResumeHash, reply: Reply<()> },
+    Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Lost { connection: ConnectionId, socket: u64 },
     Leave { connection: ConnectionId, socket: u64 },
     SessionChanged(Box<crate::domain::session::Session>),
@@ -253,10 +259,11 @@ impl MemberHandle {
     /// The access token was renewed; `next` is of the new resume secret.
     ///
     /// # Errors
-    /// [`RoomError::Unreachable`].
-    pub async fn renew(&self, expires_at: Timestamp, next: ResumeHash) -> Result<(), RoomError> {
+    /// [`RoomError::Forbidden`] when the new token is somebody else's or allows
+    /// less than being here, [`RoomError::Unreachable`].
+    pub async fn renew(&self, principal: Principal, next: ResumeHash) -> Result<(), RoomError> {
         let connection = self.connection;
-        self.room.ask(|reply| Input::Renew { connection, expires_at, next, reply }).await
+        self.room.ask(|reply| Input::Renew { connection, principal, next, reply }).await
     }
 
     /// The socket is gone; the connection may be resumed.

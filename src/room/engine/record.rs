@@ -176,7 +176,7 @@ impl RoomEngine {
             .map_err(|error| invalid(&error))?;
         let mut gone = Vec::new();
         for stored in record.connections {
-            let (connection, found) = connection(stored, now)?;
+            let (connection, found) = connection(&stored, now)?;
             if !room.members.contains_key(&found.user) {
                 return Err(invalid(&"a connection without a member"));
             }
@@ -246,7 +246,7 @@ fn connection_record((id, found): (&ConnectionId, &Connection)) -> ConnectionRec
 }
 
 fn connection(
-    stored: ConnectionRecord,
+    stored: &ConnectionRecord,
     now: Timestamp,
 ) -> Result<(ConnectionId, Connection), RecordInvalid> {
     let roles: Vec<Role> =
