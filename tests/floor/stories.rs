@@ -426,6 +426,26 @@ fn an_identifier_in_use_is_refused() {
 }
 
 #[test]
+fn a_policy_that_changes_holds_for_what_comes() {
+    let mut meeting = Meeting::new(POLICY);
+    meeting.speaks("ana", Normal);
+    meeting.forget();
+    let shorter = Duration::from_secs(40);
+    meeting.floor.set_policy(FloorPolicy {
+        default_turn: Duration::MAX,
+        max_turn: shorter,
+        auto_start: true,
+    });
+    assert!(meeting.told().is_empty());
+    assert_eq!(meeting.turn().limit, POLICY.default_turn, "her time is what she was given");
+    let error = meeting.refused(|floor, now| floor.extend_turn(Duration::from_secs(1), now));
+    assert_eq!(error.code(), ErrorCode::TurnLimitReached);
+    meeting.floor.stop_turn(meeting.now).expect("stopped");
+    meeting.waits("ben", Normal);
+    assert_eq!((meeting.heard().as_str(), meeting.turn().limit), ("ben", shorter));
+}
+
+#[test]
 fn a_policy_is_held_to_what_can_be() {
     let policy = SpeakingPolicy { default_turn_s: u32::MAX, max_turn_s: 60, auto_start: true };
     let mut meeting = Meeting::new(policy.into());
