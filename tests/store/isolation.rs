@@ -16,6 +16,7 @@ cases!(
     roles_that_escape_are_refused,
     an_unprotected_table_is_refused,
     a_role_name_that_needs_escaping_is_refused,
+    a_role_that_cannot_be_created_is_named,
 );
 
 async fn every_table_is_protected(bench: Bench) {
@@ -106,4 +107,19 @@ async fn a_role_name_that_needs_escaping_is_refused(bench: Bench) {
         let outcome = Store::migrate(&options).await;
         assert!(matches!(outcome, Err(StoreError::RoleNameInvalid { .. })), "{role:?}");
     }
+}
+
+async fn a_role_that_cannot_be_created_is_named(bench: Bench) {
+    let mut options = bench.options.migrate_options().expect("options");
+    options.app_role = Some("nobody_yet".to_owned());
+    let forbid = format!("ALTER ROLE {OWNER} NOCREATEROLE");
+    bench.unrestricted.execute_unprepared(&forbid).await.expect("altered");
+    let refused = Store::migrate(&options).await;
+    let allow = format!("ALTER ROLE {OWNER} CREATEROLE");
+    bench.unrestricted.execute_unprepared(&allow).await.expect("altered");
+    match refused {
+        Err(StoreError::RoleMissing { role }) => assert_eq!(role, "nobody_yet"),
+        other => panic!("{other:?}"),
+    }
+    Store::migrate(&options).await.expect("now it may");
 }
