@@ -3,3 +3,6 @@
 //! DTLS) and worker threads that forward; `plane` is the language between them.
 
 pub mod plane;
+pub mod rtcp;
+pub mod rtp;
+pub mod srtp;
