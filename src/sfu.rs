@@ -2,6 +2,7 @@
 //! nothing that the floor has not opened. A control half (signalling, ICE,
 //! DTLS) and worker threads that forward; `plane` is the language between them.
 
+pub mod engine;
 pub mod plane;
 pub mod rtcp;
 pub mod rtp;
