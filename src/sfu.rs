@@ -7,3 +7,4 @@ pub mod plane;
 pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
+pub mod worker;
