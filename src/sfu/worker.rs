@@ -67,6 +67,8 @@ pub struct WorkerStats {
     pub forwarder: Stats,
     /// Processor time of its thread.
     pub cpu_time: Duration,
+    /// System calls that sent a run of datagrams.
+    pub runs_sent: u64,
     /// Runs of datagrams that were dropped because the socket was full.
     pub sends_blocked: u64,
     /// Runs of datagrams that could not be sent for another reason.

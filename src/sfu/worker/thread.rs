@@ -251,7 +251,7 @@ impl Worker {
                 src_ip: None,
             };
             match self.udp.try_send(UdpSockRef::from(&*self.socket), &transmit) {
-                Ok(()) => {}
+                Ok(()) => self.counted.runs_sent += 1,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.counted.sends_blocked += 1;
                 }
