@@ -185,11 +185,11 @@ fn in_process() -> Measured {
 }
 
 /// Reads and discards on `socket`, counting, until told to stop.
-fn drain(sockets: Vec<UdpSocket>, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) {
+fn drain(sockets: &[UdpSocket], stop: &AtomicBool, count: &AtomicU64) {
     let mut buffer = [0; 2048];
     while !stop.load(Ordering::Relaxed) {
         let mut idle = true;
-        for socket in &sockets {
+        for socket in sockets {
             while socket.recv(&mut buffer).is_ok() {
                 idle = false;
                 count.fetch_add(1, Ordering::Relaxed);
@@ -229,7 +229,7 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
     let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let drainer = {
         let (stop, received) = (Arc::clone(&stop), Arc::clone(&received));
-        std::thread::spawn(move || drain(sockets, stop, received))
+        std::thread::spawn(move || drain(&sockets, &stop, &received))
     };
     let mut publisher = Publisher::new();
     let mut send_for = |span: Duration| {
