@@ -169,7 +169,7 @@ impl Forwarder {
                 self.remove_subscription(subscription);
             }
         }
-        self.schedule.start(now_us, !self.transport_slots.is_empty());
+        self.schedule.start(now_us, self.is_busy());
     }
 
     /// Takes a datagram in, decrypting it where it lies. Whatever it holds,
@@ -216,8 +216,13 @@ impl Forwarder {
         let now_us = self.elapsed_us(now);
         if self.schedule.due_us().is_some_and(|due_us| due_us <= now_us) {
             self.tick(now_us);
-            self.schedule.start(now_us, !self.transport_slots.is_empty());
+            self.schedule.start(now_us, self.is_busy());
         }
+    }
+
+    /// A room outlives its last transport until its silence was told.
+    fn is_busy(&self) -> bool {
+        !self.transport_slots.is_empty() || !self.rooms.is_empty()
     }
 
     /// The next run of datagrams to send; drain it until there is none.

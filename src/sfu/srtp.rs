@@ -21,10 +21,11 @@ use super::rtp::Header;
 
 /// Most bytes that sealing adds to a packet.
 pub const SEAL_BYTES_MAX: usize = 16;
-/// Sources that one peer may send from while its transport lives. More would
-/// let a peer grow the replay windows (160 bytes each) without end; packets of
+/// Sources that one peer may send from while its transport lives: enough to
+/// turn a camera of three encodings on and off eighty times. More would let a
+/// peer grow the replay windows (160 bytes each) without end; packets of
 /// further sources are dropped.
-pub const SOURCES_MAX: usize = 64;
+pub const SOURCES_MAX: usize = 512;
 
 /// Why a packet was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -282,7 +283,7 @@ mod tests {
                 forged.extend_from_slice(&[0; 16]);
                 assert!(open(&mut ours, &forged).is_err());
             }
-            for source in 0..100 {
+            for source in 0..600 {
                 let sealed = theirs.encrypt_rtp(&from(source)).expect("sealed");
                 let taken = open(&mut ours, &sealed).is_ok();
                 assert_eq!(taken, source < u32::try_from(SOURCES_MAX).unwrap(), "{source}");

@@ -420,11 +420,17 @@ fn a_change_of_codec_needs_a_format_for_it() {
         world.send(PUBLISHER, &mut stream, payload, true);
         world.pass(33);
     }
+    let only_vp8 = &world.peer(3).rtp;
+    assert_eq!(only_vp8.len(), 1);
+    stream.payload_type = 96;
+    show(&mut world, &mut stream, false, "undecodable");
+    show(&mut world, &mut stream, true, "vp8 again");
+    assert_eq!(world.peer(3).rtp.len(), 2);
+    assert_continuous(&world.peer(3).rtp, true);
     let seen = world.take_rtp(SUBSCRIBER);
     let types: Vec<u8> = seen.iter().map(|it| it.header.payload_type).collect();
-    assert_eq!(types, [46, 52, 52], "it starts at the parameter set");
+    assert_eq!(types, [46, 52, 52, 46], "it starts at the parameter set");
     assert_continuous(&seen, false);
-    assert_eq!(world.peer(3).rtp.len(), 1);
     assert_eq!(world.forwarder.totals().dropped_format, 3);
 }
 
@@ -539,6 +545,29 @@ fn only_open_tracks_are_heard() {
         }
     }
     assert_eq!(speakers, [1, 0]);
+}
+
+#[test]
+fn a_room_that_everybody_left_is_told_silent_and_forgotten() {
+    let mut world = World::new();
+    world.join(PUBLISHER);
+    let spec = publication(&world, PUBLISHER, MediaKind::Audio, "a");
+    world.command(Command::AddPublication(spec));
+    let mut stream = Stream::new(500, 111, "a");
+    stream.level = Some(0x80 | 0x1E);
+    for _ in 0..30 {
+        say(&mut world, PUBLISHER, &mut stream, "…");
+    }
+    world.command(Command::RemoveTransport { transport: TransportId(PUBLISHER) });
+    world.pass(1000);
+    let mut last = None;
+    while let Some(event) = world.forwarder.poll_event() {
+        last = Some(event);
+    }
+    let silent = MediaEvent::ActiveSpeakers { room: world.room, speakers: Vec::new() };
+    assert_eq!(last, Some(silent));
+    assert_eq!(world.forwarder.sizes(), Sizes::default());
+    assert_eq!(world.forwarder.poll_timeout(), None);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Schedule {
     arrivals: u64,
     reports: u64,
     levels: u64,
+    /// Ticks so far.
+    pub(super) count: u64,
 }
 
 impl Schedule {
@@ -48,6 +50,7 @@ fn passed(due_us: &mut u64, now_us: u64, interval_us: u64) -> bool {
 
 impl Forwarder {
     pub(super) fn tick(&mut self, now_us: u64) {
+        self.schedule.count += 1;
         let arrivals = passed(&mut self.schedule.arrivals, now_us, ARRIVALS_INTERVAL_US);
         let reports = passed(&mut self.schedule.reports, now_us, REPORT_INTERVAL_US);
         if passed(&mut self.schedule.levels, now_us, loudness::INTERVAL_US) {
@@ -63,11 +66,6 @@ impl Forwarder {
             if reports {
                 self.send_receiver_report(slot, now_us);
                 self.send_sender_reports(slot, now_us);
-            }
-        }
-        for at in 0..self.subscriptions.reach() {
-            if let Some(subscription) = self.subscriptions.at_mut(at) {
-                subscription.renew_allowance();
             }
         }
     }

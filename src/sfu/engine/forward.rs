@@ -169,6 +169,11 @@ impl Forwarder {
             let Some(slot) = subscription.transport else { continue };
             let Some(transport) = transports.at_mut(slot) else { continue };
             if !subscription.understands(packet.codec) {
+                // What follows in a codec that it understands starts anew, or
+                // it would miss numbers that nobody can give it.
+                if subscription.segment.is_some_and(|it| it.generation == origin.generation) {
+                    subscription.end_segment();
+                }
                 subscription.stats.dropped_format += 1;
                 totals.dropped_format += 1;
                 continue;
@@ -228,13 +233,14 @@ impl Forwarder {
 
     fn resend(&mut self, slot: usize, ssrc: u32, lost: impl Iterator<Item = u16>) {
         let Some(at) = self.subscription_of(slot, ssrc) else { return };
-        let Self { publications, subscriptions, transports, totals, .. } = self;
+        let Self { publications, subscriptions, transports, totals, schedule, .. } = self;
         let Some(subscription) = subscriptions.at_mut(at) else { return };
         let Some(transport) = transports.at_mut(slot) else { return };
         for sequence in lost {
             subscription.stats.nacks_received += 1;
             totals.nacks_received += 1;
-            let Some((segment, index, extended)) = subscription.find_sent(sequence) else {
+            let Some((segment, index, extended)) = subscription.find_sent(sequence, schedule.count)
+            else {
                 continue;
             };
             let packet = kept_packet(publications, &segment, extended);

@@ -18,7 +18,7 @@ const PAST_SEGMENTS: usize = 6;
 const RESENDS_TRACKED: usize = 256;
 /// Times one packet is sent again.
 const RESENDS_PER_PACKET: u8 = 4;
-/// Packets sent again to one receiver between two ticks. A receiver that asks
+/// Packets of one stream sent again between two ticks. A receiver that asks
 /// for more is on a path that cannot carry them.
 const RESENDS_PER_TICK: u16 = 64;
 
@@ -85,6 +85,8 @@ pub(super) struct Subscription {
     rtx_index: u64,
     resends: Box<[(u16, u8); RESENDS_TRACKED]>,
     resends_left: u16,
+    /// The tick that they are left of.
+    resends_tick: u64,
 }
 
 impl Subscription {
@@ -129,6 +131,7 @@ impl Subscription {
             rtx_index: 1,
             resends: Box::new([(0, 0); RESENDS_TRACKED]),
             resends_left: RESENDS_PER_TICK,
+            resends_tick: 0,
         }
     }
 
@@ -151,11 +154,6 @@ impl Subscription {
             self.past[0] = Some(segment);
         }
         self.stats.layer = None;
-    }
-
-    /// Another tick, another allowance of resends.
-    pub(super) fn renew_allowance(&mut self) {
-        self.resends_left = RESENDS_PER_TICK;
     }
 
     pub(super) fn understands(&self, codec: Codec) -> bool {
@@ -275,9 +273,13 @@ impl Subscription {
         sent
     }
 
-    /// The stretch in which `sequence` went out and the number that its packet
-    /// had when it came, unless it may not be sent again.
-    pub(super) fn find_sent(&mut self, sequence: u16) -> Option<(Segment, u64, u64)> {
+    /// The stretch in which `sequence` went out, its number there and the one
+    /// that its packet had when it came, unless it may not be sent again.
+    pub(super) fn find_sent(&mut self, sequence: u16, tick: u64) -> Option<(Segment, u64, u64)> {
+        if self.resends_tick != tick {
+            self.resends_tick = tick;
+            self.resends_left = RESENDS_PER_TICK;
+        }
         let index = extend_sequence(self.highest, sequence);
         if index > self.highest || self.demand.paused || self.resends_left == 0 {
             return None;

@@ -108,7 +108,7 @@ pub(super) struct Transport {
     outbox: Outbox,
     /// Whether it stands in the list of those with something to send.
     pub(super) queued: bool,
-    /// Sorted by source; at most `SOURCES_MAX`.
+    /// Sorted by source; at most `SOURCES_MAX`, like the keys take.
     sources: Vec<Source>,
     /// Sources that were ever sent from.
     sent_sources: BTreeSet<u32>,
