@@ -230,6 +230,13 @@ impl World {
         self.exchange();
     }
 
+    /// The next packet of a stream, protected and not sent.
+    pub(crate) fn sealed(&mut self, id: u64, stream: &mut Stream, payload: &[u8]) -> Vec<u8> {
+        let packet = stream.packet(payload, true, 0);
+        let peer = self.peers.get_mut(&id).expect("known");
+        peer.outbound.encrypt_rtp(&packet).expect("sealed").to_vec()
+    }
+
     pub(crate) fn send(&mut self, id: u64, stream: &mut Stream, payload: &[u8], marker: bool) {
         let peer = self.peers.get_mut(&id).expect("known");
         peer.transport_sequence = peer.transport_sequence.wrapping_add(1);
