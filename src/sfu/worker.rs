@@ -73,7 +73,8 @@ pub struct WorkerStats {
     pub sends_blocked: u64,
     /// Runs of datagrams that could not be sent for another reason.
     pub sends_failed: u64,
-    /// Datagrams that control was too slow to take.
+    /// Datagrams that control was too slow to take, and stray media beyond
+    /// what is handed over.
     pub control_datagrams_dropped: u64,
     /// Events that control was too slow to take.
     pub events_lost: u64,
