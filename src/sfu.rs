@@ -9,3 +9,9 @@ pub use handle::{
     LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,
     TransportSide,
 };
+pub mod engine;
+pub mod plane;
+pub mod rtcp;
+pub mod rtp;
+pub mod srtp;
+pub mod worker;
