@@ -10,3 +10,6 @@ pub mod sfu;
 
 // Second floor: where stations meet.
 pub mod room;
+
+// Third floor: doors.
+pub mod moderation;

@@ -1,0 +1,3 @@
+//! The browser's socket: handshake, resume, wire types, signalling.
+
+pub mod wire;

@@ -1,0 +1,297 @@
+//! What a room tells its members. An event serialises in one form only: the
+//! socket sends it, the journal keeps it and a resumed connection hears it
+//! again, so the three can't differ. `docs/MODERATION.md` explains each.
+
+use serde::Serialize;
+use ts_rs::TS;
+
+/// An event of a room. On the wire it carries `seq` and `at` beside these fields.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// Somebody entered with their first connection.
+    ParticipantJoined(ParticipantView),
+    /// Somebody's last connection is gone.
+    ParticipantLeft {
+        /// Who.
+        user_id: String,
+        /// `left`, `disconnected` or `removed`.
+        reason: String,
+    },
+    /// Somebody says what they send, or their connection changed.
+    ParticipantUpdated(ParticipantView),
+    /// Somebody asked for the floor.
+    SpeechRequestReceived(RequestView),
+    /// A moderator took a request into the list.
+    SpeechApproved {
+        /// Which.
+        request_id: String,
+        /// Whose.
+        user_id: String,
+    },
+    /// A moderator refused a request.
+    SpeechDenied {
+        /// Which.
+        request_id: String,
+        /// Whose.
+        user_id: String,
+        /// Why, if the moderator said so.
+        reason: Option<String>,
+    },
+    /// A request was withdrawn.
+    SpeechCancelled {
+        /// Which.
+        request_id: String,
+        /// Whose.
+        user_id: String,
+    },
+    /// The list has changed: everything it holds now.
+    QueueUpdated {
+        /// Requests that wait for a moderator, by arrival.
+        requested: Vec<RequestView>,
+        /// Approved requests in the order they will speak.
+        queue: Vec<RequestView>,
+        /// Whether new requests are taken.
+        open: bool,
+    },
+    /// A turn began.
+    TurnStarted(TurnView),
+    /// A turn's clock stopped.
+    TurnPaused(TurnView),
+    /// A turn's clock runs again.
+    TurnResumed(TurnView),
+    /// A turn got more time.
+    TurnExtended(TurnView),
+    /// A turn's time is running out.
+    TurnWarning {
+        /// The turn.
+        #[serde(flatten)]
+        turn: TurnView,
+        /// Whole seconds left: 30 or 10.
+        remaining_s: u32,
+    },
+    /// A turn is over.
+    TurnEnded {
+        /// The turn as it ended.
+        #[serde(flatten)]
+        turn: TurnView,
+        /// `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+        reason: String,
+    },
+    /// A moderator muted somebody, whatever their client does.
+    UserMuted {
+        /// Who.
+        user_id: String,
+        /// By whom.
+        by: String,
+    },
+    /// A moderator lifted a mute.
+    UserUnmuted {
+        /// Who.
+        user_id: String,
+        /// By whom.
+        by: String,
+    },
+    /// Who is heard, loudest first.
+    ActiveSpeakers {
+        /// At most five.
+        speakers: Vec<SpeakerView>,
+    },
+    /// A track can be subscribed to.
+    TrackPublished(TrackView),
+    /// A track is gone.
+    TrackUnpublished {
+        /// Which.
+        track: String,
+        /// Whose.
+        user_id: String,
+    },
+    /// The floor decides who is heard, or no longer does.
+    ModerationChanged {
+        /// `open` or `moderated`.
+        moderation: String,
+        /// By whom.
+        by: String,
+    },
+    /// Somebody wrote to everyone.
+    Chat {
+        /// Who.
+        user_id: String,
+        /// Their name.
+        name: String,
+        /// What, 1 to 2,000 characters.
+        text: String,
+    },
+    /// The session is over; connections close with 4410.
+    SessionEnded {
+        /// `completed` or `cancelled`.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// Its `type` on the wire.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ParticipantJoined(_) => "participant_joined",
+            Self::ParticipantLeft { .. } => "participant_left",
+            Self::ParticipantUpdated(_) => "participant_updated",
+            Self::SpeechRequestReceived(_) => "speech_request_received",
+            Self::SpeechApproved { .. } => "speech_approved",
+            Self::SpeechDenied { .. } => "speech_denied",
+            Self::SpeechCancelled { .. } => "speech_cancelled",
+            Self::QueueUpdated { .. } => "queue_updated",
+            Self::TurnStarted(_) => "turn_started",
+            Self::TurnPaused(_) => "turn_paused",
+            Self::TurnResumed(_) => "turn_resumed",
+            Self::TurnExtended(_) => "turn_extended",
+            Self::TurnWarning { .. } => "turn_warning",
+            Self::TurnEnded { .. } => "turn_ended",
+            Self::UserMuted { .. } => "user_muted",
+            Self::UserUnmuted { .. } => "user_unmuted",
+            Self::ActiveSpeakers { .. } => "active_speakers",
+            Self::TrackPublished(_) => "track_published",
+            Self::TrackUnpublished { .. } => "track_unpublished",
+            Self::ModerationChanged { .. } => "moderation_changed",
+            Self::Chat { .. } => "chat",
+            Self::SessionEnded { .. } => "session_ended",
+        }
+    }
+}
+
+/// A member of the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct ParticipantView {
+    /// Who.
+    pub user_id: String,
+    /// Name for people.
+    pub name: String,
+    /// What they are: `participant`, `moderator`, `observer`, `hall`.
+    pub roles: Vec<String>,
+    /// How many connections they have; 0 while a lost one may still come back.
+    pub connections: u32,
+    /// Whether their client says its microphone is on.
+    pub audio: bool,
+    /// Whether their client says its camera is on.
+    pub video: bool,
+    /// Whether their client says it shares a screen.
+    pub screen: bool,
+    /// Whether a moderator muted them.
+    pub muted: bool,
+    /// Whether the server lets their sound pass at this moment.
+    pub may_be_heard: bool,
+    /// When they entered, RFC 3339.
+    pub joined_at: String,
+}
+
+/// A track that can be subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct TrackView {
+    /// Its id.
+    pub track: String,
+    /// Whose.
+    pub user_id: String,
+    /// `audio` or `video`.
+    pub kind: String,
+    /// `microphone`, `camera`, `screen` or `screen_audio`.
+    pub source: String,
+    /// `opus`, `vp8`, `h264`, `vp9` or `av1`.
+    pub codec: String,
+    /// How many encodings it has; `max_layer` of a subscription counts from 0.
+    pub layers: u8,
+}
+
+/// A request to speak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct RequestView {
+    /// Its id.
+    pub request_id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Their name.
+    pub name: String,
+    /// `normal`, `point_of_order`, `interposed_question` or `intervention`.
+    pub kind: String,
+    /// `pro`, `contra` or `neutral`, if they said so.
+    pub stance: Option<String>,
+    /// What about, if they said so.
+    pub note: Option<String>,
+    /// When they asked, RFC 3339.
+    pub requested_at: String,
+    /// Whether a moderator entered them for a person in the hall.
+    pub in_hall: bool,
+    /// Turns this person has had in this session.
+    pub previous_turns: u32,
+}
+
+/// A turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct TurnView {
+    /// Its id.
+    pub turn_id: String,
+    /// The request it answers.
+    pub request_id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Their name.
+    pub name: String,
+    /// As in the request.
+    pub kind: String,
+    /// Time given, seconds.
+    pub limit_s: u32,
+    /// Time used up to the event's `at`, milliseconds; may exceed the limit.
+    #[ts(type = "number")]
+    pub used_ms: u64,
+    /// Whether its clock runs.
+    pub running: bool,
+    /// Whether the hall microphone carries its voice.
+    pub in_hall: bool,
+}
+
+/// Somebody who is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct SpeakerView {
+    /// Who.
+    pub user_id: String,
+    /// By which track.
+    pub track: String,
+    /// RFC 6464 level below overload: 0 loudest, 127 silence.
+    pub level: u8,
+}
+
+/// The floor as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct FloorView {
+    /// `open` or `moderated`.
+    pub moderation: String,
+    /// Whether new requests are taken.
+    pub open: bool,
+    /// Requests that wait for a moderator, by arrival.
+    pub requested: Vec<RequestView>,
+    /// Approved requests in the order they will speak.
+    pub queue: Vec<RequestView>,
+    /// Who holds the floor; its `used_ms` is as of the welcome's `server_time`.
+    pub turn: Option<TurnView>,
+    /// Turns that an interposed question interrupted, innermost last.
+    pub interrupted: Vec<TurnView>,
+    /// Time of a turn when nobody says otherwise, seconds.
+    pub default_turn_s: u32,
+    /// Longest a turn may be, seconds.
+    pub max_turn_s: u32,
+    /// Whether an approved request starts at once when the floor is free.
+    pub auto_start: bool,
+}
+
+/// An event with its place in the session.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+pub struct Told {
+    /// Position in the session, from 1, without holes.
+    #[ts(type = "number")]
+    pub seq: u64,
+    /// When it was decided, RFC 3339.
+    pub at: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

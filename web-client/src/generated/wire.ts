@@ -1,0 +1,1021 @@
+// Made from the server's types by `make wire-types`; not edited by hand.
+
+/**
+ * An event of a room. On the wire it carries `seq` and `at` beside these fields.
+ */
+export type Event = { "type": "participant_joined" } & ParticipantView | { "type": "participant_left", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * `left`, `disconnected` or `removed`.
+ */
+reason: string, } | { "type": "participant_updated" } & ParticipantView | { "type": "speech_request_received" } & RequestView | { "type": "speech_approved", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "speech_denied", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Why, if the moderator said so.
+ */
+reason: string | null, } | { "type": "speech_cancelled", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "queue_updated", 
+/**
+ * Requests that wait for a moderator, by arrival.
+ */
+requested: Array<RequestView>, 
+/**
+ * Approved requests in the order they will speak.
+ */
+queue: Array<RequestView>, 
+/**
+ * Whether new requests are taken.
+ */
+open: boolean, } | { "type": "turn_started" } & TurnView | { "type": "turn_paused" } & TurnView | { "type": "turn_resumed" } & TurnView | { "type": "turn_extended" } & TurnView | { "type": "turn_warning", 
+/**
+ * Whole seconds left: 30 or 10.
+ */
+remaining_s: number, 
+/**
+ * Its id.
+ */
+turn_id: string, 
+/**
+ * The request it answers.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * As in the request.
+ */
+kind: string, 
+/**
+ * Time given, seconds.
+ */
+limit_s: number, 
+/**
+ * Time used up to the event's `at`, milliseconds; may exceed the limit.
+ */
+used_ms: number, 
+/**
+ * Whether its clock runs.
+ */
+running: boolean, 
+/**
+ * Whether the hall microphone carries its voice.
+ */
+in_hall: boolean, } | { "type": "turn_ended", 
+/**
+ * `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+ */
+reason: string, 
+/**
+ * Its id.
+ */
+turn_id: string, 
+/**
+ * The request it answers.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * As in the request.
+ */
+kind: string, 
+/**
+ * Time given, seconds.
+ */
+limit_s: number, 
+/**
+ * Time used up to the event's `at`, milliseconds; may exceed the limit.
+ */
+used_ms: number, 
+/**
+ * Whether its clock runs.
+ */
+running: boolean, 
+/**
+ * Whether the hall microphone carries its voice.
+ */
+in_hall: boolean, } | { "type": "user_muted", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "user_unmuted", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "active_speakers", 
+/**
+ * At most five.
+ */
+speakers: Array<SpeakerView>, } | { "type": "track_published" } & TrackView | { "type": "track_unpublished", 
+/**
+ * Which.
+ */
+track: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "moderation_changed", 
+/**
+ * `open` or `moderated`.
+ */
+moderation: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "chat", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * What, 1 to 2,000 characters.
+ */
+text: string, } | { "type": "session_ended", 
+/**
+ * `completed` or `cancelled`.
+ */
+reason: string, };
+
+/**
+ * An event with its place in the session.
+ */
+export type Told = { 
+/**
+ * Position in the session, from 1, without holes.
+ */
+seq: number, 
+/**
+ * When it was decided, RFC 3339.
+ */
+at: string, } & ({ "type": "participant_joined" } & ParticipantView | { "type": "participant_left", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * `left`, `disconnected` or `removed`.
+ */
+reason: string, } | { "type": "participant_updated" } & ParticipantView | { "type": "speech_request_received" } & RequestView | { "type": "speech_approved", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "speech_denied", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Why, if the moderator said so.
+ */
+reason: string | null, } | { "type": "speech_cancelled", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "queue_updated", 
+/**
+ * Requests that wait for a moderator, by arrival.
+ */
+requested: Array<RequestView>, 
+/**
+ * Approved requests in the order they will speak.
+ */
+queue: Array<RequestView>, 
+/**
+ * Whether new requests are taken.
+ */
+open: boolean, } | { "type": "turn_started" } & TurnView | { "type": "turn_paused" } & TurnView | { "type": "turn_resumed" } & TurnView | { "type": "turn_extended" } & TurnView | { "type": "turn_warning", 
+/**
+ * Whole seconds left: 30 or 10.
+ */
+remaining_s: number, 
+/**
+ * Its id.
+ */
+turn_id: string, 
+/**
+ * The request it answers.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * As in the request.
+ */
+kind: string, 
+/**
+ * Time given, seconds.
+ */
+limit_s: number, 
+/**
+ * Time used up to the event's `at`, milliseconds; may exceed the limit.
+ */
+used_ms: number, 
+/**
+ * Whether its clock runs.
+ */
+running: boolean, 
+/**
+ * Whether the hall microphone carries its voice.
+ */
+in_hall: boolean, } | { "type": "turn_ended", 
+/**
+ * `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+ */
+reason: string, 
+/**
+ * Its id.
+ */
+turn_id: string, 
+/**
+ * The request it answers.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * As in the request.
+ */
+kind: string, 
+/**
+ * Time given, seconds.
+ */
+limit_s: number, 
+/**
+ * Time used up to the event's `at`, milliseconds; may exceed the limit.
+ */
+used_ms: number, 
+/**
+ * Whether its clock runs.
+ */
+running: boolean, 
+/**
+ * Whether the hall microphone carries its voice.
+ */
+in_hall: boolean, } | { "type": "user_muted", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "user_unmuted", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "active_speakers", 
+/**
+ * At most five.
+ */
+speakers: Array<SpeakerView>, } | { "type": "track_published" } & TrackView | { "type": "track_unpublished", 
+/**
+ * Which.
+ */
+track: string, 
+/**
+ * Whose.
+ */
+user_id: string, } | { "type": "moderation_changed", 
+/**
+ * `open` or `moderated`.
+ */
+moderation: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "chat", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * What, 1 to 2,000 characters.
+ */
+text: string, } | { "type": "session_ended", 
+/**
+ * `completed` or `cancelled`.
+ */
+reason: string, });
+
+/**
+ * A member of the room.
+ */
+export type ParticipantView = { 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Name for people.
+ */
+name: string, 
+/**
+ * What they are: `participant`, `moderator`, `observer`, `hall`.
+ */
+roles: Array<string>, 
+/**
+ * How many connections they have; 0 while a lost one may still come back.
+ */
+connections: number, 
+/**
+ * Whether their client says its microphone is on.
+ */
+audio: boolean, 
+/**
+ * Whether their client says its camera is on.
+ */
+video: boolean, 
+/**
+ * Whether their client says it shares a screen.
+ */
+screen: boolean, 
+/**
+ * Whether a moderator muted them.
+ */
+muted: boolean, 
+/**
+ * Whether the server lets their sound pass at this moment.
+ */
+may_be_heard: boolean, 
+/**
+ * When they entered, RFC 3339.
+ */
+joined_at: string, };
+
+/**
+ * A track that can be subscribed to.
+ */
+export type TrackView = { 
+/**
+ * Its id.
+ */
+track: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * `audio` or `video`.
+ */
+kind: string, 
+/**
+ * `microphone`, `camera`, `screen` or `screen_audio`.
+ */
+source: string, 
+/**
+ * `opus`, `vp8`, `h264`, `vp9` or `av1`.
+ */
+codec: string, 
+/**
+ * How many encodings it has; `max_layer` of a subscription counts from 0.
+ */
+layers: number, };
+
+/**
+ * A request to speak.
+ */
+export type RequestView = { 
+/**
+ * Its id.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * `normal`, `point_of_order`, `interposed_question` or `intervention`.
+ */
+kind: string, 
+/**
+ * `pro`, `contra` or `neutral`, if they said so.
+ */
+stance: string | null, 
+/**
+ * What about, if they said so.
+ */
+note: string | null, 
+/**
+ * When they asked, RFC 3339.
+ */
+requested_at: string, 
+/**
+ * Whether a moderator entered them for a person in the hall.
+ */
+in_hall: boolean, 
+/**
+ * Turns this person has had in this session.
+ */
+previous_turns: number, };
+
+/**
+ * A turn.
+ */
+export type TurnView = { 
+/**
+ * Its id.
+ */
+turn_id: string, 
+/**
+ * The request it answers.
+ */
+request_id: string, 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * As in the request.
+ */
+kind: string, 
+/**
+ * Time given, seconds.
+ */
+limit_s: number, 
+/**
+ * Time used up to the event's `at`, milliseconds; may exceed the limit.
+ */
+used_ms: number, 
+/**
+ * Whether its clock runs.
+ */
+running: boolean, 
+/**
+ * Whether the hall microphone carries its voice.
+ */
+in_hall: boolean, };
+
+/**
+ * Somebody who is heard.
+ */
+export type SpeakerView = { 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * By which track.
+ */
+track: string, 
+/**
+ * RFC 6464 level below overload: 0 loudest, 127 silence.
+ */
+level: number, };
+
+/**
+ * The floor as it stands.
+ */
+export type FloorView = { 
+/**
+ * `open` or `moderated`.
+ */
+moderation: string, 
+/**
+ * Whether new requests are taken.
+ */
+open: boolean, 
+/**
+ * Requests that wait for a moderator, by arrival.
+ */
+requested: Array<RequestView>, 
+/**
+ * Approved requests in the order they will speak.
+ */
+queue: Array<RequestView>, 
+/**
+ * Who holds the floor; its `used_ms` is as of the welcome's `server_time`.
+ */
+turn: TurnView | null, 
+/**
+ * Turns that an interposed question interrupted, innermost last.
+ */
+interrupted: Array<TurnView>, 
+/**
+ * Time of a turn when nobody says otherwise, seconds.
+ */
+default_turn_s: number, 
+/**
+ * Longest a turn may be, seconds.
+ */
+max_turn_s: number, 
+/**
+ * Whether an approved request starts at once when the floor is free.
+ */
+auto_start: boolean, };
+
+/**
+ * What a client sends. Every message may carry `id` (a string of 1 to 64
+ * characters or an integer) and is then answered by `ack` or `error`.
+ */
+export type ClientMessage = { "type": "authenticate", 
+/**
+ * Access token.
+ */
+token: string, 
+/**
+ * DPoP proof: `htm` GET, `htu` the channel's URL, `nonce` of `hello`, `ath`.
+ */
+dpop: string, } | { "type": "resume", 
+/**
+ * As the last `welcome` or `token_renewed` gave it.
+ */
+resume_token: string, 
+/**
+ * `seq` of the last event seen.
+ */
+last_seq: number, } | { "type": "renew_token", 
+/**
+ * Access token.
+ */
+token: string, 
+/**
+ * DPoP proof with the `nonce` of `token_expiring`, or of `hello` when none came.
+ */
+dpop: string, } | { "type": "request_speech", 
+/**
+ * `normal`, `point_of_order`, `interposed_question` or `intervention`.
+ */
+kind: string, 
+/**
+ * `pro`, `contra` or `neutral`.
+ */
+stance?: string | null, 
+/**
+ * What about, at most 500 characters.
+ */
+note?: string | null, } | { "type": "cancel_speech", 
+/**
+ * Which.
+ */
+request_id?: string | null, } | { "type": "end_speech", } | { "type": "chat", 
+/**
+ * 1 to 2,000 characters.
+ */
+text: string, } | { "type": "set_media", 
+/**
+ * Microphone on.
+ */
+audio: boolean, 
+/**
+ * Camera on.
+ */
+video: boolean, 
+/**
+ * Screen shared.
+ */
+screen: boolean, } | { "type": "ping", } | { "type": "approve_speech", 
+/**
+ * Which.
+ */
+request_id: string, } | { "type": "deny_speech", 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Why.
+ */
+reason?: string | null, } | { "type": "mute_user", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "unmute_user", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "start_turn", 
+/**
+ * To whom; without it, to the next in the list.
+ */
+request_id?: string | null, 
+/**
+ * For how long; without it, the session's default.
+ */
+limit_s?: number | null, } | { "type": "pause_turn", } | { "type": "resume_turn", } | { "type": "extend_turn", 
+/**
+ * How much.
+ */
+seconds: number, } | { "type": "stop_turn", } | { "type": "reorder_queue", 
+/**
+ * Exactly the entries that wait.
+ */
+order: Array<string>, } | { "type": "open_queue", } | { "type": "close_queue", } | { "type": "add_speaker", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name, when they are not in the room.
+ */
+name?: string | null, 
+/**
+ * As in `request_speech`; `normal` without it.
+ */
+kind?: string | null, } | { "type": "set_moderation", 
+/**
+ * `open` or `moderated`.
+ */
+moderation: string, } | { "type": "remove_participant", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "admit", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "offer", 
+/**
+ * Always `publish`.
+ */
+transport: TransportName, 
+/**
+ * RFC 8866.
+ */
+sdp: string, 
+/**
+ * What each section carries; without it, the first audio is a
+ * microphone, the first video a camera, the second video a screen.
+ */
+tracks?: Array<SectionSource> | null, } | { "type": "answer", 
+/**
+ * Always `subscribe`.
+ */
+transport: TransportName, 
+/**
+ * RFC 8866.
+ */
+sdp: string, } | { "type": "candidate", 
+/**
+ * Which transport.
+ */
+transport: TransportName, 
+/**
+ * The candidate attribute; empty or absent at the end.
+ */
+candidate?: string | null, 
+/**
+ * Section it belongs to.
+ */
+sdp_mid?: string | null, 
+/**
+ * Index of that section.
+ */
+sdp_m_line_index?: number | null, } | { "type": "restart_ice", 
+/**
+ * Which transport.
+ */
+transport: TransportName, } | { "type": "subscribe", 
+/**
+ * Which.
+ */
+track: string, 
+/**
+ * Highest encoding wanted, 0 the lowest; without it the best.
+ */
+max_layer?: number | null, 
+/**
+ * Whether nothing is wanted for now.
+ */
+paused?: boolean | null, } | { "type": "unsubscribe", 
+/**
+ * Which.
+ */
+track: string, };
+
+/**
+ * The `id` a client gave a request, which its answer repeats.
+ */
+export type Reference = string | number;
+
+/**
+ * One of the two transports of a connection.
+ */
+export type TransportName = "publish" | "subscribe";
+
+/**
+ * What a section of a client's offer carries.
+ */
+export type SectionSource = { 
+/**
+ * RFC 9143 identification.
+ */
+mid: string, 
+/**
+ * `microphone`, `camera`, `screen` or `screen_audio`.
+ */
+source: string, };
+
+/**
+ * Which track a section carries.
+ */
+export type SectionTrack = { 
+/**
+ * RFC 9143 identification.
+ */
+mid: string, 
+/**
+ * The track.
+ */
+track: string, };
+
+/**
+ * How to reach a STUN or TURN server, as `RTCIceServer`.
+ */
+export type IceServer = { 
+/**
+ * RFC 7064 and RFC 7065 addresses.
+ */
+urls: Array<string>, 
+/**
+ * For TURN.
+ */
+username?: string, 
+/**
+ * For TURN.
+ */
+credential?: string, };
+
+/**
+ * Who the server takes the client for.
+ */
+export type You = { 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Name for people.
+ */
+name: string, 
+/**
+ * What they are.
+ */
+roles: Array<string>, 
+/**
+ * This connection, which resuming keeps.
+ */
+connection_id: string, 
+/**
+ * Whether a moderator muted them.
+ */
+muted: boolean, 
+/**
+ * Whether the server lets their sound pass at this moment.
+ */
+may_be_heard: boolean, };
+
+/**
+ * The session, as far as members need it.
+ */
+export type SessionView = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * Its title.
+ */
+title: string, 
+/**
+ * `virtual`, `in_person` or `mixed`.
+ */
+modality: string, 
+/**
+ * Whether its policy is to record.
+ */
+recording: boolean, 
+/**
+ * When it started, RFC 3339.
+ */
+started_at: string | null, };
+
+/**
+ * What the server sends, apart from events.
+ */
+export type ServerMessage = { "type": "hello", 
+/**
+ * For the DPoP proof; valid for this connection only.
+ */
+nonce: string, 
+/**
+ * Version of the channel: `cabildo.v1`.
+ */
+version: string, } | { "type": "welcome" } & Welcome | { "type": "token_expiring", 
+/**
+ * When, RFC 3339.
+ */
+expires_at: string, 
+/**
+ * For the DPoP proof of `renew_token`.
+ */
+nonce: string, } | { "type": "token_renewed", 
+/**
+ * When it expires, RFC 3339.
+ */
+expires_at: string, 
+/**
+ * Replaces the one before.
+ */
+resume_token: string, } | { "type": "ack", 
+/**
+ * The request's `id`.
+ */
+ref: Reference, 
+/**
+ * The speech request made, for `request_speech` and `add_speaker`.
+ */
+request_id?: string, } | { "type": "error", 
+/**
+ * The request's `id`, if it had one.
+ */
+ref?: Reference, 
+/**
+ * Stable, upper snake case.
+ */
+code: string, 
+/**
+ * For people.
+ */
+message: string, } | { "type": "pong", 
+/**
+ * RFC 3339.
+ */
+server_time: string, } | { "type": "offer", 
+/**
+ * Always `subscribe`.
+ */
+transport: TransportName, 
+/**
+ * RFC 8866.
+ */
+sdp: string, 
+/**
+ * Which track each section carries.
+ */
+tracks: Array<SectionTrack>, } | { "type": "answer", 
+/**
+ * The offer's `id`, if it had one.
+ */
+ref?: Reference, 
+/**
+ * Always `publish`.
+ */
+transport: TransportName, 
+/**
+ * RFC 8866.
+ */
+sdp: string, 
+/**
+ * Which track each section carries.
+ */
+tracks: Array<SectionTrack>, } | { "type": "transport_state", 
+/**
+ * Which.
+ */
+transport: TransportName, 
+/**
+ * `connected` or `lost`; a lost one is made anew by the client's next
+ * offer, or by `restart_ice`.
+ */
+state: string, };
+
+/**
+ * What a client needs to show the room.
+ */
+export type Welcome = { 
+/**
+ * Who the client is.
+ */
+you: You, 
+/**
+ * The session.
+ */
+session: SessionView, 
+/**
+ * Everybody in the room, the client included.
+ */
+participants: Array<ParticipantView>, 
+/**
+ * Everything that can be subscribed to.
+ */
+tracks: Array<TrackView>, 
+/**
+ * The floor.
+ */
+floor: FloorView, 
+/**
+ * Attendance, when the session counts it.
+ */
+quorum: null, 
+/**
+ * Servers for the client's transports.
+ */
+ice_servers: Array<IceServer>, 
+/**
+ * To resume with.
+ */
+resume_token: string, 
+/**
+ * RFC 3339.
+ */
+server_time: string, 
+/**
+ * `seq` of the last event before this state. A client that resumed within
+ * what the server keeps hears the events after its `last_seq` next.
+ */
+seq: number, 
+/**
+ * Whether this continues the connection before: its transports live on and
+ * the events missed follow.
+ */
+resumed: boolean, };
+
