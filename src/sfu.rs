@@ -8,3 +8,10 @@ pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod worker;
+mod handle;
+pub mod plane;
+
+pub use handle::{
+    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,
+    TransportSide,
+};
