@@ -10,6 +10,8 @@ pub mod srtp;
 pub mod worker;
 mod handle;
 pub mod plane;
+pub mod sdp;
+pub mod transport;
 
 pub use handle::{
     LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,
