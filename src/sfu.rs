@@ -8,6 +8,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod worker;
+mod control;
 mod handle;
 pub mod plane;
 pub mod sdp;

@@ -126,8 +126,12 @@ impl Dtls {
             self.transmits.extend(sent);
             return if fatal { DtlsOutcome::Failed } else { DtlsOutcome::Pending };
         };
-        if !complete && sent.is_empty() {
-            self.repeat(now);
+        if sent.is_empty() {
+            // Also after completion: the client has not heard our last flight
+            // while it repeats its own.
+            if !complete || is_unprotected(bytes) {
+                self.repeat(now);
+            }
         } else if !complete {
             self.flight.clone_from(&sent);
             self.sent_at = Some(now);
@@ -143,7 +147,6 @@ impl Dtls {
             match event {
                 EndpointEvent::HandshakeComplete => {
                     self.stage = Stage::Complete;
-                    self.flight.clear();
                     outcome = DtlsOutcome::Completed;
                 }
                 EndpointEvent::PeerClosed => {
@@ -266,6 +269,11 @@ impl Dtls {
             self.transmits.extend(self.flight.iter().cloned());
         }
     }
+}
+
+/// Whether a datagram begins with a record of epoch 0.
+fn is_unprotected(datagram: &[u8]) -> bool {
+    datagram.get(3..5) == Some(&[0, 0])
 }
 
 impl std::fmt::Debug for Dtls {
