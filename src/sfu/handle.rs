@@ -3,8 +3,10 @@
 //! and the words they speak in.
 
 mod driver;
+mod pool;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +18,9 @@ use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::control::Control;
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::transport::Identity;
+use crate::sfu::worker::{WorkerOptions, start_workers};
 use driver::{Driver, Inputs, REQUESTS_MAX, Workers};
+use pool::Pool;
 
 /// What a media plane is started with.
 #[derive(Debug, Clone)]
@@ -335,6 +339,24 @@ pub struct Sfu {
 }
 
 impl Sfu {
+    /// Starts the workers and the control thread. They end with
+    /// [`Sfu::shutdown`] or with the last handle.
+    ///
+    /// # Errors
+    /// [`SfuError::Bind`] and [`SfuError::Start`].
+    pub fn start(options: SfuOptions) -> Result<Self, SfuError> {
+        let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let count = if options.workers == 0 { processors() } else { options.workers };
+        let started =
+            start_workers(&WorkerOptions { bind: options.bind, count, ..WorkerOptions::default() })
+                .map_err(SfuError::Bind)?;
+        let (local_addr, strays, media) =
+            (started.local_address, started.datagrams, started.events);
+        Self::launch(Pool::new(started.handles), local_addr, options.candidates, |requests| {
+            Inputs { requests, strays, media }
+        })
+    }
+
     /// Starts the control thread over workers that run.
     fn launch<W: Workers>(
         workers: W,

@@ -6,6 +6,9 @@ mod codec;
 mod parse;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use crate::domain::media::MediaKind;

@@ -15,6 +15,7 @@ use crate::domain::id::{SessionId, TrackId};
 use crate::sfu::control::{Control, Output};
 use crate::sfu::handle::{Reply, Request, RoomMediaEvent, SfuError};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
+use crate::sfu::worker::FromWorker;
 
 /// Requests that wait for the thread; beyond it callers wait.
 pub(crate) const REQUESTS_MAX: usize = 1024;
@@ -31,14 +32,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 pub(crate) struct Gone;
 
 pub(crate) type Applied = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send>>;
-
-/// A datagram that a worker could make nothing of.
-#[derive(Debug)]
-pub(crate) struct Stray {
-    pub(crate) worker: usize,
-    pub(crate) from: SocketAddr,
-    pub(crate) bytes: Vec<u8>,
-}
 
 /// The workers, as the control thread needs them. Commands to one worker
 /// arrive in the order given, gates among them.
@@ -57,7 +50,7 @@ pub(crate) trait Workers: Send + 'static {
 /// What the thread listens to.
 pub(crate) struct Inputs {
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) strays: mpsc::Receiver<Stray>,
+    pub(crate) strays: mpsc::Receiver<FromWorker>,
     pub(crate) media: mpsc::Receiver<MediaEvent>,
 }
 
