@@ -334,9 +334,9 @@ mod tests {
         let mut encoding = encoding();
         encoding.place(65_534, Gate::Open, false, 0).expect("first");
         encoding.place(2, Gate::Open, false, 0).expect("later");
-        assert_eq!(requests(&mut encoding, 0), [], "reordering gets a moment");
+        assert_eq!(requests(&mut encoding, 0), [0_u16; 0], "reordering gets a moment");
         assert_eq!(requests(&mut encoding, 10_000), [65_535, 0, 1]);
-        assert_eq!(requests(&mut encoding, 20_000), []);
+        assert_eq!(requests(&mut encoding, 20_000), [0_u16; 0]);
         encoding.place(0, Gate::Open, true, 30_000).expect("repaired");
         assert_eq!(requests(&mut encoding, 80_000), [65_535, 1]);
         for step in 2..20 {
