@@ -18,3 +18,6 @@ pub mod store;
 
 // Third floor: doors.
 pub mod moderation;
+
+// Fourth floor: what puts it together.
+pub mod load;
