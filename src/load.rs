@@ -3,6 +3,8 @@
 //! SRTP, its own session descriptions, its own reading of the contract.
 
 pub mod client;
+pub mod driver;
+pub mod signalling;
 
 /// Why the client can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -13,4 +15,27 @@ pub enum LoadError {
     /// Certificates, keys or their use.
     #[error("cryptography: {0}")]
     Cryptography(String),
+    /// Nobody answers at the address given.
+    #[error("the server can't be reached: {0}")]
+    Unreachable(String),
+    /// The server refused.
+    #[error("refused: {code} {message}")]
+    Refused {
+        /// As the contract lists them.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The server closed the channel.
+    #[error("the channel was closed with {code}")]
+    Closed {
+        /// Of the close frame, 0 without one.
+        code: u16,
+    },
+    /// The server does not do what the contract says.
+    #[error("against the contract: {0}")]
+    Contract(&'static str),
+    /// Sockets or threads.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
 }

@@ -183,7 +183,7 @@ fn section(media: &str) -> Result<Section, LoadError> {
 
 impl Section {
     fn codec_mut(&mut self, payload_type: &str) -> Option<&mut Codec> {
-        let payload_type = payload_type.parse().ok()?;
+        let payload_type = payload_type.parse::<u8>().ok()?;
         self.codecs.iter_mut().find(|codec| codec.payload_type == payload_type)
     }
 
