@@ -20,4 +20,5 @@ pub mod store;
 pub mod moderation;
 
 // Fourth floor: what puts it together.
+pub mod cli;
 pub mod load;

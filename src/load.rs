@@ -4,6 +4,9 @@
 
 pub mod client;
 pub mod driver;
+pub mod metrics;
+pub mod report;
+pub mod scenario;
 pub mod signalling;
 
 /// Why the client can't go on.
@@ -35,6 +38,9 @@ pub enum LoadError {
     /// The server does not do what the contract says.
     #[error("against the contract: {0}")]
     Contract(&'static str),
+    /// Whoever started the test has stopped it.
+    #[error("interrupted")]
+    Interrupted,
     /// Sockets or threads.
     #[error(transparent)]
     System(#[from] std::io::Error),

@@ -25,6 +25,9 @@ const WAITING_MAX: usize = 4096;
 /// Requests that wait to be sent.
 const REQUESTS_MAX: usize = 256;
 
+/// Between two messages that show that the client is alive.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// One of the two transports of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -312,8 +315,14 @@ async fn serve(
     let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
     let mut own: BTreeSet<u64> = BTreeSet::new();
     let mut next = 1;
+    let mut alive = tokio::time::interval(PING_INTERVAL);
     loop {
         tokio::select! {
+            _ = alive.tick() => {
+                if socket.send(Message::text(r#"{"type":"ping"}"#)).await.is_err() {
+                    return;
+                }
+            }
             asked = inbox.recv() => {
                 let Some(Asked { mut message, answer }) = asked else {
                     // The peer's side of the closing handshake is of no interest.
@@ -362,6 +371,7 @@ async fn serve(
                         let asked = reference.and_then(|id| waiting.remove(&id));
                         settle(asked, message);
                     }
+                    Some("pong") => {}
                     _ => {
                         if outbox.try_send(message).is_err() {
                             tracing::debug!("an event that nobody reads is dropped");
