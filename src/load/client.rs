@@ -3,15 +3,19 @@
 //! datagrams and time go in; datagrams, events and counts come out.
 
 mod dtls;
+#[cfg(test)]
+pub(in crate::load) mod fake_peer;
 mod ice;
 mod receive;
 mod rtcp;
 mod rtp;
 mod sdp;
+mod sections;
 mod send;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test picks the instant it starts from")]
 mod tests;
+mod twcc;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -32,14 +36,12 @@ use dtls::{Dtls, DtlsEvent, Srtp};
 use ice::{Ice, IceState};
 use receive::{Arrival, Receiver};
 use rtcp::Feedback;
-use sdp::{Codec, Description, Direction, Section, Setup};
-use send::{Negotiated, Outgoing, Sender};
+use sdp::{Description, Direction, Section, Setup};
+use sections::{answering_section, blank_section, negotiate, sending_section};
+use send::{Outgoing, Sender};
 
 /// Between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-const OPUS_PAYLOAD_TYPE: u8 = 111;
-const VP8_PAYLOAD_TYPE: u8 = 96;
-const RTX_PAYLOAD_TYPE: u8 = 97;
 
 /// Events kept until they are polled; further key frames are only counted.
 const EVENTS_MAX: usize = 4096;
@@ -124,6 +126,7 @@ pub struct MediaClient {
     receiver: Receiver,
     description: (u32, u32),
     next_report: Option<Instant>,
+    transport_sequence: u16,
     counts: ClientCounts,
     transmits: VecDeque<Transmit>,
     events: VecDeque<ClientEvent>,
@@ -167,6 +170,7 @@ impl MediaClient {
             receiver: Receiver::new(random.random_range(1..u32::MAX)),
             description: (random.random_range(1..u32::MAX), 0),
             next_report: None,
+            transport_sequence: 0,
             counts: ClientCounts::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -484,7 +488,13 @@ impl MediaClient {
     fn send_packets(&mut self, packets: Vec<Outgoing>) {
         let Some(srtp) = &mut self.srtp else { return };
         let mut sealed = Vec::with_capacity(packets.len());
-        for packet in packets {
+        for mut packet in packets {
+            if let Some(at) = packet.transport_sequence_at
+                && let Some(place) = packet.bytes.get_mut(at..at + 2)
+            {
+                place.copy_from_slice(&self.transport_sequence.to_be_bytes());
+                self.transport_sequence = self.transport_sequence.wrapping_add(1);
+            }
             if let Some(datagram) = srtp.seal(&packet.bytes) {
                 sealed.push(datagram);
                 if packet.is_repeat {
@@ -504,91 +514,4 @@ impl MediaClient {
             self.send_all(sealed);
         }
     }
-}
-
-fn codec(payload_type: u8, name: &str, repairs: Option<u8>) -> Codec {
-    Codec { payload_type, name: name.to_owned(), repairs }
-}
-
-fn blank_section(mid: String, kind: MediaKind, direction: Direction) -> Section {
-    let (codecs, uris) = match kind {
-        MediaKind::Audio => (
-            vec![codec(OPUS_PAYLOAD_TYPE, "opus/48000/2", None)],
-            vec![(sdp::LEVEL_URI, 1), (sdp::MID_URI, 4)],
-        ),
-        MediaKind::Video => (
-            vec![
-                codec(VP8_PAYLOAD_TYPE, "VP8/90000", None),
-                codec(RTX_PAYLOAD_TYPE, "rtx/90000", Some(VP8_PAYLOAD_TYPE)),
-            ],
-            vec![(sdp::MID_URI, 4), (sdp::RID_URI, 10), (sdp::REPAIRED_RID_URI, 11)],
-        ),
-    };
-    Section {
-        kind,
-        mid,
-        rejected: false,
-        direction,
-        codecs,
-        extensions: uris.into_iter().map(|(uri, id)| (uri.to_owned(), id)).collect(),
-        ssrcs: Vec::new(),
-        repair_pairs: Vec::new(),
-        rids: Vec::new(),
-    }
-}
-
-fn sending_section(sender: &Sender) -> Section {
-    let mut section = blank_section(sender.mid.clone(), sender.kind(), Direction::SendOnly);
-    section.rids = sender.encodings.iter().filter_map(|encoding| encoding.rid.clone()).collect();
-    // As browsers do: sources are declared without simulcast, and learnt by `rid` with it.
-    if section.rids.is_empty() {
-        for encoding in &sender.encodings {
-            section.ssrcs.push(encoding.ssrc);
-            if sender.kind() == MediaKind::Video {
-                section.ssrcs.push(encoding.rtx_ssrc);
-                section.repair_pairs.push((encoding.ssrc, encoding.rtx_ssrc));
-            }
-        }
-    }
-    section
-}
-
-/// Takes every codec offered, since media is counted and not decoded.
-fn answering_section(offered: &Section) -> Section {
-    let known = [sdp::MID_URI, sdp::LEVEL_URI];
-    let extensions = offered.extensions.iter().filter(|(uri, _)| known.contains(&uri.as_str()));
-    let sends = matches!(offered.direction, Direction::SendOnly | Direction::Both);
-    Section {
-        kind: offered.kind,
-        mid: offered.mid.clone(),
-        rejected: offered.rejected,
-        direction: if sends { Direction::ReceiveOnly } else { Direction::Inactive },
-        codecs: offered.codecs.clone(),
-        extensions: extensions.map(|(uri, id)| (uri.clone(), *id)).collect(),
-        ssrcs: Vec::new(),
-        repair_pairs: Vec::new(),
-        rids: Vec::new(),
-    }
-}
-
-/// What an answer settled; `None` when it refuses the section.
-fn negotiate(kind: MediaKind, section: &Section) -> Option<Negotiated> {
-    let name = match kind {
-        MediaKind::Audio => "opus",
-        MediaKind::Video => "VP8",
-    };
-    if !matches!(section.direction, Direction::ReceiveOnly | Direction::Both) {
-        return None;
-    }
-    let primary = section.codecs.iter().find(|codec| codec.is(name))?.payload_type;
-    let repair = section.codecs.iter().find(|codec| codec.repairs == Some(primary));
-    let extension = |uri: &str| section.extensions.get(uri).copied();
-    Some(Negotiated {
-        payload_type: primary,
-        rtx_payload_type: repair.map(|codec| codec.payload_type),
-        mid: extension(sdp::MID_URI),
-        rid: extension(sdp::RID_URI),
-        repaired_rid: extension(sdp::REPAIRED_RID_URI),
-        level: extension(sdp::LEVEL_URI),
-    })
 }

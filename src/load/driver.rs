@@ -2,6 +2,9 @@
 //! UDP socket, datagrams are read and written in batches, so that the load
 //! generator is not what limits the measurement.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

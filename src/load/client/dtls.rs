@@ -42,7 +42,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    fn offered(self) -> SrtpProtectionProfile {
+    pub(super) fn offered(self) -> SrtpProtectionProfile {
         match self {
             Self::AeadAes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
             Self::Aes128CmHmacSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,

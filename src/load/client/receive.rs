@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::rtcp::{self, ReportBlock};
 use super::rtp::{self, Packet, Vp8};
-use super::sdp::{Direction, MID_URI, Section};
+use super::sdp::{Direction, MID_URI, Section, TRANSPORT_CC_URI};
+use super::twcc::Arrivals;
 use crate::domain::media::MediaKind;
 
 /// Streams of one transport; packets of further ones are counted as strange.
@@ -129,6 +130,9 @@ pub(super) struct Receiver {
     mid_by_ssrc: BTreeMap<u32, String>,
     primary_by_repair: BTreeMap<u32, u32>,
     mid_extension: Option<u8>,
+    transport_cc_extension: Option<u8>,
+    transport_arrivals: Arrivals,
+    feedback_about: u32,
     streams: BTreeMap<u32, Stream>,
     next_ask: Option<Instant>,
     /// Packets that belong to no section.
@@ -146,6 +150,9 @@ impl Receiver {
             mid_by_ssrc: BTreeMap::new(),
             primary_by_repair: BTreeMap::new(),
             mid_extension: None,
+            transport_cc_extension: None,
+            transport_arrivals: Arrivals::default(),
+            feedback_about: 0,
             streams: BTreeMap::new(),
             next_ask: None,
             strange: 0,
@@ -175,7 +182,10 @@ impl Receiver {
             for &(primary, repair) in &section.repair_pairs {
                 self.primary_by_repair.insert(repair, primary);
             }
-            self.mid_extension = section.extensions.get(MID_URI).copied().or(self.mid_extension);
+            let extension = |uri: &str| section.extensions.get(uri).copied();
+            self.mid_extension = extension(MID_URI).or(self.mid_extension);
+            self.transport_cc_extension =
+                extension(TRANSPORT_CC_URI).or(self.transport_cc_extension);
         }
     }
 
@@ -191,6 +201,12 @@ impl Receiver {
             self.strange += 1;
             return;
         };
+        let transport_sequence = self.transport_cc_extension.and_then(|id| packet.extension(id));
+        if let Some(&[high, low]) = transport_sequence {
+            let sequence = u16::from_be_bytes([high, low]);
+            self.transport_arrivals.note(sequence, now, now_ns / 1_000);
+            self.feedback_about = packet.ssrc;
+        }
         match self.formats.get(&packet.payload_type) {
             Some(&Format::Primary { is_vp8 }) => {
                 let mid = self.mid_extension.and_then(|id| packet.extension(id));
@@ -263,11 +279,14 @@ impl Receiver {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.next_ask
+        [self.next_ask, self.transport_arrivals.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Asks for what is missing, gives up on what is late.
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+        let feedback =
+            self.transport_arrivals.handle_timeout(now, self.own_ssrc, self.feedback_about);
+        out.extend(feedback);
         if self.next_ask.is_none_or(|due| now < due) {
             return;
         }

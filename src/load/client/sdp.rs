@@ -13,6 +13,8 @@ pub(super) const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub(super) const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 pub(super) const REPAIRED_RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
 pub(super) const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+pub(super) const TRANSPORT_CC_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 /// Sections, payload types and sources of one description that are read.
 const ENTRIES_MAX: usize = 4096;
 
@@ -252,6 +254,9 @@ impl Section {
         }
         for Codec { payload_type, name, repairs } in &self.codecs {
             line(format_args!("a=rtpmap:{payload_type} {name}"));
+            if repairs.is_none() && self.extensions.contains_key(TRANSPORT_CC_URI) {
+                line(format_args!("a=rtcp-fb:{payload_type} transport-cc"));
+            }
             if let Some(repaired) = repairs {
                 line(format_args!("a=fmtp:{payload_type} apt={repaired}"));
             } else if self.kind == MediaKind::Audio {

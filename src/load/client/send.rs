@@ -67,6 +67,7 @@ pub(super) struct Negotiated {
     pub(super) rid: Option<u8>,
     pub(super) repaired_rid: Option<u8>,
     pub(super) level: Option<u8>,
+    pub(super) transport_cc: Option<u8>,
 }
 
 pub(super) struct Encoding {
@@ -91,7 +92,13 @@ pub(super) struct Encoding {
 pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) is_repeat: bool,
+    /// Where its transport-wide sequence number belongs, which the transport fills in.
+    pub(super) transport_sequence_at: Option<usize>,
 }
+
+/// The extension comes first, so its value is after the fixed header, the
+/// extension's own header and its identifier.
+const TRANSPORT_SEQUENCE_AT: usize = 12 + 4 + 1;
 
 pub(super) struct Sender {
     pub(super) mid: String,
@@ -281,7 +288,8 @@ impl Encoding {
             ssrc: self.ssrc,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        let mut extensions: Vec<(u8, &[u8])> = Vec::with_capacity(3);
+        let mut extensions: Vec<(u8, &[u8])> = Vec::with_capacity(4);
+        extensions.extend(negotiated.transport_cc.map(|id| (id, &[0, 0][..])));
         extensions.extend(negotiated.mid.map(|id| (id, mid.as_bytes())));
         extensions
             .extend(negotiated.rid.zip(self.rid.as_ref()).map(|(id, rid)| (id, rid.as_bytes())));
@@ -295,7 +303,8 @@ impl Encoding {
             }
             self.history.push_back((head.sequence, bytes.clone()));
         }
-        out.push(Outgoing { bytes, is_repeat: false });
+        let transport_sequence_at = negotiated.transport_cc.map(|_| TRANSPORT_SEQUENCE_AT);
+        out.push(Outgoing { bytes, is_repeat: false, transport_sequence_at });
     }
 
     fn repeat(
@@ -316,12 +325,15 @@ impl Encoding {
             ssrc: self.rtx_ssrc,
         };
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-        let mut extensions: Vec<(u8, &[u8])> = Vec::with_capacity(2);
+        let mut extensions: Vec<(u8, &[u8])> = Vec::with_capacity(3);
+        extensions.extend(negotiated.transport_cc.map(|id| (id, &[0, 0][..])));
         extensions.extend(negotiated.mid.map(|id| (id, mid.as_bytes())));
         let repaired = negotiated.repaired_rid.zip(self.rid.as_ref());
         extensions.extend(repaired.map(|(id, rid)| (id, rid.as_bytes())));
         let mut payload = sequence.to_be_bytes().to_vec();
         payload.extend_from_slice(packet.payload);
-        out.push(Outgoing { bytes: rtp::write(&head, &extensions, &payload), is_repeat: true });
+        let bytes = rtp::write(&head, &extensions, &payload);
+        let transport_sequence_at = negotiated.transport_cc.map(|_| TRANSPORT_SEQUENCE_AT);
+        out.push(Outgoing { bytes, is_repeat: true, transport_sequence_at });
     }
 }

@@ -3,133 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType};
-use rtc_dtls::crypto::Certificate;
-use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
-use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use rtc_shared::TransportProtocol;
-use rtc_stun::fingerprint::FINGERPRINT;
-use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_SUCCESS, Message, Setter};
-
+use super::fake_peer::Peer;
 use super::ice::Credentials;
 use super::*;
 
 const SERVER: &str = "127.0.0.1:3478";
-
-/// One transport of a server that answers checks and handshakes.
-struct Peer {
-    identity: Arc<Identity>,
-    certificate_fingerprint: String,
-    endpoint: Endpoint,
-    credentials: Credentials,
-    srtp: Option<Srtp>,
-    out: Vec<Vec<u8>>,
-}
-
-impl Peer {
-    fn new(identity: &Arc<Identity>, profile: SrtpProtectionProfile, seed: u64) -> Self {
-        let provider = identity.provider.clone();
-        let certificate =
-            Certificate::generate_self_signed(vec!["peer".to_owned()], provider.crypto()).unwrap();
-        let hash = provider
-            .crypto()
-            .hash(rtc_crypto::HashAlgorithm::Sha256, &certificate.certificate[0])
-            .unwrap();
-        let config = ConfigBuilder::default()
-            .with_crypto_provider(provider)
-            .with_certificates(vec![certificate])
-            .with_srtp_protection_profiles(vec![profile])
-            .with_client_auth(ClientAuthType::RequireAnyClientCert)
-            .with_insecure_skip_verify(true)
-            .with_extended_master_secret(ExtendedMasterSecretType::Require)
-            .build(false, None)
-            .unwrap();
-        let address = SERVER.parse().unwrap();
-        Self {
-            identity: identity.clone(),
-            certificate_fingerprint: hash
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<Vec<_>>()
-                .join(":"),
-            endpoint: Endpoint::new(address, TransportProtocol::UDP, Some(Arc::new(config))),
-            credentials: Credentials::random(&mut StdRng::seed_from_u64(seed)),
-            srtp: None,
-            out: Vec::new(),
-        }
-    }
-
-    fn describe(&self, sections: &[Section], setup: Setup) -> String {
-        let text =
-            sdp::write(sections, &self.credentials, &self.certificate_fingerprint, setup, (7, 1));
-        text.replace("setup:active", "setup:passive")
-            + "a=candidate:1 1 udp 2130706431 127.0.0.1 3478 typ host\r\n"
-    }
-
-    fn answer(&self, offer: &str) -> String {
-        let mut sections = Description::parse(offer).unwrap().sections;
-        for section in &mut sections {
-            section.direction = Direction::ReceiveOnly;
-            section.ssrcs.clear();
-            section.repair_pairs.clear();
-        }
-        self.describe(&sections, Setup::Active)
-    }
-
-    /// Takes a datagram of the client; decrypted media comes back.
-    fn handle(&mut self, bytes: &[u8], now: Instant) -> Option<(bool, Vec<u8>)> {
-        let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        match bytes[0] {
-            0..=3 => self.out.extend(self.check(bytes)),
-            20..=63 => {
-                let events = self.endpoint.read(now, peer, None, BytesMut::from(bytes));
-                for event in events.unwrap_or_default() {
-                    if matches!(event, EndpointEvent::HandshakeComplete) {
-                        let state = self.endpoint.get_connection_state(peer).unwrap();
-                        let provider = &*self.identity.provider;
-                        self.srtp = Some(Srtp::derive(state, provider, false).unwrap());
-                    }
-                }
-                while let Some(transmit) = self.endpoint.poll_transmit() {
-                    self.out.push(transmit.message.to_vec());
-                }
-            }
-            _ => {
-                let srtp = self.srtp.as_mut()?;
-                let control = (192..=223).contains(&bytes[1]);
-                let plain = if control { srtp.open_control(bytes) } else { srtp.open(bytes) };
-                return plain.map(|plain| (control, plain.to_vec()));
-            }
-        }
-        None
-    }
-
-    fn check(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let crypto = self.identity.provider.crypto();
-        let mut asked = Message::new();
-        asked.unmarshal_binary(bytes).ok()?;
-        FINGERPRINT.check(&asked).ok()?;
-        let password = self.credentials.password.as_bytes();
-        MessageIntegrity::check(&mut asked, password, crypto).ok()?;
-        let mut message = Message::new();
-        message.set_type(BINDING_SUCCESS);
-        message.transaction_id = asked.transaction_id;
-        message.write_header();
-        MessageIntegrity::new_raw_integrity_with_provider(password, crypto)
-            .add_to(&mut message)
-            .ok()?;
-        FINGERPRINT.add_to(&mut message).ok()?;
-        Some(message.raw)
-    }
-
-    fn relay(&mut self, control: bool, plain: &[u8]) {
-        if let Some(srtp) = &mut self.srtp {
-            let sealed = if control { srtp.seal_control(plain) } else { srtp.seal(plain) };
-            self.out.extend(sealed.map(|datagram| datagram.to_vec()));
-        }
-    }
-}
 
 fn options(identity: &Arc<Identity>, seed: u64, epoch: Instant) -> ClientOptions {
     let epoch_unix = Duration::from_secs(1_700_000_000);
@@ -154,18 +32,13 @@ impl Link {
         let now = Instant::now();
         let order = [Profile::Aes128CmHmacSha1_80, Profile::AeadAes128Gcm];
         let identity = Identity::generate(&order).unwrap();
-        let agreed = match profile {
-            Profile::AeadAes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-            Profile::Aes128CmHmacSha1_80 => SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-        };
-        let publisher_peer = Peer::new(&identity, agreed, 11);
-        let subscriber_peer = Peer::new(&identity, agreed, 12);
+        let publisher_peer = Peer::new(&identity, profile, SERVER.parse().unwrap(), 11);
+        let subscriber_peer = Peer::new(&identity, profile, SERVER.parse().unwrap(), 12);
         let mut publisher = MediaClient::publisher(options(&identity, 1, now), tracks);
         let mut subscriber = MediaClient::subscriber(options(&identity, 2, now));
         let offer = publisher.offer();
         publisher.handle_answer(&publisher_peer.answer(&offer), now).unwrap();
-        let sections = Description::parse(&offer).unwrap().sections;
-        let offered = subscriber_peer.describe(&sections, Setup::Either);
+        let offered = subscriber_peer.offer(&offer);
         let answer = subscriber.handle_offer(&offered, now).unwrap();
         assert!(answer.contains("a=recvonly") && answer.contains("a=setup:active"));
         Self {
@@ -362,7 +235,7 @@ fn an_ice_restart_keeps_the_media_going() {
 fn descriptions_that_can_not_be_used_are_refused() {
     let now = Instant::now();
     let identity = Identity::generate(&[Profile::AeadAes128Gcm]).unwrap();
-    let peer = Peer::new(&identity, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm, 1);
+    let peer = Peer::new(&identity, Profile::AeadAes128Gcm, SERVER.parse().unwrap(), 1);
     let mut client = MediaClient::publisher(options(&identity, 1, now), &[TrackOptions::camera()]);
     let answer = peer.answer(&client.offer());
     for missing in ["a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=candidate", "v=0"] {
