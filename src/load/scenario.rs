@@ -1,6 +1,9 @@
 //! A load test: sessions are made, people join, media flows for a while and is
 //! measured, and everything is taken down again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

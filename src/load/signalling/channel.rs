@@ -25,6 +25,9 @@ const WAITING_MAX: usize = 4096;
 /// Requests that wait to be sent.
 const REQUESTS_MAX: usize = 256;
 
+/// How often something is asked that the server finds too much.
+const TRIES_MAX: u32 = 20;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Between two messages that show that the client is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -67,20 +70,21 @@ impl Participant {
         options: ClientOptions,
     ) -> Result<Self, LoadError> {
         let access = server.dev_token(who).await?;
-        Self::join_with(server, driver, who, &access, options).await
+        Self::join_with(server, driver, who, access, options).await
     }
 
-    /// Enters the room with a token that is there already.
+    /// Enters the room with a token that is there already; when it expires, the
+    /// built-in identity service gives the next one.
     pub async fn join_with(
         server: &Server,
         driver: &Driver,
         who: &Who,
-        access: &Access,
+        access: Access,
         options: ClientOptions,
     ) -> Result<Self, LoadError> {
         let opened_at = Instant::now();
         let (socket, welcome) =
-            tokio::time::timeout(ANSWER_TIMEOUT, enter(server, &who.session_id, access))
+            tokio::time::timeout(ANSWER_TIMEOUT, enter(server, &who.session_id, &access))
                 .await
                 .map_err(|_| LoadError::Contract("no welcome in time"))??;
         let (media_sender, media) = mpsc::channel(WAITING_MAX);
@@ -88,7 +92,8 @@ impl Participant {
         let subscriber = add(driver, subscriber, Side::Subscribe, &media_sender);
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (outbox, events) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(serve(socket, inbox, outbox, subscriber.clone()));
+        let renewal = Renewal { server: server.clone(), who: who.clone(), access };
+        tokio::spawn(serve(socket, inbox, outbox, subscriber.clone(), renewal));
         let publisher = None;
         Ok(Self {
             welcome,
@@ -154,9 +159,20 @@ impl Participant {
         Ok(answer["tracks"].clone())
     }
 
-    /// Asks for one track.
+    /// Asks for one track; again, when the server says it was asked too fast.
     pub async fn subscribe(&self, track: &str) -> Result<(), LoadError> {
-        self.request("subscribe", json!({"track": track})).await.map(drop)
+        let mut tries = 1;
+        loop {
+            match self.request("subscribe", json!({"track": track})).await {
+                Err(LoadError::Refused { code, .. })
+                    if code == "RATE_LIMITED" && tries < TRIES_MAX =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+                result => return result.map(drop),
+            }
+        }
     }
 
     /// Asks for every track of others that was there on entering; how many.
@@ -299,6 +315,24 @@ async fn read(socket: &mut Socket) -> Result<Value, LoadError> {
     }
 }
 
+/// What it takes to stay when the token expires.
+struct Renewal {
+    server: Server,
+    who: Who,
+    access: Access,
+}
+
+impl Renewal {
+    /// The answer to `token_expiring`.
+    async fn renew(&mut self, expiring: &Value) -> Result<Value, LoadError> {
+        self.access.token = self.server.token_for(&self.who, &self.access.key).await?;
+        let Access { token, key } = &self.access;
+        let url = format!("{}/moderation", self.server.url);
+        let proof = key.proof("GET", &url, token, expiring["nonce"].as_str());
+        Ok(json!({"type": "renew_token", "token": token, "dpop": proof}))
+    }
+}
+
 /// What waits for its `ack`.
 struct Waiting {
     answer: oneshot::Sender<Result<(Value, Option<Value>), LoadError>>,
@@ -311,75 +345,104 @@ async fn serve(
     mut inbox: mpsc::Receiver<Asked>,
     outbox: mpsc::Sender<Value>,
     subscriber: Arc<ClientHandle>,
+    renewal: Renewal,
 ) {
-    let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
-    let mut own: BTreeSet<u64> = BTreeSet::new();
-    let mut next = 1;
     let mut alive = tokio::time::interval(PING_INTERVAL);
+    let mut desk = Desk {
+        waiting: BTreeMap::new(),
+        own: BTreeSet::new(),
+        next: 1,
+        outbox,
+        subscriber,
+        renewal,
+    };
     loop {
-        tokio::select! {
-            _ = alive.tick() => {
-                if socket.send(Message::text(r#"{"type":"ping"}"#)).await.is_err() {
-                    return;
-                }
-            }
+        let say = tokio::select! {
+            _ = alive.tick() => Some(json!({"type": "ping"})),
             asked = inbox.recv() => {
-                let Some(Asked { mut message, answer }) = asked else {
+                let Some(asked) = asked else {
                     // The peer's side of the closing handshake is of no interest.
                     drop(socket.close(None).await);
                     return;
                 };
-                message["id"] = next.into();
-                waiting.insert(next, Waiting { answer, before: None });
-                next += 1;
-                if socket.send(Message::text(message.to_string())).await.is_err() {
+                Some(desk.ask(asked))
+            }
+            message = read(&mut socket) => match message {
+                Ok(message) => desk.hear(message).await,
+                Err(error) => {
+                    let code = if let LoadError::Closed { code } = error { code } else { 0 };
+                    drop(desk.outbox.send(json!({"type": "closed", "code": code})).await);
                     return;
                 }
+            },
+        };
+        if let Some(say) = say
+            && socket.send(Message::text(say.to_string())).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Who asked what, and what is answered without being asked.
+struct Desk {
+    waiting: BTreeMap<u64, Waiting>,
+    /// Requests that the channel made by itself.
+    own: BTreeSet<u64>,
+    next: u64,
+    outbox: mpsc::Sender<Value>,
+    subscriber: Arc<ClientHandle>,
+    renewal: Renewal,
+}
+
+impl Desk {
+    fn ask(&mut self, Asked { mut message, answer }: Asked) -> Value {
+        message["id"] = self.next.into();
+        self.waiting.insert(self.next, Waiting { answer, before: None });
+        self.next += 1;
+        message
+    }
+
+    fn ask_for_itself(&mut self, mut message: Value) -> Value {
+        message["id"] = self.next.into();
+        self.own.insert(self.next);
+        self.next += 1;
+        message
+    }
+
+    /// Takes a message of the server; what to say to it.
+    async fn hear(&mut self, message: Value) -> Option<Value> {
+        let reference = message["ref"].as_u64();
+        match message["type"].as_str() {
+            Some("offer") => {
+                let answer = answer(&message, &self.subscriber).await?;
+                return Some(self.ask_for_itself(answer));
             }
-            message = read(&mut socket) => {
-                let message = match message {
-                    Ok(message) => message,
-                    Err(error) => {
-                        let code = if let LoadError::Closed { code } = error { code } else { 0 };
-                        drop(outbox.send(json!({"type": "closed", "code": code})).await);
-                        return;
-                    }
-                };
-                let reference = message["ref"].as_u64();
-                match message["type"].as_str() {
-                    Some("offer") => {
-                        if let Some(mut answer) = answer(&message, &subscriber).await {
-                            answer["id"] = next.into();
-                            own.insert(next);
-                            next += 1;
-                            if socket.send(Message::text(answer.to_string())).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    Some("answer") => {
-                        if let Some(waiting) = reference.and_then(|id| waiting.get_mut(&id)) {
-                            waiting.before = Some(message);
-                        }
-                    }
-                    Some("ack" | "error") if reference.is_some_and(|id| own.remove(&id)) => {
-                        if message["type"] == "error" {
-                            tracing::error!(code = %message["code"], "the server refused an answer");
-                        }
-                    }
-                    Some("ack" | "error") if reference.is_some() => {
-                        let asked = reference.and_then(|id| waiting.remove(&id));
-                        settle(asked, message);
-                    }
-                    Some("pong") => {}
-                    _ => {
-                        if outbox.try_send(message).is_err() {
-                            tracing::debug!("an event that nobody reads is dropped");
-                        }
-                    }
+            Some("token_expiring") => match self.renewal.renew(&message).await {
+                Ok(renew) => return Some(self.ask_for_itself(renew)),
+                Err(error) => tracing::error!(%error, "no token to go on with"),
+            },
+            Some("answer") => {
+                if let Some(waiting) = reference.and_then(|id| self.waiting.get_mut(&id)) {
+                    waiting.before = Some(message);
+                }
+            }
+            Some("ack" | "error") if reference.is_some_and(|id| self.own.remove(&id)) => {
+                if message["type"] == "error" {
+                    tracing::error!(code = %message["code"], "the server refused an answer");
+                }
+            }
+            Some("ack" | "error") if reference.is_some() => {
+                settle(reference.and_then(|id| self.waiting.remove(&id)), message);
+            }
+            Some("pong") => {}
+            _ => {
+                if self.outbox.try_send(message).is_err() {
+                    tracing::debug!("an event that nobody reads is dropped");
                 }
             }
         }
+        None
     }
 }
 
