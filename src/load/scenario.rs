@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::LoadError;
 use super::client::{ClientCounts, ClientOptions, Identity, Profile, Received, TrackOptions};
-use super::driver::{Driver, Loss};
+use super::driver::{Driver, Loss, histogram};
 use super::metrics::ServerCounters;
 use super::report::{Report, quantile_ms, rate, share};
 use super::signalling::{Participant, Server, Who, refusal, unreachable};
@@ -207,7 +207,7 @@ impl Load {
 
     async fn measure(self: &Arc<Self>, rooms: &[Room], errors: &mut Errors) -> Report {
         let publishers = self.join_publishers(rooms, errors).await;
-        let mut joins = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+        let mut joins = histogram();
         let subscribers = self.join_subscribers(rooms, errors, &mut joins).await;
         tokio::time::sleep(SETTLE).await;
         drop(self.driver.take_delays_us());

@@ -224,7 +224,8 @@ async fn a_load_test_measures_and_leaves_nothing() {
     assert!((cpu_us - 100.0).abs() < 1.0, "{cpu_us}");
     assert!(report.forwarded_packets_per_s.unwrap() > 100.0, "{report}");
     assert!(report.received_packets_per_s > 100.0, "{report}");
-    assert!(report.join_ms_p50.unwrap() > 0.0 && report.forward_delay_ms_p99.unwrap() > 0.0);
+    // A handshake alone takes longer than a tenth of a millisecond.
+    assert!(report.join_ms_p50.unwrap() > 0.1 && report.forward_delay_ms_p99.unwrap() > 0.0);
     let json = serde_json::to_value(&report).unwrap();
     for field in [
         "server_cpu_us_per_forwarded_packet",
