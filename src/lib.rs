@@ -18,3 +18,7 @@ pub mod store;
 
 // Third floor: doors.
 pub mod moderation;
+
+// Fourth floor: what puts it together.
+pub mod cli;
+pub mod load;
