@@ -13,3 +13,6 @@ pub mod room;
 
 // Third floor: doors.
 pub mod moderation;
+
+// The composition root and what surrounds it.
+pub mod config;
