@@ -15,4 +15,6 @@ pub mod room;
 pub mod moderation;
 
 // The composition root and what surrounds it.
+pub mod cli;
 pub mod config;
+pub mod telemetry;

@@ -85,7 +85,7 @@ pub struct MediaConfig {
     /// Where it listens, UDP.
     pub bind: SocketAddr,
     /// Addresses told to clients; the bound one when empty.
-    pub candidates: Vec<IpAddr>,
+    pub candidates: Vec<SocketAddr>,
     /// Threads that forward.
     pub workers: usize,
 }
@@ -291,7 +291,7 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
     );
     MediaConfig {
         bind: bind(reader, "media.bind", 3478, profile),
-        candidates: reader.list("media.candidates", "IP addresses"),
+        candidates: reader.list("media.candidates", "addresses and ports"),
         workers: usize::try_from(workers).unwrap_or(1),
     }
 }
