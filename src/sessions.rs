@@ -1,0 +1,30 @@
+//! Governed meetings: their life, their limits, their policy. What is stored
+//! comes and goes through traits; time is always an argument.
+
+mod change;
+mod error;
+mod idempotency;
+mod limits;
+mod listing;
+mod new_session;
+mod repository;
+mod service;
+mod validation;
+
+pub use change::{Change, RecordingPatch, SessionPatch, SpeakingPatch, TranscriptionPatch};
+pub use error::{FieldProblem, SessionError};
+pub use idempotency::{
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, IdempotencyStore,
+    InvalidIdempotencyKey, KEPT, StoredAnswer, TAKEN_OVER_AFTER,
+};
+pub use limits::{FixedLimits, TenantLimits, TenantLimitsSource};
+pub use listing::{
+    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionFilter, SessionPage, SessionPosition,
+};
+pub use new_session::{
+    DEFAULT_TURN_S, MAX_PARTICIPANTS_DEFAULT, MAX_TURN_S_DEFAULT, NewSession,
+    RETENTION_DAYS_DEFAULT,
+};
+pub use repository::{Activation, RepositoryError, SessionRepository};
+pub use service::SessionService;
+pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TITLE_CHARACTERS_MAX, TURN_S_MAX};

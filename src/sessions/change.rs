@@ -1,0 +1,182 @@
+//! Changes to a session, as a merge patch means them (RFC 7386 §2): a member
+//! that is absent keeps its value, `null` clears it, anything else sets it.
+
+use crate::domain::session::{
+    Modality, ModerationMode, Provider, RecordingPolicy, Session, SpeakingPolicy,
+    TranscriptionPolicy,
+};
+use crate::domain::time::Timestamp;
+use crate::sessions::error::FieldProblem;
+use crate::sessions::limits::TenantLimits;
+use crate::sessions::new_session::{
+    MODERATION_DEFAULT, PROVIDER_DEFAULT, max_participants_default, recording_default,
+    speaking_default, transcription_default,
+};
+
+/// What a patch does to one value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// The member is absent.
+    #[default]
+    Keep,
+    /// The member is `null`: no value, or the default where there has to be one.
+    Clear,
+    /// The member has a value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// What a member that is present means, `None` being `null`.
+    #[must_use]
+    pub fn from_member(value: Option<T>) -> Self {
+        value.map_or(Self::Clear, Self::Set)
+    }
+
+    /// What an optional setting of a new session means: nothing, or a value.
+    #[must_use]
+    pub fn from_option(value: Option<T>) -> Self {
+        value.map_or(Self::Keep, Self::Set)
+    }
+
+    fn apply(self, target: &mut T, default: T) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *target = default,
+            Self::Set(value) => *target = value,
+        }
+    }
+
+    fn apply_optional(self, target: &mut Option<T>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *target = None,
+            Self::Set(value) => *target = Some(value),
+        }
+    }
+
+    /// For a value that has no default.
+    fn apply_required(self, target: &mut T, field: &'static str, problems: &mut Vec<FieldProblem>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => problems.push(FieldProblem::new(field, "is required")),
+            Self::Set(value) => *target = value,
+        }
+    }
+}
+
+/// Changes to a recording policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordingPatch {
+    /// Whether tracks are recorded.
+    pub enabled: Change<bool>,
+    /// Days that a recording is kept after the session has ended.
+    pub retention_days: Change<u32>,
+}
+
+/// Changes to a transcription policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TranscriptionPatch {
+    /// Whether speech is transcribed.
+    pub enabled: Change<bool>,
+    /// BCP 47 language of the session.
+    pub language: Change<String>,
+}
+
+/// Changes to a speaking policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpeakingPatch {
+    /// Time of a turn when nobody says otherwise, in seconds.
+    pub default_turn_s: Change<u32>,
+    /// Longest a turn may be extended to, in seconds.
+    pub max_turn_s: Change<u32>,
+    /// Whether an approved request starts at once when nobody holds the floor.
+    pub auto_start: Change<bool>,
+}
+
+/// Changes to a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionPatch {
+    /// Title for people.
+    pub title: Change<String>,
+    /// Where its people are.
+    pub modality: Change<Modality>,
+    /// Who carries its media.
+    pub provider: Change<Provider>,
+    /// When it should start.
+    pub scheduled_start_at: Change<Timestamp>,
+    /// When it should end.
+    pub scheduled_end_at: Change<Timestamp>,
+    /// Most people at once.
+    pub max_participants: Change<u32>,
+    /// Whether the floor decides who is heard.
+    pub moderation: Change<ModerationMode>,
+    /// Recording policy, member by member.
+    pub recording: Change<RecordingPatch>,
+    /// Transcription policy, member by member.
+    pub transcription: Change<TranscriptionPatch>,
+    /// Speaking policy, member by member.
+    pub speaking: Change<SpeakingPatch>,
+}
+
+impl SessionPatch {
+    /// The session as the patch wants it, not yet checked, and the members that
+    /// may not be cleared but were.
+    pub(crate) fn applied_to(
+        self,
+        session: &Session,
+        limits: &TenantLimits,
+    ) -> (Session, Vec<FieldProblem>) {
+        let mut wanted = session.clone();
+        let mut problems = Vec::new();
+        self.title.apply_required(&mut wanted.title, "title", &mut problems);
+        self.modality.apply_required(&mut wanted.modality, "modality", &mut problems);
+        self.provider.apply(&mut wanted.provider, PROVIDER_DEFAULT);
+        self.scheduled_start_at.apply_optional(&mut wanted.scheduled_start_at);
+        self.scheduled_end_at.apply_optional(&mut wanted.scheduled_end_at);
+        self.max_participants.apply(&mut wanted.max_participants, max_participants_default(limits));
+        self.moderation.apply(&mut wanted.moderation, MODERATION_DEFAULT);
+        apply_recording(self.recording, &mut wanted.recording);
+        apply_transcription(self.transcription, &mut wanted.transcription);
+        apply_speaking(self.speaking, &mut wanted.speaking);
+        (wanted, problems)
+    }
+}
+
+pub(crate) fn apply_recording(change: Change<RecordingPatch>, policy: &mut RecordingPolicy) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *policy = recording_default(),
+        Change::Set(patch) => {
+            let default = recording_default();
+            patch.enabled.apply(&mut policy.enabled, default.enabled);
+            patch.retention_days.apply(&mut policy.retention_days, default.retention_days);
+        }
+    }
+}
+
+pub(crate) fn apply_transcription(
+    change: Change<TranscriptionPatch>,
+    policy: &mut TranscriptionPolicy,
+) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *policy = transcription_default(),
+        Change::Set(patch) => {
+            patch.enabled.apply(&mut policy.enabled, transcription_default().enabled);
+            patch.language.apply_optional(&mut policy.language);
+        }
+    }
+}
+
+pub(crate) fn apply_speaking(change: Change<SpeakingPatch>, policy: &mut SpeakingPolicy) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *policy = speaking_default(),
+        Change::Set(patch) => {
+            let default = speaking_default();
+            patch.default_turn_s.apply(&mut policy.default_turn_s, default.default_turn_s);
+            patch.max_turn_s.apply(&mut policy.max_turn_s, default.max_turn_s);
+            patch.auto_start.apply(&mut policy.auto_start, default.auto_start);
+        }
+    }
+}

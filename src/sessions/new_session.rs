@@ -1,0 +1,127 @@
+//! What a creator says of a session, and what holds when nothing is said.
+
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::session::{
+    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
+    TranscriptionPolicy,
+};
+use crate::domain::time::Timestamp;
+use crate::sessions::change::{
+    Change, RecordingPatch, SpeakingPatch, TranscriptionPatch, apply_recording, apply_speaking,
+    apply_transcription,
+};
+use crate::sessions::limits::TenantLimits;
+
+/// Most people of a session when nobody says otherwise, or the tenant's limit
+/// when that is lower.
+pub const MAX_PARTICIPANTS_DEFAULT: u32 = 300;
+/// Days a recording is kept when nobody says otherwise: the year in which a
+/// decision is usually disputed.
+pub const RETENTION_DAYS_DEFAULT: u32 = 365;
+/// Time of a turn when nobody says otherwise, in seconds.
+pub const DEFAULT_TURN_S: u32 = 180;
+/// Longest a turn may be extended to when nobody says otherwise, in seconds.
+pub const MAX_TURN_S_DEFAULT: u32 = 600;
+
+pub(crate) const PROVIDER_DEFAULT: Provider = Provider::Webrtc;
+pub(crate) const MODERATION_DEFAULT: ModerationMode = ModerationMode::Moderated;
+
+pub(crate) fn max_participants_default(limits: &TenantLimits) -> u32 {
+    MAX_PARTICIPANTS_DEFAULT.min(limits.max_participants_per_session)
+}
+
+/// Nobody is recorded unless somebody has decided it.
+pub(crate) const fn recording_default() -> RecordingPolicy {
+    RecordingPolicy { enabled: false, retention_days: RETENTION_DAYS_DEFAULT }
+}
+
+pub(crate) const fn transcription_default() -> TranscriptionPolicy {
+    TranscriptionPolicy { enabled: false, language: None }
+}
+
+pub(crate) const fn speaking_default() -> SpeakingPolicy {
+    SpeakingPolicy {
+        default_turn_s: DEFAULT_TURN_S,
+        max_turn_s: MAX_TURN_S_DEFAULT,
+        auto_start: false,
+    }
+}
+
+/// A session to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// The tenant it is for.
+    pub tenant_id: TenantId,
+    /// The assembly it belongs to.
+    pub assembly_id: AssemblyId,
+    /// Title for people.
+    pub title: String,
+    /// Where its people are.
+    pub modality: Modality,
+    /// Who carries its media; this server when `None`.
+    pub provider: Option<Provider>,
+    /// When it should start.
+    pub scheduled_start_at: Option<Timestamp>,
+    /// When it should end.
+    pub scheduled_end_at: Option<Timestamp>,
+    /// Most people at once; [`MAX_PARTICIPANTS_DEFAULT`] when `None`.
+    pub max_participants: Option<u32>,
+    /// Whether the floor decides who is heard; it does when `None`.
+    pub moderation: Option<ModerationMode>,
+    /// What differs from no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
+    pub recording: RecordingPatch,
+    /// What differs from no transcription.
+    pub transcription: TranscriptionPatch,
+    /// What differs from turns of [`DEFAULT_TURN_S`] that may be extended to
+    /// [`MAX_TURN_S_DEFAULT`] and are started by a moderator. A default that
+    /// contradicts what is said gives way.
+    pub speaking: SpeakingPatch,
+}
+
+impl NewSession {
+    /// The session this describes, not yet checked.
+    pub(crate) fn into_session(
+        self,
+        id: SessionId,
+        limits: &TenantLimits,
+        now: Timestamp,
+    ) -> Session {
+        let mut session = Session {
+            id,
+            tenant_id: self.tenant_id,
+            assembly_id: self.assembly_id,
+            title: self.title,
+            modality: self.modality,
+            provider: self.provider.unwrap_or(PROVIDER_DEFAULT),
+            status: SessionStatus::Scheduled,
+            scheduled_start_at: self.scheduled_start_at,
+            scheduled_end_at: self.scheduled_end_at,
+            started_at: None,
+            ended_at: None,
+            max_participants: self
+                .max_participants
+                .unwrap_or_else(|| max_participants_default(limits)),
+            moderation: self.moderation.unwrap_or(MODERATION_DEFAULT),
+            recording: recording_default(),
+            transcription: transcription_default(),
+            speaking: speaking_beside(&self.speaking),
+            version: 1,
+            created_at: now,
+        };
+        apply_recording(Change::Set(self.recording), &mut session.recording);
+        apply_transcription(Change::Set(self.transcription), &mut session.transcription);
+        apply_speaking(Change::Set(self.speaking), &mut session.speaking);
+        session
+    }
+}
+
+/// The defaults, bent so that they don't contradict what the creator said.
+fn speaking_beside(said: &SpeakingPatch) -> SpeakingPolicy {
+    let mut policy = speaking_default();
+    if let Change::Set(max_turn_s) = said.max_turn_s {
+        policy.default_turn_s = policy.default_turn_s.min(max_turn_s);
+    } else if let Change::Set(default_turn_s) = said.default_turn_s {
+        policy.max_turn_s = policy.max_turn_s.max(default_turn_s);
+    }
+    policy
+}

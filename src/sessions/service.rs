@@ -1,0 +1,263 @@
+//! The life of sessions.
+
+use std::sync::Arc;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::session::{Session, SessionStatus};
+use crate::domain::time::Timestamp;
+use crate::sessions::change::SessionPatch;
+use crate::sessions::error::{FieldProblem, SessionError};
+use crate::sessions::limits::{TenantLimits, TenantLimitsSource};
+use crate::sessions::listing::{
+    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionPage, SessionPosition,
+};
+use crate::sessions::new_session::NewSession;
+use crate::sessions::repository::{Activation, SessionRepository};
+use crate::sessions::validation::{problems_of, settled_member};
+
+/// How often a change without an expected version is tried again after
+/// somebody else's change came between. Raising it helps nobody: five changes
+/// of one session within a few milliseconds are a defect elsewhere.
+const TRIES_MAX: u32 = 5;
+
+/// Creates, reads and changes sessions. Cheap to clone.
+///
+/// Whoever calls has checked that the caller may; everything here is about one
+/// tenant and finds nothing of another.
+#[derive(Clone)]
+pub struct SessionService {
+    repository: Arc<dyn SessionRepository>,
+    limits: Arc<dyn TenantLimitsSource>,
+}
+
+/// How a change to be stored is stored.
+#[derive(Clone, Copy)]
+enum Storing {
+    Replace,
+    /// With at most this many active sessions of the tenant.
+    Activate(u32),
+}
+
+impl SessionService {
+    /// A service over a repository and a source of limits.
+    #[must_use]
+    pub fn new(
+        repository: Arc<dyn SessionRepository>,
+        limits: Arc<dyn TenantLimitsSource>,
+    ) -> Self {
+        Self { repository, limits }
+    }
+
+    /// The limits of a tenant now, for whoever admits participants and media.
+    pub async fn limits(&self, tenant: TenantId) -> TenantLimits {
+        self.limits.limits(tenant).await
+    }
+
+    /// Creates a scheduled session at version 1.
+    pub async fn create(
+        &self,
+        new_session: NewSession,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let limits = self.limits.limits(new_session.tenant_id).await;
+        let session = new_session.into_session(SessionId::generate(), &limits, now);
+        let problems = problems_of(&session, None, &limits);
+        if !problems.is_empty() {
+            return Err(SessionError::Invalid(problems));
+        }
+        self.repository.insert(&session).await?;
+        Ok(session)
+    }
+
+    /// The session.
+    pub async fn find(&self, tenant: TenantId, id: SessionId) -> Result<Session, SessionError> {
+        self.repository.find(tenant, id).await?.ok_or(SessionError::NotFound)
+    }
+
+    /// A page of sessions, newest first.
+    pub async fn list(
+        &self,
+        tenant: TenantId,
+        query: &ListQuery,
+    ) -> Result<SessionPage, SessionError> {
+        let (after, limit) = page_of(query)?;
+        // One more than asked tells whether there is a next page.
+        let mut sessions =
+            self.repository.list(tenant, &query.filter, after, limit.saturating_add(1)).await?;
+        let kept = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = sessions.len() > kept;
+        sessions.truncate(kept);
+        let last = sessions.last().filter(|_| more);
+        let next_cursor = last.map(|session| SessionPosition::of(session).to_cursor());
+        Ok(SessionPage { sessions, next_cursor })
+    }
+
+    /// Changes what `patch` names, if the session is still at version
+    /// `expected`. A patch that changes nothing leaves the version as it is.
+    ///
+    /// Once a session is active only its title, its planned end, its number of
+    /// people and the retention of its recording can change; once it is over,
+    /// nothing can.
+    pub async fn patch(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: u64,
+        patch: SessionPatch,
+    ) -> Result<Session, SessionError> {
+        let current = self.find(tenant, id).await?;
+        let limits = self.limits.limits(tenant).await;
+        let wanted = patched(&current, expected, patch, &limits)?;
+        if wanted == current {
+            return Ok(current);
+        }
+        if self.repository.replace(&wanted, expected).await? {
+            return Ok(wanted);
+        }
+        let current = self.find(tenant, id).await?.version;
+        Err(SessionError::VersionConflict { current })
+    }
+
+    /// Starts a scheduled session, if the tenant may have one more active.
+    pub async fn start(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let active_max = self.limits.limits(tenant).await.max_active_sessions;
+        let change = (SessionStatus::Active, "be started", Storing::Activate(active_max));
+        self.change_state(tenant, id, expected, change, now).await
+    }
+
+    /// Calls off a session that is not over.
+    pub async fn cancel(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let change = (SessionStatus::Cancelled, "be cancelled", Storing::Replace);
+        self.change_state(tenant, id, expected, change, now).await
+    }
+
+    /// Completes an active session.
+    pub async fn end(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let change = (SessionStatus::Completed, "be ended", Storing::Replace);
+        self.change_state(tenant, id, expected, change, now).await
+    }
+
+    /// Reads, decides and stores if nobody else came between, a few times
+    /// unless the caller has said which version it means.
+    async fn change_state(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: Option<u64>,
+        (next, wanted, storing): (SessionStatus, &'static str, Storing),
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let mut current = self.find(tenant, id).await?;
+        for _ in 0..TRIES_MAX {
+            if expected.is_some_and(|expected| expected != current.version) {
+                break;
+            }
+            if !current.status.may_become(next) {
+                return Err(SessionError::StateConflict { status: current.status, wanted });
+            }
+            let changed = in_state(&current, next, now);
+            let outcome = match storing {
+                Storing::Activate(active_max) => {
+                    self.repository.activate(&changed, current.version, active_max).await?
+                }
+                Storing::Replace => {
+                    if self.repository.replace(&changed, current.version).await? {
+                        Activation::Done
+                    } else {
+                        Activation::Stale
+                    }
+                }
+            };
+            match (outcome, storing) {
+                (Activation::Done, _) => return Ok(changed),
+                (Activation::LimitReached, Storing::Activate(limit)) => {
+                    return Err(SessionError::LimitReached { limit });
+                }
+                (Activation::LimitReached | Activation::Stale, _) => {
+                    current = self.find(tenant, id).await?;
+                }
+            }
+        }
+        Err(SessionError::VersionConflict { current: current.version })
+    }
+}
+
+/// The session after `patch`, or why it can't be.
+fn patched(
+    current: &Session,
+    expected: u64,
+    patch: SessionPatch,
+    limits: &TenantLimits,
+) -> Result<Session, SessionError> {
+    if current.version != expected {
+        return Err(SessionError::VersionConflict { current: current.version });
+    }
+    if current.status.is_over() {
+        return Err(SessionError::StateConflict { status: current.status, wanted: "be changed" });
+    }
+    let (mut wanted, mut problems) = patch.applied_to(current, limits);
+    problems.extend(problems_of(&wanted, Some(current), limits));
+    if !problems.is_empty() {
+        return Err(SessionError::Invalid(problems));
+    }
+    if let Some(wanted) = settled_member(current, &wanted) {
+        return Err(SessionError::StateConflict { status: current.status, wanted });
+    }
+    if wanted != *current {
+        wanted.version = current.version.saturating_add(1);
+    }
+    Ok(wanted)
+}
+
+/// The session in its next state. A clock that went backwards does not let it
+/// end before it started.
+fn in_state(current: &Session, next: SessionStatus, now: Timestamp) -> Session {
+    let mut changed = current.clone();
+    changed.status = next;
+    changed.version = current.version.saturating_add(1);
+    if next == SessionStatus::Active {
+        changed.started_at = Some(now.max(current.created_at));
+    }
+    if next.is_over() {
+        changed.ended_at = Some(now.max(current.started_at.unwrap_or(current.created_at)));
+    }
+    changed
+}
+
+/// Where a page begins and how long it is, or everything wrong with the question.
+fn page_of(query: &ListQuery) -> Result<(Option<SessionPosition>, u32), SessionError> {
+    let mut problems = Vec::new();
+    let limit = query.limit.unwrap_or(LIST_LIMIT_DEFAULT);
+    if !(1..=LIST_LIMIT_MAX).contains(&limit) {
+        let problem = format!("must be between 1 and {LIST_LIMIT_MAX}");
+        problems.push(FieldProblem::new("limit", problem));
+    }
+    let after = query.cursor.as_deref().and_then(SessionPosition::from_cursor);
+    if query.cursor.is_some() && after.is_none() {
+        problems.push(FieldProblem::new("cursor", "is not one that this server gave"));
+    }
+    if let (Some(from), Some(to)) = (query.filter.from, query.filter.to)
+        && to <= from
+    {
+        problems.push(FieldProblem::new("to", "must be later than from"));
+    }
+    if problems.is_empty() { Ok((after, limit)) } else { Err(SessionError::Invalid(problems)) }
+}
