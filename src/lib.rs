@@ -6,6 +6,7 @@
 pub mod domain;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.
+pub mod auth;
 pub mod sessions;
 pub mod sfu;
 

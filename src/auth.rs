@@ -1,0 +1,243 @@
+//! Who is calling: access tokens of the identity service, proofs of possession
+//! (RFC 9449) and client certificates become a [`Principal`] or a
+//! [`ServiceName`](crate::domain::participant::ServiceName).
+//!
+//! Doors hand over header values. A request with several `Authorization` or
+//! several `DPoP` headers is the door's to refuse (RFC 9449 §4.3, check 1): it
+//! answers [`AuthError::ProofInvalid`] or [`AuthError::CredentialsMissing`]
+//! itself and calls nothing here.
+
+mod access_token;
+pub mod client_cert;
+pub mod dev_certificates;
+pub mod dev_issuer;
+mod dpop;
+mod error;
+mod jwks;
+mod jws;
+mod key_cache;
+mod key_schedule;
+mod key_source;
+mod nonce;
+mod replay;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use subtle::ConstantTimeEq as _;
+
+pub use crate::auth::error::{AuthError, Scheme};
+pub use crate::auth::jwks::{KEYS_MAX, KeySet, KeySetInvalid};
+pub use crate::auth::key_source::{
+    HttpKeySource, HttpKeySourceOptions, KeySource, KeySourceError, PlainHttp,
+};
+pub use crate::auth::nonce::{NonceKey, NonceKeyTooShort};
+pub use crate::auth::replay::{InMemoryReplayCache, ReplayCache, ReplayCacheUnavailable};
+
+use crate::auth::access_token::{AccessTokenVerifier, VerifiedToken};
+use crate::auth::dpop::{CheckedProof, Expected};
+use crate::domain::participant::Principal;
+use crate::domain::time::Timestamp;
+
+/// How far clocks of issuers, clients and other instances may differ from ours.
+/// Raising it lengthens the life of every token by as much.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
+
+/// Whom the authenticator believes and as whom it is spoken to.
+#[derive(Debug, Clone)]
+pub struct AuthOptions {
+    /// The `iss` that access tokens must have, exactly.
+    pub issuer: String,
+    /// The `aud` that access tokens must have, or have among others.
+    pub audience: String,
+    /// The secret behind server nonces; all instances share it.
+    pub nonce_key: NonceKey,
+}
+
+/// What a write by a person shows, as its headers have it.
+#[derive(Debug, Clone, Copy)]
+pub struct DpopRequest<'a> {
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The `DPoP` header.
+    pub proof: Option<&'a str>,
+    /// The method as it was received.
+    pub method: &'a str,
+    /// The absolute URL as the client knows it: the public base URL and the
+    /// path received, never the `Host` header alone.
+    pub url: &'a str,
+}
+
+/// What a moderation socket shows in `authenticate` or `renew_token`.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketCredentials<'a> {
+    /// The access token, without a scheme.
+    pub token: &'a str,
+    /// The proof of possession.
+    pub proof: &'a str,
+    /// The nonce this connection was given by [`Authenticator::socket_nonce`].
+    /// The door forgets it after one use.
+    pub nonce: &'a str,
+    /// The channel's http or https URL; its query does not matter.
+    pub url: &'a str,
+}
+
+/// Turns credentials into principals. One for the whole process; shared by
+/// reference.
+pub struct Authenticator {
+    tokens: AccessTokenVerifier,
+    nonce_key: NonceKey,
+    replay: Arc<dyn ReplayCache>,
+}
+
+impl Authenticator {
+    /// An authenticator that takes keys from `keys` and remembers used proofs
+    /// in `replay`. Asks for keys on first use, within a tokio runtime.
+    #[must_use]
+    pub fn new(
+        options: AuthOptions,
+        keys: Arc<dyn KeySource>,
+        replay: Arc<dyn ReplayCache>,
+    ) -> Self {
+        let tokens = AccessTokenVerifier::new(options.issuer, options.audience, keys);
+        Self { tokens, nonce_key: options.nonce_key, replay }
+    }
+
+    /// Who makes a read with `Authorization: Bearer`. A token that is bound to
+    /// a key is taken without its proof: reads only.
+    pub async fn bearer(
+        &self,
+        authorization: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Principal, AuthError> {
+        let token = credentials(authorization, Scheme::Bearer)?;
+        Ok(self.tokens.verify(token, now).await?.principal)
+    }
+
+    /// Who makes a write with `Authorization: DPoP` and a proof
+    /// (RFC 9449 §4.3 and §7.1). A proof that lacks a current nonce is answered
+    /// by [`AuthError::NonceRequired`] once everything else about it is right.
+    pub async fn dpop(
+        &self,
+        request: DpopRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Principal, AuthError> {
+        let token = credentials(request.authorization, Scheme::Dpop)?;
+        let proof = request.proof.ok_or(AuthError::ProofInvalid)?;
+        let verified = self.tokens.verify(token, now).await?;
+        let expected = expected(token, &verified, request.method, request.url);
+        let checked = dpop::check(proof, &expected, now).ok_or(AuthError::ProofInvalid)?;
+        let nonce = checked.nonce.as_deref();
+        if !nonce.is_some_and(|nonce| self.nonce_key.is_current_for_requests(nonce, now)) {
+            return Err(AuthError::NonceRequired { nonce: self.fresh_nonce(now) });
+        }
+        self.use_once(&checked, now).await?;
+        Ok(verified.principal)
+    }
+
+    /// A nonce for `hello` or `token_expiring`, unlike any other. It does not
+    /// expire by itself: the door keeps it for its connection, gives it to
+    /// [`Authenticator::socket`] once, and forgets it.
+    #[must_use]
+    pub fn socket_nonce(&self) -> String {
+        self.nonce_key.for_socket(rand::random())
+    }
+
+    /// Who opens, or renews the token of, a moderation socket.
+    pub async fn socket(
+        &self,
+        credentials: SocketCredentials<'_>,
+        now: Timestamp,
+    ) -> Result<Principal, AuthError> {
+        let verified = self.tokens.verify(credentials.token, now).await?;
+        let expected = expected(credentials.token, &verified, "GET", credentials.url);
+        let checked =
+            dpop::check(credentials.proof, &expected, now).ok_or(AuthError::ProofInvalid)?;
+        let same_nonce = checked
+            .nonce
+            .as_ref()
+            .is_some_and(|nonce| bool::from(nonce.as_bytes().ct_eq(credentials.nonce.as_bytes())));
+        if !same_nonce || !self.nonce_key.is_for_socket(credentials.nonce) {
+            return Err(AuthError::ProofInvalid);
+        }
+        self.use_once(&checked, now).await?;
+        Ok(verified.principal)
+    }
+
+    /// The nonce to send in `DPoP-Nonce`: with [`AuthError::NonceRequired`],
+    /// and with successes so that clients rarely need the extra request.
+    #[must_use]
+    pub fn fresh_nonce(&self, now: Timestamp) -> String {
+        self.nonce_key.for_requests(now)
+    }
+
+    /// The last check of all, so that only holders of valid tokens and keys
+    /// can write to the cache.
+    async fn use_once(&self, proof: &CheckedProof, now: Timestamp) -> Result<(), AuthError> {
+        match self.replay.insert_if_absent(proof.replay_key, proof.expires_at, now).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AuthError::ProofReplayed),
+            Err(ReplayCacheUnavailable) => {
+                Err(AuthError::Unavailable { retry_after_s: REPLAY_RETRY_AFTER_S })
+            }
+        }
+    }
+}
+
+/// What clients are told to wait when the replay cache does not answer.
+const REPLAY_RETRY_AFTER_S: u32 = 5;
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").finish_non_exhaustive()
+    }
+}
+
+fn expected<'a>(
+    token: &'a str,
+    verified: &VerifiedToken,
+    method: &'a str,
+    url: &'a str,
+) -> Expected<'a> {
+    Expected { token, thumbprint: verified.thumbprint, method, url }
+}
+
+/// The credentials of an `Authorization` header with this scheme (RFC 9110
+/// §11.4: the scheme is case-insensitive, one or more spaces follow).
+fn credentials(authorization: Option<&str>, scheme: Scheme) -> Result<&str, AuthError> {
+    let (name, token) = authorization
+        .and_then(|value| value.split_once(' '))
+        .ok_or(AuthError::CredentialsMissing)?;
+    let token = token.trim_matches(' ');
+    if !name.eq_ignore_ascii_case(scheme.as_str()) || token.is_empty() {
+        return Err(AuthError::CredentialsMissing);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_must_be_the_routes() {
+        assert_eq!(credentials(Some("Bearer a.b.c"), Scheme::Bearer), Ok("a.b.c"));
+        assert_eq!(credentials(Some("dpop  a.b.c"), Scheme::Dpop), Ok("a.b.c"));
+        for (header, scheme) in [
+            (None, Scheme::Bearer),
+            (Some(""), Scheme::Bearer),
+            (Some("Bearer"), Scheme::Bearer),
+            (Some("Bearer "), Scheme::Bearer),
+            (Some("a.b.c"), Scheme::Bearer),
+            (Some("DPoP a.b.c"), Scheme::Bearer),
+            (Some("Bearer a.b.c"), Scheme::Dpop),
+            (Some("Basic a.b.c"), Scheme::Dpop),
+        ] {
+            assert_eq!(
+                credentials(header, scheme),
+                Err(AuthError::CredentialsMissing),
+                "{header:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Access tokens: JWTs of the identity service (RFC 7519, RFC 8725, RFC 9068).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+use crate::auth::CLOCK_LEEWAY;
+use crate::auth::error::AuthError;
+use crate::auth::jws::{CompactJws, decode_exactly};
+use crate::auth::key_cache::KeyCache;
+use crate::auth::key_source::KeySource;
+use crate::domain::participant::Principal;
+use crate::domain::role::{Role, Roles};
+use crate::domain::time::Timestamp;
+
+/// Longest token taken, in bytes.
+const TOKEN_LENGTH_MAX: usize = 8 * 1024;
+/// Age at which a token is refused whatever its `exp`: how long an issuer's
+/// mistake can last.
+const TOKEN_AGE_MAX: Duration = Duration::from_hours(24);
+/// Most audiences of a token.
+const AUDIENCES_MAX: usize = 16;
+/// Most role names of a token, known or not.
+const ROLES_MAX: usize = 32;
+/// Longest `jti`, in bytes.
+const TOKEN_ID_LENGTH_MAX: usize = 256;
+/// Longest name for people, in characters.
+const NAME_LENGTH_MAX: usize = 200;
+/// Longest language tag, in bytes (RFC 5646 §4.4.1 asks for 35).
+const LOCALE_LENGTH_MAX: usize = 35;
+
+/// Checks access tokens.
+pub(super) struct AccessTokenVerifier {
+    issuer: String,
+    audience: String,
+    keys: KeyCache,
+}
+
+/// What a genuine token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VerifiedToken {
+    /// Who it is for.
+    pub(super) principal: Principal,
+    /// The RFC 7638 thumbprint of the key it is bound to.
+    pub(super) thumbprint: [u8; 32],
+}
+
+impl AccessTokenVerifier {
+    /// A verifier of tokens from `issuer` for `audience`.
+    pub(super) fn new(issuer: String, audience: String, keys: Arc<dyn KeySource>) -> Self {
+        Self { issuer, audience, keys: KeyCache::new(keys) }
+    }
+
+    /// Checks `token` and says whose it is.
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, AuthError> {
+        let jws = CompactJws::parse(token, TOKEN_LENGTH_MAX).ok_or(AuthError::TokenInvalid)?;
+        if !has_token_type(&jws) {
+            return Err(AuthError::TokenInvalid);
+        }
+        let key = self.keys.key_for(&jws, now).await?;
+        if !jws.is_signed_by(&key) {
+            return Err(AuthError::TokenInvalid);
+        }
+        let claims: Claims =
+            serde_json::from_slice(&jws.payload).map_err(|_| AuthError::TokenInvalid)?;
+        claims.check(&self.issuer, &self.audience, now)
+    }
+}
+
+/// Whether the token says it is an access token, or does not say what it is.
+/// Keeps other JWTs of the same issuer and keys out (RFC 8725 §3.11).
+fn has_token_type(jws: &CompactJws<'_>) -> bool {
+    jws.header.get("typ").is_none_or(|value| {
+        value.as_str().is_some_and(|name| {
+            ["jwt", "at+jwt", "application/at+jwt"]
+                .iter()
+                .any(|taken| name.eq_ignore_ascii_case(taken))
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    aud: Audience,
+    sub: String,
+    exp: Number,
+    iat: Number,
+    nbf: Option<Number>,
+    jti: String,
+    tenant_id: String,
+    roles: Vec<Value>,
+    cnf: Confirmation,
+    session_id: Option<String>,
+    name: Option<String>,
+    locale: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Confirmation {
+    jkt: String,
+}
+
+impl Claims {
+    /// Whom the token is for, if it is ours, in force and whole.
+    fn check(
+        self,
+        issuer: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, AuthError> {
+        let invalid = AuthError::TokenInvalid;
+        if self.iss != issuer || !self.aud.includes(audience) {
+            return Err(invalid);
+        }
+        let expires_at = self.check_times(now)?;
+        let thumbprint = decode_exactly::<32>(&self.cnf.jkt).ok_or(AuthError::TokenInvalid)?;
+        if !(1..=TOKEN_ID_LENGTH_MAX).contains(&self.jti.len())
+            || self.roles.len() > ROLES_MAX
+            || !self.name.as_deref().is_none_or(is_name)
+            || !self.locale.as_deref().is_none_or(is_locale)
+        {
+            return Err(invalid);
+        }
+        let session_id = self.session_id.map(|text| text.parse()).transpose();
+        let principal = Principal {
+            tenant_id: self.tenant_id.parse().map_err(|_| AuthError::TokenInvalid)?,
+            user_id: self.sub.parse().map_err(|_| AuthError::TokenInvalid)?,
+            roles: known_roles(&self.roles)?,
+            name: self.name.unwrap_or(self.sub),
+            locale: self.locale,
+            session_id: session_id.map_err(|_| AuthError::TokenInvalid)?,
+            key_thumbprint: Some(self.cnf.jkt),
+            expires_at,
+        };
+        if principal.roles.is_empty() {
+            Err(AuthError::Forbidden)
+        } else {
+            Ok(VerifiedToken { principal, thumbprint })
+        }
+    }
+
+    /// When the token ceases to be in force, if it is.
+    fn check_times(&self, now: Timestamp) -> Result<Timestamp, AuthError> {
+        let moment = |date: &Number| numeric_date(date).ok_or(AuthError::TokenInvalid);
+        let (expires_at, issued_at) = (moment(&self.exp)?, moment(&self.iat)?);
+        let latest = now.after(CLOCK_LEEWAY);
+        if issued_at > latest || expires_at < issued_at {
+            return Err(AuthError::TokenInvalid);
+        }
+        if let Some(not_before) = &self.nbf
+            && moment(not_before)? > latest
+        {
+            return Err(AuthError::TokenInvalid);
+        }
+        let expires_at = expires_at.min(issued_at.after(TOKEN_AGE_MAX));
+        if now.before(CLOCK_LEEWAY) >= expires_at {
+            Err(AuthError::TokenExpired)
+        } else {
+            Ok(expires_at)
+        }
+    }
+}
+
+impl Audience {
+    fn includes(&self, audience: &str) -> bool {
+        match self {
+            Self::One(only) => only == audience,
+            Self::Several(list) => {
+                list.len() <= AUDIENCES_MAX && list.iter().any(|one| one == audience)
+            }
+        }
+    }
+}
+
+/// Roles we do not know are other services' and are left out.
+fn known_roles(names: &[Value]) -> Result<Roles, AuthError> {
+    let mut roles = Vec::with_capacity(names.len());
+    for name in names {
+        roles.extend(Role::parse(name.as_str().ok_or(AuthError::TokenInvalid)?));
+    }
+    Ok(Roles::of(&roles))
+}
+
+/// A `NumericDate` (RFC 7519 §2) between 1970 and 9999; fractions are cut off.
+fn numeric_date(date: &Number) -> Option<Timestamp> {
+    /// 9999-12-31T23:59:59Z.
+    const LAST_S: i64 = 253_402_300_799;
+    let seconds = match date.as_i64() {
+        Some(seconds) => seconds,
+        None => {
+            let seconds = date.as_f64()?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "fractions are cut off, range is checked"
+            )]
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53 every integer is exact")]
+            let whole = (0.0..=LAST_S as f64).contains(&seconds).then_some(seconds as i64)?;
+            whole
+        }
+    };
+    (0..=LAST_S).contains(&seconds).then(|| Timestamp::from_unix_us(seconds * 1_000_000))
+}
+
+/// Names are shown to everybody in the room: no control characters, and no
+/// characters that reorder what stands beside them.
+fn is_name(name: &str) -> bool {
+    let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (1..=NAME_LENGTH_MAX).contains(&name.chars().count())
+        && !name.trim().is_empty()
+        && !name.chars().any(|c| c.is_control() || reorders(c))
+}
+
+fn is_locale(locale: &str) -> bool {
+    (2..=LOCALE_LENGTH_MAX).contains(&locale.len())
+        && locale.split('-').all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW_S: i64 = 1_700_000_000;
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://identity.example", "aud": "cabildo", "sub": "maria",
+            "iat": NOW_S - 60, "exp": NOW_S + 600, "jti": "one",
+            "tenant_id": "0190a1b2-0000-7000-8000-000000000001",
+            "roles": ["participant"], "cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},
+        })
+    }
+
+    fn check(claims: &Value) -> Result<VerifiedToken, AuthError> {
+        let claims: Claims =
+            serde_json::from_value(claims.clone()).map_err(|_| AuthError::TokenInvalid)?;
+        let now = Timestamp::from_unix_us(NOW_S * 1_000_000);
+        claims.check("https://identity.example", "cabildo", now)
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = claims();
+        claims[name] = value;
+        claims
+    }
+
+    #[test]
+    fn a_whole_token_says_who_it_is_for() {
+        let mut claims = claims();
+        claims["name"] = json!("María Gómez");
+        claims["locale"] = json!("es-CO");
+        claims["session_id"] = json!("0190a1b2-0000-7000-8000-000000000002");
+        claims["roles"] = json!(["accountant", "moderator", "participant"]);
+        claims["aud"] = json!(["billing", "cabildo"]);
+        claims["department"] = json!({"unknown": "claims are fine"});
+        let principal = check(&claims).expect("valid").principal;
+        assert_eq!(principal.user_id.as_str(), "maria");
+        assert_eq!(principal.name, "María Gómez");
+        assert_eq!(principal.locale.as_deref(), Some("es-CO"));
+        assert_eq!(principal.roles, Roles::of(&[Role::Participant, Role::Moderator]));
+        assert_eq!(principal.expires_at.unix_s(), NOW_S + 600);
+        assert!(principal.session_id.is_some());
+    }
+
+    #[test]
+    fn a_token_without_a_name_has_the_user_id_for_one() {
+        assert_eq!(check(&claims()).expect("valid").principal.name, "maria");
+    }
+
+    #[test]
+    fn every_claim_is_checked() {
+        for (name, bad) in [
+            ("iss", json!("https://identity.example/")),
+            ("iss", json!(["https://identity.example"])),
+            ("aud", json!("Cabildo")),
+            ("aud", json!([])),
+            ("aud", json!(vec!["cabildo"; AUDIENCES_MAX + 1])),
+            ("sub", json!("")),
+            ("sub", json!("a b")),
+            ("sub", json!("x".repeat(129))),
+            ("sub", json!(7)),
+            ("exp", json!("1700000600")),
+            ("exp", json!(-1)),
+            ("exp", json!(1e300)),
+            ("exp", json!(NOW_S - 61)),
+            ("iat", json!(NOW_S + 31)),
+            ("iat", json!(null)),
+            ("nbf", json!(NOW_S + 31)),
+            ("nbf", json!("soon")),
+            ("jti", json!("")),
+            ("jti", json!("x".repeat(257))),
+            ("tenant_id", json!("acme")),
+            ("tenant_id", json!("0190A1B2000070008000000000000001")),
+            ("roles", json!("moderator")),
+            ("roles", json!([1])),
+            ("roles", json!(vec!["participant"; ROLES_MAX + 1])),
+            ("cnf", json!({})),
+            ("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4"})),
+            ("session_id", json!("7")),
+            ("name", json!("")),
+            ("name", json!("  ")),
+            ("name", json!("a\nb")),
+            ("name", json!("a\u{202e}b")),
+            ("name", json!("x".repeat(201))),
+            ("locale", json!("es_CO")),
+            ("locale", json!("")),
+            ("locale", json!("e".repeat(36))),
+        ] {
+            let outcome = check(&with(name, bad.clone()));
+            assert_eq!(outcome, Err(AuthError::TokenInvalid), "{name}: {bad}");
+        }
+        let required = ["iss", "aud", "sub", "exp", "iat", "jti", "tenant_id", "roles", "cnf"];
+        for name in required {
+            let mut claims = claims();
+            claims.as_object_mut().expect("an object").remove(name);
+            assert_eq!(check(&claims), Err(AuthError::TokenInvalid), "without {name}");
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_the_leeway() {
+        assert!(check(&with("exp", json!(NOW_S - 29))).is_ok());
+        assert_eq!(check(&with("exp", json!(NOW_S - 30))), Err(AuthError::TokenExpired));
+        assert!(check(&with("iat", json!(NOW_S + 30))).is_ok());
+        assert!(check(&with("nbf", json!(NOW_S + 30))).is_ok());
+        assert!(check(&with("exp", json!(f64::from(1_700_000_600) + 0.5))).is_ok());
+    }
+
+    #[test]
+    fn no_token_lives_longer_than_a_day() {
+        let mut claims = with("exp", json!(NOW_S + 90 * 86_400));
+        claims["iat"] = json!(NOW_S - 86_399);
+        let principal = check(&claims).expect("still in its day").principal;
+        assert_eq!(principal.expires_at.unix_s(), NOW_S + 1);
+        claims["iat"] = json!(NOW_S - 86_400 - 30);
+        assert_eq!(check(&claims), Err(AuthError::TokenExpired));
+    }
+
+    #[test]
+    fn a_token_needs_a_role_that_we_know() {
+        assert_eq!(check(&with("roles", json!([]))), Err(AuthError::Forbidden));
+        assert_eq!(check(&with("roles", json!(["accountant"]))), Err(AuthError::Forbidden));
+    }
+}

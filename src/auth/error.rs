@@ -1,0 +1,146 @@
+//! Why a caller was refused.
+
+use crate::domain::error_code::ErrorCode;
+
+/// How a route wants its credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Bearer` (RFC 6750), reads.
+    Bearer,
+    /// `Authorization: DPoP` (RFC 9449), writes.
+    Dpop,
+}
+
+impl Scheme {
+    /// The name of the scheme in headers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
+/// Why a caller was refused. Says no more about a token or proof than its code
+/// does, so that nobody learns from refusals how to make a better one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credentials, or of another scheme than the route takes.
+    #[error("credentials are missing")]
+    CredentialsMissing,
+    /// The access token is not one we take.
+    #[error("the access token is invalid")]
+    TokenInvalid,
+    /// The access token has expired, or was issued too long ago.
+    #[error("the access token has expired")]
+    TokenExpired,
+    /// The proof of possession is missing or wrong.
+    #[error("the proof of possession is invalid")]
+    ProofInvalid,
+    /// The proof was used before.
+    #[error("the proof of possession was used before")]
+    ProofReplayed,
+    /// The proof needs this nonce, to be sent in `DPoP-Nonce`.
+    #[error("the proof of possession needs a nonce")]
+    NonceRequired {
+        /// The nonce to use.
+        nonce: String,
+    },
+    /// No client certificate that names a service.
+    #[error("a client certificate is required")]
+    ClientCertificateRequired,
+    /// Known, but may not.
+    #[error("the caller may not do this")]
+    Forbidden,
+    /// The issuer's keys or the replay cache cannot be had; nothing was decided.
+    #[error("the caller cannot be authenticated at the moment")]
+    Unavailable {
+        /// Seconds after which another try makes sense.
+        retry_after_s: u32,
+    },
+}
+
+impl AuthError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::CredentialsMissing => ErrorCode::CredentialsMissing,
+            Self::TokenInvalid => ErrorCode::TokenInvalid,
+            Self::TokenExpired => ErrorCode::TokenExpired,
+            Self::ProofInvalid => ErrorCode::DpopProofInvalid,
+            Self::ProofReplayed => ErrorCode::DpopProofReplayed,
+            Self::NonceRequired { .. } => ErrorCode::DpopNonceRequired,
+            Self::ClientCertificateRequired => ErrorCode::ClientCertificateRequired,
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::Unavailable { .. } => ErrorCode::DependencyUnavailable,
+        }
+    }
+
+    /// The value of `DPoP-Nonce` to send with the answer.
+    #[must_use]
+    pub fn nonce(&self) -> Option<&str> {
+        match self {
+            Self::NonceRequired { nonce } => Some(nonce),
+            _ => None,
+        }
+    }
+
+    /// The value of `Retry-After` to send with the answer, in seconds.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::Unavailable { retry_after_s } => Some(*retry_after_s),
+            _ => None,
+        }
+    }
+
+    /// The value of `WWW-Authenticate` to send with the answer of a route that
+    /// takes `scheme` (RFC 6750 §3, RFC 9449 §7.1 and §9); every 401 has one,
+    /// except those for a client certificate.
+    #[must_use]
+    pub const fn challenge(&self, scheme: Scheme) -> Option<&'static str> {
+        match (self, scheme) {
+            (Self::CredentialsMissing, Scheme::Bearer) => Some("Bearer"),
+            (Self::CredentialsMissing, Scheme::Dpop) => Some(r#"DPoP algs="ES256""#),
+            (Self::TokenInvalid | Self::TokenExpired, Scheme::Bearer) => {
+                Some(r#"Bearer error="invalid_token""#)
+            }
+            (Self::TokenInvalid | Self::TokenExpired, Scheme::Dpop) => {
+                Some(r#"DPoP error="invalid_token", algs="ES256""#)
+            }
+            (Self::ProofInvalid | Self::ProofReplayed, _) => {
+                Some(r#"DPoP error="invalid_dpop_proof", algs="ES256""#)
+            }
+            (Self::NonceRequired { .. }, _) => Some(r#"DPoP error="use_dpop_nonce", algs="ES256""#),
+            (Self::ClientCertificateRequired | Self::Forbidden | Self::Unavailable { .. }, _) => {
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_401_for_a_person_carries_a_challenge() {
+        for scheme in [Scheme::Bearer, Scheme::Dpop] {
+            for error in [
+                AuthError::CredentialsMissing,
+                AuthError::TokenInvalid,
+                AuthError::TokenExpired,
+                AuthError::ProofInvalid,
+                AuthError::ProofReplayed,
+                AuthError::NonceRequired { nonce: "n".into() },
+            ] {
+                assert!(error.challenge(scheme).is_some(), "{error:?}");
+                assert_eq!(error.nonce().is_some(), error.code() == ErrorCode::DpopNonceRequired);
+            }
+            assert_eq!(AuthError::Forbidden.challenge(scheme), None);
+        }
+        assert_eq!(AuthError::Unavailable { retry_after_s: 3 }.retry_after_s(), Some(3));
+    }
+}

@@ -1,0 +1,166 @@
+//! The issuer's keys, kept: the driver of [`KeySchedule`]. A fetch runs in its
+//! own task, one at a time, so that a caller who leaves does not cancel what
+//! others wait for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as Flight, OwnedMutexGuard};
+use tokio::task::JoinHandle;
+
+use crate::auth::error::AuthError;
+use crate::auth::jwks::{Found, KeySet};
+use crate::auth::jws::{CompactJws, PublicKey};
+use crate::auth::key_schedule::{Decision, KeySchedule, Need};
+use crate::auth::key_source::KeySource;
+use crate::domain::time::Timestamp;
+
+/// The issuer's keys, kept between requests.
+pub(super) struct KeyCache {
+    source: Arc<dyn KeySource>,
+    state: Arc<Mutex<State>>,
+    flight: Arc<Flight<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<KeySet>,
+    schedule: KeySchedule,
+}
+
+/// What the keys at hand say about a token.
+enum Lookup {
+    Key(PublicKey),
+    Missing,
+    Ambiguous,
+}
+
+impl KeyCache {
+    /// An empty cache in front of `source`.
+    pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
+        Self { source, state: Arc::default(), flight: Arc::default() }
+    }
+
+    /// The key that must have signed `jws`. Asks the issuer at most once.
+    pub(super) async fn key_for(
+        &self,
+        jws: &CompactJws<'_>,
+        now: Timestamp,
+    ) -> Result<PublicKey, AuthError> {
+        match self.look_up(jws) {
+            Lookup::Ambiguous => Err(AuthError::TokenInvalid),
+            Lookup::Key(key) => match self.decide(Need::Known, now) {
+                Decision::Serve | Decision::Refuse => Ok(key),
+                Decision::ServeAndFetch => {
+                    if let Ok(flight) = Arc::clone(&self.flight).try_lock_owned() {
+                        drop(self.start_fetch(flight, Need::Known, now));
+                    }
+                    Ok(key)
+                }
+                Decision::Fetch => match Arc::clone(&self.flight).try_lock_owned() {
+                    Err(_) => Ok(key),
+                    Ok(flight) => {
+                        join(self.start_fetch(flight, Need::Known, now)).await;
+                        self.key_after_fetch(jws, now)
+                    }
+                },
+            },
+            Lookup::Missing => {
+                if self.decide(Need::Missing, now) == Decision::Fetch {
+                    let flight = Arc::clone(&self.flight).lock_owned().await;
+                    // Whoever held the flight before may have brought the key.
+                    if matches!(self.look_up(jws), Lookup::Missing) {
+                        join(self.start_fetch(flight, Need::Missing, now)).await;
+                    }
+                } else {
+                    // A fetch that has just started may bring the key.
+                    drop(self.flight.lock().await);
+                }
+                self.key_after_fetch(jws, now)
+            }
+        }
+    }
+
+    /// What the keys at hand say, with nothing more to be asked.
+    fn key_after_fetch(
+        &self,
+        jws: &CompactJws<'_>,
+        now: Timestamp,
+    ) -> Result<PublicKey, AuthError> {
+        match self.look_up(jws) {
+            Lookup::Key(key) => Ok(key),
+            Lookup::Ambiguous => Err(AuthError::TokenInvalid),
+            Lookup::Missing => {
+                let state = locked(&self.state);
+                if state.keys.is_some() && !state.schedule.is_failing() {
+                    return Err(AuthError::TokenInvalid);
+                }
+                let wait_s = state.schedule.retry_in(now).as_secs() + 1;
+                Err(AuthError::Unavailable {
+                    retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
+                })
+            }
+        }
+    }
+
+    fn look_up(&self, jws: &CompactJws<'_>) -> Lookup {
+        match locked(&self.state).keys.as_ref().map(|keys| keys.find(jws)) {
+            None | Some(Found::Unknown) => Lookup::Missing,
+            Some(Found::Ambiguous) => Lookup::Ambiguous,
+            Some(Found::Key(key)) => Lookup::Key(key.clone()),
+        }
+    }
+
+    fn decide(&self, need: Need, now: Timestamp) -> Decision {
+        locked(&self.state).schedule.decide(need, now)
+    }
+
+    /// Starts a fetch, unless the one that held `flight` before has made it
+    /// unnecessary.
+    fn start_fetch(
+        &self,
+        flight: OwnedMutexGuard<()>,
+        need: Need,
+        now: Timestamp,
+    ) -> Option<JoinHandle<()>> {
+        {
+            let mut state = locked(&self.state);
+            let decision = state.schedule.decide(need, now);
+            if !matches!(decision, Decision::Fetch | Decision::ServeAndFetch) {
+                return None;
+            }
+            state.schedule.handle_attempt(now);
+        }
+        let (source, state) = (Arc::clone(&self.source), Arc::clone(&self.state));
+        Some(tokio::spawn(async move {
+            let outcome = source.fetch().await;
+            let mut state = locked(&state);
+            match outcome {
+                Ok(keys) => {
+                    state.keys = Some(keys);
+                    state.schedule.handle_success(now);
+                }
+                Err(error) => {
+                    // Its sources may print addresses; the outermost text does not.
+                    tracing::warn!(%error, "the issuer's keys could not be refreshed");
+                    state.schedule.handle_failure(rand::random());
+                }
+            }
+            drop(state);
+            drop(flight);
+        }))
+    }
+}
+
+async fn join(fetch: Option<JoinHandle<()>>) {
+    // A fetch that panicked changed nothing and counts as an attempt.
+    if let Some(fetch) = fetch
+        && fetch.await.is_err()
+    {
+        tracing::error!("the fetch of the issuer's keys ended early");
+    }
+}
+
+/// No holder of this lock panics, so what it guards is whole.
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
