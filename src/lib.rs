@@ -12,6 +12,7 @@ pub mod sfu;
 
 // Second floor: where stations meet.
 pub mod room;
+pub mod store;
 
 // Third floor: doors.
 pub mod moderation;

@@ -1,0 +1,24 @@
+//! The repositories on a database: PostgreSQL, where row-level security keeps
+//! tenants apart, or SQLite, embedded. Entities never leave this module.
+//! `docs/adr/0001-tenant-transactions.md` says why it is built like this.
+
+mod connect;
+mod entities;
+mod error;
+mod idempotency;
+mod journal;
+mod migrate;
+mod migrations;
+mod options;
+mod replay_cache;
+mod roles;
+mod sessions;
+mod tenant_tx;
+
+pub use connect::Store;
+pub use error::StoreError;
+pub use migrate::MigrationStatus;
+pub use options::{
+    ACQUIRE_TIMEOUT_DEFAULT, MAX_CONNECTIONS_DEFAULT, MigrateOptions, OnConnect, StoreOptions,
+};
+pub use replay_cache::ReplayCache;

@@ -1,0 +1,122 @@
+//! Connecting, and the checks without which the server does not start.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use tokio::sync::Mutex;
+
+use crate::domain::secret::Secret;
+use crate::store::error::StoreError;
+use crate::store::migrate::{self, MigrationStatus};
+use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions};
+use crate::store::replay_cache::ReplayCache;
+use crate::store::roles;
+
+/// Longest an SQLite write waits for another process's.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest one statement of the server may run on PostgreSQL, locks included.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The database of one instance. Cheap to clone; implements the repositories
+/// of the stations.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) connection: DatabaseConnection,
+    /// SQLite has one writer at a time: writers of this process queue here in
+    /// order, instead of polling the file for its lock.
+    pub(super) writer: Option<Arc<Mutex<()>>>,
+    /// When expired proofs were last swept, in microseconds.
+    pub(super) swept_at_us: Arc<AtomicI64>,
+}
+
+impl Store {
+    /// Connects, migrates or checks migrations, and refuses a database that
+    /// would not keep tenants apart.
+    pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+        let engine = Engine::of(&options.url)?;
+        let may_migrate = engine != Engine::Postgres || options.migration_url.is_some();
+        if options.on_connect == OnConnect::Migrate && may_migrate && engine != Engine::SqliteMemory
+        {
+            migrate::up(&options.migrate_options()?).await?;
+        }
+        let connection = open(&options.url, engine, |connect| {
+            connect
+                .max_connections(options.max_connections.max(1))
+                .acquire_timeout(options.acquire_timeout)
+                .statement_timeout(STATEMENT_TIMEOUT);
+        })
+        .await?;
+        if engine == Engine::SqliteMemory {
+            migrate::up_through(&connection, None).await?;
+        }
+        migrate::status_through(&connection).await?.require_current()?;
+        if engine == Engine::Postgres {
+            roles::check(&connection).await?;
+        }
+        let writer = (engine != Engine::Postgres).then(|| Arc::new(Mutex::new(())));
+        Ok(Self { connection, writer, swept_at_us: Arc::new(AtomicI64::new(0)) })
+    }
+
+    /// Applies every pending migration, all or none, and returns their names.
+    pub async fn migrate(options: &MigrateOptions) -> Result<Vec<String>, StoreError> {
+        migrate::up(options).await
+    }
+
+    /// Which migrations are applied, pending and unknown. Changes nothing.
+    pub async fn migration_status(options: &MigrateOptions) -> Result<MigrationStatus, StoreError> {
+        let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
+            connect.max_connections(1);
+        })
+        .await?;
+        let status = migrate::status_through(&connection).await;
+        connection.close().await?;
+        status
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.connection.ping().await?)
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.connection.close().await?)
+    }
+
+    /// Where used proofs of possession are remembered, for all instances.
+    #[must_use]
+    pub fn replay_cache(&self) -> ReplayCache {
+        ReplayCache::new(self.clone())
+    }
+}
+
+/// Opens a pool. Statements are never logged: they carry names and titles.
+pub(super) async fn open(
+    url: &Secret<String>,
+    engine: Engine,
+    adjust: impl FnOnce(&mut ConnectOptions),
+) -> Result<DatabaseConnection, StoreError> {
+    let mut connect = ConnectOptions::new(url.expose());
+    connect.sqlx_logging(false).record_stmt_in_spans(false);
+    connect.set_application_name("cabildo");
+    adjust(&mut connect);
+    if engine == Engine::SqliteMemory {
+        connect.max_connections(1).min_connections(1);
+        connect.idle_timeout(None).max_lifetime(None);
+    }
+    if engine != Engine::Postgres {
+        connect.map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A decision that was acknowledged survives a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(SQLITE_BUSY_TIMEOUT)
+        });
+    }
+    Ok(Database::connect(connect).await?)
+}

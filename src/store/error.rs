@@ -1,0 +1,104 @@
+//! What can go wrong with the database.
+
+use sea_orm::DbErr;
+
+use crate::room::journal::JournalError;
+use crate::sessions::RepositoryError;
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address is none this server understands.
+    #[error("the database URL must begin with sqlite: or postgres: and be well formed")]
+    InvalidUrl,
+    /// The database does not answer or refuses.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The database holds, or was given, something that can't be.
+    #[error("the database and this server disagree: {0}")]
+    Corrupt(String),
+    /// The database has been migrated by a newer binary.
+    #[error("the database is newer than this binary: it has {} applied, which this binary does not know; run the newer binary or restore a backup", .unknown.join(", "))]
+    NewerDatabase {
+        /// Migrations this binary does not know.
+        unknown: Vec<String>,
+    },
+    /// The database has not been migrated as far as this binary needs.
+    #[error("the database lacks {}; run `cabildo migrate up` or configure the migration role", .pending.join(", "))]
+    PendingMigrations {
+        /// Migrations that are still to be applied.
+        pending: Vec<String>,
+    },
+    /// The role the server connects as could read every tenant's data.
+    #[error(
+        "the database role {role} {reason}, so row-level security would not hold; let the server connect as a role of its own"
+    )]
+    RoleTooPowerful {
+        /// The role.
+        role: String,
+        /// What it has or is, as a verb phrase.
+        reason: String,
+    },
+    /// The role the server connects as doesn't exist and can't be created.
+    #[error(
+        "the database role {role} does not exist and the migrating role may not create it; create it without SUPERUSER and BYPASSRLS"
+    )]
+    RoleMissing {
+        /// The role.
+        role: String,
+    },
+    /// A name that can't be a role of this server's.
+    #[error(
+        "{role:?} cannot be the server's database role: 1 to 63 letters, digits and underscores, not beginning with a digit"
+    )]
+    RoleNameInvalid {
+        /// The name.
+        role: String,
+    },
+    /// A table is not protected as the migrations left it.
+    #[error("row-level security is not forced on {}; run `cabildo migrate up`", .tables.join(", "))]
+    Unprotected {
+        /// The tables.
+        tables: Vec<String>,
+    },
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::TryIntoErr { .. } | DbErr::Type(_) | DbErr::Json(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for RepositoryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Corrupt(reason) => Self::Corrupt(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// A stored number as the type it has in the domain.
+pub(super) fn number<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{column} is out of range")))
+}
+
+/// A counter as it is stored.
+pub(super) fn stored(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Corrupt("a counter is out of range".to_owned()))
+}

@@ -1,0 +1,240 @@
+//! Requests that may come twice, on the database.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+use sea_orm::{Condition, ConnectionTrait, DeriveIden, QueryResult};
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::sessions::{
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, RepositoryError,
+    StoredAnswer, TAKEN_OVER_AFTER,
+};
+use crate::store::connect::Store;
+use crate::store::error::{StoreError, number};
+use crate::store::tenant_tx::TenantTx;
+
+/// One in this many claims also removes what has expired of its tenant, so
+/// that a table holds about what is kept and no job has to visit tenants.
+const CLAIMS_PER_PURGE: u8 = 32;
+
+#[derive(Clone, Copy, DeriveIden)]
+enum IdempotencyKeys {
+    Table,
+    TenantId,
+    Caller,
+    Key,
+    RequestHash,
+    ClaimId,
+    ClaimedAt,
+    ExpiresAt,
+    Status,
+    Headers,
+    Body,
+}
+use IdempotencyKeys as Column;
+
+#[async_trait]
+impl IdempotencyStore for Store {
+    async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, RepositoryError> {
+        let token = ClaimToken::generate();
+        if token.as_uuid().as_bytes()[0].is_multiple_of(CLAIMS_PER_PURGE) {
+            purge(self, claim, now).await?;
+        }
+        Ok(begin(self, claim, token, now).await?)
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        token: ClaimToken,
+        answer: &StoredAnswer,
+        now: Timestamp,
+    ) -> Result<(), RepositoryError> {
+        if answer.body.len() > ANSWER_BYTES_MAX {
+            return self.abandon(claim, token).await;
+        }
+        Ok(finish(self, claim, token, answer, now).await?)
+    }
+
+    async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), RepositoryError> {
+        Ok(abandon(self, claim, token).await?)
+    }
+}
+
+async fn begin(
+    store: &Store,
+    claim: &Claim,
+    token: ClaimToken,
+    now: Timestamp,
+) -> Result<Begin, StoreError> {
+    let tx = TenantTx::write(store, claim.tenant).await?;
+    let expired = Query::delete()
+        .from_table(Column::Table)
+        .cond_where(is_claim(claim))
+        .and_where(Expr::col(Column::ExpiresAt).lte(now.unix_us()))
+        .take();
+    tx.connection().execute(&expired).await?;
+    let begin = if insert(&tx, claim, token, now).await? {
+        Begin::Fresh(token)
+    } else {
+        existing(&tx, claim, token, now).await?
+    };
+    tx.commit().await?;
+    Ok(begin)
+}
+
+/// Waits for a concurrent claim of the key to be committed or rolled back.
+async fn insert(
+    tx: &TenantTx,
+    claim: &Claim,
+    token: ClaimToken,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let insert = Query::insert()
+        .into_table(Column::Table)
+        .columns([
+            Column::TenantId,
+            Column::Caller,
+            Column::Key,
+            Column::RequestHash,
+            Column::ClaimId,
+            Column::ClaimedAt,
+            Column::ExpiresAt,
+        ])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            caller_text(&claim.caller).into(),
+            claim.key.as_str().into(),
+            claim.request_hash.to_vec().into(),
+            token.as_uuid().into(),
+            now.unix_us().into(),
+            now.after(KEPT).unix_us().into(),
+        ])
+        .on_conflict(
+            OnConflict::columns([Column::TenantId, Column::Caller, Column::Key])
+                .do_nothing()
+                .to_owned(),
+        )
+        .take();
+    Ok(tx.connection().execute(&insert).await?.rows_affected() == 1)
+}
+
+/// What a claim that exists already means for this request.
+async fn existing(
+    tx: &TenantTx,
+    claim: &Claim,
+    token: ClaimToken,
+    now: Timestamp,
+) -> Result<Begin, StoreError> {
+    let select = Query::select()
+        .columns([
+            Column::RequestHash,
+            Column::ClaimId,
+            Column::ClaimedAt,
+            Column::Status,
+            Column::Headers,
+            Column::Body,
+        ])
+        .from(Column::Table)
+        .cond_where(is_claim(claim))
+        .take();
+    // It may have been freed since; the caller's next try will find that.
+    let Some(row) = tx.connection().query_one(&select).await? else { return Ok(Begin::InUse) };
+    if row.try_get::<Vec<u8>>("", "request_hash")? != claim.request_hash {
+        return Ok(Begin::DifferentRequest);
+    }
+    if let Some(answer) = answer_of(&row)? {
+        return Ok(Begin::Replay(answer));
+    }
+    let claimed_at = Timestamp::from_unix_us(row.try_get("", "claimed_at")?);
+    if now.since(claimed_at) < TAKEN_OVER_AFTER {
+        return Ok(Begin::InUse);
+    }
+    let holder = row.try_get::<Uuid>("", "claim_id")?;
+    let take_over = Query::update()
+        .table(Column::Table)
+        .value(Column::ClaimId, token.as_uuid())
+        .value(Column::ClaimedAt, now.unix_us())
+        .value(Column::ExpiresAt, now.after(KEPT).unix_us())
+        .cond_where(is_claim(claim))
+        .and_where(Expr::col(Column::ClaimId).eq(holder))
+        .and_where(Expr::col(Column::Status).is_null())
+        .take();
+    let won = tx.connection().execute(&take_over).await?.rows_affected() == 1;
+    Ok(if won { Begin::Fresh(token) } else { Begin::InUse })
+}
+
+async fn finish(
+    store: &Store,
+    claim: &Claim,
+    token: ClaimToken,
+    answer: &StoredAnswer,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let headers = serde_json::to_string(&answer.headers)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let tx = TenantTx::write(store, claim.tenant).await?;
+    let update = Query::update()
+        .table(Column::Table)
+        .value(Column::Status, i64::from(answer.status))
+        .value(Column::Headers, headers)
+        .value(Column::Body, answer.body.as_str())
+        .value(Column::ExpiresAt, now.after(KEPT).unix_us())
+        .cond_where(is_claim(claim))
+        .and_where(Expr::col(Column::ClaimId).eq(token.as_uuid()))
+        .take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await
+}
+
+async fn abandon(store: &Store, claim: &Claim, token: ClaimToken) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, claim.tenant).await?;
+    let delete = Query::delete()
+        .from_table(Column::Table)
+        .cond_where(is_claim(claim))
+        .and_where(Expr::col(Column::ClaimId).eq(token.as_uuid()))
+        .and_where(Expr::col(Column::Status).is_null())
+        .take();
+    tx.connection().execute(&delete).await?;
+    tx.commit().await
+}
+
+async fn purge(store: &Store, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, claim.tenant).await?;
+    // Two purges of one tenant would wait for each other's rows crosswise.
+    tx.lock_tenant().await?;
+    let delete = Query::delete()
+        .from_table(Column::Table)
+        .and_where(Expr::col(Column::TenantId).eq(tx.tenant().as_uuid()))
+        .and_where(Expr::col(Column::ExpiresAt).lte(now.unix_us()))
+        .take();
+    tx.connection().execute(&delete).await?;
+    tx.commit().await
+}
+
+fn is_claim(claim: &Claim) -> Condition {
+    Condition::all()
+        .add(Expr::col(Column::TenantId).eq(claim.tenant.as_uuid()))
+        .add(Expr::col(Column::Caller).eq(caller_text(&claim.caller)))
+        .add(Expr::col(Column::Key).eq(claim.key.as_str()))
+}
+
+/// A person and a service of the same name are two callers.
+fn caller_text(caller: &Caller) -> String {
+    match caller {
+        Caller::User(user) => format!("user:{}", user.as_str()),
+        Caller::Service(service) => format!("service:{}", service.0),
+    }
+}
+
+fn answer_of(row: &QueryResult) -> Result<Option<StoredAnswer>, StoreError> {
+    let Some(status) = row.try_get::<Option<i64>>("", "status")? else { return Ok(None) };
+    let headers: String = row.try_get("", "headers")?;
+    Ok(Some(StoredAnswer {
+        status: number(status, "status")?,
+        headers: serde_json::from_str(&headers)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?,
+        body: row.try_get("", "body")?,
+    }))
+}

@@ -1,0 +1,181 @@
+//! The journal of rooms on the database.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use crate::store::connect::Store;
+use crate::store::entities::{room_event, room_record};
+use crate::store::error::{StoreError, number, stored};
+use crate::store::tenant_tx::TenantTx;
+
+/// Events inserted by one statement. SQLite binds at most 32,766 values.
+const EVENTS_PER_INSERT_MAX: usize = 500;
+
+#[async_trait]
+impl RoomJournal for Store {
+    async fn load(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<RoomRecord>, JournalError> {
+        Ok(load(self, tenant, session).await?)
+    }
+
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        record: &RoomRecord,
+        events: &[JournalEvent],
+    ) -> Result<(), JournalError> {
+        let Some(base) = base_of(record, events) else { return Err(JournalError::Conflict) };
+        let tx = TenantTx::write(self, tenant).await?;
+        if advance(&tx, session, record, base).await? {
+            insert_events(&tx, session, events).await?;
+            Ok(tx.commit().await?)
+        } else {
+            tx.rollback().await?;
+            Err(JournalError::Conflict)
+        }
+    }
+
+    async fn events_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        Ok(events_after(self, tenant, session, after, limit).await?)
+    }
+}
+
+/// The `seq` the stored record must have, or `None` when the events have a
+/// hole or don't end where the record says.
+fn base_of(record: &RoomRecord, events: &[JournalEvent]) -> Option<u64> {
+    let count = u64::try_from(events.len()).ok()?;
+    let base = record.seq.checked_sub(count)?;
+    let continuous = events.iter().zip(base + 1..).all(|(event, seq)| event.seq == seq);
+    continuous.then_some(base)
+}
+
+/// Moves the record on if it stands at `base`. The row is locked until the
+/// transaction ends, so that of two writers with one base the second finds it
+/// moved.
+async fn advance(
+    tx: &TenantTx,
+    session: SessionId,
+    record: &RoomRecord,
+    base: u64,
+) -> Result<bool, StoreError> {
+    use room_record::{ActiveModel, Column, Entity};
+    let changes = ActiveModel {
+        seq: Set(stored(record.seq)?),
+        state: Set(record.state.clone()),
+        ..Default::default()
+    };
+    let moved = Entity::update_many()
+        .set(changes)
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Seq.eq(stored(base)?))
+        .exec(tx.connection())
+        .await?;
+    if moved.rows_affected == 1 || base > 0 {
+        return Ok(moved.rows_affected == 1);
+    }
+    let first = Query::insert()
+        .into_table(Entity)
+        .columns([Column::TenantId, Column::SessionId, Column::Seq, Column::State])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            session.as_uuid().into(),
+            stored(record.seq)?.into(),
+            record.state.as_str().into(),
+        ])
+        .on_conflict(
+            OnConflict::columns([Column::TenantId, Column::SessionId]).do_nothing().to_owned(),
+        )
+        .take();
+    Ok(tx.connection().execute(&first).await?.rows_affected() == 1)
+}
+
+async fn insert_events(
+    tx: &TenantTx,
+    session: SessionId,
+    events: &[JournalEvent],
+) -> Result<(), StoreError> {
+    use room_event::{ActiveModel, Entity};
+    for chunk in events.chunks(EVENTS_PER_INSERT_MAX) {
+        let rows = chunk
+            .iter()
+            .map(|event| {
+                Ok(ActiveModel {
+                    tenant_id: Set(tx.tenant().as_uuid()),
+                    session_id: Set(session.as_uuid()),
+                    seq: Set(stored(event.seq)?),
+                    at: Set(event.at.unix_us()),
+                    kind: Set(event.kind.clone()),
+                    payload: Set(event.payload.clone()),
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Entity::insert_many(rows).exec_without_returning(tx.connection()).await?;
+    }
+    Ok(())
+}
+
+async fn load(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+) -> Result<Option<RoomRecord>, StoreError> {
+    use room_record::{Column, Entity};
+    let tx = TenantTx::read(store, tenant).await?;
+    let row = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .one(tx.connection())
+        .await?;
+    tx.commit().await?;
+    row.map(|row| Ok(RoomRecord { seq: number(row.seq, "seq")?, state: row.state })).transpose()
+}
+
+async fn events_after(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<JournalEvent>, StoreError> {
+    use room_event::{Column, Entity};
+    // No event has a `seq` that can't be stored, so nothing comes after one.
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let tx = TenantTx::read(store, tenant).await?;
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Seq.gt(after))
+        .order_by_asc(Column::Seq)
+        .limit(u64::from(limit))
+        .all(tx.connection())
+        .await?;
+    tx.commit().await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(JournalEvent {
+                seq: number(row.seq, "seq")?,
+                at: Timestamp::from_unix_us(row.at),
+                kind: row.kind,
+                payload: row.payload,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! Bringing a database to the form this binary needs.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+
+use crate::store::connect::open;
+use crate::store::error::StoreError;
+use crate::store::migrations::{MIGRATION_TABLE, Migrations};
+use crate::store::options::{Engine, MigrateOptions};
+use crate::store::roles;
+
+/// Advisory lock under which one process at a time migrates: "cabildo" in
+/// ASCII.
+const MIGRATION_LOCK: i64 = 0x63_61_62_69_6c_64_6f;
+
+/// How far a database has been migrated, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Applied, and known to this binary.
+    pub applied: Vec<String>,
+    /// Known to this binary, not applied.
+    pub pending: Vec<String>,
+    /// Applied by a newer binary.
+    pub unknown: Vec<String>,
+}
+
+impl MigrationStatus {
+    fn of(applied: &BTreeSet<String>) -> Self {
+        let known: Vec<String> =
+            Migrations::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        let unknown = applied.iter().filter(|name| !known.contains(name)).cloned().collect();
+        let (applied, pending) = known.into_iter().partition(|name| applied.contains(name));
+        Self { applied, pending, unknown }
+    }
+
+    fn require_known(&self) -> Result<(), StoreError> {
+        if self.unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::NewerDatabase { unknown: self.unknown.clone() })
+        }
+    }
+
+    /// Refuses a database that this binary can't work with as it is.
+    pub(super) fn require_current(&self) -> Result<(), StoreError> {
+        self.require_known()?;
+        if self.pending.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::PendingMigrations { pending: self.pending.clone() })
+        }
+    }
+}
+
+/// Applies what is pending on a connection of its own.
+pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, StoreError> {
+    let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
+        connect.max_connections(1);
+    })
+    .await?;
+    let applied = up_through(&connection, options.app_role.as_deref()).await;
+    connection.close().await?;
+    applied
+}
+
+/// Applies what is pending in one transaction, so that a failure leaves the
+/// database as it was, and gives the server's role its privileges.
+pub(super) async fn up_through(
+    connection: &DatabaseConnection,
+    app_role: Option<&str>,
+) -> Result<Vec<String>, StoreError> {
+    let postgres = connection.get_database_backend() == DbBackend::Postgres;
+    let transaction = connection
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        })
+        .await?;
+    if postgres {
+        let lock = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock($1)",
+            [MIGRATION_LOCK.into()],
+        );
+        transaction.query_one_raw(lock).await?;
+    }
+    let before = status_through(&transaction).await?;
+    before.require_known()?;
+    Migrations::up(&transaction, None).await?;
+    if postgres {
+        roles::protect_migration_table(&transaction).await?;
+        if let Some(role) = app_role {
+            roles::grant(&transaction, role).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(before.pending)
+}
+
+/// How far the database has been migrated; reads only.
+pub(super) async fn status_through(
+    connection: &impl ConnectionTrait,
+) -> Result<MigrationStatus, StoreError> {
+    let backend = connection.get_database_backend();
+    let exists = match backend {
+        DbBackend::Postgres => {
+            "SELECT 1 FROM pg_class WHERE relname = $1 \
+             AND relnamespace = current_schema()::regnamespace"
+        }
+        _ => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1",
+    };
+    let exists = Statement::from_sql_and_values(backend, exists, [MIGRATION_TABLE.into()]);
+    if connection.query_one_raw(exists).await?.is_none() {
+        return Ok(MigrationStatus::of(&BTreeSet::new()));
+    }
+    let sql = format!("SELECT version FROM {MIGRATION_TABLE}");
+    let rows = connection.query_all_raw(Statement::from_string(backend, sql)).await?;
+    let applied = rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
+    Ok(MigrationStatus::of(&applied))
+}

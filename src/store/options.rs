@@ -1,0 +1,113 @@
+//! Which database, and how it is used.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+
+use crate::domain::secret::Secret;
+use crate::store::error::StoreError;
+
+/// Connections of one instance when nobody says otherwise. Instances together
+/// must stay below the server's `max_connections`.
+pub const MAX_CONNECTIONS_DEFAULT: u32 = 16;
+/// Longest wait for a free connection when nobody says otherwise; afterwards
+/// the request is answered with 503.
+pub const ACQUIRE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// What to do about migrations when the server starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConnect {
+    /// Apply what is pending. On PostgreSQL this needs a migration URL;
+    /// without one it only checks.
+    Migrate,
+    /// Refuse to start when something is pending.
+    Check,
+}
+
+/// How the server connects.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite:` or `postgres:` URL. On PostgreSQL its role must neither own
+    /// the tables nor bypass row-level security.
+    pub url: Secret<String>,
+    /// URL of the role that owns the tables; PostgreSQL only.
+    pub migration_url: Option<Secret<String>>,
+    /// Most connections of this instance.
+    pub max_connections: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// What to do about migrations.
+    pub on_connect: OnConnect,
+}
+
+/// How migrations connect.
+#[derive(Debug, Clone)]
+pub struct MigrateOptions {
+    /// URL of the role that owns the tables, or of the SQLite file.
+    pub url: Secret<String>,
+    /// The role the server connects as, which gets its privileges; `None` on
+    /// SQLite.
+    pub app_role: Option<String>,
+}
+
+/// The databases there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    Sqlite,
+    /// Lives as long as its one connection.
+    SqliteMemory,
+    Postgres,
+}
+
+impl StoreOptions {
+    /// The defaults, migrating on start.
+    #[must_use]
+    pub fn new(url: Secret<String>) -> Self {
+        Self {
+            url,
+            migration_url: None,
+            max_connections: MAX_CONNECTIONS_DEFAULT,
+            acquire_timeout: ACQUIRE_TIMEOUT_DEFAULT,
+            on_connect: OnConnect::Migrate,
+        }
+    }
+
+    /// The defaults for an SQLite file, created when it does not exist.
+    #[must_use]
+    pub fn sqlite_file(path: &Path) -> Self {
+        // What would end the path in a URL is encoded; the rest is left readable.
+        let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F");
+        Self::new(Secret::new(format!("sqlite://{}", path.replace('#', "%23"))))
+    }
+
+    /// How to migrate this database: as its migration role, for the role of
+    /// its own URL.
+    pub fn migrate_options(&self) -> Result<MigrateOptions, StoreError> {
+        let url = self.migration_url.clone().unwrap_or_else(|| self.url.clone());
+        let app_role = match Engine::of(&self.url)? {
+            Engine::Postgres => Some(role_of(&self.url)?),
+            Engine::Sqlite | Engine::SqliteMemory => None,
+        };
+        Ok(MigrateOptions { url, app_role })
+    }
+}
+
+impl Engine {
+    pub(super) fn of(url: &Secret<String>) -> Result<Self, StoreError> {
+        let url = url.expose();
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Ok(Self::Postgres)
+        } else if url.starts_with("sqlite:") {
+            let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+            Ok(if in_memory { Self::SqliteMemory } else { Self::Sqlite })
+        } else {
+            Err(StoreError::InvalidUrl)
+        }
+    }
+}
+
+fn role_of(url: &Secret<String>) -> Result<String, StoreError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(|_| StoreError::InvalidUrl)?;
+    Ok(options.get_username().to_owned())
+}

@@ -1,0 +1,92 @@
+//! Used proofs of possession, shared by all instances (RFC 9449 §11.1).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+use sea_orm::{ConnectionTrait, DeriveIden};
+
+use crate::domain::time::Timestamp;
+use crate::store::connect::Store;
+use crate::store::error::StoreError;
+
+/// How often an instance removes what has expired. Proofs live for minutes, so
+/// the table holds what all instances take in about this time.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+#[derive(Clone, Copy, DeriveIden)]
+enum DpopProofs {
+    Table,
+    KeyHash,
+    ExpiresAt,
+}
+
+/// Remembers proofs until they expire. They belong to no tenant: whether a
+/// proof was used is asked before its token has been believed.
+#[derive(Clone)]
+pub struct ReplayCache {
+    store: Store,
+}
+
+impl ReplayCache {
+    pub(super) const fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Remembers a proof until `expires_at`; `false` when it is remembered
+    /// already. Of concurrent calls, in any instance, exactly one gets `true`.
+    pub async fn insert_if_absent(
+        &self,
+        key_hash: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.sweep_when_due(now).await?;
+        // One statement, so that nobody can come between looking and writing;
+        // one that has expired is taken as if it were not there.
+        let insert = Query::insert()
+            .into_table(DpopProofs::Table)
+            .columns([DpopProofs::KeyHash, DpopProofs::ExpiresAt])
+            .values_panic([key_hash.to_vec().into(), expires_at.unix_us().into()])
+            .on_conflict(
+                OnConflict::column(DpopProofs::KeyHash)
+                    .update_column(DpopProofs::ExpiresAt)
+                    .action_and_where(
+                        Expr::col((DpopProofs::Table, DpopProofs::ExpiresAt)).lte(now.unix_us()),
+                    )
+                    .to_owned(),
+            )
+            .take();
+        let _writer = self.writer().await;
+        Ok(self.store.connection.execute(&insert).await?.rows_affected() == 1)
+    }
+
+    async fn sweep_when_due(&self, now: Timestamp) -> Result<(), StoreError> {
+        let swept_at = self.store.swept_at_us.load(Ordering::Relaxed);
+        if now.since(Timestamp::from_unix_us(swept_at)) < SWEEP_INTERVAL {
+            return Ok(());
+        }
+        let mine = self.store.swept_at_us.compare_exchange(
+            swept_at,
+            now.unix_us(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if mine.is_ok() {
+            let delete = Query::delete()
+                .from_table(DpopProofs::Table)
+                .and_where(Expr::col(DpopProofs::ExpiresAt).lte(now.unix_us()))
+                .take();
+            let _writer = self.writer().await;
+            self.store.connection.execute(&delete).await?;
+        }
+        Ok(())
+    }
+
+    async fn writer(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        match &self.store.writer {
+            Some(writer) => Some(writer.clone().lock_owned().await),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The roles of a PostgreSQL database: what the server's own role may do, and
+//! the checks that it may do no more.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+
+use crate::store::error::StoreError;
+use crate::store::migrations::{MIGRATION_TABLE, PRIVILEGES, TABLES};
+
+/// Refuses a role for which row-level security would not hold, and tables on
+/// which it is not forced.
+pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), StoreError> {
+    let role = text(connection, "SELECT current_user::text AS value", []).await?;
+    let role = role.into_iter().next().unwrap_or_default();
+    // A role can become every role it is a member of, so those count as itself.
+    let powerful = text(
+        connection,
+        "SELECT rolname::text AS value FROM pg_roles \
+         WHERE (rolsuper OR rolbypassrls) AND pg_has_role(current_user, oid, 'MEMBER') LIMIT 1",
+        [],
+    )
+    .await?;
+    if let Some(powerful) = powerful.first() {
+        let reason = format!("is or can become {powerful}, a superuser or one with BYPASSRLS");
+        return Err(StoreError::RoleTooPowerful { role, reason });
+    }
+    let owned = text(
+        connection,
+        "SELECT c.relname::text AS value FROM pg_class c \
+         WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
+         AND c.relname = ANY(string_to_array($1, ',')) \
+         AND pg_has_role(current_user, c.relowner, 'MEMBER') LIMIT 1",
+        [tables().into()],
+    )
+    .await?;
+    if let Some(table) = owned.first() {
+        let reason = format!("is or can become the owner of {table}");
+        return Err(StoreError::RoleTooPowerful { role, reason });
+    }
+    let tables = text(
+        connection,
+        "SELECT c.relname::text AS value FROM pg_class c \
+         WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
+         AND c.relname = ANY(string_to_array($1, ',')) \
+         AND NOT (c.relrowsecurity AND c.relforcerowsecurity) ORDER BY c.relname",
+        [tables().into()],
+    )
+    .await?;
+    if tables.is_empty() { Ok(()) } else { Err(StoreError::Unprotected { tables }) }
+}
+
+/// Creates the server's role when it does not exist, with LOGIN but without a
+/// password: the operator gives it one, or authenticates it by certificate or
+/// socket. Then grants what each table needs and nothing else.
+pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Result<(), StoreError> {
+    let quoted = quoted(role)?;
+    let exists = "SELECT rolname::text AS value FROM pg_roles WHERE rolname = $1";
+    if text(transaction, exists, [role.into()]).await?.is_empty() {
+        let may_create = "SELECT rolname::text AS value FROM pg_roles \
+             WHERE rolname = current_user AND (rolcreaterole OR rolsuper)";
+        if text(transaction, may_create, []).await?.is_empty() {
+            return Err(StoreError::RoleMissing { role: role.to_owned() });
+        }
+        let create = format!("CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE");
+        transaction.execute_unprepared(&create).await?;
+    }
+    let schema = "SELECT quote_ident(current_schema()) AS value";
+    let schema = text(transaction, schema, []).await?.into_iter().next().unwrap_or_default();
+    let usage = format!("GRANT USAGE ON SCHEMA {schema} TO {quoted}");
+    transaction.execute_unprepared(&usage).await?;
+    for (table, privileges) in PRIVILEGES {
+        let grant = format!("GRANT {privileges} ON {table} TO {quoted}");
+        transaction.execute_unprepared(&grant).await?;
+    }
+    Ok(())
+}
+
+/// Protects the migrations' own table like every other one.
+pub(super) async fn protect_migration_table(
+    transaction: &DatabaseTransaction,
+) -> Result<(), StoreError> {
+    let protect = format!(
+        "ALTER TABLE {MIGRATION_TABLE} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+         DROP POLICY IF EXISTS shared ON {MIGRATION_TABLE}; \
+         CREATE POLICY shared ON {MIGRATION_TABLE} USING (true) WITH CHECK (true)"
+    );
+    transaction.execute_unprepared(&protect).await?;
+    Ok(())
+}
+
+/// A role's name as SQL. Names are restricted to what needs no escaping.
+fn quoted(role: &str) -> Result<String, StoreError> {
+    let starts_well = role.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let fits =
+        role.len() <= 63 && role.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if starts_well && fits {
+        Ok(format!("\"{role}\""))
+    } else {
+        Err(StoreError::RoleNameInvalid { role: role.to_owned() })
+    }
+}
+
+fn tables() -> String {
+    [TABLES, &[MIGRATION_TABLE]].concat().join(",")
+}
+
+/// The column `value` of every row.
+async fn text<const N: usize>(
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    values: [sea_orm::Value; N],
+) -> Result<Vec<String>, StoreError> {
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let rows = connection.query_all_raw(statement).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "value")).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,165 @@
+//! Sessions on the database.
+
+use async_trait::async_trait;
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::session::{Session, SessionStatus};
+use crate::sessions::{
+    Activation, RepositoryError, SessionFilter, SessionPosition, SessionRepository,
+};
+use crate::store::connect::Store;
+use crate::store::entities::session::{Column, Entity, Model, changes_of, row_of, session_of};
+use crate::store::error::{StoreError, stored};
+use crate::store::tenant_tx::TenantTx;
+
+#[async_trait]
+impl SessionRepository for Store {
+    async fn insert(&self, session: &Session) -> Result<(), RepositoryError> {
+        Ok(insert(self, session).await?)
+    }
+
+    async fn find(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+    ) -> Result<Option<Session>, RepositoryError> {
+        Ok(find(self, tenant, id).await?)
+    }
+
+    async fn list(
+        &self,
+        tenant: TenantId,
+        filter: &SessionFilter,
+        after: Option<SessionPosition>,
+        limit: u32,
+    ) -> Result<Vec<Session>, RepositoryError> {
+        Ok(list(self, tenant, filter, after, limit).await?)
+    }
+
+    async fn replace(&self, session: &Session, expected: u64) -> Result<bool, RepositoryError> {
+        Ok(replace(self, session, expected).await?)
+    }
+
+    async fn activate(
+        &self,
+        session: &Session,
+        expected: u64,
+        active_max: u32,
+    ) -> Result<Activation, RepositoryError> {
+        Ok(activate(self, session, expected, active_max).await?)
+    }
+}
+
+async fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, session.tenant_id).await?;
+    Entity::insert(row_of(session)?).exec_without_returning(tx.connection()).await?;
+    tx.commit().await
+}
+
+async fn find(
+    store: &Store,
+    tenant: TenantId,
+    id: SessionId,
+) -> Result<Option<Session>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let row = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .one(tx.connection())
+        .await?;
+    tx.commit().await?;
+    row.map(session_of).transpose()
+}
+
+async fn list(
+    store: &Store,
+    tenant: TenantId,
+    filter: &SessionFilter,
+    after: Option<SessionPosition>,
+    limit: u32,
+) -> Result<Vec<Session>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let rows: Vec<Model> = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(condition_of(filter, after))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .limit(u64::from(limit))
+        .all(tx.connection())
+        .await?;
+    tx.commit().await?;
+    rows.into_iter().map(session_of).collect()
+}
+
+fn condition_of(filter: &SessionFilter, after: Option<SessionPosition>) -> Condition {
+    Condition::all()
+        .add_option(filter.status.map(|status| Column::Status.eq(status.as_str())))
+        .add_option(filter.modality.map(|modality| Column::Modality.eq(modality.as_str())))
+        .add_option(filter.assembly_id.map(|id| Column::AssemblyId.eq(id.as_uuid())))
+        .add_option(filter.only.map(|id| Column::Id.eq(id.as_uuid())))
+        .add_option(filter.from.map(|from| planned(|column| column.gte(from.unix_us()))))
+        .add_option(filter.to.map(|to| planned(|column| column.lt(to.unix_us()))))
+        .add_option(after.map(comes_after))
+}
+
+/// When a session is planned to start, or was created when it has no plan.
+fn planned(holds: impl Fn(Column) -> sea_orm::sea_query::SimpleExpr) -> Condition {
+    let unplanned =
+        Condition::all().add(Column::ScheduledStartAt.is_null()).add(holds(Column::CreatedAt));
+    Condition::any().add(holds(Column::ScheduledStartAt)).add(unplanned)
+}
+
+fn comes_after(position: SessionPosition) -> Condition {
+    let created_at = position.created_at.unix_us();
+    let same_moment = Condition::all()
+        .add(Column::CreatedAt.eq(created_at))
+        .add(Column::Id.lt(position.id.as_uuid()));
+    Condition::any().add(Column::CreatedAt.lt(created_at)).add(same_moment)
+}
+
+async fn replace(store: &Store, session: &Session, expected: u64) -> Result<bool, StoreError> {
+    let tx = TenantTx::write(store, session.tenant_id).await?;
+    let replaced = replace_in(&tx, session, expected).await?;
+    tx.commit().await?;
+    Ok(replaced)
+}
+
+async fn activate(
+    store: &Store,
+    session: &Session,
+    expected: u64,
+    active_max: u32,
+) -> Result<Activation, StoreError> {
+    let tx = TenantTx::write(store, session.tenant_id).await?;
+    // Whoever activates for this tenant counts after whoever came before.
+    tx.lock_tenant().await?;
+    if !replace_in(&tx, session, expected).await? {
+        tx.rollback().await?;
+        return Ok(Activation::Stale);
+    }
+    let active = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::Status.eq(SessionStatus::Active.as_str()))
+        .count(tx.connection())
+        .await?;
+    if active > u64::from(active_max) {
+        tx.rollback().await?;
+        return Ok(Activation::LimitReached);
+    }
+    tx.commit().await?;
+    Ok(Activation::Done)
+}
+
+async fn replace_in(tx: &TenantTx, session: &Session, expected: u64) -> Result<bool, StoreError> {
+    let result = Entity::update_many()
+        .set(changes_of(session)?)
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::Id.eq(session.id.as_uuid()))
+        .filter(Column::Version.eq(stored(expected)?))
+        .exec(tx.connection())
+        .await?;
+    Ok(result.rows_affected == 1)
+}
