@@ -15,6 +15,7 @@ pub mod room;
 pub mod store;
 
 // Third floor: doors.
+pub mod api;
 pub mod moderation;
 
 // The composition root and what surrounds it.

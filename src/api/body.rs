@@ -87,11 +87,11 @@ pub(super) fn json<T: DeserializeOwned>(
 
 /// A query with exactly the fields of `T`.
 pub(super) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, ApiError> {
-    axum::extract::Query::try_from_uri(&parts.uri)
-        .map(|axum::extract::Query(query)| query)
-        .map_err(|error| {
+    axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| query).map_err(
+        |error| {
             let problem = std::error::Error::source(&error)
                 .map_or_else(|| error.to_string(), ToString::to_string);
             ApiError::malformed_field("", &problem)
-        })
+        },
+    )
 }

@@ -58,11 +58,8 @@ impl ApiError {
 
     /// One field that can't be read.
     pub(super) fn malformed_field(field: &str, problem: &str) -> Self {
-        let message = if field.is_empty() {
-            problem.to_owned()
-        } else {
-            format!("{field}: {problem}")
-        };
+        let message =
+            if field.is_empty() { problem.to_owned() } else { format!("{field}: {problem}") };
         Self::new(ErrorCode::MalformedRequest, message)
             .with_details(json!({"fields": [{"field": field, "problem": problem}]}))
     }

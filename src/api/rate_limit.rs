@@ -4,7 +4,6 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
@@ -78,9 +77,9 @@ pub(super) struct RateLimits {
 
 impl RateLimits {
     pub(super) fn new(options: &RateLimitOptions) -> Self {
-        let burst = options.requests_per_address_per_s.saturating_mul(
-            NonZeroU32::new(ADDRESS_BURST_S).unwrap_or(NonZeroU32::MIN),
-        );
+        let burst = options
+            .requests_per_address_per_s
+            .saturating_mul(NonZeroU32::new(ADDRESS_BURST_S).unwrap_or(NonZeroU32::MIN));
         let addresses = Quota::per_second(options.requests_per_address_per_s).allow_burst(burst);
         Self {
             addresses: Allowance::new(addresses),
@@ -105,12 +104,11 @@ fn limited(scope: &'static str, wait_s: u32) -> ApiError {
 /// Refuses addresses that knock too often, before anything else is done.
 pub(super) async fn limit_address(
     State(api): State<Api>,
-    connection: Option<ConnectInfo<SocketAddr>>,
     request: Request,
     next: Next,
 ) -> Response {
     // Without a peer address there is no socket: the router is called directly.
-    if let Some(ConnectInfo(peer)) = connection {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let address = client_address(&api, peer.ip(), request.headers());
         if let Err(wait_s) = api.rate_limits.addresses.take(&network_of(address)) {
             return limited("address", wait_s).into_response();
@@ -146,8 +144,6 @@ fn network_of(address: IpAddr) -> IpAddr {
         v4 @ IpAddr::V4(_) => v4,
     }
 }
-
-pub(super) type SharedRateLimits = Arc<RateLimits>;
 
 #[cfg(test)]
 mod tests {
