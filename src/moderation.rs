@@ -1,3 +1,13 @@
-//! The browser's socket: handshake, resume, wire types, signalling.
+//! The browser's socket: handshake, resume, wire types, signalling. See
+//! `docs/MODERATION.md`.
 
+mod connection;
+mod door;
+mod member;
+pub mod parse;
+mod rate;
+mod resume_token;
+mod welcome;
 pub mod wire;
+
+pub use door::{ChannelLimits, ChannelOptions, SUBPROTOCOL, routes};

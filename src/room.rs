@@ -1,5 +1,14 @@
 //! The live gathering of a session: the patchbay between the speaking list,
 //! the media plane and the people connected.
 
+pub mod action;
+mod actor;
+pub mod engine;
+pub mod error;
 pub mod event;
 pub mod journal;
+mod member;
+mod rooms;
+
+pub use member::{Entered, MemberHandle, Outbound, Sink};
+pub use rooms::{ResumeRequest, Rooms};

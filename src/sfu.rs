@@ -2,4 +2,10 @@
 //! nothing that the floor has not opened. A control half (signalling, ICE,
 //! DTLS) and worker threads that forward; `plane` is the language between them.
 
+mod handle;
 pub mod plane;
+
+pub use handle::{
+    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,
+    TransportSide,
+};

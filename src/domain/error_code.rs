@@ -30,6 +30,8 @@ words!(
         DpopProofReplayed => "DPOP_PROOF_REPLAYED",
         /// The proof needs the nonce of the `DPoP-Nonce` header (RFC 9449 §8).
         DpopNonceRequired => "DPOP_NONCE_REQUIRED",
+        /// The resume token is not the last one of a connection that lives.
+        ResumeTokenInvalid => "RESUME_TOKEN_INVALID",
         /// The route is for services with a client certificate.
         ClientCertificateRequired => "CLIENT_CERTIFICATE_REQUIRED",
         /// The caller may not do this.
@@ -71,6 +73,8 @@ words!(
         AlreadyWaiting => "ALREADY_WAITING",
         /// No such speech request, or it no longer waits.
         RequestNotFound => "REQUEST_NOT_FOUND",
+        /// The speech request is not approved yet, or already is.
+        RequestStateConflict => "REQUEST_STATE_CONFLICT",
         /// Nobody waits.
         QueueEmpty => "QUEUE_EMPTY",
         /// Nobody holds the floor.

@@ -162,6 +162,7 @@ impl Event {
 
 /// A member of the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
     /// Who.
     pub user_id: String,
@@ -294,4 +295,12 @@ pub struct Told {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl Told {
+    /// The one JSON text of this event.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }

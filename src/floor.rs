@@ -1,0 +1,21 @@
+//! The speaking list and its turns: who asked for the floor, who waits for it,
+//! who holds it and for how long. One list per session, for the hall and for
+//! those who join from a browser. Pure: time and identifiers are handed in,
+//! what follows from a command is polled. `docs/MODERATION.md` has the rules.
+
+mod engine;
+mod error;
+mod event;
+mod list;
+mod snapshot;
+mod turn;
+
+pub use engine::{Canceller, EVENTS_PER_COMMAND_MAX, Floor, FloorPolicy, PEOPLE_COUNTED_MAX};
+pub use error::FloorError;
+pub use event::{Cancellation, FloorEvent, PauseCause, WARNINGS};
+pub use list::{
+    ARRIVALS_MAX, ENTRIES_MAX, Entry, Microphone, NAME_LENGTH_MAX, NOTE_LENGTH_MAX, NewRequest,
+    QueueState, REASON_LENGTH_MAX,
+};
+pub use snapshot::FloorSnapshot;
+pub use turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, TurnView};

@@ -1,0 +1,541 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! The engine: commands and time in, events out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::domain::floor::{SpeechKind, TurnEnd};
+use crate::domain::id::{RequestId, TurnId, UserId};
+use crate::domain::session::SpeakingPolicy;
+use crate::domain::time::Timestamp;
+
+use super::error::FloorError;
+use super::event::{Cancellation, FloorEvent, PauseCause, WARNINGS};
+use super::list::{
+    Entry, Microphone, NewRequest, Position, QueueState, REASON_LENGTH_MAX, SpeakingList,
+    longer_than,
+};
+use super::turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, TurnView, whole_us};
+
+/// Most people whose turns are counted. Somebody new beyond it speaks like
+/// everybody else, but counts as having had no turn.
+pub const PEOPLE_COUNTED_MAX: usize = 10_000;
+/// Most events that one command adds: every warning, a cancelled request of
+/// every kind, the changed list, and the end of every turn. Who drains
+/// [`Floor::poll_event`] after each command never finds more.
+pub const EVENTS_PER_COMMAND_MAX: usize =
+    WARNINGS.len() + SpeechKind::ALL.len() + 1 + STACKED_TURNS_MAX + 1;
+
+/// How turns are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FloorPolicy {
+    /// Time of a turn when nobody says otherwise.
+    pub default_turn: Duration,
+    /// Longest a turn may be, extensions included.
+    pub max_turn: Duration,
+    /// Whether an approved request starts at once when nobody holds the floor.
+    pub auto_start: bool,
+}
+
+impl From<SpeakingPolicy> for FloorPolicy {
+    fn from(policy: SpeakingPolicy) -> Self {
+        Self {
+            default_turn: Duration::from_secs(policy.default_turn_s.into()),
+            max_turn: Duration::from_secs(policy.max_turn_s.into()),
+            auto_start: policy.auto_start,
+        }
+    }
+}
+
+impl FloorPolicy {
+    /// The policy as the engine keeps it: whole microseconds, `max_turn` at most
+    /// [`TURN_LIMIT_MAX`], `default_turn` at most `max_turn`.
+    pub(super) fn bounded(self) -> Self {
+        let max_turn = whole_us(self.max_turn.min(TURN_LIMIT_MAX));
+        Self { max_turn, default_turn: whole_us(self.default_turn).min(max_turn), ..self }
+    }
+}
+
+/// Who takes a request back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceller<'a> {
+    /// A person, who can take back their own.
+    Speaker(&'a UserId),
+    /// A moderator, who can take back any.
+    Moderator,
+}
+
+/// The speaking list and the turns of one session.
+///
+/// A command either succeeds, and then [`poll_event`](Self::poll_event) tells
+/// what followed, or fails and changes nothing. A command that takes `now` first
+/// counts the time of the running turn and gives the warnings that are due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Floor {
+    pub(super) policy: FloorPolicy,
+    pub(super) queue: QueueState,
+    pub(super) list: SpeakingList,
+    pub(super) current: Option<Turn>,
+    /// Turns that wait for interposed questions to end, the first interrupted
+    /// first. Empty when there is no current turn.
+    pub(super) stacked: Vec<Turn>,
+    pub(super) turns_started: BTreeMap<UserId, u32>,
+    pub(super) events: VecDeque<FloorEvent>,
+}
+
+impl Floor {
+    /// An open, empty list. Turns are held to [`TURN_LIMIT_MAX`] whatever the
+    /// policy says, and its default to its maximum.
+    #[must_use]
+    pub fn new(policy: FloorPolicy) -> Self {
+        Self {
+            policy: policy.bounded(),
+            queue: QueueState::Open,
+            list: SpeakingList::default(),
+            current: None,
+            stacked: Vec::new(),
+            turns_started: BTreeMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes another policy from here on. A turn that is longer than it allows
+    /// keeps its limit and can't be extended.
+    pub fn set_policy(&mut self, policy: FloorPolicy) {
+        self.policy = policy.bounded();
+    }
+
+    /// What has been decided and not been told yet, in order.
+    pub fn poll_event(&mut self) -> Option<FloorEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.current.as_ref()?.next_warning()
+    }
+
+    /// Gives the warnings that are due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.count(now);
+    }
+
+    /// Opens the list for requests or closes it; who is on it stays on it.
+    pub fn set_queue(&mut self, state: QueueState) {
+        if self.queue != state {
+            self.queue = state;
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+    }
+
+    /// Somebody asks for the floor.
+    ///
+    /// # Errors
+    /// `QueueClosed`, `NoteTooLong`, `IdInUse`, `AlreadyWaiting`, `QueueFull`.
+    pub fn handle_request_speech(
+        &mut self,
+        request: NewRequest,
+        now: Timestamp,
+    ) -> Result<(), FloorError> {
+        if self.queue == QueueState::Closed {
+            return Err(FloorError::QueueClosed);
+        }
+        self.check_request(&request)?;
+        self.count(now);
+        let entry = self.list.arrive(request, Microphone::Own, now);
+        self.list.requested.push(entry.clone());
+        self.events.push_back(FloorEvent::RequestReceived(entry));
+        Ok(())
+    }
+
+    /// A moderator puts somebody on the list, approved, also while it is closed.
+    ///
+    /// # Errors
+    /// `NoteTooLong`, `IdInUse`, `AlreadyWaiting`, `QueueFull`.
+    pub fn add_speaker(
+        &mut self,
+        request: NewRequest,
+        microphone: Microphone,
+        now: Timestamp,
+    ) -> Result<(), FloorError> {
+        self.check_request(&request)?;
+        self.count(now);
+        let mut entry = self.list.arrive(request, microphone, now);
+        entry.approved_at = Some(now);
+        self.events.push_back(FloorEvent::SpeechApproved(entry.clone()));
+        self.list.wait(entry);
+        self.events.push_back(FloorEvent::QueueUpdated);
+        Ok(())
+    }
+
+    /// A request is taken back, decided or not.
+    ///
+    /// # Errors
+    /// `RequestNotFound`, also when it is not the caller's to take back.
+    pub fn handle_cancel_speech(
+        &mut self,
+        request_id: RequestId,
+        by: Canceller<'_>,
+    ) -> Result<(), FloorError> {
+        let position = self.list.find(request_id)?;
+        let by = match by {
+            Canceller::Moderator => Cancellation::Moderator,
+            Canceller::Speaker(user) if *user == self.list.at(position).user_id => {
+                Cancellation::Speaker
+            }
+            Canceller::Speaker(_) => return Err(FloorError::RequestNotFound),
+        };
+        let entry = self.list.remove(position);
+        self.events.push_back(FloorEvent::SpeechCancelled { entry, by });
+        if matches!(position, Position::Waiting(_)) {
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+        Ok(())
+    }
+
+    /// A moderator approves a request: it waits from now on, or its turn starts
+    /// under `turn_id` when the policy says so and nobody holds the floor, even
+    /// when others wait already.
+    ///
+    /// # Errors
+    /// `RequestNotFound`; `RequestStateConflict` when it was approved before;
+    /// `IdInUse` for a turn that starts.
+    pub fn approve(
+        &mut self,
+        request_id: RequestId,
+        turn_id: TurnId,
+        now: Timestamp,
+    ) -> Result<(), FloorError> {
+        let index = self.list.find_requested(request_id)?;
+        let starts = self.policy.auto_start && self.current.is_none();
+        if starts {
+            self.check_turn_id(turn_id)?;
+        }
+        self.count(now);
+        let mut entry = self.list.remove(Position::Requested(index));
+        entry.approved_at = Some(now);
+        self.events.push_back(FloorEvent::SpeechApproved(entry.clone()));
+        if starts {
+            self.begin(entry, turn_id, self.policy.default_turn, now);
+        } else {
+            self.list.wait(entry);
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+        Ok(())
+    }
+
+    /// A moderator denies a request.
+    ///
+    /// # Errors
+    /// `RequestNotFound`; `RequestStateConflict` when it was approved before;
+    /// `ReasonTooLong`.
+    pub fn deny(
+        &mut self,
+        request_id: RequestId,
+        reason: Option<String>,
+    ) -> Result<(), FloorError> {
+        let index = self.list.find_requested(request_id)?;
+        if reason.as_deref().is_some_and(|reason| longer_than(reason, REASON_LENGTH_MAX)) {
+            return Err(FloorError::ReasonTooLong);
+        }
+        let entry = self.list.remove(Position::Requested(index));
+        self.events.push_back(FloorEvent::SpeechDenied { entry, reason });
+        Ok(())
+    }
+
+    /// A moderator puts those who wait in this order. It stands until the next;
+    /// later arrivals go behind the last one that precedes them by the rule.
+    ///
+    /// # Errors
+    /// `OrderInvalid` unless `order` names each entry that waits exactly once.
+    pub fn handle_reorder(&mut self, order: &[RequestId]) -> Result<(), FloorError> {
+        let waiting = self.list.reordered(order)?;
+        if waiting != self.list.waiting {
+            self.list.waiting = waiting;
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+        Ok(())
+    }
+
+    /// A moderator gives the floor to an entry that waits, or to the next one.
+    /// An interposed question interrupts the current turn and stacks it; anything
+    /// else ends the current turn and all stacked ones.
+    ///
+    /// # Errors
+    /// `RequestNotFound`, `RequestStateConflict` when it is not approved yet,
+    /// `QueueEmpty`, `NoDuration`, `TurnLimitReached`, `IdInUse`, `StackFull`.
+    pub fn start_turn(
+        &mut self,
+        request: Option<RequestId>,
+        turn_id: TurnId,
+        limit: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(), FloorError> {
+        let index = match request {
+            Some(request_id) => self.list.find_waiting(request_id)?,
+            None => 0,
+        };
+        let kind = self.list.waiting.get(index).ok_or(FloorError::QueueEmpty)?.kind;
+        let limit = self.checked_limit(limit)?;
+        self.check_turn_id(turn_id)?;
+        let interposed = kind == SpeechKind::InterposedQuestion && self.current.is_some();
+        if interposed && self.stacked.len() >= STACKED_TURNS_MAX {
+            return Err(FloorError::StackFull);
+        }
+        self.count(now);
+        if interposed {
+            self.interrupt(now);
+        } else {
+            self.end_all(TurnEnd::Replaced, now);
+        }
+        let entry = self.list.remove(Position::Waiting(index));
+        self.events.push_back(FloorEvent::QueueUpdated);
+        self.begin(entry, turn_id, limit, now);
+        Ok(())
+    }
+
+    /// A moderator stops the time of the current turn; its holder is not to be
+    /// heard meanwhile.
+    ///
+    /// # Errors
+    /// `NoTurn`; `TurnStateConflict` when it is paused already.
+    pub fn pause_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
+        if !self.current.as_ref().ok_or(FloorError::NoTurn)?.is_running() {
+            return Err(FloorError::TurnStateConflict);
+        }
+        self.count(now);
+        if let Some(turn) = &mut self.current {
+            turn.clock = TurnClock::Paused;
+            let turn = turn.view(now);
+            self.events.push_back(FloorEvent::TurnPaused { turn, cause: PauseCause::Moderator });
+        }
+        Ok(())
+    }
+
+    /// A moderator lets the current turn run again.
+    ///
+    /// # Errors
+    /// `NoTurn`; `TurnStateConflict` when it runs already.
+    pub fn resume_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
+        let turn = self.current.as_mut().ok_or(FloorError::NoTurn)?;
+        if turn.is_running() {
+            return Err(FloorError::TurnStateConflict);
+        }
+        turn.clock = TurnClock::Running { counted_until: now };
+        self.events.push_back(FloorEvent::TurnResumed(turn.view(now)));
+        Ok(())
+    }
+
+    /// A moderator gives the current turn, running or paused, more time.
+    ///
+    /// # Errors
+    /// `NoTurn`, `NoDuration`, `TurnLimitReached`.
+    pub fn extend_turn(&mut self, by: Duration, now: Timestamp) -> Result<(), FloorError> {
+        let turn = self.current.as_ref().ok_or(FloorError::NoTurn)?;
+        let by = whole_us(by);
+        if by.is_zero() {
+            return Err(FloorError::NoDuration);
+        }
+        let limit = turn.limit.saturating_add(by);
+        if limit > self.policy.max_turn {
+            return Err(FloorError::TurnLimitReached);
+        }
+        self.count(now);
+        if let Some(turn) = &mut self.current {
+            turn.limit = limit;
+            self.events.push_back(FloorEvent::TurnExtended(turn.view(now)));
+        }
+        Ok(())
+    }
+
+    /// A moderator takes the floor back; an interrupted turn goes on.
+    ///
+    /// # Errors
+    /// `NoTurn`.
+    pub fn stop_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
+        if self.current.is_none() {
+            return Err(FloorError::NoTurn);
+        }
+        self.count(now);
+        self.end_current(TurnEnd::Stopped, now);
+        Ok(())
+    }
+
+    /// The speaker gives the floor back; an interrupted turn goes on.
+    ///
+    /// # Errors
+    /// `NotYourTurn` unless `by` holds the current turn, running or paused.
+    pub fn end_speech(&mut self, by: &UserId, now: Timestamp) -> Result<(), FloorError> {
+        if self.current.as_ref().is_none_or(|turn| turn.user_id != *by) {
+            return Err(FloorError::NotYourTurn);
+        }
+        self.count(now);
+        self.end_current(TurnEnd::EndedBySpeaker, now);
+        Ok(())
+    }
+
+    /// Somebody was removed from the room: their requests are gone and their
+    /// turns over, stacked ones included. Leaving or losing the connection is no
+    /// removal.
+    pub fn handle_removed(&mut self, user: &UserId, now: Timestamp) {
+        self.count(now);
+        let waiting_before = self.list.waiting.len();
+        for entries in [&mut self.list.requested, &mut self.list.waiting] {
+            for entry in entries.extract_if(.., |entry| entry.user_id == *user) {
+                let by = Cancellation::Removed;
+                self.events.push_back(FloorEvent::SpeechCancelled { entry, by });
+            }
+        }
+        if self.list.waiting.len() != waiting_before {
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+        for turn in self.stacked.extract_if(.., |turn| turn.user_id == *user) {
+            self.events.push_back(ended(turn, TurnEnd::Removed, now));
+        }
+        if self.current.as_ref().is_some_and(|turn| turn.user_id == *user) {
+            self.end_current(TurnEnd::Removed, now);
+        }
+    }
+
+    /// The session is over: every turn ends and the list is cleared.
+    pub fn handle_session_end(&mut self, now: Timestamp) {
+        self.count(now);
+        self.end_all(TurnEnd::SessionEnded, now);
+        if self.list.entries().next().is_some() {
+            self.list.requested.clear();
+            self.list.waiting.clear();
+            self.events.push_back(FloorEvent::QueueUpdated);
+        }
+    }
+
+    /// Approved entries in the order in which they get the floor.
+    pub fn waiting(&self) -> impl Iterator<Item = &Entry> {
+        self.list.waiting.iter()
+    }
+
+    /// Entries that nobody has decided yet, by arrival.
+    pub fn requested(&self) -> impl Iterator<Item = &Entry> {
+        self.list.requested.iter()
+    }
+
+    /// Who holds the floor.
+    #[must_use]
+    pub fn current_turn(&self, now: Timestamp) -> Option<TurnView> {
+        self.current.as_ref().map(|turn| turn.view(now))
+    }
+
+    /// Turns that interposed questions interrupted, the next to go on last.
+    pub fn stacked_turns(&self, now: Timestamp) -> impl Iterator<Item = TurnView> {
+        self.stacked.iter().map(move |turn| turn.view(now))
+    }
+
+    /// Who is to be heard now, and through which microphone: the holder of the
+    /// running turn.
+    #[must_use]
+    pub fn speaker(&self) -> Option<(&UserId, Microphone)> {
+        let turn = self.current.as_ref().filter(|turn| turn.is_running())?;
+        Some((&turn.user_id, turn.microphone))
+    }
+
+    /// Whether the list takes requests.
+    #[must_use]
+    pub fn is_queue_open(&self) -> bool {
+        self.queue == QueueState::Open
+    }
+
+    /// How many turns of `user` have started, the current one included.
+    #[must_use]
+    pub fn turns_started(&self, user: &UserId) -> u32 {
+        self.turns_started.get(user).copied().unwrap_or(0)
+    }
+
+    fn check_request(&self, request: &NewRequest) -> Result<(), FloorError> {
+        if self.turns().any(|turn| turn.request_id == request.id) {
+            return Err(FloorError::IdInUse);
+        }
+        self.list.check(request)
+    }
+
+    fn check_turn_id(&self, turn_id: TurnId) -> Result<(), FloorError> {
+        if self.turns().any(|turn| turn.turn_id == turn_id) {
+            return Err(FloorError::IdInUse);
+        }
+        Ok(())
+    }
+
+    fn checked_limit(&self, limit: Option<Duration>) -> Result<Duration, FloorError> {
+        let Some(limit) = limit.map(whole_us) else {
+            return Ok(self.policy.default_turn);
+        };
+        if limit.is_zero() {
+            return Err(FloorError::NoDuration);
+        }
+        if limit > self.policy.max_turn {
+            return Err(FloorError::TurnLimitReached);
+        }
+        Ok(limit)
+    }
+
+    fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.stacked.iter().chain(&self.current)
+    }
+
+    /// Brings the clock of the running turn up to `now`.
+    fn count(&mut self, now: Timestamp) {
+        let Some(turn) = &mut self.current else { return };
+        for left in turn.count(now) {
+            self.events.push_back(FloorEvent::TurnWarning { turn: turn.view(now), left });
+        }
+    }
+
+    /// Makes an entry the current turn; there is none.
+    fn begin(&mut self, entry: Entry, turn_id: TurnId, limit: Duration, now: Timestamp) {
+        let people = self.turns_started.len();
+        if people < PEOPLE_COUNTED_MAX || self.turns_started.contains_key(&entry.user_id) {
+            let count = self.turns_started.entry(entry.user_id.clone()).or_insert(0);
+            *count = count.saturating_add(1);
+        }
+        let turn = Turn::start(entry, turn_id, limit, now);
+        self.events.push_back(FloorEvent::TurnStarted(turn.view(now)));
+        self.current = Some(turn);
+    }
+
+    /// Stacks the current turn for an interposed question.
+    fn interrupt(&mut self, now: Timestamp) {
+        let Some(mut turn) = self.current.take() else { return };
+        if turn.is_running() {
+            turn.clock = TurnClock::Interrupted;
+            let view = turn.view(now);
+            let cause = PauseCause::Interposed;
+            self.events.push_back(FloorEvent::TurnPaused { turn: view, cause });
+        }
+        self.stacked.push(turn);
+    }
+
+    /// Ends the current turn and makes the last stacked one current again.
+    fn end_current(&mut self, reason: TurnEnd, now: Timestamp) {
+        let Some(turn) = self.current.take() else { return };
+        self.events.push_back(ended(turn, reason, now));
+        let Some(mut turn) = self.stacked.pop() else { return };
+        self.events.push_back(if turn.clock == TurnClock::Interrupted {
+            turn.clock = TurnClock::Running { counted_until: now };
+            FloorEvent::TurnResumed(turn.view(now))
+        } else {
+            FloorEvent::TurnPaused { turn: turn.view(now), cause: PauseCause::StillPaused }
+        });
+        self.current = Some(turn);
+    }
+
+    /// Ends the current turn and every stacked one, the last interrupted first.
+    fn end_all(&mut self, reason: TurnEnd, now: Timestamp) {
+        let turns = self.current.take().into_iter().chain(self.stacked.drain(..).rev());
+        self.events.extend(turns.map(|turn| ended(turn, reason, now)));
+    }
+}
+
+/// The end of a turn whose time has been counted up to `now`.
+fn ended(mut turn: Turn, reason: TurnEnd, now: Timestamp) -> FloorEvent {
+    turn.clock = TurnClock::Paused;
+    FloorEvent::TurnEnded { turn: turn.view(now), reason }
+}

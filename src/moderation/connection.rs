@@ -1,0 +1,471 @@
+//! One connection of the channel: handshake, then messages both ways until one
+//! side ends it. Every way it can end has a close code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::auth::{AuthError, SocketCredentials};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::SessionId;
+use crate::domain::participant::Principal;
+use crate::domain::time::Timestamp;
+use crate::moderation::door::{Channel, SUBPROTOCOL};
+use crate::moderation::member::{Member, Refusal};
+use crate::moderation::parse::{Malformed, Parsed, Wish, parse};
+use crate::moderation::rate::MessageRate;
+use crate::moderation::resume_token::{ResumeSecret, ResumeToken};
+use crate::moderation::welcome::welcome;
+use crate::moderation::wire::{Reference, ServerMessage, TransportName};
+use crate::room::engine::Goodbye;
+use crate::room::error::RoomError;
+use crate::room::{Entered, Outbound, ResumeRequest};
+
+/// Why a connection ends: the close code and a word for it (CONTRACT,
+/// "Moderation channel"; RFC 6455 §7.4.1 for those below 4000).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The client closed or is gone; nothing is sent.
+    Gone,
+    /// The server stops; the client comes again.
+    GoingAway,
+    /// The message is larger than the channel takes.
+    TooLarge,
+    /// The token is wrong or has expired.
+    Unauthenticated,
+    /// The caller may not be here.
+    Forbidden,
+    /// No such session.
+    NoSession,
+    /// The client reads too slowly, says nothing, or too much.
+    SlowOrSilent,
+    /// A newer connection has taken over.
+    Replaced,
+    /// The session is over.
+    SessionOver,
+}
+
+impl Close {
+    const fn frame(self) -> Option<(u16, &'static str)> {
+        Some(match self {
+            Self::Gone => return None,
+            Self::GoingAway => (1001, "server stops"),
+            Self::TooLarge => (1009, "message too large"),
+            Self::Unauthenticated => (4401, "token expired or invalid"),
+            Self::Forbidden => (4403, "not allowed"),
+            Self::NoSession => (4404, "no such session"),
+            Self::SlowOrSilent => (4408, "slow or silent"),
+            Self::Replaced => (4409, "replaced by a newer connection"),
+            Self::SessionOver => (4410, "session over"),
+        })
+    }
+
+    const fn of_room(error: &RoomError) -> Self {
+        match error {
+            RoomError::SessionNotFound => Self::NoSession,
+            RoomError::SessionOver => Self::SessionOver,
+            RoomError::NothingToResume => Self::Unauthenticated,
+            RoomError::JournalUnavailable | RoomError::Unreachable | RoomError::Media { .. } => {
+                Self::GoingAway
+            }
+            _ => Self::Forbidden,
+        }
+    }
+
+    const fn of_auth(error: &AuthError) -> Self {
+        match error.code() {
+            ErrorCode::Forbidden => Self::Forbidden,
+            ErrorCode::DependencyUnavailable => Self::GoingAway,
+            _ => Self::Unauthenticated,
+        }
+    }
+}
+
+/// One connection.
+pub(super) struct Connection {
+    channel: Arc<Channel>,
+    socket: WebSocket,
+}
+
+/// Who a connection turned out to be.
+struct Welcomed {
+    member: Member,
+    outbound: mpsc::Receiver<Outbound>,
+    expires_at: Timestamp,
+}
+
+/// What woke a connection.
+enum Wake {
+    Outbound(Option<Outbound>),
+    Frame(Option<Result<Message, axum::Error>>),
+    Timer,
+}
+
+impl Connection {
+    pub(super) fn new(channel: Arc<Channel>, socket: WebSocket) -> Self {
+        Self { channel, socket }
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(mut self, session: Option<SessionId>) {
+        let close = match self.handshake(session).await {
+            Ok(welcomed) => {
+                metrics::gauge!("cabildo_channel_connections").increment(1);
+                let close = self.converse(welcomed).await;
+                metrics::gauge!("cabildo_channel_connections").decrement(1);
+                close
+            }
+            Err(close) => close,
+        };
+        if let Some((code, reason)) = close.frame() {
+            let frame = CloseFrame { code, reason: reason.into() };
+            // The peer may be gone, and then there is nobody to tell.
+            let _gone = self.write(Message::Close(Some(frame))).await;
+            self.linger().await;
+        }
+    }
+
+    /// Waits shortly for the peer's own close, so that it reads ours before the
+    /// socket is reset.
+    async fn linger(&mut self) {
+        let closed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        // Not closing in time is the peer's loss.
+        let _late = timeout(Duration::from_secs(1), closed).await;
+    }
+
+    async fn handshake(&mut self, session: Option<SessionId>) -> Result<Welcomed, Close> {
+        let channel = self.channel.clone();
+        let options = &channel.options;
+        let Ok(_permit) = channel.handshakes.try_acquire() else { return Err(Close::GoingAway) };
+        let nonce = options.authenticator.socket_nonce();
+        let version = SUBPROTOCOL.to_owned();
+        self.send(&ServerMessage::Hello { nonce: nonce.clone(), version }).await?;
+        let deadline = Instant::now() + options.limits.handshake;
+        let first = timeout_at(deadline, self.first_message());
+        let Parsed { reference, wish } = first.await.map_err(|_| Close::SlowOrSilent)??;
+        let session = session.ok_or(Close::NoSession);
+        match wish {
+            Wish::Authenticate { token, proof } => {
+                let principal = self.authenticate(&token, &proof, &nonce, &reference).await?;
+                self.enter(principal, session?, nonce, &reference).await
+            }
+            Wish::Resume { token, last_seq } => {
+                self.resume(&token, last_seq, session?, nonce, &reference).await
+            }
+            _ => {
+                let refusal =
+                    Refusal::new(ErrorCode::CredentialsMissing, "authenticate or resume first");
+                self.send(&refusal.message(reference)).await?;
+                Err(Close::Unauthenticated)
+            }
+        }
+    }
+
+    async fn first_message(&mut self) -> Result<Parsed, Close> {
+        loop {
+            match self.socket.recv().await {
+                Some(Ok(Message::Text(text))) => match parse(&text) {
+                    Ok(parsed) => return Ok(parsed),
+                    Err(malformed) => {
+                        self.refuse_malformed(malformed).await?;
+                        return Err(Close::Unauthenticated);
+                    }
+                },
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Binary(_))) => return Err(Close::Unauthenticated),
+                Some(Ok(Message::Close(_))) | None => return Err(Close::Gone),
+                Some(Err(_)) => return Err(Close::TooLarge),
+            }
+        }
+    }
+
+    async fn authenticate(
+        &mut self,
+        token: &str,
+        proof: &str,
+        nonce: &str,
+        reference: &Option<Reference>,
+    ) -> Result<Principal, Close> {
+        let verified = verify(&self.channel, token, proof, nonce).await;
+        match verified {
+            Ok(principal) => Ok(principal),
+            Err(error) => {
+                let refusal = Refusal::from(&error);
+                self.send(&refusal.message(reference.clone())).await?;
+                Err(Close::of_auth(&error))
+            }
+        }
+    }
+
+    async fn enter(
+        &mut self,
+        principal: Principal,
+        session: SessionId,
+        nonce: String,
+        reference: &Option<Reference>,
+    ) -> Result<Welcomed, Close> {
+        let (sink, outbound) = mpsc::channel(self.channel.options.limits.queue_max);
+        let secret = ResumeSecret::draw();
+        let tenant = principal.tenant_id;
+        let rooms = self.channel.options.rooms.clone();
+        let entered = rooms.enter(principal, session, secret.hash(), sink).await;
+        let entered = self.check(entered, reference).await?;
+        let token = secret.token(tenant, entered.member.connection);
+        self.welcome(entered, token, tenant, nonce, outbound, reference.clone()).await
+    }
+
+    async fn resume(
+        &mut self,
+        token: &str,
+        last_seq: u64,
+        session: SessionId,
+        nonce: String,
+        reference: &Option<Reference>,
+    ) -> Result<Welcomed, Close> {
+        let (sink, outbound) = mpsc::channel(self.channel.options.limits.queue_max);
+        let secret = ResumeSecret::draw();
+        let Some(shown) = ResumeToken::parse(token) else {
+            let refused = Err(RoomError::NothingToResume);
+            return self.check(refused, reference).await.and(Err(Close::Unauthenticated));
+        };
+        let rooms = self.channel.options.rooms.clone();
+        let request = ResumeRequest {
+            connection: shown.connection,
+            secret: shown.hash,
+            next: secret.hash(),
+            last_seq,
+        };
+        let entered = rooms.resume(session, shown.tenant, request, sink).await;
+        let entered = self.check(entered, reference).await?;
+        let token = secret.token(shown.tenant, shown.connection);
+        self.welcome(entered, token, shown.tenant, nonce, outbound, reference.clone()).await
+    }
+
+    async fn check(
+        &mut self,
+        entered: Result<Entered, RoomError>,
+        reference: &Option<Reference>,
+    ) -> Result<Entered, Close> {
+        match entered {
+            Ok(entered) => Ok(entered),
+            Err(error) => {
+                self.send(&Refusal::from(&error).message(reference.clone())).await?;
+                Err(Close::of_room(&error))
+            }
+        }
+    }
+
+    async fn welcome(
+        &mut self,
+        entered: Entered,
+        resume_token: String,
+        tenant: crate::domain::id::TenantId,
+        nonce: String,
+        outbound: mpsc::Receiver<Outbound>,
+        reference: Option<Reference>,
+    ) -> Result<Welcomed, Close> {
+        let Entered { member, user, expires_at, view, missed, media_kept } = entered;
+        let ice_servers = self.channel.options.ice_servers.clone();
+        let resumed = missed.is_some();
+        let greeting = welcome(view, &member, ice_servers, resume_token, resumed);
+        let member = Member::new(self.channel.clone(), member, user, tenant, nonce);
+        let greeted = self.greet(greeting, missed, media_kept, reference).await;
+        if let Err(close) = greeted {
+            member.handle.lost().await;
+            return Err(close);
+        }
+        Ok(Welcomed { member, outbound, expires_at })
+    }
+
+    async fn greet(
+        &mut self,
+        greeting: ServerMessage,
+        missed: Option<Vec<String>>,
+        media_kept: bool,
+        reference: Option<Reference>,
+    ) -> Result<(), Close> {
+        self.send(&greeting).await?;
+        if let Some(reference) = reference {
+            self.send(&ServerMessage::Ack { r#ref: reference, request_id: None }).await?;
+        }
+        let resumed = missed.is_some();
+        for text in missed.unwrap_or_default() {
+            self.write(Message::Text(text.into())).await?;
+        }
+        if resumed && !media_kept {
+            for transport in [TransportName::Publish, TransportName::Subscribe] {
+                let state = "lost".to_owned();
+                self.send(&ServerMessage::TransportState { transport, state }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn converse(&mut self, welcomed: Welcomed) -> Close {
+        let Welcomed { mut member, mut outbound, expires_at } = welcomed;
+        member.set_expiry(expires_at);
+        let close = self.exchange(&mut member, &mut outbound).await;
+        match close {
+            // A token that was not renewed ends the connection for good.
+            Close::Unauthenticated => member.handle.leave().await,
+            _ => member.handle.lost().await,
+        }
+        close
+    }
+
+    async fn exchange(
+        &mut self,
+        member: &mut Member,
+        outbound: &mut mpsc::Receiver<Outbound>,
+    ) -> Close {
+        let limits = self.channel.options.limits;
+        let mut rate = MessageRate::new(limits, Instant::now());
+        let mut heard_at = Instant::now();
+        let mut pinged = false;
+        loop {
+            let silent_at = heard_at + if pinged { limits.silence_max } else { limits.ping_after };
+            let timer = silent_at.min(member.next_notice());
+            let wake = tokio::select! {
+                out = outbound.recv() => Wake::Outbound(out),
+                frame = self.socket.recv() => Wake::Frame(frame),
+                () = tokio::time::sleep_until(timer) => Wake::Timer,
+            };
+            let done = match wake {
+                Wake::Outbound(Some(out)) => self.handle_outbound(out).await,
+                // The room let a reader go that did not keep up.
+                Wake::Outbound(None) => Err(Close::SlowOrSilent),
+                Wake::Frame(frame) => {
+                    (heard_at, pinged) = (Instant::now(), false);
+                    self.handle_frame(frame, member, &mut rate).await
+                }
+                Wake::Timer => {
+                    let now = Instant::now();
+                    let silence = self.handle_silence(now, heard_at, &mut pinged).await;
+                    match silence {
+                        Ok(()) => self.handle_notice(member).await,
+                        over => over,
+                    }
+                }
+            };
+            if let Err(close) = done {
+                return close;
+            }
+        }
+    }
+
+    async fn handle_silence(
+        &mut self,
+        now: Instant,
+        heard_at: Instant,
+        pinged: &mut bool,
+    ) -> Result<(), Close> {
+        let limits = self.channel.options.limits;
+        if now >= heard_at + limits.silence_max {
+            return Err(Close::SlowOrSilent);
+        }
+        if !*pinged && now >= heard_at + limits.ping_after {
+            *pinged = true;
+            self.write(Message::Ping(axum::body::Bytes::new())).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a token that is about to expire; ends with one that has.
+    async fn handle_notice(&mut self, member: &mut Member) -> Result<(), Close> {
+        match member.poll_notice() {
+            Some(notice) => self.send(&notice?).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn handle_outbound(&mut self, out: Outbound) -> Result<(), Close> {
+        match out {
+            Outbound::Told(text) => self.write(Message::Text(text.as_ref().into())).await,
+            Outbound::Goodbye(Goodbye::SessionOver) => Err(Close::SessionOver),
+            Outbound::Goodbye(Goodbye::Removed) => Err(Close::Forbidden),
+            Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => Err(Close::GoingAway),
+            Outbound::Replaced => Err(Close::Replaced),
+            media => match Member::media_message(media) {
+                Some(message) => self.send(&message).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn handle_frame(
+        &mut self,
+        frame: Option<Result<Message, axum::Error>>,
+        member: &mut Member,
+        rate: &mut MessageRate,
+    ) -> Result<(), Close> {
+        let text = match frame {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Close(_))) | None => return Err(Close::Gone),
+            Some(Err(_)) => return Err(Close::TooLarge),
+            Some(Ok(Message::Binary(_))) => {
+                let problem = "the channel takes text".to_owned();
+                let malformed = Malformed { reference: None, problem };
+                return self.refuse_malformed(malformed).await;
+            }
+        };
+        if !rate.admit(Instant::now()) {
+            let reference = parse(&text).map_or_else(|bad| bad.reference, |good| good.reference);
+            let refusal = Refusal::new(ErrorCode::RateLimited, "too many messages");
+            self.send(&refusal.message(reference)).await?;
+            return if rate.is_hopeless() { Err(Close::SlowOrSilent) } else { Ok(()) };
+        }
+        match parse(&text) {
+            Ok(Parsed { reference, wish }) => {
+                let answers = member.handle_wish(wish, reference).await?;
+                for answer in answers {
+                    self.send(&answer).await?;
+                }
+                Ok(())
+            }
+            Err(malformed) => self.refuse_malformed(malformed).await,
+        }
+    }
+
+    async fn refuse_malformed(&mut self, malformed: Malformed) -> Result<(), Close> {
+        let refusal = Refusal::new(ErrorCode::MalformedRequest, malformed.problem);
+        self.send(&refusal.message(malformed.reference)).await
+    }
+
+    async fn send(&mut self, message: &ServerMessage) -> Result<(), Close> {
+        let text = serde_json::to_string(message).unwrap_or_default();
+        self.write(Message::Text(text.into())).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), Close> {
+        let limit = self.channel.options.limits.write;
+        match timeout(limit, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Close::Gone),
+            Err(_) => Err(Close::SlowOrSilent),
+        }
+    }
+}
+
+/// Checks a token and its proof, by whichever of the channel's URLs the client
+/// named it.
+pub(super) async fn verify(
+    channel: &Channel,
+    token: &str,
+    proof: &str,
+    nonce: &str,
+) -> Result<Principal, AuthError> {
+    let options = &channel.options;
+    let mut refused = AuthError::ProofInvalid;
+    for url in &options.urls {
+        let credentials = SocketCredentials { token, proof, nonce, url };
+        match options.authenticator.socket(credentials, options.clock.now()).await {
+            Err(AuthError::ProofInvalid) => refused = AuthError::ProofInvalid,
+            verdict => return verdict,
+        }
+    }
+    Err(refused)
+}

@@ -1,0 +1,119 @@
+//! The route of the moderation channel and what it works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use axum::routing::get;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::domain::id::SessionId;
+use crate::moderation::connection::Connection;
+use crate::moderation::wire::IceServer;
+use crate::room::Rooms;
+
+/// The name of the channel and its version, as a WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "cabildo.v1";
+
+/// Bounds of one connection. Each is named in `docs/MODERATION.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelLimits {
+    /// Time to authenticate in. A connection that does not is closed.
+    pub handshake: Duration,
+    /// Longest message taken, in bytes. Must hold a session description.
+    pub message_bytes_max: usize,
+    /// Messages a second, in the long run; more are refused one by one.
+    pub messages_per_s: u32,
+    /// Messages at once beyond that rate.
+    pub messages_burst: u32,
+    /// Refused messages in a row after which the connection is closed.
+    pub refusals_max: u32,
+    /// Messages that wait for a slow reader before its connection is closed.
+    pub queue_max: usize,
+    /// Time that writing one message may take.
+    pub write: Duration,
+    /// Silence after which the server asks whether the client is there.
+    pub ping_after: Duration,
+    /// Silence after which the connection is closed.
+    pub silence_max: Duration,
+    /// Time before its token expires that a client is told.
+    pub expiry_notice: Duration,
+    /// Connections that may be in their handshake at once, in total.
+    pub handshakes_max: usize,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            message_bytes_max: 96 * 1024,
+            messages_per_s: 30,
+            messages_burst: 120,
+            refusals_max: 200,
+            queue_max: 512,
+            write: Duration::from_secs(10),
+            ping_after: Duration::from_secs(15),
+            silence_max: Duration::from_secs(45),
+            expiry_notice: Duration::from_mins(1),
+            handshakes_max: 1_024,
+        }
+    }
+}
+
+/// What the channel works with.
+pub struct ChannelOptions {
+    /// The rooms.
+    pub rooms: Rooms,
+    /// Who is calling.
+    pub authenticator: Arc<Authenticator>,
+    /// The time.
+    pub clock: Clock,
+    /// The http(s) URLs by which clients may name the channel in proofs, without
+    /// a query (RFC 9449 §4.2, `htu`).
+    pub urls: Vec<String>,
+    /// Servers for clients' transports.
+    pub ice_servers: Vec<IceServer>,
+    /// Bounds of each connection.
+    pub limits: ChannelLimits,
+}
+
+pub(super) struct Channel {
+    pub(super) options: ChannelOptions,
+    pub(super) handshakes: Semaphore,
+}
+
+#[derive(Deserialize)]
+struct ChannelQuery {
+    session_id: Option<String>,
+}
+
+/// The route `GET /moderation`.
+pub fn routes(options: ChannelOptions) -> Router {
+    let handshakes = Semaphore::new(options.limits.handshakes_max);
+    let channel = Arc::new(Channel { options, handshakes });
+    Router::new().route("/moderation", get(upgrade)).with_state(channel)
+}
+
+/// Nothing is said of the session before the caller is known, so every
+/// well-formed upgrade is taken.
+async fn upgrade(
+    upgrade: WebSocketUpgrade,
+    Query(query): Query<ChannelQuery>,
+    State(channel): State<Arc<Channel>>,
+) -> Response {
+    let session = query.session_id.and_then(|text| text.parse::<SessionId>().ok());
+    let bytes_max = channel.options.limits.message_bytes_max;
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(bytes_max)
+        .max_frame_size(bytes_max)
+        .on_upgrade(move |socket| async move {
+            Box::pin(Connection::new(channel, socket).serve(session)).await;
+        })
+}

@@ -1,0 +1,229 @@
+//! A client that was let in: its wishes carried to the room, its token watched.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::auth::AuthError;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{TenantId, UserId};
+use crate::domain::time::Timestamp;
+use crate::moderation::connection::{Close, verify};
+use crate::moderation::door::Channel;
+use crate::moderation::parse::Wish;
+use crate::moderation::resume_token::ResumeSecret;
+use crate::moderation::wire::{Reference, SectionTrack, ServerMessage, TransportName};
+use crate::room::error::RoomError;
+use crate::room::{MemberHandle, Outbound};
+use crate::sfu::TransportSide;
+
+/// Why a wish was not carried out.
+pub(super) struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn message(self, reference: Option<Reference>) -> ServerMessage {
+        let code = self.code.as_str().to_owned();
+        ServerMessage::Error { r#ref: reference, code, message: self.message }
+    }
+}
+
+impl From<&RoomError> for Refusal {
+    fn from(error: &RoomError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<&AuthError> for Refusal {
+    fn from(error: &AuthError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// When its client is told that a token expires, and when it has.
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    at: Timestamp,
+    notice_at: Instant,
+    end_at: Instant,
+    told: bool,
+}
+
+/// A client that was let in.
+pub(super) struct Member {
+    channel: Arc<Channel>,
+    pub(super) handle: MemberHandle,
+    user: UserId,
+    tenant: TenantId,
+    /// For the proof of the next renewal.
+    nonce: String,
+    expiry: Expiry,
+}
+
+impl Member {
+    pub(super) fn new(
+        channel: Arc<Channel>,
+        handle: MemberHandle,
+        user: UserId,
+        tenant: TenantId,
+        nonce: String,
+    ) -> Self {
+        let now = Instant::now();
+        let at = Timestamp::from_unix_us(0);
+        let expiry = Expiry { at, notice_at: now, end_at: now, told: true };
+        Self { channel, handle, user, tenant, nonce, expiry }
+    }
+
+    /// The token expires at this moment.
+    pub(super) fn set_expiry(&mut self, at: Timestamp) {
+        let options = &self.channel.options;
+        let left = at.since(options.clock.now());
+        let end_at = Instant::now() + left;
+        let notice = left.saturating_sub(options.limits.expiry_notice);
+        self.expiry = Expiry { at, notice_at: Instant::now() + notice, end_at, told: false };
+    }
+
+    /// When [`Self::poll_notice`] is wanted next.
+    pub(super) const fn next_notice(&self) -> Instant {
+        if self.expiry.told { self.expiry.end_at } else { self.expiry.notice_at }
+    }
+
+    /// What the client must be told about its token now.
+    pub(super) fn poll_notice(&mut self) -> Option<Result<ServerMessage, Close>> {
+        let now = Instant::now();
+        if now >= self.expiry.end_at {
+            return Some(Err(Close::Unauthenticated));
+        }
+        if self.expiry.told || now < self.expiry.notice_at {
+            return None;
+        }
+        self.expiry.told = true;
+        self.nonce = self.channel.options.authenticator.socket_nonce();
+        let expires_at = self.expiry.at.to_string();
+        Some(Ok(ServerMessage::TokenExpiring { expires_at, nonce: self.nonce.clone() }))
+    }
+
+    /// Carries a wish out; yields what to answer.
+    pub(super) async fn handle_wish(
+        &mut self,
+        wish: Wish,
+        reference: Option<Reference>,
+    ) -> Result<Vec<ServerMessage>, Close> {
+        let mut answers = Vec::new();
+        let carried_out = match wish {
+            Wish::Renew { token, proof } => match self.renew(&token, &proof).await {
+                Ok(renewed) => {
+                    answers.push(renewed);
+                    Ok(None)
+                }
+                Err(refusal) => Err(refusal),
+            },
+            Wish::Authenticate { .. } | Wish::Resume { .. } => Err(Refusal::new(
+                ErrorCode::SignallingStateConflict,
+                "the connection is authenticated already",
+            )),
+            Wish::Ping => {
+                let server_time = self.channel.options.clock.now().to_string();
+                answers.push(ServerMessage::Pong { server_time });
+                Ok(None)
+            }
+            Wish::Act(action) => self
+                .handle
+                .act(action)
+                .await
+                .map(|made| made.map(|request| request.to_string()))
+                .map_err(|error| Refusal::from(&error)),
+            media => self
+                .handle_media_wish(media, &reference, &mut answers)
+                .await
+                .map(|()| None)
+                .map_err(|error| Refusal::from(&error)),
+        };
+        match (carried_out, reference) {
+            (Ok(request_id), Some(r#ref)) => answers.push(ServerMessage::Ack { r#ref, request_id }),
+            (Ok(_), None) => {}
+            (Err(refusal), reference) => answers.push(refusal.message(reference)),
+        }
+        Ok(answers)
+    }
+
+    async fn handle_media_wish(
+        &self,
+        wish: Wish,
+        reference: &Option<Reference>,
+        answers: &mut Vec<ServerMessage>,
+    ) -> Result<(), RoomError> {
+        match wish {
+            Wish::Offer { sdp, sources } => {
+                let published = self.handle.publish(sdp, sources).await?;
+                let tracks = published
+                    .tracks
+                    .into_iter()
+                    .map(|track| SectionTrack { mid: track.mid, track: track.track.to_string() });
+                answers.push(ServerMessage::Answer {
+                    r#ref: reference.clone(),
+                    transport: TransportName::Publish,
+                    sdp: published.sdp,
+                    tracks: tracks.collect(),
+                });
+                Ok(())
+            }
+            Wish::Answer { sdp } => self.handle.answer(sdp).await,
+            Wish::RestartIce(TransportName::Subscribe) => self.handle.restart_subscriber().await,
+            Wish::Subscribe { track, demand } => self.handle.subscribe(track, demand).await,
+            Wish::Unsubscribe { track } => self.handle.unsubscribe(track).await,
+            // The server is ICE-lite: it learns addresses from checks, and new
+            // credentials of the publish transport come with the client's offer.
+            _ => Ok(()),
+        }
+    }
+
+    async fn renew(&mut self, token: &str, proof: &str) -> Result<ServerMessage, Refusal> {
+        let verified = verify(&self.channel, token, proof, &self.nonce).await;
+        let principal = verified.map_err(|error| Refusal::from(&error))?;
+        let bound_elsewhere =
+            principal.session_id.is_some_and(|bound| bound != self.handle.session);
+        if principal.tenant_id != self.tenant || principal.user_id != self.user || bound_elsewhere {
+            return Err(Refusal::new(ErrorCode::Forbidden, "the token is somebody else's"));
+        }
+        let expires_at = principal.expires_at;
+        let secret = ResumeSecret::draw();
+        let renewed = self.handle.renew(principal, secret.hash()).await;
+        renewed.map_err(|error| Refusal::from(&error))?;
+        self.set_expiry(expires_at);
+        let resume_token = secret.token(self.tenant, self.handle.connection);
+        Ok(ServerMessage::TokenRenewed { expires_at: expires_at.to_string(), resume_token })
+    }
+
+    /// What the media plane says to a client; `None` for what is no such thing.
+    pub(super) fn media_message(outbound: Outbound) -> Option<ServerMessage> {
+        let side = |side| match side {
+            TransportSide::Publish => TransportName::Publish,
+            TransportSide::Subscribe => TransportName::Subscribe,
+        };
+        Some(match outbound {
+            Outbound::SubscriberOffer { sdp, tracks } => ServerMessage::Offer {
+                transport: TransportName::Subscribe,
+                sdp,
+                tracks: tracks
+                    .into_iter()
+                    .map(|(mid, track)| SectionTrack { mid, track: track.to_string() })
+                    .collect(),
+            },
+            Outbound::TransportConnected(which) => ServerMessage::TransportState {
+                transport: side(which),
+                state: "connected".to_owned(),
+            },
+            Outbound::TransportLost(which) => {
+                ServerMessage::TransportState { transport: side(which), state: "lost".to_owned() }
+            }
+            Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced => return None,
+        })
+    }
+}

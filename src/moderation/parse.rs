@@ -1,0 +1,328 @@
+//! From the text of a frame to a wish that can be carried out. Everything is
+//! checked here, so that nothing behind the door sees a raw string.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::floor::{SpeechKind, Stance};
+use crate::domain::id::{RequestId, TrackId, UserId};
+use crate::domain::media::TrackSource;
+use crate::domain::session::ModerationMode;
+use crate::moderation::wire::{ClientMessage, Reference, TransportName};
+use crate::room::action::{Action, MediaFlags};
+use crate::sfu::plane::Demand;
+
+/// Longest `id` of a request, in characters.
+const REFERENCE_LENGTH_MAX: usize = 64;
+/// Longest name a moderator may enter for somebody in the hall, in characters.
+const NAME_LENGTH_MAX: usize = 200;
+/// Most sections of an offer that may be named.
+const SECTIONS_MAX: usize = 32;
+
+/// A frame that is no message of the channel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct Malformed {
+    /// The `id` of the message, when that much could be read.
+    pub reference: Option<Reference>,
+    /// What is wrong, for people.
+    pub problem: String,
+}
+
+/// A message and the `id` it wants to be answered under.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The `id`.
+    pub reference: Option<Reference>,
+    /// What is wished.
+    pub wish: Wish,
+}
+
+/// What a client wishes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// To be let in.
+    Authenticate {
+        /// Access token.
+        token: String,
+        /// Proof of possession.
+        proof: String,
+    },
+    /// To go on.
+    Resume {
+        /// As it was given.
+        token: String,
+        /// Last event seen.
+        last_seq: u64,
+    },
+    /// To stay longer.
+    Renew {
+        /// Access token.
+        token: String,
+        /// Proof of possession.
+        proof: String,
+    },
+    /// To know that the server is there.
+    Ping,
+    /// Something of the room.
+    Act(Action),
+    /// To publish.
+    Offer {
+        /// RFC 8866.
+        sdp: String,
+        /// What the named sections carry.
+        sources: Vec<(String, TrackSource)>,
+    },
+    /// To receive as offered.
+    Answer {
+        /// RFC 8866.
+        sdp: String,
+    },
+    /// To be reached at an address.
+    Candidate,
+    /// New ICE credentials.
+    RestartIce(TransportName),
+    /// A track.
+    Subscribe {
+        /// Which.
+        track: TrackId,
+        /// How.
+        demand: Demand,
+    },
+    /// No longer a track.
+    Unsubscribe {
+        /// Which.
+        track: TrackId,
+    },
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// [`Malformed`] for anything that is not exactly one message of the channel.
+pub fn parse(text: &str) -> Result<Parsed, Malformed> {
+    let malformed = |reference: &Option<Reference>, problem: String| Malformed {
+        reference: reference.clone(),
+        problem,
+    };
+    let value: Value =
+        serde_json::from_str(text).map_err(|_| malformed(&None, "not JSON".to_owned()))?;
+    let Value::Object(mut fields) = value else {
+        return Err(malformed(&None, "not a JSON object".to_owned()));
+    };
+    let reference = fields.remove("id").map(reference).transpose()?;
+    let message: ClientMessage = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| malformed(&reference, error.to_string()))?;
+    let wish = wish(message).map_err(|problem| malformed(&reference, problem.to_owned()))?;
+    Ok(Parsed { reference, wish })
+}
+
+fn reference(value: Value) -> Result<Reference, Malformed> {
+    let bad = || Malformed {
+        reference: None,
+        problem: "`id` is neither a string of 1 to 64 characters nor an integer".to_owned(),
+    };
+    let reference: Reference = serde_json::from_value(value).map_err(|_| bad())?;
+    match &reference {
+        Reference::Text(text) if text.is_empty() || text.chars().count() > REFERENCE_LENGTH_MAX => {
+            Err(bad())
+        }
+        Reference::Text(_) | Reference::Number(_) => Ok(reference),
+    }
+}
+
+type Problem = &'static str;
+
+fn wish(message: ClientMessage) -> Result<Wish, Problem> {
+    use ClientMessage as M;
+    Ok(match message {
+        M::Authenticate { token, dpop } => Wish::Authenticate { token, proof: dpop },
+        M::Resume { resume_token, last_seq } => Wish::Resume { token: resume_token, last_seq },
+        M::RenewToken { token, dpop } => Wish::Renew { token, proof: dpop },
+        M::Ping {} => Wish::Ping,
+        M::Offer { transport, sdp, tracks } => {
+            expect(transport, TransportName::Publish)?;
+            Wish::Offer { sdp, sources: sources(tracks.unwrap_or_default())? }
+        }
+        M::Answer { transport, sdp } => {
+            expect(transport, TransportName::Subscribe)?;
+            Wish::Answer { sdp }
+        }
+        M::Candidate { .. } => Wish::Candidate,
+        M::RestartIce { transport } => Wish::RestartIce(transport),
+        M::Subscribe { track, max_layer, paused } => {
+            let best = Demand::default();
+            Wish::Subscribe {
+                track: track_id(&track)?,
+                demand: Demand {
+                    layer_max: max_layer.unwrap_or(best.layer_max),
+                    paused: paused.unwrap_or(best.paused),
+                },
+            }
+        }
+        M::Unsubscribe { track } => Wish::Unsubscribe { track: track_id(&track)? },
+        M::SetMedia { audio, video, screen } => {
+            Wish::Act(Action::SetMedia(MediaFlags { audio, video, screen }))
+        }
+        M::Chat { text } => Wish::Act(Action::Chat { text }),
+        M::MuteUser { user_id } => Wish::Act(Action::MuteUser(user(&user_id)?)),
+        M::UnmuteUser { user_id } => Wish::Act(Action::UnmuteUser(user(&user_id)?)),
+        M::RemoveParticipant { user_id } => Wish::Act(Action::RemoveParticipant(user(&user_id)?)),
+        M::Admit { user_id } => Wish::Act(Action::Admit(user(&user_id)?)),
+        M::SetModeration { moderation } => {
+            let mode = ModerationMode::parse(&moderation);
+            Wish::Act(Action::SetModeration(mode.ok_or("`moderation` is open or moderated")?))
+        }
+        floor => Wish::Act(floor_action(floor)?),
+    })
+}
+
+fn floor_action(message: ClientMessage) -> Result<Action, Problem> {
+    use ClientMessage as M;
+    Ok(match message {
+        M::RequestSpeech { kind, stance, note } => Action::RequestSpeech {
+            kind: kind_of(&kind)?,
+            stance: stance.as_deref().map(stance_of).transpose()?,
+            note: note.filter(|note| !note.is_empty()),
+        },
+        M::CancelSpeech { request_id } => {
+            Action::CancelSpeech { request: request_id.as_deref().map(request).transpose()? }
+        }
+        M::EndSpeech {} => Action::EndSpeech,
+        M::ApproveSpeech { request_id } => Action::ApproveSpeech(request(&request_id)?),
+        M::DenySpeech { request_id, reason } => {
+            Action::DenySpeech { request: request(&request_id)?, reason }
+        }
+        M::StartTurn { request_id, limit_s } => Action::StartTurn {
+            request: request_id.as_deref().map(request).transpose()?,
+            limit: limit_s.map(|seconds| Duration::from_secs(seconds.into())),
+        },
+        M::PauseTurn {} => Action::PauseTurn,
+        M::ResumeTurn {} => Action::ResumeTurn,
+        M::ExtendTurn { seconds } => Action::ExtendTurn(Duration::from_secs(seconds.into())),
+        M::StopTurn {} => Action::StopTurn,
+        M::ReorderQueue { order } => Action::ReorderQueue(
+            order.iter().map(|id| request(id)).collect::<Result<_, Problem>>()?,
+        ),
+        M::OpenQueue {} => Action::OpenQueue,
+        M::CloseQueue {} => Action::CloseQueue,
+        M::AddSpeaker { user_id, name, kind } => Action::AddSpeaker {
+            user: user(&user_id)?,
+            name: name.map(person_name).transpose()?,
+            kind: kind.as_deref().map_or(Ok(SpeechKind::Normal), kind_of)?,
+        },
+        _ => return Err("no message of the floor"),
+    })
+}
+
+fn expect(found: TransportName, wanted: TransportName) -> Result<(), Problem> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(match wanted {
+        TransportName::Publish => "a client offers the publish transport only",
+        TransportName::Subscribe => "a client answers the subscribe transport only",
+    })
+}
+
+fn sources(
+    sections: Vec<crate::moderation::wire::SectionSource>,
+) -> Result<Vec<(String, TrackSource)>, Problem> {
+    if sections.len() > SECTIONS_MAX {
+        return Err("`tracks` names more than 32 sections");
+    }
+    sections
+        .into_iter()
+        .map(|section| {
+            let source = TrackSource::parse(&section.source);
+            let source = source.ok_or("`source` is microphone, camera, screen or screen_audio")?;
+            Ok((section.mid, source))
+        })
+        .collect()
+}
+
+fn person_name(name: String) -> Result<String, Problem> {
+    let length = name.trim().chars().count();
+    if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
+        Ok(name.trim().to_owned())
+    } else {
+        Err("`name` has 1 to 200 characters and no control characters")
+    }
+}
+
+fn request(text: &str) -> Result<RequestId, Problem> {
+    text.parse().map_err(|_| "a request id is a hyphenated UUID")
+}
+
+fn track_id(text: &str) -> Result<TrackId, Problem> {
+    text.parse().map_err(|_| "`track` is a hyphenated UUID")
+}
+
+fn user(text: &str) -> Result<UserId, Problem> {
+    text.parse().map_err(|_| "`user_id` has 1 to 128 visible ASCII characters")
+}
+
+fn kind_of(text: &str) -> Result<SpeechKind, Problem> {
+    SpeechKind::parse(text)
+        .ok_or("`kind` is normal, point_of_order, interposed_question or intervention")
+}
+
+fn stance_of(text: &str) -> Result<Stance, Problem> {
+    Stance::parse(text).ok_or("`stance` is pro, contra or neutral")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> Malformed {
+        parse(text).expect_err(text)
+    }
+
+    #[test]
+    fn a_message_is_read_with_its_reference() {
+        let parsed = parse(r#"{"type":"end_speech","id":7}"#).expect("valid");
+        assert_eq!(parsed.reference, Some(Reference::Number(7)));
+        assert_eq!(parsed.wish, Wish::Act(Action::EndSpeech));
+        let parsed = parse(r#"{"type":"extend_turn","seconds":30,"id":"a"}"#).expect("valid");
+        assert_eq!(parsed.reference, Some(Reference::Text("a".to_owned())));
+        assert_eq!(parsed.wish, Wish::Act(Action::ExtendTurn(Duration::from_secs(30))));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "{",
+            r#"{"type":"dance"}"#,
+            r#"{"id":1}"#,
+            r#"{"type":"ping","extra":1}"#,
+            r#"{"type":"end_speech","extra":1}"#,
+            r#"{"type":"chat"}"#,
+            r#"{"type":"chat","text":7}"#,
+            r#"{"type":"extend_turn","seconds":-1}"#,
+            r#"{"type":"request_speech","kind":"song"}"#,
+            r#"{"type":"approve_speech","request_id":"7"}"#,
+            r#"{"type":"mute_user","user_id":"a b"}"#,
+            r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
+            r#"{"type":"answer","transport":"publish","sdp":""}"#,
+            r#"{"type":"set_moderation","moderation":"wild"}"#,
+            r#"{"type":"add_speaker","user_id":"u","name":"\u0007"}"#,
+        ] {
+            refused(text);
+        }
+    }
+
+    #[test]
+    fn a_bad_reference_is_refused_and_a_good_one_survives_a_bad_message() {
+        let long = format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(65));
+        for text in [&long, r#"{"type":"ping","id":""}"#, r#"{"type":"ping","id":1.5}"#] {
+            assert_eq!(refused(text).reference, None);
+        }
+        let reference = refused(r#"{"type":"dance","id":9}"#).reference;
+        assert_eq!(reference, Some(Reference::Number(9)));
+    }
+}

@@ -1,0 +1,42 @@
+//! The first thing a member is told.
+
+use crate::moderation::wire::{IceServer, ServerMessage, SessionView, Welcome, You};
+use crate::room::MemberHandle;
+use crate::room::engine::RoomView;
+
+/// The greeting of a member who enters or comes back.
+pub(super) fn welcome(
+    view: RoomView,
+    member: &MemberHandle,
+    ice_servers: Vec<IceServer>,
+    resume_token: String,
+    resumed: bool,
+) -> ServerMessage {
+    let RoomView { info, you, participants, tracks, floor, seq, at } = view;
+    ServerMessage::Welcome(Box::new(Welcome {
+        you: You {
+            user_id: you.user_id,
+            name: you.name,
+            roles: you.roles,
+            connection_id: member.connection.to_string(),
+            muted: you.muted,
+            may_be_heard: you.may_be_heard,
+        },
+        session: SessionView {
+            id: info.session.to_string(),
+            title: info.title,
+            modality: info.modality.to_owned(),
+            recording: info.recording,
+            started_at: info.started_at.map(|moment| moment.to_string()),
+        },
+        participants,
+        tracks,
+        floor,
+        quorum: None,
+        ice_servers,
+        resume_token,
+        server_time: at.to_string(),
+        seq,
+        resumed,
+    }))
+}

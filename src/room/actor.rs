@@ -1,0 +1,501 @@
+//! The driver of one room: it feeds the engine, keeps what was decided, carries
+//! it out in the media plane and then tells everybody, in this order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TurnId};
+use crate::domain::role;
+use crate::domain::time::Timestamp;
+use crate::room::action::FreshIds;
+use crate::room::engine::{Goodbye, NewTrack, Outputs, RoomEngine};
+use crate::room::error::RoomError;
+use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use crate::room::member::{Admitted, Entering, Input, Outbound, Reply, Resuming, Signal, Sink};
+use crate::sfu::plane::Gate;
+use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
+
+/// Most missed events that a resumed connection is told; with more it starts
+/// from the state alone. Raising it makes resuming after long absence slower.
+const MISSED_EVENTS_MAX: u32 = 2_000;
+/// How long a room without anybody stays loaded.
+const IDLE: Duration = Duration::from_mins(5);
+/// How long until a room tries again to keep what its clock decided.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What a room works with.
+#[derive(Clone)]
+pub(super) struct RoomParts {
+    pub(super) tenant: TenantId,
+    pub(super) session: SessionId,
+    pub(super) journal: Arc<dyn RoomJournal>,
+    pub(super) media: Sfu,
+    pub(super) clock: Clock,
+}
+
+pub(super) struct RoomActor {
+    parts: RoomParts,
+    engine: RoomEngine,
+    sinks: BTreeMap<ConnectionId, (u64, Option<Sink>)>,
+    /// Connections that the media plane knows.
+    joined: BTreeSet<ConnectionId>,
+    sockets: u64,
+    retry_at: Option<Timestamp>,
+    over: bool,
+}
+
+/// What woke the room.
+enum Wake {
+    Input(Option<Input>),
+    Media(Option<RoomMediaEvent>),
+    Timeout,
+    Idle,
+}
+
+impl RoomActor {
+    pub(super) fn new(parts: RoomParts, engine: RoomEngine) -> Self {
+        Self {
+            parts,
+            engine,
+            sinks: BTreeMap::new(),
+            joined: BTreeSet::new(),
+            sockets: 0,
+            retry_at: None,
+            over: false,
+        }
+    }
+
+    /// Runs until the session is over, nobody has been here for a while, or the
+    /// house closes.
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut media: mpsc::Receiver<RoomMediaEvent>,
+    ) {
+        self.keep_clock_decisions().await;
+        while !self.over {
+            match self.wait(&mut inputs, &mut media).await {
+                Wake::Input(Some(Input::Stop(stopped))) => {
+                    self.close().await;
+                    // Whoever asked may have stopped waiting.
+                    let _gone = stopped.send(());
+                    return;
+                }
+                Wake::Input(Some(input)) => self.handle_input(input).await,
+                Wake::Media(Some(event)) => self.handle_media(event).await,
+                Wake::Timeout => self.keep_clock_decisions().await,
+                Wake::Input(None) | Wake::Media(None) | Wake::Idle => break,
+            }
+        }
+        // Whoever still waits in the queue is told to come again.
+        inputs.close();
+        self.close().await;
+    }
+
+    async fn wait(
+        &self,
+        inputs: &mut mpsc::Receiver<Input>,
+        media: &mut mpsc::Receiver<RoomMediaEvent>,
+    ) -> Wake {
+        let now = self.parts.clock.now();
+        let deadline = match self.retry_at {
+            Some(at) => Some(at),
+            None => self.engine.poll_timeout(),
+        };
+        let until = deadline.map_or(IDLE, |at| at.since(now));
+        tokio::select! {
+            biased;
+            input = inputs.recv() => Wake::Input(input),
+            event = media.recv() => Wake::Media(event),
+            () = tokio::time::sleep(until) => match deadline {
+                None if self.engine.is_empty() => Wake::Idle,
+                Some(_) | None => Wake::Timeout,
+            },
+        }
+    }
+
+    async fn handle_input(&mut self, input: Input) {
+        match input {
+            Input::Enter(entering, reply) => {
+                let result = self.enter(entering).await;
+                self.answer_admitted(result, reply).await;
+            }
+            Input::Resume(resuming, reply) => {
+                let result = self.resume(resuming).await;
+                self.answer_admitted(result, reply).await;
+            }
+            Input::Act { connection, action, reply } => {
+                let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+                let name = action.name();
+                let result = self
+                    .decide(|engine, now| engine.handle_action(connection, action, fresh, now))
+                    .await;
+                if result.is_ok() {
+                    metrics::counter!("cabildo_moderation_actions_total", "action" => name)
+                        .increment(1);
+                }
+                answer(reply, result);
+            }
+            Input::Signal { connection, signal } => self.handle_signal(connection, signal).await,
+            Input::Renew { connection, principal, next, reply } => {
+                let result = self
+                    .decide(|engine, now| engine.handle_renewal(connection, &principal, next, now))
+                    .await;
+                answer(reply, result);
+            }
+            Input::Lost { connection, socket } => {
+                if self.forget_sink(connection, socket) {
+                    self.decide_surely(|engine, now| engine.handle_lost(connection, now)).await;
+                }
+            }
+            Input::Leave { connection, socket } => {
+                if self.forget_sink(connection, socket) {
+                    self.decide_surely(|engine, now| {
+                        engine.handle_leave(connection, Goodbye::Left, now);
+                    })
+                    .await;
+                }
+            }
+            Input::SessionChanged(session) => self.engine.handle_session(&session),
+            Input::SessionOver { reason } => {
+                self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
+                self.over = true;
+            }
+            Input::Stop(_) => {}
+        }
+    }
+
+    /// Forgets the socket that had a connection, unless another has it now.
+    fn forget_sink(&mut self, connection: ConnectionId, socket: u64) -> bool {
+        let current = self.sinks.get(&connection).is_some_and(|(held, _)| *held == socket);
+        if current {
+            self.sinks.remove(&connection);
+        }
+        current
+    }
+
+    async fn enter(&mut self, entering: Entering) -> Result<Admitted, RoomError> {
+        let connection = ConnectionId::generate();
+        let Entering { principal, kind, sink, resume } = entering;
+        self.decide(|engine, now| engine.handle_enter(connection, &principal, kind, resume, now))
+            .await?;
+        let socket = self.attach(connection, sink);
+        self.join_media(connection).await?;
+        self.admitted(connection, socket, None, false)
+    }
+
+    async fn resume(&mut self, resuming: Resuming) -> Result<Admitted, RoomError> {
+        let Resuming { connection, secret, next, last_seq, sink } = resuming;
+        if last_seq > self.engine.seq() {
+            return Err(RoomError::NothingToResume);
+        }
+        let lost_for = self.engine.lost_for(connection, self.parts.clock.now());
+        self.decide(|engine, now| engine.handle_resume(connection, secret, next, now)).await?;
+        if let Some(lost_for) = lost_for {
+            metrics::histogram!("cabildo_ws_reconnect_seconds").record(lost_for.as_secs_f64());
+        }
+        if let Some((_, Some(old))) = self.sinks.get(&connection) {
+            // An old socket too slow to hear it will find its channel closed.
+            let _full = old.try_send(Outbound::Replaced);
+        }
+        let media_kept = self.joined.contains(&connection);
+        let missed = self.missed(last_seq).await?;
+        let socket = self.attach(connection, Some(sink));
+        self.join_media(connection).await?;
+        self.admitted(connection, socket, missed, media_kept)
+    }
+
+    fn admitted(
+        &self,
+        connection: ConnectionId,
+        socket: u64,
+        missed: Option<Vec<String>>,
+        media_kept: bool,
+    ) -> Result<Admitted, RoomError> {
+        let gone = RoomError::ParticipantNotFound;
+        let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
+        let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
+        Ok(Admitted { connection, socket, user, expires_at, view, missed, media_kept })
+    }
+
+    /// The events after `last_seq`, or `None` when there are too many.
+    async fn missed(&mut self, last_seq: u64) -> Result<Option<Vec<String>>, RoomError> {
+        if self.engine.seq() - last_seq > u64::from(MISSED_EVENTS_MAX) {
+            return Ok(None);
+        }
+        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        let kept = journal.events_after(*tenant, *session, last_seq, MISSED_EVENTS_MAX).await;
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(error) => return Err(self.journal_failed(&error)),
+        };
+        Ok(Some(kept.into_iter().map(|event| event.payload).collect()))
+    }
+
+    fn attach(&mut self, connection: ConnectionId, sink: Option<Sink>) -> u64 {
+        self.sockets += 1;
+        self.sinks.insert(connection, (self.sockets, sink));
+        self.sockets
+    }
+
+    async fn join_media(&mut self, connection: ConnectionId) -> Result<(), RoomError> {
+        if self.joined.contains(&connection) {
+            return Ok(());
+        }
+        let gate = self.engine.gate(connection);
+        self.parts
+            .media
+            .join(self.parts.session, connection, gate)
+            .await
+            .map_err(|error| media_error(&error))?;
+        self.joined.insert(connection);
+        Ok(())
+    }
+
+    /// Gives an admitted connection to whoever asked; one that nobody takes has
+    /// left.
+    async fn answer_admitted(
+        &mut self,
+        result: Result<Admitted, RoomError>,
+        reply: Reply<Admitted>,
+    ) {
+        let Err(Ok(admitted)) = reply.send(result) else { return };
+        let connection = admitted.connection;
+        if self.forget_sink(connection, admitted.socket) {
+            self.decide_surely(|engine, now| engine.handle_leave(connection, Goodbye::Left, now))
+                .await;
+        }
+    }
+
+    async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
+        let (media, session) = (self.parts.media.clone(), self.parts.session);
+        match signal {
+            Signal::Publish { offer, sources, reply } => {
+                let result = self.publish(connection, offer, sources).await;
+                answer(reply, result);
+            }
+            Signal::Answer { sdp, reply } => {
+                answer_media(reply, media.answer(session, connection, sdp).await);
+            }
+            Signal::Subscribe { track, demand, reply } => {
+                answer_media(reply, media.subscribe(session, connection, track, demand).await);
+            }
+            Signal::Unsubscribe { track, reply } => {
+                answer_media(reply, media.unsubscribe(session, connection, track).await);
+            }
+            Signal::RestartSubscriber { reply } => {
+                answer_media(reply, media.restart_subscriber_ice(session, connection).await);
+            }
+            Signal::Whep { offer, reply } => {
+                answer_media(reply, media.whep(session, connection, offer).await);
+            }
+            Signal::RestartIce { side, ufrag, password, reply } => {
+                let restarted = media.restart_ice(session, connection, side, ufrag, password);
+                answer_media(reply, restarted.await);
+            }
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        connection: ConnectionId,
+        offer: String,
+        sources: Vec<(String, crate::domain::media::TrackSource)>,
+    ) -> Result<crate::sfu::PublishAnswer, RoomError> {
+        if !self.engine.may(connection, role::Action::PublishMedia) {
+            return Err(RoomError::Forbidden);
+        }
+        let published = self
+            .parts
+            .media
+            .publish(self.parts.session, connection, offer, sources)
+            .await
+            .map_err(|error| media_error(&error))?;
+        let tracks = published
+            .tracks
+            .iter()
+            .map(|track| NewTrack {
+                track: track.track,
+                source: track.source,
+                codec: track.codec,
+                layers: track.layers,
+            })
+            .collect();
+        let removed = published.removed.clone();
+        self.decide_surely(|engine, now| engine.handle_tracks(connection, tracks, &removed, now))
+            .await;
+        Ok(published)
+    }
+
+    async fn handle_media(&mut self, event: RoomMediaEvent) {
+        match event {
+            RoomMediaEvent::SubscriberOffer { peer, sdp, tracks } => {
+                self.offer(peer, Outbound::SubscriberOffer { sdp, tracks });
+            }
+            RoomMediaEvent::TransportConnected { peer, side } => {
+                self.offer(peer, Outbound::TransportConnected(side));
+            }
+            RoomMediaEvent::TransportLost { peer, side, reason } => {
+                tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
+                self.offer(peer, Outbound::TransportLost(side));
+                self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
+                    .await;
+            }
+            RoomMediaEvent::TrackStarted { track, codec } => {
+                self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
+            }
+            RoomMediaEvent::ActiveSpeakers { speakers } => {
+                let speakers =
+                    speakers.into_iter().map(|(_, track, level)| (track, level)).collect();
+                self.decide_surely(|engine, now| engine.handle_speakers(speakers, now)).await;
+            }
+        }
+    }
+
+    /// Lets the engine decide, keeps what it decided, and only then carries it
+    /// out and tells. What can't be kept was not decided.
+    async fn decide<T>(
+        &mut self,
+        decision: impl FnOnce(&mut RoomEngine, Timestamp) -> Result<T, RoomError>,
+    ) -> Result<T, RoomError> {
+        let before = self.engine.clone();
+        let now = self.parts.clock.now();
+        let result = decision(&mut self.engine, now)?;
+        let outputs = self.engine.take_outputs();
+        if let Err(error) = self.keep(&outputs).await {
+            self.engine = before;
+            return Err(self.journal_failed(&error));
+        }
+        self.carry_out(outputs).await;
+        Ok(result)
+    }
+
+    /// As [`Self::decide`] for what has happened whether it can be kept or not:
+    /// it is carried out at once, and told once it is kept.
+    async fn decide_surely(&mut self, happened: impl FnOnce(&mut RoomEngine, Timestamp)) {
+        let now = self.parts.clock.now();
+        happened(&mut self.engine, now);
+        self.keep_clock_decisions().await;
+    }
+
+    /// Keeps and tells what the engine decided by itself; tries again later
+    /// when it can't be kept. Gates and goodbyes do not wait for that.
+    async fn keep_clock_decisions(&mut self) {
+        self.retry_at = None;
+        let now = self.parts.clock.now();
+        self.engine.handle_timeout(now);
+        let mut outputs = self.engine.take_outputs();
+        let kept = self.keep(&outputs).await;
+        if let Err(error) = kept {
+            self.journal_failed(&error);
+            let told = std::mem::take(&mut outputs.told);
+            self.engine.put_back(told);
+            self.retry_at = Some(now.after(JOURNAL_RETRY));
+        }
+        self.carry_out(outputs).await;
+    }
+
+    async fn keep(&self, outputs: &Outputs) -> Result<(), JournalError> {
+        if outputs.told.is_empty() {
+            return Ok(());
+        }
+        let events = outputs
+            .told
+            .iter()
+            .map(|(told, at)| JournalEvent {
+                seq: told.seq,
+                at: *at,
+                kind: told.event.kind().to_owned(),
+                payload: told.to_json(),
+            })
+            .collect::<Vec<_>>();
+        let record = RoomRecord { seq: self.engine.seq(), state: self.engine.to_record() };
+        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        journal.append(*tenant, *session, &record, &events).await
+    }
+
+    async fn carry_out(&mut self, outputs: Outputs) {
+        let (media, session) = (self.parts.media.clone(), self.parts.session);
+        for (connection, gate) in outputs.gates {
+            if self.joined.contains(&connection) {
+                let applied = media.set_audio_gate(session, connection, gate).await;
+                if let Err(error) = applied {
+                    self.gate_failed(connection, gate, &error).await;
+                }
+            }
+        }
+        if let Some(featured) = outputs.featured {
+            let shown = media.feature(session, featured.audio, featured.video).await;
+            log_media(shown);
+        }
+        for (told, _) in &outputs.told {
+            let text: Arc<str> = told.to_json().into();
+            let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
+            for connection in connections {
+                self.offer(connection, Outbound::Told(text.clone()));
+            }
+        }
+        for (connection, goodbye) in outputs.goodbyes {
+            self.offer(connection, Outbound::Goodbye(goodbye));
+            self.sinks.remove(&connection);
+            if self.joined.remove(&connection) {
+                log_media(media.leave(session, connection).await);
+            }
+        }
+    }
+
+    /// A gate that the media plane did not apply. Sound that should be closed
+    /// must not pass, so such a peer loses its media.
+    async fn gate_failed(&mut self, connection: ConnectionId, gate: Gate, error: &SfuError) {
+        tracing::error!(%connection, ?gate, %error, "a gate was not applied");
+        if gate == Gate::Closed && self.joined.remove(&connection) {
+            log_media(self.parts.media.leave(self.parts.session, connection).await);
+        }
+    }
+
+    /// Puts something into a connection's queue. A full queue means a reader too
+    /// slow to follow: its socket is let go, its door notices the closed queue
+    /// and reports the connection lost, and it may resume.
+    fn offer(&mut self, connection: ConnectionId, outbound: Outbound) {
+        let Some((_, slot)) = self.sinks.get_mut(&connection) else { return };
+        if slot.as_ref().is_some_and(|sink| sink.try_send(outbound).is_err()) {
+            *slot = None;
+        }
+    }
+
+    /// A journal that another process has continued ends this room: whoever
+    /// comes next loads it anew.
+    fn journal_failed(&mut self, error: &JournalError) -> RoomError {
+        tracing::error!(session = %self.parts.session, %error, "the room's journal failed");
+        self.over |= matches!(error, JournalError::Conflict);
+        RoomError::JournalUnavailable
+    }
+
+    async fn close(&mut self) {
+        log_media(self.parts.media.close_room(self.parts.session).await);
+        self.sinks.clear();
+    }
+}
+
+fn answer<T>(reply: Reply<T>, result: Result<T, RoomError>) {
+    // Whoever asked may have stopped waiting; what was decided stands.
+    drop(reply.send(result));
+}
+
+fn answer_media<T>(reply: Reply<T>, result: Result<T, SfuError>) {
+    answer(reply, result.map_err(|error| media_error(&error)));
+}
+
+fn media_error(error: &SfuError) -> RoomError {
+    RoomError::Media { code: error.code(), message: error.to_string() }
+}
+
+fn log_media(result: Result<(), SfuError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the media plane did not follow");
+    }
+}

@@ -1,0 +1,667 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! Who is in the room, who is heard and what everybody is told: decided here,
+//! carried out by the driver. Handed members' wishes and time; yields events,
+//! gates and goodbyes, to be drained after every call.
+
+mod act;
+mod record;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
+use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::domain::participant::Principal;
+use crate::domain::role::{self, Role, Roles};
+use crate::domain::session::{ModerationMode, Session};
+use crate::domain::time::Timestamp;
+use crate::floor::{Floor, FloorPolicy, Microphone};
+use crate::room::action::{Action, FreshIds, MediaFlags};
+use crate::room::error::RoomError;
+use crate::room::event::{Event, SpeakerView, Told};
+use crate::sfu::TransportSide;
+use crate::sfu::plane::Gate;
+
+pub use record::RecordInvalid;
+pub use view::RoomView;
+
+/// Most connections of one person. Raising it lets one person hold more
+/// transports.
+pub const CONNECTIONS_PER_USER_MAX: usize = 4;
+/// How long a lost connection may come back before its member has left.
+/// Raising it keeps ghosts in the list for longer.
+pub const RESUME_GRACE: Duration = Duration::from_secs(30);
+/// Least time between two `active_speakers` events. Raising it makes the
+/// picture follow speech later; lowering it writes the journal more often.
+pub const SPEAKERS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What of its session a room needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// The session.
+    pub session: SessionId,
+    /// Its title.
+    pub title: String,
+    /// Its modality, as text.
+    pub modality: &'static str,
+    /// Whether its policy is to record.
+    pub recording: bool,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Most people at once.
+    pub participants_max: u32,
+    /// Who is heard unless a moderator says otherwise.
+    pub moderation: ModerationMode,
+    /// How turns are given.
+    pub policy: FloorPolicy,
+}
+
+impl From<&Session> for RoomInfo {
+    fn from(session: &Session) -> Self {
+        Self {
+            session: session.id,
+            title: session.title.clone(),
+            modality: session.modality.as_str(),
+            recording: session.recording.enabled,
+            started_at: session.started_at,
+            participants_max: session.max_participants,
+            moderation: session.moderation,
+            policy: session.speaking.into(),
+        }
+    }
+}
+
+/// How a connection reaches its member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionKind {
+    /// By the moderation channel; it may be lost and resumed.
+    Channel,
+    /// By media alone (WHIP, WHEP); it ends with its transport.
+    MediaOnly,
+}
+
+/// SHA-256 of the secret part of a resume token.
+pub type ResumeHash = [u8; 32];
+
+/// Somebody in the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) media: MediaFlags,
+    pub(super) joined_at: Timestamp,
+}
+
+/// One of a member's connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Connection {
+    pub(super) user: UserId,
+    pub(super) roles: Roles,
+    pub(super) kind: ConnectionKind,
+    pub(super) expires_at: Timestamp,
+    /// When it was lost; `None` while it stands.
+    pub(super) lost_at: Option<Timestamp>,
+    /// The newest resume secret and the one before, since an answer may be lost.
+    pub(super) resume: [Option<ResumeHash>; 2],
+    /// What the media plane was last told.
+    pub(super) gate: Gate,
+}
+
+/// A track somebody publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Track {
+    pub(super) connection: ConnectionId,
+    pub(super) source: TrackSource,
+    pub(super) codec: Codec,
+    pub(super) layers: u8,
+}
+
+/// A track as the media plane announces it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTrack {
+    /// Its id.
+    pub track: TrackId,
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// What it carries.
+    pub codec: Codec,
+    /// How many encodings it has.
+    pub layers: u8,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goodbye {
+    /// Its member left or its access token expired.
+    Left,
+    /// It was lost and did not come back in time.
+    Disconnected,
+    /// A moderator sent its member out.
+    Removed,
+    /// The session is over.
+    SessionOver,
+}
+
+impl Goodbye {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Disconnected => "disconnected",
+            Self::Removed => "removed",
+            Self::SessionOver => "session_over",
+        }
+    }
+}
+
+/// What WHEP receivers of the room are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Featured {
+    /// Whose sound.
+    pub audio: Option<TrackId>,
+    /// Whose picture.
+    pub video: Option<TrackId>,
+}
+
+/// What follows from a call, in the order in which to carry it out: gates
+/// first, so that nothing is told before it holds.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Gates that change.
+    pub gates: Vec<(ConnectionId, Gate)>,
+    /// Connections that end; their media ends with them.
+    pub goodbyes: Vec<(ConnectionId, Goodbye)>,
+    /// What WHEP receivers are shown, when it changes.
+    pub featured: Option<Featured>,
+    /// Events for everybody and when they were decided, to be kept before they
+    /// are told.
+    pub told: Vec<(Told, Timestamp)>,
+}
+
+/// The room of one session.
+#[derive(Debug, Clone)]
+pub struct RoomEngine {
+    pub(super) info: RoomInfo,
+    pub(super) moderation: ModerationMode,
+    pub(super) floor: Floor,
+    pub(super) members: BTreeMap<UserId, Member>,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) muted: BTreeSet<UserId>,
+    pub(super) removed: BTreeSet<UserId>,
+    pub(super) tracks: BTreeMap<TrackId, Track>,
+    pub(super) seq: u64,
+    pub(super) speakers: Vec<(TrackId, u8)>,
+    pub(super) speakers_told: Vec<TrackId>,
+    pub(super) speakers_told_at: Option<Timestamp>,
+    pub(super) featured: Featured,
+    pub(super) told: Vec<(Told, Timestamp)>,
+    pub(super) gates: Vec<(ConnectionId, Gate)>,
+    pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
+    pub(super) featured_changed: bool,
+}
+
+impl RoomEngine {
+    /// An empty room.
+    #[must_use]
+    pub fn new(info: RoomInfo) -> Self {
+        Self {
+            moderation: info.moderation,
+            floor: Floor::new(info.policy),
+            info,
+            members: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            tracks: BTreeMap::new(),
+            seq: 0,
+            speakers: Vec::new(),
+            speakers_told: Vec::new(),
+            speakers_told_at: None,
+            featured: Featured::default(),
+            told: Vec::new(),
+            gates: Vec::new(),
+            goodbyes: Vec::new(),
+            featured_changed: false,
+        }
+    }
+
+    /// Lets a connection in.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and
+    /// [`RoomError::ConnectionLimitReached`].
+    pub fn handle_enter(
+        &mut self,
+        connection: ConnectionId,
+        principal: &Principal,
+        kind: ConnectionKind,
+        resume: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let user = &principal.user_id;
+        if !principal.roles.may(role::Action::JoinRoom) || self.removed.contains(user) {
+            return Err(RoomError::Forbidden);
+        }
+        let new = !self.members.contains_key(user);
+        if new && self.members.len() >= self.info.participants_max as usize {
+            return Err(RoomError::ParticipantLimitReached);
+        }
+        let held = self.connections.values().filter(|other| other.user == *user).count();
+        if held >= CONNECTIONS_PER_USER_MAX {
+            return Err(RoomError::ConnectionLimitReached);
+        }
+        let media = MediaFlags::default();
+        self.members
+            .entry(user.clone())
+            .or_insert_with(|| Member { name: String::new(), media, joined_at: now })
+            .name
+            .clone_from(&principal.name);
+        self.connections.insert(
+            connection,
+            Connection {
+                user: user.clone(),
+                roles: principal.roles,
+                kind,
+                expires_at: principal.expires_at,
+                lost_at: None,
+                resume: [Some(resume), None],
+                gate: Gate::Closed,
+            },
+        );
+        let view = self.participant_view(user);
+        let event =
+            if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
+        self.tell(event, now);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Takes a lost connection up again, or one whose old socket still stands.
+    ///
+    /// # Errors
+    /// [`RoomError::NothingToResume`] when the secret is not one of the last two
+    /// or the access token has expired.
+    pub fn handle_resume(
+        &mut self,
+        connection: ConnectionId,
+        secret: ResumeHash,
+        next: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
+        if !found.resume.contains(&Some(secret)) || found.expires_at <= now {
+            return Err(RoomError::NothingToResume);
+        }
+        found.resume = [Some(next), Some(secret)];
+        if found.lost_at.take().is_some() {
+            let user = found.user.clone();
+            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A connection's access token was renewed, and its roles with it.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] when the token is somebody else's or no longer
+    /// allows to be here.
+    pub fn handle_renewal(
+        &mut self,
+        connection: ConnectionId,
+        principal: &Principal,
+        next: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::ParticipantNotFound)?;
+        if found.user != principal.user_id || !principal.roles.may(role::Action::JoinRoom) {
+            return Err(RoomError::Forbidden);
+        }
+        found.expires_at = principal.expires_at;
+        found.resume = [Some(next), found.resume[0]];
+        if found.roles != principal.roles {
+            found.roles = principal.roles;
+            let view = self.participant_view(&principal.user_id);
+            self.tell(Event::ParticipantUpdated(view), now);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Whose a connection is, and when its access token expires.
+    #[must_use]
+    pub fn holder(&self, connection: ConnectionId) -> Option<(UserId, Timestamp)> {
+        self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
+    }
+
+    /// A connection was lost; it may come back within [`RESUME_GRACE`].
+    pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        if found.lost_at.is_none() {
+            found.lost_at = Some(now);
+            let user = found.user.clone();
+            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        }
+    }
+
+    /// A connection ends for good.
+    pub fn handle_leave(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
+        self.end_connection(connection, goodbye, now);
+        self.settle(now);
+    }
+
+    /// A member wishes something. Yields the speech request it made, if any.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] by the table of roles, and whatever the floor says.
+    pub fn handle_action(
+        &mut self,
+        connection: ConnectionId,
+        action: Action,
+        fresh: FreshIds,
+        now: Timestamp,
+    ) -> Result<Option<RequestId>, RoomError> {
+        let caller = self.connections.get(&connection).ok_or(RoomError::ParticipantNotFound)?;
+        if !caller.roles.may(action.permission()) {
+            return Err(RoomError::Forbidden);
+        }
+        let (user, roles) = (caller.user.clone(), caller.roles);
+        let made = self.act(&user, roles, action, fresh, now)?;
+        self.tell_floor(now);
+        self.settle(now);
+        Ok(made)
+    }
+
+    /// The media plane took or dropped tracks of a connection.
+    pub fn handle_tracks(
+        &mut self,
+        connection: ConnectionId,
+        published: Vec<NewTrack>,
+        removed: &[TrackId],
+        now: Timestamp,
+    ) {
+        for track in removed {
+            self.unpublish(*track, now);
+        }
+        for new in published {
+            if self.tracks.contains_key(&new.track) || !self.connections.contains_key(&connection) {
+                continue;
+            }
+            let NewTrack { track, source, codec, layers } = new;
+            self.tracks.insert(track, Track { connection, source, codec, layers });
+            if let Some(view) = self.track_view(track) {
+                self.tell(Event::TrackPublished(view), now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The media plane hears these tracks, loudest first.
+    pub fn handle_speakers(&mut self, speakers: Vec<(TrackId, u8)>, now: Timestamp) {
+        self.speakers = speakers;
+        self.tell_speakers(now);
+        self.settle(now);
+    }
+
+    /// The session was patched while it runs. The moderation mode stays as a
+    /// moderator set it last.
+    pub fn handle_session(&mut self, session: &Session) {
+        self.info = session.into();
+        self.floor.set_policy(self.info.policy);
+    }
+
+    /// A transport is gone, and with the publish transport all tracks it had. A
+    /// media-only connection has nothing else and leaves.
+    pub fn handle_transport_lost(
+        &mut self,
+        connection: ConnectionId,
+        side: TransportSide,
+        now: Timestamp,
+    ) {
+        let Some(found) = self.connections.get(&connection) else { return };
+        if found.kind == ConnectionKind::MediaOnly {
+            self.end_connection(connection, Goodbye::Disconnected, now);
+        } else if side == TransportSide::Publish {
+            let user = found.user.clone();
+            for track in self.tracks_of(connection) {
+                self.unpublish_of(track, &user, now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The first packet of a track tells what it really carries.
+    pub fn handle_codec(&mut self, track: TrackId, codec: Codec, now: Timestamp) {
+        let Some(found) = self.tracks.get_mut(&track) else { return };
+        if found.codec != codec {
+            found.codec = codec;
+            if let Some(view) = self.track_view(track) {
+                self.tell(Event::TrackPublished(view), now);
+            }
+        }
+    }
+
+    /// The session is over: everybody is told and every connection ends.
+    pub fn handle_session_over(&mut self, reason: &'static str, now: Timestamp) {
+        self.floor.handle_session_end(now);
+        self.tell_floor(now);
+        self.tell(Event::SessionEnded { reason: reason.to_owned() }, now);
+        let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for connection in all {
+            self.connections.remove(&connection);
+            self.goodbyes.push((connection, Goodbye::SessionOver));
+        }
+        self.members.clear();
+        self.tracks.clear();
+    }
+
+    /// Time has come to what [`Self::poll_timeout`] named.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.floor.handle_timeout(now);
+        self.tell_floor(now);
+        let overdue: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, found)| found.lost_at.is_some_and(|at| at.after(RESUME_GRACE) <= now))
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in overdue {
+            self.end_connection(connection, Goodbye::Disconnected, now);
+        }
+        self.tell_speakers(now);
+        self.settle(now);
+    }
+
+    /// When [`Self::handle_timeout`] is wanted next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let grace = self.connections.values().filter_map(|found| found.lost_at).min();
+        let speakers = (self.speaker_order() != self.speakers_told)
+            .then(|| self.speakers_told_at.map(|at| at.after(SPEAKERS_INTERVAL)))
+            .flatten();
+        let times = [self.floor.poll_timeout(), grace.map(|at| at.after(RESUME_GRACE)), speakers];
+        times.into_iter().flatten().min()
+    }
+
+    /// What followed from the calls since the last drain.
+    #[must_use]
+    pub fn take_outputs(&mut self) -> Outputs {
+        let featured = std::mem::take(&mut self.featured_changed).then_some(self.featured);
+        Outputs {
+            gates: std::mem::take(&mut self.gates),
+            goodbyes: std::mem::take(&mut self.goodbyes),
+            featured,
+            told: std::mem::take(&mut self.told),
+        }
+    }
+
+    /// Takes events back that could not be kept; the next drain yields them first.
+    pub fn put_back(&mut self, told: Vec<(Told, Timestamp)>) {
+        let newer = std::mem::replace(&mut self.told, told);
+        self.told.extend(newer);
+    }
+
+    /// How long a connection has been lost; `None` while it stands.
+    #[must_use]
+    pub fn lost_for(&self, connection: ConnectionId, now: Timestamp) -> Option<Duration> {
+        Some(now.since(self.connections.get(&connection)?.lost_at?))
+    }
+
+    /// Whether nobody is in the room, connected or expected back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// `seq` of the last event.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Whether the connection's roles allow `action`; false when it is gone.
+    #[must_use]
+    pub fn may(&self, connection: ConnectionId, action: role::Action) -> bool {
+        self.connections.get(&connection).is_some_and(|found| found.roles.may(action))
+    }
+
+    pub(super) fn tell(&mut self, event: Event, now: Timestamp) {
+        self.seq += 1;
+        self.told.push((Told { seq: self.seq, at: now.to_string(), event }, now));
+    }
+
+    fn end_connection(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        self.goodbyes.push((connection, goodbye));
+        for track in self.tracks_of(connection) {
+            self.unpublish_of(track, &gone.user, now);
+        }
+        if self.connections.values().any(|other| other.user == gone.user) {
+            self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
+        } else {
+            self.members.remove(&gone.user);
+            let reason = goodbye.as_str().to_owned();
+            let user_id = gone.user.as_str().to_owned();
+            self.tell(Event::ParticipantLeft { user_id, reason }, now);
+        }
+    }
+
+    fn tracks_of(&self, connection: ConnectionId) -> Vec<TrackId> {
+        let theirs = self.tracks.iter().filter(|(_, track)| track.connection == connection);
+        theirs.map(|(track, _)| *track).collect()
+    }
+
+    fn unpublish(&mut self, track: TrackId, now: Timestamp) {
+        let Some(found) = self.tracks.get(&track) else { return };
+        let Some(owner) = self.connections.get(&found.connection) else { return };
+        let user = owner.user.clone();
+        self.unpublish_of(track, &user, now);
+    }
+
+    fn unpublish_of(&mut self, track: TrackId, user: &UserId, now: Timestamp) {
+        self.tracks.remove(&track);
+        self.speakers.retain(|(speaker, _)| *speaker != track);
+        let (track, user_id) = (track.to_string(), user.as_str().to_owned());
+        self.tell(Event::TrackUnpublished { track, user_id }, now);
+    }
+
+    pub(super) fn speaker_order(&self) -> Vec<TrackId> {
+        self.speakers.iter().map(|(track, _)| *track).collect()
+    }
+
+    fn tell_speakers(&mut self, now: Timestamp) {
+        let order = self.speaker_order();
+        let due = self.speakers_told_at.is_none_or(|at| now.since(at) >= SPEAKERS_INTERVAL);
+        if order == self.speakers_told || !due {
+            return;
+        }
+        let speakers = self
+            .speakers
+            .iter()
+            .filter_map(|(track, level)| {
+                let owner = self.connections.get(&self.tracks.get(track)?.connection)?;
+                let user_id = owner.user.as_str().to_owned();
+                Some(SpeakerView { user_id, track: track.to_string(), level: *level })
+            })
+            .collect();
+        self.speakers_told = order;
+        self.speakers_told_at = Some(now);
+        self.tell(Event::ActiveSpeakers { speakers }, now);
+    }
+
+    /// Brings gates and featured tracks in line with what was decided.
+    fn settle(&mut self, now: Timestamp) {
+        let mut changed = BTreeSet::new();
+        let wanted: Vec<(ConnectionId, Gate)> = self
+            .connections
+            .iter()
+            .map(|(connection, found)| (*connection, self.gate_of(found)))
+            .collect();
+        for (connection, gate) in wanted {
+            let Some(found) = self.connections.get_mut(&connection) else { continue };
+            if found.gate != gate {
+                found.gate = gate;
+                self.gates.push((connection, gate));
+                changed.insert(found.user.clone());
+            }
+        }
+        // What closes, closes before anything opens.
+        self.gates.sort_by_key(|(_, gate)| *gate == Gate::Open);
+        for user in changed {
+            if self.members.contains_key(&user) {
+                self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+            }
+        }
+        let featured = self.choose_featured();
+        if featured != self.featured {
+            self.featured = featured;
+            self.featured_changed = true;
+        }
+    }
+
+    /// Whether the sound of a connection may pass.
+    fn gate_of(&self, connection: &Connection) -> Gate {
+        let heard = connection.roles.may(role::Action::PublishMedia)
+            && !self.muted.contains(&connection.user)
+            && (self.moderation == ModerationMode::Open
+                || connection.roles.may(role::Action::SpeakWithoutTurn)
+                || self.holds_floor(connection));
+        if heard { Gate::Open } else { Gate::Closed }
+    }
+
+    fn holds_floor(&self, connection: &Connection) -> bool {
+        match self.floor.speaker() {
+            Some((_, Microphone::Hall)) if connection.roles.contains(Role::Hall) => true,
+            Some((user, _)) => *user == connection.user,
+            None => false,
+        }
+    }
+
+    /// The floor holder's tracks, else the loudest speaker's, else the first.
+    fn choose_featured(&self) -> Featured {
+        let holder = self.floor.speaker().map(|(user, _)| user.clone());
+        let loudest = self
+            .speakers
+            .first()
+            .and_then(|(track, _)| self.connections.get(&self.tracks.get(track)?.connection))
+            .map(|owner| owner.user.clone());
+        let choose = |kind: MediaKind| {
+            let rank = |track: &Track| {
+                let owner = self.connections.get(&track.connection).map(|owner| &owner.user);
+                let closed = kind == MediaKind::Audio
+                    && self
+                        .connections
+                        .get(&track.connection)
+                        .is_none_or(|c| c.gate == Gate::Closed);
+                let stranger = owner != holder.as_ref() || holder.is_none();
+                let quiet = owner != loudest.as_ref() || loudest.is_none();
+                (closed, stranger, quiet, track.source != TrackSource::Screen)
+            };
+            self.tracks
+                .iter()
+                .filter(|(_, track)| track.source.kind() == kind)
+                .min_by_key(|(track, found)| (rank(found), **track))
+                .map(|(track, _)| *track)
+        };
+        Featured { audio: choose(MediaKind::Audio), video: choose(MediaKind::Video) }
+    }
+}

@@ -1,0 +1,139 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! The room as its members see it.
+
+use crate::domain::id::{ConnectionId, TrackId, UserId};
+use crate::domain::role::{Role, Roles};
+use crate::domain::time::Timestamp;
+use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
+use crate::room::action::MediaFlags;
+use crate::room::engine::{RoomEngine, RoomInfo};
+use crate::room::event::{FloorView, ParticipantView, RequestView, TrackView, TurnView};
+use crate::sfu::plane::Gate;
+
+/// What a connection is shown when it enters or comes back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoomView {
+    /// What of its session the room knows.
+    pub info: RoomInfo,
+    /// The member the connection belongs to.
+    pub you: ParticipantView,
+    /// Everybody in the room.
+    pub participants: Vec<ParticipantView>,
+    /// Everything that can be subscribed to.
+    pub tracks: Vec<TrackView>,
+    /// The floor.
+    pub floor: FloorView,
+    /// `seq` of the last event before this state.
+    pub seq: u64,
+    /// The moment this state is of.
+    pub at: Timestamp,
+}
+
+impl RoomEngine {
+    /// What a connection is shown; `None` when it is gone.
+    #[must_use]
+    pub fn view(&self, connection: ConnectionId, now: Timestamp) -> Option<RoomView> {
+        let user = &self.connections.get(&connection)?.user;
+        Some(RoomView {
+            info: self.info.clone(),
+            you: self.participant_view(user),
+            participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
+            tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
+            floor: self.floor_view(now),
+            seq: self.seq,
+            at: now,
+        })
+    }
+
+    /// Whether the sound of a connection passes, as last decided.
+    #[must_use]
+    pub fn gate(&self, connection: ConnectionId) -> Gate {
+        self.connections.get(&connection).map_or(Gate::Closed, |found| found.gate)
+    }
+
+    pub(super) fn participant_view(&self, user: &UserId) -> ParticipantView {
+        let theirs = || self.connections.values().filter(|found| found.user == *user);
+        let all: Vec<Role> = theirs().flat_map(|found| found.roles.iter()).collect();
+        let standing = theirs().filter(|found| found.lost_at.is_none()).count();
+        let member = self.members.get(user);
+        let media = member.map_or_else(MediaFlags::default, |member| member.media);
+        ParticipantView {
+            user_id: user.as_str().to_owned(),
+            name: member.map(|member| member.name.clone()).unwrap_or_default(),
+            roles: Roles::of(&all).iter().map(|role| role.as_str().to_owned()).collect(),
+            connections: u32::try_from(standing).unwrap_or(u32::MAX),
+            audio: media.audio,
+            video: media.video,
+            screen: media.screen,
+            muted: self.muted.contains(user),
+            may_be_heard: theirs().any(|found| found.gate == Gate::Open),
+            joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn track_view(&self, track: TrackId) -> Option<TrackView> {
+        let found = self.tracks.get(&track)?;
+        let owner = self.connections.get(&found.connection)?;
+        Some(TrackView {
+            track: track.to_string(),
+            user_id: owner.user.as_str().to_owned(),
+            kind: found.source.kind().as_str().to_owned(),
+            source: found.source.as_str().to_owned(),
+            codec: found.codec.as_str().to_owned(),
+            layers: found.layers,
+        })
+    }
+
+    pub(super) fn list_view(&self) -> (Vec<RequestView>, Vec<RequestView>, bool) {
+        let requested = self.floor.requested().map(|entry| self.request_view(entry)).collect();
+        let queue = self.floor.waiting().map(|entry| self.request_view(entry)).collect();
+        (requested, queue, self.floor.is_queue_open())
+    }
+
+    pub(super) fn request_view(&self, entry: &Entry) -> RequestView {
+        RequestView {
+            request_id: entry.request_id.to_string(),
+            user_id: entry.user_id.as_str().to_owned(),
+            name: entry.name.clone(),
+            kind: entry.kind.as_str().to_owned(),
+            stance: entry.stance.map(|stance| stance.as_str().to_owned()),
+            note: entry.note.clone(),
+            requested_at: entry.requested_at.to_string(),
+            in_hall: entry.microphone == Microphone::Hall,
+            previous_turns: self.floor.turns_started(&entry.user_id),
+        }
+    }
+
+    fn floor_view(&self, now: Timestamp) -> FloorView {
+        let (requested, queue, open) = self.list_view();
+        let policy = self.info.policy;
+        let seconds = |span: std::time::Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        FloorView {
+            moderation: self.moderation.as_str().to_owned(),
+            open,
+            requested,
+            queue,
+            turn: self.floor.current_turn(now).as_ref().map(TurnView::from),
+            interrupted: self.floor.stacked_turns(now).map(|turn| TurnView::from(&turn)).collect(),
+            default_turn_s: seconds(policy.default_turn),
+            max_turn_s: seconds(policy.max_turn),
+            auto_start: policy.auto_start,
+        }
+    }
+}
+
+impl From<&FloorTurn> for TurnView {
+    fn from(turn: &FloorTurn) -> Self {
+        Self {
+            turn_id: turn.turn_id.to_string(),
+            request_id: turn.request_id.to_string(),
+            user_id: turn.user_id.as_str().to_owned(),
+            name: turn.name.clone(),
+            kind: turn.kind.as_str().to_owned(),
+            limit_s: u32::try_from(turn.limit.as_secs()).unwrap_or(u32::MAX),
+            used_ms: u64::try_from(turn.used.as_millis()).unwrap_or(u64::MAX),
+            running: turn.running,
+            in_hall: turn.microphone == Microphone::Hall,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a room refuses.
+
+use crate::domain::error_code::ErrorCode;
+use crate::floor::FloorError;
+
+/// A wish was refused and changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    /// The member's roles do not allow it, or a moderator sent the person out.
+    #[error("this is not allowed")]
+    Forbidden,
+    /// The room has as many people as the session allows.
+    #[error("the session has as many participants as it may")]
+    ParticipantLimitReached,
+    /// The person has [`CONNECTIONS_PER_USER_MAX`](super::engine::CONNECTIONS_PER_USER_MAX)
+    /// connections.
+    #[error("this person has too many connections")]
+    ConnectionLimitReached,
+    /// No such person in the room.
+    #[error("no such participant")]
+    ParticipantNotFound,
+    /// No such connection, or its resume token is not the last one.
+    #[error("there is nothing to resume")]
+    NothingToResume,
+    /// A text is too long or empty.
+    #[error("{0}")]
+    Unprocessable(&'static str),
+    /// The speaking list refuses.
+    #[error(transparent)]
+    Floor(#[from] FloorError),
+    /// The media plane refuses.
+    #[error("{message}")]
+    Media {
+        /// Its stable code.
+        code: ErrorCode,
+        /// Its words.
+        message: String,
+    },
+    /// The decision could not be stored, so it was not made.
+    #[error("the decision could not be stored; nothing has changed")]
+    JournalUnavailable,
+    /// No such session for this caller.
+    #[error("no such session")]
+    SessionNotFound,
+    /// The session has not started.
+    #[error("the session has not started")]
+    SessionNotActive,
+    /// The session is over.
+    #[error("the session is over")]
+    SessionOver,
+    /// Another provider carries the session's media.
+    #[error("another provider carries the media of this session")]
+    ProviderUnsupported,
+    /// The room is closing or overloaded; trying again helps.
+    #[error("the room can't be reached right now")]
+    Unreachable,
+}
+
+impl RoomError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::ParticipantLimitReached | Self::ConnectionLimitReached => {
+                ErrorCode::ParticipantLimitReached
+            }
+            Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
+            Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
+            Self::Unprocessable(_) => ErrorCode::UnprocessableRequest,
+            Self::Floor(error) => error.code(),
+            Self::Media { code, .. } => *code,
+            Self::JournalUnavailable | Self::Unreachable => ErrorCode::DependencyUnavailable,
+            Self::SessionNotFound => ErrorCode::SessionNotFound,
+            Self::SessionNotActive => ErrorCode::SessionStateConflict,
+            Self::SessionOver => ErrorCode::SessionOver,
+            Self::ProviderUnsupported => ErrorCode::ProviderUnsupported,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What a door holds of a room: one connection of one member.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
+use crate::domain::media::TrackSource;
+use crate::domain::participant::Principal;
+use crate::domain::time::Timestamp;
+use crate::room::action::Action;
+use crate::room::engine::{ConnectionKind, Goodbye, ResumeHash, RoomView};
+use crate::room::error::RoomError;
+use crate::sfu::plane::Demand;
+use crate::sfu::{PublishAnswer, TransportSide};
+
+/// Longest that a door waits for a room. Raising it lets a stuck room hold
+/// more callers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a room sends to one connection.
+#[derive(Debug, Clone)]
+pub enum Outbound {
+    /// An event, as the JSON that everybody gets.
+    Told(Arc<str>),
+    /// The media plane offers the subscribe transport.
+    SubscriberOffer {
+        /// RFC 8866.
+        sdp: String,
+        /// Which track each section carries.
+        tracks: Vec<(String, TrackId)>,
+    },
+    /// A transport works.
+    TransportConnected(TransportSide),
+    /// A transport is gone.
+    TransportLost(TransportSide),
+    /// The connection ends; nothing follows.
+    Goodbye(Goodbye),
+    /// A newer socket has taken the connection over; nothing follows.
+    Replaced,
+}
+
+/// Where a room sends what is for one connection. When it is full the
+/// connection is lost, and may resume.
+pub type Sink = mpsc::Sender<Outbound>;
+
+/// A connection that a room let in, or took up again.
+#[derive(Debug)]
+pub struct Entered {
+    /// The connection.
+    pub member: MemberHandle,
+    /// Whose it is.
+    pub user: UserId,
+    /// When its access token expires.
+    pub expires_at: Timestamp,
+    /// The room as it is now.
+    pub view: RoomView,
+    /// Events after the last one the member saw, as JSON, when it resumed.
+    pub missed: Option<Vec<String>>,
+    /// Transports of the connection that still live in the media plane.
+    pub media_kept: bool,
+}
+
+/// One socket's hold of one connection.
+#[derive(Debug)]
+pub struct MemberHandle {
+    /// The session.
+    pub session: SessionId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Distinguishes this socket from others that had the connection.
+    pub(super) socket: u64,
+    pub(super) room: RoomHandle,
+}
+
+/// A sender into the bounded queue of a room.
+#[derive(Debug, Clone)]
+pub(super) struct RoomHandle {
+    pub(super) inputs: mpsc::Sender<Input>,
+}
+
+/// Where the answer to an input goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+
+/// A connection that wants in.
+#[derive(Debug)]
+pub(super) struct Entering {
+    pub(super) principal: Principal,
+    pub(super) kind: ConnectionKind,
+    pub(super) sink: Option<Sink>,
+    pub(super) resume: ResumeHash,
+}
+
+/// A connection that wants to go on.
+#[derive(Debug)]
+pub(super) struct Resuming {
+    pub(super) connection: ConnectionId,
+    pub(super) secret: ResumeHash,
+    pub(super) next: ResumeHash,
+    pub(super) last_seq: u64,
+    pub(super) sink: Sink,
+}
+
+/// What a room needs to let somebody in; the room adds itself to make a
+/// [`MemberHandle`].
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) connection: ConnectionId,
+    pub(super) socket: u64,
+    pub(super) user: UserId,
+    pub(super) expires_at: Timestamp,
+    pub(super) view: RoomView,
+    pub(super) missed: Option<Vec<String>>,
+    pub(super) media_kept: bool,
+}
+
+/// Media wishes of a connection.
+#[derive(Debug)]
+pub(super) enum Signal {
+    Publish {
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+        reply: Reply<PublishAnswer>,
+    },
+    Answer {
+        sdp: String,
+        reply: Reply<()>,
+    },
+    Subscribe {
+        track: TrackId,
+        demand: Demand,
+        reply: Reply<()>,
+    },
+    Unsubscribe {
+        track: TrackId,
+        reply: Reply<()>,
+    },
+    RestartSubscriber {
+        reply: Reply<()>,
+    },
+    Whep {
+        offer: String,
+        reply: Reply<String>,
+    },
+    RestartIce {
+        side: TransportSide,
+        ufrag: String,
+        password: String,
+        reply: Reply<(String, String)>,
+    },
+}
+
+/// Everything that can come to a room from its doors.
+#[derive(Debug)]
+pub(super) enum Input {
+    Enter(Entering, Reply<Admitted>),
+    Resume(Resuming, Reply<Admitted>),
+    Act { connection: ConnectionId, action: Action, reply: Reply<Option<RequestId>> },
+    Signal { connection: ConnectionId, signal: Signal },
+    Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
+    Lost { connection: ConnectionId, socket: u64 },
+    Leave { connection: ConnectionId, socket: u64 },
+    SessionChanged(Box<crate::domain::session::Session>),
+    SessionOver { reason: &'static str },
+    Stop(oneshot::Sender<()>),
+}
+
+impl RoomHandle {
+    pub(super) async fn ask<T>(
+        &self,
+        make: impl FnOnce(Reply<T>) -> Input,
+    ) -> Result<T, RoomError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.inputs.send(make(reply)).await.map_err(|_| RoomError::Unreachable)?;
+            answer.await.map_err(|_| RoomError::Unreachable)?
+        };
+        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| RoomError::Unreachable)?
+    }
+}
+
+impl MemberHandle {
+    /// Wishes something. Yields the speech request it made, if any.
+    ///
+    /// # Errors
+    /// What the room says; nothing has changed then.
+    pub async fn act(&self, action: Action) -> Result<Option<RequestId>, RoomError> {
+        let connection = self.connection;
+        self.room.ask(|reply| Input::Act { connection, action, reply }).await
+    }
+
+    /// Offers the publish transport, or renegotiates it.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] and what the media plane says.
+    pub async fn publish(
+        &self,
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+    ) -> Result<PublishAnswer, RoomError> {
+        self.signal(|reply| Signal::Publish { offer, sources, reply }).await
+    }
+
+    /// Answers the media plane's offer of the subscribe transport.
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn answer(&self, sdp: String) -> Result<(), RoomError> {
+        self.signal(|reply| Signal::Answer { sdp, reply }).await
+    }
+
+    /// Wants a track, or something else of it.
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn subscribe(&self, track: TrackId, demand: Demand) -> Result<(), RoomError> {
+        self.signal(|reply| Signal::Subscribe { track, demand, reply }).await
+    }
+
+    /// No longer wants a track.
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn unsubscribe(&self, track: TrackId) -> Result<(), RoomError> {
+        self.signal(|reply| Signal::Unsubscribe { track, reply }).await
+    }
+
+    /// Wants new ICE credentials for the subscribe transport.
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn restart_subscriber(&self) -> Result<(), RoomError> {
+        self.signal(|reply| Signal::RestartSubscriber { reply }).await
+    }
+
+    /// Offers to receive what the room features (WHEP).
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn whep(&self, offer: String) -> Result<String, RoomError> {
+        self.signal(|reply| Signal::Whep { offer, reply }).await
+    }
+
+    /// Restarts ICE of a transport without a session description; yields this
+    /// server's new username fragment and password.
+    ///
+    /// # Errors
+    /// What the media plane says.
+    pub async fn restart_ice(
+        &self,
+        side: TransportSide,
+        ufrag: String,
+        password: String,
+    ) -> Result<(String, String), RoomError> {
+        self.signal(|reply| Signal::RestartIce { side, ufrag, password, reply }).await
+    }
+
+    /// The access token was renewed; `next` is of the new resume secret.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] when the new token is somebody else's or allows
+    /// less than being here, [`RoomError::Unreachable`].
+    pub async fn renew(&self, principal: Principal, next: ResumeHash) -> Result<(), RoomError> {
+        let connection = self.connection;
+        self.room.ask(|reply| Input::Renew { connection, principal, next, reply }).await
+    }
+
+    /// The socket is gone; the connection may be resumed.
+    pub async fn lost(&self) {
+        let input = Input::Lost { connection: self.connection, socket: self.socket };
+        // A room that is gone has nobody to miss.
+        drop(self.room.inputs.send(input).await);
+    }
+
+    /// The connection ends for good.
+    pub async fn leave(&self) {
+        let input = Input::Leave { connection: self.connection, socket: self.socket };
+        // A room that is gone has nobody to miss.
+        drop(self.room.inputs.send(input).await);
+    }
+
+    async fn signal<T>(&self, make: impl FnOnce(Reply<T>) -> Signal) -> Result<T, RoomError> {
+        let connection = self.connection;
+        self.room.ask(|reply| Input::Signal { connection, signal: make(reply) }).await
+    }
+}

@@ -1,0 +1,270 @@
+//! The rooms of this process: opened when somebody comes, closed when their
+//! session is over or nobody has been there for a while.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::domain::id::{ConnectionId, SessionId, TenantId};
+use crate::domain::participant::Principal;
+use crate::domain::session::{Provider, Session, SessionStatus};
+use crate::room::actor::{RoomActor, RoomParts};
+use crate::room::engine::{ConnectionKind, ResumeHash, RoomEngine};
+use crate::room::error::RoomError;
+use crate::room::journal::RoomJournal;
+use crate::room::member::{
+    Admitted, Entered, Entering, Input, MemberHandle, Reply, Resuming, RoomHandle, Sink,
+};
+use crate::sessions::SessionRepository;
+use crate::sfu::Sfu;
+
+/// Most inputs that wait for one room; a door that finds it full waits, and
+/// gives up after its patience. Raising it lets a busy room answer later.
+const INPUTS_MAX: usize = 1_024;
+/// Most media events that wait for one room; the media plane drops what can be
+/// dropped beyond it.
+const MEDIA_EVENTS_MAX: usize = 1_024;
+
+/// The rooms. Clones share them.
+#[derive(Clone)]
+pub struct Rooms {
+    parts: Arc<Parts>,
+    open: Arc<Mutex<BTreeMap<SessionId, OpenRoom>>>,
+}
+
+struct Parts {
+    sessions: Arc<dyn SessionRepository>,
+    journal: Arc<dyn RoomJournal>,
+    media: Sfu,
+    clock: Clock,
+}
+
+struct OpenRoom {
+    tenant: TenantId,
+    handle: RoomHandle,
+}
+
+impl Rooms {
+    /// No room is open yet.
+    #[must_use]
+    pub fn new(
+        sessions: Arc<dyn SessionRepository>,
+        journal: Arc<dyn RoomJournal>,
+        media: Sfu,
+        clock: Clock,
+    ) -> Self {
+        let parts = Arc::new(Parts { sessions, journal, media, clock });
+        Self { parts, open: Arc::default() }
+    }
+
+    /// Lets a principal into the room of an active session by the moderation
+    /// channel. What is for it goes to `sink`.
+    ///
+    /// # Errors
+    /// [`RoomError::SessionNotFound`] (also for another tenant's session and for
+    /// a token that is bound to another one), [`RoomError::SessionNotActive`],
+    /// [`RoomError::SessionOver`], [`RoomError::ProviderUnsupported`] and what
+    /// the room says.
+    pub async fn enter(
+        &self,
+        principal: Principal,
+        session: SessionId,
+        resume: ResumeHash,
+        sink: Sink,
+    ) -> Result<Entered, RoomError> {
+        let kind = ConnectionKind::Channel;
+        self.admit(principal, session, |principal| Entering {
+            principal,
+            kind,
+            sink: Some(sink.clone()),
+            resume,
+        })
+        .await
+    }
+
+    /// Lets a principal in by media alone (WHIP, WHEP).
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub async fn enter_by_media(
+        &self,
+        principal: Principal,
+        session: SessionId,
+    ) -> Result<Entered, RoomError> {
+        let (kind, resume) = (ConnectionKind::MediaOnly, [0; 32]);
+        self.admit(principal, session, |principal| Entering { principal, kind, sink: None, resume })
+            .await
+    }
+
+    /// Takes a connection up again: one that was lost, or one that an older
+    /// socket still has.
+    ///
+    /// # Errors
+    /// [`RoomError::NothingToResume`], and the session's state as [`Self::enter`].
+    pub async fn resume(
+        &self,
+        session: SessionId,
+        tenant: TenantId,
+        resuming: ResumeRequest,
+        sink: Sink,
+    ) -> Result<Entered, RoomError> {
+        let handle = self.room(tenant, session).await?;
+        let ResumeRequest { connection, secret, next, last_seq } = resuming;
+        let resuming = Resuming { connection, secret, next, last_seq, sink };
+        let admitted = handle.ask(|reply| Input::Resume(resuming, reply)).await?;
+        Ok(entered(session, handle, admitted))
+    }
+
+    /// Tells a room that its session was patched.
+    pub async fn session_changed(&self, session: &Session) {
+        self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
+    }
+
+    /// Ends the room of a session that is over.
+    pub async fn session_over(&self, session: SessionId, status: SessionStatus) {
+        self.tell(session, Input::SessionOver { reason: status.as_str() }).await;
+        self.open.lock().await.remove(&session);
+    }
+
+    /// Closes all rooms without ending their sessions: what they decided is
+    /// kept, and members resume with the next process.
+    pub async fn shutdown(&self) {
+        let rooms = std::mem::take(&mut *self.open.lock().await);
+        for (_, room) in rooms {
+            let (stopped, answer) = oneshot::channel();
+            if room.handle.inputs.send(Input::Stop(stopped)).await.is_ok() {
+                // A room that ended meanwhile needs no stopping.
+                drop(answer.await);
+            }
+        }
+    }
+
+    /// How many rooms are open.
+    pub async fn count(&self) -> usize {
+        self.open.lock().await.len()
+    }
+
+    async fn tell(&self, session: SessionId, input: Input) {
+        let handle = self.open.lock().await.get(&session).map(|room| room.handle.clone());
+        if let Some(handle) = handle {
+            // A room that is gone needs no telling.
+            drop(handle.inputs.send(input).await);
+        }
+    }
+
+    async fn admit(
+        &self,
+        principal: Principal,
+        session: SessionId,
+        make: impl Fn(Principal) -> Entering,
+    ) -> Result<Entered, RoomError> {
+        if principal.session_id.is_some_and(|bound| bound != session) {
+            return Err(RoomError::SessionNotFound);
+        }
+        let tenant = principal.tenant_id;
+        let mut refused = RoomError::Unreachable;
+        // A room may close for want of people between being found and being
+        // asked; then there is a new one the second time.
+        for _ in 0..2 {
+            let handle = self.room(tenant, session).await?;
+            let entering = make(principal.clone());
+            let ask = |reply: Reply<Admitted>| Input::Enter(entering, reply);
+            match handle.ask(ask).await {
+                Ok(admitted) => return Ok(entered(session, handle, admitted)),
+                Err(RoomError::Unreachable) => refused = RoomError::Unreachable,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    /// The open room of a session, opened if need be.
+    async fn room(&self, tenant: TenantId, session: SessionId) -> Result<RoomHandle, RoomError> {
+        let mut open = self.open.lock().await;
+        if let Some(room) = open.get(&session)
+            && !room.handle.inputs.is_closed()
+        {
+            // Another tenant's session is no session.
+            let own = room.tenant == tenant;
+            return if own { Ok(room.handle.clone()) } else { Err(RoomError::SessionNotFound) };
+        }
+        // The session is read with the rooms locked, so that one that ends now
+        // is either seen to be over or finds its room to close.
+        let found = self.parts.sessions.find(tenant, session).await;
+        let found = found.map_err(|error| {
+            tracing::error!(%session, %error, "a session could not be read");
+            RoomError::JournalUnavailable
+        })?;
+        let found = found.ok_or(RoomError::SessionNotFound)?;
+        match found.status {
+            SessionStatus::Active => {}
+            SessionStatus::Scheduled => return Err(RoomError::SessionNotActive),
+            SessionStatus::Completed | SessionStatus::Cancelled => {
+                return Err(RoomError::SessionOver);
+            }
+        }
+        if found.provider != Provider::Webrtc {
+            return Err(RoomError::ProviderUnsupported);
+        }
+        let handle = self.open_room(&found).await?;
+        open.retain(|_, room| !room.handle.inputs.is_closed());
+        open.insert(session, OpenRoom { tenant, handle: handle.clone() });
+        Ok(handle)
+    }
+
+    async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
+        let Parts { journal, media, clock, .. } = &*self.parts;
+        let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
+            tracing::error!(session = %session.id, %error, "a room could not be read");
+            RoomError::JournalUnavailable
+        })?;
+        let engine = match stored {
+            None => RoomEngine::new(session.into()),
+            Some(record) => {
+                let now = clock.now();
+                RoomEngine::from_record(session.into(), record.seq, &record.state, now).map_err(
+                    |error| {
+                        tracing::error!(session = %session.id, %error, "a room can't be continued");
+                        RoomError::Unreachable
+                    },
+                )?
+            }
+        };
+        let (media_events, media_inputs) = mpsc::channel(MEDIA_EVENTS_MAX);
+        media
+            .open_room(session.id, media_events)
+            .await
+            .map_err(|error| RoomError::Media { code: error.code(), message: error.to_string() })?;
+        let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+        let parts = RoomParts {
+            tenant: session.tenant_id,
+            session: session.id,
+            journal: journal.clone(),
+            media: media.clone(),
+            clock: clock.clone(),
+        };
+        tokio::spawn(RoomActor::new(parts, engine).run(queue, media_inputs));
+        Ok(RoomHandle { inputs })
+    }
+}
+
+/// What a client shows to take its connection up again.
+#[derive(Debug, Clone, Copy)]
+pub struct ResumeRequest {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// SHA-256 of the secret it was given.
+    pub secret: ResumeHash,
+    /// SHA-256 of the secret it is given now.
+    pub next: ResumeHash,
+    /// `seq` of the last event it saw.
+    pub last_seq: u64,
+}
+
+fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {
+    let Admitted { connection, socket, user, expires_at, view, missed, media_kept } = admitted;
+    let member = MemberHandle { session, connection, socket, room };
+    Entered { member, user, expires_at, view, missed, media_kept }
+}

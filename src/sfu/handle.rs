@@ -1,0 +1,507 @@
+//! What the rest of the house holds of the media plane: a cloneable sender
+//! into the control thread's bounded queue, with methods named as commands,
+//! and the words they speak in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::sfu::plane::{Demand, Gate};
+
+/// What a media plane is started with.
+#[derive(Debug, Clone)]
+pub struct SfuOptions {
+    /// The one UDP address of all media. Port 0 takes any free one.
+    pub bind: SocketAddr,
+    /// Addresses that clients reach `bind` by, best first. Empty means the
+    /// bound address, or loopback when that is unspecified.
+    pub candidates: Vec<SocketAddr>,
+    /// Threads that forward; 0 means one for each processor.
+    pub workers: usize,
+}
+
+impl Default for SfuOptions {
+    /// One worker a processor on loopback, any free port.
+    fn default() -> Self {
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], 0)), candidates: Vec::new(), workers: 0 }
+    }
+}
+
+/// Which of a peer's two transports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransportSide {
+    /// The one it sends by; it offers.
+    Publish,
+    /// The one it receives by; this server offers, except to WHEP receivers.
+    Subscribe,
+}
+
+/// Why a transport ended without anybody asking for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LostReason {
+    /// No authenticated connectivity check came in time after it was made, or
+    /// its handshake did not complete.
+    NeverConnected,
+    /// Checks stopped (RFC 7675 consent).
+    ConsentExpired,
+    /// The peer closed it (DTLS `close_notify`).
+    ClosedByPeer,
+    /// The handshake failed, or its certificate was not the one that was signalled.
+    HandshakeFailed,
+}
+
+/// One track as its publisher is told about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedTrack {
+    /// Its identity, kept across renegotiation.
+    pub track: TrackId,
+    /// Identification of its section (RFC 9143).
+    pub mid: String,
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// What it carries.
+    pub kind: MediaKind,
+    /// The codec preferred; [`RoomMediaEvent::TrackStarted`] tells the one used.
+    pub codec: Codec,
+    /// How many encodings it is sent in, at least 1.
+    pub layers: u8,
+}
+
+/// The answer to a publisher's offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishAnswer {
+    /// The session description to apply.
+    pub sdp: String,
+    /// Every track the peer publishes now.
+    pub tracks: Vec<PublishedTrack>,
+    /// The tracks that this offer ended.
+    pub removed: Vec<TrackId>,
+}
+
+/// What the media plane tells a room. When the room's channel is full, offers
+/// are tried again, lost transports too; the rest is dropped and counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomMediaEvent {
+    /// A receiver must be given this offer; its answer goes to [`Sfu::answer`].
+    /// Until then there is no further offer to it. The session id of the `o=`
+    /// line names the transport: when it differs from the last offer's, the
+    /// receiver starts a new peer connection.
+    SubscriberOffer {
+        /// Who.
+        peer: ConnectionId,
+        /// The session description.
+        sdp: String,
+        /// Which section carries which track; sections not named are inactive.
+        tracks: Vec<(String, TrackId)>,
+    },
+    /// A transport completed its handshake.
+    TransportConnected {
+        /// Whose.
+        peer: ConnectionId,
+        /// Which.
+        side: TransportSide,
+    },
+    /// A transport is gone, its tracks or subscriptions with it. Publishing or
+    /// subscribing again makes a new one.
+    TransportLost {
+        /// Whose.
+        peer: ConnectionId,
+        /// Which.
+        side: TransportSide,
+        /// Why.
+        reason: LostReason,
+    },
+    /// The first packet of a track has come.
+    TrackStarted {
+        /// Which.
+        track: TrackId,
+        /// What its packets carry.
+        codec: Codec,
+    },
+    /// Who is heard has changed, loudest first.
+    ActiveSpeakers {
+        /// Who, on which track, and the RFC 6464 level: 0 the loudest, 127 silence.
+        speakers: Vec<(ConnectionId, TrackId, u8)>,
+    },
+}
+
+/// Counters and sizes of the control half, since it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SfuStats {
+    /// Rooms open.
+    pub rooms: u64,
+    /// Peers in them.
+    pub peers: u64,
+    /// Transports that live, connected or not.
+    pub transports: u64,
+    /// Tracks published.
+    pub tracks: u64,
+    /// Streams towards receivers.
+    pub subscriptions: u64,
+    /// Handshakes completed.
+    pub handshakes_completed: u64,
+    /// Transports lost before their handshake completed.
+    pub handshakes_failed: u64,
+    /// Datagrams that the rate limits refused before any work was spent on them.
+    pub datagrams_limited: u64,
+    /// Datagrams that belong to no transport.
+    pub datagrams_unroutable: u64,
+    /// Room events dropped because the room's channel was full.
+    pub events_dropped: u64,
+}
+
+/// Why the media plane did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum SfuError {
+    /// The UDP address can't be used.
+    #[error("the media address can't be bound: {0}")]
+    Bind(#[source] std::io::Error),
+    /// The certificate or the threads can't be made.
+    #[error("the media plane can't start: {0}")]
+    Start(String),
+    /// The media plane is stopped, or a worker of it has ended.
+    #[error("the media plane is stopped")]
+    Stopped,
+    /// The server carries as many rooms as it may.
+    #[error("no room for another room")]
+    RoomLimit,
+    /// The room is already open.
+    #[error("the room is open already")]
+    RoomExists,
+    /// No such room.
+    #[error("no such room")]
+    RoomNotFound,
+    /// The room has as many peers as it may.
+    #[error("the room is full")]
+    PeerLimit,
+    /// The peer is already in the room.
+    #[error("the peer is in the room already")]
+    PeerExists,
+    /// No such peer in the room.
+    #[error("no such peer")]
+    PeerNotFound,
+    /// No such track in the room.
+    #[error("no such track")]
+    TrackNotFound,
+    /// The peer publishes or subscribes to as much as it may.
+    #[error("too many tracks")]
+    TrackLimit,
+    /// The peer has no such transport.
+    #[error("no such transport")]
+    TransportNotFound,
+    /// The session description is malformed or offers nothing usable.
+    #[error("session description: {0}")]
+    SdpInvalid(&'static str),
+    /// A description came that does not fit the state of its transport.
+    #[error("signalling state: {0}")]
+    SignallingState(&'static str),
+}
+
+impl SfuError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bind(_) | Self::Start(_) => ErrorCode::Internal,
+            Self::Stopped | Self::RoomLimit => ErrorCode::DependencyUnavailable,
+            Self::RoomNotFound => ErrorCode::SessionNotFound,
+            Self::PeerLimit => ErrorCode::ParticipantLimitReached,
+            Self::RoomExists | Self::PeerExists | Self::SignallingState(_) => {
+                ErrorCode::SignallingStateConflict
+            }
+            Self::PeerNotFound => ErrorCode::ParticipantNotFound,
+            Self::TrackNotFound => ErrorCode::TrackNotFound,
+            Self::TrackLimit => ErrorCode::TrackLimitReached,
+            Self::TransportNotFound => ErrorCode::MediaResourceNotFound,
+            Self::SdpInvalid(_) => ErrorCode::SdpInvalid,
+        }
+    }
+}
+
+/// Where the answer to a request goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
+
+/// One request to the control thread.
+pub(crate) enum Request {
+    OpenRoom { room: SessionId, events: mpsc::Sender<RoomMediaEvent>, reply: Reply<()> },
+    CloseRoom { room: SessionId, reply: Reply<()> },
+    Join { room: SessionId, peer: ConnectionId, audio: Gate, reply: Reply<()> },
+    Leave { room: SessionId, peer: ConnectionId, reply: Reply<()> },
+    SetAudioGate { room: SessionId, peer: ConnectionId, gate: Gate, reply: Reply<()> },
+    Publish {
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+        reply: Reply<PublishAnswer>,
+    },
+    Unpublish { room: SessionId, peer: ConnectionId, reply: Reply<()> },
+    Subscribe {
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        demand: Demand,
+        reply: Reply<()>,
+    },
+    Unsubscribe { room: SessionId, peer: ConnectionId, track: TrackId, reply: Reply<()> },
+    Answer { room: SessionId, peer: ConnectionId, sdp: String, reply: Reply<()> },
+    RestartSubscriberIce { room: SessionId, peer: ConnectionId, reply: Reply<()> },
+    Whep { room: SessionId, peer: ConnectionId, offer: String, reply: Reply<String> },
+    Feature {
+        room: SessionId,
+        audio: Option<TrackId>,
+        video: Option<TrackId>,
+        reply: Reply<()>,
+    },
+    RestartIce {
+        room: SessionId,
+        peer: ConnectionId,
+        side: TransportSide,
+        remote_ufrag: String,
+        remote_pwd: String,
+        reply: Reply<(String, String)>,
+    },
+    Stats { reply: Reply<SfuStats> },
+    Shutdown { reply: Reply<()> },
+}
+
+/// A handle of a running media plane. Clones speak to the same one; it ends
+/// with [`Sfu::shutdown`] or with its last handle.
+#[derive(Debug, Clone)]
+pub struct Sfu {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) candidates: Arc<[SocketAddr]>,
+}
+
+impl Sfu {
+    /// The UDP address of all media.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The addresses that session descriptions name.
+    #[must_use]
+    pub fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+
+    /// Opens a room; what happens to its media goes to `events`.
+    ///
+    /// # Errors
+    /// [`SfuError::RoomExists`], [`SfuError::RoomLimit`], [`SfuError::Stopped`].
+    pub async fn open_room(
+        &self,
+        room: SessionId,
+        events: mpsc::Sender<RoomMediaEvent>,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::OpenRoom { room, events, reply }).await
+    }
+
+    /// Closes a room and everything in it; its transports are told.
+    ///
+    /// # Errors
+    /// [`SfuError::RoomNotFound`], [`SfuError::Stopped`].
+    pub async fn close_room(&self, room: SessionId) -> Result<(), SfuError> {
+        self.request(|reply| Request::CloseRoom { room, reply }).await
+    }
+
+    /// Lets a peer into a room. `audio` gates every sound it will publish.
+    ///
+    /// # Errors
+    /// [`SfuError::RoomNotFound`], [`SfuError::PeerExists`], [`SfuError::PeerLimit`],
+    /// [`SfuError::Stopped`].
+    pub async fn join(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        audio: Gate,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Join { room, peer, audio, reply }).await
+    }
+
+    /// Takes a peer and all its media out of a room.
+    ///
+    /// # Errors
+    /// [`SfuError::RoomNotFound`], [`SfuError::PeerNotFound`], [`SfuError::Stopped`].
+    pub async fn leave(&self, room: SessionId, peer: ConnectionId) -> Result<(), SfuError> {
+        self.request(|reply| Request::Leave { room, peer, reply }).await
+    }
+
+    /// Opens or closes every audio track of a peer, present and future.
+    /// Returns once the worker has applied it: after closing, no packet of the
+    /// peer's sound that comes later reaches anybody.
+    ///
+    /// # Errors
+    /// [`SfuError::RoomNotFound`], [`SfuError::PeerNotFound`], [`SfuError::Stopped`].
+    pub async fn set_audio_gate(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        gate: Gate,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::SetAudioGate { room, peer, gate, reply }).await
+    }
+
+    /// Takes a publisher's offer: the first makes its transport, later ones
+    /// renegotiate it. `sources` says which section (by `mid`) is what; for the
+    /// rest, the first audio is a microphone, the first video a camera, the
+    /// second audio and video a shared screen.
+    ///
+    /// # Errors
+    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (changed
+    /// certificate), [`SfuError::TrackLimit`] and what [`Sfu::leave`] names;
+    /// nothing has changed then.
+    pub async fn publish(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+    ) -> Result<PublishAnswer, SfuError> {
+        self.request(|reply| Request::Publish { room, peer, offer, sources, reply }).await
+    }
+
+    /// Ends a peer's publish transport and its tracks. Without one, nothing happens.
+    ///
+    /// # Errors
+    /// As [`Sfu::leave`].
+    pub async fn unpublish(&self, room: SessionId, peer: ConnectionId) -> Result<(), SfuError> {
+        self.request(|reply| Request::Unpublish { room, peer, reply }).await
+    }
+
+    /// Subscribes a peer to a track, or changes what it wants of it. A new
+    /// subscription causes [`RoomMediaEvent::SubscriberOffer`].
+    ///
+    /// # Errors
+    /// [`SfuError::TrackNotFound`], [`SfuError::TrackLimit`],
+    /// [`SfuError::SignallingState`] (a WHEP receiver) and what [`Sfu::leave`] names.
+    pub async fn subscribe(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        demand: Demand,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Subscribe { room, peer, track, demand, reply }).await
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// [`SfuError::TrackNotFound`] when the peer is not subscribed to it, and
+    /// what [`Sfu::leave`] names.
+    pub async fn unsubscribe(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Unsubscribe { room, peer, track, reply }).await
+    }
+
+    /// Takes a receiver's answer to the offer it was given.
+    ///
+    /// # Errors
+    /// [`SfuError::SdpInvalid`] (the offer stays open), [`SfuError::SignallingState`]
+    /// (no offer is open, changed certificate), and what [`Sfu::leave`] names.
+    pub async fn answer(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        sdp: String,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Answer { room, peer, sdp, reply }).await
+    }
+
+    /// Offers a receiver new ICE credentials, since its network has changed.
+    ///
+    /// # Errors
+    /// [`SfuError::TransportNotFound`], and what [`Sfu::leave`] names.
+    pub async fn restart_subscriber_ice(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::RestartSubscriberIce { room, peer, reply }).await
+    }
+
+    /// Takes the offer of a receiver that offers (WHEP) and answers it: at most
+    /// one audio and one video slot, which show what [`Sfu::feature`] says.
+    ///
+    /// # Errors
+    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (the peer
+    /// receives already), and what [`Sfu::leave`] names.
+    pub async fn whep(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+    ) -> Result<String, SfuError> {
+        self.request(|reply| Request::Whep { room, peer, offer, reply }).await
+    }
+
+    /// Says what the slots of a room's WHEP receivers show, present and future.
+    ///
+    /// # Errors
+    /// [`SfuError::TrackNotFound`] (also for a track of the other kind),
+    /// [`SfuError::RoomNotFound`], [`SfuError::Stopped`].
+    pub async fn feature(
+        &self,
+        room: SessionId,
+        audio: Option<TrackId>,
+        video: Option<TrackId>,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Feature { room, audio, video, reply }).await
+    }
+
+    /// Restarts ICE without a session description (WHIP and WHEP `PATCH`,
+    /// RFC 9725 §4.3.2): takes the peer's new credentials, returns this server's.
+    ///
+    /// # Errors
+    /// [`SfuError::TransportNotFound`], [`SfuError::SdpInvalid`] for
+    /// credentials that RFC 8839 §5.4 does not allow, and what [`Sfu::leave`] names.
+    pub async fn restart_ice(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        side: TransportSide,
+        remote_ufrag: String,
+        remote_pwd: String,
+    ) -> Result<(String, String), SfuError> {
+        self.request(|reply| Request::RestartIce {
+            room,
+            peer,
+            side,
+            remote_ufrag,
+            remote_pwd,
+            reply,
+        })
+        .await
+    }
+
+    /// Counters and sizes.
+    ///
+    /// # Errors
+    /// [`SfuError::Stopped`].
+    pub async fn stats(&self) -> Result<SfuStats, SfuError> {
+        self.request(|reply| Request::Stats { reply }).await
+    }
+
+    /// Closes every room and stops the threads; when this returns they have ended.
+    pub async fn shutdown(&self) {
+        // A plane that is stopped already needs no stopping.
+        drop(self.request(|reply| Request::Shutdown { reply }).await);
+    }
+
+    async fn request<T>(&self, make: impl FnOnce(Reply<T>) -> Request) -> Result<T, SfuError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(make(reply)).await.map_err(|_| SfuError::Stopped)?;
+        answer.await.map_err(|_| SfuError::Stopped)?
+    }
+}

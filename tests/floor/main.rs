@@ -1,0 +1,10 @@
+//! The speaking list in virtual time: stories, one per rule, and properties over
+//! arbitrary sequences of commands.
+
+mod kit;
+mod legality;
+mod model;
+mod properties;
+mod snapshots;
+mod stories;
+mod time_stories;
