@@ -34,6 +34,7 @@ pub use router::{Listener, router};
 use crate::auth::Authenticator;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
+use crate::clock::Clock;
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
 
 /// What the door is told about its surroundings.
@@ -71,6 +72,8 @@ pub struct ApiParts {
     pub directory: Arc<dyn SessionDirectory>,
     /// Answers that may be asked for twice.
     pub idempotency: Arc<dyn IdempotencyStore>,
+    /// The time.
+    pub clock: Clock,
     /// Who is calling, people.
     pub authenticator: Arc<Authenticator>,
     /// Who is calling, services.

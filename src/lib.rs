@@ -21,6 +21,7 @@ pub mod api;
 pub mod moderation;
 
 // The composition root and what surrounds it.
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod telemetry;

@@ -18,7 +18,6 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::participant::{Principal, ServiceName};
 use crate::domain::role::Action;
-use crate::domain::time::Timestamp;
 use crate::sessions::Caller;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -72,13 +71,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Credentials {
     }
 }
 
-/// The moment a request is judged at.
-pub(super) fn now() -> Timestamp {
-    let since_epoch =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_us(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
-}
-
 impl Credentials {
     /// A person who may do `action`, with a bearer token; a proof of possession
     /// is taken as well.
@@ -91,7 +83,7 @@ impl Credentials {
                 ApiError::unauthenticated(&AuthError::CredentialsMissing, Scheme::Bearer)
             })?;
             api.authenticator
-                .bearer(authorization, now())
+                .bearer(authorization, api.clock.now())
                 .await
                 .map_err(|error| ApiError::unauthenticated(&error, Scheme::Bearer))?
         };
@@ -136,7 +128,7 @@ impl Credentials {
             if error.nonce().is_some() {
                 refusal
             } else {
-                refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(now()))
+                refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.clock.now()))
             }
         };
         let authorization =
@@ -144,7 +136,7 @@ impl Credentials {
         let proof = self.single(&DPOP).map_err(|()| refuse(AuthError::ProofInvalid))?;
         let url = format!("{}{}", self.origin(api), self.uri.path());
         let request = DpopRequest { authorization, proof, method: self.method.as_str(), url: &url };
-        api.authenticator.dpop(request, now()).await.map_err(refuse)
+        api.authenticator.dpop(request, api.clock.now()).await.map_err(refuse)
     }
 
     /// A header that may come once; an error when it comes twice or is not text.
@@ -194,7 +186,7 @@ pub(super) fn see(person: &Principal, session: SessionId) -> Result<TenantId, Ap
 
 /// Adds the nonce for the next proof to an answer to a person.
 pub(super) fn with_nonce(mut response: Response, api: &Api) -> Response {
-    if let Ok(nonce) = HeaderValue::from_str(&api.authenticator.fresh_nonce(now())) {
+    if let Ok(nonce) = HeaderValue::from_str(&api.authenticator.fresh_nonce(api.clock.now())) {
         response.headers_mut().entry(DPOP_NONCE).or_insert(nonce);
     }
     response

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{WholeBody, json, query};
-use super::caller::{Credentials, PersonOrService, now};
+use super::caller::{Credentials, PersonOrService};
 use super::error::{ApiError, ErrorBody};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody};
 use super::sessions::{Step, change_state, create_as, page};
@@ -88,7 +88,7 @@ pub(super) async fn token(
         session_id: wanted.session_id.map(|id| id.0),
         jkt: wanted.jkt,
     };
-    let issued = issuer.issue(&request, now()).map_err(|error| match error {
+    let token = issuer.issue(&request, api.clock.now()).map_err(|error| match error {
         DevIssuerError::ThumbprintInvalid => {
             let fields = json!({"fields": [{"field": "jkt", "problem": error.to_string()}]});
             ApiError::new(ErrorCode::UnprocessableRequest, error.to_string()).with_details(fields)
@@ -98,9 +98,9 @@ pub(super) async fn token(
         }
     })?;
     let body = TokenBody {
-        access_token: issued.access_token,
+        access_token: token.access_token,
         token_type: "DPoP",
-        expires_in: issued.expires_in_s,
+        expires_in: token.expires_in_s,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
@@ -119,7 +119,7 @@ pub(super) async fn jwks(State(api): State<Api>) -> Result<Response, ApiError> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
+pub(super) struct DevListParameters {
     #[param(value_type = String, format = Uuid)]
     tenant_id: Id<TenantId>,
     limit: Option<u32>,
@@ -129,7 +129,7 @@ pub(super) struct ListParameters {
 /// Lists the sessions of a tenant. Development only.
 #[utoipa::path(
     get, path = "/dev/sessions", tag = "development", operation_id = "devListSessions",
-    params(ListParameters),
+    params(DevListParameters),
     responses(
         (status = 200, description = "A page", body = SessionPageBody),
         (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
@@ -137,7 +137,7 @@ pub(super) struct ListParameters {
     )
 )]
 pub(super) async fn list(State(api): State<Api>, parts: Parts) -> Result<Response, ApiError> {
-    let parameters: ListParameters = query(&parts)?;
+    let parameters: DevListParameters = query(&parts)?;
     let query = ListQuery {
         filter: SessionFilter::default(),
         limit: parameters.limit,

@@ -119,6 +119,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::DpopProofInvalid
         | C::DpopProofReplayed
         | C::DpopNonceRequired
+        | C::ResumeTokenInvalid
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
         C::Forbidden | C::NotYourTurn => StatusCode::FORBIDDEN,
         C::RouteNotFound
@@ -140,6 +141,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::QueueEmpty
         | C::NoTurn
         | C::TurnStateConflict
+        | C::RequestStateConflict
         | C::TurnLimitReached
         | C::SignallingStateConflict
         | C::TrackLimitReached => StatusCode::CONFLICT,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
-use super::caller::{Credentials, now};
+use super::caller::Credentials;
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::TenantId;
@@ -31,11 +31,11 @@ pub(super) async fn once(
 ) -> Result<Response, ApiError> {
     let Some(key) = key_of(credentials)? else { return work.await };
     let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
-    match api.idempotency.begin(&claim, now()).await? {
+    match api.idempotency.begin(&claim, api.clock.now()).await? {
         Begin::Fresh(token) => match work.await {
             Ok(response) => {
                 let (response, answer) = kept(response).await?;
-                api.idempotency.finish(&claim, token, &answer, now()).await?;
+                api.idempotency.finish(&claim, token, &answer, api.clock.now()).await?;
                 Ok(response)
             }
             Err(refusal) => {

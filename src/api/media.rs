@@ -123,7 +123,7 @@ async fn open(
     expect_joinable(&session)?;
     expect_content_type(&credentials.headers, &[SDP])?;
     let offer = text_of(body)?;
-    api.media.expect_space(&person)?;
+    api.media.expect_space(&person).await?;
     let member = room.join(&person, id).await?;
     let answer = match kind {
         Kind::Whip => member.publish(offer).await,

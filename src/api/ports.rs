@@ -55,7 +55,7 @@ pub trait MediaMember: Send + Sync {
     async fn leave(&self);
 
     /// Whether it is out of the room, for whatever reason.
-    fn is_gone(&self) -> bool;
+    async fn is_gone(&self) -> bool;
 }
 
 /// Lets WHIP and WHEP clients into rooms, as participants like any other. The

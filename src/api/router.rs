@@ -2,6 +2,7 @@
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
@@ -107,7 +108,7 @@ async fn refuse_in_form(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let is_ours = response
         .headers()
-        .get(axum::http::header::CONTENT_TYPE)
+        .get(CONTENT_TYPE)
         .is_none_or(|kind| !kind.as_bytes().starts_with(b"text/plain"));
     if is_ours {
         return response;

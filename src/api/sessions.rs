@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::body::{WholeBody, json, query};
-use super::caller::{Credentials, PersonOrService, now, see, with_nonce};
+use super::caller::{Credentials, PersonOrService, see, with_nonce};
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::once;
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
@@ -68,7 +68,7 @@ pub(super) async fn create_as(
     let wanted: NewSessionBody = json(&credentials.headers, body, &[JSON])?;
     let tenant = wanted.tenant_id.0;
     let work = async {
-        let session = api.sessions.create(wanted.into(), now()).await?;
+        let session = api.sessions.create(wanted.into(), api.clock.now()).await?;
         let mut response = shown(api, StatusCode::CREATED, &session);
         if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/sessions/{}", session.id)) {
             response.headers_mut().insert(LOCATION, location);
@@ -356,15 +356,18 @@ pub(super) async fn change_state(
     let work = async {
         let began = Instant::now();
         let session = match step {
-            Step::Start => api.sessions.start(tenant, id, expected, now()).await?,
-            Step::Cancel => api.sessions.cancel(tenant, id, expected, now()).await?,
-            Step::End => api.sessions.end(tenant, id, expected, now()).await?,
+            Step::Start => api.sessions.start(tenant, id, expected, api.clock.now()).await?,
+            Step::Cancel => api.sessions.cancel(tenant, id, expected, api.clock.now()).await?,
+            Step::End => api.sessions.end(tenant, id, expected, api.clock.now()).await?,
         };
         for observer in &api.observers {
             match step {
                 Step::Start => observer.session_started(&session).await,
                 Step::Cancel | Step::End => observer.session_ended(&session).await,
             }
+        }
+        if session.status.is_over() {
+            api.media.forget_session(id);
         }
         if matches!(step, Step::Start) {
             metrics::session_started(tenant, session.modality, began.elapsed());

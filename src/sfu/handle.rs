@@ -227,11 +227,32 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
 
 /// One request to the control thread.
 pub(crate) enum Request {
-    OpenRoom { room: SessionId, events: mpsc::Sender<RoomMediaEvent>, reply: Reply<()> },
-    CloseRoom { room: SessionId, reply: Reply<()> },
-    Join { room: SessionId, peer: ConnectionId, audio: Gate, reply: Reply<()> },
-    Leave { room: SessionId, peer: ConnectionId, reply: Reply<()> },
-    SetAudioGate { room: SessionId, peer: ConnectionId, gate: Gate, reply: Reply<()> },
+    OpenRoom {
+        room: SessionId,
+        events: mpsc::Sender<RoomMediaEvent>,
+        reply: Reply<()>,
+    },
+    CloseRoom {
+        room: SessionId,
+        reply: Reply<()>,
+    },
+    Join {
+        room: SessionId,
+        peer: ConnectionId,
+        audio: Gate,
+        reply: Reply<()>,
+    },
+    Leave {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    SetAudioGate {
+        room: SessionId,
+        peer: ConnectionId,
+        gate: Gate,
+        reply: Reply<()>,
+    },
     Publish {
         room: SessionId,
         peer: ConnectionId,
@@ -239,7 +260,11 @@ pub(crate) enum Request {
         sources: Vec<(String, TrackSource)>,
         reply: Reply<PublishAnswer>,
     },
-    Unpublish { room: SessionId, peer: ConnectionId, reply: Reply<()> },
+    Unpublish {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
     Subscribe {
         room: SessionId,
         peer: ConnectionId,
@@ -247,10 +272,29 @@ pub(crate) enum Request {
         demand: Demand,
         reply: Reply<()>,
     },
-    Unsubscribe { room: SessionId, peer: ConnectionId, track: TrackId, reply: Reply<()> },
-    Answer { room: SessionId, peer: ConnectionId, sdp: String, reply: Reply<()> },
-    RestartSubscriberIce { room: SessionId, peer: ConnectionId, reply: Reply<()> },
-    Whep { room: SessionId, peer: ConnectionId, offer: String, reply: Reply<String> },
+    Unsubscribe {
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        reply: Reply<()>,
+    },
+    Answer {
+        room: SessionId,
+        peer: ConnectionId,
+        sdp: String,
+        reply: Reply<()>,
+    },
+    RestartSubscriberIce {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    Whep {
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+        reply: Reply<String>,
+    },
     Feature {
         room: SessionId,
         audio: Option<TrackId>,
@@ -265,8 +309,12 @@ pub(crate) enum Request {
         remote_pwd: String,
         reply: Reply<(String, String)>,
     },
-    Stats { reply: Reply<SfuStats> },
-    Shutdown { reply: Reply<()> },
+    Stats {
+        reply: Reply<SfuStats>,
+    },
+    Shutdown {
+        reply: Reply<()>,
+    },
 }
 
 /// A handle of a running media plane. Clones speak to the same one; it ends

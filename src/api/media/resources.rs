@@ -87,18 +87,47 @@ impl Resources {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses whoever has as many resources as it may.
-    pub(super) fn expect_space(&self, principal: &Principal) -> Result<(), ApiError> {
-        expect_space(&mut self.lock(), principal.tenant_id, &principal.user_id)
+    /// Refuses whoever has as many resources as it may, those aside whose
+    /// client is gone.
+    pub(super) async fn expect_space(&self, principal: &Principal) -> Result<(), ApiError> {
+        let (tenant, user) = (principal.tenant_id, &principal.user_id);
+        if expect_space(&self.lock(), tenant, user).is_ok() {
+            return Ok(());
+        }
+        for (name, member) in self.candidates_to_forget(principal) {
+            if member.is_gone().await {
+                self.remove(&name);
+            }
+        }
+        expect_space(&self.lock(), tenant, user)
+    }
+
+    /// The caller's own resources, and when the table is full a few of others.
+    fn candidates_to_forget(&self, principal: &Principal) -> Vec<(String, Arc<dyn MediaMember>)> {
+        /// Raising it lets one request ask more rooms.
+        const OTHERS_MAX: usize = 32;
+        let resources = self.lock();
+        let others = if resources.len() < RESOURCES_MAX { 0 } else { OTHERS_MAX };
+        // Names are random, so their order picks others at random.
+        let others = resources.iter().take(others);
+        let own = resources.iter().filter(|(_, resource)| resource.is_of(principal));
+        own.chain(others)
+            .map(|(name, resource)| (name.clone(), Arc::clone(&resource.member)))
+            .collect()
     }
 
     /// Takes a resource in; its name.
     pub(super) fn insert(&self, resource: Resource) -> Result<String, ApiError> {
         let mut resources = self.lock();
-        expect_space(&mut resources, resource.tenant, &resource.user)?;
+        expect_space(&resources, resource.tenant, &resource.user)?;
         let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
         resources.insert(name.clone(), resource);
         Ok(name)
+    }
+
+    /// Forgets the resources of a session that is over.
+    pub(in crate::api) fn forget_session(&self, session: SessionId) {
+        self.lock().retain(|_, resource| resource.session != session);
     }
 
     /// The member behind a resource and its entity tag.
@@ -109,12 +138,8 @@ impl Resources {
         session: SessionId,
         kind: Kind,
     ) -> Result<(Arc<dyn MediaMember>, String), ApiError> {
-        let mut resources = self.lock();
+        let resources = self.lock();
         let resource = resources.get(name).ok_or_else(not_found)?;
-        if resource.member.is_gone() {
-            resources.remove(name);
-            return Err(not_found());
-        }
         if resource.is_of(principal) && resource.session == session && resource.kind == kind {
             Ok((Arc::clone(&resource.member), resource.entity_tag.clone()))
         } else {
@@ -137,11 +162,10 @@ impl Resources {
 }
 
 fn expect_space(
-    resources: &mut BTreeMap<String, Resource>,
+    resources: &BTreeMap<String, Resource>,
     tenant: TenantId,
     user: &UserId,
 ) -> Result<(), ApiError> {
-    resources.retain(|_, resource| !resource.member.is_gone());
     let own = resources
         .values()
         .filter(|resource| resource.tenant == tenant && resource.user == *user)
