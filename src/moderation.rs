@@ -2,6 +2,7 @@
 //! `docs/MODERATION.md`.
 
 mod connection;
+pub mod describe;
 mod door;
 mod member;
 pub mod parse;

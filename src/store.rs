@@ -23,3 +23,6 @@ pub use options::{
     ACQUIRE_TIMEOUT_DEFAULT, MAX_CONNECTIONS_DEFAULT, MigrateOptions, OnConnect, StoreOptions,
 };
 pub use replay_cache::ReplayCache;
+
+#[cfg(test)]
+mod isolation_tests;

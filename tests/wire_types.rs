@@ -51,3 +51,16 @@ fn the_web_client_has_the_servers_types() {
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == made, "{FILE} is not up to date: run `make wire-types`");
 }
+
+const DESCRIPTION: &str = "docs/asyncapi.json";
+
+#[test]
+fn the_channel_is_described_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DESCRIPTION);
+    let made = format!("{:#}\n", cabildo::moderation::describe::asyncapi());
+    if std::env::var_os("CABILDO_WRITE_WIRE_TYPES").is_some() {
+        fs::write(&path, &made).expect("the documentation's directory is writable");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == made, "{DESCRIPTION} is not up to date: run `make wire-types`");
+}

@@ -199,19 +199,13 @@ fn known_roles(names: &[Value]) -> Result<Roles, AuthError> {
 fn numeric_date(date: &Number) -> Option<Timestamp> {
     /// 9999-12-31T23:59:59Z.
     const LAST_S: i64 = 253_402_300_799;
-    let seconds = match date.as_i64() {
-        Some(seconds) => seconds,
-        None => {
-            let seconds = date.as_f64()?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "fractions are cut off, range is checked"
-            )]
-            #[expect(clippy::cast_precision_loss, reason = "below 2^53 every integer is exact")]
-            let whole = (0.0..=LAST_S as f64).contains(&seconds).then_some(seconds as i64)?;
-            whole
-        }
-    };
+    let seconds = date.as_i64().or_else(|| {
+        let seconds = date.as_f64()?;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53 every integer is exact")]
+        let is_in_range = (0.0..=LAST_S as f64).contains(&seconds);
+        #[expect(clippy::cast_possible_truncation, reason = "fractions are cut off on purpose")]
+        is_in_range.then_some(seconds as i64)
+    })?;
     (0..=LAST_S).contains(&seconds).then(|| Timestamp::from_unix_us(seconds * 1_000_000))
 }
 

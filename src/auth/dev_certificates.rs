@@ -19,7 +19,6 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
-
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
@@ -222,6 +221,12 @@ fn parameters(name: &str, now: Timestamp) -> Result<CertificateParams, DevCertif
 /// never readable by others, not even for a moment.
 fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let beside = path.with_extension(format!("new-{}", std::process::id()));
+    // Left over by a process that was ended while it wrote; in a container the
+    // next one has the same id.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     let replaced = written.and_then(|()| fs::rename(&beside, path));

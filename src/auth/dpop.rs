@@ -161,3 +161,6 @@ fn normalised_path(path: &str) -> String {
     }
     out + rest
 }
+
+#[cfg(test)]
+mod tests;

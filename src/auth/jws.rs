@@ -181,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_verifies_nothing_that_names_another_algorithm() {
+        use p256::ecdsa::signature::Signer as _;
+        let secret = p256::ecdsa::SigningKey::from_slice(&[1; 32]).expect("below the order");
+        let key = PublicKey::P256(Box::new(*secret.verifying_key()));
+        for (name, verified) in [("ES256", true), ("RS256", false), ("EdDSA", false)] {
+            let header = format!(r#"{{"alg":"{name}"}}"#);
+            let message = format!("{}.{}", encode(header.as_bytes()), encode(b"{}"));
+            let signature: Signature = secret.sign(message.as_bytes());
+            let text = format!("{message}.{}", encode(&signature.to_bytes()));
+            let jws = CompactJws::parse(&text, 500).expect("well formed");
+            assert_eq!(jws.is_signed_by(&key), verified, "{name}");
+        }
+    }
+
+    #[test]
     fn one_value_has_one_encoding() {
         assert_eq!(decode("AA").as_deref(), Some(&[0][..]));
         assert_eq!(decode("AB"), None, "bits beyond the last byte");

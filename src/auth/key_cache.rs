@@ -164,3 +164,100 @@ async fn join(fetch: Option<JoinHandle<()>>) {
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use serde_json::json;
+    use tokio::sync::Semaphore;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::auth::jws::encode;
+    use crate::auth::key_source::KeySourceError;
+
+    /// A source that answers when it is let.
+    struct Gated {
+        gate: Semaphore,
+        fetches: AtomicUsize,
+    }
+
+    impl Gated {
+        async fn is_asked(&self, times: usize) {
+            while self.fetches.load(Ordering::SeqCst) < times {
+                yield_now().await;
+            }
+        }
+    }
+
+    #[async_trait]
+    impl KeySource for Gated {
+        async fn fetch(&self) -> Result<KeySet, KeySourceError> {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            self.gate.acquire().await.expect("never closed").forget();
+            // The public key of RFC 7515 appendix A.3.
+            let jwk = json!({
+                "kty": "EC", "crv": "P-256", "kid": "a",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+            });
+            Ok(KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes())?)
+        }
+    }
+
+    fn scene(permits: usize) -> (Arc<Gated>, Arc<KeyCache>) {
+        let source =
+            Arc::new(Gated { gate: Semaphore::new(permits), fetches: AtomicUsize::new(0) });
+        let cache = Arc::new(KeyCache::new(Arc::clone(&source) as Arc<dyn KeySource>));
+        (source, cache)
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_us(1_700_000_000_000_000).after(Duration::from_secs(seconds))
+    }
+
+    async fn key_at(cache: &KeyCache, now: Timestamp) -> Result<PublicKey, AuthError> {
+        let header = encode(br#"{"alg":"ES256","kid":"a"}"#);
+        let text = format!("{header}.{}.{}", encode(b"{}"), encode(b""));
+        cache.key_for(&CompactJws::parse(&text, 500).expect("well formed"), now).await
+    }
+
+    #[tokio::test]
+    async fn ageing_keys_serve_while_one_refresh_is_under_way() {
+        let (source, cache) = scene(1);
+        assert!(key_at(&cache, at(0)).await.is_ok());
+        // From here on the source hangs, and nobody hangs with it.
+        for _ in 0..20 {
+            assert!(key_at(&cache, at(400)).await.is_ok());
+        }
+        source.is_asked(2).await;
+        assert!(key_at(&cache, at(4_000)).await.is_ok(), "old keys, and a fetch already runs");
+        source.gate.add_permits(1);
+        drop(cache.flight.lock().await);
+        assert!(key_at(&cache, at(500)).await.is_ok());
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_leaves_does_not_cancel_the_fetch() {
+        let (source, cache) = scene(0);
+        let first = tokio::spawn({
+            let cache = Arc::clone(&cache);
+            async move { key_at(&cache, at(0)).await.is_ok() }
+        });
+        source.is_asked(1).await;
+        first.abort();
+        assert!(first.await.is_err_and(|error| error.is_cancelled()));
+        let second = tokio::spawn({
+            let cache = Arc::clone(&cache);
+            async move { key_at(&cache, at(1)).await.is_ok() }
+        });
+        yield_now().await;
+        source.gate.add_permits(1);
+        assert!(second.await.expect("ran"));
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    }
+}

@@ -149,11 +149,12 @@ impl Connection {
         let session = session.ok_or(Close::NoSession);
         match wish {
             Wish::Authenticate { token, proof } => {
-                let principal = self.authenticate(&token, &proof, &nonce, &reference).await?;
-                self.enter(principal, session?, nonce, &reference).await
+                let principal =
+                    self.authenticate(&token, &proof, &nonce, reference.as_ref()).await?;
+                self.enter(principal, session?, nonce, reference.as_ref()).await
             }
             Wish::Resume { token, last_seq } => {
-                self.resume(&token, last_seq, session?, nonce, &reference).await
+                self.resume(&token, last_seq, session?, nonce, reference.as_ref()).await
             }
             _ => {
                 let refusal =
@@ -187,14 +188,14 @@ impl Connection {
         token: &str,
         proof: &str,
         nonce: &str,
-        reference: &Option<Reference>,
+        reference: Option<&Reference>,
     ) -> Result<Principal, Close> {
         let verified = verify(&self.channel, token, proof, nonce).await;
         match verified {
             Ok(principal) => Ok(principal),
             Err(error) => {
                 let refusal = Refusal::from(&error);
-                self.send(&refusal.message(reference.clone())).await?;
+                self.send(&refusal.message(reference.cloned())).await?;
                 Err(Close::of_auth(&error))
             }
         }
@@ -205,7 +206,7 @@ impl Connection {
         principal: Principal,
         session: SessionId,
         nonce: String,
-        reference: &Option<Reference>,
+        reference: Option<&Reference>,
     ) -> Result<Welcomed, Close> {
         let (sink, outbound) = mpsc::channel(self.channel.options.limits.queue_max);
         let secret = ResumeSecret::draw();
@@ -214,7 +215,7 @@ impl Connection {
         let entered = rooms.enter(principal, session, secret.hash(), sink).await;
         let entered = self.check(entered, reference).await?;
         let token = secret.token(tenant, entered.member.connection);
-        self.welcome(entered, token, tenant, nonce, outbound, reference.clone()).await
+        self.welcome(entered, token, tenant, nonce, outbound, reference.cloned()).await
     }
 
     async fn resume(
@@ -223,7 +224,7 @@ impl Connection {
         last_seq: u64,
         session: SessionId,
         nonce: String,
-        reference: &Option<Reference>,
+        reference: Option<&Reference>,
     ) -> Result<Welcomed, Close> {
         let (sink, outbound) = mpsc::channel(self.channel.options.limits.queue_max);
         let secret = ResumeSecret::draw();
@@ -241,18 +242,18 @@ impl Connection {
         let entered = rooms.resume(session, shown.tenant, request, sink).await;
         let entered = self.check(entered, reference).await?;
         let token = secret.token(shown.tenant, shown.connection);
-        self.welcome(entered, token, shown.tenant, nonce, outbound, reference.clone()).await
+        self.welcome(entered, token, shown.tenant, nonce, outbound, reference.cloned()).await
     }
 
     async fn check(
         &mut self,
         entered: Result<Entered, RoomError>,
-        reference: &Option<Reference>,
+        reference: Option<&Reference>,
     ) -> Result<Entered, Close> {
         match entered {
             Ok(entered) => Ok(entered),
             Err(error) => {
-                self.send(&Refusal::from(&error).message(reference.clone())).await?;
+                self.send(&Refusal::from(&error).message(reference.cloned())).await?;
                 Err(Close::of_room(&error))
             }
         }

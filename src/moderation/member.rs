@@ -140,7 +140,7 @@ impl Member {
                 .map(|made| made.map(|request| request.to_string()))
                 .map_err(|error| Refusal::from(&error)),
             media => self
-                .handle_media_wish(media, &reference, &mut answers)
+                .handle_media_wish(media, reference.as_ref(), &mut answers)
                 .await
                 .map(|()| None)
                 .map_err(|error| Refusal::from(&error)),
@@ -156,7 +156,7 @@ impl Member {
     async fn handle_media_wish(
         &self,
         wish: Wish,
-        reference: &Option<Reference>,
+        reference: Option<&Reference>,
         answers: &mut Vec<ServerMessage>,
     ) -> Result<(), RoomError> {
         match wish {
@@ -167,7 +167,7 @@ impl Member {
                     .into_iter()
                     .map(|track| SectionTrack { mid: track.mid, track: track.track.to_string() });
                 answers.push(ServerMessage::Answer {
-                    r#ref: reference.clone(),
+                    r#ref: reference.cloned(),
                     transport: TransportName::Publish,
                     sdp: published.sdp,
                     tracks: tracks.collect(),

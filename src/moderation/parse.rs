@@ -209,7 +209,7 @@ fn floor_action(message: ClientMessage) -> Result<Action, Problem> {
         M::CloseQueue {} => Action::CloseQueue,
         M::AddSpeaker { user_id, name, kind } => Action::AddSpeaker {
             user: user(&user_id)?,
-            name: name.map(person_name).transpose()?,
+            name: name.as_deref().map(person_name).transpose()?,
             kind: kind.as_deref().map_or(Ok(SpeechKind::Normal), kind_of)?,
         },
         _ => return Err("no message of the floor"),
@@ -242,7 +242,7 @@ fn sources(
         .collect()
 }
 
-fn person_name(name: String) -> Result<String, Problem> {
+fn person_name(name: &str) -> Result<String, Problem> {
     let length = name.trim().chars().count();
     if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
         Ok(name.trim().to_owned())

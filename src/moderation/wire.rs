@@ -4,12 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::room::event::{FloorView, ParticipantView, TrackView};
 
 /// What a client sends. Every message may carry `id` (a string of 1 to 64
 /// characters or an integer) and is then answered by `ack` or `error`.
-#[derive(Debug, Clone, PartialEq, Deserialize, TS)]
+#[derive(Debug, Clone, PartialEq, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
     /// First message of a new connection.
@@ -206,7 +207,7 @@ pub enum ClientMessage {
 }
 
 /// The `id` a client gave a request, which its answer repeats.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(untagged)]
 pub enum Reference {
     /// 1 to 64 characters.
@@ -216,7 +217,7 @@ pub enum Reference {
 }
 
 /// One of the two transports of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportName {
     /// Client to server; the client offers.
@@ -226,7 +227,7 @@ pub enum TransportName {
 }
 
 /// What a section of a client's offer carries.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, TS, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SectionSource {
     /// RFC 9143 identification.
@@ -236,7 +237,7 @@ pub struct SectionSource {
 }
 
 /// Which track a section carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct SectionTrack {
     /// RFC 9143 identification.
     pub mid: String,
@@ -245,7 +246,7 @@ pub struct SectionTrack {
 }
 
 /// How to reach a STUN or TURN server, as `RTCIceServer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct IceServer {
     /// RFC 7064 and RFC 7065 addresses.
     pub urls: Vec<String>,
@@ -260,7 +261,7 @@ pub struct IceServer {
 }
 
 /// Who the server takes the client for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct You {
     /// Who.
     pub user_id: String,
@@ -277,7 +278,7 @@ pub struct You {
 }
 
 /// The session, as far as members need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct SessionView {
     /// Its id.
     pub id: String,
@@ -292,7 +293,7 @@ pub struct SessionView {
 }
 
 /// What the server sends, apart from events.
-#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// First message of every connection.
@@ -376,7 +377,7 @@ pub enum ServerMessage {
 }
 
 /// What a client needs to show the room.
-#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 pub struct Welcome {
     /// Who the client is.
     pub you: You,

@@ -4,9 +4,10 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.
-#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// Somebody entered with their first connection.
@@ -161,7 +162,7 @@ impl Event {
 }
 
 /// A member of the room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
     /// Who.
@@ -187,7 +188,7 @@ pub struct ParticipantView {
 }
 
 /// A track that can be subscribed to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct TrackView {
     /// Its id.
     pub track: String,
@@ -204,7 +205,7 @@ pub struct TrackView {
 }
 
 /// A request to speak.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct RequestView {
     /// Its id.
     pub request_id: String,
@@ -227,7 +228,7 @@ pub struct RequestView {
 }
 
 /// A turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct TurnView {
     /// Its id.
     pub turn_id: String,
@@ -251,7 +252,7 @@ pub struct TurnView {
 }
 
 /// Somebody who is heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct SpeakerView {
     /// Who.
     pub user_id: String,
@@ -262,7 +263,7 @@ pub struct SpeakerView {
 }
 
 /// The floor as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct FloorView {
     /// `open` or `moderated`.
     pub moderation: String,
@@ -285,7 +286,7 @@ pub struct FloorView {
 }
 
 /// An event with its place in the session.
-#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 pub struct Told {
     /// Position in the session, from 1, without holes.
     #[ts(type = "number")]

@@ -180,3 +180,121 @@ pub(crate) fn apply_speaking(change: Change<SpeakingPatch>, policy: &mut Speakin
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{AssemblyId, SessionId, TenantId};
+    use crate::sessions::new_session::{
+        DEFAULT_TURN_S, MAX_TURN_S_DEFAULT, NewSession, RETENTION_DAYS_DEFAULT,
+    };
+
+    fn session(speaking: SpeakingPatch) -> Session {
+        let new_session = NewSession {
+            tenant_id: TenantId::generate(),
+            assembly_id: AssemblyId::generate(),
+            title: "Ordinary assembly".to_owned(),
+            modality: Modality::Virtual,
+            provider: Some(Provider::Zoom),
+            scheduled_start_at: Some(Timestamp::from_unix_us(1)),
+            scheduled_end_at: Some(Timestamp::from_unix_us(2)),
+            max_participants: Some(7),
+            moderation: Some(ModerationMode::Open),
+            recording: RecordingPatch {
+                enabled: Change::Set(true),
+                retention_days: Change::Set(9),
+            },
+            transcription: TranscriptionPatch {
+                enabled: Change::Set(true),
+                language: Change::Set("es".to_owned()),
+            },
+            speaking,
+        };
+        let now = Timestamp::from_unix_us(0);
+        new_session.into_session(SessionId::generate(), &TenantLimits::default(), now)
+    }
+
+    fn patched(patch: SessionPatch) -> (Session, Session, Vec<FieldProblem>) {
+        let current = session(SpeakingPatch::default());
+        let (wanted, problems) = patch.applied_to(&current, &TenantLimits::default());
+        (current, wanted, problems)
+    }
+
+    #[test]
+    fn what_is_absent_is_kept() {
+        let (current, wanted, problems) = patched(SessionPatch::default());
+        assert_eq!((current, problems), (wanted, vec![]));
+    }
+
+    #[test]
+    fn null_clears_or_restores_the_default() {
+        let (current, wanted, problems) = patched(SessionPatch {
+            provider: Change::Clear,
+            scheduled_start_at: Change::Clear,
+            scheduled_end_at: Change::from_member(None),
+            max_participants: Change::Clear,
+            moderation: Change::Clear,
+            recording: Change::Clear,
+            transcription: Change::Clear,
+            ..SessionPatch::default()
+        });
+        let expected = Session {
+            provider: Provider::Webrtc,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: 300,
+            moderation: ModerationMode::Moderated,
+            recording: recording_default(),
+            transcription: transcription_default(),
+            ..current
+        };
+        assert_eq!((wanted, problems), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_has_no_default_cannot_be_cleared() {
+        let patch =
+            SessionPatch { title: Change::Clear, modality: Change::Clear, ..Default::default() };
+        let (current, wanted, problems) = patched(patch);
+        assert_eq!(current, wanted);
+        assert_eq!(problems.iter().map(|it| it.field).collect::<Vec<_>>(), ["title", "modality"]);
+    }
+
+    #[test]
+    fn members_of_a_policy_change_one_by_one() {
+        let (current, wanted, problems) = patched(SessionPatch {
+            recording: Change::Set(RecordingPatch {
+                retention_days: Change::Clear,
+                ..RecordingPatch::default()
+            }),
+            transcription: Change::Set(TranscriptionPatch {
+                language: Change::Clear,
+                ..TranscriptionPatch::default()
+            }),
+            speaking: Change::Set(SpeakingPatch {
+                auto_start: Change::Set(true),
+                ..SpeakingPatch::default()
+            }),
+            ..SessionPatch::default()
+        });
+        assert_eq!(problems, []);
+        let recording =
+            RecordingPolicy { retention_days: RETENTION_DAYS_DEFAULT, ..current.recording };
+        let transcription = TranscriptionPolicy { enabled: true, language: None };
+        let speaking = SpeakingPolicy { auto_start: true, ..current.speaking };
+        assert_eq!(wanted, Session { recording, transcription, speaking, ..current });
+    }
+
+    #[test]
+    fn a_default_gives_way_to_what_a_creator_says() {
+        let speaking = |default_turn_s, max_turn_s| {
+            let patch = SpeakingPatch { default_turn_s, max_turn_s, auto_start: Change::Keep };
+            let policy = session(patch).speaking;
+            (policy.default_turn_s, policy.max_turn_s)
+        };
+        assert_eq!(speaking(Change::Keep, Change::Keep), (DEFAULT_TURN_S, MAX_TURN_S_DEFAULT));
+        assert_eq!(speaking(Change::Keep, Change::Set(60)), (60, 60));
+        assert_eq!(speaking(Change::Set(900), Change::Keep), (900, 900));
+        assert_eq!(speaking(Change::Set(90), Change::Set(60)), (90, 60));
+    }
+}

@@ -122,3 +122,140 @@ fn language_problem(tag: &str) -> Option<String> {
         });
     (!well_formed).then(|| "must be a BCP 47 language tag".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{AssemblyId, SessionId, TenantId};
+    use crate::domain::session::{Modality, ModerationMode};
+    use crate::sessions::change::{RecordingPatch, SpeakingPatch, TranscriptionPatch};
+    use crate::sessions::new_session::NewSession;
+
+    const LIMITS: TenantLimits = TenantLimits {
+        max_active_sessions: 1,
+        max_participants_per_session: 100,
+        max_bitrate_kbps: 1,
+    };
+
+    fn session() -> Session {
+        let new_session = NewSession {
+            tenant_id: TenantId::generate(),
+            assembly_id: AssemblyId::generate(),
+            title: "Ordinary assembly".to_owned(),
+            modality: Modality::Mixed,
+            provider: None,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: None,
+            moderation: None,
+            recording: RecordingPatch::default(),
+            transcription: TranscriptionPatch::default(),
+            speaking: SpeakingPatch::default(),
+        };
+        new_session.into_session(SessionId::generate(), &LIMITS, Timestamp::from_unix_us(0))
+    }
+
+    fn fields_of(problems: &[FieldProblem]) -> Vec<&'static str> {
+        problems.iter().map(|problem| problem.field).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid_under_a_low_limit() {
+        let session = session();
+        assert_eq!(session.max_participants, 100);
+        assert_eq!(problems_of(&session, None, &LIMITS), []);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let mut wrong = session();
+        wrong.title = String::new();
+        wrong.scheduled_start_at = Some(Timestamp::from_unix_us(-1));
+        wrong.scheduled_end_at = Some(Timestamp::from_unix_us(i64::MAX));
+        wrong.max_participants = 101;
+        wrong.recording.retention_days = 0;
+        wrong.transcription.language = Some("español".to_owned());
+        wrong.speaking.max_turn_s = TURN_S_MAX + 1;
+        wrong.speaking.default_turn_s = 0;
+        let problems = problems_of(&wrong, None, &LIMITS);
+        assert_eq!(
+            fields_of(&problems),
+            [
+                "title",
+                "scheduled_start_at",
+                "scheduled_end_at",
+                "max_participants",
+                "recording.retention_days",
+                "transcription.language",
+                "speaking.max_turn_s",
+                "speaking.default_turn_s",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_title_is_one_line_that_shows_what_it_says() {
+        for good in ["a", "Asamblea Nº 12 — «Torres del Río»", "會議", &"ñ".repeat(200)] {
+            assert_eq!(title_problem(good), None, "{good:?}");
+        }
+        for bad in ["", " \t ", "a\nb", "a\0", "a\u{202e}b", "a\u{2067}b", &"ñ".repeat(201)] {
+            assert!(title_problem(bad).is_some(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_language_has_the_shape_of_a_tag() {
+        for good in ["es", "es-CO", "zh-Hant-TW", "sl-rozaj-biske", "de-DE-u-co-phonebk"] {
+            assert_eq!(language_problem(good), None, "{good:?}");
+        }
+        for bad in ["", "e", "es_CO", "es-", "-es", "es--CO", "12", "es-ninechars", "e s"] {
+            assert!(language_problem(bad).is_some(), "{bad:?} was taken");
+        }
+        assert!(language_problem(&format!("es{}", "-abcdefgh".repeat(4))).is_some());
+    }
+
+    #[test]
+    fn bounds_are_included_and_an_end_comes_after_its_start() {
+        let mut session = session();
+        let moment = Timestamp::from_unix_us(5);
+        session.scheduled_start_at = Some(moment);
+        session.scheduled_end_at = Some(moment);
+        assert_eq!(fields_of(&problems_of(&session, None, &LIMITS)), ["scheduled_end_at"]);
+        session.scheduled_end_at = Some(Timestamp::from_unix_us(6));
+        session.max_participants = 1;
+        session.recording.retention_days = RETENTION_DAYS_MAX;
+        session.speaking.default_turn_s = TURN_S_MAX;
+        session.speaking.max_turn_s = TURN_S_MAX;
+        assert_eq!(problems_of(&session, None, &LIMITS), []);
+        session.speaking.max_turn_s = TURN_S_MAX - 1;
+        assert_eq!(fields_of(&problems_of(&session, None, &LIMITS)), ["speaking.default_turn_s"]);
+    }
+
+    #[test]
+    fn a_limit_that_was_lowered_does_not_forbid_other_changes() {
+        let mut current = session();
+        current.max_participants = 5_000;
+        let mut wanted = current.clone();
+        wanted.title = "Another".to_owned();
+        assert_eq!(problems_of(&wanted, Some(&current), &LIMITS), []);
+        wanted.max_participants = 4_999;
+        let problems = problems_of(&wanted, Some(&current), &LIMITS);
+        assert_eq!(fields_of(&problems), ["max_participants"]);
+    }
+
+    #[test]
+    fn only_some_members_change_while_a_session_runs() {
+        let mut current = session();
+        current.status = SessionStatus::Active;
+        let mut wanted = current.clone();
+        wanted.title = "Another".to_owned();
+        wanted.scheduled_end_at = Some(Timestamp::from_unix_us(9));
+        wanted.max_participants = 3;
+        wanted.recording.retention_days = 9;
+        assert_eq!(settled_member(&current, &wanted), None);
+        wanted.moderation = ModerationMode::Open;
+        assert_eq!(settled_member(&current, &wanted), Some("change its moderation by a patch"));
+        current.status = SessionStatus::Scheduled;
+        assert_eq!(settled_member(&current, &wanted), None);
+    }
+}

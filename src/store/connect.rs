@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::sync::Mutex;
 
 use crate::domain::secret::Secret;
@@ -17,6 +18,10 @@ use crate::store::roles;
 
 /// Longest an SQLite write waits for another process's.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before a busy file is opened again.
+const SQLITE_CONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// How often a busy file is opened: for ten seconds, as long as a write waits.
+const SQLITE_CONNECT_TRIES: u32 = 500;
 /// Longest one statement of the server may run on PostgreSQL, locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -104,10 +109,12 @@ pub(super) async fn open(
     connect.set_application_name("cabildo");
     adjust(&mut connect);
     if engine == Engine::SqliteMemory {
-        connect.max_connections(1).min_connections(1);
-        connect.idle_timeout(None).max_lifetime(None);
+        connect.max_connections(1);
     }
     if engine != Engine::Postgres {
+        // One connection always stays: without any, a file in memory is gone,
+        // and one on disk has to be recovered by whoever comes next.
+        connect.min_connections(1).idle_timeout(None).max_lifetime(None);
         connect.map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .create_if_missing(true)
@@ -118,5 +125,25 @@ pub(super) async fn open(
                 .busy_timeout(SQLITE_BUSY_TIMEOUT)
         });
     }
+    // Boxed, because the drivers' futures are large and every caller would carry them.
+    Box::pin(connect_patiently(connect)).await
+}
+
+/// SQLite does not wait when two processes turn a new file's write-ahead log
+/// on, or when one comes while the last one leaves; so the waiting is done here.
+async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    for _ in 1..SQLITE_CONNECT_TRIES {
+        match Database::connect(connect.clone()).await {
+            Err(error) if is_busy(&error) => tokio::time::sleep(SQLITE_CONNECT_PAUSE).await,
+            outcome => return Ok(outcome?),
+        }
+    }
     Ok(Database::connect(connect).await?)
+}
+
+/// `SQLITE_BUSY`, the low byte of its extended codes.
+fn is_busy(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }

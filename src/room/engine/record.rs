@@ -185,6 +185,11 @@ impl RoomEngine {
             }
             room.connections.insert(connection, found);
         }
+        // What was heard is heard again; the media plane learns it as they join.
+        let gates: Vec<Gate> = room.connections.values().map(|found| room.gate_of(found)).collect();
+        for (found, gate) in room.connections.values_mut().zip(gates) {
+            found.gate = gate;
+        }
         for TrackRecord { track, user } in record.tracks {
             room.tell(Event::TrackUnpublished { track, user_id: user }, now);
         }

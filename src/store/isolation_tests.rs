@@ -1,0 +1,188 @@
+//! Statements that forget the tenant, on PostgreSQL: row-level security has to
+//! hold them to it. The suite in `tests/store` covers the repositories.
+
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+};
+
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::secret::Secret;
+use crate::domain::session::{Modality, Session};
+use crate::domain::time::Timestamp;
+use crate::room::journal::{JournalEvent, RoomJournal, RoomRecord};
+use crate::sessions::{
+    Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, RecordingPatch,
+    SessionService, SpeakingPatch, TranscriptionPatch,
+};
+use crate::store::entities::{room_event, room_record, session};
+use crate::store::tenant_tx::TenantTx;
+use crate::store::{Store, StoreOptions};
+use postgres::{APP, Cluster, OWNER};
+
+const NOW: Timestamp = Timestamp::from_unix_us(1_800_000_000_000_000);
+
+/// A store whose pool has one connection, so that tenants share it in turn.
+async fn store_on(cluster: &Cluster) -> Store {
+    let superuser = cluster.url("postgres", "postgres");
+    let superuser = sea_orm::Database::connect(superuser).await.expect("the cluster answers");
+    for create in [
+        format!("CREATE ROLE {OWNER} LOGIN CREATEROLE"),
+        format!("CREATE DATABASE cabildo OWNER {OWNER}"),
+    ] {
+        superuser.execute_unprepared(&create).await.expect("created");
+    }
+    let mut options = StoreOptions::new(Secret::new(cluster.url(APP, "cabildo")));
+    options.migration_url = Some(Secret::new(cluster.url(OWNER, "cabildo")));
+    options.max_connections = 1;
+    Store::connect(&options).await.expect("connected")
+}
+
+/// A tenant with a row in every table that has tenants.
+async fn tenant_with_everything(store: &Store) -> Session {
+    let tenant_id = TenantId::generate();
+    let limits = std::sync::Arc::new(FixedLimits::default());
+    let service = SessionService::new(std::sync::Arc::new(store.clone()), limits);
+    let new_session = NewSession {
+        tenant_id,
+        assembly_id: AssemblyId::generate(),
+        title: "Secret until the assembly".to_owned(),
+        modality: Modality::Virtual,
+        provider: None,
+        scheduled_start_at: None,
+        scheduled_end_at: None,
+        max_participants: None,
+        moderation: None,
+        recording: RecordingPatch::default(),
+        transcription: TranscriptionPatch::default(),
+        speaking: SpeakingPatch::default(),
+    };
+    let session = service.create(new_session, NOW).await.expect("created");
+    let record = RoomRecord { seq: 1, state: "{}".to_owned() };
+    let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
+    store.append(tenant_id, session.id, &record, &[event]).await.expect("appended");
+    let claim = Claim {
+        tenant: tenant_id,
+        caller: Caller::User("maria".parse().expect("a user id")),
+        key: "k".parse().expect("a key"),
+        request_hash: [0; 32],
+    };
+    assert!(matches!(store.begin(&claim, NOW).await, Ok(Begin::Fresh(_))));
+    session
+}
+
+async fn reads_leak_nothing(store: &Store, mine: &Session, theirs: &Session) {
+    let tx = TenantTx::read(store, mine.tenant_id).await.expect("begun");
+    let seen = session::Entity::find().all(tx.connection()).await.expect("read");
+    assert_eq!(seen.iter().map(|row| row.id).collect::<Vec<_>>(), [mine.id.as_uuid()]);
+    let by_id = session::Entity::find_by_id(theirs.id.as_uuid()).one(tx.connection()).await;
+    assert_eq!(by_id.expect("read"), None);
+    assert_eq!(session::Entity::find().count(tx.connection()).await.expect("read"), 1);
+    let records = room_record::Entity::find().all(tx.connection()).await.expect("read");
+    assert!(records.iter().all(|row| row.tenant_id == mine.tenant_id.as_uuid()));
+    let events = room_event::Entity::find().all(tx.connection()).await.expect("read");
+    assert!(events.iter().all(|row| row.tenant_id == mine.tenant_id.as_uuid()));
+    assert_eq!((records.len(), events.len()), (1, 1));
+    let keys = "SELECT tenant_id FROM idempotency_keys";
+    let keys = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, keys);
+    assert_eq!(tx.connection().query_all_raw(keys).await.expect("read").len(), 1);
+}
+
+/// A write that forgets or fakes the tenant, in a transaction of its own.
+async fn writes_reach_nothing(store: &Store, mine: &Session, theirs: &Session) {
+    let begin = || TenantTx::write(store, mine.tenant_id);
+
+    let tx = begin().await.expect("begun");
+    let title = Set("taken over".to_owned());
+    let all = session::Entity::update_many()
+        .set(session::ActiveModel { title, ..Default::default() })
+        .exec(tx.connection())
+        .await
+        .expect("updated");
+    assert_eq!(all.rows_affected, 1, "an update without a filter changed others' rows");
+    drop(tx);
+
+    let tx = begin().await.expect("begun");
+    let one = session::Entity::update_many()
+        .set(session::ActiveModel { auto_start: Set(true), ..Default::default() })
+        .filter(session::Column::Id.eq(theirs.id.as_uuid()))
+        .exec(tx.connection())
+        .await
+        .expect("updated");
+    assert_eq!(one.rows_affected, 0, "an update by id changed another tenant's row");
+    drop(tx);
+
+    let tx = begin().await.expect("begun");
+    let given_away = session::Entity::update_many()
+        .set(session::ActiveModel {
+            tenant_id: Set(theirs.tenant_id.as_uuid()),
+            ..Default::default()
+        })
+        .exec(tx.connection())
+        .await;
+    assert_refused(given_away.map(|_| ()), "giving a row to another tenant");
+    drop(tx);
+
+    let tx = begin().await.expect("begun");
+    let forged = Session { id: SessionId::generate(), ..theirs.clone() };
+    let row = session::row_of(&forged).expect("a row");
+    let inserted = session::Entity::insert(row).exec_without_returning(tx.connection()).await;
+    assert_refused(inserted.map(|_| ()), "inserting for another tenant");
+    drop(tx);
+
+    let tx = begin().await.expect("begun");
+    let event = room_event::ActiveModel {
+        tenant_id: Set(theirs.tenant_id.as_uuid()),
+        session_id: Set(theirs.id.as_uuid()),
+        seq: Set(2),
+        at: Set(0),
+        kind: Set("chat".to_owned()),
+        payload: Set("{}".to_owned()),
+    };
+    let inserted = room_event::Entity::insert(event).exec_without_returning(tx.connection()).await;
+    assert_refused(inserted.map(|_| ()), "speaking in another tenant's room");
+}
+
+fn assert_refused(outcome: Result<(), DbErr>, what: &str) {
+    let error = outcome.expect_err(what).to_string();
+    assert!(error.contains("row-level security"), "{what} failed for another reason: {error}");
+}
+
+#[tokio::test]
+async fn a_forgotten_filter_leaks_and_changes_nothing() {
+    let cluster = Cluster::start();
+    let store = store_on(&cluster).await;
+    let (first, second) =
+        (tenant_with_everything(&store).await, tenant_with_everything(&store).await);
+    for (mine, theirs) in [(&first, &second), (&second, &first)] {
+        reads_leak_nothing(&store, mine, theirs).await;
+        writes_reach_nothing(&store, mine, theirs).await;
+    }
+    // The one connection that both have used belongs to nobody in between.
+    let rows = session::Entity::find().all(&store.connection).await.expect("read");
+    assert_eq!(rows, []);
+    store.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_undone() {
+    let store = Store::connect(&StoreOptions::new(Secret::new("sqlite::memory:".to_owned())))
+        .await
+        .expect("connected");
+    let session = tenant_with_everything(&store).await;
+    let tx = TenantTx::write(&store, session.tenant_id).await.expect("begun");
+    let title = Set("lost".to_owned());
+    let updated = session::Entity::update_many()
+        .set(session::ActiveModel { title, ..Default::default() })
+        .exec(tx.connection())
+        .await
+        .expect("updated");
+    assert_eq!(updated.rows_affected, 1);
+    drop(tx);
+    // The next writer neither waits for the dropped one nor sees what it did.
+    let tx = TenantTx::write(&store, session.tenant_id).await.expect("begun");
+    let found = session::Entity::find().one(tx.connection()).await.expect("read");
+    assert_eq!(found.map(|row| row.title), Some(session.title));
+}

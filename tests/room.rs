@@ -1,0 +1,442 @@
+//! Stories of a room, in virtual time: who may do what, who is heard, what
+//! everybody is told, and what a restart keeps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cabildo::domain::floor::SpeechKind;
+use cabildo::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId};
+use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::participant::Principal;
+use cabildo::domain::role::{Role, Roles};
+use cabildo::domain::session::ModerationMode;
+use cabildo::domain::time::Timestamp;
+use cabildo::floor::FloorPolicy;
+use cabildo::room::action::{Action, FreshIds, MediaFlags};
+use cabildo::room::engine::{
+    CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs, RESUME_GRACE, RoomEngine,
+    RoomInfo,
+};
+use cabildo::room::error::RoomError;
+use cabildo::room::event::Event;
+use cabildo::sfu::plane::Gate;
+
+/// A room under test, with a clock of its own.
+struct Hall {
+    engine: RoomEngine,
+    info: RoomInfo,
+    now: Timestamp,
+    gates: BTreeMap<ConnectionId, Gate>,
+    told: Vec<(u64, Event)>,
+    goodbyes: Vec<(ConnectionId, Goodbye)>,
+}
+
+impl Hall {
+    fn new(moderation: ModerationMode) -> Self {
+        let info = RoomInfo {
+            session: SessionId::generate(),
+            title: "Annual assembly".to_owned(),
+            modality: "mixed",
+            recording: false,
+            started_at: None,
+            participants_max: 5,
+            moderation,
+            policy: FloorPolicy {
+                default_turn: Duration::from_secs(120),
+                max_turn: Duration::from_secs(300),
+                auto_start: false,
+            },
+        };
+        Self {
+            engine: RoomEngine::new(info.clone()),
+            info,
+            now: Timestamp::from_unix_us(1_800_000_000_000_000),
+            gates: BTreeMap::new(),
+            told: Vec::new(),
+            goodbyes: Vec::new(),
+        }
+    }
+
+    fn principal(&self, name: &str, role: Role) -> Principal {
+        Principal {
+            tenant_id: TenantId::generate(),
+            user_id: user(name),
+            roles: Roles::of(&[role]),
+            name: name.to_owned(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            expires_at: self.now.after(Duration::from_hours(1)),
+        }
+    }
+
+    fn try_enter(&mut self, name: &str, role: Role) -> Result<ConnectionId, RoomError> {
+        let connection = ConnectionId::generate();
+        let principal = self.principal(name, role);
+        let kind = ConnectionKind::Channel;
+        self.engine.handle_enter(connection, &principal, kind, secret(name), self.now)?;
+        self.gates.insert(connection, Gate::Closed);
+        self.drain();
+        Ok(connection)
+    }
+
+    fn enter(&mut self, name: &str, role: Role) -> ConnectionId {
+        self.try_enter(name, role).expect("let in")
+    }
+
+    fn act(&mut self, by: ConnectionId, action: Action) -> Result<Option<RequestId>, RoomError> {
+        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        let result = self.engine.handle_action(by, action, fresh, self.now);
+        self.drain();
+        result
+    }
+
+    fn ask(&mut self, by: ConnectionId) -> RequestId {
+        let (stance, note) = (None, None);
+        let action = Action::RequestSpeech { kind: SpeechKind::Normal, stance, note };
+        self.act(by, action).expect("may ask").expect("a request is made")
+    }
+
+    /// Approves and starts a request as the chair.
+    fn give_floor(&mut self, chair: ConnectionId, request: RequestId) {
+        self.act(chair, Action::ApproveSpeech(request)).expect("approved");
+        let start = Action::StartTurn { request: Some(request), limit: None };
+        self.act(chair, start).expect("started");
+    }
+
+    fn publish(&mut self, by: ConnectionId, source: TrackSource, codec: Codec) -> TrackId {
+        let track = TrackId::generate();
+        let new = NewTrack { track, source, codec, layers: 1 };
+        self.engine.handle_tracks(by, vec![new], &[], self.now);
+        self.drain();
+        track
+    }
+
+    fn pass(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        while let Some(due) = self.engine.poll_timeout().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            self.engine.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        let Outputs { gates, goodbyes, told, .. } = self.engine.take_outputs();
+        let mut opened = false;
+        for (connection, gate) in gates {
+            assert!(!(opened && gate == Gate::Closed), "a gate closed after another opened");
+            opened |= gate == Gate::Open;
+            self.gates.insert(connection, gate);
+        }
+        for (connection, goodbye) in goodbyes {
+            self.gates.remove(&connection);
+            self.goodbyes.push((connection, goodbye));
+        }
+        for (event, _) in told {
+            let last = self.told.last().map_or(0, |(seq, _)| *seq);
+            assert_eq!(event.seq, last + 1, "a hole in seq");
+            self.told.push((event.seq, event.event));
+        }
+    }
+
+    fn heard(&self, connection: ConnectionId) -> bool {
+        self.gates.get(&connection) == Some(&Gate::Open)
+    }
+
+    fn kinds_since(&self, seq: u64) -> Vec<&'static str> {
+        self.told.iter().filter(|(at, _)| *at > seq).map(|(_, event)| event.kind()).collect()
+    }
+
+    /// The process dies and another takes the room up from its record.
+    fn restart(&mut self) {
+        let record = self.engine.to_record();
+        let seq = self.engine.seq();
+        self.engine = RoomEngine::from_record(self.info.clone(), seq, &record, self.now)
+            .expect("the record is readable");
+        self.drain();
+    }
+}
+
+fn user(name: &str) -> UserId {
+    name.parse().expect("a user id")
+}
+
+fn secret(name: &str) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret[..name.len()].copy_from_slice(name.as_bytes());
+    secret
+}
+
+#[test]
+fn in_a_moderated_session_only_the_holder_of_a_running_turn_and_moderators_are_heard() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
+    assert_eq!((hall.heard(chair), hall.heard(ana), hall.heard(bea)), (true, false, false));
+
+    let request = hall.ask(ana);
+    assert!(!hall.heard(ana), "asking opens nothing");
+    hall.act(chair, Action::ApproveSpeech(request)).expect("approved");
+    assert!(!hall.heard(ana), "waiting opens nothing");
+    hall.act(chair, Action::StartTurn { request: None, limit: None }).expect("started");
+    assert_eq!((hall.heard(ana), hall.heard(bea)), (true, false));
+
+    hall.act(chair, Action::PauseTurn).expect("paused");
+    assert!(!hall.heard(ana), "a paused turn is not heard");
+    hall.act(chair, Action::ResumeTurn).expect("resumed");
+    assert!(hall.heard(ana));
+
+    let request = hall.ask(bea);
+    hall.give_floor(chair, request);
+    assert_eq!((hall.heard(ana), hall.heard(bea)), (false, true), "the floor moved on");
+    hall.act(bea, Action::EndSpeech).expect("gave it back");
+    assert!(!hall.heard(bea));
+}
+
+#[test]
+fn what_a_client_claims_opens_nothing() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let ana = hall.enter("ana", Role::Participant);
+    hall.publish(ana, TrackSource::Microphone, Codec::Opus);
+    let on = MediaFlags { audio: true, video: true, screen: true };
+    hall.act(ana, Action::SetMedia(on)).expect("may say so");
+    assert!(!hall.heard(ana));
+    let request = hall.ask(ana);
+    for action in [
+        Action::ApproveSpeech(request),
+        Action::StartTurn { request: Some(request), limit: None },
+        Action::SetModeration(ModerationMode::Open),
+        Action::UnmuteUser(user("ana")),
+    ] {
+        assert_eq!(hall.act(ana, action), Err(RoomError::Forbidden));
+    }
+    assert!(!hall.heard(ana));
+}
+
+#[test]
+fn a_mute_holds_through_turns_modes_reconnects_and_restarts() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    assert!(hall.heard(ana));
+    hall.act(chair, Action::MuteUser(user("ana"))).expect("muted");
+    assert!(!hall.heard(ana));
+    let request = hall.ask(ana);
+    hall.give_floor(chair, request);
+    assert!(!hall.heard(ana), "a turn does not lift a mute");
+    let second = hall.enter("ana", Role::Participant);
+    assert!(!hall.heard(second), "another connection does not lift a mute");
+    hall.restart();
+    hall.engine.handle_resume(ana, secret("ana"), secret("next"), hall.now).expect("resumed");
+    hall.engine.handle_resume(chair, secret("chair"), secret("n"), hall.now).expect("resumed");
+    hall.drain();
+    assert!(!hall.heard(ana), "a restart does not lift a mute");
+    hall.act(chair, Action::UnmuteUser(user("ana"))).expect("unmuted");
+    assert!(hall.heard(ana));
+}
+
+#[test]
+fn the_hall_microphone_opens_for_a_speaker_without_a_device() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let device = hall.enter("hall-1", Role::Hall);
+    let ana = hall.enter("ana", Role::Participant);
+    assert!(!hall.heard(device));
+    let name = Some("Don Julio, 3B".to_owned());
+    let add = Action::AddSpeaker { user: user("julio"), name, kind: SpeechKind::Normal };
+    let request = hall.act(chair, add).expect("added").expect("a request is made");
+    let start = Action::StartTurn { request: Some(request), limit: None };
+    hall.act(chair, start).expect("started");
+    assert_eq!((hall.heard(device), hall.heard(ana)), (true, false));
+    hall.act(chair, Action::StopTurn).expect("stopped");
+    assert!(!hall.heard(device));
+    // For somebody who is connected it is their own microphone.
+    let add = Action::AddSpeaker { user: user("ana"), name: None, kind: SpeechKind::Normal };
+    let request = hall.act(chair, add).expect("added").expect("a request is made");
+    let start = Action::StartTurn { request: Some(request), limit: None };
+    hall.act(chair, start).expect("started");
+    assert_eq!((hall.heard(device), hall.heard(ana)), (false, true));
+}
+
+#[test]
+fn a_lost_connection_comes_back_within_its_grace_and_not_after() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let ana = hall.enter("ana", Role::Participant);
+    hall.publish(ana, TrackSource::Microphone, Codec::Opus);
+    hall.engine.handle_lost(ana, hall.now);
+    hall.drain();
+    hall.pass(RESUME_GRACE - Duration::from_secs(1));
+    assert!(hall.goodbyes.is_empty());
+    assert!(hall.heard(ana), "its media goes on meanwhile");
+    let (now, wrong) = (hall.now, [9; 32]);
+    let refused = hall.engine.handle_resume(ana, wrong, secret("x"), now);
+    assert_eq!(refused, Err(RoomError::NothingToResume));
+    hall.engine.handle_resume(ana, secret("ana"), secret("second"), now).expect("resumed");
+    // The answer with the new secret may be lost: the one before still works once.
+    hall.engine.handle_resume(ana, secret("ana"), secret("third"), now).expect("resumed");
+    let spent = hall.engine.handle_resume(ana, secret("second"), secret("x"), now);
+    assert_eq!(spent, Err(RoomError::NothingToResume));
+    hall.engine.handle_lost(ana, hall.now);
+    let before = hall.engine.seq();
+    hall.drain();
+    hall.pass(RESUME_GRACE + Duration::from_secs(1));
+    assert_eq!(hall.goodbyes, [(ana, Goodbye::Disconnected)]);
+    assert_eq!(hall.kinds_since(before), ["track_unpublished", "participant_left"]);
+    let late = hall.engine.handle_resume(ana, secret("third"), secret("x"), hall.now);
+    assert_eq!(late, Err(RoomError::NothingToResume));
+}
+
+#[test]
+fn an_expired_token_resumes_nothing() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let ana = hall.enter("ana", Role::Participant);
+    let late = hall.now.after(Duration::from_hours(1));
+    let refused = hall.engine.handle_resume(ana, secret("ana"), secret("x"), late);
+    assert_eq!(refused, Err(RoomError::NothingToResume));
+}
+
+#[test]
+fn whoever_is_removed_stays_out_until_admitted() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    let request = hall.ask(ana);
+    hall.give_floor(chair, request);
+    let before = hall.engine.seq();
+    hall.act(chair, Action::RemoveParticipant(user("ana"))).expect("removed");
+    assert_eq!(hall.goodbyes, [(ana, Goodbye::Removed)]);
+    assert_eq!(hall.kinds_since(before), ["turn_ended", "participant_left"]);
+    assert_eq!(hall.try_enter("ana", Role::Participant), Err(RoomError::Forbidden));
+    assert_eq!(hall.act(chair, Action::Admit(user("bea"))), Err(RoomError::ParticipantNotFound));
+    hall.act(chair, Action::Admit(user("ana"))).expect("admitted");
+    hall.enter("ana", Role::Participant);
+}
+
+#[test]
+fn the_room_holds_as_many_people_as_its_session_allows() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    for name in ["a", "b", "c", "d", "e"] {
+        hall.enter(name, Role::Participant);
+    }
+    let sixth = hall.try_enter("f", Role::Participant);
+    assert_eq!(sixth, Err(RoomError::ParticipantLimitReached));
+    for _ in 1..CONNECTIONS_PER_USER_MAX {
+        hall.enter("a", Role::Participant);
+    }
+    let more = hall.try_enter("a", Role::Participant);
+    assert_eq!(more, Err(RoomError::ConnectionLimitReached));
+    for role in [Role::Operator, Role::Auditor] {
+        assert_eq!(hall.try_enter("a", role), Err(RoomError::Forbidden));
+    }
+}
+
+#[test]
+fn a_restart_continues_the_same_list_clock_and_seq() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
+    hall.publish(ana, TrackSource::Microphone, Codec::Opus);
+    let (first, second) = (hall.ask(ana), hall.ask(bea));
+    hall.act(chair, Action::ApproveSpeech(second)).expect("approved");
+    hall.give_floor(chair, first);
+    hall.pass(Duration::from_secs(20));
+    let before = hall.engine.seq();
+    hall.now = hall.now.after(Duration::from_secs(5));
+    hall.restart();
+    assert_eq!(hall.kinds_since(before), ["track_unpublished"], "its tracks died with the process");
+    for (connection, name) in [(chair, "chair"), (ana, "ana")] {
+        let next = secret("next");
+        hall.engine.handle_resume(connection, secret(name), next, hall.now).expect("resumed");
+    }
+    hall.drain();
+    let view = hall.engine.view(ana, hall.now).expect("in the room");
+    let turn = view.floor.turn.expect("the turn goes on");
+    assert_eq!((turn.user_id.as_str(), turn.used_ms, turn.running), ("ana", 25_000, true));
+    assert_eq!(view.floor.queue.len(), 1);
+    assert_eq!(view.floor.queue[0].request_id, second.to_string());
+    assert!(hall.heard(ana), "the holder of the floor is heard as before");
+    hall.pass(Duration::from_secs(65));
+    assert!(hall.kinds_since(before).contains(&"turn_warning"), "the clock warns as before");
+    hall.pass(RESUME_GRACE);
+    assert_eq!(hall.goodbyes, [(bea, Goodbye::Disconnected)], "who did not come back has left");
+}
+
+#[test]
+fn a_record_that_was_tampered_with_is_refused() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    hall.enter("chair", Role::Moderator);
+    let record = hall.engine.to_record();
+    for (from, to) in [
+        ("\"v\":1", "\"v\":2"),
+        ("moderated", "wild"),
+        ("\"user\":\"chair\"", "\"user\":\"ch air\""),
+        ("\"media_only\":false", "\"media_only\":0"),
+        ("{", "["),
+    ] {
+        assert!(record.contains(from), "{from}");
+        let bad = record.replacen(from, to, 1);
+        let read = RoomEngine::from_record(hall.info.clone(), 1, &bad, hall.now);
+        assert!(read.is_err(), "{to} was taken");
+    }
+}
+
+#[test]
+fn a_media_only_member_ends_with_its_transport() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let connection = ConnectionId::generate();
+    let principal = hall.principal("encoder", Role::Hall);
+    let kind = ConnectionKind::MediaOnly;
+    let entered = hall.engine.handle_enter(connection, &principal, kind, [0; 32], hall.now);
+    entered.expect("let in");
+    let track = hall.publish(connection, TrackSource::Camera, Codec::H264);
+    let before = hall.engine.seq();
+    let side = cabildo::sfu::TransportSide::Publish;
+    hall.engine.handle_transport_lost(connection, side, hall.now);
+    hall.drain();
+    assert_eq!(hall.goodbyes, [(connection, Goodbye::Disconnected)]);
+    assert_eq!(hall.kinds_since(before), ["track_unpublished", "participant_left"]);
+    hall.engine.handle_speakers(vec![(track, 10)], hall.now);
+    hall.drain();
+}
+
+#[test]
+fn speakers_are_told_at_most_once_a_second_and_never_forgotten() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let ana = hall.enter("ana", Role::Participant);
+    let bea = hall.enter("bea", Role::Participant);
+    let one = hall.publish(ana, TrackSource::Microphone, Codec::Opus);
+    let two = hall.publish(bea, TrackSource::Microphone, Codec::Opus);
+    let before = hall.engine.seq();
+    for (first, second) in [(one, two), (two, one), (one, two), (two, one)] {
+        hall.engine.handle_speakers(vec![(first, 20), (second, 30)], hall.now);
+        hall.drain();
+        hall.now = hall.now.after(Duration::from_millis(100));
+    }
+    assert_eq!(hall.kinds_since(before), ["active_speakers"]);
+    hall.pass(Duration::from_secs(2));
+    assert_eq!(hall.kinds_since(before), ["active_speakers", "active_speakers"]);
+    let Some((_, Event::ActiveSpeakers { speakers })) = hall.told.last() else {
+        panic!("not the speakers");
+    };
+    assert_eq!(speakers[0].user_id, "bea", "the last order is what everybody knows");
+}
+
+#[test]
+fn the_end_of_the_session_ends_the_turn_and_everybodys_connection() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    let request = hall.ask(ana);
+    hall.give_floor(chair, request);
+    let before = hall.engine.seq();
+    hall.engine.handle_session_over("completed", hall.now);
+    hall.drain();
+    let kinds = hall.kinds_since(before);
+    assert_eq!(kinds.first(), Some(&"turn_ended"));
+    assert_eq!(kinds.last(), Some(&"session_ended"));
+    assert_eq!(hall.goodbyes.len(), 2);
+    assert!(hall.goodbyes.iter().all(|(_, goodbye)| *goodbye == Goodbye::SessionOver));
+    assert!(hall.engine.is_empty());
+}

@@ -1,0 +1,33 @@
+//! The repositories on real databases: every case runs on SQLite and on
+//! PostgreSQL, through two stores that share nothing but the database, as two
+//! processes would.
+
+mod bench;
+mod idempotency;
+mod isolation;
+mod journal;
+mod migrations;
+mod replay;
+mod sessions;
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+use bench::{Case, Kind, run};
+use postgres::Cluster;
+
+const CASES: &[&[Case]] =
+    &[sessions::CASES, idempotency::CASES, journal::CASES, replay::CASES, migrations::CASES];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_holds_on_sqlite() {
+    run(&CASES.concat(), &Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_holds_on_postgresql() {
+    let cluster = Cluster::start();
+    let kind = Kind::postgres(cluster).await;
+    run(&[&CASES.concat(), isolation::CASES].concat(), &kind).await;
+    migrations::a_database_that_is_gone_is_unavailable(&kind).await;
+}

@@ -1,0 +1,77 @@
+//! A PostgreSQL cluster that lives as long as its guard.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The role that migrates and owns the tables.
+pub(crate) const OWNER: &str = "cabildo_owner";
+/// The role the server connects as.
+pub(crate) const APP: &str = "cabildo_app";
+
+/// A running cluster with the role [`OWNER`]; stopped and removed when dropped,
+/// on a panic too.
+pub(crate) struct Cluster {
+    directory: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Starts one on a free port of the loopback interface.
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().expect("a directory for the cluster");
+        let mut complaint = String::new();
+        // Somebody else may take the port between our finding it free and the
+        // cluster's binding it.
+        for _ in 0..5 {
+            let port = free_port();
+            let output = script(&[
+                "start",
+                path_of(directory.path()),
+                &port.to_string(),
+                &std::process::id().to_string(),
+            ]);
+            if output.status.success() {
+                return Self { directory, port };
+            }
+            complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() != Some(3), "{complaint}");
+        }
+        panic!("the PostgreSQL cluster did not start: {complaint}");
+    }
+
+    /// Where a role finds a database.
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Ends the cluster while its guard still lives; connections break.
+    pub(crate) fn stop(&self) {
+        script(&["stop", path_of(self.directory.path())]);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn path_of(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn script(arguments: &[&str]) -> Output {
+    Command::new("bash")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/pgtmp.sh"))
+        .args(arguments)
+        .output()
+        .expect("bash runs tests/support/pgtmp.sh")
+}
