@@ -12,38 +12,37 @@ use crate::store::Store;
 pub(super) struct Arguments {
     #[command(subcommand)]
     what: What,
-    #[command(flatten)]
-    place: Place,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum What {
     /// Applies what is pending, all or nothing.
-    Up,
+    Up(Place),
     /// Lists what is applied and what is pending; exit code 1 when something is
     /// pending.
-    Status,
+    Status(Place),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (What::Up(place) | What::Status(place)) = &arguments.what;
     // Without a configuration file this is about development's database.
-    let profile = if arguments.place.config.is_some() {
+    let profile = if place.config.is_some() {
         Profile::Production
     } else {
-        Profile::Dev { data_dir: arguments.place.data_dir.clone() }
+        Profile::Dev { data_dir: place.data_dir.clone() }
     };
-    let config = Config::read(source_of(&arguments.place)?, &profile)
+    let config = Config::read(source_of(place)?, &profile)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let options = store_options(&config).migrate_options().map_err(anyhow::Error::from)?;
     runtime()?.block_on(async {
         match arguments.what {
-            What::Up => {
+            What::Up(_) => {
                 for name in Store::migrate(&options).await.map_err(anyhow::Error::from)? {
                     output::print(&format!("applied {name}"));
                 }
                 Ok(())
             }
-            What::Status => {
+            What::Status(_) => {
                 let status =
                     Store::migration_status(&options).await.map_err(anyhow::Error::from)?;
                 let lists = [
