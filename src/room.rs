@@ -10,5 +10,5 @@ pub mod journal;
 mod member;
 mod rooms;
 
-pub use member::{Entered, MemberHandle, Outbound, Sink};
+pub use member::{Entered, MediaAfterLoss, MemberHandle, Outbound, Sink};
 pub use rooms::{ResumeRequest, Rooms};

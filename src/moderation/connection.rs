@@ -22,7 +22,7 @@ use crate::moderation::welcome::welcome;
 use crate::moderation::wire::{Reference, ServerMessage, TransportName};
 use crate::room::engine::Goodbye;
 use crate::room::error::RoomError;
-use crate::room::{Entered, Outbound, ResumeRequest};
+use crate::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest};
 
 /// Why a connection ends: the close code and a word for it (CONTRACT,
 /// "Moderation channel"; RFC 6455 §7.4.1 for those below 4000).
@@ -153,8 +153,9 @@ impl Connection {
                     self.authenticate(&token, &proof, &nonce, reference.as_ref()).await?;
                 self.enter(principal, session?, nonce, reference.as_ref()).await
             }
-            Wish::Resume { token, last_seq } => {
-                self.resume(&token, last_seq, session?, nonce, reference.as_ref()).await
+            Wish::Resume { token, last_seq, media } => {
+                let wanted = (token.as_str(), last_seq, media);
+                self.resume(wanted, session?, nonce, reference.as_ref()).await
             }
             _ => {
                 let refusal =
@@ -220,8 +221,7 @@ impl Connection {
 
     async fn resume(
         &mut self,
-        token: &str,
-        last_seq: u64,
+        (token, last_seq, media): (&str, u64, MediaAfterLoss),
         session: SessionId,
         nonce: String,
         reference: Option<&Reference>,
@@ -238,6 +238,7 @@ impl Connection {
             secret: shown.hash,
             next: secret.hash(),
             last_seq,
+            media,
         };
         let entered = rooms.resume(session, shown.tenant, request, sink).await;
         let entered = self.check(entered, reference).await?;

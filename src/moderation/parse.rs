@@ -10,6 +10,7 @@ use crate::domain::id::{RequestId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
+use crate::room::MediaAfterLoss;
 use crate::room::action::{Action, MediaFlags};
 use crate::sfu::plane::Demand;
 
@@ -55,6 +56,8 @@ pub enum Wish {
         token: String,
         /// Last event seen.
         last_seq: u64,
+        /// Whether its transports are of no use to the client any more.
+        media: MediaAfterLoss,
     },
     /// To stay longer.
     Renew {
@@ -138,7 +141,15 @@ fn wish(message: ClientMessage) -> Result<Wish, Problem> {
     use ClientMessage as M;
     Ok(match message {
         M::Authenticate { token, dpop } => Wish::Authenticate { token, proof: dpop },
-        M::Resume { resume_token, last_seq } => Wish::Resume { token: resume_token, last_seq },
+        M::Resume { resume_token, last_seq, media_lost } => Wish::Resume {
+            token: resume_token,
+            last_seq,
+            media: if media_lost == Some(true) {
+                MediaAfterLoss::Dropped
+            } else {
+                MediaAfterLoss::Kept
+            },
+        },
         M::RenewToken { token, dpop } => Wish::Renew { token, proof: dpop },
         M::Ping {} => Wish::Ping,
         M::Offer { transport, sdp, tracks } => {

@@ -27,6 +27,10 @@ pub enum ClientMessage {
         /// `seq` of the last event seen.
         #[ts(type = "number")]
         last_seq: u64,
+        /// Whether the client has lost its peer connections, as a page has that
+        /// was loaded anew. The server then drops its transports too.
+        #[ts(optional = nullable)]
+        media_lost: Option<bool>,
     },
     /// A new token before the old one expires.
     RenewToken {
@@ -370,8 +374,9 @@ pub enum ServerMessage {
     TransportState {
         /// Which.
         transport: TransportName,
-        /// `connected` or `lost`; a lost one is made anew by the client's next
-        /// offer, or by `restart_ice`.
+        /// `connected` or `lost`. With a lost publish transport its tracks are
+        /// gone, with a lost subscribe transport its subscriptions: the client
+        /// makes a new peer connection and offers or subscribes again.
         state: String,
     },
 }
@@ -402,7 +407,7 @@ pub struct Welcome {
     /// what the server keeps hears the events after its `last_seq` next.
     #[ts(type = "number")]
     pub seq: u64,
-    /// Whether this continues the connection before: its transports live on and
-    /// the events missed follow.
+    /// Whether this continues the connection before: the events missed follow,
+    /// and its transports live on unless `transport_state` says otherwise next.
     pub resumed: bool,
 }

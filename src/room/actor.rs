@@ -15,9 +15,11 @@ use crate::room::action::FreshIds;
 use crate::room::engine::{Goodbye, NewTrack, Outputs, RoomEngine};
 use crate::room::error::RoomError;
 use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
-use crate::room::member::{Admitted, Entering, Input, Outbound, Reply, Resuming, Signal, Sink};
+use crate::room::member::{
+    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Signal, Sink,
+};
 use crate::sfu::plane::Gate;
-use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
+use crate::sfu::{RoomMediaEvent, Sfu, SfuError, TransportSide};
 
 /// Most missed events that a resumed connection is told; with more it starts
 /// from the state alone. Raising it makes resuming after long absence slower.
@@ -43,6 +45,9 @@ pub(super) struct RoomActor {
     sinks: BTreeMap<ConnectionId, (u64, Option<Sink>)>,
     /// Connections that the media plane knows.
     joined: BTreeSet<ConnectionId>,
+    /// Offers that have not been answered: a socket that is lost may have taken
+    /// one with it, so whoever comes back is given it again.
+    unanswered: BTreeMap<ConnectionId, Outbound>,
     sockets: u64,
     retry_at: Option<Timestamp>,
     over: bool,
@@ -63,6 +68,7 @@ impl RoomActor {
             engine,
             sinks: BTreeMap::new(),
             joined: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
             sockets: 0,
             retry_at: None,
             over: false,
@@ -189,7 +195,7 @@ impl RoomActor {
     }
 
     async fn resume(&mut self, resuming: Resuming) -> Result<Admitted, RoomError> {
-        let Resuming { connection, secret, next, last_seq, sink } = resuming;
+        let Resuming { connection, secret, next, last_seq, media, sink } = resuming;
         if last_seq > self.engine.seq() {
             return Err(RoomError::NothingToResume);
         }
@@ -202,11 +208,27 @@ impl RoomActor {
             // An old socket too slow to hear it will find its channel closed.
             let _full = old.try_send(Outbound::Replaced);
         }
+        if media == MediaAfterLoss::Dropped {
+            self.drop_media(connection).await;
+        }
         let media_kept = self.joined.contains(&connection);
         let missed = self.missed(last_seq).await?;
         let socket = self.attach(connection, Some(sink));
+        if let Some(offer) = self.unanswered.get(&connection).cloned() {
+            self.offer(connection, offer);
+        }
         self.join_media(connection).await?;
         self.admitted(connection, socket, missed, media_kept)
+    }
+
+    /// Ends a connection's transports; it joins the media plane anew.
+    async fn drop_media(&mut self, connection: ConnectionId) {
+        self.unanswered.remove(&connection);
+        if self.joined.remove(&connection) {
+            log_media(self.parts.media.leave(self.parts.session, connection).await);
+        }
+        let side = TransportSide::Publish;
+        self.decide_surely(|engine, now| engine.handle_transport_lost(connection, side, now)).await;
     }
 
     fn admitted(
@@ -279,7 +301,11 @@ impl RoomActor {
                 answer(reply, result);
             }
             Signal::Answer { sdp, reply } => {
-                answer_media(reply, media.answer(session, connection, sdp).await);
+                let answered = media.answer(session, connection, sdp).await;
+                if answered.is_ok() {
+                    self.unanswered.remove(&connection);
+                }
+                answer_media(reply, answered);
             }
             Signal::Subscribe { track, demand, reply } => {
                 answer_media(reply, media.subscribe(session, connection, track, demand).await);
@@ -334,13 +360,18 @@ impl RoomActor {
     async fn handle_media(&mut self, event: RoomMediaEvent) {
         match event {
             RoomMediaEvent::SubscriberOffer { peer, sdp, tracks } => {
-                self.offer(peer, Outbound::SubscriberOffer { sdp, tracks });
+                let offer = Outbound::SubscriberOffer { sdp, tracks };
+                self.unanswered.insert(peer, offer.clone());
+                self.offer(peer, offer);
             }
             RoomMediaEvent::TransportConnected { peer, side } => {
                 self.offer(peer, Outbound::TransportConnected(side));
             }
             RoomMediaEvent::TransportLost { peer, side, reason } => {
                 tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
+                if side == TransportSide::Subscribe {
+                    self.unanswered.remove(&peer);
+                }
                 self.offer(peer, Outbound::TransportLost(side));
                 self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
                     .await;
@@ -442,6 +473,7 @@ impl RoomActor {
         for (connection, goodbye) in outputs.goodbyes {
             self.offer(connection, Outbound::Goodbye(goodbye));
             self.sinks.remove(&connection);
+            self.unanswered.remove(&connection);
             if self.joined.remove(&connection) {
                 log_media(media.leave(session, connection).await);
             }

@@ -92,6 +92,15 @@ pub(super) struct Entering {
     pub(super) resume: ResumeHash,
 }
 
+/// Whether a connection that comes back still has its end of its transports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaAfterLoss {
+    /// It has, and they live on.
+    Kept,
+    /// It has not, so this end is dropped too.
+    Dropped,
+}
+
 /// A connection that wants to go on.
 #[derive(Debug)]
 pub(super) struct Resuming {
@@ -99,6 +108,7 @@ pub(super) struct Resuming {
     pub(super) secret: ResumeHash,
     pub(super) next: ResumeHash,
     pub(super) last_seq: u64,
+    pub(super) media: MediaAfterLoss,
     pub(super) sink: Sink,
 }
 

@@ -15,7 +15,8 @@ use crate::room::engine::{ConnectionKind, ResumeHash, RoomEngine};
 use crate::room::error::RoomError;
 use crate::room::journal::RoomJournal;
 use crate::room::member::{
-    Admitted, Entered, Entering, Input, MemberHandle, Reply, Resuming, RoomHandle, Sink,
+    Admitted, Entered, Entering, Input, MediaAfterLoss, MemberHandle, Reply, Resuming, RoomHandle,
+    Sink,
 };
 use crate::sessions::SessionRepository;
 use crate::sfu::Sfu;
@@ -111,8 +112,8 @@ impl Rooms {
         sink: Sink,
     ) -> Result<Entered, RoomError> {
         let handle = self.room(tenant, session).await?;
-        let ResumeRequest { connection, secret, next, last_seq } = resuming;
-        let resuming = Resuming { connection, secret, next, last_seq, sink };
+        let ResumeRequest { connection, secret, next, last_seq, media } = resuming;
+        let resuming = Resuming { connection, secret, next, last_seq, media, sink };
         let admitted = handle.ask(|reply| Input::Resume(resuming, reply)).await?;
         Ok(entered(session, handle, admitted))
     }
@@ -261,6 +262,8 @@ pub struct ResumeRequest {
     pub next: ResumeHash,
     /// `seq` of the last event it saw.
     pub last_seq: u64,
+    /// Whether it can use its transports.
+    pub media: MediaAfterLoss,
 }
 
 fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {

@@ -612,7 +612,12 @@ resume_token: string,
 /**
  * `seq` of the last event seen.
  */
-last_seq: number, } | { "type": "renew_token", 
+last_seq: number, 
+/**
+ * Whether the client has lost its peer connections, as a page has that
+ * was loaded anew. The server then drops its transports too.
+ */
+media_lost?: boolean | null, } | { "type": "renew_token", 
 /**
  * Access token.
  */
@@ -963,8 +968,9 @@ tracks: Array<SectionTrack>, } | { "type": "transport_state",
  */
 transport: TransportName, 
 /**
- * `connected` or `lost`; a lost one is made anew by the client's next
- * offer, or by `restart_ice`.
+ * `connected` or `lost`. With a lost publish transport its tracks are
+ * gone, with a lost subscribe transport its subscriptions: the client
+ * makes a new peer connection and offers or subscribes again.
  */
 state: string, };
 
@@ -1014,8 +1020,8 @@ server_time: string,
  */
 seq: number, 
 /**
- * Whether this continues the connection before: its transports live on and
- * the events missed follow.
+ * Whether this continues the connection before: the events missed follow,
+ * and its transports live on unless `transport_state` says otherwise next.
  */
 resumed: boolean, };
 
