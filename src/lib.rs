@@ -17,8 +17,14 @@ pub mod room;
 pub mod store;
 
 // Third floor: doors.
+pub mod api;
 pub mod moderation;
 
-// Fourth floor: what puts it together.
+// Roof: the composition root, the commands, and what surrounds them.
+pub mod app;
 pub mod cli;
+pub mod config;
+pub mod telemetry;
+
+// Beside the house: an independent client for load and tests.
 pub mod load;

@@ -1,3 +1,11 @@
 //! The one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Installed before anything makes a TLS connection; nobody else installs one.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return ExitCode::from(3);
+    }
+    cabildo::cli::run(std::env::args_os())
+}

@@ -2,6 +2,7 @@
 //! comes and goes through traits; time is always an argument.
 
 mod change;
+mod directory;
 mod error;
 mod idempotency;
 mod limits;
@@ -12,6 +13,7 @@ mod service;
 mod validation;
 
 pub use change::{Change, RecordingPatch, SessionPatch, SpeakingPatch, TranscriptionPatch};
+pub use directory::SessionDirectory;
 pub use error::{FieldProblem, SessionError};
 pub use idempotency::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, IdempotencyStore,

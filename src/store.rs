@@ -3,6 +3,7 @@
 //! `docs/adr/0001-tenant-transactions.md` says why it is built like this.
 
 mod connect;
+mod directory;
 mod entities;
 mod error;
 mod idempotency;

@@ -2,6 +2,7 @@
 //! released is never changed.
 
 mod m0001_foundation;
+mod m0002_session_directory;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -10,8 +11,14 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 pub(super) const MIGRATION_TABLE: &str = "seaql_migrations";
 
 /// Every table, the migrations' own aside.
-pub(super) const TABLES: &[&str] =
-    &["sessions", "room_records", "room_events", "idempotency_keys", "dpop_proofs"];
+pub(super) const TABLES: &[&str] = &[
+    "sessions",
+    "room_records",
+    "room_events",
+    "idempotency_keys",
+    "dpop_proofs",
+    "session_directory",
+];
 
 /// What the server's role may do with each table. What it has told a room's
 /// members it can't take back.
@@ -21,6 +28,7 @@ pub(super) const PRIVILEGES: &[(&str, &str)] = &[
     ("room_events", "SELECT, INSERT"),
     ("idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"),
     ("dpop_proofs", "SELECT, INSERT, UPDATE, DELETE"),
+    ("session_directory", "SELECT, INSERT"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -29,7 +37,10 @@ pub(super) struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_foundation::Foundation)]
+        vec![
+            Box::new(m0001_foundation::Foundation),
+            Box::new(m0002_session_directory::SessionDirectory),
+        ]
     }
 }
 

@@ -11,6 +11,7 @@ use crate::sessions::{
     Activation, RepositoryError, SessionFilter, SessionPosition, SessionRepository,
 };
 use crate::store::connect::Store;
+use crate::store::directory;
 use crate::store::entities::session::{Column, Entity, Model, changes_of, row_of, session_of};
 use crate::store::error::{StoreError, stored};
 use crate::store::tenant_tx::TenantTx;
@@ -56,6 +57,7 @@ impl SessionRepository for Store {
 async fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
     let tx = TenantTx::write(store, session.tenant_id).await?;
     Entity::insert(row_of(session)?).exec_without_returning(tx.connection()).await?;
+    directory::enter(&tx, session).await?;
     tx.commit().await
 }
 

@@ -1,0 +1,97 @@
+//! Reading bodies and queries, each problem as a refusal in the common form.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use crate::domain::error_code::ErrorCode;
+
+/// Largest body taken, in bytes. Raising it lets a stranger make the server
+/// hold as much for every connection.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Time in which a body has to be whole.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A body as it came, whole.
+#[derive(Debug, Clone)]
+pub(super) struct WholeBody(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let (_, body) = request.into_parts();
+        tokio::time::timeout(BODY_TIME_MAX, read(body))
+            .await
+            .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body came too slowly"))?
+            .map(Self)
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        ApiError::new(ErrorCode::PayloadTooLarge, message)
+    };
+    let announced = axum::body::HttpBody::size_hint(&body).lower();
+    if announced > u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX) {
+        return Err(too_large());
+    }
+    let mut chunks = body.into_data_stream();
+    let mut whole = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk =
+            chunk.map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body broke off"))?;
+        if whole.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}
+
+/// Refuses content types other than `accepted`; parameters do not matter.
+pub(super) fn expect_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), ApiError> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = given.split(';').next().unwrap_or("").trim();
+    if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
+        return Ok(());
+    }
+    let message = format!("the body has to be {}", accepted.join(" or "));
+    Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+/// A JSON body with exactly the fields of `T`.
+pub(super) fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &[u8],
+    accepted: &[&str],
+) -> Result<T, ApiError> {
+    expect_content_type(headers, accepted)?;
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        ApiError::malformed_field(&field, &error.into_inner().to_string())
+    })?;
+    deserializer.end().map_err(|error| ApiError::malformed_field("", &error.to_string()))?;
+    Ok(value)
+}
+
+/// A query with exactly the fields of `T`.
+pub(super) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, ApiError> {
+    axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| query).map_err(
+        |error| {
+            let problem = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            ApiError::malformed_field("", &problem)
+        },
+    )
+}

@@ -1,0 +1,193 @@
+//! Who is calling, and whether it may. Every handler begins here.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::response::Response;
+
+use super::Api;
+use super::error::{ApiError, DPOP_NONCE};
+use crate::auth::client_cert::ServiceIdentity;
+use crate::auth::{AuthError, DpopRequest, Scheme};
+use crate::config::ServiceRoute;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::participant::{Principal, ServiceName};
+use crate::domain::role::Action;
+use crate::sessions::Caller;
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The identities of the client certificate of a connection; only the internal
+/// listener puts them on requests.
+#[derive(Debug, Clone, Default)]
+pub struct CallerIdentities(pub BTreeSet<ServiceIdentity>);
+
+/// What a request shows of its caller.
+#[derive(Debug, Clone)]
+pub(super) struct Credentials {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    identities: BTreeSet<ServiceIdentity>,
+}
+
+/// A person or a service that may do what it asks.
+#[derive(Debug, Clone)]
+pub(super) enum PersonOrService {
+    Person(Principal),
+    Service(ServiceName),
+}
+
+impl PersonOrService {
+    /// As the idempotency store tells callers apart.
+    pub(super) fn as_caller(&self) -> Caller {
+        match self {
+            Self::Person(person) => Caller::User(person.user_id.clone()),
+            Self::Service(service) => Caller::Service(service.clone()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Credentials {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let identities = parts
+            .extensions
+            .get::<CallerIdentities>()
+            .map(|CallerIdentities(identities)| identities.clone())
+            .unwrap_or_default();
+        Ok(Self {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            identities,
+        })
+    }
+}
+
+impl Credentials {
+    /// A person who may do `action`, with a bearer token; a proof of possession
+    /// is taken as well.
+    pub(super) async fn reader(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
+        let shows_proof = self.headers.contains_key(DPOP);
+        let person = if shows_proof {
+            self.prove(api).await?
+        } else {
+            let authorization = self.single(&AUTHORIZATION).map_err(|()| {
+                ApiError::unauthenticated(&AuthError::CredentialsMissing, Scheme::Bearer)
+            })?;
+            api.authenticator
+                .bearer(authorization, api.clock.now())
+                .await
+                .map_err(|error| ApiError::unauthenticated(&error, Scheme::Bearer))?
+        };
+        permit(&person, action)?;
+        Ok(person)
+    }
+
+    /// A person who may do `action` and has not written too often, with a
+    /// proof of possession.
+    pub(super) async fn writer(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
+        let person = self.prove(api).await?;
+        permit(&person, action)?;
+        api.rate_limits.write(person.tenant_id, &person.user_id)?;
+        Ok(person)
+    }
+
+    /// A service that may call `route`.
+    pub(super) fn service(&self, api: &Api, route: ServiceRoute) -> Result<ServiceName, ApiError> {
+        api.services
+            .authorise(route.key(), &self.identities)
+            .map_err(|error| ApiError::unauthenticated(&error, Scheme::Dpop))
+    }
+
+    /// Either of both: whoever shows a certificate and no token is a service.
+    pub(super) async fn writer_or_service(
+        &self,
+        api: &Api,
+        action: Action,
+        route: ServiceRoute,
+    ) -> Result<PersonOrService, ApiError> {
+        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
+            self.writer(api, action).await.map(PersonOrService::Person)
+        } else {
+            self.service(api, route).map(PersonOrService::Service)
+        }
+    }
+
+    async fn prove(&self, api: &Api) -> Result<Principal, ApiError> {
+        let refuse = |error: AuthError| {
+            let refusal = ApiError::unauthenticated(&error, Scheme::Dpop);
+            // Clients that were refused for another reason learn the nonce too.
+            if error.nonce().is_some() {
+                refusal
+            } else {
+                refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.clock.now()))
+            }
+        };
+        let authorization =
+            self.single(&AUTHORIZATION).map_err(|()| refuse(AuthError::CredentialsMissing))?;
+        let proof = self.single(&DPOP).map_err(|()| refuse(AuthError::ProofInvalid))?;
+        let url = format!("{}{}", self.origin(api), self.uri.path());
+        let request = DpopRequest { authorization, proof, method: self.method.as_str(), url: &url };
+        api.authenticator.dpop(request, api.clock.now()).await.map_err(refuse)
+    }
+
+    /// A header that may come once; an error when it comes twice or is not text.
+    fn single(&self, name: &HeaderName) -> Result<Option<&str>, ()> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(());
+        }
+        value.to_str().map(Some).map_err(|_| ())
+    }
+
+    /// The origin this request was sent to: of those configured, the one the
+    /// client names, or else the first. What is not configured is never taken.
+    fn origin<'a>(&self, api: &'a Api) -> &'a str {
+        let named = self
+            .uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| self.headers.get(HOST)?.to_str().ok());
+        let origins = &api.options.public_origins;
+        origins
+            .iter()
+            .find(|origin| origin.split_once("://").map(|(_, authority)| authority) == named)
+            .or_else(|| origins.first())
+            .map_or("", String::as_str)
+    }
+}
+
+/// Refuses a person who may not.
+pub(super) fn permit(person: &Principal, action: Action) -> Result<(), ApiError> {
+    if person.roles.may(action) {
+        Ok(())
+    } else {
+        Err(ApiError::new(ErrorCode::Forbidden, "the caller's roles do not allow this"))
+    }
+}
+
+/// Hides every other session from a person whose token is bound to one.
+pub(super) fn see(person: &Principal, session: SessionId) -> Result<TenantId, ApiError> {
+    if person.session_id.is_none_or(|bound| bound == session) {
+        Ok(person.tenant_id)
+    } else {
+        Err(ApiError::new(ErrorCode::SessionNotFound, "no such session"))
+    }
+}
+
+/// Adds the nonce for the next proof to an answer to a person.
+pub(super) fn with_nonce(mut response: Response, api: &Api) -> Response {
+    if let Ok(nonce) = HeaderValue::from_str(&api.authenticator.fresh_nonce(api.clock.now())) {
+        response.headers_mut().entry(DPOP_NONCE).or_insert(nonce);
+    }
+    response
+}

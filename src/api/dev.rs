@@ -1,0 +1,195 @@
+//! What exists in development only: the built-in issuer, and the back of the
+//! built-in governance page. `app` refuses to serve these beyond loopback
+//! unless it was told twice.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::body::{WholeBody, json, query};
+use super::caller::{Credentials, PersonOrService};
+use super::error::{ApiError, ErrorBody};
+use super::session_body::{NewSessionBody, SessionBody, SessionPageBody};
+use super::sessions::{Step, change_state, create_as, page};
+use super::words::{Id, Role};
+use crate::auth::dev_issuer::{DevIssuerError, TokenRequest};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::participant::ServiceName;
+use crate::domain::role::Roles;
+use crate::sessions::{ListQuery, SessionFilter};
+
+/// As whom the governance page acts.
+fn governance_page() -> PersonOrService {
+    PersonOrService::Service(ServiceName("dev:governance-page".to_owned()))
+}
+
+/// Whom a token is wanted for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DevTokenRequest)]
+pub(super) struct TokenRequestBody {
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    #[schema(value_type = String)]
+    user_id: Id<UserId>,
+    /// Name for people.
+    name: Option<String>,
+    roles: Vec<Role>,
+    /// The only session it is good for.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    session_id: Option<Id<SessionId>>,
+    /// RFC 7638 thumbprint of the key it is bound to.
+    jkt: String,
+}
+
+/// An access token.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DevToken)]
+pub(super) struct TokenBody {
+    access_token: String,
+    /// Always `DPoP`.
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u32,
+}
+
+/// Issues a token for anybody who asks. Development only.
+#[utoipa::path(
+    post, path = "/dev/token", tag = "development", operation_id = "devToken",
+    request_body = TokenRequestBody,
+    responses(
+        (status = 200, description = "A token", body = TokenBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+    )
+)]
+pub(super) async fn token(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let issuer = api.dev_issuer.as_ref().ok_or_else(not_here)?;
+    let wanted: TokenRequestBody = json(&credentials.headers, &body, &["application/json"])?;
+    let roles: Vec<_> = wanted.roles.into_iter().map(Into::into).collect();
+    let request = TokenRequest {
+        tenant_id: wanted.tenant_id.0,
+        user_id: wanted.user_id.0,
+        name: wanted.name,
+        roles: Roles::of(&roles),
+        session_id: wanted.session_id.map(|id| id.0),
+        jkt: wanted.jkt,
+    };
+    let token = issuer.issue(&request, api.clock.now()).map_err(|error| match error {
+        DevIssuerError::ThumbprintInvalid => {
+            let fields = json!({"fields": [{"field": "jkt", "problem": error.to_string()}]});
+            ApiError::new(ErrorCode::UnprocessableRequest, error.to_string()).with_details(fields)
+        }
+        DevIssuerError::File { .. } | DevIssuerError::KeyInvalid { .. } => {
+            super::error::internal_error()
+        }
+    })?;
+    let body = TokenBody {
+        access_token: token.access_token,
+        token_type: "DPoP",
+        expires_in: token.expires_in_s,
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
+}
+
+/// The key of the built-in issuer. Development only.
+#[utoipa::path(
+    get, path = "/dev/jwks.json", tag = "development", operation_id = "devKeys",
+    responses((status = 200, description = "A JWK set (RFC 7517)", body = Object))
+)]
+pub(super) async fn jwks(State(api): State<Api>) -> Result<Response, ApiError> {
+    let issuer = api.dev_issuer.as_ref().ok_or_else(not_here)?;
+    Ok(Json(issuer.jwks().clone()).into_response())
+}
+
+/// Whose sessions are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DevListParameters {
+    #[param(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// Lists the sessions of a tenant. Development only.
+#[utoipa::path(
+    get, path = "/dev/sessions", tag = "development", operation_id = "devListSessions",
+    params(DevListParameters),
+    responses(
+        (status = 200, description = "A page", body = SessionPageBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+    )
+)]
+pub(super) async fn list(State(api): State<Api>, parts: Parts) -> Result<Response, ApiError> {
+    let parameters: DevListParameters = query(&parts)?;
+    let query = ListQuery {
+        filter: SessionFilter::default(),
+        limit: parameters.limit,
+        cursor: parameters.cursor,
+    };
+    page(&api, parameters.tenant_id.0, &query).await
+}
+
+/// Creates a session as the governance service would. Development only.
+#[utoipa::path(
+    post, path = "/dev/sessions", tag = "development", operation_id = "devCreateSession",
+    request_body = NewSessionBody,
+    responses(
+        (status = 201, description = "Created", body = SessionBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+    )
+)]
+pub(super) async fn create(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    create_as(&api, &credentials, governance_page(), &body).await
+}
+
+/// Starts, ends or cancels a session as the governance service would.
+/// Development only.
+#[utoipa::path(
+    post, path = "/dev/sessions/{id}/{step}", tag = "development", operation_id = "devStepSession",
+    params(("id" = String, Path, format = Uuid), ("step" = String, Path, description = "start, end or cancel")),
+    responses(
+        (status = 200, description = "Done", body = SessionBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 409, description = "SESSION_STATE_CONFLICT, SESSION_LIMIT_REACHED", body = ErrorBody),
+    )
+)]
+pub(super) async fn step(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path((id, step)): Path<(String, String)>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let step = match step.as_str() {
+        "start" => Step::Start,
+        "end" => Step::End,
+        "cancel" => Step::Cancel,
+        _ => return Err(not_here()),
+    };
+    change_state(&api, &credentials, governance_page(), &id, &body, step).await
+}
+
+fn not_here() -> ApiError {
+    ApiError::new(ErrorCode::RouteNotFound, "no such route")
+}

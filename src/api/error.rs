@@ -1,0 +1,233 @@
+//! How refusals look: the one place where codes become statuses.
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::auth::{AuthError, Scheme};
+use crate::domain::error_code::ErrorCode;
+use crate::sessions::{RepositoryError, SessionError};
+use crate::telemetry::{TraceId, current_trace_id};
+
+/// Header with the nonce for the next proof of possession (RFC 9449 §8).
+pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// Seconds after which another try makes sense when a database is away.
+const DEPENDENCY_RETRY_AFTER_S: u32 = 5;
+
+/// A refusal, on its way to the caller.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    code: ErrorCode,
+    message: String,
+    details: Value,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A refusal as callers see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error, example = json!({
+    "code": "SESSION_NOT_FOUND",
+    "message": "no such session",
+    "details": {},
+    "trace_id": "0af7651916cd43dd8448eb211c80319c"
+}))]
+pub struct ErrorBody {
+    /// What went wrong, stable.
+    #[schema(value_type = String)]
+    code: &'static str,
+    /// What went wrong, for people.
+    message: String,
+    /// More about it; `fields` lists fields that can't be taken.
+    #[schema(value_type = Object)]
+    details: Value,
+    /// Finds the request in the logs.
+    trace_id: String,
+}
+
+impl ApiError {
+    /// A refusal with a code and a sentence.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: json!({}), headers: Vec::new() }
+    }
+
+    /// One field that can't be read.
+    pub(super) fn malformed_field(field: &str, problem: &str) -> Self {
+        let message =
+            if field.is_empty() { problem.to_owned() } else { format!("{field}: {problem}") };
+        Self::new(ErrorCode::MalformedRequest, message)
+            .with_details(json!({"fields": [{"field": field, "problem": problem}]}))
+    }
+
+    pub(super) fn with_details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    pub(super) fn retry_after_s(self, seconds: u32) -> Self {
+        self.with_header(RETRY_AFTER, &seconds.to_string())
+    }
+
+    /// A refusal of credentials on a route that takes `scheme`.
+    pub(super) fn unauthenticated(error: &AuthError, scheme: Scheme) -> Self {
+        let mut refusal = Self::new(error.code(), error.to_string());
+        if let Some(challenge) = error.challenge(scheme) {
+            refusal = refusal.with_header(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(nonce) = error.nonce() {
+            refusal = refusal.with_header(DPOP_NONCE, nonce);
+        }
+        match error.retry_after_s() {
+            Some(seconds) => refusal.retry_after_s(seconds),
+            None => refusal,
+        }
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        status_of(self.code)
+    }
+}
+
+/// The status of every code.
+pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
+    use ErrorCode as C;
+    match code {
+        C::MalformedRequest => StatusCode::BAD_REQUEST,
+        C::CredentialsMissing
+        | C::TokenInvalid
+        | C::TokenExpired
+        | C::DpopProofInvalid
+        | C::DpopProofReplayed
+        | C::DpopNonceRequired
+        | C::ResumeTokenInvalid
+        | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
+        C::Forbidden | C::NotYourTurn => StatusCode::FORBIDDEN,
+        C::RouteNotFound
+        | C::SessionNotFound
+        | C::RequestNotFound
+        | C::ParticipantNotFound
+        | C::TrackNotFound
+        | C::MediaResourceNotFound => StatusCode::NOT_FOUND,
+        C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        C::SessionStateConflict
+        | C::SessionLimitReached
+        | C::ParticipantLimitReached
+        | C::BitrateLimitReached
+        | C::IdempotencyKeyInUse
+        | C::ProviderUnsupported
+        | C::QueueClosed
+        | C::QueueFull
+        | C::AlreadyWaiting
+        | C::QueueEmpty
+        | C::NoTurn
+        | C::TurnStateConflict
+        | C::RequestStateConflict
+        | C::TurnLimitReached
+        | C::SignallingStateConflict
+        | C::TrackLimitReached => StatusCode::CONFLICT,
+        C::SessionOver => StatusCode::GONE,
+        C::VersionConflict => StatusCode::PRECONDITION_FAILED,
+        C::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        C::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        C::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        C::UnprocessableRequest | C::IdempotencyKeyReused | C::OrderInvalid | C::SdpInvalid => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        C::DependencyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        C::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let trace = current_trace_id().unwrap_or_else(TraceId::random);
+        let body = ErrorBody {
+            code: self.code.as_str(),
+            message: self.message,
+            details: self.details,
+            trace_id: trace.to_string(),
+        };
+        let mut response = (status_of(self.code), Json(body)).into_response();
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+impl From<RepositoryError> for ApiError {
+    fn from(error: RepositoryError) -> Self {
+        // What the database said is for the log, not for callers.
+        tracing::error!(%error, "the database failed");
+        match error.code() {
+            ErrorCode::DependencyUnavailable => {
+                Self::new(ErrorCode::DependencyUnavailable, "the database does not answer")
+                    .retry_after_s(DEPENDENCY_RETRY_AFTER_S)
+            }
+            code => Self::new(code, "the server failed; its log knows the trace id"),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        let message = error.to_string();
+        let code = error.code();
+        match error {
+            SessionError::Repository(error) => error.into(),
+            SessionError::Invalid(problems) => {
+                let fields: Vec<_> = problems
+                    .iter()
+                    .map(|problem| json!({"field": problem.field, "problem": problem.problem}))
+                    .collect();
+                Self::new(code, message).with_details(json!({ "fields": fields }))
+            }
+            SessionError::VersionConflict { current } => {
+                Self::new(code, message).with_details(json!({ "version": current }))
+            }
+            SessionError::StateConflict { status, .. } => {
+                Self::new(code, message).with_details(json!({"status": status.as_str()}))
+            }
+            SessionError::LimitReached { limit } => {
+                Self::new(code, message).with_details(json!({ "limit": limit }))
+            }
+            SessionError::NotFound => Self::new(code, message),
+        }
+    }
+}
+
+/// What nobody routes.
+pub(super) async fn handle_unknown_route() -> ApiError {
+    ApiError::new(ErrorCode::RouteNotFound, "no such route")
+}
+
+/// A method that the route does not take; axum adds `Allow`.
+pub(super) async fn handle_unknown_method() -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
+}
+
+/// A panic in a handler: told nothing about, and logged by the panic hook.
+pub(super) fn internal_error() -> ApiError {
+    ApiError::new(ErrorCode::Internal, "the server failed; its log knows the trace id")
+}

@@ -1,0 +1,85 @@
+//! Health and metrics.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::Api;
+use crate::telemetry::metrics;
+
+/// How this instance is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health, example = json!({
+    "status": "ok", "version": "0.1.0", "dependencies": {"database": "ok"}
+}))]
+pub(super) struct HealthBody {
+    /// `ok`, or `unavailable` when a dependency does not answer.
+    status: &'static str,
+    /// Version of the server.
+    version: &'static str,
+    /// Each dependency: `ok` or `unavailable`.
+    #[schema(value_type = Object)]
+    dependencies: serde_json::Map<String, serde_json::Value>,
+}
+
+const fn word(ok: bool) -> &'static str {
+    if ok { "ok" } else { "unavailable" }
+}
+
+/// Whether everything this instance needs answers.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "operation", operation_id = "ready",
+    responses(
+        (status = 200, description = "It takes calls", body = HealthBody),
+        (status = 503, description = "It does not", body = HealthBody),
+    )
+)]
+pub(super) async fn ready(State(api): State<Api>) -> Response {
+    let checks = api.readiness.check().await;
+    let all = checks.iter().all(|(_, ok)| *ok);
+    let dependencies =
+        checks.into_iter().map(|(name, ok)| (name.to_owned(), json!(word(ok)))).collect();
+    let body = HealthBody { status: word(all), version: env!("CARGO_PKG_VERSION"), dependencies };
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// As `/health/ready`.
+#[utoipa::path(
+    get, path = "/health", tag = "operation", operation_id = "health",
+    responses(
+        (status = 200, description = "It takes calls", body = HealthBody),
+        (status = 503, description = "It does not", body = HealthBody),
+    )
+)]
+pub(super) async fn health(state: State<Api>) -> Response {
+    ready(state).await
+}
+
+/// Whether the process is alive; asks nobody else.
+#[utoipa::path(
+    get, path = "/health/live", tag = "operation", operation_id = "live",
+    responses((status = 200, description = "It is", body = HealthBody))
+)]
+pub(super) async fn live() -> Response {
+    let dependencies = serde_json::Map::new();
+    let body = HealthBody { status: "ok", version: env!("CARGO_PKG_VERSION"), dependencies };
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// Metrics in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", operation_id = "metrics",
+    responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"))
+)]
+pub(super) async fn scrape(State(api): State<Api>) -> Response {
+    let mut readings = metrics::process_readings();
+    readings.extend(api.gauges.read().await);
+    let text = metrics::render(&readings);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

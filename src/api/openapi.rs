@@ -1,0 +1,103 @@
+//! The API's own description.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{dev, error, health, media, session_body, sessions, web};
+use crate::domain::error_code::ErrorCode;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Cabildo",
+        description = "Sessions, media and operation of a Cabildo server. Errors are listed by their stable code."
+    ),
+    paths(
+        sessions::create, sessions::list, sessions::read, sessions::patch, sessions::start,
+        sessions::cancel, sessions::end,
+        media::whip, media::whep, media::patch, media::delete,
+        health::health, health::ready, health::live, health::scrape,
+        web::client_config, describe,
+        dev::token, dev::jwks, dev::list, dev::create, dev::step,
+    ),
+    components(schemas(error::ErrorBody, session_body::SessionBody)),
+    modifiers(&Schemes, &Codes),
+    tags(
+        (name = "sessions", description = "Governed meetings"),
+        (name = "media", description = "WHIP (RFC 9725) and WHEP"),
+        (name = "operation", description = "Health, metrics and this description"),
+        (name = "development", description = "Only with --dev"),
+    )
+)]
+struct Description;
+
+/// How callers say who they are.
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("Reads: the access token alone."))
+            .build();
+        let dpop = ApiKeyValue::with_description(
+            "DPoP",
+            "Writes by people: `Authorization: DPoP <token>` and this proof of possession \
+             (RFC 9449) with the nonce of the last `DPoP-Nonce` header.",
+        );
+        let schemes = [
+            ("bearer", SecurityScheme::Http(bearer)),
+            ("dpop", SecurityScheme::ApiKey(ApiKey::Header(dpop))),
+            (
+                "service",
+                SecurityScheme::MutualTls {
+                    description: Some(
+                        "Services: a client certificate on the internal listener.".to_owned(),
+                    ),
+                    extensions: None,
+                    deprecated: None,
+                },
+            ),
+        ];
+        let components = openapi.components.get_or_insert_default();
+        for (name, scheme) in schemes {
+            components.add_security_scheme(name, scheme);
+        }
+    }
+}
+
+/// Lists every code that `Error.code` can have.
+struct Codes;
+
+impl Modify for Codes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
+        let codes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What went wrong, stable."))
+            .enum_values(Some(ErrorCode::ALL.iter().map(|code| code.as_str())))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        if let Some(RefOr::T(Schema::Object(error))) = components.schemas.get_mut("Error") {
+            error.properties.insert("code".to_owned(), codes.into());
+        }
+    }
+}
+
+/// The whole description.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// This description.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation", operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+pub(super) async fn describe() -> Response {
+    Json(document()).into_response()
+}

@@ -1,0 +1,169 @@
+//! How often somebody may knock. Tables are bounded: when one is full of keys
+//! that are still in use, newcomers share one allowance.
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::Api;
+use super::error::ApiError;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{TenantId, UserId};
+use crate::telemetry::metrics;
+
+/// Most keys remembered in each table; about 100 bytes each.
+const KEYS_MAX: usize = 50_000;
+/// How many seconds' worth of requests of one address may come at once.
+const ADDRESS_BURST_S: u32 = 10;
+
+/// Allowances by key.
+struct Allowance<K: Hash + Eq + Clone> {
+    keyed: RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>,
+    shared: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+}
+
+impl<K: Hash + Eq + Clone> Allowance<K> {
+    fn new(quota: Quota) -> Self {
+        Self {
+            keyed: RateLimiter::keyed(quota),
+            shared: RateLimiter::direct(quota),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Uses one up, or says after how many seconds there is another.
+    fn take(&self, key: &K) -> Result<(), u32> {
+        if self.keyed.len() >= KEYS_MAX {
+            self.keyed.retain_recent();
+        }
+        let outcome = if self.keyed.len() >= KEYS_MAX {
+            self.shared.check()
+        } else {
+            self.keyed.check_key(key)
+        };
+        outcome.map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.clock.now());
+            u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+/// What callers may do how often.
+#[derive(Debug, Clone, Copy)]
+pub struct RateLimitOptions {
+    /// Requests a second from one address.
+    pub requests_per_address_per_s: NonZeroU32,
+    /// Writes a minute by one person.
+    pub writes_per_user_per_min: NonZeroU32,
+    /// Writes a minute within one tenant.
+    pub writes_per_tenant_per_min: NonZeroU32,
+}
+
+/// Every allowance of the doors.
+pub(super) struct RateLimits {
+    addresses: Allowance<IpAddr>,
+    users: Allowance<(TenantId, UserId)>,
+    tenants: Allowance<TenantId>,
+}
+
+impl RateLimits {
+    pub(super) fn new(options: &RateLimitOptions) -> Self {
+        let burst = options
+            .requests_per_address_per_s
+            .saturating_mul(NonZeroU32::new(ADDRESS_BURST_S).unwrap_or(NonZeroU32::MIN));
+        let addresses = Quota::per_second(options.requests_per_address_per_s).allow_burst(burst);
+        Self {
+            addresses: Allowance::new(addresses),
+            users: Allowance::new(Quota::per_minute(options.writes_per_user_per_min)),
+            tenants: Allowance::new(Quota::per_minute(options.writes_per_tenant_per_min)),
+        }
+    }
+
+    /// Takes one write of a person.
+    pub(super) fn write(&self, tenant: TenantId, user: &UserId) -> Result<(), ApiError> {
+        self.users.take(&(tenant, user.clone())).map_err(|wait_s| limited("user", wait_s))?;
+        self.tenants.take(&tenant).map_err(|wait_s| limited("tenant", wait_s))
+    }
+}
+
+fn limited(scope: &'static str, wait_s: u32) -> ApiError {
+    metrics::rate_limited(scope);
+    ApiError::new(ErrorCode::RateLimited, format!("too many requests of this {scope}"))
+        .retry_after_s(wait_s)
+}
+
+/// Refuses addresses that knock too often, before anything else is done.
+pub(super) async fn limit_address(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Without a peer address there is no socket: the router is called directly.
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let address = client_address(&api, peer.ip(), request.headers());
+        if let Err(wait_s) = api.rate_limits.addresses.take(&network_of(address)) {
+            return limited("address", wait_s).into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// The peer, or whom a trusted proxy says it forwards: the last address in
+/// `X-Forwarded-For` that is not itself a trusted proxy.
+fn client_address(api: &Api, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = &api.options.trusted_proxies;
+    if !trusted.contains(&peer.to_canonical()) {
+        return peer;
+    }
+    headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|text| text.trim().parse::<IpAddr>().ok())
+        .rfind(|address| !trusted.contains(&address.to_canonical()))
+        .unwrap_or(peer)
+}
+
+/// One subscriber has a whole IPv6 network of 64 bits.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_its_own_allowance() {
+        let allowance: Allowance<u32> = Allowance::new(Quota::per_minute(NonZeroU32::MIN));
+        assert_eq!(allowance.take(&1), Ok(()));
+        assert_eq!(allowance.take(&2), Ok(()));
+        let wait_s = allowance.take(&1).expect_err("used up");
+        assert!((1..=61).contains(&wait_s), "{wait_s}");
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one() {
+        let one: IpAddr = "2001:db8:1:2:3::4".parse().expect("address");
+        let other: IpAddr = "2001:db8:1:2:ffff::".parse().expect("address");
+        assert_eq!(network_of(one), network_of(other));
+        let mapped: IpAddr = "::ffff:192.0.2.1".parse().expect("address");
+        assert_eq!(network_of(mapped).to_string(), "192.0.2.1");
+    }
+}

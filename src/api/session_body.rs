@@ -1,0 +1,355 @@
+//! Sessions in JSON: as they are shown, created and changed.
+
+use std::convert::identity;
+
+use axum::http::HeaderValue;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::words::{Id, Modality, ModerationMode, Moment, Provider, SessionStatus, present};
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::session as domain;
+use crate::sessions::{
+    Change, NewSession, RecordingPatch, SessionPatch, SpeakingPatch, TranscriptionPatch,
+};
+
+/// A governed meeting.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(super) struct SessionBody {
+    /// `UUIDv7`.
+    #[schema(value_type = String, format = Uuid)]
+    id: Id<SessionId>,
+    /// The tenant it belongs to.
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    /// The assembly it belongs to.
+    #[schema(value_type = String, format = Uuid)]
+    assembly_id: Id<AssemblyId>,
+    /// Title for people.
+    title: String,
+    /// Where its people are.
+    modality: Modality,
+    /// Who carries its media.
+    provider: Provider,
+    /// Its state.
+    status: SessionStatus,
+    /// When it should start.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_start_at: Option<Moment>,
+    /// When it should end.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_end_at: Option<Moment>,
+    /// When it was started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Moment>,
+    /// When it was completed or cancelled.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Moment>,
+    /// Most people at once.
+    max_participants: u32,
+    /// Whether the floor decides who is heard.
+    moderation: ModerationMode,
+    /// Recording policy.
+    recording: RecordingBody,
+    /// Transcription policy.
+    transcription: TranscriptionBody,
+    /// Speaking policy.
+    speaking: SpeakingBody,
+    /// Where people join.
+    join_url: String,
+    /// Counts changes; what `If-Match` is compared with.
+    version: u64,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Moment,
+}
+
+/// Whether and for how long a session is recorded.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Recording)]
+struct RecordingBody {
+    enabled: bool,
+    retention_days: u32,
+}
+
+/// Whether and in which language a session is transcribed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transcription)]
+struct TranscriptionBody {
+    enabled: bool,
+    /// BCP 47.
+    language: Option<String>,
+}
+
+/// How turns are given.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Speaking)]
+struct SpeakingBody {
+    /// Seconds.
+    default_turn_s: u32,
+    /// Seconds.
+    max_turn_s: u32,
+    /// Whether an approved request starts at once when nobody holds the floor.
+    auto_start: bool,
+}
+
+impl SessionBody {
+    /// A session as callers see it.
+    pub(super) fn new(session: &domain::Session, join_url: String) -> Self {
+        Self {
+            id: Id(session.id),
+            tenant_id: Id(session.tenant_id),
+            assembly_id: Id(session.assembly_id),
+            title: session.title.clone(),
+            modality: session.modality.into(),
+            provider: session.provider.into(),
+            status: session.status.into(),
+            scheduled_start_at: session.scheduled_start_at.map(Moment),
+            scheduled_end_at: session.scheduled_end_at.map(Moment),
+            started_at: session.started_at.map(Moment),
+            ended_at: session.ended_at.map(Moment),
+            max_participants: session.max_participants,
+            moderation: session.moderation.into(),
+            recording: RecordingBody {
+                enabled: session.recording.enabled,
+                retention_days: session.recording.retention_days,
+            },
+            transcription: TranscriptionBody {
+                enabled: session.transcription.enabled,
+                language: session.transcription.language.clone(),
+            },
+            speaking: SpeakingBody {
+                default_turn_s: session.speaking.default_turn_s,
+                max_turn_s: session.speaking.max_turn_s,
+                auto_start: session.speaking.auto_start,
+            },
+            join_url,
+            version: session.version,
+            created_at: Moment(session.created_at),
+        }
+    }
+}
+
+/// The entity tag of a version: `"7"`.
+pub(super) fn etag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// A page of sessions.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionPage)]
+pub(super) struct SessionPageBody {
+    /// Newest first.
+    pub(super) items: Vec<SessionBody>,
+    /// What to ask the next page with; `null` on the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+/// A session to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSession, example = json!({
+    "tenant_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "assembly_id": "01890a5d-ac96-774b-bcce-b302099a8058",
+    "title": "Ordinary general assembly",
+    "modality": "mixed",
+    "scheduled_start_at": "2026-03-01T18:00:00Z",
+    "recording": {"enabled": true, "retention_days": 3650},
+    "speaking": {"default_turn_s": 180, "max_turn_s": 600, "auto_start": false}
+}))]
+pub(super) struct NewSessionBody {
+    #[schema(value_type = String, format = Uuid)]
+    pub(super) tenant_id: Id<TenantId>,
+    #[schema(value_type = String, format = Uuid)]
+    assembly_id: Id<AssemblyId>,
+    /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    modality: Modality,
+    /// `webrtc` when absent.
+    provider: Option<Provider>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_start_at: Option<Moment>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_end_at: Option<Moment>,
+    /// 300 when absent, or the tenant's limit when that is lower.
+    max_participants: Option<u32>,
+    /// `moderated` when absent.
+    moderation: Option<ModerationMode>,
+    /// Not recorded when absent.
+    recording: Option<NewRecordingBody>,
+    /// Not transcribed when absent.
+    transcription: Option<NewTranscriptionBody>,
+    /// Turns of 180 s that may be extended to 600 s when absent.
+    speaking: Option<NewSpeakingBody>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRecording)]
+struct NewRecordingBody {
+    enabled: Option<bool>,
+    retention_days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewTranscription)]
+struct NewTranscriptionBody {
+    enabled: Option<bool>,
+    language: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSpeaking)]
+struct NewSpeakingBody {
+    default_turn_s: Option<u32>,
+    max_turn_s: Option<u32>,
+    auto_start: Option<bool>,
+}
+
+impl From<NewSessionBody> for NewSession {
+    fn from(body: NewSessionBody) -> Self {
+        let recording = body.recording.unwrap_or_default();
+        let transcription = body.transcription.unwrap_or_default();
+        let speaking = body.speaking.unwrap_or_default();
+        Self {
+            tenant_id: body.tenant_id.0,
+            assembly_id: body.assembly_id.0,
+            title: body.title,
+            modality: body.modality.into(),
+            provider: body.provider.map(Into::into),
+            scheduled_start_at: body.scheduled_start_at.map(|moment| moment.0),
+            scheduled_end_at: body.scheduled_end_at.map(|moment| moment.0),
+            max_participants: body.max_participants,
+            moderation: body.moderation.map(Into::into),
+            recording: RecordingPatch {
+                enabled: Change::from_option(recording.enabled),
+                retention_days: Change::from_option(recording.retention_days),
+            },
+            transcription: TranscriptionPatch {
+                enabled: Change::from_option(transcription.enabled),
+                language: Change::from_option(transcription.language),
+            },
+            speaking: SpeakingPatch {
+                default_turn_s: Change::from_option(speaking.default_turn_s),
+                max_turn_s: Change::from_option(speaking.max_turn_s),
+                auto_start: Change::from_option(speaking.auto_start),
+            },
+        }
+    }
+}
+
+/// A member of a merge patch: absent, `null`, or a value.
+type Member<T> = Option<Option<T>>;
+
+/// Changes to a session, as a merge patch (RFC 7396): what is absent stays,
+/// `null` goes back to the default.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SessionPatch, example = json!({"title": "Extraordinary assembly", "speaking": {"default_turn_s": 120}}))]
+pub(super) struct SessionPatchBody {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    title: Member<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Modality>)]
+    modality: Member<Modality>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Provider>)]
+    provider: Member<Provider>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_start_at: Member<Moment>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_end_at: Member<Moment>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    max_participants: Member<u32>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<ModerationMode>)]
+    moderation: Member<ModerationMode>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<RecordingPatchBody>)]
+    recording: Member<RecordingPatchBody>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<TranscriptionPatchBody>)]
+    transcription: Member<TranscriptionPatchBody>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<SpeakingPatchBody>)]
+    speaking: Member<SpeakingPatchBody>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RecordingPatch)]
+struct RecordingPatchBody {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    enabled: Member<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    retention_days: Member<u32>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TranscriptionPatch)]
+struct TranscriptionPatchBody {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    enabled: Member<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    language: Member<String>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SpeakingPatch)]
+struct SpeakingPatchBody {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    default_turn_s: Member<u32>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    max_turn_s: Member<u32>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    auto_start: Member<bool>,
+}
+
+/// What a member does, its value converted.
+fn change<T, U>(member: Member<T>, convert: impl FnOnce(T) -> U) -> Change<U> {
+    member.map_or(Change::Keep, |value| Change::from_member(value.map(convert)))
+}
+
+impl From<SessionPatchBody> for SessionPatch {
+    fn from(body: SessionPatchBody) -> Self {
+        Self {
+            title: change(body.title, identity),
+            modality: change(body.modality, Into::into),
+            provider: change(body.provider, Into::into),
+            scheduled_start_at: change(body.scheduled_start_at, |moment| moment.0),
+            scheduled_end_at: change(body.scheduled_end_at, |moment| moment.0),
+            max_participants: change(body.max_participants, identity),
+            moderation: change(body.moderation, Into::into),
+            recording: change(body.recording, |recording| RecordingPatch {
+                enabled: change(recording.enabled, identity),
+                retention_days: change(recording.retention_days, identity),
+            }),
+            transcription: change(body.transcription, |transcription| TranscriptionPatch {
+                enabled: change(transcription.enabled, identity),
+                language: change(transcription.language, identity),
+            }),
+            speaking: change(body.speaking, |speaking| SpeakingPatch {
+                default_turn_s: change(speaking.default_turn_s, identity),
+                max_turn_s: change(speaking.max_turn_s, identity),
+                auto_start: change(speaking.auto_start, identity),
+            }),
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! `/api/v1/sessions`.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, IF_MATCH, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Api;
+use super::body::{WholeBody, json, query};
+use super::caller::{Credentials, PersonOrService, see, with_nonce};
+use super::error::{ApiError, ErrorBody};
+use super::idempotency::once;
+use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
+use super::words::{Id, Modality, Moment, SessionStatus};
+use crate::config::ServiceRoute;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::role::Action;
+use crate::domain::session::Session;
+use crate::sessions::{ListQuery, SessionError, SessionFilter};
+use crate::telemetry::metrics;
+
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Creates a session, in state `scheduled`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions", tag = "sessions", operation_id = "createSession",
+    security(("service" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
+    request_body = NewSessionBody,
+    responses(
+        (status = 201, description = "Created", body = SessionBody,
+            headers(("ETag" = String, description = "its version"), ("Location" = String, description = "where it is"))),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CLIENT_CERTIFICATE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 409, description = "IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
+        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST, IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn create(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let service = credentials.service(&api, ServiceRoute::CreateSession)?;
+    create_as(&api, &credentials, PersonOrService::Service(service), &body).await
+}
+
+/// Creates a session for a caller that may.
+pub(super) async fn create_as(
+    api: &Api,
+    credentials: &Credentials,
+    caller: PersonOrService,
+    body: &[u8],
+) -> Result<Response, ApiError> {
+    let wanted: NewSessionBody = json(&credentials.headers, body, &[JSON])?;
+    let tenant = wanted.tenant_id.0;
+    let work = async {
+        let session = api.sessions.create(wanted.into(), api.clock.now()).await?;
+        let mut response = shown(api, StatusCode::CREATED, &session);
+        if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/sessions/{}", session.id)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    };
+    once(api, credentials, (tenant, caller.as_caller()), body, work).await
+}
+
+/// What of the list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// In this state.
+    status: Option<SessionStatus>,
+    /// Of this modality.
+    modality: Option<Modality>,
+    /// Of this assembly.
+    #[param(value_type = Option<String>, format = Uuid)]
+    assembly_id: Option<Id<AssemblyId>>,
+    /// Scheduled to start, or else created, at this moment or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Moment>,
+    /// Scheduled to start, or else created, before this moment.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Moment>,
+    /// How many, 1 to 200; 50 when absent.
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl ListParameters {
+    fn into_query(self, only: Option<SessionId>) -> ListQuery {
+        ListQuery {
+            filter: SessionFilter {
+                status: self.status.map(Into::into),
+                modality: self.modality.map(Into::into),
+                assembly_id: self.assembly_id.map(|id| id.0),
+                from: self.from.map(|moment| moment.0),
+                to: self.to.map(|moment| moment.0),
+                only,
+            },
+            limit: self.limit,
+            cursor: self.cursor,
+        }
+    }
+}
+
+/// Lists the sessions of the caller's tenant, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "listSessions",
+    security(("bearer" = [])), params(ListParameters),
+    responses(
+        (status = 200, description = "A page", body = SessionPageBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    credentials: Credentials,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadSession).await?;
+    let parameters: ListParameters = query(&parts)?;
+    let query = parameters.into_query(person.session_id);
+    page(&api, person.tenant_id, &query).await
+}
+
+/// A page of one tenant's sessions.
+pub(super) async fn page(
+    api: &Api,
+    tenant: TenantId,
+    query: &ListQuery,
+) -> Result<Response, ApiError> {
+    let page = api.sessions.list(tenant, query).await?;
+    let items = page
+        .sessions
+        .iter()
+        .map(|session| SessionBody::new(session, join_url(api, session)))
+        .collect();
+    Ok(Json(SessionPageBody { items, next_cursor: page.next_cursor }).into_response())
+}
+
+/// Shows one session.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "readSession",
+    security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
+    responses(
+        (status = 200, description = "The session", body = SessionBody,
+            headers(("ETag" = String, description = "its version"))),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn read(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadSession).await?;
+    let id = session_id(&id)?;
+    let session = api.sessions.find(see(&person, id)?, id).await?;
+    Ok(shown(&api, StatusCode::OK, &session))
+}
+
+/// Changes a session by merge patch (RFC 7396). Once it is active only its
+/// title, planned end, number of people and retention can change.
+#[utoipa::path(
+    patch, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "patchSession",
+    security(("dpop" = []), ("service" = [])),
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("If-Match" = String, Header, description = "the version it is a change of: \"7\""),
+        ("Idempotency-Key" = Option<String>, Header),
+    ),
+    request_body(content((SessionPatchBody = "application/merge-patch+json"), (SessionPatchBody = "application/json"))),
+    responses(
+        (status = 200, description = "Changed", body = SessionBody,
+            headers(("ETag" = String, description = "its version"))),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
+        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
+        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST, IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+        (status = 428, description = "PRECONDITION_REQUIRED", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn patch(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let route = ServiceRoute::PatchSession;
+    let caller = credentials.writer_or_service(&api, Action::ManageSession, route).await?;
+    let id = session_id(&id)?;
+    let tenant = tenant_for(&api, &caller, id).await?;
+    let expected = match if_match(&credentials.headers)? {
+        Some(IfMatch::Version(version)) => version,
+        Some(IfMatch::Any) => api.sessions.find(tenant, id).await?.version,
+        None => {
+            let message = "a change has to name the version it is of in If-Match";
+            return Err(ApiError::new(ErrorCode::PreconditionRequired, message));
+        }
+    };
+    let patch: SessionPatchBody = json(&credentials.headers, &body, &[MERGE_PATCH, JSON])?;
+    let work = async {
+        let session = api.sessions.patch(tenant, id, expected, patch.into()).await?;
+        for observer in &api.observers {
+            observer.session_changed(&session).await;
+        }
+        Ok(shown(&api, StatusCode::OK, &session))
+    };
+    let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
+    Ok(with_nonce(response, &api))
+}
+
+/// Starts a scheduled session.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/start", tag = "sessions", operation_id = "startSession",
+    security(("dpop" = []), ("service" = [])),
+    params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "Active", body = SessionBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 409, description = "SESSION_STATE_CONFLICT, SESSION_LIMIT_REACHED, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
+        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
+        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn start(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let route = ServiceRoute::StartSession;
+    let caller = credentials.writer_or_service(&api, Action::ManageSession, route).await?;
+    change_state(&api, &credentials, caller, &id, &body, Step::Start).await
+}
+
+/// Calls off a session that is not over.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/cancel", tag = "sessions", operation_id = "cancelSession",
+    security(("dpop" = []), ("service" = [])),
+    params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "Cancelled", body = SessionBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
+        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
+        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let route = ServiceRoute::CancelSession;
+    let caller = credentials.writer_or_service(&api, Action::ManageSession, route).await?;
+    change_state(&api, &credentials, caller, &id, &body, Step::Cancel).await
+}
+
+/// Completes an active session.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/end", tag = "sessions", operation_id = "endSession",
+    security(("service" = [])),
+    params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "Completed", body = SessionBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CLIENT_CERTIFICATE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
+        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
+        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
+        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn end(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let service = credentials.service(&api, ServiceRoute::EndSession)?;
+    let caller = PersonOrService::Service(service);
+    change_state(&api, &credentials, caller, &id, &body, Step::End).await
+}
+
+/// A step in the life of a session.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    Start,
+    Cancel,
+    End,
+}
+
+/// Takes a session one step further and tells who wants to know.
+pub(super) async fn change_state(
+    api: &Api,
+    credentials: &Credentials,
+    caller: PersonOrService,
+    id: &str,
+    body: &[u8],
+    step: Step,
+) -> Result<Response, ApiError> {
+    let id = session_id(id)?;
+    expect_nothing(body)?;
+    let tenant = tenant_for(api, &caller, id).await?;
+    let expected = match if_match(&credentials.headers)? {
+        Some(IfMatch::Version(version)) => Some(version),
+        Some(IfMatch::Any) | None => None,
+    };
+    let work = async {
+        let began = Instant::now();
+        let session = match step {
+            Step::Start => api.sessions.start(tenant, id, expected, api.clock.now()).await?,
+            Step::Cancel => api.sessions.cancel(tenant, id, expected, api.clock.now()).await?,
+            Step::End => api.sessions.end(tenant, id, expected, api.clock.now()).await?,
+        };
+        for observer in &api.observers {
+            match step {
+                Step::Start => observer.session_started(&session).await,
+                Step::Cancel | Step::End => observer.session_ended(&session).await,
+            }
+        }
+        if session.status.is_over() {
+            api.media.forget_session(id);
+        }
+        if matches!(step, Step::Start) {
+            metrics::session_started(tenant, session.modality, began.elapsed());
+        }
+        Ok(shown(api, StatusCode::OK, &session))
+    };
+    let response = once(api, credentials, (tenant, caller.as_caller()), body, work).await?;
+    Ok(match caller {
+        PersonOrService::Person(_) => with_nonce(response, api),
+        PersonOrService::Service(_) => response,
+    })
+}
+
+/// The tenant that a caller acts on when it names a session.
+async fn tenant_for(
+    api: &Api,
+    caller: &PersonOrService,
+    session: SessionId,
+) -> Result<TenantId, ApiError> {
+    match caller {
+        PersonOrService::Person(person) => see(person, session),
+        PersonOrService::Service(_) => {
+            let tenant = api.directory.tenant_of(session).await?;
+            tenant.ok_or_else(|| SessionError::NotFound.into())
+        }
+    }
+}
+
+/// A session as an answer, with its version as entity tag.
+fn shown(api: &Api, status: StatusCode, session: &Session) -> Response {
+    let body = SessionBody::new(session, join_url(api, session));
+    (status, [(ETAG, etag(session.version))], Json(body)).into_response()
+}
+
+/// Where people join. In development the page has nobody to ask which tenant
+/// to log in to.
+fn join_url(api: &Api, session: &Session) -> String {
+    let origin = api.options.public_origins.first().map_or("", String::as_str);
+    let url = format!("{origin}/join?session={}", session.id);
+    if api.is_dev() { format!("{url}&tenant={}", session.tenant_id) } else { url }
+}
+
+/// The session a path names; what is no id names none.
+pub(super) fn session_id(text: &str) -> Result<SessionId, ApiError> {
+    text.parse().map_err(|_| SessionError::NotFound.into())
+}
+
+fn expect_nothing(body: &[u8]) -> Result<(), ApiError> {
+    let empty = [&b""[..], b"{}"].contains(&body.trim_ascii());
+    if empty { Ok(()) } else { Err(ApiError::malformed_field("", "this route takes no body")) }
+}
+
+/// What `If-Match` asks for (RFC 9110 §13.1.1).
+enum IfMatch {
+    Any,
+    Version(u64),
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, ApiError> {
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim();
+    if values.next().is_none() {
+        if text == "*" {
+            return Ok(Some(IfMatch::Any));
+        }
+        let digits = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let plain = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some(version) = plain.and_then(|digits| digits.parse().ok()) {
+            return Ok(Some(IfMatch::Version(version)));
+        }
+    }
+    Err(ApiError::malformed_field("If-Match", "expected one version as an entity tag, like \"7\""))
+}

@@ -1,0 +1,69 @@
+//! Every request has a trace id, a span, a line in the log and a sample in the
+//! metrics; none of them holds a path, a query or an address.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+
+use super::error::internal_error;
+use crate::telemetry::{TraceId, metrics, traced};
+
+/// Header with the trace id of a request.
+const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// Carries a request out under its trace; a panic becomes a refusal.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let trace = request
+        .headers()
+        .get("traceparent")
+        .and_then(|header| TraceId::from_traceparent(header.to_str().ok()?))
+        .unwrap_or_else(TraceId::random);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "-".to_owned(), |path| path.as_str().to_owned());
+    let method = method_name(request.method());
+    let span = tracing::info_span!("request", trace_id = %trace, %method, %route);
+    let started = Instant::now();
+    let work = async {
+        let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = answer.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked");
+            internal_error().into_response()
+        });
+        let took = started.elapsed();
+        let status = response.status().as_u16();
+        metrics::http_request(&route, method, status, took);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if response.status().is_server_error() {
+            tracing::warn!(status, took_ms, "request failed");
+        } else {
+            tracing::debug!(status, took_ms, "request answered");
+        }
+        response
+    };
+    let mut response = traced(trace, work.instrument(span)).await;
+    if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
+        response.headers_mut().insert(X_TRACE_ID, value);
+    }
+    response
+}
+
+/// The method as a label; made-up ones are all the same.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,130 @@
+//! How identifiers, moments and words of the field look in JSON.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{role, session};
+
+/// An identifier as text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: fmt::Display> Serialize for Id<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A moment, RFC 3339.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment(pub(super) Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Timestamp::parse_rfc3339(&text)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("expected a moment as RFC 3339 writes it"))
+    }
+}
+
+/// A member that is present: `null` is a value here. Absent ones are left to
+/// `#[serde(default)]`.
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// An enumeration of the field as JSON names it.
+macro_rules! json_words {
+    ($(#[$doc:meta])* $name:ident of $domain:path { $($value:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub(super) enum $name { $($value),+ }
+
+        impl From<$domain> for $name {
+            fn from(word: $domain) -> Self {
+                use $domain as Word;
+                match word { $(Word::$value => Self::$value),+ }
+            }
+        }
+
+        impl From<$name> for $domain {
+            fn from(word: $name) -> Self {
+                match word { $($name::$value => Self::$value),+ }
+            }
+        }
+    };
+}
+
+json_words!(
+    /// Where the people of a session are.
+    Modality of session::Modality { Virtual, InPerson, Mixed }
+);
+json_words!(
+    /// Who carries the media of a session.
+    Provider of session::Provider { Webrtc, GoogleMeet, Zoom }
+);
+json_words!(
+    /// The state of a session.
+    SessionStatus of session::SessionStatus { Scheduled, Active, Completed, Cancelled }
+);
+json_words!(
+    /// Whether the floor decides who is heard.
+    ModerationMode of session::ModerationMode { Open, Moderated }
+);
+json_words!(
+    /// What a principal is.
+    Role of role::Role { Participant, Moderator, Observer, Hall, Operator, Auditor }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_the_field_use_the_same_words() {
+        for word in session::Modality::ALL {
+            let json = serde_json::to_value(Modality::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in session::Provider::ALL {
+            let json = serde_json::to_value(Provider::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in session::SessionStatus::ALL {
+            let json = serde_json::to_value(SessionStatus::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in session::ModerationMode::ALL {
+            let json = serde_json::to_value(ModerationMode::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in role::Role::ALL {
+            let json = serde_json::to_value(Role::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `cabildo serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Place, output, runtime};
+use crate::app::{Addresses, App, AppOptions};
+use crate::clock::Clock;
+use crate::config::{Config, Profile, Source};
+use crate::sfu::{Sfu, SfuOptions};
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// Development: no configuration needed, everybody may be anybody.
+    #[arg(long)]
+    dev: bool,
+    /// Lets --dev listen beyond loopback. Needs --yes-dev-is-insecure as well.
+    #[arg(long, requires_all = ["dev", "yes_dev_is_insecure"])]
+    dev_allow_remote: bool,
+    /// Says that whoever reaches a --dev server may become anybody.
+    #[arg(long, requires = "dev_allow_remote")]
+    yes_dev_is_insecure: bool,
+    /// Where the public listener binds, instead of what is configured.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where the listener for services binds, instead of what is configured.
+    #[arg(long, value_name = "ADDR")]
+    internal: Option<SocketAddr>,
+    /// Where media binds, instead of what is configured.
+    #[arg(long, value_name = "ADDR")]
+    media: Option<SocketAddr>,
+}
+
+const BANNER: &str = "\
+############################################################
+#  DEVELOPMENT MODE: NOT SECURE                            #
+#  Anybody who reaches this server can become anybody.     #
+#  Never use it for an assembly whose result matters.      #
+############################################################";
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = load(&arguments)?;
+    telemetry::start_logs(&config.telemetry).map_err(anyhow::Error::from)?;
+    if arguments.dev {
+        output::complain(BANNER);
+        if !arguments.dev_allow_remote {
+            expect_loopback(&config)?;
+        }
+    }
+    runtime()?.block_on(serve(config, arguments))
+}
+
+fn load(arguments: &Arguments) -> Result<Config, Failure> {
+    let profile = if arguments.dev {
+        Profile::Dev { data_dir: arguments.place.data_dir.clone() }
+    } else {
+        Profile::Production
+    };
+    let mut source = source_of(&arguments.place)?;
+    let addresses = [
+        ("http.bind", arguments.http),
+        ("internal.bind", arguments.internal),
+        ("media.bind", arguments.media),
+    ];
+    for (key, address) in addresses {
+        if let Some(address) = address {
+            source.set(key, address.to_string());
+        }
+    }
+    Config::read(source, &profile).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// The configuration file, if there is one, and the environment.
+pub(super) fn source_of(place: &Place) -> Result<Source, Failure> {
+    let mut source = Source::default();
+    if let Some(path) = &place.config {
+        let yaml = std::fs::read_to_string(path)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        source.add_yaml(&yaml);
+    }
+    // What is not text can't be one of ours.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    source.add_environment(variables);
+    Ok(source)
+}
+
+fn expect_loopback(config: &Config) -> Result<(), Failure> {
+    let binds = [
+        ("http.bind", Some(config.http.bind)),
+        ("http.metrics_bind", config.http.metrics_bind),
+        ("internal.bind", Some(config.internal.bind)),
+        ("media.bind", Some(config.media.bind)),
+    ];
+    for (key, address) in binds {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
+            return Err(Failure::Usage(format!(
+                "{key}: --dev listens on loopback only, not on {address}; if everybody who can \
+                 reach it may become anybody, say --dev-allow-remote --yes-dev-is-insecure"
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).context("signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
+    let dev_data_dir: Option<PathBuf> = arguments.dev.then_some(arguments.place.data_dir);
+    if let Some(data_dir) = &dev_data_dir {
+        std::fs::create_dir_all(data_dir)
+            .with_context(|| format!("{} can't be made", data_dir.display()))?;
+    }
+    let clock = Clock::system();
+    let media = Sfu::start(SfuOptions {
+        bind: config.media.bind,
+        candidates: config.media.candidates.clone(),
+        workers: config.media.workers,
+    })
+    .context("media")?;
+    let options = AppOptions { config, dev_data_dir, media: Some(media), clock };
+    let app = App::start(options).await?;
+    output::print(&ready_line(app.addresses()));
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to terminate"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+    }
+    app.stop().await;
+    Ok(())
+}
+
+/// Tells whoever started the server that every listener serves, and where.
+fn ready_line(addresses: Addresses) -> String {
+    let Addresses { http, internal, media, metrics } = addresses;
+    let mut line = format!("ready http={http} internal={internal}");
+    for (name, address) in [("media", media), ("metrics", metrics)] {
+        if let Some(address) = address {
+            line += &format!(" {name}={address}");
+        }
+    }
+    line
+}

@@ -1,0 +1,66 @@
+//! `cabildo migrate`.
+
+use clap::Subcommand;
+
+use super::serve::source_of;
+use super::{Failure, Place, output, runtime};
+use crate::app::store_options;
+use crate::config::{Config, Profile};
+use crate::store::Store;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Applies what is pending, all or nothing.
+    Up(Place),
+    /// Lists what is applied and what is pending; exit code 1 when something is
+    /// pending.
+    Status(Place),
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (What::Up(place) | What::Status(place)) = &arguments.what;
+    // Without a configuration file this is about development's database.
+    let profile = if place.config.is_some() {
+        Profile::Production
+    } else {
+        Profile::Dev { data_dir: place.data_dir.clone() }
+    };
+    let config = Config::read(source_of(place)?, &profile)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let options = store_options(&config).migrate_options().map_err(anyhow::Error::from)?;
+    runtime()?.block_on(async {
+        match arguments.what {
+            What::Up(_) => {
+                for name in Store::migrate(&options).await.map_err(anyhow::Error::from)? {
+                    output::print(&format!("applied {name}"));
+                }
+                Ok(())
+            }
+            What::Status(_) => {
+                let status =
+                    Store::migration_status(&options).await.map_err(anyhow::Error::from)?;
+                let lists = [
+                    ("applied", &status.applied),
+                    ("pending", &status.pending),
+                    ("unknown", &status.unknown),
+                ];
+                for (word, names) in lists {
+                    for name in names {
+                        output::print(&format!("{word} {name}"));
+                    }
+                }
+                if status.pending.is_empty() && status.unknown.is_empty() {
+                    Ok(())
+                } else {
+                    Err(Failure::False("the database is not at this binary's form".to_owned()))
+                }
+            }
+        }
+    })
+}

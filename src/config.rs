@@ -1,0 +1,237 @@
+//! Configuration: one YAML file, each key also in the environment, checked as
+//! a whole. Only `app` and `cli` read it; every other part is handed options.
+
+mod reader;
+mod sections;
+mod source;
+
+use std::path::PathBuf;
+
+pub use sections::{
+    DpopConfig, HttpConfig, IdentityConfig, InternalConfig, LimitsConfig, LogFormat, MediaConfig,
+    ServiceRoute, StoreConfig, TelemetryConfig, TenantLimitsConfig, TenantsConfig,
+};
+pub use source::Source;
+
+/// Where defaults come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Profile {
+    /// What has no safe default must be given.
+    Production,
+    /// Everything has a default under this data directory, on loopback.
+    Dev {
+        /// Where the database, the issuer's key and the certificates live.
+        data_dir: PathBuf,
+    },
+}
+
+/// Everything an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The public listener.
+    pub http: HttpConfig,
+    /// The listener for services.
+    pub internal: InternalConfig,
+    /// The media port.
+    pub media: MediaConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// Whose access tokens are taken.
+    pub identity: IdentityConfig,
+    /// Proofs of possession.
+    pub dpop: DpopConfig,
+    /// What tenants may use.
+    pub tenants: TenantsConfig,
+    /// Bounds of the doors.
+    pub limits: LimitsConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The key, as in the file: `section.key`; empty for the file itself.
+    pub key: String,
+    /// What is wrong, never with the value of a secret.
+    pub message: String,
+}
+
+/// Everything wrong with the configuration, by key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the configuration has {} problem(s):", self.0.len())?;
+        for Problem { key, message } in &self.0 {
+            if key.is_empty() {
+                write!(f, "\n  {message}")?;
+            } else {
+                write!(f, "\n  {key}: {message}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads and checks everything in `source`; lists every problem at once.
+    pub fn read(source: Source, profile: &Profile) -> Result<Self, ConfigError> {
+        let mut reader = reader::Reader::new(source);
+        let config = sections::read(&mut reader, profile);
+        let problems = reader.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../cabildo.example.yaml");
+
+    fn production(yaml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut source = Source::default();
+        source.add_yaml(yaml);
+        source.add_environment(env);
+        Config::read(source, &Profile::Production)
+    }
+
+    fn keys_of(error: &ConfigError) -> Vec<&str> {
+        error.0.iter().map(|problem| problem.key.as_str()).collect()
+    }
+
+    /// Keys that are commented out are written without a space: `#key: value`.
+    fn uncommented() -> String {
+        EXAMPLE
+            .lines()
+            .map(|line| match line.trim_start().strip_prefix('#') {
+                Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) => {
+                    format!("{}{rest}", &line[..line.len() - rest.len() - 1])
+                }
+                _ => line.to_owned(),
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_example_is_a_valid_configuration() {
+        let config = production(EXAMPLE, &[]).expect("as it stands");
+        assert_eq!(config.http.bind.port(), 3014);
+        assert_eq!(config.internal.bind.port(), 3015);
+        assert_eq!(config.media.bind.port(), 3478);
+        production(&uncommented(), &[]).expect("with every key");
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let mut source = Source::default();
+        source.add_yaml(&uncommented());
+        let given = source.keys();
+        let mut reader = reader::Reader::new(source);
+        assert!(sections::read(&mut reader, &Profile::Production).is_some());
+        for key in reader.asked() {
+            let base = key.strip_suffix("_file").unwrap_or(key);
+            assert!(given.iter().any(|given| given == base), "{key} is missing");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once_with_its_key() {
+        let error = production(
+            "http: {bind: nowhere, public_url: 'ftp://x', colour: red}\nmedia: {workers: 9999}\n",
+            &[("CABILDO_STORE__MAX_CONNECTIONS", "many"), ("CABILDO_NOTHING__AT_ALL", "1")],
+        )
+        .expect_err("nothing of this is right");
+        let keys = keys_of(&error);
+        for key in [
+            "http.bind",
+            "http.colour",
+            "http.public_url",
+            "identity.audience",
+            "identity.issuer",
+            "identity.jwks_url",
+            "internal.ca",
+            "internal.cert",
+            "internal.key",
+            "media.workers",
+            "nothing.at_all",
+            "store.max_connections",
+            "store.url",
+        ] {
+            assert!(keys.contains(&key), "{key} is not listed in {keys:?}");
+        }
+        assert!(error.to_string().contains("http.colour: unknown key"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = production(
+            EXAMPLE,
+            &[
+                ("CABILDO_HTTP__BIND", "127.0.0.1:9000"),
+                ("CABILDO_HTTP__TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2"),
+                ("CABILDO_INTERNAL__ALLOW__END_SESSION", "spiffe://x/governance"),
+            ],
+        )
+        .expect("valid");
+        assert_eq!(config.http.bind.port(), 9000);
+        assert_eq!(config.http.trusted_proxies.len(), 2);
+        let allowed = &config.internal.allow[&ServiceRoute::EndSession];
+        assert_eq!(allowed.iter().collect::<Vec<_>>(), ["spiffe://x/governance"]);
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_and_never_prints() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), "postgres://u:hunter2@db/cabildo\n").expect("written");
+        let path = file.path().to_str().expect("utf-8");
+        let without_url = EXAMPLE.replace("\n  url:", "\n  #url:");
+        let config =
+            production(&without_url, &[("CABILDO_STORE__URL_FILE", path)]).expect("from the file");
+        assert_eq!(config.store.url.expose(), "postgres://u:hunter2@db/cabildo");
+        assert!(!format!("{config:?}").contains("hunter2"));
+
+        let error = production(EXAMPLE, &[("CABILDO_STORE__URL_FILE", path)]).expect_err("twice");
+        assert_eq!(keys_of(&error), ["store.url"]);
+        let error = production(&without_url, &[("CABILDO_STORE__URL_FILE", "/nowhere/at/all")])
+            .expect_err("no such file");
+        assert_eq!(keys_of(&error), ["store.url_file"]);
+    }
+
+    #[test]
+    fn a_tenant_may_have_limits_of_its_own() {
+        let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let yaml = format!("{EXAMPLE}\n");
+        let name =
+            "CABILDO_TENANTS__OVERRIDES__01890A5D_AC96_774B_BCCE_B302099A8057__MAX_ACTIVE_SESSIONS";
+        let config = production(&yaml, &[(name, "3")]).expect("valid");
+        let limits = config.tenants.of(tenant.parse().expect("uuid"));
+        assert_eq!(limits.max_active_sessions, 3);
+        assert_eq!(limits.max_participants, config.tenants.default.max_participants);
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_one_problem() {
+        let error = production("{", &[]).expect_err("not YAML");
+        assert_eq!(error.0[0].key, "");
+        assert!(production("- a list", &[]).is_err());
+    }
+
+    #[test]
+    fn development_needs_nothing() {
+        let profile = Profile::Dev { data_dir: "/tmp/somewhere".into() };
+        let config = Config::read(Source::default(), &profile).expect("defaults");
+        assert!(config.http.bind.ip().is_loopback());
+        assert!(config.internal.bind.ip().is_loopback());
+        assert!(config.media.bind.ip().is_loopback());
+        assert!(config.store.url.expose().starts_with("sqlite:"));
+        assert!(config.internal.allow.values().all(|allowed| !allowed.is_empty()));
+    }
+}

@@ -1,0 +1,440 @@
+//! The sections, their keys, defaults and bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::reader::Reader;
+use super::{Config, Profile};
+use crate::domain::id::TenantId;
+use crate::domain::secret::Secret;
+
+/// The public listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Where `/metrics` is served instead, if not here.
+    pub metrics_bind: Option<SocketAddr>,
+    /// Origin by which clients reach it, without a trailing slash; `None` only
+    /// in development, where it follows from the bound address.
+    pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: BTreeSet<IpAddr>,
+}
+
+/// A route that services call, as the allow-list names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceRoute {
+    /// `POST /api/v1/sessions`.
+    CreateSession,
+    /// `PATCH /api/v1/sessions/{id}`.
+    PatchSession,
+    /// `POST /api/v1/sessions/{id}/start`.
+    StartSession,
+    /// `POST /api/v1/sessions/{id}/cancel`.
+    CancelSession,
+    /// `POST /api/v1/sessions/{id}/end`.
+    EndSession,
+}
+
+impl ServiceRoute {
+    /// Every route, in order.
+    pub const ALL: &'static [Self] = &[
+        Self::CreateSession,
+        Self::PatchSession,
+        Self::StartSession,
+        Self::CancelSession,
+        Self::EndSession,
+    ];
+
+    /// Its key below `internal.allow`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::CreateSession => "create_session",
+            Self::PatchSession => "patch_session",
+            Self::StartSession => "start_session",
+            Self::CancelSession => "cancel_session",
+            Self::EndSession => "end_session",
+        }
+    }
+}
+
+/// The listener for services: TLS with client certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InternalConfig {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// PEM file of the authorities whose client certificates are taken.
+    pub ca: PathBuf,
+    /// PEM file of this server's certificate chain.
+    pub cert: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+    /// Which identities (URI or DNS names of their certificates) may call what.
+    pub allow: BTreeMap<ServiceRoute, BTreeSet<String>>,
+}
+
+/// The media port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// Where it listens, UDP.
+    pub bind: SocketAddr,
+    /// Addresses told to clients; the bound one when empty.
+    pub candidates: Vec<SocketAddr>,
+    /// Threads that forward.
+    pub workers: usize,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `postgres://…` or `sqlite:…`.
+    pub url: Secret<String>,
+    /// The same database as its owner, for migrations; `url` when `None`.
+    pub migration_url: Option<Secret<String>>,
+    /// Most connections at once.
+    pub max_connections: u32,
+}
+
+/// Whose access tokens are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `aud`.
+    pub audience: String,
+    /// Where their keys are.
+    pub jwks_url: String,
+    /// Where people without a token are sent.
+    pub login_url: Option<String>,
+}
+
+/// Proofs of possession.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DpopConfig {
+    /// Key of the nonces, 32 bytes or more, shared by all instances; drawn at
+    /// start when `None`.
+    pub nonce_key: Option<Secret<Vec<u8>>>,
+}
+
+/// What one tenant may use at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantLimitsConfig {
+    /// Active sessions.
+    pub max_active_sessions: u32,
+    /// People in one session.
+    pub max_participants: u32,
+    /// Bitrate of all its sessions together, in kbit/s.
+    pub max_bitrate_kbps: u32,
+}
+
+/// What tenants may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantsConfig {
+    /// For tenants without limits of their own.
+    pub default: TenantLimitsConfig,
+    /// For single tenants.
+    pub overrides: BTreeMap<TenantId, TenantLimitsConfig>,
+}
+
+impl TenantsConfig {
+    /// The limits of one tenant.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> TenantLimitsConfig {
+        self.overrides.get(&tenant).copied().unwrap_or(self.default)
+    }
+}
+
+/// Bounds of the doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Requests a second from one address before it is known who calls; ten
+    /// times as many may come at once.
+    pub requests_per_address_per_s: u32,
+    /// Writes a minute by one person.
+    pub writes_per_user_per_min: u32,
+    /// Writes a minute by everybody of one tenant together.
+    pub writes_per_tenant_per_min: u32,
+    /// Seconds between the signal to stop and the end of the process.
+    pub shutdown_grace_s: u32,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    /// What is logged, as `tracing_subscriber::EnvFilter` reads it.
+    pub filter: String,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// Identity of the governance service in certificates made for development.
+const DEV_GOVERNANCE: &str = "spiffe://cabildo.dev/governance";
+
+/// Reads every section; `None` never hides a problem, the reader has them all.
+pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
+    let http = read_http(reader, profile);
+    let internal = read_internal(reader, profile);
+    let media = read_media(reader, profile);
+    let store = read_store(reader, profile);
+    let identity = read_identity(reader, profile);
+    let dpop = read_dpop(reader);
+    let tenants = read_tenants(reader);
+    let limits = read_limits(reader);
+    let telemetry = read_telemetry(reader, profile);
+    Some(Config {
+        http,
+        internal,
+        media,
+        store: store?,
+        identity,
+        dpop,
+        tenants,
+        limits,
+        telemetry,
+    })
+}
+
+fn bind(reader: &mut Reader, key: &str, port: u16, profile: &Profile) -> SocketAddr {
+    let ip = match profile {
+        Profile::Production => Ipv4Addr::UNSPECIFIED,
+        Profile::Dev { .. } => Ipv4Addr::LOCALHOST,
+    };
+    let default = SocketAddr::from((ip, port));
+    reader.parsed(key, "an address and port, like 0.0.0.0:3014").unwrap_or(default)
+}
+
+fn read_http(reader: &mut Reader, profile: &Profile) -> HttpConfig {
+    let public_url = reader.text("http.public_url").map(|url| url.trim_end_matches('/').to_owned());
+    match &public_url {
+        Some(url) if !is_origin(url) => {
+            reader.problem("http.public_url", "expected an origin, like https://cabildo.example");
+        }
+        None if *profile == Profile::Production => {
+            reader.problem("http.public_url", "must be given");
+        }
+        _ => {}
+    }
+    HttpConfig {
+        bind: bind(reader, "http.bind", 3014, profile),
+        metrics_bind: reader.parsed("http.metrics_bind", "an address and port"),
+        public_url,
+        trusted_proxies: reader.list("http.trusted_proxies", "IP addresses").into_iter().collect(),
+    }
+}
+
+/// Whether a text is `http(s)://host[:port]` and nothing more.
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    scheme
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.path() == "/"
+        && uri.query().is_none()
+        && !text.contains('@')
+}
+
+fn is_http_url(text: &str) -> bool {
+    text.parse::<http::Uri>()
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+fn read_internal(reader: &mut Reader, profile: &Profile) -> InternalConfig {
+    let default = |name: &str| match profile {
+        Profile::Production => None,
+        Profile::Dev { data_dir } => Some(data_dir.join("certs").join(name)),
+    };
+    let mut allow = BTreeMap::new();
+    for route in ServiceRoute::ALL {
+        let key = format!("internal.allow.{}", route.key());
+        let mut names: BTreeSet<String> =
+            reader.list(&key, "identities of services").into_iter().collect();
+        if names.is_empty() && matches!(profile, Profile::Dev { .. }) {
+            names.insert(DEV_GOVERNANCE.to_owned());
+        }
+        allow.insert(*route, names);
+    }
+    InternalConfig {
+        bind: bind(reader, "internal.bind", 3015, profile),
+        ca: reader.path("internal.ca", default("ca.pem")),
+        cert: reader.path("internal.cert", default("server.pem")),
+        key: reader.path("internal.key", default("server.key")),
+        allow,
+    }
+}
+
+/// Most forwarding threads; more than any machine this was tried on has.
+const WORKERS_MAX: u64 = 256;
+
+fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = reader.number(
+        "media.workers",
+        u64::try_from(cores).unwrap_or(1).min(WORKERS_MAX),
+        1..=WORKERS_MAX,
+    );
+    MediaConfig {
+        bind: bind(reader, "media.bind", 3478, profile),
+        candidates: reader.list("media.candidates", "addresses and ports"),
+        workers: usize::try_from(workers).unwrap_or(1),
+    }
+}
+
+fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
+    let url = database_url(reader, "store.url");
+    let migration_url = database_url(reader, "store.migration_url");
+    let max_connections = reader.number_u32("store.max_connections", 16, 1..=1_000);
+    let url = match (url, profile) {
+        (Some(url), _) => url,
+        (None, Profile::Dev { data_dir }) => {
+            let file = data_dir.join("cabildo.sqlite");
+            Secret::new(format!("sqlite:{}?mode=rwc", file.display()))
+        }
+        (None, Profile::Production) => {
+            if !reader.has_problem("store.url") {
+                reader.problem("store.url", "must be given");
+            }
+            return None;
+        }
+    };
+    Some(StoreConfig { url, migration_url, max_connections })
+}
+
+fn database_url(reader: &mut Reader, key: &str) -> Option<Secret<String>> {
+    let url = reader.secret(key)?;
+    let known = ["postgres://", "postgresql://", "sqlite:"];
+    if !known.iter().any(|scheme| url.expose().starts_with(scheme)) {
+        reader.problem(key, "expected a URL that starts with postgres:// or sqlite:");
+    }
+    Some(url)
+}
+
+fn read_identity(reader: &mut Reader, profile: &Profile) -> IdentityConfig {
+    // In development the built-in issuer answers; its keys need no URL.
+    let dev = matches!(profile, Profile::Dev { .. });
+    let default = |text| dev.then_some(text);
+    let config = IdentityConfig {
+        issuer: reader.required("identity.issuer", default("https://issuer.cabildo.dev")),
+        audience: reader.required("identity.audience", default("cabildo")),
+        jwks_url: reader.required("identity.jwks_url", default("http://127.0.0.1/dev/jwks.json")),
+        login_url: reader.text("identity.login_url"),
+    };
+    let urls = [
+        ("identity.jwks_url", Some(&config.jwks_url)),
+        ("identity.login_url", config.login_url.as_ref()),
+    ];
+    for (key, url) in urls {
+        if let Some(url) = url.filter(|url| !url.is_empty())
+            && !is_http_url(url)
+        {
+            reader.problem(key, "expected an http or https URL");
+        }
+    }
+    config
+}
+
+fn read_dpop(reader: &mut Reader) -> DpopConfig {
+    /// Bytes of a key as strong as the MAC made with it.
+    const KEY_BYTES_MIN: usize = 32;
+    let nonce_key = reader.secret("dpop.nonce_key").and_then(|text| {
+        match STANDARD.decode(text.expose().trim()) {
+            Ok(bytes) if bytes.len() >= KEY_BYTES_MIN => Some(Secret::new(bytes)),
+            _ => {
+                reader.problem("dpop.nonce_key", "expected base64 of 32 random bytes or more");
+                None
+            }
+        }
+    });
+    DpopConfig { nonce_key }
+}
+
+fn read_tenants(reader: &mut Reader) -> TenantsConfig {
+    let built_in = TenantLimitsConfig {
+        max_active_sessions: 20,
+        max_participants: 1_000,
+        max_bitrate_kbps: 500_000,
+    };
+    let default = read_tenant_limits(reader, "tenants.default", built_in);
+    let mut overrides = BTreeMap::new();
+    for name in reader.names_below("tenants.overrides") {
+        let prefix = format!("tenants.overrides.{name}");
+        let limits = read_tenant_limits(reader, &prefix, default);
+        match name.parse() {
+            Ok(tenant) => {
+                overrides.insert(tenant, limits);
+            }
+            Err(_) => reader.problem(&prefix, "expected the UUID of a tenant"),
+        }
+    }
+    TenantsConfig { default, overrides }
+}
+
+fn read_tenant_limits(
+    reader: &mut Reader,
+    prefix: &str,
+    default: TenantLimitsConfig,
+) -> TenantLimitsConfig {
+    let mut number = |name: &str, default, most| {
+        reader.number_u32(&format!("{prefix}.{name}"), default, 1..=most)
+    };
+    TenantLimitsConfig {
+        max_active_sessions: number("max_active_sessions", default.max_active_sessions, 100_000),
+        max_participants: number("max_participants", default.max_participants, 100_000),
+        max_bitrate_kbps: number("max_bitrate_kbps", default.max_bitrate_kbps, u32::MAX),
+    }
+}
+
+fn read_limits(reader: &mut Reader) -> LimitsConfig {
+    LimitsConfig {
+        requests_per_address_per_s: reader.number_u32(
+            "limits.requests_per_address_per_s",
+            50,
+            1..=1_000_000,
+        ),
+        writes_per_user_per_min: reader.number_u32(
+            "limits.writes_per_user_per_min",
+            60,
+            1..=1_000_000,
+        ),
+        writes_per_tenant_per_min: reader.number_u32(
+            "limits.writes_per_tenant_per_min",
+            600,
+            1..=10_000_000,
+        ),
+        shutdown_grace_s: reader.number_u32("limits.shutdown_grace_s", 10, 1..=600),
+    }
+}
+
+fn read_telemetry(reader: &mut Reader, profile: &Profile) -> TelemetryConfig {
+    let filter = reader.text("telemetry.filter").unwrap_or_else(|| "info".to_owned());
+    if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
+        reader.problem("telemetry.filter", "expected a filter, like info,cabildo=debug");
+    }
+    let format = match reader.text("telemetry.format").as_deref() {
+        Some("json") => LogFormat::Json,
+        Some("human") => LogFormat::Human,
+        None if *profile == Profile::Production => LogFormat::Json,
+        Some("auto") | None => LogFormat::Auto,
+        Some(_) => {
+            reader.problem("telemetry.format", "expected json, human or auto");
+            LogFormat::Json
+        }
+    };
+    TelemetryConfig { filter, format }
+}

@@ -1,0 +1,93 @@
+//! Where values come from, flattened to `section.key`, later ones winning.
+
+use std::collections::BTreeMap;
+
+use serde_yaml_ng::Value;
+
+use super::Problem;
+
+/// Start of every environment variable that is read.
+const PREFIX: &str = "CABILDO_";
+
+/// A value as it was given.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Given {
+    /// From YAML.
+    Yaml(Value),
+    /// From the environment or the command line; lists are separated by commas.
+    Text(String),
+}
+
+/// Values by key, not yet checked.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    values: BTreeMap<String, Given>,
+    problems: Vec<Problem>,
+}
+
+impl Source {
+    /// Adds the keys of a YAML document.
+    pub fn add_yaml(&mut self, yaml: &str) {
+        match serde_yaml_ng::from_str::<Value>(yaml) {
+            Ok(Value::Null) => {}
+            Ok(Value::Mapping(map)) => self.flatten("", map),
+            Ok(_) => self.problem("", "the file is not a mapping of sections"),
+            Err(error) => self.problem("", &format!("the file is not valid YAML: {error}")),
+        }
+    }
+
+    /// Adds variables named `CABILDO_SECTION__KEY`; those without a double
+    /// underscore belong to somebody else.
+    pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
+        for (name, value) in variables {
+            let Some(path) = name.strip_prefix(PREFIX).filter(|path| path.contains("__")) else {
+                continue;
+            };
+            let mut segments: Vec<_> =
+                path.split("__").map(str::to_ascii_lowercase).collect::<Vec<_>>();
+            // A UUID can't keep its hyphens in the name of a variable.
+            if segments.len() > 2 && segments[0] == "tenants" && segments[1] == "overrides" {
+                segments[2] = segments[2].replace('_', "-");
+            }
+            self.set(&segments.join("."), value);
+        }
+    }
+
+    /// Sets one key, as the command line does.
+    pub fn set(&mut self, key: &str, value: String) {
+        // The whole of a list or map gives way to what replaces it.
+        self.values.insert(key.to_owned(), Given::Text(value));
+    }
+
+    /// Every key that was given.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
+    pub(super) fn into_parts(self) -> (BTreeMap<String, Given>, Vec<Problem>) {
+        (self.values, self.problems)
+    }
+
+    fn flatten(&mut self, prefix: &str, map: serde_yaml_ng::Mapping) {
+        for (key, value) in map {
+            let Value::String(name) = key else {
+                self.problem(prefix, "a key is not text");
+                continue;
+            };
+            let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Mapping(inner) => self.flatten(&path, inner),
+                // An empty section or key is as good as an absent one.
+                Value::Null => {}
+                other => {
+                    self.values.insert(path, Given::Yaml(other));
+                }
+            }
+        }
+    }
+
+    fn problem(&mut self, key: &str, message: &str) {
+        self.problems.push(Problem { key: key.to_owned(), message: message.to_owned() });
+    }
+}

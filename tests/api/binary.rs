@@ -1,0 +1,118 @@
+//! The binary itself: what it prints, refuses and leaves behind.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+fn cabildo() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn development_needs_nothing_says_where_it_listens_and_ends_when_told() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = cabildo()
+        .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+        .args(["--media", "127.0.0.1:0", "--data-dir"])
+        .arg(data.path())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().expect("piped"));
+    stdout.read_line(&mut line).expect("a line");
+    let mut words = line.split_whitespace();
+    assert_eq!(words.next(), Some("ready"), "{line}");
+    let address = |prefix: &str| {
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(prefix));
+        word.unwrap_or_else(|| panic!("{prefix} is not in {line}")).to_owned()
+    };
+    for prefix in ["http=", "internal="] {
+        let address: std::net::SocketAddr = address(prefix).parse().expect("an address");
+        assert_ne!(address.port(), 0);
+        std::net::TcpStream::connect(address).expect("it serves");
+    }
+    for file in ["ca.pem", "governance.pem", "governance.key", "server.pem", "server.key"] {
+        assert!(data.path().join("certs").join(file).exists(), "{file} is missing");
+    }
+    let pid = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    let status = server.wait().expect("ended");
+    assert_eq!(status.code(), Some(0));
+    let (mut rest, mut log) = (String::new(), String::new());
+    stdout.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "", "one line and no more");
+    server.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+    assert!(log.contains("NOT SECURE"), "{log}");
+}
+
+#[test]
+fn development_does_not_listen_beyond_loopback_unless_told_twice() {
+    let data = tempfile::tempdir().expect("a directory");
+    let serve = |arguments: &[&str]| {
+        let output = cabildo()
+            .args(["serve", "--dev", "--http", "0.0.0.0:0", "--data-dir"])
+            .arg(data.path())
+            .args(arguments)
+            .output()
+            .expect("ran");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = serve(&[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("http.bind") && text.contains("--dev-allow-remote"), "{text}");
+    assert_eq!(serve(&["--dev-allow-remote"]).0, Some(2));
+    assert_eq!(serve(&["--yes-dev-is-insecure"]).0, Some(2));
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_is_listed_at_once() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "http: {bind: nowhere}\nmedia: {colour: red}\n").expect("written");
+    let output = cabildo().args(["serve", "--config"]).arg(file.path()).output().expect("ran");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for key in ["http.bind", "media.colour", "store.url", "identity.issuer"] {
+        assert!(text.contains(key), "{key} is not in {text}");
+    }
+}
+
+#[test]
+fn the_database_is_migrated_and_says_so() {
+    let data = tempfile::tempdir().expect("a directory");
+    let migrate = |what: &str| {
+        let output =
+            cabildo().args(["migrate", what, "--data-dir"]).arg(data.path()).output().expect("ran");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = migrate("status");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("pending m0001_foundation"), "{text}");
+    assert_eq!(migrate("up").0, Some(0));
+    let (code, text) = migrate("status");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("applied m0001_foundation"), "{text}");
+}
+
+#[test]
+fn commands_print_what_they_are_asked_for() {
+    let data = tempfile::tempdir().expect("a directory");
+    let run = |arguments: &[&str]| {
+        let output = cabildo().args(arguments).current_dir(data.path()).output().expect("ran");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = run(&["openapi"]);
+    assert_eq!(code, Some(0));
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(run(&["completions", "bash"]).1.contains("complete"));
+    assert_eq!(run(&["certs", "--out", "made"]).0, Some(0));
+    assert!(data.path().join("made/governance.key").exists());
+    let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let token = ["token", "--tenant", tenant, "--user", "maria", "--role", "moderator"];
+    let jkt = "0".repeat(43);
+    let (code, text) = run(&[&token[..], &["--jkt", &jkt]].concat());
+    assert_eq!((code, text.trim().split('.').count()), (Some(0), 3), "{text}");
+    assert_eq!(run(&[&token[..], &["--jkt", "short"]].concat()).0, Some(2));
+    assert_eq!(run(&["fly"]).0, Some(2));
+}

@@ -1,0 +1,13 @@
+//! The REST door over real sockets: who may call what, what is refused and
+//! how, and that nothing happens twice.
+
+mod bad_input;
+mod binary;
+mod description;
+mod door;
+mod media;
+mod once;
+mod permissions;
+mod person;
+mod server;
+mod sessions;

@@ -1,0 +1,203 @@
+//! A whole server on loopback, with a database of its own and certificates of
+//! an authority made for the test.
+
+use std::path::Path;
+use std::sync::Once;
+
+use cabildo::app::{App, AppOptions};
+use cabildo::clock::Clock;
+use cabildo::config::{Config, Profile, Source};
+use cabildo::domain::id::TenantId;
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+/// A running server and its callers.
+pub(crate) struct Server {
+    pub(crate) app: App,
+    /// Origin of the public listener.
+    pub(crate) http: String,
+    /// Origin of the internal listener.
+    pub(crate) internal: String,
+    /// Nobody in particular.
+    pub(crate) anybody: Client,
+    /// The governance service.
+    pub(crate) governance: Client,
+    /// A service that may call nothing.
+    pub(crate) stranger: Client,
+    /// Trusts the server, shows no certificate.
+    pub(crate) bare: Client,
+    pub(crate) tenant: TenantId,
+    _data: tempfile::TempDir,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("a body"),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The stable code of a refusal, or nothing.
+    pub(crate) fn code(&self) -> String {
+        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    Answer::of(request.send().await.expect("an answer")).await
+}
+
+fn provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Another test of this process may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+}
+
+fn leaf(
+    issuer: &Issuer<'_, KeyPair>,
+    names: Vec<SanType>,
+    usage: ExtendedKeyUsagePurpose,
+) -> (String, String) {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names;
+    params.extended_key_usages = vec![usage];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.signed_by(&key, issuer).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
+}
+
+fn uri(text: &str) -> Vec<SanType> {
+    vec![SanType::URI(Ia5String::try_from(text).expect("ascii"))]
+}
+
+fn client(authority: &str, identity: Option<(String, String)>) -> Client {
+    let authority = Certificate::from_pem(authority.as_bytes()).expect("a certificate");
+    let mut builder = Client::builder().tls_certs_only([authority]);
+    if let Some((certificate, key)) = identity {
+        let pem = format!("{certificate}{key}");
+        builder = builder.identity(Identity::from_pem(pem.as_bytes()).expect("an identity"));
+    }
+    builder.build().expect("a client")
+}
+
+/// Certificates in `directory` for the server; the authority, the governance
+/// service's and the stranger's as PEM.
+fn certificates(directory: &Path) -> (String, [(String, String); 2]) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().expect("a key");
+    let authority = params.self_signed(&key).expect("a certificate").pem();
+    let issuer = Issuer::new(params, key);
+    let localhost = vec![SanType::DnsName(Ia5String::try_from("localhost").expect("ascii"))];
+    let (server, server_key) = leaf(&issuer, localhost, ExtendedKeyUsagePurpose::ServerAuth);
+    for (name, text) in
+        [("test-ca.pem", &authority), ("test.pem", &server), ("test.key", &server_key)]
+    {
+        std::fs::write(directory.join(name), text).expect("written");
+    }
+    let service = |name| leaf(&issuer, uri(name), ExtendedKeyUsagePurpose::ClientAuth);
+    let services =
+        [service("spiffe://cabildo.dev/governance"), service("spiffe://cabildo.dev/billing")];
+    (authority, services)
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A server whose configuration has these keys beside development's.
+    pub(crate) async fn start_with(keys: &[(&str, &str)]) -> Self {
+        provider();
+        let data = tempfile::tempdir().expect("a directory");
+        let (authority, [governance, stranger]) = certificates(data.path());
+        let mut source = Source::default();
+        let path = |name: &str| data.path().join(name).display().to_string();
+        for (key, value) in [
+            ("http.bind", "127.0.0.1:0".to_owned()),
+            ("internal.bind", "127.0.0.1:0".to_owned()),
+            ("internal.ca", path("test-ca.pem")),
+            ("internal.cert", path("test.pem")),
+            ("internal.key", path("test.key")),
+            ("limits.shutdown_grace_s", "1".to_owned()),
+        ] {
+            source.set(key, value);
+        }
+        for (key, value) in keys {
+            source.set(key, (*value).to_owned());
+        }
+        let profile = Profile::Dev { data_dir: data.path().to_owned() };
+        let config = Config::read(source, &profile).expect("a configuration");
+        let dev_data_dir = Some(data.path().to_owned());
+        let options = AppOptions { config, dev_data_dir, media: None, clock: Clock::system() };
+        let app = App::start(options).await.expect("a server");
+        let addresses = app.addresses();
+        Self {
+            http: format!("http://127.0.0.1:{}", addresses.http.port()),
+            internal: format!("https://localhost:{}", addresses.internal.port()),
+            anybody: Client::new(),
+            governance: client(&authority, Some(governance)),
+            stranger: client(&authority, Some(stranger)),
+            bare: client(&authority, None),
+            tenant: TenantId::generate(),
+            app,
+            _data: data,
+        }
+    }
+
+    /// A request of nobody in particular.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anybody.request(method, format!("{}{path}", self.http))
+    }
+
+    /// A request of the governance service.
+    pub(crate) fn govern(&self, method: Method, path: &str) -> RequestBuilder {
+        self.governance.request(method, format!("{}{path}", self.internal))
+    }
+
+    /// The least that creates a session.
+    pub(crate) fn new_session(&self) -> Value {
+        json!({
+            "tenant_id": self.tenant.to_string(),
+            "assembly_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+            "title": "Ordinary general assembly",
+            "modality": "mixed",
+        })
+    }
+
+    /// Creates a session; its id.
+    pub(crate) async fn create(&self) -> String {
+        let request = self.govern(Method::POST, "/api/v1/sessions").json(&self.new_session());
+        let answer = send(request).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    }
+}
