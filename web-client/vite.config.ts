@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vite';
 import type { Plugin } from 'vite';
 
-const PAGES = ['index', 'join', 'meeting', 'console', 'hall', 'governance'];
+const PAGES = ['index', 'join', 'meeting'];
 const SERVER = 'http://127.0.0.1:3014';
 
 /** Maps `/name` to `name.html` while developing, as the server does. */
@@ -26,7 +26,6 @@ export default defineConfig({
   plugins: [cleanAddresses()],
   build: {
     target: 'es2022',
-    manifest: 'manifest.json',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {

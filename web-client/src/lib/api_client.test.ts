@@ -33,7 +33,7 @@ function refusal(status: number, code: string, headers: Record<string, string> =
 
 function nonceOf(headers: Headers): unknown {
   const [, claims = ''] = (headers.get('DPoP') ?? '').split('.');
-  return (JSON.parse(textFromBase64url(claims)) as Record<string, unknown>)['nonce'];
+  return (JSON.parse(textFromBase64url(claims)) as Record<string, unknown>).nonce;
 }
 
 describe('ApiClient', () => {
@@ -86,7 +86,8 @@ describe('ApiClient', () => {
       'unreachable',
     );
     const failures: unknown[] = [];
-    for (let call = 0; call < 3; call += 1) await api.session('s').catch((e: unknown) => failures.push(e));
+    for (let call = 0; call < 3; call += 1)
+      await api.session('s').catch((e: unknown) => failures.push(e));
     expect(failures.every((failure) => failure instanceof ApiError)).toBe(true);
     expect(failures).toMatchObject([
       { status: 429, code: 'RATE_LIMITED', retryAfterS: 7, traceId: 't1', details: { field: 'x' } },

@@ -166,13 +166,13 @@ async function errorOf(response: Response): Promise<ApiError> {
   const retryAfterS = Number.isFinite(wait) ? wait : null;
   try {
     const body = (await response.json()) as Partial<Record<string, unknown>>;
-    if (typeof body['code'] === 'string') {
+    if (typeof body.code === 'string') {
       return new ApiError(
         response.status,
-        body['code'],
-        typeof body['message'] === 'string' ? body['message'] : '',
-        (body['details'] ?? {}) as Record<string, unknown>,
-        typeof body['trace_id'] === 'string' ? body['trace_id'] : null,
+        body.code,
+        typeof body.message === 'string' ? body.message : '',
+        (body.details ?? {}) as Record<string, unknown>,
+        typeof body.trace_id === 'string' ? body.trace_id : null,
         retryAfterS,
       );
     }

@@ -58,7 +58,7 @@ describe('DpopKey', () => {
     expect(first.thumbprint).toBe(second.thumbprint);
     const subject = { method: 'GET', url: 'https://a.example/' };
     const ids = await Promise.all([first.proof(subject), second.proof(subject)]);
-    expect(parts(ids[0]).claims['jti']).not.toBe(parts(ids[1]).claims['jti']);
+    expect(parts(ids[0]).claims.jti).not.toBe(parts(ids[1]).claims.jti);
     expect((await DpopKey.open(new IDBFactory())).thumbprint).not.toBe(first.thumbprint);
   });
 

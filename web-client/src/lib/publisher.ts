@@ -37,6 +37,8 @@ export class Publisher {
   private iceServers: RTCIceServer[] = [];
   private peer: Peer | null = null;
   private dirty = false;
+  /** Before the first welcome nothing is known to connect to. */
+  private ready = false;
   private negotiation: Promise<void> | null = null;
   private answers = new Map<number, string>();
   private awaited: number | null = null;
@@ -81,6 +83,7 @@ export class Publisher {
   /** The room is (still or again) there. */
   handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
     this.iceServers = iceServers;
+    this.ready = true;
     if (!resumed) this.close();
     if (this.peer === null ? this.wanted.size > 0 : this.dirty) this.negotiate();
   }
@@ -110,6 +113,7 @@ export class Publisher {
 
   private negotiate(): void {
     this.dirty = true;
+    if (!this.ready) return;
     this.negotiation ??= this.negotiateWhileDirty().finally(() => (this.negotiation = null));
   }
 

@@ -40,14 +40,14 @@ export class QualityMeter {
     let reportedLoss: number | null = null;
     const now: Counters = { received: 0, lost: 0 };
     for (const entry of report) {
-      if (entry['type'] === 'candidate-pair' && entry['nominated'] === true) {
-        roundTripMs = milliseconds(entry['currentRoundTripTime']) ?? roundTripMs;
-      } else if (entry['type'] === 'remote-inbound-rtp') {
-        reportedLoss = Math.max(reportedLoss ?? 0, number(entry['fractionLost']) ?? 0);
-        roundTripMs ??= milliseconds(entry['roundTripTime']);
-      } else if (entry['type'] === 'inbound-rtp') {
-        now.received += number(entry['packetsReceived']) ?? 0;
-        now.lost += number(entry['packetsLost']) ?? 0;
+      if (entry.type === 'candidate-pair' && entry.nominated === true) {
+        roundTripMs = milliseconds(entry.currentRoundTripTime) ?? roundTripMs;
+      } else if (entry.type === 'remote-inbound-rtp') {
+        reportedLoss = Math.max(reportedLoss ?? 0, number(entry.fractionLost) ?? 0);
+        roundTripMs ??= milliseconds(entry.roundTripTime);
+      } else if (entry.type === 'inbound-rtp') {
+        now.received += number(entry.packetsReceived) ?? 0;
+        now.lost += number(entry.packetsLost) ?? 0;
       }
     }
     const before = this.last.get(name) ?? { received: 0, lost: 0 };

@@ -134,10 +134,12 @@ function afterTurn(state: RoomState, event: TurnEvent): RoomState {
     });
   }
   if (event.type === 'turn_started') {
-    const waits = current !== null && turn.kind === 'interposed_question';
+    const others = interrupted.filter((one) => one.turn_id !== turn.turn_id);
+    const waits =
+      current !== null && current.turn_id !== turn.turn_id && turn.kind === 'interposed_question';
     return withFloor(state, {
       turn,
-      interrupted: waits ? [...interrupted, { ...current, running: false }] : interrupted,
+      interrupted: waits ? [...others, { ...current, running: false }] : others,
       requested: state.floor.requested.filter((one) => one.request_id !== turn.request_id),
       queue: state.floor.queue.filter((one) => one.request_id !== turn.request_id),
     });
@@ -156,7 +158,10 @@ function afterRequest(state: RoomState, event: RequestEvent): RoomState {
   const { requested, queue } = state.floor;
   const other = (one: RequestView) => one.request_id !== event.request_id;
   if (event.type === 'speech_request_received') {
-    return withFloor(state, { requested: [...requested.filter(other), requestOf(event)] });
+    return withFloor(state, {
+      requested: [...requested.filter(other), requestOf(event)],
+      queue: queue.filter(other),
+    });
   }
   if (event.type === 'speech_approved') {
     const approved = requested.find((one) => !other(one));

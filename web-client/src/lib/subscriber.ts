@@ -98,7 +98,9 @@ export class Subscriber {
     this.map(peer, message);
     this.watch.handleNegotiated();
     const sdp = peer.localDescription?.sdp ?? '';
-    await this.options.signalling.request({ type: 'answer', transport: 'subscribe', sdp });
+    // Not waited for: a lost answer is mended by the watch, and the next offer must not wait.
+    const answer = { type: 'answer', transport: 'subscribe', sdp } as const;
+    void this.options.signalling.request(answer).catch(() => undefined);
   }
 
   /** Tells which media belongs to which track from now on. */
@@ -175,5 +177,6 @@ export class Subscriber {
 }
 
 function same(a: Want | undefined, b: Want | undefined): boolean {
-  return a !== undefined && b !== undefined && a.paused === b.paused && a.maxLayer === b.maxLayer;
+  if (a === undefined || b === undefined) return false;
+  return a.paused === b.paused && a.maxLayer === b.maxLayer;
 }

@@ -51,7 +51,12 @@ describe('RedirectTokenSource', () => {
   it('takes the token out of the address at once and keeps it for this tab', async () => {
     const token = jwt({ exp: NOW_S + 600 });
     const window = page(`https://h.example/join?session=s1#access_token=${token}`);
-    const source = new RedirectTokenSource(await DpopKey.open(null), 'https://id.example/login', 's1', window);
+    const source = new RedirectTokenSource(
+      await DpopKey.open(null),
+      'https://id.example/login',
+      's1',
+      window,
+    );
     expect(window.shown).toEqual(['https://h.example/join?session=s1']);
     expect(await source.current()).toEqual({ token, expiresAtMs: (NOW_S + 600) * 1000 });
     expect(window.visited).toEqual([]);

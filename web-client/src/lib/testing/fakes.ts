@@ -1,4 +1,10 @@
-import type { ParticipantView, RequestView, TrackView, TurnView, Welcome } from '../../generated/wire';
+import type {
+  ParticipantView,
+  RequestView,
+  TrackView,
+  TurnView,
+  Welcome,
+} from '../../generated/wire';
 import type { SocketLike } from '../moderation_channel';
 import type { AccessToken, TokenSource } from '../token_source';
 
@@ -11,6 +17,7 @@ export class FakeSocket implements SocketLike {
   onclose: SocketLike['onclose'] = null;
   readonly sent: Sent[] = [];
   closed: number | null = null;
+  answersPings = false;
 
   constructor(
     readonly url: string,
@@ -19,7 +26,11 @@ export class FakeSocket implements SocketLike {
 
   send(data: string): void {
     if (this.closed !== null) throw new Error('sent on a closed socket');
-    this.sent.push(JSON.parse(data) as Sent);
+    const message = JSON.parse(data) as Sent;
+    this.sent.push(message);
+    if (message.type === 'ping' && this.answersPings) {
+      queueMicrotask(() => this.says({ type: 'pong', server_time: new Date().toISOString() }));
+    }
   }
 
   close(code = 1000): void {
@@ -48,7 +59,8 @@ export class FakeSocket implements SocketLike {
 
   /** Acknowledges everything sent so far that waits for it. */
   acknowledge(): void {
-    for (const { id } of this.sent.splice(0)) if (id !== undefined) this.says({ type: 'ack', ref: id });
+    for (const { id } of this.sent.splice(0))
+      if (id !== undefined) this.says({ type: 'ack', ref: id });
   }
 }
 
@@ -104,10 +116,22 @@ export function participant(user_id: string, more: Partial<ParticipantView> = {}
 }
 
 export function track(id: string, user_id: string, more: Partial<TrackView> = {}): TrackView {
-  return { track: id, user_id, kind: 'audio', source: 'microphone', codec: 'opus', layers: 1, ...more };
+  return {
+    track: id,
+    user_id,
+    kind: 'audio',
+    source: 'microphone',
+    codec: 'opus',
+    layers: 1,
+    ...more,
+  };
 }
 
-export function request(request_id: string, user_id: string, more: Partial<RequestView> = {}): RequestView {
+export function request(
+  request_id: string,
+  user_id: string,
+  more: Partial<RequestView> = {},
+): RequestView {
   return {
     request_id,
     user_id,
@@ -249,7 +273,8 @@ export class FakePeer {
       this.signalingState = 'stable';
       return Promise.resolve();
     }
-    for (const [index, transceiver] of this.transceivers.entries()) transceiver.mid ??= String(index);
+    for (const [index, transceiver] of this.transceivers.entries())
+      transceiver.mid ??= String(index);
     const type = description?.type ?? 'answer';
     this.localDescription = { type, sdp: description?.sdp ?? 'answer' };
     this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable';
@@ -281,8 +306,8 @@ export class FakePeer {
     this.closed = true;
   }
 
-  getStats(): Promise<Map<string, unknown>> {
-    return Promise.resolve(new Map());
+  getStats() {
+    return Promise.resolve(new Map<string, unknown>());
   }
 }
 
@@ -298,5 +323,11 @@ function makeTransceiver(
       return Promise.resolve();
     },
   };
-  return { mid: null, direction, sender, receiver: { track: new FakeTrack('audio') }, sendEncodings };
+  return {
+    mid: null,
+    direction,
+    sender,
+    receiver: { track: new FakeTrack('audio') },
+    sendEncodings,
+  };
 }
