@@ -287,7 +287,7 @@ describe('losing and finding again', () => {
     await vi.advanceTimersByTimeAsync(6_000);
     expect(FakePeer.made).toHaveLength(2);
     await answer();
-    await vi.advanceTimersByTimeAsync(6_000);
+    await vi.advanceTimersByTimeAsync(6_100);
     expect(sockets).toHaveLength(2);
     await enter();
     expect(socket().all('authenticate')).toHaveLength(1);
