@@ -254,6 +254,32 @@ describe('losing and finding again', () => {
     expect(first.socket().last('offer')).toMatchObject({ transport: 'publish' });
   });
 
+  it('enters anew when the server keeps the old transports after a reload', async () => {
+    const first = setUp();
+    first.room.join();
+    await first.enter();
+    const again = first.create();
+    again.media?.setTrack('microphone', mediaTrack('audio'));
+    again.join();
+    await first.enter({ resumed: true });
+    const ref = first.socket().last('offer')?.id;
+    first.socket().says({ type: 'error', ref, code: 'SIGNALLING_STATE_CONFLICT', message: '' });
+    await vi.advanceTimersByTimeAsync(1);
+    await first.enter({ resumed: false });
+    expect(first.socket().all('authenticate')).toHaveLength(1);
+    expect(first.socket().all('offer')).toHaveLength(1);
+    // The same refusal of a new connection is told, not answered by another one.
+    const second = first.socket().last('offer')?.id;
+    first.socket().says({
+      type: 'error',
+      ref: second,
+      code: 'SIGNALLING_STATE_CONFLICT',
+      message: '',
+    });
+    await vi.advanceTimersByTimeAsync(10);
+    expect(first.refused).toEqual(['SIGNALLING_STATE_CONFLICT']);
+  });
+
   it('makes a transport anew that the server gave up', async () => {
     const { room, socket, enter, answer, offers } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));

@@ -164,18 +164,24 @@ describe('resuming', () => {
     second.socket().says(welcome({ resumed: true, seq: 11 }));
     second.channel.leave();
     expect(storage.values.size).toBe(0);
-    expect(second.channel.status).toEqual({ phase: 'closed', reason: 'left' });
+    expect(second.channel.status).toEqual({ phase: 'closed', reason: 'left', code: null });
   });
 
-  it('authenticates on the same connection when resuming is refused', async () => {
+  it('authenticates anew, with the token it has, when resuming is refused', async () => {
     const storage = new FakeStorage();
     storage.setItem('cabildo.resume.s1', '{"resume_token":"old","last_seq":3}');
-    const { channel, socket, hello, events } = setUp(storage);
+    const { channel, sockets, socket, hello, events, tokens } = setUp(storage);
     channel.connect();
     await hello();
-    socket().says({ type: 'error', code: 'TOKEN_INVALID', message: 'too old' });
+    socket().says({ type: 'error', code: 'TOKEN_INVALID', message: 'nothing to resume' });
+    socket().closes(4401);
     await vi.advanceTimersByTimeAsync(0);
-    expect(socket().sent.map(({ type }) => type)).toEqual(['resume', 'authenticate']);
+    await hello();
+    expect(sockets.map(({ sent }) => sent.map(({ type }) => type))).toEqual([
+      ['resume'],
+      ['authenticate'],
+    ]);
+    expect(tokens.renewals).toBe(0);
     socket().says(welcome({ seq: 40 }));
     socket().says(chat(41));
     expect(events.map(({ seq }) => seq)).toEqual([41]);
@@ -244,7 +250,11 @@ describe('tokens', () => {
     }
     expect(tokens.renewals).toBe(3);
     socket().closes(4401);
-    expect(channel.status).toEqual({ phase: 'closed', reason: 'sign_in_required' });
+    expect(channel.status).toEqual({
+      phase: 'closed',
+      reason: 'sign_in_required',
+      code: null,
+    });
   });
 });
 
@@ -261,8 +271,17 @@ describe('the end', () => {
     socket().closes(code);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(sockets).toHaveLength(1);
-    expect(channel.status).toEqual({ phase: 'closed', reason });
+    expect(channel.status).toEqual({ phase: 'closed', reason, code: null });
   });
+});
+
+it('says what the server said before it closed', async () => {
+  const { channel, socket, hello } = setUp();
+  channel.connect();
+  await hello();
+  socket().says({ type: 'error', code: 'PARTICIPANT_LIMIT_REACHED', message: 'full' });
+  socket().closes(4403);
+  expect(channel.status).toMatchObject({ reason: 'forbidden', code: 'PARTICIPANT_LIMIT_REACHED' });
 });
 
 describe('a path that died', () => {

@@ -33,7 +33,12 @@ export type ChannelStatus =
   | { readonly phase: 'connecting'; readonly sinceMs: number }
   | { readonly phase: 'open' }
   | { readonly phase: 'reconnecting'; readonly sinceMs: number; readonly attempt: number }
-  | { readonly phase: 'closed'; readonly reason: ClosedReason };
+  | {
+      readonly phase: 'closed';
+      readonly reason: ClosedReason;
+      /** The server's last word before it closed, if it said why. */
+      readonly code: string | null;
+    };
 
 /** The parts of `WebSocket` that the channel uses. */
 export interface SocketLike {
@@ -112,6 +117,7 @@ export class ModerationChannel {
   private attempt = 0;
   private unauthorised = 0;
   private handshakeWasResume = false;
+  private refusal: string | null = null;
   private renewBeforeConnecting = false;
   private readonly pending = new Map<number, Pending>();
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -193,6 +199,7 @@ export class ModerationChannel {
 
   private open(): void {
     clearTimeout(this.retryTimer);
+    this.refusal = null;
     const address = `${this.origin.replace(/^http/, 'ws')}/moderation?session_id=${encodeURIComponent(this.options.sessionId)}`;
     let socket: SocketLike;
     try {
@@ -323,10 +330,8 @@ export class ModerationChannel {
 
   private handleError(message: Extract<ServerMessage, { type: 'error' }>): void {
     if (!this.welcomed) {
-      if (this.handshakeWasResume) {
-        this.setResume(null);
-        void this.introduce(this.socket, null);
-      }
+      // The server closes after this, with a code that says what helps.
+      this.refusal = message.code;
       return;
     }
     if (message.ref !== undefined) {
@@ -393,7 +398,8 @@ export class ModerationChannel {
       return;
     }
     // A resume that was refused says nothing about the token.
-    if (!this.handshakeWasResume || this.welcomed) this.renewBeforeConnecting = true;
+    if (this.handshakeWasResume && !this.welcomed) this.unauthorised -= 1;
+    else this.renewBeforeConnecting = true;
     this.setResume(null);
     this.lose();
   }
@@ -431,7 +437,7 @@ export class ModerationChannel {
     this.stopListening();
     clearTimeout(this.retryTimer);
     this.setResume(null);
-    this.setStatus({ phase: 'closed', reason });
+    this.setStatus({ phase: 'closed', reason, code: this.refusal });
   }
 
   private drop(code: number): void {

@@ -25,6 +25,8 @@ interface Peer {
   readonly connection: RTCPeerConnection;
   readonly transceivers: Map<Source, RTCRtpTransceiver>;
   restartIce: boolean;
+  /** Whether the server may still hold the transport of a connection before this. */
+  readonly replaces: boolean;
 }
 
 /**
@@ -39,6 +41,7 @@ export class Publisher {
   private dirty = false;
   /** Before the first welcome nothing is known to connect to. */
   private ready = false;
+  private replaces = false;
   private negotiation: Promise<void> | null = null;
   private answers = new Map<number, string>();
   private awaited: number | null = null;
@@ -49,7 +52,7 @@ export class Publisher {
         if (this.peer !== null) this.peer.restartIce = true;
         this.negotiate();
       },
-      renew: () => this.renew(),
+      renew: () => this.renew(true),
       rejoin: () => this.options.signalling.reconnect(true),
     });
   }
@@ -70,7 +73,7 @@ export class Publisher {
     else this.wanted.set(source, track);
     const transceiver = this.peer?.transceivers.get(source);
     if (transceiver !== undefined) {
-      void transceiver.sender.replaceTrack(track).catch(() => this.renew());
+      void transceiver.sender.replaceTrack(track).catch(() => this.renew(true));
       const direction = track === null ? 'inactive' : 'sendonly';
       if (transceiver.direction === direction) return;
       transceiver.direction = direction;
@@ -85,6 +88,7 @@ export class Publisher {
     this.iceServers = iceServers;
     this.ready = true;
     if (!resumed) this.close();
+    if (this.peer === null) this.replaces = resumed;
     if (this.peer === null ? this.wanted.size > 0 : this.dirty) this.negotiate();
   }
 
@@ -95,7 +99,7 @@ export class Publisher {
 
   /** The server gave the transport up: only a new one helps. */
   handleLost(): void {
-    this.renew();
+    this.renew(false);
   }
 
   /** Closes the transport; what is wanted stays wanted. */
@@ -106,8 +110,9 @@ export class Publisher {
     this.dirty = false;
   }
 
-  private renew(): void {
+  private renew(replaces: boolean): void {
     this.close();
+    this.replaces = replaces;
     if (this.wanted.size > 0) this.negotiate();
   }
 
@@ -131,6 +136,11 @@ export class Publisher {
         this.dirty = true;
         if (error instanceof ChannelError && !isLoss(error)) {
           this.dirty = false;
+          if (peer.replaces && error.code === 'SIGNALLING_STATE_CONFLICT') {
+            // A transport keeps its certificate: only a new connection gets another.
+            this.options.signalling.reconnect(true);
+            return;
+          }
           this.options.onRefused?.(error);
         }
         return;
@@ -166,7 +176,12 @@ export class Publisher {
       iceServers: this.iceServers,
     });
     this.watch.watch(connection);
-    return { connection, transceivers: new Map(), restartIce: false };
+    return {
+      connection,
+      transceivers: new Map(),
+      restartIce: false,
+      replaces: this.replaces,
+    };
   }
 
   /** Adds what is wanted and not yet there. */

@@ -4,6 +4,9 @@ import type { PeerFactory, Signalling } from './publisher';
 import { isLoss } from './publisher';
 import { TransportWatch } from './transport_watch';
 
+/** The server's allowance of messages refills within a second. */
+const RATE_LIMITED_MS = 1_000;
+
 /** What is wanted of a track. */
 export interface Want {
   /** Highest encoding, 0 the lowest; absent: the best. */
@@ -34,12 +37,16 @@ export class Subscriber {
   private readonly refused = new Map<string, Want>();
   private media = new Map<string, MediaStreamTrack>();
   private answering: Promise<void> = Promise.resolve();
+  /** Whether the server may still hold a transport that our next peer has no keys for. */
+  private replaces = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly options: SubscriberOptions) {
     this.watch = new TransportWatch({
       restartIce: () => this.restartIce(),
       renew: () => {
         this.closePeer();
+        this.replaces = true;
         this.restartIce();
       },
       rejoin: () => this.options.signalling.reconnect(true),
@@ -64,9 +71,13 @@ export class Subscriber {
   handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
     this.iceServers = iceServers;
     this.refused.clear();
-    if (!resumed) this.close();
-    // After a reload the server's transport lives on, but ours is gone.
-    else if (this.peer === null) this.restartIce();
+    if (!resumed) {
+      this.close();
+    } else if (this.peer === null) {
+      // After a reload the server's transport lives on, but ours is gone.
+      this.replaces = true;
+      this.restartIce();
+    }
   }
 
   handleOffer(message: Extract<SignalMessage, { type: 'offer' }>): void {
@@ -76,11 +87,14 @@ export class Subscriber {
   /** The server gave the transport up: it makes a new one when asked. */
   handleLost(): void {
     this.closePeer();
+    this.replaces = false;
     this.restartIce();
   }
 
   close(): void {
+    clearTimeout(this.retry);
     this.closePeer();
+    this.replaces = false;
     this.told.clear();
   }
 
@@ -99,8 +113,14 @@ export class Subscriber {
     this.watch.handleNegotiated();
     const sdp = peer.localDescription?.sdp ?? '';
     // Not waited for: a lost answer is mended by the watch, and the next offer must not wait.
+    const replaces = this.replaces;
+    this.replaces = false;
     const answer = { type: 'answer', transport: 'subscribe', sdp } as const;
-    void this.options.signalling.request(answer).catch(() => undefined);
+    void this.options.signalling.request(answer).catch((error: unknown) => {
+      const refused = error instanceof ChannelError && error.code === 'SIGNALLING_STATE_CONFLICT';
+      // A transport keeps its certificate: only a new connection gets another.
+      if (refused && replaces) this.options.signalling.reconnect(true);
+    });
   }
 
   /** Tells which media belongs to which track from now on. */
@@ -147,7 +167,13 @@ export class Subscriber {
     } catch (error) {
       if (this.told.get(track) !== want) return;
       this.told.delete(track);
-      if (error instanceof ChannelError && !isLoss(error)) this.refused.set(track, want);
+      if (!(error instanceof ChannelError) || isLoss(error)) return;
+      if (error.code === 'RATE_LIMITED') {
+        clearTimeout(this.retry);
+        this.retry = setTimeout(() => this.tell(), RATE_LIMITED_MS);
+      } else {
+        this.refused.set(track, want);
+      }
     }
   }
 

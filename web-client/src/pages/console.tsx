@@ -41,7 +41,8 @@ function Console({ access, session }: { access: Access; session: string }) {
     if (state !== null) document.title = `${t('console.title')}: ${state.session.title}`;
   }, [state?.session.title]);
 
-  if (status.phase === 'closed') return <Closed reason={status.reason} again={location.href} />;
+  if (status.phase === 'closed')
+    return <Closed reason={status.reason} code={status.code} again={location.href} />;
   if (state === null) {
     return (
       <main class="page">

@@ -31,7 +31,8 @@ function Hall({ access, session }: { access: Access; session: string }) {
   const { state, status } = useRoom(client);
   useEffect(() => client.join(), []);
   useEffect(keepAwake, []);
-  if (status.phase === 'closed') return <Closed reason={status.reason} again={location.href} />;
+  if (status.phase === 'closed')
+    return <Closed reason={status.reason} code={status.code} again={location.href} />;
   const turn = state?.floor.turn ?? null;
   const next = state?.floor.queue.slice(0, NEXT_SHOWN) ?? [];
   return (

@@ -1,4 +1,4 @@
-import { t } from '../i18n/i18n';
+import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { ChannelStatus, ClosedReason, Quality } from '../lib';
 import { useNow } from './hooks';
@@ -38,12 +38,14 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Quality
 }
 
 /** Why the room is closed to this page, and the way back if there is one. */
-export function Closed({ reason, again }: { reason: ClosedReason; again: string }) {
+export function Closed(props: { reason: ClosedReason; code: string | null; again: string }) {
+  const { reason, code, again } = props;
+  const why = code === null ? null : `error.${code}`;
   const back = reason === 'left' || reason === 'replaced' || reason === 'sign_in_required';
   return (
     <main class="page stack" data-testid="closed" data-reason={reason}>
       <h1>{t(`closed.${reason}.title`)}</h1>
-      <p>{t(`closed.${reason}.text`)}</p>
+      <p>{why !== null && isKey(why) ? t(why) : t(`closed.${reason}.text`)}</p>
       {back && (
         <p>
           <a class="button main" href={again} data-testid="rejoin">

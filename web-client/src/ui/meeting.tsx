@@ -47,7 +47,8 @@ export function Meeting(props: MeetingProps) {
   useEffect(() => {
     if (state !== null) document.title = `${state.session.title} · ${t('app.name')}`;
   }, [state?.session.title]);
-  if (status.phase === 'closed') return <Closed reason={status.reason} again={props.again} />;
+  if (status.phase === 'closed')
+    return <Closed reason={status.reason} code={status.code} again={props.again} />;
   if (state === null) {
     return (
       <main class="page stack">
