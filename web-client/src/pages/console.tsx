@@ -83,8 +83,12 @@ function Console({ access, session }: { access: Access; session: string }) {
               client.media?.setListening(wanted);
             }}
           />
-          <MicrophoneLine client={client} state={state} />
-          <MicrophoneButton client={client} on={client.media?.microphone.on === true} />
+          {client.media !== null && (
+            <>
+              <MicrophoneLine state={state} own={client.media.microphone} />
+              <MicrophoneButton media={client.media} own={client.media.microphone} />
+            </>
+          )}
           <Button
             label={t('console.shortcuts')}
             icon="keyboard"
@@ -206,9 +210,9 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
 
 boot(
   <Follower
-    title={t('console.title')}
+    title="console.title"
     role="moderator"
-    name={t('role.moderator')}
+    name="role.moderator"
     room={(access, session) => <Console access={access} session={session} />}
   />,
 );

@@ -274,7 +274,7 @@ function PageLink({ page, session }: { page: 'join' | 'console' | 'hall'; sessio
       </a>
       <Button
         label={t('common.copy')}
-        name={t('governance.copyLink', { link: `${name}, ${session.title}` })}
+        about={`${name}, ${session.title}`}
         icon="copy"
         look="small"
         onPress={() =>

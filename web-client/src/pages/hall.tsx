@@ -83,9 +83,9 @@ function keepAwake(): () => void {
 
 boot(
   <Follower
-    title={t('role.hall')}
+    title="role.hall"
     role="observer"
-    name={t('role.hall')}
+    name="role.hall"
     room={(access, session) => <Hall access={access} session={session} />}
   />,
 );

@@ -17,7 +17,9 @@ interface ButtonProps {
   readonly testId?: string;
   readonly disabled?: boolean;
   readonly pressed?: boolean;
-  /** When the name must say more than what is shown. */
+  /** Whom or what it is about, for those who don't see where it stands. */
+  readonly about?: string;
+  /** For compact ones whose name must say more. */
   readonly name?: string;
   readonly shortcut?: string;
   readonly type?: 'button' | 'submit';
@@ -46,6 +48,7 @@ export function Button(props: ButtonProps) {
     >
       {icon !== undefined && <Icon name={icon} />}
       {!compact && <span>{label}</span>}
+      {props.about !== undefined && <span class="visually-hidden">: {props.about}</span>}
       {props.children}
     </button>
   );

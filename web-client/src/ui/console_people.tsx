@@ -44,7 +44,7 @@ export function ConsolePeople(props: {
             <PersonName one={one} state={state} />
             <Button
               label={t(one.muted ? 'console.unmute' : 'console.mute')}
-              name={t(one.muted ? 'console.unmuteName' : 'console.muteName', { name: one.name })}
+              about={one.name}
               icon={one.muted ? 'microphone' : 'microphoneOff'}
               look="small"
               testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
@@ -80,7 +80,7 @@ export function ConsolePeople(props: {
                 <span class="name">{name}</span>
                 <Button
                   label={t('console.admit')}
-                  name={t('console.admitName', { name })}
+                  about={name}
                   look="small"
                   testId={`admit-${user_id}`}
                   onPress={() => {

@@ -38,7 +38,7 @@ export function Requested(props: {
             <Who client={client} request={request} />
             <Button
               label={t('console.approve')}
-              name={t('console.approveName', { name: request.name })}
+              about={request.name}
               icon="check"
               look="main small"
               testId={`approve-${request.request_id}`}
@@ -46,7 +46,7 @@ export function Requested(props: {
             />
             <Button
               label={t('console.deny')}
-              name={t('console.denyName', { name: request.name })}
+              about={request.name}
               icon="close"
               look="small"
               testId={`deny-${request.request_id}`}

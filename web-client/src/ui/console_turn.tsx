@@ -39,7 +39,7 @@ export function ConsoleTurn(props: { client: RoomClient; state: RoomState; send:
           <Button
             key={seconds}
             label={t('console.extend', { seconds })}
-            name={t('console.extendName', { seconds })}
+            about={t('console.extendName', { seconds })}
             testId={`extend-${seconds}`}
             shortcut={seconds === 30 ? 'e' : 'Shift+E'}
             disabled={none}

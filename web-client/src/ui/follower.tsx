@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import { SignInRequired } from '../lib';
 import type { Access } from './access';
@@ -14,14 +15,15 @@ const link = readLink();
  * server by asking who one is, and then shows the room.
  */
 export function Follower(props: {
-  title: string;
+  title: Key;
   role: string;
-  name: string;
+  /** What somebody without a name is called on a development server. */
+  name: Key;
   room: (access: Access, session: string) => ComponentChildren;
 }) {
   const [person, setPerson] = useState(() => {
     const found = devPerson(link, props.role);
-    return found.name === '' ? { ...found, name: props.name } : found;
+    return found.name === '' ? { ...found, name: t(props.name) } : found;
   });
   const [entered, setEntered] = useState<{ access: Access; session: string } | null>(null);
   const [failure, setFailure] = useState('');
@@ -48,7 +50,7 @@ export function Follower(props: {
   if (entered !== null) return <>{props.room(entered.access, entered.session)}</>;
   return (
     <main class="page stack">
-      <PageHeader title={props.title} />
+      <PageHeader title={t(props.title)} />
       {session === null && (
         <Notice look="danger">
           <p>{t('join.noSession')}</p>

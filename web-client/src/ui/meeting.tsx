@@ -131,14 +131,14 @@ function Bar(props: BarProps) {
       {props.soundBlocked && (
         <Button
           label={t('connection.hear')}
-          name={`${t('connection.hear')}. ${t('connection.hearWhy')}`}
+          about={t('connection.hearWhy')}
           icon="sound"
           look="main wide"
           testId="hear-button"
           onPress={() => void output.unblock()}
         />
       )}
-      {media !== null && <MicrophoneLine state={state} client={client} />}
+      {media !== null && <MicrophoneLine state={state} own={media.microphone} />}
       {asks && <Ask client={client} state={state} connected={connected} />}
       <div class="controls" role="group" aria-label={t('meeting.controls')}>
         {publishes && media !== null && <MediaButtons {...props} media={media} />}
@@ -158,11 +158,11 @@ function Bar(props: BarProps) {
 }
 
 /** The truth about one's own microphone, in words and a drawing. */
-export function MicrophoneLine({ client, state }: { client: RoomClient; state: RoomState }) {
-  const microphone = microphoneState(
-    state,
-    client.media?.microphone ?? { present: false, on: false },
-  );
+export function MicrophoneLine(props: {
+  state: RoomState;
+  own: { readonly present: boolean; readonly on: boolean };
+}) {
+  const microphone = microphoneState(props.state, props.own);
   return (
     <div
       class={`mic-state ${microphone}`}
@@ -178,12 +178,11 @@ export function MicrophoneLine({ client, state }: { client: RoomClient; state: R
 
 function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']> }) {
   const { media, devices } = props;
-  const { on } = media.microphone;
   const camera = media.trackOf('camera') !== null;
   const screen = media.trackOf('screen') !== null;
   return (
     <>
-      <MicrophoneButton client={props.client} on={on} {...devices} />
+      <MicrophoneButton media={media} own={media.microphone} {...devices} />
       <Button
         label={t(camera ? 'camera.turnOff' : 'camera.turnOn')}
         icon={camera ? 'camera' : 'cameraOff'}
@@ -213,10 +212,13 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
 }
 
 /** Opens and closes the microphone, and asks for one where there is none. */
-export function MicrophoneButton(props: { client: RoomClient; on: boolean; microphone?: string }) {
-  const media = props.client.media;
-  if (media === null) return null;
-  const { present, on } = media.microphone;
+export function MicrophoneButton(props: {
+  media: Media;
+  own: { readonly present: boolean; readonly on: boolean };
+  microphone?: string;
+}) {
+  const { media } = props;
+  const { present, on } = props.own;
   const label = t(!present ? 'mic.add' : on ? 'mic.turnOff' : 'mic.turnOn');
   return (
     <Button

@@ -46,7 +46,7 @@ export function Stage(props: {
     <section class="stage speaker" aria-label={t('meeting.stage')} data-testid="stage" tabIndex={0}>
       {large === undefined ? none : tile(large)}
       {(small.length > 0 || own !== null) && (
-        <div class="strip">
+        <div class="strip" tabIndex={0} role="group" aria-label={t('meeting.others')}>
           {small.slice(0, STRIP_MAX).map(tile)}
           {ownTile}
         </div>
