@@ -24,4 +24,5 @@ pub mod moderation;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod load;
 pub mod telemetry;

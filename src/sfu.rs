@@ -2,8 +2,16 @@
 //! nothing that the floor has not opened. A control half (signalling, ICE,
 //! DTLS) and worker threads that forward; `plane` is the language between them.
 
+mod control;
+pub mod engine;
 mod handle;
 pub mod plane;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+pub mod srtp;
+pub mod transport;
+pub mod worker;
 
 pub use handle::{
     LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,

@@ -4,6 +4,7 @@
 //! gates and goodbyes, to be drained after every call.
 
 mod act;
+mod media;
 mod record;
 mod view;
 
@@ -11,16 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
-use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::Principal;
-use crate::domain::role::{self, Role, Roles};
+use crate::domain::role::{self, Roles};
 use crate::domain::session::{ModerationMode, Session};
 use crate::domain::time::Timestamp;
-use crate::floor::{Floor, FloorPolicy, Microphone};
+use crate::floor::{Floor, FloorPolicy};
 use crate::room::action::{Action, FreshIds, MediaFlags};
 use crate::room::error::RoomError;
-use crate::room::event::{Event, SpeakerView, Told};
-use crate::sfu::TransportSide;
+use crate::room::event::{Event, Told};
 use crate::sfu::plane::Gate;
 
 pub use record::RecordInvalid;
@@ -371,73 +371,11 @@ impl RoomEngine {
         Ok(made)
     }
 
-    /// The media plane took or dropped tracks of a connection.
-    pub fn handle_tracks(
-        &mut self,
-        connection: ConnectionId,
-        published: Vec<NewTrack>,
-        removed: &[TrackId],
-        now: Timestamp,
-    ) {
-        for track in removed {
-            self.unpublish(*track, now);
-        }
-        for new in published {
-            if self.tracks.contains_key(&new.track) || !self.connections.contains_key(&connection) {
-                continue;
-            }
-            let NewTrack { track, source, codec, layers } = new;
-            self.tracks.insert(track, Track { connection, source, codec, layers });
-            if let Some(view) = self.track_view(track) {
-                self.tell(Event::TrackPublished(view), now);
-            }
-        }
-        self.settle(now);
-    }
-
-    /// The media plane hears these tracks, loudest first.
-    pub fn handle_speakers(&mut self, speakers: Vec<(TrackId, u8)>, now: Timestamp) {
-        self.speakers = speakers;
-        self.tell_speakers(now);
-        self.settle(now);
-    }
-
     /// The session was patched while it runs. The moderation mode stays as a
     /// moderator set it last.
     pub fn handle_session(&mut self, session: &Session) {
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
-    }
-
-    /// A transport is gone, and with the publish transport all tracks it had. A
-    /// media-only connection has nothing else and leaves.
-    pub fn handle_transport_lost(
-        &mut self,
-        connection: ConnectionId,
-        side: TransportSide,
-        now: Timestamp,
-    ) {
-        let Some(found) = self.connections.get(&connection) else { return };
-        if found.kind == ConnectionKind::MediaOnly {
-            self.end_connection(connection, Goodbye::Disconnected, now);
-        } else if side == TransportSide::Publish {
-            let user = found.user.clone();
-            for track in self.tracks_of(connection) {
-                self.unpublish_of(track, &user, now);
-            }
-        }
-        self.settle(now);
-    }
-
-    /// The first packet of a track tells what it really carries.
-    pub fn handle_codec(&mut self, track: TrackId, codec: Codec, now: Timestamp) {
-        let Some(found) = self.tracks.get_mut(&track) else { return };
-        if found.codec != codec {
-            found.codec = codec;
-            if let Some(view) = self.track_view(track) {
-                self.tell(Event::TrackPublished(view), now);
-            }
-        }
     }
 
     /// The session is over: everybody is told and every connection ends.
@@ -543,125 +481,5 @@ impl RoomEngine {
             let user_id = gone.user.as_str().to_owned();
             self.tell(Event::ParticipantLeft { user_id, reason }, now);
         }
-    }
-
-    fn tracks_of(&self, connection: ConnectionId) -> Vec<TrackId> {
-        let theirs = self.tracks.iter().filter(|(_, track)| track.connection == connection);
-        theirs.map(|(track, _)| *track).collect()
-    }
-
-    fn unpublish(&mut self, track: TrackId, now: Timestamp) {
-        let Some(found) = self.tracks.get(&track) else { return };
-        let Some(owner) = self.connections.get(&found.connection) else { return };
-        let user = owner.user.clone();
-        self.unpublish_of(track, &user, now);
-    }
-
-    fn unpublish_of(&mut self, track: TrackId, user: &UserId, now: Timestamp) {
-        self.tracks.remove(&track);
-        self.speakers.retain(|(speaker, _)| *speaker != track);
-        let (track, user_id) = (track.to_string(), user.as_str().to_owned());
-        self.tell(Event::TrackUnpublished { track, user_id }, now);
-    }
-
-    pub(super) fn speaker_order(&self) -> Vec<TrackId> {
-        self.speakers.iter().map(|(track, _)| *track).collect()
-    }
-
-    fn tell_speakers(&mut self, now: Timestamp) {
-        let order = self.speaker_order();
-        let due = self.speakers_told_at.is_none_or(|at| now.since(at) >= SPEAKERS_INTERVAL);
-        if order == self.speakers_told || !due {
-            return;
-        }
-        let speakers = self
-            .speakers
-            .iter()
-            .filter_map(|(track, level)| {
-                let owner = self.connections.get(&self.tracks.get(track)?.connection)?;
-                let user_id = owner.user.as_str().to_owned();
-                Some(SpeakerView { user_id, track: track.to_string(), level: *level })
-            })
-            .collect();
-        self.speakers_told = order;
-        self.speakers_told_at = Some(now);
-        self.tell(Event::ActiveSpeakers { speakers }, now);
-    }
-
-    /// Brings gates and featured tracks in line with what was decided.
-    fn settle(&mut self, now: Timestamp) {
-        let mut changed = BTreeSet::new();
-        let wanted: Vec<(ConnectionId, Gate)> = self
-            .connections
-            .iter()
-            .map(|(connection, found)| (*connection, self.gate_of(found)))
-            .collect();
-        for (connection, gate) in wanted {
-            let Some(found) = self.connections.get_mut(&connection) else { continue };
-            if found.gate != gate {
-                found.gate = gate;
-                self.gates.push((connection, gate));
-                changed.insert(found.user.clone());
-            }
-        }
-        // What closes, closes before anything opens.
-        self.gates.sort_by_key(|(_, gate)| *gate == Gate::Open);
-        for user in changed {
-            if self.members.contains_key(&user) {
-                self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
-            }
-        }
-        let featured = self.choose_featured();
-        if featured != self.featured {
-            self.featured = featured;
-            self.featured_changed = true;
-        }
-    }
-
-    /// Whether the sound of a connection may pass.
-    fn gate_of(&self, connection: &Connection) -> Gate {
-        let heard = connection.roles.may(role::Action::PublishMedia)
-            && !self.muted.contains(&connection.user)
-            && (self.moderation == ModerationMode::Open
-                || connection.roles.may(role::Action::SpeakWithoutTurn)
-                || self.holds_floor(connection));
-        if heard { Gate::Open } else { Gate::Closed }
-    }
-
-    fn holds_floor(&self, connection: &Connection) -> bool {
-        match self.floor.speaker() {
-            Some((_, Microphone::Hall)) if connection.roles.contains(Role::Hall) => true,
-            Some((user, _)) => *user == connection.user,
-            None => false,
-        }
-    }
-
-    /// The floor holder's tracks, else the loudest speaker's, else the first.
-    fn choose_featured(&self) -> Featured {
-        let holder = self.floor.speaker().map(|(user, _)| user.clone());
-        let loudest = self
-            .speakers
-            .first()
-            .and_then(|(track, _)| self.connections.get(&self.tracks.get(track)?.connection))
-            .map(|owner| owner.user.clone());
-        let choose = |kind: MediaKind| {
-            let rank = |track: &Track| {
-                let owner = self.connections.get(&track.connection).map(|owner| &owner.user);
-                let closed = kind == MediaKind::Audio
-                    && self
-                        .connections
-                        .get(&track.connection)
-                        .is_none_or(|c| c.gate == Gate::Closed);
-                let stranger = owner != holder.as_ref() || holder.is_none();
-                let quiet = owner != loudest.as_ref() || loudest.is_none();
-                (closed, stranger, quiet, track.source != TrackSource::Screen)
-            };
-            self.tracks
-                .iter()
-                .filter(|(_, track)| track.source.kind() == kind)
-                .min_by_key(|(track, found)| (rank(found), **track))
-                .map(|(track, _)| *track)
-        };
-        Featured { audio: choose(MediaKind::Audio), video: choose(MediaKind::Video) }
     }
 }

@@ -2,15 +2,29 @@
 //! into the control thread's bounded queue, with methods named as commands,
 //! and the words they speak in.
 
+mod driver;
+mod pool;
+
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::sfu::control::Control;
 use crate::sfu::plane::{Demand, Gate};
+use crate::sfu::transport::Identity;
+use crate::sfu::worker::{WorkerOptions, start_workers};
+use driver::{Driver, Inputs, REQUESTS_MAX, Workers};
+use pool::Pool;
+
+/// What each worker's socket keeps, each way: a key frame to every receiver of
+/// a hundred. The kernel may give less.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a media plane is started with.
 #[derive(Debug, Clone)]
@@ -52,6 +66,8 @@ pub enum LostReason {
     ClosedByPeer,
     /// The handshake failed, or its certificate was not the one that was signalled.
     HandshakeFailed,
+    /// The thread that carried it has ended.
+    ServerFault,
 }
 
 /// One track as its publisher is told about it.
@@ -321,12 +337,63 @@ pub(crate) enum Request {
 /// with [`Sfu::shutdown`] or with its last handle.
 #[derive(Debug, Clone)]
 pub struct Sfu {
-    pub(crate) requests: mpsc::Sender<Request>,
-    pub(crate) local_addr: SocketAddr,
-    pub(crate) candidates: Arc<[SocketAddr]>,
+    requests: mpsc::Sender<Request>,
+    local_addr: SocketAddr,
+    candidates: Arc<[SocketAddr]>,
 }
 
 impl Sfu {
+    /// Starts the workers and the control thread. They end with
+    /// [`Sfu::shutdown`] or with the last handle.
+    ///
+    /// # Errors
+    /// [`SfuError::Bind`] and [`SfuError::Start`].
+    pub fn start(options: SfuOptions) -> Result<Self, SfuError> {
+        let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let count = if options.workers == 0 { processors() } else { options.workers };
+        let started = start_workers(&WorkerOptions {
+            bind: options.bind,
+            count,
+            socket_buffer_bytes: SOCKET_BUFFER_BYTES,
+        })
+        .map_err(SfuError::Bind)?;
+        let (local_addr, strays, media) =
+            (started.local_address, started.datagrams, started.events);
+        Self::launch(Pool::new(started.handles), local_addr, options.candidates, |requests| {
+            Inputs { requests, strays, media }
+        })
+    }
+
+    /// Starts the control thread over workers that run.
+    fn launch<W: Workers>(
+        workers: W,
+        local_addr: SocketAddr,
+        candidates: Vec<SocketAddr>,
+        inputs: impl FnOnce(mpsc::Receiver<Request>) -> Inputs,
+    ) -> Result<Self, SfuError> {
+        let start = |error: &dyn std::fmt::Display| SfuError::Start(error.to_string());
+        let identity = Arc::new(Identity::generate().map_err(|error| start(&error))?);
+        let candidates: Arc<[SocketAddr]> = if candidates.is_empty() {
+            Arc::new([reachable(local_addr)])
+        } else {
+            candidates.into()
+        };
+        let seed = rand::random();
+        let control =
+            Control::new(identity, Arc::clone(&candidates), workers.count(), seed, Instant::now());
+        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let inputs = inputs(receiver);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| start(&error))?;
+        std::thread::Builder::new()
+            .name("sfu-control".to_owned())
+            .spawn(move || runtime.block_on(Driver::new(control, workers).run(inputs)))
+            .map_err(|error| start(&error))?;
+        Ok(Self { requests, local_addr, candidates })
+    }
+
     /// The UDP address of all media.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
@@ -552,4 +619,15 @@ impl Sfu {
         self.requests.send(make(reply)).await.map_err(|_| SfuError::Stopped)?;
         answer.await.map_err(|_| SfuError::Stopped)?
     }
+}
+
+/// The address to name when none is configured.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }

@@ -1,0 +1,295 @@
+//! What one forwarded packet costs: one publisher, fifty subscribers, packets
+//! of 1,200 bytes, AES-GCM on both sides, with retransmission ring, transport
+//! feedback and header rewriting on. First the forwarder alone, then a worker
+//! over UDP loopback. Compare ratios within one run; machines differ.
+
+#![expect(clippy::print_stdout, reason = "a bench reports on its output")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cabildo::domain::id::{SessionId, TrackId};
+use cabildo::domain::media::{Codec, MediaKind};
+use cabildo::domain::secret::Secret;
+use cabildo::sfu::engine::Forwarder;
+use cabildo::sfu::plane::{
+    Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationSpec,
+    SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
+};
+use cabildo::sfu::worker::{WorkerOptions, WorkerStats, start_workers};
+use rtc_srtp::context::Context;
+use rtc_srtp::protection_profile::ProtectionProfile;
+
+const SUBSCRIBERS: u64 = 50;
+const PACKET_BYTES: usize = 1200;
+/// Packets that come together, like those of one picture.
+const BURST: usize = 8;
+const BURST_INTERVAL: Duration = Duration::from_millis(4);
+const LOOPBACK_FOR: Duration = Duration::from_secs(5);
+const WARM_UP_PACKETS: usize = 2_000;
+const MEASURED_PACKETS: usize = 20_000;
+const SSRC: u32 = 1000;
+const EXTENSIONS: ExtensionIds = ExtensionIds {
+    mid: Some(1),
+    rid: None,
+    repaired_rid: None,
+    transport_cc: Some(3),
+    audio_level: None,
+};
+
+fn keys(peer: u64) -> SrtpKeys {
+    let seed = u8::try_from(peer).expect("few peers");
+    let master = |side: u8| MasterKey {
+        key: Secret::new(vec![side ^ seed; 16]),
+        salt: Secret::new(vec![seed; 12]),
+    };
+    SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, local: master(0), remote: master(128) }
+}
+
+/// A publisher that seals with `rtc_srtp`.
+struct Publisher {
+    context: Context,
+    number: u32,
+}
+
+impl Publisher {
+    fn new() -> Self {
+        let master = keys(0).remote;
+        let provider = rtc_crypto::default_provider().expect("ring is built in");
+        let profile = ProtectionProfile::AeadAes128Gcm;
+        let (key, salt) = (master.key.expose(), master.salt.expose());
+        let context = Context::new(key, salt, profile, None, None, provider.crypto());
+        Self { context: context.expect("keys fit"), number: 0 }
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        self.number += 1;
+        let [.., high, low] = self.number.to_be_bytes();
+        let mut packet = vec![0x90, 96, high, low];
+        packet.extend_from_slice(&(self.number / 8 * 3000).to_be_bytes());
+        packet.extend_from_slice(&SSRC.to_be_bytes());
+        packet.extend_from_slice(&[0xBE, 0xDE, 0, 1, 0x31, high, low, 0]);
+        // A descriptor with both numbers; every 3,000th packet starts a key frame.
+        let inter = u8::from(self.number % 3000 != 1);
+        packet.extend_from_slice(&[0x90, 0xC0, high | 0x80, low, low, inter]);
+        packet.resize(PACKET_BYTES, 0x5A);
+        self.context.encrypt_rtp(&packet).expect("sealed").to_vec()
+    }
+}
+
+/// Who publishes what to whom; transport 0 publishes.
+fn scene(addresses: &[SocketAddr]) -> Vec<Command> {
+    let (room, track) = (SessionId::generate(), TrackId::generate());
+    let formats = vec![Format { payload_type: 96, codec: Codec::Vp8, rtx_payload_type: Some(97) }];
+    let mut commands: Vec<Command> = (0_u64..)
+        .zip(addresses)
+        .map(|(peer, remote)| Command::AddTransport {
+            transport: TransportId(peer),
+            room,
+            keys: keys(peer),
+            remote: *remote,
+        })
+        .collect();
+    commands.push(Command::AddPublication(PublicationSpec {
+        track,
+        room,
+        transport: TransportId(0),
+        kind: MediaKind::Video,
+        mid: "0".to_owned(),
+        formats: formats.clone(),
+        encodings: vec![EncodingSpec { ssrc: Some(SSRC), ..EncodingSpec::default() }],
+        extensions: EXTENSIONS,
+        gate: Gate::Open,
+    }));
+    commands.extend((1..=SUBSCRIBERS).map(|peer| {
+        let number = u32::try_from(peer).expect("few peers");
+        Command::AddSubscription(SubscriptionSpec {
+            subscription: SubscriptionId(peer),
+            transport: TransportId(peer),
+            kind: MediaKind::Video,
+            source: Some(track),
+            mid: "0".to_owned(),
+            formats: formats.clone(),
+            ssrc: 2_000_000 + number,
+            rtx_ssrc: 3_000_000 + number,
+            extensions: EXTENSIONS,
+            demand: Demand::default(),
+        })
+    }));
+    commands
+}
+
+/// What one way of forwarding cost.
+struct Measured {
+    us_per_packet: f64,
+    packets: u64,
+    allocations_per_packet: Option<f64>,
+    packets_per_run: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn in_process() -> Measured {
+    let addresses: Vec<SocketAddr> = (0..=SUBSCRIBERS)
+        .map(|peer| ([10, 0, 0, 1], 1000 + u16::try_from(peer).expect("few")))
+        .map(SocketAddr::from)
+        .collect();
+    let mut publisher = Publisher::new();
+    let sealed: Vec<Vec<u8>> =
+        (0..WARM_UP_PACKETS + MEASURED_PACKETS).map(|_| publisher.packet()).collect();
+    let start = Instant::now();
+    let provider = rtc_crypto::default_provider().expect("ring is built in");
+    let mut forwarder = Forwarder::new(provider, start);
+    for command in scene(&addresses) {
+        forwarder.handle_command(command, start);
+    }
+    let mut buffer = [0; 1500];
+    let (mut sent_bytes, mut runs) = (0, 0);
+    let mut forward = |packets: &[Vec<u8>]| {
+        for burst in packets.chunks(BURST) {
+            for packet in burst {
+                let datagram = &mut buffer[..packet.len()];
+                datagram.copy_from_slice(packet);
+                forwarder.handle_datagram(addresses[0], datagram, start);
+            }
+            while let Some(run) = forwarder.poll_transmit(64, 60_000) {
+                sent_bytes += run.contents.len();
+                runs += 1;
+            }
+        }
+        forwarder.totals().packets_forwarded
+    };
+    let (warm_up, measured) = sealed.split_at(WARM_UP_PACKETS);
+    let before = forward(warm_up);
+    let mut after = 0;
+    let mut took = Duration::ZERO;
+    let allocations = allocation_counter::measure(|| {
+        let begun = Instant::now();
+        after = forward(measured);
+        took = begun.elapsed();
+    });
+    std::hint::black_box(sent_bytes);
+    let packets = after - before;
+    assert_eq!(packets, MEASURED_PACKETS as u64 * SUBSCRIBERS, "not everything was forwarded");
+    Measured {
+        us_per_packet: took.as_secs_f64() * 1e6 / ratio(packets, 1),
+        packets,
+        allocations_per_packet: Some(ratio(allocations.count_total, packets)),
+        packets_per_run: ratio(after, runs),
+    }
+}
+
+/// Reads and discards on `socket`, counting, until told to stop.
+fn drain(sockets: &[UdpSocket], stop: &AtomicBool, count: &AtomicU64) {
+    let mut buffer = [0; 2048];
+    while !stop.load(Ordering::Relaxed) {
+        let mut idle = true;
+        for socket in sockets {
+            while socket.recv(&mut buffer).is_ok() {
+                idle = false;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if idle {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+}
+
+fn forwarded(stats: &WorkerStats) -> u64 {
+    stats.forwarder.totals.packets_forwarded
+}
+
+fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
+    let options = WorkerOptions {
+        bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+        count: 1,
+        socket_buffer_bytes: 4 << 20,
+    };
+    let workers = start_workers(&options).expect("started");
+    let worker = &workers.handles[0];
+    let sockets: Vec<UdpSocket> = (0..=SUBSCRIBERS)
+        .map(|_| {
+            let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("bound");
+            socket.set_nonblocking(true).expect("set");
+            socket
+        })
+        .collect();
+    let addresses: Vec<SocketAddr> =
+        sockets.iter().map(|socket| socket.local_addr().expect("bound")).collect();
+    for command in scene(&addresses) {
+        worker.send(command).expect("it lives");
+    }
+    let publisher_socket = sockets[0].try_clone().expect("cloned");
+    let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let drainer = {
+        let (stop, received) = (Arc::clone(&stop), Arc::clone(&received));
+        std::thread::spawn(move || drain(&sockets, &stop, &received))
+    };
+    let mut publisher = Publisher::new();
+    let mut send_for = |span: Duration| {
+        let begun = Instant::now();
+        let mut bursts = 0;
+        while begun.elapsed() < span {
+            for _ in 0..BURST {
+                let packet = publisher.packet();
+                publisher_socket.send_to(&packet, workers.local_address).expect("sent");
+            }
+            bursts += 1;
+            let next = begun + BURST_INTERVAL * bursts;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        runtime.block_on(worker.stats()).expect("it lives")
+    };
+    let before = send_for(Duration::from_millis(500));
+    let after = send_for(LOOPBACK_FOR);
+    worker.shutdown().expect("it lives");
+    stop.store(true, Ordering::Relaxed);
+    drainer.join().expect("it ends");
+    let packets = forwarded(&after) - forwarded(&before);
+    let cpu = after.cpu_time.saturating_sub(before.cpu_time);
+    let runs = after.runs_sent - before.runs_sent;
+    let measured = Measured {
+        us_per_packet: cpu.as_secs_f64() * 1e6 / ratio(packets, 1),
+        packets,
+        allocations_per_packet: None,
+        packets_per_run: ratio(packets, runs),
+    };
+    (measured, received.load(Ordering::Relaxed))
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("built");
+    let engine = in_process();
+    let (loopback, received) = over_loopback(&runtime);
+    println!("1 publisher, {SUBSCRIBERS} subscribers, {PACKET_BYTES} bytes, AES-GCM");
+    println!(
+        "{:<22} {:>14} {:>12} {:>12} {:>14}",
+        "path", "µs per packet", "packets", "per run", "allocations"
+    );
+    for (name, it) in [("forwarder alone", &engine), ("worker over loopback", &loopback)] {
+        let allocations =
+            it.allocations_per_packet.map_or_else(|| "–".to_owned(), |count| format!("{count:.4}"));
+        println!(
+            "{name:<22} {:>14.3} {:>12} {:>12.1} {allocations:>14}",
+            it.us_per_packet, it.packets, it.packets_per_run
+        );
+    }
+    println!(
+        "{{\"engine_us_per_forwarded_packet\":{:.3},\"engine_allocations_per_packet\":{:.4},\
+         \"loopback_cpu_us_per_forwarded_packet\":{:.3},\"loopback_packets_forwarded\":{},\
+         \"loopback_packets_received\":{received},\"loopback_packets_per_send\":{:.1}}}",
+        engine.us_per_packet,
+        engine.allocations_per_packet.unwrap_or_default(),
+        loopback.us_per_packet,
+        loopback.packets,
+        loopback.packets_per_run,
+    );
+    assert_eq!(engine.allocations_per_packet, Some(0.0), "the path of a packet allocates");
+}

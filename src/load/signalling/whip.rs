@@ -1,0 +1,86 @@
+//! WHIP (RFC 9725) and its playback twin.
+
+use super::{Access, Server, refusal, unreachable};
+use crate::domain::media::MediaKind;
+use crate::load::LoadError;
+use crate::load::client::{ClientOptions, MediaClient, TrackOptions};
+use crate::load::driver::{ClientHandle, Driver, Timed};
+
+/// One WHIP or WHEP resource and its transport.
+pub struct WebResource {
+    server: Server,
+    location: String,
+    token: String,
+    /// The transport.
+    pub client: ClientHandle,
+    /// What happens on it.
+    pub events: tokio::sync::mpsc::Receiver<Timed>,
+}
+
+impl WebResource {
+    /// Publishes these tracks into a session.
+    pub async fn publish(
+        server: &Server,
+        driver: &Driver,
+        access: &Access,
+        session_id: &str,
+        options: ClientOptions,
+        tracks: &[TrackOptions],
+    ) -> Result<Self, LoadError> {
+        let client = MediaClient::publisher(options, tracks);
+        Self::create(server, driver, access, &format!("{session_id}/whip"), client).await
+    }
+
+    /// Plays a session's sound and picture.
+    pub async fn play(
+        server: &Server,
+        driver: &Driver,
+        access: &Access,
+        session_id: &str,
+        options: ClientOptions,
+    ) -> Result<Self, LoadError> {
+        let client = MediaClient::viewer(options, &[MediaKind::Audio, MediaKind::Video]);
+        Self::create(server, driver, access, &format!("{session_id}/whep"), client).await
+    }
+
+    async fn create(
+        server: &Server,
+        driver: &Driver,
+        access: &Access,
+        path: &str,
+        mut client: MediaClient,
+    ) -> Result<Self, LoadError> {
+        let offer = client.offer();
+        let request = server
+            .http
+            .post(format!("{}/api/v1/sessions/{path}", server.url))
+            .bearer_auth(&access.token)
+            .header("content-type", "application/sdp")
+            .body(offer);
+        let response = request.send().await.map_err(unreachable)?;
+        if response.status().as_u16() != 201 {
+            return Err(refusal(response).await);
+        }
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.ok_or(LoadError::Contract("no Location"))?.to_owned();
+        let answer = response.text().await.map_err(unreachable)?;
+        let (client, events) = driver.add(client);
+        client
+            .call(move |client, now| client.handle_answer(&answer, now))
+            .await
+            .ok_or(LoadError::Contract("the load driver has stopped"))??;
+        Ok(Self { server: server.clone(), location, token: access.token.clone(), client, events })
+    }
+
+    /// Deletes the resource, and with it the transport.
+    pub async fn delete(self) -> Result<(), LoadError> {
+        let url = if self.location.starts_with("http") {
+            self.location.clone()
+        } else {
+            format!("{}{}", self.server.url, self.location)
+        };
+        let request = self.server.http.delete(url).bearer_auth(&self.token);
+        let response = request.send().await.map_err(unreachable)?;
+        if response.status().is_success() { Ok(()) } else { Err(refusal(response).await) }
+    }
+}

@@ -1,0 +1,484 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! The control half: which peers are in which rooms, what they publish and
+//! receive, and over which transports. Takes datagrams, requests and time;
+//! gives datagrams, commands to the workers and events to the rooms.
+
+mod limits;
+mod publish;
+mod rooms;
+mod subscribe;
+mod whep;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::sfu::handle::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
+use crate::sfu::plane::{Command, Gate, SubscriptionId, TransportId};
+use crate::sfu::sdp::LocalSide;
+use crate::sfu::transport::{
+    Credentials, DatagramClass, Identity, Transport, TransportEvent, peek_ufrag,
+};
+use limits::HandshakeLimits;
+use publish::Publisher;
+use subscribe::Subscriber;
+use whep::WhepReceiver;
+
+/// Rooms of one process.
+pub const ROOMS_MAX: usize = 4096;
+/// Peers of one room. Raising it lengthens what a departure has to visit.
+pub const PEERS_PER_ROOM_MAX: usize = 2048;
+/// Tracks that one peer publishes.
+pub const TRACKS_PER_PEER_MAX: usize = 6;
+/// Tracks that one peer is subscribed to.
+pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
+
+/// What the engine wants done.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Tell a worker.
+    Command { worker: usize, command: Command },
+    /// Send a datagram from a worker's socket.
+    Transmit { worker: usize, to: SocketAddr, bytes: Vec<u8> },
+    /// Give a worker media that came to another.
+    HandOver { worker: usize, from: SocketAddr, bytes: Vec<u8> },
+    /// Tell a room.
+    Event { room: SessionId, event: RoomMediaEvent },
+}
+
+struct Room {
+    worker: usize,
+    peers: BTreeMap<ConnectionId, Peer>,
+    featured_audio: Option<TrackId>,
+    featured_video: Option<TrackId>,
+}
+
+struct Peer {
+    audio: Gate,
+    publisher: Option<Publisher>,
+    receiver: Option<Receiver>,
+}
+
+/// How a peer receives.
+enum Receiver {
+    /// This server offers.
+    Offered(Subscriber),
+    /// The peer has offered.
+    Whep(WhepReceiver),
+}
+
+impl Receiver {
+    const fn transport(&self) -> Option<TransportId> {
+        match self {
+            Self::Offered(subscriber) => subscriber.transport,
+            Self::Whep(receiver) => Some(receiver.transport),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    room: SessionId,
+    peer: ConnectionId,
+    side: TransportSide,
+}
+
+struct Association {
+    transport: Transport,
+    owner: Owner,
+    worker: usize,
+    /// What stands in the timer table for it.
+    due_at: Option<Instant>,
+    session_id: u64,
+    version: u64,
+}
+
+struct WorkerLoad {
+    transports: usize,
+    rooms: usize,
+    gone: bool,
+}
+
+/// The engine of the control half.
+pub(crate) struct Control {
+    identity: Arc<Identity>,
+    candidates: Arc<[SocketAddr]>,
+    random: StdRng,
+    rooms: BTreeMap<SessionId, Room>,
+    associations: BTreeMap<TransportId, Association>,
+    by_ufrag: BTreeMap<String, TransportId>,
+    by_address: BTreeMap<SocketAddr, TransportId>,
+    timers: BTreeSet<(Instant, TransportId)>,
+    publishers: BTreeMap<TrackId, (SessionId, ConnectionId)>,
+    /// Receivers that are owed an offer.
+    owed: BTreeSet<(SessionId, ConnectionId)>,
+    workers: Vec<WorkerLoad>,
+    limits: HandshakeLimits,
+    next_transport: u64,
+    next_subscription: u64,
+    outputs: VecDeque<Output>,
+    stats: SfuStats,
+}
+
+impl Control {
+    /// An engine for this many workers; `seed` comes from a secure generator.
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        candidates: Arc<[SocketAddr]>,
+        workers: usize,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Self {
+        let load = || WorkerLoad { transports: 0, rooms: 0, gone: false };
+        Self {
+            identity,
+            candidates,
+            random: StdRng::from_seed(seed),
+            rooms: BTreeMap::new(),
+            associations: BTreeMap::new(),
+            by_ufrag: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            publishers: BTreeMap::new(),
+            owed: BTreeSet::new(),
+            workers: std::iter::repeat_with(load).take(workers).collect(),
+            limits: HandshakeLimits::new(now),
+            next_transport: 1,
+            next_subscription: 1,
+            outputs: VecDeque::new(),
+            stats: SfuStats::default(),
+        }
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, id)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(association) = self.associations.get_mut(&id) {
+                association.due_at = None;
+                association.transport.handle_timeout(now);
+            }
+            self.settle(id, now);
+        }
+    }
+
+    /// Takes a datagram that a worker could make nothing of.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        worker: usize,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+        now: Instant,
+    ) {
+        match DatagramClass::of(&bytes) {
+            DatagramClass::Stun => self.handle_check(from, &bytes, now),
+            DatagramClass::Dtls => self.handle_record(from, &bytes, now),
+            DatagramClass::Media => {
+                let owner = self.by_address.get(&from).and_then(|id| self.associations.get(id));
+                match owner {
+                    Some(owner) if owner.worker != worker => {
+                        let worker = owner.worker;
+                        self.outputs.push_back(Output::HandOver { worker, from, bytes });
+                    }
+                    // Media before its handshake, or of nobody.
+                    _ => self.stats.datagrams_unroutable += 1,
+                }
+            }
+            DatagramClass::Other => self.stats.datagrams_unroutable += 1,
+        }
+    }
+
+    /// The user fragment overrides the address: a rejoin from the same address
+    /// is another transport.
+    fn handle_check(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        let id = peek_ufrag(bytes).and_then(|ufrag| self.by_ufrag.get(ufrag)).copied();
+        let Some((id, association)) = id.and_then(|id| Some((id, self.associations.get_mut(&id)?)))
+        else {
+            self.stats.datagrams_unroutable += 1;
+            return;
+        };
+        if !association.transport.knows(from) && !self.limits.admits_check(from.ip(), now) {
+            self.stats.datagrams_limited += 1;
+            return;
+        }
+        if association.transport.handle_check(from, bytes, now) {
+            if association.transport.knows(from) {
+                self.by_address.insert(from, id);
+            }
+        } else {
+            self.limits.charge_check(from.ip(), now);
+        }
+        self.settle(id, now);
+    }
+
+    fn handle_record(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        let id = self.by_address.get(&from).copied();
+        let Some((id, association)) = id.and_then(|id| Some((id, self.associations.get_mut(&id)?)))
+        else {
+            self.stats.datagrams_unroutable += 1;
+            return;
+        };
+        if !association.transport.has_begun() && !self.limits.admits_handshake(from.ip(), now) {
+            self.stats.datagrams_limited += 1;
+            return;
+        }
+        association.transport.handle_datagram(from, bytes, now);
+        self.settle(id, now);
+    }
+
+    /// A worker's thread has ended: what it carried is lost, and its rooms go
+    /// on with another.
+    pub(crate) fn handle_worker_gone(&mut self, worker: usize, now: Instant) {
+        let Some(load) = self.workers.get_mut(worker).filter(|load| !load.gone) else { return };
+        load.gone = true;
+        load.rooms = 0;
+        let replacement = self.least_loaded();
+        for room in self.rooms.values_mut().filter(|room| room.worker == worker) {
+            room.worker = replacement;
+            self.workers[replacement].rooms += 1;
+        }
+        let lost: Vec<TransportId> = self
+            .associations
+            .iter()
+            .filter(|(_, association)| association.worker == worker)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lost {
+            self.lose_transport(id, LostReason::ServerFault, now);
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SfuStats {
+        let peers = || self.rooms.values().flat_map(|room| room.peers.values());
+        let streams = |peer: &Peer| match &peer.receiver {
+            Some(Receiver::Offered(subscriber)) => subscriber.streams(),
+            Some(Receiver::Whep(receiver)) => receiver.slots.len(),
+            None => 0,
+        };
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        SfuStats {
+            rooms: count(self.rooms.len()),
+            peers: count(peers().count()),
+            transports: count(self.associations.len()),
+            tracks: count(self.publishers.len()),
+            subscriptions: count(peers().map(streams).sum()),
+            ..self.stats
+        }
+    }
+
+    // Transports.
+
+    fn add_transport(&mut self, owner: Owner, now: Instant) -> TransportId {
+        let id = TransportId(self.next_transport);
+        self.next_transport += 1;
+        let credentials = self.new_credentials();
+        self.by_ufrag.insert(credentials.ufrag.clone(), id);
+        let worker = self.rooms.get(&owner.room).map_or(0, |room| room.worker);
+        self.workers[worker].transports += 1;
+        // RFC 8866 §5.2 leaves 63 bits; browsers take no more.
+        let session_id = self.random.next_u64() >> 2;
+        let transport = Transport::new(Arc::clone(&self.identity), credentials, now);
+        self.associations.insert(
+            id,
+            Association { transport, owner, worker, due_at: None, session_id, version: 0 },
+        );
+        self.settle(id, now);
+        id
+    }
+
+    /// Credentials whose user fragment no other transport has.
+    fn new_credentials(&mut self) -> Credentials {
+        loop {
+            let mut random = [0; 32];
+            self.random.fill_bytes(&mut random);
+            let credentials = Credentials::from_random(random);
+            if !self.by_ufrag.contains_key(&credentials.ufrag) {
+                return credentials;
+            }
+        }
+    }
+
+    fn restart_transport(&mut self, id: TransportId, remote_ufrag: Option<String>, now: Instant) {
+        let credentials = self.new_credentials();
+        if let Some(association) = self.associations.get_mut(&id) {
+            self.by_ufrag.insert(credentials.ufrag.clone(), id);
+            association.transport.restart_ice(credentials, remote_ufrag);
+        }
+        self.settle(id, now);
+    }
+
+    fn is_connected(&self, id: TransportId) -> bool {
+        self.associations.get(&id).is_some_and(|it| it.transport.is_connected())
+    }
+
+    /// Writes a description of a transport, one version further than the last.
+    fn describe(
+        &mut self,
+        id: TransportId,
+        write: impl FnOnce(LocalSide<'_>) -> String,
+    ) -> Result<String, SfuError> {
+        let association = self.associations.get_mut(&id).ok_or(SfuError::TransportNotFound)?;
+        association.version += 1;
+        Ok(write(LocalSide {
+            credentials: association.transport.local(),
+            fingerprint: self.identity.fingerprint(),
+            candidates: &self.candidates,
+            session_id: association.session_id,
+            version: association.version,
+        }))
+    }
+
+    /// Does what a transport wants after it was touched.
+    fn settle(&mut self, id: TransportId, now: Instant) {
+        let mut lost = None;
+        let Some(association) = self.associations.get_mut(&id) else { return };
+        let worker = association.worker;
+        while let Some(transmit) = association.transport.poll_transmit() {
+            let (to, bytes) = (transmit.to, transmit.bytes);
+            self.outputs.push_back(Output::Transmit { worker, to, bytes });
+        }
+        let mut connected = false;
+        while let Some(event) = association.transport.poll_event() {
+            match event {
+                TransportEvent::Connected { keys, remote } => {
+                    connected = true;
+                    let room = association.owner.room;
+                    let command = Command::AddTransport { transport: id, room, keys, remote };
+                    self.outputs.push_back(Output::Command { worker, command });
+                }
+                TransportEvent::Moved { remote } => {
+                    let command = Command::MoveTransport { transport: id, remote };
+                    self.outputs.push_back(Output::Command { worker, command });
+                }
+                TransportEvent::PathForgotten(address) => {
+                    if self.by_address.get(&address) == Some(&id) {
+                        self.by_address.remove(&address);
+                    }
+                }
+                TransportEvent::UfragRetired(ufrag) => {
+                    self.by_ufrag.remove(&ufrag);
+                }
+                TransportEvent::Lost(reason) => lost = Some(reason),
+            }
+        }
+        let due_at = association.transport.poll_timeout();
+        if due_at != association.due_at {
+            if let Some(stale) = std::mem::replace(&mut association.due_at, due_at) {
+                self.timers.remove(&(stale, id));
+            }
+            self.timers.extend(due_at.map(|at| (at, id)));
+        }
+        if connected {
+            self.stats.handshakes_completed += 1;
+            self.handle_connected(id);
+        }
+        if let Some(reason) = lost {
+            self.lose_transport(id, reason, now);
+        }
+    }
+
+    fn handle_connected(&mut self, id: TransportId) {
+        let Some(Owner { room, peer, side }) = self.associations.get(&id).map(|it| it.owner) else {
+            return;
+        };
+        self.outputs.push_back(Output::Event {
+            room,
+            event: RoomMediaEvent::TransportConnected { peer, side },
+        });
+        if side == TransportSide::Subscribe {
+            self.announce_streams(room, peer);
+        }
+    }
+
+    /// Takes a transport away; the peer is told.
+    fn remove_transport(&mut self, id: TransportId, now: Instant) {
+        let Some(mut association) = self.associations.remove(&id) else { return };
+        let worker = association.worker;
+        association.transport.close(now);
+        while let Some(transmit) = association.transport.poll_transmit() {
+            let (to, bytes) = (transmit.to, transmit.bytes);
+            self.outputs.push_back(Output::Transmit { worker, to, bytes });
+        }
+        for ufrag in association.transport.local_ufrags() {
+            self.by_ufrag.remove(ufrag);
+        }
+        for address in association.transport.paths() {
+            if self.by_address.get(&address) == Some(&id) {
+                self.by_address.remove(&address);
+            }
+        }
+        if let Some(due_at) = association.due_at {
+            self.timers.remove(&(due_at, id));
+        }
+        self.workers[worker].transports = self.workers[worker].transports.saturating_sub(1);
+        let command = Command::RemoveTransport { transport: id };
+        self.outputs.push_back(Output::Command { worker, command });
+    }
+
+    /// A transport has ended by itself: its tracks or subscriptions go with it.
+    fn lose_transport(&mut self, id: TransportId, reason: LostReason, now: Instant) {
+        let Some(Owner { room, peer, side }) = self.associations.get(&id).map(|it| it.owner) else {
+            return;
+        };
+        if !self.is_connected(id) && reason != LostReason::ServerFault {
+            self.stats.handshakes_failed += 1;
+        }
+        match side {
+            TransportSide::Publish => self.drop_publisher(room, peer, now),
+            TransportSide::Subscribe => self.drop_receiver(room, peer, now),
+        }
+        self.outputs.push_back(Output::Event {
+            room,
+            event: RoomMediaEvent::TransportLost { peer, side, reason },
+        });
+    }
+
+    // What the rest of the engine shares.
+
+    fn least_loaded(&self) -> usize {
+        let load = |index: &usize| {
+            let worker = &self.workers[*index];
+            (worker.gone, worker.transports, worker.rooms)
+        };
+        (0..self.workers.len()).min_by_key(load).unwrap_or(0)
+    }
+
+    fn command(&mut self, room: SessionId, command: Command) {
+        let worker = self.rooms.get(&room).map_or(0, |room| room.worker);
+        self.outputs.push_back(Output::Command { worker, command });
+    }
+
+    fn peer(&self, room: SessionId, peer: ConnectionId) -> Result<&Peer, SfuError> {
+        let room = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?;
+        room.peers.get(&peer).ok_or(SfuError::PeerNotFound)
+    }
+
+    fn peer_mut(&mut self, room: SessionId, peer: ConnectionId) -> Result<&mut Peer, SfuError> {
+        let room = self.rooms.get_mut(&room).ok_or(SfuError::RoomNotFound)?;
+        room.peers.get_mut(&peer).ok_or(SfuError::PeerNotFound)
+    }
+
+    fn new_subscription(&mut self) -> (SubscriptionId, u32, u32) {
+        let id = SubscriptionId(self.next_subscription);
+        self.next_subscription += 1;
+        // Two halves of one random number and never zero; receivers tell
+        // streams apart by them.
+        let ssrc = self.random.next_u32() | 1;
+        (id, ssrc, ssrc ^ 0x8000_0000)
+    }
+}

@@ -1,0 +1,175 @@
+//! What strangers may cost before they have proven anything. Everything that
+//! authenticates is free; what fails, and every new handshake, is charged to
+//! the address it came from and to all of them together.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+/// Failed connectivity checks a second, of one address. One costs an HMAC.
+pub const FAILED_CHECKS_PER_S: u32 = 100;
+/// Failed connectivity checks a second, in total: 3 % of a processor.
+pub const FAILED_CHECKS_PER_S_TOTAL: u32 = 10_000;
+/// Handshakes begun a second, of one address: a hall behind one address
+/// reconnects two hundred people in eight seconds. One costs half a
+/// millisecond to a millisecond.
+pub const HANDSHAKES_PER_S: u32 = 50;
+/// Handshakes begun a second, in total: under a third of a processor.
+pub const HANDSHAKES_PER_S_TOTAL: u32 = 250;
+/// Addresses with an account. Beyond it, strangers share one.
+pub const SOURCES_MAX: usize = 4096;
+
+/// A budget that fills up again within a second.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    filled_at: Instant,
+    per_s: f64,
+}
+
+impl Bucket {
+    fn new(per_s: u32, now: Instant) -> Self {
+        Self { tokens: f64::from(per_s), filled_at: now, per_s: f64::from(per_s) }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let elapsed_s = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.tokens = elapsed_s.mul_add(self.per_s, self.tokens).min(self.per_s);
+        self.filled_at = now;
+    }
+
+    fn has_one(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= 1.0
+    }
+
+    fn take(&mut self) {
+        self.tokens = (self.tokens - 1.0).max(0.0);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    checks: Bucket,
+    handshakes: Bucket,
+}
+
+impl Account {
+    fn new(now: Instant) -> Self {
+        Self {
+            checks: Bucket::new(FAILED_CHECKS_PER_S, now),
+            handshakes: Bucket::new(HANDSHAKES_PER_S, now),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct HandshakeLimits {
+    sources: BTreeMap<IpAddr, Account>,
+    /// For those that found the table full.
+    others: Account,
+    checks: Bucket,
+    handshakes: Bucket,
+}
+
+impl HandshakeLimits {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            sources: BTreeMap::new(),
+            others: Account::new(now),
+            checks: Bucket::new(FAILED_CHECKS_PER_S_TOTAL, now),
+            handshakes: Bucket::new(HANDSHAKES_PER_S_TOTAL, now),
+        }
+    }
+
+    /// Whether a check of an address that has not authenticated is looked at.
+    pub(super) fn admits_check(&mut self, from: IpAddr, now: Instant) -> bool {
+        let known = self.sources.get_mut(&network_of(from));
+        known.is_none_or(|account| account.checks.has_one(now)) && self.checks.has_one(now)
+    }
+
+    /// Charges a check that failed.
+    pub(super) fn charge_check(&mut self, from: IpAddr, now: Instant) {
+        self.account(from, now).checks.take();
+        self.checks.take();
+    }
+
+    /// Whether a handshake may begin; charges it.
+    pub(super) fn admits_handshake(&mut self, from: IpAddr, now: Instant) -> bool {
+        if !self.handshakes.has_one(now) {
+            return false;
+        }
+        let account = self.account(from, now);
+        if !account.handshakes.has_one(now) {
+            return false;
+        }
+        account.handshakes.take();
+        self.handshakes.take();
+        true
+    }
+
+    fn account(&mut self, from: IpAddr, now: Instant) -> &mut Account {
+        let network = network_of(from);
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&network) {
+            // A second without a charge has filled an account up again.
+            self.sources.retain(|_, account| {
+                let charged_at = account.checks.filled_at.max(account.handshakes.filled_at);
+                now.saturating_duration_since(charged_at) < Duration::from_secs(1)
+            });
+            if self.sources.len() >= SOURCES_MAX {
+                self.others.checks.fill(now);
+                return &mut self.others;
+            }
+        }
+        let account = self.sources.entry(network).or_insert_with(|| Account::new(now));
+        account.checks.fill(now);
+        account
+    }
+}
+
+/// Who an address stands for: one customer has a /64 of IPv6 at the least.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_does_not_use_up_what_is_for_all() {
+        let now = Instant::now();
+        let mut limits = HandshakeLimits::new(now);
+        let (loud, quiet) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let begun = (0..1000).filter(|_| limits.admits_handshake(loud, now)).count();
+        assert_eq!(begun, usize::try_from(HANDSHAKES_PER_S).expect("small"));
+        assert!(limits.admits_handshake(quiet, now));
+        for _ in 0..FAILED_CHECKS_PER_S {
+            assert!(limits.admits_check(loud, now));
+            limits.charge_check(loud, now);
+        }
+        assert!(!limits.admits_check(loud, now));
+        assert!(limits.admits_check(quiet, now));
+        assert!(limits.admits_check(loud, now + Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_a_network_of_ipv6_is_one_source() {
+        let now = Instant::now();
+        let mut limits = HandshakeLimits::new(now);
+        for index in 0..u32::try_from(2 * SOURCES_MAX).expect("small") {
+            limits.charge_check(IpAddr::from(index.to_be_bytes()), now);
+        }
+        assert_eq!(limits.sources.len(), SOURCES_MAX);
+        let later = now + Duration::from_secs(2);
+        for index in 0..9_u16 {
+            limits.charge_check(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, index]), later);
+        }
+        assert_eq!(limits.sources.len(), 1);
+    }
+}

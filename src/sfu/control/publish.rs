@@ -1,0 +1,323 @@
+//! What peers publish: their offers become tracks.
+
+use std::time::Instant;
+
+use rand::RngCore;
+
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::domain::media::{MediaKind, TrackSource};
+use crate::sfu::control::{Control, Owner, TRACKS_PER_PEER_MAX};
+use crate::sfu::handle::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
+use crate::sfu::plane::{Command, EncodingSpec, Gate, PublicationSpec, TransportId};
+use crate::sfu::sdp::{
+    self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer, Setup,
+    TransportParameters,
+};
+use crate::sfu::transport::{Fingerprint, RemoteParameters};
+
+/// What one peer publishes.
+pub(super) struct Publisher {
+    pub(super) transport: TransportId,
+    fingerprints: Vec<Fingerprint>,
+    /// Sections of its last offer; they never become fewer.
+    sections: usize,
+    pub(super) tracks: Vec<Track>,
+}
+
+pub(super) struct Track {
+    pub(super) id: TrackId,
+    mid: String,
+    pub(super) source: TrackSource,
+    /// What receivers are offered.
+    pub(super) config: CodecConfig,
+    pub(super) formats: Vec<OfferedFormat>,
+    encodings: Vec<EncodingSpec>,
+}
+
+/// A section that sends, before it is a track.
+struct Planned {
+    section: usize,
+    source: TrackSource,
+    /// The track that it goes on as.
+    kept: Option<TrackId>,
+}
+
+impl Control {
+    pub(crate) fn publish(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        offer: &str,
+        sources: &[(String, TrackSource)],
+        now: Instant,
+    ) -> Result<PublishAnswer, SfuError> {
+        let member = self.peer(room, peer)?;
+        let mut offer =
+            sdp::parse(offer, OFFER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
+        check_offer(&offer, member.publisher.as_ref())?;
+        let known = member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);
+        let planned = plan(&mut offer, sources, known)?;
+        let removed: Vec<TrackId> = known
+            .iter()
+            .map(|track| track.id)
+            .filter(|id| !planned.iter().any(|plan| plan.kept == Some(*id)))
+            .collect();
+        // Everything was checked; from here on it is done.
+        let transport = self.publish_transport(room, peer, &offer, now)?;
+        for track in &removed {
+            self.remove_track(room, peer, *track);
+        }
+        for plan in planned {
+            if plan.kept.is_none() {
+                self.add_track(room, peer, transport, &offer.sections[plan.section], plan.source)?;
+            }
+        }
+        let publisher =
+            self.peer_mut(room, peer)?.publisher.as_mut().ok_or(SfuError::TransportNotFound)?;
+        publisher.sections = offer.sections.len();
+        let position = |track: &Track| offer.sections.iter().position(|it| it.mid == track.mid);
+        publisher.tracks.sort_by_key(position);
+        let tracks: Vec<PublishedTrack> = publisher.tracks.iter().map(Track::published).collect();
+        let answers: Vec<SectionAnswer> = offer
+            .sections
+            .iter()
+            .map(|section| match section {
+                section if section.rejected => SectionAnswer::Rejected,
+                section if tracks.iter().any(|it| it.mid == section.mid) => SectionAnswer::Receive,
+                _ => SectionAnswer::Inactive,
+            })
+            .collect();
+        let sdp = self.describe(transport, |local| sdp::answer(&offer, &answers, local))?;
+        Ok(PublishAnswer { sdp, tracks, removed })
+    }
+
+    /// The transport of an offer: made, kept, or given another ICE generation.
+    fn publish_transport(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        offer: &Description,
+        now: Instant,
+    ) -> Result<TransportId, SfuError> {
+        let publisher = self.peer(room, peer)?.publisher.as_ref();
+        let known = publisher.map(|publisher| publisher.transport);
+        let Some(TransportParameters { ufrag, fingerprints, .. }) = offer.transport.clone() else {
+            return known.ok_or(SfuError::SdpInvalid("nothing usable is offered"));
+        };
+        if let Some(id) = known {
+            let before = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());
+            if before != Some(ufrag.as_str()) {
+                self.restart_transport(id, Some(ufrag), now);
+            }
+            return Ok(id);
+        }
+        let side = TransportSide::Publish;
+        let id = self.add_transport(Owner { room, peer, side }, now);
+        if let Some(association) = self.associations.get_mut(&id) {
+            let remote = RemoteParameters { ufrag, fingerprints: fingerprints.clone() };
+            association.transport.set_remote(remote);
+        }
+        self.peer_mut(room, peer)?.publisher =
+            Some(Publisher { transport: id, fingerprints, sections: 0, tracks: Vec::new() });
+        Ok(id)
+    }
+
+    fn add_track(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        transport: TransportId,
+        section: &Section,
+        source: TrackSource,
+    ) -> Result<(), SfuError> {
+        let mut random = [0; 16];
+        self.random.fill_bytes(&mut random);
+        let id = TrackId::from_uuid(uuid::Builder::from_random_bytes(random).into_uuid());
+        let member = self.peer_mut(room, peer)?;
+        // Pictures are not gated; sound is as the floor has it now.
+        let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };
+        let publisher = member.publisher.as_mut().ok_or(SfuError::TransportNotFound)?;
+        let config = section.formats.first().map(|format| format.config);
+        let config = config.ok_or(SfuError::SdpInvalid("a section without formats"))?;
+        let track = Track {
+            id,
+            mid: section.mid.clone(),
+            source,
+            config,
+            formats: section.formats.clone(),
+            encodings: encodings(section),
+        };
+        let spec = PublicationSpec {
+            track: id,
+            room,
+            transport,
+            kind: source.kind(),
+            mid: track.mid.clone(),
+            formats: track.formats.iter().map(|it| it.format.clone()).collect(),
+            encodings: track.encodings.clone(),
+            extensions: section.extensions,
+            gate,
+        };
+        publisher.tracks.push(track);
+        self.publishers.insert(id, (room, peer));
+        self.command(room, Command::AddPublication(spec));
+        Ok(())
+    }
+
+    fn remove_track(&mut self, room: SessionId, peer: ConnectionId, track: TrackId) {
+        if let Ok(Some(publisher)) = self.peer_mut(room, peer).map(|it| it.publisher.as_mut()) {
+            publisher.tracks.retain(|it| it.id != track);
+        }
+        self.publishers.remove(&track);
+        self.forget_featured(room, track);
+        self.forget_wanted(room, track);
+        self.command(room, Command::RemovePublication { track });
+    }
+
+    /// Ends a peer's publish transport and its tracks.
+    pub(crate) fn unpublish(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        self.peer(room, peer)?;
+        self.drop_publisher(room, peer, now);
+        Ok(())
+    }
+
+    pub(super) fn drop_publisher(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
+        let Ok(Some(publisher)) = self.peer(room, peer).map(|it| it.publisher.as_ref()) else {
+            return;
+        };
+        let transport = publisher.transport;
+        let tracks: Vec<TrackId> = publisher.tracks.iter().map(|track| track.id).collect();
+        for track in tracks {
+            self.remove_track(room, peer, track);
+        }
+        if let Ok(member) = self.peer_mut(room, peer) {
+            member.publisher = None;
+        }
+        self.remove_transport(transport, now);
+    }
+
+    /// A track of a room and who publishes it.
+    pub(super) fn track(&self, room: SessionId, track: TrackId) -> Option<(ConnectionId, &Track)> {
+        let (of, peer) = self.publishers.get(&track).filter(|(of, _)| *of == room)?;
+        let publisher = self.peer(*of, *peer).ok()?.publisher.as_ref()?;
+        Some((*peer, publisher.tracks.iter().find(|it| it.id == track)?))
+    }
+}
+
+impl Track {
+    fn published(&self) -> PublishedTrack {
+        PublishedTrack {
+            track: self.id,
+            mid: self.mid.clone(),
+            source: self.source,
+            kind: self.source.kind(),
+            codec: self.config.codec(),
+            layers: u8::try_from(self.encodings.len()).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+/// The encodings of a section, lowest first as it lists them.
+fn encodings(section: &Section) -> Vec<EncodingSpec> {
+    if section.rids.is_empty() {
+        let (ssrc, rtx_ssrc) = (section.primary_ssrc, section.rtx_ssrc);
+        return vec![EncodingSpec { rid: None, ssrc, rtx_ssrc }];
+    }
+    let named = |rid: &String| EncodingSpec { rid: Some(rid.clone()), ssrc: None, rtx_ssrc: None };
+    section.rids.iter().map(named).collect()
+}
+
+/// Whether an offer may follow what is known of its peer.
+fn check_offer(offer: &Description, known: Option<&Publisher>) -> Result<(), SfuError> {
+    let transport = offer.transport.as_ref();
+    if transport.is_some_and(|it| it.setup == Setup::Passive) {
+        return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
+    }
+    let Some(known) = known else {
+        return match transport {
+            Some(_) => Ok(()),
+            None => Err(SfuError::SdpInvalid("nothing usable is offered")),
+        };
+    };
+    if transport.is_some_and(|it| it.fingerprints != known.fingerprints) {
+        return Err(SfuError::SignallingState("the certificate has changed"));
+    }
+    if offer.sections.len() < known.sections {
+        return Err(SfuError::SdpInvalid("sections have vanished"));
+    }
+    Ok(())
+}
+
+/// Which sections become which tracks. Formats of a section that goes on as
+/// the same track are cut down to what the worker knows already.
+fn plan(
+    offer: &mut Description,
+    sources: &[(String, TrackSource)],
+    known: &[Track],
+) -> Result<Vec<Planned>, SfuError> {
+    for (mid, source) in sources {
+        let section = offer.sections.iter().find(|section| section.mid == *mid);
+        let kind = section.ok_or(SfuError::SdpInvalid("a source names no section"))?.kind;
+        if kind != Some(source.kind()) {
+            return Err(SfuError::SdpInvalid("a source of another kind than its section"));
+        }
+    }
+    let sends: Vec<usize> = (0..offer.sections.len())
+        .filter(|&index| {
+            let section = &offer.sections[index];
+            !section.rejected && section.direction.sends()
+        })
+        .collect();
+    if sends.len() > TRACKS_PER_PEER_MAX {
+        return Err(SfuError::TrackLimit);
+    }
+    let stated = |mid: &str| sources.iter().find(|(of, _)| of == mid).map(|(_, source)| *source);
+    let before = |mid: &str| known.iter().find(|track| track.mid == mid);
+    let mut taken: Vec<TrackSource> = sends
+        .iter()
+        .map(|&index| offer.sections[index].mid.as_str())
+        .filter_map(|mid| stated(mid).or_else(|| before(mid).map(|track| track.source)))
+        .collect();
+    let mut planned = Vec::with_capacity(sends.len());
+    for index in sends {
+        let section = &mut offer.sections[index];
+        let Some(kind) = section.kind else { continue };
+        let track = before(&section.mid).filter(|track| track.source.kind() == kind);
+        let source =
+            stated(&section.mid).or(track.map(|track| track.source)).unwrap_or_else(|| {
+                let source = default_source(kind, &taken);
+                taken.push(source);
+                source
+            });
+        let goes_on = track.filter(|it| it.source == source && it.encodings == encodings(section));
+        let kept = goes_on.and_then(|track| {
+            let both: Vec<OfferedFormat> =
+                section.formats.iter().filter(|it| track.knows(it)).cloned().collect();
+            (!both.is_empty()).then(|| {
+                section.formats = both;
+                track.id
+            })
+        });
+        planned.push(Planned { section: index, source, kept });
+    }
+    Ok(planned)
+}
+
+impl Track {
+    fn knows(&self, offered: &OfferedFormat) -> bool {
+        self.formats.iter().any(|it| it.format == offered.format && it.config == offered.config)
+    }
+}
+
+fn default_source(kind: MediaKind, taken: &[TrackSource]) -> TrackSource {
+    let (first, second) = match kind {
+        MediaKind::Audio => (TrackSource::Microphone, TrackSource::ScreenAudio),
+        MediaKind::Video => (TrackSource::Camera, TrackSource::Screen),
+    };
+    if taken.contains(&first) { second } else { first }
+}

@@ -1,0 +1,170 @@
+//! Rooms, who is in them, and what their workers tell.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::domain::media::{Codec, MediaKind};
+use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
+use crate::sfu::handle::{RoomMediaEvent, SfuError, TransportSide};
+use crate::sfu::plane::{Gate, MediaEvent};
+use crate::sfu::transport::{is_pwd, is_ufrag};
+
+impl Control {
+    pub(crate) fn open_room(&mut self, room: SessionId) -> Result<(), SfuError> {
+        if self.rooms.contains_key(&room) {
+            return Err(SfuError::RoomExists);
+        }
+        if self.rooms.len() >= ROOMS_MAX {
+            return Err(SfuError::RoomLimit);
+        }
+        let worker = self.least_loaded();
+        if self.workers.get(worker).is_none_or(|load| load.gone) {
+            return Err(SfuError::Stopped);
+        }
+        self.workers[worker].rooms += 1;
+        let (featured_audio, featured_video) = (None, None);
+        let opened = Room { worker, peers: BTreeMap::new(), featured_audio, featured_video };
+        self.rooms.insert(room, opened);
+        Ok(())
+    }
+
+    pub(crate) fn close_room(&mut self, room: SessionId, now: Instant) -> Result<(), SfuError> {
+        let opened = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?;
+        let worker = opened.worker;
+        for peer in opened.peers.keys().copied().collect::<Vec<_>>() {
+            self.leave(room, peer, now)?;
+        }
+        self.rooms.remove(&room);
+        self.workers[worker].rooms = self.workers[worker].rooms.saturating_sub(1);
+        Ok(())
+    }
+
+    pub(crate) fn rooms(&self) -> Vec<SessionId> {
+        self.rooms.keys().copied().collect()
+    }
+
+    pub(crate) fn join(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        audio: Gate,
+    ) -> Result<(), SfuError> {
+        let opened = self.rooms.get_mut(&room).ok_or(SfuError::RoomNotFound)?;
+        if opened.peers.contains_key(&peer) {
+            return Err(SfuError::PeerExists);
+        }
+        if opened.peers.len() >= PEERS_PER_ROOM_MAX {
+            return Err(SfuError::PeerLimit);
+        }
+        opened.peers.insert(peer, Peer { audio, publisher: None, receiver: None });
+        Ok(())
+    }
+
+    pub(crate) fn leave(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        self.peer(room, peer)?;
+        self.drop_receiver(room, peer, now);
+        self.drop_publisher(room, peer, now);
+        if let Some(opened) = self.rooms.get_mut(&room) {
+            opened.peers.remove(&peer);
+        }
+        Ok(())
+    }
+
+    /// Notes the gate for what the peer will publish, and returns the worker
+    /// and the tracks that it has to be applied to now.
+    pub(crate) fn set_audio_gate(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        gate: Gate,
+    ) -> Result<(usize, Vec<TrackId>), SfuError> {
+        let member = self.peer_mut(room, peer)?;
+        member.audio = gate;
+        let tracks = member
+            .publisher
+            .iter()
+            .flat_map(|publisher| &publisher.tracks)
+            .filter(|track| track.source.kind() == MediaKind::Audio)
+            .map(|track| track.id)
+            .collect();
+        let worker = self.rooms.get(&room).map_or(0, |room| room.worker);
+        Ok((worker, tracks))
+    }
+
+    pub(crate) fn restart_ice(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        side: TransportSide,
+        remote: (String, &str),
+        now: Instant,
+    ) -> Result<(String, String), SfuError> {
+        let (ufrag, pwd) = remote;
+        let member = self.peer(room, peer)?;
+        let id = match side {
+            TransportSide::Publish => member.publisher.as_ref().map(|it| it.transport),
+            TransportSide::Subscribe => member.receiver.as_ref().and_then(Receiver::transport),
+        }
+        .ok_or(SfuError::TransportNotFound)?;
+        if !is_ufrag(&ufrag) || !is_pwd(pwd) {
+            return Err(SfuError::SdpInvalid("odd ICE credentials"));
+        }
+        let known = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());
+        // The same user fragment again restarts nothing (RFC 9725 §4.3.2).
+        if known != Some(ufrag.as_str()) {
+            self.restart_transport(id, Some(ufrag), now);
+        }
+        let association = self.associations.get(&id).ok_or(SfuError::TransportNotFound)?;
+        let local = association.transport.local();
+        Ok((local.ufrag.clone(), local.pwd.expose().clone()))
+    }
+
+    /// Takes what a worker tells about its media.
+    pub(crate) fn handle_media_event(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::TrackStarted { room, track, codec } => {
+                // The track may be gone by now.
+                if self.publishers.get(&track).is_some_and(|(of, _)| *of == room) {
+                    self.adopt_codec(track, codec);
+                    let event = RoomMediaEvent::TrackStarted { track, codec };
+                    self.outputs.push_back(Output::Event { room, event });
+                }
+            }
+            MediaEvent::ActiveSpeakers { room, speakers } => {
+                let speakers = speakers
+                    .into_iter()
+                    .filter_map(|loudness| {
+                        let (_, peer) = self.publishers.get(&loudness.track)?;
+                        Some((*peer, loudness.track, loudness.level_dbov))
+                    })
+                    .collect();
+                let event = RoomMediaEvent::ActiveSpeakers { speakers };
+                self.outputs.push_back(Output::Event { room, event });
+            }
+        }
+    }
+
+    /// A publisher may send any codec of its answer. When it is not the first
+    /// one, its receivers have to be offered that instead.
+    fn adopt_codec(&mut self, track: TrackId, codec: Codec) {
+        let Some((room, peer)) = self.publishers.get(&track).copied() else { return };
+        let Ok(member) = self.peer_mut(room, peer) else { return };
+        let found = member
+            .publisher
+            .iter_mut()
+            .flat_map(|publisher| &mut publisher.tracks)
+            .find(|it| it.id == track && it.config.codec() != codec);
+        let Some(published) = found else { return };
+        let sent = published.formats.iter().find(|format| format.config.codec() == codec);
+        if let Some(sent) = sent.map(|format| format.config) {
+            published.config = sent;
+            self.owe_offers(room, track);
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Receivers that are offered to. At most one offer is open at a time; what
+//! changes meanwhile is in the next. Sections are never taken away: an empty
+//! one is inactive, and used again for the same codec once that was answered.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::sfu::control::{Control, Output, Owner, Peer, Receiver, SUBSCRIPTIONS_PER_PEER_MAX};
+use crate::sfu::handle::{RoomMediaEvent, SfuError, TransportSide};
+use crate::sfu::plane::{
+    Command, Demand, ExtensionIds, Format, SubscriptionId, SubscriptionSpec, TransportId,
+};
+use crate::sfu::sdp::{
+    self, ANSWER_LIMITS, CodecConfig, Description, OFFERED_EXTENSIONS, OfferSection, Section,
+    Setup, Stream, TransportParameters,
+};
+use crate::sfu::transport::{Fingerprint, RemoteParameters};
+
+/// What one peer receives.
+#[derive(Default)]
+pub(super) struct Subscriber {
+    /// Made with the first offer.
+    pub(super) transport: Option<TransportId>,
+    fingerprints: Vec<Fingerprint>,
+    wanted: BTreeMap<TrackId, Demand>,
+    slots: Vec<Slot>,
+    /// An offer is open; how many of the slots it had.
+    offered: Option<usize>,
+}
+
+/// One section.
+struct Slot {
+    mid: String,
+    config: CodecConfig,
+    stream: Option<SlotStream>,
+    /// What was in it in the last offer.
+    told: Option<SubscriptionId>,
+    /// The receiver has answered that nothing is in it.
+    free: bool,
+}
+
+struct SlotStream {
+    track: TrackId,
+    publisher: ConnectionId,
+    subscription: SubscriptionId,
+    ssrc: u32,
+    rtx_ssrc: u32,
+    state: StreamState,
+}
+
+enum StreamState {
+    /// Not in an answered offer yet.
+    New,
+    /// The receiver does not take it.
+    Refused,
+    /// Taken; waits for the transport.
+    Waiting(Box<SubscriptionSpec>),
+    /// The worker has it.
+    Flowing,
+}
+
+impl Subscriber {
+    /// How many streams there are towards it.
+    pub(super) fn streams(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.stream.is_some()).count()
+    }
+
+    fn stream_of(&mut self, track: TrackId) -> Option<&mut SlotStream> {
+        self.slots.iter_mut().filter_map(|slot| slot.stream.as_mut()).find(|it| it.track == track)
+    }
+
+    /// Empties the slot of a track. The subscription that the worker has to forget.
+    fn vacate(&mut self, track: TrackId) -> Option<SubscriptionId> {
+        let slot = self
+            .slots
+            .iter_mut()
+            .find(|slot| slot.stream.as_ref().is_some_and(|stream| stream.track == track))?;
+        slot.free = false;
+        let stream = slot.stream.take()?;
+        matches!(stream.state, StreamState::Flowing).then_some(stream.subscription)
+    }
+
+    fn free_slot(&mut self, config: CodecConfig) -> &mut Slot {
+        let reusable = |slot: &Slot| slot.free && slot.stream.is_none() && slot.config == config;
+        let index = self.slots.iter().position(reusable).unwrap_or_else(|| {
+            let mid = self.slots.len().to_string();
+            self.slots.push(Slot { mid, config, stream: None, told: None, free: false });
+            self.slots.len() - 1
+        });
+        &mut self.slots[index]
+    }
+
+    fn sections(&self) -> Vec<OfferSection> {
+        let stream = |stream: &SlotStream| Stream {
+            group: stream.publisher.to_string(),
+            track: stream.track.to_string(),
+            ssrc: stream.ssrc,
+            rtx_ssrc: stream.rtx_ssrc,
+        };
+        self.slots
+            .iter()
+            .map(|slot| OfferSection {
+                mid: slot.mid.clone(),
+                config: slot.config,
+                stream: slot.stream.as_ref().map(stream),
+            })
+            .collect()
+    }
+}
+
+impl Control {
+    pub(crate) fn subscribe(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        demand: Demand,
+    ) -> Result<(), SfuError> {
+        self.peer(room, peer)?;
+        self.track(room, track).ok_or(SfuError::TrackNotFound)?;
+        let member = self.peer_mut(room, peer)?;
+        let receiver =
+            member.receiver.get_or_insert_with(|| Receiver::Offered(Subscriber::default()));
+        let Receiver::Offered(subscriber) = receiver else {
+            return Err(SfuError::SignallingState("a WHEP receiver shows what is featured"));
+        };
+        if !subscriber.wanted.contains_key(&track) {
+            if subscriber.wanted.len() >= SUBSCRIPTIONS_PER_PEER_MAX {
+                return Err(SfuError::TrackLimit);
+            }
+            subscriber.wanted.insert(track, demand);
+            self.owed.insert((room, peer));
+            return Ok(());
+        }
+        subscriber.wanted.insert(track, demand);
+        let mut flowing = None;
+        if let Some(stream) = subscriber.stream_of(track) {
+            match &mut stream.state {
+                StreamState::Waiting(spec) => spec.demand = demand,
+                StreamState::Flowing => flowing = Some(stream.subscription),
+                StreamState::New | StreamState::Refused => {}
+            }
+        }
+        if let Some(subscription) = flowing {
+            self.command(room, Command::SetDemand { subscription, demand });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unsubscribe(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+    ) -> Result<(), SfuError> {
+        let subscriber = offered(self.peer_mut(room, peer)?).ok_or(SfuError::TrackNotFound)?;
+        subscriber.wanted.remove(&track).ok_or(SfuError::TrackNotFound)?;
+        self.clear_stream(room, peer, track);
+        Ok(())
+    }
+
+    /// Stops a track towards a receiver; the section follows with an offer.
+    fn clear_stream(&mut self, room: SessionId, peer: ConnectionId, track: TrackId) {
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        let flowing = subscriber.vacate(track);
+        // Before the first offer there is nothing to take back.
+        if subscriber.transport.is_some() {
+            self.owed.insert((room, peer));
+        }
+        if let Some(subscription) = flowing {
+            self.command(room, Command::RemoveSubscription { subscription });
+        }
+    }
+
+    /// A track is gone: nobody wants it any more.
+    pub(super) fn forget_wanted(&mut self, room: SessionId, track: TrackId) {
+        for peer in self.subscribers_of(room, track) {
+            if let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) {
+                subscriber.wanted.remove(&track);
+            }
+            self.clear_stream(room, peer, track);
+        }
+    }
+
+    /// Everybody who wants a track is to be offered it anew.
+    pub(super) fn owe_offers(&mut self, room: SessionId, track: TrackId) {
+        let peers = self.subscribers_of(room, track);
+        self.owed.extend(peers.into_iter().map(|peer| (room, peer)));
+    }
+
+    fn subscribers_of(&self, room: SessionId, track: TrackId) -> Vec<ConnectionId> {
+        let wants = |peer: &Peer| match &peer.receiver {
+            Some(Receiver::Offered(subscriber)) => subscriber.wanted.contains_key(&track),
+            _ => false,
+        };
+        let members = self.rooms.get(&room).into_iter().flat_map(|room| &room.peers);
+        members.filter(|(_, peer)| wants(peer)).map(|(id, _)| *id).collect()
+    }
+
+    /// Makes the offers that are owed. Called once after a batch of requests,
+    /// so that what is asked together is offered together.
+    pub(crate) fn flush_offers(&mut self, now: Instant) {
+        for (room, peer) in std::mem::take(&mut self.owed) {
+            let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { continue };
+            if subscriber.offered.is_some() {
+                // The answer will bring it back.
+                continue;
+            }
+            if subscriber.transport.is_none() && subscriber.wanted.is_empty() {
+                continue;
+            }
+            self.offer(room, peer, now);
+        }
+    }
+
+    fn offer(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
+        self.fill_slots(room, peer);
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        let transport = subscriber.transport.unwrap_or_else(|| {
+            let side = TransportSide::Subscribe;
+            self.add_transport(Owner { room, peer, side }, now)
+        });
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        subscriber.transport = Some(transport);
+        subscriber.offered = Some(subscriber.slots.len());
+        for slot in &mut subscriber.slots {
+            slot.told = slot.stream.as_ref().map(|stream| stream.subscription);
+        }
+        let sections = subscriber.sections();
+        let tracks = subscriber
+            .slots
+            .iter()
+            .filter_map(|slot| Some((slot.mid.clone(), slot.stream.as_ref()?.track)))
+            .collect();
+        if let Ok(sdp) = self.describe(transport, |local| sdp::offer(&sections, local)) {
+            let event = RoomMediaEvent::SubscriberOffer { peer, sdp, tracks };
+            self.outputs.push_back(Output::Event { room, event });
+        }
+    }
+
+    /// Gives every wanted track a slot of its codec.
+    fn fill_slots(&mut self, room: SessionId, peer: ConnectionId) {
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        let wanted: Vec<TrackId> = subscriber.wanted.keys().copied().collect();
+        for track in wanted {
+            let Some((publisher, track_of)) = self.track(room, track) else { continue };
+            let config = track_of.config;
+            let (subscription, ssrc, rtx_ssrc) = self.new_subscription();
+            let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+            let current = subscriber
+                .slots
+                .iter()
+                .find(|slot| slot.stream.as_ref().is_some_and(|stream| stream.track == track))
+                .map(|slot| slot.config);
+            if current == Some(config) {
+                continue;
+            }
+            let flowing = subscriber.vacate(track);
+            if subscriber.slots.len() < ANSWER_LIMITS.sections {
+                subscriber.free_slot(config).stream = Some(SlotStream {
+                    track,
+                    publisher,
+                    subscription,
+                    ssrc,
+                    rtx_ssrc,
+                    state: StreamState::New,
+                });
+            }
+            if let Some(subscription) = flowing {
+                self.command(room, Command::RemoveSubscription { subscription });
+            }
+        }
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        sdp: &str,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let no_offer = SfuError::SignallingState("no offer is open");
+        let Some(subscriber) = offered(self.peer_mut(room, peer)?) else { return Err(no_offer) };
+        let (Some(transport), Some(count)) = (subscriber.transport, subscriber.offered) else {
+            return Err(no_offer);
+        };
+        let answer =
+            sdp::parse(sdp, ANSWER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
+        let remote = check_answer(&answer, subscriber, count)?;
+        subscriber.offered = None;
+        if let Some(remote) = remote {
+            subscriber.fingerprints.clone_from(&remote.fingerprints);
+            if let Some(association) = self.associations.get_mut(&transport) {
+                association.transport.set_remote(remote);
+            }
+        }
+        self.take_answer(room, peer, transport, &answer);
+        // Something may have changed since the offer.
+        self.owe_if_stale(room, peer);
+        self.settle(transport, now);
+        if self.is_connected(transport) {
+            self.announce_streams(room, peer);
+        }
+        Ok(())
+    }
+
+    fn take_answer(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        transport: TransportId,
+        answer: &Description,
+    ) {
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        let Subscriber { slots, wanted, .. } = subscriber;
+        let mut removed = Vec::new();
+        for (slot, section) in slots.iter_mut().zip(&answer.sections) {
+            let Some(stream) = &mut slot.stream else {
+                slot.free = slot.told.is_none();
+                continue;
+            };
+            let format = taken(section, slot.config);
+            match (&stream.state, format) {
+                (StreamState::New | StreamState::Refused, Some(format)) => {
+                    stream.state = StreamState::Waiting(Box::new(SubscriptionSpec {
+                        subscription: stream.subscription,
+                        transport,
+                        kind: slot.config.kind(),
+                        source: Some(stream.track),
+                        mid: slot.mid.clone(),
+                        formats: vec![format],
+                        ssrc: stream.ssrc,
+                        rtx_ssrc: stream.rtx_ssrc,
+                        extensions: agreed(section.extensions),
+                        demand: wanted.get(&stream.track).copied().unwrap_or_default(),
+                    }));
+                }
+                (StreamState::Flowing, None) => {
+                    removed.push(stream.subscription);
+                    stream.state = StreamState::Refused;
+                }
+                (_, None) => stream.state = StreamState::Refused,
+                (StreamState::Waiting(_) | StreamState::Flowing, Some(_)) => {}
+            }
+        }
+        for subscription in removed {
+            self.command(room, Command::RemoveSubscription { subscription });
+        }
+    }
+
+    /// Owes a receiver an offer when its slots differ from what it wants or
+    /// from what it was last told.
+    fn owe_if_stale(&mut self, room: SessionId, peer: ConnectionId) {
+        let Ok(Some(Receiver::Offered(subscriber))) =
+            self.peer(room, peer).map(|member| member.receiver.as_ref())
+        else {
+            return;
+        };
+        let placed = |track: TrackId, config: CodecConfig| {
+            subscriber.slots.iter().any(|slot| {
+                slot.config == config
+                    && slot.stream.as_ref().is_some_and(|stream| stream.track == track)
+            })
+        };
+        let missing = subscriber.wanted.keys().any(|track| {
+            self.track(room, *track).is_some_and(|(_, it)| !placed(*track, it.config))
+        });
+        let emptied = |slot: &Slot| slot.stream.is_none() && slot.told.is_some();
+        if missing || subscriber.slots.iter().any(emptied) {
+            self.owed.insert((room, peer));
+        }
+    }
+
+    /// Tells the worker of every stream that waited for the transport.
+    pub(super) fn announce_streams(&mut self, room: SessionId, peer: ConnectionId) {
+        let mut commands = Vec::new();
+        match self.peer_mut(room, peer).map(|member| member.receiver.as_mut()) {
+            Ok(Some(Receiver::Offered(subscriber))) => {
+                for stream in subscriber.slots.iter_mut().filter_map(|slot| slot.stream.as_mut()) {
+                    if let StreamState::Waiting(_) = stream.state
+                        && let StreamState::Waiting(spec) =
+                            std::mem::replace(&mut stream.state, StreamState::Flowing)
+                    {
+                        commands.push(Command::AddSubscription(*spec));
+                    }
+                }
+            }
+            Ok(Some(Receiver::Whep(receiver))) => commands = receiver.announce(),
+            _ => {}
+        }
+        for command in commands {
+            self.command(room, command);
+        }
+    }
+
+    /// Another ICE generation by an offer. Whatever offer was open is void: it
+    /// or its answer was lost with the network.
+    pub(crate) fn restart_subscriber_ice(
+        &mut self,
+        room: SessionId,
+        peer: ConnectionId,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let subscriber = offered(self.peer_mut(room, peer)?).ok_or(SfuError::TransportNotFound)?;
+        let transport = subscriber.transport.ok_or(SfuError::TransportNotFound)?;
+        subscriber.offered = None;
+        self.restart_transport(transport, None, now);
+        self.owed.insert((room, peer));
+        Ok(())
+    }
+
+    pub(super) fn drop_receiver(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
+        let Ok(member) = self.peer_mut(room, peer) else { return };
+        let receiver = member.receiver.take();
+        self.owed.remove(&(room, peer));
+        // The worker drops the streams of a transport with it.
+        if let Some(transport) = receiver.as_ref().and_then(Receiver::transport) {
+            self.remove_transport(transport, now);
+        }
+    }
+}
+
+fn offered(member: &mut Peer) -> Option<&mut Subscriber> {
+    match &mut member.receiver {
+        Some(Receiver::Offered(subscriber)) => Some(subscriber),
+        _ => None,
+    }
+}
+
+/// Whether an answer is one to the open offer; what it says of the transport.
+fn check_answer(
+    answer: &Description,
+    subscriber: &Subscriber,
+    count: usize,
+) -> Result<Option<RemoteParameters>, SfuError> {
+    let mids = subscriber.slots.iter().take(count).map(|slot| slot.mid.as_str());
+    if !answer.sections.iter().map(|section| section.mid.as_str()).eq(mids) {
+        return Err(SfuError::SdpInvalid("other sections than were offered"));
+    }
+    let Some(TransportParameters { ufrag, fingerprints, setup, .. }) = answer.transport.clone()
+    else {
+        return Ok(None);
+    };
+    if setup != Setup::Active {
+        return Err(SfuError::SdpInvalid("the answerer must be the DTLS client"));
+    }
+    if !subscriber.fingerprints.is_empty() && subscriber.fingerprints != fingerprints {
+        return Err(SfuError::SignallingState("the certificate has changed"));
+    }
+    Ok(Some(RemoteParameters { ufrag, fingerprints }))
+}
+
+/// The format by which a receiver takes a stream, when it does.
+fn taken(section: &Section, config: CodecConfig) -> Option<Format> {
+    if section.rejected || !section.direction.receives() {
+        return None;
+    }
+    let (payload_type, rtx) = config.payload_types();
+    let offered = section.formats.iter().find(|it| it.config.codec() == config.codec())?;
+    // Answers keep the offerer's payload types (RFC 3264 §6.1); what does not
+    // would be mistaken for something else.
+    let fits = offered.format.payload_type == payload_type
+        && offered.format.rtx_payload_type.is_none_or(|answered| Some(answered) == rtx);
+    fits.then(|| offered.format.clone())
+}
+
+/// Extensions that were offered and answered by the same number.
+fn agreed(answered: ExtensionIds) -> ExtensionIds {
+    let both = |ours: Option<u8>, theirs| ours.filter(|_| ours == theirs);
+    ExtensionIds {
+        mid: both(OFFERED_EXTENSIONS.mid, answered.mid),
+        rid: None,
+        repaired_rid: None,
+        transport_cc: both(OFFERED_EXTENSIONS.transport_cc, answered.transport_cc),
+        audio_level: both(OFFERED_EXTENSIONS.audio_level, answered.audio_level),
+    }
+}

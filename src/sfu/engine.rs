@@ -1,0 +1,305 @@
+//! The forwarder: decrypts what publishers send, decides what of it reaches
+//! whom, and writes every copy into the outbox of its receiver. Owned by one
+//! worker; no lock, no allocation and no clock on the path of a packet.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod encoding;
+mod feedback;
+mod forward;
+mod loudness;
+mod publication;
+mod ring;
+mod slots;
+mod stats;
+mod subscription;
+mod template;
+mod transport;
+mod wiring;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtc_crypto::RTCCryptoProvider;
+
+pub use stats::{PublicationStats, Sizes, Stats, SubscriptionStats, Totals, TransportStats};
+
+use super::plane::{Command, MediaEvent, SubscriptionId, TransportId};
+use super::rtp::{DatagramKind, classify};
+use crate::domain::id::{SessionId, TrackId};
+use loudness::Room;
+use publication::Publication;
+use slots::Slots;
+use subscription::Subscription;
+use transport::Transport;
+
+/// Transports that one worker holds; further ones are refused and counted.
+pub const TRANSPORTS_MAX: usize = 16_384;
+/// Publications that one worker holds; further ones are refused and counted.
+pub const PUBLICATIONS_MAX: usize = 16_384;
+/// Subscriptions that one worker holds; further ones are refused and counted.
+pub const SUBSCRIPTIONS_MAX: usize = 262_144;
+/// Events that wait to be taken; at the limit the newest is lost and counted.
+pub const EVENTS_MAX: usize = 1024;
+/// Between two looks at what is missing, wanted or over.
+const TICK_US: u64 = 20_000;
+/// Engine time starts here, so that differences never fall below zero.
+const EPOCH_US: u64 = 1_000_000;
+
+/// What became of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It was media of a transport that is known, forwarded or dropped.
+    Media,
+    /// It is STUN or DTLS, for control.
+    Handshake,
+    /// It looks like media, and no transport has its address.
+    UnknownAddress,
+    /// It is nothing.
+    Dropped,
+}
+
+/// Datagrams of one size for one peer, back to back; the last may be shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit<'outbox> {
+    /// Where they go.
+    pub destination: SocketAddr,
+    /// Their bytes.
+    pub contents: &'outbox [u8],
+    /// Bytes of each but the last.
+    pub segment_bytes: usize,
+    /// How many they are.
+    pub datagrams: usize,
+}
+
+/// Forwards the media of the rooms that its worker owns.
+pub struct Forwarder {
+    epoch: Instant,
+    crypto: Arc<dyn RTCCryptoProvider>,
+    transports: Slots<Transport>,
+    publications: Slots<Publication>,
+    subscriptions: Slots<Subscription>,
+    transport_slots: BTreeMap<TransportId, usize>,
+    publication_slots: BTreeMap<TrackId, usize>,
+    subscription_slots: BTreeMap<SubscriptionId, usize>,
+    addresses: BTreeMap<SocketAddr, usize>,
+    rooms: BTreeMap<SessionId, Room>,
+    outbound: Outbound,
+    events: VecDeque<MediaEvent>,
+    generations: u64,
+    schedule: feedback::Schedule,
+    totals: Totals,
+    /// Room for control packets being written, kept to be used again.
+    scratch: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    compound: Vec<u8>,
+    sequences: Vec<u16>,
+}
+
+/// Transports with something to send, in the order in which they got it.
+#[derive(Debug, Default)]
+struct Outbound {
+    slots: Vec<usize>,
+    drained: usize,
+}
+
+impl Outbound {
+    fn queue(&mut self, slot: usize, transport: &mut Transport) {
+        if !transport.queued && transport.has_output() {
+            transport.queued = true;
+            self.slots.push(slot);
+        }
+    }
+}
+
+impl Forwarder {
+    /// A forwarder of nothing yet. Its time starts at `now`.
+    #[must_use]
+    pub fn new(crypto: Arc<dyn RTCCryptoProvider>, now: Instant) -> Self {
+        Self {
+            epoch: now,
+            crypto,
+            transports: Slots::default(),
+            publications: Slots::default(),
+            subscriptions: Slots::default(),
+            transport_slots: BTreeMap::new(),
+            publication_slots: BTreeMap::new(),
+            subscription_slots: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            outbound: Outbound::default(),
+            events: VecDeque::with_capacity(EVENTS_MAX),
+            generations: 0,
+            schedule: feedback::Schedule::default(),
+            totals: Totals::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn elapsed_us(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.epoch).as_micros();
+        u64::try_from(elapsed).unwrap_or(u64::MAX / 2) + EPOCH_US
+    }
+
+    /// Does what control says. A name that is not known is ignored.
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        let now_us = self.elapsed_us(now);
+        match command {
+            Command::AddTransport { transport, room, keys, remote } => {
+                self.add_transport(transport, room, &keys, remote, now_us);
+            }
+            Command::MoveTransport { transport, remote } => self.move_transport(transport, remote),
+            Command::RemoveTransport { transport } => self.remove_transport(transport),
+            Command::AddPublication(spec) => self.add_publication(&spec, now_us),
+            Command::RemovePublication { track } => self.remove_publication(track),
+            Command::SetGate { track, gate } => self.set_gate(track, gate, now_us),
+            Command::AddSubscription(spec) => self.add_subscription(&spec, now_us),
+            Command::SetDemand { subscription, demand } => {
+                self.set_demand(subscription, demand, now_us);
+            }
+            Command::SetSource { subscription, source } => {
+                self.set_source(subscription, source, now_us);
+            }
+            Command::RemoveSubscription { subscription } => {
+                self.remove_subscription(subscription);
+            }
+        }
+        self.schedule.start(now_us, self.is_busy());
+    }
+
+    /// Takes a datagram in, decrypting it where it lies. Whatever it holds,
+    /// the work is bounded and nothing panics.
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        now: Instant,
+    ) -> Handled {
+        let kind = classify(datagram);
+        match kind {
+            DatagramKind::Handshake => return Handled::Handshake,
+            DatagramKind::Other => {
+                self.totals.dropped_other += 1;
+                return Handled::Dropped;
+            }
+            DatagramKind::Rtp | DatagramKind::Rtcp => {}
+        }
+        let Some(&slot) = self.addresses.get(&from) else {
+            self.totals.dropped_unknown_address += 1;
+            return Handled::UnknownAddress;
+        };
+        let now_us = self.elapsed_us(now);
+        if kind == DatagramKind::Rtp {
+            self.handle_rtp(slot, datagram, now_us);
+        } else {
+            self.handle_rtcp(slot, datagram, now_us);
+        }
+        Handled::Media
+    }
+
+    /// When `handle_timeout` wants to be called; `None` while there is nothing
+    /// to look after.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let due_us = self.schedule.due_us()?;
+        Some(self.epoch + Duration::from_micros(due_us.saturating_sub(EPOCH_US)))
+    }
+
+    /// Writes what is due: feedback to publishers, reports to subscribers,
+    /// requests, and who is heard.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now_us = self.elapsed_us(now);
+        if self.schedule.due_us().is_some_and(|due_us| due_us <= now_us) {
+            self.tick(now_us);
+            self.schedule.start(now_us, self.is_busy());
+        }
+    }
+
+    /// A room outlives its last transport until its silence was told.
+    fn is_busy(&self) -> bool {
+        !self.transport_slots.is_empty() || !self.rooms.is_empty()
+    }
+
+    /// The next run of datagrams to send; drain it until there is none.
+    pub fn poll_transmit(
+        &mut self,
+        datagrams_max: usize,
+        bytes_max: usize,
+    ) -> Option<Transmit<'_>> {
+        let (slot, run) = loop {
+            let Some(&slot) = self.outbound.slots.get(self.outbound.drained) else {
+                self.outbound.slots.clear();
+                self.outbound.drained = 0;
+                return None;
+            };
+            if let Some(transport) = self.transports.at_mut(slot) {
+                if let Some(run) = transport.take_run(datagrams_max, bytes_max) {
+                    break (slot, run);
+                }
+                transport.clear_output();
+                transport.queued = false;
+            }
+            self.outbound.drained += 1;
+        };
+        let transport = self.transports.at(slot)?;
+        Some(Transmit {
+            destination: transport.remote,
+            contents: transport.run_bytes(run),
+            segment_bytes: run.segment_bytes,
+            datagrams: run.datagrams,
+        })
+    }
+
+    /// Whether `poll_transmit` has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.outbound.drained < self.outbound.slots.len()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    fn tell(&mut self, event: MediaEvent) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
+        } else {
+            self.totals.events_lost += 1;
+        }
+    }
+
+    /// The counters of the whole; cheap.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Everything counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            totals: self.totals,
+            transports: self.transports.iter().map(|(_, it)| (it.id, it.stats)).collect(),
+            publications: self.publications.iter().map(|(_, it)| (it.track, it.stats)).collect(),
+            subscriptions: self.subscriptions.iter().map(|(_, it)| (it.id, it.stats)).collect(),
+        }
+    }
+
+    /// How much is held.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            transports: self.transports.len().max(self.transport_slots.len()),
+            addresses: self.addresses.len(),
+            publications: self.publications.len().max(self.publication_slots.len()),
+            subscriptions: self.subscriptions.len().max(self.subscription_slots.len()),
+            rooms: self.rooms.len(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is said by the clock: arrivals and losses to publishers, clocks to
+//! subscribers, who is heard to control.
+
+use crate::domain::id::SessionId;
+use crate::domain::media::{Codec, MediaKind};
+use crate::sfu::plane::{Gate, MediaEvent};
+use crate::sfu::rtcp::{self, REPORT_BLOCKS_MAX, SenderReport};
+
+use super::{Forwarder, TICK_US, loudness};
+
+/// Between two feedbacks on arrivals; what Chromium's estimator is used to.
+const ARRIVALS_INTERVAL_US: u64 = 60_000;
+/// Between two reports, either way.
+const REPORT_INTERVAL_US: u64 = 1_000_000;
+
+/// When what is due, in microseconds of engine time.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    tick: Option<u64>,
+    arrivals: u64,
+    reports: u64,
+    levels: u64,
+    /// Ticks so far.
+    pub(super) count: u64,
+}
+
+impl Schedule {
+    pub(super) const fn due_us(&self) -> Option<u64> {
+        self.tick
+    }
+
+    /// Ticks while there is something to look after.
+    pub(super) fn start(&mut self, now_us: u64, busy: bool) {
+        match self.tick {
+            _ if !busy => self.tick = None,
+            Some(due_us) if due_us > now_us => {}
+            _ => self.tick = Some(now_us + TICK_US),
+        }
+    }
+}
+
+/// Whether an interval has passed; begins the next if so.
+fn passed(due_us: &mut u64, now_us: u64, interval_us: u64) -> bool {
+    let passed = *due_us <= now_us;
+    if passed {
+        *due_us = now_us + interval_us;
+    }
+    passed
+}
+
+impl Forwarder {
+    pub(super) fn tick(&mut self, now_us: u64) {
+        self.schedule.count += 1;
+        let arrivals = passed(&mut self.schedule.arrivals, now_us, ARRIVALS_INTERVAL_US);
+        let reports = passed(&mut self.schedule.reports, now_us, REPORT_INTERVAL_US);
+        if passed(&mut self.schedule.levels, now_us, loudness::INTERVAL_US) {
+            self.look_at_levels(now_us);
+        }
+        for at in 0..self.publications.reach() {
+            self.look_after_publication(at, now_us);
+        }
+        for slot in 0..self.transports.reach() {
+            if arrivals {
+                self.send_arrivals(slot);
+            }
+            if reports {
+                self.send_receiver_report(slot, now_us);
+                self.send_sender_reports(slot, now_us);
+            }
+        }
+    }
+
+    fn look_after_publication(&mut self, at: usize, now_us: u64) {
+        let Self { publications, transports, outbound, totals, scratch, .. } = self;
+        let Some(publication) = publications.at_mut(at) else { return };
+        let Some(slot) = publication.transport else { return };
+        let Some(transport) = transports.at_mut(slot) else { return };
+        let mut changed = false;
+        for encoding in &mut publication.encodings {
+            changed |= encoding.update_alive(now_us);
+            if !publication.repairable || !encoding.has_requests() {
+                continue;
+            }
+            scratch.sequences.clear();
+            encoding.take_requests(now_us, &mut scratch.sequences);
+            if let (Some(ssrc), false) = (encoding.ssrc, scratch.sequences.is_empty()) {
+                scratch.compound.clear();
+                let lost = scratch.sequences.iter().copied();
+                rtcp::write_nack(&mut scratch.compound, ssrc, lost);
+                transport.send_rtcp(&scratch.compound);
+                let requested = scratch.sequences.len() as u64;
+                publication.stats.nacks_sent += requested;
+                totals.nacks_sent += requested;
+            }
+        }
+        outbound.queue(slot, transport);
+        if changed {
+            self.retarget_all(at, now_us);
+        }
+        self.send_key_frame_requests(at, now_us);
+    }
+
+    fn send_arrivals(&mut self, slot: usize) {
+        let Self { publications, transports, outbound, scratch, .. } = self;
+        let Some(transport) = transports.at_mut(slot) else { return };
+        let ssrc = transport
+            .publications
+            .iter()
+            .filter_map(|&at| publications.at(at))
+            .flat_map(|publication| &publication.encodings)
+            .find_map(|encoding| encoding.ssrc);
+        scratch.compound.clear();
+        transport.arrivals.write_feedback(&mut scratch.compound, ssrc.unwrap_or(0));
+        if !scratch.compound.is_empty() {
+            transport.send_rtcp(&scratch.compound);
+            outbound.queue(slot, transport);
+        }
+    }
+
+    fn send_receiver_report(&mut self, slot: usize, now_us: u64) {
+        let Self { publications, transports, outbound, scratch, .. } = self;
+        let Some(transport) = transports.at_mut(slot) else { return };
+        if !transport.publishes() {
+            return;
+        }
+        let mut blocks = Vec::new();
+        for &at in &transport.publications {
+            let Some(publication) = publications.at_mut(at) else { continue };
+            let encodings = publication.encodings.iter_mut();
+            blocks.extend(encodings.filter_map(|encoding| encoding.report_block(now_us)));
+        }
+        for blocks in blocks.chunks(REPORT_BLOCKS_MAX) {
+            scratch.compound.clear();
+            rtcp::write_receiver_report(&mut scratch.compound, blocks);
+            transport.send_rtcp(&scratch.compound);
+        }
+        outbound.queue(slot, transport);
+    }
+
+    /// Tells each receiver how its timestamps relate to the wall clock of
+    /// whoever it sees, so that it can bring sound and picture together.
+    fn send_sender_reports(&mut self, slot: usize, now_us: u64) {
+        let Self { publications, subscriptions, transports, outbound, scratch, .. } = self;
+        let Some(transport) = transports.at_mut(slot) else { return };
+        for position in 0..transport.subscriptions.len() {
+            let at = transport.subscriptions[position];
+            let Some(subscription) = subscriptions.at(at) else { continue };
+            let Some(segment) = subscription.segment else { continue };
+            let Some(publication) = publications.at(segment.publication) else { continue };
+            let encoding = publication.encodings.get(usize::from(segment.encoding));
+            let Some(report) = encoding.and_then(|encoding| encoding.report) else { continue };
+            let rate_hz = match publication.kind {
+                MediaKind::Audio => Codec::Opus.clock_rate_hz(),
+                MediaKind::Video => Codec::Vp8.clock_rate_hz(),
+            };
+            let (ntp, timestamp) = report.at(now_us, rate_hz);
+            let timestamp = subscription.outgoing_timestamp(segment.generation, timestamp);
+            let Some(timestamp) = timestamp else { continue };
+            let wrapping = |count: u64| {
+                let [.., a, b, c, d] = count.to_be_bytes();
+                u32::from_be_bytes([a, b, c, d])
+            };
+            let report = SenderReport {
+                ssrc: subscription.ssrc,
+                ntp,
+                timestamp,
+                packets: wrapping(subscription.stats.packets_out),
+                payload_bytes: wrapping(subscription.stats.payload_bytes_out),
+            };
+            scratch.compound.clear();
+            rtcp::write_sender_report(&mut scratch.compound, &report);
+            transport.send_rtcp(&scratch.compound);
+        }
+        outbound.queue(slot, transport);
+    }
+
+    fn look_at_levels(&mut self, now_us: u64) {
+        let ids: Vec<SessionId> = self.rooms.keys().copied().collect();
+        for id in ids {
+            let Some(mut room) = self.rooms.remove(&id) else { continue };
+            let mut tracks = std::mem::take(&mut room.tracks);
+            tracks.sort_unstable();
+            let mut heard = Vec::new();
+            for &at in &tracks {
+                if let Some(publication) = self.publications.at_mut(at)
+                    && publication.gate == Gate::Open
+                {
+                    heard.push((publication.track, publication.level));
+                }
+            }
+            let told = room.look(heard.iter_mut().map(|(track, meter)| (*track, meter)), now_us);
+            for (track, meter) in heard {
+                let at = self.publication_slots.get(&track).copied();
+                if let Some(publication) = at.and_then(|at| self.publications.at_mut(at)) {
+                    publication.level = meter;
+                }
+            }
+            room.tracks = tracks;
+            if !room.is_quiet() {
+                self.rooms.insert(id, room);
+            }
+            if let Some(speakers) = told {
+                self.tell(MediaEvent::ActiveSpeakers { room: id, speakers });
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The path of a packet: in, undone, ordered, kept, copied to whoever gets it.
+
+use crate::domain::media::{Codec, MediaKind};
+use crate::sfu::plane::{Gate, MediaEvent};
+use crate::sfu::rtcp::{self, Message};
+use crate::sfu::rtp::{Header, Vp8Descriptor, is_key_frame_start, undo_retransmission};
+
+use super::Forwarder;
+use super::encoding::{ClockReport, Refusal};
+use super::publication::{Alone, PayloadMeaning, Publication};
+use super::ring::Packet;
+use super::slots::Slots;
+use super::subscription::{Origin, Segment};
+use super::transport::{Source, Transport};
+
+impl Forwarder {
+    pub(super) fn handle_rtp(&mut self, slot: usize, datagram: &mut [u8], now_us: u64) {
+        self.totals.packets_in += 1;
+        self.totals.bytes_in += datagram.len() as u64;
+        let Some(transport) = self.transports.at_mut(slot) else { return };
+        transport.stats.packets_in += 1;
+        transport.stats.bytes_in += datagram.len() as u64;
+        let Some(header) = Header::parse(datagram) else {
+            self.totals.dropped_malformed += 1;
+            return;
+        };
+        let Ok(end) = transport.srtp.open_rtp(datagram, &header) else {
+            self.totals.dropped_unauthentic += 1;
+            transport.stats.dropped_unauthentic += 1;
+            return;
+        };
+        let packet = &datagram[..end];
+        let transport_cc = transport.numbers_extension;
+        let source = transport.source(header.ssrc);
+        if transport_cc.is_some() {
+            let number = header.extensions(packet).find(|(id, _)| Some(*id) == transport_cc);
+            if let Some((_, &[high, low])) = number {
+                transport.arrivals.record(u16::from_be_bytes([high, low]), now_us);
+            }
+        }
+        let Some(source) = source.or_else(|| self.learn(slot, packet, &header)) else {
+            self.totals.dropped_unknown_source += 1;
+            return;
+        };
+        self.handle_media(source, packet, &header, now_us);
+    }
+
+    /// Finds out where an authenticated packet of an unknown source belongs.
+    fn learn(&mut self, slot: usize, packet: &[u8], header: &Header) -> Option<Source> {
+        let transport = self.transports.at(slot)?;
+        let knows = |publication: &usize| {
+            let publication = self.publications.at(*publication);
+            publication.is_some_and(|it| it.meaning(header.payload_type).is_some())
+        };
+        let claimants = transport.publications.iter().filter(|it| knows(it)).count();
+        let alone = if claimants == 1 { Alone::Yes } else { Alone::No };
+        let (publication, encoding) = transport.publications.iter().find_map(|&at| {
+            let encoding = self.publications.at(at)?.encoding_of(packet, header, alone)?;
+            Some((at, encoding))
+        })?;
+        let repair = self.publications.at(publication)?.meaning(header.payload_type)?.repair;
+        let source = Source { ssrc: header.ssrc, publication, encoding, repair };
+        let transport = self.transports.at_mut(slot)?;
+        if !transport.add_source(source) {
+            return None;
+        }
+        self.generations += 1;
+        let generation = self.generations;
+        let encoding =
+            self.publications.at_mut(publication)?.encodings.get_mut(usize::from(encoding))?;
+        let place = if repair { &mut encoding.rtx_ssrc } else { &mut encoding.ssrc };
+        let before = place.replace(header.ssrc);
+        if let Some(before) = before {
+            transport.remove_source(before);
+            if !repair {
+                encoding.restart(generation);
+                encoding.key_frame_wanted = true;
+            }
+        }
+        Some(source)
+    }
+
+    fn handle_media(&mut self, source: Source, packet: &[u8], header: &Header, now_us: u64) {
+        let Some(publication) = self.publications.at_mut(source.publication) else { return };
+        let Some(meaning) = publication.meaning(header.payload_type) else {
+            self.totals.dropped_unknown_source += 1;
+            return;
+        };
+        let Some(payload) = header.payload(packet) else {
+            self.totals.dropped_malformed += 1;
+            return;
+        };
+        publication.stats.packets_in += 1;
+        publication.stats.payload_bytes_in += payload.len() as u64;
+        let (sequence, payload) = if meaning.repair {
+            let Some(original) = undo_retransmission(payload) else { return };
+            original
+        } else {
+            (header.sequence, payload)
+        };
+        let gate = publication.gate;
+        let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) else {
+            return;
+        };
+        let extended = match encoding.place(sequence, gate, meaning.repair, now_us) {
+            Ok(extended) => extended,
+            Err(Refusal::Premature) => return,
+            Err(Refusal::Duplicate) => {
+                publication.stats.dropped_duplicate += 1;
+                self.totals.dropped_duplicate += 1;
+                return;
+            }
+        };
+        if !meaning.repair {
+            encoding.note_arrival(header.timestamp, now_us, meaning.codec.clock_rate_hz());
+        }
+        if !encoding.alive || !publication.started {
+            self.begin(source, meaning.codec, now_us);
+        }
+        let Some(publication) = self.publications.at_mut(source.publication) else { return };
+        if publication.gate == Gate::Closed {
+            publication.stats.dropped_gate += 1;
+            self.totals.dropped_gate += 1;
+            return;
+        }
+        if meaning.repair {
+            publication.stats.packets_recovered += 1;
+            self.totals.packets_recovered += 1;
+        }
+        let packet = describe(publication, meaning, header, packet, payload, extended);
+        self.fan_out(source, &packet, now_us);
+    }
+
+    /// An encoding has begun, or begun again.
+    fn begin(&mut self, source: Source, codec: Codec, now_us: u64) {
+        let Some(publication) = self.publications.at_mut(source.publication) else { return };
+        if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
+            encoding.alive = true;
+        }
+        let started = std::mem::replace(&mut publication.started, true);
+        let (room, track) = (publication.room, publication.track);
+        if !started {
+            self.tell(MediaEvent::TrackStarted { room, track, codec });
+        }
+        self.retarget_all(source.publication, now_us);
+    }
+
+    /// Keeps a packet and copies it to every subscriber that gets it.
+    fn fan_out(&mut self, source: Source, packet: &Packet<'_>, now_us: u64) {
+        let Self { publications, subscriptions, transports, outbound, totals, .. } = self;
+        let Some(publication) = publications.at_mut(source.publication) else { return };
+        let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) else {
+            return;
+        };
+        encoding.ring.store(packet);
+        if packet.key_frame_start {
+            encoding.key_frame_wanted = false;
+        }
+        let origin = Origin {
+            publication: source.publication,
+            encoding: source.encoding,
+            generation: encoding.generation,
+            clock: encoding.clock,
+        };
+        let publication = &*publication;
+        let aligned = |before: &Segment| aligned_timestamp(publication, before, origin, packet);
+        for &at in &publication.subscribers {
+            let Some(subscription) = subscriptions.at_mut(at) else { continue };
+            let Some(slot) = subscription.transport else { continue };
+            let Some(transport) = transports.at_mut(slot) else { continue };
+            if !subscription.understands(packet.codec) {
+                // What follows in a codec that it understands starts anew, or
+                // it would miss numbers that nobody can give it.
+                if subscription.segment.is_some_and(|it| it.generation == origin.generation) {
+                    subscription.end_segment();
+                }
+                subscription.stats.dropped_format += 1;
+                totals.dropped_format += 1;
+                continue;
+            }
+            let switches = subscription.stats.switches;
+            let Some(index) = subscription.number(origin, packet, aligned, now_us) else {
+                continue;
+            };
+            totals.switches += subscription.stats.switches - switches;
+            if subscription.forward(transport, packet, index, now_us) {
+                totals.packets_forwarded += 1;
+                totals.payload_bytes_forwarded += packet.payload.len() as u64;
+            } else {
+                totals.dropped_full += 1;
+            }
+            outbound.queue(slot, transport);
+        }
+    }
+
+    pub(super) fn handle_rtcp(&mut self, slot: usize, datagram: &[u8], now_us: u64) {
+        let Some(transport) = self.transports.at_mut(slot) else { return };
+        transport.stats.packets_in += 1;
+        transport.stats.bytes_in += datagram.len() as u64;
+        let Ok(compound) = transport.srtp.open_rtcp(datagram) else {
+            self.totals.dropped_unauthentic += 1;
+            transport.stats.dropped_unauthentic += 1;
+            return;
+        };
+        rtcp::read(&compound, |message| match message {
+            Message::SenderReport { ssrc, ntp, timestamp } => {
+                let report = ClockReport { ntp, timestamp, heard_us: now_us };
+                self.note_clock(slot, ssrc, report);
+            }
+            Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost),
+            Message::KeyFrameRequest { ssrc } => self.request_key_frame_for(slot, ssrc, now_us),
+        });
+        let Self { transports, outbound, .. } = self;
+        if let Some(transport) = transports.at_mut(slot) {
+            outbound.queue(slot, transport);
+        }
+    }
+
+    fn note_clock(&mut self, slot: usize, ssrc: u32, report: ClockReport) {
+        let source = self.transports.at(slot).and_then(|transport| transport.source(ssrc));
+        let Some(source) = source.filter(|source| !source.repair) else { return };
+        let Some(publication) = self.publications.at_mut(source.publication) else { return };
+        if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
+            encoding.report = Some(report);
+        }
+    }
+
+    fn subscription_of(&self, slot: usize, ssrc: u32) -> Option<usize> {
+        let transport = self.transports.at(slot)?;
+        let of_source = |at: &usize| self.subscriptions.at(*at).is_some_and(|it| it.ssrc == ssrc);
+        transport.subscriptions.iter().copied().find(of_source)
+    }
+
+    fn resend(&mut self, slot: usize, ssrc: u32, lost: impl Iterator<Item = u16>) {
+        let Some(at) = self.subscription_of(slot, ssrc) else { return };
+        let Self { publications, subscriptions, transports, totals, schedule, .. } = self;
+        let Some(subscription) = subscriptions.at_mut(at) else { return };
+        let Some(transport) = transports.at_mut(slot) else { return };
+        for sequence in lost {
+            subscription.stats.nacks_received += 1;
+            totals.nacks_received += 1;
+            let Some((segment, index, extended)) = subscription.find_sent(sequence, schedule.count)
+            else {
+                continue;
+            };
+            let packet = kept_packet(publications, &segment, extended);
+            if let Some(packet) = packet
+                && subscription.resend(transport, &segment, &packet, index)
+            {
+                totals.packets_resent += 1;
+            }
+        }
+    }
+
+    fn request_key_frame_for(&mut self, slot: usize, ssrc: u32, now_us: u64) {
+        let Some(at) = self.subscription_of(slot, ssrc) else { return };
+        let Some(subscription) = self.subscriptions.at_mut(at) else { return };
+        subscription.stats.key_frame_requests_received += 1;
+        self.totals.key_frame_requests_received += 1;
+        let Some(source) = subscription.source else { return };
+        let layer = subscription.segment.map_or(subscription.target, |segment| segment.encoding);
+        if let Some(publication) = self.publications.at_mut(source)
+            && publication.kind == MediaKind::Video
+            && let Some(encoding) = publication.encodings.get_mut(usize::from(layer))
+        {
+            encoding.key_frame_wanted = true;
+        }
+        self.send_key_frame_requests(source, now_us);
+    }
+
+    /// Asks for the key frames of a publication that are wanted and may be
+    /// asked for now.
+    pub(super) fn send_key_frame_requests(&mut self, at: usize, now_us: u64) {
+        let Self { publications, transports, outbound, totals, scratch, .. } = self;
+        let Some(publication) = publications.at_mut(at) else { return };
+        let Some(slot) = publication.transport else { return };
+        let Some(transport) = transports.at_mut(slot) else { return };
+        if publication.gate == Gate::Closed {
+            return;
+        }
+        for encoding in &mut publication.encodings {
+            if let Some(ssrc) = encoding.take_key_frame_request(now_us) {
+                scratch.compound.clear();
+                rtcp::write_pli(&mut scratch.compound, ssrc);
+                transport.send_rtcp(&scratch.compound);
+                publication.stats.key_frame_requests_sent += 1;
+                totals.key_frame_requests_sent += 1;
+            }
+        }
+        outbound.queue(slot, transport);
+    }
+}
+
+/// The packet of a stretch, while its publication still has it.
+fn kept_packet<'ring>(
+    publications: &'ring Slots<Publication>,
+    segment: &Segment,
+    extended: u64,
+) -> Option<Packet<'ring>> {
+    let publication = publications.at(segment.publication)?;
+    let encoding = publication.encodings.get(usize::from(segment.encoding))?;
+    let current = encoding.generation == segment.generation && publication.gate == Gate::Open;
+    current.then(|| encoding.ring.packet(extended)).flatten()
+}
+
+fn describe<'packet>(
+    publication: &mut Publication,
+    meaning: PayloadMeaning,
+    header: &Header,
+    packet: &[u8],
+    payload: &'packet [u8],
+    extended: u64,
+) -> Packet<'packet> {
+    let codec = meaning.codec;
+    let mut level = None;
+    if publication.kind == MediaKind::Audio && publication.extensions.audio_level.is_some() {
+        let id = publication.extensions.audio_level;
+        let found = header.extensions(packet).find(|(it, _)| Some(*it) == id);
+        level = found.and_then(|(_, value)| value.first().copied());
+        if let Some(level) = level {
+            publication.level.note(level);
+        }
+    }
+    let vp8 = if codec == Codec::Vp8 { Vp8Descriptor::parse(payload) } else { None };
+    let key_frame_start =
+        vp8.map_or_else(|| is_key_frame_start(codec, payload), |vp8| vp8.key_frame_start);
+    Packet {
+        extended,
+        timestamp: header.timestamp,
+        marker: header.marker,
+        codec,
+        key_frame_start,
+        level,
+        vp8,
+        payload,
+    }
+}
+
+/// The timestamp of `packet` on the clock of the encoding shown before, when
+/// both belong to one publication and have told their clocks.
+fn aligned_timestamp(
+    publication: &Publication,
+    before: &Segment,
+    origin: Origin,
+    packet: &Packet<'_>,
+) -> Option<u32> {
+    let rate_hz = packet.codec.clock_rate_hz();
+    if before.publication != origin.publication {
+        return None;
+    }
+    let old = publication.encodings.get(usize::from(before.encoding))?;
+    let new = publication.encodings.get(usize::from(origin.encoding))?;
+    if old.generation != before.generation {
+        return None;
+    }
+    let wall = new.report?.wall_clock_of(packet.timestamp, rate_hz);
+    Some(old.report?.timestamp_at(wall, rate_hz))
+}
+
+impl Transport {
+    /// Whether its peer publishes anything.
+    pub(super) fn publishes(&self) -> bool {
+        !self.publications.is_empty()
+    }
+}

@@ -1,0 +1,130 @@
+//! A track that a peer publishes: what its payload types mean, its encodings,
+//! who gets it.
+
+use crate::domain::id::{SessionId, TrackId};
+use crate::domain::media::{Codec, MediaKind};
+use crate::sfu::plane::{ExtensionIds, Gate, PublicationSpec, TransportId};
+use crate::sfu::rtp::Header;
+
+use super::encoding::Encoding;
+use super::loudness::LevelMeter;
+use super::stats::PublicationStats;
+
+/// Encodings that one track may have.
+pub(super) const ENCODINGS_MAX: usize = 3;
+/// Payload types that one track may declare.
+const FORMATS_MAX: usize = 32;
+
+/// What a payload type carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PayloadMeaning {
+    pub(super) codec: Codec,
+    pub(super) repair: bool,
+}
+
+/// A published track.
+#[derive(Debug)]
+pub(super) struct Publication {
+    pub(super) track: TrackId,
+    pub(super) room: SessionId,
+    pub(super) transport_id: TransportId,
+    /// Where its transport is, once that is complete.
+    pub(super) transport: Option<usize>,
+    pub(super) kind: MediaKind,
+    pub(super) gate: Gate,
+    pub(super) extensions: ExtensionIds,
+    pub(super) encodings: Vec<Encoding>,
+    /// Slots of the subscriptions that show it.
+    pub(super) subscribers: Vec<usize>,
+    pub(super) started: bool,
+    pub(super) level: LevelMeter,
+    pub(super) stats: PublicationStats,
+    mid: String,
+    meanings: Vec<(u8, PayloadMeaning)>,
+    /// Whether lost packets can be asked for.
+    pub(super) repairable: bool,
+}
+
+impl Publication {
+    pub(super) fn new(spec: &PublicationSpec, mut generation: impl FnMut() -> u64) -> Self {
+        let mut meanings = Vec::new();
+        for format in spec.formats.iter().take(FORMATS_MAX) {
+            let codec = format.codec;
+            meanings.push((format.payload_type, PayloadMeaning { codec, repair: false }));
+            if let Some(payload_type) = format.rtx_payload_type {
+                meanings.push((payload_type, PayloadMeaning { codec, repair: true }));
+            }
+        }
+        let encodings = spec.encodings.iter().take(ENCODINGS_MAX);
+        let has_rtx = spec.formats.iter().any(|format| format.rtx_payload_type.is_some());
+        Self {
+            track: spec.track,
+            room: spec.room,
+            transport_id: spec.transport,
+            transport: None,
+            kind: spec.kind,
+            gate: spec.gate,
+            extensions: spec.extensions,
+            encodings: encodings.map(|it| Encoding::new(it, spec.kind, generation())).collect(),
+            subscribers: Vec::new(),
+            started: false,
+            level: LevelMeter::default(),
+            stats: PublicationStats::default(),
+            mid: spec.mid.clone(),
+            meanings,
+            repairable: spec.kind == MediaKind::Video || has_rtx,
+        }
+    }
+
+    pub(super) fn meaning(&self, payload_type: u8) -> Option<PayloadMeaning> {
+        self.meanings.iter().find(|(it, _)| *it == payload_type).map(|(_, meaning)| *meaning)
+    }
+
+    /// Which encoding an authenticated packet of an undeclared source belongs
+    /// to: by the section and encoding that its extensions name (RFC 9143 §9,
+    /// RFC 8852 §3.1). `alone` says that no other section could claim it.
+    pub(super) fn encoding_of(&self, packet: &[u8], header: &Header, alone: Alone) -> Option<u8> {
+        let meaning = self.meaning(header.payload_type)?;
+        let (mut mid, mut rid, mut repaired_rid) = (None, None, None);
+        for (id, value) in header.extensions(packet) {
+            if Some(id) == self.extensions.mid {
+                mid = Some(value);
+            } else if Some(id) == self.extensions.rid {
+                rid = Some(value);
+            } else if Some(id) == self.extensions.repaired_rid {
+                repaired_rid = Some(value);
+            }
+        }
+        match mid {
+            Some(mid) if mid != self.mid.as_bytes() => return None,
+            None if alone == Alone::No => return None,
+            _ => {}
+        }
+        let named = if meaning.repair { repaired_rid } else { rid };
+        let at = self.encodings.iter().position(|encoding| match (&encoding.rid, named) {
+            (Some(rid), Some(named)) => rid.as_bytes() == named,
+            (None, _) => self.encodings.len() == 1,
+            (Some(_), None) => false,
+        })?;
+        u8::try_from(at).ok()
+    }
+
+    /// The encoding to send to somebody who wants at most `layer_max`: the
+    /// best that is alive, or the least above when none below is. `current`
+    /// stays while nothing is alive.
+    pub(super) fn best_layer(&self, layer_max: u8, current: u8) -> u8 {
+        let alive = || {
+            (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.alive).map(|(at, _)| at)
+        };
+        let wanted = alive().filter(|at| *at <= layer_max).last();
+        wanted.or_else(|| alive().next()).unwrap_or(current)
+    }
+}
+
+/// Whether a publication is the only one of its transport that knows a payload
+/// type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    Yes,
+    No,
+}

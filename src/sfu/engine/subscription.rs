@@ -1,0 +1,388 @@
+//! A stream towards one receiver: numbers that stay continuous whatever its
+//! source does, and the way back from a number to the packet it was.
+
+use crate::domain::id::TrackId;
+use crate::domain::media::{Codec, MediaKind};
+use crate::sfu::plane::{Demand, SubscriptionId, SubscriptionSpec, TransportId};
+use crate::sfu::rtp::{FIXED_HEADER_BYTES, extend_sequence, wire_sequence};
+
+use super::encoding::ticks;
+use super::ring::Packet;
+use super::stats::SubscriptionStats;
+use super::template::Template;
+use super::transport::Transport;
+
+/// Stretches of earlier sources that lost packets are still found in.
+const PAST_SEGMENTS: usize = 6;
+/// Packets whose resends are counted; a power of two.
+const RESENDS_TRACKED: usize = 256;
+/// Times one packet is sent again.
+const RESENDS_PER_PACKET: u8 = 4;
+/// Packets of one stream sent again between two ticks. A receiver that asks
+/// for more is on a path that cannot carry them.
+const RESENDS_PER_TICK: u16 = 64;
+
+/// How a codec goes out.
+#[derive(Debug, Clone, Copy)]
+struct Outgoing {
+    payload_type: u8,
+    rtx_payload_type: Option<u8>,
+}
+
+/// A stretch of outgoing numbers that one stretch of one encoding fills.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    /// Slot of the publication; may have been reused, `generation` tells.
+    pub(super) publication: usize,
+    pub(super) encoding: u8,
+    pub(super) generation: u64,
+    clock: u64,
+    codec: Codec,
+    first_in: u64,
+    first_out: u64,
+    timestamp_offset: u32,
+    picture_offset: u16,
+    tl0_offset: u8,
+}
+
+/// Where a packet comes from, as seen by a subscription.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) publication: usize,
+    pub(super) encoding: u8,
+    pub(super) generation: u64,
+    pub(super) clock: u64,
+}
+
+/// A stream towards one receiver.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) id: SubscriptionId,
+    pub(super) transport_id: TransportId,
+    /// Where its transport is, once that is complete.
+    pub(super) transport: Option<usize>,
+    /// What it is to show.
+    pub(super) wanted: Option<TrackId>,
+    /// Where that is, once it is there and in the same room.
+    pub(super) source: Option<usize>,
+    pub(super) kind: MediaKind,
+    pub(super) ssrc: u32,
+    pub(super) demand: Demand,
+    /// The encoding to switch to at its next key frame.
+    pub(super) target: u8,
+    pub(super) segment: Option<Segment>,
+    pub(super) stats: SubscriptionStats,
+    rtx_ssrc: u32,
+    outgoing: [Option<Outgoing>; Codec::ALL.len()],
+    template: Template,
+    past: [Option<Segment>; PAST_SEGMENTS],
+    /// The last number given; the next stretch begins behind it.
+    highest: u64,
+    last_timestamp: u32,
+    last_sent_us: Option<u64>,
+    last_picture: u16,
+    last_tl0: u8,
+    rtx_index: u64,
+    resends: Box<[(u16, u8); RESENDS_TRACKED]>,
+    resends_left: u16,
+    /// The tick that they are left of.
+    resends_tick: u64,
+}
+
+impl Subscription {
+    pub(super) fn new(spec: &SubscriptionSpec) -> Self {
+        let mut outgoing = [None; Codec::ALL.len()];
+        for format in &spec.formats {
+            let place = &mut outgoing[format.codec as usize];
+            if place.is_none() {
+                *place = Some(Outgoing {
+                    payload_type: format.payload_type & 0x7F,
+                    rtx_payload_type: format.rtx_payload_type.map(|it| it & 0x7F),
+                });
+            }
+        }
+        // A packet resent as it was must be the same to the last byte, or its
+        // nonce would protect two texts; a transport-wide number would differ.
+        let numbered = spec.kind == MediaKind::Audio
+            || outgoing.iter().flatten().all(|it| it.rtx_payload_type.is_some());
+        Self {
+            id: spec.subscription,
+            transport_id: spec.transport,
+            transport: None,
+            wanted: spec.source,
+            source: None,
+            kind: spec.kind,
+            ssrc: spec.ssrc,
+            demand: spec.demand,
+            target: 0,
+            segment: None,
+            stats: SubscriptionStats::default(),
+            rtx_ssrc: spec.rtx_ssrc,
+            outgoing,
+            template: Template::new(&spec.mid, spec.extensions, spec.kind, numbered),
+            past: [None; PAST_SEGMENTS],
+            // Below half of the range, so that no receiver mistakes the
+            // beginning for the end of a cycle (RFC 3711 §3.3.1).
+            highest: u64::from(spec.ssrc & 0x3FFF) + 1,
+            last_timestamp: 0,
+            last_sent_us: None,
+            last_picture: 0,
+            last_tl0: 0,
+            rtx_index: 1,
+            resends: Box::new([(0, 0); RESENDS_TRACKED]),
+            resends_left: RESENDS_PER_TICK,
+            resends_tick: 0,
+        }
+    }
+
+    /// Whether it waits for a key frame of `target`.
+    pub(super) fn awaits_key_frame(&self, generation_of_target: u64) -> bool {
+        self.kind == MediaKind::Video
+            && !self.demand.paused
+            && self.segment.is_none_or(|segment| segment.generation != generation_of_target)
+    }
+
+    /// The sources that it sends from.
+    pub(super) const fn sources(&self) -> [u32; 2] {
+        [self.ssrc, self.rtx_ssrc]
+    }
+
+    /// Ends the current stretch; the next packet must be one to start at.
+    pub(super) fn end_segment(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.past.rotate_right(1);
+            self.past[0] = Some(segment);
+        }
+        self.stats.layer = None;
+    }
+
+    pub(super) fn understands(&self, codec: Codec) -> bool {
+        self.outgoing[codec as usize].is_some()
+    }
+
+    /// The outgoing number of a packet, if it goes out at all. `aligned` is
+    /// its timestamp on the clock of the segment before, when both encodings
+    /// have told theirs.
+    pub(super) fn number(
+        &mut self,
+        origin: Origin,
+        packet: &Packet<'_>,
+        aligned: impl FnOnce(&Segment) -> Option<u32>,
+        now_us: u64,
+    ) -> Option<u64> {
+        if self.demand.paused {
+            return None;
+        }
+        if let Some(segment) = &self.segment
+            && segment.generation == origin.generation
+            && segment.codec == packet.codec
+        {
+            let ahead = packet.extended.checked_sub(segment.first_in)?;
+            return Some(segment.first_out + ahead);
+        }
+        if origin.encoding != self.target || !packet.key_frame_start {
+            return None;
+        }
+        self.start_segment(origin, packet, aligned, now_us);
+        Some(self.highest + 1)
+    }
+
+    fn start_segment(
+        &mut self,
+        origin: Origin,
+        packet: &Packet<'_>,
+        aligned: impl FnOnce(&Segment) -> Option<u32>,
+        now_us: u64,
+    ) {
+        let before = self.segment.or(self.past[0]);
+        self.end_segment();
+        let picture = packet.vp8.and_then(|it| it.picture_id()).unwrap_or(0);
+        let tl0 = packet.vp8.and_then(|it| it.tl0_picture_index()).unwrap_or(0);
+        let timestamp = self.next_timestamp(before, origin, packet, aligned, now_us);
+        self.segment = Some(Segment {
+            publication: origin.publication,
+            encoding: origin.encoding,
+            generation: origin.generation,
+            clock: origin.clock,
+            codec: packet.codec,
+            first_in: packet.extended,
+            first_out: self.highest + 1,
+            timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
+            picture_offset: self.last_picture.wrapping_add(1).wrapping_sub(picture),
+            tl0_offset: self.last_tl0.wrapping_add(1).wrapping_sub(tl0),
+        });
+        self.stats.switches += u64::from(before.is_some());
+        self.stats.layer = Some(origin.encoding);
+    }
+
+    /// Time goes on as the publisher's clock says where there is one to go by,
+    /// and as ours does otherwise.
+    fn next_timestamp(
+        &self,
+        before: Option<Segment>,
+        origin: Origin,
+        packet: &Packet<'_>,
+        aligned: impl FnOnce(&Segment) -> Option<u32>,
+        now_us: u64,
+    ) -> u32 {
+        let (Some(before), Some(last_sent_us)) = (before, self.last_sent_us) else {
+            return packet.timestamp;
+        };
+        let rate_hz = packet.codec.clock_rate_hz();
+        let elapsed = ticks(now_us.saturating_sub(last_sent_us), rate_hz);
+        let told = if before.clock == origin.clock {
+            Some(packet.timestamp.wrapping_add(before.timestamp_offset))
+        } else {
+            aligned(&before).map(|it| it.wrapping_add(before.timestamp_offset))
+        };
+        // A clock that runs back, or far from ours, is not believed.
+        let believable = |it: &u32| {
+            let ahead = it.wrapping_sub(self.last_timestamp);
+            ahead > 0 && ahead < elapsed.saturating_add(2 * rate_hz)
+        };
+        told.filter(believable).unwrap_or_else(|| self.last_timestamp.wrapping_add(elapsed.max(1)))
+    }
+
+    /// Writes, seals and queues a packet under the number that it was given.
+    pub(super) fn forward(
+        &mut self,
+        transport: &mut Transport,
+        packet: &Packet<'_>,
+        index: u64,
+        now_us: u64,
+    ) -> bool {
+        let Some(segment) = self.segment else { return false };
+        let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
+        if index > self.highest {
+            self.highest = index;
+            self.last_timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
+            self.last_sent_us = Some(now_us);
+            if let Some(vp8) = &packet.vp8 {
+                let picture = vp8.picture_id().unwrap_or(0);
+                let tl0 = vp8.tl0_picture_index().unwrap_or(0);
+                self.last_picture = picture.wrapping_add(segment.picture_offset) & 0x7FFF;
+                self.last_tl0 = tl0.wrapping_add(segment.tl0_offset);
+            }
+        }
+        let stream = Stream { ssrc: self.ssrc, payload_type: outgoing.payload_type, index };
+        let sent = write(&self.template, transport, &stream, &segment, packet, None);
+        if sent {
+            self.stats.packets_out += 1;
+            self.stats.payload_bytes_out += packet.payload.len() as u64;
+        }
+        sent
+    }
+
+    /// The stretch in which `sequence` went out, its number there and the one
+    /// that its packet had when it came, unless it may not be sent again.
+    pub(super) fn find_sent(&mut self, sequence: u16, tick: u64) -> Option<(Segment, u64, u64)> {
+        if self.resends_tick != tick {
+            self.resends_tick = tick;
+            self.resends_left = RESENDS_PER_TICK;
+        }
+        let index = extend_sequence(self.highest, sequence);
+        if index > self.highest || self.demand.paused || self.resends_left == 0 {
+            return None;
+        }
+        let mut end = u64::MAX;
+        let mut found = None;
+        for segment in self.segment.iter().chain(self.past.iter().flatten()) {
+            if (segment.first_out..end).contains(&index) {
+                found = Some(*segment);
+                break;
+            }
+            end = segment.first_out;
+        }
+        let segment = found?;
+        let tracked = &mut self.resends[usize::from(sequence) % RESENDS_TRACKED];
+        if tracked.0 != sequence {
+            *tracked = (sequence, 0);
+        }
+        if tracked.1 >= RESENDS_PER_PACKET {
+            return None;
+        }
+        tracked.1 += 1;
+        Some((segment, index, segment.first_in + (index - segment.first_out)))
+    }
+
+    /// Sends a packet once more, as a retransmission where the receiver has a
+    /// format for it and as it was otherwise.
+    pub(super) fn resend(
+        &mut self,
+        transport: &mut Transport,
+        segment: &Segment,
+        packet: &Packet<'_>,
+        index: u64,
+    ) -> bool {
+        let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
+        self.resends_left = self.resends_left.saturating_sub(1);
+        let sent = match outgoing.rtx_payload_type {
+            Some(payload_type) => {
+                self.rtx_index += 1;
+                let stream = Stream { ssrc: self.rtx_ssrc, payload_type, index: self.rtx_index };
+                let original = Some(wire_sequence(index));
+                write(&self.template, transport, &stream, segment, packet, original)
+            }
+            None if self.template.repeats_exactly() => {
+                let payload_type = outgoing.payload_type;
+                let stream = Stream { ssrc: self.ssrc, payload_type, index };
+                write(&self.template, transport, &stream, segment, packet, None)
+            }
+            None => false,
+        };
+        self.stats.packets_resent += u64::from(sent);
+        sent
+    }
+
+    /// A timestamp of the source as it goes out, while `generation` does.
+    pub(super) fn outgoing_timestamp(&self, generation: u64, timestamp: u32) -> Option<u32> {
+        let segment = self.segment.filter(|segment| segment.generation == generation)?;
+        Some(timestamp.wrapping_add(segment.timestamp_offset))
+    }
+}
+
+/// Under which numbers a packet goes out.
+struct Stream {
+    ssrc: u32,
+    payload_type: u8,
+    index: u64,
+}
+
+/// Writes a packet straight into the outbox of its receiver. `original` is
+/// what a retransmission repairs (RFC 4588 §4).
+fn write(
+    template: &Template,
+    transport: &mut Transport,
+    stream: &Stream,
+    segment: &Segment,
+    packet: &Packet<'_>,
+    original: Option<u16>,
+) -> bool {
+    let header_bytes = FIXED_HEADER_BYTES + template.len();
+    let length = header_bytes + 2 + packet.payload.len();
+    let transport_sequence = transport.next_transport_sequence;
+    let timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
+    let sent = transport.send_rtp(length, |out| {
+        let mut header = [0; FIXED_HEADER_BYTES];
+        header[0] = 0x80 | if template.len() > 0 { 0x10 } else { 0 };
+        header[1] = stream.payload_type | if packet.marker { 0x80 } else { 0 };
+        header[2..4].copy_from_slice(&wire_sequence(stream.index).to_be_bytes());
+        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        header[8..].copy_from_slice(&stream.ssrc.to_be_bytes());
+        out.extend_from_slice(&header);
+        template.write(out, transport_sequence, packet.level);
+        if let Some(original) = original {
+            out.extend_from_slice(&original.to_be_bytes());
+        }
+        let payload_start = out.len();
+        out.extend_from_slice(packet.payload);
+        if let Some(vp8) = &packet.vp8 {
+            vp8.shift(&mut out[payload_start..], segment.picture_offset, segment.tl0_offset);
+        }
+        (header_bytes, stream.ssrc, stream.index)
+    });
+    if sent && !template.repeats_exactly() {
+        transport.next_transport_sequence = transport_sequence.wrapping_add(1);
+    }
+    sent
+}

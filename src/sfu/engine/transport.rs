@@ -1,0 +1,268 @@
+//! One association: its keys, its peer, and what waits to be sent to it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use crate::domain::id::SessionId;
+use crate::sfu::plane::TransportId;
+use crate::sfu::rtcp::ArrivalRecorder;
+use crate::sfu::srtp::{SEAL_BYTES_MAX, SOURCES_MAX, Srtp};
+
+use super::stats::TransportStats;
+
+/// Bytes that may wait for one peer between two sends; allocated once, touched
+/// as used. What does not fit is dropped and counted: the receiver asks again.
+const OUTBOX_BYTES: usize = 256 * 1024;
+/// Datagrams that may wait for one peer between two sends.
+const OUTBOX_DATAGRAMS: usize = 512;
+
+/// Sources, two a subscription, that one transport sends from while it lives;
+/// further subscriptions are refused.
+const SENT_SOURCES_MAX: usize = 16_384;
+
+/// Where the packets of a source belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) ssrc: u32,
+    pub(super) publication: usize,
+    pub(super) encoding: u8,
+    /// Whether it carries retransmissions.
+    pub(super) repair: bool,
+}
+
+/// Datagrams that wait for one peer, back to back, so that runs of equal size
+/// leave in one system call.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    lengths: Vec<u16>,
+    sent_bytes: usize,
+    sent_datagrams: usize,
+}
+
+/// A run of datagrams of one size; the last may be shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) segment_bytes: usize,
+    pub(super) datagrams: usize,
+}
+
+impl Outbox {
+    fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(OUTBOX_BYTES),
+            lengths: Vec::with_capacity(OUTBOX_DATAGRAMS),
+            sent_bytes: 0,
+            sent_datagrams: 0,
+        }
+    }
+
+    /// Whether a datagram of `length` bytes before sealing fits.
+    pub(super) fn fits(&self, length: usize) -> bool {
+        self.bytes.len() + length + SEAL_BYTES_MAX <= OUTBOX_BYTES
+            && self.lengths.len() < OUTBOX_DATAGRAMS
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Takes the next run out, of at most `datagrams_max` and `bytes_max`.
+    fn take_run(&mut self, datagrams_max: usize, bytes_max: usize) -> Option<Run> {
+        let first = usize::from(*self.lengths.get(self.sent_datagrams)?);
+        let start = self.sent_bytes;
+        let mut run = Run { start, end: start, segment_bytes: first, datagrams: 0 };
+        for &length in self.lengths[self.sent_datagrams..].iter().take(datagrams_max.max(1)) {
+            let length = usize::from(length);
+            let too_much = run.end + length - start > bytes_max;
+            if length > first || (too_much && run.datagrams > 0) {
+                break;
+            }
+            run.end += length;
+            run.datagrams += 1;
+            if length < first {
+                break;
+            }
+        }
+        self.sent_bytes = run.end;
+        self.sent_datagrams += run.datagrams;
+        Some(run)
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.lengths.clear();
+        self.sent_bytes = 0;
+        self.sent_datagrams = 0;
+    }
+}
+
+/// One association.
+pub(super) struct Transport {
+    pub(super) id: TransportId,
+    pub(super) room: SessionId,
+    pub(super) remote: SocketAddr,
+    pub(super) srtp: Srtp,
+    outbox: Outbox,
+    /// Whether it stands in the list of those with something to send.
+    pub(super) queued: bool,
+    /// Sorted by source; at most `SOURCES_MAX`, like the keys take.
+    sources: Vec<Source>,
+    /// Sources that were ever sent from.
+    sent_sources: BTreeSet<u32>,
+    pub(super) publications: Vec<usize>,
+    pub(super) subscriptions: Vec<usize>,
+    /// The number of the next packet to this peer, over all its streams.
+    pub(super) next_transport_sequence: u16,
+    /// Extension that carries the publisher's transport-wide numbers.
+    pub(super) numbers_extension: Option<u8>,
+    pub(super) arrivals: ArrivalRecorder,
+    pub(super) stats: TransportStats,
+}
+
+impl Transport {
+    pub(super) fn new(id: TransportId, room: SessionId, remote: SocketAddr, srtp: Srtp) -> Self {
+        Self {
+            id,
+            room,
+            remote,
+            srtp,
+            outbox: Outbox::new(),
+            queued: false,
+            sources: Vec::new(),
+            sent_sources: BTreeSet::new(),
+            publications: Vec::new(),
+            subscriptions: Vec::new(),
+            next_transport_sequence: 0,
+            numbers_extension: None,
+            arrivals: ArrivalRecorder::default(),
+            stats: TransportStats::default(),
+        }
+    }
+
+    pub(super) fn source(&self, ssrc: u32) -> Option<Source> {
+        let at = self.sources.binary_search_by_key(&ssrc, |source| source.ssrc).ok()?;
+        Some(self.sources[at])
+    }
+
+    /// Remembers where a source belongs. The first claim holds; at the limit
+    /// further sources are not learnt and their packets are dropped.
+    pub(super) fn add_source(&mut self, source: Source) -> bool {
+        match self.sources.binary_search_by_key(&source.ssrc, |it| it.ssrc) {
+            Ok(_) => false,
+            Err(_) if self.sources.len() >= SOURCES_MAX => false,
+            Err(at) => {
+                self.sources.insert(at, source);
+                true
+            }
+        }
+    }
+
+    pub(super) fn remove_source(&mut self, ssrc: u32) {
+        self.sources.retain(|source| source.ssrc != ssrc);
+    }
+
+    pub(super) fn forget_publication(&mut self, slot: usize) {
+        self.sources.retain(|source| source.publication != slot);
+        self.publications.retain(|&it| it != slot);
+    }
+
+    /// Lets `write` append one plain packet, which returns its header length,
+    /// source and index; seals it. `false` when it did not fit.
+    pub(super) fn send_rtp(
+        &mut self,
+        length: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> (usize, u32, u64),
+    ) -> bool {
+        if !self.outbox.fits(length) {
+            self.stats.dropped_full += 1;
+            return false;
+        }
+        let start = self.outbox.bytes.len();
+        let (header_bytes, ssrc, index) = write(&mut self.outbox.bytes);
+        let sealed = self.srtp.seal_rtp(&mut self.outbox.bytes, start, header_bytes, ssrc, index);
+        let length = u16::try_from(self.outbox.bytes.len() - start);
+        let (Ok(()), Ok(length)) = (sealed, length) else {
+            self.outbox.bytes.truncate(start);
+            return false;
+        };
+        self.outbox.lengths.push(length);
+        self.stats.packets_out += 1;
+        self.stats.bytes_out += u64::from(length);
+        true
+    }
+
+    /// Seals and queues a control packet.
+    pub(super) fn send_rtcp(&mut self, compound: &[u8]) {
+        let Ok(sealed) = self.srtp.seal_rtcp(compound) else { return };
+        let Ok(length) = u16::try_from(sealed.len()) else { return };
+        if !self.outbox.fits(sealed.len()) {
+            self.stats.dropped_full += 1;
+            return;
+        }
+        self.outbox.bytes.extend_from_slice(&sealed);
+        self.outbox.lengths.push(length);
+        self.stats.packets_out += 1;
+        self.stats.bytes_out += u64::from(length);
+    }
+
+    /// Reserves sources to send from, for good; `false` when one was used
+    /// before, they are the same, or the limit is reached.
+    pub(super) fn claim_sources(&mut self, sources: [u32; 2]) -> bool {
+        let used = sources.iter().any(|ssrc| self.sent_sources.contains(ssrc));
+        if used || sources[0] == sources[1] || self.sent_sources.len() >= SENT_SOURCES_MAX {
+            return false;
+        }
+        self.sent_sources.extend(sources);
+        true
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    pub(super) fn take_run(&mut self, datagrams_max: usize, bytes_max: usize) -> Option<Run> {
+        self.outbox.take_run(datagrams_max, bytes_max)
+    }
+
+    pub(super) fn run_bytes(&self, run: Run) -> &[u8] {
+        self.outbox.bytes.get(run.start..run.end).unwrap_or_default()
+    }
+
+    pub(super) fn clear_output(&mut self) {
+        self.outbox.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_hold_equal_sizes_and_one_shorter_last() {
+        let mut outbox = Outbox::new();
+        for length in [100_u16, 100, 100, 60, 60, 90] {
+            outbox.bytes.extend(std::iter::repeat_n(0, usize::from(length)));
+            outbox.lengths.push(length);
+        }
+        let mut runs = Vec::new();
+        while let Some(run) = outbox.take_run(64, 65_000) {
+            runs.push((run.segment_bytes, run.datagrams, run.end - run.start));
+        }
+        assert_eq!(runs, [(100, 4, 360), (60, 1, 60), (90, 1, 90)]);
+    }
+
+    #[test]
+    fn runs_stay_within_their_limits() {
+        let mut outbox = Outbox::new();
+        for _ in 0..10 {
+            outbox.bytes.extend_from_slice(&[0; 1000]);
+            outbox.lengths.push(1000);
+        }
+        assert_eq!(outbox.take_run(4, 65_000).map(|run| run.datagrams), Some(4));
+        assert_eq!(outbox.take_run(64, 3500).map(|run| run.datagrams), Some(3));
+        assert_eq!(outbox.take_run(64, 500).map(|run| run.datagrams), Some(1), "never stuck");
+    }
+}

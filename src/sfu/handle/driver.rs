@@ -1,0 +1,306 @@
+//! The thread that owns the engine: handshakes cost up to a millisecond of
+//! processor each, which is kept off the threads that serve requests. What
+//! wakes it: requests, datagrams and events from the workers, and time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::domain::id::{SessionId, TrackId};
+use crate::sfu::control::{Control, Output};
+use crate::sfu::handle::{Reply, Request, RoomMediaEvent, SfuError};
+use crate::sfu::plane::{Command, Gate, MediaEvent};
+use crate::sfu::worker::FromWorker;
+
+/// Requests that wait for the thread; beyond it callers wait.
+pub(crate) const REQUESTS_MAX: usize = 1024;
+/// What is taken of one queue before the others get their turn.
+const BATCH: usize = 64;
+/// Events that wait for a room whose channel is full. A room so far behind does
+/// not listen: beyond it events are dropped and counted.
+const PENDING_EVENTS_MAX: usize = 16_384;
+/// How soon a full channel is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// A worker's thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+pub(crate) type Applied = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send>>;
+
+/// The workers, as the control thread needs them. Commands to one worker
+/// arrive in the order given, gates among them.
+pub(crate) trait Workers: Send + 'static {
+    fn count(&self) -> usize;
+    fn send(&self, worker: usize, command: Command) -> Result<(), Gone>;
+    /// Completes when the worker has applied it.
+    fn set_gate(&self, worker: usize, track: TrackId, gate: Gate) -> Applied;
+    /// Sends from the media port; a full socket buffer drops.
+    fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]);
+    fn hand_over(&self, worker: usize, from: SocketAddr, bytes: Vec<u8>);
+    /// Completes when the threads have ended.
+    fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What the thread listens to.
+pub(crate) struct Inputs {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) strays: mpsc::Receiver<FromWorker>,
+    pub(crate) media: mpsc::Receiver<MediaEvent>,
+}
+
+struct Room {
+    events: mpsc::Sender<RoomMediaEvent>,
+    pending: VecDeque<RoomMediaEvent>,
+}
+
+pub(crate) struct Driver<W> {
+    control: Control,
+    workers: W,
+    rooms: BTreeMap<SessionId, Room>,
+    events_dropped: u64,
+}
+
+enum Wake {
+    Requests(usize),
+    Strays(usize),
+    Media(usize),
+    Timer,
+}
+
+impl<W: Workers> Driver<W> {
+    pub(crate) const fn new(control: Control, workers: W) -> Self {
+        Self { control, workers, rooms: BTreeMap::new(), events_dropped: 0 }
+    }
+
+    /// Runs until it is told to stop or its last handle is gone.
+    pub(crate) async fn run(mut self, mut inputs: Inputs) {
+        let mut requests = Vec::with_capacity(BATCH);
+        let mut strays = Vec::with_capacity(BATCH);
+        let mut media = Vec::with_capacity(BATCH);
+        let mut stopping = None;
+        loop {
+            let wake = tokio::select! {
+                count = inputs.requests.recv_many(&mut requests, BATCH) => Wake::Requests(count),
+                // A closed queue is a plane whose workers are gone; requests
+                // still have to be answered.
+                count = inputs.strays.recv_many(&mut strays, BATCH), if !inputs.strays.is_closed()
+                    => Wake::Strays(count),
+                count = inputs.media.recv_many(&mut media, BATCH), if !inputs.media.is_closed()
+                    => Wake::Media(count),
+                () = self.timer() => Wake::Timer,
+            };
+            let now = Instant::now();
+            match wake {
+                Wake::Requests(0) => break,
+                Wake::Requests(_) => {
+                    for request in requests.drain(..) {
+                        if let Request::Shutdown { reply } = request {
+                            stopping = Some(reply);
+                            break;
+                        }
+                        self.handle_request(request, now);
+                    }
+                }
+                Wake::Strays(_) => {
+                    for stray in strays.drain(..) {
+                        self.control.handle_datagram(stray.worker, stray.from, stray.bytes, now);
+                        self.drain(now);
+                    }
+                }
+                Wake::Media(_) => {
+                    for event in media.drain(..) {
+                        self.control.handle_media_event(event);
+                    }
+                }
+                Wake::Timer => self.control.handle_timeout(now),
+            }
+            if stopping.is_some() {
+                break;
+            }
+            self.control.flush_offers(now);
+            self.drain(now);
+            self.retry();
+        }
+        self.stop().await;
+        if let Some(reply) = stopping {
+            answer(reply, Ok(()));
+        }
+    }
+
+    async fn timer(&self) {
+        let retry = self.rooms.values().any(|room| !room.pending.is_empty());
+        let retry_at = retry.then(|| Instant::now() + RETRY_AFTER);
+        match [self.control.poll_timeout(), retry_at].into_iter().flatten().min() {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn stop(mut self) {
+        let now = Instant::now();
+        for room in self.control.rooms() {
+            // It was listed a line above.
+            drop(self.control.close_room(room, now));
+        }
+        self.drain(now);
+        self.workers.shutdown().await;
+    }
+
+    fn handle_request(&mut self, request: Request, now: Instant) {
+        match request {
+            Request::OpenRoom { room, events, reply } => {
+                let opened = self.control.open_room(room);
+                if opened.is_ok() {
+                    self.rooms.insert(room, Room { events, pending: VecDeque::new() });
+                }
+                answer(reply, opened);
+            }
+            Request::CloseRoom { room, reply } => {
+                let closed = self.control.close_room(room, now);
+                self.drain(now);
+                self.rooms.remove(&room);
+                answer(reply, closed);
+            }
+            Request::Join { room, peer, audio, reply } => {
+                answer(reply, self.control.join(room, peer, audio));
+            }
+            Request::Leave { room, peer, reply } => {
+                self.finish(reply, now, |control| control.leave(room, peer, now));
+            }
+            Request::SetAudioGate { room, peer, gate, reply } => {
+                match self.control.set_audio_gate(room, peer, gate) {
+                    Ok((worker, tracks)) => self.apply_gate(worker, &tracks, gate, reply),
+                    Err(refused) => answer(reply, Err(refused)),
+                }
+            }
+            Request::Publish { room, peer, offer, sources, reply } => {
+                self.finish(reply, now, |it| it.publish(room, peer, &offer, &sources, now));
+            }
+            Request::Unpublish { room, peer, reply } => {
+                self.finish(reply, now, |control| control.unpublish(room, peer, now));
+            }
+            Request::Subscribe { room, peer, track, demand, reply } => {
+                self.finish(reply, now, |control| control.subscribe(room, peer, track, demand));
+            }
+            Request::Unsubscribe { room, peer, track, reply } => {
+                self.finish(reply, now, |control| control.unsubscribe(room, peer, track));
+            }
+            Request::Answer { room, peer, sdp, reply } => {
+                self.finish(reply, now, |control| control.answer(room, peer, &sdp, now));
+            }
+            Request::RestartSubscriberIce { room, peer, reply } => {
+                self.finish(reply, now, |it| it.restart_subscriber_ice(room, peer, now));
+            }
+            Request::Whep { room, peer, offer, reply } => {
+                self.finish(reply, now, |control| control.whep(room, peer, &offer, now));
+            }
+            Request::Feature { room, audio, video, reply } => {
+                self.finish(reply, now, |control| control.feature(room, audio, video));
+            }
+            Request::RestartIce { room, peer, side, remote_ufrag, remote_pwd, reply } => {
+                let remote = (remote_ufrag, remote_pwd.as_str());
+                self.finish(reply, now, |it| it.restart_ice(room, peer, side, remote, now));
+            }
+            Request::Stats { reply } => {
+                let mut stats = self.control.stats();
+                stats.events_dropped = self.events_dropped;
+                answer(reply, Ok(stats));
+            }
+            Request::Shutdown { reply } => answer(reply, Err(SfuError::Stopped)),
+        }
+    }
+
+    /// Does something, tells the workers what follows from it, then answers.
+    fn finish<T>(
+        &mut self,
+        reply: Reply<T>,
+        now: Instant,
+        act: impl FnOnce(&mut Control) -> Result<T, SfuError>,
+    ) {
+        let done = act(&mut self.control);
+        self.drain(now);
+        answer(reply, done);
+    }
+
+    /// Answers once every track has the gate. The commands are queued here and
+    /// now, so that gates asked for one after the other are applied so.
+    fn apply_gate(&self, worker: usize, tracks: &[TrackId], gate: Gate, reply: Reply<()>) {
+        let applied: Vec<Applied> =
+            tracks.iter().map(|track| self.workers.set_gate(worker, *track, gate)).collect();
+        tokio::spawn(async move {
+            let mut done = Ok(());
+            for one in applied {
+                if one.await.is_err() {
+                    done = Err(SfuError::Stopped);
+                }
+            }
+            answer(reply, done);
+        });
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Command { worker, command } => {
+                    if self.workers.send(worker, command).is_err() {
+                        self.control.handle_worker_gone(worker, now);
+                    }
+                }
+                Output::Transmit { worker, to, bytes } => {
+                    self.workers.transmit(worker, to, &bytes);
+                }
+                Output::HandOver { worker, from, bytes } => {
+                    self.workers.hand_over(worker, from, bytes);
+                }
+                Output::Event { room, event } => self.tell(room, event),
+            }
+        }
+    }
+
+    fn tell(&mut self, room: SessionId, event: RoomMediaEvent) {
+        let Some(room) = self.rooms.get_mut(&room) else { return };
+        let event = if room.pending.is_empty() {
+            match room.events.try_send(event) {
+                Ok(()) | Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Full(event)) => event,
+            }
+        } else {
+            event
+        };
+        let droppable = matches!(
+            event,
+            RoomMediaEvent::ActiveSpeakers { .. } | RoomMediaEvent::TrackStarted { .. }
+        );
+        if droppable || room.pending.len() >= PENDING_EVENTS_MAX {
+            self.events_dropped += 1;
+        } else {
+            room.pending.push_back(event);
+        }
+    }
+
+    fn retry(&mut self) {
+        for room in self.rooms.values_mut() {
+            while let Some(event) = room.pending.pop_front() {
+                match room.events.try_send(event) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(event)) => {
+                        room.pending.push_front(event);
+                        break;
+                    }
+                    Err(TrySendError::Closed(_)) => room.pending.clear(),
+                }
+            }
+        }
+    }
+}
+
+/// The caller may have gone; then nobody wants the answer.
+fn answer<T>(reply: Reply<T>, done: Result<T, SfuError>) {
+    drop(reply.send(done));
+}

@@ -1,0 +1,61 @@
+//! The worker threads, as the control thread sees them.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use crate::domain::id::TrackId;
+use crate::sfu::handle::driver::{Applied, Gone, Workers};
+use crate::sfu::plane::{Command, Gate};
+use crate::sfu::worker::{ReplySocket, WorkerHandle};
+
+pub(super) struct Pool {
+    handles: Vec<WorkerHandle>,
+    sockets: Vec<ReplySocket>,
+}
+
+impl Pool {
+    pub(super) fn new(handles: Vec<WorkerHandle>) -> Self {
+        let sockets = handles.iter().map(WorkerHandle::reply_socket).collect();
+        Self { handles, sockets }
+    }
+}
+
+impl Workers for Pool {
+    fn count(&self) -> usize {
+        self.handles.len()
+    }
+
+    fn send(&self, worker: usize, command: Command) -> Result<(), Gone> {
+        self.handles.get(worker).ok_or(Gone)?.send(command).map_err(|_| Gone)
+    }
+
+    fn set_gate(&self, worker: usize, track: TrackId, gate: Gate) -> Applied {
+        let Some(handle) = self.handles.get(worker).cloned() else {
+            return Box::pin(std::future::ready(Err(Gone)));
+        };
+        Box::pin(async move { handle.set_gate_and_wait(track, gate).await.map_err(|_| Gone) })
+    }
+
+    fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]) {
+        if let Some(socket) = self.sockets.get(worker) {
+            // A full socket loses it as the network would.
+            socket.send_to(bytes, to).ok();
+        }
+    }
+
+    fn hand_over(&self, worker: usize, from: SocketAddr, bytes: Vec<u8>) {
+        if let Some(handle) = self.handles.get(worker) {
+            // A worker that is gone is noticed at its next command.
+            handle.hand_over(from, bytes).ok();
+        }
+    }
+
+    fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            for handle in &self.handles {
+                // One that is gone needs no stopping.
+                handle.shutdown().ok();
+            }
+        })
+    }
+}

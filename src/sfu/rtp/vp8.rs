@@ -1,0 +1,128 @@
+//! The VP8 payload descriptor (RFC 7741 §4.2), as far as a switch between
+//! streams must touch it.
+
+/// Where the numbers stand that a receiver expects to be continuous.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vp8Descriptor {
+    /// Whether the packet begins a key frame.
+    pub key_frame_start: bool,
+    picture_id: Option<PictureId>,
+    tl0_picture_index: Option<(u8, u8)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PictureId {
+    offset: u8,
+    long: bool,
+    value: u16,
+}
+
+impl Vp8Descriptor {
+    /// Reads the descriptor that `payload` begins with.
+    #[must_use]
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let first = *payload.first()?;
+        let mut descriptor = Self::default();
+        let mut offset: u8 = 1;
+        if first & 0x80 != 0 {
+            let fields = *payload.get(1)?;
+            offset = 2;
+            if fields & 0x80 != 0 {
+                let high = *payload.get(2)?;
+                let long = high & 0x80 != 0;
+                let value = if long {
+                    u16::from_be_bytes([high & 0x7F, *payload.get(3)?])
+                } else {
+                    u16::from(high)
+                };
+                descriptor.picture_id = Some(PictureId { offset, long, value });
+                offset += if long { 2 } else { 1 };
+            }
+            if fields & 0x40 != 0 {
+                descriptor.tl0_picture_index = Some((offset, *payload.get(usize::from(offset))?));
+                offset += 1;
+            }
+            if fields & 0x30 != 0 {
+                offset += 1;
+            }
+        }
+        // Start of the first partition, and the inverse key frame bit of the
+        // frame header (RFC 6386 §9.1).
+        let header = payload.get(usize::from(offset));
+        descriptor.key_frame_start =
+            first & 0x17 == 0x10 && header.is_some_and(|byte| byte & 1 == 0);
+        Some(descriptor)
+    }
+
+    /// The picture id, 7 or 15 bits wide.
+    #[must_use]
+    pub fn picture_id(&self) -> Option<u16> {
+        self.picture_id.map(|id| id.value)
+    }
+
+    /// The running index of base-layer pictures.
+    #[must_use]
+    pub fn tl0_picture_index(&self) -> Option<u8> {
+        self.tl0_picture_index.map(|(_, value)| value)
+    }
+
+    /// Adds to both numbers in `payload`, a copy of what was parsed.
+    pub fn shift(&self, payload: &mut [u8], picture_id: u16, tl0_picture_index: u8) {
+        if let Some(id) = self.picture_id {
+            let value = id.value.wrapping_add(picture_id);
+            let [high, low] = value.to_be_bytes();
+            let offset = usize::from(id.offset);
+            if id.long {
+                if let Some(bytes) = payload.get_mut(offset..offset + 2) {
+                    bytes.copy_from_slice(&[high | 0x80, low]);
+                }
+            } else if let Some(byte) = payload.get_mut(offset) {
+                *byte = low & 0x7F;
+            }
+        }
+        if let Some((offset, value)) = self.tl0_picture_index
+            && let Some(byte) = payload.get_mut(usize::from(offset))
+        {
+            *byte = value.wrapping_add(tl0_picture_index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// X and S set; I, L and T present, long picture id 0x1234, index 9.
+    const LONG: [u8; 7] = [0x90, 0xE0, 0x92, 0x34, 9, 0x20, 0x00];
+
+    #[test]
+    fn a_long_descriptor_is_read_and_shifted() {
+        let descriptor = Vp8Descriptor::parse(&LONG).expect("well formed");
+        assert!(descriptor.key_frame_start);
+        assert_eq!(descriptor.picture_id(), Some(0x1234));
+        assert_eq!(descriptor.tl0_picture_index(), Some(9));
+        let mut copy = LONG;
+        descriptor.shift(&mut copy, 0x7FFF, 255);
+        assert_eq!(copy, [0x90, 0xE0, 0x92, 0x33, 8, 0x20, 0x00]);
+    }
+
+    #[test]
+    fn a_short_picture_id_wraps_at_seven_bits() {
+        let payload = [0x90, 0x80, 0x7F, 0x01];
+        let descriptor = Vp8Descriptor::parse(&payload).expect("well formed");
+        assert!(!descriptor.key_frame_start);
+        let mut copy = payload;
+        descriptor.shift(&mut copy, 1, 0);
+        assert_eq!(copy[2], 0);
+    }
+
+    #[test]
+    fn only_the_first_packet_of_a_key_frame_starts_it() {
+        let start = |payload: &[u8]| Vp8Descriptor::parse(payload).map(|d| d.key_frame_start);
+        assert_eq!(start(&[0x10, 0x00]), Some(true));
+        assert_eq!(start(&[0x10, 0x01]), Some(false), "an inter frame");
+        assert_eq!(start(&[0x00, 0x00]), Some(false), "the middle of a frame");
+        assert_eq!(start(&[0x11, 0x00]), Some(false), "the start of another partition");
+        assert_eq!(start(&[0x80]), None);
+    }
+}

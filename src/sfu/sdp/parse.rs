@@ -1,0 +1,379 @@
+//! Reads a session description of a stranger. What it says is bounded, checked
+//! and turned into types; nothing of its text reaches other people.
+
+use std::io::Cursor;
+
+use rtc_sdp::{MediaDescription, SessionDescription};
+
+use crate::domain::media::MediaKind;
+use crate::sfu::plane::{ExtensionIds, Format};
+use crate::sfu::sdp::codec::{CodecConfig, PacketizationMode};
+use crate::sfu::sdp::{
+    AUDIO_LEVEL_URI, Description, Direction, LAYERS_MAX, Limits, MID_BYTES_MAX, MID_URI,
+    OfferedFormat, REPAIRED_RID_URI, RID_BYTES_MAX, RID_URI, SdpError, Section, Setup,
+    TRANSPORT_CC_URI, TransportParameters,
+};
+use crate::sfu::transport::{Fingerprint, is_pwd, is_ufrag};
+
+/// Formats read of one section; the rest is ignored.
+const FORMATS_MAX: usize = 64;
+/// Fingerprints read of one description; the rest is ignored.
+const FINGERPRINTS_MAX: usize = 8;
+/// Longest token echoed to the peer itself, in bytes.
+const TOKEN_BYTES_MAX: usize = 32;
+
+/// Reads a description.
+///
+/// # Errors
+/// [`SdpError`], for everything that can't be taken as it stands. Sections of
+/// no use are not errors: they are read as rejected.
+pub fn parse(text: &str, limits: Limits) -> Result<Description, SdpError> {
+    if text.len() > limits.bytes {
+        return Err(SdpError("longer than allowed"));
+    }
+    check_characters(text)?;
+    let parsed = SessionDescription::unmarshal(&mut Cursor::new(text))
+        .map_err(|_| SdpError("not a session description"))?;
+    if parsed.media_descriptions.len() > limits.sections {
+        return Err(SdpError("more sections than allowed"));
+    }
+    let session: Vec<(&str, &str)> = parsed
+        .attributes
+        .iter()
+        .map(|attribute| (attribute.key.as_str(), attribute.value.as_deref().unwrap_or("")))
+        .collect();
+    let bundle = session
+        .iter()
+        .filter(|(key, _)| *key == "group")
+        .find_map(|(_, value)| value.strip_prefix("BUNDLE"))
+        .map(|mids| mids.split_ascii_whitespace().collect::<Vec<_>>());
+    if session.iter().any(|(key, _)| *key == "ice-lite") {
+        return Err(SdpError("both ends are ICE-lite"));
+    }
+    let mut sections: Vec<Section> = Vec::with_capacity(parsed.media_descriptions.len());
+    let mut carrier = None;
+    for media in &parsed.media_descriptions {
+        let attributes = Attributes::of(media, &session);
+        let mut section = read_section(media, &attributes, bundle.as_deref())?;
+        if sections.iter().any(|earlier| earlier.mid == section.mid) {
+            return Err(SdpError("two sections of one mid"));
+        }
+        // Without BUNDLE each section would be a transport of its own.
+        if bundle.is_none() && sections.iter().any(|earlier| !earlier.rejected) {
+            section.rejected = true;
+        }
+        // The section that carries the bundle's transport may be one that is
+        // of no use otherwise: inactive, or a data channel.
+        let bundled = bundle.as_ref().is_some_and(|mids| mids.contains(&section.mid.as_str()));
+        let has_credentials = attributes.inherited("ice-ufrag").next().is_some();
+        if carrier.is_none() && has_credentials && (bundled || !section.rejected) {
+            carrier = Some(attributes);
+        }
+        sections.push(section);
+    }
+    let transport = if sections.iter().all(|section| section.rejected) {
+        None
+    } else {
+        Some(read_transport(&carrier.ok_or(SdpError("no ICE credentials"))?)?)
+    };
+    check_extensions(&sections)?;
+    Ok(Description { transport, bundle: bundle.is_some(), sections })
+}
+
+/// A lone carriage return is a line end to some readers and not to others;
+/// control characters are line ends or worse.
+fn check_characters(text: &str) -> Result<(), SdpError> {
+    let bytes = text.as_bytes();
+    let lone = |index: usize| bytes.get(index + 1) != Some(&b'\n');
+    let odd = bytes.iter().enumerate().any(|(index, byte)| match byte {
+        b'\r' => lone(index),
+        b'\n' => false,
+        byte => byte.is_ascii_control() && *byte != b'\t',
+    });
+    if odd { Err(SdpError("control characters")) } else { Ok(()) }
+}
+
+/// The attributes of a section, with those of the session below them.
+struct Attributes<'a> {
+    own: Vec<(&'a str, &'a str)>,
+    session: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Attributes<'a> {
+    fn of(media: &'a MediaDescription, session: &'a [(&'a str, &'a str)]) -> Self {
+        let own = media
+            .attributes
+            .iter()
+            .map(|attribute| (attribute.key.as_str(), attribute.value.as_deref().unwrap_or("")))
+            .collect();
+        Self { own, session }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.own.iter().any(|(own, _)| *own == key)
+    }
+
+    fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.own.iter().filter(move |(own, _)| *own == key).map(|(_, value)| *value)
+    }
+
+    /// The section's values, or else the session's.
+    fn inherited(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        let source = if self.has(key) { &self.own[..] } else { self.session };
+        source.iter().filter(move |(own, _)| *own == key).map(|(_, value)| *value)
+    }
+}
+
+fn read_transport(attributes: &Attributes<'_>) -> Result<TransportParameters, SdpError> {
+    let one = |key| attributes.inherited(key).next().map(str::trim);
+    let ufrag = one("ice-ufrag").filter(|it| is_ufrag(it)).ok_or(SdpError("no ICE ufrag"))?;
+    let pwd = one("ice-pwd").filter(|it| is_pwd(it)).ok_or(SdpError("no ICE password"))?;
+    let setup = match one("setup") {
+        Some("actpass") | None => Setup::ActiveOrPassive,
+        Some("active") => Setup::Active,
+        Some("passive") => Setup::Passive,
+        Some(_) => return Err(SdpError("setup of no use")),
+    };
+    let mut fingerprints: Vec<Fingerprint> = attributes
+        .inherited("fingerprint")
+        .filter_map(|value| value.split_once(' '))
+        .filter(|(algorithm, _)| algorithm.eq_ignore_ascii_case("sha-256"))
+        .filter_map(|(_, value)| Fingerprint::parse(value.trim()))
+        .take(FINGERPRINTS_MAX)
+        .collect();
+    fingerprints.sort_unstable();
+    fingerprints.dedup();
+    if fingerprints.is_empty() {
+        return Err(SdpError("no SHA-256 fingerprint"));
+    }
+    Ok(TransportParameters { ufrag: ufrag.to_owned(), pwd: pwd.to_owned(), fingerprints, setup })
+}
+
+fn read_section(
+    media: &MediaDescription,
+    attributes: &Attributes<'_>,
+    bundle: Option<&[&str]>,
+) -> Result<Section, SdpError> {
+    let name = &media.media_name;
+    let mid = attributes.all("mid").next().map(str::trim).unwrap_or_default();
+    if !is_token(mid, MID_BYTES_MAX) {
+        return Err(SdpError("a section without a usable mid"));
+    }
+    let proto = name.protos.join("/");
+    let format = name.formats.first().map_or("0", String::as_str);
+    let echoed = is_token(&name.media, TOKEN_BYTES_MAX)
+        && name.protos.iter().all(|it| is_token(it, TOKEN_BYTES_MAX))
+        && proto.len() <= 2 * TOKEN_BYTES_MAX
+        && is_token(format, TOKEN_BYTES_MAX);
+    if !echoed {
+        return Err(SdpError("a media line of odd tokens"));
+    }
+    let kind = MediaKind::parse(&name.media);
+    let bundled = bundle.is_some_and(|mids| mids.contains(&mid));
+    // Firefox gives sections port 0 that only exist inside the bundle (RFC 8843 §6).
+    let alive = name.port.value != 0 || (bundled && attributes.has("bundle-only"));
+    let formats = read_formats(kind, &name.formats, attributes);
+    let usable = proto == "UDP/TLS/RTP/SAVPF"
+        && !formats.is_empty()
+        && attributes.has("rtcp-mux")
+        && (bundled || bundle.is_none());
+    let (primary_ssrc, rtx_ssrc) = read_sources(attributes);
+    let rids = read_rids(attributes)?;
+    Ok(Section {
+        mid: mid.to_owned(),
+        media: name.media.clone(),
+        proto,
+        format: format.to_owned(),
+        kind,
+        rejected: !alive || !usable,
+        direction: read_direction(attributes),
+        formats,
+        extensions: read_extensions(attributes)?,
+        rids,
+        primary_ssrc,
+        rtx_ssrc,
+    })
+}
+
+fn is_token(text: &str, bytes_max: usize) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte);
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn read_direction(attributes: &Attributes<'_>) -> Direction {
+    let said = |key: &str| attributes.inherited(key).next().is_some();
+    let own = |key: &str| attributes.has(key);
+    let any_own = ["sendrecv", "sendonly", "recvonly", "inactive"].into_iter().any(own);
+    let is = |key: &str| if any_own { own(key) } else { said(key) };
+    if is("inactive") {
+        Direction::Inactive
+    } else if is("sendonly") {
+        Direction::SendOnly
+    } else if is("recvonly") {
+        Direction::ReceiveOnly
+    } else {
+        Direction::SendReceive
+    }
+}
+
+/// The formats this server forwards, in the order of the media line, which is
+/// the offerer's preference; packetization mode 1 before mode 0.
+fn read_formats(
+    kind: Option<MediaKind>,
+    listed: &[String],
+    attributes: &Attributes<'_>,
+) -> Vec<OfferedFormat> {
+    let of = |key: &str, payload_type: u8| {
+        let prefix = payload_type.to_string();
+        attributes
+            .all(key)
+            .filter_map(|value| value.split_once(' '))
+            .find(|(number, _)| *number == prefix)
+            .map(|(_, value)| value.trim())
+    };
+    let listed: Vec<u8> = listed
+        .iter()
+        .take(FORMATS_MAX)
+        .filter_map(|format| format.parse().ok())
+        .filter(|payload_type| *payload_type < 128)
+        .collect();
+    let rtx_of = |primary: u8| {
+        let apt = format!("apt={primary}");
+        listed.iter().copied().find(|&candidate| {
+            of("rtpmap", candidate).is_some_and(|it| it.eq_ignore_ascii_case("rtx/90000"))
+                && of("fmtp", candidate).is_some_and(|it| it.split(';').any(|it| it.trim() == apt))
+        })
+    };
+    let feedback = |payload_type: u8, wanted: &str| {
+        attributes.all("rtcp-fb").filter_map(|value| value.split_once(' ')).any(|(number, kind)| {
+            (number == "*" || number.parse() == Ok(payload_type)) && kind.trim() == wanted
+        })
+    };
+    let mut formats: Vec<OfferedFormat> = Vec::new();
+    for &payload_type in &listed {
+        let Some((config, level)) = of("rtpmap", payload_type).and_then(|rtpmap| {
+            CodecConfig::recognise(rtpmap, of("fmtp", payload_type).unwrap_or_default())
+        }) else {
+            continue;
+        };
+        let known = formats.iter().any(|it| it.format.payload_type == payload_type);
+        if Some(config.kind()) == kind && !known {
+            let rtx_payload_type = rtx_of(payload_type).filter(|_| kind == Some(MediaKind::Video));
+            formats.push(OfferedFormat {
+                format: Format { payload_type, codec: config.codec(), rtx_payload_type },
+                config,
+                level,
+                transport_cc: feedback(payload_type, "transport-cc"),
+                nack: feedback(payload_type, "nack"),
+            });
+        }
+    }
+    formats.sort_by_key(|it| {
+        matches!(it.config, CodecConfig::H264 { mode: PacketizationMode::SingleUnit, .. })
+    });
+    formats
+}
+
+fn read_extensions(attributes: &Attributes<'_>) -> Result<ExtensionIds, SdpError> {
+    let mut ids = ExtensionIds::default();
+    for (number, rest) in attributes.all("extmap").filter_map(|value| value.split_once(' ')) {
+        let number = number.split_once('/').map_or(number, |(number, _)| number);
+        let uri = rest.split(' ').next().unwrap_or_default();
+        let slot = match uri {
+            MID_URI => &mut ids.mid,
+            RID_URI => &mut ids.rid,
+            REPAIRED_RID_URI => &mut ids.repaired_rid,
+            TRANSPORT_CC_URI => &mut ids.transport_cc,
+            AUDIO_LEVEL_URI => &mut ids.audio_level,
+            _ => continue,
+        };
+        // One-byte headers only (RFC 8285 §4.2); higher ones are not answered.
+        if let Some(number) = number.parse::<u8>().ok().filter(|it| (1..=14).contains(it)) {
+            *slot = Some(number);
+        }
+    }
+    let mut used: Vec<u8> = ids_of(&ids).into_iter().flatten().collect();
+    used.sort_unstable();
+    if used.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(SdpError("one extension id for two extensions"));
+    }
+    Ok(ids)
+}
+
+const fn ids_of(ids: &ExtensionIds) -> [Option<u8>; 5] {
+    [ids.mid, ids.rid, ids.repaired_rid, ids.transport_cc, ids.audio_level]
+}
+
+/// Inside a bundle an id means one extension (RFC 8843 §9.1).
+fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
+    let mut meaning = [None; 15];
+    for section in sections.iter().filter(|section| !section.rejected) {
+        for (which, id) in ids_of(&section.extensions).into_iter().enumerate() {
+            let Some(id) = id else { continue };
+            let slot = &mut meaning[usize::from(id)];
+            if slot.is_some_and(|known| known != which) {
+                return Err(SdpError("one extension id for two extensions"));
+            }
+            *slot = Some(which);
+        }
+    }
+    Ok(())
+}
+
+/// The encodings a simulcast section sends, in the order it lists them.
+fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
+    let declared: Vec<&str> = attributes
+        .all("rid")
+        .filter_map(|value| {
+            let mut parts = value.split_ascii_whitespace();
+            let rid = parts.next()?;
+            (parts.next()? == "send").then_some(rid)
+        })
+        .collect();
+    let usable = |rid: &&str| {
+        (1..=RID_BYTES_MAX).contains(&rid.len())
+            && rid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if declared.len() > LAYERS_MAX {
+        return Err(SdpError("more than three encodings"));
+    }
+    if !declared.iter().all(usable) {
+        return Err(SdpError("an odd rid"));
+    }
+    if (1..declared.len()).any(|at| declared[..at].contains(&declared[at])) {
+        return Err(SdpError("two encodings of one rid"));
+    }
+    let Some(listed) = attributes.all("simulcast").find_map(|value| {
+        let mut parts = value.split_ascii_whitespace();
+        parts.by_ref().find(|part| *part == "send")?;
+        parts.next()
+    }) else {
+        return Ok(declared.into_iter().map(str::to_owned).collect());
+    };
+    // Alternatives are separated by commas, `~` marks one that starts paused.
+    let first = |it: &'_ str| -> String {
+        it.split(',').next().unwrap_or_default().trim_start_matches('~').to_owned()
+    };
+    let ordered: Vec<String> = listed.split(';').take(LAYERS_MAX + 1).map(first).collect();
+    let known = ordered.iter().all(|rid| declared.contains(&rid.as_str()));
+    let twice = (1..ordered.len()).any(|at| ordered[..at].contains(&ordered[at]));
+    if !known || twice || ordered.len() > LAYERS_MAX {
+        return Err(SdpError("simulcast of unknown encodings"));
+    }
+    Ok(ordered)
+}
+
+/// The declared sources: primary and retransmission (RFC 5576 §4.2, FID).
+fn read_sources(attributes: &Attributes<'_>) -> (Option<u32>, Option<u32>) {
+    let first =
+        attributes.all("ssrc").find_map(|value| value.split(' ').next()?.parse::<u32>().ok());
+    let group = attributes.all("ssrc-group").find_map(|value| {
+        let mut parts = value.split_ascii_whitespace();
+        parts.next().filter(|semantics| *semantics == "FID")?;
+        Some((parts.next()?.parse::<u32>().ok()?, parts.next()?.parse::<u32>().ok()?))
+    });
+    match group {
+        Some((primary, rtx)) if primary != rtx => (Some(primary), Some(rtx)),
+        _ => (first, None),
+    }
+}

@@ -1,0 +1,289 @@
+//! The ICE-lite side of a transport (RFC 8445 §2.5): answers authenticated
+//! connectivity checks, follows nominations, and knows when consent ended.
+//! Whatever does not authenticate gets no answer, so that nothing is reflected
+//! to a forged address.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rtc_crypto::RTCCrypto;
+use rtc_stun::attributes::{
+    ATTR_FINGERPRINT, ATTR_ICE_CONTROLLED, ATTR_MESSAGE_INTEGRITY, ATTR_USE_CANDIDATE,
+    ATTR_USERNAME,
+};
+use rtc_stun::error_code::CODE_ROLE_CONFLICT;
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{
+    BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, MAGIC_COOKIE, MESSAGE_HEADER_SIZE, Message,
+    Setter,
+};
+use rtc_stun::xoraddr::XorMappedAddress;
+
+use crate::domain::secret::Secret;
+
+/// How long a transport lives without an authenticated check (RFC 7675 §5.1).
+pub const CONSENT: Duration = Duration::from_secs(30);
+
+/// Addresses of one peer that are remembered; the one checked longest ago gives
+/// way, the nominated one never. Raising it lets one peer fill the routes.
+pub const PATHS_MAX: usize = 8;
+
+/// Largest check answered, in bytes. Browsers stay under 200.
+const CHECK_BYTES_MAX: usize = 548;
+
+/// What one side of ICE authenticates with (RFC 8839 §5.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User fragment.
+    pub ufrag: String,
+    /// Password.
+    pub pwd: Secret<String>,
+}
+
+impl Credentials {
+    /// Credentials of 48 and 144 bits, from 32 bytes of a secure generator.
+    #[must_use]
+    pub fn from_random(random: [u8; 32]) -> Self {
+        const CHARACTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let text: String =
+            random.iter().map(|byte| char::from(CHARACTERS[usize::from(byte & 63)])).collect();
+        let (ufrag, pwd) = text.split_at(8);
+        Self { ufrag: ufrag.to_owned(), pwd: Secret::new(pwd.to_owned()) }
+    }
+}
+
+/// Whether a text may be a user fragment.
+#[must_use]
+pub fn is_ufrag(text: &str) -> bool {
+    (4..=256).contains(&text.len()) && is_ice_text(text)
+}
+
+/// Whether a text may be a password.
+#[must_use]
+pub fn is_pwd(text: &str) -> bool {
+    (22..=256).contains(&text.len()) && is_ice_text(text)
+}
+
+fn is_ice_text(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+}
+
+/// The local user fragment that a check names, before any authentication: what
+/// finds its transport. `None` when it is no check.
+#[must_use]
+pub fn peek_ufrag(bytes: &[u8]) -> Option<&str> {
+    let header = bytes.first_chunk::<MESSAGE_HEADER_SIZE>()?;
+    if bytes.len() > CHECK_BYTES_MAX
+        || header[..2] != [0, 1]
+        || header[4..8] != MAGIC_COOKIE.to_be_bytes()
+    {
+        return None;
+    }
+    let mut rest = &bytes[MESSAGE_HEADER_SIZE..];
+    while let Some((head, body)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let value = body.get(..length)?;
+        if u16::from_be_bytes([head[0], head[1]]) == ATTR_USERNAME.0 {
+            return std::str::from_utf8(value).ok()?.split_once(':').map(|(local, _)| local);
+        }
+        rest = body.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[derive(Debug)]
+struct Path {
+    address: SocketAddr,
+    checked_at: Instant,
+}
+
+/// What came of a datagram.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Checked {
+    /// The answer, for where the check came from.
+    pub reply: Option<Vec<u8>>,
+    /// Whether it authenticated.
+    pub authentic: bool,
+    /// The nominated address changed to this.
+    pub nominated: Option<SocketAddr>,
+    /// This address gave way to another.
+    pub forgotten: Option<SocketAddr>,
+    /// The generation before an ICE restart ended; its user fragment.
+    pub retired: Option<String>,
+}
+
+/// The ICE state of one transport.
+#[derive(Debug)]
+pub(super) struct IceLite {
+    local: Credentials,
+    /// The generation before a restart, honoured until the new one nominates.
+    previous: Option<Credentials>,
+    /// Unknown until the peer's description has come.
+    remote_ufrag: Option<String>,
+    paths: Vec<Path>,
+    nominated: Option<SocketAddr>,
+    checked_at: Option<Instant>,
+}
+
+impl IceLite {
+    pub(super) const fn new(local: Credentials) -> Self {
+        Self {
+            local,
+            previous: None,
+            remote_ufrag: None,
+            paths: Vec::new(),
+            nominated: None,
+            checked_at: None,
+        }
+    }
+
+    pub(super) const fn local(&self) -> &Credentials {
+        &self.local
+    }
+
+    pub(super) fn remote_ufrag(&self) -> Option<&str> {
+        self.remote_ufrag.as_deref()
+    }
+
+    pub(super) fn set_remote_ufrag(&mut self, ufrag: String) {
+        self.remote_ufrag = Some(ufrag);
+    }
+
+    /// Starts a new generation (RFC 8445 §9). Returns the user fragment of the
+    /// generation that is not honoured any more, if there were two already.
+    pub(super) fn restart(
+        &mut self,
+        local: Credentials,
+        remote_ufrag: Option<String>,
+    ) -> Option<String> {
+        self.remote_ufrag = remote_ufrag;
+        let replaced = std::mem::replace(&mut self.local, local);
+        self.previous.replace(replaced).map(|credentials| credentials.ufrag)
+    }
+
+    /// Every user fragment honoured now.
+    pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.local).chain(&self.previous).map(|it| it.ufrag.as_str())
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = SocketAddr> {
+        self.paths.iter().map(|path| path.address)
+    }
+
+    pub(super) fn knows(&self, address: SocketAddr) -> bool {
+        self.paths.iter().any(|path| path.address == address)
+    }
+
+    pub(super) const fn nominated(&self) -> Option<SocketAddr> {
+        self.nominated
+    }
+
+    /// When consent ends, unless another check comes.
+    pub(super) fn consent_until(&self) -> Option<Instant> {
+        self.checked_at.map(|at| at + CONSENT)
+    }
+
+    pub(super) fn handle_check(
+        &mut self,
+        from: SocketAddr,
+        bytes: &[u8],
+        now: Instant,
+        crypto: &dyn RTCCrypto,
+    ) -> Checked {
+        let Some((mut message, local, remote)) = decode(bytes) else { return Checked::default() };
+        let current = local == self.local.ufrag;
+        let previous = self.previous.as_ref().filter(|previous| previous.ufrag == local);
+        let Some(pwd) = current.then_some(&self.local).or(previous).map(|it| it.pwd.expose())
+        else {
+            return Checked::default();
+        };
+        if MessageIntegrity::check(&mut message, pwd.as_bytes(), crypto).is_err() {
+            return Checked::default();
+        }
+        // Our offer may be unanswered; our password is proof enough until then.
+        if current && self.remote_ufrag.as_ref().is_some_and(|known| *known != remote) {
+            return Checked::default();
+        }
+        let reply = answer(&message, from, pwd, crypto);
+        if message.contains(ATTR_ICE_CONTROLLED) {
+            return Checked { reply, authentic: true, ..Checked::default() };
+        }
+        let nominates = current && message.contains(ATTR_USE_CANDIDATE);
+        let mut checked = Checked { reply, authentic: true, ..Checked::default() };
+        self.checked_at = Some(now);
+        checked.forgotten = self.remember(from, now);
+        if nominates {
+            checked.retired = self.previous.take().map(|credentials| credentials.ufrag);
+            if self.nominated.replace(from) != Some(from) {
+                checked.nominated = Some(from);
+            }
+        }
+        checked
+    }
+
+    fn remember(&mut self, from: SocketAddr, now: Instant) -> Option<SocketAddr> {
+        if let Some(path) = self.paths.iter_mut().find(|path| path.address == from) {
+            path.checked_at = now;
+            return None;
+        }
+        let mut forgotten = None;
+        if self.paths.len() >= PATHS_MAX {
+            let stalest = (0..self.paths.len())
+                .filter(|&index| Some(self.paths[index].address) != self.nominated)
+                .min_by_key(|&index| self.paths[index].checked_at)?;
+            forgotten = Some(self.paths.swap_remove(stalest).address);
+        }
+        self.paths.push(Path { address: from, checked_at: now });
+        forgotten
+    }
+}
+
+/// A well-formed check, its user names, local and remote. Attributes that
+/// stand after MESSAGE-INTEGRITY are not protected by it, so nothing but
+/// FINGERPRINT may.
+fn decode(bytes: &[u8]) -> Option<(Message, String, String)> {
+    if bytes.len() > CHECK_BYTES_MAX {
+        return None;
+    }
+    let mut message = Message::new();
+    message.unmarshal_binary(bytes).ok()?;
+    let attributes = &message.attributes.0;
+    let whole = bytes.len() == MESSAGE_HEADER_SIZE + usize::try_from(message.length).ok()?;
+    let mut ends = attributes.iter().rev();
+    let closed = ends.next()?.typ == ATTR_FINGERPRINT
+        && ends.next().is_some_and(|it| it.typ == ATTR_MESSAGE_INTEGRITY && it.length == 20)
+        && ends.all(|it| it.typ != ATTR_FINGERPRINT && it.typ != ATTR_MESSAGE_INTEGRITY);
+    if message.typ != BINDING_REQUEST || !whole || !closed || FINGERPRINT.check(&message).is_err() {
+        return None;
+    }
+    let user = String::from_utf8(message.get(ATTR_USERNAME).ok()?).ok()?;
+    let (local, remote) = user.split_once(':')?;
+    Some((message, local.to_owned(), remote.to_owned()))
+}
+
+/// The answer to an authenticated check: where it came from, or 487 when the
+/// peer thinks it is controlled, since this side always is (RFC 8445 §7.3.1.1).
+fn answer(
+    message: &Message,
+    from: SocketAddr,
+    pwd: &str,
+    crypto: &dyn RTCCrypto,
+) -> Option<Vec<u8>> {
+    let conflict = message.contains(ATTR_ICE_CONTROLLED);
+    let mapped = XorMappedAddress { ip: from.ip().to_canonical(), port: from.port() };
+    let outcome: Box<dyn Setter> =
+        if conflict { Box::new(CODE_ROLE_CONFLICT) } else { Box::new(mapped) };
+    let mut reply = Message::new();
+    reply
+        .build(&[
+            Box::new(if conflict { BINDING_ERROR } else { BINDING_SUCCESS }),
+            Box::new(message.transaction_id),
+            outcome,
+            Box::new(MessageIntegrity::new_raw_integrity_with_provider(pwd.as_bytes(), crypto)),
+            Box::new(FINGERPRINT),
+        ])
+        .ok()?;
+    Some(reply.raw)
+}

@@ -1,0 +1,200 @@
+//! Worker threads: each owns a socket, a forwarder, and the rooms given to it.
+//! Sockets of all workers share one port (`SO_REUSEPORT`); whatever is not
+//! media of a transport that a worker knows goes to control.
+
+mod options;
+mod socket;
+mod thread;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use mio::Waker;
+use tokio::sync::{mpsc, oneshot};
+
+pub use options::WorkerOptions;
+
+use super::engine::Stats;
+use super::plane::{Command, Gate, MediaEvent};
+use crate::domain::id::TrackId;
+use thread::{Order, Worker};
+
+/// Orders that wait for one worker; a caller beyond them waits, for as long as
+/// a turn of the worker takes.
+const ORDERS_MAX: usize = 4096;
+/// Datagrams that wait for control; at the limit new ones are dropped and
+/// counted. Handshakes repeat theirs.
+const DATAGRAMS_MAX: usize = 2048;
+/// Events that wait for control; at the limit new ones are lost and counted.
+const EVENTS_MAX: usize = 4096;
+/// Workers at most; more than any machine has cores.
+const WORKERS_MAX: usize = 256;
+
+/// The worker has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the worker has ended")]
+pub struct WorkerGone;
+
+/// Why a worker hands a datagram to control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatagramClass {
+    /// STUN or DTLS.
+    Handshake,
+    /// Media from an address that this worker does not know: another one may.
+    StrayMedia,
+}
+
+/// A datagram for control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromWorker {
+    /// Which worker it came to.
+    pub worker: usize,
+    /// What it is.
+    pub kind: DatagramClass,
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a worker counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// What its forwarder counted.
+    pub forwarder: Stats,
+    /// Processor time of its thread.
+    pub cpu_time: Duration,
+    /// System calls that sent a run of datagrams.
+    pub runs_sent: u64,
+    /// Runs of datagrams that were dropped because the socket was full.
+    pub sends_blocked: u64,
+    /// Runs of datagrams that could not be sent for another reason.
+    pub sends_failed: u64,
+    /// Datagrams that control was too slow to take, and stray media beyond
+    /// what is handed over.
+    pub control_datagrams_dropped: u64,
+    /// Events that control was too slow to take.
+    pub events_lost: u64,
+}
+
+/// Workers and what they tell.
+#[derive(Debug)]
+pub struct Workers {
+    /// One a worker, in order of their numbers.
+    pub handles: Vec<WorkerHandle>,
+    /// Where all of them listen.
+    pub local_address: SocketAddr,
+    /// What they hand to control.
+    pub datagrams: mpsc::Receiver<FromWorker>,
+    /// What they tell about media.
+    pub events: mpsc::Receiver<MediaEvent>,
+}
+
+/// Sends from the port of the workers without waiting.
+#[derive(Debug, Clone)]
+pub struct ReplySocket(Arc<UdpSocket>);
+
+impl ReplySocket {
+    /// Sends one datagram; fails with `WouldBlock` when the socket is full.
+    pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.send_to(bytes, to)
+    }
+}
+
+/// Speaks to one worker. The worker ends when its last handle is dropped, or
+/// at `shutdown`.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    orders: SyncSender<Order>,
+    waker: Waker,
+    socket: Arc<UdpSocket>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The worker also looks up by itself now and then.
+        self.waker.wake().ok();
+    }
+}
+
+impl WorkerHandle {
+    /// Gives a command. Commands of one caller are done in order.
+    pub fn send(&self, command: Command) -> Result<(), WorkerGone> {
+        self.order(Order::Do(command))
+    }
+
+    /// Opens or closes a track; returns once not one packet more passes a gate
+    /// that was closed.
+    pub async fn set_gate_and_wait(&self, track: TrackId, gate: Gate) -> Result<(), WorkerGone> {
+        let (applied, done) = oneshot::channel();
+        self.order(Order::Gate { track, gate, applied })?;
+        done.await.map_err(|_| WorkerGone)
+    }
+
+    /// Gives the worker media that came to another worker. Dropped when the
+    /// worker is too busy to take it.
+    pub fn hand_over(&self, from: SocketAddr, bytes: Vec<u8>) -> Result<(), WorkerGone> {
+        match self.0.orders.try_send(Order::HandOver { from, bytes }) {
+            Ok(()) => self.0.waker.wake().map_err(|_| WorkerGone),
+            Err(TrySendError::Full(_)) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(WorkerGone),
+        }
+    }
+
+    /// Asks for everything that was counted.
+    pub async fn stats(&self) -> Result<WorkerStats, WorkerGone> {
+        let (reply, stats) = oneshot::channel();
+        self.order(Order::Count(reply))?;
+        stats.await.map(|stats| *stats).map_err(|_| WorkerGone)
+    }
+
+    /// Ends the worker; what waits to be sent leaves first.
+    pub fn shutdown(&self) -> Result<(), WorkerGone> {
+        self.order(Order::End)
+    }
+
+    /// A way to answer from the worker's port.
+    #[must_use]
+    pub fn reply_socket(&self) -> ReplySocket {
+        ReplySocket(Arc::clone(&self.0.socket))
+    }
+
+    fn order(&self, order: Order) -> Result<(), WorkerGone> {
+        self.0.orders.send(order).map_err(|_| WorkerGone)?;
+        self.0.waker.wake().map_err(|_| WorkerGone)
+    }
+}
+
+/// Starts worker threads on one port. Port 0 takes any that is free.
+pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
+    let (datagrams_out, datagrams) = mpsc::channel(DATAGRAMS_MAX);
+    let (events_out, events) = mpsc::channel(EVENTS_MAX);
+    let count = options.count.clamp(1, WORKERS_MAX);
+    let mut local_address = options.bind;
+    let mut handles = Vec::with_capacity(count);
+    for worker in 0..count {
+        let socket = socket::bind(local_address, options.socket_buffer_bytes)?;
+        local_address = socket.local_addr()?;
+        let socket = Arc::new(socket);
+        let (orders, orders_in) = sync_channel(ORDERS_MAX);
+        let (worker_thread, waker) = Worker::new(
+            worker,
+            Arc::clone(&socket),
+            orders_in,
+            datagrams_out.clone(),
+            events_out.clone(),
+            count,
+        )?;
+        std::thread::Builder::new()
+            .name(format!("media-{worker}"))
+            .spawn(move || worker_thread.run())?;
+        handles.push(WorkerHandle(Arc::new(Shared { orders, waker, socket })));
+    }
+    Ok(Workers { handles, local_address, datagrams, events })
+}

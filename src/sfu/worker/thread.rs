@@ -1,0 +1,270 @@
+//! The loop of one worker.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{DatagramClass, FromWorker, WorkerStats};
+use crate::domain::id::TrackId;
+use crate::sfu::engine::{Forwarder, Handled};
+use crate::sfu::plane::{Command, Gate, MediaEvent};
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+/// Buffers read into with one system call.
+const RECEIVE_BUFFERS: usize = 8;
+/// Bytes of each: what the kernel may join to one read.
+const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// System calls to read before orders and sending get their turn.
+const RECEIVES_PER_TURN: usize = 16;
+/// Orders done before media gets its turn.
+const ORDERS_PER_TURN: usize = 512;
+/// Output waits this long for more to the same peers, so that more of it
+/// leaves in one system call; the delay that forwarding adds at most.
+const GATHER: Duration = Duration::from_millis(1);
+/// Bytes sent with one system call.
+const RUN_BYTES_MAX: usize = 60_000;
+/// A worker without anything to do looks up this often.
+const IDLE: Duration = Duration::from_secs(1);
+/// Stray datagrams given to control in one interval; a flood of them must not
+/// crowd out handshakes.
+const STRAYS_PER_INTERVAL: u32 = 64;
+const STRAY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What others tell a worker.
+#[derive(Debug)]
+pub(super) enum Order {
+    Do(Command),
+    Gate { track: TrackId, gate: Gate, applied: oneshot::Sender<()> },
+    HandOver { from: SocketAddr, bytes: Vec<u8> },
+    Count(oneshot::Sender<Box<WorkerStats>>),
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Continue,
+    End,
+}
+
+/// One worker, on its way to its thread.
+pub(super) struct Worker {
+    number: usize,
+    workers: usize,
+    poll: Poll,
+    /// Kept registered; the same socket as `socket`.
+    _registered: mio::net::UdpSocket,
+    socket: Arc<UdpSocket>,
+    udp: UdpSocketState,
+    orders: Receiver<Order>,
+    datagrams: mpsc::Sender<FromWorker>,
+    events: mpsc::Sender<MediaEvent>,
+    forwarder: Forwarder,
+    buffers: Vec<u8>,
+    gathering_since: Option<Instant>,
+    strays: u32,
+    strays_since: Instant,
+    counted: WorkerStats,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        socket: Arc<UdpSocket>,
+        orders: Receiver<Order>,
+        datagrams: mpsc::Sender<FromWorker>,
+        events: mpsc::Sender<MediaEvent>,
+        workers: usize,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let udp = UdpSocketState::new(UdpSockRef::from(&*socket))?;
+        let mut registered = mio::net::UdpSocket::from_std(socket.try_clone()?);
+        poll.registry().register(&mut registered, SOCKET, Interest::READABLE)?;
+        let crypto = rtc_crypto::default_provider().map_err(io::Error::other)?;
+        let now = Instant::now();
+        let worker = Self {
+            number,
+            workers,
+            poll,
+            _registered: registered,
+            socket,
+            udp,
+            orders,
+            datagrams,
+            events,
+            forwarder: Forwarder::new(crypto, now),
+            buffers: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES],
+            gathering_since: None,
+            strays: 0,
+            strays_since: now,
+            counted: WorkerStats::default(),
+        };
+        Ok((worker, waker))
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ready = Events::with_capacity(8);
+        let mut more = true;
+        loop {
+            let wait = if more { Duration::ZERO } else { self.wait(Instant::now()) };
+            if let Err(error) = self.poll.poll(&mut ready, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, worker = self.number, "a media worker cannot wait");
+                return;
+            }
+            let (turn, more_orders) = self.take_orders();
+            let more_datagrams = self.receive();
+            more = more_orders || more_datagrams;
+            let now = Instant::now();
+            self.forwarder.handle_timeout(now);
+            self.send_when_gathered(now);
+            self.tell();
+            if turn == Turn::End {
+                self.send();
+                return;
+            }
+        }
+    }
+
+    /// How long nothing needs to be done unless something comes.
+    fn wait(&self, now: Instant) -> Duration {
+        let timeout = self.forwarder.poll_timeout();
+        let gathered = self.gathering_since.map(|since| since + GATHER);
+        let next = timeout.into_iter().chain(gathered).min();
+        next.map_or(IDLE, |next| next.saturating_duration_since(now).min(IDLE))
+    }
+
+    /// Does what was ordered; tells whether more orders wait.
+    fn take_orders(&mut self) -> (Turn, bool) {
+        for _ in 0..ORDERS_PER_TURN {
+            match self.orders.try_recv() {
+                Ok(Order::Do(command)) => {
+                    self.forwarder.handle_command(command, Instant::now());
+                }
+                Ok(Order::Gate { track, gate, applied }) => {
+                    let command = Command::SetGate { track, gate };
+                    self.forwarder.handle_command(command, Instant::now());
+                    // What was let through before leaves before the answer.
+                    self.send();
+                    applied.send(()).ok();
+                }
+                Ok(Order::HandOver { from, mut bytes }) => {
+                    self.forwarder.handle_datagram(from, &mut bytes, Instant::now());
+                }
+                Ok(Order::Count(reply)) => {
+                    reply.send(Box::new(self.count())).ok();
+                }
+                Err(TryRecvError::Empty) => return (Turn::Continue, false),
+                Ok(Order::End) | Err(TryRecvError::Disconnected) => return (Turn::End, false),
+            }
+        }
+        (Turn::Continue, true)
+    }
+
+    fn count(&self) -> WorkerStats {
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let cpu_time = Duration::new(
+            u64::try_from(cpu.tv_sec).unwrap_or(0),
+            u32::try_from(cpu.tv_nsec).unwrap_or(0),
+        );
+        WorkerStats { forwarder: self.forwarder.stats(), cpu_time, ..self.counted.clone() }
+    }
+
+    /// Reads what has come; tells whether more is waiting.
+    fn receive(&mut self) -> bool {
+        for _ in 0..RECEIVES_PER_TURN {
+            let mut chunks = self.buffers.chunks_mut(RECEIVE_BUFFER_BYTES);
+            let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
+                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let mut about = [RecvMeta::default(); RECEIVE_BUFFERS];
+            let received = self.udp.recv(UdpSockRef::from(&*self.socket), &mut slices, &mut about);
+            // Any other error is of one datagram, and is told again if it lasts.
+            let Ok(received) = received else { return false };
+            let now = Instant::now();
+            for (buffer, about) in about[..received].iter().enumerate() {
+                let mut start = buffer * RECEIVE_BUFFER_BYTES;
+                let end = start + about.len.min(RECEIVE_BUFFER_BYTES);
+                while start < end {
+                    let stop = end.min(start + about.stride.max(1));
+                    self.take_datagram(about.addr, start, stop, now);
+                    start = stop;
+                }
+            }
+        }
+        true
+    }
+
+    fn take_datagram(&mut self, from: SocketAddr, start: usize, end: usize, now: Instant) {
+        let Some(datagram) = self.buffers.get_mut(start..end) else { return };
+        let kind = match self.forwarder.handle_datagram(from, datagram, now) {
+            Handled::Media | Handled::Dropped => return,
+            Handled::Handshake => DatagramClass::Handshake,
+            Handled::UnknownAddress => DatagramClass::StrayMedia,
+        };
+        if kind == DatagramClass::StrayMedia && !self.may_hand_stray(now) {
+            self.counted.control_datagrams_dropped += 1;
+            return;
+        }
+        let bytes = self.buffers.get(start..end).unwrap_or_default().to_vec();
+        let datagram = FromWorker { worker: self.number, kind, from, bytes };
+        if self.datagrams.try_send(datagram).is_err() {
+            self.counted.control_datagrams_dropped += 1;
+        }
+    }
+
+    fn may_hand_stray(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.strays_since) >= STRAY_INTERVAL {
+            (self.strays, self.strays_since) = (0, now);
+        }
+        self.strays += 1;
+        self.workers > 1 && self.strays <= STRAYS_PER_INTERVAL
+    }
+
+    fn send_when_gathered(&mut self, now: Instant) {
+        if !self.forwarder.has_output() {
+            return;
+        }
+        let since = *self.gathering_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= GATHER {
+            self.send();
+        }
+    }
+
+    /// Sends all there is. What the socket has no room for is dropped.
+    fn send(&mut self) {
+        self.gathering_since = None;
+        let segments_max = self.udp.max_gso_segments();
+        while let Some(run) = self.forwarder.poll_transmit(segments_max, RUN_BYTES_MAX) {
+            let transmit = quinn_udp::Transmit {
+                destination: run.destination,
+                ecn: None,
+                contents: run.contents,
+                segment_size: (run.datagrams > 1).then_some(run.segment_bytes),
+                src_ip: None,
+            };
+            match self.udp.try_send(UdpSockRef::from(&*self.socket), &transmit) {
+                Ok(()) => self.counted.runs_sent += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.counted.sends_blocked += 1;
+                }
+                Err(_) => self.counted.sends_failed += 1,
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.forwarder.poll_event() {
+            if self.events.try_send(event).is_err() {
+                self.counted.events_lost += 1;
+            }
+        }
+    }
+}
