@@ -3,6 +3,7 @@
 
 mod body;
 mod caller;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;
 mod error;
 mod health;
@@ -13,6 +14,7 @@ mod ports;
 mod rate_limit;
 mod router;
 mod session_body;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod sessions;
 mod trace;
 mod web;

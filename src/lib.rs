@@ -28,3 +28,4 @@ pub mod telemetry;
 
 // Beside the house: an independent client for load and tests.
 pub mod load;
+pub mod telemetry;

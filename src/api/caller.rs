@@ -155,7 +155,7 @@ impl Credentials {
         let named = self
             .uri
             .authority()
-            .map(|authority| authority.as_str())
+            .map(http::uri::Authority::as_str)
             .or_else(|| self.headers.get(HOST)?.to_str().ok());
         let origins = &api.options.public_origins;
         origins

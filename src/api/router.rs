@@ -114,9 +114,8 @@ async fn refuse_in_form(request: Request, next: Next) -> Response {
         return response;
     }
     match response.status() {
-        StatusCode::BAD_REQUEST => {
-            ApiError::new(ErrorCode::MalformedRequest, "the path or query can't be read")
-                .into_response()
+        StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED => {
+            ApiError::new(ErrorCode::MalformedRequest, "the request can't be read").into_response()
         }
         _ => response,
     }

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::words::{Id, Modality, ModerationMode, Moment, Provider, SessionStatus, present};
+use super::words::{Id, Member, Modality, ModerationMode, Moment, Provider, SessionStatus};
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session as domain;
 use crate::sessions::{
@@ -242,43 +242,40 @@ impl From<NewSessionBody> for NewSession {
     }
 }
 
-/// A member of a merge patch: absent, `null`, or a value.
-type Member<T> = Option<Option<T>>;
-
 /// Changes to a session, as a merge patch (RFC 7396): what is absent stays,
 /// `null` goes back to the default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SessionPatch, example = json!({"title": "Extraordinary assembly", "speaking": {"default_turn_s": 120}}))]
 pub(super) struct SessionPatchBody {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     title: Member<String>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<Modality>)]
     modality: Member<Modality>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<Provider>)]
     provider: Member<Provider>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     scheduled_start_at: Member<Moment>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     scheduled_end_at: Member<Moment>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
     max_participants: Member<u32>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<ModerationMode>)]
     moderation: Member<ModerationMode>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<RecordingPatchBody>)]
     recording: Member<RecordingPatchBody>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<TranscriptionPatchBody>)]
     transcription: Member<TranscriptionPatchBody>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<SpeakingPatchBody>)]
     speaking: Member<SpeakingPatchBody>,
 }
@@ -287,10 +284,10 @@ pub(super) struct SessionPatchBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = RecordingPatch)]
 struct RecordingPatchBody {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<bool>)]
     enabled: Member<bool>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
     retention_days: Member<u32>,
 }
@@ -299,10 +296,10 @@ struct RecordingPatchBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = TranscriptionPatch)]
 struct TranscriptionPatchBody {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<bool>)]
     enabled: Member<bool>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     language: Member<String>,
 }
@@ -311,20 +308,24 @@ struct TranscriptionPatchBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = SpeakingPatch)]
 struct SpeakingPatchBody {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
     default_turn_s: Member<u32>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
     max_turn_s: Member<u32>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<bool>)]
     auto_start: Member<bool>,
 }
 
 /// What a member does, its value converted.
 fn change<T, U>(member: Member<T>, convert: impl FnOnce(T) -> U) -> Change<U> {
-    member.map_or(Change::Keep, |value| Change::from_member(value.map(convert)))
+    match member {
+        Member::Absent => Change::Keep,
+        Member::Null => Change::Clear,
+        Member::Value(value) => Change::Set(convert(value)),
+    }
 }
 
 impl From<SessionPatchBody> for SessionPatch {

@@ -7,7 +7,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::error::internal_error;
@@ -16,7 +15,9 @@ use crate::telemetry::{TraceId, metrics, traced};
 /// Header with the trace id of a request.
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Carries a request out under its trace; a panic becomes a refusal.
+/// Carries a request out under its trace, to its end even when the caller goes
+/// away meanwhile: a change that is stored must be told to whoever waits for
+/// it. A panic becomes a refusal.
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let trace = request
         .headers()
@@ -31,7 +32,7 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", trace_id = %trace, %method, %route);
     let started = Instant::now();
     let work = async {
-        let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let answer = tokio::spawn(traced(trace, next.run(request)).in_current_span()).await;
         let response = answer.unwrap_or_else(|_| {
             tracing::error!("a handler panicked");
             internal_error().into_response()

@@ -46,14 +46,20 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// A member that is present: `null` is a value here. Absent ones are left to
-/// `#[serde(default)]`.
-pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
+/// A member of a merge patch. To be had with `#[serde(default)]`, which makes
+/// the absent ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Member<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
 }
 
 /// An enumeration of the field as JSON names it.

@@ -50,8 +50,10 @@ impl RoomDoor {
     }
 }
 
-fn refused(error: RoomError) -> MediaRefused {
-    MediaRefused { code: error.code(), message: error.to_string() }
+impl From<RoomError> for MediaRefused {
+    fn from(error: RoomError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
 }
 
 #[async_trait]
@@ -61,8 +63,7 @@ impl WhipRoom for RoomDoor {
         principal: &Principal,
         session: SessionId,
     ) -> Result<Arc<dyn MediaMember>, MediaRefused> {
-        let entered =
-            self.rooms.enter_by_media(principal.clone(), session).await.map_err(refused)?;
+        let entered = self.rooms.enter_by_media(principal.clone(), session).await?;
         Ok(Arc::new(RoomMember { member: entered.member }))
     }
 }
@@ -87,12 +88,12 @@ impl RoomMember {
 #[async_trait]
 impl MediaMember for RoomMember {
     async fn publish(&self, offer: String) -> Result<String, MediaRefused> {
-        let answer = self.member.publish(offer, Vec::new()).await.map_err(refused)?;
+        let answer = self.member.publish(offer, Vec::new()).await?;
         Ok(answer.sdp)
     }
 
     async fn play(&self, offer: String) -> Result<String, MediaRefused> {
-        self.member.whep(offer).await.map_err(refused)
+        self.member.whep(offer).await.map_err(MediaRefused::from)
     }
 
     async fn restart_ice(
@@ -101,10 +102,11 @@ impl MediaMember for RoomMember {
         password: String,
     ) -> Result<(String, String), MediaRefused> {
         match self.restart(TransportSide::Publish, &ufrag, &password).await {
-            Err(RoomError::Media { code: ErrorCode::MediaResourceNotFound, .. }) => {
-                self.restart(TransportSide::Subscribe, &ufrag, &password).await.map_err(refused)
-            }
-            outcome => outcome.map_err(refused),
+            Err(RoomError::Media { code: ErrorCode::MediaResourceNotFound, .. }) => self
+                .restart(TransportSide::Subscribe, &ufrag, &password)
+                .await
+                .map_err(MediaRefused::from),
+            outcome => outcome.map_err(MediaRefused::from),
         }
     }
 

@@ -141,7 +141,7 @@ fn ready_line(addresses: Addresses) -> String {
     let mut line = format!("ready http={http} internal={internal}");
     for (name, address) in [("media", media), ("metrics", metrics)] {
         if let Some(address) = address {
-            line += &format!(" {name}={address}");
+            line.extend([format!(" {name}={address}")]);
         }
     }
     line

@@ -196,7 +196,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let identity = read_identity(reader, profile);
     let dpop = read_dpop(reader);
     let tenants = read_tenants(reader);
-    let limits = read_limits(reader);
+    let limits = read_limits(reader, profile);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -400,24 +400,21 @@ fn read_tenant_limits(
     }
 }
 
-fn read_limits(reader: &mut Reader) -> LimitsConfig {
+fn read_limits(reader: &mut Reader, profile: &Profile) -> LimitsConfig {
+    // A hall of people behind one address arrives within seconds, each with a
+    // dozen files to fetch. In development everybody comes from one address,
+    // load tests included.
+    let (address, user, tenant) = match profile {
+        Profile::Production => (200, 60, 600),
+        Profile::Dev { .. } => (5_000, 600, 60_000),
+    };
+    let mut number =
+        |name: &str, default, most| reader.number_u32(&format!("limits.{name}"), default, 1..=most);
     LimitsConfig {
-        requests_per_address_per_s: reader.number_u32(
-            "limits.requests_per_address_per_s",
-            50,
-            1..=1_000_000,
-        ),
-        writes_per_user_per_min: reader.number_u32(
-            "limits.writes_per_user_per_min",
-            60,
-            1..=1_000_000,
-        ),
-        writes_per_tenant_per_min: reader.number_u32(
-            "limits.writes_per_tenant_per_min",
-            600,
-            1..=10_000_000,
-        ),
-        shutdown_grace_s: reader.number_u32("limits.shutdown_grace_s", 10, 1..=600),
+        requests_per_address_per_s: number("requests_per_address_per_s", address, 1_000_000),
+        writes_per_user_per_min: number("writes_per_user_per_min", user, 1_000_000),
+        writes_per_tenant_per_min: number("writes_per_tenant_per_min", tenant, 10_000_000),
+        shutdown_grace_s: number("shutdown_grace_s", 10, 600),
     }
 }
 

@@ -185,14 +185,14 @@ pub fn render(readings: &[Reading]) -> String {
                 ReadingKind::Counter => "counter",
                 ReadingKind::Gauge => "gauge",
             };
-            text += &format!("# HELP {last} {}\n# TYPE {last} {kind}\n", reading.help);
+            text.extend([format!("# HELP {last} {}\n# TYPE {last} {kind}\n", reading.help)]);
         }
         let label = reading
             .label
             .as_ref()
             .map(|(name, value)| format!("{{{name}=\"{value}\"}}"))
             .unwrap_or_default();
-        text += &format!("{last}{label} {}\n", reading.value);
+        text.extend([format!("{last}{label} {}\n", reading.value)]);
     }
     text
 }

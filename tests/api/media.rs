@@ -27,14 +27,17 @@ use cabildo::sessions::{
 };
 use cabildo::store::{Store, StoreOptions};
 use cabildo::telemetry::metrics::Reading;
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 /// What rooms were asked, in order.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-struct TestRoom(Asked);
+struct TestRoom(Asked, Arc<Notify>);
 
 struct TestMember {
+    /// What slow answers wait for.
+    patience: Arc<Notify>,
     asked: Asked,
     gone: AtomicBool,
 }
@@ -53,7 +56,8 @@ impl WhipRoom for TestRoom {
         _session: SessionId,
     ) -> Result<Arc<dyn MediaMember>, MediaRefused> {
         self.0.lock().expect("whole").push(format!("join {}", principal.user_id.as_str()));
-        Ok(Arc::new(TestMember { asked: self.0.clone(), gone: AtomicBool::new(false) }))
+        let (asked, patience) = (self.0.clone(), self.1.clone());
+        Ok(Arc::new(TestMember { asked, patience, gone: AtomicBool::new(false) }))
     }
 }
 
@@ -64,6 +68,10 @@ impl MediaMember for TestMember {
         if offer == "unusable" {
             let message = "nothing usable is offered".to_owned();
             return Err(MediaRefused { code: ErrorCode::SdpInvalid, message });
+        }
+        if offer == "slow" {
+            self.patience.notified().await;
+            self.note("answered slow".to_owned());
         }
         Ok(format!("answer to {offer}"))
     }
@@ -115,6 +123,7 @@ struct Kit {
     tenant: TenantId,
     session: SessionId,
     asked: Asked,
+    patience: Arc<Notify>,
     _data: tempfile::TempDir,
 }
 
@@ -134,7 +143,7 @@ impl Kit {
         };
         let replay = Arc::new(InMemoryReplayCache::default());
         let many = NonZeroU32::new(10_000).expect("not zero");
-        let asked = Asked::default();
+        let (asked, patience) = (Asked::default(), Arc::new(Notify::new()));
         let api = Api::new(ApiParts {
             options: ApiOptions {
                 public_origins: vec!["https://cabildo.test".to_owned()],
@@ -154,7 +163,7 @@ impl Kit {
             authenticator: Arc::new(Authenticator::new(auth, issuer.clone(), replay)),
             services: ServiceAllowList::new(),
             observers: Vec::new(),
-            whip: Some(Arc::new(TestRoom(asked.clone()))),
+            whip: Some(Arc::new(TestRoom(asked.clone(), patience.clone()))),
             readiness: Arc::new(Nothing),
             gauges: Arc::new(Nothing),
             dev_issuer: None,
@@ -163,7 +172,7 @@ impl Kit {
         let session = new_session(&sessions, tenant).await;
         sessions.start(tenant, session, None, clock.now()).await.expect("started");
         let routes = router(&api, Listener::Public, Router::new());
-        Self { routes, issuer, sessions, tenant, session, asked, _data: data }
+        Self { routes, issuer, sessions, tenant, session, asked, patience, _data: data }
     }
 
     fn token(&self, tenant: TenantId, user: &str, role: Role) -> String {
@@ -206,6 +215,13 @@ impl Kit {
 
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().expect("whole"))
+    }
+}
+
+/// Lets others work until a room was asked for `what`.
+async fn until_asked(asked: &Asked, what: &str) {
+    while !asked.lock().expect("whole").iter().any(|asked| asked == what) {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -356,4 +372,17 @@ async fn one_person_has_a_few_clients_and_gone_ones_do_not_count() {
     assert_eq!(kit.send(("POST", &path), &other, SDP, "offer").await.0.status(), 201);
     assert_eq!(kit.send(("DELETE", &locations[0]), &token, &[], "").await.0.status(), 200);
     assert_eq!(kit.send(("POST", &path), &token, SDP, "offer").await.0.status(), 201);
+}
+
+#[tokio::test]
+async fn a_request_is_carried_out_to_its_end_when_its_caller_goes_away() {
+    let kit = Kit::new().await;
+    let token = kit.token(kit.tenant, "one", Role::Participant);
+    let path = kit.path("whip");
+    tokio::select! {
+        answer = kit.send(("POST", &path), &token, SDP, "slow") => panic!("{answer:?}"),
+        () = until_asked(&kit.asked, "publish slow") => {}
+    }
+    kit.patience.notify_one();
+    until_asked(&kit.asked, "answered slow").await;
 }

@@ -91,29 +91,20 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
     let with_proof = matches!(caller, C::Dpop(_) | C::OtherDpop | C::ElsewhereDpop);
     let outsider =
         matches!(caller, C::OtherBearer | C::OtherDpop | C::ElsewhereBearer | C::ElsewhereDpop);
+    let role = match caller {
+        C::Bearer(role) | C::Dpop(role) => role,
+        _ => Role::Moderator,
+    };
+    let by_role = |action| if role.may(action) { done } else { forbidden };
     match (route.who, caller) {
-        (Who::Public, _) => done,
-        (Who::Service, C::Governance) => done,
+        (Who::Public, _) | (Who::Service | Who::ManagerOrService, C::Governance) => done,
         (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
-        (Who::ReaderOfOne, _) if outsider => hidden,
-        (Who::Reader | Who::ReaderOfOne, C::Bearer(role) | C::Dpop(role)) => {
-            if role.may(Action::ReadSession) { done } else { forbidden }
-        }
-        (Who::Reader, _) => done,
-        (Who::ReaderOfOne, _) => unreachable!("every caller is covered"),
-        (Who::ManagerOrService, C::Governance) => done,
         (Who::ManagerOrService, _) if !with_proof => missing,
-        (Who::ManagerOrService, _) if outsider => hidden,
-        (Who::ManagerOrService, C::Dpop(role)) => {
-            if role.may(Action::ManageSession) {
-                done
-            } else {
-                forbidden
-            }
-        }
-        (Who::ManagerOrService, _) => unreachable!("every caller is covered"),
+        (Who::ReaderOfOne | Who::ManagerOrService, _) if outsider => hidden,
+        (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
+        (Who::ManagerOrService, _) => by_role(Action::ManageSession),
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_merge_patch_changes_what_it_names() {
     let server = Server::start().await;
     let moderator = Person::with_role(&server, "moderator").await;
     let path = format!("{SESSIONS}/{}", server.create().await);
-    let patch = json!({
+    let change = json!({
         "title": "Another", "scheduled_start_at": "2030-01-01T10:00:00+02:00",
         "speaking": {"default_turn_s": 60}, "transcription": {"enabled": true, "language": "es"},
     });
@@ -68,7 +68,7 @@ async fn a_merge_patch_changes_what_it_names() {
             request
                 .header("content-type", "application/merge-patch+json")
                 .header("if-match", "\"1\"")
-                .body(patch.to_string())
+                .body(change.to_string())
         })
         .await;
     let session = answer.json();
