@@ -28,4 +28,3 @@ pub mod telemetry;
 
 // Beside the house: an independent client for load and tests.
 pub mod load;
-pub mod telemetry;
