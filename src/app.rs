@@ -25,7 +25,7 @@ use crate::telemetry::metrics;
 
 use self::listener::Serving;
 
-pub use self::parts::store_options;
+pub use self::parts::{media_options, store_options};
 
 /// How often metrics forget old samples.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 
 use crate::api::Gauges;
 use crate::room::Rooms;
+use crate::sfu::engine::Totals;
+use crate::sfu::worker::WorkerStats;
 use crate::sfu::{Sfu, SfuStats};
 use crate::telemetry::metrics::Reading;
 
@@ -25,6 +27,7 @@ impl Gauges for AllGauges {
             && let Ok(stats) = media.stats().await
         {
             readings.extend(media_readings(&stats));
+            readings.extend(worker_readings(&media.worker_stats().await));
         }
         readings
     }
@@ -73,6 +76,72 @@ fn media_readings(stats: &SfuStats) -> Vec<Reading> {
     ]
 }
 
+/// What the workers counted, those of one name together.
+fn worker_readings(workers: &[(usize, WorkerStats)]) -> Vec<Reading> {
+    type Count = fn(&Totals) -> u64;
+    const COUNTS: &[(&str, &str, Count)] = &[
+        ("cabildo_sfu_received_packets_total", "Media packets received.", |it| it.packets_in),
+        ("cabildo_sfu_received_bytes_total", "Bytes of media received.", |it| it.bytes_in),
+        (
+            "cabildo_sfu_forwarded_packets_total",
+            "Copies of packets sent to subscribers, retransmissions excluded.",
+            |it| it.packets_forwarded,
+        ),
+        ("cabildo_sfu_forwarded_bytes_total", "Bytes of payload of those copies.", |it| {
+            it.payload_bytes_forwarded
+        }),
+        ("cabildo_sfu_resent_packets_total", "Packets sent again to subscribers.", |it| {
+            it.packets_resent
+        }),
+        ("cabildo_sfu_recovered_packets_total", "Lost packets that publishers sent again.", |it| {
+            it.packets_recovered
+        }),
+        ("cabildo_sfu_nacks_sent_total", "Lost packets asked for from publishers.", |it| {
+            it.nacks_sent
+        }),
+        ("cabildo_sfu_nacks_received_total", "Lost packets that subscribers asked for.", |it| {
+            it.nacks_received
+        }),
+        ("cabildo_sfu_plis_sent_total", "Key frames asked for from publishers.", |it| {
+            it.key_frame_requests_sent
+        }),
+        ("cabildo_sfu_plis_received_total", "Key frames that subscribers asked for.", |it| {
+            it.key_frame_requests_received
+        }),
+    ];
+    const DROPS: &[(&str, Count)] = &[
+        ("other", |it| it.dropped_other),
+        ("unknown_address", |it| it.dropped_unknown_address),
+        ("malformed", |it| it.dropped_malformed),
+        ("unauthentic", |it| it.dropped_unauthentic),
+        ("unknown_source", |it| it.dropped_unknown_source),
+        ("duplicate", |it| it.dropped_duplicate),
+        ("gate", |it| it.dropped_gate),
+        ("format", |it| it.dropped_format),
+        ("full", |it| it.dropped_full),
+    ];
+    let mut readings = Vec::new();
+    for (name, help, count) in COUNTS {
+        readings.extend(workers.iter().map(|(index, stats)| {
+            let value = number(count(&stats.forwarder.totals));
+            Reading::counter(name, help, value).with("worker", index.to_string())
+        }));
+    }
+    for (reason, count) in DROPS {
+        let dropped = workers.iter().map(|(_, stats)| count(&stats.forwarder.totals)).sum();
+        let help = "Packets that went no further, by reason.";
+        let reading = Reading::counter("cabildo_sfu_dropped_packets_total", help, number(dropped));
+        readings.push(reading.with("reason", (*reason).to_owned()));
+    }
+    readings.extend(workers.iter().map(|(index, stats)| {
+        let help = "Processor time of each worker.";
+        let value = stats.cpu_time.as_secs_f64();
+        Reading::counter("cabildo_sfu_worker_cpu_seconds_total", help, value)
+            .with("worker", index.to_string())
+    }));
+    readings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,8 +154,41 @@ mod tests {
             readings[0],
             Reading::gauge("cabildo_sfu_rooms", "Rooms that carry media.", 3.0)
         );
-        for reading in readings {
-            assert!(reading.name.starts_with("cabildo_sfu_"), "{}", reading.name);
-        }
+        let mut workers = vec![(0, WorkerStats::default()), (1, WorkerStats::default())];
+        workers[1].1.forwarder.totals.packets_forwarded = 7;
+        let text = crate::telemetry::metrics::render(&worker_readings(&workers));
+        assert!(text.contains("\ncabildo_sfu_forwarded_packets_total{worker=\"1\"} 7\n"), "{text}");
+        let mut names: Vec<_> = readings.iter().map(|reading| reading.name).collect();
+        names.extend(
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()),
+        );
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "cabildo_sfu_datagrams_limited_total",
+                "cabildo_sfu_datagrams_unroutable_total",
+                "cabildo_sfu_dropped_packets_total",
+                "cabildo_sfu_events_dropped_total",
+                "cabildo_sfu_forwarded_bytes_total",
+                "cabildo_sfu_forwarded_packets_total",
+                "cabildo_sfu_handshakes_completed_total",
+                "cabildo_sfu_handshakes_failed_total",
+                "cabildo_sfu_nacks_received_total",
+                "cabildo_sfu_nacks_sent_total",
+                "cabildo_sfu_peers",
+                "cabildo_sfu_plis_received_total",
+                "cabildo_sfu_plis_sent_total",
+                "cabildo_sfu_received_bytes_total",
+                "cabildo_sfu_received_packets_total",
+                "cabildo_sfu_recovered_packets_total",
+                "cabildo_sfu_resent_packets_total",
+                "cabildo_sfu_rooms",
+                "cabildo_sfu_subscriptions",
+                "cabildo_sfu_tracks",
+                "cabildo_sfu_transports",
+                "cabildo_sfu_worker_cpu_seconds_total",
+            ]
+        );
     }
 }

@@ -26,7 +26,7 @@ use crate::domain::time::Timestamp;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::room::Rooms;
 use crate::sessions::{FixedLimits, SessionService, TenantLimits};
-use crate::sfu::Sfu;
+use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
 
 /// What [`build`] goes by.
@@ -53,6 +53,16 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.max_connections = config.store.max_connections;
     options.on_connect = OnConnect::Migrate;
     options
+}
+
+/// How the media plane is started.
+#[must_use]
+pub fn media_options(config: &Config) -> SfuOptions {
+    SfuOptions {
+        bind: config.media.bind,
+        candidates: config.media.candidates.clone(),
+        workers: config.media.workers,
+    }
 }
 
 /// The internal listener's files; in development they are made when missing.

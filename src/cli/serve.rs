@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Place, output, runtime};
-use crate::app::{Addresses, App, AppOptions};
+use crate::app::{Addresses, App, AppOptions, media_options};
 use crate::clock::Clock;
 use crate::config::{Config, Profile, Source};
-use crate::sfu::{Sfu, SfuOptions};
+use crate::sfu::Sfu;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -118,12 +118,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
             .with_context(|| format!("{} can't be made", data_dir.display()))?;
     }
     let clock = Clock::system();
-    let media = Sfu::start(SfuOptions {
-        bind: config.media.bind,
-        candidates: config.media.candidates.clone(),
-        workers: config.media.workers,
-    })
-    .context("media")?;
+    let media = Sfu::start(media_options(&config)).context("media.bind")?;
     let options = AppOptions { config, dev_data_dir, media: Some(media), clock };
     let app = App::start(options).await?;
     output::print(&ready_line(app.addresses()));

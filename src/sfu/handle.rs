@@ -18,7 +18,7 @@ use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::control::Control;
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::transport::Identity;
-use crate::sfu::worker::{WorkerOptions, start_workers};
+use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
 use driver::{Driver, Inputs, REQUESTS_MAX, Workers};
 use pool::Pool;
 
@@ -340,6 +340,7 @@ pub struct Sfu {
     requests: mpsc::Sender<Request>,
     local_addr: SocketAddr,
     candidates: Arc<[SocketAddr]>,
+    workers: Arc<[WorkerHandle]>,
 }
 
 impl Sfu {
@@ -359,9 +360,14 @@ impl Sfu {
         .map_err(SfuError::Bind)?;
         let (local_addr, strays, media) =
             (started.local_address, started.datagrams, started.events);
-        Self::launch(Pool::new(started.handles), local_addr, options.candidates, |requests| {
-            Inputs { requests, strays, media }
-        })
+        let workers = Arc::from(started.handles.clone());
+        let pool = Pool::new(started.handles);
+        let sfu = Self::launch(pool, local_addr, options.candidates, |requests| Inputs {
+            requests,
+            strays,
+            media,
+        })?;
+        Ok(Self { workers, ..sfu })
     }
 
     /// Starts the control thread over workers that run.
@@ -391,7 +397,7 @@ impl Sfu {
             .name("sfu-control".to_owned())
             .spawn(move || runtime.block_on(Driver::new(control, workers).run(inputs)))
             .map_err(|error| start(&error))?;
-        Ok(Self { requests, local_addr, candidates })
+        Ok(Self { requests, local_addr, candidates, workers: Arc::default() })
     }
 
     /// The UDP address of all media.
@@ -606,6 +612,17 @@ impl Sfu {
     /// [`SfuError::Stopped`].
     pub async fn stats(&self) -> Result<SfuStats, SfuError> {
         self.request(|reply| Request::Stats { reply }).await
+    }
+
+    /// What each worker counted, in their order; one that has ended is left out.
+    pub async fn worker_stats(&self) -> Vec<(usize, WorkerStats)> {
+        let mut counted = Vec::with_capacity(self.workers.len());
+        for (index, worker) in self.workers.iter().enumerate() {
+            if let Ok(stats) = worker.stats().await {
+                counted.push((index, stats));
+            }
+        }
+        counted
     }
 
     /// Closes every room and stops the threads; when this returns they have ended.

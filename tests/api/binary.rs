@@ -27,6 +27,8 @@ fn development_needs_nothing_says_where_it_listens_and_ends_when_told() {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(prefix));
         word.unwrap_or_else(|| panic!("{prefix} is not in {line}")).to_owned()
     };
+    let media: std::net::SocketAddr = address("media=").parse().expect("an address");
+    assert_ne!(media.port(), 0);
     for prefix in ["http=", "internal="] {
         let address: std::net::SocketAddr = address(prefix).parse().expect("an address");
         assert_ne!(address.port(), 0);

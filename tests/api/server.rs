@@ -8,6 +8,7 @@ use cabildo::app::{App, AppOptions};
 use cabildo::clock::Clock;
 use cabildo::config::{Config, Profile, Source};
 use cabildo::domain::id::TenantId;
+use cabildo::sfu::{Sfu, SfuOptions};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -157,7 +158,9 @@ impl Server {
         let profile = Profile::Dev { data_dir: data.path().to_owned() };
         let config = Config::read(source, &profile).expect("a configuration");
         let dev_data_dir = Some(data.path().to_owned());
-        let options = AppOptions { config, dev_data_dir, media: None, clock: Clock::system() };
+        let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
+        let media = Some(media.expect("a media plane"));
+        let options = AppOptions { config, dev_data_dir, media, clock: Clock::system() };
         let app = App::start(options).await.expect("a server");
         let addresses = app.addresses();
         Self {
