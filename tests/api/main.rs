@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod binary;
+mod channel;
+mod channel_client;
 mod description;
 mod door;
 mod media;

@@ -16,6 +16,7 @@ use crate::server::{Answer, Server, send};
 /// Somebody with an access token.
 pub(crate) struct Person {
     key: SigningKey,
+    pub(crate) user_id: String,
     pub(crate) token: String,
     nonce: Mutex<Option<String>>,
 }
@@ -59,8 +60,9 @@ impl Person {
         session: Option<&str>,
     ) -> Self {
         let key = fresh_key();
+        let user_id = format!("user-{}", uuid::Uuid::new_v4());
         let mut body = json!({
-            "tenant_id": tenant.to_string(), "user_id": format!("user-{}", uuid::Uuid::new_v4()),
+            "tenant_id": tenant.to_string(), "user_id": user_id,
             "name": "Somebody", "roles": [role], "jkt": thumbprint(&key),
         });
         if let Some(session) = session {
@@ -69,15 +71,26 @@ impl Person {
         let answer = send(server.request(Method::POST, "/dev/token").json(&body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let token = answer.json()["access_token"].as_str().expect("a token").to_owned();
-        Self { key, token, nonce: Mutex::new(None) }
+        Self { key, user_id, token, nonce: Mutex::new(None) }
     }
 
     /// A proof for one request (RFC 9449 §4.2).
     pub(crate) fn proof(&self, method: &Method, url: &str, nonce: Option<&str>) -> String {
+        self.proof_at(now_s(), method, url, nonce)
+    }
+
+    /// As [`Self::proof`], made at another time.
+    pub(crate) fn proof_at(
+        &self,
+        iat: u64,
+        method: &Method,
+        url: &str,
+        nonce: Option<&str>,
+    ) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk(&self.key)});
         let mut claims = json!({
             "jti": uuid::Uuid::new_v4().to_string(), "htm": method.as_str(), "htu": url,
-            "iat": now_s(), "ath": encode(&Sha256::digest(&self.token)),
+            "iat": iat, "ath": encode(&Sha256::digest(&self.token)),
         });
         if let Some(nonce) = nonce {
             claims["nonce"] = json!(nonce);

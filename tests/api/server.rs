@@ -2,7 +2,9 @@
 //! an authority made for the test.
 
 use std::path::Path;
-use std::sync::Once;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use cabildo::app::{App, AppOptions};
 use cabildo::clock::Clock;
@@ -33,7 +35,9 @@ pub(crate) struct Server {
     /// Trusts the server, shows no certificate.
     pub(crate) bare: Client,
     pub(crate) tenant: TenantId,
-    _data: tempfile::TempDir,
+    /// How far the server's clock is ahead of the machine's, microseconds.
+    pub(crate) ahead_us: Arc<AtomicI64>,
+    data: tempfile::TempDir,
 }
 
 /// What was answered.
@@ -137,8 +141,24 @@ impl Server {
 
     /// A server whose configuration has these keys beside development's.
     pub(crate) async fn start_with(keys: &[(&str, &str)]) -> Self {
-        provider();
         let data = tempfile::tempdir().expect("a directory");
+        Self::launch(keys, data, TenantId::generate(), Arc::default()).await
+    }
+
+    /// Stops, and another process takes over the same data.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { app, data, tenant, ahead_us, .. } = self;
+        app.stop().await;
+        Self::launch(&[], data, tenant, ahead_us).await
+    }
+
+    async fn launch(
+        keys: &[(&str, &str)],
+        data: tempfile::TempDir,
+        tenant: TenantId,
+        ahead_us: Arc<AtomicI64>,
+    ) -> Self {
+        provider();
         let (authority, [governance, stranger]) = certificates(data.path());
         let mut source = Source::default();
         let path = |name: &str| data.path().join(name).display().to_string();
@@ -160,7 +180,12 @@ impl Server {
         let dev_data_dir = Some(data.path().to_owned());
         let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
         let media = Some(media.expect("a media plane"));
-        let options = AppOptions { config, dev_data_dir, media, clock: Clock::system() };
+        let (machine, ahead) = (Clock::system(), ahead_us.clone());
+        let clock = Clock::from_fn(move || {
+            let ahead_us = ahead.load(Ordering::SeqCst).unsigned_abs();
+            machine.now().after(Duration::from_micros(ahead_us))
+        });
+        let options = AppOptions { config, dev_data_dir, media, clock };
         let app = App::start(options).await.expect("a server");
         let addresses = app.addresses();
         Self {
@@ -170,9 +195,10 @@ impl Server {
             governance: client(&authority, Some(governance)),
             stranger: client(&authority, Some(stranger)),
             bare: client(&authority, None),
-            tenant: TenantId::generate(),
+            tenant,
+            ahead_us,
             app,
-            _data: data,
+            data,
         }
     }
 
@@ -194,6 +220,20 @@ impl Server {
             "title": "Ordinary general assembly",
             "modality": "mixed",
         })
+    }
+
+    /// Creates a session and starts it; its id.
+    pub(crate) async fn create_active(&self) -> String {
+        let session = self.create().await;
+        self.step(&session, "start").await;
+        session
+    }
+
+    /// Starts, ends or cancels a session as the governance service.
+    pub(crate) async fn step(&self, session: &str, step: &str) {
+        let path = format!("/api/v1/sessions/{session}/{step}");
+        let answer = send(self.govern(Method::POST, &path)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// Creates a session; its id.
