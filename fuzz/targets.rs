@@ -1,0 +1,230 @@
+//! One function per parser that strangers reach. Each takes any bytes and must
+//! come back: a panic, or a loop without end, is a finding. Shared by
+//! `tests/fuzz_seeds.rs`, which runs in every test run, and by the targets of
+//! cargo-fuzz, which search for longer.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cabildo::auth::{
+    AuthOptions, Authenticator, DpopRequest, InMemoryReplayCache, KeySet, KeySource,
+    KeySourceError, NonceKey,
+};
+use cabildo::domain::media::Codec;
+use cabildo::domain::time::Timestamp;
+use cabildo::moderation::parse;
+use cabildo::sfu::rtcp::{self, Message};
+use cabildo::sfu::rtp::{self, Header, Vp8Descriptor};
+use cabildo::sfu::sdp::{self, ANSWER_LIMITS, OFFER_LIMITS};
+use cabildo::sfu::transport::{Credentials, Identity, Transport, peek_ufrag};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// A text frame of the moderation channel.
+pub fn moderation_frame(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        drop(parse::parse(text));
+    }
+}
+
+/// A decrypted RTP packet: header, extensions, padding, payload descriptors.
+pub fn rtp_packet(data: &[u8]) {
+    let _kind = rtp::classify(data);
+    let Some(header) = Header::parse(data) else { return };
+    assert!(header.length <= data.len());
+    let elements: usize = header.extensions(data).map(|(_, value)| 1 + value.len()).sum();
+    assert!(elements <= header.length, "elements beyond their block");
+    let Some(payload) = header.payload(data) else { return };
+    for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
+        let _starts = rtp::is_key_frame_start(codec, payload);
+    }
+    let _original = rtp::undo_retransmission(payload);
+    if let Some(descriptor) = Vp8Descriptor::parse(payload) {
+        let mut copy = payload.to_vec();
+        descriptor.shift(&mut copy, 1, 1);
+        assert!(Vp8Descriptor::parse(&copy).is_some(), "a shifted descriptor is one");
+    }
+}
+
+/// A decrypted RTCP compound.
+pub fn rtcp_compound(data: &[u8]) {
+    let mut named = 0_usize;
+    rtcp::read(data, |message| {
+        named += match message {
+            Message::Nack { lost, .. } => lost.count(),
+            Message::SenderReport { .. } | Message::KeyFrameRequest { .. } => 1,
+        };
+    });
+    // Seventeen packets for every four bytes of a NACK.
+    assert!(named <= data.len().saturating_mul(17), "{named} from {} bytes", data.len());
+}
+
+/// A session description, as an offer and as an answer.
+pub fn session_description(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for limits in [OFFER_LIMITS, ANSWER_LIMITS] {
+        if let Ok(description) = sdp::parse(text, limits) {
+            assert!(description.sections.len() <= limits.sections);
+        }
+    }
+}
+
+/// Datagrams from a stranger to a fresh transport: STUN, DTLS and the rest. Each
+/// is preceded by two bytes of length; a transport never fails on any.
+pub fn transport_datagrams(data: &[u8]) {
+    static IDENTITY: LazyLock<Arc<Identity>> =
+        LazyLock::new(|| Arc::new(Identity::generate().expect("a certificate can be made")));
+    let stranger = SocketAddr::from(([192, 0, 2, 7], 40_000));
+    let start = Instant::now();
+    let mut transport =
+        Transport::new(Arc::clone(&IDENTITY), Credentials::from_random([7; 32]), start);
+    let mut rest = data;
+    for step in 0..16_u32 {
+        let Some((length, after)) = rest.split_first_chunk() else { break };
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (datagram, after) = after.split_at(length);
+        rest = after;
+        let now = start + Duration::from_millis(10) * step;
+        let _user = peek_ufrag(datagram);
+        transport.handle_datagram(stranger, datagram, now);
+        transport.handle_timeout(now);
+        while transport.poll_transmit().is_some() {}
+        while transport.poll_event().is_some() {}
+    }
+    assert!(!transport.is_connected(), "a stranger connected");
+}
+
+/// A JWK set as an issuer might serve it.
+pub fn key_set(data: &[u8]) {
+    drop(KeySet::parse(data));
+}
+
+/// An `Authorization` header.
+pub fn access_token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    with_issuer(|issuer| {
+        let header = format!("Bearer {text}");
+        let answer = issuer.runtime.block_on(issuer.authenticator.bearer(Some(&header), NOW));
+        assert!(answer.is_err(), "a token that the issuer did not sign was taken");
+    });
+}
+
+/// The claims of a token that the issuer did sign: a line with its header and a
+/// line with its claims, as JSON.
+pub fn signed_token(data: &[u8]) {
+    let Some(message) = signing_input(data) else { return };
+    with_issuer(|issuer| {
+        let header = format!("Bearer {}", sign(&message, &issuer.key));
+        drop(issuer.runtime.block_on(issuer.authenticator.bearer(Some(&header), NOW)));
+    });
+}
+
+/// A proof of possession signed by whom it names, beside a right token: a line
+/// with its header and a line with its claims, as JSON.
+pub fn dpop_proof(data: &[u8]) {
+    let Some(message) = signing_input(data) else { return };
+    with_issuer(|issuer| {
+        let proof = sign(&message, &issuer.person);
+        let authorization = format!("DPoP {}", issuer.token);
+        let request = DpopRequest {
+            authorization: Some(&authorization),
+            proof: Some(&proof),
+            method: "POST",
+            url: "https://cabildo.example/api/v1/sessions",
+        };
+        let answer = issuer.runtime.block_on(issuer.authenticator.dpop(request, NOW));
+        assert!(answer.is_err(), "a proof without a nonce of ours was taken");
+    });
+}
+
+const NOW: Timestamp = Timestamp::from_unix_us(1_700_000_000_000_000);
+
+/// An identity service without a network, and somebody it knows.
+struct Issuer {
+    runtime: tokio::runtime::Runtime,
+    authenticator: Authenticator,
+    key: SigningKey,
+    person: SigningKey,
+    token: String,
+}
+
+struct FixedKeys(Vec<u8>);
+
+#[async_trait::async_trait]
+impl KeySource for FixedKeys {
+    async fn fetch(&self) -> Result<KeySet, KeySourceError> {
+        Ok(KeySet::parse(&self.0)?)
+    }
+}
+
+/// One issuer a thread: its runtime cannot be shared.
+fn with_issuer(act: impl FnOnce(&Issuer)) {
+    thread_local!(static ISSUER: RefCell<Option<Issuer>> = const { RefCell::new(None) });
+    ISSUER.with_borrow_mut(|issuer| act(issuer.get_or_insert_with(Issuer::new)));
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let key = SigningKey::from_slice(&[1; 32]).expect("below the order");
+        let person = SigningKey::from_slice(&[2; 32]).expect("below the order");
+        let mut jwk = public_jwk(&key);
+        jwk["kid"] = json!("fuzz");
+        let keys = FixedKeys(json!({ "keys": [jwk] }).to_string().into_bytes());
+        let options = AuthOptions {
+            issuer: "https://identity.example".into(),
+            audience: "cabildo".into(),
+            nonce_key: NonceKey::random(),
+        };
+        let replay = Arc::new(InMemoryReplayCache::default());
+        let authenticator = Authenticator::new(options, Arc::new(keys), replay);
+        let header = json!({"typ": "at+jwt", "alg": "ES256", "kid": "fuzz"});
+        let claims = json!({
+            "iss": "https://identity.example", "aud": "cabildo", "sub": "maria",
+            "iat": 1_699_999_940, "exp": 1_700_040_000, "jti": "token-1",
+            "tenant_id": "0190a1b2-0000-7000-8000-000000000001",
+            "roles": ["moderator"], "cnf": {"jkt": thumbprint(&person)},
+        });
+        let token = sign(&message(&header.to_string(), &claims.to_string()), &key);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let issuer =
+            Self { runtime: runtime.expect("a runtime"), authenticator, key, person, token };
+        let bearer = format!("Bearer {}", issuer.token);
+        let known = issuer.runtime.block_on(issuer.authenticator.bearer(Some(&bearer), NOW));
+        assert!(known.is_ok(), "the issuer's own token is taken: {known:?}");
+        issuer
+    }
+}
+
+/// What is signed of a header and claims on two lines.
+fn signing_input(data: &[u8]) -> Option<String> {
+    let (header, claims) = std::str::from_utf8(data).ok()?.split_once('\n')?;
+    Some(message(header, claims))
+}
+
+fn message(header: &str, claims: &str) -> String {
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+}
+
+fn sign(message: &str, key: &SigningKey) -> String {
+    let signature: Signature = key.sign(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+fn public_jwk(key: &SigningKey) -> Value {
+    let point = key.verifying_key().to_sec1_point(false);
+    let coordinate = |range| URL_SAFE_NO_PAD.encode(&point.as_bytes()[range]);
+    json!({"kty": "EC", "crv": "P-256", "x": coordinate(1..33), "y": coordinate(33..65)})
+}
+
+/// RFC 7638.
+fn thumbprint(key: &SigningKey) -> String {
+    let jwk = public_jwk(key);
+    let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
