@@ -390,6 +390,7 @@ impl Connection {
             Outbound::Goodbye(Goodbye::Removed) => Err(Close::Forbidden),
             Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => Err(Close::GoingAway),
             Outbound::Replaced => Err(Close::Replaced),
+            Outbound::Closing => Err(Close::GoingAway),
             media => match Member::media_message(media) {
                 Some(message) => self.send(&message).await,
                 None => Ok(()),

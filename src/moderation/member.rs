@@ -223,7 +223,10 @@ impl Member {
             Outbound::TransportLost(which) => {
                 ServerMessage::TransportState { transport: side(which), state: "lost".to_owned() }
             }
-            Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced => return None,
+            Outbound::Told(_)
+            | Outbound::Goodbye(_)
+            | Outbound::Replaced
+            | Outbound::Closing => return None,
         })
     }
 }

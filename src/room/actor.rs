@@ -509,6 +509,10 @@ impl RoomActor {
 
     async fn close(&mut self) {
         log_media(self.parts.media.close_room(self.parts.session).await);
+        let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
+        for connection in connections {
+            self.offer(connection, Outbound::Closing);
+        }
         self.sinks.clear();
     }
 }

@@ -39,6 +39,9 @@ pub enum Outbound {
     Goodbye(Goodbye),
     /// A newer socket has taken the connection over; nothing follows.
     Replaced,
+    /// The room closes here, but its session goes on: whoever comes again finds
+    /// it as it is. Nothing follows.
+    Closing,
 }
 
 /// Where a room sends what is for one connection. When it is full the

@@ -133,7 +133,7 @@ async fn nonsense_is_answered_and_harms_nobody() {
         (json!({"type": "restart_ice", "transport": "subscribe"}), "MEDIA_RESOURCE_NOT_FOUND"),
         (json!({"type": "authenticate", "token": "x", "dpop": "y"}), "SIGNALLING_STATE_CONFLICT"),
         (json!({"type": "cancel_speech", "request_id": track}), "REQUEST_NOT_FOUND"),
-        (json!({"type": "end_speech"}), "NO_TURN"),
+        (json!({"type": "end_speech"}), "NOT_YOUR_TURN"),
         (json!({"type": "chat", "text": " "}), "UNPROCESSABLE_REQUEST"),
         (json!({"type": "chat", "text": "x".repeat(2_001)}), "UNPROCESSABLE_REQUEST"),
         (
