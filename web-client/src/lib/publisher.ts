@@ -72,11 +72,15 @@ export class Publisher {
     if (track === null) this.wanted.delete(source);
     else this.wanted.set(source, track);
     const transceiver = this.peer?.transceivers.get(source);
-    if (transceiver !== undefined) {
+    if (transceiver !== undefined && track !== null) {
       void transceiver.sender.replaceTrack(track).catch(() => this.renew(true));
-      const direction = track === null ? 'inactive' : 'sendonly';
-      if (transceiver.direction === direction) return;
-      transceiver.direction = direction;
+      return;
+    }
+    if (transceiver !== undefined) {
+      // What is sent later is another stream with sources of its own: an idle
+      // section taken up again would come back with fewer encodings.
+      transceiver.stop();
+      this.peer?.transceivers.delete(source);
     } else if (track === null) {
       return;
     }

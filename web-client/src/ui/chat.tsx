@@ -10,9 +10,13 @@ const TEXT_MAX = 2_000;
 export function Chat(props: { client: RoomClient; state: RoomState; onClose?: () => void }) {
   const { client, state } = props;
   const [text, setText] = useState('');
-  const bottom = useRef<HTMLDivElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
   const count = state.chat.length;
-  useEffect(() => bottom.current?.scrollIntoView({ block: 'end' }), [count]);
+  useEffect(() => {
+    const element = scroller.current;
+    // Not scrollIntoView, which would move the whole page as well.
+    if (element !== null) element.scrollTop = element.scrollHeight;
+  }, [count]);
   const maySend = state.you.roles.some((role) => role === 'participant' || role === 'moderator');
   const send = () => {
     const line = text.trim();
@@ -30,7 +34,7 @@ export function Chat(props: { client: RoomClient; state: RoomState; onClose?: ()
           <Button label={t('common.close')} icon="close" compact onPress={props.onClose} />
         )}
       </header>
-      <div class="scroll" role="log" aria-label={t('chat.title')} tabIndex={0}>
+      <div ref={scroller} class="scroll" role="log" aria-label={t('chat.title')} tabIndex={0}>
         {count === 0 && <p class="quiet">{t('chat.empty')}</p>}
         <ul class="lines">
           {state.chat.map((line) => (
@@ -42,7 +46,6 @@ export function Chat(props: { client: RoomClient; state: RoomState; onClose?: ()
             </li>
           ))}
         </ul>
-        <div ref={bottom} />
       </div>
       {maySend && (
         <form

@@ -223,6 +223,7 @@ export class FakeTrack extends EventTarget {
 interface FakeTransceiver {
   mid: string | null;
   direction: string;
+  stop(): void;
   sender: { track: FakeTrack | null; replaceTrack(track: FakeTrack | null): Promise<void> };
   receiver: { track: FakeTrack };
   sendEncodings: readonly { rid?: string }[] | undefined;
@@ -323,11 +324,15 @@ function makeTransceiver(
       return Promise.resolve();
     },
   };
-  return {
+  const transceiver: FakeTransceiver = {
     mid: null,
     direction,
     sender,
     receiver: { track: new FakeTrack('audio') },
     sendEncodings,
+    stop() {
+      transceiver.direction = 'stopped';
+    },
   };
+  return transceiver;
 }
