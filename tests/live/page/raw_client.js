@@ -142,8 +142,8 @@
     }
 
     /**
-     * Publishes the fake devices. `codec` puts a video format first; `layers`
-     * 1 or 3 encodings.
+     * Publishes the fake devices. `codec` is the one video format offered;
+     * `layers` is how many encodings, each twice the size of the one before.
      */
     async publish({ audio = true, video = true, codec = 'VP8', layers = 1 } = {}) {
       const stream = await navigator.mediaDevices.getUserMedia({ audio, video });
@@ -154,11 +154,11 @@
         if (track.kind === 'video' && layers > 1) {
           // Left alone, browsers send VP9 and AV1 as one layered stream.
           const mode = codec === 'VP9' || codec === 'AV1' ? { scalabilityMode: 'L1T1' } : {};
-          init.sendEncodings = [
-            { rid: 'q', scaleResolutionDownBy: 4, ...mode },
-            { rid: 'h', scaleResolutionDownBy: 2, ...mode },
-            { rid: 'f', scaleResolutionDownBy: 1, ...mode },
-          ].slice(0, layers);
+          init.sendEncodings = Array.from({ length: layers }, (_, index) => ({
+            rid: `layer${index}`,
+            scaleResolutionDownBy: 2 ** (layers - 1 - index),
+            ...mode,
+          }));
         }
         const transceiver = peer.addTransceiver(track, init);
         if (track.kind === 'video') {

@@ -18,6 +18,7 @@ import urllib.request
 
 import numpy
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 RATE_HZ = 48_000
@@ -95,7 +96,10 @@ async def listen(track):
     """Tells how much of a track has been decoded, now and then."""
     count = 0
     while True:
-        frame = await track.recv()
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
         count += 1
         if track.kind == "video" and count % 10 == 0:
             tell("video", frames=count, width=frame.width, height=frame.height)

@@ -1,0 +1,172 @@
+// Every page of the web client: what axe-core says of it, whether it fits, and
+// pictures of it in three languages to be looked at.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { startedSession } from './api.mjs';
+import { AXE, launch, newPage, screenshot } from './browser.mjs';
+import { approve, ask, holds, join, openConsole, openHall, openJoin, press, startTurn } from './pages.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+
+const PHONE = { width: 360, height: 740 };
+const NARROW = { width: 320, height: 640 };
+const DESKTOP = { width: 1280, height: 800 };
+const PROJECTOR = { width: 1920, height: 1080 };
+const LANGUAGES = ['es', 'en', 'pt'];
+
+const axe = readFileSync(AXE, 'utf8');
+
+async function open(stage) {
+  stage.server = await Server.start('pages');
+  stage.browser = await launch();
+  stage.session = await startedSession(stage.server, {
+    title: 'Asamblea general ordinaria de la comunidad de propietarios Jardines del Norte',
+    recording: { enabled: true, retention_days: 3650 },
+  });
+}
+
+/** Asserts that axe-core finds nothing serious or critical, by day and by night. */
+async function isAccessible(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    const found = violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+/** Asserts that nothing is cut off at the side. */
+async function fits(page, name) {
+  const [width, room] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
+}
+
+/** Looks at a page in each size, by axe and by picture. */
+async function look(page, name, sizes) {
+  for (const [size, viewport] of Object.entries(sizes)) {
+    await page.setViewportSize(viewport);
+    await fits(page, `${name} ${size}`);
+    await isAccessible(page, `${name} ${size}`);
+  }
+  assert.deepEqual(page.problems, [], name);
+}
+
+/** Keeps a picture of a page in each language and size, by its own switch. */
+async function picture(page, name, sizes) {
+  for (const language of LANGUAGES) {
+    await page.getByTestId('language').selectOption(language);
+    await page.locator(`html[lang="${language}"]`).waitFor();
+    for (const [size, viewport] of Object.entries(sizes)) {
+      await page.setViewportSize(viewport);
+      await fits(page, `${name} ${size} ${language}`);
+      await screenshot(page, `${name}-${size}-${language}`);
+    }
+  }
+  await page.getByTestId('language').selectOption('es');
+}
+
+const SIZES = { phone: PHONE, desktop: DESKTOP };
+
+story('Pages', open, {
+  'the start page': async ({ browser, server }) => {
+    const page = await newPage(browser);
+    await page.goto(server.origin);
+    await page.getByTestId('session-go').waitFor();
+    await look(page, 'start', { ...SIZES, narrow: NARROW });
+    await picture(page, 'start', SIZES);
+    await page.context().close();
+  },
+
+  'the governance page makes a session and starts it': async ({ browser, server, session }) => {
+    const page = await newPage(browser);
+    await page.goto(`${server.origin}/governance`);
+    await page.getByTestId('tenant-input').fill(session.tenant_id);
+    await page.getByTestId('title-input').fill('Junta extraordinaria');
+    await page.getByTestId('create-session').click();
+    const card = page.getByTestId('session-card').filter({ hasText: 'Junta extraordinaria' });
+    await card.getByTestId('start-session').click();
+    await card.getByTestId('end-session').waitFor();
+    await look(page, 'governance', SIZES);
+    await picture(page, 'governance', { desktop: DESKTOP });
+    await page.context().close();
+  },
+
+  'the join page': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    const person = { user: 'ana', name: 'Ana María Fernández-Villaverde · 3.º B' };
+    pages.ana = await openJoin(browser, server, session, person);
+    await look(pages.ana, 'join', { ...SIZES, narrow: NARROW });
+    await picture(pages.ana, 'join', SIZES);
+  },
+
+  'the console, with a list': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    await join(pages.ana);
+    const chair = await openConsole(browser, server, session, { user: 'chair', name: 'Presidencia' });
+    pages.chair = chair;
+    await chair.setViewportSize(DESKTOP);
+    await ask(pages.ana);
+    await approve(chair, 'ana');
+    for (const name of ['Joaquín Ibáñez · 1.º A', 'Sociedad Inmobiliaria del Mediterráneo, S. L.', 'Rosa']) {
+      await chair.getByTestId('hall-name').fill(name);
+      await press(chair, 'add-hall-speaker');
+      await chair.getByTestId('queue').getByText(name).waitFor();
+    }
+    await startTurn(chair, 'ana');
+    await press(chair, 'mic-button');
+    await ask(await guest(stage, 'ben', 'Benito'));
+    await chair.getByTestId('request-row').waitFor();
+    await chair.getByTestId('chat-input').fill('La sala pide que se hable más despacio.');
+    await chair.getByTestId('chat-input').press('Enter');
+    await look(chair, 'console', SIZES);
+    await picture(chair, 'console', { desktop: DESKTOP });
+  },
+
+  'the meeting': async ({ pages }) => {
+    await holds(pages.ana, 'ana');
+    await look(pages.ana, 'meeting', { ...SIZES, narrow: NARROW });
+    await picture(pages.ana, 'meeting', SIZES);
+    await press(pages.ana, 'chat-button');
+    await pages.ana.getByTestId('chat-line').waitFor();
+    await look(pages.ana, 'chat', SIZES);
+    await press(pages.ana, 'people-button');
+    await pages.ana.getByTestId('people').waitFor();
+    await look(pages.ana, 'people', SIZES);
+    await pages.ana.setViewportSize(PHONE);
+    await screenshot(pages.ana, 'people-phone-es');
+    await press(pages.ben, 'withdraw');
+    await press(pages.ben, 'ask-more');
+    await pages.ben.getByTestId('ask-dialog').waitFor();
+    await look(pages.ben, 'ask', SIZES);
+    await screenshot(pages.ben, 'ask-desktop-es');
+  },
+
+  'the hall display': async ({ browser, server, session }) => {
+    for (const locale of LANGUAGES) {
+      const person = { user: `hall-${locale}`, name: 'Sala' };
+      const hall = await openHall(browser, server, session, person, { locale, viewport: PROJECTOR });
+      await holds(hall, 'ana');
+      await hall.getByTestId('hall-next').waitFor();
+      if (locale === 'es') await look(hall, 'hall', { projector: PROJECTOR, desktop: DESKTOP });
+      await hall.setViewportSize(PROJECTOR);
+      await fits(hall, `hall ${locale}`);
+      await screenshot(hall, `hall-projector-${locale}`);
+      await hall.context().close();
+    }
+  },
+});
+
+/** One more participant in the meeting. */
+async function guest({ browser, server, session, pages }, user, name) {
+  const page = await openJoin(browser, server, session, { user, name });
+  await join(page);
+  pages[user] = page;
+  return page;
+}
