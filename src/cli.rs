@@ -1,3 +1,173 @@
-//! The command line.
+//! The command line: what can be asked of the binary, and how it answers.
+//! Exit codes: 0 done, 1 what was asked about is false, 2 usage, 3 a
+//! dependency is missing.
 
-pub mod load_test;
+mod load_test;
+mod output;
+mod serve;
+mod store;
+mod token;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::api;
+use crate::auth::dev_certificates;
+use crate::clock::Clock;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    /// What was asked about is false.
+    False(String),
+    /// The command or the configuration is wrong.
+    Usage(String),
+    /// Something the command needs is missing or does not work.
+    Missing(anyhow::Error),
+}
+
+impl Failure {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::False(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Missing(_) => 3,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Missing(error)
+    }
+}
+
+/// Meeting and moderation server for hybrid assemblies whose result must hold
+/// up legally.
+#[derive(Debug, Parser)]
+#[command(name = "cabildo", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration and the data are.
+#[derive(Debug, Clone, clap::Args)]
+struct Place {
+    /// YAML file with the configuration; see cabildo.example.yaml.
+    #[arg(long, value_name = "FILE", env = "CABILDO_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where development keeps its database, keys and certificates.
+    #[arg(long, value_name = "DIR", default_value = "./data", env = "CABILDO_DATA_DIR")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    Serve(serve::Arguments),
+    /// Changes the database's form, or tells which it has.
+    Migrate(store::Arguments),
+    /// Makes certificates for development: an authority, the governance
+    /// service's and the server's.
+    Certs {
+        /// Where to write them.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Issues an access token of the development issuer in the data directory.
+    Token(token::Arguments),
+    /// Measures a running server with real DTLS-SRTP clients.
+    LoadTest(load_test::LoadTestArgs),
+    /// Prints the description of the REST API.
+    Openapi,
+    /// Prints completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Runs the command line `arguments`, the program's name first.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.render().ansi().to_string();
+            return if error.use_stderr() {
+                output::complain(text.trim_end());
+                ExitCode::from(2)
+            } else {
+                output::print(text.trim_end());
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match carry_out(cli.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            match &failure {
+                Failure::False(message) | Failure::Usage(message) => output::complain(message),
+                Failure::Missing(error) => output::complain(&format!("{error:#}")),
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Migrate(arguments) => store::run(&arguments),
+        Command::Certs { out } => {
+            let files = dev_certificates::ensure(&out, Clock::system().now())
+                .map_err(anyhow::Error::from)?;
+            output::print(&files.authority.display().to_string());
+            Ok(())
+        }
+        Command::Token(arguments) => token::run(&arguments),
+        Command::LoadTest(arguments) => {
+            return Ok(runtime()?.block_on(Box::pin(load_test::run(arguments))));
+        }
+        Command::Openapi => {
+            let text = api::document().to_pretty_json().map_err(anyhow::Error::from)?;
+            output::print(&text);
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cabildo", &mut text);
+            output::print(String::from_utf8_lossy(&text).trim_end());
+            Ok(())
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// A runtime for commands that wait.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Missing(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_command_is_a_usage_error() {
+        for arguments in [&["cabildo"][..], &["cabildo", "fly"], &["cabildo", "certs"]] {
+            let error = Cli::try_parse_from(arguments).expect_err("not a command");
+            assert!(error.use_stderr());
+        }
+    }
+}

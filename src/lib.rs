@@ -20,9 +20,11 @@ pub mod store;
 pub mod api;
 pub mod moderation;
 
-// The composition root and what surrounds it.
+// Roof: the composition root, the commands, and what surrounds them.
 pub mod app;
 pub mod cli;
 pub mod config;
-pub mod load;
 pub mod telemetry;
+
+// Beside the house: an independent client for load and tests.
+pub mod load;

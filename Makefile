@@ -1,0 +1,43 @@
+# The commands of the project. Each installs what it needs, is quiet when nothing
+# is missing, and can be run again. `make help` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint wire-types openapi bench load-test fuzz check-readme clean
+
+# The build cache lives outside the clone; see scripts/environment.
+run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
+	@scripts/run $(ARGS)
+
+build: ## build the release binary; its path is the last line
+	@scripts/install run
+	@scripts/build
+
+test: ## run every test; ARGS="…" go to nextest
+	@scripts/test $(ARGS)
+
+lint: ## formatting, clippy, rustdoc, shell, web client
+	@scripts/lint
+
+wire-types: ## write the TypeScript types of the moderation channel
+	@bash -c 'source scripts/environment; CABILDO_WRITE_WIRE_TYPES=1 cargo test --quiet --locked --test wire_types'
+
+openapi: ## write docs/openapi.json
+	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test openapi'
+
+bench: ## measure what claims of speed rest on
+	@bash -c 'source scripts/environment; cargo bench --locked $(ARGS)'
+
+load-test: ## rooms of real WebRTC clients against a release server
+	@scripts/load-test $(ARGS)
+
+fuzz: ## attack every parser that strangers reach, SECONDS each (default 300)
+	@scripts/fuzz $(ARGS)
+
+check-readme: ## run the commands of the README against a fresh server
+	@scripts/check-readme
+
+clean: ## remove what was built here and in the cache
+	@bash -c 'source scripts/environment; rm -rf "$$CARGO_TARGET_DIR" web-client/dist web-client/node_modules'
+
+help: ## list these
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22

@@ -1,0 +1,363 @@
+//! The rules of the house, checked by every test run. A rule that gets in the
+//! way is changed here, in the commit that gives the reason.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules in floor order, each with what it may import. Only earlier rows may
+/// be listed, so that the graph has no cycle.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    // Ground floor: words.
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    // What every floor may be told by and may tell.
+    ("config", &["domain"]),
+    ("telemetry", &["domain", "config"]),
+    // First floor: stations know the ground floor and nothing beside it.
+    ("auth", &["domain", "clock", "telemetry"]),
+    ("floor", &["domain", "clock", "telemetry"]),
+    ("sessions", &["domain", "clock", "telemetry"]),
+    ("sfu", &["domain", "clock", "telemetry"]),
+    // The load client is a stranger to the server: it may not reuse what it
+    // measures.
+    ("load", &["domain"]),
+    // Second floor: where stations meet.
+    ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
+    ("store", &["domain", "clock", "telemetry", "auth", "sessions", "room"]),
+    // Third floor: doors.
+    ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
+    ("api", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
+];
+
+/// The composition root and the command line, which may import everything.
+const ABOVE_ALL: &[&str] = &["app", "cli", "lib", "main"];
+
+/// What an engine may not contain: it is handed bytes and time.
+const NOT_IN_AN_ENGINE: &[&str] = &["tokio", "async fn", ".await", "std::fs", "rand::random"];
+const ENGINE_LINTS: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
+
+/// Longest source file before its tests, in lines. A longer one is two files.
+const FILE_LINES_MAX: usize = 600;
+
+/// Directories that hold nothing of ours, or what a build made.
+const NOT_OURS: &[&str] =
+    &[".git", ".venv", "artefacts", "corpus", "data", "dist", "node_modules", "target"];
+
+#[test]
+fn the_import_table_has_no_cycle() {
+    for (row, (module, imports)) in MAY_IMPORT.iter().enumerate() {
+        for import in *imports {
+            let earlier = MAY_IMPORT[..row].iter().any(|(name, _)| name == import);
+            assert!(earlier, "`{module}` lists `{import}`, which is not on an earlier row");
+        }
+    }
+}
+
+#[test]
+fn every_module_has_its_row() {
+    let library = read(&root().join("src/lib.rs"));
+    let modules: BTreeSet<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    assert!(modules.contains("domain"), "src/lib.rs was read wrongly");
+    for module in modules {
+        let listed = MAY_IMPORT.iter().any(|(name, _)| *name == module);
+        assert!(listed || ABOVE_ALL.contains(&module), "`{module}` has no row in tests/house.rs");
+    }
+}
+
+#[test]
+fn modules_import_downwards_only() {
+    let mut broken = Vec::new();
+    for path in rust_files("src") {
+        let from = top_module(&path);
+        let Some(may) = row(&from) else { continue };
+        for to in crate_imports(&code_of(&path)) {
+            let is_module = row(&to).is_some() || ABOVE_ALL.contains(&to.as_str());
+            if is_module && to != from && !may.contains(&to.as_str()) {
+                broken.push(format!("{}: `{from}` may not import `{to}`", shown(&path)));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn engines_are_sans_io() {
+    let mut broken = Vec::new();
+    let mut engines = 0;
+    for path in rust_files("src") {
+        let in_engine = path.components().any(|part| {
+            let part = part.as_os_str();
+            part == "engine" || part == "engine.rs"
+        });
+        if !in_engine {
+            continue;
+        }
+        engines += 1;
+        let code = code_of(&path);
+        if path.ends_with("engine.rs") && !code.contains(ENGINE_LINTS) {
+            broken.push(format!("{}: does not deny clocks, sockets and files", shown(&path)));
+        }
+        for word in NOT_IN_AN_ENGINE.iter().filter(|word| code.contains(**word)) {
+            broken.push(format!("{}: `{word}` in an engine", shown(&path)));
+        }
+        for to in crate_imports(&code).iter().filter(|to| *to == "clock" || *to == "telemetry") {
+            broken.push(format!("{}: an engine may not import `{to}`", shown(&path)));
+        }
+    }
+    assert!(engines > 0, "no engine was found");
+    assert_none(&broken);
+}
+
+#[test]
+fn a_file_fits_a_reader() {
+    let mut broken = Vec::new();
+    for path in rust_files("src") {
+        let text = read(&path);
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        if lines > FILE_LINES_MAX {
+            broken.push(format!("{}: {lines} lines before its tests", shown(&path)));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn a_directory_has_its_facade_beside_it() {
+    let mut broken = Vec::new();
+    for path in rust_files("src") {
+        if path.ends_with("mod.rs") {
+            broken.push(format!("{}: name it after what it holds", shown(&path)));
+        }
+        let directory = path.parent().expect("a file is in a directory");
+        if directory != root().join("src") && !directory.with_extension("rs").is_file() {
+            broken.push(format!("{}: no façade beside its directory", shown(&path)));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // In two parts, so that this file does not hold them.
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ign", "ore")];
+    let script_words =
+        [concat!("it.sk", "ip("), concat!("test.sk", "ip("), concat!("it.on", "ly(")];
+    let mut broken = Vec::new();
+    for (path, text) in our_texts() {
+        let is_script = matches!(extension(&path), "ts" | "tsx" | "js" | "mjs");
+        let forbidden = words.iter().chain(script_words.iter().filter(|_| is_script));
+        for word in forbidden.filter(|word| text.contains(**word)) {
+            broken.push(format!("{}: `{word}`", shown(&path)));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn no_file_names_the_host_of_a_package_registry() {
+    let hosts = [
+        concat!("index.crates", ".io"),
+        concat!("static.crates", ".io"),
+        concat!("npmjs", ".org"),
+        concat!("npmjs", ".com"),
+        concat!("yarnpkg", ".com"),
+        concat!("pythonhosted", ".org"),
+        concat!("pypi", ".org"),
+        concat!("deb.debian", ".org"),
+        concat!("\"reso", "lved\": \"http"),
+    ];
+    let mut broken = Vec::new();
+    for (path, text) in our_texts() {
+        for host in hosts.iter().filter(|host| text.contains(**host)) {
+            broken.push(format!("{}: `{host}`", shown(&path)));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn no_file_holds_a_private_key() {
+    let mark = concat!("PRIVATE", " KEY-----");
+    let mut broken = Vec::new();
+    for (path, text) in our_texts() {
+        let is_key_file = matches!(extension(&path), "key" | "pem" | "p12" | "pfx");
+        // RFC vectors come as text files of their own; keys are made when needed.
+        if is_key_file || text.contains(mark) {
+            broken.push(format!("{}: a key", shown(&path)));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn documents_name_what_exists() {
+    let makefile = read(&root().join("Makefile"));
+    let mut broken = Vec::new();
+    for (path, text) in our_texts().into_iter().filter(|(path, _)| extension(path) == "md") {
+        let directory = path.parent().expect("a file is in a directory");
+        for target in links(&text) {
+            if !directory.join(&target).exists() {
+                broken.push(format!("{}: links to `{target}`, which is not there", shown(&path)));
+            }
+        }
+        for command in text.split("`make ").skip(1) {
+            let name: String =
+                command.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            if !makefile.lines().any(|line| line.starts_with(&format!("{name}:"))) {
+                broken.push(format!("{}: `make {name}` is no target", shown(&path)));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn every_threat_is_attacked_by_a_test_that_exists() {
+    let mut functions = BTreeSet::new();
+    for path in rust_files("src").into_iter().chain(rust_files("tests")) {
+        for rest in read(&path).split("fn ").skip(1) {
+            functions.insert(identifier(rest));
+        }
+    }
+    let threats = read(&root().join("docs/THREATS.md"));
+    let mut broken = Vec::new();
+    let mut named = 0;
+    for line in threats.lines().filter(|line| line.starts_with("| ")) {
+        let attacks = line.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
+        for word in attacks.split('`').skip(1).step_by(2).filter(|word| is_function_name(word)) {
+            named += 1;
+            if !functions.contains(word) {
+                broken.push(format!("docs/THREATS.md: no test is called `{word}`"));
+            }
+        }
+    }
+    assert!(named > 20, "docs/THREATS.md was read wrongly: {named} tests named");
+    assert_none(&broken);
+}
+
+fn is_function_name(word: &str) -> bool {
+    word.contains('_')
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn row(module: &str) -> Option<&'static [&'static str]> {
+    MAY_IMPORT.iter().find(|(name, _)| *name == module).map(|(_, imports)| *imports)
+}
+
+/// First path segment of everything named through `crate::`, groups included.
+fn crate_imports(code: &str) -> BTreeSet<String> {
+    let mut imports = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            imports.insert(identifier(rest));
+            continue;
+        };
+        let mut depth = 0_u32;
+        let mut member = String::new();
+        for letter in group.chars() {
+            match letter {
+                '}' if depth == 0 => break,
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    imports.insert(identifier(member.trim()));
+                    member.clear();
+                }
+                _ => member.push(letter),
+            }
+        }
+        imports.insert(identifier(member.trim()));
+    }
+    imports
+}
+
+#[test]
+fn imports_are_read_from_groups_too() {
+    let code = "use crate::{floor::{self, Turn}, room}; fn f(_: crate::sfu::Plane) {}";
+    let found: Vec<_> = crate_imports(code).into_iter().collect();
+    assert_eq!(found, ["floor", "room", "sfu"]);
+}
+
+fn identifier(text: &str) -> String {
+    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+}
+
+/// The file without comments, so that prose may name what code may not.
+fn code_of(path: &Path) -> String {
+    let text = read(path);
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Targets of relative Markdown links, without their fragments.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets
+        .map(|(target, _)| target.split('#').next().unwrap_or_default().to_owned())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+        .collect()
+}
+
+fn top_module(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).expect("path is under src");
+    let first = inside.iter().next().expect("path has a name").to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn rust_files(directory: &str) -> Vec<PathBuf> {
+    let files = files_under(&root().join(directory));
+    files.into_iter().filter(|path| extension(path) == "rs").collect()
+}
+
+/// Every text file of the project, wherever it is.
+fn our_texts() -> Vec<(PathBuf, String)> {
+    let files = files_under(root());
+    files
+        .into_iter()
+        .filter_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?)))
+        .collect()
+}
+
+fn files_under(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let entries =
+        fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    for entry in entries {
+        let path = entry.expect("a directory entry is readable").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && !path.is_symlink() {
+            if !NOT_OURS.contains(&name.as_ref()) {
+                files.extend(files_under(&path));
+            }
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Fails with everything that was found, one finding a line.
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}

@@ -1,0 +1,119 @@
+// Real Chromium with fake devices.
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeTone } from './tone.mjs';
+import { ARTEFACTS, ROOT } from './until.mjs';
+
+const require = createRequire(join(ROOT, 'web-client', 'package.json'));
+const { chromium } = require('playwright-core');
+/** axe-core as a script to put into a page. */
+export const AXE = require.resolve('axe-core/axe.min.js');
+
+const PROBE = fileURLToPath(new URL('page/probe.js', import.meta.url));
+const RAW_CLIENT = fileURLToPath(new URL('page/raw_client.js', import.meta.url));
+
+const open = new Set();
+
+/** A browser whose microphones all sound at `hertz`. */
+export async function launch({ hertz = 440, gestures = true } = {}) {
+  const tone = writeTone(join(tmpdir(), `cabildo-tone-${process.pid}-${hertz}.wav`), hertz);
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--use-fake-device-for-media-stream=fps=15',
+      '--use-fake-ui-for-media-stream',
+      `--use-file-for-fake-audio-capture=${tone}`,
+      ...(gestures ? [] : ['--autoplay-policy=no-user-gesture-required']),
+    ],
+  });
+  open.add(browser);
+  browser.on('disconnected', () => open.delete(browser));
+  return browser;
+}
+
+/** Closes whatever is still open. */
+export async function closeAll() {
+  await Promise.all([...open].map((browser) => browser.close()));
+}
+
+/** A page of its own: no cookie, key or storage is shared with any other. */
+export async function newPage(browser, { viewport, locale = 'es', ...rest } = {}) {
+  const context = await browser.newContext({
+    viewport: viewport ?? { width: 800, height: 600 },
+    locale,
+    permissions: ['camera', 'microphone'],
+    ...rest,
+  });
+  const page = await context.newPage();
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(error.message));
+  await page.addInitScript({ path: PROBE });
+  return page;
+}
+
+/** A page with the raw client in it, entered into the room. */
+export async function rawClient(browser, server, identity) {
+  const page = await newPage(browser, { viewport: { width: 640, height: 400 } });
+  await page.addInitScript({ path: RAW_CLIENT });
+  // Any document of the origin will do; this one has no scripts of its own.
+  await page.goto(`${server.origin}/health/live`);
+  await page.evaluate(async (who) => {
+    window.client = new RawClient(who);
+    await window.client.connect();
+  }, identity);
+  return page;
+}
+
+/** What the browser has received, one row for each section in use. */
+export const inbound = (page) => page.evaluate(() => window.__probe.inbound());
+
+/** What the browser has sent, one row for each encoding. */
+export const outbound = (page) => page.evaluate(() => window.__probe.outbound());
+
+/** The row of one source of one user, or undefined. */
+export async function received(page, user, kind) {
+  return (await inbound(page)).find((row) => row.user === user && row.kind === kind);
+}
+
+/** All messages the page's sockets have had. */
+export const messages = (page, type) =>
+  page.evaluate(
+    (wanted) => window.__probe.received.filter((message) => message.type === wanted),
+    type,
+  );
+
+/**
+ * Where the sequence of events has a hole or a repetition: a list that should
+ * be empty. A welcome that is no resumption starts anew.
+ */
+export const holes = (page) =>
+  page.evaluate(() => {
+    const found = [];
+    let last = null;
+    for (const message of window.__probe.received) {
+      if (message.type === 'welcome') {
+        if (!message.resumed) last = message.seq;
+      } else if (message.seq !== undefined) {
+        if (last !== null && message.seq !== last + 1) found.push([last, message.seq, message.type]);
+        last = message.seq;
+      }
+    }
+    return found;
+  });
+
+/** Keeps a picture of the page among the artefacts. */
+export async function screenshot(page, name) {
+  mkdirSync(ARTEFACTS, { recursive: true });
+  await page.screenshot({ path: join(ARTEFACTS, `${name}.png`) });
+}

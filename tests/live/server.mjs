@@ -1,0 +1,98 @@
+// The real binary, as an operator in development would run it.
+import { spawn } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ARTEFACTS, ROOT, within } from './until.mjs';
+
+/** Where the binary is; `CABILDO_BIN` names it, a debug build is the fallback. */
+function binary() {
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const path = process.env.CABILDO_BIN ?? join(target, 'debug', 'cabildo');
+  if (!existsSync(path)) throw new Error(`no binary at ${path}: build it, or set CABILDO_BIN`);
+  return path;
+}
+
+const running = new Set();
+// Whatever ends this process ends its servers too.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A server and its data directory, which outlives restarts. */
+export class Server {
+  constructor(name) {
+    this.name = name;
+    this.dataDir = mkdtempSync(join(tmpdir(), `cabildo-live-${name}-`));
+    this.starts = 0;
+    this.child = null;
+    /** Addresses as the `ready` line told them; the same after each restart. */
+    this.addresses = { http: '127.0.0.1:0', internal: '127.0.0.1:0', media: '127.0.0.1:0' };
+  }
+
+  static async start(name) {
+    const server = new Server(name);
+    await server.start();
+    return server;
+  }
+
+  get origin() {
+    return `http://${this.addresses.http}`;
+  }
+
+  get port() {
+    return Object.fromEntries(
+      Object.entries(this.addresses).map(([key, address]) => [key, Number(address.split(':').at(-1))]),
+    );
+  }
+
+  /** Starts the binary and waits until it says that all listeners serve. */
+  async start() {
+    const { http, internal, media } = this.addresses;
+    this.starts += 1;
+    mkdirSync(ARTEFACTS, { recursive: true });
+    const log = createWriteStream(join(ARTEFACTS, `server-${this.name}-${this.starts}.log`));
+    const child = spawn(
+      binary(),
+      ['serve', '--dev', '--data-dir', this.dataDir, '--http', http, '--internal', internal, '--media', media],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.child = child;
+    running.add(child);
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        running.delete(child);
+        resolve({ code, signal });
+      });
+    });
+    child.stderr.pipe(log, { end: false });
+    const ready = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      this.exited.then(({ code, signal }) => reject(new Error(`the server ended: ${code ?? signal}`)));
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        log.write(`${line}\n`);
+        const found = /^ready (.*)$/.exec(line);
+        if (found) resolve(Object.fromEntries(found[1].split(' ').map((pair) => pair.split('='))));
+      });
+    });
+    this.addresses = { ...this.addresses, ...(await within(30_000, 'the ready line', ready)) };
+  }
+
+  /** Ends the process with `signal`; its data stays. */
+  async stop(signal = 'SIGTERM') {
+    if (this.child === null) return null;
+    this.child.kill(signal);
+    this.child = null;
+    return within(30_000, `the end of the server after ${signal}`, this.exited);
+  }
+
+  /** Ends the process and forgets its data. */
+  async destroy() {
+    try {
+      await this.stop();
+    } finally {
+      rmSync(this.dataDir, { recursive: true, force: true });
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// Tests that read as stories: steps on one stage, in order.
+import { after, before, describe, it } from 'node:test';
+import { closeAll, screenshot } from './browser.mjs';
+
+/**
+ * Sets a stage and plays steps on it. What a step needs follows from the steps
+ * before, so after one has failed the rest are skipped. `stage` may hold a
+ * `server`, `pages` by name (pictured when a step fails) and `stop`.
+ */
+export function story(title, open, steps) {
+  describe(title, () => {
+    const stage = { pages: {} };
+    let broken = false;
+    before(() => open(stage), { timeout: 120_000 });
+    after(
+      async () => {
+        await stage.stop?.();
+        await closeAll();
+        await stage.server?.destroy();
+      },
+      { timeout: 60_000 },
+    );
+    for (const [name, play] of Object.entries(steps)) {
+      it(name, { timeout: 180_000 }, async (t) => {
+        if (broken) {
+          t.skip('a step before failed');
+          return;
+        }
+        try {
+          await play(stage, t);
+        } catch (error) {
+          broken = true;
+          await picture(stage, name);
+          throw error;
+        }
+      });
+    }
+  });
+}
+
+async function picture(stage, step) {
+  const name = step.replaceAll(/\W+/g, '-');
+  for (const [who, page] of Object.entries(stage.pages)) {
+    // A page that is gone can't be pictured, and the failure is told anyway.
+    await screenshot(page, `failed-${name}-${who}`).catch(() => undefined);
+  }
+}

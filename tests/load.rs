@@ -1,0 +1,99 @@
+//! `cabildo load-test` against `cabildo serve --dev`: both real binaries, on
+//! loopback, with real DTLS-SRTP.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Serving {
+    process: Child,
+    http: String,
+    _data: TempDir,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn serve() -> Serving {
+    let data = TempDir::new().unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+        .args(["--media", "127.0.0.1:0", "--data-dir"])
+        .arg(data.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready ").map(str::to_owned));
+    let ready = ready.expect("the server is ready");
+    let http = ready.split(' ').find_map(|part| part.strip_prefix("http=")).unwrap().to_owned();
+    Serving { process, http: format!("http://{http}"), _data: data }
+}
+
+fn load_test(serving: &Serving, arguments: &str) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["load-test", "--json", "--seed", "5", "--url", &serving.http])
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+#[test]
+fn a_room_on_loopback_loses_nothing() {
+    let serving = serve();
+    let report = load_test(&serving, "--rooms 1 --publishers 2 --subscribers 3 --duration 3s");
+    for field in [
+        "forwarded_packets_per_s",
+        "received_packets_per_s",
+        "loss_ratio",
+        "join_ms_p50",
+        "join_ms_p95",
+        "join_ms_p99",
+        "forward_delay_ms_p50",
+        "forward_delay_ms_p99",
+        "server_cpu_us_per_forwarded_packet",
+    ] {
+        assert!(report.get(field).is_some(), "{field}: {report}");
+    }
+    assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+    assert_eq!(report["loss_ratio"], 0.0, "{report}");
+    assert_eq!(report["joined_subscribers"], 3, "{report}");
+    assert!(report["join_ms_p50"].as_f64().unwrap() > 0.0, "{report}");
+    // Two publishers of more than 150 packets a second, to three subscribers.
+    assert!(report["received_packets_per_s"].as_f64().unwrap() > 600.0, "{report}");
+}
+
+#[test]
+fn the_server_s_cost_is_measured() {
+    let serving = serve();
+    let report = load_test(&serving, "--publishers 1 --subscribers 2 --duration 2s");
+    assert!(report["server_cpu_us_per_forwarded_packet"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(report["forwarded_packets_per_s"].as_f64().unwrap() > 200.0, "{report}");
+}
+
+#[test]
+fn retransmission_recovers_most_of_what_is_lost() {
+    let serving = serve();
+    let report = load_test(&serving, "--publishers 1 --subscribers 3 --duration 3s --loss 5%");
+    assert!(report["recovered_packets"].as_u64().unwrap() > 10, "{report}");
+    assert!(report["video_loss_ratio"].as_f64().unwrap() < 0.02, "{report}");
+    assert!(report["loss_ratio"].as_f64().unwrap() > 0.0, "sound is not repaired: {report}");
+}
+
+#[test]
+fn a_server_that_is_gone_is_a_missing_dependency() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["load-test", "--url", "http://127.0.0.1:9", "--duration", "1s"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+}

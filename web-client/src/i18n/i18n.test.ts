@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
+import { es } from './es';
+import { format, placeholders } from './message';
+
+describe('the catalogues', () => {
+  it.each(LANGUAGES)('%s has every text, with the same placeholders', (language) => {
+    const catalogue = catalogues[language];
+    expect(Object.keys(catalogue)).toEqual(Object.keys(es));
+    for (const [key, text] of Object.entries(catalogue)) {
+      expect(text.trim(), key).not.toBe('');
+      expect(placeholders(text), key).toEqual(placeholders(es[key as keyof typeof es]));
+    }
+  });
+
+  it.each(LANGUAGES)('%s reads well with one and with many', (language) => {
+    for (const [key, text] of Object.entries(catalogues[language])) {
+      const values = Object.fromEntries(placeholders(text).map((name) => [name, 1]));
+      const many = Object.fromEntries(placeholders(text).map((name) => [name, 1234]));
+      for (const filled of [format(text, language, values), format(text, language, many)]) {
+        expect(filled, key).not.toMatch(/[{}#]|plural/);
+      }
+    }
+  });
+});
+
+describe('format', () => {
+  it('chooses by exact value, then by the rules of the language', () => {
+    const text = '{n, plural, =0 {nobody} one {one {who}} other {# {who}s}} here';
+    const say = (n: number) => format(text, 'en', { n, who: 'owner' });
+    expect([0, 1, 2, 12_000].map(say)).toEqual([
+      'nobody here',
+      'one owner here',
+      '2 owners here',
+      '12,000 owners here',
+    ]);
+  });
+
+  it('never takes a value for a message', () => {
+    expect(format('{name} speaks', 'es', { name: '{0} <b>#</b>' })).toBe('{0} <b>#</b> speaks');
+  });
+});
+
+describe('clock', () => {
+  it.each([
+    [120_000, '2:00'],
+    [59_001, '1:00'],
+    [900, '0:01'],
+    [0, '0:00'],
+    [-400, '0:00'],
+    [-61_000, '-1:01'],
+    [3_600_000, '1:00:00'],
+  ])('%i ms is %s', (ms, text) => expect(clock(ms)).toBe(text));
+});
+
+describe('the language', () => {
+  it('is the first wish that is ours', () => {
+    expect(firstOurs([null, 'fr-FR', 'pt-BR', 'es'])).toBe('pt');
+    expect(firstOurs(['xx', undefined])).toBeNull();
+  });
+});

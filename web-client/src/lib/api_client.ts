@@ -1,0 +1,190 @@
+import { ApiError } from './errors';
+import type { DpopKey } from './dpop_key';
+import type { TokenSource } from './token_source';
+
+/** What pages must know before anybody has signed in. */
+export interface ClientConfig {
+  /** Whether the server runs with its built-in issuer and governance page. */
+  readonly dev: boolean;
+  /** Where people sign in; absent in development. */
+  readonly login_url: string | null;
+}
+
+/** A session, as the REST API shows it. */
+export interface Session {
+  readonly id: string;
+  readonly tenant_id: string;
+  readonly assembly_id: string;
+  readonly title: string;
+  readonly modality: 'virtual' | 'in_person' | 'mixed';
+  readonly provider: string;
+  readonly status: 'scheduled' | 'active' | 'completed' | 'cancelled';
+  readonly scheduled_start_at: string | null;
+  readonly scheduled_end_at: string | null;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly max_participants: number;
+  readonly moderation: 'open' | 'moderated';
+  readonly recording: { readonly enabled: boolean; readonly retention_days: number };
+  readonly transcription: { readonly enabled: boolean; readonly language: string | null };
+  readonly speaking: { readonly default_turn_s: number; readonly max_turn_s: number };
+  readonly join_url: string;
+  readonly version: number;
+  readonly created_at: string;
+}
+
+/** Options of one request. */
+export interface RequestOptions {
+  readonly body?: unknown;
+  /** Repeating a write with the same key repeats its answer; made up when absent. */
+  readonly idempotencyKey?: string;
+  /** `If-Match`, for patches. */
+  readonly ifMatch?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The REST API: bearer tokens for reads, proofs of possession for writes
+ * (RFC 9449), with the server's nonce kept and one retry when it asks for one.
+ */
+export class ApiClient {
+  private nonce: string | undefined;
+
+  constructor(
+    private readonly key: DpopKey | null,
+    private readonly tokens: TokenSource | null,
+    private readonly origin: string = window.location.origin,
+    private readonly fetcher: typeof fetch = (...input) => fetch(...input),
+  ) {}
+
+  /** Public. */
+  clientConfig(): Promise<ClientConfig> {
+    return this.send('GET', '/api/v1/client-config', {}, 'public');
+  }
+
+  session(id: string): Promise<Session> {
+    return this.request('GET', `/api/v1/sessions/${encodeURIComponent(id)}`);
+  }
+
+  async sessions(query: Readonly<Record<string, string>> = {}): Promise<readonly Session[]> {
+    const parameters = new URLSearchParams(query).toString();
+    const answer = await this.request<readonly Session[] | Listing>(
+      'GET',
+      `/api/v1/sessions${parameters === '' ? '' : `?${parameters}`}`,
+    );
+    return listed(answer);
+  }
+
+  /** One call: reads carry the token as bearer, everything else a proof. */
+  request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    return this.send(method, path, options, method === 'GET' ? 'bearer' : 'dpop');
+  }
+
+  /** A call without any credentials, for public and development routes. */
+  publicRequest<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    return this.send(method, path, options, 'public');
+  }
+
+  private async send<T>(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    credentials: 'public' | 'bearer' | 'dpop',
+  ): Promise<T> {
+    const url = this.origin + path;
+    const idempotencyKey =
+      method === 'GET' ? undefined : (options.idempotencyKey ?? crypto.randomUUID());
+    for (let attempt = 0; ; attempt += 1) {
+      const headers = await this.headers(method, url, credentials);
+      if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey);
+      if (options.ifMatch !== undefined) headers.set('If-Match', options.ifMatch);
+      if (options.body !== undefined) headers.set('Content-Type', 'application/json');
+      const response = await this.fetchOnce(url, {
+        method,
+        headers,
+        ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+      this.nonce = response.headers.get('DPoP-Nonce') ?? this.nonce;
+      if (response.ok) {
+        return (response.status === 204 ? undefined : await response.json()) as T;
+      }
+      const error = await errorOf(response);
+      const retry = attempt === 0 && response.status === 401 && this.tokens !== null;
+      if (!retry) throw error;
+      if (error.code === 'TOKEN_EXPIRED') await this.tokens.renew();
+      else if (error.code !== 'DPOP_NONCE_REQUIRED') throw error;
+    }
+  }
+
+  private async fetchOnce(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await this.fetcher(url, init);
+    } catch (cause) {
+      if (init.signal?.aborted === true) throw cause;
+      throw new ApiError(0, 'NETWORK', 'the server does not answer');
+    }
+  }
+
+  private async headers(
+    method: string,
+    url: string,
+    credentials: 'public' | 'bearer' | 'dpop',
+  ): Promise<Headers> {
+    const headers = new Headers({ Accept: 'application/json' });
+    if (credentials === 'public') return headers;
+    if (this.tokens === null || this.key === null) {
+      throw new ApiError(401, 'CREDENTIALS_MISSING', 'nobody has signed in');
+    }
+    const { token } = await this.tokens.current();
+    if (credentials === 'bearer') {
+      headers.set('Authorization', `Bearer ${token}`);
+    } else {
+      headers.set('Authorization', `DPoP ${token}`);
+      headers.set(
+        'DPoP',
+        await this.key.proof({ method, url, accessToken: token, nonce: this.nonce }),
+      );
+    }
+    return headers;
+  }
+}
+
+interface Listing {
+  readonly items?: readonly Session[];
+  readonly sessions?: readonly Session[];
+}
+
+/** The entries of a list, whether it pages or not. */
+export function listed(answer: readonly Session[] | Listing): readonly Session[] {
+  if ('items' in answer || 'sessions' in answer) return answer.items ?? answer.sessions ?? [];
+  return Array.isArray(answer) ? (answer as readonly Session[]) : [];
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  const retryAfterS = Number.isFinite(wait) ? wait : null;
+  try {
+    const body = (await response.json()) as Partial<Record<string, unknown>>;
+    if (typeof body.code === 'string') {
+      return new ApiError(
+        response.status,
+        body.code,
+        typeof body.message === 'string' ? body.message : '',
+        (body.details ?? {}) as Record<string, unknown>,
+        typeof body.trace_id === 'string' ? body.trace_id : null,
+        retryAfterS,
+      );
+    }
+  } catch {
+    // Not our server's error object: something between us answered.
+  }
+  return new ApiError(
+    response.status,
+    `HTTP_${response.status}`,
+    response.statusText,
+    {},
+    null,
+    retryAfterS,
+  );
+}

@@ -1,0 +1,20 @@
+/** The client library of cabildo: usable without any of its pages. */
+export * from './api_client';
+export * from './audio_output';
+export * from './devices';
+export * from './dpop_key';
+export * from './encodings';
+export * from './errors';
+export * from './media_session';
+export * from './moderation_channel';
+export type { PeerFactory, PublisherOptions, Signalling } from './publisher';
+export { Publisher } from './publisher';
+export * from './quality';
+export * from './room_client';
+export * from './room_state';
+export * from './room_view';
+export * from './server_clock';
+export type { SubscriberOptions, Want } from './subscriber';
+export { Subscriber } from './subscriber';
+export * from './token_source';
+export type * from '../generated/wire';

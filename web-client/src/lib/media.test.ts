@@ -1,0 +1,413 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { encodingsOf, layerFor, preferred } from './encodings';
+import type { RoomSnapshot } from './room_client';
+import { RoomClient } from './room_client';
+import { QualityMeter, grade } from './quality';
+import { withOpusOptions } from './sdp';
+import {
+  FakePeer,
+  FakeSocket,
+  FakeStorage,
+  FakeTokens,
+  FakeTrack,
+  START,
+  at,
+  participant,
+  track,
+  welcome,
+} from './testing/fakes';
+
+beforeEach(() => {
+  FakePeer.made = [];
+  vi.useFakeTimers({ now: Date.parse(START) });
+});
+afterEach(() => vi.useRealTimers());
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const mediaTrack = (kind: 'audio' | 'video') => new FakeTrack(kind) as unknown as MediaStreamTrack;
+
+function setUp() {
+  const sockets: FakeSocket[] = [];
+  const refused: string[] = [];
+  const storage = new FakeStorage();
+  const create = () =>
+    new RoomClient({
+      sessionId: 's1',
+      key: { proof: () => Promise.resolve('proof') },
+      tokens: new FakeTokens(),
+      origin: 'https://h.example',
+      storage,
+      wakeUps: null,
+      createPeer: (configuration) => FakePeer.create(configuration),
+      onRefused: ({ code }) => refused.push(code),
+      createSocket: (url, protocol) => {
+        const socket = new FakeSocket(url, protocol);
+        socket.answersPings = true;
+        sockets.push(socket);
+        return socket;
+      },
+    });
+  const socket = () => sockets.at(-1) ?? new FakeSocket('', '');
+  const enter = async (more = {}) => {
+    await settle();
+    socket().says({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
+    await settle();
+    socket().says(welcome(more));
+    await settle();
+  };
+  /** The server answers the last offer, then acknowledges it. */
+  const answer = async (sdp = 'v=0\r\n') => {
+    const offer = socket().last('offer');
+    socket().says({ type: 'answer', ref: offer?.id, transport: 'publish', sdp, tracks: [] });
+    socket().says({ type: 'ack', ref: offer?.id });
+    await settle();
+  };
+  const offers = async (tracks: { mid: string; track: string }[]) => {
+    const sdp = tracks.map(({ mid }) => mid).join(' ');
+    socket().says({ type: 'offer', transport: 'subscribe', sdp, tracks });
+    await settle();
+  };
+  return { room: create(), create, socket, sockets, enter, answer, offers, refused };
+}
+
+const published = (id: string, user: string, more = {}) => track(id, user, more);
+const picture = { kind: 'video', source: 'camera', codec: 'vp8', layers: 3 };
+
+describe('publishing', () => {
+  it('offers what is to be sent, names its sections and takes the answer', async () => {
+    const { room, socket, enter, answer } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.media?.setTrack('camera', mediaTrack('video'));
+    room.join();
+    await enter();
+    expect(socket().last('offer')).toMatchObject({
+      transport: 'publish',
+      tracks: [
+        { mid: '0', source: 'microphone' },
+        { mid: '1', source: 'camera' },
+      ],
+    });
+    const peer = FakePeer.made[0];
+    expect(peer?.transceivers[1]?.sendEncodings?.map(({ rid }) => rid)).toEqual(['q', 'h', 'f']);
+    await answer('a=rtpmap:111 opus/48000/2\r\n');
+    expect(peer?.remoteSdp).toContain('usedtx=1');
+  });
+
+  it('adds and takes away by renegotiation, one at a time, and keeps sections in place', async () => {
+    const { room, socket, enter, answer } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter();
+    room.media?.setTrack('camera', mediaTrack('video'));
+    await settle();
+    expect(socket().all('offer')).toHaveLength(1);
+    await answer();
+    expect(socket().all('offer')).toHaveLength(2);
+    await answer();
+    room.media?.setTrack('camera', null);
+    await settle();
+    await answer();
+    expect(FakePeer.made[0]?.transceivers[1]?.direction).toBe('inactive');
+    room.media?.setTrack('camera', mediaTrack('video'));
+    await settle();
+    expect(FakePeer.made[0]?.transceivers).toHaveLength(2);
+    expect(FakePeer.made[0]?.transceivers[1]?.direction).toBe('sendonly');
+    expect(socket().all('offer')).toHaveLength(4);
+  });
+
+  it('changes the device without a word to the server', async () => {
+    const { room, socket, enter, answer } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter();
+    await answer();
+    const other = mediaTrack('audio');
+    room.media?.setTrack('microphone', other);
+    await settle();
+    expect(socket().all('offer')).toHaveLength(1);
+    expect(FakePeer.made[0]?.transceivers[0]?.sender.track).toBe(other);
+  });
+
+  it('rolls back what was refused and says why', async () => {
+    const { room, socket, enter, refused } = setUp();
+    room.media?.setTrack('screen', mediaTrack('video'));
+    room.join();
+    await enter();
+    const ref = socket().last('offer')?.id;
+    socket().says({ type: 'error', ref, code: 'TRACK_LIMIT_REACHED', message: '' });
+    await settle();
+    expect(refused).toEqual(['TRACK_LIMIT_REACHED']);
+    expect(FakePeer.made[0]?.rollbacks).toBe(1);
+  });
+
+  it('tells the server what is sent, and not that nothing is', async () => {
+    const { room, socket, enter } = setUp();
+    room.join();
+    await enter();
+    expect(socket().all('set_media')).toHaveLength(0);
+    const microphone = mediaTrack('audio');
+    room.media?.setTrack('microphone', microphone);
+    expect(microphone.enabled).toBe(false);
+    room.media?.setMicrophoneOn(true);
+    expect(microphone.enabled).toBe(true);
+    expect(socket().all('set_media')).toHaveLength(1);
+    expect(socket().last('set_media')).toMatchObject({ audio: true, video: false, screen: false });
+  });
+});
+
+describe('subscribing', () => {
+  const tracks = [
+    published('m-ana', 'ana'),
+    published('m-ben', 'ben'),
+    published('v-ben', 'ben', picture),
+    published('v-chair', 'chair', picture),
+  ];
+
+  it('wants all sound but the own, and pictures only when they are in view', async () => {
+    const { room, socket, enter } = setUp();
+    room.join();
+    await enter({ tracks });
+    expect(socket().all('subscribe')).toMatchObject([{ track: 'm-ben', paused: false }]);
+    room.media?.setView('v-ben', { visible: true, height: 200 });
+    room.media?.setView('v-chair', { visible: false, height: 720 });
+    expect(socket().all('subscribe')).toHaveLength(2);
+    expect(socket().last('subscribe')).toMatchObject({ track: 'v-ben', max_layer: 0 });
+    room.media?.setView('v-ben', { visible: true, height: 900 });
+    expect(socket().last('subscribe')).toMatchObject({ track: 'v-ben', max_layer: 2 });
+    room.media?.setView('v-ben', { visible: false, height: 900 });
+    expect(socket().last('subscribe')).toMatchObject({ track: 'v-ben', paused: true });
+    room.media?.setView('v-ben', null);
+    expect(socket().last('unsubscribe')).toMatchObject({ track: 'v-ben' });
+  });
+
+  it('answers offers and knows whose media each section is', async () => {
+    const { room, socket, enter, offers } = setUp();
+    room.join();
+    await enter({ tracks });
+    await offers([
+      { mid: 'a', track: 'm-ben' },
+      { mid: 'b', track: 'v-ben' },
+    ]);
+    expect(socket().last('answer')).toMatchObject({ transport: 'subscribe', sdp: 'answer' });
+    const of = (snapshot: RoomSnapshot) => [...snapshot.media.keys()];
+    expect(of(room.snapshot)).toEqual(['m-ben', 'v-ben']);
+    const section = room.snapshot.media.get('v-ben');
+    await offers([
+      { mid: 'a', track: 'm-ben' },
+      { mid: 'b', track: 'v-chair' },
+    ]);
+    expect(of(room.snapshot)).toEqual(['m-ben', 'v-chair']);
+    expect(room.snapshot.media.get('v-chair')).toBe(section);
+  });
+
+  it('does not ask again for what was refused until it is wanted differently', async () => {
+    const { room, socket, enter } = setUp();
+    room.join();
+    await enter({ tracks });
+    socket().says({
+      type: 'error',
+      ref: socket().last('subscribe')?.id,
+      code: 'TRACK_LIMIT_REACHED',
+      message: '',
+    });
+    await settle();
+    socket().says({ type: 'participant_joined', seq: 11, at: at(1), ...participant('eva') });
+    expect(socket().all('subscribe')).toHaveLength(1);
+  });
+});
+
+describe('losing and finding again', () => {
+  it('keeps peer connections through a resumed socket and makes all anew otherwise', async () => {
+    const { room, socket, sockets, enter, answer, offers } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter({ tracks: [published('m-ben', 'ben')] });
+    await answer();
+    await offers([{ mid: 'a', track: 'm-ben' }]);
+    for (const peer of FakePeer.made) peer.becomes('connected');
+    socket().closes(1006);
+    await enter({ resumed: true, tracks: [published('m-ben', 'ben')] });
+    expect(sockets).toHaveLength(2);
+    expect(FakePeer.made).toHaveLength(2);
+    expect(socket().all('offer')).toHaveLength(0);
+    expect(socket().all('restart_ice')).toHaveLength(0);
+    expect(room.snapshot.media.size).toBe(1);
+    await vi.advanceTimersByTimeAsync(4_000);
+    socket().closes(1006);
+    await enter({ resumed: false, tracks: [published('m-ben', 'ben')] });
+    expect(FakePeer.made.slice(0, 2).every(({ closed }) => closed)).toBe(true);
+    expect(socket().all('offer')).toHaveLength(1);
+    expect(socket().all('subscribe')).toHaveLength(1);
+    expect(room.snapshot.media.size).toBe(0);
+  });
+
+  it('after a reload asks for the transports that only the server still has', async () => {
+    const first = setUp();
+    first.room.join();
+    await first.enter();
+    const again = first.create();
+    again.media?.setTrack('microphone', mediaTrack('audio'));
+    again.join();
+    await first.enter({ resumed: true, tracks: [published('m-ben', 'ben')] });
+    expect(first.socket().last('restart_ice')).toMatchObject({ transport: 'subscribe' });
+    expect(first.socket().last('subscribe')).toMatchObject({ track: 'm-ben' });
+    expect(first.socket().last('offer')).toMatchObject({ transport: 'publish' });
+  });
+
+  it('enters anew when the server keeps the old transports after a reload', async () => {
+    const first = setUp();
+    first.room.join();
+    await first.enter();
+    const again = first.create();
+    again.media?.setTrack('microphone', mediaTrack('audio'));
+    again.join();
+    await first.enter({ resumed: true });
+    const ref = first.socket().last('offer')?.id;
+    first.socket().says({ type: 'error', ref, code: 'SIGNALLING_STATE_CONFLICT', message: '' });
+    await vi.advanceTimersByTimeAsync(1);
+    await first.enter({ resumed: false });
+    expect(first.socket().all('authenticate')).toHaveLength(1);
+    expect(first.socket().all('offer')).toHaveLength(1);
+    // The same refusal of a new connection is told, not answered by another one.
+    const second = first.socket().last('offer')?.id;
+    first.socket().says({
+      type: 'error',
+      ref: second,
+      code: 'SIGNALLING_STATE_CONFLICT',
+      message: '',
+    });
+    await vi.advanceTimersByTimeAsync(10);
+    expect(first.refused).toEqual(['SIGNALLING_STATE_CONFLICT']);
+  });
+
+  it('makes a transport anew that the server gave up', async () => {
+    const { room, socket, enter, answer, offers } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter({ tracks: [published('m-ben', 'ben')] });
+    await answer();
+    await offers([{ mid: 'a', track: 'm-ben' }]);
+    socket().says({ type: 'transport_state', transport: 'publish', state: 'lost' });
+    socket().says({ type: 'transport_state', transport: 'subscribe', state: 'lost' });
+    await settle();
+    expect(FakePeer.made.slice(0, 2).every(({ closed }) => closed)).toBe(true);
+    expect(socket().all('offer')).toHaveLength(2);
+    expect(socket().last('restart_ice')).toMatchObject({ transport: 'subscribe' });
+    await offers([{ mid: 'a', track: 'm-ben' }]);
+    expect(FakePeer.made).toHaveLength(4);
+    expect(room.snapshot.media.size).toBe(1);
+  });
+
+  it('tries new credentials, then a new transport, then a new connection', async () => {
+    const { room, socket, sockets, enter, answer } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter();
+    await answer();
+    FakePeer.made[0]?.becomes('connected');
+    await vi.advanceTimersByTimeAsync(4_000);
+    FakePeer.made[0]?.becomes('disconnected');
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(FakePeer.made[0]?.iceRestarts).toBe(1);
+    await answer();
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(FakePeer.made).toHaveLength(2);
+    await answer();
+    await vi.advanceTimersByTimeAsync(6_100);
+    expect(sockets).toHaveLength(2);
+    await enter();
+    expect(socket().all('authenticate')).toHaveLength(1);
+  });
+
+  it('leaves a blip alone', async () => {
+    const { room, enter, answer } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter();
+    await answer();
+    const peer = FakePeer.made[0];
+    peer?.becomes('connected');
+    peer?.becomes('disconnected');
+    await vi.advanceTimersByTimeAsync(2_000);
+    peer?.becomes('connected');
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect([FakePeer.made.length, peer?.iceRestarts]).toEqual([1, 0]);
+  });
+
+  it('offers again what the lost connection left unanswered', async () => {
+    const { room, socket, enter } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter();
+    socket().closes(1006);
+    await settle();
+    await enter({ resumed: true });
+    expect(FakePeer.made).toHaveLength(1);
+    expect(FakePeer.made[0]?.rollbacks).toBe(1);
+    expect(socket().all('offer')).toHaveLength(1);
+  });
+});
+
+describe('the small rules', () => {
+  it('asks for error correction and silence suppression in every Opus format, once', () => {
+    const sdp =
+      'a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;usedtx=0\r\na=rtpmap:0 PCMU/8000\r\n';
+    const changed = withOpusOptions(sdp);
+    expect(changed).toContain('a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n');
+    expect(withOpusOptions(changed)).toBe(changed);
+    expect(withOpusOptions('a=rtpmap:96 opus/48000/2\r\n')).toContain(
+      'a=fmtp:96 useinbandfec=1;usedtx=1',
+    );
+    expect(withOpusOptions('a=rtpmap:0 PCMU/8000\r\n')).toBe('a=rtpmap:0 PCMU/8000\r\n');
+  });
+
+  it('sends three encodings, layered codecs as three streams', () => {
+    expect(encodingsOf('camera', 'vp8')?.some((one) => 'scalabilityMode' in one)).toBe(false);
+    expect(encodingsOf('camera', 'av1')?.every((one) => 'scalabilityMode' in one)).toBe(true);
+    expect(encodingsOf('microphone', 'vp8')).toBeUndefined();
+    const formats = ['video/rtx', 'video/H264', 'video/VP8'].map((mimeType) => ({ mimeType }));
+    expect(preferred(formats, 'vp8').map(({ mimeType }) => mimeType)).toEqual([
+      'video/VP8',
+      'video/rtx',
+      'video/H264',
+    ]);
+  });
+
+  it.each([
+    [100, 3, 0],
+    [400, 3, 1],
+    [720, 3, 2],
+    [720, 1, 0],
+    [0, 3, 0],
+  ])('a picture %i high of %i layers needs layer %i', (height, layers, expected) =>
+    expect(layerFor(height, layers)).toBe(expected),
+  );
+
+  it('grades a connection by the worst of its parts', () => {
+    expect(grade([])).toBeNull();
+    expect(
+      grade([
+        { loss: 0, roundTripMs: 40 },
+        { loss: null, roundTripMs: null },
+      ]),
+    ).toBe('good');
+    expect(
+      grade([
+        { loss: 0, roundTripMs: 40 },
+        { loss: 0.05, roundTripMs: 40 },
+      ]),
+    ).toBe('fair');
+    expect(grade([{ loss: 0, roundTripMs: 900 }])).toBe('poor');
+  });
+
+  it('counts loss between two readings, not since the beginning', () => {
+    const meter = new QualityMeter();
+    const reading = (packetsReceived: number, packetsLost: number) => [
+      { type: 'inbound-rtp', packetsReceived, packetsLost },
+      { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.05 },
+    ];
+    expect(meter.measure('s', reading(100, 100)).loss).toBe(0.5);
+    expect(meter.measure('s', reading(200, 100))).toEqual({ loss: 0, roundTripMs: 50 });
+    expect(meter.measure('s', reading(200, 100)).loss).toBeNull();
+  });
+});

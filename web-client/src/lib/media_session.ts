@@ -1,0 +1,245 @@
+import type { TrackView, Welcome } from '../generated/wire';
+import type { Source, VideoCodec } from './encodings';
+import { layerFor } from './encodings';
+import type { ChannelError } from './errors';
+import type { SignalMessage } from './moderation_channel';
+import type { PeerFactory, Signalling } from './publisher';
+import { Publisher } from './publisher';
+import type { Quality } from './quality';
+import { QualityMeter, grade } from './quality';
+import type { RoomState } from './room_state';
+import type { Want } from './subscriber';
+import { Subscriber } from './subscriber';
+
+/** Tracks of sound heard at once; beyond them those that are let through win. */
+export const AUDIO_TRACKS_MAX = 40;
+/** Pictures received at once; beyond them the largest win and the rest pause. */
+export const VIDEO_TRACKS_MAX = 16;
+const MEASURE_EVERY_MS = 2_000;
+
+/** How a picture is shown. */
+export interface VideoView {
+  readonly visible: boolean;
+  /** Height in device pixels. */
+  readonly height: number;
+}
+
+/** What a page is told of media. */
+export interface MediaHandlers {
+  /** A remote track's media began, changed, or (null) ended. */
+  onMedia?(track: TrackView | null, id: string, media: MediaStreamTrack | null): void;
+  /** What is sent has changed: a device was taken away, or sharing was stopped. */
+  onLocal?(): void;
+  onQuality?(quality: Quality | null): void;
+  /** The server takes no more of what is sent. */
+  onRefused?(error: ChannelError): void;
+}
+
+/** What a media session needs. */
+export interface MediaOptions {
+  readonly signalling: Signalling;
+  readonly handlers: MediaHandlers;
+  readonly createPeer?: PeerFactory;
+  readonly videoCodec?: VideoCodec;
+}
+
+/**
+ * The media of one person in one room: what they send, and everything they
+ * hear and see. It subscribes by itself: to all sound, and to pictures in view.
+ */
+export class MediaSession {
+  readonly publisher: Publisher;
+  readonly subscriber: Subscriber;
+  private readonly meter = new QualityMeter();
+  private readonly views = new Map<string, VideoView>();
+  private readonly local = new Map<Source, MediaStreamTrack>();
+  private tracks: ReadonlyMap<string, TrackView> = new Map();
+  private state: RoomState | null = null;
+  private listening = true;
+  private microphoneOn = false;
+  private told = '';
+  private timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(private readonly options: MediaOptions) {
+    const createPeer =
+      options.createPeer ?? ((configuration) => new RTCPeerConnection(configuration));
+    const { signalling, handlers } = options;
+    this.publisher = new Publisher({
+      signalling,
+      createPeer,
+      ...(options.videoCodec === undefined ? {} : { videoCodec: options.videoCodec }),
+      onRefused: (error) => handlers.onRefused?.(error),
+    });
+    this.subscriber = new Subscriber({
+      signalling,
+      createPeer,
+      onMedia: (id, media) => handlers.onMedia?.(this.tracks.get(id) ?? null, id, media),
+    });
+  }
+
+  /** What is sent for a source. */
+  trackOf(source: Source): MediaStreamTrack | null {
+    return this.local.get(source) ?? null;
+  }
+
+  /** Whether the microphone is there and its owner wants it on. */
+  get microphone(): { readonly present: boolean; readonly on: boolean } {
+    return { present: this.local.has('microphone'), on: this.microphoneOn };
+  }
+
+  /** Sends `track` as `source`; null stops sending and releases the device. */
+  setTrack(source: Source, track: MediaStreamTrack | null): void {
+    const before = this.local.get(source);
+    if (before === track) return;
+    if (before !== undefined) {
+      before.onended = null;
+      before.stop();
+    }
+    if (track === null) {
+      this.local.delete(source);
+    } else {
+      this.local.set(source, track);
+      // The device was unplugged, or the person stopped sharing in the browser's own bar.
+      track.onended = () => this.setTrack(source, null);
+      if (source === 'microphone') track.enabled = this.microphoneOn;
+    }
+    this.publisher.set(source, track);
+    this.tellMedia();
+    this.options.handlers.onLocal?.();
+  }
+
+  /** Opens or closes the own microphone; the device stays ready. */
+  setMicrophoneOn(on: boolean): void {
+    this.microphoneOn = on;
+    const track = this.local.get('microphone');
+    if (track !== undefined) track.enabled = on;
+    this.tellMedia();
+    this.options.handlers.onLocal?.();
+  }
+
+  /** Whether to receive sound at all. */
+  setListening(listening: boolean): void {
+    this.listening = listening;
+    this.want();
+  }
+
+  /** How a picture is shown; null when it no longer is. */
+  setView(track: string, view: VideoView | null): void {
+    if (view === null) this.views.delete(track);
+    else this.views.set(track, view);
+    this.want();
+  }
+
+  handleWelcome(welcome: Welcome, state: RoomState): void {
+    const { ice_servers, resumed } = welcome;
+    this.told = '';
+    this.publisher.handleWelcome(ice_servers, resumed);
+    this.subscriber.handleWelcome(ice_servers, resumed);
+    this.handleState(state);
+    this.tellMedia();
+    this.timer ??= setInterval(() => void this.measure(), MEASURE_EVERY_MS);
+  }
+
+  handleState(state: RoomState): void {
+    this.state = state;
+    this.tracks = state.tracks;
+    this.want();
+  }
+
+  handleSignal(message: SignalMessage): void {
+    switch (message.type) {
+      case 'answer':
+        this.publisher.handleAnswer(message);
+        return;
+      case 'offer':
+        this.subscriber.handleOffer(message);
+        return;
+      case 'transport_state':
+        if (message.state !== 'lost') return;
+        if (message.transport === 'publish') this.publisher.handleLost();
+        else this.subscriber.handleLost();
+    }
+  }
+
+  /** Stops everything and releases the devices. */
+  close(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    this.publisher.close();
+    this.subscriber.close();
+    for (const track of this.local.values()) {
+      track.onended = null;
+      track.stop();
+    }
+    this.local.clear();
+  }
+
+  private want(): void {
+    const state = this.state;
+    if (state !== null) {
+      this.subscriber.setWanted(wantedTracks(state, this.views, this.listening));
+    }
+  }
+
+  private tellMedia(): void {
+    const media = {
+      audio: this.microphoneOn && this.local.has('microphone'),
+      video: this.local.has('camera'),
+      screen: this.local.has('screen'),
+    };
+    const text = JSON.stringify(media);
+    if (text === this.told) return;
+    // An observer sends nothing, and may not even say so.
+    if (this.told === '' && !media.audio && !media.video && !media.screen) return;
+    this.told = text;
+    void this.options.signalling.request({ type: 'set_media', ...media }).catch(() => {
+      this.told = '';
+    });
+  }
+
+  private async measure(): Promise<void> {
+    const measured = [];
+    for (const [name, peer] of [
+      ['publish', this.publisher.connection],
+      ['subscribe', this.subscriber.connection],
+    ] as const) {
+      if (peer?.connectionState !== 'connected') continue;
+      const report = await peer.getStats();
+      measured.push(this.meter.measure(name, report.values() as Iterable<Record<string, unknown>>));
+    }
+    this.options.handlers.onQuality?.(grade(measured));
+  }
+}
+
+/** What to subscribe to: all sound but the own, and the pictures in view. */
+export function wantedTracks(
+  state: RoomState,
+  views: ReadonlyMap<string, VideoView>,
+  listening: boolean,
+): Map<string, Want> {
+  const me = state.you.user_id;
+  const others = [...state.tracks.values()].filter((track) => track.user_id !== me);
+  const wanted = new Map<string, Want>();
+  if (listening) {
+    const sounds = others.filter((track) => track.kind === 'audio');
+    const heard = (track: TrackView) =>
+      state.participants.get(track.user_id)?.may_be_heard === true;
+    const first = [...sounds.filter(heard), ...sounds.filter((track) => !heard(track))];
+    for (const { track } of first.slice(0, AUDIO_TRACKS_MAX)) wanted.set(track, { paused: false });
+  }
+  const pictures = others
+    .flatMap((track) => {
+      const view = views.get(track.track);
+      return track.kind !== 'video' || view === undefined ? [] : [{ track, view }];
+    })
+    .sort(
+      (a, b) => Number(b.view.visible) - Number(a.view.visible) || b.view.height - a.view.height,
+    );
+  for (const [index, { track, view }] of pictures.entries()) {
+    wanted.set(track.track, {
+      paused: !view.visible || index >= VIDEO_TRACKS_MAX,
+      maxLayer: layerFor(view.height, track.layers),
+    });
+  }
+  return wanted;
+}

@@ -1,0 +1,521 @@
+import type { ClientMessage, ServerMessage, Told, Welcome } from '../generated/wire';
+import type { DpopKey } from './dpop_key';
+import { ChannelError, SignInRequired } from './errors';
+import type { TokenSource } from './token_source';
+
+/** Subprotocol and version of the channel. */
+export const SUBPROTOCOL = 'cabildo.v1';
+
+/** The server closes a connection that has not spoken within 5 s; more means a dead path. */
+const HANDSHAKE_MS = 8_000;
+/** Kept short enough that a server's "silent" limit is never met. */
+const PING_EVERY_MS = 10_000;
+/** A pong that takes longer means that the path is gone. */
+const PONG_WITHIN_MS = 8_000;
+/** When the device woke or changed network, the path is doubted: a dead one shows sooner. */
+const PROBE_WITHIN_MS = 2_500;
+const REQUEST_WITHIN_MS = 10_000;
+/** First retry at once, then doubling from here to the cap. */
+const BACKOFF_MS_FIRST = 250;
+const BACKOFF_MS_MAX = 5_000;
+/** A connection that lasted this long was a good one: its loss is retried at once. */
+const STABLE_AFTER_MS = 3_000;
+/** Refusals of a fresh token in a row after which the person must sign in anew. */
+const UNAUTHORISED_MAX = 3;
+
+/** Why a channel will not connect again. */
+export type ClosedReason =
+  'left' | 'forbidden' | 'not_found' | 'replaced' | 'over' | 'sign_in_required';
+
+/** Whether the channel works, and if not, since when and what happens next. */
+export type ChannelStatus =
+  | { readonly phase: 'idle' }
+  | { readonly phase: 'connecting'; readonly sinceMs: number }
+  | { readonly phase: 'open' }
+  | { readonly phase: 'reconnecting'; readonly sinceMs: number; readonly attempt: number }
+  | {
+      readonly phase: 'closed';
+      readonly reason: ClosedReason;
+      /** The server's last word before it closed, if it said why. */
+      readonly code: string | null;
+    };
+
+/** The parts of `WebSocket` that the channel uses. */
+export interface SocketLike {
+  onopen: ((event: Event) => void) | null;
+  onmessage: ((event: MessageEvent) => void) | null;
+  onclose: ((event: CloseEvent) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** A message about media transports. */
+export type SignalMessage = Extract<
+  ServerMessage,
+  { type: 'offer' | 'answer' | 'transport_state' }
+>;
+
+/** What the channel tells its owner. */
+export interface ChannelHandlers {
+  onStatus?(status: ChannelStatus): void;
+  onWelcome?(welcome: Welcome): void;
+  onEvent?(event: Told): void;
+  onSignal?(message: SignalMessage): void;
+  /** A reading of the server's clock; `sentMs` is known when it answers a ping. */
+  onServerTime?(serverTime: string, sentMs: number | null): void;
+}
+
+/** What a channel needs. */
+export interface ChannelOptions {
+  readonly sessionId: string;
+  readonly key: Pick<DpopKey, 'proof'>;
+  readonly tokens: TokenSource;
+  readonly handlers: ChannelHandlers;
+  /** `http(s)://host` of the server; the page's own by default. */
+  readonly origin?: string;
+  /** Where resume state survives a reload; none keeps it in memory. */
+  readonly storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
+  readonly createSocket?: (url: string, protocol: string) => SocketLike;
+  /** In [0, 1). */
+  readonly random?: () => number;
+  /** Tells of `online` and `visibilitychange`. */
+  readonly wakeUps?: { readonly window: EventTarget; readonly document: Document } | null;
+}
+
+/** The answer to a request. */
+export type Ack = Extract<ServerMessage, { type: 'ack' }>;
+
+interface Pending {
+  readonly resolve: (ack: Ack) => void;
+  readonly reject: (error: ChannelError) => void;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
+interface ResumeState {
+  readonly resume_token: string;
+  readonly last_seq: number;
+}
+
+/**
+ * The moderation channel: one WebSocket that is kept alive. It authenticates or
+ * resumes, answers for requests, renews the token in band, and after any loss
+ * reconnects so that no event is missed or told twice.
+ */
+export class ModerationChannel {
+  private readonly origin: string;
+  private readonly storageKey: string;
+  private readonly createSocket: (url: string, protocol: string) => SocketLike;
+  private readonly random: () => number;
+
+  private socket: SocketLike | null = null;
+  private currentStatus: ChannelStatus = { phase: 'idle' };
+  private resume: ResumeState | null = null;
+  private nonce = '';
+  private welcomed = false;
+  private welcomedAtMs = 0;
+  private lastId = 0;
+  private attempt = 0;
+  private unauthorised = 0;
+  private handshakeWasResume = false;
+  private refusal: string | null = null;
+  private renewBeforeConnecting = false;
+  private readonly pending = new Map<number, Pending>();
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private handshakeTimer: ReturnType<typeof setTimeout> | undefined;
+  private pingTimer: ReturnType<typeof setTimeout> | undefined;
+  private pongTimer: ReturnType<typeof setTimeout> | undefined;
+  private pingSentMs: number | null = null;
+  private stopListening: () => void = () => undefined;
+
+  constructor(private readonly options: ChannelOptions) {
+    this.origin = options.origin ?? window.location.origin;
+    this.storageKey = `cabildo.resume.${options.sessionId}`;
+    this.createSocket = options.createSocket ?? ((url, protocol) => new WebSocket(url, protocol));
+    this.random = options.random ?? Math.random;
+    this.resume = this.storedResume();
+  }
+
+  get status(): ChannelStatus {
+    return this.currentStatus;
+  }
+
+  /** `seq` of the last event told. */
+  get lastSeq(): number {
+    return this.resume?.last_seq ?? 0;
+  }
+
+  /** Connects, and keeps connected until `leave` or a final refusal. */
+  connect(): void {
+    if (this.currentStatus.phase !== 'idle' && this.currentStatus.phase !== 'closed') return;
+    this.attempt = 0;
+    this.unauthorised = 0;
+    this.listen();
+    this.setStatus({ phase: 'connecting', sinceMs: Date.now() });
+    this.open();
+  }
+
+  /** Leaves for good: the next connection is a new one. */
+  leave(): void {
+    this.finish('left');
+  }
+
+  /**
+   * Drops the connection and makes a new one at once. `fresh` gives up resuming:
+   * the server then makes new transports.
+   */
+  reconnect(fresh = false): void {
+    if (this.currentStatus.phase === 'closed' || this.currentStatus.phase === 'idle') return;
+    if (fresh) this.setResume(null);
+    this.attempt = 0;
+    this.lose();
+  }
+
+  /** Sends a request and waits until the server has carried it out or refused it. */
+  request(message: ClientMessage, timeoutMs = REQUEST_WITHIN_MS): Promise<Ack> {
+    return this.track(message, timeoutMs).answer;
+  }
+
+  /** As `request`, and tells the `id` that an `answer` refers to. */
+  track(
+    message: ClientMessage,
+    timeoutMs = REQUEST_WITHIN_MS,
+  ): { id: number; answer: Promise<Ack> } {
+    this.lastId += 1;
+    const id = this.lastId;
+    if (!this.welcomed || this.socket === null) {
+      const error = new ChannelError('NOT_CONNECTED', 'there is no connection');
+      return { id, answer: Promise.reject(error) };
+    }
+    const answer = new Promise<Ack>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.pending.delete(id);
+        reject(new ChannelError('TIMED_OUT', 'the server did not answer in time'));
+      }, timeoutMs);
+      this.pending.set(id, { resolve, reject, timer });
+    });
+    this.socket.send(JSON.stringify({ ...message, id }));
+    return { id, answer };
+  }
+
+  private open(): void {
+    clearTimeout(this.retryTimer);
+    this.refusal = null;
+    const address = `${this.origin.replace(/^http/, 'ws')}/moderation?session_id=${encodeURIComponent(this.options.sessionId)}`;
+    let socket: SocketLike;
+    try {
+      socket = this.createSocket(address, SUBPROTOCOL);
+    } catch {
+      this.retry();
+      return;
+    }
+    this.socket = socket;
+    this.handshakeTimer = setTimeout(() => this.lose(), HANDSHAKE_MS);
+    socket.onmessage = (event) => {
+      if (this.socket === socket && typeof event.data === 'string') this.handleFrame(event.data);
+    };
+    socket.onclose = (event) => {
+      if (this.socket === socket) this.handleClose(event.code);
+    };
+  }
+
+  private handleFrame(text: string): void {
+    let message: ServerMessage | Told;
+    try {
+      message = JSON.parse(text) as ServerMessage | Told;
+    } catch {
+      return;
+    }
+    switch (message.type) {
+      case 'hello':
+        this.nonce = message.nonce;
+        void this.introduce(this.socket, this.resume);
+        return;
+      case 'welcome':
+        this.handleWelcome(message);
+        return;
+      case 'token_expiring':
+        this.nonce = message.nonce;
+        void this.renewToken(this.socket);
+        return;
+      case 'token_renewed':
+        this.setResume({ resume_token: message.resume_token, last_seq: this.lastSeq });
+        return;
+      case 'ack':
+        this.settle(message.ref)?.resolve(message);
+        return;
+      case 'error':
+        this.handleError(message);
+        return;
+      case 'pong':
+        this.handlePong(message.server_time);
+        return;
+      case 'offer':
+      case 'answer':
+      case 'transport_state':
+        this.options.handlers.onSignal?.(message);
+        return;
+      default:
+        this.handleEvent(message);
+    }
+  }
+
+  /** The client's first message: `resume` when there is something to resume. */
+  private async introduce(socket: SocketLike | null, resume: ResumeState | null): Promise<void> {
+    if (socket === null) return;
+    this.handshakeWasResume = resume !== null;
+    if (resume !== null) {
+      socket.send(JSON.stringify({ type: 'resume', ...resume } satisfies ClientMessage));
+      return;
+    }
+    try {
+      const tokens = this.options.tokens;
+      const { token } = await (this.renewBeforeConnecting ? tokens.renew() : tokens.current());
+      this.renewBeforeConnecting = false;
+      const dpop = await this.proof(token);
+      if (this.socket !== socket) return;
+      socket.send(JSON.stringify({ type: 'authenticate', token, dpop } satisfies ClientMessage));
+    } catch (error) {
+      if (this.socket !== socket) return;
+      if (error instanceof SignInRequired) this.finish('sign_in_required');
+      else this.lose();
+    }
+  }
+
+  private proof(token: string): Promise<string> {
+    return this.options.key.proof({
+      method: 'GET',
+      url: `${this.origin}/moderation`,
+      accessToken: token,
+      nonce: this.nonce,
+    });
+  }
+
+  private async renewToken(socket: SocketLike | null): Promise<void> {
+    if (socket === null) return;
+    try {
+      const { token } = await this.options.tokens.renew();
+      const dpop = await this.proof(token);
+      if (this.socket === socket) await this.request({ type: 'renew_token', token, dpop });
+    } catch {
+      // The old token still carries the connection until it ends; then the
+      // server closes with 4401 and a new connection asks for a token again.
+    }
+  }
+
+  private handleWelcome(welcome: Extract<ServerMessage, { type: 'welcome' }>): void {
+    clearTimeout(this.handshakeTimer);
+    this.welcomed = true;
+    this.welcomedAtMs = Date.now();
+    this.unauthorised = 0;
+    const last_seq = welcome.resumed ? this.lastSeq : welcome.seq;
+    this.setResume({ resume_token: welcome.resume_token, last_seq });
+    this.options.handlers.onServerTime?.(welcome.server_time, null);
+    this.options.handlers.onWelcome?.(welcome);
+    this.setStatus({ phase: 'open' });
+    this.schedulePing();
+  }
+
+  private handleEvent(event: Told): void {
+    if (!this.welcomed || typeof event.seq !== 'number') return;
+    const expected = this.lastSeq + 1;
+    if (event.seq < expected) return;
+    if (event.seq > expected) {
+      // Something was lost between us: ask for it again from the last one seen.
+      this.lose();
+      return;
+    }
+    if (this.resume !== null) this.setResume({ ...this.resume, last_seq: event.seq });
+    this.options.handlers.onEvent?.(event);
+  }
+
+  private handleError(message: Extract<ServerMessage, { type: 'error' }>): void {
+    if (!this.welcomed) {
+      // The server closes after this, with a code that says what helps.
+      this.refusal = message.code;
+      return;
+    }
+    if (message.ref !== undefined) {
+      this.settle(message.ref)?.reject(new ChannelError(message.code, message.message));
+    }
+  }
+
+  private handlePong(serverTime: string): void {
+    clearTimeout(this.pongTimer);
+    this.options.handlers.onServerTime?.(serverTime, this.pingSentMs);
+    this.pingSentMs = null;
+    this.schedulePing();
+  }
+
+  private schedulePing(): void {
+    clearTimeout(this.pingTimer);
+    this.pingTimer = setTimeout(() => this.ping(PONG_WITHIN_MS), PING_EVERY_MS);
+  }
+
+  private ping(withinMs: number): void {
+    if (!this.welcomed || this.socket === null) return;
+    clearTimeout(this.pingTimer);
+    clearTimeout(this.pongTimer);
+    this.pingSentMs = Date.now();
+    this.socket.send(JSON.stringify({ type: 'ping' } satisfies ClientMessage));
+    this.pongTimer = setTimeout(() => this.lose(), withinMs);
+  }
+
+  private settle(ref: string | number): Pending | undefined {
+    const pending = this.pending.get(Number(ref));
+    if (pending !== undefined) {
+      clearTimeout(pending.timer);
+      this.pending.delete(Number(ref));
+    }
+    return pending;
+  }
+
+  private handleClose(code: number): void {
+    switch (code) {
+      case 4401:
+        this.handleUnauthorised();
+        return;
+      case 4403:
+        this.finish('forbidden');
+        return;
+      case 4404:
+        this.finish('not_found');
+        return;
+      case 4409:
+        this.finish('replaced');
+        return;
+      case 4410:
+        this.finish('over');
+        return;
+      default:
+        this.lose();
+    }
+  }
+
+  private handleUnauthorised(): void {
+    this.unauthorised += 1;
+    if (this.unauthorised > UNAUTHORISED_MAX) {
+      this.finish('sign_in_required');
+      return;
+    }
+    // A resume that was refused says nothing about the token.
+    if (this.handshakeWasResume && !this.welcomed) this.unauthorised -= 1;
+    else this.renewBeforeConnecting = true;
+    this.setResume(null);
+    this.lose();
+  }
+
+  /** The connection is lost: all that hung on it fails, and a new one is made. */
+  private lose(): void {
+    const now = Date.now();
+    // A server that welcomes and hangs up again must not be called in a loop.
+    if (this.welcomed && now - this.welcomedAtMs >= STABLE_AFTER_MS) this.attempt = 0;
+    this.drop(4000);
+    if (this.currentStatus.phase === 'open') {
+      this.setStatus({ phase: 'reconnecting', sinceMs: now, attempt: 0 });
+    }
+    this.retry();
+  }
+
+  private retry(): void {
+    clearTimeout(this.retryTimer);
+    const delay = this.backoffMs(this.attempt);
+    this.attempt += 1;
+    if (this.currentStatus.phase === 'reconnecting') {
+      this.setStatus({ ...this.currentStatus, attempt: this.attempt });
+    }
+    this.retryTimer = setTimeout(() => this.open(), delay);
+  }
+
+  private backoffMs(attempt: number): number {
+    if (attempt === 0) return 0;
+    const full = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** (attempt - 1));
+    return full * (0.5 + this.random() / 2);
+  }
+
+  private finish(reason: ClosedReason): void {
+    this.drop(1000);
+    this.stopListening();
+    clearTimeout(this.retryTimer);
+    this.setResume(null);
+    this.setStatus({ phase: 'closed', reason, code: this.refusal });
+  }
+
+  private drop(code: number): void {
+    const socket = this.socket;
+    this.socket = null;
+    this.welcomed = false;
+    this.pingSentMs = null;
+    clearTimeout(this.handshakeTimer);
+    clearTimeout(this.pingTimer);
+    clearTimeout(this.pongTimer);
+    if (socket !== null) {
+      socket.onmessage = null;
+      socket.onclose = null;
+      socket.close(code);
+    }
+    for (const [, pending] of this.pending) {
+      clearTimeout(pending.timer);
+      pending.reject(new ChannelError('CONNECTION_LOST', 'the connection was lost'));
+    }
+    this.pending.clear();
+  }
+
+  /** The device woke or is back on a network: doubt the path, or retry now. */
+  private wake(): void {
+    if (this.welcomed) this.ping(PROBE_WITHIN_MS);
+    else if (this.socket === null) this.open();
+  }
+
+  private listen(): void {
+    const wakeUps =
+      this.options.wakeUps === undefined
+        ? typeof window === 'undefined'
+          ? null
+          : { window, document }
+        : this.options.wakeUps;
+    if (wakeUps === null) return;
+    const online = () => this.wake();
+    const visible = () => {
+      if (wakeUps.document.visibilityState === 'visible') this.wake();
+    };
+    wakeUps.window.addEventListener('online', online);
+    wakeUps.document.addEventListener('visibilitychange', visible);
+    this.stopListening = () => {
+      wakeUps.window.removeEventListener('online', online);
+      wakeUps.document.removeEventListener('visibilitychange', visible);
+    };
+  }
+
+  private setStatus(status: ChannelStatus): void {
+    this.currentStatus = status;
+    this.options.handlers.onStatus?.(status);
+  }
+
+  private setResume(resume: ResumeState | null): void {
+    this.resume = resume;
+    const storage = this.storage();
+    try {
+      if (resume === null) storage?.removeItem(this.storageKey);
+      else storage?.setItem(this.storageKey, JSON.stringify(resume));
+    } catch {
+      // A full or forbidden storage costs resuming after a reload, nothing else.
+    }
+  }
+
+  private storedResume(): ResumeState | null {
+    try {
+      const text = this.storage()?.getItem(this.storageKey) ?? null;
+      const value = text === null ? null : (JSON.parse(text) as Partial<ResumeState> | null);
+      return typeof value?.resume_token === 'string' && typeof value.last_seq === 'number'
+        ? { resume_token: value.resume_token, last_seq: value.last_seq }
+        : null;
+    } catch {
+      return null;
+    }
+  }
+
+  private storage(): Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null {
+    if (this.options.storage !== undefined) return this.options.storage;
+    return typeof sessionStorage === 'undefined' ? null : sessionStorage;
+  }
+}

@@ -1,0 +1,225 @@
+import type { SectionSource } from '../generated/wire';
+import type { VideoCodec, Source } from './encodings';
+import { encodingsOf, preferred } from './encodings';
+import { ChannelError } from './errors';
+import type { ModerationChannel, SignalMessage } from './moderation_channel';
+import { withOpusOptions } from './sdp';
+import { TransportWatch } from './transport_watch';
+
+/** Makes a peer connection; replaced in tests. */
+export type PeerFactory = (configuration: RTCConfiguration) => RTCPeerConnection;
+
+/** What a transport needs of the channel. */
+export type Signalling = Pick<ModerationChannel, 'request' | 'track' | 'reconnect'>;
+
+/** What a publisher needs. */
+export interface PublisherOptions {
+  readonly signalling: Signalling;
+  readonly createPeer: PeerFactory;
+  readonly videoCodec?: VideoCodec;
+  /** A refusal that trying again won't mend. */
+  readonly onRefused?: (error: ChannelError) => void;
+}
+
+interface Peer {
+  readonly connection: RTCPeerConnection;
+  readonly transceivers: Map<Source, RTCRtpTransceiver>;
+  restartIce: boolean;
+  /** Whether the server may still hold the transport of a connection before this. */
+  readonly replaces: boolean;
+}
+
+/**
+ * The publish transport: what this client sends. It holds what should be sent
+ * and makes the peer connection agree with it, whatever happens to either.
+ */
+export class Publisher {
+  private readonly wanted = new Map<Source, MediaStreamTrack>();
+  private readonly watch: TransportWatch;
+  private iceServers: RTCIceServer[] = [];
+  private peer: Peer | null = null;
+  private dirty = false;
+  /** Before the first welcome nothing is known to connect to. */
+  private ready = false;
+  private replaces = false;
+  private negotiation: Promise<void> | null = null;
+  private answers = new Map<number, string>();
+  private awaited: number | null = null;
+
+  constructor(private readonly options: PublisherOptions) {
+    this.watch = new TransportWatch({
+      restartIce: () => {
+        if (this.peer !== null) this.peer.restartIce = true;
+        this.negotiate();
+      },
+      renew: () => this.renew(true),
+      rejoin: () => this.options.signalling.reconnect(true),
+    });
+  }
+
+  /** The peer connection, while there is one. */
+  get connection(): RTCPeerConnection | null {
+    return this.peer?.connection ?? null;
+  }
+
+  /** What is being sent for a source. */
+  trackOf(source: Source): MediaStreamTrack | null {
+    return this.wanted.get(source) ?? null;
+  }
+
+  /** Sends `track` as `source`, in place of what was sent; null sends nothing. */
+  set(source: Source, track: MediaStreamTrack | null): void {
+    if (track === null) this.wanted.delete(source);
+    else this.wanted.set(source, track);
+    const transceiver = this.peer?.transceivers.get(source);
+    if (transceiver !== undefined) {
+      void transceiver.sender.replaceTrack(track).catch(() => this.renew(true));
+      const direction = track === null ? 'inactive' : 'sendonly';
+      if (transceiver.direction === direction) return;
+      transceiver.direction = direction;
+    } else if (track === null) {
+      return;
+    }
+    this.negotiate();
+  }
+
+  /** The room is (still or again) there. */
+  handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
+    this.iceServers = iceServers;
+    this.ready = true;
+    if (!resumed) this.close();
+    if (this.peer === null) this.replaces = resumed;
+    if (this.peer === null ? this.wanted.size > 0 : this.dirty) this.negotiate();
+  }
+
+  handleAnswer(message: Extract<SignalMessage, { type: 'answer' }>): void {
+    const id = message.ref === undefined ? this.awaited : Number(message.ref);
+    if (id !== null) this.answers.set(id, message.sdp);
+  }
+
+  /** The server gave the transport up: only a new one helps. */
+  handleLost(): void {
+    this.renew(false);
+  }
+
+  /** Closes the transport; what is wanted stays wanted. */
+  close(): void {
+    this.watch.stop();
+    this.peer?.connection.close();
+    this.peer = null;
+    this.dirty = false;
+  }
+
+  private renew(replaces: boolean): void {
+    this.close();
+    this.replaces = replaces;
+    if (this.wanted.size > 0) this.negotiate();
+  }
+
+  private negotiate(): void {
+    this.dirty = true;
+    if (!this.ready) return;
+    this.negotiation ??= this.negotiateWhileDirty().finally(() => (this.negotiation = null));
+  }
+
+  private async negotiateWhileDirty(): Promise<void> {
+    while (this.dirty) {
+      this.dirty = false;
+      const peer = (this.peer ??= this.make());
+      this.complete(peer);
+      try {
+        await this.exchange(peer);
+      } catch (error) {
+        if (this.peer !== peer) continue;
+        await rollBack(peer.connection);
+        // A lost connection leaves the change to the next welcome.
+        this.dirty = true;
+        if (error instanceof ChannelError && !isLoss(error)) {
+          this.dirty = false;
+          if (peer.replaces && error.code === 'SIGNALLING_STATE_CONFLICT') {
+            // A transport keeps its certificate: only a new connection gets another.
+            this.options.signalling.reconnect(true);
+            return;
+          }
+          this.options.onRefused?.(error);
+        }
+        return;
+      }
+    }
+  }
+
+  private async exchange(peer: Peer): Promise<void> {
+    const { connection } = peer;
+    const offer = await connection.createOffer({ iceRestart: peer.restartIce });
+    await connection.setLocalDescription(offer);
+    const { id, answer } = this.options.signalling.track({
+      type: 'offer',
+      transport: 'publish',
+      sdp: connection.localDescription?.sdp ?? offer.sdp ?? '',
+      tracks: sections(peer),
+    });
+    this.awaited = id;
+    // The answer comes before the acknowledgement of its offer.
+    await answer;
+    const sdp = this.answers.get(id);
+    this.answers.clear();
+    if (sdp === undefined) throw new ChannelError('TIMED_OUT', 'the offer was not answered');
+    if (this.peer !== peer) return;
+    await connection.setRemoteDescription({ type: 'answer', sdp: withOpusOptions(sdp) });
+    peer.restartIce = false;
+    this.watch.handleNegotiated();
+  }
+
+  private make(): Peer {
+    const connection = this.options.createPeer({
+      bundlePolicy: 'max-bundle',
+      iceServers: this.iceServers,
+    });
+    this.watch.watch(connection);
+    return {
+      connection,
+      transceivers: new Map(),
+      restartIce: false,
+      replaces: this.replaces,
+    };
+  }
+
+  /** Adds what is wanted and not yet there. */
+  private complete(peer: Peer): void {
+    const codec = this.options.videoCodec ?? 'vp8';
+    for (const [source, track] of this.wanted) {
+      if (peer.transceivers.has(source)) continue;
+      const sendEncodings = encodingsOf(source, codec);
+      const transceiver = peer.connection.addTransceiver(track, {
+        direction: 'sendonly',
+        ...(sendEncodings === undefined ? {} : { sendEncodings }),
+      });
+      if (track.kind === 'video' && typeof RTCRtpSender !== 'undefined') {
+        const formats = RTCRtpSender.getCapabilities('video')?.codecs;
+        if (formats !== undefined) transceiver.setCodecPreferences(preferred(formats, codec));
+      }
+      peer.transceivers.set(source, transceiver);
+    }
+  }
+}
+
+function sections(peer: Peer): SectionSource[] {
+  return [...peer.transceivers].flatMap(([source, { mid }]) =>
+    mid === null ? [] : [{ mid, source }],
+  );
+}
+
+async function rollBack(connection: RTCPeerConnection): Promise<void> {
+  try {
+    if (connection.signalingState === 'have-local-offer') {
+      await connection.setLocalDescription({ type: 'rollback' });
+    }
+  } catch {
+    // A closed connection has nothing to roll back.
+  }
+}
+
+/** Whether the request may be repeated on the next connection. */
+export function isLoss(error: ChannelError): boolean {
+  return ['NOT_CONNECTED', 'CONNECTION_LOST', 'TIMED_OUT'].includes(error.code);
+}

@@ -1,0 +1,178 @@
+import type { ClientMessage, Told, TrackView, Welcome } from '../generated/wire';
+import type { DpopKey } from './dpop_key';
+import type { ChannelError } from './errors';
+import { MediaSession } from './media_session';
+import type { Ack, ChannelOptions, ChannelStatus } from './moderation_channel';
+import { ModerationChannel } from './moderation_channel';
+import type { Quality } from './quality';
+import type { ChatLine, RoomState } from './room_state';
+import { after, stateOf } from './room_state';
+import { ServerClock } from './server_clock';
+import type { TokenSource } from './token_source';
+import type { PeerFactory } from './publisher';
+import type { VideoCodec } from './encodings';
+
+/** Everything a page shows, replaced as a whole on every change. */
+export interface RoomSnapshot {
+  readonly status: ChannelStatus;
+  /** What is known of the room; null before the first welcome. */
+  readonly state: RoomState | null;
+  readonly quality: Quality | null;
+  /** Media of remote tracks by track id. */
+  readonly media: ReadonlyMap<string, MediaStreamTrack>;
+  /** Counts changes of what this client sends. */
+  readonly localVersion: number;
+}
+
+/** What a room client needs. */
+export interface RoomClientOptions {
+  readonly sessionId: string;
+  readonly key: Pick<DpopKey, 'proof'>;
+  readonly tokens: TokenSource;
+  /** Without media, nothing is sent or received but messages. */
+  readonly media?: boolean;
+  readonly origin?: string;
+  readonly storage?: ChannelOptions['storage'];
+  readonly createSocket?: ChannelOptions['createSocket'];
+  readonly createPeer?: PeerFactory;
+  readonly videoCodec?: VideoCodec;
+  readonly wakeUps?: ChannelOptions['wakeUps'];
+  /** Called for every event once, after the snapshot has taken it in. */
+  readonly onEvent?: (event: Told, state: RoomState) => void;
+  /** Sound came or went. */
+  readonly onSound?: (track: string, media: MediaStreamTrack | null) => void;
+  readonly onRefused?: (error: ChannelError) => void;
+}
+
+/** A room: the channel, its state and its media, kept in step. */
+export class RoomClient {
+  readonly channel: ModerationChannel;
+  readonly media: MediaSession | null;
+  readonly clock = new ServerClock();
+  private current: RoomSnapshot = {
+    status: { phase: 'idle' },
+    state: null,
+    quality: null,
+    media: new Map(),
+    localVersion: 0,
+  };
+  private readonly listeners = new Set<(snapshot: RoomSnapshot) => void>();
+  private readonly chatKey: string;
+
+  constructor(private readonly options: RoomClientOptions) {
+    this.chatKey = `cabildo.chat.${options.sessionId}`;
+    this.channel = new ModerationChannel({
+      sessionId: options.sessionId,
+      key: options.key,
+      tokens: options.tokens,
+      ...(options.origin === undefined ? {} : { origin: options.origin }),
+      ...(options.storage === undefined ? {} : { storage: options.storage }),
+      ...(options.createSocket === undefined ? {} : { createSocket: options.createSocket }),
+      ...(options.wakeUps === undefined ? {} : { wakeUps: options.wakeUps }),
+      handlers: {
+        onStatus: (status) => this.change({ status }),
+        onWelcome: (welcome) => this.handleWelcome(welcome),
+        onEvent: (event) => this.handleEvent(event),
+        onSignal: (message) => this.media?.handleSignal(message),
+        onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
+      },
+    });
+    this.media = options.media === false ? null : this.makeMedia();
+  }
+
+  get snapshot(): RoomSnapshot {
+    return this.current;
+  }
+
+  /** Calls `listener` on every change, until the returned function is called. */
+  subscribe(listener: (snapshot: RoomSnapshot) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  join(): void {
+    this.channel.connect();
+  }
+
+  leave(): void {
+    this.media?.close();
+    this.channel.leave();
+    this.storage()?.removeItem(this.chatKey);
+  }
+
+  /** Sends a command; rejects with `ChannelError` when it was refused or lost. */
+  command(message: ClientMessage): Promise<Ack> {
+    return this.channel.request(message);
+  }
+
+  private makeMedia(): MediaSession {
+    const { createPeer, videoCodec } = this.options;
+    return new MediaSession({
+      signalling: this.channel,
+      ...(createPeer === undefined ? {} : { createPeer }),
+      ...(videoCodec === undefined ? {} : { videoCodec }),
+      handlers: {
+        onMedia: (track, id, media) => this.handleMedia(track, id, media),
+        onLocal: () => this.change({ localVersion: this.current.localVersion + 1 }),
+        onQuality: (quality) => {
+          if (quality !== this.current.quality) this.change({ quality });
+        },
+        onRefused: (error) => this.options.onRefused?.(error),
+      },
+    });
+  }
+
+  private handleWelcome(welcome: Welcome): void {
+    const state = stateOf(welcome, this.current.state?.chat ?? this.storedChat());
+    this.change({ state });
+    this.media?.handleWelcome(welcome, state);
+  }
+
+  private handleEvent(event: Told): void {
+    if (this.current.state === null) return;
+    const state = after(this.current.state, event);
+    if (state !== this.current.state) {
+      if (state.chat !== this.current.state.chat) this.storeChat(state.chat);
+      this.change({ state });
+      this.media?.handleState(state);
+    }
+    this.options.onEvent?.(event, state);
+  }
+
+  private handleMedia(track: TrackView | null, id: string, media: MediaStreamTrack | null): void {
+    const all = new Map(this.current.media);
+    if (media === null) all.delete(id);
+    else all.set(id, media);
+    this.change({ media: all });
+    const isSound = media === null || media.kind === 'audio' || track?.kind === 'audio';
+    if (isSound) this.options.onSound?.(id, media);
+  }
+
+  private change(change: Partial<RoomSnapshot>): void {
+    this.current = { ...this.current, ...change };
+    for (const listener of this.listeners) listener(this.current);
+  }
+
+  private storage(): ChannelOptions['storage'] {
+    if (this.options.storage !== undefined) return this.options.storage;
+    return typeof sessionStorage === 'undefined' ? null : sessionStorage;
+  }
+
+  /** Lines told before a reload; a state from the server has none. */
+  private storedChat(): readonly ChatLine[] {
+    try {
+      const value: unknown = JSON.parse(this.storage()?.getItem(this.chatKey) ?? '[]');
+      return Array.isArray(value) ? (value as ChatLine[]) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  private storeChat(chat: readonly ChatLine[]): void {
+    try {
+      this.storage()?.setItem(this.chatKey, JSON.stringify(chat));
+    } catch {
+      // A full storage costs the lines after a reload, nothing else.
+    }
+  }
+}

@@ -1,0 +1,282 @@
+import type {
+  FloorView,
+  ParticipantView,
+  RequestView,
+  SessionView,
+  SpeakerView,
+  Told,
+  TrackView,
+  TurnView,
+  Welcome,
+  You,
+} from '../generated/wire';
+
+/** A turn and the server time that its `used_ms` is of, ms since the epoch. */
+export interface TimedTurn extends TurnView {
+  readonly asOfMs: number;
+}
+
+/** The floor, with turns that can be counted on locally. */
+export interface Floor extends Omit<FloorView, 'turn' | 'interrupted'> {
+  readonly turn: TimedTurn | null;
+  readonly interrupted: readonly TimedTurn[];
+}
+
+/** A line of the chat. */
+export interface ChatLine {
+  readonly seq: number;
+  readonly at: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What is known of the room. Values are never changed, only replaced. */
+export interface RoomState {
+  readonly you: You;
+  readonly session: SessionView;
+  readonly participants: ReadonlyMap<string, ParticipantView>;
+  readonly tracks: ReadonlyMap<string, TrackView>;
+  readonly floor: Floor;
+  readonly speakers: readonly SpeakerView[];
+  readonly chat: readonly ChatLine[];
+  /** Why the session is over, once it is. */
+  readonly ended: string | null;
+  /** Events up to here are contained in the state that the server described. */
+  readonly describedSeq: number;
+}
+
+/** Lines of chat kept; older ones are dropped. */
+export const CHAT_LINES_MAX = 500;
+
+/** The state that a `welcome` describes; the chat before it is kept. */
+export function stateOf(welcome: Welcome, chat: readonly ChatLine[] = []): RoomState {
+  const asOfMs = Date.parse(welcome.server_time);
+  const timed = (turn: TurnView): TimedTurn => ({ ...turn, asOfMs });
+  return {
+    you: welcome.you,
+    session: welcome.session,
+    participants: new Map(welcome.participants.map((one) => [one.user_id, one])),
+    tracks: new Map(welcome.tracks.map((track) => [track.track, track])),
+    floor: {
+      ...welcome.floor,
+      turn: welcome.floor.turn === null ? null : timed(welcome.floor.turn),
+      interrupted: welcome.floor.interrupted.map(timed),
+    },
+    speakers: [],
+    chat,
+    ended: null,
+    describedSeq: welcome.seq,
+  };
+}
+
+/** The state after an event. */
+export function after(state: RoomState, event: Told): RoomState {
+  // What a resumed connection missed is already in the state it was welcomed
+  // with; only what states do not contain is taken from it.
+  if (event.seq <= state.describedSeq && event.type !== 'chat') return state;
+  switch (event.type) {
+    case 'participant_joined':
+    case 'participant_updated':
+      return withParticipant(state, participantOf(event));
+    case 'participant_left':
+      return withoutParticipant(state, event.user_id);
+    case 'speech_request_received':
+    case 'speech_approved':
+    case 'speech_denied':
+    case 'speech_cancelled':
+      return afterRequest(state, event);
+    case 'queue_updated':
+      return withFloor(state, { requested: event.requested, queue: event.queue, open: event.open });
+    case 'turn_started':
+    case 'turn_paused':
+    case 'turn_resumed':
+    case 'turn_extended':
+    case 'turn_warning':
+    case 'turn_ended':
+      return heardAnew(afterTurn(state, event));
+    case 'user_muted':
+      return heardAnew(withMute(state, event.user_id, true));
+    case 'user_unmuted':
+      return heardAnew(withMute(state, event.user_id, false));
+    case 'active_speakers':
+      return { ...state, speakers: event.speakers };
+    case 'track_published':
+      return { ...state, tracks: with_(state.tracks, event.track, trackOf(event)) };
+    case 'track_unpublished':
+      return { ...state, tracks: without(state.tracks, event.track) };
+    case 'moderation_changed':
+      return heardAnew(withFloor(state, { moderation: event.moderation }));
+    case 'chat':
+      return withChat(state, event);
+    case 'session_ended':
+      return { ...withFloor(state, { turn: null, interrupted: [] }), ended: event.reason };
+    default:
+      return state;
+  }
+}
+
+type EventOf<Type extends Told['type']> = Extract<Told, { type: Type }>;
+type TurnEvent = EventOf<
+  'turn_started' | 'turn_paused' | 'turn_resumed' | 'turn_extended' | 'turn_warning' | 'turn_ended'
+>;
+type RequestEvent = EventOf<
+  'speech_request_received' | 'speech_approved' | 'speech_denied' | 'speech_cancelled'
+>;
+
+function afterTurn(state: RoomState, event: TurnEvent): RoomState {
+  const { turn: current, interrupted } = state.floor;
+  const turn = turnOf(event);
+  if (event.type === 'turn_ended') {
+    return withFloor(state, {
+      turn: current?.turn_id === turn.turn_id ? null : current,
+      interrupted: interrupted.filter((one) => one.turn_id !== turn.turn_id),
+    });
+  }
+  if (event.type === 'turn_started') {
+    const others = interrupted.filter((one) => one.turn_id !== turn.turn_id);
+    const waits =
+      current !== null && current.turn_id !== turn.turn_id && turn.kind === 'interposed_question';
+    return withFloor(state, {
+      turn,
+      interrupted: waits ? [...others, { ...current, running: false }] : others,
+      requested: state.floor.requested.filter((one) => one.request_id !== turn.request_id),
+      queue: state.floor.queue.filter((one) => one.request_id !== turn.request_id),
+    });
+  }
+  const waiting = interrupted.findIndex((one) => one.turn_id === turn.turn_id);
+  if (waiting >= 0 && current !== null && current.turn_id !== turn.turn_id) {
+    return withFloor(state, { interrupted: interrupted.with(waiting, turn) });
+  }
+  return withFloor(state, {
+    turn,
+    interrupted: interrupted.filter((one) => one.turn_id !== turn.turn_id),
+  });
+}
+
+function afterRequest(state: RoomState, event: RequestEvent): RoomState {
+  const { requested, queue } = state.floor;
+  const other = (one: RequestView) => one.request_id !== event.request_id;
+  if (event.type === 'speech_request_received') {
+    return withFloor(state, {
+      requested: [...requested.filter(other), requestOf(event)],
+      queue: queue.filter(other),
+    });
+  }
+  if (event.type === 'speech_approved') {
+    const approved = requested.find((one) => !other(one));
+    // Where it stands in the list is told by the `queue_updated` that follows.
+    return withFloor(state, {
+      requested: requested.filter(other),
+      queue: approved === undefined ? queue : [...queue.filter(other), approved],
+    });
+  }
+  return withFloor(state, { requested: requested.filter(other), queue: queue.filter(other) });
+}
+
+function withParticipant(state: RoomState, participant: ParticipantView): RoomState {
+  const participants = with_(state.participants, participant.user_id, participant);
+  if (participant.user_id !== state.you.user_id) return { ...state, participants };
+  const { name, roles, muted, may_be_heard } = participant;
+  return { ...state, participants, you: { ...state.you, name, roles, muted, may_be_heard } };
+}
+
+function withoutParticipant(state: RoomState, userId: string): RoomState {
+  return {
+    ...state,
+    participants: without(state.participants, userId),
+    tracks: new Map([...state.tracks].filter(([, track]) => track.user_id !== userId)),
+    speakers: state.speakers.filter((speaker) => speaker.user_id !== userId),
+  };
+}
+
+function withMute(state: RoomState, userId: string, muted: boolean): RoomState {
+  const participant = state.participants.get(userId);
+  const you = userId === state.you.user_id ? { ...state.you, muted } : state.you;
+  return participant === undefined
+    ? { ...state, you }
+    : { ...state, you, participants: with_(state.participants, userId, { ...participant, muted }) };
+}
+
+/** Whom the server lets through follows from the floor and the mutes. */
+function heardAnew(state: RoomState): RoomState {
+  const participants = new Map(
+    [...state.participants].map(([userId, one]) => {
+      const heard = isHeard(state.floor, one);
+      return [userId, heard === one.may_be_heard ? one : { ...one, may_be_heard: heard }] as const;
+    }),
+  );
+  const you = { ...state.you, may_be_heard: isHeard(state.floor, state.you) };
+  return { ...state, participants, you };
+}
+
+function isHeard(
+  floor: Floor,
+  who: { user_id: string; roles: readonly string[]; muted: boolean },
+): boolean {
+  const publishes = who.roles.some((role) => ['participant', 'moderator', 'hall'].includes(role));
+  if (who.muted || !publishes) return false;
+  if (floor.moderation === 'open' || who.roles.includes('moderator')) return true;
+  const turn = floor.turn;
+  if (turn?.running !== true) return false;
+  return turn.user_id === who.user_id || (turn.in_hall && who.roles.includes('hall'));
+}
+
+function withChat(state: RoomState, event: EventOf<'chat'>): RoomState {
+  if (state.chat.some((line) => line.seq === event.seq)) return state;
+  const { seq, at, user_id, name, text } = event;
+  return {
+    ...state,
+    chat: [...state.chat, { seq, at, user_id, name, text }].slice(-CHAT_LINES_MAX),
+  };
+}
+
+function withFloor(state: RoomState, change: Partial<Floor>): RoomState {
+  return { ...state, floor: { ...state.floor, ...change } };
+}
+
+function with_<Value>(map: ReadonlyMap<string, Value>, key: string, value: Value) {
+  return new Map(map).set(key, value);
+}
+
+function without<Value>(map: ReadonlyMap<string, Value>, key: string) {
+  const copy = new Map(map);
+  copy.delete(key);
+  return copy;
+}
+
+function participantOf(
+  event: EventOf<'participant_joined' | 'participant_updated'>,
+): ParticipantView {
+  const { user_id, name, roles, connections, audio, video, screen, muted } = event;
+  const { may_be_heard, joined_at } = event;
+  return {
+    user_id,
+    name,
+    roles,
+    connections,
+    audio,
+    video,
+    screen,
+    muted,
+    may_be_heard,
+    joined_at,
+  };
+}
+
+function trackOf(event: EventOf<'track_published'>): TrackView {
+  const { track, user_id, kind, source, codec, layers } = event;
+  return { track, user_id, kind, source, codec, layers };
+}
+
+function requestOf(event: EventOf<'speech_request_received'>): RequestView {
+  const { request_id, user_id, name, kind, stance, note } = event;
+  const { requested_at, in_hall, previous_turns } = event;
+  return { request_id, user_id, name, kind, stance, note, requested_at, in_hall, previous_turns };
+}
+
+function turnOf(event: TurnEvent): TimedTurn {
+  const { turn_id, request_id, user_id, name, kind, limit_s, used_ms, running, in_hall } = event;
+  const asOfMs = Date.parse(event.at);
+  return { turn_id, request_id, user_id, name, kind, limit_s, used_ms, running, in_hall, asOfMs };
+}

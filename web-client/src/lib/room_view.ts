@@ -1,0 +1,88 @@
+import type { ParticipantView, RequestView } from '../generated/wire';
+import type { RoomState, TimedTurn } from './room_state';
+
+/** How a turn's time stands. */
+export interface TurnTime {
+  readonly usedMs: number;
+  /** Negative once the time given is exceeded. */
+  readonly leftMs: number;
+  readonly level: 'calm' | 'soon' | 'last' | 'over';
+}
+
+/** The time of a turn at `serverNowMs`, ms since the epoch by the server's clock. */
+export function turnTime(turn: TimedTurn, serverNowMs: number): TurnTime {
+  const sinceMs = turn.running ? Math.max(0, serverNowMs - turn.asOfMs) : 0;
+  const usedMs = turn.used_ms + sinceMs;
+  const leftMs = turn.limit_s * 1000 - usedMs;
+  const level =
+    leftMs < 0 ? 'over' : leftMs <= 10_000 ? 'last' : leftMs <= 30_000 ? 'soon' : 'calm';
+  return { usedMs, leftMs, level };
+}
+
+/** Where I stand with the floor. */
+export type MyPlace =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'requested'; readonly request: RequestView }
+  | { readonly kind: 'waiting'; readonly request: RequestView; readonly ahead: number }
+  | { readonly kind: 'speaking' | 'paused' | 'interrupted'; readonly turn: TimedTurn };
+
+/** My own place: a turn first, then the list, then what a moderator must still see. */
+export function myPlace(state: RoomState): MyPlace {
+  const me = state.you.user_id;
+  const { turn, interrupted, queue, requested } = state.floor;
+  if (turn?.user_id === me && !turn.in_hall) {
+    return { kind: turn.running ? 'speaking' : 'paused', turn };
+  }
+  const waits = interrupted.find((one) => one.user_id === me && !one.in_hall);
+  if (waits !== undefined) return { kind: 'interrupted', turn: waits };
+  const ahead = queue.findIndex((one) => one.user_id === me);
+  const approved = queue[ahead];
+  if (approved !== undefined) return { kind: 'waiting', request: approved, ahead };
+  const request = requested.find((one) => one.user_id === me);
+  return request === undefined ? { kind: 'none' } : { kind: 'requested', request };
+}
+
+/** What is true of my microphone, the strongest reason first. */
+export type MicrophoneState =
+  'listening_only' | 'muted_by_moderator' | 'off' | 'closed_by_floor' | 'open';
+
+/** The truth about a microphone: `on` is what its owner wants. */
+export function microphoneState(
+  state: RoomState,
+  own: { readonly present: boolean; readonly on: boolean },
+): MicrophoneState {
+  if (!own.present) return 'listening_only';
+  if (state.you.muted) return 'muted_by_moderator';
+  if (!own.on) return 'off';
+  return state.you.may_be_heard ? 'open' : 'closed_by_floor';
+}
+
+/** People in the order the console and the list of people show them. */
+export function people(state: RoomState): readonly ParticipantView[] {
+  const rank = (one: ParticipantView) =>
+    one.user_id === state.floor.turn?.user_id
+      ? 0
+      : one.roles.includes('moderator')
+        ? 1
+        : one.roles.includes('hall')
+          ? 2
+          : 3;
+  return [...state.participants.values()].sort(
+    (a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name) || (a.user_id < b.user_id ? -1 : 1),
+  );
+}
+
+/** The order that `moved` one step, or null when it cannot. */
+export function movedOrder(
+  queue: readonly RequestView[],
+  requestId: string,
+  toIndex: number,
+): string[] | null {
+  const order = queue.map((one) => one.request_id);
+  const from = order.indexOf(requestId);
+  const to = Math.max(0, Math.min(order.length - 1, toIndex));
+  if (from < 0 || from === to) return null;
+  order.splice(from, 1);
+  order.splice(to, 0, requestId);
+  return order;
+}

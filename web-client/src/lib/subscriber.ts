@@ -1,0 +1,208 @@
+import { ChannelError } from './errors';
+import type { SignalMessage } from './moderation_channel';
+import type { PeerFactory, Signalling } from './publisher';
+import { isLoss } from './publisher';
+import { TransportWatch } from './transport_watch';
+
+/** The server's allowance of messages refills within a second. */
+const RATE_LIMITED_MS = 1_000;
+
+/** What is wanted of a track. */
+export interface Want {
+  /** Highest encoding, 0 the lowest; absent: the best. */
+  readonly maxLayer?: number;
+  readonly paused: boolean;
+}
+
+/** What a subscriber needs. */
+export interface SubscriberOptions {
+  readonly signalling: Signalling;
+  readonly createPeer: PeerFactory;
+  /** A track's media began, changed, or (null) ended. */
+  readonly onMedia: (track: string, media: MediaStreamTrack | null) => void;
+}
+
+/**
+ * The subscribe transport: what this client receives. The server offers; this
+ * side says what it wants and answers.
+ */
+export class Subscriber {
+  private readonly watch: TransportWatch;
+  private iceServers: RTCIceServer[] = [];
+  private peer: RTCPeerConnection | null = null;
+  private wanted: ReadonlyMap<string, Want> = new Map();
+  /** What the server was told, or is being told. */
+  private readonly told = new Map<string, Want>();
+  /** What the server refused; asked again when it is wanted differently. */
+  private readonly refused = new Map<string, Want>();
+  private media = new Map<string, MediaStreamTrack>();
+  private answering: Promise<void> = Promise.resolve();
+  /** Whether the server may still hold a transport that our next peer has no keys for. */
+  private replaces = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly options: SubscriberOptions) {
+    this.watch = new TransportWatch({
+      restartIce: () => this.restartIce(),
+      renew: () => {
+        this.closePeer();
+        this.replaces = true;
+        this.restartIce();
+      },
+      rejoin: () => this.options.signalling.reconnect(true),
+    });
+  }
+
+  /** The peer connection, while there is one. */
+  get connection(): RTCPeerConnection | null {
+    return this.peer;
+  }
+
+  /** Says everything that is wanted. */
+  setWanted(wanted: ReadonlyMap<string, Want>): void {
+    this.wanted = wanted;
+    for (const [track, refused] of this.refused) {
+      if (!same(refused, wanted.get(track))) this.refused.delete(track);
+    }
+    this.tell();
+  }
+
+  /** The room is (still or again) there; `setWanted` follows. */
+  handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
+    this.iceServers = iceServers;
+    this.refused.clear();
+    if (!resumed) {
+      this.close();
+    } else if (this.peer === null) {
+      // After a reload the server's transport lives on, but ours is gone.
+      this.replaces = true;
+      this.restartIce();
+    }
+  }
+
+  handleOffer(message: Extract<SignalMessage, { type: 'offer' }>): void {
+    this.answering = this.answering.then(() => this.answer(message)).catch(() => undefined);
+  }
+
+  /** The server gave the transport up: it makes a new one when asked. */
+  handleLost(): void {
+    this.closePeer();
+    this.replaces = false;
+    this.restartIce();
+  }
+
+  close(): void {
+    clearTimeout(this.retry);
+    this.closePeer();
+    this.replaces = false;
+    this.told.clear();
+  }
+
+  private async answer(message: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
+    const peer = (this.peer ??= this.make());
+    try {
+      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      await peer.setLocalDescription();
+    } catch (error) {
+      // An offer that this peer connection can't follow needs a new one.
+      if (this.peer === peer) this.handleLost();
+      throw error;
+    }
+    if (this.peer !== peer) return;
+    this.map(peer, message);
+    this.watch.handleNegotiated();
+    const sdp = peer.localDescription?.sdp ?? '';
+    // Not waited for: a lost answer is mended by the watch, and the next offer must not wait.
+    const replaces = this.replaces;
+    this.replaces = false;
+    const answer = { type: 'answer', transport: 'subscribe', sdp } as const;
+    void this.options.signalling.request(answer).catch((error: unknown) => {
+      const refused = error instanceof ChannelError && error.code === 'SIGNALLING_STATE_CONFLICT';
+      // A transport keeps its certificate: only a new connection gets another.
+      if (refused && replaces) this.options.signalling.reconnect(true);
+    });
+  }
+
+  /** Tells which media belongs to which track from now on. */
+  private map(peer: RTCPeerConnection, message: Extract<SignalMessage, { type: 'offer' }>): void {
+    const byMid = new Map(peer.getTransceivers().map((one) => [one.mid, one]));
+    const media = new Map<string, MediaStreamTrack>();
+    for (const { mid, track } of message.tracks) {
+      const transceiver = byMid.get(mid);
+      if (transceiver !== undefined) media.set(track, transceiver.receiver.track);
+    }
+    const before = this.media;
+    this.media = media;
+    for (const track of before.keys()) {
+      if (!media.has(track)) this.options.onMedia(track, null);
+    }
+    for (const [track, one] of media) {
+      if (before.get(track) !== one) this.options.onMedia(track, one);
+    }
+  }
+
+  private tell(): void {
+    for (const track of [...this.told.keys()]) {
+      if (this.wanted.has(track)) continue;
+      this.told.delete(track);
+      void this.options.signalling.request({ type: 'unsubscribe', track }).catch(() => undefined);
+    }
+    for (const [track, want] of this.wanted) {
+      if (same(this.told.get(track), want) || same(this.refused.get(track), want)) continue;
+      // What is not there yet need not be asked for only to be paused.
+      if (want.paused && !this.told.has(track)) continue;
+      this.told.set(track, want);
+      void this.subscribe(track, want);
+    }
+  }
+
+  private async subscribe(track: string, want: Want): Promise<void> {
+    try {
+      await this.options.signalling.request({
+        type: 'subscribe',
+        track,
+        paused: want.paused,
+        ...(want.maxLayer === undefined ? {} : { max_layer: want.maxLayer }),
+      });
+    } catch (error) {
+      if (this.told.get(track) !== want) return;
+      this.told.delete(track);
+      if (!(error instanceof ChannelError) || isLoss(error)) return;
+      if (error.code === 'RATE_LIMITED') {
+        clearTimeout(this.retry);
+        this.retry = setTimeout(() => this.tell(), RATE_LIMITED_MS);
+      } else {
+        this.refused.set(track, want);
+      }
+    }
+  }
+
+  private restartIce(): void {
+    void this.options.signalling
+      .request({ type: 'restart_ice', transport: 'subscribe' })
+      .catch(() => undefined);
+  }
+
+  private make(): RTCPeerConnection {
+    const peer = this.options.createPeer({
+      bundlePolicy: 'max-bundle',
+      iceServers: this.iceServers,
+    });
+    this.watch.watch(peer);
+    return peer;
+  }
+
+  private closePeer(): void {
+    this.watch.stop();
+    this.peer?.close();
+    this.peer = null;
+    const media = this.media;
+    this.media = new Map();
+    for (const track of media.keys()) this.options.onMedia(track, null);
+  }
+}
+
+function same(a: Want | undefined, b: Want | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  return a.paused === b.paused && a.maxLayer === b.maxLayer;
+}

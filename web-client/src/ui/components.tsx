@@ -1,0 +1,258 @@
+import { signal } from '@preact/signals';
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Key } from '../i18n/i18n';
+import { LANGUAGES, LANGUAGE_NAMES, errorText, language, setLanguage, t } from '../i18n/i18n';
+import type { Language } from '../i18n/i18n';
+import { ApiError, ChannelError } from '../lib';
+import type { IconName } from './icons';
+import { Icon } from './icons';
+
+interface ButtonProps {
+  readonly label: string;
+  readonly icon?: IconName;
+  /** Shows the drawing only; the label stays its name and its tooltip. */
+  readonly compact?: boolean;
+  readonly look?: string;
+  readonly testId?: string;
+  readonly disabled?: boolean;
+  readonly pressed?: boolean;
+  /** Whom or what it is about, for those who don't see where it stands. */
+  readonly about?: string;
+  /** For compact ones whose name must say more. */
+  readonly name?: string;
+  readonly shortcut?: string;
+  readonly type?: 'button' | 'submit';
+  readonly onPress?: () => void;
+  readonly children?: ComponentChildren;
+}
+
+/** Every button. A disabled one stays reachable, so that its name can be read. */
+export function Button(props: ButtonProps) {
+  const { label, icon, compact = false, look = '', disabled = false } = props;
+  const name = props.name ?? (compact ? label : undefined);
+  return (
+    <button
+      type={props.type ?? 'button'}
+      class={`button ${look}`}
+      data-testid={props.testId}
+      aria-label={name}
+      title={name}
+      aria-disabled={disabled ? 'true' : undefined}
+      aria-pressed={props.pressed}
+      aria-keyshortcuts={props.shortcut}
+      onClick={(event) => {
+        if (disabled) event.preventDefault();
+        else props.onPress?.();
+      }}
+    >
+      {icon !== undefined && <Icon name={icon} />}
+      {!compact && <span>{label}</span>}
+      {props.about !== undefined && <span class="visually-hidden">: {props.about}</span>}
+      {props.children}
+    </button>
+  );
+}
+
+/** A labelled field; the control is its child. */
+export function Field(props: { label: string; children: ComponentChildren }) {
+  return (
+    <label class="field">
+      <span>{props.label}</span>
+      {props.children}
+    </label>
+  );
+}
+
+/** A box to tick. */
+export function Check(props: {
+  label: string;
+  checked: boolean;
+  testId?: string;
+  onChange: (checked: boolean) => void;
+}) {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        data-testid={props.testId}
+        checked={props.checked}
+        onChange={(event) => props.onChange(event.currentTarget.checked)}
+      />
+      <span>{props.label}</span>
+    </label>
+  );
+}
+
+/** Something to be read; `danger` ones are announced at once. */
+export function Notice(props: {
+  look?: 'warn' | 'danger';
+  testId?: string;
+  children: ComponentChildren;
+}) {
+  return (
+    <div
+      class={`notice ${props.look ?? ''}`}
+      data-testid={props.testId}
+      role={props.look === 'danger' ? 'alert' : undefined}
+    >
+      {props.children}
+    </div>
+  );
+}
+
+/** The switch between languages. */
+export function LanguageSwitch() {
+  return (
+    <label class="language">
+      <span class="visually-hidden">{t('language.label')}</span>
+      <select
+        data-testid="language"
+        value={language.value}
+        onChange={(event) => setLanguage(event.currentTarget.value as Language)}
+      >
+        {LANGUAGES.map((one) => (
+          <option key={one} value={one} lang={one}>
+            {LANGUAGE_NAMES[one]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The top of a plain page. */
+export function PageHeader({ title }: { title: string }) {
+  useEffect(() => {
+    document.title = `${title} · ${t('app.name')}`;
+  }, [title]);
+  return (
+    <header class="page-header">
+      <h1>{title}</h1>
+      <LanguageSwitch />
+    </header>
+  );
+}
+
+/** A modal dialog; Escape and its buttons close it, focus returns by itself. */
+export function Dialog(props: {
+  title: string;
+  testId?: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = element.current;
+    if (dialog !== null && !dialog.open) dialog.showModal();
+    return () => dialog?.close();
+  }, []);
+  return (
+    <dialog
+      ref={element}
+      aria-label={props.title}
+      data-testid={props.testId}
+      onClose={props.onClose}
+    >
+      <div class="stack">
+        <h2>{props.title}</h2>
+        {props.children}
+      </div>
+    </dialog>
+  );
+}
+
+interface Toast {
+  readonly id: number;
+  readonly text: string;
+  readonly action?: { readonly label: string; readonly run: () => void };
+}
+
+const toasts = signal<readonly Toast[]>([]);
+/** Long enough to read a sentence twice. */
+const TOAST_MS = 7_000;
+let lastToast = 0;
+
+/** Shows a sentence for a while; the returned function takes it away. */
+export function toast(text: string, action?: Toast['action'], ms = TOAST_MS): () => void {
+  lastToast += 1;
+  const id = lastToast;
+  toasts.value = [...toasts.value.slice(-2), { id, text, ...(action ? { action } : {}) }];
+  const dismiss = () => {
+    toasts.value = toasts.value.filter((one) => one.id !== id);
+  };
+  setTimeout(dismiss, ms);
+  return dismiss;
+}
+
+/** What went wrong, in plain words. */
+export function failureText(error: unknown): string {
+  const code = error instanceof ApiError || error instanceof ChannelError ? error.code : 'INTERNAL';
+  return errorText(code);
+}
+
+/** Shows what went wrong. */
+export function showFailure(error: unknown): void {
+  toast(failureText(error));
+}
+
+const polite = signal('');
+const assertive = signal('');
+
+/** Has a screen reader say something when it has finished its sentence. */
+export function announce(text: string): void {
+  polite.value = text;
+}
+
+/** Has a screen reader say something at once. */
+export function announceAtOnce(text: string): void {
+  assertive.value = text;
+}
+
+/** Toasts and what screen readers are told; once a page. */
+export function Announcements() {
+  return (
+    <>
+      <div class="visually-hidden" aria-live="polite" data-testid="live-polite">
+        {polite.value}
+      </div>
+      <div class="visually-hidden" aria-live="assertive" data-testid="live-assertive">
+        {assertive.value}
+      </div>
+      <div class="toasts" role="status">
+        {toasts.value.map((one) => (
+          <div class="toast" key={one.id} data-testid="toast">
+            <span>{one.text}</span>
+            {one.action && (
+              <Button
+                label={one.action.label}
+                testId="toast-action"
+                look="small"
+                onPress={() => {
+                  one.action?.run();
+                  toasts.value = toasts.value.filter((other) => other.id !== one.id);
+                }}
+              />
+            )}
+          </div>
+        ))}
+      </div>
+    </>
+  );
+}
+
+/** A choice of words that the catalogue knows by prefix. */
+export function Options<Value extends string>(props: {
+  values: readonly Value[];
+  text: (value: Value) => Key;
+}): JSX.Element {
+  return (
+    <>
+      {props.values.map((value) => (
+        <option key={value} value={value}>
+          {t(props.text(value))}
+        </option>
+      ))}
+    </>
+  );
+}

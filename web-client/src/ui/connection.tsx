@@ -1,0 +1,58 @@
+import { isKey, t } from '../i18n/i18n';
+import type { Key } from '../i18n/i18n';
+import type { ChannelStatus, ClosedReason, Quality } from '../lib';
+import { useNow } from './hooks';
+import { Icon } from './icons';
+
+/** Whether and how well we are connected, in words, with seconds while we are not. */
+export function ConnectionState(props: { status: ChannelStatus; quality: Quality | null }) {
+  const { status, quality } = props;
+  const lost = status.phase === 'reconnecting';
+  const now = useNow(500, lost);
+  if (lost) {
+    const seconds = Math.max(0, Math.round((now - status.sinceMs) / 1000));
+    return (
+      <span class="connection lost" data-testid="connection-state" data-phase="reconnecting">
+        <Icon name="lost" />
+        {t('connection.reconnecting', { seconds })}
+      </span>
+    );
+  }
+  const key: Key =
+    status.phase !== 'open'
+      ? 'connection.connecting'
+      : quality === null
+        ? 'connection.open'
+        : `connection.${quality}`;
+  return (
+    <span
+      class={`connection ${quality ?? ''}`}
+      data-testid="connection-state"
+      data-phase={status.phase}
+      data-quality={quality ?? undefined}
+    >
+      <Icon name="signal" />
+      {t(key)}
+    </span>
+  );
+}
+
+/** Why the room is closed to this page, and the way back if there is one. */
+export function Closed(props: { reason: ClosedReason; code: string | null; again: string }) {
+  const { reason, code, again } = props;
+  const why = code === null ? null : `error.${code}`;
+  const back = reason === 'left' || reason === 'replaced' || reason === 'sign_in_required';
+  return (
+    <main class="page stack" data-testid="closed" data-reason={reason}>
+      <h1>{t(`closed.${reason}.title`)}</h1>
+      <p>{why !== null && isKey(why) ? t(why) : t(`closed.${reason}.text`)}</p>
+      {back && (
+        <p>
+          <a class="button main" href={again} data-testid="rejoin">
+            {t('closed.rejoin')}
+          </a>
+        </p>
+      )}
+    </main>
+  );
+}

@@ -1,0 +1,81 @@
+import type { Key } from '../i18n/i18n';
+import { clock, isKey, t } from '../i18n/i18n';
+import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';
+import { myPlace, turnTime } from '../lib';
+import { useNow } from './hooks';
+
+/** The word for a kind of request; a kind of a later version is shown as it is. */
+export function kindText(kind: string): string {
+  const key = `kind.short.${kind}`;
+  return isKey(key) ? t(key) : kind;
+}
+
+/** The time left of a turn, counted here between the server's words. */
+export function Countdown({ client, turn }: { client: RoomClient; turn: TimedTurn }) {
+  const now = useNow(250, turn.running);
+  const { leftMs, level } = turnTime(turn, client.clock.now(now));
+  const label = t(leftMs < 0 ? 'floor.timeOver' : 'floor.timeLeft');
+  return (
+    <div class={`countdown ${level}`} role="timer" aria-label={label} data-testid="time-left">
+      {clock(leftMs)}
+    </div>
+  );
+}
+
+/** The holder's name, large. */
+export function Holder({ state }: { state: RoomState }) {
+  const turn = state.floor.turn;
+  const headline: Key =
+    turn === null ? 'floor.nobody' : turn.running ? 'floor.speaking' : 'floor.paused';
+  return (
+    <div>
+      {turn !== null && (
+        <div class="quiet">
+          {t(headline)} · {kindText(turn.kind)}
+          {turn.in_hall && ` · ${t('floor.inHall')}`}
+        </div>
+      )}
+      <div class="holder name" data-testid="floor-holder" data-user={turn?.user_id}>
+        {turn === null ? t(headline) : turn.name}
+      </div>
+      {state.floor.interrupted.map((one) => (
+        <div class="quiet" key={one.turn_id}>
+          {t('floor.interrupted', { name: one.name })}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** The floor as a participant needs it. */
+export function FloorCard({ client, state }: { client: RoomClient; state: RoomState }) {
+  const turn = state.floor.turn;
+  const place = myPlace(state);
+  const mine = place.kind === 'speaking' ? 'mine' : '';
+  return (
+    <section class={`floor ${mine}`} aria-label={t('meeting.floor')} data-testid="floor">
+      <Holder state={state} />
+      {turn !== null && <Countdown client={client} turn={turn} />}
+      <div class="place" data-testid="my-place" data-place={place.kind}>
+        {placeText(place)}
+      </div>
+    </section>
+  );
+}
+
+function placeText(place: MyPlace): string {
+  switch (place.kind) {
+    case 'none':
+      return t('place.none');
+    case 'requested':
+      return t('place.requested');
+    case 'waiting':
+      return place.ahead === 0 ? t('place.next') : t('place.waiting', { ahead: place.ahead });
+    case 'speaking':
+      return t('floor.youSpeak');
+    case 'paused':
+      return t('floor.youPaused');
+    case 'interrupted':
+      return t('floor.youInterrupted');
+  }
+}

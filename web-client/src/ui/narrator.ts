@@ -1,0 +1,51 @@
+import { t } from '../i18n/i18n';
+import type { RoomState, Told } from '../lib';
+import { announce, announceAtOnce, toast } from './components';
+
+/** Says what an event means to the person; others' turns politely, one's own at once. */
+export function narrate(event: Told, state: RoomState): void {
+  // What was missed while away is no news any more.
+  if (event.seq <= state.describedSeq) return;
+  const mine = 'user_id' in event && event.user_id === state.you.user_id;
+  switch (event.type) {
+    case 'turn_started':
+    case 'turn_resumed':
+      if (mine && !event.in_hall) tell(t('floor.said.mine'));
+      else announce(t('floor.said.started', { name: event.name }));
+      return;
+    case 'turn_paused':
+      announce(t('floor.said.paused', { name: event.name }));
+      return;
+    case 'turn_warning':
+      if (mine) announceAtOnce(t('floor.said.warning', { seconds: event.remaining_s }));
+      return;
+    case 'turn_ended':
+      if (mine) tell(t('floor.said.mineEnded'));
+      else announce(t('floor.said.ended', { name: event.name }));
+      return;
+    case 'speech_approved':
+      if (mine) tell(t('floor.said.approved'));
+      return;
+    case 'speech_denied':
+      if (mine) {
+        tell(
+          event.reason === null
+            ? t('floor.said.denied')
+            : t('floor.said.deniedReason', { reason: event.reason }),
+        );
+      }
+      return;
+    case 'user_muted':
+      if (mine) tell(t('floor.said.muted'));
+      return;
+    case 'user_unmuted':
+      if (mine) tell(t('floor.said.unmuted'));
+      return;
+    default:
+  }
+}
+
+function tell(text: string): void {
+  announceAtOnce(text);
+  toast(text);
+}

@@ -1,0 +1,77 @@
+import { t } from '../i18n/i18n';
+import type { ParticipantView, RoomState } from '../lib';
+import { people } from '../lib';
+import { Button } from './components';
+import { Icon } from './icons';
+
+/** What a participant's microphone is, by what the server says. */
+export function MicrophoneBadge({ one }: { one: ParticipantView }) {
+  const [icon, key] = one.muted
+    ? (['locked', 'people.muted'] as const)
+    : !one.audio
+      ? (['microphoneOff', 'people.noAudio'] as const)
+      : one.may_be_heard
+        ? (['microphone', 'people.heard'] as const)
+        : (['waiting', 'people.audio'] as const);
+  return (
+    <span title={t(key)}>
+      <Icon name={icon} />
+      <span class="visually-hidden">{t(key)}</span>
+    </span>
+  );
+}
+
+/** Somebody's name, roles and presence. */
+export function PersonName({ one, state }: { one: ParticipantView; state: RoomState }) {
+  const shown =
+    one.user_id === state.you.user_id ? t('common.youSuffix', { name: one.name }) : one.name;
+  const speaking = state.speakers.some((speaker) => speaker.user_id === one.user_id);
+  const role = (['moderator', 'hall', 'observer'] as const).find((role) =>
+    one.roles.includes(role),
+  );
+  return (
+    <span class="name">
+      {shown} {role !== undefined && <span class="badge">{t(`role.${role}`)}</span>}{' '}
+      {speaking && <span class="badge">{t('people.speaking')}</span>}{' '}
+      {one.connections === 0 && <span class="badge">{t('people.away')}</span>}
+    </span>
+  );
+}
+
+/** Everybody in the room. */
+export function PeopleList({ state, onClose }: { state: RoomState; onClose: () => void }) {
+  const everybody = people(state);
+  return (
+    <section class="sheet" aria-label={t('people.title')} data-testid="people">
+      <header>
+        <h2>
+          {t('people.title')}{' '}
+          <span class="quiet">{t('people.count', { count: everybody.length })}</span>
+        </h2>
+        <Button label={t('common.close')} icon="close" compact onPress={onClose} />
+      </header>
+      <div class="scroll" tabIndex={0} role="group" aria-label={t('people.title')}>
+        <ul>
+          {everybody.map((one) => (
+            <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
+              <PersonName one={one} state={state} />
+              {one.screen && (
+                <span title={t('people.screen')}>
+                  <Icon name="screen" />
+                  <span class="visually-hidden">{t('people.screen')}</span>
+                </span>
+              )}
+              {one.video && (
+                <span title={t('people.video')}>
+                  <Icon name="camera" />
+                  <span class="visually-hidden">{t('people.video')}</span>
+                </span>
+              )}
+              <MicrophoneBadge one={one} />
+            </li>
+          ))}
+        </ul>
+      </div>
+    </section>
+  );
+}

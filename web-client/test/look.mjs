@@ -1,0 +1,179 @@
+// Opens every page in a browser, in sizes, colours and languages; writes
+// pictures to `artefacts/look` and fails on serious findings of axe, on
+// violations of the content security policy and on exceptions.
+import { mkdir } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { SESSION, TENANT, start } from './fake_server.mjs';
+
+const OUT = fileURLToPath(new URL('../artefacts/look/', import.meta.url));
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const SIZES = {
+  narrow: { width: 320, height: 640 },
+  phone: { width: 360, height: 740 },
+  desktop: { width: 1280, height: 800 },
+  hall: { width: 1920, height: 1080 },
+};
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+];
+const IN = `session=${SESSION}&tenant=${TENANT}&user=ana`;
+
+const only = process.argv[2];
+const server = await start();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: FLAGS,
+});
+const findings = [];
+await mkdir(OUT, { recursive: true });
+
+async function look(
+  name,
+  size,
+  { path, lang = 'es', dark = false, permissions, act = async () => {} },
+) {
+  if (only !== undefined && !name.startsWith(only)) return;
+  const context = await browser.newContext({
+    viewport: SIZES[size],
+    colorScheme: dark ? 'dark' : 'light',
+    reducedMotion: 'reduce',
+    permissions: permissions ?? ['microphone', 'camera'],
+  });
+  const page = await context.newPage();
+  const label = `${name}-${size}-${lang}-${dark ? 'dark' : 'light'}`;
+  page.on('pageerror', (error) => findings.push(`${label}: ${error}`));
+  page.on('console', (message) => {
+    if (/Content Security Policy/i.test(message.text()))
+      findings.push(`${label}: ${message.text()}`);
+  });
+  const joint = path.includes('?') ? '&' : '?';
+  await page.goto(`${server.origin}${path}${joint}lang=${lang}&debug`);
+  await act(page);
+  await page.waitForTimeout(400);
+  await page.screenshot({ path: `${OUT}${label}.png` });
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ['violations'] }));
+  for (const { id, impact, nodes } of violations) {
+    if (impact !== 'serious' && impact !== 'critical') continue;
+    const where = nodes
+      .map(({ target, failureSummary }) => `${target} ${failureSummary}`)
+      .join('; ');
+    findings.push(`${label}: axe ${id} (${impact}): ${where}`);
+  }
+  const wide = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  if (wide > 0) findings.push(`${label}: ${wide} px wider than the screen`);
+  await context.close();
+}
+
+const joined = async (page) => {
+  await page.getByTestId('name-input').fill('Ana Benítez');
+  await page.getByTestId('join-button').click();
+  await page.getByTestId('meeting').waitFor();
+};
+const inConsole = (page) => page.getByTestId('console').waitFor();
+const inHall = (page) => page.getByTestId('floor-holder').waitFor();
+const turn = { turn_id: 't9', request_id: 'r9', kind: 'normal', limit_s: 180, used_ms: 1000 };
+
+for (const [size, lang, dark] of [
+  ['narrow', 'pt', false],
+  ['phone', 'es', false],
+  ['phone', 'en', true],
+  ['desktop', 'es', true],
+  ['desktop', 'en', false],
+]) {
+  const way = { lang, dark };
+  await look('start', size, { path: '/', ...way });
+  await look('join', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: (page) => page.getByTestId('mic-level').waitFor(),
+  });
+  await look('meeting', size, { path: `/join?${IN}`, ...way, act: joined });
+  await look('mine', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await joined(page);
+      server.say({
+        type: 'turn_started',
+        ...turn,
+        user_id: 'ana',
+        name: 'Ana Benítez',
+        running: true,
+        in_hall: false,
+      });
+      server.say({ type: 'chat', user_id: 'luis', name: 'Luis', text: 'Buenos días a todos' });
+      await page.getByTestId('mic-button').click();
+    },
+  });
+  await look('chat', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await joined(page);
+      await page.getByTestId('chat-button').click();
+      server.say({ type: 'chat', user_id: 'luis', name: 'Luis', text: 'Se ruega brevedad.' });
+    },
+  });
+  await look('people', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await joined(page);
+      await page.getByTestId('people-button').click();
+    },
+  });
+  await look('ask', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await joined(page);
+      await page.getByTestId('ask-more').click();
+    },
+  });
+  await look('console', size, { path: `/console?${IN}`, ...way, act: inConsole });
+  await look('shortcuts', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await page.keyboard.press('?');
+    },
+  });
+  await look('governance', size, {
+    path: `/governance?tenant=${TENANT}`,
+    ...way,
+    act: (page) => page.getByTestId('session-card').waitFor(),
+  });
+}
+await look('hall', 'hall', { path: `/hall?${IN}`, act: inHall });
+await look('hall', 'hall', { path: `/hall?${IN}`, dark: true, lang: 'en', act: inHall });
+await look('hall', 'phone', { path: `/hall?${IN}`, lang: 'pt', act: inHall });
+await look('reconnecting', 'phone', {
+  path: `/join?${IN}`,
+  act: async (page) => {
+    await joined(page);
+    server.cut();
+    await page.waitForTimeout(2500);
+  },
+});
+
+await browser.close();
+server.close();
+for (const finding of findings) console.error(finding);
+console.log(`${findings.length} findings; pictures in ${OUT}`);
+process.exit(findings.length === 0 ? 0 : 1);
