@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 pub use sections::{
     DpopConfig, HttpConfig, IdentityConfig, InternalConfig, LimitsConfig, LogFormat, MediaConfig,
-    ServiceRoute, StoreConfig, TelemetryConfig, TenantLimitsConfig, TenantsConfig,
+    StoreConfig, TelemetryConfig, TenantLimitsConfig, TenantsConfig,
 };
 pub use source::Source;
 
@@ -91,6 +91,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::service_route::ServiceRoute;
 
     const EXAMPLE: &str = include_str!("../cabildo.example.yaml");
 

@@ -9,6 +9,7 @@ pub mod media;
 pub mod participant;
 pub mod role;
 pub mod secret;
+pub mod service_route;
 pub mod session;
 pub mod time;
 mod words;

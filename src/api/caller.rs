@@ -13,11 +13,11 @@ use super::Api;
 use super::error::{ApiError, DPOP_NONCE};
 use crate::auth::client_cert::ServiceIdentity;
 use crate::auth::{AuthError, DpopRequest, Scheme};
-use crate::config::ServiceRoute;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::participant::{Principal, ServiceName};
 use crate::domain::role::Action;
+use crate::domain::service_route::ServiceRoute;
 use crate::sessions::Caller;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");

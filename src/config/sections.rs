@@ -11,6 +11,7 @@ use super::reader::Reader;
 use super::{Config, Profile};
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
+use crate::domain::service_route::ServiceRoute;
 
 /// The public listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,44 +25,6 @@ pub struct HttpConfig {
     pub public_url: Option<String>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: BTreeSet<IpAddr>,
-}
-
-/// A route that services call, as the allow-list names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ServiceRoute {
-    /// `POST /api/v1/sessions`.
-    CreateSession,
-    /// `PATCH /api/v1/sessions/{id}`.
-    PatchSession,
-    /// `POST /api/v1/sessions/{id}/start`.
-    StartSession,
-    /// `POST /api/v1/sessions/{id}/cancel`.
-    CancelSession,
-    /// `POST /api/v1/sessions/{id}/end`.
-    EndSession,
-}
-
-impl ServiceRoute {
-    /// Every route, in order.
-    pub const ALL: &'static [Self] = &[
-        Self::CreateSession,
-        Self::PatchSession,
-        Self::StartSession,
-        Self::CancelSession,
-        Self::EndSession,
-    ];
-
-    /// Its key below `internal.allow`.
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::CreateSession => "create_session",
-            Self::PatchSession => "patch_session",
-            Self::StartSession => "start_session",
-            Self::CancelSession => "cancel_session",
-            Self::EndSession => "end_session",
-        }
-    }
 }
 
 /// The listener for services: TLS with client certificates.

@@ -1,0 +1,39 @@
+//! The routes that services call.
+
+/// A route that services call, as the allow-list names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceRoute {
+    /// `POST /api/v1/sessions`.
+    CreateSession,
+    /// `PATCH /api/v1/sessions/{id}`.
+    PatchSession,
+    /// `POST /api/v1/sessions/{id}/start`.
+    StartSession,
+    /// `POST /api/v1/sessions/{id}/cancel`.
+    CancelSession,
+    /// `POST /api/v1/sessions/{id}/end`.
+    EndSession,
+}
+
+impl ServiceRoute {
+    /// Every route, in order.
+    pub const ALL: &'static [Self] = &[
+        Self::CreateSession,
+        Self::PatchSession,
+        Self::StartSession,
+        Self::CancelSession,
+        Self::EndSession,
+    ];
+
+    /// Its name in allow-lists.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::CreateSession => "create_session",
+            Self::PatchSession => "patch_session",
+            Self::StartSession => "start_session",
+            Self::CancelSession => "cancel_session",
+            Self::EndSession => "end_session",
+        }
+    }
+}
