@@ -27,14 +27,14 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// A text frame of the moderation channel.
-pub fn moderation_frame(data: &[u8]) {
+pub(crate) fn moderation_frame(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         drop(parse::parse(text));
     }
 }
 
 /// A decrypted RTP packet: header, extensions, padding, payload descriptors.
-pub fn rtp_packet(data: &[u8]) {
+pub(crate) fn rtp_packet(data: &[u8]) {
     let _kind = rtp::classify(data);
     let Some(header) = Header::parse(data) else { return };
     assert!(header.length <= data.len());
@@ -53,7 +53,7 @@ pub fn rtp_packet(data: &[u8]) {
 }
 
 /// A decrypted RTCP compound.
-pub fn rtcp_compound(data: &[u8]) {
+pub(crate) fn rtcp_compound(data: &[u8]) {
     let mut named = 0_usize;
     rtcp::read(data, |message| {
         named += match message {
@@ -66,7 +66,7 @@ pub fn rtcp_compound(data: &[u8]) {
 }
 
 /// A session description, as an offer and as an answer.
-pub fn session_description(data: &[u8]) {
+pub(crate) fn session_description(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for limits in [OFFER_LIMITS, ANSWER_LIMITS] {
         if let Ok(description) = sdp::parse(text, limits) {
@@ -77,7 +77,7 @@ pub fn session_description(data: &[u8]) {
 
 /// Datagrams from a stranger to a fresh transport: STUN, DTLS and the rest. Each
 /// is preceded by two bytes of length; a transport never fails on any.
-pub fn transport_datagrams(data: &[u8]) {
+pub(crate) fn transport_datagrams(data: &[u8]) {
     static IDENTITY: LazyLock<Arc<Identity>> =
         LazyLock::new(|| Arc::new(Identity::generate().expect("a certificate can be made")));
     let stranger = SocketAddr::from(([192, 0, 2, 7], 40_000));
@@ -101,12 +101,12 @@ pub fn transport_datagrams(data: &[u8]) {
 }
 
 /// A JWK set as an issuer might serve it.
-pub fn key_set(data: &[u8]) {
+pub(crate) fn key_set(data: &[u8]) {
     drop(KeySet::parse(data));
 }
 
 /// An `Authorization` header.
-pub fn access_token(data: &[u8]) {
+pub(crate) fn access_token(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     with_issuer(|issuer| {
         let header = format!("Bearer {text}");
@@ -117,7 +117,7 @@ pub fn access_token(data: &[u8]) {
 
 /// The claims of a token that the issuer did sign: a line with its header and a
 /// line with its claims, as JSON.
-pub fn signed_token(data: &[u8]) {
+pub(crate) fn signed_token(data: &[u8]) {
     let Some(message) = signing_input(data) else { return };
     with_issuer(|issuer| {
         let header = format!("Bearer {}", sign(&message, &issuer.key));
@@ -127,7 +127,7 @@ pub fn signed_token(data: &[u8]) {
 
 /// A proof of possession signed by whom it names, beside a right token: a line
 /// with its header and a line with its claims, as JSON.
-pub fn dpop_proof(data: &[u8]) {
+pub(crate) fn dpop_proof(data: &[u8]) {
     let Some(message) = signing_input(data) else { return };
     with_issuer(|issuer| {
         let proof = sign(&message, &issuer.person);

@@ -84,9 +84,8 @@ fn seeds_of(target: &str) -> Vec<Vec<u8>> {
 
 /// Runs one input and shows it when the target panics.
 fn attack(target: &str, run: fn(&[u8]), input: &[u8]) {
-    if catch_unwind(AssertUnwindSafe(|| run(input))).is_err() {
-        panic!("{target} panics on the bytes {:02x?}", input);
-    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(input)));
+    assert!(outcome.is_ok(), "{target} panics on the bytes {input:02x?}");
 }
 
 fn fuzz(target: &str, run: fn(&[u8]), rounds: u32) {
