@@ -23,6 +23,7 @@ use crate::moderation::wire::{Reference, ServerMessage, TransportName};
 use crate::room::engine::Goodbye;
 use crate::room::error::RoomError;
 use crate::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest};
+use crate::telemetry::metrics;
 
 /// Why a connection ends: the close code and a word for it (CONTRACT,
 /// "Moderation channel"; RFC 6455 §7.4.1 for those below 4000).
@@ -113,9 +114,9 @@ impl Connection {
     pub(super) async fn serve(mut self, session: Option<SessionId>) {
         let close = match self.handshake(session).await {
             Ok(welcomed) => {
-                metrics::gauge!("cabildo_channel_connections").increment(1);
+                metrics::channel_opened();
                 let close = self.converse(welcomed).await;
-                metrics::gauge!("cabildo_channel_connections").decrement(1);
+                metrics::channel_closed();
                 close
             }
             Err(close) => close,
@@ -388,9 +389,10 @@ impl Connection {
             Outbound::Told(text) => self.write(Message::Text(text.as_ref().into())).await,
             Outbound::Goodbye(Goodbye::SessionOver) => Err(Close::SessionOver),
             Outbound::Goodbye(Goodbye::Removed) => Err(Close::Forbidden),
-            Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => Err(Close::GoingAway),
             Outbound::Replaced => Err(Close::Replaced),
-            Outbound::Closing => Err(Close::GoingAway),
+            Outbound::Closing | Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => {
+                Err(Close::GoingAway)
+            }
             media => match Member::media_message(media) {
                 Some(message) => self.send(&message).await,
                 None => Ok(()),

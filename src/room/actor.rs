@@ -20,6 +20,7 @@ use crate::room::member::{
 };
 use crate::sfu::plane::Gate;
 use crate::sfu::{RoomMediaEvent, Sfu, SfuError, TransportSide};
+use crate::telemetry::metrics;
 
 /// Most missed events that a resumed connection is told; with more it starts
 /// from the state alone. Raising it makes resuming after long absence slower.
@@ -141,8 +142,7 @@ impl RoomActor {
                     .decide(|engine, now| engine.handle_action(connection, action, fresh, now))
                     .await;
                 if result.is_ok() {
-                    metrics::counter!("cabildo_moderation_actions_total", "action" => name)
-                        .increment(1);
+                    metrics::moderation_action(name);
                 }
                 answer(reply, result);
             }
@@ -202,7 +202,7 @@ impl RoomActor {
         let lost_for = self.engine.lost_for(connection, self.parts.clock.now());
         self.decide(|engine, now| engine.handle_resume(connection, secret, next, now)).await?;
         if let Some(lost_for) = lost_for {
-            metrics::histogram!("cabildo_ws_reconnect_seconds").record(lost_for.as_secs_f64());
+            metrics::ws_reconnected(lost_for);
         }
         if let Some((_, Some(old))) = self.sinks.get(&connection) {
             // An old socket too slow to hear it will find its channel closed.

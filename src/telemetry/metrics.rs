@@ -14,6 +14,7 @@ const SESSIONS_STARTED: &str = "cabildo_sessions_started_total";
 const MODERATION_ACTIONS: &str = "cabildo_moderation_actions_total";
 const SESSION_START: &str = "cabildo_session_start_seconds";
 const WS_RECONNECT: &str = "cabildo_ws_reconnect_seconds";
+const CHANNEL_CONNECTIONS: &str = "cabildo_channel_connections";
 const HTTP_REQUESTS: &str = "cabildo_http_requests_total";
 const HTTP_REQUEST: &str = "cabildo_http_request_seconds";
 const RATE_LIMITED: &str = "cabildo_rate_limited_total";
@@ -51,6 +52,7 @@ fn describe() {
     metrics::describe_counter!(MODERATION_ACTIONS, "What moderators did, by action.");
     metrics::describe_histogram!(SESSION_START, "Time that starting a session took.");
     metrics::describe_histogram!(WS_RECONNECT, "Time that members were gone before they resumed.");
+    metrics::describe_gauge!(CHANNEL_CONNECTIONS, "Sockets of the moderation channel, let in.");
     metrics::describe_counter!(HTTP_REQUESTS, "Requests by route, method and status.");
     metrics::describe_histogram!(HTTP_REQUEST, "Time that requests took, by route.");
     metrics::describe_counter!(RATE_LIMITED, "Requests refused by a rate limit, by scope.");
@@ -71,6 +73,16 @@ pub fn moderation_action(action: &'static str) {
 /// A member resumed `gone` after its connection was lost.
 pub fn ws_reconnected(gone: Duration) {
     metrics::histogram!(WS_RECONNECT).record(gone);
+}
+
+/// A socket of the moderation channel was let in.
+pub fn channel_opened() {
+    metrics::gauge!(CHANNEL_CONNECTIONS).increment(1);
+}
+
+/// A socket that was let in is gone.
+pub fn channel_closed() {
+    metrics::gauge!(CHANNEL_CONNECTIONS).decrement(1);
 }
 
 /// A request was answered. `route` is a pattern, never a path with ids.

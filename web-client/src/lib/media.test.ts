@@ -62,8 +62,9 @@ function setUp() {
     socket().says({ type: 'ack', ref: offer?.id });
     await settle();
   };
-  const offers = async (tracks: { mid: string; track: string }[]) => {
-    const sdp = tracks.map(({ mid }) => mid).join(' ');
+  /** The server offers these sections of a transport with this `o=` session id. */
+  const offers = async (tracks: { mid: string; track: string }[], origin = '1') => {
+    const sdp = `${tracks.map(({ mid }) => mid).join(' ')}\no=- ${origin} 1 IN IP4 0.0.0.0`;
     socket().says({ type: 'offer', transport: 'subscribe', sdp, tracks });
     await settle();
   };
@@ -245,7 +246,7 @@ describe('losing and finding again', () => {
     expect(room.snapshot.media.size).toBe(0);
   });
 
-  it('after a reload asks for the transports that only the server still has', async () => {
+  it('after a reload gives the old transports up and makes all anew', async () => {
     const first = setUp();
     first.room.join();
     await first.enter();
@@ -253,7 +254,8 @@ describe('losing and finding again', () => {
     again.media?.setTrack('microphone', mediaTrack('audio'));
     again.join();
     await first.enter({ resumed: true, tracks: [published('m-ben', 'ben')] });
-    expect(first.socket().last('restart_ice')).toMatchObject({ transport: 'subscribe' });
+    expect(first.socket().last('resume')).toMatchObject({ media_lost: true });
+    expect(first.socket().all('restart_ice')).toEqual([]);
     expect(first.socket().last('subscribe')).toMatchObject({ track: 'm-ben' });
     expect(first.socket().last('offer')).toMatchObject({ transport: 'publish' });
   });
@@ -284,6 +286,18 @@ describe('losing and finding again', () => {
     expect(first.refused).toEqual(['SIGNALLING_STATE_CONFLICT']);
   });
 
+  it('answers an offer of another transport with another peer connection', async () => {
+    const { room, enter, offers } = setUp();
+    room.join();
+    await enter({ tracks: [published('m-ben', 'ben')] });
+    await offers([{ mid: 'a', track: 'm-ben' }], '1');
+    await offers([{ mid: 'a', track: 'm-ben' }], '1');
+    expect(FakePeer.made).toHaveLength(1);
+    await offers([{ mid: 'a', track: 'm-ben' }], '2');
+    expect(FakePeer.made.map(({ closed }) => closed)).toEqual([true, false]);
+    expect(room.snapshot.media.size).toBe(1);
+  });
+
   it('makes a transport anew that the server gave up', async () => {
     const { room, socket, enter, answer, offers } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));
@@ -296,7 +310,7 @@ describe('losing and finding again', () => {
     await settle();
     expect(FakePeer.made.slice(0, 2).every(({ closed }) => closed)).toBe(true);
     expect(socket().all('offer')).toHaveLength(2);
-    expect(socket().last('restart_ice')).toMatchObject({ transport: 'subscribe' });
+    expect(socket().all('subscribe')).toHaveLength(2);
     await offers([{ mid: 'a', track: 'm-ben' }]);
     expect(FakePeer.made).toHaveLength(4);
     expect(room.snapshot.media.size).toBe(1);

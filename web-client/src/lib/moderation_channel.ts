@@ -110,6 +110,8 @@ export class ModerationChannel {
   private socket: SocketLike | null = null;
   private currentStatus: ChannelStatus = { phase: 'idle' };
   private resume: ResumeState | null = null;
+  /** Whether this page was ever welcomed. */
+  private entered = false;
   private nonce = '';
   private welcomed = false;
   private welcomedAtMs = 0;
@@ -264,7 +266,10 @@ export class ModerationChannel {
     if (socket === null) return;
     this.handshakeWasResume = resume !== null;
     if (resume !== null) {
-      socket.send(JSON.stringify({ type: 'resume', ...resume } satisfies ClientMessage));
+      // What this page did not enter with, an earlier one did: its peer
+      // connections went with it.
+      const lost = this.entered ? {} : { media_lost: true };
+      socket.send(JSON.stringify({ type: 'resume', ...resume, ...lost } satisfies ClientMessage));
       return;
     }
     try {
@@ -305,6 +310,7 @@ export class ModerationChannel {
   private handleWelcome(welcome: Extract<ServerMessage, { type: 'welcome' }>): void {
     clearTimeout(this.handshakeTimer);
     this.welcomed = true;
+    this.entered = true;
     this.welcomedAtMs = Date.now();
     this.unauthorised = 0;
     const last_seq = welcome.resumed ? this.lastSeq : welcome.seq;

@@ -30,6 +30,8 @@ export class Subscriber {
   private readonly watch: TransportWatch;
   private iceServers: RTCIceServer[] = [];
   private peer: RTCPeerConnection | null = null;
+  /** Which of the server's transports the last offer was of. */
+  private origin: string | null = null;
   private wanted: ReadonlyMap<string, Want> = new Map();
   /** What the server was told, or is being told. */
   private readonly told = new Map<string, Want>();
@@ -73,8 +75,7 @@ export class Subscriber {
     this.refused.clear();
     if (!resumed) {
       this.close();
-    } else if (this.peer === null) {
-      // After a reload the server's transport lives on, but ours is gone.
+    } else if (this.peer === null && this.told.size > 0) {
       this.replaces = true;
       this.restartIce();
     }
@@ -84,11 +85,10 @@ export class Subscriber {
     this.answering = this.answering.then(() => this.answer(message)).catch(() => undefined);
   }
 
-  /** The server gave the transport up: it makes a new one when asked. */
+  /** The server gave the transport up, and with it what was subscribed to. */
   handleLost(): void {
-    this.closePeer();
-    this.replaces = false;
-    this.restartIce();
+    this.close();
+    this.tell();
   }
 
   close(): void {
@@ -99,13 +99,21 @@ export class Subscriber {
   }
 
   private async answer(message: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
+    // When the server's end is another one, so must ours be.
+    const origin = originOf(message.sdp);
+    if (this.origin !== null && this.origin !== origin) this.closePeer();
+    this.origin = origin;
     const peer = (this.peer ??= this.make());
     try {
       await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
       await peer.setLocalDescription();
     } catch (error) {
       // An offer that this peer connection can't follow needs a new one.
-      if (this.peer === peer) this.handleLost();
+      if (this.peer === peer) {
+        this.closePeer();
+        this.replaces = true;
+        this.restartIce();
+      }
       throw error;
     }
     if (this.peer !== peer) return;
@@ -200,6 +208,11 @@ export class Subscriber {
     this.media = new Map();
     for (const track of media.keys()) this.options.onMedia(track, null);
   }
+}
+
+/** The session id of the `o=` line (RFC 8866 §5.2). */
+function originOf(sdp: string): string | null {
+  return /^o=\S+ (\S+)/m.exec(sdp)?.[1] ?? null;
 }
 
 function same(a: Want | undefined, b: Want | undefined): boolean {

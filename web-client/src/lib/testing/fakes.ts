@@ -286,7 +286,7 @@ export class FakePeer {
   setRemoteDescription(description: { type: string; sdp: string }): Promise<void> {
     this.remoteSdp = description.sdp;
     if (description.type === 'offer') {
-      for (const mid of description.sdp.split(' ')) {
+      for (const mid of (description.sdp.split('\n')[0] ?? '').split(' ')) {
         if (this.transceivers.some((one) => one.mid === mid)) continue;
         const transceiver = makeTransceiver('recvonly', null, undefined);
         transceiver.mid = mid;
