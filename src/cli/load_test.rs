@@ -15,50 +15,50 @@ use crate::load::signalling::Server;
 
 /// Measures a running server with real DTLS-SRTP clients.
 #[derive(Debug, Args)]
-pub struct LoadTestArgs {
+pub(super) struct LoadTestArgs {
     /// Public address of the server, such as <http://127.0.0.1:3014>.
     #[arg(long)]
-    pub url: String,
+    pub(super) url: String,
     /// Sessions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub rooms: u32,
+    pub(super) rooms: u32,
     /// Publishers of sound and picture in each room.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub publishers: u32,
+    pub(super) publishers: u32,
     /// Subscribers of everything in each room.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub subscribers: u32,
+    pub(super) subscribers: u32,
     /// How long to measure once everybody has joined: 500ms, 30s, 2m.
     #[arg(long, default_value = "30s", value_parser = duration)]
-    pub duration: Duration,
+    pub(super) duration: Duration,
     /// Share of datagrams that each client drops, each way: 2%.
     #[arg(long, default_value = "0%", value_parser = share)]
-    pub loss: f64,
+    pub(super) loss: f64,
     /// Bits per second of each camera, in thousands.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(30..=50_000))]
-    pub video_kbps: u32,
+    pub(super) video_kbps: u32,
     /// Threads that carry the clients.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub threads: u16,
+    pub(super) threads: u16,
     /// Makes losses and media repeatable.
     #[arg(long)]
-    pub seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// One JSON object instead of a table.
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
     /// Internal address of the server, to create sessions as a service; without
     /// it they are created by the development routes.
     #[arg(long, requires_all = ["ca", "cert", "key"])]
-    pub internal_url: Option<String>,
+    pub(super) internal_url: Option<String>,
     /// Certificate authority of the internal listener, PEM.
     #[arg(long, requires = "internal_url")]
-    pub ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
     /// Client certificate, PEM.
     #[arg(long, requires = "internal_url")]
-    pub cert: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
     /// Key of the client certificate, PEM.
     #[arg(long, requires = "internal_url")]
-    pub key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -84,7 +84,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Runs the test and prints what it found. Ends with 0, with 1 when nothing was
 /// received or the server refused, with 3 when it can't be reached.
-pub async fn run(args: LoadTestArgs) -> ExitCode {
+pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     let json = args.json;
     match measure(args).await {
         Ok(report) => {

@@ -30,13 +30,13 @@ use subscribe::Subscriber;
 use whep::WhepReceiver;
 
 /// Rooms of one process.
-pub const ROOMS_MAX: usize = 4096;
+const ROOMS_MAX: usize = 4096;
 /// Peers of one room. Raising it lengthens what a departure has to visit.
-pub const PEERS_PER_ROOM_MAX: usize = 2048;
+const PEERS_PER_ROOM_MAX: usize = 2048;
 /// Tracks that one peer publishes.
-pub const TRACKS_PER_PEER_MAX: usize = 6;
+const TRACKS_PER_PEER_MAX: usize = 6;
 /// Tracks that one peer is subscribed to.
-pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
+const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
 
 /// What the engine wants done.
 #[derive(Debug)]

@@ -68,8 +68,8 @@ pub(crate) struct Driver<W> {
 
 enum Wake {
     Requests(usize),
-    Strays(usize),
-    Media(usize),
+    Strays,
+    Media,
     Timer,
 }
 
@@ -89,10 +89,10 @@ impl<W: Workers> Driver<W> {
                 count = inputs.requests.recv_many(&mut requests, BATCH) => Wake::Requests(count),
                 // A closed queue is a plane whose workers are gone; requests
                 // still have to be answered.
-                count = inputs.strays.recv_many(&mut strays, BATCH), if !inputs.strays.is_closed()
-                    => Wake::Strays(count),
-                count = inputs.media.recv_many(&mut media, BATCH), if !inputs.media.is_closed()
-                    => Wake::Media(count),
+                _ = inputs.strays.recv_many(&mut strays, BATCH), if !inputs.strays.is_closed()
+                    => Wake::Strays,
+                _ = inputs.media.recv_many(&mut media, BATCH), if !inputs.media.is_closed()
+                    => Wake::Media,
                 () = self.timer() => Wake::Timer,
             };
             let now = Instant::now();
@@ -107,13 +107,13 @@ impl<W: Workers> Driver<W> {
                         self.handle_request(request, now);
                     }
                 }
-                Wake::Strays(_) => {
+                Wake::Strays => {
                     for stray in strays.drain(..) {
                         self.control.handle_datagram(stray.worker, stray.from, stray.bytes, now);
                         self.drain(now);
                     }
                 }
-                Wake::Media(_) => {
+                Wake::Media => {
                     for event in media.drain(..) {
                         self.control.handle_media_event(event);
                     }
