@@ -126,6 +126,21 @@ story('An assembly', open, {
     await Promise.all(receivers(stage).map(([who, page]) => screenshot(page, `meeting-${who}`)));
   },
 
+  'the picture that is sent to somebody is as large as they see it': async (stage) => {
+    const { ana } = stage.pages;
+    const largest = (width) =>
+      until(`a picture ${width} wide, and none wider`, async (seen) => {
+        const rows = (await inbound(ana)).filter(({ kind }) => kind === 'video');
+        seen.last = rows.map((row) => [row.user, row.width]);
+        return Math.max(...rows.map((row) => row.width)) === width;
+      });
+    await ana.setViewportSize({ width: 1280, height: 800 });
+    await largest(640);
+    await ana.setViewportSize({ width: 360, height: 740 });
+    await largest(320);
+    await ana.setViewportSize({ width: 800, height: 600 });
+  },
+
   'before any turn the moderator is heard and nobody else': async (stage) => {
     const { pages } = stage;
     await Promise.all(PARTICIPANTS.map((who) => sendsSound(pages[who])));

@@ -136,11 +136,18 @@ story('Pages', open, {
     await press(pages.ana, 'chat-button');
     await pages.ana.getByTestId('chat-line').waitFor();
     await look(pages.ana, 'chat', SIZES);
+    // By hand, on a phone: a press finds out whether anything lies above it.
+    await pages.ana.setViewportSize(PHONE);
+    await pages.ana.getByTestId('chat-input').fill('De acuerdo.');
+    await press(pages.ana, 'chat-send');
+    await pages.ana.getByTestId('chat-line').filter({ hasText: 'De acuerdo.' }).click();
+    await screenshot(pages.ana, 'chat-phone-es');
     await press(pages.ana, 'people-button');
-    await pages.ana.getByTestId('people').waitFor();
     await look(pages.ana, 'people', SIZES);
     await pages.ana.setViewportSize(PHONE);
+    await pages.ana.getByTestId('person-ben').click();
     await screenshot(pages.ana, 'people-phone-es');
+    await press(pages.ana, 'people-button');
     await press(pages.ben, 'withdraw');
     await press(pages.ben, 'ask-more');
     await pages.ben.getByTestId('ask-dialog').waitFor();

@@ -1,5 +1,5 @@
 // aiortc as a publisher (WHIP) and as a receiver (WHEP), in a process of its own.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -7,16 +7,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until, within } from './until.mjs';
 
-const here = (name) => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
+const SCRIPT = fileURLToPath(new URL('peer.py', import.meta.url));
 
-/** The Python that has aiortc; made on first use. */
+/** The Python that has aiortc, as `scripts/install test` makes it. */
 function python() {
-  const venv = process.env.CABILDO_VENV ?? join(homedir(), '.cache', 'cabildo', 'venv');
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  const venv = process.env.CABILDO_VENV ?? join(cache, 'cabildo', 'venv');
   const bin = join(venv, 'bin', 'python');
-  if (!existsSync(bin)) {
-    execFileSync('python3', ['-m', 'venv', venv]);
-    execFileSync(bin, ['-m', 'pip', 'install', '--quiet', '-r', here('requirements.txt')]);
-  }
+  if (!existsSync(bin)) throw new Error(`no aiortc at ${venv}: run scripts/install test`);
   return bin;
 }
 
@@ -29,7 +27,7 @@ export class Peer {
   /** `kind` is `whip` or `whep`. */
   constructor(kind, endpoint, token) {
     this.events = [];
-    this.child = spawn(python(), [here('peer.py'), kind, endpoint], {
+    this.child = spawn(python(), [SCRIPT, kind, endpoint], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, CABILDO_TOKEN: token },
     });

@@ -379,10 +379,21 @@ describe('the small rules', () => {
     expect(withOpusOptions('a=rtpmap:0 PCMU/8000\r\n')).toBe('a=rtpmap:0 PCMU/8000\r\n');
   });
 
-  it('sends three encodings, layered codecs as three streams', () => {
+  it('sends several encodings, layered codecs as several streams', () => {
     expect(encodingsOf('camera', 'vp8')?.some((one) => 'scalabilityMode' in one)).toBe(false);
     expect(encodingsOf('camera', 'av1')?.every((one) => 'scalabilityMode' in one)).toBe(true);
     expect(encodingsOf('microphone', 'vp8')).toBeUndefined();
+  });
+
+  it.each([
+    [1280, 720, [4, 2, 1]],
+    [960, 540, [4, 2, 1]],
+    [640, 480, [2, 1]],
+    [640, 360, [2, 1]],
+    [320, 240, [1]],
+  ])('sends a picture of %i by %i whole, and smaller', (width, height, scales) => {
+    const encodings = encodingsOf('camera', 'vp8', width * height);
+    expect(encodings?.map((one) => one.scaleResolutionDownBy)).toEqual(scales);
     const formats = ['video/rtx', 'video/H264', 'video/VP8'].map((mimeType) => ({ mimeType }));
     expect(preferred(formats, 'vp8').map(({ mimeType }) => mimeType)).toEqual([
       'video/VP8',

@@ -193,7 +193,7 @@ export class Publisher {
     const codec = this.options.videoCodec ?? 'vp8';
     for (const [source, track] of this.wanted) {
       if (peer.transceivers.has(source)) continue;
-      const sendEncodings = encodingsOf(source, codec);
+      const sendEncodings = encodingsOf(source, codec, pixelsOf(track));
       const transceiver = peer.connection.addTransceiver(track, {
         direction: 'sendonly',
         ...(sendEncodings === undefined ? {} : { sendEncodings }),
@@ -205,6 +205,12 @@ export class Publisher {
       peer.transceivers.set(source, transceiver);
     }
   }
+}
+
+/** The size of what a track shows, if the browser says so. */
+function pixelsOf(track: MediaStreamTrack): number | undefined {
+  const { width, height } = track.getSettings();
+  return width === undefined || height === undefined ? undefined : width * height;
 }
 
 function sections(peer: Peer): SectionSource[] {

@@ -89,7 +89,9 @@ function Tile(props: {
     if (tile === null || session === null) return undefined;
     let visible = false;
     const tell = () => {
-      const height = Math.round(tile.clientHeight * devicePixelRatio);
+      // A tall tile shows no more of a wide picture than its width allows.
+      const lines = Math.min(tile.clientHeight, (tile.clientWidth * 9) / 16);
+      const height = Math.round(lines * devicePixelRatio);
       session.setView(track.track, { visible: visible && !document.hidden, height });
     };
     const views = new IntersectionObserver(([entry]) => {

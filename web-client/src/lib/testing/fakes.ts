@@ -218,6 +218,9 @@ export class FakeTrack extends EventTarget {
   stop(): void {
     this.stopped = true;
   }
+  getSettings(): MediaTrackSettings {
+    return {};
+  }
 }
 
 interface FakeTransceiver {
