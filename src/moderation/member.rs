@@ -223,10 +223,9 @@ impl Member {
             Outbound::TransportLost(which) => {
                 ServerMessage::TransportState { transport: side(which), state: "lost".to_owned() }
             }
-            Outbound::Told(_)
-            | Outbound::Goodbye(_)
-            | Outbound::Replaced
-            | Outbound::Closing => return None,
+            Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing => {
+                return None;
+            }
         })
     }
 }

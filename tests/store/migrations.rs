@@ -45,7 +45,9 @@ async fn a_database_that_lacks_a_migration_is_refused(bench: Bench) {
     let mut options = bench.options.clone();
     options.on_connect = OnConnect::Check;
     match Store::connect(&options).await {
-        Err(StoreError::PendingMigrations { pending }) => assert_eq!(pending, ["m0001_foundation", "m0002_session_directory"]),
+        Err(StoreError::PendingMigrations { pending }) => {
+            assert_eq!(pending, ["m0001_foundation", "m0002_session_directory"])
+        }
         other => panic!("{:?}", other.err()),
     }
     // It fails, because the tables exist, and leaves nothing half done.
