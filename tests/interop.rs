@@ -33,10 +33,11 @@ impl Pair {
     fn new(profiles: &[Profile], tracks: &[TrackOptions], seed: u64) -> Self {
         let now = Instant::now();
         let mut random = StdRng::seed_from_u64(seed);
-        let identity = std::sync::Arc::new(transport::Identity::generate().unwrap());
+        let identity =
+            std::sync::Arc::new(transport::Identity::generate().expect("made for the test"));
         let credentials = Credentials::from_random(random.random());
         let options = ClientOptions {
-            identity: Identity::generate(profiles).unwrap(),
+            identity: Identity::generate(profiles).expect("made for the test"),
             seed,
             epoch: now,
             epoch_unix: Duration::from_secs(1_700_000_000),
@@ -54,12 +55,12 @@ impl Pair {
     }
 
     fn signal_publish(&mut self) -> sdp::Description {
-        let offer = sdp::parse(&self.client.offer(), OFFER_LIMITS).unwrap();
-        let candidates = [SERVER.parse().unwrap()];
+        let offer = sdp::parse(&self.client.offer(), OFFER_LIMITS).expect("made for the test");
+        let candidates = [SERVER.parse().expect("made for the test")];
         let answers = vec![SectionAnswer::Receive; offer.sections.len()];
         let answer = sdp::answer(&offer, &answers, self.local(&candidates));
         self.describe_remote(&offer);
-        self.client.handle_answer(&answer, self.now).unwrap();
+        self.client.handle_answer(&answer, self.now).expect("made for the test");
         offer
     }
 
@@ -74,13 +75,13 @@ impl Pair {
     }
 
     fn describe_remote(&mut self, description: &sdp::Description) {
-        let remote = description.transport.clone().unwrap();
+        let remote = description.transport.clone().expect("made for the test");
         let remote = RemoteParameters { ufrag: remote.ufrag, fingerprints: remote.fingerprints };
         self.server.set_remote(remote);
     }
 
     fn run(&mut self, milliseconds: u64) {
-        let client: SocketAddr = CLIENT.parse().unwrap();
+        let client: SocketAddr = CLIENT.parse().expect("made for the test");
         for _ in 0..milliseconds {
             self.now += Duration::from_millis(1);
             self.client.handle_timeout(self.now);

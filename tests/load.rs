@@ -15,13 +15,13 @@ struct Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill().expect("as the test needs it");
+        self.process.wait().expect("as the test needs it");
     }
 }
 
 fn serve() -> Serving {
-    let data = TempDir::new().unwrap();
+    let data = TempDir::new().expect("as the test needs it");
     let mut process = Command::new(env!("CARGO_BIN_EXE_cabildo"))
         .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
         .args(["--media", "127.0.0.1:0", "--data-dir"])
@@ -29,11 +29,17 @@ fn serve() -> Serving {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready ").map(str::to_owned));
+        .expect("as the test needs it");
+    let mut lines = BufReader::new(process.stdout.take().expect("as the test needs it")).lines();
+    let ready = lines.find_map(|line| {
+        line.expect("as the test needs it").strip_prefix("ready ").map(str::to_owned)
+    });
     let ready = ready.expect("the server is ready");
-    let http = ready.split(' ').find_map(|part| part.strip_prefix("http=")).unwrap().to_owned();
+    let http = ready
+        .split(' ')
+        .find_map(|part| part.strip_prefix("http="))
+        .expect("as the test needs it")
+        .to_owned();
     Serving { process, http: format!("http://{http}"), _data: data }
 }
 
@@ -42,7 +48,7 @@ fn load_test(serving: &Serving, arguments: &str) -> Value {
         .args(["load-test", "--json", "--seed", "5", "--url", &serving.http])
         .args(arguments.split(' '))
         .output()
-        .unwrap();
+        .expect("as the test needs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
@@ -67,26 +73,38 @@ fn a_room_on_loopback_loses_nothing() {
     assert_eq!(report["errors"], serde_json::json!({}), "{report}");
     assert_eq!(report["loss_ratio"], 0.0, "{report}");
     assert_eq!(report["joined_subscribers"], 3, "{report}");
-    assert!(report["join_ms_p50"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(report["join_ms_p50"].as_f64().expect("as the test needs it") > 0.0, "{report}");
     // Two publishers of more than 150 packets a second, to three subscribers.
-    assert!(report["received_packets_per_s"].as_f64().unwrap() > 600.0, "{report}");
+    assert!(
+        report["received_packets_per_s"].as_f64().expect("as the test needs it") > 600.0,
+        "{report}"
+    );
 }
 
 #[test]
 fn the_server_s_cost_is_measured() {
     let serving = serve();
     let report = load_test(&serving, "--publishers 1 --subscribers 2 --duration 2s");
-    assert!(report["server_cpu_us_per_forwarded_packet"].as_f64().unwrap() > 0.0, "{report}");
-    assert!(report["forwarded_packets_per_s"].as_f64().unwrap() > 200.0, "{report}");
+    assert!(
+        report["server_cpu_us_per_forwarded_packet"].as_f64().expect("as the test needs it") > 0.0,
+        "{report}"
+    );
+    assert!(
+        report["forwarded_packets_per_s"].as_f64().expect("as the test needs it") > 200.0,
+        "{report}"
+    );
 }
 
 #[test]
 fn retransmission_recovers_most_of_what_is_lost() {
     let serving = serve();
     let report = load_test(&serving, "--publishers 1 --subscribers 3 --duration 3s --loss 5%");
-    assert!(report["recovered_packets"].as_u64().unwrap() > 10, "{report}");
-    assert!(report["video_loss_ratio"].as_f64().unwrap() < 0.02, "{report}");
-    assert!(report["loss_ratio"].as_f64().unwrap() > 0.0, "sound is not repaired: {report}");
+    assert!(report["recovered_packets"].as_u64().expect("as the test needs it") > 10, "{report}");
+    assert!(report["video_loss_ratio"].as_f64().expect("as the test needs it") < 0.02, "{report}");
+    assert!(
+        report["loss_ratio"].as_f64().expect("as the test needs it") > 0.0,
+        "sound is not repaired: {report}"
+    );
 }
 
 #[test]
@@ -94,6 +112,6 @@ fn a_server_that_is_gone_is_a_missing_dependency() {
     let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
         .args(["load-test", "--url", "http://127.0.0.1:9", "--duration", "1s"])
         .output()
-        .unwrap();
+        .expect("as the test needs it");
     assert_eq!(output.status.code(), Some(3));
 }

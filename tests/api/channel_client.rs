@@ -55,7 +55,7 @@ impl Channel {
         };
         let Heard::Message(hello) = channel.hear().await else { panic!("closed at once") };
         assert_eq!((&hello["type"], &hello["version"]), (&json!("hello"), &json!("cabildo.v1")));
-        channel.nonce = hello["nonce"].as_str().expect("a nonce").to_owned();
+        hello["nonce"].as_str().expect("a nonce").clone_into(&mut channel.nonce);
         channel
     }
 
@@ -86,7 +86,7 @@ impl Channel {
     pub(crate) async fn welcome(&mut self) -> Value {
         let Heard::Message(welcome) = self.hear().await else { panic!("closed") };
         assert_eq!(welcome["type"], "welcome", "{welcome}");
-        self.resume_token = welcome["resume_token"].as_str().expect("a token").to_owned();
+        welcome["resume_token"].as_str().expect("a token").clone_into(&mut self.resume_token);
         welcome
     }
 
@@ -175,7 +175,4 @@ impl Channel {
         assert_eq!(answer["type"], "ack", "{message}: {answer}");
         answer
     }
-
-    /// Goes without a word, as a lost network does.
-    pub(crate) fn vanish(self) {}
 }

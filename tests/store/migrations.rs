@@ -46,7 +46,7 @@ async fn a_database_that_lacks_a_migration_is_refused(bench: Bench) {
     options.on_connect = OnConnect::Check;
     match Store::connect(&options).await {
         Err(StoreError::PendingMigrations { pending }) => {
-            assert_eq!(pending, ["m0001_foundation", "m0002_session_directory"])
+            assert_eq!(pending, ["m0001_foundation", "m0002_session_directory"]);
         }
         other => panic!("{:?}", other.err()),
     }
