@@ -294,6 +294,42 @@ story('An assembly', open, {
     assert.ok(!left.includes('dora'), 'the others were told that she left');
   },
 
+  'a reload goes on with the meeting, the turn included': async (stage, t) => {
+    const { ben, chair } = stage.pages;
+    const joined = (await messages(chair, 'participant_joined')).length;
+    const reloadedAt = Date.now();
+    await ben.reload();
+    await isConnected(ben);
+    await hears(chair, 'ben');
+    t.diagnostic(`the speaker was heard again ${Date.now() - reloadedAt} ms after reloading`);
+    await holds(ben, 'ben');
+    // A browser may want a touch before it plays sound in a page that was reloaded.
+    const blocked = ben.getByTestId('hear-button');
+    if (await blocked.isVisible()) await blocked.click();
+    await hears(ben, 'chair');
+    await everybodySees(stage);
+    assert.equal((await messages(chair, 'participant_joined')).length, joined, 'he never left');
+  },
+
+  'whoever is removed is out until they are admitted again': async (stage) => {
+    const { chair, carla } = stage.pages;
+    await press(chair, 'remove-carla');
+    await carla.locator('[data-testid="closed"][data-reason="forbidden"]').waitFor();
+    await carla.reload();
+    await carla.locator('[data-testid="closed"][data-reason="forbidden"]').waitFor();
+    await press(chair, 'admit-carla');
+    await until('carla in the room', async (seen) => {
+      seen.last = await carla.locator('main').getAttribute('data-testid');
+      if (seen.last === 'closed') {
+        await carla.reload();
+        await carla.locator('[data-testid="closed"], [data-testid="meeting"]').waitFor();
+      }
+      return seen.last === 'meeting';
+    });
+    await isConnected(carla);
+    await everybodySees(stage);
+  },
+
   'a server that is stopped and started again goes on where it was': async (stage, t) => {
     const { ana, carla, chair } = stage.pages;
     await ask(ana);
@@ -337,6 +373,16 @@ story('An assembly', open, {
       ),
     );
     for (const [who, page] of receivers(stage)) assert.deepEqual(page.problems, [], who);
+  },
+
+  'the logs hold no fault and nothing about people': async ({ server }) => {
+    const lines = server.log().split('\n').filter((line) => line.startsWith('{'));
+    assert.ok(lines.length > 0);
+    for (const line of lines) {
+      assert.ok(['INFO', 'DEBUG'].includes(JSON.parse(line).level), line);
+      // Tokens, names and addresses.
+      assert.doesNotMatch(line, /eyJ|Presidencia|\b(ana|ben|carla|dora|eva)\b|\d+\.\d+\.\d+\.\d+:\d/);
+    }
   },
 });
 
