@@ -46,14 +46,22 @@ const isHeard = (stage, user) =>
 const isSilent = (stage, users) =>
   Promise.all(
     receivers(stage, 'chair').map(([who, page]) =>
-      hearsNothing(page, users.filter((user) => user !== who), PARTICIPANTS.find((one) => one !== who)),
+      hearsNothing(
+        page,
+        users.filter((user) => user !== who),
+        PARTICIPANTS.find((one) => one !== who),
+      ),
     ),
   );
 
 async function everybodySees(stage, frames) {
   await Promise.all(
     receivers(stage, 'chair').map(([who, page]) =>
-      sees(page, PARTICIPANTS.filter((one) => one !== who && one in stage.pages), frames),
+      sees(
+        page,
+        PARTICIPANTS.filter((one) => one !== who && one in stage.pages),
+        frames,
+      ),
     ),
   );
 }
@@ -150,7 +158,10 @@ story('An assembly', open, {
       const sound = (await inbound(page)).filter(
         ({ kind, user }) => kind === 'audio' && user !== 'chair',
       );
-      assert.ok(sound.every(({ packets, energy }) => packets === 0 && energy === 0), who);
+      assert.ok(
+        sound.every(({ packets, energy }) => packets === 0 && energy === 0),
+        who,
+      );
     }
   },
 
@@ -257,11 +268,15 @@ story('An assembly', open, {
 
   'noise at the media port disturbs nobody': async (stage) => {
     const { ana, dora } = stage.pages;
-    const [before] = (await inbound(dora)).filter(({ user, kind }) => user === 'ben' && kind === 'audio');
+    const [before] = (await inbound(dora)).filter(
+      ({ user, kind }) => user === 'ben' && kind === 'audio',
+    );
     await flood(stage.server.port.media, 20_000);
     await everybodySees(stage);
     await isHeard(stage, 'ben');
-    const [after] = (await inbound(dora)).filter(({ user, kind }) => user === 'ben' && kind === 'audio');
+    const [after] = (await inbound(dora)).filter(
+      ({ user, kind }) => user === 'ben' && kind === 'audio',
+    );
     assert.equal(after.track, before.track);
     assert.ok(after.packets > before.packets);
     await isConnected(ana);
@@ -376,12 +391,18 @@ story('An assembly', open, {
   },
 
   'the logs hold no fault and nothing about people': async ({ server }) => {
-    const lines = server.log().split('\n').filter((line) => line.startsWith('{'));
+    const lines = server
+      .log()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
     assert.ok(lines.length > 0);
     for (const line of lines) {
       assert.ok(['INFO', 'DEBUG'].includes(JSON.parse(line).level), line);
       // Tokens, names and addresses.
-      assert.doesNotMatch(line, /eyJ|Presidencia|\b(ana|ben|carla|dora|eva)\b|\d+\.\d+\.\d+\.\d+:\d/);
+      assert.doesNotMatch(
+        line,
+        /eyJ|Presidencia|\b(ana|ben|carla|dora|eva)\b|\d+\.\d+\.\d+\.\d+:\d/,
+      );
     }
   },
 });

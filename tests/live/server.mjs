@@ -1,6 +1,13 @@
 // The real binary, as an operator in development would run it.
 import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -43,7 +50,10 @@ export class Server {
 
   get port() {
     return Object.fromEntries(
-      Object.entries(this.addresses).map(([key, address]) => [key, Number(address.split(':').at(-1))]),
+      Object.entries(this.addresses).map(([key, address]) => [
+        key,
+        Number(address.split(':').at(-1)),
+      ]),
     );
   }
 
@@ -55,7 +65,18 @@ export class Server {
     const log = createWriteStream(this.logPath(this.starts));
     const child = spawn(
       binary(),
-      ['serve', '--dev', '--data-dir', this.dataDir, '--http', http, '--internal', internal, '--media', media],
+      [
+        'serve',
+        '--dev',
+        '--data-dir',
+        this.dataDir,
+        '--http',
+        http,
+        '--internal',
+        internal,
+        '--media',
+        media,
+      ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.child = child;
@@ -69,7 +90,9 @@ export class Server {
     child.stderr.pipe(log, { end: false });
     const ready = new Promise((resolve, reject) => {
       child.once('error', reject);
-      this.exited.then(({ code, signal }) => reject(new Error(`the server ended: ${code ?? signal}`)));
+      this.exited.then(({ code, signal }) =>
+        reject(new Error(`the server ended: ${code ?? signal}`)),
+      );
       createInterface({ input: child.stdout }).on('line', (line) => {
         log.write(`${line}\n`);
         const found = /^ready (.*)$/.exec(line);
