@@ -381,8 +381,12 @@ fn read_limits(reader: &mut Reader, profile: &Profile) -> LimitsConfig {
     }
 }
 
+/// What is logged unless somebody says otherwise. The DTLS crate warns of each
+/// extension that it does not know, several times a handshake.
+const LOG_FILTER: &str = "info,rtc_dtls=error";
+
 fn read_telemetry(reader: &mut Reader, profile: &Profile) -> TelemetryConfig {
-    let filter = reader.text("telemetry.filter").unwrap_or_else(|| "info".to_owned());
+    let filter = reader.text("telemetry.filter").unwrap_or_else(|| LOG_FILTER.to_owned());
     if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
         reader.problem("telemetry.filter", "expected a filter, like info,cabildo=debug");
     }

@@ -105,7 +105,8 @@ export const holes = (page) =>
       if (message.type === 'welcome') {
         if (!message.resumed) last = message.seq;
       } else if (message.seq !== undefined) {
-        if (last !== null && message.seq !== last + 1) found.push([last, message.seq, message.type]);
+        if (last !== null && message.seq !== last + 1)
+          found.push([last, message.seq, message.type]);
         last = message.seq;
       }
     }

@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { startedSession } from './api.mjs';
 import { AXE, launch, newPage, screenshot } from './browser.mjs';
-import { approve, ask, holds, join, openConsole, openHall, openJoin, press, startTurn } from './pages.mjs';
+import {
+  approve,
+  ask,
+  holds,
+  join,
+  openConsole,
+  openHall,
+  openJoin,
+  press,
+  startTurn,
+} from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 
@@ -109,12 +119,19 @@ story('Pages', open, {
   'the console, with a list': async (stage) => {
     const { browser, server, session, pages } = stage;
     await join(pages.ana);
-    const chair = await openConsole(browser, server, session, { user: 'chair', name: 'Presidencia' });
+    const chair = await openConsole(browser, server, session, {
+      user: 'chair',
+      name: 'Presidencia',
+    });
     pages.chair = chair;
     await chair.setViewportSize(DESKTOP);
     await ask(pages.ana);
     await approve(chair, 'ana');
-    for (const name of ['Joaquín Ibáñez · 1.º A', 'Sociedad Inmobiliaria del Mediterráneo, S. L.', 'Rosa']) {
+    for (const name of [
+      'Joaquín Ibáñez · 1.º A',
+      'Sociedad Inmobiliaria del Mediterráneo, S. L.',
+      'Rosa',
+    ]) {
       await chair.getByTestId('hall-name').fill(name);
       await press(chair, 'add-hall-speaker');
       await chair.getByTestId('queue').getByText(name).waitFor();
@@ -158,7 +175,10 @@ story('Pages', open, {
   'the hall display': async ({ browser, server, session }) => {
     for (const locale of LANGUAGES) {
       const person = { user: `hall-${locale}`, name: 'Sala' };
-      const hall = await openHall(browser, server, session, person, { locale, viewport: PROJECTOR });
+      const hall = await openHall(browser, server, session, person, {
+        locale,
+        viewport: PROJECTOR,
+      });
       await holds(hall, 'ana');
       await hall.getByTestId('hall-next').waitFor();
       if (locale === 'es') await look(hall, 'hall', { projector: PROJECTOR, desktop: DESKTOP });

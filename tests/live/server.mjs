@@ -1,6 +1,13 @@
 // The real binary, as an operator in development would run it.
 import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -43,7 +50,10 @@ export class Server {
 
   get port() {
     return Object.fromEntries(
-      Object.entries(this.addresses).map(([key, address]) => [key, Number(address.split(':').at(-1))]),
+      Object.entries(this.addresses).map(([key, address]) => [
+        key,
+        Number(address.split(':').at(-1)),
+      ]),
     );
   }
 
@@ -52,10 +62,21 @@ export class Server {
     const { http, internal, media } = this.addresses;
     this.starts += 1;
     mkdirSync(ARTEFACTS, { recursive: true });
-    const log = createWriteStream(join(ARTEFACTS, `server-${this.name}-${this.starts}.log`));
+    const log = createWriteStream(this.logPath(this.starts));
     const child = spawn(
       binary(),
-      ['serve', '--dev', '--data-dir', this.dataDir, '--http', http, '--internal', internal, '--media', media],
+      [
+        'serve',
+        '--dev',
+        '--data-dir',
+        this.dataDir,
+        '--http',
+        http,
+        '--internal',
+        internal,
+        '--media',
+        media,
+      ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.child = child;
@@ -69,7 +90,9 @@ export class Server {
     child.stderr.pipe(log, { end: false });
     const ready = new Promise((resolve, reject) => {
       child.once('error', reject);
-      this.exited.then(({ code, signal }) => reject(new Error(`the server ended: ${code ?? signal}`)));
+      this.exited.then(({ code, signal }) =>
+        reject(new Error(`the server ended: ${code ?? signal}`)),
+      );
       createInterface({ input: child.stdout }).on('line', (line) => {
         log.write(`${line}\n`);
         const found = /^ready (.*)$/.exec(line);
@@ -77,6 +100,16 @@ export class Server {
       });
     });
     this.addresses = { ...this.addresses, ...(await within(30_000, 'the ready line', ready)) };
+  }
+
+  logPath(start) {
+    return join(ARTEFACTS, `server-${this.name}-${start}.log`);
+  }
+
+  /** All that it has logged, over all starts. */
+  log() {
+    const starts = Array.from({ length: this.starts }, (_, index) => index + 1);
+    return starts.map((start) => readFileSync(this.logPath(start), 'utf8')).join('');
   }
 
   /** Ends the process with `signal`; its data stays. */

@@ -49,7 +49,9 @@ story('WHIP and WHEP', open, {
     assert.equal(answered.type, 'application/sdp');
     await stage.publisher.told('a connection', ({ state }) => state === 'connected');
     await page.evaluate(() =>
-      window.client.seen(({ type, user_id }) => type === 'participant_joined' && user_id === 'encoder'),
+      window.client.seen(
+        ({ type, user_id }) => type === 'participant_joined' && user_id === 'encoder',
+      ),
     );
     const tracks = await until('both tracks', async (seen) => {
       const known = await page.evaluate(() => [...window.client.tracks.values()]);
@@ -92,7 +94,9 @@ story('WHIP and WHEP', open, {
     assert.equal(again.status, 404);
     assert.equal(JSON.parse(again.body).code, 'MEDIA_RESOURCE_NOT_FOUND');
     await page.evaluate(() =>
-      window.client.seen(({ type, user_id }) => type === 'participant_left' && user_id === 'encoder'),
+      window.client.seen(
+        ({ type, user_id }) => type === 'participant_left' && user_id === 'encoder',
+      ),
     );
     const left = await page.evaluate(() =>
       [...window.client.tracks.values()].filter(({ user_id }) => user_id === 'encoder'),
@@ -108,10 +112,16 @@ story('WHIP and WHEP', open, {
     refused(await call(server, 'POST', path, { ...sdp, token: 'a.b.c' }), 401, 'TOKEN_INVALID');
     const token = await stage.token('stranger');
     const [header, claims, signature] = token.split('.');
-    const forged = [header, claims, signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'))].join('.');
+    const forged = [header, claims, signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'))].join(
+      '.',
+    );
     refused(await call(server, 'POST', path, { ...sdp, token: forged }), 401, 'TOKEN_INVALID');
     const elsewhere = await bearerToken(server, { tenant: randomUUID(), user: 'stranger' });
-    refused(await call(server, 'POST', path, { ...sdp, token: elsewhere }), 404, 'SESSION_NOT_FOUND');
+    refused(
+      await call(server, 'POST', path, { ...sdp, token: elsewhere }),
+      404,
+      'SESSION_NOT_FOUND',
+    );
     const observer = await bearerToken(server, {
       tenant: stage.session.tenant_id,
       user: 'observer',

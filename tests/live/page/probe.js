@@ -49,13 +49,15 @@
   }
 
   /** Events in the order in which they came. */
-  probe.events = () => probe.received.filter(({ seq, type }) => seq !== undefined && type !== 'welcome');
+  probe.events = () =>
+    probe.received.filter(({ seq, type }) => seq !== undefined && type !== 'welcome');
 
   /** Every track told of, by id. */
   const tracks = () => {
     const known = new Map();
     for (const message of probe.received) {
-      for (const track of message.type === 'welcome' ? message.tracks : []) known.set(track.track, track);
+      for (const track of message.type === 'welcome' ? message.tracks : [])
+        known.set(track.track, track);
       if (message.type === 'track_published') known.set(message.track, message);
     }
     return known;
@@ -119,7 +121,9 @@
   probe.pitch = async (user) => {
     const offer = probe.received.findLast(({ type }) => type === 'offer');
     const known = tracks();
-    const peer = probe.peers.findLast((one) => isOpen(one) && one.remoteDescription?.type === 'offer');
+    const peer = probe.peers.findLast(
+      (one) => isOpen(one) && one.remoteDescription?.type === 'offer',
+    );
     const section = offer?.tracks.find(({ track }) => {
       const found = known.get(track);
       return found?.user_id === user && found.kind === 'audio';

@@ -9,7 +9,8 @@
       .replaceAll('/', '_')
       .replaceAll('=', '');
   const part = (value) => base64url(text.encode(JSON.stringify(value)));
-  const sha256 = async (value) => base64url(await crypto.subtle.digest('SHA-256', text.encode(value)));
+  const sha256 = async (value) =>
+    base64url(await crypto.subtle.digest('SHA-256', text.encode(value)));
 
   const CURVE = { name: 'ECDSA', namedCurve: 'P-256' };
 
