@@ -239,7 +239,8 @@ pub(super) async fn delete(
     Ok(StatusCode::OK.into_response())
 }
 
-/// The resource of a caller; anybody else's does not exist.
+/// The resource of a caller; anybody else's does not exist, and neither does one
+/// whose client has vanished.
 async fn resource_of(
     api: &Api,
     credentials: &Credentials,
@@ -250,7 +251,12 @@ async fn resource_of(
     let person = credentials.reader(api, kind.action()).await?;
     let session = session_id(id)?;
     see(&person, session)?;
-    api.media.find(name, &person, session, kind)
+    let (member, entity_tag) = api.media.find(name, &person, session, kind)?;
+    if member.is_gone().await {
+        api.media.remove(name);
+        return Err(resources::not_found());
+    }
+    Ok((member, entity_tag))
 }
 
 fn room_of(api: &Api) -> Result<&Arc<dyn WhipRoom>, ApiError> {

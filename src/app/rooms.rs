@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use crate::api::{MediaMember, MediaRefused, SessionObserver, WhipRoom};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, TrackId};
+use crate::domain::id::SessionId;
 use crate::domain::participant::Principal;
 use crate::domain::session::Session;
 use crate::room::error::RoomError;
@@ -114,13 +113,7 @@ impl MediaMember for RoomMember {
         self.member.leave().await;
     }
 
-    /// Asks for something that changes nothing: whoever is in the room is not
-    /// subscribed to a track that can't be.
     async fn is_gone(&self) -> bool {
-        let nothing = TrackId::from_uuid(Uuid::nil());
-        match self.member.unsubscribe(nothing).await {
-            Ok(()) => false,
-            Err(error) => error.code() != ErrorCode::TrackNotFound,
-        }
+        self.member.is_gone().await
     }
 }

@@ -153,6 +153,9 @@ impl RoomActor {
                     .await;
                 answer(reply, result);
             }
+            Input::Presence { connection, reply } => {
+                answer(reply, Ok(self.engine.holder(connection).is_some()));
+            }
             Input::Lost { connection, socket } => {
                 if self.forget_sink(connection, socket) {
                     self.decide_surely(|engine, now| engine.handle_lost(connection, now)).await;

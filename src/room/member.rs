@@ -172,6 +172,7 @@ pub(super) enum Input {
     Act { connection: ConnectionId, action: Action, reply: Reply<Option<RequestId>> },
     Signal { connection: ConnectionId, signal: Signal },
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
+    Presence { connection: ConnectionId, reply: Reply<bool> },
     Lost { connection: ConnectionId, socket: u64 },
     Leave { connection: ConnectionId, socket: u64 },
     SessionChanged(Box<crate::domain::session::Session>),
@@ -277,6 +278,16 @@ impl MemberHandle {
     pub async fn renew(&self, principal: Principal, next: ResumeHash) -> Result<(), RoomError> {
         let connection = self.connection;
         self.room.ask(|reply| Input::Renew { connection, principal, next, reply }).await
+    }
+
+    /// Whether the connection has ended, for whatever reason. A room that is
+    /// too busy to say has not ended it.
+    pub async fn is_gone(&self) -> bool {
+        let connection = self.connection;
+        match self.room.ask(|reply| Input::Presence { connection, reply }).await {
+            Ok(is_here) => !is_here,
+            Err(_) => self.room.inputs.is_closed(),
+        }
     }
 
     /// The socket is gone; the connection may be resumed.

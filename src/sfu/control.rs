@@ -7,6 +7,9 @@ mod limits;
 mod publish;
 mod rooms;
 mod subscribe;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test picks the instant it starts from")]
+mod tests;
 mod whep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -94,6 +97,8 @@ struct Association {
     worker: usize,
     /// What stands in the timer table for it.
     due_at: Option<Instant>,
+    /// Its handshake has completed.
+    was_connected: bool,
     session_id: u64,
     version: u64,
 }
@@ -293,10 +298,16 @@ impl Control {
         // RFC 8866 §5.2 leaves 63 bits; browsers take no more.
         let session_id = self.random.next_u64() >> 2;
         let transport = Transport::new(Arc::clone(&self.identity), credentials, now);
-        self.associations.insert(
-            id,
-            Association { transport, owner, worker, due_at: None, session_id, version: 0 },
-        );
+        let association = Association {
+            transport,
+            owner,
+            worker,
+            due_at: None,
+            was_connected: false,
+            session_id,
+            version: 0,
+        };
+        self.associations.insert(id, association);
         self.settle(id, now);
         id
     }
@@ -357,6 +368,7 @@ impl Control {
             match event {
                 TransportEvent::Connected { keys, remote } => {
                     connected = true;
+                    association.was_connected = true;
                     let room = association.owner.room;
                     let command = Command::AddTransport { transport: id, room, keys, remote };
                     self.outputs.push_back(Output::Command { worker, command });
@@ -432,10 +444,9 @@ impl Control {
 
     /// A transport has ended by itself: its tracks or subscriptions go with it.
     fn lose_transport(&mut self, id: TransportId, reason: LostReason, now: Instant) {
-        let Some(Owner { room, peer, side }) = self.associations.get(&id).map(|it| it.owner) else {
-            return;
-        };
-        if !self.is_connected(id) && reason != LostReason::ServerFault {
+        let Some(association) = self.associations.get(&id) else { return };
+        let Owner { room, peer, side } = association.owner;
+        if !association.was_connected && reason != LostReason::ServerFault {
             self.stats.handshakes_failed += 1;
         }
         match side {

@@ -261,13 +261,15 @@ impl Sfu {
     }
 
     /// Takes a publisher's offer: the first makes its transport, later ones
-    /// renegotiate it. `sources` says which section (by `mid`) is what; for the
+    /// renegotiate it. One with another certificate and other ICE credentials
+    /// is of a new peer connection and replaces the transport: the tracks of
+    /// the old one are [`PublishAnswer::removed`]. `sources` says which section (by `mid`) is what; for the
     /// rest, the first audio is a microphone, the first video a camera, the
     /// second audio and video a shared screen.
     ///
     /// # Errors
-    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (changed
-    /// certificate), [`SfuError::TrackLimit`] and what [`Sfu::leave`] names;
+    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (a changed
+    /// certificate alone), [`SfuError::TrackLimit`] and what [`Sfu::leave`] names;
     /// nothing has changed then.
     pub async fn publish(
         &self,
@@ -317,11 +319,14 @@ impl Sfu {
         self.request(|reply| Request::Unsubscribe { room, peer, track, reply }).await
     }
 
-    /// Takes a receiver's answer to the offer it was given.
+    /// Takes a receiver's answer to the offer it was given. One with another
+    /// certificate is of a new peer connection: the transport ends, and another
+    /// is offered for everything that the receiver is subscribed to.
     ///
     /// # Errors
-    /// [`SfuError::SdpInvalid`] (the offer stays open), [`SfuError::SignallingState`]
-    /// (no offer is open, changed certificate), and what [`Sfu::leave`] names.
+    /// [`SfuError::SdpInvalid`] and [`SfuError::SignallingState`] (no offer is
+    /// open, or it is an answer that came before); an offer that is open stays
+    /// so. And what [`Sfu::leave`] names.
     pub async fn answer(
         &self,
         room: SessionId,
@@ -331,7 +336,8 @@ impl Sfu {
         self.request(|reply| Request::Answer { room, peer, sdp, reply }).await
     }
 
-    /// Offers a receiver new ICE credentials, since its network has changed.
+    /// Offers a receiver new ICE credentials, since its network has changed;
+    /// while an offer is open, once that was answered.
     ///
     /// # Errors
     /// [`SfuError::TransportNotFound`], and what [`Sfu::leave`] names.

@@ -6,6 +6,7 @@ mod surroundings;
 
 use std::collections::BTreeSet;
 
+use cabildo::domain::id::TrackId;
 use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, Format, Gate, MediaEvent, PublicationSpec, SubscriptionId,
@@ -239,6 +240,34 @@ fn layers_switch_at_key_frames_and_leave_no_seam() {
     // that was sent with it.
     assert_eq!(names, expected);
     assert_continuous(&seen, true);
+}
+
+#[test]
+fn sources_that_go_on_in_a_section_that_is_used_again_need_not_say_who_they_are() {
+    let (mut world, mut spec, mut streams) = simulcast_scene();
+    show_both(&mut world, &mut streams, [true, true]);
+    world.command(Command::RemovePublication { track: spec.track });
+    world.take_rtp(SUBSCRIBER);
+    show_both(&mut world, &mut streams, [true, true]);
+    assert!(world.take_rtp(SUBSCRIBER).is_empty(), "nothing is published");
+
+    // As browsers do once they were heard.
+    for stream in &mut streams {
+        (stream.mid, stream.rid) = ("", None);
+    }
+    let other = publication(&world, PUBLISHER, MediaKind::Video, "w");
+    world.command(Command::AddPublication(other.clone()));
+    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 2, &other)));
+    spec.track = TrackId::generate();
+    world.command(Command::AddPublication(spec.clone()));
+    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 3, &spec)));
+    for _ in 0..3 {
+        show_both(&mut world, &mut streams, [true, true]);
+    }
+    let seen = world.take_rtp(SUBSCRIBER);
+    assert!(seen.iter().any(|it| it.text() == "low") && seen.iter().any(|it| it.text() == "high"));
+    assert!(seen.iter().all(|it| it.header.ssrc == 0xA000_0003), "only in its own section");
+    assert!(world.peer(PUBLISHER).plis.iter().any(|(ssrc, _)| [2000, 3000].contains(ssrc)));
 }
 
 #[test]

@@ -342,7 +342,9 @@ impl Stream {
             elements.push(id << 4 | (u8::try_from(value.len()).expect("short") - 1));
             elements.extend_from_slice(value);
         };
-        push(MID, self.mid.as_bytes());
+        if !self.mid.is_empty() {
+            push(MID, self.mid.as_bytes());
+        }
         push(TRANSPORT_CC, &transport_sequence.to_be_bytes());
         if let Some(rid) = self.rid {
             push(RID, rid.as_bytes());

@@ -73,7 +73,7 @@ fn fresh_tag() -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 9]>()))
 }
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::new(ErrorCode::MediaResourceNotFound, "no such resource")
 }
 

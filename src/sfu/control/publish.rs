@@ -42,6 +42,15 @@ struct Planned {
     kept: Option<TrackId>,
 }
 
+/// What an offer is to the publish transport that its peer has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Succession {
+    /// The first one, or another of the same transport.
+    Follows,
+    /// The first of another peer connection.
+    Replaces,
+}
+
 impl Control {
     pub(crate) fn publish(
         &mut self,
@@ -54,15 +63,19 @@ impl Control {
         let member = self.peer(room, peer)?;
         let mut offer =
             sdp::parse(offer, OFFER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
-        check_offer(&offer, member.publisher.as_ref())?;
-        let known = member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);
+        let succession = self.check_offer(&offer, member.publisher.as_ref())?;
+        let published = member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);
+        let known = if succession == Succession::Replaces { &[][..] } else { published };
         let planned = plan(&mut offer, sources, known)?;
-        let removed: Vec<TrackId> = known
+        let removed: Vec<TrackId> = published
             .iter()
             .map(|track| track.id)
             .filter(|id| !planned.iter().any(|plan| plan.kept == Some(*id)))
             .collect();
         // Everything was checked; from here on it is done.
+        if succession == Succession::Replaces {
+            self.drop_publisher(room, peer, now);
+        }
         let transport = self.publish_transport(room, peer, &offer, now)?;
         for track in &removed {
             self.remove_track(room, peer, *track);
@@ -89,6 +102,41 @@ impl Control {
             .collect();
         let sdp = self.describe(transport, |local| sdp::answer(&offer, &answers, local))?;
         Ok(PublishAnswer { sdp, tracks, removed })
+    }
+
+    /// Whether an offer may follow what is known of its peer. Who has another
+    /// certificate and other ICE credentials is a new peer connection of the
+    /// same peer, as after a reload; the caller has authenticated the peer.
+    fn check_offer(
+        &self,
+        offer: &Description,
+        known: Option<&Publisher>,
+    ) -> Result<Succession, SfuError> {
+        let transport = offer.transport.as_ref();
+        if transport.is_some_and(|it| it.setup == Setup::Passive) {
+            return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
+        }
+        let Some(known) = known else {
+            return match transport {
+                Some(_) => Ok(Succession::Follows),
+                None => Err(SfuError::SdpInvalid("nothing usable is offered")),
+            };
+        };
+        if let Some(transport) = transport
+            && transport.fingerprints != known.fingerprints
+        {
+            let association = self.associations.get(&known.transport);
+            let before = association.and_then(|it| it.transport.remote_ufrag());
+            return if before == Some(transport.ufrag.as_str()) {
+                Err(SfuError::SignallingState("the certificate alone has changed"))
+            } else {
+                Ok(Succession::Replaces)
+            };
+        }
+        if offer.sections.len() < known.sections {
+            return Err(SfuError::SdpInvalid("sections have vanished"));
+        }
+        Ok(Succession::Follows)
     }
 
     /// The transport of an offer: made, kept, or given another ICE generation.
@@ -230,27 +278,6 @@ fn encodings(section: &Section) -> Vec<EncodingSpec> {
     }
     let named = |rid: &String| EncodingSpec { rid: Some(rid.clone()), ssrc: None, rtx_ssrc: None };
     section.rids.iter().map(named).collect()
-}
-
-/// Whether an offer may follow what is known of its peer.
-fn check_offer(offer: &Description, known: Option<&Publisher>) -> Result<(), SfuError> {
-    let transport = offer.transport.as_ref();
-    if transport.is_some_and(|it| it.setup == Setup::Passive) {
-        return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
-    }
-    let Some(known) = known else {
-        return match transport {
-            Some(_) => Ok(()),
-            None => Err(SfuError::SdpInvalid("nothing usable is offered")),
-        };
-    };
-    if transport.is_some_and(|it| it.fingerprints != known.fingerprints) {
-        return Err(SfuError::SignallingState("the certificate has changed"));
-    }
-    if offer.sections.len() < known.sections {
-        return Err(SfuError::SdpInvalid("sections have vanished"));
-    }
-    Ok(())
 }
 
 /// Which sections become which tracks. Formats of a section that goes on as

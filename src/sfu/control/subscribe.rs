@@ -3,6 +3,7 @@
 //! one is inactive, and used again for the same codec once that was answered.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
@@ -25,8 +26,22 @@ pub(super) struct Subscriber {
     fingerprints: Vec<Fingerprint>,
     wanted: BTreeMap<TrackId, Demand>,
     slots: Vec<Slot>,
-    /// An offer is open; how many of the slots it had.
-    offered: Option<usize>,
+    /// The offer that waits for its answer.
+    open: Option<OpenOffer>,
+    /// Sections of the last offer that was answered.
+    answered: usize,
+    /// Digest of the last answer, which may come again after a lost socket.
+    last_answer: Option<u64>,
+    /// The next offer is to bring another ICE generation.
+    restart_owed: bool,
+}
+
+/// An offer that waits for its answer.
+struct OpenOffer {
+    /// How many of the slots it had.
+    sections: usize,
+    /// The receiver's user fragment before the ICE restart that it makes.
+    restarts: Option<String>,
 }
 
 /// One section.
@@ -203,7 +218,7 @@ impl Control {
     pub(crate) fn flush_offers(&mut self, now: Instant) {
         for (room, peer) in std::mem::take(&mut self.owed) {
             let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { continue };
-            if subscriber.offered.is_some() {
+            if subscriber.open.is_some() {
                 // The answer will bring it back.
                 continue;
             }
@@ -223,7 +238,7 @@ impl Control {
         });
         let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
         subscriber.transport = Some(transport);
-        subscriber.offered = Some(subscriber.slots.len());
+        subscriber.open = Some(OpenOffer { sections: subscriber.slots.len(), restarts: None });
         for slot in &mut subscriber.slots {
             slot.told = slot.stream.as_ref().map(|stream| stream.subscription);
         }
@@ -233,6 +248,17 @@ impl Control {
             .iter()
             .filter_map(|slot| Some((slot.mid.clone(), slot.stream.as_ref()?.track)))
             .collect();
+        if std::mem::take(&mut subscriber.restart_owed) {
+            let before =
+                self.associations.get(&transport).and_then(|it| it.transport.remote_ufrag());
+            let before = before.map(str::to_owned);
+            if let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered)
+                && let Some(open) = &mut subscriber.open
+            {
+                open.restarts = before;
+            }
+            self.restart_transport(transport, None, now);
+        }
         if let Ok(sdp) = self.describe(transport, |local| sdp::offer(&sections, local)) {
             let event = RoomMediaEvent::SubscriberOffer { peer, sdp, tracks };
             self.outputs.push_back(Output::Event { room, event });
@@ -282,14 +308,27 @@ impl Control {
     ) -> Result<(), SfuError> {
         let no_offer = SfuError::SignallingState("no offer is open");
         let Some(subscriber) = offered(self.peer_mut(room, peer)?) else { return Err(no_offer) };
-        let (Some(transport), Some(count)) = (subscriber.transport, subscriber.offered) else {
+        let (Some(transport), Some(open)) = (subscriber.transport, &subscriber.open) else {
             return Err(no_offer);
         };
         let answer =
             sdp::parse(sdp, ANSWER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
-        let remote = check_answer(&answer, subscriber, count)?;
-        subscriber.offered = None;
+        let remote = check_answer(&answer, subscriber, open)?;
+        let digest = digest_of(sdp);
+        // Browsers count their answers, so one that is the same to the letter
+        // was sent again. Who does not count gets through the second time.
+        if subscriber.last_answer.take_if(|last| *last == digest).is_some() {
+            return Err(SfuError::SignallingState("the answer was taken already"));
+        }
+        subscriber.last_answer = Some(digest);
+        subscriber.answered = answer.sections.len();
+        subscriber.open = None;
         if let Some(remote) = remote {
+            if !subscriber.fingerprints.is_empty() && subscriber.fingerprints != remote.fingerprints
+            {
+                self.replace_receiver(room, peer, now);
+                return Ok(());
+            }
             subscriber.fingerprints.clone_from(&remote.fingerprints);
             if let Some(association) = self.associations.get_mut(&transport) {
                 association.transport.set_remote(remote);
@@ -367,7 +406,7 @@ impl Control {
             self.track(room, *track).is_some_and(|(_, it)| !placed(*track, it.config))
         });
         let emptied = |slot: &Slot| slot.stream.is_none() && slot.told.is_some();
-        if missing || subscriber.slots.iter().any(emptied) {
+        if missing || subscriber.restart_owed || subscriber.slots.iter().any(emptied) {
             self.owed.insert((room, peer));
         }
     }
@@ -394,20 +433,33 @@ impl Control {
         }
     }
 
-    /// Another ICE generation by an offer. Whatever offer was open is void: it
-    /// or its answer was lost with the network.
+    /// Another ICE generation by an offer: the next one, when one is open. If
+    /// that was lost with the network the room gives it again, so that two are
+    /// never under way.
     pub(crate) fn restart_subscriber_ice(
         &mut self,
         room: SessionId,
         peer: ConnectionId,
-        now: Instant,
     ) -> Result<(), SfuError> {
         let subscriber = offered(self.peer_mut(room, peer)?).ok_or(SfuError::TransportNotFound)?;
-        let transport = subscriber.transport.ok_or(SfuError::TransportNotFound)?;
-        subscriber.offered = None;
-        self.restart_transport(transport, None, now);
+        subscriber.transport.ok_or(SfuError::TransportNotFound)?;
+        subscriber.restart_owed = true;
         self.owed.insert((room, peer));
         Ok(())
+    }
+
+    /// The receiver has answered from another peer connection, as after a
+    /// reload: what it had is gone, and it is offered all of it anew.
+    fn replace_receiver(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
+        let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
+        let wanted = std::mem::take(&mut subscriber.wanted);
+        let last_answer = subscriber.last_answer;
+        self.drop_receiver(room, peer, now);
+        if let Ok(member) = self.peer_mut(room, peer) {
+            let anew = Subscriber { wanted, last_answer, ..Subscriber::default() };
+            member.receiver = Some(Receiver::Offered(anew));
+            self.owed.insert((room, peer));
+        }
     }
 
     pub(super) fn drop_receiver(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
@@ -432,11 +484,20 @@ fn offered(member: &mut Peer) -> Option<&mut Subscriber> {
 fn check_answer(
     answer: &Description,
     subscriber: &Subscriber,
-    count: usize,
+    open: &OpenOffer,
 ) -> Result<Option<RemoteParameters>, SfuError> {
-    let mids = subscriber.slots.iter().take(count).map(|slot| slot.mid.as_str());
-    if !answer.sections.iter().map(|section| section.mid.as_str()).eq(mids) {
-        return Err(SfuError::SdpInvalid("other sections than were offered"));
+    const EARLIER: SfuError = SfuError::SignallingState("an answer to an earlier offer");
+    let fits = |sections| {
+        let mids = subscriber.slots.iter().take(sections).map(|slot| slot.mid.as_str());
+        answer.sections.iter().map(|section| section.mid.as_str()).eq(mids)
+    };
+    if !fits(open.sections) {
+        let earlier = subscriber.answered > 0 && fits(subscriber.answered);
+        return Err(if earlier {
+            EARLIER
+        } else {
+            SfuError::SdpInvalid("other sections than were offered")
+        });
     }
     let Some(TransportParameters { ufrag, fingerprints, setup, .. }) = answer.transport.clone()
     else {
@@ -445,10 +506,17 @@ fn check_answer(
     if setup != Setup::Active {
         return Err(SfuError::SdpInvalid("the answerer must be the DTLS client"));
     }
-    if !subscriber.fingerprints.is_empty() && subscriber.fingerprints != fingerprints {
-        return Err(SfuError::SignallingState("the certificate has changed"));
+    // Who answers an ICE restart has restarted too (RFC 8839 §4.4.2).
+    if open.restarts.as_ref() == Some(&ufrag) {
+        return Err(EARLIER);
     }
     Ok(Some(RemoteParameters { ufrag, fingerprints }))
+}
+
+fn digest_of(sdp: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sdp.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The format by which a receiver takes a stream, when it does.

@@ -39,7 +39,7 @@ pub(super) struct Publication {
     pub(super) started: bool,
     pub(super) level: LevelMeter,
     pub(super) stats: PublicationStats,
-    mid: String,
+    pub(super) mid: String,
     meanings: Vec<(u8, PayloadMeaning)>,
     /// Whether lost packets can be asked for.
     pub(super) repairable: bool,

@@ -1,6 +1,6 @@
 //! One association: its keys, its peer, and what waits to be sent to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::domain::id::SessionId;
@@ -8,6 +8,7 @@ use crate::sfu::plane::TransportId;
 use crate::sfu::rtcp::ArrivalRecorder;
 use crate::sfu::srtp::{SEAL_BYTES_MAX, SOURCES_MAX, Srtp};
 
+use super::publication::Publication;
 use super::stats::TransportStats;
 
 /// Bytes that may wait for one peer between two sends; allocated once, touched
@@ -28,6 +29,21 @@ pub(super) struct Source {
     pub(super) encoding: u8,
     /// Whether it carries retransmissions.
     pub(super) repair: bool,
+}
+
+/// Sources of ended publications that one transport remembers; the oldest gives
+/// way. Enough for twice the tracks of a peer.
+const FORMER_SOURCES_MAX: usize = 64;
+
+/// What a source carried whose publication has ended. When its section is used
+/// again its packets go on, and browsers name section and encoding only until
+/// they were heard the first time (RFC 8843 §15.2).
+#[derive(Debug)]
+struct FormerSource {
+    ssrc: u32,
+    mid: String,
+    rid: Option<String>,
+    repair: bool,
 }
 
 /// Datagrams that wait for one peer, back to back, so that runs of equal size
@@ -110,6 +126,8 @@ pub(super) struct Transport {
     pub(super) queued: bool,
     /// Sorted by source; at most `SOURCES_MAX`, like the keys take.
     sources: Vec<Source>,
+    /// Oldest first; at most [`FORMER_SOURCES_MAX`].
+    former_sources: VecDeque<FormerSource>,
     /// Sources that were ever sent from.
     sent_sources: BTreeSet<u32>,
     pub(super) publications: Vec<usize>,
@@ -132,6 +150,7 @@ impl Transport {
             outbox: Outbox::new(),
             queued: false,
             sources: Vec::new(),
+            former_sources: VecDeque::new(),
             sent_sources: BTreeSet::new(),
             publications: Vec::new(),
             subscriptions: Vec::new(),
@@ -164,8 +183,41 @@ impl Transport {
         self.sources.retain(|source| source.ssrc != ssrc);
     }
 
-    pub(super) fn forget_publication(&mut self, slot: usize) {
-        self.sources.retain(|source| source.publication != slot);
+    /// A publication begins: its declared sources are known, and so are those
+    /// that its section had before.
+    pub(super) fn attach_publication(&mut self, slot: usize, publication: &mut Publication) {
+        self.publications.push(slot);
+        self.numbers_extension = self.numbers_extension.or(publication.extensions.transport_cc);
+        let former = std::mem::take(&mut self.former_sources);
+        let (again, others) = former.into_iter().partition(|it| it.mid == publication.mid);
+        self.former_sources = others;
+        let again: VecDeque<FormerSource> = again;
+        for (number, encoding) in (0_u8..).zip(&mut publication.encodings) {
+            for (place, repair) in [(&mut encoding.ssrc, false), (&mut encoding.rtx_ssrc, true)] {
+                // The latest that it had.
+                let before = again.iter().rfind(|it| it.repair == repair && it.rid == encoding.rid);
+                *place = place.or(before.map(|it| it.ssrc));
+                if let Some(ssrc) = *place {
+                    let source = Source { ssrc, publication: slot, encoding: number, repair };
+                    self.add_source(source);
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_publication(&mut self, slot: usize, publication: &Publication) {
+        for source in self.sources.extract_if(.., |source| source.publication == slot) {
+            let encoding = publication.encodings.get(usize::from(source.encoding));
+            if self.former_sources.len() >= FORMER_SOURCES_MAX {
+                self.former_sources.pop_front();
+            }
+            self.former_sources.push_back(FormerSource {
+                ssrc: source.ssrc,
+                mid: publication.mid.clone(),
+                rid: encoding.and_then(|encoding| encoding.rid.clone()),
+                repair: source.repair,
+            });
+        }
         self.publications.retain(|&it| it != slot);
     }
 

@@ -12,7 +12,7 @@ use crate::sfu::srtp::Srtp;
 
 use super::publication::Publication;
 use super::subscription::Subscription;
-use super::transport::{Source, Transport};
+use super::transport::Transport;
 use super::{Forwarder, PUBLICATIONS_MAX, SUBSCRIPTIONS_MAX, TRANSPORTS_MAX};
 
 impl Forwarder {
@@ -108,17 +108,7 @@ impl Forwarder {
             return;
         }
         publication.transport = Some(slot);
-        transport.publications.push(at);
-        transport.numbers_extension =
-            transport.numbers_extension.or(publication.extensions.transport_cc);
-        for (number, encoding) in (0_u8..).zip(&publication.encodings) {
-            for (ssrc, repair) in [(encoding.ssrc, false), (encoding.rtx_ssrc, true)] {
-                if let Some(ssrc) = ssrc {
-                    let source = Source { ssrc, publication: at, encoding: number, repair };
-                    transport.add_source(source);
-                }
-            }
-        }
+        transport.attach_publication(at, publication);
         let track = publication.track;
         let waits = |(waiting, it): (usize, &Subscription)| {
             (it.wanted == Some(track) && it.source.is_none()).then_some(waiting)
@@ -132,7 +122,7 @@ impl Forwarder {
     pub(super) fn remove_publication(&mut self, track: TrackId) {
         let Some(at) = self.publication_slots.remove(&track) else { return };
         let Some(publication) = self.publications.remove(at) else { return };
-        for subscription in publication.subscribers {
+        for &subscription in &publication.subscribers {
             if let Some(subscription) = self.subscriptions.at_mut(subscription) {
                 subscription.source = None;
                 subscription.end_segment();
@@ -140,7 +130,7 @@ impl Forwarder {
         }
         let transport = publication.transport.and_then(|slot| self.transports.at_mut(slot));
         if let Some(transport) = transport {
-            transport.forget_publication(at);
+            transport.forget_publication(at, &publication);
         }
         if let Some(room) = self.rooms.get_mut(&publication.room) {
             room.tracks.retain(|&it| it != at);

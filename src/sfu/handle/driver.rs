@@ -195,7 +195,7 @@ impl<W: Workers> Driver<W> {
                 self.finish(reply, now, |control| control.answer(room, peer, &sdp, now));
             }
             Request::RestartSubscriberIce { room, peer, reply } => {
-                self.finish(reply, now, |it| it.restart_subscriber_ice(room, peer, now));
+                self.finish(reply, now, |it| it.restart_subscriber_ice(room, peer));
             }
             Request::Whep { room, peer, offer, reply } => {
                 self.finish(reply, now, |control| control.whep(room, peer, &offer, now));

@@ -152,7 +152,9 @@ impl Text {
             }
         }
         self.extensions(section.extensions);
-        if direction == Direction::ReceiveOnly && !section.rids.is_empty() {
+        // Also where nobody sends now: an answer without them is a refusal of
+        // simulcast, after which browsers send one encoding for good.
+        if direction != Direction::SendOnly && !section.rids.is_empty() {
             for rid in &section.rids {
                 self.line(format_args!("a=rid:{rid} recv"));
             }

@@ -1,0 +1,385 @@
+//! What the control half decides, in virtual time, against clients that know
+//! nothing of its code.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::media::TrackSource;
+use crate::sfu::handle::PublishAnswer;
+use crate::sfu::plane::Demand;
+use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
+use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
+
+#[expect(dead_code, reason = "each test uses a part of the client")]
+#[path = "../../../tests/support/media_peer.rs"]
+mod media_peer;
+
+static SERVER: LazyLock<Arc<Identity>> =
+    LazyLock::new(|| Arc::new(Identity::generate().expect("identity")));
+static PEERS: LazyLock<[PeerIdentity; 2]> =
+    LazyLock::new(|| [0; 2].map(|_| PeerIdentity::generate(Profiles::CmThenGcm)));
+
+struct Scene {
+    control: Control,
+    now: Instant,
+    room: SessionId,
+    commands: Vec<Command>,
+    events: Vec<RoomMediaEvent>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let now = Instant::now();
+        let candidates = Arc::from([SocketAddr::from(([192, 0, 2, 1], 3478))]);
+        let control = Control::new(Arc::clone(&SERVER), candidates, 1, [5; 32], now);
+        let room = SessionId::generate();
+        let mut scene = Self { control, now, room, commands: Vec::new(), events: Vec::new() };
+        scene.control.open_room(room).expect("opened");
+        scene
+    }
+
+    fn join(&mut self) -> ConnectionId {
+        let peer = ConnectionId::generate();
+        self.control.join(self.room, peer, Gate::Open).expect("joined");
+        peer
+    }
+
+    fn publish(&mut self, peer: ConnectionId, offer: &str) -> Result<PublishAnswer, SfuError> {
+        let answer = self.control.publish(self.room, peer, offer, &[], self.now);
+        self.settle();
+        answer
+    }
+
+    fn subscribe(&mut self, peer: ConnectionId, track: TrackId) {
+        let demand = Demand::default();
+        self.control.subscribe(self.room, peer, track, demand).expect("subscribed");
+        self.settle();
+    }
+
+    fn answer(&mut self, peer: ConnectionId, sdp: &str) -> Result<(), SfuError> {
+        let answered = self.control.answer(self.room, peer, sdp, self.now);
+        self.settle();
+        answered
+    }
+
+    /// As the driver does after everything; what was sent to whom.
+    fn settle(&mut self) -> Vec<Vec<u8>> {
+        self.control.flush_offers(self.now);
+        let mut sent = Vec::new();
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Command { command, .. } => self.commands.push(command),
+                Output::Transmit { bytes, .. } => sent.push(bytes),
+                Output::Event { event, .. } => self.events.push(event),
+                Output::HandOver { .. } => panic!("there is one worker"),
+            }
+        }
+        sent
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.control.handle_timeout(self.now);
+        self.settle();
+    }
+
+    fn send(&mut self, client: &Client, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        self.control.handle_datagram(0, client.from, bytes, self.now);
+        self.settle()
+    }
+
+    /// Checks, nominates and shakes hands by what a description says.
+    fn connect(&mut self, client: &mut Client, sdp: &str) {
+        let said = |key: &str| attribute(sdp, key).expect("credentials");
+        let check = client.peer.check(said("ice-ufrag"), said("ice-pwd"), Check::Nominating);
+        assert_eq!(self.send(client, check).len(), 1, "the check is answered");
+        client.peer.connect(self.now);
+        self.exchange(client);
+    }
+
+    fn exchange(&mut self, client: &mut Client) {
+        while let Some(bytes) = client.peer.poll_transmit() {
+            for reply in self.send(client, bytes) {
+                client.peer.handle(&reply, self.now);
+            }
+        }
+    }
+
+    /// The offers made since the last call.
+    fn offers(&mut self) -> Vec<(String, Vec<(String, TrackId)>)> {
+        let is_offer =
+            |it: &mut RoomMediaEvent| matches!(it, RoomMediaEvent::SubscriberOffer { .. });
+        let offers = self.events.extract_if(.., is_offer);
+        offers
+            .filter_map(|event| match event {
+                RoomMediaEvent::SubscriberOffer { sdp, tracks, .. } => Some((sdp, tracks)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn lost(&self) -> Vec<(TransportSide, LostReason)> {
+        let lost = self.events.iter().filter_map(|event| match event {
+            RoomMediaEvent::TransportLost { side, reason, .. } => Some((*side, *reason)),
+            _ => None,
+        });
+        lost.collect()
+    }
+
+    /// Somebody publishes sound and picture; their tracks.
+    fn publisher(&mut self) -> (ConnectionId, [TrackId; 2]) {
+        let peer = self.join();
+        let client = Client::new(0, 1);
+        let sections = [audio("0", "sendonly"), video("1", "sendonly", "")];
+        let answer = self.publish(peer, &client.offer(&sections)).expect("published");
+        let [sound, picture] = &answer.tracks[..] else { panic!("{:?}", answer.tracks) };
+        (peer, [sound.track, picture.track])
+    }
+}
+
+/// One peer connection.
+struct Client {
+    peer: MediaPeer,
+    fingerprint: &'static str,
+    from: SocketAddr,
+    descriptions: u32,
+}
+
+impl Client {
+    fn new(identity: usize, host: u8) -> Self {
+        let identity: &'static PeerIdentity = &PEERS[identity];
+        Self {
+            peer: MediaPeer::new(identity, &format!("peer{host}")),
+            fingerprint: &identity.fingerprint,
+            from: SocketAddr::from(([198, 51, 100, host], 40_000)),
+            descriptions: 0,
+        }
+    }
+
+    fn session(&self, version: u32, setup: &str) -> String {
+        format!(
+            "v=0\r\no=- 7 {version} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+             a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n",
+            self.peer.ufrag, self.peer.pwd, self.fingerprint
+        )
+    }
+
+    fn offer(&self, sections: &[String]) -> String {
+        let mids = sections.iter().filter_map(|section| attribute(section, "mid"));
+        let group = mids.fold("a=group:BUNDLE".to_owned(), |group, mid| group + " " + mid);
+        self.session(1, "actpass") + &group + "\r\n" + &sections.concat()
+    }
+
+    /// Takes everything that is offered.
+    fn answer(&mut self, offer: &str) -> String {
+        self.descriptions += 1;
+        let kept =
+            ["m=", "c=", "a=group:", "a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-mux", "a=inactive"];
+        let group = offer.lines().filter(|line| line.starts_with("a=group:"));
+        let sections = offer.lines().skip_while(|line| !line.starts_with("m="));
+        let lines = group.chain(sections).filter_map(|line| match line {
+            "a=sendonly" => Some("a=recvonly"),
+            line => kept.iter().any(|it| line.starts_with(it)).then_some(line),
+        });
+        lines.fold(self.session(self.descriptions, "active"), |text, line| text + line + "\r\n")
+    }
+}
+
+fn attribute<'a>(sdp: &'a str, key: &str) -> Option<&'a str> {
+    let prefix = format!("a={key}:");
+    sdp.lines().find_map(|line| line.strip_prefix(prefix.as_str()))
+}
+
+fn audio(mid: &str, direction: &str) -> String {
+    format!(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n\
+         a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n"
+    )
+}
+
+fn video(mid: &str, direction: &str, simulcast: &str) -> String {
+    let mut text = format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n\
+         a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n\
+         a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+         a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
+    );
+    if !simulcast.is_empty() {
+        for rid in simulcast.split(';') {
+            text += &format!("a=rid:{} send\r\n", rid.trim_start_matches('~'));
+        }
+        text += &format!("a=simulcast:send {simulcast}\r\n");
+    }
+    text
+}
+
+fn is_conflict<T>(result: &Result<T, SfuError>) -> bool {
+    matches!(result, Err(SfuError::SignallingState(_)))
+}
+
+#[test]
+fn a_section_that_sends_again_is_published_again_in_all_its_encodings() {
+    let mut scene = Scene::new();
+    let peer = scene.join();
+    let client = Client::new(0, 1);
+    let offer = |direction: &str, simulcast| client.offer(&[video("0", direction, simulcast)]);
+    let first = scene.publish(peer, &offer("sendonly", "q;h;f")).expect("published");
+    let stopped = scene.publish(peer, &offer("inactive", "q;h;f")).expect("stopped");
+    assert_eq!((stopped.tracks.len(), stopped.removed), (0, vec![first.tracks[0].track]));
+    let again = scene.publish(peer, &offer("sendonly", "q;~h;~f")).expect("published again");
+    assert!(again.removed.is_empty());
+    assert_ne!(again.tracks[0].track, first.tracks[0].track);
+    assert_eq!((again.tracks[0].mid.as_str(), again.tracks[0].layers), ("0", 3));
+    assert_eq!(again.tracks[0].source, TrackSource::Camera);
+    for answer in [&first.sdp, &stopped.sdp, &again.sdp] {
+        assert_eq!(attribute(answer, "simulcast"), Some("recv q;h;f"), "nothing is paused");
+    }
+    let added = scene.commands.iter().filter_map(|command| match command {
+        Command::AddPublication(spec) => {
+            Some((spec.track, spec.mid.as_str(), spec.encodings.len()))
+        }
+        _ => None,
+    });
+    let expected = [&first, &again].map(|it| (it.tracks[0].track, "0", 3));
+    assert_eq!(added.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn one_offer_is_open_at_a_time_and_an_answer_is_to_the_one_it_answers() {
+    let mut scene = Scene::new();
+    let (_, [sound, picture]) = scene.publisher();
+    let peer = scene.join();
+    let mut client = Client::new(1, 2);
+    scene.subscribe(peer, sound);
+    let [(first, _)] = &scene.offers()[..] else { panic!("one offer") };
+    scene.subscribe(peer, picture);
+    scene.control.restart_subscriber_ice(scene.room, peer).expect("noted");
+    scene.settle();
+    assert!(scene.offers().is_empty(), "the first is unanswered");
+    let answer = client.answer(first);
+    scene.answer(peer, &answer).expect("it answers the first");
+    let [(second, tracks)] = &scene.offers()[..] else { panic!("one offer") };
+    assert_eq!(tracks.len(), 2);
+    assert_ne!(attribute(second, "ice-ufrag"), attribute(first, "ice-ufrag"), "ICE restarts");
+    assert!(is_conflict(&scene.answer(peer, &answer)), "to an earlier offer");
+    let from_before = client.answer(second);
+    assert!(is_conflict(&scene.answer(peer, &from_before)), "without restarting");
+    client.peer.ufrag = "restarted".to_owned();
+    let answer = client.answer(second);
+    scene.answer(peer, &answer).expect("the offer is still open");
+    assert!(is_conflict(&scene.answer(peer, &answer)), "nothing is open");
+    assert!(scene.offers().is_empty());
+    scene.connect(&mut client, second);
+    assert!(client.peer.connected, "nothing was broken");
+}
+
+#[test]
+fn an_answer_that_comes_twice_is_not_taken_for_the_next_offer() {
+    let mut scene = Scene::new();
+    let (_, [sound, picture]) = scene.publisher();
+    let peer = scene.join();
+    let mut client = Client::new(1, 2);
+    scene.subscribe(peer, sound);
+    scene.subscribe(peer, picture);
+    let first = scene.offers().remove(0).0;
+    scene.control.unsubscribe(scene.room, peer, sound).expect("was subscribed");
+    scene.settle();
+    assert!(scene.offers().is_empty(), "a removal waits too");
+    let answers = [client.answer(&first), client.answer(&first)];
+    scene.answer(peer, &answers[0]).expect("taken");
+    let second = scene.offers().remove(0).0;
+    assert_ne!(first, second);
+    assert!(is_conflict(&scene.answer(peer, &answers[0])));
+    let answer = client.answer(&second);
+    scene.answer(peer, &answer).expect("the second is still open");
+}
+
+#[test]
+fn a_transport_that_was_connected_has_not_failed_when_it_ends() {
+    let mut scene = Scene::new();
+    let mut clients = [Client::new(0, 1), Client::new(1, 2), Client::new(1, 3)];
+    for client in &mut clients {
+        let peer = scene.join();
+        let answer = scene.publish(peer, &client.offer(&[audio("0", "sendonly")]));
+        let answer = answer.expect("published");
+        if client.from.ip() != SocketAddr::from(([198, 51, 100, 3], 0)).ip() {
+            scene.connect(client, &answer.sdp);
+            assert!(client.peer.connected);
+        }
+    }
+    assert_eq!(scene.control.stats().handshakes_completed, 2);
+    clients[0].peer.close(scene.now);
+    scene.exchange(&mut clients[0]);
+    let closed = (TransportSide::Publish, LostReason::ClosedByPeer);
+    assert_eq!(scene.lost(), [closed]);
+    assert_eq!(scene.control.stats().handshakes_failed, 0);
+    scene.pass(CONSENT.max(CONNECT_WITHIN));
+    let mut lost = scene.lost();
+    lost.sort_unstable();
+    let expected =
+        [LostReason::NeverConnected, LostReason::ConsentExpired, LostReason::ClosedByPeer];
+    assert_eq!(lost, expected.map(|reason| (TransportSide::Publish, reason)));
+    let stats = scene.control.stats();
+    assert_eq!((stats.handshakes_failed, stats.transports, stats.tracks), (1, 0, 0));
+}
+
+#[test]
+fn a_publisher_that_comes_with_another_peer_connection_starts_over() {
+    let mut scene = Scene::new();
+    let peer = scene.join();
+    let mut old = Client::new(0, 1);
+    let sections = [audio("0", "sendonly"), video("1", "sendonly", "")];
+    let first = scene.publish(peer, &old.offer(&sections)).expect("published");
+    scene.connect(&mut old, &first.sdp);
+    let mut new = Client::new(1, 2);
+    new.peer.ufrag.clone_from(&old.peer.ufrag);
+    let odd = scene.publish(peer, &new.offer(&sections));
+    assert!(is_conflict(&odd), "a certificate does not change alone");
+    let mut new = Client::new(1, 2);
+    let unusable = new.offer(&[audio("0", "sendonly"), audio("0", "sendonly")]);
+    assert!(scene.publish(peer, &unusable).is_err());
+    assert_eq!(scene.control.stats().tracks, 2, "what is refused changes nothing");
+    let second = scene.publish(peer, &new.offer(&sections[..1])).expect("replaced");
+    let ids = |answer: &PublishAnswer| answer.tracks.iter().map(|it| it.track).collect::<Vec<_>>();
+    assert_eq!(second.removed, ids(&first));
+    assert!(second.tracks.len() == 1 && !ids(&first).contains(&second.tracks[0].track));
+    assert!(scene.lost().is_empty(), "nothing was lost: it was replaced");
+    scene.connect(&mut new, &second.sdp);
+    assert!(new.peer.connected);
+    let stats = scene.control.stats();
+    assert_eq!((stats.transports, stats.tracks, stats.handshakes_completed), (1, 1, 2));
+}
+
+#[test]
+fn a_receiver_that_answers_from_another_peer_connection_is_offered_everything_anew() {
+    let mut scene = Scene::new();
+    let (_, [sound, picture]) = scene.publisher();
+    let peer = scene.join();
+    let mut old = Client::new(0, 2);
+    scene.subscribe(peer, sound);
+    let first = scene.offers().remove(0).0;
+    let answer = old.answer(&first);
+    scene.answer(peer, &answer).expect("taken");
+    scene.connect(&mut old, &first);
+    scene.subscribe(peer, picture);
+    let second = scene.offers().remove(0).0;
+    let mut new = Client::new(1, 3);
+    let answer = new.answer(&second);
+    scene.answer(peer, &answer).expect("its transport starts over");
+    let [(third, tracks)] = &scene.offers()[..] else { panic!("one offer") };
+    let mut offered: Vec<TrackId> = tracks.iter().map(|(_, track)| *track).collect();
+    let mut wanted = [sound, picture];
+    offered.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(offered, wanted);
+    let origin = |sdp: &str| sdp.split(' ').nth(1).map(str::to_owned);
+    assert_ne!(origin(third), origin(&second), "it names another transport");
+    let answer = new.answer(third);
+    scene.answer(peer, &answer).expect("taken");
+    scene.commands.clear();
+    scene.connect(&mut new, third);
+    assert!(new.peer.connected);
+    let added = scene.commands.iter().filter(|it| matches!(it, Command::AddSubscription(_)));
+    assert_eq!(added.count(), 2);
+}
