@@ -270,12 +270,12 @@ impl Connection {
         outbound: mpsc::Receiver<Outbound>,
         reference: Option<Reference>,
     ) -> Result<Welcomed, Close> {
-        let Entered { member, user, expires_at, view, missed, media_kept } = entered;
+        let Entered { member, user, expires_at, view, missed, media_gone } = entered;
         let ice_servers = self.channel.options.ice_servers.clone();
         let resumed = missed.is_some();
         let greeting = welcome(view, &member, ice_servers, resume_token, resumed);
         let member = Member::new(self.channel.clone(), member, user, tenant, nonce);
-        let greeted = self.greet(greeting, missed, media_kept, reference).await;
+        let greeted = self.greet(greeting, missed, media_gone, reference).await;
         if let Err(close) = greeted {
             member.handle.lost().await;
             return Err(close);
@@ -287,18 +287,17 @@ impl Connection {
         &mut self,
         greeting: ServerMessage,
         missed: Option<Vec<String>>,
-        media_kept: bool,
+        media_gone: bool,
         reference: Option<Reference>,
     ) -> Result<(), Close> {
         self.send(&greeting).await?;
         if let Some(reference) = reference {
             self.send(&ServerMessage::Ack { r#ref: reference, request_id: None }).await?;
         }
-        let resumed = missed.is_some();
         for text in missed.unwrap_or_default() {
             self.write(Message::Text(text.into())).await?;
         }
-        if resumed && !media_kept {
+        if media_gone {
             for transport in [TransportName::Publish, TransportName::Subscribe] {
                 let state = "lost".to_owned();
                 self.send(&ServerMessage::TransportState { transport, state }).await?;

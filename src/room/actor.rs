@@ -214,14 +214,14 @@ impl RoomActor {
         if media == MediaAfterLoss::Dropped {
             self.drop_media(connection).await;
         }
-        let media_kept = self.joined.contains(&connection);
+        let media_gone = media == MediaAfterLoss::Kept && !self.joined.contains(&connection);
         let missed = self.missed(last_seq).await?;
         let socket = self.attach(connection, Some(sink));
         if let Some(offer) = self.unanswered.get(&connection).cloned() {
             self.offer(connection, offer);
         }
         self.join_media(connection).await?;
-        self.admitted(connection, socket, missed, media_kept)
+        self.admitted(connection, socket, missed, media_gone)
     }
 
     /// Ends a connection's transports; it joins the media plane anew.
@@ -239,12 +239,12 @@ impl RoomActor {
         connection: ConnectionId,
         socket: u64,
         missed: Option<Vec<String>>,
-        media_kept: bool,
+        media_gone: bool,
     ) -> Result<Admitted, RoomError> {
         let gone = RoomError::ParticipantNotFound;
         let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
         let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
-        Ok(Admitted { connection, socket, user, expires_at, view, missed, media_kept })
+        Ok(Admitted { connection, socket, user, expires_at, view, missed, media_gone })
     }
 
     /// The events after `last_seq`, or `None` when there are too many.

@@ -61,8 +61,9 @@ pub struct Entered {
     pub view: RoomView,
     /// Events after the last one the member saw, as JSON, when it resumed.
     pub missed: Option<Vec<String>>,
-    /// Transports of the connection that still live in the media plane.
-    pub media_kept: bool,
+    /// Whether transports that the client may still count on are gone, as after
+    /// a restart of the server.
+    pub media_gone: bool,
 }
 
 /// One socket's hold of one connection.
@@ -125,7 +126,7 @@ pub(super) struct Admitted {
     pub(super) expires_at: Timestamp,
     pub(super) view: RoomView,
     pub(super) missed: Option<Vec<String>>,
-    pub(super) media_kept: bool,
+    pub(super) media_gone: bool,
 }
 
 /// Media wishes of a connection.

@@ -267,7 +267,7 @@ pub struct ResumeRequest {
 }
 
 fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {
-    let Admitted { connection, socket, user, expires_at, view, missed, media_kept } = admitted;
+    let Admitted { connection, socket, user, expires_at, view, missed, media_gone } = admitted;
     let member = MemberHandle { session, connection, socket, room };
-    Entered { member, user, expires_at, view, missed, media_kept }
+    Entered { member, user, expires_at, view, missed, media_gone }
 }

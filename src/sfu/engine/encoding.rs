@@ -19,7 +19,7 @@ const REQUEST_INTERVAL_US: u64 = 60_000;
 const REORDER_US: u64 = 5_000;
 /// Between two key frame requests to one encoding. Lower costs the publisher
 /// bandwidth when many join at once.
-const KEY_FRAME_INTERVAL_US: u64 = 500_000;
+const KEY_FRAME_INTERVAL_US: u64 = 250_000;
 /// An encoding without a packet for this long has ended or is paused.
 const ALIVE_US: u64 = 1_000_000;
 /// Where extended numbers start, so that none is ever below zero or zero.
@@ -352,8 +352,8 @@ mod tests {
         encoding.place(1000, Gate::Open, false, 0).expect("later");
         assert!(!encoding.has_requests());
         assert_eq!(encoding.take_key_frame_request(1_000_000), Some(5));
-        assert_eq!(encoding.take_key_frame_request(1_400_000), None, "throttled");
-        assert_eq!(encoding.take_key_frame_request(1_500_000), Some(5), "still wanted");
+        assert_eq!(encoding.take_key_frame_request(1_200_000), None, "throttled");
+        assert_eq!(encoding.take_key_frame_request(1_250_000), Some(5), "still wanted");
     }
 
     #[test]
