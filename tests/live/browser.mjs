@@ -1,5 +1,5 @@
 // Real Chromium with fake devices.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,4 +117,23 @@ export const holes = (page) =>
 export async function screenshot(page, name) {
   mkdirSync(ARTEFACTS, { recursive: true });
   await page.screenshot({ path: join(ARTEFACTS, `${name}.png`) });
+}
+
+/** Keeps what passed over the page's sockets, and its media, among the artefacts. */
+export async function record(page, name) {
+  const text = await page.evaluate(async () => {
+    const { received, sent, peers } = window.__probe;
+    return JSON.stringify(
+      {
+        inbound: await window.__probe.inbound(),
+        outbound: await window.__probe.outbound(),
+        peers: peers.map((peer) => [peer.connectionState, peer.signalingState]),
+        received,
+        sent,
+      },
+      null,
+      1,
+    );
+  });
+  writeFileSync(join(ARTEFACTS, `${name}.json`), text);
 }

@@ -1,6 +1,6 @@
 // Tests that read as stories: steps on one stage, in order.
 import { after, before, describe, it } from 'node:test';
-import { closeAll, screenshot } from './browser.mjs';
+import { closeAll, record, screenshot } from './browser.mjs';
 
 /**
  * Sets a stage and plays steps on it. What a step needs follows from the steps
@@ -38,10 +38,12 @@ export function story(title, open, steps) {
   });
 }
 
+/** What every page shows, and all that it was told and has said. */
 async function picture(stage, step) {
   const name = step.replaceAll(/\W+/g, '-');
   for (const [who, page] of Object.entries(stage.pages)) {
     // A page that is gone can't be pictured, and the failure is told anyway.
     await screenshot(page, `failed-${name}-${who}`).catch(() => undefined);
+    await record(page, `failed-${name}-${who}`).catch(() => undefined);
   }
 }

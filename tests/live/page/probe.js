@@ -2,7 +2,7 @@
 // each peer connection and socket the page makes, and what passes over them.
 // What is measured is therefore the browser's account, not the client's.
 (() => {
-  const probe = { peers: [], sockets: [], received: [], sent: [], sentTo: 0 };
+  const probe = { peers: [], sockets: [], received: [], sent: [] };
   window.__probe = probe;
 
   const NativePeer = window.RTCPeerConnection;
