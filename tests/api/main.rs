@@ -13,3 +13,4 @@ mod permissions;
 mod person;
 mod server;
 mod sessions;
+mod vanished;

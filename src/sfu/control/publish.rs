@@ -64,10 +64,11 @@ impl Control {
         let mut offer =
             sdp::parse(offer, OFFER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
         let succession = self.check_offer(&offer, member.publisher.as_ref())?;
-        let published = member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);
-        let known = if succession == Succession::Replaces { &[][..] } else { published };
+        let tracks_before =
+            member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);
+        let known = if succession == Succession::Replaces { &[][..] } else { tracks_before };
         let planned = plan(&mut offer, sources, known)?;
-        let removed: Vec<TrackId> = published
+        let removed: Vec<TrackId> = tracks_before
             .iter()
             .map(|track| track.id)
             .filter(|id| !planned.iter().any(|plan| plan.kept == Some(*id)))

@@ -96,14 +96,28 @@ impl Subscriber {
         matches!(stream.state, StreamState::Flowing).then_some(stream.subscription)
     }
 
-    fn free_slot(&mut self, config: CodecConfig) -> &mut Slot {
+    fn reusable_slot(&self, config: CodecConfig) -> Option<usize> {
         let reusable = |slot: &Slot| slot.free && slot.stream.is_none() && slot.config == config;
-        let index = self.slots.iter().position(reusable).unwrap_or_else(|| {
-            let mid = self.slots.len().to_string();
-            self.slots.push(Slot { mid, config, stream: None, told: None, free: false });
-            self.slots.len() - 1
-        });
-        &mut self.slots[index]
+        self.slots.iter().position(reusable)
+    }
+
+    /// Whether there is a section for another stream of this codec. Without
+    /// one, the stream waits until one of the same codec has ended.
+    fn has_space(&self, config: CodecConfig) -> bool {
+        self.slots.len() < ANSWER_LIMITS.sections || self.reusable_slot(config).is_some()
+    }
+
+    fn free_slot(&mut self, config: CodecConfig) -> Option<&mut Slot> {
+        let index = match self.reusable_slot(config) {
+            Some(index) => index,
+            None if self.slots.len() >= ANSWER_LIMITS.sections => return None,
+            None => {
+                let mid = self.slots.len().to_string();
+                self.slots.push(Slot { mid, config, stream: None, told: None, free: false });
+                self.slots.len() - 1
+            }
+        };
+        self.slots.get_mut(index)
     }
 
     fn sections(&self) -> Vec<OfferSection> {
@@ -283,8 +297,8 @@ impl Control {
                 continue;
             }
             let flowing = subscriber.vacate(track);
-            if subscriber.slots.len() < ANSWER_LIMITS.sections {
-                subscriber.free_slot(config).stream = Some(SlotStream {
+            if let Some(slot) = subscriber.free_slot(config) {
+                slot.stream = Some(SlotStream {
                     track,
                     publisher,
                     subscription,
@@ -403,7 +417,9 @@ impl Control {
             })
         };
         let missing = subscriber.wanted.keys().any(|track| {
-            self.track(room, *track).is_some_and(|(_, it)| !placed(*track, it.config))
+            self.track(room, *track).is_some_and(|(_, it)| {
+                !placed(*track, it.config) && subscriber.has_space(it.config)
+            })
         });
         let emptied = |slot: &Slot| slot.stream.is_none() && slot.told.is_some();
         if missing || subscriber.restart_owed || subscriber.slots.iter().any(emptied) {

@@ -199,19 +199,18 @@ fn audio(mid: &str, direction: &str) -> String {
 }
 
 fn video(mid: &str, direction: &str, simulcast: &str) -> String {
-    let mut text = format!(
+    let text = format!(
         "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n\
          a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n\
          a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
          a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
     );
-    if !simulcast.is_empty() {
-        for rid in simulcast.split(';') {
-            text += &format!("a=rid:{} send\r\n", rid.trim_start_matches('~'));
-        }
-        text += &format!("a=simulcast:send {simulcast}\r\n");
+    if simulcast.is_empty() {
+        return text;
     }
-    text
+    let rids = simulcast.split(';').map(|rid| rid.trim_start_matches('~'));
+    let text = rids.fold(text, |text, rid| text + "a=rid:" + rid + " send\r\n");
+    text + "a=simulcast:send " + simulcast + "\r\n"
 }
 
 fn is_conflict<T>(result: &Result<T, SfuError>) -> bool {
@@ -382,4 +381,55 @@ fn a_receiver_that_answers_from_another_peer_connection_is_offered_everything_an
     assert!(new.peer.connected);
     let added = scene.commands.iter().filter(|it| matches!(it, Command::AddSubscription(_)));
     assert_eq!(added.count(), 2);
+}
+
+#[test]
+fn a_receiver_without_a_section_left_uses_the_old_ones_again_and_is_left_in_peace() {
+    let mut scene = Scene::new();
+    let many = |scene: &mut Scene, section: fn(&str, &str) -> String| {
+        let sections: Vec<String> =
+            (0..TRACKS_PER_PEER_MAX).map(|mid| section(&mid.to_string(), "sendonly")).collect();
+        let mut tracks = Vec::new();
+        while tracks.len() < SUBSCRIPTIONS_PER_PEER_MAX {
+            let peer = scene.join();
+            let offer = Client::new(0, 1).offer(&sections);
+            let answer = scene.publish(peer, &offer).expect("published");
+            tracks.extend(answer.tracks.iter().map(|it| it.track));
+        }
+        tracks.truncate(SUBSCRIPTIONS_PER_PEER_MAX);
+        tracks
+    };
+    let sounds = many(&mut scene, audio);
+    let pictures = many(&mut scene, |mid, direction| video(mid, direction, ""));
+    let other = many(&mut scene, |mid, direction| {
+        let format = "H264/90000\r\na=fmtp:96 profile-level-id=42e01f;packetization-mode=1";
+        video(mid, direction, "").replace("VP8/90000", format)
+    });
+    let peer = scene.join();
+    let mut client = Client::new(1, 2);
+    let mut answer_all = |scene: &mut Scene| {
+        let mut last = None;
+        while let Some((offer, tracks)) = scene.offers().pop() {
+            scene.answer(peer, &client.answer(&offer)).expect("taken");
+            last = Some((offer.matches("m=").count(), tracks));
+        }
+        last.expect("an offer")
+    };
+    for tracks in [&sounds, &pictures] {
+        for track in tracks {
+            scene.subscribe(peer, *track);
+        }
+        assert_eq!(answer_all(&mut scene).1.len(), SUBSCRIPTIONS_PER_PEER_MAX);
+        for track in tracks {
+            scene.control.unsubscribe(scene.room, peer, *track).expect("was subscribed");
+        }
+        scene.settle();
+        answer_all(&mut scene);
+    }
+    scene.subscribe(peer, sounds[7]);
+    scene.subscribe(peer, other[0]);
+    let (sections, tracks) = answer_all(&mut scene);
+    assert_eq!(sections, 2 * SUBSCRIPTIONS_PER_PEER_MAX);
+    assert_eq!(tracks.iter().map(|(_, track)| *track).collect::<Vec<_>>(), [sounds[7]]);
+    assert!(scene.offers().is_empty(), "what has no section is not offered for ever");
 }

@@ -1,0 +1,288 @@
+//! The whole media plane on real sockets, from the descriptions to what
+//! receivers count: several workers, sections that are used again, floods.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use cabildo::domain::id::{ConnectionId, SessionId, TrackId};
+use cabildo::load::client::{
+    ClientOptions, Identity, MediaClient, Profile, Received, TrackOptions,
+};
+use cabildo::load::driver::{ClientHandle, Driver};
+use cabildo::sfu::plane::{Demand, Gate};
+use cabildo::sfu::{PublishAnswer, RoomMediaEvent, Sfu, SfuOptions};
+use tokio::sync::mpsc;
+
+/// Long enough for any machine; nothing waits for it when all is well.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Between two looks at what has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
+    Identity::generate(&[Profile::Aes128CmHmacSha1_80, Profile::AeadAes128Gcm]).expect("identity")
+});
+static EPOCH: LazyLock<(Instant, Duration)> = LazyLock::new(|| {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    (Instant::now(), unix)
+});
+
+struct Plane {
+    sfu: Sfu,
+    driver: Driver,
+    clients: u64,
+}
+
+struct Room {
+    id: SessionId,
+    events: mpsc::Receiver<RoomMediaEvent>,
+}
+
+/// Somebody with one transport.
+struct Client {
+    peer: ConnectionId,
+    media: ClientHandle,
+}
+
+impl Plane {
+    fn start(workers: usize) -> Self {
+        let sfu = Sfu::start(SfuOptions { workers, ..SfuOptions::default() }).expect("started");
+        Self { sfu, driver: Driver::start(1, None).expect("started"), clients: 0 }
+    }
+
+    async fn open(&self) -> Room {
+        let id = SessionId::generate();
+        let (sender, events) = mpsc::channel(256);
+        self.sfu.open_room(id, sender).await.expect("opened");
+        Room { id, events }
+    }
+
+    async fn join(
+        &mut self,
+        room: &Room,
+        make: impl FnOnce(ClientOptions) -> MediaClient,
+    ) -> Client {
+        self.clients += 1;
+        let (epoch, epoch_unix) = *EPOCH;
+        let identity = Arc::clone(&IDENTITY);
+        let client = make(ClientOptions { identity, seed: self.clients, epoch, epoch_unix });
+        let peer = ConnectionId::generate();
+        self.sfu.join(room.id, peer, Gate::Open).await.expect("joined");
+        // Events are not asked for: what is counted says the same.
+        let (media, _) = self.driver.add(client);
+        Client { peer, media }
+    }
+
+    /// A publisher of sound and of a picture in three encodings, and its tracks.
+    async fn publisher(&mut self, room: &Room) -> (Client, Vec<TrackId>) {
+        let camera = TrackOptions { encodings: 3, ..TrackOptions::camera() };
+        let tracks = [TrackOptions::microphone(), camera];
+        let client = self.join(room, |options| MediaClient::publisher(options, &tracks)).await;
+        let offer = client.media.call(|media, _| media.offer()).await.expect("it lives");
+        let answer = self.publish(room, &client, offer).await;
+        (client, answer.tracks.iter().map(|it| it.track).collect())
+    }
+
+    async fn publish(&self, room: &Room, client: &Client, offer: String) -> PublishAnswer {
+        let answer = self.sfu.publish(room.id, client.peer, offer, Vec::new()).await;
+        let answer = answer.expect("published");
+        let sdp = answer.sdp.clone();
+        let taken = client.media.call(move |media, now| media.handle_answer(&sdp, now)).await;
+        taken.expect("it lives").expect("a usable answer");
+        answer
+    }
+
+    /// A receiver of these tracks.
+    async fn receiver(&mut self, room: &mut Room, tracks: &[TrackId]) -> Client {
+        let client = self.join(room, MediaClient::subscriber).await;
+        self.subscribe(room, &client, tracks).await;
+        client
+    }
+
+    async fn subscribe(&self, room: &mut Room, client: &Client, tracks: &[TrackId]) {
+        for track in tracks {
+            let demand = Demand::default();
+            self.sfu.subscribe(room.id, client.peer, *track, demand).await.expect("subscribed");
+        }
+        // What is asked for one after the other may come in several offers.
+        loop {
+            let (sdp, offered) = room.offer_with(client.peer).await;
+            let answer = client.media.call(move |media, now| media.handle_offer(&sdp, now)).await;
+            let answer = answer.expect("it lives").expect("a usable offer");
+            self.sfu.answer(room.id, client.peer, answer).await.expect("taken");
+            if tracks.iter().all(|track| offered.contains(track)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Room {
+    /// The next offer to a peer, and the tracks in it.
+    async fn offer_with(&mut self, wanted: ConnectionId) -> (String, Vec<TrackId>) {
+        let next = async {
+            loop {
+                let event = self.events.recv().await.expect("the room is open");
+                if let RoomMediaEvent::SubscriberOffer { peer, sdp, tracks } = event
+                    && peer == wanted
+                {
+                    return (sdp, tracks.into_iter().map(|(_, track)| track).collect());
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("an offer")
+    }
+}
+
+impl Client {
+    async fn received(&self) -> Vec<Received> {
+        let counts = self.media.call(|media, _| media.counts_by_section()).await;
+        counts.expect("it lives").into_values().map(|(_, received)| received).collect()
+    }
+
+    /// Waits until so many more packets have come in so many sections.
+    async fn hears(&self, sections: usize, packets: u64) {
+        let before = self.received().await;
+        let came = async {
+            loop {
+                let now = self.received().await;
+                let grown = now.iter().enumerate().filter(|(at, now)| {
+                    let before = before.get(*at).copied().unwrap_or_default();
+                    now.since(&before).packets >= packets
+                });
+                if grown.count() >= sections {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, came).await.is_ok();
+        assert!(in_time, "it hears too little: {before:?}, then {:?}", self.received().await);
+    }
+}
+
+#[tokio::test]
+async fn media_that_comes_to_another_worker_reaches_every_receiver() {
+    let mut plane = Plane::start(2);
+    let mut receivers = Vec::new();
+    let mut rooms = Vec::new();
+    let mut publishers = Vec::new();
+    for _ in 0..4 {
+        let mut room = plane.open().await;
+        let (publisher, tracks) = plane.publisher(&room).await;
+        for _ in 0..2 {
+            receivers.push(plane.receiver(&mut room, &tracks).await);
+        }
+        publishers.push(publisher);
+        rooms.push(room);
+    }
+    for receiver in &receivers {
+        receiver.hears(2, 100).await;
+    }
+    let workers = plane.sfu.worker_stats().await;
+    let busy = workers.iter().filter(|(_, worker)| worker.forwarder.totals.packets_forwarded > 0);
+    assert_eq!(busy.count(), 2, "both carry rooms");
+    // Twelve transports by chance on two sockets: some came to the wrong one.
+    let strays: u64 =
+        workers.iter().map(|(_, worker)| worker.forwarder.totals.dropped_unknown_address).sum();
+    assert!(strays > 0, "nothing was handed over");
+    plane.sfu.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_camera_that_is_turned_on_again_is_seen_again() {
+    let mut plane = Plane::start(1);
+    let mut room = plane.open().await;
+    let (publisher, tracks) = plane.publisher(&room).await;
+    let receiver = plane.receiver(&mut room, &tracks).await;
+    receiver.hears(2, 10).await;
+    let offer = publisher.media.call(|media, _| media.offer()).await.expect("it lives");
+    let (sound, picture) = offer.split_at(offer.find("m=video").expect("a picture"));
+    let stopped = format!("{sound}{}", picture.replace("a=sendonly", "a=inactive"));
+    let answer = plane.sfu.publish(room.id, publisher.peer, stopped, Vec::new()).await;
+    let answer = answer.expect("stopped");
+    assert_eq!((answer.tracks.len(), answer.removed), (1, vec![tracks[1]]));
+    let offer = publisher.media.call(|media, _| media.offer()).await.expect("it lives");
+    let answer = plane.publish(&room, &publisher, offer).await;
+    let again = answer.tracks.iter().find(|it| it.track != tracks[0]).expect("a picture");
+    assert_ne!(again.track, tracks[1]);
+    assert_eq!(again.layers, 3);
+    plane.subscribe(&mut room, &receiver, &[again.track]).await;
+    receiver.hears(2, 50).await;
+    plane.sfu.shutdown().await;
+}
+
+/// What strangers send: garbage of every class, checks that name a transport
+/// but do not know its password, and beginnings of handshakes.
+fn nonsense(number: u32, ufrag: &str) -> Vec<u8> {
+    let noise = number.wrapping_mul(0x9E37_79B9).to_be_bytes();
+    match number % 5 {
+        0 => {
+            let user = format!("{ufrag}:nobody");
+            let length = u16::try_from(user.len()).expect("short");
+            let padded = user.len().next_multiple_of(4);
+            let body = u16::try_from(4 + padded + 24).expect("short");
+            let mut check = vec![0, 1];
+            check.extend(body.to_be_bytes());
+            check.extend([0x21, 0x12, 0xA4, 0x42]);
+            check.extend([noise; 3].concat());
+            check.extend([0, 6]);
+            check.extend(length.to_be_bytes());
+            check.extend(user.as_bytes());
+            check.resize(20 + 4 + padded, 0);
+            check.extend([0, 8, 0, 20]);
+            check.extend([noise; 5].concat());
+            check
+        }
+        1 => [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1][..], &noise].concat(),
+        2 => [&[0x80, 96][..], &noise.repeat(20)].concat(),
+        3 => [&[0x80, 200, 0, 1][..], &noise.repeat(8)].concat(),
+        _ => noise.repeat(10),
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_nonsense_is_not_answered_and_the_stream_goes_on() {
+    const FLOOD: u32 = 20_000;
+    const BURST: u32 = 50;
+    let mut plane = Plane::start(2);
+    let mut room = plane.open().await;
+    let (publisher, tracks) = plane.publisher(&room).await;
+    let receiver = plane.receiver(&mut room, &tracks).await;
+    receiver.hears(2, 10).await;
+    let before = plane.sfu.stats().await.expect("it lives");
+    let offer = publisher.media.call(|media, _| media.offer()).await.expect("it lives");
+    let answer = plane.publish(&room, &publisher, offer).await;
+    let ufrag = answer.sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+    let ufrag = ufrag.expect("credentials");
+
+    let strangers: Vec<UdpSocket> =
+        (0..8).map(|_| UdpSocket::bind(("127.0.0.1", 0)).expect("bound")).collect();
+    let to: SocketAddr = plane.sfu.local_addr();
+    for burst in 0..FLOOD / BURST {
+        for number in 0..BURST {
+            let bytes = nonsense(burst * BURST + number, ufrag);
+            let stranger = &strangers[usize::try_from(number % 8).expect("small")];
+            stranger.send_to(&bytes, to).expect("sent");
+        }
+        // Everybody gets its turn, as on a machine of its own.
+        assert!(plane.sfu.stats().await.is_ok());
+        receiver.received().await;
+    }
+    receiver.hears(2, 100).await;
+
+    for stranger in &strangers {
+        stranger.set_nonblocking(true).expect("set");
+        let answered = stranger.recv_from(&mut [0; 1500]);
+        assert!(answered.is_err(), "a stranger was answered: {answered:?}");
+    }
+    let after = plane.sfu.stats().await.expect("it lives");
+    assert_eq!(after.transports, before.transports, "nothing was made or lost");
+    assert_eq!(after.handshakes_failed, 0);
+    assert!(after.datagrams_limited + after.datagrams_unroutable > before.datagrams_unroutable);
+    let counts = receiver.received().await;
+    let (packets, lost) =
+        counts.iter().fold((0, 0), |sum, it| (sum.0 + it.packets, sum.1 + it.lost));
+    assert!(lost * 20 <= packets, "{lost} lost of {packets}");
+    plane.sfu.shutdown().await;
+}
