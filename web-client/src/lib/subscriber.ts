@@ -108,11 +108,11 @@ export class Subscriber {
       await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
       await peer.setLocalDescription();
     } catch (error) {
-      // An offer that this peer connection can't follow needs a new one.
+      // The server waits for the answer to this offer, so it makes no other:
+      // only a new connection starts over.
       if (this.peer === peer) {
         this.closePeer();
-        this.replaces = true;
-        this.restartIce();
+        this.options.signalling.reconnect(true);
       }
       throw error;
     }
