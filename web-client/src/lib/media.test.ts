@@ -337,6 +337,33 @@ describe('losing and finding again', () => {
     expect(socket().all('authenticate')).toHaveLength(1);
   });
 
+  it('starts over when its transports are given up in the middle of a negotiation', async () => {
+    const { room, socket, answer, offers } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await settle();
+    socket().says({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
+    await settle();
+    socket().says(welcome({ tracks: [published('m-ben', 'ben')] }));
+    socket().says({ type: 'transport_state', transport: 'publish', state: 'lost' });
+    await settle();
+    expect(socket().all('offer')).toHaveLength(1);
+    await answer();
+    socket().says({
+      type: 'offer',
+      transport: 'subscribe',
+      sdp: 'a',
+      tracks: [{ mid: 'a', track: 'm-ben' }],
+    });
+    await Promise.resolve();
+    socket().says({ type: 'transport_state', transport: 'subscribe', state: 'lost' });
+    await settle();
+    expect(socket().all('answer')).toHaveLength(0);
+    await offers([{ mid: 'a', track: 'm-ben' }]);
+    expect(socket().all('answer')).toHaveLength(1);
+    expect(room.snapshot.media.size).toBe(1);
+  });
+
   it('leaves a blip alone', async () => {
     const { room, enter, answer } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));

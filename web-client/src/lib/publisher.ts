@@ -1,4 +1,5 @@
 import type { SectionSource } from '../generated/wire';
+import { Closing } from './closing';
 import type { VideoCodec, Source } from './encodings';
 import { encodingsOf, preferred } from './encodings';
 import { ChannelError } from './errors';
@@ -23,6 +24,7 @@ export interface PublisherOptions {
 
 interface Peer {
   readonly connection: RTCPeerConnection;
+  readonly closing: Closing;
   readonly transceivers: Map<Source, RTCRtpTransceiver>;
   restartIce: boolean;
   /** Whether the server may still hold the transport of a connection before this. */
@@ -110,6 +112,7 @@ export class Publisher {
   close(): void {
     this.watch.stop();
     this.peer?.connection.close();
+    this.peer?.closing.close();
     this.peer = null;
     this.dirty = false;
   }
@@ -153,9 +156,9 @@ export class Publisher {
   }
 
   private async exchange(peer: Peer): Promise<void> {
-    const { connection } = peer;
-    const offer = await connection.createOffer({ iceRestart: peer.restartIce });
-    await connection.setLocalDescription(offer);
+    const { connection, closing } = peer;
+    const offer = await closing.during(connection.createOffer({ iceRestart: peer.restartIce }));
+    await closing.during(connection.setLocalDescription(offer));
     const { id, answer } = this.options.signalling.track({
       type: 'offer',
       transport: 'publish',
@@ -169,7 +172,8 @@ export class Publisher {
     this.answers.clear();
     if (sdp === undefined) throw new ChannelError('TIMED_OUT', 'the offer was not answered');
     if (this.peer !== peer) return;
-    await connection.setRemoteDescription({ type: 'answer', sdp: withOpusOptions(sdp) });
+    const description = { type: 'answer', sdp: withOpusOptions(sdp) } as const;
+    await closing.during(connection.setRemoteDescription(description));
     peer.restartIce = false;
     this.watch.handleNegotiated();
   }
@@ -182,6 +186,7 @@ export class Publisher {
     this.watch.watch(connection);
     return {
       connection,
+      closing: new Closing(),
       transceivers: new Map(),
       restartIce: false,
       replaces: this.replaces,

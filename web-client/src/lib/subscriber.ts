@@ -1,3 +1,4 @@
+import { Closing } from './closing';
 import { ChannelError } from './errors';
 import type { SignalMessage } from './moderation_channel';
 import type { PeerFactory, Signalling } from './publisher';
@@ -30,6 +31,7 @@ export class Subscriber {
   private readonly watch: TransportWatch;
   private iceServers: RTCIceServer[] = [];
   private peer: RTCPeerConnection | null = null;
+  private closing = new Closing();
   /** Which of the server's transports the last offer was of. */
   private origin: string | null = null;
   private wanted: ReadonlyMap<string, Want> = new Map();
@@ -104,9 +106,10 @@ export class Subscriber {
     if (this.origin !== null && this.origin !== origin) this.closePeer();
     this.origin = origin;
     const peer = (this.peer ??= this.make());
+    const closing = this.closing;
     try {
-      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
-      await peer.setLocalDescription();
+      await closing.during(peer.setRemoteDescription({ type: 'offer', sdp: message.sdp }));
+      await closing.during(peer.setLocalDescription());
     } catch (error) {
       // The server waits for the answer to this offer, so it makes no other:
       // only a new connection starts over.
@@ -197,12 +200,14 @@ export class Subscriber {
       iceServers: this.iceServers,
     });
     this.watch.watch(peer);
+    this.closing = new Closing();
     return peer;
   }
 
   private closePeer(): void {
     this.watch.stop();
     this.peer?.close();
+    this.closing.close();
     this.peer = null;
     const media = this.media;
     this.media = new Map();

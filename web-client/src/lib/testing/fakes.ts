@@ -268,21 +268,21 @@ export class FakePeer {
 
   createOffer(options: { iceRestart: boolean }): Promise<{ type: string; sdp: string }> {
     if (options.iceRestart) this.iceRestarts += 1;
-    return Promise.resolve({ type: 'offer', sdp: `offer-${this.transceivers.length}` });
+    return this.whileOpen({ type: 'offer', sdp: `offer-${this.transceivers.length}` });
   }
 
   setLocalDescription(description?: { type: string; sdp?: string }): Promise<void> {
     if (description?.type === 'rollback') {
       this.rollbacks += 1;
       this.signalingState = 'stable';
-      return Promise.resolve();
+      return this.whileOpen(undefined);
     }
     for (const [index, transceiver] of this.transceivers.entries())
       transceiver.mid ??= String(index);
     const type = description?.type ?? 'answer';
     this.localDescription = { type, sdp: description?.sdp ?? 'answer' };
     this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable';
-    return Promise.resolve();
+    return this.whileOpen(undefined);
   }
 
   /** An offer's text lists the mids it has, separated by spaces. */
@@ -298,7 +298,16 @@ export class FakePeer {
     } else {
       this.signalingState = 'stable';
     }
-    return Promise.resolve();
+    return this.whileOpen(undefined);
+  }
+
+  /** As browsers do it: what is under way when the connection closes never ends. */
+  private whileOpen<T>(value: T): Promise<T> {
+    return new Promise((resolve) => {
+      queueMicrotask(() => {
+        if (!this.closed) resolve(value);
+      });
+    });
   }
 
   becomes(state: string): void {
