@@ -41,6 +41,9 @@ const TRACKS_PER_PEER_MAX: usize = 6;
 /// Tracks that one peer is subscribed to.
 const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
 
+/// Tells the source of retransmissions from that of their stream.
+const RTX_SOURCE: u32 = 1 << 31;
+
 /// What the engine wants done.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -126,6 +129,8 @@ pub(crate) struct Control {
     limits: HandshakeLimits,
     next_transport: u64,
     next_subscription: u64,
+    /// Source of the latest stream.
+    last_source: u32,
     outputs: VecDeque<Output>,
     stats: SfuStats,
 }
@@ -140,10 +145,12 @@ impl Control {
         now: Instant,
     ) -> Self {
         let load = || WorkerLoad { transports: 0, rooms: 0, gone: false };
+        let mut random = StdRng::from_seed(seed);
+        let last_source = random.next_u32();
         Self {
             identity,
             candidates,
-            random: StdRng::from_seed(seed),
+            random,
             rooms: BTreeMap::new(),
             associations: BTreeMap::new(),
             by_ufrag: BTreeMap::new(),
@@ -155,6 +162,7 @@ impl Control {
             limits: HandshakeLimits::new(now),
             next_transport: 1,
             next_subscription: 1,
+            last_source,
             outputs: VecDeque::new(),
             stats: SfuStats::default(),
         }
@@ -487,9 +495,10 @@ impl Control {
     fn new_subscription(&mut self) -> (SubscriptionId, u32, u32) {
         let id = SubscriptionId(self.next_subscription);
         self.next_subscription += 1;
-        // Two halves of one random number and never zero; receivers tell
-        // streams apart by them.
-        let ssrc = self.random.next_u32() | 1;
-        (id, ssrc, ssrc ^ 0x8000_0000)
+        // Receivers tell streams apart by their sources, and a worker refuses
+        // one that it has used for the same receiver: counted on from a random
+        // start, none comes twice within two thousand million.
+        self.last_source = (self.last_source.wrapping_add(1) & !RTX_SOURCE).max(1);
+        (id, self.last_source, self.last_source | RTX_SOURCE)
     }
 }
