@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use uuid::Uuid;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::sfu::handle::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
@@ -125,6 +126,8 @@ pub(crate) struct Control {
     publishers: BTreeMap<TrackId, (SessionId, ConnectionId)>,
     /// Receivers that are owed an offer.
     owed: BTreeSet<(SessionId, ConnectionId)>,
+    /// Who was offered something last; those after it are next.
+    offered_last: (SessionId, ConnectionId),
     workers: Vec<WorkerLoad>,
     limits: HandshakeLimits,
     next_transport: u64,
@@ -158,6 +161,7 @@ impl Control {
             timers: BTreeSet::new(),
             publishers: BTreeMap::new(),
             owed: BTreeSet::new(),
+            offered_last: (SessionId::from_uuid(Uuid::nil()), ConnectionId::from_uuid(Uuid::nil())),
             workers: std::iter::repeat_with(load).take(workers).collect(),
             limits: HandshakeLimits::new(now),
             next_transport: 1,
