@@ -186,6 +186,8 @@ async fn media_that_comes_to_another_worker_reaches_every_receiver() {
     let strays: u64 =
         workers.iter().map(|(_, worker)| worker.forwarder.totals.dropped_unknown_address).sum();
     assert!(strays > 0, "nothing was handed over");
+    let dropped: u64 = workers.iter().map(|(_, worker)| worker.control_datagrams_dropped).sum();
+    assert_eq!(dropped, 0, "bursts are handed over whole");
     plane.sfu.shutdown().await;
 }
 

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use uuid::Uuid;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::sfu::handle::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
@@ -40,6 +41,9 @@ const PEERS_PER_ROOM_MAX: usize = 2048;
 const TRACKS_PER_PEER_MAX: usize = 6;
 /// Tracks that one peer is subscribed to.
 const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
+
+/// Tells the source of retransmissions from that of their stream.
+const RTX_SOURCE: u32 = 1 << 31;
 
 /// What the engine wants done.
 #[derive(Debug)]
@@ -122,10 +126,14 @@ pub(crate) struct Control {
     publishers: BTreeMap<TrackId, (SessionId, ConnectionId)>,
     /// Receivers that are owed an offer.
     owed: BTreeSet<(SessionId, ConnectionId)>,
+    /// Who was offered something last; those after it are next.
+    offered_last: (SessionId, ConnectionId),
     workers: Vec<WorkerLoad>,
     limits: HandshakeLimits,
     next_transport: u64,
     next_subscription: u64,
+    /// Source of the latest stream.
+    last_source: u32,
     outputs: VecDeque<Output>,
     stats: SfuStats,
 }
@@ -140,10 +148,12 @@ impl Control {
         now: Instant,
     ) -> Self {
         let load = || WorkerLoad { transports: 0, rooms: 0, gone: false };
+        let mut random = StdRng::from_seed(seed);
+        let last_source = random.next_u32();
         Self {
             identity,
             candidates,
-            random: StdRng::from_seed(seed),
+            random,
             rooms: BTreeMap::new(),
             associations: BTreeMap::new(),
             by_ufrag: BTreeMap::new(),
@@ -151,10 +161,12 @@ impl Control {
             timers: BTreeSet::new(),
             publishers: BTreeMap::new(),
             owed: BTreeSet::new(),
+            offered_last: (SessionId::from_uuid(Uuid::nil()), ConnectionId::from_uuid(Uuid::nil())),
             workers: std::iter::repeat_with(load).take(workers).collect(),
             limits: HandshakeLimits::new(now),
             next_transport: 1,
             next_subscription: 1,
+            last_source,
             outputs: VecDeque::new(),
             stats: SfuStats::default(),
         }
@@ -487,9 +499,10 @@ impl Control {
     fn new_subscription(&mut self) -> (SubscriptionId, u32, u32) {
         let id = SubscriptionId(self.next_subscription);
         self.next_subscription += 1;
-        // Two halves of one random number and never zero; receivers tell
-        // streams apart by them.
-        let ssrc = self.random.next_u32() | 1;
-        (id, ssrc, ssrc ^ 0x8000_0000)
+        // Receivers tell streams apart by their sources, and a worker refuses
+        // one that it has used for the same receiver: counted on from a random
+        // start, none comes twice within two thousand million.
+        self.last_source = (self.last_source.wrapping_add(1) & !RTX_SOURCE).max(1);
+        (id, self.last_source, self.last_source | RTX_SOURCE)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Bound;
 use std::time::Instant;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
@@ -17,6 +18,10 @@ use crate::sfu::sdp::{
     Setup, Stream, TransportParameters,
 };
 use crate::sfu::transport::{Fingerprint, RemoteParameters};
+
+/// Offers made before datagrams get their turn: a track of a full room is
+/// offered to two thousand. Raising it lets handshakes wait longer.
+const OFFERS_PER_TURN: usize = 32;
 
 /// What one peer receives.
 #[derive(Default)]
@@ -227,10 +232,16 @@ impl Control {
         members.filter(|(_, peer)| wants(peer)).map(|(id, _)| *id).collect()
     }
 
-    /// Makes the offers that are owed. Called once after a batch of requests,
-    /// so that what is asked together is offered together.
+    /// Makes offers that are owed, some at a time and everybody's in turn.
+    /// Called once after a batch of requests, so that what is asked together is
+    /// offered together, and again while [`Self::owes_offers`].
     pub(crate) fn flush_offers(&mut self, now: Instant) {
-        for (room, peer) in std::mem::take(&mut self.owed) {
+        for _ in 0..OFFERS_PER_TURN {
+            let after = (Bound::Excluded(self.offered_last), Bound::Unbounded);
+            let next = self.owed.range(after).next().or_else(|| self.owed.first()).copied();
+            let Some((room, peer)) = next else { return };
+            self.owed.remove(&(room, peer));
+            self.offered_last = (room, peer);
             let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { continue };
             if subscriber.open.is_some() {
                 // The answer will bring it back.
@@ -241,6 +252,11 @@ impl Control {
             }
             self.offer(room, peer, now);
         }
+    }
+
+    /// Whether there is more for [`Self::flush_offers`] to do.
+    pub(crate) fn owes_offers(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     fn offer(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {

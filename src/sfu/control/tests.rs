@@ -66,6 +66,9 @@ impl Scene {
     /// As the driver does after everything; what was sent to whom.
     fn settle(&mut self) -> Vec<Vec<u8>> {
         self.control.flush_offers(self.now);
+        while self.control.owes_offers() {
+            self.control.flush_offers(self.now);
+        }
         let mut sent = Vec::new();
         while let Some(output) = self.control.poll_output() {
             match output {
@@ -432,4 +435,31 @@ fn a_receiver_without_a_section_left_uses_the_old_ones_again_and_is_left_in_peac
     assert_eq!(sections, 2 * SUBSCRIPTIONS_PER_PEER_MAX);
     assert_eq!(tracks.iter().map(|(_, track)| *track).collect::<Vec<_>>(), [sounds[7]]);
     assert!(scene.offers().is_empty(), "what has no section is not offered for ever");
+}
+
+#[test]
+fn a_full_room_is_offered_a_track_in_turns_that_reach_everybody_once() {
+    let mut scene = Scene::new();
+    let (_, [sound, _]) = scene.publisher();
+    let mut waiting: BTreeSet<ConnectionId> = (0..100).map(|_| scene.join()).collect();
+    for peer in &waiting {
+        let demand = Demand::default();
+        scene.control.subscribe(scene.room, *peer, sound, demand).expect("subscribed");
+    }
+    let mut turns = 0;
+    while scene.control.owes_offers() {
+        scene.control.flush_offers(scene.now);
+        turns += 1;
+        while let Some(output) = scene.control.poll_output() {
+            if let Output::Event { event: RoomMediaEvent::SubscriberOffer { peer, .. }, .. } =
+                output
+            {
+                assert!(waiting.remove(&peer), "offered twice");
+                // Who is first in the order comes back at once, and waits for the others.
+                let _missing = scene.control.restart_subscriber_ice(scene.room, peer);
+            }
+        }
+        assert!(turns < 20, "it never ends");
+    }
+    assert!(waiting.is_empty() && turns > 1, "{turns} turns, {} left", waiting.len());
 }

@@ -134,6 +134,9 @@ impl<W: Workers> Driver<W> {
     }
 
     async fn timer(&self) {
+        if self.control.owes_offers() {
+            return;
+        }
         let retry = self.rooms.values().any(|room| !room.pending.is_empty());
         let retry_at = retry.then(|| Instant::now() + RETRY_AFTER);
         match [self.control.poll_timeout(), retry_at].into_iter().flatten().min() {

@@ -32,9 +32,12 @@ const GATHER: Duration = Duration::from_millis(1);
 const RUN_BYTES_MAX: usize = 60_000;
 /// A worker without anything to do looks up this often.
 const IDLE: Duration = Duration::from_secs(1);
-/// Stray datagrams given to control in one interval; a flood of them must not
-/// crowd out handshakes.
-const STRAYS_PER_INTERVAL: u32 = 64;
+/// Stray datagrams that all workers together give to control in one interval.
+/// Raising it lets a flood crowd out handshakes; lowering it loses the bursts
+/// of key frames whose sender the kernel has given to another worker.
+const STRAYS_PER_INTERVAL: u32 = 2048;
+/// What one of many workers may give at the least.
+const STRAYS_PER_WORKER_MIN: u32 = 64;
 const STRAY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What others tell a worker.
@@ -225,7 +228,8 @@ impl Worker {
             (self.strays, self.strays_since) = (0, now);
         }
         self.strays += 1;
-        self.workers > 1 && self.strays <= STRAYS_PER_INTERVAL
+        let share = STRAYS_PER_INTERVAL / u32::try_from(self.workers).unwrap_or(u32::MAX).max(1);
+        self.workers > 1 && self.strays <= share.max(STRAYS_PER_WORKER_MIN)
     }
 
     fn send_when_gathered(&mut self, now: Instant) {
