@@ -7,6 +7,7 @@ pub mod floor;
 pub mod id;
 pub mod media;
 pub mod participant;
+pub mod recording;
 pub mod role;
 pub mod secret;
 pub mod service_route;

@@ -8,11 +8,14 @@ pub mod domain;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.
 pub mod auth;
+pub mod evidence;
 pub mod floor;
 pub mod sessions;
 pub mod sfu;
+pub mod vault;
 
 // Second floor: where stations meet.
+pub mod recorder;
 pub mod room;
 pub mod store;
 

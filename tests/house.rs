@@ -19,15 +19,42 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("floor", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "telemetry"]),
+    // The cipher of sealed objects: pure, and shared by all who seal and open.
+    ("sealing", &["domain"]),
+    // Stations of the record: where bytes and keys live, and the log, whose
+    // salts are derived from a wrapped key.
+    ("vault", &["domain", "clock", "telemetry", "sealing"]),
+    ("evidence", &["domain", "clock", "telemetry", "sealing", "vault"]),
+    // The verifier is a stranger to the writer: it shares nothing with it.
+    ("verify", &[]),
     // The load client is a stranger to the server: it may not reuse what it
     // measures.
     ("load", &["domain"]),
     // Second floor: where stations meet.
+    ("recorder", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "sfu"]),
+    ("playable", &["domain", "clock", "telemetry", "sealing", "vault", "recorder"]),
     ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
-    ("store", &["domain", "clock", "telemetry", "auth", "sessions", "room"]),
+    (
+        "store",
+        &["domain", "clock", "telemetry", "auth", "sessions", "evidence", "recorder", "room"],
+    ),
     // Third floor: doors.
     ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
-    ("api", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
+    (
+        "api",
+        &[
+            "domain",
+            "clock",
+            "telemetry",
+            "auth",
+            "sessions",
+            "evidence",
+            "sfu",
+            "recorder",
+            "playable",
+            "room",
+        ],
+    ),
 ];
 
 /// The composition root and the command line, which may import everything.

@@ -91,9 +91,27 @@ uuid_id!(
     TrackId, "track id"
 );
 uuid_id!(
+    /// One track as a recording holds it: a source with one codec, from when it
+    /// is taken until it ends. Made by [`Self::random`], so that it says nothing
+    /// of a person or a time.
+    RecordedTrackId, "recorded track id"
+);
+uuid_id!(
+    /// A playable file made from a recording.
+    PlayableId, "playable file id"
+);
+uuid_id!(
     /// One connection of a person or device to a room.
     ConnectionId, "connection id"
 );
+
+impl RecordedTrackId {
+    /// A new identifier without order or time (`UUIDv4`, RFC 9562 §5.4).
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
 
 /// A person or device as the identity service names it (the `sub` of its
 /// access token): 1 to 128 visible ASCII characters. Prints shortened.

@@ -1,0 +1,243 @@
+//! What is known of recordings beside the log: whose track each is, its wrapped
+//! key, where its segments are, and the playable files made of it.
+
+use async_trait::async_trait;
+
+use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId, TrackId, UserId};
+use crate::domain::media::{Codec, TrackSource};
+use crate::domain::recording::{Container, PlayableState};
+use crate::domain::time::Timestamp;
+
+/// A track of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedTrack {
+    /// Its identity in the log and the vault.
+    pub id: RecordedTrackId,
+    /// The track in the room.
+    pub track: TrackId,
+    /// Whose.
+    pub user: UserId,
+    /// Their name, as it was then.
+    pub name: String,
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// What it carries; another codec is another recorded track.
+    pub codec: Codec,
+    /// Epoch of its key, from 1.
+    pub epoch: u32,
+    /// `K_track`, wrapped; `None` once destroyed.
+    pub wrapped_key: Option<Vec<u8>>,
+    /// `seq` of its entry in the log.
+    pub seq: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it is taken.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A segment that is in the vault and in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedSegment {
+    /// Its track.
+    pub track: RecordedTrackId,
+    /// From 0, without holes.
+    pub index: u64,
+    /// Bytes of the sealed object.
+    pub size: u64,
+    /// SHA-256 of the sealed object.
+    pub sha256: [u8; 32],
+    /// When its first and last record came, milliseconds since 1970.
+    pub from_ms: u64,
+    /// As `from_ms`.
+    pub to_ms: u64,
+    /// As in its entry.
+    pub flags: u32,
+    /// `seq` of its entry in the log.
+    pub seq: u64,
+}
+
+/// Why nothing is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedGap {
+    /// Its track.
+    pub track: RecordedTrackId,
+    /// From when, milliseconds since 1970.
+    pub from_ms: u64,
+    /// Until when.
+    pub to_ms: u64,
+    /// As in `docs/EVIDENCE.md`.
+    pub reason: u32,
+}
+
+/// What a playable file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlayableOf {
+    /// The meeting, mixed for people.
+    Combined,
+    /// One track.
+    Track(RecordedTrackId),
+}
+
+/// A playable file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Playable {
+    /// Its identity in the vault.
+    pub id: PlayableId,
+    /// What it shows.
+    pub of: PlayableOf,
+    /// What it is packed in.
+    pub container: Container,
+    /// Its media type with codecs, once known: `video/webm; codecs="vp8"`.
+    pub media_type: String,
+    /// How far it is.
+    pub state: PlayableState,
+    /// Part of it that is made, 0 to 1000.
+    pub progress_permille: u32,
+    /// `K_file`, wrapped; `None` once destroyed.
+    pub wrapped_key: Option<Vec<u8>>,
+    /// When its first frame was captured, milliseconds since 1970.
+    pub from_ms: u64,
+    /// How long it plays.
+    pub duration_ms: u64,
+    /// Plaintext bytes of each part in order; part *n* is one sealed object.
+    pub parts: Vec<u64>,
+    /// Why it failed, for the operator.
+    pub failure: Option<String>,
+    /// Where to continue after a restart, in the maker's own format.
+    pub resume_at: Option<String>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The repository could not do it; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordingStoreError {
+    /// It is there already with other contents.
+    #[error("the recording has moved on")]
+    Conflict,
+    /// The database does not answer or refuses.
+    #[error("the recordings are unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Recordings by tenant and session. Adding what is there already, equal, does
+/// nothing, so that work begun before a restart can be repeated.
+#[async_trait]
+pub trait RecordingRepository: Send + Sync {
+    /// Adds a track.
+    async fn add_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: &RecordedTrack,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// Says when a track ended.
+    async fn end_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        at: Timestamp,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// Replaces a track's wrapped key; `None` destroys it.
+    async fn put_track_key(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        wrapped: Option<Vec<u8>>,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// The tracks of a session by `seq`.
+    async fn tracks(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<RecordedTrack>, RecordingStoreError>;
+
+    /// Adds a segment.
+    async fn add_segment(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        segment: &RecordedSegment,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// Segments of a track from `from` on by index, at most `limit`.
+    async fn segments(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<RecordedSegment>, RecordingStoreError>;
+
+    /// The last segment of a track.
+    async fn last_segment(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+    ) -> Result<Option<RecordedSegment>, RecordingStoreError>;
+
+    /// Adds a gap.
+    async fn add_gap(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        gap: &RecordedGap,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// The gaps of a session by track and time.
+    async fn gaps(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<RecordedGap>, RecordingStoreError>;
+
+    /// Adds a playable file or replaces what is known of it.
+    async fn put_playable(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        playable: &Playable,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// The playable files of a session, the combined one first, then by track.
+    async fn playables(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<Playable>, RecordingStoreError>;
+
+    /// Sessions of all tenants that have tracks without an end or playable
+    /// files that are waiting or being made: what a start has to look after.
+    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError>;
+
+    /// Says from when on a session's recording is to be erased.
+    async fn put_retention(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        erase_after: Timestamp,
+    ) -> Result<(), RecordingStoreError>;
+
+    /// Sessions of all tenants whose recordings are to be erased by `now` and
+    /// were not, at most `limit`.
+    async fn due_for_erasure(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError>;
+
+    /// Notes that a session's recording was erased.
+    async fn erased(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<(), RecordingStoreError>;
+}
