@@ -2,4 +2,5 @@
 //! segment, as `docs/EVIDENCE.md` writes it down. What is stored comes and goes
 //! through traits.
 
+pub mod media;
 pub mod repository;
