@@ -1,0 +1,73 @@
+//! What an object is, bound into its key so that it can't pass for another.
+
+use crate::domain::id::{PlayableId, RecordedTrackId, SessionId};
+
+/// What is sealed, and where it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// A segment of a recorded track.
+    Segment {
+        /// The session that was recorded.
+        session: SessionId,
+        /// The track.
+        track: RecordedTrackId,
+        /// Its number within the track, from 0.
+        index: u64,
+        /// Which key of the track it is sealed with.
+        epoch: u32,
+    },
+    /// A part of a playable file.
+    Part {
+        /// The session that was recorded.
+        session: SessionId,
+        /// The file.
+        file: PlayableId,
+        /// Its number within the file, from 0.
+        part: u64,
+    },
+}
+
+impl Context {
+    /// An array in deterministic CBOR (RFC 8949 §4.2.1).
+    pub(super) fn to_cbor(self) -> Vec<u8> {
+        let mut cbor = Vec::with_capacity(64);
+        match self {
+            Self::Segment { session, track, index, epoch } => {
+                cbor.extend([0x85, 1]);
+                push_id(&mut cbor, session.as_uuid().as_bytes());
+                push_id(&mut cbor, track.as_uuid().as_bytes());
+                push_unsigned(&mut cbor, index);
+                push_unsigned(&mut cbor, epoch.into());
+            }
+            Self::Part { session, file, part } => {
+                cbor.extend([0x84, 2]);
+                push_id(&mut cbor, session.as_uuid().as_bytes());
+                push_id(&mut cbor, file.as_uuid().as_bytes());
+                push_unsigned(&mut cbor, part);
+            }
+        }
+        cbor
+    }
+}
+
+/// A byte string of 16 bytes.
+fn push_id(cbor: &mut Vec<u8>, id: &[u8; 16]) {
+    cbor.push(0x50);
+    cbor.extend_from_slice(id);
+}
+
+/// An unsigned integer in its shortest form.
+fn push_unsigned(cbor: &mut Vec<u8>, value: u64) {
+    let bytes = value.to_be_bytes();
+    let [.., third, second, high, low] = bytes;
+    match value {
+        0..=23 => cbor.push(low),
+        24..=0xFF => cbor.extend([0x18, low]),
+        0x100..=0xFFFF => cbor.extend([0x19, high, low]),
+        0x1_0000..=0xFFFF_FFFF => cbor.extend([0x1A, third, second, high, low]),
+        _ => {
+            cbor.push(0x1B);
+            cbor.extend(bytes);
+        }
+    }
+}
