@@ -2,11 +2,15 @@
 //! a whole. Only `app` and `cli` read it; every other part is handed options.
 
 mod reader;
+mod record;
 mod sections;
 mod source;
 
 use std::path::PathBuf;
 
+pub use record::{
+    EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
+};
 pub use sections::{
     DpopConfig, HttpConfig, IdentityConfig, InternalConfig, LimitsConfig, LogFormat, MediaConfig,
     StoreConfig, TelemetryConfig, TenantLimitsConfig, TenantsConfig,
@@ -44,6 +48,8 @@ pub struct Config {
     pub tenants: TenantsConfig,
     /// Bounds of the doors.
     pub limits: LimitsConfig,
+    /// Recordings and their proof.
+    pub record: RecordConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -164,7 +170,10 @@ mod tests {
             "media.workers",
             "nothing.at_all",
             "store.max_connections",
+            "keys.directory",
+            "recorder.spool",
             "store.url",
+            "vault.directory",
         ] {
             assert!(keys.contains(&key), "{key} is not listed in {keys:?}");
         }
@@ -219,6 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_needs_its_names_and_its_secret() {
+        let only = "vault: {kind: s3}";
+        let yaml = EXAMPLE.replace("vault:\n", "vault_before:\n");
+        let error = production(&format!("{yaml}\n{only}\n"), &[]).expect_err("incomplete");
+        let keys = keys_of(&error);
+        for key in ["vault.s3.bucket", "vault.s3.access_key_id", "vault.s3.secret_access_key"] {
+            assert!(keys.contains(&key), "{key} is not listed in {keys:?}");
+        }
+        let bucket = [
+            ("CABILDO_VAULT__KIND", "s3"),
+            ("CABILDO_VAULT__S3__BUCKET", "assemblies"),
+            ("CABILDO_VAULT__S3__ACCESS_KEY_ID", "cabildo"),
+            ("CABILDO_VAULT__S3__SECRET_ACCESS_KEY", "hunter2"),
+        ];
+        let config = production(EXAMPLE, &bucket).expect("complete");
+        assert!(matches!(&config.record.vault, VaultConfig::S3(s3) if s3.bucket == "assemblies"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn what_is_not_yaml_is_one_problem() {
         let error = production("{", &[]).expect_err("not YAML");
         assert_eq!(error.0[0].key, "");
@@ -233,6 +262,7 @@ mod tests {
         assert!(config.internal.bind.ip().is_loopback());
         assert!(config.media.bind.ip().is_loopback());
         assert!(config.store.url.expose().starts_with("sqlite:"));
+        assert!(config.record.recorder.spool.starts_with("/tmp/somewhere"));
         assert!(config.internal.allow.values().all(|allowed| !allowed.is_empty()));
     }
 }

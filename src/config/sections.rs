@@ -160,6 +160,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let dpop = read_dpop(reader);
     let tenants = read_tenants(reader);
     let limits = read_limits(reader, profile);
+    let record = super::record::read(reader, profile);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -170,6 +171,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         dpop,
         tenants,
         limits,
+        record,
         telemetry,
     })
 }
@@ -213,7 +215,7 @@ fn is_origin(text: &str) -> bool {
         && !text.contains('@')
 }
 
-fn is_http_url(text: &str) -> bool {
+pub(super) fn is_http_url(text: &str) -> bool {
     text.parse::<http::Uri>()
         .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }

@@ -1,0 +1,205 @@
+//! The sections about recordings and their proof.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Profile;
+use super::reader::Reader;
+use super::sections::is_http_url;
+use crate::domain::secret::Secret;
+
+/// Where sealed objects live.
+#[derive(Debug, Clone)]
+pub enum VaultConfig {
+    /// In a local directory.
+    Directory(PathBuf),
+    /// In a bucket.
+    S3(S3Config),
+}
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// Where the service is; the region's own address when absent.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What names of objects begin with.
+    pub prefix: String,
+    /// Whether the bucket stands in the path instead of in the host.
+    pub path_style: bool,
+    /// Who this server is to it.
+    pub access_key_id: String,
+    /// The secret that goes with it.
+    pub secret_access_key: Secret<String>,
+    /// PEM file of authorities to trust beside the platform's.
+    pub ca: Option<PathBuf>,
+    /// Days for which objects are locked; not at all when absent.
+    pub object_lock_days: Option<u32>,
+}
+
+/// Where keys live.
+#[derive(Debug, Clone)]
+pub struct KeysConfig {
+    /// Directory of tenant keys, evidence keys and the operator log's key.
+    pub directory: PathBuf,
+}
+
+/// The recorder.
+#[derive(Debug, Clone)]
+pub struct RecorderConfig {
+    /// Directory of segments on their way to the vault.
+    pub spool: PathBuf,
+    /// Mebibytes that have to stay free on its disk; below, nothing is taken.
+    pub spool_free_mib_min: u32,
+    /// Mebibytes below which there are warnings.
+    pub spool_free_mib_warn: u32,
+    /// The program that makes combined recordings; found on the path when absent.
+    pub ffmpeg: Option<PathBuf>,
+    /// Seconds between two looks for recordings whose time is over.
+    pub retention_interval_s: u32,
+}
+
+/// The log and its proofs.
+#[derive(Debug, Clone)]
+pub struct EvidenceConfig {
+    /// `iss` of heads and receipts; the public URL when absent.
+    pub issuer: Option<String>,
+}
+
+/// Watching recordings.
+#[derive(Debug, Clone)]
+pub struct PlaybackConfig {
+    /// How long an address of a recording is good for, seconds.
+    pub url_ttl_s: u32,
+    /// The key such addresses are signed with; drawn at start when absent.
+    pub signing_key: Option<Secret<Vec<u8>>>,
+}
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub struct RecordConfig {
+    /// Where sealed objects live.
+    pub vault: VaultConfig,
+    /// Where keys live.
+    pub keys: KeysConfig,
+    /// The recorder.
+    pub recorder: RecorderConfig,
+    /// The log and its proofs.
+    pub evidence: EvidenceConfig,
+    /// Watching recordings.
+    pub playback: PlaybackConfig,
+}
+
+pub(super) fn read(reader: &mut Reader, profile: &Profile) -> RecordConfig {
+    RecordConfig {
+        vault: read_vault(reader, profile),
+        keys: KeysConfig { directory: reader.path("keys.directory", below(profile, "keys")) },
+        recorder: read_recorder(reader, profile),
+        evidence: read_evidence(reader),
+        playback: read_playback(reader),
+    }
+}
+
+/// Where development keeps something.
+fn below(profile: &Profile, name: &str) -> Option<PathBuf> {
+    match profile {
+        Profile::Production => None,
+        Profile::Dev { data_dir } => Some(data_dir.join(name)),
+    }
+}
+
+fn read_vault(reader: &mut Reader, profile: &Profile) -> VaultConfig {
+    let kind = reader.text("vault.kind").unwrap_or_else(|| "directory".to_owned());
+    let s3 = read_s3(reader, kind == "s3");
+    // A directory that is not used may stand there nevertheless.
+    let default = if kind == "s3" { Some(PathBuf::new()) } else { below(profile, "vault") };
+    let directory = reader.path("vault.directory", default);
+    match kind.as_str() {
+        "s3" => VaultConfig::S3(s3),
+        "directory" => VaultConfig::Directory(directory),
+        _ => {
+            reader.problem("vault.kind", "expected directory or s3");
+            VaultConfig::Directory(directory)
+        }
+    }
+}
+
+/// Days of the longest lock: a hundred years.
+const LOCK_DAYS_MAX: u32 = 36_500;
+
+fn read_s3(reader: &mut Reader, used: bool) -> S3Config {
+    let needed = |reader: &mut Reader, key: &str| {
+        if used { reader.required(key, None) } else { reader.text(key).unwrap_or_default() }
+    };
+    let endpoint = reader.text("vault.s3.endpoint");
+    if endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
+        reader.problem("vault.s3.endpoint", "expected an http or https URL");
+    }
+    let region = reader.text("vault.s3.region").unwrap_or_else(|| "us-east-1".to_owned());
+    let bucket = needed(reader, "vault.s3.bucket");
+    let prefix = reader.text("vault.s3.prefix").unwrap_or_default();
+    let path_style = reader.parsed("vault.s3.path_style", "true or false");
+    let access_key_id = needed(reader, "vault.s3.access_key_id");
+    let secret = reader.secret("vault.s3.secret_access_key");
+    if used && secret.is_none() && !reader.has_problem("vault.s3.secret_access_key") {
+        reader.problem("vault.s3.secret_access_key", "must be given");
+    }
+    let lock = reader.number_u32("vault.s3.object_lock_days", 0, 0..=LOCK_DAYS_MAX);
+    S3Config {
+        endpoint,
+        region,
+        bucket,
+        prefix,
+        path_style: path_style.unwrap_or(true),
+        access_key_id,
+        secret_access_key: secret.unwrap_or_else(|| Secret::new(String::new())),
+        ca: reader.text("vault.s3.ca").map(PathBuf::from),
+        object_lock_days: (lock > 0).then_some(lock),
+    }
+}
+
+fn read_recorder(reader: &mut Reader, profile: &Profile) -> RecorderConfig {
+    let spool = reader.path("recorder.spool", below(profile, "spool"));
+    let least = reader.number_u32("recorder.spool_free_mib_min", 256, 1..=1_048_576);
+    let warn = reader.number_u32("recorder.spool_free_mib_warn", 4_096, 1..=10_485_760);
+    if warn < least {
+        reader.problem("recorder.spool_free_mib_warn", "must not be below spool_free_mib_min");
+    }
+    RecorderConfig {
+        spool,
+        spool_free_mib_min: least,
+        spool_free_mib_warn: warn,
+        ffmpeg: reader.text("recorder.ffmpeg").map(PathBuf::from),
+        retention_interval_s: reader.number_u32("recorder.retention_interval_s", 3_600, 1..=86_400),
+    }
+}
+
+fn read_evidence(reader: &mut Reader) -> EvidenceConfig {
+    let issuer = reader.text("evidence.issuer");
+    if issuer.as_deref().is_some_and(|url| !is_http_url(url)) {
+        reader.problem("evidence.issuer", "expected an http or https URL");
+    }
+    EvidenceConfig { issuer }
+}
+
+fn read_playback(reader: &mut Reader) -> PlaybackConfig {
+    /// Bytes of a key as strong as the MAC made with it.
+    const KEY_BYTES_MIN: usize = 32;
+    let url_ttl_s = reader.number_u32("playback.url_ttl_s", 900, 30..=86_400);
+    let signing_key = reader.secret("playback.signing_key").and_then(|text| {
+        match STANDARD.decode(text.expose().trim()) {
+            Ok(bytes) if bytes.len() >= KEY_BYTES_MIN => Some(Secret::new(bytes)),
+            _ => {
+                let expected = "expected base64 of 32 random bytes or more";
+                reader.problem("playback.signing_key", expected);
+                None
+            }
+        }
+    });
+    PlaybackConfig { url_ttl_s, signing_key }
+}
