@@ -130,12 +130,16 @@ pub trait EvidenceRepository: Send + Sync {
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError>;
 
-    /// Adds a head. One of the same size that is there already stays;
-    /// [`EvidenceStoreError::Conflict`] when its root is another.
+    /// Adds a head. `previous_size` is the size of the head it names as the one
+    /// before, 0 for the first. One of the same size and root that is there
+    /// already stays; [`EvidenceStoreError::Conflict`] when its root is another,
+    /// or when the largest head is not of `previous_size`: two processes can't
+    /// both continue one chain of heads.
     async fn put_head(
         &self,
         tenant: TenantId,
         session: SessionId,
+        previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError>;
 
