@@ -6,12 +6,15 @@ mod caller;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;
 mod error;
+mod evidence;
 mod health;
 mod idempotency;
 mod media;
 mod openapi;
 mod ports;
 mod rate_limit;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod recordings;
 mod router;
 mod session_body;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -29,8 +32,12 @@ pub use caller::CallerIdentities;
 pub use error::{ApiError, ErrorBody};
 pub use media::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 pub use openapi::document;
-pub use ports::{Gauges, MediaMember, MediaRefused, Readiness, SessionObserver, WhipRoom};
+pub use ports::{
+    Access, Gauges, MediaMember, MediaRefused, ProofWanted, Proofs, Readiness, RecordRefused,
+    RecordingFile, RecordingView, Recordings, SessionObserver, WhipRoom,
+};
 pub use rate_limit::RateLimitOptions;
+pub use recordings::PlaybackKey;
 pub use router::{Listener, router};
 
 use crate::auth::Authenticator;
@@ -84,6 +91,12 @@ pub struct ApiParts {
     pub observers: Vec<Arc<dyn SessionObserver>>,
     /// Where WHIP and WHEP clients go; without it there are no such routes.
     pub whip: Option<Arc<dyn WhipRoom>>,
+    /// The public side of the log; without it there are no such routes.
+    pub proofs: Option<Arc<dyn Proofs>>,
+    /// Recordings; without them there are no such routes.
+    pub recordings: Option<Arc<dyn Recordings>>,
+    /// What addresses of recordings are signed with, and for how long.
+    pub playback: PlaybackKey,
     /// What has to answer before this instance takes calls.
     pub readiness: Arc<dyn Readiness>,
     /// What is read when metrics are scraped.
@@ -101,6 +114,7 @@ pub struct ApiState {
     parts: ApiParts,
     rate_limits: rate_limit::RateLimits,
     media: media::Resources,
+    opened: recordings::Opened,
 }
 
 impl Api {
@@ -108,7 +122,12 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let rate_limits = rate_limit::RateLimits::new(&parts.options.rate_limits);
-        Self(Arc::new(ApiState { parts, rate_limits, media: media::Resources::default() }))
+        Self(Arc::new(ApiState {
+            parts,
+            rate_limits,
+            media: media::Resources::default(),
+            opened: recordings::Opened::default(),
+        }))
     }
 
     fn is_dev(&self) -> bool {

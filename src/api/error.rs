@@ -120,6 +120,9 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::DpopProofReplayed
         | C::DpopNonceRequired
         | C::ResumeTokenInvalid
+        | C::PlaybackTokenFormatInvalid
+        | C::PlaybackTokenSignatureInvalid
+        | C::PlaybackTokenExpired
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
         C::Forbidden | C::NotYourTurn => StatusCode::FORBIDDEN,
         C::RouteNotFound
@@ -127,7 +130,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::RequestNotFound
         | C::ParticipantNotFound
         | C::TrackNotFound
-        | C::MediaResourceNotFound => StatusCode::NOT_FOUND,
+        | C::MediaResourceNotFound
+        | C::RecordingNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::SessionStateConflict
         | C::SessionLimitReached
@@ -145,7 +149,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::TurnLimitReached
         | C::SignallingStateConflict
         | C::TrackLimitReached => StatusCode::CONFLICT,
-        C::SessionOver => StatusCode::GONE,
+        C::SessionOver | C::RecordingErased => StatusCode::GONE,
+        C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::VersionConflict => StatusCode::PRECONDITION_FAILED,
         C::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         C::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{dev, error, health, media, session_body, sessions, web};
+use super::{dev, error, evidence, health, media, recordings, session_body, sessions, web};
 use crate::domain::error_code::ErrorCode;
 
 #[derive(OpenApi)]
@@ -18,6 +18,8 @@ use crate::domain::error_code::ErrorCode;
         sessions::create, sessions::list, sessions::read, sessions::patch, sessions::start,
         sessions::cancel, sessions::end,
         media::whip, media::whep, media::patch, media::delete,
+        evidence::audit_proof, evidence::keys, evidence::log_file,
+        recordings::addresses, recordings::play, recordings::timeline,
         health::health, health::ready, health::live, health::scrape,
         web::client_config, describe,
         dev::token, dev::jwks, dev::list, dev::create, dev::step,
@@ -27,6 +29,8 @@ use crate::domain::error_code::ErrorCode;
     tags(
         (name = "sessions", description = "Governed meetings"),
         (name = "media", description = "WHIP (RFC 9725) and WHEP"),
+        (name = "evidence", description = "Proofs that anybody may check; docs/EVIDENCE.md is their format"),
+        (name = "recordings", description = "Watching what was recorded"),
         (name = "operation", description = "Health, metrics and this description"),
         (name = "development", description = "Only with --dev"),
     )

@@ -13,7 +13,7 @@ use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::media::Kind;
 use super::rate_limit::limit_address;
 use super::trace::trace;
-use super::{Api, MetricsDoor, dev, health, media, openapi, sessions, web};
+use super::{Api, MetricsDoor, dev, evidence, health, media, openapi, recordings, sessions, web};
 use crate::domain::error_code::ErrorCode;
 
 /// Which listener a router is for.
@@ -49,6 +49,15 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
         .route("/api/v1/sessions/{id}/whep", post(media::whep).options(media::options))
         .route("/api/v1/sessions/{id}/whip/{resource}", resource(Kind::Whip))
         .route("/api/v1/sessions/{id}/whep/{resource}", resource(Kind::Whep));
+    let record = Router::new()
+        .route("/api/v1/sessions/{id}/audit-proof", get(evidence::audit_proof))
+        .route("/.well-known/cabildo-evidence-keys.json", get(evidence::keys))
+        .route("/evidence/log/{*path}", get(evidence::log_file))
+        .layer(map_response(evidence::readable_everywhere));
+    let recordings = Router::new()
+        .route("/api/v1/sessions/{id}/recording-url", get(recordings::addresses))
+        .route("/api/v1/recordings/{token}", get(recordings::play))
+        .route("/api/v1/recordings/{token}/timeline", get(recordings::timeline));
     let metrics = Router::new().route("/metrics", get(health::scrape));
     let development = Router::new()
         .route("/dev/token", post(dev::token))
@@ -65,6 +74,12 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
     let mut routes = rest.merge(pages);
     if api.whip.is_some() {
         routes = routes.merge(whip);
+    }
+    if api.proofs.is_some() {
+        routes = routes.merge(record);
+    }
+    if api.recordings.is_some() {
+        routes = routes.merge(recordings);
     }
     if api.options.metrics == MetricsDoor::Public {
         routes = routes.merge(metrics);

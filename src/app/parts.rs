@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
@@ -12,7 +13,9 @@ use async_trait::async_trait;
 use super::Addresses;
 use super::gauges::AllGauges;
 use super::rooms::{RoomDoor, RoomObserver};
-use crate::api::{Api, ApiOptions, ApiParts, MetricsDoor, RateLimitOptions, Readiness};
+use crate::api::{
+    Api, ApiOptions, ApiParts, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
+};
 use crate::api::{SessionObserver, WhipRoom};
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
@@ -134,6 +137,9 @@ pub(super) async fn build(
         services: allow_list(config)?,
         observers,
         whip,
+        proofs: None,
+        recordings: None,
+        playback: playback_key(config),
         readiness: Arc::new(Dependencies { store: store.clone(), media: media.cloned() }),
         gauges: Arc::new(AllGauges { media: media.cloned(), rooms: rooms.clone() }),
         dev_issuer,
@@ -239,6 +245,15 @@ fn rate_limits(config: &Config) -> RateLimitOptions {
         requests_per_address_per_s: positive(limits.requests_per_address_per_s),
         writes_per_user_per_min: positive(limits.writes_per_user_per_min),
         writes_per_tenant_per_min: positive(limits.writes_per_tenant_per_min),
+    }
+}
+
+fn playback_key(config: &Config) -> PlaybackKey {
+    let playback = &config.record.playback;
+    let valid_for = Duration::from_secs(playback.url_ttl_s.into());
+    match &playback.signing_key {
+        Some(key) => PlaybackKey::new(key.clone(), valid_for),
+        None => PlaybackKey::random(valid_for),
     }
 }
 

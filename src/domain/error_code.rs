@@ -100,6 +100,19 @@ words!(
         TrackLimitReached => "TRACK_LIMIT_REACHED",
         /// No such WHIP or WHEP resource.
         MediaResourceNotFound => "MEDIA_RESOURCE_NOT_FOUND",
+
+        /// The session has no recording, or not this file.
+        RecordingNotFound => "RECORDING_NOT_FOUND",
+        /// The recording was erased.
+        RecordingErased => "RECORDING_ERASED",
+        /// The address of a recording is not one of this server's.
+        PlaybackTokenFormatInvalid => "PLAYBACK_TOKEN_FORMAT_INVALID",
+        /// The address of a recording was changed.
+        PlaybackTokenSignatureInvalid => "PLAYBACK_TOKEN_SIGNATURE_INVALID",
+        /// The address of a recording is too old.
+        PlaybackTokenExpired => "PLAYBACK_TOKEN_EXPIRED",
+        /// The range asked for lies beyond the file.
+        RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
     }
 );
 

@@ -42,6 +42,8 @@ words!(
         ModerateFloor => "moderate_floor",
         /// Mute, unmute, remove and admit people.
         ModeratePeople => "moderate_people",
+        /// Watch what was recorded.
+        WatchRecording => "watch_recording",
     }
 );
 
@@ -61,7 +63,8 @@ impl Role {
                 matches!(action, A::ReadSession | A::JoinRoom | A::PublishMedia | A::LendMicrophone)
             }
             Self::Observer => matches!(action, A::ReadSession | A::JoinRoom),
-            Self::Operator | Self::Auditor => matches!(action, A::ReadSession),
+            Self::Operator => matches!(action, A::ReadSession),
+            Self::Auditor => matches!(action, A::ReadSession | A::WatchRecording),
         }
     }
 }
@@ -119,6 +122,7 @@ mod tests {
         (Action::Chat, "yes yes no no no no"),
         (Action::ModerateFloor, "no yes no no no no"),
         (Action::ModeratePeople, "no yes no no no no"),
+        (Action::WatchRecording, "no yes no no no yes"),
     ];
 
     #[test]

@@ -1,0 +1,175 @@
+//! The public proof, the public keys and the operator log: for anybody, with
+//! nothing personal in them, and for pages of other origins too.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::Api;
+use super::error::{ApiError, ErrorBody};
+use super::ports::{ProofWanted, Proofs, RecordRefused};
+use super::sessions::session_id;
+use crate::domain::error_code::ErrorCode;
+
+/// Most entries proved by one answer. Raising it makes one request cost more.
+const SEQS_MAX: usize = 64;
+/// How long caches may keep the proof of a session that goes on, and one that
+/// is over, seconds. A live one is at most this much behind the newest head.
+const LIVE_MAX_AGE_S: u32 = 1;
+const CLOSED_MAX_AGE_S: u32 = 30;
+/// When somebody should ask again after the record was not to be reached.
+const RETRY_AFTER_S: u32 = 5;
+
+impl From<RecordRefused> for ApiError {
+    fn from(refused: RecordRefused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            RecordRefused::NotFound => Self::new(ErrorCode::RecordingNotFound, message),
+            RecordRefused::Erased => Self::new(ErrorCode::RecordingErased, message),
+            RecordRefused::OutOfRange(_) => Self::new(ErrorCode::UnprocessableRequest, message),
+            RecordRefused::Unavailable(reason) => {
+                tracing::error!(%reason, "the record can't be reached");
+                let message = "the record can't be reached";
+                Self::new(ErrorCode::DependencyUnavailable, message).retry_after_s(RETRY_AFTER_S)
+            }
+        }
+    }
+}
+
+/// Lets pages of every origin read: it is public, and holds no credentials.
+pub(super) async fn readable_everywhere(mut response: Response) -> Response {
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// Proves the record of a session: its newest head, and on demand that entries
+/// are in it and that it continues a head somebody holds.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/audit-proof", tag = "evidence", operation_id = "auditProof",
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("seq" = Option<Vec<u64>>, Query, description = "entries to prove, at most 64"),
+        ("from_size" = Option<u64>, Query, description = "size of a head that is held"),
+    ),
+    responses(
+        (status = 200, description = "The proof, as docs/EVIDENCE.md has it", body = Object,
+            headers(("ETag" = String, description = "what it says"))),
+        (status = 304, description = "As before"),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND, RECORDING_NOT_FOUND", body = ErrorBody),
+        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn audit_proof(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let wanted = wanted(parts.uri.query().unwrap_or_default())?;
+    let id = session_id(&id)?;
+    let nobody = || ApiError::new(ErrorCode::SessionNotFound, "no such session");
+    let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
+    let session = api.sessions.find(tenant, id).await?;
+    let proof = door(&api)?.proof(&session, wanted).await?;
+    let live = proof.get("status").and_then(serde_json::Value::as_str) == Some("live");
+    let max_age_s = if live { LIVE_MAX_AGE_S } else { CLOSED_MAX_AGE_S };
+    Ok(cached(&parts.headers, max_age_s, "application/json", proof.to_string().into_bytes()))
+}
+
+/// What a query wants: `seq` may come several times.
+fn wanted(query: &str) -> Result<ProofWanted, ApiError> {
+    let mut wanted = ProofWanted::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let expected = "expected a whole number";
+        let number = || value.parse::<u64>().map_err(|_| ApiError::malformed_field(name, expected));
+        match name {
+            "seq" => wanted.seqs.push(number()?),
+            "from_size" if wanted.from_size.is_none() => wanted.from_size = Some(number()?),
+            _ => return Err(ApiError::malformed_field(name, "unknown, or given twice")),
+        }
+    }
+    wanted.seqs.sort_unstable();
+    wanted.seqs.dedup();
+    if wanted.seqs.len() > SEQS_MAX {
+        return Err(ApiError::malformed_field("seq", "at most 64 entries at once"));
+    }
+    Ok(wanted)
+}
+
+fn cached(headers: &HeaderMap, max_age_s: u32, content_type: &str, body: Vec<u8>) -> Response {
+    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+    let common = [(CACHE_CONTROL, format!("public, max-age={max_age_s}")), (ETAG, tag.clone())];
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    (common, [(CONTENT_TYPE, content_type.to_owned())], body).into_response()
+}
+
+fn door(api: &Api) -> Result<&dyn Proofs, ApiError> {
+    let absent = || ApiError::new(ErrorCode::RouteNotFound, "this server keeps no record");
+    api.proofs.as_deref().ok_or_else(absent)
+}
+
+/// Publishes the keys that heads, receipts and checkpoints are signed with.
+#[utoipa::path(
+    get, path = "/.well-known/cabildo-evidence-keys.json", tag = "evidence",
+    operation_id = "evidenceKeys",
+    responses((status = 200, description = "The keys, as docs/EVIDENCE.md has them", body = Object))
+)]
+pub(super) async fn keys(State(api): State<Api>) -> Result<Response, ApiError> {
+    let keys = door(&api)?.keys();
+    Ok(([(CACHE_CONTROL, "public, max-age=60")], Json(keys)).into_response())
+}
+
+/// A file of the operator log (C2SP tlog-tiles): the checkpoint or a tile.
+#[utoipa::path(
+    get, path = "/evidence/log/{path}", tag = "evidence", operation_id = "operatorLog",
+    params(("path" = String, Path, description = "checkpoint, tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")),
+    responses(
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn log_file(
+    State(api): State<Api>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    /// A tile that is complete stays as it is.
+    const FOR_EVER_S: u32 = 31_536_000;
+    let (file, stays) = door(&api)?.log_file(&path).await?;
+    let is_text = path == "checkpoint";
+    let kind = if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+    Ok(cached(&headers, if stays { FOR_EVER_S } else { LIVE_MAX_AGE_S }, kind, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_strictly() {
+        let read = |query| wanted(query).ok();
+        assert_eq!(read(""), Some(ProofWanted::default()));
+        let both = ProofWanted { seqs: vec![3, 7], from_size: Some(2) };
+        assert_eq!(read("seq=7&from_size=2&seq=3&seq=7"), Some(both));
+        for wrong in ["seq=", "seq=-1", "seq=1.0", "from_size=1&from_size=1", "size=1", "seq=%31"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        let many: Vec<String> = (0..=SEQS_MAX).map(|seq| format!("seq={seq}")).collect();
+        assert_eq!(read(&many.join("&")), None);
+    }
+}

@@ -1,0 +1,364 @@
+//! Watching what was recorded: addresses that are signed and short-lived, and
+//! the files behind them, decrypted on the way. Who gets an address and who
+//! opens a file stands in the log before they see anything.
+
+mod range;
+mod token;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+pub use self::token::PlaybackKey;
+
+use self::range::{Wanted, wanted_range};
+use self::token::{Grant, TokenRefused};
+use super::Api;
+use super::body::query;
+use super::caller::{Credentials, see, with_nonce};
+use super::error::{ApiError, ErrorBody};
+use super::ports::{Access, RecordingFile, RecordingView, Recordings};
+use super::sessions::session_id;
+use super::words::Moment;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::PlayableId;
+use crate::domain::recording::PlayableState;
+use crate::domain::role::Action;
+use crate::domain::time::Timestamp;
+use crate::recorder::repository::PlayableOf;
+
+/// Most addresses whose opening is remembered, so that a player's many range
+/// requests are entered once. Beyond it an opening is entered again.
+const OPENED_MAX: usize = 10_000;
+
+/// Which addresses were opened, until they expire.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<BTreeMap<[u8; 32], Timestamp>>);
+
+impl Opened {
+    fn contains(&self, token: &[u8; 32]) -> bool {
+        self.0.lock().is_ok_and(|opened| opened.contains_key(token))
+    }
+
+    fn insert(&self, token: [u8; 32], expires_at: Timestamp, now: Timestamp) {
+        if let Ok(mut opened) = self.0.lock() {
+            opened.retain(|_, until| *until > now);
+            if opened.len() < OPENED_MAX {
+                opened.insert(token, expires_at);
+            }
+        }
+    }
+}
+
+/// What of a recording is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Selection {
+    /// `combined`, or the id of a recorded track; everything when absent.
+    track: Option<String>,
+    /// `webm` or `mp4`; both when absent.
+    format: Option<String>,
+}
+
+/// A recording and where to watch it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordingAddresses)]
+pub(super) struct AddressesBody {
+    /// The session.
+    session_id: String,
+    /// Its title.
+    title: String,
+    /// `none`, `recording`, `sealing`, `making`, `ready` or `erased`.
+    state: &'static str,
+    /// Segments that wait for the vault.
+    pending_segments: u64,
+    /// Until when the addresses are good.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Moment,
+    /// What happened when, for a time line.
+    timeline_url: String,
+    /// The files, the combined one first.
+    files: Vec<FileBody>,
+}
+
+/// A file for people.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordingFile)]
+struct FileBody {
+    /// `combined` or `track`.
+    of: &'static str,
+    /// The recorded track.
+    track: Option<String>,
+    /// Whose.
+    user_id: Option<String>,
+    /// Their name then.
+    name: Option<String>,
+    /// `microphone`, `camera`, `screen` or `screen_audio`.
+    source: Option<&'static str>,
+    /// `audio` or `video`.
+    kind: &'static str,
+    /// `webm` or `mp4`.
+    container: &'static str,
+    /// With codecs; empty until known.
+    media_type: String,
+    /// `waiting`, `building`, `ready`, `failed` or `erased`.
+    state: &'static str,
+    /// Part of it that is made.
+    progress_permille: u32,
+    /// When its first frame was captured.
+    #[schema(value_type = String, format = DateTime)]
+    from: Moment,
+    /// How long it plays.
+    duration_ms: u64,
+    /// How large it is.
+    size_bytes: u64,
+    /// Where to get it, by range if so wanted; `null` until it is ready.
+    url: Option<String>,
+}
+
+/// Gives signed addresses by which a recording can be watched for a while.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/recording-url", tag = "recordings",
+    operation_id = "recordingUrl",
+    security(("dpop" = [])), params(("id" = String, Path, format = Uuid), Selection),
+    responses(
+        (status = 200, description = "What there is and where", body = AddressesBody),
+        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
+        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
+        (status = 403, description = "FORBIDDEN", body = ErrorBody),
+        (status = 404, description = "SESSION_NOT_FOUND, RECORDING_NOT_FOUND", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn addresses(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let person = credentials.writer(&api, Action::WatchRecording).await?;
+    let selection: Selection = query(&parts)?;
+    let id = session_id(&id)?;
+    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let recordings = door(&api)?;
+    let mut view = recordings.view(&session).await?;
+    select(&mut view, &selection)?;
+    let now = api.clock.now();
+    let expires_at = now.after(api.playback.valid_for());
+    if !view.files.is_empty() {
+        let user = &person.user_id;
+        let access = Access { user, what: "addresses_given", file: None, at: now };
+        recordings.enter_access(person.tenant_id, id, access).await?;
+    }
+    let sign = |file: Option<PlayableId>| {
+        api.playback.sign(&Grant {
+            tenant: person.tenant_id,
+            session: id,
+            file,
+            user: person.user_id.clone(),
+            expires_at,
+        })
+    };
+    let body = AddressesBody {
+        session_id: id.to_string(),
+        title: session.title.clone(),
+        state: view.state,
+        pending_segments: view.pending_segments,
+        expires_at: Moment(expires_at),
+        timeline_url: format!("/api/v1/recordings/{}/timeline", sign(None)),
+        files: view.files.into_iter().map(|file| file_body(file, &sign)).collect(),
+    };
+    let response = ([(CACHE_CONTROL, "no-store")], Json(body)).into_response();
+    Ok(with_nonce(response, &api))
+}
+
+/// Keeps what was asked for.
+fn select(view: &mut RecordingView, selection: &Selection) -> Result<(), ApiError> {
+    let filtered = selection.track.is_some() || selection.format.is_some();
+    if let Some(format) = &selection.format
+        && !matches!(format.as_str(), "webm" | "mp4")
+    {
+        return Err(ApiError::malformed_field("format", "expected webm or mp4"));
+    }
+    view.files.retain(|found| {
+        let of = match found.file.of {
+            PlayableOf::Combined => "combined".to_owned(),
+            PlayableOf::Track(track) => track.to_string(),
+        };
+        selection.track.as_ref().is_none_or(|track| *track == of)
+            && selection.format.as_ref().is_none_or(|it| *it == found.file.container.as_str())
+    });
+    if filtered && view.files.is_empty() {
+        return Err(ApiError::new(ErrorCode::RecordingNotFound, "no such file"));
+    }
+    Ok(())
+}
+
+fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String) -> FileBody {
+    let RecordingFile { file, track } = found;
+    let is_audio = file.media_type.starts_with("audio/")
+        || track.as_ref().is_some_and(|track| track.source.kind().as_str() == "audio");
+    let ready = file.state == PlayableState::Ready;
+    let from_us = i64::try_from(file.from_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    FileBody {
+        of: if track.is_some() { "track" } else { "combined" },
+        track: track.as_ref().map(|track| track.id.to_string()),
+        user_id: track.as_ref().map(|track| track.user.as_str().to_owned()),
+        source: track.as_ref().map(|track| track.source.as_str()),
+        name: track.map(|track| track.name),
+        kind: if is_audio { "audio" } else { "video" },
+        container: file.container.as_str(),
+        media_type: file.media_type,
+        state: file.state.as_str(),
+        progress_permille: file.progress_permille,
+        from: Moment(Timestamp::from_unix_us(from_us)),
+        duration_ms: file.duration_ms,
+        size_bytes: file.parts.iter().sum(),
+        url: ready.then(|| format!("/api/v1/recordings/{}", sign(Some(file.id)))),
+    }
+}
+
+/// A file of a recording, whole or by range.
+#[utoipa::path(
+    get, path = "/api/v1/recordings/{token}", tag = "recordings", operation_id = "playRecording",
+    params(("token" = String, Path), ("Range" = Option<String>, Header), ("download" = Option<String>, Query, description = "a file name to keep it under")),
+    responses(
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 401, description = "PLAYBACK_TOKEN_FORMAT_INVALID, PLAYBACK_TOKEN_SIGNATURE_INVALID, PLAYBACK_TOKEN_EXPIRED", body = ErrorBody),
+        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
+        (status = 410, description = "RECORDING_ERASED", body = ErrorBody),
+        (status = 416, description = "RANGE_NOT_SATISFIABLE", body = ErrorBody),
+        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn play(
+    State(api): State<Api>,
+    Path(token): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let grant = granted(&api, &token)?;
+    let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "no such file");
+    let id = grant.file.ok_or_else(nothing)?;
+    let download: Download = query(&parts)?;
+    let recordings = door(&api)?;
+    let file = recordings.file(grant.tenant, grant.session, id).await?;
+    let size = file.parts.iter().sum::<u64>();
+    let (status, range) = match wanted_range(parts.headers.get(RANGE), size) {
+        Wanted::All => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Unsatisfiable => {
+            let message = "the file is shorter";
+            let refusal = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
+            return Err(refusal.with_header(CONTENT_RANGE, &format!("bytes */{size}")));
+        }
+    };
+    enter_opening(&api, recordings, &grant, &token, id).await?;
+    let length = range.end - range.start;
+    let content_range = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+    let body = recordings.read(grant.tenant, grant.session, &file, range).await?;
+    let headers = [
+        (CONTENT_TYPE, file.media_type.clone()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (CONTENT_LENGTH, length.to_string()),
+        (CACHE_CONTROL, "private, no-store".to_owned()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    let mut response = (status, headers, Body::from_stream(body)).into_response();
+    add_names(response.headers_mut(), status, &content_range, download.download.as_deref());
+    Ok(response)
+}
+
+/// How a file is to be kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Download {
+    /// Under which name; of it only plain characters are taken.
+    download: Option<String>,
+}
+
+fn add_names(headers: &mut HeaderMap, status: StatusCode, range: &str, download: Option<&str>) {
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(value) = range.parse()
+    {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    if let Some(name) = download {
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String = name.chars().filter(plain).take(100).collect();
+        if let Ok(value) = format!("attachment; filename=\"{name}\"").parse() {
+            headers.insert(CONTENT_DISPOSITION, value);
+        }
+    }
+}
+
+/// A player opens one address with many requests; the first is entered.
+async fn enter_opening(
+    api: &Api,
+    recordings: &dyn Recordings,
+    grant: &Grant,
+    token: &str,
+    file: PlayableId,
+) -> Result<(), ApiError> {
+    let name = token::fingerprint(token);
+    if api.opened.contains(&name) {
+        return Ok(());
+    }
+    let now = api.clock.now();
+    let access = Access { user: &grant.user, what: "file_opened", file: Some(file), at: now };
+    recordings.enter_access(grant.tenant, grant.session, access).await?;
+    api.opened.insert(name, grant.expires_at, now);
+    Ok(())
+}
+
+/// What happened when: turns, votes, transcript, gaps, people.
+#[utoipa::path(
+    get, path = "/api/v1/recordings/{token}/timeline", tag = "recordings",
+    operation_id = "recordingTimeline", params(("token" = String, Path)),
+    responses(
+        (status = 200, description = "The time line", body = Object),
+        (status = 401, description = "PLAYBACK_TOKEN_FORMAT_INVALID, PLAYBACK_TOKEN_SIGNATURE_INVALID, PLAYBACK_TOKEN_EXPIRED", body = ErrorBody),
+        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
+        (status = 410, description = "RECORDING_ERASED", body = ErrorBody),
+        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+    )
+)]
+pub(super) async fn timeline(
+    State(api): State<Api>,
+    Path(token): Path<String>,
+) -> Result<Response, ApiError> {
+    let grant = granted(&api, &token)?;
+    let line = door(&api)?.timeline(grant.tenant, grant.session).await?;
+    Ok(([(CACHE_CONTROL, "private, no-store")], Json(line)).into_response())
+}
+
+fn granted(api: &Api, token: &str) -> Result<Grant, ApiError> {
+    api.playback.open(token, api.clock.now()).map_err(|refused| {
+        let code = match refused {
+            TokenRefused::Format => ErrorCode::PlaybackTokenFormatInvalid,
+            TokenRefused::Signature => ErrorCode::PlaybackTokenSignatureInvalid,
+            TokenRefused::Expired => ErrorCode::PlaybackTokenExpired,
+        };
+        ApiError::new(code, refused.to_string())
+    })
+}
+
+fn door(api: &Api) -> Result<&dyn Recordings, ApiError> {
+    let absent = || ApiError::new(ErrorCode::RouteNotFound, "this server records nothing");
+    api.recordings.as_deref().ok_or_else(absent)
+}
