@@ -4,6 +4,7 @@
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use cabildo::api::{
     Api, ApiOptions, ApiParts, Gauges, Listener, MediaMember, MediaRefused, MetricsDoor,
-    RESOURCES_PER_USER_MAX, RateLimitOptions, Readiness, WhipRoom, router,
+    PlaybackKey, RESOURCES_PER_USER_MAX, RateLimitOptions, Readiness, WhipRoom, router,
 };
 use cabildo::auth::client_cert::ServiceAllowList;
 use cabildo::auth::dev_issuer::{DevIssuer, TokenRequest};
@@ -164,6 +165,9 @@ impl Kit {
             services: ServiceAllowList::new(),
             observers: Vec::new(),
             whip: Some(Arc::new(TestRoom(asked.clone(), patience.clone()))),
+            proofs: None,
+            recordings: None,
+            playback: PlaybackKey::random(Duration::from_mins(15)),
             readiness: Arc::new(Nothing),
             gauges: Arc::new(Nothing),
             dev_issuer: None,
