@@ -42,6 +42,8 @@ words!(
         ModerateFloor => "moderate_floor",
         /// Mute, unmute, remove and admit people.
         ModeratePeople => "moderate_people",
+        /// Start, pause and stop the recording.
+        ControlRecording => "control_recording",
     }
 );
 
@@ -119,6 +121,7 @@ mod tests {
         (Action::Chat, "yes yes no no no no"),
         (Action::ModerateFloor, "no yes no no no no"),
         (Action::ModeratePeople, "no yes no no no no"),
+        (Action::ControlRecording, "no yes no no no no"),
     ];
 
     #[test]
