@@ -22,7 +22,7 @@ wire-types: ## write the TypeScript types of the moderation channel
 	@bash -c 'source scripts/environment; CABILDO_WRITE_WIRE_TYPES=1 cargo test --quiet --locked --test wire_types'
 
 openapi: ## write docs/openapi.json
-	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test openapi'
+	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test api description'
 
 bench: ## measure what claims of speed rest on
 	@bash -c 'source scripts/environment; cargo bench --locked $(ARGS)'

@@ -8,7 +8,10 @@ pub mod error;
 pub mod event;
 pub mod journal;
 mod member;
+pub mod ports;
+mod refusals;
 mod rooms;
 
 pub use member::{Entered, MediaAfterLoss, MemberHandle, Outbound, Sink};
+pub use refusals::REFUSAL_INTERVAL;
 pub use rooms::{ResumeRequest, Rooms};

@@ -9,13 +9,13 @@ use cabildo::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TrackId,
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
-use cabildo::domain::session::ModerationMode;
+use cabildo::domain::session::{ModerationMode, RecordingPolicy};
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
 use cabildo::room::action::{Action, FreshIds, MediaFlags};
 use cabildo::room::engine::{
-    CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs, RESUME_GRACE, RoomEngine,
-    RoomInfo,
+    CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs, RESUME_GRACE, Recorder,
+    RoomEngine, RoomInfo,
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::Event;
@@ -37,7 +37,7 @@ impl Hall {
             session: SessionId::generate(),
             title: "Annual assembly".to_owned(),
             modality: "mixed",
-            recording: false,
+            recording: RecordingPolicy { enabled: false, retention_days: 365 },
             started_at: None,
             participants_max: 5,
             moderation,
@@ -47,10 +47,11 @@ impl Hall {
                 auto_start: false,
             },
         };
+        let now = Timestamp::from_unix_us(1_800_000_000_000_000);
         Self {
-            engine: RoomEngine::new(info.clone()),
+            engine: RoomEngine::new(info.clone(), Recorder::Present, now),
             info,
-            now: Timestamp::from_unix_us(1_800_000_000_000_000),
+            now,
             gates: BTreeMap::new(),
             told: Vec::new(),
             goodbyes: Vec::new(),
@@ -153,7 +154,8 @@ impl Hall {
     fn restart(&mut self) {
         let record = self.engine.to_record();
         let seq = self.engine.seq();
-        self.engine = RoomEngine::from_record(self.info.clone(), seq, &record, self.now)
+        let (info, recorder) = (self.info.clone(), Recorder::Present);
+        self.engine = RoomEngine::from_record(info, recorder, seq, &record, self.now)
             .expect("the record is readable");
         self.drain();
     }
@@ -377,7 +379,8 @@ fn a_record_that_was_tampered_with_is_refused() {
     ] {
         assert!(record.contains(from), "{from}");
         let bad = record.replacen(from, to, 1);
-        let read = RoomEngine::from_record(hall.info.clone(), 1, &bad, hall.now);
+        let (info, recorder) = (hall.info.clone(), Recorder::Present);
+        let read = RoomEngine::from_record(info, recorder, 1, &bad, hall.now);
         assert!(read.is_err(), "{to} was taken");
     }
 }

@@ -15,6 +15,7 @@ use cabildo::domain::session::Modality;
 use cabildo::room::action::Action;
 use cabildo::room::error::RoomError;
 use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{
     FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
@@ -121,6 +122,7 @@ impl House {
             journal.clone(),
             media.expect("a media plane"),
             Clock::system(),
+            RoomPorts::default(),
         );
         (rooms, journal)
     }
@@ -192,7 +194,7 @@ async fn a_slow_reader_is_let_go_and_loses_nothing() {
         seen = event["seq"].as_u64().expect("a number");
     }
     assert!(seen < 20, "the queue held everything");
-    slow.member.lost().await;
+    slow.member.lost(LossReason::SlowOrSilent).await;
     let request = ResumeRequest {
         connection: slow.member.connection,
         secret: [1; 32],
@@ -228,7 +230,7 @@ async fn what_cannot_be_kept_is_not_decided_and_what_happened_is_told_later() {
     assert_eq!(refused, RoomError::JournalUnavailable);
     assert_eq!(refused.code(), ErrorCode::DependencyUnavailable);
     // A connection is lost whether that can be kept or not.
-    bea.member.lost().await;
+    bea.member.lost(LossReason::SocketClosed).await;
     assert!(ana.member.act(chat("still broken")).await.is_err());
     journal.broken.store(false, Ordering::SeqCst);
     let event = told(&mut outbound).await.expect("still there");

@@ -28,6 +28,7 @@ fn declarations() -> String {
     text += &declaration::<event::TurnView>(&config);
     text += &declaration::<event::SpeakerView>(&config);
     text += &declaration::<event::FloorView>(&config);
+    text += &declaration::<event::RecordingView>(&config);
     text += &declaration::<wire::ClientMessage>(&config);
     text += &declaration::<wire::Reference>(&config);
     text += &declaration::<wire::TransportName>(&config);
@@ -37,6 +38,7 @@ fn declarations() -> String {
     text += &declaration::<wire::You>(&config);
     text += &declaration::<wire::SessionView>(&config);
     text += &declaration::<wire::ServerMessage>(&config);
+    text += &declaration::<wire::EvidenceView>(&config);
     text += &declaration::<wire::Welcome>(&config);
     text
 }

@@ -146,6 +146,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::NoTurn
         | C::TurnStateConflict
         | C::RequestStateConflict
+        | C::RecordingStateConflict
         | C::TurnLimitReached
         | C::SignallingStateConflict
         | C::TrackLimitReached => StatusCode::CONFLICT,

@@ -28,6 +28,7 @@ use crate::config::{Config, TenantLimitsConfig};
 use crate::domain::time::Timestamp;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::room::Rooms;
+use crate::room::ports::RoomPorts;
 use crate::sessions::{FixedLimits, SessionService, TenantLimits};
 use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
@@ -102,8 +103,10 @@ pub(super) async fn build(
     let authenticator = Arc::new(authenticator(config, dev_issuer.as_ref(), store)?);
     let database = Arc::new(store.clone());
     let sessions = SessionService::new(database.clone(), Arc::new(tenant_limits(config)));
-    let rooms = media
-        .map(|media| Rooms::new(database.clone(), database.clone(), media.clone(), clock.clone()));
+    let rooms = media.map(|media| {
+        let ports = RoomPorts::default();
+        Rooms::new(database.clone(), database.clone(), media.clone(), clock.clone(), ports)
+    });
     let origins = public_origins(config, addresses.http, dev_issuer.is_some())?;
     let observers: Vec<Arc<dyn SessionObserver>> = rooms
         .iter()

@@ -89,6 +89,8 @@ words!(
         OrderInvalid => "ORDER_INVALID",
         /// No such participant in the room.
         ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
+        /// The recording is not in a state that allows this.
+        RecordingStateConflict => "RECORDING_STATE_CONFLICT",
 
         /// The session description is malformed or offers nothing usable.
         SdpInvalid => "SDP_INVALID",

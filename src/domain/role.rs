@@ -44,6 +44,8 @@ words!(
         ModeratePeople => "moderate_people",
         /// Watch what was recorded.
         WatchRecording => "watch_recording",
+        /// Start, pause and stop the recording.
+        ControlRecording => "control_recording",
     }
 );
 
@@ -123,6 +125,7 @@ mod tests {
         (Action::ModerateFloor, "no yes no no no no"),
         (Action::ModeratePeople, "no yes no no no no"),
         (Action::WatchRecording, "no yes no no no yes"),
+        (Action::ControlRecording, "no yes no no no no"),
     ];
 
     #[test]

@@ -22,6 +22,7 @@ use crate::moderation::welcome::welcome;
 use crate::moderation::wire::{Reference, ServerMessage, TransportName};
 use crate::room::engine::Goodbye;
 use crate::room::error::RoomError;
+use crate::room::ports::LossReason;
 use crate::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest};
 use crate::telemetry::metrics;
 
@@ -62,6 +63,16 @@ impl Close {
             Self::Replaced => (4409, "replaced by a newer connection"),
             Self::SessionOver => (4410, "session over"),
         })
+    }
+
+    /// What the room is told of a connection that ends so.
+    const fn loss(self) -> LossReason {
+        match self {
+            Self::SlowOrSilent => LossReason::SlowOrSilent,
+            Self::TooLarge => LossReason::MessageTooLarge,
+            Self::GoingAway => LossReason::ServerFault,
+            _ => LossReason::SocketClosed,
+        }
     }
 
     const fn of_room(error: &RoomError) -> Self {
@@ -270,14 +281,15 @@ impl Connection {
         outbound: mpsc::Receiver<Outbound>,
         reference: Option<Reference>,
     ) -> Result<Welcomed, Close> {
-        let Entered { member, user, expires_at, view, missed, media_gone } = entered;
+        let Entered { member, user, expires_at, view, evidence, missed, media_gone } = entered;
         let ice_servers = self.channel.options.ice_servers.clone();
         let resumed = missed.is_some();
-        let greeting = welcome(view, &member, ice_servers, resume_token, resumed);
+        let head = evidence.as_deref();
+        let greeting = welcome(view, head, &member, ice_servers, resume_token, resumed);
         let member = Member::new(self.channel.clone(), member, user, tenant, nonce);
         let greeted = self.greet(greeting, missed, media_gone, reference).await;
         if let Err(close) = greeted {
-            member.handle.lost().await;
+            member.handle.lost(close.loss()).await;
             return Err(close);
         }
         Ok(Welcomed { member, outbound, expires_at })
@@ -313,7 +325,7 @@ impl Connection {
         match close {
             // A token that was not renewed ends the connection for good.
             Close::Unauthenticated => member.handle.leave().await,
-            _ => member.handle.lost().await,
+            _ => member.handle.lost(close.loss()).await,
         }
         close
     }
@@ -392,7 +404,7 @@ impl Connection {
             Outbound::Closing | Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => {
                 Err(Close::GoingAway)
             }
-            media => match Member::media_message(media) {
+            other => match Member::unnumbered_message(other) {
                 Some(message) => self.send(&message).await,
                 None => Ok(()),
             },

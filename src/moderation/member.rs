@@ -201,8 +201,9 @@ impl Member {
         Ok(ServerMessage::TokenRenewed { expires_at: expires_at.to_string(), resume_token })
     }
 
-    /// What the media plane says to a client; `None` for what is no such thing.
-    pub(super) fn media_message(outbound: Outbound) -> Option<ServerMessage> {
+    /// What carries no `seq`: the media plane's words and signed heads; `None`
+    /// for anything else.
+    pub(super) fn unnumbered_message(outbound: Outbound) -> Option<ServerMessage> {
         let side = |side| match side {
             TransportSide::Publish => TransportName::Publish,
             TransportSide::Subscribe => TransportName::Subscribe,
@@ -223,6 +224,12 @@ impl Member {
             Outbound::TransportLost(which) => {
                 ServerMessage::TransportState { transport: side(which), state: "lost".to_owned() }
             }
+            Outbound::EvidenceHead(head) => ServerMessage::EvidenceHead {
+                at: head.at.to_string(),
+                tree_size: head.tree_size,
+                root: head.root.clone(),
+                cose: head.cose.clone(),
+            },
             Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing => {
                 return None;
             }

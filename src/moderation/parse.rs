@@ -181,6 +181,10 @@ fn wish(message: ClientMessage) -> Result<Wish, Problem> {
         M::UnmuteUser { user_id } => Wish::Act(Action::UnmuteUser(user(&user_id)?)),
         M::RemoveParticipant { user_id } => Wish::Act(Action::RemoveParticipant(user(&user_id)?)),
         M::Admit { user_id } => Wish::Act(Action::Admit(user(&user_id)?)),
+        M::StartRecording {} => Wish::Act(Action::StartRecording),
+        M::PauseRecording {} => Wish::Act(Action::PauseRecording),
+        M::StopRecording {} => Wish::Act(Action::StopRecording),
+        M::AcknowledgeRecording {} => Wish::Act(Action::AcknowledgeRecording),
         M::SetModeration { moderation } => {
             let mode = ModerationMode::parse(&moderation);
             Wish::Act(Action::SetModeration(mode.ok_or("`moderation` is open or moderated")?))
@@ -302,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn what_controls_the_recording_is_read() {
+        for (kind, action) in [
+            ("start_recording", Action::StartRecording),
+            ("pause_recording", Action::PauseRecording),
+            ("stop_recording", Action::StopRecording),
+            ("acknowledge_recording", Action::AcknowledgeRecording),
+        ] {
+            assert_eq!(action.name(), kind);
+            let parsed = parse(&format!(r#"{{"type":"{kind}","id":1}}"#)).expect(kind);
+            assert_eq!(parsed.wish, Wish::Act(action));
+        }
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         for text in [
             "",
@@ -322,6 +340,12 @@ mod tests {
             r#"{"type":"answer","transport":"publish","sdp":""}"#,
             r#"{"type":"set_moderation","moderation":"wild"}"#,
             r#"{"type":"add_speaker","user_id":"u","name":"\u0007"}"#,
+            r#"{"type":"start_recording","by":"u"}"#,
+            r#"{"type":"pause_recording","seconds":9}"#,
+            r#"{"type":"stop_recording","user_id":"u"}"#,
+            r#"{"type":"acknowledge_recording","user_id":"u"}"#,
+            r#"{"type":"recording_state","state":"stopped"}"#,
+            r#"{"type":"evidence_head","tree_size":1,"root":"","cose":""}"#,
         ] {
             refused(text);
         }

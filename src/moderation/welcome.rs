@@ -1,18 +1,20 @@
 //! The first thing a member is told.
 
-use crate::moderation::wire::{IceServer, ServerMessage, SessionView, Welcome, You};
+use crate::moderation::wire::{EvidenceView, IceServer, ServerMessage, SessionView, Welcome, You};
 use crate::room::MemberHandle;
 use crate::room::engine::RoomView;
+use crate::room::ports::EvidenceHead;
 
 /// The greeting of a member who enters or comes back.
 pub(super) fn welcome(
     view: RoomView,
+    evidence: Option<&EvidenceHead>,
     member: &MemberHandle,
     ice_servers: Vec<IceServer>,
     resume_token: String,
     resumed: bool,
 ) -> ServerMessage {
-    let RoomView { info, you, participants, tracks, floor, seq, at } = view;
+    let RoomView { info, you, participants, tracks, floor, recording, seq, at } = view;
     ServerMessage::Welcome(Box::new(Welcome {
         you: You {
             user_id: you.user_id,
@@ -26,13 +28,19 @@ pub(super) fn welcome(
             id: info.session.to_string(),
             title: info.title,
             modality: info.modality.to_owned(),
-            recording: info.recording,
+            recording: info.recording.enabled,
             started_at: info.started_at.map(|moment| moment.to_string()),
         },
         participants,
         tracks,
         floor,
         quorum: None,
+        recording,
+        evidence: evidence.map(|head| EvidenceView {
+            tree_size: head.tree_size,
+            root: head.root.clone(),
+            cose: head.cose.clone(),
+        }),
         ice_servers,
         resume_token,
         server_time: at.to_string(),

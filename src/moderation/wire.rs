@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::room::event::{FloorView, ParticipantView, TrackView};
+use crate::room::event::{FloorView, ParticipantView, RecordingView, TrackView};
 
 /// What a client sends. Every message may carry `id` (a string of 1 to 64
 /// characters or an integer) and is then answered by `ack` or `error`.
@@ -142,7 +142,8 @@ pub enum ClientMessage {
         /// `open` or `moderated`.
         moderation: String,
     },
-    /// Closes all connections of somebody and refuses new ones.
+    /// Closes all connections of somebody and refuses new ones. Of the recorder
+    /// it is `stop_recording`.
     RemoveParticipant {
         /// Who.
         user_id: String,
@@ -152,6 +153,15 @@ pub enum ClientMessage {
         /// Who.
         user_id: String,
     },
+    /// Records, or goes on recording after `pause_recording`; also where the
+    /// session's policy is not to record.
+    StartRecording {},
+    /// Records nothing until `start_recording`.
+    PauseRecording {},
+    /// Ends the recording. `start_recording` may begin it again.
+    StopRecording {},
+    /// Says that the caller knows of the recording. Told once of each person.
+    AcknowledgeRecording {},
     /// A session description from the client: of its publish transport.
     Offer {
         /// Always `publish`.
@@ -379,6 +389,32 @@ pub enum ServerMessage {
         /// makes a new peer connection and offers or subscribes again.
         state: String,
     },
+    /// The session's log was signed as of now. Keep it: it proves what the log
+    /// held, whatever becomes of the server. One may be left out for a client
+    /// that reads slowly.
+    EvidenceHead {
+        /// When, RFC 3339.
+        at: String,
+        /// Entries it covers.
+        #[ts(type = "number")]
+        tree_size: u64,
+        /// Their RFC 9162 root, base64url.
+        root: String,
+        /// The tagged `COSE_Sign1`, base64url.
+        cose: String,
+    },
+}
+
+/// The newest signed head of the session's log that the room has heard of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+pub struct EvidenceView {
+    /// Entries it covers.
+    #[ts(type = "number")]
+    pub tree_size: u64,
+    /// Their RFC 9162 root, base64url.
+    pub root: String,
+    /// The tagged `COSE_Sign1`, base64url.
+    pub cose: String,
 }
 
 /// What a client needs to show the room.
@@ -388,7 +424,8 @@ pub struct Welcome {
     pub you: You,
     /// The session.
     pub session: SessionView,
-    /// Everybody in the room, the client included.
+    /// Everybody in the room, the client included; and the recorder while it is
+    /// there.
     pub participants: Vec<ParticipantView>,
     /// Everything that can be subscribed to.
     pub tracks: Vec<TrackView>,
@@ -397,6 +434,10 @@ pub struct Welcome {
     /// Attendance, when the session counts it.
     #[ts(type = "null")]
     pub quorum: Option<()>,
+    /// The recording.
+    pub recording: RecordingView,
+    /// The newest head of the session's log, once there is one.
+    pub evidence: Option<EvidenceView>,
     /// Servers for the client's transports.
     pub ice_servers: Vec<IceServer>,
     /// To resume with.

@@ -82,6 +82,14 @@ pub enum Action {
     RemoveParticipant(UserId),
     /// Lets somebody in again.
     Admit(UserId),
+    /// Records, or goes on recording after a pause.
+    StartRecording,
+    /// Records nothing until it is started again.
+    PauseRecording,
+    /// Ends the recording; it may be started again.
+    StopRecording,
+    /// Says that the member knows of the recording.
+    AcknowledgeRecording,
 }
 
 /// Longest chat message in characters. Raising it makes every event larger.
@@ -134,6 +142,10 @@ impl Action {
             | Self::UnmuteUser(_)
             | Self::RemoveParticipant(_)
             | Self::Admit(_) => role::Action::ModeratePeople,
+            Self::StartRecording | Self::PauseRecording | Self::StopRecording => {
+                role::Action::ControlRecording
+            }
+            Self::AcknowledgeRecording => role::Action::JoinRoom,
         }
     }
 
@@ -162,6 +174,21 @@ impl Action {
             Self::SetModeration(_) => "set_moderation",
             Self::RemoveParticipant(_) => "remove_participant",
             Self::Admit(_) => "admit",
+            Self::StartRecording => "start_recording",
+            Self::PauseRecording => "pause_recording",
+            Self::StopRecording => "stop_recording",
+            Self::AcknowledgeRecording => "acknowledge_recording",
+        }
+    }
+
+    /// Whom it is done to as a person: heard, or let in.
+    pub(super) const fn person(&self) -> Option<&UserId> {
+        match self {
+            Self::MuteUser(user)
+            | Self::UnmuteUser(user)
+            | Self::Admit(user)
+            | Self::AddSpeaker { user, .. } => Some(user),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The driver of one room: it feeds the engine, keeps what was decided, carries
 //! it out in the media plane and then tells everybody, in this order.
 
+mod record;
+mod signal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +12,17 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TurnId};
-use crate::domain::role;
+use crate::domain::recording::RecordingState;
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::room::action::FreshIds;
-use crate::room::engine::{Goodbye, NewTrack, Outputs, RoomEngine};
+use crate::room::engine::{Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
 use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
 use crate::room::member::{
-    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Signal, Sink,
+    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Sink,
 };
+use crate::room::ports::{ConnectionPart, EvidenceHead, RoomPorts};
 use crate::sfu::plane::Gate;
 use crate::sfu::{RoomMediaEvent, Sfu, SfuError, TransportSide};
 use crate::telemetry::metrics;
@@ -38,6 +43,7 @@ pub(super) struct RoomParts {
     pub(super) journal: Arc<dyn RoomJournal>,
     pub(super) media: Sfu,
     pub(super) clock: Clock,
+    pub(super) ports: RoomPorts,
 }
 
 pub(super) struct RoomActor {
@@ -50,6 +56,8 @@ pub(super) struct RoomActor {
     /// one with it, so whoever comes back is given it again.
     unanswered: BTreeMap<ConnectionId, Outbound>,
     sockets: u64,
+    /// The newest head of the session's log.
+    head: Option<Arc<EvidenceHead>>,
     retry_at: Option<Timestamp>,
     over: bool,
 }
@@ -71,6 +79,7 @@ impl RoomActor {
             joined: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             sockets: 0,
+            head: None,
             retry_at: None,
             over: false,
         }
@@ -80,9 +89,14 @@ impl RoomActor {
     /// house closes.
     pub(super) async fn run(
         mut self,
+        session: Box<Session>,
         mut inputs: mpsc::Receiver<Input>,
         mut media: mpsc::Receiver<RoomMediaEvent>,
     ) {
+        if let Some(witness) = &self.parts.ports.witness {
+            witness.room_opened(&session).await;
+        }
+        drop(session);
         self.keep_clock_decisions().await;
         while !self.over {
             match self.wait(&mut inputs, &mut media).await {
@@ -156,8 +170,9 @@ impl RoomActor {
             Input::Presence { connection, reply } => {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
             }
-            Input::Lost { connection, socket } => {
+            Input::Lost { connection, socket, reason } => {
                 if self.forget_sink(connection, socket) {
+                    self.connection_lost(connection, ConnectionPart::Channel, reason);
                     self.decide_surely(|engine, now| engine.handle_lost(connection, now)).await;
                 }
             }
@@ -169,7 +184,10 @@ impl RoomActor {
                     .await;
                 }
             }
-            Input::SessionChanged(session) => self.engine.handle_session(&session),
+            Input::SessionChanged(session) => {
+                self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
+            }
+            Input::EvidenceHead(head) => self.handle_evidence_head(head),
             Input::SessionOver { reason } => {
                 self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
                 self.over = true;
@@ -244,7 +262,8 @@ impl RoomActor {
         let gone = RoomError::ParticipantNotFound;
         let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
         let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
-        Ok(Admitted { connection, socket, user, expires_at, view, missed, media_gone })
+        let evidence = self.head.clone();
+        Ok(Admitted { connection, socket, user, expires_at, view, evidence, missed, media_gone })
     }
 
     /// The events after `last_seq`, or `None` when there are too many.
@@ -296,100 +315,6 @@ impl RoomActor {
         }
     }
 
-    async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
-        let (media, session) = (self.parts.media.clone(), self.parts.session);
-        match signal {
-            Signal::Publish { offer, sources, reply } => {
-                let result = self.publish(connection, offer, sources).await;
-                answer(reply, result);
-            }
-            Signal::Answer { sdp, reply } => {
-                let answered = media.answer(session, connection, sdp).await;
-                if answered.is_ok() {
-                    self.unanswered.remove(&connection);
-                }
-                answer_media(reply, answered);
-            }
-            Signal::Subscribe { track, demand, reply } => {
-                answer_media(reply, media.subscribe(session, connection, track, demand).await);
-            }
-            Signal::Unsubscribe { track, reply } => {
-                answer_media(reply, media.unsubscribe(session, connection, track).await);
-            }
-            Signal::RestartSubscriber { reply } => {
-                answer_media(reply, media.restart_subscriber_ice(session, connection).await);
-            }
-            Signal::Whep { offer, reply } => {
-                answer_media(reply, media.whep(session, connection, offer).await);
-            }
-            Signal::RestartIce { side, ufrag, password, reply } => {
-                let restarted = media.restart_ice(session, connection, side, ufrag, password);
-                answer_media(reply, restarted.await);
-            }
-        }
-    }
-
-    async fn publish(
-        &mut self,
-        connection: ConnectionId,
-        offer: String,
-        sources: Vec<(String, crate::domain::media::TrackSource)>,
-    ) -> Result<crate::sfu::PublishAnswer, RoomError> {
-        if !self.engine.may(connection, role::Action::PublishMedia) {
-            return Err(RoomError::Forbidden);
-        }
-        let published = self
-            .parts
-            .media
-            .publish(self.parts.session, connection, offer, sources)
-            .await
-            .map_err(|error| media_error(&error))?;
-        let tracks = published
-            .tracks
-            .iter()
-            .map(|track| NewTrack {
-                track: track.track,
-                source: track.source,
-                codec: track.codec,
-                layers: track.layers,
-            })
-            .collect();
-        let removed = published.removed.clone();
-        self.decide_surely(|engine, now| engine.handle_tracks(connection, tracks, &removed, now))
-            .await;
-        Ok(published)
-    }
-
-    async fn handle_media(&mut self, event: RoomMediaEvent) {
-        match event {
-            RoomMediaEvent::SubscriberOffer { peer, sdp, tracks } => {
-                let offer = Outbound::SubscriberOffer { sdp, tracks };
-                self.unanswered.insert(peer, offer.clone());
-                self.offer(peer, offer);
-            }
-            RoomMediaEvent::TransportConnected { peer, side } => {
-                self.offer(peer, Outbound::TransportConnected(side));
-            }
-            RoomMediaEvent::TransportLost { peer, side, reason } => {
-                tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
-                if side == TransportSide::Subscribe {
-                    self.unanswered.remove(&peer);
-                }
-                self.offer(peer, Outbound::TransportLost(side));
-                self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
-                    .await;
-            }
-            RoomMediaEvent::TrackStarted { track, codec } => {
-                self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
-            }
-            RoomMediaEvent::ActiveSpeakers { speakers } => {
-                let speakers =
-                    speakers.into_iter().map(|(_, track, level)| (track, level)).collect();
-                self.decide_surely(|engine, now| engine.handle_speakers(speakers, now)).await;
-            }
-        }
-    }
-
     /// Lets the engine decide, keeps what it decided, and only then carries it
     /// out and tells. What can't be kept was not decided.
     async fn decide<T>(
@@ -417,7 +342,8 @@ impl RoomActor {
     }
 
     /// Keeps and tells what the engine decided by itself; tries again later
-    /// when it can't be kept. Gates and goodbyes do not wait for that.
+    /// when it can't be kept. Gates, goodbyes and the end of a recording do not
+    /// wait for that; its beginning does, since nobody was told of it yet.
     async fn keep_clock_decisions(&mut self) {
         self.retry_at = None;
         let now = self.parts.clock.now();
@@ -426,6 +352,10 @@ impl RoomActor {
         let kept = self.keep(&outputs).await;
         if let Err(error) = kept {
             self.journal_failed(&error);
+            if outputs.records_before_telling() {
+                outputs.recording = None;
+                self.engine.put_back_recording();
+            }
             let told = std::mem::take(&mut outputs.told);
             self.engine.put_back(told);
             self.retry_at = Some(now.after(JOURNAL_RETRY));
@@ -449,7 +379,9 @@ impl RoomActor {
             .collect::<Vec<_>>();
         let record = RoomRecord { seq: self.engine.seq(), state: self.engine.to_record() };
         let RoomParts { tenant, session, journal, .. } = &self.parts;
-        journal.append(*tenant, *session, &record, &events).await
+        journal.append(*tenant, *session, &record, &events).await?;
+        self.events_kept();
+        Ok(())
     }
 
     async fn carry_out(&mut self, outputs: Outputs) {
@@ -461,6 +393,10 @@ impl RoomActor {
                     self.gate_failed(connection, gate, &error).await;
                 }
             }
+        }
+        let starts = outputs.recording == Some(RecordingState::Recording);
+        if let Some(state) = outputs.recording.filter(|_| !starts) {
+            self.set_recording(state).await;
         }
         if let Some(featured) = outputs.featured {
             let shown = media.feature(session, featured.audio, featured.video).await;
@@ -480,6 +416,10 @@ impl RoomActor {
             if self.joined.remove(&connection) {
                 log_media(media.leave(session, connection).await);
             }
+        }
+        self.change_tracks(outputs.tracks).await;
+        if starts {
+            self.set_recording(RecordingState::Recording).await;
         }
     }
 
@@ -511,6 +451,8 @@ impl RoomActor {
     }
 
     async fn close(&mut self) {
+        let ended = self.engine.tracks().map(TrackChange::Unpublished).collect();
+        self.change_tracks(ended).await;
         log_media(self.parts.media.close_room(self.parts.session).await);
         let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
         for connection in connections {

@@ -6,6 +6,7 @@
 mod act;
 mod media;
 mod record;
+mod recording;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +15,20 @@ use std::time::Duration;
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::Principal;
+use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
-use crate::domain::session::{ModerationMode, Session};
+use crate::domain::session::{ModerationMode, RecordingPolicy, Session};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
 use crate::room::action::{Action, FreshIds, MediaFlags};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
+use crate::room::ports::RoomTrack;
 use crate::sfu::plane::Gate;
 
 pub use record::RecordInvalid;
+use recording::Recording;
+pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
 pub use view::RoomView;
 
 /// Most connections of one person. Raising it lets one person hold more
@@ -45,8 +50,8 @@ pub struct RoomInfo {
     pub title: String,
     /// Its modality, as text.
     pub modality: &'static str,
-    /// Whether its policy is to record.
-    pub recording: bool,
+    /// Whether its policy is to record, and how long that is kept.
+    pub recording: RecordingPolicy,
     /// When it started.
     pub started_at: Option<Timestamp>,
     /// Most people at once.
@@ -63,7 +68,7 @@ impl From<&Session> for RoomInfo {
             session: session.id,
             title: session.title.clone(),
             modality: session.modality.as_str(),
-            recording: session.recording.enabled,
+            recording: session.recording,
             started_at: session.started_at,
             participants_max: session.max_participants,
             moderation: session.moderation,
@@ -162,6 +167,15 @@ pub struct Featured {
     pub video: Option<TrackId>,
 }
 
+/// What the recorder must learn of a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackChange {
+    /// It is there, or carries something else than before.
+    Published(RoomTrack),
+    /// It is gone.
+    Unpublished(TrackId),
+}
+
 /// What follows from a call, in the order in which to carry it out: gates
 /// first, so that nothing is told before it holds.
 #[derive(Debug, Default)]
@@ -172,9 +186,24 @@ pub struct Outputs {
     pub goodbyes: Vec<(ConnectionId, Goodbye)>,
     /// What WHEP receivers are shown, when it changes.
     pub featured: Option<Featured>,
+    /// What the recorder does from here on. `paused` and `stopped` are applied
+    /// before what follows, `recording` after everything.
+    pub recording: Option<RecordingState>,
     /// Events for everybody and when they were decided, to be kept before they
     /// are told.
     pub told: Vec<(Told, Timestamp)>,
+    /// Tracks that come and go, for the recorder.
+    pub tracks: Vec<TrackChange>,
+}
+
+impl Outputs {
+    /// Whether somebody would be recorded who has not been told yet.
+    #[must_use]
+    pub fn records_before_telling(&self) -> bool {
+        let untold =
+            |(told, _): &(Told, Timestamp)| matches!(told.event, Event::RecordingState { .. });
+        self.recording == Some(RecordingState::Recording) && self.told.iter().any(untold)
+    }
 }
 
 /// The room of one session.
@@ -189,6 +218,7 @@ pub struct RoomEngine {
     pub(super) removed: BTreeSet<UserId>,
     pub(super) tracks: BTreeMap<TrackId, Track>,
     pub(super) seq: u64,
+    recording: Recording,
     pub(super) speakers: Vec<(TrackId, u8)>,
     pub(super) speakers_told: Vec<TrackId>,
     pub(super) speakers_told_at: Option<Timestamp>,
@@ -197,12 +227,21 @@ pub struct RoomEngine {
     pub(super) gates: Vec<(ConnectionId, Gate)>,
     pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
     pub(super) featured_changed: bool,
+    pub(super) recording_changed: bool,
+    pub(super) track_changes: Vec<TrackChange>,
 }
 
 impl RoomEngine {
-    /// An empty room.
+    /// An empty room. When its policy is to record, it begins with that.
     #[must_use]
-    pub fn new(info: RoomInfo) -> Self {
+    pub fn new(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
+        let mut room = Self::silent(info, recorder, now);
+        room.follow_recording_policy(now);
+        room
+    }
+
+    /// An empty room in which nothing has been decided.
+    fn silent(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
         Self {
             moderation: info.moderation,
             floor: Floor::new(info.policy),
@@ -213,6 +252,7 @@ impl RoomEngine {
             removed: BTreeSet::new(),
             tracks: BTreeMap::new(),
             seq: 0,
+            recording: Recording::none(recorder, now),
             speakers: Vec::new(),
             speakers_told: Vec::new(),
             speakers_told_at: None,
@@ -221,6 +261,9 @@ impl RoomEngine {
             gates: Vec::new(),
             goodbyes: Vec::new(),
             featured_changed: false,
+            // A recorder learns the state of every room that opens.
+            recording_changed: true,
+            track_changes: Vec::new(),
         }
     }
 
@@ -238,7 +281,9 @@ impl RoomEngine {
         now: Timestamp,
     ) -> Result<(), RoomError> {
         let user = &principal.user_id;
-        if !principal.roles.may(role::Action::JoinRoom) || self.removed.contains(user) {
+        let may_join = principal.roles.may(role::Action::JoinRoom);
+        // A token that names a part of the server would pose as it.
+        if !may_join || self.removed.contains(user) || is_reserved(user) {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);
@@ -372,16 +417,18 @@ impl RoomEngine {
     }
 
     /// The session was patched while it runs. The moderation mode stays as a
-    /// moderator set it last.
-    pub fn handle_session(&mut self, session: &Session) {
+    /// moderator set it last; the recording follows a change of its policy.
+    pub fn handle_session(&mut self, session: &Session, now: Timestamp) {
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
+        self.follow_recording_policy(now);
     }
 
     /// The session is over: everybody is told and every connection ends.
     pub fn handle_session_over(&mut self, reason: &'static str, now: Timestamp) {
         self.floor.handle_session_end(now);
         self.tell_floor(now);
+        self.end_recording(now);
         self.tell(Event::SessionEnded { reason: reason.to_owned() }, now);
         let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for connection in all {
@@ -389,7 +436,8 @@ impl RoomEngine {
             self.goodbyes.push((connection, Goodbye::SessionOver));
         }
         self.members.clear();
-        self.tracks.clear();
+        let ended = std::mem::take(&mut self.tracks);
+        self.track_changes.extend(ended.into_keys().map(TrackChange::Unpublished));
     }
 
     /// Time has come to what [`Self::poll_timeout`] named.
@@ -424,12 +472,26 @@ impl RoomEngine {
     #[must_use]
     pub fn take_outputs(&mut self) -> Outputs {
         let featured = std::mem::take(&mut self.featured_changed).then_some(self.featured);
+        let recording = std::mem::take(&mut self.recording_changed).then_some(self.recording.state);
         Outputs {
             gates: std::mem::take(&mut self.gates),
             goodbyes: std::mem::take(&mut self.goodbyes),
             featured,
+            recording,
             told: std::mem::take(&mut self.told),
+            tracks: std::mem::take(&mut self.track_changes),
         }
+    }
+
+    /// Takes the recording's state back that could not be applied yet; the next
+    /// drain yields it again.
+    pub const fn put_back_recording(&mut self) {
+        self.recording_changed = true;
+    }
+
+    /// Tracks that are published.
+    pub fn tracks(&self) -> impl Iterator<Item = TrackId> {
+        self.tracks.keys().copied()
     }
 
     /// Takes events back that could not be kept; the next drain yields them first.

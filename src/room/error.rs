@@ -19,6 +19,12 @@ pub enum RoomError {
     /// No such person in the room.
     #[error("no such participant")]
     ParticipantNotFound,
+    /// The recording is not in a state that allows this.
+    #[error("the recording is not in a state that allows this")]
+    RecordingStateConflict,
+    /// This server was set up without a recorder.
+    #[error("this server has no recorder")]
+    RecorderAbsent,
     /// No such connection, or its resume token is not the last one.
     #[error("there is nothing to resume")]
     NothingToResume,
@@ -66,11 +72,14 @@ impl RoomError {
                 ErrorCode::ParticipantLimitReached
             }
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
+            Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
             Self::Unprocessable(_) => ErrorCode::UnprocessableRequest,
             Self::Floor(error) => error.code(),
             Self::Media { code, .. } => *code,
-            Self::JournalUnavailable | Self::Unreachable => ErrorCode::DependencyUnavailable,
+            Self::JournalUnavailable | Self::Unreachable | Self::RecorderAbsent => {
+                ErrorCode::DependencyUnavailable
+            }
             Self::SessionNotFound => ErrorCode::SessionNotFound,
             Self::SessionNotActive => ErrorCode::SessionStateConflict,
             Self::SessionOver => ErrorCode::SessionOver,

@@ -114,6 +114,21 @@ pub enum Event {
         /// By whom.
         by: String,
     },
+    /// The recording was started, paused or stopped. Whoever is told `paused` or
+    /// `stopped` is no longer recorded; whoever is recorded was told before.
+    RecordingState {
+        /// `recording`, `paused` or `stopped`.
+        state: String,
+        /// The moderator who decided it; null for the session's policy or its end.
+        by: Option<String>,
+        /// Days that the recording is kept after the session has ended.
+        retention_days: u32,
+    },
+    /// Somebody said that they know of the recording.
+    RecordingAcknowledged {
+        /// Who.
+        user_id: String,
+    },
     /// Somebody wrote to everyone.
     Chat {
         /// Who.
@@ -155,13 +170,16 @@ impl Event {
             Self::TrackPublished(_) => "track_published",
             Self::TrackUnpublished { .. } => "track_unpublished",
             Self::ModerationChanged { .. } => "moderation_changed",
+            Self::RecordingState { .. } => "recording_state",
+            Self::RecordingAcknowledged { .. } => "recording_acknowledged",
             Self::Chat { .. } => "chat",
             Self::SessionEnded { .. } => "session_ended",
         }
     }
 }
 
-/// A member of the room.
+/// A member of the room, or its recorder: user id `cabildo:recorder`, the one
+/// role `recorder`. It is there while the recording runs or is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
@@ -169,7 +187,7 @@ pub struct ParticipantView {
     pub user_id: String,
     /// Name for people.
     pub name: String,
-    /// What they are: `participant`, `moderator`, `observer`, `hall`.
+    /// What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`.
     pub roles: Vec<String>,
     /// How many connections they have; 0 while a lost one may still come back.
     pub connections: u32,
@@ -283,6 +301,20 @@ pub struct FloorView {
     pub max_turn_s: u32,
     /// Whether an approved request starts at once when the floor is free.
     pub auto_start: bool,
+}
+
+/// The recording as it stands for one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+pub struct RecordingView {
+    /// `recording`, `paused` or `stopped`.
+    pub state: String,
+    /// Whether the session's policy is to record. A moderator may have decided
+    /// otherwise.
+    pub enabled: bool,
+    /// Days that the recording is kept after the session has ended.
+    pub retention_days: u32,
+    /// Whether this member has said that they know of it.
+    pub acknowledged: bool,
 }
 
 /// An event with its place in the session.

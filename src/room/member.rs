@@ -12,6 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::room::action::Action;
 use crate::room::engine::{ConnectionKind, Goodbye, ResumeHash, RoomView};
 use crate::room::error::RoomError;
+use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
 use crate::sfu::{PublishAnswer, TransportSide};
 
@@ -35,6 +36,8 @@ pub enum Outbound {
     TransportConnected(TransportSide),
     /// A transport is gone.
     TransportLost(TransportSide),
+    /// The session's log was signed.
+    EvidenceHead(Arc<EvidenceHead>),
     /// The connection ends; nothing follows.
     Goodbye(Goodbye),
     /// A newer socket has taken the connection over; nothing follows.
@@ -59,6 +62,8 @@ pub struct Entered {
     pub expires_at: Timestamp,
     /// The room as it is now.
     pub view: RoomView,
+    /// The newest head of the session's log that the room has heard of.
+    pub evidence: Option<Arc<EvidenceHead>>,
     /// Events after the last one the member saw, as JSON, when it resumed.
     pub missed: Option<Vec<String>>,
     /// Whether transports that the client may still count on are gone, as after
@@ -125,6 +130,7 @@ pub(super) struct Admitted {
     pub(super) user: UserId,
     pub(super) expires_at: Timestamp,
     pub(super) view: RoomView,
+    pub(super) evidence: Option<Arc<EvidenceHead>>,
     pub(super) missed: Option<Vec<String>>,
     pub(super) media_gone: bool,
 }
@@ -174,8 +180,9 @@ pub(super) enum Input {
     Signal { connection: ConnectionId, signal: Signal },
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
-    Lost { connection: ConnectionId, socket: u64 },
+    Lost { connection: ConnectionId, socket: u64, reason: LossReason },
     Leave { connection: ConnectionId, socket: u64 },
+    EvidenceHead(Arc<EvidenceHead>),
     SessionChanged(Box<crate::domain::session::Session>),
     SessionOver { reason: &'static str },
     Stop(oneshot::Sender<()>),
@@ -292,8 +299,9 @@ impl MemberHandle {
     }
 
     /// The socket is gone; the connection may be resumed.
-    pub async fn lost(&self) {
-        let input = Input::Lost { connection: self.connection, socket: self.socket };
+    pub async fn lost(&self, reason: LossReason) {
+        let (connection, socket) = (self.connection, self.socket);
+        let input = Input::Lost { connection, socket, reason };
         // A room that is gone has nobody to miss.
         drop(self.room.inputs.send(input).await);
     }

@@ -2,22 +2,24 @@
 //! session is over or nobody has been there for a while.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::domain::id::{ConnectionId, SessionId, TenantId};
+use crate::domain::id::{ConnectionId, SessionId, TenantId, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::actor::{RoomActor, RoomParts};
-use crate::room::engine::{ConnectionKind, ResumeHash, RoomEngine};
+use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine};
 use crate::room::error::RoomError;
-use crate::room::journal::RoomJournal;
+use crate::room::journal::{RoomJournal, RoomRecord};
 use crate::room::member::{
     Admitted, Entered, Entering, Input, MediaAfterLoss, MemberHandle, Reply, Resuming, RoomHandle,
     Sink,
 };
+use crate::room::ports::{EvidenceHead, Refusal, RoomPorts};
+use crate::room::refusals::Refusals;
 use crate::sessions::SessionRepository;
 use crate::sfu::Sfu;
 
@@ -40,6 +42,8 @@ struct Parts {
     journal: Arc<dyn RoomJournal>,
     media: Sfu,
     clock: Clock,
+    ports: RoomPorts,
+    refusals: StdMutex<Refusals>,
 }
 
 struct OpenRoom {
@@ -55,8 +59,10 @@ impl Rooms {
         journal: Arc<dyn RoomJournal>,
         media: Sfu,
         clock: Clock,
+        ports: RoomPorts,
     ) -> Self {
-        let parts = Arc::new(Parts { sessions, journal, media, clock });
+        let refusals = StdMutex::default();
+        let parts = Arc::new(Parts { sessions, journal, media, clock, ports, refusals });
         Self { parts, open: Arc::default() }
     }
 
@@ -129,6 +135,17 @@ impl Rooms {
         self.open.lock().await.remove(&session);
     }
 
+    /// Tells the members of a session's room, if it is open here, that the
+    /// session's log was signed. Never waits: a room that is too busy to hear of
+    /// this head hears of the next one.
+    pub async fn evidence_head(&self, session: SessionId, head: EvidenceHead) {
+        let handle = self.open.lock().await.get(&session).map(|room| room.handle.clone());
+        if let Some(handle) = handle {
+            // A room that is gone, or too busy, misses this one.
+            let _missed = handle.inputs.try_send(Input::EvidenceHead(Arc::new(head)));
+        }
+    }
+
     /// Closes all rooms without ending their sessions: what they decided is
     /// kept, and members resume with the next process.
     pub async fn shutdown(&self) {
@@ -175,10 +192,36 @@ impl Rooms {
             match handle.ask(ask).await {
                 Ok(admitted) => return Ok(entered(session, handle, admitted)),
                 Err(RoomError::Unreachable) => refused = RoomError::Unreachable,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    refused = error;
+                    break;
+                }
             }
         }
+        self.tell_refused(tenant, session, &principal.user_id, &refused).await;
         Err(refused)
+    }
+
+    /// Tells the witness that somebody could not enter an active session.
+    async fn tell_refused(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        user: &UserId,
+        refused: &RoomError,
+    ) {
+        let Some(witness) = &self.parts.ports.witness else { return };
+        let (code, now) = (refused.code(), self.parts.clock.now());
+        let is_new = {
+            let refusals = self.parts.refusals.lock();
+            // What was remembered is whole whoever panicked.
+            let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
+            refusals.admit(session, user, code, now)
+        };
+        if is_new {
+            let refusal = Refusal { user: Some(user.clone()), code };
+            witness.refused(tenant, session, refusal).await;
+        }
     }
 
     /// The open room of a session, opened if need be.
@@ -216,16 +259,17 @@ impl Rooms {
     }
 
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
-        let Parts { journal, media, clock, .. } = &*self.parts;
+        let Parts { journal, media, clock, ports, .. } = &*self.parts;
+        let recorder = if ports.recorder.is_some() { Recorder::Present } else { Recorder::Absent };
+        let now = clock.now();
         let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");
             RoomError::JournalUnavailable
         })?;
         let engine = match stored {
-            None => RoomEngine::new(session.into()),
-            Some(record) => {
-                let now = clock.now();
-                RoomEngine::from_record(session.into(), record.seq, &record.state, now).map_err(
+            None => RoomEngine::new(session.into(), recorder, now),
+            Some(RoomRecord { seq, state }) => {
+                RoomEngine::from_record(session.into(), recorder, seq, &state, now).map_err(
                     |error| {
                         tracing::error!(session = %session.id, %error, "a room can't be continued");
                         RoomError::Unreachable
@@ -245,8 +289,10 @@ impl Rooms {
             journal: journal.clone(),
             media: media.clone(),
             clock: clock.clone(),
+            ports: ports.clone(),
         };
-        tokio::spawn(RoomActor::new(parts, engine).run(queue, media_inputs));
+        let actor = RoomActor::new(parts, engine);
+        tokio::spawn(actor.run(Box::new(session.clone()), queue, media_inputs));
         Ok(RoomHandle { inputs })
     }
 }
@@ -267,7 +313,8 @@ pub struct ResumeRequest {
 }
 
 fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {
-    let Admitted { connection, socket, user, expires_at, view, missed, media_gone } = admitted;
+    let Admitted { connection, socket, user, expires_at, view, evidence, missed, media_gone } =
+        admitted;
     let member = MemberHandle { session, connection, socket, room };
-    Entered { member, user, expires_at, view, missed, media_gone }
+    Entered { member, user, expires_at, view, evidence, missed, media_gone }
 }

@@ -1,13 +1,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! What members wish, carried out on the floor and on people.
 
+use crate::domain::floor::SpeechKind;
 use crate::domain::id::{ConnectionId, RequestId, UserId};
+use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
 use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
 use crate::room::action::{Action, CHAT_LENGTH_MAX, FreshIds};
-use crate::room::engine::{Goodbye, RoomEngine};
+use crate::room::engine::{Goodbye, RECORDER_USER_ID, RoomEngine, is_reserved};
 use crate::room::error::RoomError;
 use crate::room::event::Event;
 
@@ -23,6 +25,11 @@ impl RoomEngine {
         fresh: FreshIds,
         now: Timestamp,
     ) -> Made {
+        if action.person().is_some_and(is_reserved) {
+            let problem = "a user id that begins with cabildo: names a part of the server, \
+                           which is no person";
+            return Err(RoomError::Unprocessable(problem));
+        }
         match action {
             Action::RequestSpeech { kind, stance, note } => {
                 let (user_id, name) = (user.clone(), self.name_of(user));
@@ -53,29 +60,48 @@ impl RoomEngine {
             Action::OpenQueue => self.floor.set_queue(QueueState::Open),
             Action::CloseQueue => self.floor.set_queue(QueueState::Closed),
             Action::AddSpeaker { user, name, kind } => {
-                let connected = self.members.contains_key(&user);
-                let microphone = if connected { Microphone::Own } else { Microphone::Hall };
-                let name = match name {
-                    Some(name) if !connected => name,
-                    _ => self.name_of(&user),
-                };
-                let (stance, note) = (None, None);
-                let id = fresh.request;
-                let request = NewRequest { id, user_id: user, name, kind, stance, note };
-                self.floor.add_speaker(request, microphone, now)?;
-                return Ok(Some(id));
+                return self.add_speaker(user, name, kind, fresh.request, now);
             }
             Action::SetModeration(mode) => self.set_moderation(mode, user, now),
             Action::MuteUser(target) => self.mute(&target, user, now)?,
             Action::UnmuteUser(target) => self.unmute(&target, user, now)?,
+            Action::RemoveParticipant(target) if target.as_str() == RECORDER_USER_ID => {
+                self.remove_recorder(user, now)?;
+            }
             Action::RemoveParticipant(target) => self.remove(&target, now)?,
             Action::Admit(target) => {
                 if !self.removed.remove(&target) {
                     return Err(RoomError::ParticipantNotFound);
                 }
             }
+            Action::StartRecording => {
+                self.control_recording(RecordingState::Recording, user, now)?;
+            }
+            Action::PauseRecording => self.control_recording(RecordingState::Paused, user, now)?,
+            Action::StopRecording => self.control_recording(RecordingState::Stopped, user, now)?,
+            Action::AcknowledgeRecording => self.acknowledge_recording(user, now),
         }
         Ok(None)
+    }
+
+    fn add_speaker(
+        &mut self,
+        user: UserId,
+        name: Option<String>,
+        kind: SpeechKind,
+        id: RequestId,
+        now: Timestamp,
+    ) -> Made {
+        let connected = self.members.contains_key(&user);
+        let microphone = if connected { Microphone::Own } else { Microphone::Hall };
+        let name = match name {
+            Some(name) if !connected => name,
+            _ => self.name_of(&user),
+        };
+        let (stance, note) = (None, None);
+        let request = NewRequest { id, user_id: user, name, kind, stance, note };
+        self.floor.add_speaker(request, microphone, now)?;
+        Ok(Some(id))
     }
 
     fn name_of(&self, user: &UserId) -> String {

@@ -11,8 +11,10 @@ use crate::domain::time::Timestamp;
 use crate::floor::Microphone;
 use crate::room::engine::{
     Connection, ConnectionKind, Featured, Goodbye, NewTrack, RoomEngine, SPEAKERS_INTERVAL, Track,
+    TrackChange,
 };
 use crate::room::event::{Event, SpeakerView};
+use crate::room::ports::RoomTrack;
 use crate::sfu::TransportSide;
 use crate::sfu::plane::Gate;
 
@@ -34,9 +36,7 @@ impl RoomEngine {
             }
             let NewTrack { track, source, codec, layers } = new;
             self.tracks.insert(track, Track { connection, source, codec, layers });
-            if let Some(view) = self.track_view(track) {
-                self.tell(Event::TrackPublished(view), now);
-            }
+            self.tell_published(track, now);
         }
         self.settle(now);
     }
@@ -73,10 +73,25 @@ impl RoomEngine {
         let Some(found) = self.tracks.get_mut(&track) else { return };
         if found.codec != codec {
             found.codec = codec;
-            if let Some(view) = self.track_view(track) {
-                self.tell(Event::TrackPublished(view), now);
-            }
+            self.tell_published(track, now);
         }
+    }
+
+    /// Tells everybody and the recorder what a track is.
+    fn tell_published(&mut self, track: TrackId, now: Timestamp) {
+        if let Some(view) = self.track_view(track) {
+            self.tell(Event::TrackPublished(view), now);
+        }
+        if let Some(recordable) = self.room_track(track) {
+            self.track_changes.push(TrackChange::Published(recordable));
+        }
+    }
+
+    fn room_track(&self, track: TrackId) -> Option<RoomTrack> {
+        let Track { connection, source, codec, .. } = self.tracks.get(&track)?;
+        let user = self.connections.get(connection)?.user.clone();
+        let name = self.members.get(&user)?.name.clone();
+        Some(RoomTrack { track, user, name, source: *source, codec: *codec })
     }
 
     pub(super) fn tracks_of(&self, connection: ConnectionId) -> Vec<TrackId> {
@@ -93,6 +108,7 @@ impl RoomEngine {
 
     pub(super) fn unpublish_of(&mut self, track: TrackId, user: &UserId, now: Timestamp) {
         self.tracks.remove(&track);
+        self.track_changes.push(TrackChange::Unpublished(track));
         self.speakers.retain(|(speaker, _)| *speaker != track);
         let (track, user_id) = (track.to_string(), user.as_str().to_owned());
         self.tell(Event::TrackUnpublished { track, user_id }, now);

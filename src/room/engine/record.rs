@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{ConnectionId, UserId};
+use crate::domain::recording::RecordingState;
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
 use crate::floor::{Entry, Floor, FloorSnapshot, Microphone, QueueState, Turn, TurnClock};
 use crate::room::action::MediaFlags;
-use crate::room::engine::{Connection, ConnectionKind, Goodbye, Member, RoomEngine, RoomInfo};
+use crate::room::engine::{
+    Connection, ConnectionKind, Goodbye, Member, Recorder, Recording, RoomEngine, RoomInfo,
+};
 use crate::room::event::Event;
 use crate::sfu::plane::Gate;
 
@@ -36,6 +39,19 @@ struct RoomRecordV1 {
     connections: Vec<ConnectionRecord>,
     tracks: Vec<TrackRecord>,
     floor: FloorRecord,
+    /// Absent from records of versions that recorded nothing.
+    #[serde(default)]
+    recording: Option<RecordingRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordingRecord {
+    state: String,
+    by: Option<String>,
+    since_us: i64,
+    followed: bool,
+    acknowledged: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,18 +155,21 @@ impl RoomEngine {
                 })
                 .collect(),
             floor: floor_record(self.floor.snapshot()),
+            recording: Some(recording_record(&self.recording)),
         };
         serde_json::to_string(&record).unwrap_or_default()
     }
 
     /// The room that a record was made of, after the process that had it is
     /// gone: every connection is lost as of `now` and may come back, media-only
-    /// ones and all tracks are gone, and turns have run on.
+    /// ones and all tracks are gone, and turns have run on. The recording goes on
+    /// as it was, unless its policy has changed meanwhile.
     ///
     /// # Errors
     /// When the record was not made by a version this one understands.
     pub fn from_record(
         info: RoomInfo,
+        recorder: Recorder,
         seq: u64,
         state: &str,
         now: Timestamp,
@@ -160,8 +179,11 @@ impl RoomEngine {
         if record.v != VERSION {
             return Err(invalid(&format!("version {}", record.v)));
         }
-        let mut room = Self::new(info);
+        let mut room = Self::silent(info, recorder, now);
         room.seq = seq;
+        if let Some(stored) = &record.recording {
+            room.recording = recording(stored, recorder)?;
+        }
         room.moderation = word(ModerationMode::parse, &record.moderation)?;
         room.muted = users(&record.muted)?;
         room.removed = users(&record.removed)?;
@@ -208,8 +230,30 @@ impl RoomEngine {
             room.tell(Event::ParticipantLeft { user_id: text(&user), reason }, now);
         }
         room.handle_timeout(now);
+        room.follow_recording_policy(now);
         Ok(room)
     }
+}
+
+fn recording_record(recording: &Recording) -> RecordingRecord {
+    RecordingRecord {
+        state: recording.state.as_str().to_owned(),
+        by: recording.by.as_ref().map(text),
+        since_us: recording.since.unix_us(),
+        followed: recording.followed,
+        acknowledged: recording.acknowledged.iter().map(text).collect(),
+    }
+}
+
+fn recording(stored: &RecordingRecord, recorder: Recorder) -> Result<Recording, RecordInvalid> {
+    Ok(Recording {
+        recorder,
+        state: word(RecordingState::parse, &stored.state)?,
+        by: stored.by.as_deref().map(id).transpose()?,
+        since: Timestamp::from_unix_us(stored.since_us),
+        followed: stored.followed,
+        acknowledged: users(&stored.acknowledged)?,
+    })
 }
 
 fn text(user: &UserId) -> String {

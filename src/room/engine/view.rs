@@ -7,7 +7,9 @@ use crate::domain::time::Timestamp;
 use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
 use crate::room::action::MediaFlags;
 use crate::room::engine::{RoomEngine, RoomInfo};
-use crate::room::event::{FloorView, ParticipantView, RequestView, TrackView, TurnView};
+use crate::room::event::{
+    FloorView, ParticipantView, RecordingView, RequestView, TrackView, TurnView,
+};
 use crate::sfu::plane::Gate;
 
 /// What a connection is shown when it enters or comes back.
@@ -17,12 +19,14 @@ pub struct RoomView {
     pub info: RoomInfo,
     /// The member the connection belongs to.
     pub you: ParticipantView,
-    /// Everybody in the room.
+    /// Everybody in the room, and the recorder while it is there.
     pub participants: Vec<ParticipantView>,
     /// Everything that can be subscribed to.
     pub tracks: Vec<TrackView>,
     /// The floor.
     pub floor: FloorView,
+    /// The recording.
+    pub recording: RecordingView,
     /// `seq` of the last event before this state.
     pub seq: u64,
     /// The moment this state is of.
@@ -37,9 +41,15 @@ impl RoomEngine {
         Some(RoomView {
             info: self.info.clone(),
             you: self.participant_view(user),
-            participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
+            participants: self
+                .members
+                .keys()
+                .map(|user| self.participant_view(user))
+                .chain(self.recorder_in_room())
+                .collect(),
             tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
             floor: self.floor_view(now),
+            recording: self.recording_view(user),
             seq: self.seq,
             at: now,
         })

@@ -167,7 +167,23 @@ moderation: string,
 /**
  * By whom.
  */
-by: string, } | { "type": "chat", 
+by: string, } | { "type": "recording_state", 
+/**
+ * `recording`, `paused` or `stopped`.
+ */
+state: string, 
+/**
+ * The moderator who decided it; null for the session's policy or its end.
+ */
+by: string | null, 
+/**
+ * Days that the recording is kept after the session has ended.
+ */
+retention_days: number, } | { "type": "recording_acknowledged", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "chat", 
 /**
  * Who.
  */
@@ -360,7 +376,23 @@ moderation: string,
 /**
  * By whom.
  */
-by: string, } | { "type": "chat", 
+by: string, } | { "type": "recording_state", 
+/**
+ * `recording`, `paused` or `stopped`.
+ */
+state: string, 
+/**
+ * The moderator who decided it; null for the session's policy or its end.
+ */
+by: string | null, 
+/**
+ * Days that the recording is kept after the session has ended.
+ */
+retention_days: number, } | { "type": "recording_acknowledged", 
+/**
+ * Who.
+ */
+user_id: string, } | { "type": "chat", 
 /**
  * Who.
  */
@@ -379,7 +411,8 @@ text: string, } | { "type": "session_ended",
 reason: string, });
 
 /**
- * A member of the room.
+ * A member of the room, or its recorder: user id `cabildo:recorder`, the one
+ * role `recorder`. It is there while the recording runs or is paused.
  */
 export type ParticipantView = { 
 /**
@@ -391,7 +424,7 @@ user_id: string,
  */
 name: string, 
 /**
- * What they are: `participant`, `moderator`, `observer`, `hall`.
+ * What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`.
  */
 roles: Array<string>, 
 /**
@@ -593,6 +626,28 @@ max_turn_s: number,
 auto_start: boolean, };
 
 /**
+ * The recording as it stands for one member.
+ */
+export type RecordingView = { 
+/**
+ * `recording`, `paused` or `stopped`.
+ */
+state: string, 
+/**
+ * Whether the session's policy is to record. A moderator may have decided
+ * otherwise.
+ */
+enabled: boolean, 
+/**
+ * Days that the recording is kept after the session has ended.
+ */
+retention_days: number, 
+/**
+ * Whether this member has said that they know of it.
+ */
+acknowledged: boolean, };
+
+/**
  * What a client sends. Every message may carry `id` (a string of 1 to 64
  * characters or an integer) and is then answered by `ack` or `error`.
  */
@@ -717,7 +772,7 @@ user_id: string, } | { "type": "admit",
 /**
  * Who.
  */
-user_id: string, } | { "type": "offer", 
+user_id: string, } | { "type": "start_recording", } | { "type": "pause_recording", } | { "type": "stop_recording", } | { "type": "acknowledge_recording", } | { "type": "offer", 
 /**
  * Always `publish`.
  */
@@ -972,7 +1027,40 @@ transport: TransportName,
  * gone, with a lost subscribe transport its subscriptions: the client
  * makes a new peer connection and offers or subscribes again.
  */
-state: string, };
+state: string, } | { "type": "evidence_head", 
+/**
+ * When, RFC 3339.
+ */
+at: string, 
+/**
+ * Entries it covers.
+ */
+tree_size: number, 
+/**
+ * Their RFC 9162 root, base64url.
+ */
+root: string, 
+/**
+ * The tagged `COSE_Sign1`, base64url.
+ */
+cose: string, };
+
+/**
+ * The newest signed head of the session's log that the room has heard of.
+ */
+export type EvidenceView = { 
+/**
+ * Entries it covers.
+ */
+tree_size: number, 
+/**
+ * Their RFC 9162 root, base64url.
+ */
+root: string, 
+/**
+ * The tagged `COSE_Sign1`, base64url.
+ */
+cose: string, };
 
 /**
  * What a client needs to show the room.
@@ -987,7 +1075,8 @@ you: You,
  */
 session: SessionView, 
 /**
- * Everybody in the room, the client included.
+ * Everybody in the room, the client included; and the recorder while it is
+ * there.
  */
 participants: Array<ParticipantView>, 
 /**
@@ -1002,6 +1091,14 @@ floor: FloorView,
  * Attendance, when the session counts it.
  */
 quorum: null, 
+/**
+ * The recording.
+ */
+recording: RecordingView, 
+/**
+ * The newest head of the session's log, once there is one.
+ */
+evidence: EvidenceView | null, 
 /**
  * Servers for the client's transports.
  */

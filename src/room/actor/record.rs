@@ -1,0 +1,76 @@
+//! What a room's record is told: its recorder, its witness, and the members of
+//! the heads that were signed.
+
+use std::sync::Arc;
+
+use crate::domain::id::ConnectionId;
+use crate::domain::recording::RecordingState;
+use crate::room::actor::RoomActor;
+use crate::room::engine::TrackChange;
+use crate::room::member::Outbound;
+use crate::room::ports::{ConnectionPart, EvidenceHead, LossReason, LostConnection};
+
+impl RoomActor {
+    pub(super) async fn set_recording(&self, state: RecordingState) {
+        if let Some(recorder) = &self.parts.ports.recorder {
+            recorder.set_state(self.parts.tenant, self.parts.session, state).await;
+        }
+    }
+
+    pub(super) async fn change_tracks(&self, changes: Vec<TrackChange>) {
+        let Some(recorder) = &self.parts.ports.recorder else { return };
+        let (tenant, session) = (self.parts.tenant, self.parts.session);
+        for change in changes {
+            match change {
+                TrackChange::Published(track) => {
+                    recorder.track_published(tenant, session, track).await;
+                }
+                TrackChange::Unpublished(track) => {
+                    recorder.track_unpublished(tenant, session, track).await;
+                }
+            }
+        }
+    }
+
+    pub(super) fn events_kept(&self) {
+        if let Some(witness) = &self.parts.ports.witness {
+            witness.events_kept(self.parts.tenant, self.parts.session);
+        }
+    }
+
+    pub(super) fn connection_lost(
+        &self,
+        connection: ConnectionId,
+        part: ConnectionPart,
+        reason: LossReason,
+    ) {
+        let Some(witness) = &self.parts.ports.witness else { return };
+        let Some((user, _)) = self.engine.holder(connection) else { return };
+        let lost = LostConnection { user, part, reason };
+        witness.connection_lost(self.parts.tenant, self.parts.session, lost);
+    }
+
+    /// Tells everybody of a signed head, unless a larger one was told. Nobody is
+    /// let go for reading heads slowly: whoever has more than half of their
+    /// queue unread is not given this one.
+    pub(super) fn handle_evidence_head(&mut self, head: Arc<EvidenceHead>) {
+        if self.head.as_ref().is_some_and(|newest| newest.tree_size >= head.tree_size) {
+            return;
+        }
+        let is_keeping_up = |slot: &Option<_>| {
+            slot.as_ref().is_some_and(|sink: &crate::room::member::Sink| {
+                sink.capacity() * 2 >= sink.max_capacity()
+            })
+        };
+        let ready: Vec<ConnectionId> = self
+            .sinks
+            .iter()
+            .filter(|(_, (_, slot))| is_keeping_up(slot))
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in ready {
+            self.offer(connection, Outbound::EvidenceHead(head.clone()));
+        }
+        self.head = Some(head);
+    }
+}

@@ -1,0 +1,107 @@
+//! What goes between the members of a room and its media plane.
+
+use crate::domain::id::ConnectionId;
+use crate::domain::media::TrackSource;
+use crate::domain::role;
+use crate::room::actor::{RoomActor, answer, answer_media, media_error};
+use crate::room::engine::NewTrack;
+use crate::room::error::RoomError;
+use crate::room::member::{Outbound, Signal};
+use crate::sfu::{PublishAnswer, RoomMediaEvent, TransportSide};
+
+impl RoomActor {
+    pub(super) async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
+        let (media, session) = (self.parts.media.clone(), self.parts.session);
+        match signal {
+            Signal::Publish { offer, sources, reply } => {
+                let result = self.publish(connection, offer, sources).await;
+                answer(reply, result);
+            }
+            Signal::Answer { sdp, reply } => {
+                let answered = media.answer(session, connection, sdp).await;
+                if answered.is_ok() {
+                    self.unanswered.remove(&connection);
+                }
+                answer_media(reply, answered);
+            }
+            Signal::Subscribe { track, demand, reply } => {
+                answer_media(reply, media.subscribe(session, connection, track, demand).await);
+            }
+            Signal::Unsubscribe { track, reply } => {
+                answer_media(reply, media.unsubscribe(session, connection, track).await);
+            }
+            Signal::RestartSubscriber { reply } => {
+                answer_media(reply, media.restart_subscriber_ice(session, connection).await);
+            }
+            Signal::Whep { offer, reply } => {
+                answer_media(reply, media.whep(session, connection, offer).await);
+            }
+            Signal::RestartIce { side, ufrag, password, reply } => {
+                let restarted = media.restart_ice(session, connection, side, ufrag, password);
+                answer_media(reply, restarted.await);
+            }
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        connection: ConnectionId,
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+    ) -> Result<PublishAnswer, RoomError> {
+        if !self.engine.may(connection, role::Action::PublishMedia) {
+            return Err(RoomError::Forbidden);
+        }
+        let published = self
+            .parts
+            .media
+            .publish(self.parts.session, connection, offer, sources)
+            .await
+            .map_err(|error| media_error(&error))?;
+        let tracks = published
+            .tracks
+            .iter()
+            .map(|track| NewTrack {
+                track: track.track,
+                source: track.source,
+                codec: track.codec,
+                layers: track.layers,
+            })
+            .collect();
+        let removed = published.removed.clone();
+        self.decide_surely(|engine, now| engine.handle_tracks(connection, tracks, &removed, now))
+            .await;
+        Ok(published)
+    }
+
+    pub(super) async fn handle_media(&mut self, event: RoomMediaEvent) {
+        match event {
+            RoomMediaEvent::SubscriberOffer { peer, sdp, tracks } => {
+                let offer = Outbound::SubscriberOffer { sdp, tracks };
+                self.unanswered.insert(peer, offer.clone());
+                self.offer(peer, offer);
+            }
+            RoomMediaEvent::TransportConnected { peer, side } => {
+                self.offer(peer, Outbound::TransportConnected(side));
+            }
+            RoomMediaEvent::TransportLost { peer, side, reason } => {
+                tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
+                if side == TransportSide::Subscribe {
+                    self.unanswered.remove(&peer);
+                }
+                self.offer(peer, Outbound::TransportLost(side));
+                self.connection_lost(peer, side.into(), reason.into());
+                self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
+                    .await;
+            }
+            RoomMediaEvent::TrackStarted { track, codec } => {
+                self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
+            }
+            RoomMediaEvent::ActiveSpeakers { speakers } => {
+                let speakers =
+                    speakers.into_iter().map(|(_, track, level)| (track, level)).collect();
+                self.decide_surely(|engine, now| engine.handle_speakers(speakers, now)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! Whether the room is recorded, who decided it, and the recorder as everybody
+//! sees it.
+
+use std::collections::BTreeSet;
+
+use crate::domain::id::UserId;
+use crate::domain::recording::RecordingState;
+use crate::domain::time::Timestamp;
+use crate::room::engine::RoomEngine;
+use crate::room::error::RoomError;
+use crate::room::event::{Event, ParticipantView, RecordingView};
+
+/// How the user ids of parts of the server begin. No token may claim one.
+pub const RESERVED_PREFIX: &str = "cabildo:";
+/// The user id under which everybody sees the recorder.
+pub const RECORDER_USER_ID: &str = "cabildo:recorder";
+/// Most people whose acknowledgement is remembered. At it, one who is no longer
+/// in the room is forgotten and asked again when they return. Raising it makes
+/// the room's record larger.
+pub const ACKNOWLEDGED_MAX: usize = 10_000;
+
+const RECORDER_NAME: &str = "Recorder";
+const RECORDER_ROLE: &str = "recorder";
+
+/// Whether the server has a recorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorder {
+    /// Nothing can be recorded, whatever the policy is.
+    Absent,
+    /// Rooms can be recorded.
+    Present,
+}
+
+/// The recording of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recording {
+    pub(super) recorder: Recorder,
+    pub(super) state: RecordingState,
+    /// Who decided it; `None` for the policy.
+    pub(super) by: Option<UserId>,
+    /// Since when it is not stopped, or when it was made.
+    pub(super) since: Timestamp,
+    /// What the policy was when it was last followed, so that only its changes
+    /// undo what a moderator decided.
+    pub(super) followed: bool,
+    pub(super) acknowledged: BTreeSet<UserId>,
+}
+
+impl Recording {
+    pub(super) const fn none(recorder: Recorder, now: Timestamp) -> Self {
+        Self {
+            recorder,
+            state: RecordingState::Stopped,
+            by: None,
+            since: now,
+            followed: false,
+            acknowledged: BTreeSet::new(),
+        }
+    }
+}
+
+/// Whether a user id names a part of the server rather than a person.
+#[must_use]
+pub fn is_reserved(user: &UserId) -> bool {
+    user.as_str().starts_with(RESERVED_PREFIX)
+}
+
+impl RoomEngine {
+    /// Starts what the policy wants and stops what it no longer wants. What a
+    /// moderator paused or stopped stays so until they start it.
+    pub(super) fn follow_recording_policy(&mut self, now: Timestamp) {
+        let present = self.recording.recorder == Recorder::Present;
+        let wanted = self.info.recording.enabled && present;
+        let changed = self.recording.followed != wanted;
+        self.recording.followed = wanted;
+        let is_stopped = self.recording.state == RecordingState::Stopped;
+        if !present && !is_stopped {
+            self.set_recording(RecordingState::Stopped, None, now);
+        } else if changed && wanted && is_stopped && self.recording.by.is_none() {
+            self.set_recording(RecordingState::Recording, None, now);
+        } else if changed && !wanted && !is_stopped {
+            self.set_recording(RecordingState::Stopped, None, now);
+        }
+    }
+
+    /// A moderator decides about the recording.
+    pub(super) fn control_recording(
+        &mut self,
+        wanted: RecordingState,
+        by: &UserId,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let from = self.recording.state;
+        let may_follow = match wanted {
+            RecordingState::Recording => from != RecordingState::Recording,
+            RecordingState::Paused => from == RecordingState::Recording,
+            RecordingState::Stopped => from != RecordingState::Stopped,
+        };
+        if wanted == RecordingState::Recording && self.recording.recorder == Recorder::Absent {
+            return Err(RoomError::RecorderAbsent);
+        }
+        if !may_follow {
+            return Err(RoomError::RecordingStateConflict);
+        }
+        self.set_recording(wanted, Some(by), now);
+        Ok(())
+    }
+
+    /// A moderator sends the recorder out.
+    pub(super) fn remove_recorder(&mut self, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
+        if self.recording.state == RecordingState::Stopped {
+            return Err(RoomError::ParticipantNotFound);
+        }
+        self.stop_recording(Some(by), "removed", now);
+        Ok(())
+    }
+
+    /// The session is over.
+    pub(super) fn end_recording(&mut self, now: Timestamp) {
+        if self.recording.state != RecordingState::Stopped {
+            self.stop_recording(None, "session_over", now);
+        }
+    }
+
+    /// Somebody knows of the recording; told once of each person.
+    pub(super) fn acknowledge_recording(&mut self, user: &UserId, now: Timestamp) {
+        if self.recording.acknowledged.contains(user) {
+            return;
+        }
+        if self.recording.acknowledged.len() >= ACKNOWLEDGED_MAX {
+            let has_left = |other: &&UserId| !self.members.contains_key(*other);
+            let forgotten = self.recording.acknowledged.iter().find(has_left).cloned();
+            if let Some(forgotten) = forgotten {
+                self.recording.acknowledged.remove(&forgotten);
+            }
+        }
+        self.recording.acknowledged.insert(user.clone());
+        self.tell(Event::RecordingAcknowledged { user_id: user.as_str().to_owned() }, now);
+    }
+
+    fn set_recording(&mut self, state: RecordingState, by: Option<&UserId>, now: Timestamp) {
+        if state == RecordingState::Stopped {
+            self.stop_recording(by, "left", now);
+            return;
+        }
+        let comes = self.recording.state == RecordingState::Stopped;
+        self.recording.state = state;
+        self.recording.by = by.cloned();
+        if comes {
+            self.recording.since = now;
+            self.tell(Event::ParticipantJoined(self.recorder_view()), now);
+        }
+        self.tell_recording(now);
+    }
+
+    fn stop_recording(&mut self, by: Option<&UserId>, reason: &str, now: Timestamp) {
+        self.recording.state = RecordingState::Stopped;
+        self.recording.by = by.cloned();
+        self.tell_recording(now);
+        let (user_id, reason) = (RECORDER_USER_ID.to_owned(), reason.to_owned());
+        self.tell(Event::ParticipantLeft { user_id, reason }, now);
+    }
+
+    fn tell_recording(&mut self, now: Timestamp) {
+        self.recording_changed = true;
+        let event = Event::RecordingState {
+            state: self.recording.state.as_str().to_owned(),
+            by: self.recording.by.as_ref().map(|by| by.as_str().to_owned()),
+            retention_days: self.info.recording.retention_days,
+        };
+        self.tell(event, now);
+    }
+
+    /// The recorder among the participants, while it is there.
+    pub(super) fn recorder_in_room(&self) -> Option<ParticipantView> {
+        (self.recording.state != RecordingState::Stopped).then(|| self.recorder_view())
+    }
+
+    fn recorder_view(&self) -> ParticipantView {
+        ParticipantView {
+            user_id: RECORDER_USER_ID.to_owned(),
+            name: RECORDER_NAME.to_owned(),
+            roles: vec![RECORDER_ROLE.to_owned()],
+            connections: 1,
+            audio: false,
+            video: false,
+            screen: false,
+            muted: false,
+            may_be_heard: false,
+            joined_at: self.recording.since.to_string(),
+        }
+    }
+
+    pub(super) fn recording_view(&self, user: &UserId) -> RecordingView {
+        RecordingView {
+            state: self.recording.state.as_str().to_owned(),
+            enabled: self.info.recording.enabled,
+            retention_days: self.info.recording.retention_days,
+            acknowledged: self.recording.acknowledged.contains(user),
+        }
+    }
+}
