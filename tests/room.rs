@@ -5,20 +5,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cabildo::domain::floor::SpeechKind;
-use cabildo::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId};
+use cabildo::domain::id::{
+    AssemblyId, ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId,
+};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::Principal;
+use cabildo::domain::recording::RecordingState;
 use cabildo::domain::role::{Role, Roles};
-use cabildo::domain::session::{ModerationMode, RecordingPolicy};
+use cabildo::domain::session::{
+    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
+    TranscriptionPolicy,
+};
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
 use cabildo::room::action::{Action, FreshIds, MediaFlags};
 use cabildo::room::engine::{
-    CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs, RESUME_GRACE, Recorder,
-    RoomEngine, RoomInfo,
+    ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs,
+    RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine, RoomInfo, TrackChange,
 };
 use cabildo::room::error::RoomError;
-use cabildo::room::event::Event;
+use cabildo::room::event::{Event, ParticipantView};
+use cabildo::room::ports::RoomTrack;
 use cabildo::sfu::plane::Gate;
 
 /// A room under test, with a clock of its own.
@@ -29,15 +36,29 @@ struct Hall {
     gates: BTreeMap<ConnectionId, Gate>,
     told: Vec<(u64, Event)>,
     goodbyes: Vec<(ConnectionId, Goodbye)>,
+    /// What the recorder was told to do, in order.
+    recorded: Vec<RecordingState>,
+    /// What the recorder was told of tracks, in order.
+    tracks: Vec<TrackChange>,
 }
 
 impl Hall {
     fn new(moderation: ModerationMode) -> Self {
+        Self::with(moderation, RecordingPolicy { enabled: false, retention_days: 365 })
+    }
+
+    /// A room whose policy is to record.
+    fn recorded() -> Self {
+        let policy = RecordingPolicy { enabled: true, retention_days: 30 };
+        Self::with(ModerationMode::Open, policy)
+    }
+
+    fn with(moderation: ModerationMode, recording: RecordingPolicy) -> Self {
         let info = RoomInfo {
             session: SessionId::generate(),
             title: "Annual assembly".to_owned(),
             modality: "mixed",
-            recording: RecordingPolicy { enabled: false, retention_days: 365 },
+            recording,
             started_at: None,
             participants_max: 5,
             moderation,
@@ -48,14 +69,18 @@ impl Hall {
             },
         };
         let now = Timestamp::from_unix_us(1_800_000_000_000_000);
-        Self {
+        let mut hall = Self {
             engine: RoomEngine::new(info.clone(), Recorder::Present, now),
             info,
             now,
             gates: BTreeMap::new(),
             told: Vec::new(),
             goodbyes: Vec::new(),
-        }
+            recorded: Vec::new(),
+            tracks: Vec::new(),
+        };
+        hall.drain();
+        hall
     }
 
     fn principal(&self, name: &str, role: Role) -> Principal {
@@ -124,7 +149,9 @@ impl Hall {
     }
 
     fn drain(&mut self) {
-        let Outputs { gates, goodbyes, told, .. } = self.engine.take_outputs();
+        let Outputs { gates, goodbyes, told, recording, tracks, .. } = self.engine.take_outputs();
+        self.recorded.extend(recording);
+        self.tracks.extend(tracks);
         let mut opened = false;
         for (connection, gate) in gates {
             assert!(!(opened && gate == Gate::Closed), "a gate closed after another opened");
@@ -142,6 +169,27 @@ impl Hall {
         }
     }
 
+    /// The session is patched.
+    fn patch(&mut self, change: impl FnOnce(&mut RoomInfo)) {
+        change(&mut self.info);
+        self.engine.handle_session(&session_of(&self.info), self.now);
+        self.drain();
+    }
+
+    /// What the last `recording_state` said: the state and who decided it.
+    fn last_recording(&self) -> Option<(String, Option<String>)> {
+        self.told.iter().rev().find_map(|(_, event)| match event {
+            Event::RecordingState { state, by, .. } => Some((state.clone(), by.clone())),
+            _ => None,
+        })
+    }
+
+    /// The recorder as a member sees it on entering.
+    fn recorder(&self, seen_by: ConnectionId) -> Option<ParticipantView> {
+        let view = self.engine.view(seen_by, self.now).expect("in the room");
+        view.participants.into_iter().find(|one| one.user_id == RECORDER_USER_ID)
+    }
+
     fn heard(&self, connection: ConnectionId) -> bool {
         self.gates.get(&connection) == Some(&Gate::Open)
     }
@@ -152,13 +200,44 @@ impl Hall {
 
     /// The process dies and another takes the room up from its record.
     fn restart(&mut self) {
+        self.restart_with(Recorder::Present);
+    }
+
+    fn restart_with(&mut self, recorder: Recorder) {
         let record = self.engine.to_record();
         let seq = self.engine.seq();
-        let (info, recorder) = (self.info.clone(), Recorder::Present);
+        let info = self.info.clone();
         self.engine = RoomEngine::from_record(info, recorder, seq, &record, self.now)
             .expect("the record is readable");
         self.drain();
     }
+}
+
+fn session_of(info: &RoomInfo) -> Session {
+    Session {
+        id: info.session,
+        tenant_id: TenantId::generate(),
+        assembly_id: AssemblyId::generate(),
+        title: info.title.clone(),
+        modality: Modality::parse(info.modality).expect("a modality"),
+        provider: Provider::Webrtc,
+        status: SessionStatus::Active,
+        scheduled_start_at: None,
+        scheduled_end_at: None,
+        started_at: info.started_at,
+        ended_at: None,
+        max_participants: info.participants_max,
+        moderation: info.moderation,
+        recording: info.recording,
+        transcription: TranscriptionPolicy { enabled: false, language: None },
+        speaking: SpeakingPolicy { default_turn_s: 120, max_turn_s: 300, auto_start: false },
+        version: 1,
+        created_at: Timestamp::from_unix_us(0),
+    }
+}
+
+fn by(name: &str) -> Option<String> {
+    Some(name.to_owned())
 }
 
 fn user(name: &str) -> UserId {
@@ -442,4 +521,322 @@ fn the_end_of_the_session_ends_the_turn_and_everybodys_connection() {
     assert_eq!(hall.goodbyes.len(), 2);
     assert!(hall.goodbyes.iter().all(|(_, goodbye)| *goodbye == Goodbye::SessionOver));
     assert!(hall.engine.is_empty());
+}
+
+#[test]
+fn a_room_whose_policy_is_to_record_says_so_before_anybody_is_in_it() {
+    let mut hall = Hall::recorded();
+    assert_eq!(hall.kinds_since(0), ["participant_joined", "recording_state"]);
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)));
+    assert_eq!(hall.recorded, [RecordingState::Recording]);
+    let ana = hall.enter("ana", Role::Participant);
+    let recorder = hall.recorder(ana).expect("everybody sees the recorder");
+    assert_eq!((recorder.name.as_str(), recorder.roles), ("Recorder", vec!["recorder".to_owned()]));
+    assert_eq!((recorder.connections, recorder.may_be_heard, recorder.audio), (1, false, false));
+    let view = hall.engine.view(ana, hall.now).expect("in the room").recording;
+    assert_eq!((view.state.as_str(), view.enabled, view.retention_days), ("recording", true, 30));
+    assert!(!view.acknowledged);
+
+    let mut silent = Hall::new(ModerationMode::Open);
+    assert_eq!(silent.recorded, [RecordingState::Stopped], "a recorder learns of every room");
+    let ana = silent.enter("ana", Role::Participant);
+    assert_eq!(silent.recorder(ana), None);
+    assert_eq!(silent.last_recording(), None);
+}
+
+#[test]
+fn moderators_start_pause_and_stop_the_recording_in_order() {
+    use RecordingState::{Paused, Recording, Stopped};
+    let mut hall = Hall::new(ModerationMode::Open);
+    let chair = hall.enter("chair", Role::Moderator);
+    let conflict = Err(RoomError::RecordingStateConflict);
+    assert_eq!(hall.act(chair, Action::PauseRecording), conflict);
+    assert_eq!(hall.act(chair, Action::StopRecording), conflict);
+    let before = hall.engine.seq();
+    hall.act(chair, Action::StartRecording).expect("also where the policy is not to record");
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    assert_eq!(hall.act(chair, Action::StartRecording), conflict);
+    hall.now = hall.now.after(Duration::from_secs(9));
+    let since = hall.recorder(chair).expect("there").joined_at;
+    hall.act(chair, Action::PauseRecording).expect("paused");
+    assert_eq!(hall.act(chair, Action::PauseRecording), conflict);
+    assert_eq!(hall.recorder(chair).expect("still there").joined_at, since);
+    hall.act(chair, Action::StartRecording).expect("goes on");
+    hall.act(chair, Action::PauseRecording).expect("paused");
+    hall.act(chair, Action::StopRecording).expect("stopped");
+    assert_eq!(hall.recorder(chair), None);
+    assert_eq!(hall.recorded, [Stopped, Recording, Paused, Recording, Paused, Stopped]);
+    assert_eq!(
+        hall.kinds_since(before),
+        [
+            "participant_joined",
+            "recording_state",
+            "recording_state",
+            "recording_state",
+            "recording_state",
+            "recording_state",
+            "participant_left",
+        ]
+    );
+}
+
+#[test]
+fn nobody_but_a_moderator_controls_the_recording() {
+    let mut hall = Hall::recorded();
+    for role in [Role::Participant, Role::Observer, Role::Hall] {
+        let connection = hall.enter(role.as_str(), role);
+        for action in [
+            Action::StartRecording,
+            Action::PauseRecording,
+            Action::StopRecording,
+            Action::RemoveParticipant(user(RECORDER_USER_ID)),
+        ] {
+            assert_eq!(hall.act(connection, action), Err(RoomError::Forbidden), "{role}");
+        }
+    }
+    assert_eq!(hall.recorded, [RecordingState::Recording]);
+}
+
+#[test]
+fn sending_the_recorder_out_stops_the_recording() {
+    let mut hall = Hall::recorded();
+    let chair = hall.enter("chair", Role::Moderator);
+    let remove = || Action::RemoveParticipant(user(RECORDER_USER_ID));
+    let before = hall.engine.seq();
+    hall.act(chair, remove()).expect("removed");
+    assert_eq!(hall.recorded.last(), Some(&RecordingState::Stopped));
+    assert_eq!(hall.kinds_since(before), ["recording_state", "participant_left"]);
+    let Some((_, Event::ParticipantLeft { user_id, reason })) = hall.told.last() else {
+        panic!("not told that it left");
+    };
+    assert_eq!((user_id.as_str(), reason.as_str()), (RECORDER_USER_ID, "removed"));
+    assert_eq!(hall.act(chair, remove()), Err(RoomError::ParticipantNotFound));
+    hall.act(chair, Action::StartRecording).expect("it is not kept out");
+    assert!(hall.recorder(chair).is_some());
+}
+
+#[test]
+fn the_recorder_is_no_person_and_nobody_can_pose_as_it() {
+    let mut hall = Hall::recorded();
+    let chair = hall.enter("chair", Role::Moderator);
+    let before = hall.engine.seq();
+    for name in [RECORDER_USER_ID, "cabildo:", "cabildo:chair"] {
+        for role in Role::ALL {
+            assert_eq!(hall.try_enter(name, *role), Err(RoomError::Forbidden), "{name} {role}");
+        }
+        for action in [
+            Action::MuteUser(user(name)),
+            Action::UnmuteUser(user(name)),
+            Action::Admit(user(name)),
+            Action::AddSpeaker { user: user(name), name: None, kind: SpeechKind::Normal },
+        ] {
+            let refused = hall.act(chair, action).expect_err("refused");
+            assert!(matches!(refused, RoomError::Unprocessable(_)), "{name}: {refused:?}");
+        }
+    }
+    let others = Action::RemoveParticipant(user("cabildo:chair"));
+    assert_eq!(hall.act(chair, others), Err(RoomError::ParticipantNotFound));
+    assert_eq!(hall.engine.seq(), before, "nothing has changed");
+    for name in ["b", "c", "d", "e"] {
+        hall.enter(name, Role::Participant);
+    }
+    let sixth = hall.try_enter("f", Role::Participant);
+    assert_eq!(sixth, Err(RoomError::ParticipantLimitReached), "five people beside the recorder");
+}
+
+#[test]
+fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
+    for (steps, state, is_there) in [
+        (&[][..], RecordingState::Recording, true),
+        (&[Action::PauseRecording][..], RecordingState::Paused, true),
+        (&[Action::StopRecording][..], RecordingState::Stopped, false),
+    ] {
+        let mut hall = Hall::recorded();
+        let chair = hall.enter("chair", Role::Moderator);
+        hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged");
+        for step in steps {
+            hall.act(chair, step.clone()).expect("done");
+        }
+        let seen = hall.recorder(chair);
+        assert_eq!(seen.is_some(), is_there);
+        let before = hall.engine.seq();
+        hall.now = hall.now.after(Duration::from_secs(5));
+        hall.recorded.clear();
+        hall.restart();
+        assert_eq!(hall.recorded, [state], "the recorder is told again");
+        assert!(hall.kinds_since(before).is_empty(), "nobody else is");
+        assert_eq!(hall.recorder(chair), seen, "since the same moment");
+        assert!(hall.engine.view(chair, hall.now).expect("there").recording.acknowledged);
+        hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged before");
+        assert!(!hall.kinds_since(before).contains(&"recording_acknowledged"));
+    }
+}
+
+/// As a version wrote it that recorded nothing.
+const OLD_RECORD: &str = r#"{"v":1,"moderation":"moderated","muted":["bea"],"removed":[],
+    "members":[{"user":"chair","name":"The chair","audio":true,"video":false,"screen":false,
+    "joined_at_us":1799999999000000}],"connections":[{"id":"01890a5d-ac96-774b-bcce-b302099a8057",
+    "user":"chair","roles":["moderator"],"media_only":false,"expires_at_us":1800003600000000,
+    "lost_at_us":null,"resume":[null,null]}],"tracks":[],"floor":{"open":true,"requested":[],
+    "waiting":[],"current":null,"stacked":[],"next_arrival":0,"turns_started":{}}}"#;
+
+#[test]
+fn a_record_from_before_recordings_is_read_and_its_policy_followed() {
+    for enabled in [false, true] {
+        let mut hall = if enabled { Hall::recorded() } else { Hall::new(ModerationMode::Open) };
+        let (info, recorder) = (hall.info.clone(), Recorder::Present);
+        hall.engine = RoomEngine::from_record(info, recorder, 41, OLD_RECORD, hall.now)
+            .expect("the record is readable");
+        let kinds: Vec<&str> =
+            hall.engine.take_outputs().told.iter().map(|(told, _)| told.event.kind()).collect();
+        let expected: &[&str] =
+            if enabled { &["participant_joined", "recording_state"] } else { &[] };
+        assert_eq!(kinds, expected);
+        let chair = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
+        assert_eq!(hall.recorder(chair).is_some(), enabled);
+        assert!(hall.engine.to_record().contains(r#""muted":["bea"]"#));
+    }
+}
+
+#[test]
+fn a_recording_that_no_version_wrote_is_refused() {
+    let mut hall = Hall::recorded();
+    hall.enter("chair", Role::Moderator);
+    let record = hall.engine.to_record();
+    for (from, to) in [
+        (r#""state":"recording""#, r#""state":"secretly""#),
+        (r#""by":null"#, r#""by":"ch air""#),
+        (r#""followed":true"#, r#""followed":1"#),
+        (r#""acknowledged":[]"#, r#""acknowledged":["ch air"]"#),
+        (r#""followed":true"#, r#""followed":true,"hidden":true"#),
+    ] {
+        assert!(record.contains(from), "{from}");
+        let bad = record.replacen(from, to, 1);
+        let (info, recorder) = (hall.info.clone(), Recorder::Present);
+        assert!(RoomEngine::from_record(info, recorder, 3, &bad, hall.now).is_err(), "{to}");
+    }
+}
+
+#[test]
+fn a_change_of_the_policy_is_followed_and_other_patches_are_not() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let chair = hall.enter("chair", Role::Moderator);
+    hall.patch(|info| info.recording.enabled = true);
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)));
+    hall.act(chair, Action::StopRecording).expect("stopped");
+    hall.patch(|info| info.title = "Another".to_owned());
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), by("chair"))), "it stays so");
+    hall.patch(|info| info.recording.enabled = false);
+    hall.patch(|info| info.recording.enabled = true);
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), by("chair"))), "it stays so");
+    hall.act(chair, Action::StartRecording).expect("started");
+    hall.act(chair, Action::PauseRecording).expect("paused");
+    hall.patch(|info| info.recording.enabled = false);
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
+    hall.act(chair, Action::StartRecording).expect("a moderator decides otherwise");
+    hall.patch(|info| info.title = "Again".to_owned());
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    let before = hall.engine.seq();
+    hall.patch(|info| info.recording.retention_days = 9);
+    assert_eq!(hall.kinds_since(before), ["recording_state"], "who is recorded hears for how long");
+
+    // Patched while nobody had the room open.
+    hall.info.recording.enabled = true;
+    hall.restart();
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    hall.info.recording.enabled = false;
+    hall.restart();
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
+    hall.info.recording.enabled = true;
+    hall.restart();
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)));
+}
+
+#[test]
+fn without_a_recorder_no_room_says_that_it_is_recorded() {
+    let mut hall = Hall::recorded();
+    let chair = hall.enter("chair", Role::Moderator);
+    let before = hall.engine.seq();
+    hall.restart_with(Recorder::Absent);
+    assert_eq!(hall.kinds_since(before), ["recording_state", "participant_left"]);
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
+    assert_eq!(hall.act(chair, Action::StartRecording), Err(RoomError::RecorderAbsent));
+    hall.patch(|info| info.recording.enabled = false);
+    hall.patch(|info| info.recording.enabled = true);
+    assert_eq!(hall.recorder(chair), None);
+    hall.restart();
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)), "it is back");
+    let engine = RoomEngine::new(hall.info.clone(), Recorder::Absent, hall.now);
+    assert_eq!(engine.seq(), 0, "nothing is told");
+}
+
+#[test]
+fn a_recording_is_acknowledged_once_by_each_person() {
+    let mut hall = Hall::recorded();
+    for role in [Role::Participant, Role::Moderator, Role::Observer, Role::Hall] {
+        let connection = hall.enter(role.as_str(), role);
+        let before = hall.engine.seq();
+        for _ in 0..3 {
+            hall.act(connection, Action::AcknowledgeRecording).expect("everybody may");
+        }
+        assert_eq!(hall.kinds_since(before), ["recording_acknowledged"], "{role}");
+        let view = hall.engine.view(connection, hall.now).expect("there");
+        assert!(view.recording.acknowledged);
+    }
+}
+
+#[test]
+fn acknowledgements_are_bounded_and_those_who_are_here_are_remembered() {
+    let mut hall = Hall::recorded();
+    let chair = hall.enter("a-chair", Role::Moderator);
+    hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged");
+    for number in 0..ACKNOWLEDGED_MAX + 3 {
+        let guest = hall.enter(&format!("guest-{number:05}"), Role::Participant);
+        hall.act(guest, Action::AcknowledgeRecording).expect("acknowledged");
+        hall.engine.handle_leave(guest, Goodbye::Left, hall.now);
+        hall.drain();
+    }
+    let acknowledged = |hall: &Hall, connection| {
+        hall.engine.view(connection, hall.now).expect("there").recording.acknowledged
+    };
+    assert!(acknowledged(&hall, chair), "whoever is here is not forgotten");
+    assert_eq!(hall.engine.to_record().matches("guest-").count(), ACKNOWLEDGED_MAX - 1);
+    let first = hall.enter("guest-00000", Role::Participant);
+    assert!(!acknowledged(&hall, first), "whoever left is asked again");
+}
+
+#[test]
+fn the_recorder_hears_of_every_track_in_every_state() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let (chair, ana) = (hall.enter("chair", Role::Moderator), hall.enter("ana", Role::Participant));
+    let track = hall.publish(ana, TrackSource::Microphone, Codec::Opus);
+    let (source, codec) = (TrackSource::Microphone, Codec::Opus);
+    let published = |track, name: &str, source, codec| {
+        let (user, name) = (user(name), name.to_owned());
+        TrackChange::Published(RoomTrack { track, user, name, source, codec })
+    };
+    assert_eq!(hall.tracks, [published(track, "ana", source, codec)]);
+    hall.act(chair, Action::StartRecording).expect("started");
+    hall.tracks.clear();
+    let camera = hall.publish(chair, TrackSource::Camera, Codec::Vp8);
+    hall.engine.handle_codec(camera, Codec::H264, hall.now);
+    hall.engine.handle_codec(camera, Codec::H264, hall.now);
+    hall.act(chair, Action::RemoveParticipant(user("ana"))).expect("removed");
+    assert_eq!(
+        hall.tracks,
+        [
+            published(camera, "chair", TrackSource::Camera, Codec::Vp8),
+            published(camera, "chair", TrackSource::Camera, Codec::H264),
+            TrackChange::Unpublished(track),
+        ]
+    );
+    hall.tracks.clear();
+    let before = hall.engine.seq();
+    hall.engine.handle_session_over("completed", hall.now);
+    hall.drain();
+    assert_eq!(hall.tracks, [TrackChange::Unpublished(camera)]);
+    assert_eq!(hall.recorded.last(), Some(&RecordingState::Stopped));
+    let kinds = hall.kinds_since(before);
+    assert_eq!(kinds, ["recording_state", "participant_left", "session_ended"]);
+    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
 }

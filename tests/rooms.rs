@@ -25,6 +25,9 @@ use cabildo::store::{Store, StoreOptions};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+#[path = "rooms/record.rs"]
+mod record;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A journal that can be told to fail.
@@ -86,6 +89,10 @@ struct House {
 
 impl House {
     async fn build() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut NewSession)) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let options = StoreOptions::sqlite_file(&data.path().join("cabildo.db"));
         let store = Store::connect(&options).await.expect("a store");
@@ -93,7 +100,7 @@ impl House {
         let sessions = SessionService::new(Arc::new(store.clone()), limits);
         let tenant = TenantId::generate();
         let now = Clock::system().now();
-        let wanted = NewSession {
+        let mut wanted = NewSession {
             tenant_id: tenant,
             assembly_id: AssemblyId::generate(),
             title: "Assembly".to_owned(),
@@ -107,6 +114,7 @@ impl House {
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),
         };
+        change(&mut wanted);
         let session = sessions.create(wanted, now).await.expect("created").id;
         sessions.start(tenant, session, None, now).await.expect("started");
         Self { store, tenant, session, _data: data }
@@ -114,6 +122,10 @@ impl House {
 
     /// Another process that works on the same database.
     fn process(&self) -> (Rooms, Arc<Fragile>) {
+        self.process_with(RoomPorts::default())
+    }
+
+    fn process_with(&self, ports: RoomPorts) -> (Rooms, Arc<Fragile>) {
         let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
         let journal =
             Arc::new(Fragile { store: self.store.clone(), broken: AtomicBool::new(false) });
@@ -122,16 +134,20 @@ impl House {
             journal.clone(),
             media.expect("a media plane"),
             Clock::system(),
-            RoomPorts::default(),
+            ports,
         );
         (rooms, journal)
     }
 
     fn principal(&self, name: &str) -> Principal {
+        self.principal_as(name, Role::Moderator)
+    }
+
+    fn principal_as(&self, name: &str, role: Role) -> Principal {
         Principal {
             tenant_id: self.tenant,
             user_id: name.parse().expect("a user id"),
-            roles: Roles::of(&[Role::Moderator]),
+            roles: Roles::of(&[role]),
             name: name.to_owned(),
             locale: None,
             session_id: None,

@@ -419,8 +419,10 @@ impl RoomEngine {
     /// The session was patched while it runs. The moderation mode stays as a
     /// moderator set it last; the recording follows a change of its policy.
     pub fn handle_session(&mut self, session: &Session, now: Timestamp) {
+        let kept_days = self.info.recording.retention_days;
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
+        self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
     }
 

@@ -62,8 +62,8 @@ impl Rooms {
         ports: RoomPorts,
     ) -> Self {
         let refusals = StdMutex::default();
-        let parts = Arc::new(Parts { sessions, journal, media, clock, ports, refusals });
-        Self { parts, open: Arc::default() }
+        let shared = Parts { sessions, journal, media, clock, ports, refusals };
+        Self { parts: Arc::new(shared), open: Arc::default() }
     }
 
     /// Lets a principal into the room of an active session by the moderation

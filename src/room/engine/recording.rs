@@ -139,6 +139,14 @@ impl RoomEngine {
         self.tell(Event::RecordingAcknowledged { user_id: user.as_str().to_owned() }, now);
     }
 
+    /// Whoever is recorded hears when it is kept for longer or shorter.
+    pub(super) fn follow_retention(&mut self, before_days: u32, now: Timestamp) {
+        let changed = self.info.recording.retention_days != before_days;
+        if changed && self.recording.state != RecordingState::Stopped {
+            self.tell_recording(now);
+        }
+    }
+
     fn set_recording(&mut self, state: RecordingState, by: Option<&UserId>, now: Timestamp) {
         if state == RecordingState::Stopped {
             self.stop_recording(by, "left", now);
@@ -147,6 +155,7 @@ impl RoomEngine {
         let comes = self.recording.state == RecordingState::Stopped;
         self.recording.state = state;
         self.recording.by = by.cloned();
+        self.recording_changed = true;
         if comes {
             self.recording.since = now;
             self.tell(Event::ParticipantJoined(self.recorder_view()), now);
@@ -157,13 +166,13 @@ impl RoomEngine {
     fn stop_recording(&mut self, by: Option<&UserId>, reason: &str, now: Timestamp) {
         self.recording.state = RecordingState::Stopped;
         self.recording.by = by.cloned();
+        self.recording_changed = true;
         self.tell_recording(now);
         let (user_id, reason) = (RECORDER_USER_ID.to_owned(), reason.to_owned());
         self.tell(Event::ParticipantLeft { user_id, reason }, now);
     }
 
     fn tell_recording(&mut self, now: Timestamp) {
-        self.recording_changed = true;
         let event = Event::RecordingState {
             state: self.recording.state.as_str().to_owned(),
             by: self.recording.by.as_ref().map(|by| by.as_str().to_owned()),
