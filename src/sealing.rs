@@ -17,3 +17,6 @@ pub use layout::{
 };
 pub use opener::{OpenError, Opener};
 pub use sealer::{Sealed, Sealer};
+
+#[cfg(test)]
+mod tests;
