@@ -105,6 +105,17 @@ impl Taps {
         true
     }
 
+    /// A sink; one that was forgotten since is remembered for what it is owed.
+    fn sink_of(&mut self, sink: &TapSink) -> &mut Sink {
+        let known = self.sinks.iter().position(|it| it.to == *sink);
+        let at = known.unwrap_or_else(|| {
+            let filling = self.pool.batch();
+            self.sinks.push(Sink { to: sink.clone(), filling, taps: 0, owed: Vec::new() });
+            self.sinks.len() - 1
+        });
+        &mut self.sinks[at]
+    }
+
     /// Forgets a sink that nothing fills any more.
     fn close_idle(&mut self) {
         self.sinks.retain(|it| it.taps > 0 || !it.owed.is_empty() || !it.filling.is_empty());
@@ -189,7 +200,7 @@ impl Forwarder {
                 tap.lost = tap.lost.saturating_add(lost);
                 continue;
             }
-            let Some(sink) = self.taps.sinks.iter_mut().find(|it| it.to == *sink) else { return };
+            let sink = self.taps.sink_of(sink);
             match sink.owed.iter_mut().find(|(of, _)| *of == track) {
                 Some((_, before)) => *before = before.saturating_add(lost),
                 None if lost > 0 || ended => sink.owed.push((track, lost)),
