@@ -58,7 +58,7 @@ pub(crate) fn rtcp_compound(data: &[u8]) {
     rtcp::read(data, |message| {
         named += match message {
             Message::Nack { lost, .. } => lost.count(),
-            Message::SenderReport { .. } | Message::KeyFrameRequest { .. } => 1,
+            Message::SenderReport(_) | Message::KeyFrameRequest { .. } => 1,
         };
     });
     // Seventeen packets for every four bytes of a NACK.

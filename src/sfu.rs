@@ -10,6 +10,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod srtp;
+pub mod tap;
 pub mod transport;
 pub mod worker;
 

@@ -230,7 +230,7 @@ impl<'journal> JournalReader<'journal> {
 
     fn record(&mut self) -> Result<Record<'journal>, JournalError> {
         let (word, rest) = read_varint(self.rest)?;
-        let (elapsed_ms, rest) = read_varint(rest)?;
+        let (since_ms, rest) = read_varint(rest)?;
         let length = usize::try_from(word >> 2).map_err(|_| JournalError::Length)?;
         if length > RTP_BYTES_MAX {
             return Err(JournalError::Length);
@@ -245,7 +245,7 @@ impl<'journal> JournalReader<'journal> {
             2 => RecordKind::Side(SideEvent::read(body)?),
             _ => return Err(JournalError::Kind),
         };
-        let elapsed_us = elapsed_ms.checked_mul(1_000).ok_or(JournalError::Time)?;
+        let elapsed_us = since_ms.checked_mul(1_000).ok_or(JournalError::Time)?;
         self.at_us = self.at_us.checked_add(elapsed_us).ok_or(JournalError::Time)?;
         self.rest = rest;
         Ok(Record { at_us: self.at_us, kind })
@@ -436,7 +436,7 @@ mod tests {
         let mut writer = JournalWriter::begin(0, &mut journal);
         assert_eq!(writer.rtp(0, &[0x80; 11], &mut journal), Err(JournalError::Length));
         assert_eq!(writer.rtp(0, &[0; 12], &mut journal), Err(JournalError::Contents));
-        assert_eq!(writer.rtp(0, &[0x80; 65_536], &mut journal), Err(JournalError::Length));
+        assert_eq!(writer.rtp(0, &vec![0x80; 65_536], &mut journal), Err(JournalError::Length));
         assert_eq!(writer.sender_report(0, &[0x80; 27], &mut journal), Err(JournalError::Length));
         assert_eq!(writer.sender_report(0, &[0x80; 28], &mut journal), Err(JournalError::Contents));
         assert_eq!(journal.len(), HEADER_BYTES);

@@ -13,6 +13,7 @@ mod ring;
 mod slots;
 mod stats;
 mod subscription;
+mod tap;
 mod template;
 mod transport;
 mod wiring;
@@ -33,6 +34,7 @@ use loudness::Room;
 use publication::Publication;
 use slots::Slots;
 use subscription::Subscription;
+use tap::Taps;
 use transport::Transport;
 
 /// Transports that one worker holds; further ones are refused and counted.
@@ -90,6 +92,7 @@ pub struct Forwarder {
     events: VecDeque<MediaEvent>,
     generations: u64,
     schedule: feedback::Schedule,
+    taps: Taps,
     totals: Totals,
     /// Room for control packets being written, kept to be used again.
     scratch: Scratch,
@@ -136,6 +139,7 @@ impl Forwarder {
             events: VecDeque::with_capacity(EVENTS_MAX),
             generations: 0,
             schedule: feedback::Schedule::default(),
+            taps: Taps::new(),
             totals: Totals::default(),
             scratch: Scratch::default(),
         }
@@ -154,9 +158,9 @@ impl Forwarder {
                 self.add_transport(transport, room, &keys, remote, now_us);
             }
             Command::MoveTransport { transport, remote } => self.move_transport(transport, remote),
-            Command::RemoveTransport { transport } => self.remove_transport(transport),
+            Command::RemoveTransport { transport } => self.remove_transport(transport, now_us),
             Command::AddPublication(spec) => self.add_publication(&spec, now_us),
-            Command::RemovePublication { track } => self.remove_publication(track),
+            Command::RemovePublication { track } => self.remove_publication(track, now_us),
             Command::SetGate { track, gate } => self.set_gate(track, gate, now_us),
             Command::AddSubscription(spec) => self.add_subscription(&spec, now_us),
             Command::SetDemand { subscription, demand } => {
@@ -168,6 +172,8 @@ impl Forwarder {
             Command::RemoveSubscription { subscription } => {
                 self.remove_subscription(subscription);
             }
+            Command::AddTap { track, sink } => self.add_tap(track, &sink, now_us),
+            Command::RemoveTap { track, sink } => self.remove_tap(track, &sink, now_us),
         }
         self.schedule.start(now_us, self.is_busy());
     }
@@ -220,9 +226,10 @@ impl Forwarder {
         }
     }
 
-    /// A room outlives its last transport until its silence was told.
+    /// A room outlives its last transport until its silence was told, a tap its
+    /// publication until its end was.
     fn is_busy(&self) -> bool {
-        !self.transport_slots.is_empty() || !self.rooms.is_empty()
+        !self.transport_slots.is_empty() || !self.rooms.is_empty() || self.taps.is_owing()
     }
 
     /// The next run of datagrams to send; drain it until there is none.

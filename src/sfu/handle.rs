@@ -16,6 +16,7 @@ use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::TrackSource;
 use crate::sfu::control::Control;
 use crate::sfu::plane::{Demand, Gate};
+use crate::sfu::tap::TapSink;
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
 use driver::{Driver, Inputs, REQUESTS_MAX, Workers};
@@ -115,6 +116,18 @@ pub(crate) enum Request {
         remote_ufrag: String,
         remote_pwd: String,
         reply: Reply<(String, String)>,
+    },
+    Tap {
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+        reply: Reply<()>,
+    },
+    Untap {
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+        reply: Reply<()>,
     },
     Stats {
         reply: Reply<SfuStats>,
@@ -401,6 +414,35 @@ impl Sfu {
             reply,
         })
         .await
+    }
+
+    /// Gives `sink` what passes the gate of a track from here on: the packets
+    /// of its best encoding that comes, as they came, and what happens to it.
+    /// A sink without room misses what it is offered and is told how much. A
+    /// track that ends says so. What taps a track already stays as it is.
+    ///
+    /// # Errors
+    /// [`SfuError::TrackNotFound`], [`SfuError::RoomNotFound`], [`SfuError::Stopped`].
+    pub async fn tap(
+        &self,
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Tap { room, track, sink, reply }).await
+    }
+
+    /// Ends a tap; the sink is told once it has everything that came before.
+    ///
+    /// # Errors
+    /// As [`Sfu::tap`]; a track that is gone has told its sinks.
+    pub async fn untap(
+        &self,
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::Untap { room, track, sink, reply }).await
     }
 
     /// Counters and sizes.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::domain::secret::Secret;
+use crate::sfu::tap::TapSink;
 
 /// One ICE/DTLS/SRTP association. Never reused while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,6 +224,20 @@ pub enum Command {
     RemoveSubscription {
         /// Which.
         subscription: SubscriptionId,
+    },
+    /// A sink in this process gets what passes the gate of a track.
+    AddTap {
+        /// Which.
+        track: TrackId,
+        /// Where to.
+        sink: TapSink,
+    },
+    /// It no longer does; it is told so after what came before.
+    RemoveTap {
+        /// Which.
+        track: TrackId,
+        /// Where to.
+        sink: TapSink,
     },
 }
 

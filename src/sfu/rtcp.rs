@@ -26,14 +26,7 @@ const PAYLOAD_FEEDBACK: u8 = 206;
 #[derive(Debug, Clone)]
 pub enum Message<'packet> {
     /// The sender's clocks (RFC 3550 §6.4.1).
-    SenderReport {
-        /// Source.
-        ssrc: u32,
-        /// NTP format, 32.32 fixed point.
-        ntp: u64,
-        /// The same instant in ticks of the codec's clock.
-        timestamp: u32,
-    },
+    SenderReport(SenderReport),
     /// Packets that a receiver misses (RFC 4585 §6.2.1).
     Nack {
         /// Source.
@@ -110,7 +103,14 @@ fn read_one<'packet>(
             let fields = (word(body, 0), word(body, 4), word(body, 8), word(body, 12));
             if let (Some(ssrc), Some(seconds), Some(fraction), Some(timestamp)) = fields {
                 let ntp = u64::from(seconds) << 32 | u64::from(fraction);
-                act(Message::SenderReport { ssrc, ntp, timestamp });
+                let (packets, payload_bytes) = (word(body, 16), word(body, 20));
+                act(Message::SenderReport(SenderReport {
+                    ssrc,
+                    ntp,
+                    timestamp,
+                    packets: packets.unwrap_or(0),
+                    payload_bytes: payload_bytes.unwrap_or(0),
+                }));
             }
         }
         (TRANSPORT_FEEDBACK, 1) => {
@@ -270,7 +270,7 @@ mod tests {
         let mut seen = Vec::new();
         read(compound, |message| {
             seen.push(match message {
-                Message::SenderReport { ssrc, ntp, timestamp } => {
+                Message::SenderReport(SenderReport { ssrc, ntp, timestamp, .. }) => {
                     format!("report {ssrc} {ntp} {timestamp}")
                 }
                 Message::Nack { ssrc, lost } => {

@@ -3,6 +3,7 @@
 
 mod peers;
 mod surroundings;
+mod taps;
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,8 @@ use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
 use crate::sfu::handle::{RoomMediaEvent, SfuError, TransportSide};
-use crate::sfu::plane::{Gate, MediaEvent};
+use crate::sfu::plane::{Command, Gate, MediaEvent};
+use crate::sfu::tap::TapSink;
 use crate::sfu::transport::{is_pwd, is_ufrag};
 
 impl Control {
@@ -74,6 +75,38 @@ impl Control {
             opened.peers.remove(&peer);
         }
         Ok(())
+    }
+
+    /// Gives a sink in this process what passes the gate of a track.
+    pub(crate) fn tap(
+        &mut self,
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+    ) -> Result<(), SfuError> {
+        self.tappable(room, track)?;
+        self.command(room, Command::AddTap { track, sink });
+        Ok(())
+    }
+
+    pub(crate) fn untap(
+        &mut self,
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+    ) -> Result<(), SfuError> {
+        self.tappable(room, track)?;
+        self.command(room, Command::RemoveTap { track, sink });
+        Ok(())
+    }
+
+    fn tappable(&self, room: SessionId, track: TrackId) -> Result<(), SfuError> {
+        let opened = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?;
+        if self.workers.get(opened.worker).is_none_or(|load| load.gone) {
+            return Err(SfuError::Stopped);
+        }
+        let known = self.publishers.get(&track).is_some_and(|(of, _)| *of == room);
+        if known { Ok(()) } else { Err(SfuError::TrackNotFound) }
     }
 
     /// Notes the gate for what the peer will publish, and returns the worker

@@ -115,6 +115,8 @@ pub(super) struct Encoding {
     pub(super) alive: bool,
     pub(super) report: Option<ClockReport>,
     pub(super) key_frame_wanted: bool,
+    /// A packet was lost for good since this was looked at.
+    pub(super) given_up: bool,
     key_frame_asked_us: Option<u64>,
     highest: Option<u64>,
     /// Packets below came, or belong to, before the floor opened it.
@@ -136,6 +138,7 @@ impl Encoding {
             alive: false,
             report: None,
             key_frame_wanted: false,
+            given_up: false,
             key_frame_asked_us: None,
             highest: None,
             floor: 0,
@@ -218,6 +221,7 @@ impl Encoding {
         }
         let wanted = usize::try_from(until - from).unwrap_or(MISSING_MAX);
         let surplus = (self.missing.len() + wanted).saturating_sub(MISSING_MAX);
+        self.given_up |= surplus > 0;
         self.missing.drain(..surplus.min(self.missing.len()));
         self.missing.extend((from..until).map(|extended| Missing {
             extended,
@@ -251,7 +255,9 @@ impl Encoding {
     /// Appends the packets to ask for now, and gives up on some.
     pub(super) fn take_requests(&mut self, now_us: u64, into: &mut Vec<u16>) {
         let oldest = self.highest.unwrap_or(0).saturating_sub(self.ring.capacity());
+        let before = self.missing.len();
         self.missing.retain(|it| it.requests < REQUESTS_MAX && it.extended > oldest);
+        self.given_up |= self.missing.len() < before;
         for missing in &mut self.missing {
             let due = match missing.requests {
                 0 => missing.since_us + REORDER_US,

@@ -59,6 +59,7 @@ impl Forwarder {
         for at in 0..self.publications.reach() {
             self.look_after_publication(at, now_us);
         }
+        self.flush_taps(now_us);
         for slot in 0..self.transports.reach() {
             if arrivals {
                 self.send_arrivals(slot);
@@ -83,6 +84,10 @@ impl Forwarder {
             }
             scratch.sequences.clear();
             encoding.take_requests(now_us, &mut scratch.sequences);
+            // Receivers ask for themselves; nobody would for a tap.
+            if std::mem::take(&mut encoding.given_up) && !publication.taps.is_empty() {
+                encoding.key_frame_wanted = publication.kind == MediaKind::Video;
+            }
             if let (Some(ssrc), false) = (encoding.ssrc, scratch.sequences.is_empty()) {
                 scratch.compound.clear();
                 let lost = scratch.sequences.iter().copied();

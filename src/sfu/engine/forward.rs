@@ -2,7 +2,7 @@
 
 use crate::domain::media::{Codec, MediaKind};
 use crate::sfu::plane::{Gate, MediaEvent};
-use crate::sfu::rtcp::{self, Message};
+use crate::sfu::rtcp::{self, Message, SenderReport};
 use crate::sfu::rtp::{Header, Vp8Descriptor, is_key_frame_start, undo_retransmission};
 
 use super::Forwarder;
@@ -11,6 +11,7 @@ use super::publication::{Alone, PayloadMeaning, Publication};
 use super::ring::Packet;
 use super::slots::Slots;
 use super::subscription::{Origin, Segment};
+use super::tap::Passed;
 use super::transport::{Source, Transport};
 
 impl Forwarder {
@@ -127,8 +128,14 @@ impl Forwarder {
             publication.stats.packets_recovered += 1;
             self.totals.packets_recovered += 1;
         }
-        let packet = describe(publication, meaning, header, packet, payload, extended);
-        self.fan_out(source, &packet, now_us);
+        let described = describe(publication, meaning, header, packet, payload, extended);
+        if !publication.taps.is_empty() {
+            let key_frame_start = described.key_frame_start;
+            let passed =
+                Passed { source, meaning, header, packet, payload, sequence, key_frame_start };
+            publication.tap(&mut self.taps, &mut self.totals, &passed, now_us);
+        }
+        self.fan_out(source, &described, now_us);
     }
 
     /// An encoding has begun, or begun again.
@@ -203,10 +210,7 @@ impl Forwarder {
             return;
         };
         rtcp::read(&compound, |message| match message {
-            Message::SenderReport { ssrc, ntp, timestamp } => {
-                let report = ClockReport { ntp, timestamp, heard_us: now_us };
-                self.note_clock(slot, ssrc, report);
-            }
+            Message::SenderReport(report) => self.note_clock(slot, &report, now_us),
             Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost),
             Message::KeyFrameRequest { ssrc } => self.request_key_frame_for(slot, ssrc, now_us),
         });
@@ -216,13 +220,15 @@ impl Forwarder {
         }
     }
 
-    fn note_clock(&mut self, slot: usize, ssrc: u32, report: ClockReport) {
-        let source = self.transports.at(slot).and_then(|transport| transport.source(ssrc));
+    fn note_clock(&mut self, slot: usize, report: &SenderReport, now_us: u64) {
+        let source = self.transports.at(slot).and_then(|transport| transport.source(report.ssrc));
         let Some(source) = source.filter(|source| !source.repair) else { return };
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
         if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
-            encoding.report = Some(report);
+            let SenderReport { ntp, timestamp, .. } = *report;
+            encoding.report = Some(ClockReport { ntp, timestamp, heard_us: now_us });
         }
+        publication.tap_report(&mut self.taps, source.encoding, report, now_us);
     }
 
     fn subscription_of(&self, slot: usize, ssrc: u32) -> Option<usize> {
@@ -271,15 +277,16 @@ impl Forwarder {
     /// Asks for the key frames of a publication that are wanted and may be
     /// asked for now.
     pub(super) fn send_key_frame_requests(&mut self, at: usize, now_us: u64) {
-        let Self { publications, transports, outbound, totals, scratch, .. } = self;
+        let Self { publications, transports, outbound, totals, scratch, taps, .. } = self;
         let Some(publication) = publications.at_mut(at) else { return };
         let Some(slot) = publication.transport else { return };
         let Some(transport) = transports.at_mut(slot) else { return };
         if publication.gate == Gate::Closed {
             return;
         }
-        for encoding in &mut publication.encodings {
-            if let Some(ssrc) = encoding.take_key_frame_request(now_us) {
+        for number in 0..publication.encodings.len() {
+            if let Some(ssrc) = publication.encodings[number].take_key_frame_request(now_us) {
+                publication.tap_key_frame_request(taps, number, now_us);
                 scratch.compound.clear();
                 rtcp::write_pli(&mut scratch.compound, ssrc);
                 transport.send_rtcp(&scratch.compound);

@@ -9,6 +9,7 @@ use crate::sfu::rtp::Header;
 use super::encoding::Encoding;
 use super::loudness::LevelMeter;
 use super::stats::PublicationStats;
+use super::tap::Tap;
 
 /// Encodings that one track may have.
 pub(super) const ENCODINGS_MAX: usize = 3;
@@ -20,6 +21,8 @@ const FORMATS_MAX: usize = 32;
 pub(super) struct PayloadMeaning {
     pub(super) codec: Codec,
     pub(super) repair: bool,
+    /// The payload type itself, or of what it repairs.
+    pub(super) primary: u8,
 }
 
 /// A published track.
@@ -36,6 +39,7 @@ pub(super) struct Publication {
     pub(super) encodings: Vec<Encoding>,
     /// Slots of the subscriptions that show it.
     pub(super) subscribers: Vec<usize>,
+    pub(super) taps: Vec<Tap>,
     pub(super) started: bool,
     pub(super) level: LevelMeter,
     pub(super) stats: PublicationStats,
@@ -49,10 +53,14 @@ impl Publication {
     pub(super) fn new(spec: &PublicationSpec, mut generation: impl FnMut() -> u64) -> Self {
         let mut meanings = Vec::new();
         for format in spec.formats.iter().take(FORMATS_MAX) {
-            let codec = format.codec;
-            meanings.push((format.payload_type, PayloadMeaning { codec, repair: false }));
+            let meaning = |repair| PayloadMeaning {
+                codec: format.codec,
+                repair,
+                primary: format.payload_type & 0x7F,
+            };
+            meanings.push((format.payload_type, meaning(false)));
             if let Some(payload_type) = format.rtx_payload_type {
-                meanings.push((payload_type, PayloadMeaning { codec, repair: true }));
+                meanings.push((payload_type, meaning(true)));
             }
         }
         let encodings = spec.encodings.iter().take(ENCODINGS_MAX);
@@ -67,6 +75,7 @@ impl Publication {
             extensions: spec.extensions,
             encodings: encodings.map(|it| Encoding::new(it, spec.kind, generation())).collect(),
             subscribers: Vec::new(),
+            taps: Vec::new(),
             started: false,
             level: LevelMeter::default(),
             stats: PublicationStats::default(),

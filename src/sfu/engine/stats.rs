@@ -50,6 +50,10 @@ pub struct Totals {
     pub commands_refused: u64,
     /// Events lost because nobody took them.
     pub events_lost: u64,
+    /// Packets copied for taps.
+    pub packets_tapped: u64,
+    /// Packets that a tap was to get and its sink had no room for.
+    pub tap_packets_lost: u64,
 }
 
 /// Counters of one transport.

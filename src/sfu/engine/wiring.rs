@@ -55,7 +55,7 @@ impl Forwarder {
         self.addresses.insert(remote, slot);
     }
 
-    pub(super) fn remove_transport(&mut self, id: TransportId) {
+    pub(super) fn remove_transport(&mut self, id: TransportId, now_us: u64) {
         // What hangs on it goes too, attached or not yet.
         let of_it = |(_, it): (usize, &Publication)| (it.transport_id == id).then_some(it.track);
         let tracks: Vec<TrackId> = self.publications.iter().filter_map(of_it).collect();
@@ -63,7 +63,7 @@ impl Forwarder {
         let subscriptions: Vec<SubscriptionId> =
             self.subscriptions.iter().filter_map(of_it).collect();
         for track in tracks {
-            self.remove_publication(track);
+            self.remove_publication(track, now_us);
         }
         for subscription in subscriptions {
             self.remove_subscription(subscription);
@@ -119,9 +119,12 @@ impl Forwarder {
         }
     }
 
-    pub(super) fn remove_publication(&mut self, track: TrackId) {
+    pub(super) fn remove_publication(&mut self, track: TrackId, now_us: u64) {
         let Some(at) = self.publication_slots.remove(&track) else { return };
         let Some(publication) = self.publications.remove(at) else { return };
+        for tap in &publication.taps {
+            self.end_tap(track, tap, now_us);
+        }
         for &subscription in &publication.subscribers {
             if let Some(subscription) = self.subscriptions.at_mut(subscription) {
                 subscription.source = None;
@@ -155,6 +158,8 @@ impl Forwarder {
                 }
             }
         }
+        self.tap_gate(at, gate, now_us);
+        let Some(publication) = self.publications.at_mut(at) else { return };
         match gate {
             Gate::Closed => {
                 publication.level.silence();
@@ -282,5 +287,6 @@ impl Forwarder {
             self.retarget(at, now_us);
             next += 1;
         }
+        self.retarget_taps(source, now_us);
     }
 }

@@ -206,6 +206,12 @@ impl<W: Workers> Driver<W> {
             Request::Feature { room, audio, video, reply } => {
                 self.finish(reply, now, |control| control.feature(room, audio, video));
             }
+            Request::Tap { room, track, sink, reply } => {
+                self.finish(reply, now, |control| control.tap(room, track, sink));
+            }
+            Request::Untap { room, track, sink, reply } => {
+                self.finish(reply, now, |control| control.untap(room, track, sink));
+            }
             Request::RestartIce { room, peer, side, remote_ufrag, remote_pwd, reply } => {
                 let remote = (remote_ufrag, remote_pwd.as_str());
                 self.finish(reply, now, |it| it.restart_ice(room, peer, side, remote, now));

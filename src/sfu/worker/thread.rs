@@ -11,6 +11,7 @@ use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{DatagramClass, FromWorker, WorkerStats};
+use crate::clock::Clock;
 use crate::domain::id::TrackId;
 use crate::sfu::engine::{Forwarder, Handled};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
@@ -39,6 +40,8 @@ const STRAYS_PER_INTERVAL: u32 = 2048;
 /// What one of many workers may give at the least.
 const STRAYS_PER_WORKER_MIN: u32 = 64;
 const STRAY_INTERVAL: Duration = Duration::from_millis(20);
+/// How often the wall clock is read for what taps get; it may be set meanwhile.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What others tell a worker.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub(super) struct Worker {
     strays: u32,
     strays_since: Instant,
     counted: WorkerStats,
+    clock: Clock,
+    wall_clock_read: Instant,
 }
 
 impl Worker {
@@ -92,6 +97,9 @@ impl Worker {
         poll.registry().register(&mut registered, SOCKET, Interest::READABLE)?;
         let crypto = rtc_crypto::default_provider().map_err(io::Error::other)?;
         let now = Instant::now();
+        let clock = Clock::system();
+        let mut forwarder = Forwarder::new(crypto, now);
+        forwarder.handle_wall_clock(clock.now(), now);
         let worker = Self {
             number,
             workers,
@@ -102,12 +110,14 @@ impl Worker {
             orders,
             datagrams,
             events,
-            forwarder: Forwarder::new(crypto, now),
+            forwarder,
             buffers: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES],
             gathering_since: None,
             strays: 0,
             strays_since: now,
             counted: WorkerStats::default(),
+            clock,
+            wall_clock_read: now,
         };
         Ok((worker, waker))
     }
@@ -128,6 +138,8 @@ impl Worker {
             more = more_orders || more_datagrams;
             let now = Instant::now();
             self.forwarder.handle_timeout(now);
+            self.read_wall_clock(now);
+            self.offer_taps();
             self.send_when_gathered(now);
             self.tell();
             if turn == Turn::End {
@@ -201,6 +213,7 @@ impl Worker {
                     start = stop;
                 }
             }
+            self.offer_taps();
         }
         true
     }
@@ -260,6 +273,21 @@ impl Worker {
                     self.counted.sends_blocked += 1;
                 }
                 Err(_) => self.counted.sends_failed += 1,
+            }
+        }
+    }
+
+    fn read_wall_clock(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.wall_clock_read) >= WALL_CLOCK_INTERVAL {
+            self.wall_clock_read = now;
+            self.forwarder.handle_wall_clock(self.clock.now(), now);
+        }
+    }
+
+    fn offer_taps(&mut self) {
+        while let Some((sink, batch)) = self.forwarder.poll_tap() {
+            if let Err(batch) = sink.offer(batch) {
+                self.forwarder.handle_tap_refused(&sink, &batch);
             }
         }
     }
