@@ -1,0 +1,70 @@
+//! Commitments: what stands in the log instead of something personal. Without
+//! its salt nobody can test a guess; with it, anybody can.
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::id::UserId;
+use crate::domain::media::TrackSource;
+use crate::evidence::cbor::Writer;
+use crate::evidence::repository::Hash;
+
+/// The commitment to an event's text.
+#[must_use]
+pub fn event_commitment(salt: &[u8; 32], event: &str) -> Hash {
+    commitment("ev1", salt, event)
+}
+
+/// The commitment to whose track it is.
+#[must_use]
+pub fn subject_commitment(salt: &[u8; 32], subject: &str) -> Hash {
+    commitment("sub1", salt, subject)
+}
+
+fn commitment(what: &str, salt: &[u8; 32], text: &str) -> Hash {
+    let mut writer = Writer::default();
+    writer.array(3).text(what).bytes(salt).text(text);
+    Sha256::digest(writer.into_bytes()).into()
+}
+
+/// Whose track it is, as the text that its entry commits to. Whoever records
+/// and whoever discloses have to make the same one.
+#[must_use]
+pub fn subject_text(user: &UserId, name: &str, source: TrackSource) -> String {
+    #[derive(Serialize)]
+    struct Subject<'a> {
+        user_id: &'a str,
+        name: &'a str,
+        source: &'a str,
+    }
+    let subject = Subject { user_id: user.as_str(), name, source: source.as_str() };
+    serde_json::to_string(&subject).expect("texts are JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commitment_is_the_hash_of_the_format() {
+        let mut bytes = vec![0x83, 0x63];
+        bytes.extend(b"ev1");
+        bytes.extend([0x58, 0x20]);
+        bytes.extend([5; 32]);
+        bytes.extend([0x62]);
+        bytes.extend(b"{}");
+        let expected: Hash = Sha256::digest(&bytes).into();
+        assert_eq!(event_commitment(&[5; 32], "{}"), expected);
+        assert_ne!(event_commitment(&[6; 32], "{}"), expected, "another salt");
+        assert_ne!(subject_commitment(&[5; 32], "{}"), expected, "another purpose");
+    }
+
+    #[test]
+    fn a_subject_has_one_text() {
+        let user: UserId = "maria".parse().expect("valid");
+        assert_eq!(
+            subject_text(&user, "María \"M\"", TrackSource::ScreenAudio),
+            r#"{"user_id":"maria","name":"María \"M\"","source":"screen_audio"}"#
+        );
+    }
+}
