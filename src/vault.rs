@@ -2,6 +2,12 @@
 //! traits: a local directory is the embedded default, S3 and a key management
 //! service are for installations that have them.
 
+mod directory;
+mod files;
+mod local_keys;
+mod outcome;
+mod s3;
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +16,14 @@ use bytes::Bytes;
 
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
 use crate::domain::secret::Secret;
+
+pub use directory::Directory;
+pub use local_keys::LocalKeyVault;
+pub use s3::{S3, S3Options, S3Timeouts};
+
+/// Most that is read of an object at once, in bytes; a longer read is
+/// [`VaultError::Refused`]. Raising it raises what one reader may hold in memory.
+pub const READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The name of an object: a path of plain words, tenant first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,6 +18,8 @@ const CHANNEL_CONNECTIONS: &str = "cabildo_channel_connections";
 const HTTP_REQUESTS: &str = "cabildo_http_requests_total";
 const HTTP_REQUEST: &str = "cabildo_http_request_seconds";
 const RATE_LIMITED: &str = "cabildo_rate_limited_total";
+const VAULT_OPERATIONS: &str = "cabildo_vault_operations_total";
+const VAULT_BYTES: &str = "cabildo_vault_bytes_total";
 
 /// Most tenants with a label of their own; later ones are counted together as
 /// `other`. Raising it raises the memory of whoever scrapes.
@@ -56,6 +58,8 @@ fn describe() {
     metrics::describe_counter!(HTTP_REQUESTS, "Requests by route, method and status.");
     metrics::describe_histogram!(HTTP_REQUEST, "Time that requests took, by route.");
     metrics::describe_counter!(RATE_LIMITED, "Requests refused by a rate limit, by scope.");
+    metrics::describe_counter!(VAULT_OPERATIONS, "What was asked of the vault, by result.");
+    metrics::describe_counter!(VAULT_BYTES, "Bytes put into the vault and read from it.");
 }
 
 /// A session became active, `took` after it was asked to.
@@ -98,6 +102,14 @@ pub fn http_request(route: &str, method: &'static str, status: u16, took: Durati
 /// A request was refused by the rate limit of `scope`.
 pub fn rate_limited(scope: &'static str) {
     metrics::counter!(RATE_LIMITED, "scope" => scope).increment(1);
+}
+
+/// The vault was asked to put, read or delete an object, and moved `bytes`.
+pub fn vault_operation(operation: &'static str, result: &'static str, bytes: u64) {
+    metrics::counter!(VAULT_OPERATIONS, "operation" => operation, "result" => result).increment(1);
+    if bytes > 0 {
+        metrics::counter!(VAULT_BYTES, "operation" => operation).increment(bytes);
+    }
 }
 
 fn tenant_label(tenant: TenantId) -> String {
@@ -236,6 +248,7 @@ mod tests {
         ws_reconnected(Duration::from_secs(1));
         http_request("/health", "GET", 200, Duration::from_millis(1));
         rate_limited("address");
+        vault_operation("put", "done", 100);
         let text = render(&process_readings());
         assert_eq!(
             names_of(&text).into_iter().collect::<Vec<_>>(),
@@ -248,6 +261,8 @@ mod tests {
                 "cabildo_rate_limited_total",
                 "cabildo_session_start_seconds",
                 "cabildo_sessions_started_total",
+                "cabildo_vault_bytes_total",
+                "cabildo_vault_operations_total",
                 "cabildo_ws_reconnect_seconds",
             ]
         );

@@ -1,0 +1,46 @@
+//! What operations of vaults are counted as.
+
+use crate::telemetry::metrics;
+use crate::vault::VaultError;
+
+/// What was asked of a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Put,
+    Read,
+    Delete,
+}
+
+impl Operation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Read => "read",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Counts an operation, and the bytes it moved.
+pub(super) fn counted<T>(
+    operation: Operation,
+    result: Result<(T, u64), VaultError>,
+) -> Result<T, VaultError> {
+    let (outcome, bytes) = match &result {
+        Ok((_, bytes)) => ("done", *bytes),
+        Err(error) => (word(error), 0),
+    };
+    metrics::vault_operation(operation.as_str(), outcome, bytes);
+    result.map(|(done, _)| done)
+}
+
+const fn word(error: &VaultError) -> &'static str {
+    match error {
+        VaultError::NotFound => "not_found",
+        VaultError::Conflict => "conflict",
+        VaultError::Locked => "locked",
+        VaultError::Full => "full",
+        VaultError::Unavailable(_) => "unavailable",
+        VaultError::Refused(_) => "refused",
+    }
+}

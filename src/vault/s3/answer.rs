@@ -1,0 +1,116 @@
+//! What a bucket's refusals mean.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::vault::VaultError;
+
+/// What is said of a range that begins beyond the end of the object.
+pub(super) const BEYOND_THE_END: &str = "InvalidRange";
+/// Longest code of a service that is repeated to anybody, in bytes.
+const CODE_BYTES_MAX: usize = 64;
+
+/// Why a request was not answered as hoped.
+pub(super) enum Refusal {
+    /// An object has that name, or is getting it from somebody else just now.
+    AlreadyThere,
+    /// Anything else.
+    Other(VaultError),
+}
+
+impl From<Refusal> for VaultError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::AlreadyThere => Self::Conflict,
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
+pub(super) fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Refusal {
+    let Some(response) = error.raw_response() else { return Refusal::Other(unanswered(error)) };
+    let status = response.status().as_u16();
+    match (status, error.code().unwrap_or_default()) {
+        (409 | 412, _) => Refusal::AlreadyThere,
+        (status, code) => Refusal::Other(refused(status, code)),
+    }
+}
+
+fn unanswered<E>(error: &SdkError<E>) -> VaultError {
+    let why = match error {
+        SdkError::ConstructionFailure(_) => {
+            return VaultError::Refused("the request can't be made".to_owned());
+        }
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time",
+        SdkError::DispatchFailure(_) => "no connection",
+        _ => "the answer was cut off",
+    };
+    VaultError::Unavailable(why.to_owned())
+}
+
+fn refused(status: u16, code: &str) -> VaultError {
+    let said = || if code.is_empty() { format!("status {status}") } else { plain(code) };
+    match (status, code) {
+        (_, "NoSuchBucket") => VaultError::Refused(plain(code)),
+        (507, _) | (_, "QuotaExceeded" | "XMinioStorageFull" | "InsufficientStorage") => {
+            VaultError::Full
+        }
+        (404, _) => VaultError::NotFound,
+        (416, _) => VaultError::Refused(BEYOND_THE_END.to_owned()),
+        // The contents had the right hash when they left.
+        (
+            400,
+            "BadDigest"
+            | "XAmzContentChecksumMismatch"
+            | "XAmzContentSHA256Mismatch"
+            | "IncompleteBody"
+            | "RequestTimeout",
+        ) => VaultError::Unavailable(plain(code)),
+        (501, _) => VaultError::Refused(said()),
+        // A success that could not be read is no success.
+        (200..=299 | 408 | 425 | 429 | 500.., _) => VaultError::Unavailable(said()),
+        _ => VaultError::Refused(said()),
+    }
+}
+
+/// A code as we repeat it: short and plain, whatever the service says.
+fn plain(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(CODE_BYTES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_a_bucket_are_told_apart() {
+        let unavailable = |code: &str| VaultError::Unavailable(code.to_owned());
+        let cases = [
+            (404, "NoSuchKey", VaultError::NotFound),
+            (404, "", VaultError::NotFound),
+            (404, "NoSuchBucket", VaultError::Refused("NoSuchBucket".to_owned())),
+            (403, "AccessDenied", VaultError::Refused("AccessDenied".to_owned())),
+            (403, "", VaultError::Refused("status 403".to_owned())),
+            (301, "PermanentRedirect", VaultError::Refused("PermanentRedirect".to_owned())),
+            (400, "BadDigest", unavailable("BadDigest")),
+            (400, "InvalidRequest", VaultError::Refused("InvalidRequest".to_owned())),
+            (429, "TooManyRequests", unavailable("TooManyRequests")),
+            (503, "SlowDown", unavailable("SlowDown")),
+            (500, "", unavailable("status 500")),
+            (501, "NotImplemented", VaultError::Refused("NotImplemented".to_owned())),
+            (507, "", VaultError::Full),
+            (403, "QuotaExceeded", VaultError::Full),
+            (200, "", unavailable("status 200")),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(refused(status, code), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_repeated_short_and_plain() {
+        let code = format!("<b>\n{}", "x".repeat(500));
+        let VaultError::Refused(said) = refused(403, &code) else { panic!("refused") };
+        assert_eq!(said, format!("b{}", "x".repeat(63)));
+    }
+}

@@ -1,0 +1,7 @@
+//! Vaults and key vaults, embedded and remote.
+
+mod bucket;
+mod directory;
+mod keys;
+mod s3;
+mod suite;
