@@ -7,6 +7,7 @@ mod output;
 mod serve;
 mod store;
 mod token;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ enum Command {
     Token(token::Arguments),
     /// Measures a running server with real DTLS-SRTP clients.
     LoadTest(load_test::LoadTestArgs),
+    /// Checks a recording's bundle or proof, without the server that made it.
+    Verify(verify::Arguments),
     /// Prints the description of the REST API.
     Openapi,
     /// Prints completions for a shell.
@@ -133,6 +136,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::LoadTest(arguments) => {
             return Ok(runtime()?.block_on(Box::pin(load_test::run(arguments))));
         }
+        Command::Verify(arguments) => return verify::run(&arguments),
         Command::Openapi => {
             let text = api::document().to_pretty_json().map_err(anyhow::Error::from)?;
             output::print(&text);

@@ -31,5 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod telemetry;
 
-// Beside the house: an independent client for load and tests.
+// Beside the house: an independent client for load and tests, and an
+// independent reader of the record.
 pub mod load;
+pub mod verify;

@@ -1,0 +1,227 @@
+//! `cabildo verify`: checks a bundle, a proof, or the proof that a server
+//! gives, and ends with what a script needs to know.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, Url, redirect};
+
+use super::{Failure, output, runtime};
+use crate::verify::files::Directory;
+use crate::verify::proof::{HELD_HEADS_BYTES_MAX, PROOF_BYTES_MAX, parse_held_heads};
+use crate::verify::{Options, Report, TrustedKeys, Verdict, cose, verify_bundle, verify_proof};
+
+/// How long a server has for one answer.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest list of keys taken from a server, in bytes.
+const KEYS_BYTES_MAX: u64 = 1 << 20;
+/// Held heads for which a server is asked for receipts; more are said to be
+/// unchecked. Each is one request.
+const HELD_HEADS_ASKED_MAX: usize = 64;
+
+/// Checks a recording's bundle, a proof, or a server's proof.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A bundle's directory, a file with a proof, or the address of a session
+    /// or its audit proof.
+    #[arg(value_name = "BUNDLE|FILE|URL")]
+    what: String,
+    /// The keys to trust: the operator's list, got from somewhere you trust.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Heads that somebody saved from the meeting page.
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the check. Ends with 0 when everything asked for was checked and
+/// holds, 1 when something is false, 3 when something needed is missing.
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let mut options = Options::default();
+    if let Some(path) = &arguments.keys {
+        options.keys = TrustedKeys::Independent(read(path, KEYS_BYTES_MAX)?);
+    }
+    if let Some(path) = &arguments.heads {
+        options.held_heads = Some(read(path, HELD_HEADS_BYTES_MAX)?);
+    }
+    let report = if is_address(&arguments.what) {
+        runtime()?.block_on(check_address(&arguments.what, options))?
+    } else {
+        let path = Path::new(&arguments.what);
+        if path.is_dir() {
+            verify_bundle(&Directory::new(path), &options)
+        } else {
+            verify_proof(&read(path, PROOF_BYTES_MAX)?, &options)
+        }
+    };
+    show(&report, arguments.json)?;
+    Ok(match report.verdict {
+        Verdict::Valid => ExitCode::SUCCESS,
+        Verdict::Invalid => ExitCode::from(1),
+        Verdict::Incomplete => ExitCode::from(3),
+    })
+}
+
+fn show(report: &Report, json: bool) -> Result<(), Failure> {
+    let text = if json {
+        serde_json::to_string(report).map_err(anyhow::Error::from)?
+    } else {
+        report.to_string()
+    };
+    output::print(text.trim_end());
+    Ok(())
+}
+
+fn missing(what: &str, why: impl std::fmt::Display) -> Failure {
+    Failure::Missing(anyhow::anyhow!("{what}: {why}"))
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let shown = path.display().to_string();
+    let length = fs::metadata(path).map_err(|error| missing(&shown, error))?.len();
+    if length > limit {
+        return Err(Failure::False(format!("{shown}: TOO_LARGE: more than {limit} bytes")));
+    }
+    fs::read(path).map_err(|error| missing(&shown, error))
+}
+
+fn is_address(what: &str) -> bool {
+    what.starts_with("https://") || what.starts_with("http://")
+}
+
+/// The address of the proof of what was named: a session's, or the proof's own.
+fn proof_address(what: &str) -> Result<Url, Failure> {
+    let usage = |why: &str| Failure::Usage(format!("{what}: {why}"));
+    let mut url = Url::parse(what).map_err(|error| usage(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(usage("an address without a name and password"));
+    }
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/').to_owned();
+    if path.ends_with("/audit-proof") {
+        return Ok(url);
+    }
+    let Some((before, id)) = path.rsplit_once("/sessions/") else {
+        return Err(usage("not the address of a session"));
+    };
+    if id.is_empty() || id.contains('/') {
+        return Err(usage("not the address of a session"));
+    }
+    // Pages have addresses without the prefix of the interface.
+    let before = before.strip_suffix("/api/v1").unwrap_or(before);
+    let proof = format!("{before}/api/v1/sessions/{id}/audit-proof");
+    url.set_path(&proof);
+    url.set_query(None);
+    Ok(url)
+}
+
+async fn check_address(what: &str, mut options: Options) -> Result<Report, Failure> {
+    let url = proof_address(what)?;
+    let client = Client::builder()
+        .timeout(FETCH_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .build()
+        .map_err(anyhow::Error::from)?;
+    if matches!(options.keys, TrustedKeys::Own) {
+        let mut keys = url.clone();
+        keys.set_path("/.well-known/cabildo-evidence-keys.json");
+        keys.set_query(None);
+        options.keys = TrustedKeys::SameSource(fetch(&client, keys, KEYS_BYTES_MAX).await?);
+    }
+    let proof = fetch(&client, url.clone(), PROOF_BYTES_MAX).await?;
+    let Some(held) = options.held_heads.take() else { return Ok(verify_proof(&proof, &options)) };
+    let mut report = verify_proof(&proof, &options);
+    for (size, one) in one_by_one(&held, &mut report) {
+        let mut from = url.clone();
+        from.query_pairs_mut().append_pair("from_size", &size.to_string());
+        let options = Options { held_heads: Some(one), ..options.clone() };
+        match fetch(&client, from, PROOF_BYTES_MAX).await {
+            Ok(proof) => report.add(verify_proof(&proof, &options)),
+            // A server that can't prove a size it once signed is told by the
+            // proof that it does give.
+            Err(_) => report.add(verify_proof(&proof, &options)),
+        }
+    }
+    Ok(report)
+}
+
+/// Each held head as a file of its own, with its size. What is no head is left
+/// to the verifier, which says so.
+fn one_by_one(held: &[u8], report: &mut Report) -> Vec<(u64, Vec<u8>)> {
+    let Ok((session, heads)) = parse_held_heads(held) else {
+        return vec![(1, held.to_vec())];
+    };
+    let session = uuid::Uuid::from_bytes(session).to_string();
+    let mut seen = BTreeSet::new();
+    let mut each = Vec::new();
+    for cose in heads.into_iter().rev().filter(|cose| seen.insert(cose.clone())) {
+        if each.len() == HELD_HEADS_ASKED_MAX {
+            report.lacks(format!("held heads beyond the newest {HELD_HEADS_ASKED_MAX}"));
+            break;
+        }
+        let size = cose::Head::parse(&cose).map_or(1, |head| head.size);
+        let text = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, cose);
+        let file = serde_json::json!({"v": 1, "session": session, "heads": [text]});
+        each.push((size, file.to_string().into_bytes()));
+    }
+    if each.is_empty() {
+        report.lacks("held heads: the file has none");
+    }
+    each
+}
+
+async fn fetch(client: &Client, url: Url, limit: u64) -> Result<Vec<u8>, Failure> {
+    let shown = url.to_string();
+    let unreachable = |error: reqwest::Error| missing(&shown, error.without_url());
+    let mut response = client.get(url).send().await.map_err(unreachable)?;
+    if response.status() != StatusCode::OK {
+        return Err(missing(&shown, response.status()));
+    }
+    let mut document = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if document.len() as u64 + chunk.len() as u64 > limit {
+            let error = io::Error::other(format!("more than {limit} bytes"));
+            return Err(missing(&shown, error));
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_sessions_lead_to_their_proofs() {
+        const ID: &str = "0190a1b2-0000-7000-8000-000000000001";
+        let proof = format!("https://example.org/api/v1/sessions/{ID}/audit-proof");
+        for what in [
+            format!("https://example.org/sessions/{ID}"),
+            format!("https://example.org/sessions/{ID}/#top"),
+            format!("https://example.org/api/v1/sessions/{ID}"),
+            proof.clone(),
+        ] {
+            assert_eq!(proof_address(&what).unwrap().as_str(), proof, "{what}");
+        }
+        let asked = format!("{proof}?seq=3");
+        assert_eq!(proof_address(&asked).unwrap().as_str(), asked);
+        for wrong in ["https://example.org/", "https://u:p@example.org/sessions/x", "http://"] {
+            assert!(matches!(proof_address(wrong), Err(Failure::Usage(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_ends_with_three() {
+        let arguments =
+            Arguments { what: "/nonexistent/bundle".into(), keys: None, heads: None, json: false };
+        assert_eq!(run(&arguments).unwrap_err().exit_code(), 3);
+    }
+}

@@ -1,0 +1,96 @@
+//! Checking bundles and proofs, as a stranger would: from `docs/EVIDENCE.md`
+//! alone. This module imports nothing of the crate, so that it can't repeat a
+//! mistake of the writer.
+//!
+//! Nothing that is checked is trusted: everything read has a limit, nesting is
+//! bounded, no length that the input declares is allocated, and objects are
+//! read as streams. Time and memory grow with the bytes given, not with what
+//! they say.
+
+pub mod cbor;
+pub mod checkpoint;
+pub mod cose;
+pub mod disclosure;
+pub mod entry;
+pub mod files;
+pub mod journal;
+pub mod proof;
+pub mod report;
+
+mod bundle;
+mod clip;
+mod examination;
+mod keys;
+mod log;
+mod object;
+mod rtp_span;
+mod sealed;
+mod tree;
+
+pub use examination::{Options, TrustedKeys};
+pub use files::Files;
+pub use object::OBJECT_BYTES_MAX;
+pub use report::{Code, Report, Verdict};
+
+use examination::Examination;
+use files::{Unread, read_whole};
+use proof::{Kind, PROOF_BYTES_MAX, Proof};
+use report::{Finding, Place};
+
+/// Checks a bundle: full or a clip.
+#[must_use]
+pub fn verify_bundle(files: &dyn Files, options: &Options) -> Report {
+    let document = match read_whole(files, "bundle.json", PROOF_BYTES_MAX) {
+        Ok(document) => document,
+        Err(unread) => return unreadable("bundle.json", unread),
+    };
+    let proof = match Proof::parse(&document) {
+        Ok(proof) => proof,
+        Err(finding) => return refused(finding),
+    };
+    drop(document);
+    let kind = proof.kind;
+    let mut examination = Examination::of_bundle(proof, files, options);
+    match kind {
+        Some(Kind::Full) => examination.check_full(files),
+        Some(Kind::Clip) => examination.check_clip(files),
+        None => {
+            let finding = Finding::new(Code::Malformed, "the bundle does not say its kind");
+            examination.finds(finding, Place::default());
+        }
+    }
+    examination.finish()
+}
+
+/// Checks a public proof by itself: heads and receipts, no objects.
+#[must_use]
+pub fn verify_proof(document: &[u8], options: &Options) -> Report {
+    if document.len() as u64 > PROOF_BYTES_MAX {
+        return refused(Finding::new(Code::TooLarge, "a proof of too many bytes"));
+    }
+    match Proof::parse(document) {
+        Ok(proof) => {
+            let mut examination = Examination::of_proof(proof, options);
+            examination.check_proof();
+            examination.finish()
+        }
+        Err(finding) => refused(finding),
+    }
+}
+
+fn refused(finding: Finding) -> Report {
+    let mut report = Report::default();
+    report.finds(finding.at(Place::default()));
+    report
+}
+
+fn unreadable(name: &str, unread: Unread) -> Report {
+    let mut report = Report::default();
+    match unread {
+        Unread::Refused(finding) => return refused(finding),
+        Unread::Absent | Unread::Failed(_) => {
+            report.lacks(format!("anything: {}", object::of_unread(name, &unread)));
+        }
+    }
+    report
+}

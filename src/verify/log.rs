@@ -1,0 +1,326 @@
+//! A log as it grows entry by entry: what may follow what.
+
+use std::collections::BTreeMap;
+
+use super::entry::{Body, Entry, Segment, TrackId, close_reason, erasure_reason};
+use super::proof::hyphenated;
+use super::report::{
+    CloseFacts, Code, ErasureFacts, FACTS_MAX, Finding, PROBLEMS_MAX, Place, Problem, Report,
+    TrackFacts,
+};
+use super::tree::Hash;
+
+/// Most tracks of one log; a meeting of a thousand, each joining many times.
+pub(super) const TRACKS_MAX: usize = 200_000;
+
+/// A track as far as it was read.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) facts: TrackFacts,
+    next_index: u64,
+    tail: Option<Hash>,
+    is_over: bool,
+    /// Objects that are not there, which an erasure may yet explain.
+    missing: Vec<Problem>,
+    missing_more: u64,
+}
+
+impl Track {
+    /// What is wrong when a close lists this tail for it.
+    fn ends_otherwise(&self, listed: Option<(u64, Hash)>) -> Option<Finding> {
+        let name = &self.facts.track;
+        match (self.tail, listed) {
+            (Some(_), None) => Some(sequence(format!("it does not list track {name}"))),
+            (_, Some((last, _))) if last >= self.next_index => {
+                let text = format!("the log lacks segments of track {name} up to {last}");
+                Some(Finding::new(Code::SegmentMissing, text))
+            }
+            (tail, Some((last, hash))) if last + 1 != self.next_index || tail != Some(hash) => {
+                let text = format!("it ends track {name} elsewhere than the log does");
+                Some(Finding::new(Code::ChainBroken, text))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A log as far as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) next_seq: u64,
+    pub(super) id: Option<[u8; 16]>,
+    pub(super) policy_hash: Option<Hash>,
+    pub(super) tracks: BTreeMap<TrackId, Track>,
+    /// Track entries by their place.
+    track_seqs: BTreeMap<u64, TrackId>,
+    /// Where a new key is named, first the genesis.
+    pub(super) keys: Vec<(u64, Hash)>,
+    pub(super) close: Option<u64>,
+    last_event: Option<u64>,
+}
+
+/// Findings of one entry.
+type Found = Vec<Finding>;
+
+fn sequence(why: impl Into<String>) -> Finding {
+    Finding::new(Code::SequenceInvalid, why)
+}
+
+impl Log {
+    /// Takes the next entry and says what does not hold about it.
+    pub(super) fn handle_entry(&mut self, entry: &Entry, report: &mut Report) -> Found {
+        let mut found = Found::new();
+        let expected = self.next_seq;
+        self.next_seq += 1;
+        if entry.seq != expected {
+            let text = format!("it calls itself entry {}", entry.seq);
+            found.push(sequence(text));
+        }
+        self.handle_order(expected, entry, &mut found);
+        let facts = &mut report.facts;
+        facts.from_ms.get_or_insert(entry.at_ms);
+        facts.to_ms = Some(entry.at_ms);
+        match &entry.body {
+            Body::Genesis { log, kid, policy_hash } => {
+                self.id = Some(*log);
+                self.policy_hash = Some(*policy_hash);
+                self.keys.push((expected, *kid));
+            }
+            Body::Track { track, media, codec, .. } => {
+                self.handle_track(expected, *track, media, codec, &mut found);
+            }
+            Body::Segment(segment) => self.handle_segment(segment, &mut found),
+            Body::Event { .. } => {
+                if self.close.is_none() {
+                    self.last_event = Some(expected);
+                }
+            }
+            Body::Gap { track, from_ms, to_ms } => {
+                facts.gaps += 1;
+                if let Some(track) = self.tracks.get_mut(track) {
+                    track.facts.gaps += 1;
+                    let sum = track.facts.gap_ms.saturating_add(to_ms - from_ms);
+                    track.facts.gap_ms = sum;
+                } else {
+                    found.push(sequence("a gap of a track that no entry names"));
+                }
+            }
+            Body::Erasure { target, reason } => {
+                self.handle_erasure(expected, *target, *reason, report, &mut found);
+            }
+            Body::Key { kid } => self.keys.push((expected, *kid)),
+            Body::Close { tails, last_event, reason } => {
+                self.handle_close(expected, tails, *last_event, &mut found);
+                let reason = close_reason(*reason);
+                facts.closed = Some(CloseFacts { seq: expected, reason });
+            }
+        }
+        found
+    }
+
+    /// What may stand where.
+    fn handle_order(&mut self, seq: u64, entry: &Entry, found: &mut Found) {
+        let is_first = matches!(entry.body, Body::Genesis { .. });
+        if is_first != (seq == 0) {
+            found.push(sequence("a genesis is the first entry, and the first entry a genesis"));
+        }
+        if seq == 1 && !matches!(entry.body, Body::Event { etype: 1, .. }) {
+            found.push(sequence("entry 1 is the policy"));
+        }
+        let may_follow_close = match entry.body {
+            Body::Erasure { .. } | Body::Key { .. } => true,
+            Body::Event { etype, .. } => etype >= 64,
+            _ => false,
+        };
+        if self.close.is_some() && !may_follow_close {
+            found.push(sequence("it stands after the close and may not"));
+        }
+    }
+
+    fn handle_track(
+        &mut self,
+        seq: u64,
+        track: TrackId,
+        media: &str,
+        codec: &str,
+        found: &mut Found,
+    ) {
+        if self.tracks.len() >= TRACKS_MAX {
+            found.push(Finding::new(Code::TooLarge, "a log of too many tracks"));
+            return;
+        }
+        if self.tracks.contains_key(&track) {
+            found.push(sequence("a second entry for the same track"));
+            return;
+        }
+        let facts = TrackFacts {
+            track: hyphenated(&track),
+            media: media.to_owned(),
+            codec: codec.to_owned(),
+            ..TrackFacts::default()
+        };
+        self.track_seqs.insert(seq, track);
+        self.tracks.insert(
+            track,
+            Track {
+                facts,
+                next_index: 0,
+                tail: None,
+                is_over: false,
+                missing: Vec::new(),
+                missing_more: 0,
+            },
+        );
+    }
+
+    fn handle_segment(&mut self, segment: &Segment, found: &mut Found) {
+        let Some(track) = self.tracks.get_mut(&segment.track) else {
+            found.push(sequence("a segment of a track that no entry names"));
+            return;
+        };
+        if track.is_over {
+            found.push(sequence("a segment after the track's last"));
+        }
+        let expected = track.next_index;
+        if segment.index > expected {
+            let text = format!("the log has no segment {expected} of the track before this one");
+            found.push(Finding::new(Code::SegmentMissing, text));
+        } else if segment.index < expected {
+            found.push(sequence(format!("segment {} stands after later ones", segment.index)));
+        } else if segment.previous != track.tail {
+            let text = "it does not follow the segment before it";
+            found.push(Finding::new(Code::ChainBroken, text));
+        }
+        track.next_index = segment.index.saturating_add(1);
+        track.tail = Some(segment.hash);
+        track.is_over = segment.flags & 2 != 0;
+        let [from_ms, to_ms] = segment.time_ms;
+        let facts = &mut track.facts;
+        facts.segments += 1;
+        facts.recorded_ms = facts.recorded_ms.saturating_add(to_ms - from_ms);
+        facts.from_ms.get_or_insert(from_ms);
+        facts.to_ms = Some(to_ms);
+    }
+
+    fn handle_erasure(
+        &mut self,
+        seq: u64,
+        target: u64,
+        reason: u64,
+        report: &mut Report,
+        found: &mut Found,
+    ) {
+        if target != 0 {
+            let track = self.track_seqs.get(&target).and_then(|id| self.tracks.get_mut(id));
+            if let Some(track) = track {
+                track.facts.erased_by.get_or_insert(seq);
+            } else {
+                let text = format!("it names entry {target}, which is no track before it");
+                found.push(Finding::new(Code::ErasureInvalid, text));
+            }
+        }
+        let facts = &mut report.facts;
+        if facts.erasures.len() < FACTS_MAX {
+            facts.erasures.push(ErasureFacts { seq, target, reason: erasure_reason(reason) });
+        } else {
+            facts.erasures_more += 1;
+        }
+        report.count("erasures", 1);
+    }
+
+    fn handle_close(
+        &mut self,
+        seq: u64,
+        tails: &[(TrackId, u64, Hash)],
+        last_event: u64,
+        found: &mut Found,
+    ) {
+        self.close = Some(seq);
+        if Some(last_event) != self.last_event {
+            found.push(sequence("it names another last event than there is"));
+        }
+        let mut listed = tails.iter().peekable();
+        let unknown = |id: &TrackId| {
+            let text = format!("it lists track {}, which has no segment here", hyphenated(id));
+            Finding::new(Code::SegmentMissing, text)
+        };
+        for (id, track) in &self.tracks {
+            while let Some((other, ..)) = listed.next_if(|(other, ..)| other < id) {
+                found.push(unknown(other));
+            }
+            let tail = listed.next_if(|(other, ..)| other == id);
+            found.extend(track.ends_otherwise(tail.map(|(_, last, hash)| (*last, *hash))));
+        }
+        found.extend(listed.map(|(other, ..)| unknown(other)));
+    }
+
+    /// Keeps that an object is not there until it is known whether its key was
+    /// destroyed.
+    pub(super) fn handle_missing(&mut self, track: &TrackId, problem: Problem) {
+        let Some(track) = self.tracks.get_mut(track) else { return };
+        if track.missing.len() < PROBLEMS_MAX {
+            track.missing.push(problem);
+        } else {
+            track.missing_more += 1;
+        }
+    }
+
+    /// Whether a bundle of this log has an object of this name.
+    pub(super) fn names(&self, track: &TrackId, index: u64) -> bool {
+        self.tracks.get(track).is_some_and(|track| index < track.next_index)
+    }
+
+    /// Says what could be said only at the end, and hands the tracks over.
+    pub(super) fn finish(&mut self, report: &mut Report) {
+        for track in self.tracks.values_mut() {
+            let missing = std::mem::take(&mut track.missing);
+            if track.facts.erased_by.is_some() && !missing.is_empty() {
+                report.leaves(format!(
+                    "{} objects of track {}, whose key was destroyed and which are not here",
+                    missing.len() as u64 + track.missing_more,
+                    track.facts.track
+                ));
+            } else {
+                for problem in missing {
+                    report.finds(problem);
+                }
+                report.problems_more += track.missing_more;
+            }
+            if report.facts.tracks.len() < FACTS_MAX {
+                report.facts.tracks.push(track.facts.clone());
+            } else {
+                report.facts.tracks_more += 1;
+            }
+        }
+    }
+}
+
+/// Where a segment is.
+pub(super) fn place_of(seq: u64, segment: &Segment) -> Place {
+    Place {
+        seq: Some(seq),
+        track: Some(hyphenated(&segment.track)),
+        segment: Some(segment.index),
+        from_ms: Some(segment.time_ms[0]),
+        to_ms: Some(segment.time_ms[1]),
+        ..Place::default()
+    }
+}
+
+/// Where an entry is, as exactly as it says.
+pub(super) fn place_of_entry(seq: u64, entry: &Entry) -> Place {
+    match &entry.body {
+        Body::Segment(segment) => place_of(seq, segment),
+        Body::Track { track, .. } => {
+            Place { seq: Some(seq), track: Some(hyphenated(track)), ..Place::default() }
+        }
+        Body::Gap { track, from_ms, to_ms } => Place {
+            seq: Some(seq),
+            track: Some(hyphenated(track)),
+            from_ms: Some(*from_ms),
+            to_ms: Some(*to_ms),
+            ..Place::default()
+        },
+        _ => Place::seq(seq),
+    }
+}
