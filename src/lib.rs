@@ -17,6 +17,7 @@ pub mod vault;
 
 // Second floor: where stations meet.
 pub mod custody;
+pub mod playable;
 pub mod recorder;
 pub mod room;
 pub mod store;

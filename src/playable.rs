@@ -1,0 +1,59 @@
+//! Files for people, made from the journals of a recording: one for each track
+//! and one of the whole meeting. They are no evidence, can be made again at any
+//! time, and are sealed part by part so that a range of bytes is read without
+//! opening the rest. `docs/ARCHITECTURE.md` §The record.
+
+mod bits;
+mod codec;
+mod ebml;
+mod moments;
+mod mp4;
+mod order;
+mod rtp;
+mod sample;
+mod track;
+mod webm;
+
+use crate::domain::media::Codec;
+use crate::domain::recording::Container;
+use crate::recorder::journal::JournalError;
+use crate::recorder::repository::RecordingStoreError;
+use crate::sealing::OpenError;
+use crate::vault::{KeyVaultError, VaultError};
+
+pub use track::{TrackFile, TrackSurvey, TrackWriter};
+
+/// Why a playable file can't be made or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlayableError {
+    /// An object could not be read or stored.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A key could not be had.
+    #[error(transparent)]
+    Key(#[from] KeyVaultError),
+    /// The repository could not do it.
+    #[error(transparent)]
+    Store(#[from] RecordingStoreError),
+    /// An object does not open: it was changed, or belongs elsewhere.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A segment holds no journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The container can't hold it.
+    #[error("the container can't hold it: {0}")]
+    Container(String),
+    /// There is not one frame that can be shown or heard.
+    #[error("nothing in it can be played")]
+    Nothing,
+}
+
+/// What files with this codec are packed in.
+#[must_use]
+pub const fn container_of(codec: Codec) -> Container {
+    match codec {
+        Codec::H264 => Container::Mp4,
+        Codec::Opus | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Container::Webm,
+    }
+}

@@ -1,0 +1,250 @@
+//! From payloads of RTP to frames of a file. Pure, and calm about whatever a
+//! stranger sends: a frame that is not whole is no frame.
+
+mod av1;
+mod h264;
+mod opus;
+mod vp8;
+mod vp9;
+
+use bytes::Bytes;
+
+use crate::domain::media::{Codec, MediaKind};
+use crate::playable::order::{InOrder, Ordered};
+
+pub(super) use opus::duration_us as opus_duration_us;
+
+/// Largest frame, in bytes. A larger one is lost.
+pub(super) const FRAME_BYTES_MAX: usize = 4 << 20;
+/// Most packets of one frame. A longer one is lost.
+const FRAME_PACKETS_MAX: usize = 8_192;
+/// Most parameter sets of one kind that H.264 can name (§7.4.2).
+const PARAMETER_SETS_MAX: usize = 32;
+
+/// What a decoder has to know before the first frame, and a file says in its
+/// header.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Setup {
+    /// Width and height in pixels; zero for sound.
+    pub size: (u32, u32),
+    /// H.264: the parameter sets.
+    pub sps: Vec<Vec<u8>>,
+    /// H.264: the parameter sets.
+    pub pps: Vec<Vec<u8>>,
+    /// AV1: the configuration record. VP9: profile, in one byte.
+    pub private: Vec<u8>,
+}
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// When, in ticks of its source.
+    pub ticks: i64,
+    /// Whether it can be decoded without those before.
+    pub key: bool,
+    /// As it goes into a file.
+    pub data: Vec<u8>,
+    /// What a decoder has to know, where this frame says it.
+    pub setup: Option<Setup>,
+}
+
+/// What a codec makes of the payloads of one moment.
+struct Unit {
+    key: bool,
+    data: Vec<u8>,
+    setup: Option<Setup>,
+}
+
+/// Collects packets in order into frames.
+#[derive(Debug)]
+pub(super) struct Depacketiser {
+    codec: Codec,
+    parameters: h264::Parameters,
+    av1: av1::State,
+    /// Payloads of the moment that is being collected.
+    payloads: Vec<Bytes>,
+    bytes: usize,
+    ticks: i64,
+    last_marker: bool,
+    /// Something of this moment is missing.
+    torn: bool,
+    /// A picture that later ones refer to is missing.
+    broken: bool,
+    out: Vec<Frame>,
+}
+
+impl Depacketiser {
+    /// Begins a track. Pictures begin with a key frame.
+    pub(super) fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            parameters: h264::Parameters::default(),
+            av1: av1::State::default(),
+            payloads: Vec::new(),
+            bytes: 0,
+            ticks: 0,
+            last_marker: false,
+            torn: false,
+            broken: true,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes what comes next.
+    pub(super) fn handle(&mut self, item: InOrder) {
+        match item {
+            InOrder::Packet(packet) => self.handle_packet(packet),
+            InOrder::Lost => self.handle_loss(),
+        }
+    }
+
+    /// The source has changed: what was collected is ended, and pictures begin
+    /// with a key frame again.
+    pub(super) fn handle_new_source(&mut self) {
+        self.handle_loss();
+        self.torn = false;
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self) {
+        self.end_unit(self.last_marker);
+    }
+
+    /// Takes the frames that are whole.
+    pub(super) fn poll(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn handle_packet(&mut self, packet: Ordered) {
+        if packet.payload.is_empty() {
+            return;
+        }
+        if self.codec.kind() == MediaKind::Audio {
+            let data = packet.payload.to_vec();
+            self.out.push(Frame { ticks: packet.ticks, key: true, data, setup: None });
+            return;
+        }
+        if !self.payloads.is_empty() && packet.ticks != self.ticks {
+            self.end_unit(true);
+        }
+        if self.payloads.is_empty() {
+            self.ticks = packet.ticks;
+        }
+        self.last_marker = packet.marker;
+        self.bytes += packet.payload.len();
+        if self.bytes > FRAME_BYTES_MAX || self.payloads.len() >= FRAME_PACKETS_MAX {
+            self.torn = true;
+            self.payloads.truncate(1);
+        } else {
+            self.payloads.push(packet.payload);
+        }
+    }
+
+    fn handle_loss(&mut self) {
+        // A marker says that the frame before the loss was whole.
+        self.end_unit(self.last_marker);
+        self.broken = true;
+    }
+
+    fn end_unit(&mut self, whole: bool) {
+        let payloads = std::mem::take(&mut self.payloads);
+        let torn = std::mem::take(&mut self.torn) || !whole;
+        self.bytes = 0;
+        self.last_marker = false;
+        if payloads.is_empty() {
+            return;
+        }
+        let unit = if torn { None } else { self.unit(&payloads) };
+        match unit {
+            Some(unit) if unit.data.is_empty() => {}
+            Some(unit) if unit.key || !self.broken => {
+                self.broken = false;
+                let (key, data, setup) = (unit.key, unit.data, unit.setup);
+                self.out.push(Frame { ticks: self.ticks, key, data, setup });
+            }
+            Some(_) => {}
+            None => self.broken = true,
+        }
+    }
+
+    fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
+        match self.codec {
+            Codec::Opus => None,
+            Codec::Vp8 => vp8::unit(payloads),
+            Codec::Vp9 => vp9::unit(payloads),
+            Codec::H264 => self.parameters.unit(payloads),
+            Codec::Av1 => self.av1.unit(payloads),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(ticks: i64, marker: bool, payload: &[u8]) -> InOrder {
+        InOrder::Packet(Ordered { ticks, marker, payload: Bytes::copy_from_slice(payload) })
+    }
+
+    const KEY: &[u8] = &[0x10, 0, 0, 0, 0x9D, 1, 0x2A, 64, 0, 48, 0];
+    const DELTA: &[u8] = &[0x10, 1, 0, 0];
+
+    #[test]
+    fn after_a_loss_nothing_is_written_until_a_key_frame() {
+        let mut video = Depacketiser::new(Codec::Vp8);
+        video.handle(packet(0, true, DELTA));
+        video.handle(packet(1, true, KEY));
+        video.handle(packet(2, true, DELTA));
+        video.handle(InOrder::Lost);
+        video.handle(packet(4, true, DELTA));
+        video.handle(packet(5, true, KEY));
+        video.handle(packet(6, false, DELTA));
+        video.handle(InOrder::Lost);
+        video.handle(packet(7, true, KEY));
+        video.finish();
+        let times: Vec<_> = video.poll().iter().map(|frame| (frame.ticks, frame.key)).collect();
+        assert_eq!(times, [(1, true), (2, false), (5, true), (7, true)]);
+    }
+
+    #[test]
+    fn a_frame_without_its_beginning_is_none() {
+        let mut video = Depacketiser::new(Codec::Vp8);
+        video.handle(packet(1, true, KEY));
+        video.handle(InOrder::Lost);
+        // A continuation: the S bit is not set.
+        video.handle(packet(2, true, &[0, 0, 0, 0, 0x9D, 1, 0x2A, 64, 0, 48, 0]));
+        video.finish();
+        assert_eq!(video.poll().len(), 1);
+    }
+
+    #[test]
+    fn a_new_source_needs_a_key_frame() {
+        let mut video = Depacketiser::new(Codec::Vp8);
+        video.handle(packet(1, true, KEY));
+        video.handle_new_source();
+        video.handle(packet(1, true, DELTA));
+        video.handle(packet(9, true, KEY));
+        video.finish();
+        assert_eq!(video.poll().iter().map(|frame| frame.ticks).collect::<Vec<_>>(), [1, 9]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_panics(
+            codec in 0_usize..5,
+            payloads in prop::collection::vec(
+                (0_i64..4, any::<bool>(), prop::collection::vec(any::<u8>(), 0..80)), 0..24),
+        ) {
+            let mut depacketiser = Depacketiser::new(Codec::ALL[codec]);
+            for (ticks, marker, payload) in payloads {
+                depacketiser.handle(packet(ticks, marker, &payload));
+            }
+            depacketiser.finish();
+            for frame in depacketiser.poll() {
+                prop_assert!(!frame.data.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! H.264 (RFC 6184): single NAL units, STAP-A and FU-A, as browsers send them.
+//! A file holds NAL units behind four bytes of length, parameter sets with each
+//! key frame.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{PARAMETER_SETS_MAX, Setup, Unit};
+use crate::playable::bits::Bits;
+
+const IDR: u8 = 5;
+const SPS: u8 = 7;
+const PPS: u8 = 8;
+const DELIMITER: u8 = 9;
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+
+/// The parameter sets that hold, by their number.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    sps: BTreeMap<u32, Vec<u8>>,
+    pps: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Parameters {
+    /// The picture of these payloads, empty when they hold parameter sets only;
+    /// `None` when it lacks something.
+    pub(super) fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
+        let units = nal_units(payloads)?;
+        for unit in &units {
+            self.learn(unit);
+        }
+        let is_slice = |unit: &&Vec<u8>| matches!(kind(unit), 1..=IDR);
+        let Some(first) = units.iter().find(is_slice) else {
+            return Some(Unit { key: false, data: Vec::new(), setup: None });
+        };
+        // A picture begins with its first macroblock: the code for 0 is one bit.
+        if first.get(1)? & 0x80 == 0 {
+            return None;
+        }
+        let key = kind(first) == IDR;
+        let mut data = Vec::new();
+        let setup = if key { Some(self.setup()?) } else { None };
+        if let Some(setup) = &setup {
+            for set in setup.sps.iter().chain(&setup.pps) {
+                push(&mut data, set);
+            }
+        }
+        for unit in &units {
+            let left_out =
+                matches!(kind(unit), DELIMITER) || key && matches!(kind(unit), SPS | PPS);
+            if !left_out {
+                push(&mut data, unit);
+            }
+        }
+        Some(Unit { key, data, setup })
+    }
+
+    fn learn(&mut self, unit: &[u8]) {
+        let (sets, number) = match kind(unit) {
+            SPS => (&mut self.sps, sps_number(unit)),
+            PPS => (&mut self.pps, unit.get(1..).and_then(|body| Bits::new(body).golomb())),
+            _ => return,
+        };
+        let Some(number) = number else { return };
+        if sets.len() < PARAMETER_SETS_MAX || sets.contains_key(&number) {
+            sets.insert(number, unit.to_vec());
+        }
+    }
+
+    fn setup(&self) -> Option<Setup> {
+        let sps: Vec<_> = self.sps.values().cloned().collect();
+        let pps: Vec<_> = self.pps.values().cloned().collect();
+        let size = picture_size(sps.first()?)?;
+        (!pps.is_empty()).then_some(Setup { size, sps, pps, private: Vec::new() })
+    }
+}
+
+fn kind(unit: &[u8]) -> u8 {
+    unit.first().map_or(0, |first| first & 0x1F)
+}
+
+fn push(data: &mut Vec<u8>, unit: &[u8]) {
+    data.extend(u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
+    data.extend_from_slice(unit);
+}
+
+/// The NAL units of these payloads (§5.6 to §5.8).
+fn nal_units(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
+    let mut units: Vec<Vec<u8>> = Vec::new();
+    let mut fragmented = false;
+    for payload in payloads {
+        let (&first, body) = payload.split_first()?;
+        if fragmented && first & 0x1F != FU_A {
+            return None;
+        }
+        match first & 0x1F {
+            1..=23 => units.push(payload.to_vec()),
+            STAP_A => {
+                let mut rest = body;
+                while !rest.is_empty() {
+                    let (length, after) = rest.split_first_chunk()?;
+                    let length = usize::from(u16::from_be_bytes(*length));
+                    let (unit, after) = after.split_at_checked(length)?;
+                    if !unit.is_empty() {
+                        units.push(unit.to_vec());
+                    }
+                    rest = after;
+                }
+            }
+            FU_A => {
+                let (&header, part) = body.split_first()?;
+                let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
+                if starts == fragmented {
+                    return None;
+                }
+                if starts {
+                    units.push(vec![first & 0xE0 | header & 0x1F]);
+                }
+                units.last_mut()?.extend_from_slice(part);
+                fragmented = !ends;
+            }
+            _ => return None,
+        }
+    }
+    (!fragmented).then_some(units)
+}
+
+fn sps_number(unit: &[u8]) -> Option<u32> {
+    Bits::new(unit.get(4..)?).golomb()
+}
+
+/// Width and height in pixels (H.264 §7.3.2.1.1).
+fn picture_size(sps: &[u8]) -> Option<(u32, u32)> {
+    let body = without_emulation(sps.get(1..)?);
+    let profile = *body.first()?;
+    let mut bits = Bits::new(body.get(3..)?);
+    bits.golomb()?;
+    let mut chroma = 1;
+    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+        chroma = bits.golomb()?;
+        if chroma == 3 {
+            bits.bit()?;
+        }
+        bits.golomb()?;
+        bits.golomb()?;
+        bits.bit()?;
+        if bits.bit()? {
+            for list in 0..if chroma == 3 { 12 } else { 8 } {
+                if bits.bit()? {
+                    skip_scaling_list(&mut bits, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    bits.golomb()?;
+    match bits.golomb()? {
+        0 => {
+            bits.golomb()?;
+        }
+        1 => {
+            bits.bit()?;
+            bits.signed_golomb()?;
+            bits.signed_golomb()?;
+            for _ in 0..bits.golomb()?.min(255) {
+                bits.signed_golomb()?;
+            }
+        }
+        _ => {}
+    }
+    bits.golomb()?;
+    bits.bit()?;
+    let width = bits.golomb()?.checked_add(1)?.checked_mul(16)?;
+    let map_units = bits.golomb()?.checked_add(1)?.checked_mul(16)?;
+    let frame_only = bits.bit()?;
+    if !frame_only {
+        bits.bit()?;
+    }
+    let height = map_units.checked_mul(if frame_only { 1 } else { 2 })?;
+    bits.bit()?;
+    let (mut crop_x, mut crop_y) = (0_u32, 0_u32);
+    if bits.bit()? {
+        let (left, right) = (bits.golomb()?, bits.golomb()?);
+        let (top, bottom) = (bits.golomb()?, bits.golomb()?);
+        let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
+        let unit_y = if chroma == 1 { 2 } else { 1 } * if frame_only { 1 } else { 2 };
+        crop_x = left.checked_add(right)?.checked_mul(unit_x)?;
+        crop_y = top.checked_add(bottom)?.checked_mul(unit_y)?;
+    }
+    let size = (width.checked_sub(crop_x)?, height.checked_sub(crop_y)?);
+    ((1..=16_384).contains(&size.0) && (1..=16_384).contains(&size.1)).then_some(size)
+}
+
+fn skip_scaling_list(bits: &mut Bits<'_>, entries: u32) -> Option<()> {
+    let (mut last, mut next) = (8_i32, 8_i32);
+    for _ in 0..entries {
+        if next != 0 {
+            next = last.checked_add(bits.signed_golomb()?)?.checked_add(256)? % 256;
+        }
+        last = if next == 0 { last } else { next };
+    }
+    Some(())
+}
+
+/// The bytes that were meant (H.264 §7.4.1.1).
+fn without_emulation(bytes: &[u8]) -> Vec<u8> {
+    let mut meant = Vec::with_capacity(bytes.len());
+    let mut zeros = 0;
+    for &byte in bytes {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        meant.push(byte);
+    }
+    meant
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a 1280×720 High stream.
+    const SPS_720: &[u8] = &[
+        103, 100, 0, 31, 172, 217, 128, 80, 5, 187, 1, 106, 2, 2, 2, 128, 0, 0, 3, 0, 128, 0, 0,
+        30, 7, 140, 24, 205,
+    ];
+    const PPS_1: &[u8] = &[104, 233, 123, 44, 139];
+
+    fn stap(units: &[&[u8]]) -> Bytes {
+        let mut payload = vec![STAP_A];
+        for unit in units {
+            payload.extend(u16::try_from(unit.len()).expect("short").to_be_bytes());
+            payload.extend_from_slice(unit);
+        }
+        Bytes::from(payload)
+    }
+
+    #[test]
+    fn parameter_sets_go_before_every_key_frame() {
+        let mut parameters = Parameters::default();
+        // None yet: nothing can be decoded.
+        assert!(parameters.unit(&[Bytes::from_static(&[0x65, 0x88, 1])]).is_none());
+        let sets = parameters.unit(&[stap(&[SPS_720, PPS_1])]).expect("whole");
+        assert!(sets.data.is_empty());
+        let unit = parameters.unit(&[Bytes::from_static(&[0x65, 0x88, 1])]).expect("whole");
+        let setup = unit.setup.expect("a key frame");
+        assert_eq!(setup.size, (1280, 720));
+        let mut wanted = Vec::new();
+        push(&mut wanted, SPS_720);
+        push(&mut wanted, PPS_1);
+        push(&mut wanted, &[0x65, 0x88, 1]);
+        assert_eq!(unit.data, wanted);
+    }
+
+    #[test]
+    fn fragments_join_and_missing_ones_are_told() {
+        let mut parameters = Parameters::default();
+        let fragments: Vec<Bytes> = [[0x7C, 0x81, 0x88], [0x7C, 0x01, 2], [0x7C, 0x41, 3]]
+            .iter()
+            .map(|part| Bytes::copy_from_slice(part))
+            .collect();
+        let unit = parameters.unit(&fragments).expect("whole");
+        assert_eq!(unit.data, [0, 0, 0, 4, 0x61, 0x88, 2, 3]);
+        assert!(!unit.key);
+        assert!(parameters.unit(&fragments[..2]).is_none());
+        assert!(parameters.unit(&fragments[1..]).is_none());
+        // Not the first slice of its picture.
+        assert!(parameters.unit(&[Bytes::from_static(&[0x61, 0x40])]).is_none());
+    }
+
+    #[test]
+    fn a_lying_length_is_no_picture() {
+        let mut parameters = Parameters::default();
+        assert!(parameters.unit(&[Bytes::from_static(&[STAP_A, 0, 9, 1])]).is_none());
+    }
+}

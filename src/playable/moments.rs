@@ -1,0 +1,465 @@
+//! When each frame was captured, on the clock of the server.
+//!
+//! An RTP timestamp says how much time passed between two packets of one
+//! source, on a clock that begins anywhere. What ties it to the wall clock is
+//! an **anchor**: a number to add to it. Files of one session have one zero,
+//! the server's clock, because each anchor is on that clock:
+//!
+//! - Without sender reports, the anchor is the smallest difference between
+//!   arrival and RTP timestamp in a window of a few tens of seconds: what came
+//!   with the least delay says the most, and a window follows a clock that
+//!   drifts.
+//! - A sender report (RFC 3550 §6.4.1) says which moment of the sender's wall
+//!   clock an RTP timestamp is. All tracks of a person share that clock, and
+//!   it knows of the time that a picture spends in an encoder, so with reports
+//!   sound and picture are in step. The median over neighbouring reports takes
+//!   their jitter away. The sender's wall clock may be wrong; it is corrected
+//!   by the smallest difference between a report's arrival and what it says.
+//!
+//! Anchors hold for one **epoch** of a source. A new epoch begins with another
+//! SSRC (another layer, a reconnection) and where RTP time and arrival
+//! disagree by more than [`DISAGREEMENT_US`] (a clock that stood still during
+//! a mute, or was set anew). In all other silence, as while the floor has
+//! closed the gate, the RTP clock runs on and so does the epoch. Between two
+//! anchors the number is interpolated; before the first and after the last it
+//! is theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::media::Codec;
+use crate::playable::rtp::Packet;
+use crate::recorder::journal::{SENDER_REPORT_BYTES, SideEvent};
+
+/// Between two packets, what RTP time and arrival may differ by.
+const DISAGREEMENT_US: i64 = 3_000_000;
+/// Packets of so much time give one anchor.
+const WINDOW_US: u64 = 10_000_000;
+/// Anchors at each side among which the smallest holds.
+const NEIGHBOURS: usize = 3;
+/// Reports that come faster are left out.
+const REPORT_EVERY_US: i64 = 500_000;
+/// A sender's clock that jumps by more was set.
+const CLOCK_SET_US: i64 = 500_000;
+/// Reports at each side that are taken for the median.
+const MEDIAN_SPAN_US: i64 = 20_000_000;
+/// Reports at each side that are taken for the smallest difference.
+const SMALLEST_SPAN_US: i64 = 60_000_000;
+/// Most epochs of a track. Then the last one goes on.
+const EPOCHS_MAX: usize = 65_536;
+/// Most sources that are remembered as past.
+const RETIRED_MAX: usize = 1_024;
+
+/// Where a packet stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Of its source, from 0.
+    pub epoch: usize,
+    /// RTP time without wrapping.
+    pub ticks: i64,
+    /// Another epoch than the packet before.
+    pub new_epoch: bool,
+    /// Another source than the packet before.
+    pub new_source: bool,
+}
+
+/// Follows the sources of one track. Given the same records it says the same.
+#[derive(Debug)]
+pub(super) struct Sources {
+    codec: Codec,
+    rate: i64,
+    current: Option<Current>,
+    retired: BTreeSet<u32>,
+    payload_types: BTreeMap<u8, Codec>,
+    epochs: usize,
+    /// The next packet is of another source.
+    changed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    ssrc: u32,
+    timestamp: u32,
+    ticks: i64,
+    at_us: u64,
+    /// No packet of it has come yet.
+    fresh: bool,
+}
+
+impl Sources {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            rate: i64::from(codec.clock_rate_hz()),
+            current: None,
+            retired: BTreeSet::new(),
+            payload_types: BTreeMap::new(),
+            epochs: 0,
+            changed: false,
+        }
+    }
+
+    /// Takes what happened to the source.
+    pub(super) fn handle_side(&mut self, event: SideEvent) {
+        match event {
+            SideEvent::Source { ssrc, .. } => {
+                if self.current.is_none_or(|current| current.ssrc != ssrc) {
+                    self.change_to(ssrc);
+                }
+            }
+            SideEvent::Codec { payload_type, codec } => {
+                self.payload_types.insert(payload_type, codec);
+            }
+            SideEvent::GateClosed
+            | SideEvent::GateOpened
+            | SideEvent::KeyFrameRequested
+            | SideEvent::Lost(_) => {}
+        }
+    }
+
+    /// The place of a packet that came at `at_us`; `None` when it is of a past
+    /// source or another codec.
+    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Packet<'_>) -> Option<Place> {
+        let codec = self.payload_types.get(&packet.payload_type);
+        if !self.payload_types.is_empty() && codec != Some(&self.codec) {
+            return None;
+        }
+        if self.current.is_none_or(|current| current.ssrc != packet.ssrc) {
+            if self.retired.contains(&packet.ssrc) {
+                return None;
+            }
+            self.change_to(packet.ssrc);
+        }
+        let mut current = self.current?;
+        let mut new_epoch = current.fresh;
+        if current.fresh {
+            current.ticks = i64::from(packet.timestamp);
+        } else {
+            let step = packet.timestamp.wrapping_sub(current.timestamp).cast_signed();
+            current.ticks += i64::from(step);
+            let passed_us = at_us.cast_signed() - current.at_us.cast_signed();
+            let disagreement_us = passed_us - us_of(i64::from(step), self.rate);
+            new_epoch = disagreement_us.abs() > DISAGREEMENT_US;
+        }
+        if new_epoch && self.epochs < EPOCHS_MAX {
+            self.epochs += 1;
+        }
+        current.fresh = false;
+        current.timestamp = packet.timestamp;
+        current.at_us = at_us;
+        self.current = Some(current);
+        let new_source = std::mem::take(&mut self.changed);
+        Some(Place { epoch: self.epochs - 1, ticks: current.ticks, new_epoch, new_source })
+    }
+
+    /// The RTP time of a report of the source, in its epoch; `None` when it is
+    /// of another source or can't be right.
+    fn handle_report(&self, at_us: u64, ssrc: u32, timestamp: u32) -> Option<(usize, i64)> {
+        let current = self.current.filter(|current| current.ssrc == ssrc && !current.fresh)?;
+        let step = i64::from(timestamp.wrapping_sub(current.timestamp).cast_signed());
+        let passed_us = at_us.cast_signed() - current.at_us.cast_signed();
+        let is_right = (passed_us - us_of(step, self.rate)).abs() <= DISAGREEMENT_US;
+        is_right.then(|| (self.epochs - 1, current.ticks + step))
+    }
+
+    fn change_to(&mut self, ssrc: u32) {
+        if let Some(past) = self.current {
+            if self.retired.len() >= RETIRED_MAX {
+                self.retired.pop_first();
+            }
+            self.retired.insert(past.ssrc);
+        }
+        self.retired.remove(&ssrc);
+        self.current = Some(Current { ssrc, timestamp: 0, ticks: 0, at_us: 0, fresh: true });
+        self.changed = true;
+    }
+}
+
+fn us_of(ticks: i64, rate: i64) -> i64 {
+    let us = i128::from(ticks) * 1_000_000 / i128::from(rate);
+    i64::try_from(us).unwrap_or(if us < 0 { i64::MIN / 4 } else { i64::MAX / 4 })
+}
+
+/// Reads the journals once to learn the anchors.
+#[derive(Debug)]
+pub(super) struct Survey {
+    sources: Sources,
+    epochs: Vec<Observed>,
+}
+
+/// What was seen of one epoch.
+#[derive(Debug, Default)]
+struct Observed {
+    /// End of the current window of arrival.
+    window_end_us: u64,
+    /// Of each window: RTP time, and smallest arrival less RTP time.
+    smallest: Vec<(i64, i64)>,
+    reports: Vec<Report>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Report {
+    ticks: i64,
+    at_us: i64,
+    /// The sender's clock less RTP time.
+    sender_us: i64,
+    /// Arrival less the sender's clock.
+    delay_us: i64,
+}
+
+impl Survey {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self { sources: Sources::new(codec), epochs: Vec::new() }
+    }
+
+    pub(super) fn handle_side(&mut self, event: SideEvent) {
+        self.sources.handle_side(event);
+    }
+
+    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Packet<'_>) {
+        let Some(place) = self.sources.handle_packet(at_us, packet) else { return };
+        if self.epochs.len() <= place.epoch {
+            self.epochs.resize_with(place.epoch + 1, Observed::default);
+        }
+        let rate = self.sources.rate;
+        let Some(epoch) = self.epochs.get_mut(place.epoch) else { return };
+        let anchor = (place.ticks, at_us.cast_signed() - us_of(place.ticks, rate));
+        match epoch.smallest.last_mut() {
+            Some(smallest) if at_us < epoch.window_end_us => {
+                if anchor.1 < smallest.1 {
+                    *smallest = anchor;
+                }
+            }
+            _ => {
+                epoch.window_end_us = at_us.saturating_add(WINDOW_US);
+                epoch.smallest.push(anchor);
+            }
+        }
+    }
+
+    pub(super) fn handle_report(&mut self, at_us: u64, report: &[u8; SENDER_REPORT_BYTES]) {
+        let word = |at: usize| {
+            report
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |b| u32::from_be_bytes(*b))
+        };
+        let (ssrc, seconds, fraction, timestamp) = (word(4), word(8), word(12), word(16));
+        let Some((epoch, ticks)) = self.sources.handle_report(at_us, ssrc, timestamp) else {
+            return;
+        };
+        let rate = self.sources.rate;
+        let Some(epoch) = self.epochs.get_mut(epoch) else { return };
+        let at_us = at_us.cast_signed();
+        if epoch.reports.last().is_some_and(|last| at_us - last.at_us < REPORT_EVERY_US) {
+            return;
+        }
+        let ntp_us = i64::from(seconds) * 1_000_000 + ((i64::from(fraction) * 1_000_000) >> 32);
+        let (sender_us, delay_us) = (ntp_us - us_of(ticks, rate), at_us - ntp_us);
+        epoch.reports.push(Report { ticks, at_us, sender_us, delay_us });
+    }
+
+    /// What was learnt.
+    pub(super) fn finish(self) -> Moments {
+        let rate = self.sources.rate;
+        let anchors = self.epochs.into_iter().map(Observed::anchors).collect();
+        Moments { rate, anchors }
+    }
+}
+
+impl Observed {
+    fn anchors(self) -> Vec<(i64, i64)> {
+        let mut anchors: Vec<(i64, i64)> = if self.reports.is_empty() {
+            let smallest = &self.smallest;
+            let around = |at: usize| {
+                let range =
+                    at.saturating_sub(NEIGHBOURS)..(at + NEIGHBOURS + 1).min(smallest.len());
+                smallest.get(range).unwrap_or_default().iter().map(|anchor| anchor.1).min()
+            };
+            (0..smallest.len()).filter_map(|at| Some((smallest[at].0, around(at)?))).collect()
+        } else {
+            let set = |a: &Report, b: &Report| (b.sender_us - a.sender_us).abs() <= CLOCK_SET_US;
+            self.reports.chunk_by(set).flat_map(anchors_of_reports).collect()
+        };
+        anchors.sort_unstable();
+        anchors.dedup_by_key(|anchor| anchor.0);
+        anchors
+    }
+}
+
+/// One anchor for each report of a sender whose clock was not set in between.
+fn anchors_of_reports(reports: &[Report]) -> Vec<(i64, i64)> {
+    let near = |report: &Report, span_us: i64| {
+        let first = reports.partition_point(|other| other.at_us < report.at_us - span_us);
+        let after = reports.partition_point(|other| other.at_us <= report.at_us + span_us);
+        reports.get(first..after).unwrap_or_default()
+    };
+    let anchor = |report: &Report| {
+        let mut sender: Vec<i64> =
+            near(report, MEDIAN_SPAN_US).iter().map(|other| other.sender_us).collect();
+        sender.sort_unstable();
+        let median = *sender.get(sender.len() / 2)?;
+        let smallest = near(report, SMALLEST_SPAN_US).iter().map(|other| other.delay_us).min()?;
+        Some((report.ticks, median + smallest))
+    };
+    reports.iter().filter_map(anchor).collect()
+}
+
+/// Says when a packet was captured.
+#[derive(Debug, Clone)]
+pub(super) struct Moments {
+    rate: i64,
+    /// For each epoch: RTP time, and what to add, microseconds; by RTP time.
+    anchors: Vec<Vec<(i64, i64)>>,
+}
+
+impl Moments {
+    /// Microseconds since 1970 on the server's clock.
+    pub(super) fn captured_us(&self, epoch: usize, ticks: i64) -> i64 {
+        let anchors = self.anchors.get(epoch).map_or(&[][..], Vec::as_slice);
+        let after = anchors.partition_point(|anchor| anchor.0 <= ticks);
+        let next = anchors.get(after);
+        let offset_us = match (after.checked_sub(1).and_then(|at| anchors.get(at)), next) {
+            (Some(before), Some(next)) => {
+                let span = i128::from(next.0 - before.0).max(1);
+                let part = i128::from(next.1 - before.1) * i128::from(ticks - before.0) / span;
+                before.1 + i64::try_from(part).unwrap_or(0)
+            }
+            (Some(only), None) | (None, Some(only)) => only.1,
+            (None, None) => 0,
+        };
+        us_of(ticks, self.rate) + offset_us
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START_US: u64 = 1_700_000_000_000_000;
+
+    fn packet(ssrc: u32, timestamp: u32) -> Packet<'static> {
+        Packet { marker: false, payload_type: 96, sequence: 0, timestamp, ssrc, payload: b"" }
+    }
+
+    fn report(ssrc: u32, ntp_us: u64, timestamp: u32) -> [u8; SENDER_REPORT_BYTES] {
+        let mut report = [0; SENDER_REPORT_BYTES];
+        report[..4].copy_from_slice(&[0x80, 200, 0, 6]);
+        report[4..8].copy_from_slice(&ssrc.to_be_bytes());
+        let ntp = ((ntp_us / 1_000_000) << 32) | (((ntp_us % 1_000_000) << 32) / 1_000_000);
+        report[8..16].copy_from_slice(&ntp.to_be_bytes());
+        report[16..20].copy_from_slice(&timestamp.to_be_bytes());
+        report
+    }
+
+    /// Delay of packet `n` on its way, microseconds: 5 to 40 ms.
+    fn delay_us(n: u64) -> u64 {
+        5_000 + n * 7_919 % 35_000
+    }
+
+    #[test]
+    fn the_packet_with_the_least_delay_is_the_anchor() {
+        let mut survey = Survey::new(Codec::Vp8);
+        let mut sources = Sources::new(Codec::Vp8);
+        let mut places = Vec::new();
+        for n in 0..3_000_u64 {
+            let timestamp =
+                4_294_900_000_u32.wrapping_add(u32::try_from(n * 3_000).expect("small"));
+            let at_us = START_US + n * 33_333 + delay_us(n);
+            survey.handle_packet(at_us, &packet(1, timestamp));
+            places.push(sources.handle_packet(at_us, &packet(1, timestamp)).expect("taken"));
+        }
+        let moments = survey.finish();
+        for (n, place) in (0_i64..).zip(places) {
+            let off_us = moments.captured_us(place.epoch, place.ticks)
+                - START_US.cast_signed()
+                - n * 100_000 / 3;
+            assert!((4_900..5_700).contains(&off_us), "{n}: {off_us}");
+        }
+    }
+
+    #[test]
+    fn reports_bring_sound_and_picture_in_step() {
+        // The sender's clock is an hour late; pictures spend 80 ms in the encoder.
+        let sender_us = START_US - 3_600_000_000;
+        let captured = |codec: Codec, encoder_us: u64, ssrc: u32| {
+            let rate = u64::from(codec.clock_rate_hz());
+            let timestamp =
+                |us: u64| u32::try_from(us * rate / 1_000_000).expect("small") + 77 * ssrc;
+            let mut survey = Survey::new(codec);
+            for n in 0..3_000_u64 {
+                let at_us = n * 20_000;
+                survey.handle_packet(
+                    START_US + at_us + encoder_us + delay_us(n),
+                    &packet(ssrc, timestamp(at_us)),
+                );
+                if n % 50 == 3 {
+                    let said = report(ssrc, sender_us + at_us, timestamp(at_us));
+                    survey.handle_report(START_US + at_us + delay_us(n * u64::from(ssrc)), &said);
+                }
+            }
+            survey.finish().captured_us(0, i64::from(timestamp(30_000_000)))
+        };
+        let sound_us = captured(Codec::Opus, 0, 3);
+        let picture_us = captured(Codec::Vp8, 80_000, 7);
+        assert!((sound_us - picture_us).abs() < 5_000, "{}", sound_us - picture_us);
+        let true_us = START_US.cast_signed() + 30_000_000;
+        assert!((sound_us - true_us).abs() < 12_000, "{}", sound_us - true_us);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_does_not_move_the_track() {
+        let mut survey = Survey::new(Codec::Opus);
+        for n in 0..6_000_u64 {
+            let at_us = n * 20_000;
+            let timestamp = u32::try_from(at_us * 48 / 1_000).expect("small");
+            survey.handle_packet(START_US + at_us + 5_000, &packet(1, timestamp));
+            if n % 50 == 0 {
+                // After a minute the sender's clock is put forward an hour.
+                let set_us = if n < 3_000 { 0 } else { 3_600_000_000 };
+                let said = report(1, START_US + at_us + set_us, timestamp);
+                survey.handle_report(START_US + at_us + 5_000, &said);
+            }
+        }
+        let moments = survey.finish();
+        for second in 0..120_i64 {
+            let off_us = moments.captured_us(0, second * 48_000)
+                - START_US.cast_signed()
+                - second * 1_000_000;
+            assert!((off_us - 5_000).abs() < 100, "{second}: {off_us}");
+        }
+    }
+
+    #[test]
+    fn a_pause_goes_on_and_a_stopped_clock_begins_anew() {
+        let mut sources = Sources::new(Codec::Opus);
+        let mut place = |at_s: u64, ssrc, timestamp| {
+            sources.handle_packet(START_US + at_s * 1_000_000, &packet(ssrc, timestamp))
+        };
+        let first = place(0, 1, 0).expect("taken");
+        assert!(first.new_epoch && first.new_source);
+        // Muted for a minute, the clock ran on.
+        let second = place(60, 1, 60 * 48_000).expect("taken");
+        assert_eq!((second.epoch, second.new_epoch), (0, false));
+        // Muted for a minute, the clock stood still.
+        let third = place(120, 1, 60 * 48_000 + 960).expect("taken");
+        assert_eq!((third.epoch, third.new_epoch, third.new_source), (1, true, false));
+        // Another layer; what is left of the one before is past.
+        let fourth = place(121, 2, 5).expect("taken");
+        assert_eq!((fourth.epoch, fourth.new_source), (2, true));
+        assert_eq!(place(121, 1, 60 * 48_000 + 1_920), None);
+    }
+
+    #[test]
+    fn what_the_recorder_says_of_the_source_holds() {
+        let mut sources = Sources::new(Codec::Vp8);
+        sources.handle_side(SideEvent::Codec { payload_type: 96, codec: Codec::Vp8 });
+        sources.handle_side(SideEvent::Source { ssrc: 1, layer: 0 });
+        assert!(sources.handle_packet(START_US, &packet(1, 0)).is_some());
+        sources.handle_side(SideEvent::Source { ssrc: 2, layer: 1 });
+        assert!(sources.handle_packet(START_US, &packet(1, 0)).is_none());
+        sources.handle_side(SideEvent::Source { ssrc: 1, layer: 0 });
+        assert!(sources.handle_packet(START_US, &packet(1, 0)).is_some());
+        let other = Packet { payload_type: 97, ..packet(1, 0) };
+        assert!(sources.handle_packet(START_US, &other).is_none());
+    }
+}

@@ -1,0 +1,356 @@
+//! Fragmented MP4 (ISO/IEC 14496-12) for H.264, and for the combined file with
+//! AAC beside it. Fragments say their own time and hold no offset into the
+//! file, so nothing before the end needs to be known; the header with the
+//! index (`sidx`) is written last and read first.
+
+use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
+use mp4_atom::{
+    Audio, Avc1, Avc3, Avcc, Codec as SampleEntry, Encode as _, Esds, FourCC, Ftyp, Hdlr, Mdhd,
+    Mdia, Mehd, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, SegmentReference, Sidx, Smhd, Stbl, Stco,
+    Stsc, Stsd, Stsz, Stts, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Visual, Vmhd,
+};
+
+use crate::domain::media::MediaKind;
+use crate::playable::PlayableError;
+use crate::playable::codec::Setup;
+use crate::playable::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
+
+/// Ticks of a second in `moov`, of a picture's track and of sound's.
+const MOVIE_RATE: u32 = 1_000;
+pub(super) const VIDEO_RATE: u32 = 90_000;
+pub(super) const AUDIO_RATE: u32 = 48_000;
+/// Flags of a sample that depends on none and of one that does (§8.8.3.1).
+const KEY_FLAGS: u32 = 0x0200_0000;
+const DELTA_FLAGS: u32 = 0x0101_0000;
+/// How long the last frame is shown, in ticks of pictures: 40 ms.
+const LAST_TICKS: u32 = VIDEO_RATE / 25;
+
+/// What a track of a file carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// H.264; `in_band` when its parameter sets change on the way.
+    Avc { setup: Setup, in_band: bool },
+    /// AAC-LC, 48 kHz, stereo.
+    #[expect(dead_code, reason = "the combined file carries it")]
+    Aac,
+}
+
+/// The samples of one track in a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Of the track, from 1.
+    pub track: u32,
+    /// When the first is shown, in the track's ticks.
+    pub at: u64,
+    /// Ticks that each lasts, whether it is a key frame, its bytes.
+    pub samples: Vec<(u32, bool, Vec<u8>)>,
+}
+
+/// A stretch between two places to jump to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// Bytes from one to the next.
+    pub bytes: u64,
+    /// Ticks of pictures from one to the next.
+    pub ticks: u64,
+}
+
+impl From<mp4_atom::Error> for PlayableError {
+    fn from(error: mp4_atom::Error) -> Self {
+        Self::Container(error.to_string())
+    }
+}
+
+/// One `moof` and its `mdat`.
+pub(super) fn fragment(
+    sequence: u32,
+    runs: &[Run],
+    out: &mut Vec<u8>,
+) -> Result<(), PlayableError> {
+    let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: Vec::new() };
+    for run in runs {
+        let entries: Vec<TrunEntry> = run.samples.iter().map(entry).collect();
+        moof.traf.push(Traf {
+            tfhd: Tfhd { track_id: run.track, default_base_is_moof: true, ..Tfhd::default() },
+            tfdt: Some(Tfdt { base_media_decode_time: run.at }),
+            trun: vec![Trun { data_offset: Some(0), samples: entries.into() }],
+            ..Traf::default()
+        });
+    }
+    let mut first_pass = Vec::new();
+    moof.encode(&mut first_pass)?;
+    let mut offset = first_pass.len() + 8;
+    for (traf, run) in moof.traf.iter_mut().zip(runs) {
+        if let Some(trun) = traf.trun.first_mut() {
+            trun.data_offset = Some(i32::try_from(offset).map_err(|_| too_large())?);
+        }
+        offset += run.samples.iter().map(|sample| sample.2.len()).sum::<usize>();
+    }
+    let start = out.len();
+    moof.encode(out)?;
+    let mdat_bytes = offset - (out.len() - start);
+    out.extend(u32::try_from(mdat_bytes).map_err(|_| too_large())?.to_be_bytes());
+    out.extend_from_slice(b"mdat");
+    for sample in runs.iter().flat_map(|run| &run.samples) {
+        out.extend_from_slice(&sample.2);
+    }
+    Ok(())
+}
+
+fn entry((ticks, key, data): &(u32, bool, Vec<u8>)) -> TrunEntry {
+    TrunEntry {
+        duration: Some(*ticks),
+        size: u32::try_from(data.len()).ok(),
+        flags: Some(if *key { KEY_FLAGS } else { DELTA_FLAGS }),
+        cts: None,
+    }
+}
+
+fn too_large() -> PlayableError {
+    PlayableError::Container("a fragment is too large".to_owned())
+}
+
+/// What comes before the fragments; the first track is of pictures.
+pub(super) fn header(
+    tracks: &[Carries],
+    duration_us: u64,
+    references: &[Reference],
+) -> Result<Vec<u8>, PlayableError> {
+    let movie_ticks = duration_us.div_ceil(1_000_000 / u64::from(MOVIE_RATE));
+    let mut trak = Vec::new();
+    let mut trex = Vec::new();
+    for (track_id, carries) in (1..).zip(tracks) {
+        trak.push(track(track_id, carries)?);
+        trex.push(Trex { track_id, default_sample_description_index: 1, ..Trex::default() });
+    }
+    let moov = Moov {
+        mvhd: Mvhd {
+            timescale: MOVIE_RATE,
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: u32::try_from(tracks.len()).unwrap_or(u32::MAX - 1) + 1,
+            ..Mvhd::default()
+        },
+        mvex: Some(Mvex { mehd: Some(Mehd { fragment_duration: movie_ticks }), trex }),
+        trak,
+        ..Moov::default()
+    };
+    let mut sidx = Sidx { reference_id: 1, timescale: VIDEO_RATE, ..Sidx::default() };
+    for reference in references {
+        sidx.references.push(SegmentReference {
+            reference_type: false,
+            referenced_size: u32::try_from(reference.bytes).map_err(|_| too_large())?,
+            subsegment_duration: u32::try_from(reference.ticks).map_err(|_| too_large())?,
+            starts_with_sap: true,
+            sap_type: 1,
+            sap_delta_time: 0,
+        });
+    }
+    let ftyp = Ftyp {
+        major_brand: FourCC::new(b"iso6"),
+        minor_version: 0,
+        compatible_brands: [b"iso6", b"iso5", b"mp41"].into_iter().map(FourCC::new).collect(),
+    };
+    let mut out = Vec::new();
+    ftyp.encode(&mut out)?;
+    moov.encode(&mut out)?;
+    sidx.encode(&mut out)?;
+    Ok(out)
+}
+
+fn track(track_id: u32, carries: &Carries) -> Result<Trak, PlayableError> {
+    let (entry, timescale, size) = match carries {
+        Carries::Avc { setup, in_band } => {
+            (avc_entry(setup, *in_band)?, VIDEO_RATE, Some(setup.size))
+        }
+        Carries::Aac => (aac_entry(), AUDIO_RATE, None),
+    };
+    let (width, height) = size.map_or((0, 0), |size| (pixels(size.0), pixels(size.1)));
+    let is_video = size.is_some();
+    let (handler, name) = if is_video { (b"vide", "pictures") } else { (b"soun", "sound") };
+    Ok(Trak {
+        tkhd: Tkhd {
+            track_id,
+            enabled: true,
+            in_movie: true,
+            volume: u8::from(!is_video).into(),
+            width: width.into(),
+            height: height.into(),
+            ..Tkhd::default()
+        },
+        mdia: Mdia {
+            mdhd: Mdhd { timescale, language: "und".to_owned(), ..Mdhd::default() },
+            hdlr: Hdlr { handler: FourCC::new(handler), name: name.to_owned() },
+            minf: Minf {
+                vmhd: is_video.then(Vmhd::default),
+                smhd: (!is_video).then(Smhd::default),
+                dinf: mp4_atom::Dinf {
+                    dref: mp4_atom::Dref { entries: vec![mp4_atom::Url::default().into()] },
+                },
+                stbl: Stbl {
+                    stsd: Stsd { codecs: vec![entry] },
+                    stts: Stts::default(),
+                    stsc: Stsc::default(),
+                    stsz: Stsz::default(),
+                    stco: Some(Stco::default()),
+                    ..Stbl::default()
+                },
+                ..Minf::default()
+            },
+        },
+        ..Trak::default()
+    })
+}
+
+/// A side of a picture, as a box holds it.
+fn pixels(side: u32) -> u16 {
+    u16::try_from(side).unwrap_or(u16::MAX)
+}
+
+fn avc_entry(setup: &Setup, in_band: bool) -> Result<SampleEntry, PlayableError> {
+    let (Some(sps), Some(pps)) = (setup.sps.first(), setup.pps.first()) else {
+        return Err(PlayableError::Container("no parameter sets".to_owned()));
+    };
+    let mut avcc = Avcc::new(sps, pps)?;
+    avcc.sequence_parameter_sets.clone_from(&setup.sps);
+    avcc.picture_parameter_sets.clone_from(&setup.pps);
+    let visual = Visual {
+        data_reference_index: 1,
+        width: pixels(setup.size.0),
+        height: pixels(setup.size.1),
+        ..Visual::default()
+    };
+    Ok(if in_band {
+        Avc3 { visual, avcc, ..Avc3::default() }.into()
+    } else {
+        Avc1 { visual, avcc, ..Avc1::default() }.into()
+    })
+}
+
+fn aac_entry() -> SampleEntry {
+    Mp4a {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: 2,
+            sample_size: 16,
+            sample_rate: 48_000.into(),
+        },
+        esds: Esds {
+            es_desc: EsDescriptor {
+                es_id: 2,
+                dec_config: DecoderConfig {
+                    object_type_indication: 0x40,
+                    stream_type: 5,
+                    dec_specific: Some(DecoderSpecific {
+                        profile: 2,
+                        freq_index: 3,
+                        chan_conf: 2,
+                        raw: Vec::new(),
+                    }),
+                    ..DecoderConfig::default()
+                },
+                sl_config: SLConfig::default(),
+                ..EsDescriptor::default()
+            },
+        },
+        btrt: None,
+        taic: None,
+    }
+    .into()
+}
+
+/// The text that names this H.264 (RFC 6381 §3.3).
+pub(super) fn avc_codecs(setup: &Setup, in_band: bool) -> String {
+    let name = if in_band { "avc3" } else { "avc1" };
+    match setup.sps.first().map(Vec::as_slice) {
+        Some([_, profile, constraints, level, ..]) => {
+            format!("{name}.{profile:02x}{constraints:02x}{level:02x}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Writes one track of H.264.
+#[derive(Debug, Default)]
+pub(super) struct Mp4Writer {
+    setup: Option<Setup>,
+    in_band: bool,
+    chunk: Chunk,
+    keys: KeyPoints,
+    fragments: u32,
+    written: u64,
+    end_us: u64,
+}
+
+impl Mp4Writer {
+    /// Takes the parameter sets of a key frame.
+    pub(super) fn handle_setup(&mut self, setup: Setup) {
+        match &mut self.setup {
+            None => self.setup = Some(setup),
+            Some(first) if first.sps != setup.sps || first.pps != setup.pps => self.in_band = true,
+            Some(_) => {}
+        }
+    }
+
+    /// Takes the next frame; appends to `out` what follows the header.
+    pub(super) fn write(&mut self, sample: Sample, out: &mut Vec<u8>) -> Result<(), PlayableError> {
+        if self.chunk.is_full_for(&sample, MediaKind::Video) {
+            self.end_chunk(Some(sample.at_us), out)?;
+        }
+        self.chunk.push(sample);
+        Ok(())
+    }
+
+    /// Ends the file: appends what is left to `out` and says the header.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<Finished, PlayableError> {
+        self.end_chunk(None, out)?;
+        let setup = self.setup.take().ok_or(PlayableError::Nothing)?;
+        let media_type = format!("video/mp4; codecs=\"{}\"", avc_codecs(&setup, self.in_band));
+        let ends = self.keys.points.iter().skip(1).copied();
+        let end = KeyPoint { at_us: self.end_us, offset: self.written };
+        let references: Vec<Reference> = self
+            .keys
+            .points
+            .iter()
+            .zip(ends.chain([end]))
+            .map(|(key, next)| Reference {
+                bytes: next.offset - key.offset,
+                ticks: ticks(next.at_us) - ticks(key.at_us),
+            })
+            .collect();
+        let carries = [Carries::Avc { setup, in_band: self.in_band }];
+        let header = header(&carries, self.end_us, &references)?;
+        Ok(Finished { header, duration_us: self.end_us, media_type })
+    }
+
+    fn end_chunk(&mut self, next_us: Option<u64>, out: &mut Vec<u8>) -> Result<(), PlayableError> {
+        let samples = std::mem::take(&mut self.chunk).samples;
+        let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
+        if first.key {
+            self.keys.push(KeyPoint { at_us: first.at_us, offset: self.written });
+        }
+        let at = ticks(first.at_us);
+        let end = next_us.map_or(ticks(last.at_us) + u64::from(LAST_TICKS), ticks);
+        self.end_us = next_us.unwrap_or(last.at_us + 1_000_000 / 25);
+        let ends: Vec<u64> =
+            samples.iter().skip(1).map(|sample| ticks(sample.at_us)).chain([end]).collect();
+        let samples = samples
+            .into_iter()
+            .zip(ends)
+            .map(|(sample, end)| {
+                let length = end.saturating_sub(ticks(sample.at_us));
+                (u32::try_from(length).unwrap_or(u32::MAX), sample.key, sample.data)
+            })
+            .collect();
+        self.fragments += 1;
+        let before = out.len();
+        fragment(self.fragments, &[Run { track: 1, at, samples }], out)?;
+        self.written += (out.len() - before) as u64;
+        Ok(())
+    }
+}
+
+/// Ticks of a track of pictures.
+pub(super) fn ticks(us: u64) -> u64 {
+    us.saturating_mul(9) / 100
+}

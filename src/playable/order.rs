@@ -1,0 +1,166 @@
+//! Puts packets of one source back into the order in which they were sent.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// How long a missing packet is waited for, in the time of arrival: longer
+/// than any retransmission takes. Waiting costs nothing after the meeting.
+const WAIT_US: u64 = 2_000_000;
+/// Most packets held back. When it is reached the missing one is lost.
+const HELD_MAX: usize = 4_096;
+/// A sequence number further away than this begins a new count (RFC 3550 §A.1).
+const JUMP_MAX: i64 = 8_192;
+
+/// One packet in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ordered {
+    /// Counted in ticks without wrapping.
+    pub ticks: i64,
+    /// Marker bit.
+    pub marker: bool,
+    /// Without padding.
+    pub payload: Bytes,
+}
+
+/// What comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum InOrder {
+    /// The next packet.
+    Packet(Ordered),
+    /// One packet or more before the next will never come.
+    Lost,
+}
+
+/// The packets of one source.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Extended number of the next packet to let through.
+    next: Option<i64>,
+    held: BTreeMap<i64, (u64, Ordered)>,
+    out: Vec<InOrder>,
+}
+
+impl Order {
+    /// Takes a packet that came at `at_us`. Whatever came twice or too late is
+    /// dropped.
+    pub(super) fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: Ordered) {
+        let expected = *self.next.get_or_insert_with(|| i64::from(sequence));
+        let distance = sequence.wrapping_sub(expected.to_le_bytes_low()).cast_signed();
+        let distance = i64::from(distance);
+        let number = expected + distance;
+        if distance.abs() > JUMP_MAX {
+            self.flush();
+            self.out.push(InOrder::Lost);
+            self.next = Some(number);
+        } else if distance < 0 {
+            return;
+        }
+        self.held.entry(number).or_insert((at_us, packet));
+        self.let_through();
+        self.give_up(at_us);
+    }
+
+    /// Takes what is ready, in order.
+    pub(super) fn poll(&mut self) -> Vec<InOrder> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Lets everything through: the source has ended.
+    pub(super) fn flush(&mut self) {
+        while let Some(&first) = self.held.keys().next() {
+            self.skip_to(first);
+        }
+    }
+
+    fn let_through(&mut self) {
+        while let Some(next) = self.next
+            && let Some((_, packet)) = self.held.remove(&next)
+        {
+            self.out.push(InOrder::Packet(packet));
+            self.next = Some(next + 1);
+        }
+    }
+
+    fn give_up(&mut self, now_us: u64) {
+        while let Some((&first, (came_us, _))) = self.held.first_key_value()
+            && (self.held.len() > HELD_MAX || now_us.saturating_sub(*came_us) > WAIT_US)
+        {
+            self.skip_to(first);
+        }
+    }
+
+    fn skip_to(&mut self, first: i64) {
+        if self.next.is_some_and(|next| next < first) {
+            self.out.push(InOrder::Lost);
+        }
+        self.next = Some(first);
+        self.let_through();
+    }
+}
+
+/// The lowest 16 bits of a count.
+trait LowBits {
+    fn to_le_bytes_low(self) -> u16;
+}
+
+impl LowBits for i64 {
+    fn to_le_bytes_low(self) -> u16 {
+        let [low, high, ..] = self.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(packets: &[(u64, u16)]) -> Vec<Option<u8>> {
+        let mut order = Order::default();
+        let mut seen = Vec::new();
+        for &(at_ms, sequence) in packets {
+            let [_, low] = sequence.to_be_bytes();
+            let packet = Ordered { ticks: 0, marker: false, payload: Bytes::from(vec![low]) };
+            order.handle_packet(at_ms * 1_000, sequence, packet);
+            seen.extend(order.poll());
+        }
+        order.flush();
+        seen.extend(order.poll());
+        seen.into_iter()
+            .map(|item| match item {
+                InOrder::Packet(packet) => Some(packet.payload[0]),
+                InOrder::Lost => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn late_packets_find_their_place_across_the_wrap() {
+        let seen = run(&[(0, 65_534), (1, 0), (2, 65_535), (3, 0), (4, 2), (5, 1), (6, 65_535)]);
+        assert_eq!(seen, [Some(254), Some(255), Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_packet_that_never_comes_is_a_loss_and_not_a_standstill() {
+        assert_eq!(run(&[(0, 1), (10, 3), (2_500, 4)]), [Some(1), None, Some(3), Some(4)]);
+        // It is waited for until then.
+        assert_eq!(run(&[(0, 1), (10, 3), (1_900, 2)]), [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_count_that_starts_anew_goes_on() {
+        assert_eq!(run(&[(0, 5), (1, 40_000), (2, 40_001)]), [Some(5), None, Some(64), Some(65)]);
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_held_back() {
+        let mut order = Order::default();
+        let packet = || Ordered { ticks: 0, marker: false, payload: Bytes::new() };
+        order.handle_packet(0, 0, packet());
+        for sequence in 2..6_000 {
+            order.handle_packet(0, sequence, packet());
+            assert!(order.held.len() <= HELD_MAX);
+        }
+        assert_eq!(order.poll().iter().filter(|item| **item == InOrder::Lost).count(), 1);
+    }
+}

@@ -1,0 +1,5 @@
+//! Playable files, made of real media that ffmpeg encodes and checked by
+//! decoding them with ffmpeg.
+
+mod media;
+mod tracks;
