@@ -236,10 +236,6 @@ fn session_of(info: &RoomInfo) -> Session {
     }
 }
 
-fn by(name: &str) -> Option<String> {
-    Some(name.to_owned())
-}
-
 fn user(name: &str) -> UserId {
     name.parse().expect("a user id")
 }
@@ -554,7 +550,7 @@ fn moderators_start_pause_and_stop_the_recording_in_order() {
     assert_eq!(hall.act(chair, Action::StopRecording), conflict);
     let before = hall.engine.seq();
     hall.act(chair, Action::StartRecording).expect("also where the policy is not to record");
-    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), Some("chair".to_owned()))));
     assert_eq!(hall.act(chair, Action::StartRecording), conflict);
     hall.now = hall.now.after(Duration::from_secs(9));
     let since = hall.recorder(chair).expect("there").joined_at;
@@ -725,17 +721,25 @@ fn a_change_of_the_policy_is_followed_and_other_patches_are_not() {
     assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)));
     hall.act(chair, Action::StopRecording).expect("stopped");
     hall.patch(|info| info.title = "Another".to_owned());
-    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), by("chair"))), "it stays so");
+    assert_eq!(
+        hall.last_recording(),
+        Some(("stopped".to_owned(), Some("chair".to_owned()))),
+        "it stays so"
+    );
     hall.patch(|info| info.recording.enabled = false);
     hall.patch(|info| info.recording.enabled = true);
-    assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), by("chair"))), "it stays so");
+    assert_eq!(
+        hall.last_recording(),
+        Some(("stopped".to_owned(), Some("chair".to_owned()))),
+        "it stays so"
+    );
     hall.act(chair, Action::StartRecording).expect("started");
     hall.act(chair, Action::PauseRecording).expect("paused");
     hall.patch(|info| info.recording.enabled = false);
     assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
     hall.act(chair, Action::StartRecording).expect("a moderator decides otherwise");
     hall.patch(|info| info.title = "Again".to_owned());
-    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), Some("chair".to_owned()))));
     let before = hall.engine.seq();
     hall.patch(|info| info.recording.retention_days = 9);
     assert_eq!(hall.kinds_since(before), ["recording_state"], "who is recorded hears for how long");
@@ -743,7 +747,7 @@ fn a_change_of_the_policy_is_followed_and_other_patches_are_not() {
     // Patched while nobody had the room open.
     hall.info.recording.enabled = true;
     hall.restart();
-    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), by("chair"))));
+    assert_eq!(hall.last_recording(), Some(("recording".to_owned(), Some("chair".to_owned()))));
     hall.info.recording.enabled = false;
     hall.restart();
     assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));

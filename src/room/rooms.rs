@@ -136,8 +136,8 @@ impl Rooms {
     }
 
     /// Tells the members of a session's room, if it is open here, that the
-    /// session's log was signed. Never waits: a room that is too busy to hear of
-    /// this head hears of the next one.
+    /// session's log was signed. Never waits for the room: one that is too busy
+    /// to hear of this head hears of the next one.
     pub async fn evidence_head(&self, session: SessionId, head: EvidenceHead) {
         let handle = self.open.lock().await.get(&session).map(|room| room.handle.clone());
         if let Some(handle) = handle {

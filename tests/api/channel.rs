@@ -187,6 +187,10 @@ async fn the_chair_runs_the_list_and_nobody_else_does() {
         json!({"type": "unmute_user", "user_id": ana.user_id}),
         json!({"type": "remove_participant", "user_id": chair.user_id}),
         json!({"type": "admit", "user_id": ana.user_id}),
+        json!({"type": "start_recording"}),
+        json!({"type": "pause_recording"}),
+        json!({"type": "stop_recording"}),
+        json!({"type": "remove_participant", "user_id": "cabildo:recorder"}),
     ] {
         assert_eq!(ana_channel.refused(message.clone()).await, "FORBIDDEN", "{message}");
     }
@@ -205,6 +209,47 @@ async fn the_chair_runs_the_list_and_nobody_else_does() {
     assert_eq!(ended["reason"], "ended_by_speaker");
     chair_channel.done(json!({"type": "remove_participant", "user_id": ana.user_id})).await;
     assert_eq!(ana_channel.hear_close().await, (vec![], 4403));
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_recorder_is_no_person_and_a_recording_is_acknowledged_once() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let chair = Person::with_role(&server, "moderator").await;
+    let (mut channel, welcome) = Channel::enter(&server, &session, &chair).await;
+    let recording = json!({
+        "state": "stopped", "enabled": false, "retention_days": 365, "acknowledged": false,
+    });
+    assert_eq!(welcome["recording"], recording);
+    for (message, code) in [
+        (json!({"type": "pause_recording"}), "RECORDING_STATE_CONFLICT"),
+        (json!({"type": "stop_recording"}), "RECORDING_STATE_CONFLICT"),
+        (
+            json!({"type": "remove_participant", "user_id": "cabildo:recorder"}),
+            "PARTICIPANT_NOT_FOUND",
+        ),
+        (json!({"type": "mute_user", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
+        (json!({"type": "admit", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
+        (json!({"type": "add_speaker", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
+        (json!({"type": "acknowledge_recording", "user_id": "x"}), "MALFORMED_REQUEST"),
+    ] {
+        assert_eq!(channel.refused(message.clone()).await, code, "{message}");
+    }
+    for _ in 0..2 {
+        channel.done(json!({"type": "acknowledge_recording"})).await;
+    }
+    let is_told = |event: &&Value| event["type"] == "recording_acknowledged";
+    let told: Vec<&Value> = channel.events.iter().filter(is_told).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["user_id"], json!(chair.user_id));
+    let (_again, welcome) = Channel::enter(&server, &session, &chair).await;
+    assert_eq!(welcome["recording"]["acknowledged"], true);
+    let poser = Person::named(&server, "cabildo:recorder", "moderator").await;
+    let mut refused = Channel::open(&server, &session).await;
+    let credentials = refused.credentials(&poser);
+    refused.say(&credentials).await;
+    assert_eq!(refused.hear_close().await, (vec!["FORBIDDEN".to_owned()], 4403));
     server.app.stop().await;
 }
 

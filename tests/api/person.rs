@@ -53,14 +53,29 @@ impl Person {
         Self::of(server, server.tenant, role, None).await
     }
 
+    /// A person of the server's tenant whose token says that they are `user_id`.
+    pub(crate) async fn named(server: &Server, user_id: &str, role: &str) -> Self {
+        Self::issued(server, server.tenant, user_id.to_owned(), role, None).await
+    }
+
     pub(crate) async fn of(
         server: &Server,
         tenant: TenantId,
         role: &str,
         session: Option<&str>,
     ) -> Self {
-        let key = fresh_key();
         let user_id = format!("user-{}", uuid::Uuid::new_v4());
+        Self::issued(server, tenant, user_id, role, session).await
+    }
+
+    async fn issued(
+        server: &Server,
+        tenant: TenantId,
+        user_id: String,
+        role: &str,
+        session: Option<&str>,
+    ) -> Self {
+        let key = fresh_key();
         let mut body = json!({
             "tenant_id": tenant.to_string(), "user_id": user_id,
             "name": "Somebody", "roles": [role], "jkt": thumbprint(&key),

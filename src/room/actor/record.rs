@@ -7,7 +7,7 @@ use crate::domain::id::ConnectionId;
 use crate::domain::recording::RecordingState;
 use crate::room::actor::RoomActor;
 use crate::room::engine::TrackChange;
-use crate::room::member::Outbound;
+use crate::room::member::{Outbound, Sink};
 use crate::room::ports::{ConnectionPart, EvidenceHead, LossReason, LostConnection};
 
 impl RoomActor {
@@ -57,15 +57,11 @@ impl RoomActor {
         if self.head.as_ref().is_some_and(|newest| newest.tree_size >= head.tree_size) {
             return;
         }
-        let is_keeping_up = |slot: &Option<_>| {
-            slot.as_ref().is_some_and(|sink: &crate::room::member::Sink| {
-                sink.capacity() * 2 >= sink.max_capacity()
-            })
-        };
+        let is_keeping_up = |sink: &Sink| sink.capacity() * 2 >= sink.max_capacity();
         let ready: Vec<ConnectionId> = self
             .sinks
             .iter()
-            .filter(|(_, (_, slot))| is_keeping_up(slot))
+            .filter(|(_, (_, slot))| slot.as_ref().is_some_and(is_keeping_up))
             .map(|(connection, _)| *connection)
             .collect();
         for connection in ready {
