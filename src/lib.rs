@@ -16,6 +16,7 @@ pub mod sfu;
 pub mod vault;
 
 // Second floor: where stations meet.
+pub mod custody;
 pub mod recorder;
 pub mod room;
 pub mod store;

@@ -3,18 +3,25 @@
 //! `docs/adr/0001-tenant-transactions.md` says why it is built like this.
 
 mod connect;
+mod custody;
 mod directory;
 mod entities;
 mod error;
+mod evidence;
 mod idempotency;
 mod journal;
 mod migrate;
 mod migrations;
+mod operator_log;
 mod options;
+mod recording_agenda;
+mod recordings;
 mod replay_cache;
 mod roles;
 mod sessions;
+mod shared_tx;
 mod tenant_tx;
+mod wrapped_keys;
 
 pub use connect::Store;
 pub use error::StoreError;

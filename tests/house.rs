@@ -33,10 +33,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Second floor: where stations meet.
     ("recorder", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "sfu"]),
     ("playable", &["domain", "clock", "telemetry", "sealing", "vault", "recorder"]),
+    // Retention, erasure, rewrapping and bundles: what is done to recordings
+    // that are over.
+    ("custody", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "recorder"]),
     ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
     (
         "store",
-        &["domain", "clock", "telemetry", "auth", "sessions", "evidence", "recorder", "room"],
+        &[
+            "domain",
+            "clock",
+            "telemetry",
+            "auth",
+            "sessions",
+            "vault",
+            "evidence",
+            "recorder",
+            "custody",
+            "room",
+        ],
     ),
     // Third floor: doors.
     ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),

@@ -122,7 +122,9 @@ pub trait EvidenceRepository: Send + Sync {
     ) -> Result<(), EvidenceStoreError>;
 
     /// Replaces the wrapped `K_events`; `None` destroys it, and the texts of all
-    /// events with it.
+    /// events with it. [`EvidenceStoreError::Conflict`] when it was destroyed
+    /// or is wrapped by a newer tenant key already; texts of events that are
+    /// appended after it was destroyed are not kept.
     async fn put_events_key(
         &self,
         tenant: TenantId,

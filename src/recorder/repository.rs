@@ -132,7 +132,7 @@ pub trait RecordingRepository: Send + Sync {
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError>;
 
-    /// Says when a track ended.
+    /// Says when a track ended. One that has ended keeps its end.
     async fn end_track(
         &self,
         tenant: TenantId,
@@ -142,6 +142,8 @@ pub trait RecordingRepository: Send + Sync {
     ) -> Result<(), RecordingStoreError>;
 
     /// Replaces a track's wrapped key; `None` destroys it.
+    /// [`RecordingStoreError::Conflict`] when it was destroyed or is wrapped by
+    /// a newer tenant key already.
     async fn put_track_key(
         &self,
         tenant: TenantId,
@@ -199,6 +201,8 @@ pub trait RecordingRepository: Send + Sync {
     ) -> Result<Vec<RecordedGap>, RecordingStoreError>;
 
     /// Adds a playable file or replaces what is known of it.
+    /// [`RecordingStoreError::Conflict`] when it was erased, or its key is
+    /// wrapped by a newer tenant key already.
     async fn put_playable(
         &self,
         tenant: TenantId,
@@ -233,7 +237,8 @@ pub trait RecordingRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError>;
 
-    /// Notes that a session's recording was erased.
+    /// Notes that a session's recording was erased, and forgets whose its
+    /// tracks were.
     async fn erased(
         &self,
         tenant: TenantId,

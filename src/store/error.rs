@@ -2,6 +2,8 @@
 
 use sea_orm::DbErr;
 
+use crate::evidence::repository::EvidenceStoreError;
+use crate::recorder::repository::RecordingStoreError;
 use crate::room::journal::JournalError;
 use crate::sessions::RepositoryError;
 
@@ -93,6 +95,24 @@ impl From<StoreError> for JournalError {
     }
 }
 
+impl From<StoreError> for EvidenceStoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for RecordingStoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
 /// A stored number as the type it has in the domain.
 pub(super) fn number<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{column} is out of range")))
@@ -101,4 +121,19 @@ pub(super) fn number<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, Sto
 /// A counter as it is stored.
 pub(super) fn stored(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| StoreError::Corrupt("a counter is out of range".to_owned()))
+}
+
+/// A stored word as the value it names.
+pub(super) fn word<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::Corrupt(format!("{column} holds an unknown word")))
+}
+
+/// Stored bytes of a fixed length: a hash or an identifier.
+pub(super) fn fixed<const N: usize>(bytes: &[u8], column: &str) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt(format!("{column} has a wrong length")))
+}
+
+/// Where to read from, as it is stored: nothing is stored beyond the last.
+pub(super) fn from_position(from: u64) -> i64 {
+    i64::try_from(from).unwrap_or(i64::MAX)
 }

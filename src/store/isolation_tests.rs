@@ -8,10 +8,18 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
 };
 
-use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::id::{AssemblyId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::media::{Codec, TrackSource};
+use crate::domain::recording::{Container, PlayableState};
 use crate::domain::secret::Secret;
 use crate::domain::session::{Modality, Session};
 use crate::domain::time::Timestamp;
+use crate::evidence::repository::{
+    Append, EvidenceRepository, StoredEntry, StoredEvent, StoredHead,
+};
+use crate::recorder::repository::{
+    Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
+};
 use crate::room::journal::{JournalEvent, RoomJournal, RoomRecord};
 use crate::sessions::{
     Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, RecordingPatch,
@@ -62,7 +70,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
     let session = service.create(new_session, NOW).await.expect("created");
     let record = RoomRecord { seq: 1, state: "{}".to_owned() };
     let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
-    store.append(tenant_id, session.id, &record, &[event]).await.expect("appended");
+    RoomJournal::append(store, tenant_id, session.id, &record, &[event]).await.expect("appended");
     let claim = Claim {
         tenant: tenant_id,
         caller: Caller::User("maria".parse().expect("a user id")),
@@ -70,7 +78,113 @@ async fn tenant_with_everything(store: &Store) -> Session {
         request_hash: [0; 32],
     };
     assert!(matches!(store.begin(&claim, NOW).await, Ok(Begin::Fresh(_))));
+    record_everything(store, &session).await;
     session
+}
+
+/// A log and a recording of the session.
+async fn record_everything(store: &Store, session: &Session) {
+    let (tenant, id) = (session.tenant_id, session.id);
+    let append = Append {
+        expected_size: 0,
+        entries: vec![StoredEntry { seq: 0, bytes: vec![1], leaf: [1; 32] }],
+        events: vec![StoredEvent { seq: 0, etype: 3, text: "said in confidence".to_owned() }],
+        room_seq: 0,
+        last_event_seq: 0,
+        closed_seq: None,
+    };
+    store.create(tenant, id, [1; 16], vec![1], append).await.expect("begun");
+    let head =
+        StoredHead { tree_size: 1, root: [1; 32], at: NOW, cose: vec![1], jws: String::new() };
+    store.put_head(tenant, id, 0, &head).await.expect("put");
+    let track = RecordedTrack {
+        id: RecordedTrackId::random(),
+        track: TrackId::generate(),
+        user: "maria".parse().expect("a user id"),
+        name: "María".to_owned(),
+        source: TrackSource::Microphone,
+        codec: Codec::Opus,
+        epoch: 1,
+        wrapped_key: Some(vec![1]),
+        seq: 0,
+        started_at: NOW,
+        ended_at: None,
+    };
+    store.add_track(tenant, id, &track).await.expect("added");
+    let segment = RecordedSegment {
+        track: track.id,
+        index: 0,
+        size: 1,
+        sha256: [1; 32],
+        from_ms: 0,
+        to_ms: 1,
+        flags: 0,
+        seq: 1,
+    };
+    store.add_segment(tenant, id, &segment).await.expect("added");
+    let gap = RecordedGap { track: track.id, from_ms: 0, to_ms: 1, reason: 1 };
+    store.add_gap(tenant, id, &gap).await.expect("added");
+    let playable = Playable {
+        id: PlayableId::generate(),
+        of: PlayableOf::Combined,
+        container: Container::Webm,
+        media_type: String::new(),
+        state: PlayableState::Waiting,
+        progress_permille: 0,
+        wrapped_key: Some(vec![1]),
+        from_ms: 0,
+        duration_ms: 0,
+        parts: vec![],
+        failure: None,
+        resume_at: None,
+        updated_at: NOW,
+    };
+    store.put_playable(tenant, id, &playable).await.expect("put");
+}
+
+/// Tables of the record that have tenants.
+const RECORD_TABLES: [&str; 8] = [
+    "evidence_logs",
+    "evidence_entries",
+    "evidence_events",
+    "evidence_heads",
+    "recorded_tracks",
+    "recorded_segments",
+    "recorded_gaps",
+    "playables",
+];
+
+/// No statement on the record's tables reaches beyond its own tenant's row,
+/// whether it asks for everything or for another's.
+async fn the_record_leaks_nothing(store: &Store, mine: &Session, theirs: &Session) {
+    for table in RECORD_TABLES {
+        let tx = TenantTx::read(store, mine.tenant_id).await.expect("begun");
+        let all = format!("SELECT tenant_id, session_id FROM {table}");
+        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, all);
+        let rows = tx.connection().query_all_raw(statement).await.expect("read");
+        assert_eq!(rows.len(), 1, "{table} shows another tenant's rows");
+        let session: uuid::Uuid = rows[0].try_get("", "session_id").expect("a session");
+        assert_eq!(session, mine.id.as_uuid(), "{table}");
+    }
+    for (table, change) in [
+        ("evidence_logs", "UPDATE evidence_logs SET size = 9"),
+        ("evidence_events", "DELETE FROM evidence_events"),
+        ("recorded_tracks", "UPDATE recorded_tracks SET wrapped_key = NULL"),
+        ("playables", "UPDATE playables SET wrapped_key = NULL"),
+    ] {
+        let tx = TenantTx::write(store, mine.tenant_id).await.expect("begun");
+        let changed = tx.connection().execute_unprepared(change).await.expect("changed");
+        assert_eq!(changed.rows_affected(), 1, "{table}: another's row was changed");
+    }
+    let given = "UPDATE recorded_tracks SET tenant_id = $1";
+    let tx = TenantTx::write(store, mine.tenant_id).await.expect("begun");
+    let statement = sea_orm::Statement::from_sql_and_values(
+        sea_orm::DbBackend::Postgres,
+        given,
+        [theirs.tenant_id.as_uuid().into()],
+    );
+    let given = tx.connection().execute_raw(statement).await;
+    assert_refused(given.map(|_| ()), "giving a track to another tenant");
 }
 
 async fn reads_leak_nothing(store: &Store, mine: &Session, theirs: &Session) {
@@ -159,6 +273,7 @@ async fn a_forgotten_filter_leaks_and_changes_nothing() {
     for (mine, theirs) in [(&first, &second), (&second, &first)] {
         reads_leak_nothing(&store, mine, theirs).await;
         writes_reach_nothing(&store, mine, theirs).await;
+        the_record_leaks_nothing(&store, mine, theirs).await;
     }
     // The one connection that both have used belongs to nobody in between.
     let rows = session::Entity::find().all(&store.connection).await.expect("read");

@@ -1,8 +1,11 @@
 //! The forms the database has had, in order. A migration that has been
 //! released is never changed.
 
+mod columns;
 mod m0001_foundation;
 mod m0002_session_directory;
+mod m0003_evidence;
+mod m0004_recordings;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -18,10 +21,22 @@ pub(super) const TABLES: &[&str] = &[
     "idempotency_keys",
     "dpop_proofs",
     "session_directory",
+    "evidence_logs",
+    "evidence_entries",
+    "evidence_events",
+    "evidence_heads",
+    "open_logs",
+    "operator_leaves",
+    "recorded_tracks",
+    "recorded_segments",
+    "recorded_gaps",
+    "playables",
+    "recording_agenda",
 ];
 
 /// What the server's role may do with each table. What it has told a room's
-/// members it can't take back.
+/// members it can't take back, nor what it has written into a log: of a log only
+/// the texts of events can go.
 pub(super) const PRIVILEGES: &[(&str, &str)] = &[
     ("sessions", "SELECT, INSERT, UPDATE"),
     ("room_records", "SELECT, INSERT, UPDATE"),
@@ -29,6 +44,17 @@ pub(super) const PRIVILEGES: &[(&str, &str)] = &[
     ("idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"),
     ("dpop_proofs", "SELECT, INSERT, UPDATE, DELETE"),
     ("session_directory", "SELECT, INSERT"),
+    ("evidence_logs", "SELECT, INSERT, UPDATE"),
+    ("evidence_entries", "SELECT, INSERT"),
+    ("evidence_events", "SELECT, INSERT, DELETE"),
+    ("evidence_heads", "SELECT, INSERT"),
+    ("open_logs", "SELECT, INSERT, DELETE"),
+    ("operator_leaves", "SELECT, INSERT"),
+    ("recorded_tracks", "SELECT, INSERT, UPDATE"),
+    ("recorded_segments", "SELECT, INSERT"),
+    ("recorded_gaps", "SELECT, INSERT"),
+    ("playables", "SELECT, INSERT, UPDATE"),
+    ("recording_agenda", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -40,6 +66,8 @@ impl MigratorTrait for Migrations {
         vec![
             Box::new(m0001_foundation::Foundation),
             Box::new(m0002_session_directory::SessionDirectory),
+            Box::new(m0003_evidence::Evidence),
+            Box::new(m0004_recordings::Recordings),
         ]
     }
 }

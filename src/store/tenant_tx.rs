@@ -10,6 +10,11 @@ use crate::domain::id::TenantId;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 
+/// Makes a commit wait for the disk on PostgreSQL, should the role or the
+/// database have been told otherwise. Stronger settings stay.
+pub(super) const ON_DISK_AT_COMMIT: &str = "CASE WHEN current_setting('synchronous_commit') = \
+     'off' THEN set_config('synchronous_commit', 'on', true) END";
+
 /// A transaction of one tenant. On PostgreSQL every statement in it sees and
 /// may write only that tenant's rows; on SQLite the repositories' own filters
 /// do that. Dropped without commit, it is rolled back.
@@ -46,7 +51,7 @@ impl TenantTx {
             // carry it over to another tenant.
             let statement = Statement::from_sql_and_values(
                 DbBackend::Postgres,
-                "SELECT set_config('app.tenant_id', $1, true)",
+                format!("SELECT set_config('app.tenant_id', $1, true), {ON_DISK_AT_COMMIT}"),
                 [tenant.to_string().into()],
             );
             transaction.query_one_raw(statement).await?;

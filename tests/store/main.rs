@@ -3,10 +3,12 @@
 //! processes would.
 
 mod bench;
+mod evidence;
 mod idempotency;
 mod isolation;
 mod journal;
 mod migrations;
+mod recordings;
 mod replay;
 mod sessions;
 
@@ -16,8 +18,15 @@ mod postgres;
 use bench::{Case, Kind, run};
 use postgres::Cluster;
 
-const CASES: &[&[Case]] =
-    &[sessions::CASES, idempotency::CASES, journal::CASES, replay::CASES, migrations::CASES];
+const CASES: &[&[Case]] = &[
+    sessions::CASES,
+    idempotency::CASES,
+    journal::CASES,
+    evidence::CASES,
+    recordings::CASES,
+    replay::CASES,
+    migrations::CASES,
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_holds_on_sqlite() {

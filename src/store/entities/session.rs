@@ -9,7 +9,7 @@ use crate::domain::session::{
     TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
-use crate::store::error::{StoreError, number, stored};
+use crate::store::error::{StoreError, number, stored, word};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -120,8 +120,4 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
         version: number(row.version, "version")?,
         created_at: Timestamp::from_unix_us(row.created_at),
     })
-}
-
-fn word<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
-    value.ok_or_else(|| StoreError::Corrupt(format!("{column} holds an unknown word")))
 }

@@ -1,0 +1,68 @@
+//! Who works on which recording, on the database.
+
+use async_trait::async_trait;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::custody::repository::CustodyRepository;
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::recorder::repository::RecordingStoreError;
+use crate::store::connect::Store;
+use crate::store::entities::session::{Column, Entity};
+use crate::store::error::StoreError;
+use crate::store::recording_agenda;
+use crate::store::tenant_tx::TenantTx;
+
+#[async_trait]
+impl CustodyRepository for Store {
+    async fn claim(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        claimant: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, RecordingStoreError> {
+        Ok(recording_agenda::claim(self, (tenant, session), claimant, now, until).await?)
+    }
+
+    async fn release(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        claimant: Uuid,
+    ) -> Result<(), RecordingStoreError> {
+        Ok(recording_agenda::release(self, (tenant, session), claimant).await?)
+    }
+
+    async fn sessions_after(
+        &self,
+        tenant: TenantId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, RecordingStoreError> {
+        Ok(sessions_after(self, tenant, after, limit).await?)
+    }
+}
+
+async fn sessions_after(
+    store: &Store,
+    tenant: TenantId,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<Vec<SessionId>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let ids: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Condition::all().add_option(after.map(|after| Column::Id.gt(after.as_uuid()))))
+        .order_by_asc(Column::Id)
+        .limit(u64::from(limit))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    tx.commit().await?;
+    Ok(ids.into_iter().map(SessionId::from_uuid).collect())
+}

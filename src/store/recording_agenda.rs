@@ -1,0 +1,193 @@
+//! Which recordings somebody has to look after, of all tenants. A start, and
+//! whoever erases, ask before they know a tenant; so this holds who and when,
+//! and nothing of the recordings themselves.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::domain::time::Timestamp;
+use crate::store::connect::Store;
+use crate::store::entities::{playable, recorded_track};
+use crate::store::error::StoreError;
+use crate::store::tenant_tx::TenantTx;
+
+const TABLE: &str = "recording_agenda";
+
+/// Holds the session's row until the transaction ends, making it when there is
+/// none. Of two transactions that end the last two tracks the second sees what
+/// the first did, and so leaves the right answer behind.
+pub(super) async fn hold(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(["session_id", "tenant_id", "unfinished"])
+        .values_panic([session.as_uuid().into(), tx.tenant().as_uuid().into(), false.into()])
+        // A session of another tenant breaks the reference here.
+        .on_conflict(OnConflict::column("session_id").update_column("tenant_id").to_owned())
+        .take();
+    tx.connection().execute(&insert).await?;
+    Ok(())
+}
+
+/// Writes down whether anything of the session is unfinished. After [`hold`].
+pub(super) async fn refresh(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    let unfinished = has_open_track(tx, session).await? || has_open_playable(tx, session).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("unfinished", unfinished)
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .take();
+    tx.connection().execute(&update).await?;
+    Ok(())
+}
+
+async fn has_open_track(tx: &TenantTx, session: SessionId) -> Result<bool, StoreError> {
+    use recorded_track::{Column, Entity};
+    let open = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::EndedAt.is_null())
+        .limit(1)
+        .one(tx.connection())
+        .await?;
+    Ok(open.is_some())
+}
+
+async fn has_open_playable(tx: &TenantTx, session: SessionId) -> Result<bool, StoreError> {
+    use playable::{Column, Entity};
+    let open = [PlayableState::Waiting, PlayableState::Building];
+    let open = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::State.is_in(open.map(PlayableState::as_str)))
+        .limit(1)
+        .one(tx.connection())
+        .await?;
+    Ok(open.is_some())
+}
+
+pub(super) async fn unfinished(store: &Store) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+    let select = of_sessions()
+        .and_where(Expr::col("unfinished").eq(true))
+        .order_by("session_id", Order::Asc)
+        .take();
+    sessions(store, &select).await
+}
+
+pub(super) async fn put_retention(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    erase_after: Timestamp,
+) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, tenant).await?;
+    hold(&tx, session).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("erase_after", erase_after.unix_us())
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await
+}
+
+pub(super) async fn due(
+    store: &Store,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+    let select = of_sessions()
+        .and_where(Expr::col("erase_after").lte(now.unix_us()))
+        .and_where(Expr::col("erased_at").is_null())
+        .order_by("erase_after", Order::Asc)
+        .order_by("session_id", Order::Asc)
+        .limit(u64::from(limit))
+        .take();
+    sessions(store, &select).await
+}
+
+/// Notes an erasure; the first one stays.
+pub(super) async fn erased(
+    tx: &TenantTx,
+    session: SessionId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    hold(tx, session).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("erased_at", at.unix_us())
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .and_where(Expr::col("erased_at").is_null())
+        .take();
+    tx.connection().execute(&update).await?;
+    Ok(())
+}
+
+/// Takes a session for `claimant` until `until`, unless somebody else has it.
+pub(super) async fn claim(
+    store: &Store,
+    (tenant, session): (TenantId, SessionId),
+    claimant: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let tx = TenantTx::write(store, tenant).await?;
+    hold(&tx, session).await?;
+    let free = Condition::any()
+        .add(Expr::col("claimed_until").is_null())
+        .add(Expr::col("claimed_until").lte(now.unix_us()))
+        .add(Expr::col("claimed_by").eq(claimant));
+    let update = Query::update()
+        .table(TABLE)
+        .value("claimed_by", claimant)
+        .value("claimed_until", until.unix_us())
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .cond_where(free)
+        .take();
+    let claimed = tx.connection().execute(&update).await?.rows_affected() == 1;
+    tx.commit().await?;
+    Ok(claimed)
+}
+
+/// Gives a session back that `claimant` has.
+pub(super) async fn release(
+    store: &Store,
+    (tenant, session): (TenantId, SessionId),
+    claimant: Uuid,
+) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, tenant).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("claimed_by", None::<Uuid>)
+        .value("claimed_until", None::<i64>)
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .and_where(Expr::col("claimed_by").eq(claimant))
+        .take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await
+}
+
+fn of_sessions() -> SelectStatement {
+    Query::select().columns(["tenant_id", "session_id"]).from(TABLE).take()
+}
+
+async fn sessions(
+    store: &Store,
+    select: &SelectStatement,
+) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+    let rows = store.connection.query_all(select).await?;
+    rows.iter()
+        .map(|row| {
+            let tenant: Uuid = row.try_get("", "tenant_id")?;
+            let session: Uuid = row.try_get("", "session_id")?;
+            Ok((TenantId::from_uuid(tenant), SessionId::from_uuid(session)))
+        })
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! Segments and gaps of recorded tracks.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+
+use super::{Written, finish};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::recorder::repository::{RecordedGap, RecordedSegment};
+use crate::store::connect::Store;
+use crate::store::entities::{recorded_gap, recorded_segment};
+use crate::store::error::{StoreError, fixed, from_position, number, stored};
+use crate::store::tenant_tx::TenantTx;
+
+pub(super) async fn add(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    segment: &RecordedSegment,
+) -> Result<Written, StoreError> {
+    use recorded_segment::{Column, Entity, Model};
+    let tx = TenantTx::write(store, tenant).await?;
+    let row = Model {
+        tenant_id: tenant.as_uuid(),
+        session_id: session.as_uuid(),
+        track: segment.track.as_uuid(),
+        index: stored(segment.index)?,
+        size: stored(segment.size)?,
+        sha256: segment.sha256.to_vec(),
+        from_ms: stored(segment.from_ms)?,
+        to_ms: stored(segment.to_ms)?,
+        flags: segment.flags.into(),
+        seq: stored(segment.seq)?,
+    };
+    let key = [Column::TenantId, Column::SessionId, Column::Track, Column::Index];
+    let inserted = Entity::insert(row.clone().into_active_model().reset_all())
+        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
+        .exec_without_returning(tx.connection())
+        .await?;
+    let written = if inserted == 1 {
+        Written::Done
+    } else {
+        let there = Entity::find()
+            .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+            .filter(Column::SessionId.eq(session.as_uuid()))
+            .filter(Column::Track.eq(row.track))
+            .filter(Column::Index.eq(row.index))
+            .one(tx.connection())
+            .await?;
+        if there == Some(row) { Written::Done } else { Written::Refused }
+    };
+    finish(tx, written).await
+}
+
+pub(super) async fn list(
+    store: &Store,
+    (tenant, session): (TenantId, SessionId),
+    track: RecordedTrackId,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<RecordedSegment>, StoreError> {
+    use recorded_segment::{Column, Entity};
+    let tx = TenantTx::read(store, tenant).await?;
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Track.eq(track.as_uuid()))
+        .filter(Column::Index.gte(from_position(from)))
+        .order_by_asc(Column::Index)
+        .limit(u64::from(limit))
+        .all(tx.connection())
+        .await?;
+    tx.commit().await?;
+    rows.iter().map(segment_of).collect()
+}
+
+pub(super) async fn last(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    track: RecordedTrackId,
+) -> Result<Option<RecordedSegment>, StoreError> {
+    use recorded_segment::{Column, Entity};
+    let tx = TenantTx::read(store, tenant).await?;
+    let row = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Track.eq(track.as_uuid()))
+        .order_by_desc(Column::Index)
+        .limit(1)
+        .one(tx.connection())
+        .await?;
+    tx.commit().await?;
+    row.as_ref().map(segment_of).transpose()
+}
+
+fn segment_of(row: &recorded_segment::Model) -> Result<RecordedSegment, StoreError> {
+    Ok(RecordedSegment {
+        track: RecordedTrackId::from_uuid(row.track),
+        index: number(row.index, "index")?,
+        size: number(row.size, "size")?,
+        sha256: fixed(&row.sha256, "sha256")?,
+        from_ms: number(row.from_ms, "from_ms")?,
+        to_ms: number(row.to_ms, "to_ms")?,
+        flags: number(row.flags, "flags")?,
+        seq: number(row.seq, "seq")?,
+    })
+}
+
+/// Adds a gap. All of it is its key, so that one that is there is equal.
+pub(super) async fn add_gap(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    gap: &RecordedGap,
+) -> Result<(), StoreError> {
+    use recorded_gap::{Column, Entity, Model};
+    let tx = TenantTx::write(store, tenant).await?;
+    let row = Model {
+        tenant_id: tenant.as_uuid(),
+        session_id: session.as_uuid(),
+        track: gap.track.as_uuid(),
+        from_ms: stored(gap.from_ms)?,
+        to_ms: stored(gap.to_ms)?,
+        reason: gap.reason.into(),
+    };
+    let key = [
+        Column::TenantId,
+        Column::SessionId,
+        Column::Track,
+        Column::FromMs,
+        Column::ToMs,
+        Column::Reason,
+    ];
+    Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
+        .exec_without_returning(tx.connection())
+        .await?;
+    tx.commit().await
+}
+
+pub(super) async fn gaps(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+) -> Result<Vec<RecordedGap>, StoreError> {
+    use recorded_gap::{Column, Entity, Model};
+    let tx = TenantTx::read(store, tenant).await?;
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .order_by_asc(Column::Track)
+        .order_by_asc(Column::FromMs)
+        .order_by_asc(Column::ToMs)
+        .all(tx.connection())
+        .await?;
+    tx.commit().await?;
+    let gap = |row: Model| {
+        Ok(RecordedGap {
+            track: RecordedTrackId::from_uuid(row.track),
+            from_ms: number(row.from_ms, "from_ms")?,
+            to_ms: number(row.to_ms, "to_ms")?,
+            reason: number(row.reason, "reason")?,
+        })
+    };
+    rows.into_iter().map(gap).collect()
+}
