@@ -56,9 +56,10 @@ impl EvidenceRepository for Store {
         &self,
         tenant: TenantId,
         session: SessionId,
+        previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError> {
-        write::put_head(self, tenant, session, head).await
+        write::put_head(self, tenant, session, previous_size, head).await
     }
 
     async fn leaves(

@@ -96,7 +96,7 @@ async fn record_everything(store: &Store, session: &Session) {
     store.create(tenant, id, [1; 16], vec![1], append).await.expect("begun");
     let head =
         StoredHead { tree_size: 1, root: [1; 32], at: NOW, cose: vec![1], jws: String::new() };
-    store.put_head(tenant, id, &head).await.expect("put");
+    store.put_head(tenant, id, 0, &head).await.expect("put");
     let track = RecordedTrack {
         id: RecordedTrackId::random(),
         track: TrackId::generate(),

@@ -19,6 +19,7 @@ cases!(
     of_concurrent_appends_to_a_log_one_is_stored,
     another_tenant_reads_and_writes_no_log,
     heads_stay_as_they_were_signed,
+    of_concurrent_heads_one_continues_the_chain,
     events_are_found_by_kind,
     destroying_the_events_key_deletes_the_texts,
     a_destroyed_or_newer_events_key_is_not_replaced,
@@ -181,7 +182,7 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(bench: Bench) {
 async fn another_tenant_reads_and_writes_no_log(bench: Bench) {
     let session = session_with_log(&bench, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
-    store.put_head(tenant, id, &head(2, 1)).await.expect("put");
+    store.put_head(tenant, id, 0, &head(2, 1)).await.expect("put");
     let stranger = TenantId::generate();
     assert_eq!(store.log(stranger, id).await.expect("read"), None);
     assert_eq!(store.leaves(stranger, id, 0).await.expect("read"), [] as [[u8; 32]; 0]);
@@ -196,8 +197,8 @@ async fn another_tenant_reads_and_writes_no_log(bench: Bench) {
     for session in [id, SessionId::generate()] {
         let outcome = store.create(stranger, session, [1; 16], vec![], append(0, 2)).await;
         assert!(matches!(outcome, Err(EvidenceStoreError::Unavailable(_))), "{outcome:?}");
-        let outcome = store.put_head(stranger, session, &head(2, 2)).await;
-        assert!(matches!(outcome, Err(EvidenceStoreError::Unavailable(_))), "{outcome:?}");
+        let outcome = store.put_head(stranger, session, 0, &head(2, 2)).await;
+        assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
     }
     let log = store.log(tenant, id).await.expect("read").expect("a log");
     assert_eq!((log.size, log.events_key), (2, Some(KEY.to_vec())));
@@ -209,18 +210,52 @@ async fn heads_stay_as_they_were_signed(bench: Bench) {
     let session = session_with_log(&bench, 4).await;
     let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
     assert_eq!(store.latest_head(tenant, id).await.expect("read"), None);
-    for head in [head(4, 4), head(2, 2), head(3, 3)] {
-        store.put_head(tenant, id, &head).await.expect("put");
+    for (previous, head) in [(0, head(2, 2)), (2, head(3, 3)), (3, head(4, 4))] {
+        store.put_head(tenant, id, previous, &head).await.expect("put");
     }
-    // Signed anew: ECDSA never signs twice alike, but the root is the same.
+    // Signed anew: ECDSA need not sign twice alike, but the root is the same.
     let again = StoredHead { cose: vec![1, 2, 3], jws: "other".to_owned(), ..head(3, 3) };
-    store.put_head(tenant, id, &again).await.expect("the first one stays");
-    let forked = store.put_head(tenant, id, &head(3, 9)).await;
-    assert_eq!(forked, Err(EvidenceStoreError::Conflict));
+    store.put_head(tenant, id, 2, &again).await.expect("the first one stays");
+    for (name, previous, head) in [
+        ("another root", 2, head(3, 9)),
+        ("another root of the largest", 3, head(4, 9)),
+        ("after one that is not the largest", 3, head(5, 5)),
+        ("after one that is not there", 5, head(6, 6)),
+        ("a second first", 0, head(9, 9)),
+        ("smaller than the one before", 4, head(1, 1)),
+    ] {
+        let outcome = store.put_head(tenant, id, previous, &head).await;
+        assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
+    }
     let all = [head(2, 2), head(3, 3), head(4, 4)];
     assert_eq!(store.heads(tenant, id, 0, 9).await.expect("read"), all);
     assert_eq!(store.heads(tenant, id, 3, 1).await.expect("read"), all[1..2]);
     assert_eq!(store.latest_head(tenant, id).await.expect("read"), Some(head(4, 4)));
+}
+
+async fn of_concurrent_heads_one_continues_the_chain(bench: Bench) {
+    let session = session_with_log(&bench, 9).await;
+    let (tenant, id) = (session.tenant_id, session.id);
+    for (previous, sizes) in [(0, 2..5), (4, 5..8)] {
+        let mut tasks = JoinSet::new();
+        for (number, size) in sizes.clone().cycle().take(12).enumerate() {
+            let store = bench.stores[number % 2].clone();
+            tasks.spawn(async move {
+                // The largest of the first round is the one before the second.
+                let size = if previous == 0 { 4 } else { size };
+                let root = u8::try_from(number).expect("small");
+                let head = head(size, root);
+                store.put_head(tenant, id, previous, &head).await.map(|()| head)
+            });
+        }
+        let (stored, refused): (Vec<_>, Vec<_>) =
+            tasks.join_all().await.into_iter().partition(Result::is_ok);
+        let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
+        assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
+        let latest = bench.store().latest_head(tenant, id).await.expect("read");
+        assert_eq!(latest.as_ref(), Some(winner));
+    }
+    assert_eq!(bench.count("evidence_heads").await, 2);
 }
 
 async fn events_are_found_by_kind(bench: Bench) {

@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::domain::id::{SessionId, TenantId};
@@ -192,13 +193,7 @@ async fn insert_events(
 }
 
 async fn has_events_key(tx: &TenantTx, session: SessionId) -> Result<bool, StoreError> {
-    use evidence_log::{Column, Entity};
-    let log = Entity::find()
-        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
-        .filter(Column::SessionId.eq(session.as_uuid()))
-        .one(tx.connection())
-        .await?;
-    Ok(log.is_some_and(|log| log.events_key.is_some()))
+    Ok(log_row(tx, session).await?.is_some_and(|log| log.events_key.is_some()))
 }
 
 async fn open(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
@@ -252,12 +247,7 @@ async fn replace_events_key(
     wrapped: Option<Vec<u8>>,
 ) -> Result<bool, StoreError> {
     use evidence_log::{ActiveModel, Column, Entity};
-    let found = Entity::find()
-        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
-        .filter(Column::SessionId.eq(session.as_uuid()))
-        .lock_exclusive()
-        .one(tx.connection())
-        .await?;
+    let found = log_row(tx, session).await?;
     let Some(log) = found else { return Ok(false) };
     if !may_replace(log.events_key.as_deref(), wrapped.as_deref()) {
         return Ok(false);
@@ -276,10 +266,11 @@ pub(super) async fn put_head(
     store: &Store,
     tenant: TenantId,
     session: SessionId,
+    previous_size: u64,
     head: &StoredHead,
 ) -> Result<(), EvidenceStoreError> {
     let tx = TenantTx::write(store, tenant).await?;
-    if insert_head(&tx, session, head).await? {
+    if insert_head(&tx, session, previous_size, head).await? {
         Ok(tx.commit().await?)
     } else {
         tx.rollback().await?;
@@ -287,47 +278,57 @@ pub(super) async fn put_head(
     }
 }
 
-/// Inserts a head; `false` when there is one of that size with another root.
+/// Inserts a head, or finds it; `false` when it does not continue the chain of
+/// heads. The log's row is held, so that of two heads that continue the same
+/// one the second finds the first.
 async fn insert_head(
     tx: &TenantTx,
     session: SessionId,
+    previous_size: u64,
     head: &StoredHead,
 ) -> Result<bool, StoreError> {
-    use evidence_head::{Column, Entity};
-    let insert = Query::insert()
-        .into_table(Entity)
-        .columns([
-            Column::TenantId,
-            Column::SessionId,
-            Column::TreeSize,
-            Column::Root,
-            Column::At,
-            Column::Cose,
-            Column::Jws,
-        ])
-        .values_panic([
-            tx.tenant().as_uuid().into(),
-            session.as_uuid().into(),
-            stored(head.tree_size)?.into(),
-            head.root.to_vec().into(),
-            head.at.unix_us().into(),
-            head.cose.clone().into(),
-            head.jws.as_str().into(),
-        ])
-        .on_conflict(
-            OnConflict::columns([Column::TenantId, Column::SessionId, Column::TreeSize])
-                .do_nothing()
-                .to_owned(),
-        )
-        .take();
-    if tx.connection().execute(&insert).await?.rows_affected() == 1 {
-        return Ok(true);
+    use evidence_head::{ActiveModel, Column, Entity};
+    if log_row(tx, session).await?.is_none() {
+        return Ok(false);
     }
-    let there = Entity::find()
+    let heads = || {
+        Entity::find()
+            .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+            .filter(Column::SessionId.eq(session.as_uuid()))
+    };
+    let of_size = Column::TreeSize.eq(stored(head.tree_size)?);
+    if let Some(there) = heads().filter(of_size).one(tx.connection()).await? {
+        return Ok(there.root == head.root);
+    }
+    let largest = heads().order_by_desc(Column::TreeSize).limit(1).one(tx.connection()).await?;
+    let largest = largest.map_or(0, |largest| largest.tree_size);
+    if largest != stored(previous_size)? || head.tree_size <= previous_size {
+        return Ok(false);
+    }
+    let row = ActiveModel {
+        tenant_id: Set(tx.tenant().as_uuid()),
+        session_id: Set(session.as_uuid()),
+        tree_size: Set(stored(head.tree_size)?),
+        root: Set(head.root.to_vec()),
+        at: Set(head.at.unix_us()),
+        cose: Set(head.cose.clone()),
+        jws: Set(head.jws.clone()),
+    };
+    Entity::insert(row).exec_without_returning(tx.connection()).await?;
+    Ok(true)
+}
+
+/// The log's row, held until the transaction ends.
+async fn log_row(
+    tx: &TenantTx,
+    session: SessionId,
+) -> Result<Option<evidence_log::Model>, StoreError> {
+    use evidence_log::{Column, Entity};
+    let row = Entity::find()
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
         .filter(Column::SessionId.eq(session.as_uuid()))
-        .filter(Column::TreeSize.eq(stored(head.tree_size)?))
+        .lock_exclusive()
         .one(tx.connection())
         .await?;
-    Ok(there.is_some_and(|there| there.root == head.root))
+    Ok(row)
 }
