@@ -119,6 +119,11 @@ export function checkReceipt(receipt: Receipt, root: Bytes, keys: KeyList): Prom
   return checkSignature(receipt.message, root, receipt, keys);
 }
 
+/** The tree size that a head states, before anything of it is checked. */
+export function peekSize(cose: Bytes): number {
+  return readHeaders(readMessage(cose), HEAD_TYP, false).treeSize;
+}
+
 /** Where one message of a sequence ends. */
 export function endOfMessage(bytes: Bytes, at: number): number {
   demand(bytes[at] === TAG_SIGN1, 'MALFORMED', 'not a COSE_Sign1 with its tag');
