@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vite';
 import type { Plugin } from 'vite';
 
-const PAGES = ['index', 'join', 'meeting', 'console', 'hall', 'governance'];
+const PAGES = ['index', 'join', 'meeting', 'console', 'hall', 'governance', 'verify'];
 const SERVER = 'http://127.0.0.1:3014';
 
 /** Maps `/name` to `name.html` while developing, as the server does. */
@@ -24,6 +24,7 @@ function cleanAddresses(): Plugin {
 export default defineConfig({
   appType: 'mpa',
   plugins: [cleanAddresses()],
+  worker: { format: 'es' },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,
@@ -38,6 +39,7 @@ export default defineConfig({
     proxy: {
       '/api': SERVER,
       '/dev': SERVER,
+      '/.well-known': SERVER,
       '/moderation': { target: SERVER, ws: true },
     },
   },

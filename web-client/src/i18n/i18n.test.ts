@@ -1,20 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
-import { es } from './es';
 import { format, placeholders } from './message';
+import { verifyTexts } from './verify/texts';
 
-describe('the catalogues', () => {
+const ALL = { pages: catalogues, verify: verifyTexts };
+
+describe.each(Object.entries(ALL))('the catalogues of %s', (_, all) => {
   it.each(LANGUAGES)('%s has every text, with the same placeholders', (language) => {
-    const catalogue = catalogues[language];
-    expect(Object.keys(catalogue)).toEqual(Object.keys(es));
+    const catalogue: Readonly<Record<string, string>> = all[language];
+    const spanish: Readonly<Record<string, string>> = all.es;
+    expect(Object.keys(catalogue)).toEqual(Object.keys(spanish));
     for (const [key, text] of Object.entries(catalogue)) {
       expect(text.trim(), key).not.toBe('');
-      expect(placeholders(text), key).toEqual(placeholders(es[key as keyof typeof es]));
+      expect(placeholders(text), key).toEqual(placeholders(spanish[key] ?? ''));
     }
   });
 
   it.each(LANGUAGES)('%s reads well with one and with many', (language) => {
-    for (const [key, text] of Object.entries(catalogues[language])) {
+    for (const [key, text] of Object.entries(all[language])) {
       const values = Object.fromEntries(placeholders(text).map((name) => [name, 1]));
       const many = Object.fromEntries(placeholders(text).map((name) => [name, 1234]));
       for (const filled of [format(text, language, values), format(text, language, many)]) {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { dateTime, t } from '../i18n/i18n';
 import { ApiClient } from '../lib';
-import { isUuid, visits } from '../ui/access';
+import { sessionIn, visits } from '../ui/access';
 import { boot } from '../ui/boot';
 import { Button, Field, Notice, PageHeader } from '../ui/components';
 
@@ -78,16 +78,6 @@ function Start() {
         </p>
       )}
     </main>
-  );
-}
-
-/** The identifier in what somebody typed or pasted, a whole link included. */
-function sessionIn(text: string): string | null {
-  return (
-    text
-      .trim()
-      .split(/[^0-9a-fA-F-]+/)
-      .find(isUuid) ?? null
   );
 }
 

@@ -4,6 +4,8 @@ import { ApiClient, DevTokenSource, DpopKey, RedirectTokenSource, claimsOf } fro
 /** What the link of a page says. */
 export interface Link {
   readonly session: string | null;
+  /** As pages for recordings name it. */
+  readonly sessionId: string | null;
   readonly tenant: string | null;
   readonly user: string | null;
   readonly name: string | null;
@@ -20,6 +22,7 @@ export function readLink(search: string = location.search): Link {
   };
   return {
     session: text('session'),
+    sessionId: text('session_id'),
     tenant: text('tenant'),
     user: text('user'),
     name: text('name'),
@@ -31,6 +34,15 @@ export function readLink(search: string = location.search): Link {
 /** Whether a text has the shape of a UUID. */
 export function isUuid(text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
+/** The identifier in what somebody typed or pasted, a whole link included. */
+export function sessionIn(text: string): string | null {
+  const found = text
+    .trim()
+    .split(/[^0-9a-fA-F-]+/)
+    .find(isUuid);
+  return found?.toLowerCase() ?? null;
 }
 
 /** What everything else needs to speak to the server. */

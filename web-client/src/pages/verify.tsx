@@ -1,0 +1,284 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { megabytes, number } from '../i18n/texts';
+import { v } from '../i18n/verify/texts';
+import { ApiError, HeldHeadStore, ProofSource } from '../lib';
+import { isUuid, readLink, sessionIn } from '../ui/access';
+import { boot } from '../ui/boot';
+import { Button, Field, Notice, PageHeader } from '../ui/components';
+import { download } from '../ui/download';
+import { chosenOf, droppedOf, hasBundle } from '../ui/verify/chosen';
+import { Result } from '../ui/verify/result';
+import type { Run } from '../ui/verify/run';
+import { Verifier } from '../ui/verify/run';
+import { statedHead } from '../verify/stated';
+import type { ChosenFile } from '../verify/worker';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const link = readLink();
+const source = new ProofSource();
+const store = new HeldHeadStore();
+
+/** Where anybody verifies, without an account. */
+function Verify() {
+  const [session, setSession] = useState(link.sessionId ?? link.session ?? '');
+  const [failure, setFailure] = useState('');
+  const [run, setRun] = useState<Run>({ phase: 'idle' });
+  const [published, setPublished] = useState<Bytes | null | undefined>(undefined);
+  const [own, setOwn] = useState<Bytes | null>(null);
+  const [held, setHeld] = useState<readonly Bytes[]>([]);
+  const [proven, setProven] = useState<{ session: string; head: string } | null>(null);
+  const [verifier] = useState(() => new Verifier(setRun));
+  const trusted = own ?? published ?? null;
+
+  const verifySession = async (text: string) => {
+    const id = sessionIn(text);
+    if (id === null) {
+      setFailure(v('session.invalid'));
+      return;
+    }
+    setFailure('');
+    setProven(null);
+    setRun({ phase: 'running', progress: null, bytesPerSecond: null });
+    try {
+      const keys = own ?? (await source.keys());
+      if (own === null) setPublished(keys);
+      const { proof, kept } = await proofOf(id);
+      const report = await verifier.run({ proof, trusted: keys, held: [...held, ...kept] });
+      const head = report === null ? null : statedHead(proof);
+      if (head === null) return;
+      // Nothing false is taken for known; what contradicts is kept as evidence.
+      if (report?.verdict === 'valid') store.keep(id, head.cose);
+      else if (report?.verdict === 'invalid') store.keepConflict(id, head.cose);
+      setProven({ session: id, head: head.cose });
+    } catch (error) {
+      setRun({ phase: 'idle' });
+      const missing = error instanceof ApiError && error.status === 404;
+      setFailure(v(missing ? 'session.missing' : 'session.network'));
+    }
+  };
+  const verifyFiles = async (files: readonly ChosenFile[]) => {
+    if (files.length === 0) return;
+    if (!hasBundle(files)) {
+      setFailure(v('bundle.none'));
+      return;
+    }
+    setFailure('');
+    setProven(null);
+    await verifier.run({ files, trusted, held });
+  };
+
+  useEffect(() => {
+    source.keys().then(setPublished, () => setPublished(null));
+    if (session !== '' && isUuid(session)) void verifySession(session);
+  }, []);
+  useEffect(() => {
+    if (run.phase === 'done') document.getElementById('verdict')?.focus();
+  }, [run.phase]);
+
+  return (
+    <main class="page stack" data-testid="verify">
+      <PageHeader title={v('title')} />
+      <p>{v('intro')}</p>
+      <form
+        class="card stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void verifySession(session);
+        }}
+      >
+        <h2>{v('session.title')}</h2>
+        <Field label={v('session.label')}>
+          <input
+            data-testid="session-input"
+            value={session}
+            spellcheck={false}
+            autoComplete="off"
+            onInput={(event) => setSession(event.currentTarget.value)}
+          />
+        </Field>
+        <Button label={v('session.go')} look="main" type="submit" testId="verify-session" />
+      </form>
+      <Bundle onFiles={(files) => void verifyFiles(files)} />
+      <details class="card">
+        <summary>{v('more.title')}</summary>
+        <div class="stack">
+          <FileField
+            label={v('more.keys')}
+            hint={v(published === null ? 'more.noKeys' : 'more.keysWhy')}
+            testId="trusted-input"
+            onFile={(bytes) => setOwn(bytes)}
+          />
+          <FileField
+            label={v('more.held')}
+            hint={v('more.heldWhy')}
+            testId="held-input"
+            onFile={(bytes) => setHeld(bytes === null ? [] : [bytes])}
+          />
+        </div>
+      </details>
+      {failure !== '' && (
+        <Notice look="danger" testId="verify-failure">
+          <p>{failure}</p>
+        </Notice>
+      )}
+      <Running run={run} onCancel={() => verifier.cancel()} />
+      {run.phase === 'done' && (
+        <Result
+          report={run.report}
+          bytesPerSecond={run.bytesPerSecond}
+          kept={proven !== null && run.report.verdict === 'valid'}
+          onSave={
+            proven === null
+              ? null
+              : () => {
+                  const heads = { v: 1, session: proven.session, heads: [proven.head] };
+                  const file = store.file(proven.session) ?? JSON.stringify(heads);
+                  download(`cabildo-heads-${proven.session}.json`, file);
+                }
+          }
+        />
+      )}
+    </main>
+  );
+}
+
+/** The proof of a session, from the head that this browser has kept if it has one. */
+async function proofOf(id: string): Promise<{ proof: Bytes; kept: Bytes[] }> {
+  const known = store.of(id);
+  const kept = known === null ? null : statedHead(known.newest);
+  if (known === null || kept === null) return { proof: await source.proof(id, null), kept: [] };
+  const file = JSON.stringify({ v: 1, session: id, heads: [known.newest] });
+  const held = [new TextEncoder().encode(file)];
+  try {
+    return { proof: await source.proof(id, kept.treeSize), kept: held };
+  } catch (error) {
+    // A log that is shorter than it was gives no receipt; its proof shows that it is.
+    if (error instanceof ApiError && error.status === 422) {
+      return { proof: await source.proof(id, null), kept: held };
+    }
+    throw error;
+  }
+}
+
+function Bundle({ onFiles }: { onFiles: (files: readonly ChosenFile[]) => void }) {
+  const [over, setOver] = useState(false);
+  const folder = useRef<HTMLInputElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  useEffect(() => folder.current?.setAttribute('webkitdirectory', ''), []);
+  const take = (input: HTMLInputElement) => {
+    onFiles(chosenOf(input.files));
+    // The same folder can be chosen again after it was changed.
+    input.value = '';
+  };
+  return (
+    <section
+      class={`card stack drop ${over ? 'over' : ''}`}
+      aria-labelledby="bundle"
+      data-testid="drop"
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        if (event.dataTransfer !== null) void droppedOf(event.dataTransfer).then(onFiles);
+      }}
+    >
+      <h2 id="bundle">{v('bundle.title')}</h2>
+      <p class="quiet">{v(over ? 'bundle.drop' : 'bundle.hint')}</p>
+      <div class="row">
+        <Button label={v('bundle.folder')} icon="folder" onPress={() => folder.current?.click()} />
+        <Button label={v('bundle.files')} icon="copy" onPress={() => files.current?.click()} />
+      </div>
+      <input
+        ref={folder}
+        type="file"
+        hidden
+        data-testid="folder-input"
+        onChange={(event) => take(event.currentTarget)}
+      />
+      <input
+        ref={files}
+        type="file"
+        multiple
+        hidden
+        data-testid="files-input"
+        onChange={(event) => take(event.currentTarget)}
+      />
+    </section>
+  );
+}
+
+function FileField(props: {
+  label: string;
+  hint: string;
+  testId: string;
+  onFile: (bytes: Bytes | null) => void;
+}) {
+  return (
+    <Field label={props.label}>
+      <input
+        type="file"
+        accept=".json,application/json"
+        data-testid={props.testId}
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          if (file === undefined) props.onFile(null);
+          else void file.arrayBuffer().then((bytes) => props.onFile(new Uint8Array(bytes)));
+        }}
+      />
+      <span class="quiet">{props.hint}</span>
+    </Field>
+  );
+}
+
+function Running({ run, onCancel }: { run: Run; onCancel: () => void }) {
+  if (run.phase === 'cancelled') return <p role="status">{v('run.cancelled')}</p>;
+  if (run.phase === 'failed') {
+    return (
+      <Notice look="danger" testId="verify-failure">
+        <p>{v('run.failed')}</p>
+        <p class="quiet" lang="en">
+          {run.detail}
+        </p>
+      </Notice>
+    );
+  }
+  if (run.phase !== 'running') return null;
+  const { progress } = run;
+  const percent = progress === null ? 0 : (progress.done / Math.max(1, progress.total)) * 100;
+  return (
+    <div class="card stack" data-testid="running">
+      <p id="progress">{progressText(run)}</p>
+      <progress
+        aria-labelledby="progress"
+        max={100}
+        {...(progress === null ? {} : { value: percent })}
+      />
+      <Button label={v('run.cancel')} testId="cancel" onPress={onCancel} />
+    </div>
+  );
+}
+
+function progressText(run: Extract<Run, { phase: 'running' }>): string {
+  const { progress } = run;
+  if (progress === null) return v('run.reading');
+  const { done, total } = progress;
+  switch (progress.phase) {
+    case 'entries':
+      return v('run.entries', { done: number(done), total: number(total) });
+    case 'heads':
+      return v('run.heads', { percent: number((done / Math.max(1, total)) * 100) });
+    case 'objects':
+      return v('run.objects', {
+        done: megabytes(done),
+        total: megabytes(total),
+        speed: megabytes(run.bytesPerSecond ?? 0),
+      });
+  }
+}
+
+boot(<Verify />);
