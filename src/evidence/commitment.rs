@@ -29,6 +29,9 @@ fn commitment(what: &str, salt: &[u8; 32], text: &str) -> Hash {
 
 /// Whose track it is, as the text that its entry commits to. Whoever records
 /// and whoever discloses have to make the same one.
+///
+/// # Panics
+/// Never: texts are JSON.
 #[must_use]
 pub fn subject_text(user: &UserId, name: &str, source: TrackSource) -> String {
     #[derive(Serialize)]

@@ -1,0 +1,94 @@
+//! What heads and receipts have in common: `COSE_Sign1` (RFC 9052 §4.2) with
+//! exactly the headers of `docs/EVIDENCE.md`.
+
+use ciborium::Value;
+use coset::{
+    CborSerializable as _, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, Label,
+    TaggedCborSerializable as _, iana,
+};
+
+use crate::domain::time::Timestamp;
+use crate::evidence::keys::EvidenceKey;
+use crate::evidence::repository::Hash;
+
+/// CWT claims (RFC 9597).
+const CWT_CLAIMS: i64 = 15;
+/// Type (RFC 9596).
+const TYPE: i64 = 16;
+/// Verifiable data structure (RFC 9942), and its value for RFC 9162.
+const VDS: i64 = 395;
+const RFC9162_SHA256: i64 = 1;
+/// Verifiable data proofs (RFC 9942).
+pub(super) const VDP: i64 = 396;
+
+/// Which log a head or receipt is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// Who issues.
+    pub issuer: String,
+    /// Which log: `urn:uuid:<session>` or `urn:cabildo:operator-log`.
+    pub subject: String,
+}
+
+/// What is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signed {
+    Head,
+    Receipt,
+}
+
+/// Signs `payload`: within the message of a head, beside that of a receipt.
+/// `unprotected` is what is not signed.
+pub(super) fn sign(
+    what: Signed,
+    (identity, tree_size, at): (&LogIdentity, u64, Timestamp),
+    key: &EvidenceKey,
+    unprotected: Header,
+    payload: &[u8],
+) -> Vec<u8> {
+    // Labels in the order of their encodings: the map is deterministic then.
+    let mut headers = HeaderBuilder::new()
+        .algorithm(iana::Algorithm::ES256)
+        .key_id(key.kid().to_vec())
+        .value(CWT_CLAIMS, claims(identity, tree_size, at));
+    headers = match what {
+        Signed::Head => headers.value(TYPE, "application/vnd.cabildo.head+cose".into()),
+        Signed::Receipt => headers
+            .value(TYPE, "application/vnd.cabildo.receipt+cose".into())
+            .value(VDS, RFC9162_SHA256.into()),
+    };
+    let message = CoseSign1Builder::new().protected(headers.build()).unprotected(unprotected);
+    let sign = |bytes: &[u8]| key.sign(bytes).to_vec();
+    let message = match what {
+        Signed::Head => message.payload(payload.to_vec()).create_signature(&[], sign),
+        Signed::Receipt => message.create_detached_signature(payload, &[], sign),
+    };
+    message.build().to_tagged_vec().expect("no header stands twice and all are of CBOR's kinds")
+}
+
+fn claims(identity: &LogIdentity, tree_size: u64, at: Timestamp) -> Value {
+    Value::Map(vec![
+        (1.into(), identity.issuer.as_str().into()),
+        (2.into(), identity.subject.as_str().into()),
+        (6.into(), at.unix_s().into()),
+        ("tree_size".into(), tree_size.into()),
+    ])
+}
+
+/// The message of a head of our own that was stored: who signed it and its
+/// payload. `None` when it is none.
+pub(super) fn read_own(cose: &[u8]) -> Option<(CoseSign1, Hash, Vec<Value>)> {
+    let message = CoseSign1::from_tagged_slice(cose).ok()?;
+    let kid = message.protected.header.key_id.as_slice().try_into().ok()?;
+    let payload = Value::from_slice(message.payload.as_deref()?).ok()?.into_array().ok()?;
+    Some((message, kid, payload))
+}
+
+/// The `tree_size` that a message binds.
+pub(super) fn bound_tree_size(message: &CoseSign1) -> Option<u64> {
+    let claims = message.protected.header.rest.iter().find_map(|(label, value)| {
+        (*label == Label::Int(CWT_CLAIMS)).then(|| value.as_map()).flatten()
+    })?;
+    let (_, size) = claims.iter().find(|(name, _)| name.as_text() == Some("tree_size"))?;
+    u64::try_from(size.as_integer()?).ok()
+}

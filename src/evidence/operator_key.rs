@@ -1,0 +1,121 @@
+//! The Ed25519 key that signs the operator log's checkpoints: signed notes as
+//! C2SP signed-note writes them down.
+
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::{Signer as _, SigningKey};
+use sha2::{Digest as _, Sha256};
+
+use crate::evidence::key_file::{self, KeyFileError};
+
+/// The key's file.
+const FILE: &str = "operator-log.pem";
+/// Signature type of Ed25519 in notes.
+const ED25519: u8 = 0x01;
+
+/// The operator log's key.
+pub struct OperatorKey(SigningKey);
+
+impl OperatorKey {
+    /// Reads the key in `directory`, and makes it when there is none.
+    pub fn open(directory: &Path) -> Result<Self, KeyFileError> {
+        let path = directory.join(FILE);
+        let invalid = || KeyFileError::Invalid { path: path.clone() };
+        if !path.exists() {
+            let seed = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());
+            let pem =
+                SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(|_| invalid())?;
+            key_file::make(directory, FILE, &pem)?;
+        }
+        // Read back even when just made: another process may have been faster.
+        let pem = key_file::read(&path)?;
+        SigningKey::from_pkcs8_pem(&pem).map(Self).map_err(|_| invalid())
+    }
+
+    /// `<name>+<8 hex>+<base64>`: what verifiers are configured with.
+    #[must_use]
+    pub fn verifier_key(&self, name: &str) -> String {
+        let mut key = vec![ED25519];
+        key.extend(self.0.verifying_key().as_bytes());
+        let id = u32::from_be_bytes(self.id(name));
+        format!("{name}+{id:08x}+{}", STANDARD.encode(key))
+    }
+
+    /// `text`, which ends with a newline, as a note signed by `name`.
+    #[must_use]
+    pub fn sign_note(&self, name: &str, text: &str) -> String {
+        let mut signature = self.id(name).to_vec();
+        signature.extend(self.0.sign(text.as_bytes()).to_bytes());
+        format!("{text}\n— {name} {}\n", STANDARD.encode(signature))
+    }
+
+    /// The first four bytes of SHA-256 over name, newline, type and key.
+    fn id(&self, name: &str) -> [u8; 4] {
+        let hash = Sha256::new()
+            .chain_update(name)
+            .chain_update([b'\n', ED25519])
+            .chain_update(self.0.verifying_key().as_bytes())
+            .finalize();
+        [hash[0], hash[1], hash[2], hash[3]]
+    }
+}
+
+impl fmt::Debug for OperatorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OperatorKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+
+    use super::*;
+
+    #[test]
+    fn a_note_verifies_with_the_published_key() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = OperatorKey::open(directory.path()).expect("made");
+        let verifier_key = key.verifier_key("cabildo.test/log");
+        let note = key.sign_note("cabildo.test/log", "cabildo.test/log\n1\nabc=\n");
+        assert_eq!(
+            OperatorKey::open(directory.path()).expect("read").verifier_key("cabildo.test/log"),
+            verifier_key
+        );
+
+        let mut parts = verifier_key.split('+');
+        assert_eq!(parts.next(), Some("cabildo.test/log"));
+        let id = parts.next().expect("an id");
+        let public = STANDARD.decode(parts.collect::<Vec<_>>().join("+")).expect("base64");
+        let (text, line) = note.split_once("\n\n").expect("a blank line");
+        let signature = line.strip_prefix("— cabildo.test/log ").expect("its name");
+        let signature = STANDARD.decode(signature.trim_end()).expect("base64");
+        let id_bytes: String = signature[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(id_bytes, id);
+        assert_eq!(public[0], 1);
+        let public = VerifyingKey::from_bytes(public[1..].try_into().expect("32 bytes"));
+        let signature = Signature::from_slice(&signature[4..]).expect("64 bytes");
+        let text = format!("{text}\n");
+        public.expect("a point").verify(text.as_bytes(), &signature).expect("it verifies");
+    }
+
+    #[test]
+    fn a_published_note_of_another_implementation_is_reproduced() {
+        // The example of golang.org/x/mod/sumdb/note: the verifier key of PeterNeumann
+        // names its id, which depends on name, type and key only.
+        let public = STANDARD
+            .decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+            .expect("base64");
+        let hash = Sha256::new()
+            .chain_update("PeterNeumann")
+            .chain_update(b"\n")
+            .chain_update(&public)
+            .finalize();
+        assert_eq!(hash[..4], [0xc7, 0x4f, 0x20, 0xa3]);
+    }
+}

@@ -1,0 +1,6 @@
+//! The log of a session: its format against published vectors and foreign
+//! decoders, and its life against a store that fails, hangs and forgets.
+
+mod format;
+mod merkle;
+mod tree;
