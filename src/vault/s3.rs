@@ -88,6 +88,13 @@ pub struct S3 {
     clock: Clock,
 }
 
+/// What became of a request to put an object.
+enum Answer {
+    Stored,
+    AlreadyThere,
+    Unanswered(VaultError),
+}
+
 /// What an object has that is there already.
 struct Found {
     size: Option<u64>,
@@ -129,14 +136,14 @@ impl S3 {
         tokio::time::timeout(limit, work).await.unwrap_or_else(late)
     }
 
-    /// Puts an object unless there is one: then `false`.
+    /// Puts an object unless there is one.
     async fn put_once(
         &self,
         key: &str,
         body: ByteStream,
         size: u64,
         sha256: [u8; 32],
-    ) -> Result<bool, VaultError> {
+    ) -> Result<Answer, VaultError> {
         let until = self.object_lock.map(|span| self.clock.now().after(span).unix_s());
         let request = self
             .client
@@ -151,10 +158,11 @@ impl S3 {
             .body(body);
         let put = async {
             match request.send().await {
-                Ok(_) => Ok(true),
+                Ok(_) => Ok(Answer::Stored),
                 Err(error) => match refusal(&error) {
-                    Refusal::AlreadyThere => Ok(false),
-                    refusal @ Refusal::Other(_) => Err(refusal.into()),
+                    Refusal::AlreadyThere => Ok(Answer::AlreadyThere),
+                    Refusal::Unanswered(error) => Ok(Answer::Unanswered(error)),
+                    Refusal::Other(error) => Err(error),
                 },
             }
         };
@@ -237,10 +245,18 @@ impl S3 {
                 file.build().await.map_err(|_| unreadable())?
             }
         };
-        if self.put_once(key, body, size, sha256).await? {
-            return Ok((Put::Stored, size));
-        }
-        self.compare(key, size, sha256).await.map(|put| (put, 0))
+        let put = match self.put_once(key, body, size, sha256).await? {
+            Answer::Stored => return Ok((Put::Stored, size)),
+            Answer::AlreadyThere => self.compare(key, size, sha256).await,
+            // A bucket that refuses before it has read everything may close the
+            // connection before we have read why: as it does when the object is
+            // there.
+            Answer::Unanswered(unanswered) => match self.compare(key, size, sha256).await {
+                Err(VaultError::Conflict) => Err(VaultError::Conflict),
+                compared => compared.map_err(|_| unanswered),
+            },
+        };
+        put.map(|put| (put, 0))
     }
 
     async fn read_range(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, VaultError> {
@@ -353,7 +369,15 @@ impl Vault for S3 {
         let size = u64::try_from(CHECK_BYTES.len()).unwrap_or(u64::MAX);
         let put = || self.put_once(&key, ByteStream::from_static(CHECK_BYTES), size, sha256);
         // What has just been stored must not be stored again.
-        if put().await? && put().await? {
+        let mut stored = 0;
+        while stored < 2 {
+            match put().await? {
+                Answer::Stored => stored += 1,
+                Answer::AlreadyThere => break,
+                Answer::Unanswered(error) => return Err(error),
+            }
+        }
+        if stored == 2 {
             return Err(VaultError::Refused("the bucket overwrites objects".to_owned()));
         }
         if self.read_range(&key, None).await? == CHECK_BYTES {

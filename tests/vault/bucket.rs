@@ -12,14 +12,13 @@ use cabildo::vault::{S3, S3Options, S3Timeouts};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
-use tower::Service as _;
 
-pub const KEY_ID: &str = "a-key-of-this-test";
-pub const BUCKET: &str = "evidence";
+pub(crate) const KEY_ID: &str = "a-key-of-this-test";
+pub(crate) const BUCKET: &str = "evidence";
 
 /// Who may ask a bucket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// Who signs with the right credentials.
     BySigned,
     /// Anybody: what is on the way may change headers.
@@ -28,14 +27,15 @@ pub enum Asked {
 
 /// A bucket on disk, spoken to without a network.
 #[derive(Clone)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     service: S3Service,
     root: Arc<TempDir>,
     secret: String,
+    asked: Asked,
 }
 
 impl Bucket {
-    pub fn new(asked: Asked) -> Self {
+    pub(crate) fn new(asked: Asked) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(root.path().join(BUCKET)).expect("made");
         let files = s3s_fs::FileSystem::new(root.path()).expect("a file system");
@@ -44,25 +44,28 @@ impl Bucket {
         if asked == Asked::BySigned {
             builder.set_auth(SimpleAuth::from_single(KEY_ID, secret.as_str()));
         }
-        Self { service: builder.build(), root: Arc::new(root), secret }
+        Self { service: builder.build(), root: Arc::new(root), secret, asked }
     }
 
-    pub async fn answer(&self, request: Request) -> Response {
-        let answer = self.service.clone().call(request).await.expect("answered");
-        answer.map(Body::new)
+    pub(crate) async fn answer(&self, mut request: Request) -> Response {
+        if self.asked == Asked::ByAnybody {
+            request.headers_mut().remove("authorization");
+        }
+        let answer = tower::Service::call(&mut self.service.clone(), request).await;
+        answer.expect("answered").map(Body::new)
     }
 
     /// Where an object lies, if it is there.
-    pub fn path_of(&self, key: &str) -> PathBuf {
+    pub(crate) fn path_of(&self, key: &str) -> PathBuf {
         self.root.path().join(BUCKET).join(key)
     }
 
-    pub fn options(&self, endpoint: String) -> S3Options {
+    pub(crate) fn options(&self, endpoint: String) -> S3Options {
         S3Options { secret_access_key: Secret::new(self.secret.clone()), ..options(endpoint) }
     }
 
     /// A server for this bucket.
-    pub async fn serve(&self) -> String {
+    pub(crate) async fn serve(&self) -> String {
         let bucket = self.clone();
         serve(move |request| {
             let bucket = bucket.clone();
@@ -72,7 +75,7 @@ impl Bucket {
     }
 }
 
-pub fn options(endpoint: String) -> S3Options {
+pub(crate) fn options(endpoint: String) -> S3Options {
     S3Options {
         endpoint: Some(endpoint),
         region: "eu-test-1".to_owned(),
@@ -87,12 +90,12 @@ pub fn options(endpoint: String) -> S3Options {
     }
 }
 
-pub fn vault(options: &S3Options) -> S3 {
+pub(crate) fn vault(options: &S3Options) -> S3 {
     S3::new(options).expect("right options")
 }
 
 /// A server on loopback; returns its URL.
-pub async fn serve<F, A>(answer: F) -> String
+pub(crate) async fn serve<F, A>(answer: F) -> String
 where
     F: Fn(Request) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
@@ -105,4 +108,4 @@ where
 }
 
 /// What came by, one after the other.
-pub type Seen<T> = Arc<Mutex<Vec<T>>>;
+pub(crate) type Seen<T> = Arc<Mutex<Vec<T>>>;

@@ -37,7 +37,7 @@ async fn objects_are_for_the_owner_alone_and_no_draft_is_left() {
     assert_eq!(put(&vault, &name, b"x").await, Ok(Put::Stored));
     assert_eq!(put(&vault, &name, b"y").await, Err(VaultError::Conflict));
     let object = root.join(name.as_str());
-    assert_eq!(files_under(&root), [object.clone()]);
+    assert_eq!(files_under(&root), std::slice::from_ref(&object));
     assert_eq!(mode(&object), 0o600);
     for directory in object.ancestors().skip(1).take(4) {
         assert_eq!(mode(directory), 0o700, "{}", directory.display());

@@ -6,27 +6,31 @@ use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
 use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
 use sha2::{Digest as _, Sha256};
 
-pub fn name() -> ObjectName {
+pub(crate) fn name() -> ObjectName {
     let track = RecordedTrackId::random();
     ObjectName::segment(TenantId::generate(), SessionId::generate(), track, 7)
 }
 
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-pub async fn put(vault: &dyn Vault, name: &ObjectName, bytes: &[u8]) -> Result<Put, VaultError> {
+pub(crate) async fn put(
+    vault: &dyn Vault,
+    name: &ObjectName,
+    bytes: &[u8],
+) -> Result<Put, VaultError> {
     vault.put(name, Contents::Bytes(bytes), sha256(bytes)).await
 }
 
-pub fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+pub(crate) fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(bytes).expect("written");
     file
 }
 
 /// Everything that callers rely on whichever vault they have.
-pub async fn run(vault: &dyn Vault) {
+pub(crate) async fn run(vault: &dyn Vault) {
     vault.check().await.expect("it can be used");
     vault.check().await.expect("twice too");
     reads(vault).await;

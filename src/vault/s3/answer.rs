@@ -13,6 +13,8 @@ const CODE_BYTES_MAX: usize = 64;
 pub(super) enum Refusal {
     /// An object has that name, or is getting it from somebody else just now.
     AlreadyThere,
+    /// Nobody knows what became of it.
+    Unanswered(VaultError),
     /// Anything else.
     Other(VaultError),
 }
@@ -21,13 +23,13 @@ impl From<Refusal> for VaultError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::AlreadyThere => Self::Conflict,
-            Refusal::Other(error) => error,
+            Refusal::Unanswered(error) | Refusal::Other(error) => error,
         }
     }
 }
 
 pub(super) fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Refusal {
-    let Some(response) = error.raw_response() else { return Refusal::Other(unanswered(error)) };
+    let Some(response) = error.raw_response() else { return unanswered(error) };
     let status = response.status().as_u16();
     match (status, error.code().unwrap_or_default()) {
         (409 | 412, _) => Refusal::AlreadyThere,
@@ -35,17 +37,18 @@ pub(super) fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Refusal {
     }
 }
 
-fn unanswered<E>(error: &SdkError<E>) -> VaultError {
+fn unanswered<E>(error: &SdkError<E>) -> Refusal {
     let why = match error {
         SdkError::ConstructionFailure(_) => {
-            return VaultError::Refused("the request can't be made".to_owned());
+            let why = "the request can't be made".to_owned();
+            return Refusal::Other(VaultError::Refused(why));
         }
         SdkError::TimeoutError(_) => "no answer in time",
         SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time",
         SdkError::DispatchFailure(_) => "no connection",
         _ => "the answer was cut off",
     };
-    VaultError::Unavailable(why.to_owned())
+    Refusal::Unanswered(VaultError::Unavailable(why.to_owned()))
 }
 
 fn refused(status: u16, code: &str) -> VaultError {
