@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all, and stay.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -25,8 +25,12 @@ impl Draft {
         let path = drafts.join(Uuid::new_v4().simple().to_string());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let draft = Self { path, file };
-        draft.file.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        Ok(draft)
+        match draft.file.try_lock() {
+            // Somebody who starts is about to remove it.
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            // Where nobody can lock, nobody takes it for abandoned either.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(draft),
+        }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -294,6 +294,45 @@ async fn deleting_leaves_no_version() {
     assert_eq!(deleted, [true, false]);
 }
 
+/// A server whose certificate is its own authority; returns its URL and the
+/// authority in PEM.
+fn serve_tls(bucket: Bucket) -> (String, String) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("signed");
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+    let provider = rustls::crypto::ring::default_provider().into();
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], key.into())
+        .expect("the right key");
+    let tls = axum_server::tls_rustls::RustlsConfig::from_config(tls.into());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("as it must be");
+    let port = listener.local_addr().expect("bound").port();
+    let router = axum::Router::new().fallback(move |request: Request| {
+        let bucket = bucket.clone();
+        async move { bucket.answer(request).await }
+    });
+    let server = axum_server::from_tcp_rustls(listener, tls).expect("a server");
+    tokio::spawn(server.serve(router.into_make_service()));
+    (format!("https://localhost:{port}"), signed.cert.pem())
+}
+
+#[tokio::test]
+async fn a_bucket_behind_tls_is_asked_for_its_certificate() {
+    let bucket = Bucket::new(Asked::BySigned);
+    let (endpoint, authority) = serve_tls(bucket.clone());
+    let authority = file_of(authority.as_bytes());
+    let ours = S3Options { ca: Some(authority.path().to_owned()), ..bucket.options(endpoint) };
+    vault(&ours).check().await.expect("its own authority is trusted");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("signed");
+    let other = file_of(other.cert.pem().as_bytes());
+    let checked = vault(&S3Options { ca: Some(other.path().to_owned()), ..ours }).check().await;
+    let why = "the certificate of the bucket is not trusted".to_owned();
+    assert_eq!(checked, Err(VaultError::Refused(why)));
+}
+
 #[tokio::test]
 async fn options_that_can_not_be_right_are_refused() {
     let right = options("http://127.0.0.1:1".to_owned());

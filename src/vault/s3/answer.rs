@@ -1,5 +1,7 @@
 //! What a bucket's refusals mean.
 
+use std::error::Error;
+
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::vault::VaultError;
@@ -45,10 +47,36 @@ fn unanswered<E>(error: &SdkError<E>) -> Refusal {
         }
         SdkError::TimeoutError(_) => "no answer in time",
         SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time",
+        SdkError::DispatchFailure(failure)
+            if failure.as_connector_error().is_some_and(|error| is_about_certificate(error)) =>
+        {
+            let why = "the certificate of the bucket is not trusted".to_owned();
+            return Refusal::Other(VaultError::Refused(why));
+        }
         SdkError::DispatchFailure(_) => "no connection",
         _ => "the answer was cut off",
     };
     Refusal::Unanswered(VaultError::Unavailable(why.to_owned()))
+}
+
+/// Whether we did not like who answered.
+fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An I/O error hides the error that it was made of from its sources.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => tls_error(error.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 fn refused(status: u16, code: &str) -> VaultError {
