@@ -161,17 +161,8 @@ impl Body {
     }
 
     fn encode_segment(&self, writer: &mut Writer) {
-        let Self::Segment {
-            track,
-            index,
-            previous,
-            size,
-            sha256,
-            key_commitment,
-            rtp,
-            ms,
-            flags,
-        } = self
+        let Self::Segment { track, index, previous, size, sha256, key_commitment, rtp, ms, flags } =
+            self
         else {
             return;
         };
