@@ -1,0 +1,400 @@
+//! Bundles: all that a stranger needs to check a recording, in one directory,
+//! as `docs/EVIDENCE.md` §Bundle has it. Memory does not grow with a recording:
+//! entries, heads and objects go through in pieces.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::custody::disclosure::{Disclosures, Revealing};
+use crate::custody::entries::Kind;
+use crate::custody::output::Output;
+use crate::custody::{Custody, CustodyError};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::recorder::repository::{RecordedSegment, RecordedTrack};
+use crate::vault::{ObjectName, VaultError};
+
+/// Most segments of a clip: of one track more than eleven hours. A longer one is
+/// a full bundle.
+pub const CLIP_SEGMENTS_MAX: usize = 10_000;
+/// Entries or heads read at once.
+const ROWS_PER_READ: u32 = 500;
+/// Bytes of an object read at once.
+const PIECE_BYTES: u64 = 1 << 20;
+/// Objects copied at the same time.
+const COPIES_AT_ONCE: usize = 8;
+/// Most missing or changed objects that are named.
+const NAMED_MAX: usize = 100;
+
+/// What a clip shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClipWanted {
+    /// From when, milliseconds since 1970.
+    pub from_ms: u64,
+    /// Until when, that moment not included.
+    pub to_ms: u64,
+    /// Of which tracks; all that were not erased when empty.
+    pub tracks: Vec<RecordedTrackId>,
+    /// Whether it reveals whose tracks they are.
+    pub reveals_subjects: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Sealed objects.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Tracks whose objects are left out because they were erased.
+    pub erased_tracks: u64,
+    /// Objects that the vault does not have, or not as the log says.
+    pub damaged: u64,
+    /// The first of those, by name in the vault.
+    pub damaged_names: Vec<String>,
+}
+
+/// What became of one object.
+enum Copied {
+    Whole(u64),
+    Missing(ObjectName),
+    Changed(ObjectName, u64),
+}
+
+impl Custody {
+    /// Writes the full bundle of a session to the directory `out`, which must not
+    /// exist or be empty. Objects that are damaged are named in the answer; the
+    /// bundle holds what there is of them.
+    pub async fn export(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        out: &Path,
+    ) -> Result<Exported, CustodyError> {
+        let output = Output::begin(out).await?;
+        self.note_handed_out(tenant, session, &json!({"what": "export"})).await?;
+        let proof = self.parts.log.proof(tenant, session, &[]).await?;
+        let size = tree_size(&proof)?;
+        let mut exported = Exported::default();
+        self.write_entries(&output, (tenant, session), size, &mut exported).await?;
+        self.write_heads(&output, (tenant, session), size).await?;
+        output.directory("objects").await?;
+        for track in self.parts.recordings.tracks(tenant, session).await? {
+            self.write_track(&output, (tenant, session), &track, size, &mut exported).await?;
+        }
+        self.write_documents(&output, proof, "full", &Disclosures::default()).await?;
+        output.finish().await?;
+        Ok(exported)
+    }
+
+    /// Writes a clip to the directory `out`, which must not exist or be empty:
+    /// the segments between two times with receipts for their entries, and the
+    /// keys of these segments.
+    pub async fn clip(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        wanted: &ClipWanted,
+        out: &Path,
+    ) -> Result<Exported, CustodyError> {
+        let output = Output::begin(out).await?;
+        let mut revealing = Revealing::open(self, tenant, session).await?;
+        let tracks = clip_tracks(&revealing, wanted)?;
+        let mut disclosures = Disclosures::default();
+        // The genesis and the policy say what log the entries are of.
+        let mut seqs = vec![0, 1];
+        let mut chosen = Vec::new();
+        for track in &tracks {
+            let room = CLIP_SEGMENTS_MAX - chosen.len();
+            let segments = self.segments_between((tenant, session), track, wanted, room).await?;
+            if segments.is_empty() {
+                continue;
+            }
+            seqs.push(track.seq);
+            if wanted.reveals_subjects {
+                disclosures.subjects.push(revealing.subject(track).await?);
+            }
+            for segment in &segments {
+                seqs.push(segment.seq);
+                disclosures.segments.push(revealing.segment(track, segment.index).await?);
+            }
+            chosen.extend(segments);
+        }
+        if chosen.is_empty() {
+            return Err(CustodyError::Nothing);
+        }
+        seqs.extend(self.gaps_between((tenant, session), &tracks, wanted).await?);
+        seqs.sort_unstable();
+        seqs.dedup();
+        let what = json!({
+            "what": "clip",
+            "from_ms": wanted.from_ms,
+            "to_ms": wanted.to_ms,
+            "tracks": tracks.iter().map(|track| track.id.to_string()).collect::<Vec<_>>(),
+        });
+        self.note_handed_out(tenant, session, &what).await?;
+        let proof = self.parts.log.proof(tenant, session, &seqs).await?;
+        let mut exported =
+            Exported { entries: seqs.len().try_into().unwrap_or(u64::MAX), ..Exported::default() };
+        output.write("heads.cborseq", &head_cose(&proof)?).await?;
+        for track in &tracks {
+            output.directory(&format!("objects/{}", track.id)).await?;
+        }
+        self.write_objects(&output, (tenant, session), chosen, &mut exported).await?;
+        self.write_documents(&output, proof, "clip", &disclosures).await?;
+        output.finish().await?;
+        Ok(exported)
+    }
+
+    async fn write_documents(
+        &self,
+        output: &Output,
+        mut proof: Value,
+        kind: &str,
+        disclosures: &Disclosures,
+    ) -> Result<(), CustodyError> {
+        let document = proof.as_object_mut().ok_or_else(|| malformed("it is no object"))?;
+        document.insert("kind".to_owned(), kind.into());
+        let keys = self.parts.log.published_keys().await?;
+        output.write("keys.json", format!("{keys:#}\n").as_bytes()).await?;
+        output.write("disclosures.json", &disclosures.to_json()?).await?;
+        output.write("bundle.json", format!("{proof:#}\n").as_bytes()).await
+    }
+
+    async fn write_entries(
+        &self,
+        output: &Output,
+        (tenant, session): (TenantId, SessionId),
+        size: u64,
+        exported: &mut Exported,
+    ) -> Result<(), CustodyError> {
+        const NAME: &str = "entries.cborseq";
+        let mut file = output.file(NAME).await?;
+        let mut next = 0;
+        while next < size {
+            let evidence = &self.parts.evidence;
+            let mut entries = evidence.entries(tenant, session, next, ROWS_PER_READ).await?;
+            entries.retain(|entry| entry.seq < size);
+            if entries.is_empty() {
+                return Err(CustodyError::Disagrees(format!("entry {next} is not there")));
+            }
+            for entry in entries {
+                if entry.seq != next {
+                    return Err(CustodyError::Disagrees(format!("entry {next} is not there")));
+                }
+                next += 1;
+                file.write_all(&entry.bytes).await.map_err(output.failed(NAME))?;
+            }
+        }
+        exported.entries = size;
+        file.flush().await.map_err(output.failed(NAME))
+    }
+
+    async fn write_heads(
+        &self,
+        output: &Output,
+        (tenant, session): (TenantId, SessionId),
+        size: u64,
+    ) -> Result<(), CustodyError> {
+        const NAME: &str = "heads.cborseq";
+        let mut file = output.file(NAME).await?;
+        let mut next = 0;
+        loop {
+            let evidence = &self.parts.evidence;
+            let mut heads = evidence.heads(tenant, session, next, ROWS_PER_READ).await?;
+            heads.retain(|head| head.tree_size <= size);
+            let Some(last) = heads.last() else { break };
+            next = last.tree_size + 1;
+            for head in heads {
+                file.write_all(&head.cose).await.map_err(output.failed(NAME))?;
+            }
+        }
+        file.flush().await.map_err(output.failed(NAME))
+    }
+
+    /// Writes the objects of one track whose entries the head covers.
+    async fn write_track(
+        &self,
+        output: &Output,
+        (tenant, session): (TenantId, SessionId),
+        track: &RecordedTrack,
+        size: u64,
+        exported: &mut Exported,
+    ) -> Result<(), CustodyError> {
+        if track.wrapped_key.is_none() {
+            exported.erased_tracks += 1;
+            return Ok(());
+        }
+        output.directory(&format!("objects/{}", track.id)).await?;
+        let mut next = 0;
+        loop {
+            let recordings = &self.parts.recordings;
+            let segments =
+                recordings.segments(tenant, session, track.id, next, ROWS_PER_READ).await?;
+            let Some(last) = segments.last() else { return Ok(()) };
+            next = last.index + 1;
+            let covered = segments.into_iter().filter(|segment| segment.seq < size).collect();
+            self.write_objects(output, (tenant, session), covered, exported).await?;
+        }
+    }
+
+    async fn write_objects(
+        &self,
+        output: &Output,
+        (tenant, session): (TenantId, SessionId),
+        segments: Vec<RecordedSegment>,
+        exported: &mut Exported,
+    ) -> Result<(), CustodyError> {
+        let copies = segments.into_iter().map(|segment| async move {
+            let name = ObjectName::segment(tenant, session, segment.track, segment.index);
+            self.copy(output, name, &segment).await
+        });
+        let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
+        while let Some(copied) = copies.next().await {
+            let (bytes, damaged) = match copied? {
+                Copied::Whole(bytes) => (Some(bytes), None),
+                Copied::Changed(name, bytes) => (Some(bytes), Some(name)),
+                Copied::Missing(name) => (None, Some(name)),
+            };
+            exported.objects += u64::from(bytes.is_some());
+            exported.bytes += bytes.unwrap_or_default();
+            if let Some(name) = damaged {
+                exported.damaged += 1;
+                if exported.damaged_names.len() < NAMED_MAX {
+                    exported.damaged_names.push(name.as_str().to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy(
+        &self,
+        output: &Output,
+        name: ObjectName,
+        segment: &RecordedSegment,
+    ) -> Result<Copied, CustodyError> {
+        let path = format!("objects/{}/{}", segment.track, segment.index);
+        let mut file = output.file(&path).await?;
+        let mut hash = Sha256::new();
+        let mut bytes = 0;
+        loop {
+            let range = bytes..bytes + PIECE_BYTES;
+            let piece = match self.parts.vault.read(&name, Some(range)).await {
+                Ok(piece) => piece,
+                Err(VaultError::NotFound) => {
+                    drop(file);
+                    output.remove(&path).await?;
+                    return Ok(Copied::Missing(name));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            bytes += length;
+            hash.update(&piece);
+            file.write_all(&piece).await.map_err(output.failed(&path))?;
+            // What is longer than the log says needs no more bytes to be wrong.
+            if length < PIECE_BYTES || bytes >= segment.size {
+                break;
+            }
+        }
+        file.flush().await.map_err(output.failed(&path))?;
+        let hash: [u8; 32] = hash.finalize().into();
+        let is_whole = bytes == segment.size && hash == segment.sha256;
+        Ok(if is_whole { Copied::Whole(bytes) } else { Copied::Changed(name, bytes) })
+    }
+
+    /// The segments of a track that touch the wanted time, without a hole: when
+    /// the clock was set back, those in between belong to them.
+    async fn segments_between(
+        &self,
+        (tenant, session): (TenantId, SessionId),
+        track: &RecordedTrack,
+        wanted: &ClipWanted,
+        segments_max: usize,
+    ) -> Result<Vec<RecordedSegment>, CustodyError> {
+        let touches = |segment: &RecordedSegment| {
+            segment.from_ms < wanted.to_ms && segment.to_ms >= wanted.from_ms
+        };
+        let recordings = &self.parts.recordings;
+        let mut chosen = Vec::new();
+        let mut since_last = Vec::new();
+        let mut next = 0;
+        loop {
+            let segments =
+                recordings.segments(tenant, session, track.id, next, ROWS_PER_READ).await?;
+            let Some(last) = segments.last() else { return Ok(chosen) };
+            next = last.index + 1;
+            for segment in segments {
+                if touches(&segment) {
+                    chosen.append(&mut since_last);
+                    chosen.push(segment);
+                } else if !chosen.is_empty() && since_last.len() <= segments_max {
+                    since_last.push(segment);
+                }
+                if chosen.len() > segments_max {
+                    let what = "segments of a clip";
+                    return Err(CustodyError::TooMany { what, max: CLIP_SEGMENTS_MAX });
+                }
+            }
+        }
+    }
+
+    /// The entries that say that nothing was taken of the tracks at that time.
+    async fn gaps_between(
+        &self,
+        (tenant, session): (TenantId, SessionId),
+        tracks: &[RecordedTrack],
+        wanted: &ClipWanted,
+    ) -> Result<Vec<u64>, CustodyError> {
+        let gaps = self.entries_of_kind(tenant, session, 4).await?;
+        let touches = |kind: &Kind| match kind {
+            Kind::Gap { track, from_ms, to_ms } => {
+                let is_shown = tracks.iter().any(|shown| shown.id == *track);
+                is_shown && *from_ms < wanted.to_ms && *to_ms >= wanted.from_ms
+            }
+            _ => false,
+        };
+        Ok(gaps.iter().filter(|(_, kind)| touches(kind)).map(|(seq, _)| *seq).collect())
+    }
+}
+
+/// The tracks a clip shows. One that was asked for by name must not have been
+/// erased.
+fn clip_tracks(
+    revealing: &Revealing<'_>,
+    wanted: &ClipWanted,
+) -> Result<Vec<RecordedTrack>, CustodyError> {
+    let mut tracks = revealing.tracks();
+    if wanted.tracks.is_empty() {
+        tracks.retain(|track| track.wrapped_key.is_some());
+        return Ok(tracks);
+    }
+    for wanted in &wanted.tracks {
+        if revealing.track(*wanted)?.wrapped_key.is_none() {
+            return Err(CustodyError::Erased);
+        }
+    }
+    tracks.retain(|track| wanted.tracks.contains(&track.id));
+    Ok(tracks)
+}
+
+fn tree_size(proof: &Value) -> Result<u64, CustodyError> {
+    proof["head"]["tree_size"].as_u64().ok_or_else(|| malformed("it has no tree size"))
+}
+
+fn head_cose(proof: &Value) -> Result<Vec<u8>, CustodyError> {
+    let cose = proof["head"]["cose"].as_str().and_then(|cose| URL_SAFE_NO_PAD.decode(cose).ok());
+    cose.ok_or_else(|| malformed("it has no head"))
+}
+
+fn malformed(problem: &str) -> CustodyError {
+    CustodyError::Disagrees(format!("the proof: {problem}"))
+}

@@ -1,0 +1,230 @@
+//! Revealing what was chosen, and nothing beside it: the salt of an event or of
+//! a track's subject, the key of a segment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::custody::entries::Kind;
+use crate::custody::{Custody, CustodyError};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::evidence::{event_commitment, subject_text};
+use crate::recorder::repository::RecordedTrack;
+use crate::sealing::{EventsKey, TrackKey};
+use crate::vault::KeyPurpose;
+
+/// Most entries that are disclosed at once.
+pub const DISCLOSED_MAX: usize = 10_000;
+/// The kind of event that notes what was handed out.
+const HANDED_OUT: u32 = 65;
+
+/// The document `disclosures.json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Disclosures {
+    v: u32,
+    pub(super) events: Vec<EventDisclosure>,
+    pub(super) subjects: Vec<SubjectDisclosure>,
+    pub(super) segments: Vec<SegmentDisclosure>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct EventDisclosure {
+    seq: u64,
+    salt: String,
+    event: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SubjectDisclosure {
+    seq: u64,
+    salt: String,
+    subject: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct SegmentDisclosure {
+    track: String,
+    index: u64,
+    epoch: u32,
+    key: String,
+}
+
+/// Without the key.
+impl std::fmt::Debug for SegmentDisclosure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SegmentDisclosure({}/{})", self.track, self.index)
+    }
+}
+
+impl Default for Disclosures {
+    fn default() -> Self {
+        Self { v: 1, events: Vec::new(), subjects: Vec::new(), segments: Vec::new() }
+    }
+}
+
+impl Disclosures {
+    /// The document's text.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, CustodyError> {
+        serde_json::to_vec_pretty(self).map_err(|error| CustodyError::Disagrees(error.to_string()))
+    }
+}
+
+impl Custody {
+    /// Reveals entries by `seq`: what an event said, whose a track is, the key of
+    /// a segment. The text of `disclosures.json`; noted in the log before it is
+    /// returned.
+    pub async fn disclose(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seqs: &[u64],
+    ) -> Result<Vec<u8>, CustodyError> {
+        let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
+        if seqs.len() > DISCLOSED_MAX {
+            return Err(CustodyError::TooMany { what: "entries", max: DISCLOSED_MAX });
+        }
+        let mut revealing = Revealing::open(self, tenant, session).await?;
+        let mut disclosures = Disclosures::default();
+        for seq in &seqs {
+            let refused = |problem| CustodyError::NotDisclosable { seq: *seq, problem };
+            match self.entry_kind(tenant, session, *seq).await? {
+                None => return Err(refused("there is no such entry")),
+                Some(Kind::Event { commitment }) => {
+                    disclosures.events.push(revealing.event(*seq, commitment).await?);
+                }
+                Some(Kind::Track { track }) => {
+                    let track = revealing.track(track)?;
+                    disclosures.subjects.push(revealing.subject(&track).await?);
+                }
+                Some(Kind::Segment { track, index }) => {
+                    let track = revealing.track(track)?;
+                    disclosures.segments.push(revealing.segment(&track, index).await?);
+                }
+                Some(_) => return Err(refused("it holds nothing that could be revealed")),
+            }
+        }
+        self.note_handed_out(tenant, session, &json!({"what": "disclosure", "seqs": seqs})).await?;
+        disclosures.to_json()
+    }
+
+    /// Notes what is about to be handed out. A log whose events were erased
+    /// takes no more of them, and has nothing left to hand out but proof.
+    pub(super) async fn note_handed_out(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        what: &serde_json::Value,
+    ) -> Result<(), CustodyError> {
+        let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
+        if log.events_key.is_some() {
+            self.parts.log.note(tenant, session, HANDED_OUT, what.to_string()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of one session, unwrapped as they are needed.
+pub(super) struct Revealing<'a> {
+    custody: &'a Custody,
+    tenant: TenantId,
+    session: SessionId,
+    wrapped_events: Option<Vec<u8>>,
+    tracks: BTreeMap<RecordedTrackId, RecordedTrack>,
+    events_key: Option<EventsKey>,
+    track_keys: BTreeMap<RecordedTrackId, TrackKey>,
+}
+
+impl<'a> Revealing<'a> {
+    pub(super) async fn open(
+        custody: &'a Custody,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Self, CustodyError> {
+        let parts = &custody.parts;
+        let log = parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
+        let tracks = parts.recordings.tracks(tenant, session).await?;
+        Ok(Self {
+            custody,
+            tenant,
+            session,
+            wrapped_events: log.events_key,
+            tracks: tracks.into_iter().map(|track| (track.id, track)).collect(),
+            events_key: None,
+            track_keys: BTreeMap::new(),
+        })
+    }
+
+    /// A track, as it is known beside the log.
+    pub(super) fn track(&self, track: RecordedTrackId) -> Result<RecordedTrack, CustodyError> {
+        self.tracks.get(&track).cloned().ok_or(CustodyError::NoSuchTrack(track))
+    }
+
+    /// Every track, by `seq`.
+    pub(super) fn tracks(&self) -> Vec<RecordedTrack> {
+        let mut tracks: Vec<_> = self.tracks.values().cloned().collect();
+        tracks.sort_by_key(|track| track.seq);
+        tracks
+    }
+
+    async fn event(
+        &mut self,
+        seq: u64,
+        commitment: [u8; 32],
+    ) -> Result<EventDisclosure, CustodyError> {
+        let evidence = &self.custody.parts.evidence;
+        let events = evidence.events(self.tenant, self.session, &[], seq, 1).await?;
+        let salt = self.events_key().await?.event_salt(seq);
+        let event = events.into_iter().find(|event| event.seq == seq);
+        let event = event.ok_or(CustodyError::Erased)?.text;
+        // Who reveals what the entry does not commit to proves the opposite of
+        // what was wanted.
+        if event_commitment(&salt, &event) != commitment {
+            return Err(CustodyError::Disagrees(format!("the text of event {seq} was changed")));
+        }
+        Ok(EventDisclosure { seq, salt: URL_SAFE_NO_PAD.encode(salt), event })
+    }
+
+    pub(super) async fn subject(
+        &mut self,
+        track: &RecordedTrack,
+    ) -> Result<SubjectDisclosure, CustodyError> {
+        let salt = self.events_key().await?.subject_salt(&track.id);
+        let subject = subject_text(&track.user, &track.name, track.source);
+        Ok(SubjectDisclosure { seq: track.seq, salt: URL_SAFE_NO_PAD.encode(salt), subject })
+    }
+
+    pub(super) async fn segment(
+        &mut self,
+        track: &RecordedTrack,
+        index: u64,
+    ) -> Result<SegmentDisclosure, CustodyError> {
+        if !self.track_keys.contains_key(&track.id) {
+            let wrapped = track.wrapped_key.as_deref().ok_or(CustodyError::Erased)?;
+            let purpose = KeyPurpose::Track(track.id, track.epoch);
+            let key = self.custody.parts.keys.unwrap(self.tenant, purpose, wrapped).await?;
+            self.track_keys.insert(track.id, TrackKey::new(key));
+        }
+        let key = self.track_keys.get(&track.id).ok_or(CustodyError::Erased)?.segment_key(index);
+        Ok(SegmentDisclosure {
+            track: track.id.to_string(),
+            index,
+            epoch: track.epoch,
+            key: URL_SAFE_NO_PAD.encode(key.secret().expose()),
+        })
+    }
+
+    async fn events_key(&mut self) -> Result<EventsKey, CustodyError> {
+        if let Some(key) = &self.events_key {
+            return Ok(key.clone());
+        }
+        let wrapped = self.wrapped_events.as_deref().ok_or(CustodyError::Erased)?;
+        let purpose = KeyPurpose::Events(self.session);
+        let key = self.custody.parts.keys.unwrap(self.tenant, purpose, wrapped).await?;
+        let key = EventsKey::new(key);
+        self.events_key = Some(key.clone());
+        Ok(key)
+    }
+}

@@ -1,0 +1,83 @@
+//! Looking, from time to time, for recordings whose time is over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::custody::{Custody, CustodyError, ErasureReason};
+
+/// Sessions looked up at once.
+const DUE_PER_READ: u32 = 32;
+
+/// The task that erases what is due.
+#[derive(Debug)]
+pub struct CustodyTask {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl CustodyTask {
+    /// Stops it. An erasure that is under way is left where it is and continued
+    /// after the next start.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the custody of recordings broke");
+        }
+    }
+}
+
+impl Custody {
+    /// Erases what is due now, and again every `interval`.
+    #[must_use]
+    pub fn start(&self, interval: Duration) -> CustodyTask {
+        let stop = CancellationToken::new();
+        let (custody, stopped) = (self.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(interval.max(Duration::from_secs(1)));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let rounds = async {
+                loop {
+                    ticks.tick().await;
+                    if let Err(error) = custody.erase_due().await {
+                        tracing::warn!(%error, "recordings that are due could not be looked up");
+                    }
+                }
+            };
+            stopped.run_until_cancelled(rounds).await;
+        });
+        CustodyTask { stop, task }
+    }
+
+    /// Erases every recording that is due now; returns how many. One that can't
+    /// be erased now is left for the next round, and keeps none of the others.
+    pub async fn erase_due(&self) -> Result<u64, CustodyError> {
+        let mut left = BTreeSet::new();
+        let mut erased = 0;
+        loop {
+            let now = self.parts.clock.now();
+            let limit = DUE_PER_READ.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
+            let mut due = self.parts.recordings.due_for_erasure(now, limit).await?;
+            due.retain(|(_, session)| !left.contains(session));
+            if due.is_empty() {
+                return Ok(erased);
+            }
+            for (tenant, session) in due {
+                match self.erase_session(tenant, session, ErasureReason::RetentionOver).await {
+                    Ok(done) => {
+                        erased += 1;
+                        let (keys, locked) = (done.keys, done.locked);
+                        tracing::info!(%session, keys, locked, "a recording was erased");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%session, %error, "a recording that is due was not erased");
+                        left.insert(session);
+                    }
+                }
+            }
+        }
+    }
+}

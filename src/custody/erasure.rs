@@ -1,0 +1,208 @@
+//! Erasing recordings. The log says which key goes before it goes; when the key
+//! is gone the objects are noise, and are deleted where the vault allows it.
+//! What events and subjects said goes last.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::custody::claim::Claim;
+use crate::custody::{Custody, CustodyError};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::evidence::repository::LogRecord;
+use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
+
+/// Why something is erased, as the log says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErasureReason {
+    /// The time for which it is kept is over.
+    RetentionOver,
+    /// A person asked for it.
+    Requested,
+    /// A court or authority ordered it.
+    Ordered,
+}
+
+impl ErasureReason {
+    /// Its number in an erasure entry.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::RetentionOver => 1,
+            Self::Requested => 2,
+            Self::Ordered => 3,
+        }
+    }
+}
+
+/// What an erasure did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Keys that were destroyed: of tracks, playable files and events.
+    pub keys: u64,
+    /// Objects that were deleted, or were gone already.
+    pub objects: u64,
+    /// Objects that the vault keeps until their lock ends. Nobody can open them.
+    pub locked: u64,
+}
+
+impl Custody {
+    /// Erases the whole recording of a session: every track, everything made of
+    /// them, and what events and subjects said. Its log must be closed.
+    pub async fn erase_session(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        reason: ErasureReason,
+    ) -> Result<Erased, CustodyError> {
+        let mut claim = Claim::take(self, tenant, session).await?;
+        let outcome = self.erase_all(tenant, session, reason, &mut claim).await;
+        claim.release().await;
+        outcome
+    }
+
+    /// Erases one track, its playable file and the combined one, in which it can
+    /// be heard and seen as well. The session's log must be closed.
+    pub async fn erase_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        reason: ErasureReason,
+    ) -> Result<Erased, CustodyError> {
+        let mut claim = Claim::take(self, tenant, session).await?;
+        let outcome = self.erase_one(tenant, session, (track, reason), &mut claim).await;
+        claim.release().await;
+        outcome
+    }
+
+    async fn erase_all(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        reason: ErasureReason,
+        claim: &mut Claim<'_>,
+    ) -> Result<Erased, CustodyError> {
+        let mut erased = Erased::default();
+        let tracks = self.parts.recordings.tracks(tenant, session).await?;
+        match self.parts.evidence.log(tenant, session).await? {
+            Some(log) => {
+                let erasing = Erasing { custody: self, tenant, session, reason };
+                erasing.tracks(&log, &tracks, claim, &mut erased).await?;
+                erasing.playables(|_| true, &mut erased).await?;
+                for track in &tracks {
+                    claim.prolong().await?;
+                    self.delete_segments(tenant, session, track.id, &mut erased).await?;
+                }
+                erasing.events(log, &mut erased).await?;
+            }
+            // Whoever never recorded has nothing to prove either.
+            None if tracks.is_empty() => {}
+            None => return Err(CustodyError::NoLog),
+        }
+        self.parts.recordings.erased(tenant, session, self.parts.clock.now()).await?;
+        Ok(erased)
+    }
+
+    async fn erase_one(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        (track, reason): (RecordedTrackId, ErasureReason),
+        claim: &mut Claim<'_>,
+    ) -> Result<Erased, CustodyError> {
+        let mut erased = Erased::default();
+        let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
+        let mut tracks = self.parts.recordings.tracks(tenant, session).await?;
+        tracks.retain(|known| known.id == track);
+        if tracks.is_empty() {
+            return Err(CustodyError::NoSuchTrack(track));
+        }
+        let erasing = Erasing { custody: self, tenant, session, reason };
+        erasing.tracks(&log, &tracks, claim, &mut erased).await?;
+        let shows = |of| of == PlayableOf::Combined || of == PlayableOf::Track(track);
+        erasing.playables(shows, &mut erased).await?;
+        self.delete_segments(tenant, session, track, &mut erased).await?;
+        Ok(erased)
+    }
+}
+
+/// One erasure.
+struct Erasing<'a> {
+    custody: &'a Custody,
+    tenant: TenantId,
+    session: SessionId,
+    reason: ErasureReason,
+}
+
+impl Erasing<'_> {
+    /// Destroys the keys of tracks, each after the log says so.
+    async fn tracks(
+        &self,
+        log: &LogRecord,
+        tracks: &[RecordedTrack],
+        claim: &mut Claim<'_>,
+        erased: &mut Erased,
+    ) -> Result<(), CustodyError> {
+        if log.closed_seq.is_none() {
+            return Err(CustodyError::StillRecorded);
+        }
+        let mut logged = self.custody.erased_targets(self.tenant, self.session).await?;
+        for track in tracks {
+            let Some(wrapped) = &track.wrapped_key else { continue };
+            claim.prolong().await?;
+            if logged.insert(track.seq) {
+                self.log(track.seq, wrapped).await?;
+            }
+            let recordings = &self.custody.parts.recordings;
+            recordings.put_track_key(self.tenant, self.session, track.id, None).await?;
+            erased.keys += 1;
+        }
+        Ok(())
+    }
+
+    /// Destroys the keys of playable files, and deletes their parts.
+    async fn playables(
+        &self,
+        shows: impl Fn(PlayableOf) -> bool,
+        erased: &mut Erased,
+    ) -> Result<(), CustodyError> {
+        let parts = &self.custody.parts;
+        let playables = parts.recordings.playables(self.tenant, self.session).await?;
+        for playable in playables.into_iter().filter(|playable| shows(playable.of)) {
+            if playable.state != PlayableState::Erased || playable.wrapped_key.is_some() {
+                let gone = Playable {
+                    state: PlayableState::Erased,
+                    wrapped_key: None,
+                    failure: None,
+                    resume_at: None,
+                    updated_at: parts.clock.now(),
+                    ..playable.clone()
+                };
+                parts.recordings.put_playable(self.tenant, self.session, &gone).await?;
+                erased.keys += u64::from(playable.wrapped_key.is_some());
+            }
+            self.custody.delete_parts(self.tenant, self.session, &playable, erased).await?;
+        }
+        Ok(())
+    }
+
+    /// Destroys `K_events` and the texts of events, after the log says so.
+    async fn events(&self, log: LogRecord, erased: &mut Erased) -> Result<(), CustodyError> {
+        let Some(wrapped) = log.events_key else { return Ok(()) };
+        let logged = self.custody.erased_targets(self.tenant, self.session).await?;
+        if !logged.contains(&0) {
+            self.log(0, &wrapped).await?;
+        }
+        let evidence = &self.custody.parts.evidence;
+        evidence.put_events_key(self.tenant, self.session, None).await?;
+        erased.keys += 1;
+        Ok(())
+    }
+
+    async fn log(&self, target_seq: u64, wrapped: &[u8]) -> Result<(), CustodyError> {
+        let hash = Sha256::digest(wrapped).into();
+        let (log, reason) = (&self.custody.parts.log, self.reason.code());
+        log.erase(self.tenant, self.session, target_seq, reason, hash).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Rewrapping keys after a tenant's key was rotated. The version in each
+//! wrapped key tells what is still to do, and `K_events` goes last, after the
+//! log says that the session's keys were rewrapped: a session whose `K_events`
+//! has the newest version is finished.
+
+use serde_json::{Value, json};
+
+use crate::custody::claim::Claim;
+use crate::custody::{Custody, CustodyError};
+use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::evidence::repository::{EvidenceStoreError, LogRecord};
+use crate::recorder::repository::{Playable, RecordedTrack, RecordingStoreError};
+use crate::sealing::random_key;
+use crate::vault::{KeyPurpose, KeyVaultError, wrapped_version};
+
+/// Sessions looked up at once.
+const SESSIONS_PER_READ: u32 = 200;
+/// The kind of event that says so.
+const KEYS_REWRAPPED: u32 = 66;
+/// Events of that kind a log is searched through: one for every rotation.
+const NOTES_MAX: u32 = 10_000;
+
+/// What a rewrapping did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// The newest version of the tenant's key.
+    pub version: u32,
+    /// Keys that are wrapped by it now and were not.
+    pub keys: u64,
+    /// Sessions they belong to.
+    pub sessions: u64,
+    /// Keys that could not be rewrapped now: of files that are being made, of
+    /// recordings that somebody else works on, or that nothing unwraps.
+    pub left: u64,
+}
+
+/// The keys of one session.
+struct SessionKeys {
+    log: Option<LogRecord>,
+    tracks: Vec<RecordedTrack>,
+    playables: Vec<Playable>,
+}
+
+impl Custody {
+    /// Makes a new tenant key; returns its version. Older ones still unwrap.
+    pub async fn rotate(&self, tenant: TenantId) -> Result<u32, CustodyError> {
+        Ok(self.parts.keys.rotate(tenant).await?)
+    }
+
+    /// Rewraps every key of the tenant by its newest tenant key.
+    pub async fn rewrap(&self, tenant: TenantId) -> Result<Rewrapped, CustodyError> {
+        let mut done = Rewrapped { version: self.newest(tenant).await?, ..Rewrapped::default() };
+        let mut after = None;
+        loop {
+            let sessions =
+                self.parts.claims.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
+            let Some(last) = sessions.last() else { return Ok(done) };
+            after = Some(*last);
+            for session in sessions {
+                let old = self.session_keys(tenant, session).await?.older_than(done.version);
+                if old == 0 {
+                    continue;
+                }
+                match self.rewrap_session(tenant, session, done.version).await {
+                    Ok((keys, left)) => {
+                        done.keys += keys;
+                        done.left += left;
+                        done.sessions += u64::from(keys > 0);
+                    }
+                    Err(CustodyError::Claimed) => done.left += old,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Destroys every tenant key but the newest; returns their versions. Refused
+    /// while one of them wraps anything, or while something of the tenant is
+    /// being recorded: its keys may have been wrapped and not yet be written.
+    pub async fn destroy_older(&self, tenant: TenantId) -> Result<Vec<u32>, CustodyError> {
+        let newest = self.newest(tenant).await?;
+        let open = self.parts.evidence.unclosed().await?;
+        let unfinished = self.parts.recordings.unfinished().await?;
+        let mut going_on = open.iter().chain(&unfinished);
+        if let Some((_, session)) = going_on.find(|(of, _)| *of == tenant) {
+            return Err(CustodyError::Unfinished(*session));
+        }
+        let mut old = 0;
+        let mut after = None;
+        loop {
+            let sessions =
+                self.parts.claims.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
+            let Some(last) = sessions.last() else { break };
+            after = Some(*last);
+            for session in sessions {
+                old += self.session_keys(tenant, session).await?.older_than(newest);
+            }
+        }
+        if old > 0 {
+            return Err(CustodyError::OldKeysInUse(old));
+        }
+        let mut destroyed = Vec::new();
+        for version in 1..newest {
+            match self.parts.keys.destroy(tenant, version).await {
+                Ok(()) => destroyed.push(version),
+                Err(KeyVaultError::NoSuchKey) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(destroyed)
+    }
+
+    /// The newest version of the tenant's key: that which wraps.
+    async fn newest(&self, tenant: TenantId) -> Result<u32, CustodyError> {
+        let purpose = KeyPurpose::File(PlayableId::generate());
+        let wrapped = self.parts.keys.wrap(tenant, purpose, &random_key()).await?;
+        wrapped_version(&wrapped).ok_or(CustodyError::Keys(KeyVaultError::NotAuthentic))
+    }
+
+    async fn session_keys(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<SessionKeys, CustodyError> {
+        Ok(SessionKeys {
+            log: self.parts.evidence.log(tenant, session).await?,
+            tracks: self.parts.recordings.tracks(tenant, session).await?,
+            playables: self.parts.recordings.playables(tenant, session).await?,
+        })
+    }
+
+    /// Rewraps what is old of one session: how many keys, and how many are left.
+    async fn rewrap_session(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        version: u32,
+    ) -> Result<(u64, u64), CustodyError> {
+        let mut claim = Claim::take(self, tenant, session).await?;
+        let outcome = self.rewrap_claimed(tenant, session, version, &mut claim).await;
+        claim.release().await;
+        outcome
+    }
+
+    async fn rewrap_claimed(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        version: u32,
+        claim: &mut Claim<'_>,
+    ) -> Result<(u64, u64), CustodyError> {
+        // Read again, because somebody may have erased it before the claim.
+        let keys = self.session_keys(tenant, session).await?;
+        let (mut moved, mut left) = (0, 0);
+        let mut count = |outcome: Moved| match outcome {
+            Moved::Rewrapped => moved += 1,
+            Moved::Left => left += 1,
+            Moved::Nothing => {}
+        };
+        let erased = self.erased_targets(tenant, session).await?;
+        for track in &keys.tracks {
+            claim.prolong().await?;
+            let is_erased = erased.contains(&track.seq);
+            count(self.rewrap_track(tenant, session, (track, is_erased), version).await?);
+        }
+        for playable in &keys.playables {
+            count(self.rewrap_playable(tenant, session, playable, version).await?);
+        }
+        if let Some(wrapped) = keys.log.and_then(|log| log.events_key) {
+            if erased.contains(&0) {
+                self.parts.evidence.put_events_key(tenant, session, None).await?;
+            } else if is_older(&wrapped, version) {
+                let new = self.rewrapped(tenant, KeyPurpose::Events(session), &wrapped).await?;
+                if new.is_some() {
+                    self.note(tenant, session, version).await?;
+                }
+                let evidence = &self.parts.evidence;
+                count(match new {
+                    None => Moved::Left,
+                    Some(new) => match evidence.put_events_key(tenant, session, Some(new)).await {
+                        Ok(()) => Moved::Rewrapped,
+                        Err(EvidenceStoreError::Conflict) => Moved::Nothing,
+                        Err(error) => return Err(error.into()),
+                    },
+                });
+            } else if moved > 0 {
+                self.note(tenant, session, version).await?;
+            }
+        }
+        Ok((moved, left))
+    }
+
+    async fn rewrap_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        (track, is_erased): (&RecordedTrack, bool),
+        version: u32,
+    ) -> Result<Moved, CustodyError> {
+        let recordings = &self.parts.recordings;
+        let old = track.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
+        let Some(wrapped) = old else { return Ok(Moved::Nothing) };
+        if is_erased {
+            // The log says that this very key was destroyed; so be it.
+            recordings.put_track_key(tenant, session, track.id, None).await?;
+            return Ok(Moved::Nothing);
+        }
+        let purpose = KeyPurpose::Track(track.id, track.epoch);
+        let Some(new) = self.rewrapped(tenant, purpose, wrapped).await? else {
+            return Ok(Moved::Left);
+        };
+        settle(recordings.put_track_key(tenant, session, track.id, Some(new)).await)
+    }
+
+    async fn rewrap_playable(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        playable: &Playable,
+        version: u32,
+    ) -> Result<Moved, CustodyError> {
+        let old = playable.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
+        let Some(wrapped) = old else { return Ok(Moved::Nothing) };
+        // Its maker writes all that is known of it, the key included.
+        if matches!(playable.state, PlayableState::Waiting | PlayableState::Building) {
+            return Ok(Moved::Left);
+        }
+        let purpose = KeyPurpose::File(playable.id);
+        let Some(new) = self.rewrapped(tenant, purpose, wrapped).await? else {
+            return Ok(Moved::Left);
+        };
+        let changed = Playable { wrapped_key: Some(new), ..playable.clone() };
+        settle(self.parts.recordings.put_playable(tenant, session, &changed).await)
+    }
+
+    /// The key, wrapped anew; `None` when nothing unwraps it.
+    async fn rewrapped(
+        &self,
+        tenant: TenantId,
+        purpose: KeyPurpose,
+        wrapped: &[u8],
+    ) -> Result<Option<Vec<u8>>, CustodyError> {
+        match self.parts.keys.unwrap(tenant, purpose, wrapped).await {
+            Ok(key) => Ok(Some(self.parts.keys.wrap(tenant, purpose, &key).await?)),
+            Err(error @ (KeyVaultError::NoSuchKey | KeyVaultError::NotAuthentic)) => {
+                tracing::error!(%tenant, %error, "a wrapped key is lost");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Logs that the session's keys were rewrapped, unless that is logged.
+    async fn note(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        version: u32,
+    ) -> Result<(), CustodyError> {
+        let notes = &self.parts.evidence;
+        let notes = notes.events(tenant, session, &[KEYS_REWRAPPED], 0, NOTES_MAX).await?;
+        let says_so = |text: &str| {
+            let note: Option<Value> = serde_json::from_str(text).ok();
+            note.is_some_and(|note| note["tenant_key_version"] == version)
+        };
+        if !notes.iter().any(|note| says_so(&note.text)) {
+            let text = json!({"tenant_key_version": version}).to_string();
+            self.parts.log.note(tenant, session, KEYS_REWRAPPED, text).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Rewrapped,
+    Left,
+    Nothing,
+}
+
+fn settle(outcome: Result<(), RecordingStoreError>) -> Result<Moved, CustodyError> {
+    match outcome {
+        Ok(()) => Ok(Moved::Rewrapped),
+        // Somebody has rewrapped or destroyed it meanwhile.
+        Err(RecordingStoreError::Conflict) => Ok(Moved::Nothing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_older(wrapped: &[u8], version: u32) -> bool {
+    wrapped_version(wrapped).is_none_or(|wrapped| wrapped < version)
+}
+
+impl SessionKeys {
+    fn older_than(&self, version: u32) -> u64 {
+        let events = self.log.iter().filter_map(|log| log.events_key.as_deref());
+        let tracks = self.tracks.iter().filter_map(|track| track.wrapped_key.as_deref());
+        let files = self.playables.iter().filter_map(|playable| playable.wrapped_key.as_deref());
+        let old = events.chain(tracks).chain(files).filter(|wrapped| is_older(wrapped, version));
+        u64::try_from(old.count()).unwrap_or(u64::MAX)
+    }
+}
