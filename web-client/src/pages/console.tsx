@@ -17,6 +17,7 @@ import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { MicrophoneButton, MicrophoneLine } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
+import { ConsentBanner, RecordingControl, RecordingIndicator } from '../ui/recording';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
 
@@ -63,6 +64,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     <main data-testid="console">
       <header class="console-top">
         <h1 class="name">{state.session.title}</h1>
+        <RecordingIndicator state={state} />
         <ConnectionState status={status} quality={snapshot.quality} />
         <div class="row">
           {blocked && (
@@ -100,12 +102,14 @@ function Console({ access, session }: { access: Access; session: string }) {
           <LanguageSwitch />
         </div>
       </header>
+      <ConsentBanner client={client} state={state} />
       <div class="console">
         <div class="stack">
           <ConsoleTurn client={client} state={state} send={send} />
           <Requested client={client} state={state} send={send} onDeny={setDenied} />
           <Queue client={client} state={state} send={send} />
           <HallSpeaker send={send} />
+          <RecordingControl state={state} send={send} />
         </div>
         <div class="stack">
           <ConsolePeople

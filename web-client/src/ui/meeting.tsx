@@ -11,6 +11,7 @@ import { useRoom } from './hooks';
 import type { IconName } from './icons';
 import { Icon } from './icons';
 import { PeopleList } from './people_list';
+import { ConsentBanner, RecordingIndicator } from './recording';
 import type { Layout } from './stage';
 import { Stage } from './stage';
 
@@ -61,8 +62,10 @@ export function Meeting(props: MeetingProps) {
     <main class={`meeting ${panel === 'none' ? 'alone' : ''}`} data-testid="meeting">
       <header class="top">
         <h1 title={state.session.title}>{state.session.title}</h1>
+        <RecordingIndicator state={state} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>
+      <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       <FloorCard client={client} state={state} />
       <Stage client={client} snapshot={snapshot} state={state} layout={layout} />
       {panel !== 'none' && (
