@@ -97,8 +97,6 @@ export const en: Catalogue = {
     'What is said from now on will not be recorded. What has been recorded is kept. Everybody will see it.',
 
   'witness.count': 'Record witnessed: {count, plural, one {one entry} other {# entries}}',
-  'witness.short': 'Witnessed: {count}',
-  'witness.waiting': 'Record: waiting to be checked',
   'witness.failed': 'The record of the session does not add up',
   'witness.title': 'This browser is a witness',
   'witness.explain':

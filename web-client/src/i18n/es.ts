@@ -97,8 +97,6 @@ export const es = {
     'Lo que se diga a partir de ahora no quedará grabado. Lo grabado hasta aquí se conserva. Todos lo verán.',
 
   'witness.count': 'Registro atestiguado: {count, plural, one {una entrada} other {# entradas}}',
-  'witness.short': 'Atestiguado: {count}',
-  'witness.waiting': 'Registro: esperando comprobación',
   'witness.failed': 'El registro de la sesión no cuadra',
   'witness.title': 'Este navegador es testigo',
   'witness.explain':

@@ -97,8 +97,6 @@ export const pt: Catalogue = {
     'O que se disser a partir de agora não ficará gravado. O que se gravou até aqui conserva-se. Todos o verão.',
 
   'witness.count': 'Registo testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
-  'witness.short': 'Testemunhado: {count}',
-  'witness.waiting': 'Registo: à espera de verificação',
   'witness.failed': 'O registo da sessão não bate certo',
   'witness.title': 'Este navegador é testemunha',
   'witness.explain':

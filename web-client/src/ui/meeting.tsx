@@ -1,6 +1,13 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
-import type { AudioOutput, MicrophoneState, RoomClient, RoomSnapshot, RoomState } from '../lib';
+import type {
+  AudioOutput,
+  MicrophoneState,
+  RoomClient,
+  RoomSnapshot,
+  RoomState,
+  Witness,
+} from '../lib';
 import { canShareScreen, microphoneState, openCamera, openMicrophone, openScreen } from '../lib';
 import { Ask } from './ask';
 import { Chat } from './chat';
@@ -14,6 +21,7 @@ import { PeopleList } from './people_list';
 import { ConsentBanner, RecordingIndicator } from './recording';
 import type { Layout } from './stage';
 import { Stage } from './stage';
+import { WitnessAlarm, WitnessIndicator } from './witness';
 
 const MIC_ICONS: Readonly<Record<MicrophoneState, IconName>> = {
   listening_only: 'ear',
@@ -26,6 +34,7 @@ const MIC_ICONS: Readonly<Record<MicrophoneState, IconName>> = {
 interface MeetingProps {
   readonly client: RoomClient;
   readonly output: AudioOutput;
+  readonly witness: Witness;
   readonly soundBlocked: boolean;
   /** Devices chosen on the join page. */
   readonly devices: { readonly microphone?: string; readonly camera?: string };
@@ -63,9 +72,13 @@ export function Meeting(props: MeetingProps) {
       <header class="top">
         <h1 title={state.session.title}>{state.session.title}</h1>
         <RecordingIndicator state={state} />
+        <WitnessIndicator witness={props.witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>
-      <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
+      <div class="consent-area">
+        <WitnessAlarm witness={props.witness} session={state.session.id} />
+        <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
+      </div>
       <FloorCard client={client} state={state} />
       <Stage client={client} snapshot={snapshot} state={state} layout={layout} />
       {panel !== 'none' && (
