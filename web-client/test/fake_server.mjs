@@ -95,6 +95,7 @@ function welcome(claims) {
       person('sala', 'Salón de actos', ['hall'], { audio: true }),
       person('joao', 'João Pereira', ['participant'], { muted: true, audio: true }),
       person('eva', 'Eva Núñez', ['observer'], { connections: 0 }),
+      person('cabildo:recorder', 'Recorder', ['recorder']),
     ],
     tracks: ['carmen', 'luis'].map((user_id) => ({
       track: `v-${user_id}`,
@@ -133,6 +134,8 @@ function welcome(claims) {
       auto_start: false,
     },
     quorum: null,
+    recording: { state: 'recording', enabled: true, retention_days: 1825, acknowledged: false },
+    evidence: null,
     ice_servers: [],
     resume_token: 'r',
     server_time: new Date().toISOString(),

@@ -67,6 +67,48 @@ export const en: Catalogue = {
   'role.hall': 'Hall',
   'role.operator': 'Operator',
   'role.auditor': 'Auditor',
+  'role.recorder': 'Recording',
+
+  'recording.running': 'Recording',
+  'recording.paused': 'Recording paused',
+  'recording.running.long': 'This session is being recorded',
+  'recording.paused.long': 'The recording is paused',
+  'recording.said.started': 'This session is being recorded',
+  'recording.said.paused': 'The recording is paused: nothing is recorded now',
+  'recording.said.stopped': 'The recording has ended: nothing is recorded any more',
+  'recording.banner.title': 'This session is recorded',
+  'recording.banner.what': 'Sound, pictures and the decisions of the session are recorded.',
+  'recording.banner.kept':
+    'The recording is kept encrypted and erased {days, plural, =0 {when the session ends} one {one day after it ends} other {# days after it ends}}.',
+  'recording.banner.who':
+    'Only moderators and auditors of your organisation can watch it, and every time is noted down.',
+  'recording.banner.proof': 'Anybody can check that it was not altered.',
+  'recording.banner.verify': 'How it is checked',
+  'recording.banner.understand': 'I understand',
+  'recording.banner.leave': 'Leave',
+  'recording.console': 'Recording',
+  'recording.start': 'Record',
+  'recording.resume': 'Go on recording',
+  'recording.pause': 'Pause the recording',
+  'recording.stop': 'End the recording',
+  'recording.stopped': 'Not recording',
+  'recording.stop.title': 'End the recording?',
+  'recording.stop.text':
+    'What is said from now on will not be recorded. What has been recorded is kept. Everybody will see it.',
+
+  'witness.count': 'Record witnessed: {count, plural, one {one entry} other {# entries}}',
+  'witness.failed': 'The record of the session does not add up',
+  'witness.title': 'This browser is a witness',
+  'witness.explain':
+    'Your browser checks the signature of the record of the session and keeps a proof. If anybody rewrote the record later, even whoever runs the server, this proof would expose it.',
+  'witness.at': 'Last checked: {when}',
+  'witness.never': 'It could not be checked yet that the record continues the one before.',
+  'witness.save': 'Save proof',
+  'witness.verify': 'Check the recording',
+  'witness.failedText':
+    'The server has sent a record that contradicts the one this browser kept ({code}). Save the proof and tell whoever chairs the session: it may be a grave fault or tampering.',
+  'witness.said.failed':
+    'Warning: the record of the session contradicts the one that this browser kept',
 
   'device.microphone.denied':
     'The browser does not allow the microphone. Tap the padlock or icon beside the address, allow the microphone and press Try again.',
@@ -326,6 +368,7 @@ export const en: Catalogue = {
   'error.TRACK_LIMIT_REACHED':
     'The session takes no more pictures or sounds of yours. Stop sending something and try again.',
   'error.UNPROCESSABLE_REQUEST': 'Some value is not valid. Check it and try again.',
+  'error.RECORDING_STATE_CONFLICT': 'The recording has already changed. Look at how it is now.',
   'error.other':
     'The server could not do this ({code}). Try again; if it repeats, tell this code to whoever helps you.',
 };

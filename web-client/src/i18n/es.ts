@@ -67,6 +67,48 @@ export const es = {
   'role.hall': 'Sala',
   'role.operator': 'Operación',
   'role.auditor': 'Auditoría',
+  'role.recorder': 'Grabación',
+
+  'recording.running': 'Se graba',
+  'recording.paused': 'Grabación en pausa',
+  'recording.running.long': 'Esta sesión se está grabando',
+  'recording.paused.long': 'La grabación está en pausa',
+  'recording.said.started': 'Esta sesión se está grabando',
+  'recording.said.paused': 'La grabación está en pausa: ahora no se graba',
+  'recording.said.stopped': 'La grabación ha terminado: ya no se graba',
+  'recording.banner.title': 'Esta sesión se graba',
+  'recording.banner.what': 'Se graban el sonido, la imagen y las decisiones de la sesión.',
+  'recording.banner.kept':
+    'La grabación se guarda cifrada y se borra {days, plural, =0 {al terminar} one {un día después de terminar} other {# días después de terminar}}.',
+  'recording.banner.who':
+    'Sólo pueden verla la moderación y la auditoría de su organización, y cada consulta queda anotada.',
+  'recording.banner.proof': 'Cualquiera puede comprobar que no se ha alterado.',
+  'recording.banner.verify': 'Cómo se comprueba',
+  'recording.banner.understand': 'Entendido',
+  'recording.banner.leave': 'Salir',
+  'recording.console': 'Grabación',
+  'recording.start': 'Grabar',
+  'recording.resume': 'Seguir grabando',
+  'recording.pause': 'Pausar la grabación',
+  'recording.stop': 'Terminar la grabación',
+  'recording.stopped': 'No se graba',
+  'recording.stop.title': '¿Terminar la grabación?',
+  'recording.stop.text':
+    'Lo que se diga a partir de ahora no quedará grabado. Lo grabado hasta aquí se conserva. Todos lo verán.',
+
+  'witness.count': 'Registro atestiguado: {count, plural, one {una entrada} other {# entradas}}',
+  'witness.failed': 'El registro de la sesión no cuadra',
+  'witness.title': 'Este navegador es testigo',
+  'witness.explain':
+    'Su navegador comprueba la firma del registro de la sesión y guarda una prueba. Si alguien reescribiera el registro más tarde, aunque fuera quien lleva el servidor, esta prueba lo descubriría.',
+  'witness.at': 'Última comprobación: {when}',
+  'witness.never': 'Todavía no se ha podido comprobar que el registro continúa el anterior.',
+  'witness.save': 'Guardar la prueba',
+  'witness.verify': 'Comprobar la grabación',
+  'witness.failedText':
+    'El servidor ha enviado un registro que contradice el que este navegador guardó ({code}). Guarde la prueba y avise a quien preside la sesión: puede ser un fallo grave o una manipulación.',
+  'witness.said.failed':
+    'Aviso: el registro de la sesión no cuadra con el que este navegador guardó',
 
   'device.microphone.denied':
     'El navegador no permite usar el micrófono. Toque el candado o el icono junto a la dirección, permita el micrófono y pulse Reintentar.',
@@ -327,6 +369,7 @@ export const es = {
   'error.TRACK_LIMIT_REACHED':
     'La sesión no admite más imágenes o sonidos suyos. Deje de enviar algo y reintente.',
   'error.UNPROCESSABLE_REQUEST': 'Algún dato no es válido. Revíselo y reintente.',
+  'error.RECORDING_STATE_CONFLICT': 'La grabación ya cambió de estado. Mire cómo está ahora.',
   'error.other':
     'El servidor no pudo hacerlo ({code}). Reintente; si se repite, dé este código a quien le ayuda.',
 } as const;

@@ -67,6 +67,47 @@ export const pt: Catalogue = {
   'role.hall': 'Sala',
   'role.operator': 'Operação',
   'role.auditor': 'Auditoria',
+  'role.recorder': 'Gravação',
+
+  'recording.running': 'A gravar',
+  'recording.paused': 'Gravação em pausa',
+  'recording.running.long': 'Esta sessão está a ser gravada',
+  'recording.paused.long': 'A gravação está em pausa',
+  'recording.said.started': 'Esta sessão está a ser gravada',
+  'recording.said.paused': 'A gravação está em pausa: agora não se grava',
+  'recording.said.stopped': 'A gravação terminou: já não se grava',
+  'recording.banner.title': 'Esta sessão é gravada',
+  'recording.banner.what': 'Gravam-se o som, a imagem e as decisões da sessão.',
+  'recording.banner.kept':
+    'A gravação guarda-se cifrada e apaga-se {days, plural, =0 {ao terminar} one {um dia depois de terminar} other {# dias depois de terminar}}.',
+  'recording.banner.who':
+    'Só a podem ver a moderação e a auditoria da sua organização, e cada consulta fica anotada.',
+  'recording.banner.proof': 'Qualquer pessoa pode verificar que não foi alterada.',
+  'recording.banner.verify': 'Como se verifica',
+  'recording.banner.understand': 'Entendi',
+  'recording.banner.leave': 'Sair',
+  'recording.console': 'Gravação',
+  'recording.start': 'Gravar',
+  'recording.resume': 'Continuar a gravar',
+  'recording.pause': 'Pausar a gravação',
+  'recording.stop': 'Terminar a gravação',
+  'recording.stopped': 'Não se grava',
+  'recording.stop.title': 'Terminar a gravação?',
+  'recording.stop.text':
+    'O que se disser a partir de agora não ficará gravado. O que se gravou até aqui conserva-se. Todos o verão.',
+
+  'witness.count': 'Registo testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
+  'witness.failed': 'O registo da sessão não bate certo',
+  'witness.title': 'Este navegador é testemunha',
+  'witness.explain':
+    'O seu navegador verifica a assinatura do registo da sessão e guarda uma prova. Se alguém reescrevesse o registo mais tarde, mesmo quem gere o servidor, esta prova revelá-lo-ia.',
+  'witness.at': 'Última verificação: {when}',
+  'witness.never': 'Ainda não se pôde verificar que o registo continua o anterior.',
+  'witness.save': 'Guardar a prova',
+  'witness.verify': 'Verificar a gravação',
+  'witness.failedText':
+    'O servidor enviou um registo que contradiz o que este navegador guardou ({code}). Guarde a prova e avise quem preside à sessão: pode ser uma falha grave ou uma manipulação.',
+  'witness.said.failed': 'Aviso: o registo da sessão contradiz o que este navegador guardou',
 
   'device.microphone.denied':
     'O navegador não permite usar o microfone. Toque no cadeado ou no ícone ao lado do endereço, permita o microfone e toque em Tentar de novo.',
@@ -328,6 +369,7 @@ export const pt: Catalogue = {
   'error.TRACK_LIMIT_REACHED':
     'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
   'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
+  'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
   'error.other':
     'O servidor não conseguiu fazê-lo ({code}). Tente de novo; se repetir, diga este código a quem o ajuda.',
 };

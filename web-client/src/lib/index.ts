@@ -19,4 +19,5 @@ export * from './server_clock';
 export type { SubscriberOptions, Want } from './subscriber';
 export { Subscriber } from './subscriber';
 export * from './token_source';
+export * from './witness';
 export type * from '../generated/wire';

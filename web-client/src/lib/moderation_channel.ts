@@ -1,4 +1,4 @@
-import type { ClientMessage, ServerMessage, Told, Welcome } from '../generated/wire';
+import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import { ChannelError, SignInRequired } from './errors';
 import type { TokenSource } from './token_source';
@@ -61,6 +61,8 @@ export interface ChannelHandlers {
   onWelcome?(welcome: Welcome): void;
   onEvent?(event: Told): void;
   onSignal?(message: SignalMessage): void;
+  /** A signed head of the session's record. */
+  onEvidence?(head: EvidenceView): void;
   /** A reading of the server's clock; `sentMs` is known when it answers a ping. */
   onServerTime?(serverTime: string, sentMs: number | null): void;
 }
@@ -255,6 +257,9 @@ export class ModerationChannel {
       case 'answer':
       case 'transport_state':
         this.options.handlers.onSignal?.(message);
+        return;
+      case 'evidence_head':
+        if (this.welcomed) this.options.handlers.onEvidence?.(message);
         return;
       default:
         this.handleEvent(message);

@@ -14,10 +14,12 @@ export class ProofSource {
     return this.load('/.well-known/cabildo-evidence-keys.json');
   }
 
-  /** The public proof, with entry 0; with `fromSize` a receipt of consistency too. */
-  proof(session: string, fromSize: number | null): Promise<Bytes> {
-    const from = fromSize === null ? '' : `&from_size=${fromSize}`;
-    return this.load(`/api/v1/sessions/${encodeURIComponent(session)}/audit-proof?seq=0${from}`);
+  /** The public proof; with `fromSize` a receipt of consistency, with `seqs` of inclusion. */
+  proof(session: string, fromSize: number | null, seqs: readonly number[] = []): Promise<Bytes> {
+    const query = new URLSearchParams(seqs.map((seq) => ['seq', String(seq)]));
+    if (fromSize !== null) query.set('from_size', String(fromSize));
+    const asked = query.size === 0 ? '' : `?${query.toString()}`;
+    return this.load(`/api/v1/sessions/${encodeURIComponent(session)}/audit-proof${asked}`);
   }
 
   private async load(path: string): Promise<Bytes> {
@@ -25,6 +27,7 @@ export class ProofSource {
     try {
       response = await this.fetcher(this.origin + path, {
         headers: { Accept: 'application/json' },
+        cache: 'no-cache',
       });
     } catch {
       throw new ApiError(0, 'NETWORK', 'the server does not answer');

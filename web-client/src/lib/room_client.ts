@@ -1,4 +1,4 @@
-import type { ClientMessage, Told, TrackView, Welcome } from '../generated/wire';
+import type { ClientMessage, EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
 import { MediaSession } from './media_session';
@@ -39,6 +39,10 @@ export interface RoomClientOptions {
   readonly wakeUps?: ChannelOptions['wakeUps'];
   /** Called for every event once, after the snapshot has taken it in. */
   readonly onEvent?: (event: Told, state: RoomState) => void;
+  /** A signed head of the session's record came. */
+  readonly onEvidence?: (head: EvidenceView) => void;
+  /** The connection before was continued. */
+  readonly onResumed?: () => void;
   /** Sound came or went. */
   readonly onSound?: (track: string, media: MediaStreamTrack | null) => void;
   readonly onRefused?: (error: ChannelError) => void;
@@ -73,6 +77,7 @@ export class RoomClient {
         onStatus: (status) => this.change({ status }),
         onWelcome: (welcome) => this.handleWelcome(welcome),
         onEvent: (event) => this.handleEvent(event),
+        onEvidence: (head) => this.options.onEvidence?.(head),
         onSignal: (message) => this.media?.handleSignal(message),
         onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
       },
@@ -126,6 +131,8 @@ export class RoomClient {
     const state = stateOf(welcome, this.current.state?.chat ?? this.storedChat());
     this.change({ state });
     this.media?.handleWelcome(welcome, state);
+    if (welcome.evidence !== null) this.options.onEvidence?.(welcome.evidence);
+    if (welcome.resumed) this.options.onResumed?.();
   }
 
   private handleEvent(event: Told): void {

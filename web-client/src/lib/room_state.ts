@@ -1,6 +1,7 @@
 import type {
   FloorView,
   ParticipantView,
+  RecordingView,
   RequestView,
   SessionView,
   SpeakerView,
@@ -40,6 +41,7 @@ export interface RoomState {
   readonly floor: Floor;
   readonly speakers: readonly SpeakerView[];
   readonly chat: readonly ChatLine[];
+  readonly recording: RecordingView;
   /** Why the session is over, once it is. */
   readonly ended: string | null;
   /** Events up to here are contained in the state that the server described. */
@@ -65,6 +67,7 @@ export function stateOf(welcome: Welcome, chat: readonly ChatLine[] = []): RoomS
     },
     speakers: [],
     chat,
+    recording: welcome.recording,
     ended: null,
     describedSeq: welcome.seq,
   };
@@ -107,6 +110,12 @@ export function after(state: RoomState, event: Told): RoomState {
       return { ...state, tracks: without(state.tracks, event.track) };
     case 'moderation_changed':
       return heardAnew(withFloor(state, { moderation: event.moderation }));
+    case 'recording_state':
+      return withRecording(state, { state: event.state, retention_days: event.retention_days });
+    case 'recording_acknowledged':
+      return event.user_id === state.you.user_id
+        ? withRecording(state, { acknowledged: true })
+        : state;
     case 'chat':
       return withChat(state, event);
     case 'session_ended':
@@ -172,6 +181,10 @@ function afterRequest(state: RoomState, event: RequestEvent): RoomState {
     });
   }
   return withFloor(state, { requested: requested.filter(other), queue: queue.filter(other) });
+}
+
+function withRecording(state: RoomState, change: Partial<RecordingView>): RoomState {
+  return { ...state, recording: { ...state.recording, ...change } };
 }
 
 function withParticipant(state: RoomState, participant: ParticipantView): RoomState {

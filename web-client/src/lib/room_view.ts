@@ -57,6 +57,11 @@ export function microphoneState(
   return state.you.may_be_heard ? 'open' : 'closed_by_floor';
 }
 
+/** The recorder stands among the people while it records, and is none. */
+export function isRecorder(one: ParticipantView): boolean {
+  return one.roles.includes('recorder');
+}
+
 /** People in the order the console and the list of people show them. */
 export function people(state: RoomState): readonly ParticipantView[] {
   const rank = (one: ParticipantView) =>
@@ -66,7 +71,9 @@ export function people(state: RoomState): readonly ParticipantView[] {
         ? 1
         : one.roles.includes('hall')
           ? 2
-          : 3;
+          : isRecorder(one)
+            ? 4
+            : 3;
   return [...state.participants.values()].sort(
     (a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name) || (a.user_id < b.user_id ? -1 : 1),
   );

@@ -17,6 +17,8 @@ import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { MicrophoneButton, MicrophoneLine } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
+import { ConsentBanner, RecordingControl, RecordingIndicator } from '../ui/recording';
+import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
 
@@ -25,7 +27,7 @@ const link = readLink();
 /** The moderator's page: the list, the turn, the people. */
 function Console({ access, session }: { access: Access; session: string }) {
   const [blocked, setBlocked] = useState(false);
-  const { client, output } = useMemo(() => makeRoom(access, session, setBlocked), []);
+  const { client, output, witness } = useMemo(() => makeRoom(access, session, setBlocked), []);
   const snapshot = useRoom(client);
   const { state, status } = snapshot;
   const [denied, setDenied] = useState<RequestView | null>(null);
@@ -63,6 +65,8 @@ function Console({ access, session }: { access: Access; session: string }) {
     <main data-testid="console">
       <header class="console-top">
         <h1 class="name">{state.session.title}</h1>
+        <RecordingIndicator state={state} />
+        <WitnessIndicator witness={witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
         <div class="row">
           {blocked && (
@@ -100,12 +104,15 @@ function Console({ access, session }: { access: Access; session: string }) {
           <LanguageSwitch />
         </div>
       </header>
+      <WitnessAlarm witness={witness} session={state.session.id} />
+      <ConsentBanner client={client} state={state} />
       <div class="console">
         <div class="stack">
           <ConsoleTurn client={client} state={state} send={send} />
           <Requested client={client} state={state} send={send} onDeny={setDenied} />
           <Queue client={client} state={state} send={send} />
           <HallSpeaker send={send} />
+          <RecordingControl state={state} send={send} />
         </div>
         <div class="stack">
           <ConsolePeople
@@ -193,19 +200,22 @@ function focus(testId: string): void {
 
 function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean) => void) {
   const output = new AudioOutput(onBlocked);
+  const witness = makeWitness(session);
   const client = new RoomClient({
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
     onEvent: narrate,
     onRefused: showFailure,
+    onEvidence: (head) => witness.handleHead(head),
+    onResumed: () => witness.handleResume(),
     onSound: (track, media) => {
       if (media === null) output.stop(track);
       else output.play(track, media);
     },
   });
   if (link.debug) expose(client);
-  return { client, output };
+  return { client, output, witness };
 }
 
 boot(

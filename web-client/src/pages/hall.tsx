@@ -9,6 +9,7 @@ import { Countdown, Holder } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { narrate } from '../ui/narrator';
+import { RecordingIndicator } from '../ui/recording';
 
 const link = readLink();
 /** Names shown of those who come next. */
@@ -39,6 +40,7 @@ function Hall({ access, session }: { access: Access; session: string }) {
     <main class="hall" data-testid="hall">
       <header>
         <h1 class="name">{state?.session.title ?? t('hall.waiting')}</h1>
+        {state !== null && <RecordingIndicator state={state} />}
         {status.phase !== 'open' && <ConnectionState status={status} quality={null} />}
       </header>
       <section class="now" aria-label={t('meeting.floor')}>

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { chooseLanguage, t } from '../i18n/i18n';
-import type { Session } from '../lib';
+import type { Session, Witness } from '../lib';
 import {
   AudioOutput,
   RoomClient,
@@ -27,6 +27,7 @@ import { DEFAULT_CHOICES, DeviceCheck } from '../ui/device_check';
 import { Meeting } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
 import { SessionFacts } from '../ui/session_facts';
+import { makeWitness } from '../ui/witness';
 
 const link = readLink();
 /** How often a page that waits for the start asks whether it has come. */
@@ -35,6 +36,7 @@ const POLL_MS = 5_000;
 interface Room {
   readonly client: RoomClient;
   readonly output: AudioOutput;
+  readonly witness: Witness;
 }
 
 /** From the link to the meeting, on one page, so that nothing reloads between. */
@@ -89,6 +91,7 @@ function Participant() {
         onLeave={() => {
           sessionStorage.removeItem(joinedKey);
           room.output.close();
+          room.witness.close();
           room.client.leave();
         }}
       />
@@ -214,19 +217,22 @@ function useRole(door: Door, access: Access | null, person: DevPerson): string {
 
 function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean) => void): Room {
   const output = new AudioOutput(onBlocked);
+  const witness = makeWitness(session);
   const client = new RoomClient({
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
     onEvent: narrate,
     onRefused: showFailure,
+    onEvidence: (head) => witness.handleHead(head),
+    onResumed: () => witness.handleResume(),
     onSound: (track, media) => {
       if (media === null) output.stop(track);
       else output.play(track, media);
     },
   });
   if (link.debug) expose(client);
-  return { client, output };
+  return { client, output, witness };
 }
 
 const joinedKey = `cabildo.joined.${link.session ?? ''}`;

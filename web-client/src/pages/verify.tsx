@@ -147,15 +147,16 @@ function Verify() {
 async function proofOf(id: string): Promise<{ proof: Bytes; kept: Bytes[] }> {
   const known = store.of(id);
   const kept = known === null ? null : statedHead(known.newest);
-  if (known === null || kept === null) return { proof: await source.proof(id, null), kept: [] };
+  if (known === null || kept === null)
+    return { proof: await source.proof(id, null, [0]), kept: [] };
   const file = JSON.stringify({ v: 1, session: id, heads: [known.newest] });
   const held = [new TextEncoder().encode(file)];
   try {
-    return { proof: await source.proof(id, kept.treeSize), kept: held };
+    return { proof: await source.proof(id, kept.treeSize, [0]), kept: held };
   } catch (error) {
     // A log that is shorter than it was gives no receipt; its proof shows that it is.
     if (error instanceof ApiError && error.status === 422) {
-      return { proof: await source.proof(id, null), kept: held };
+      return { proof: await source.proof(id, null, [0]), kept: held };
     }
     throw error;
   }

@@ -2,12 +2,12 @@ import { useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import type { RoomState } from '../lib';
-import { people } from '../lib';
+import { isRecorder, people } from '../lib';
 import { KINDS } from './ask';
 import { Button, Field, Options } from './components';
 import type { Send } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
-import { MicrophoneBadge, PersonName } from './people_list';
+import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
 
 /** Somebody who was removed from here and may be let in again. */
 export interface Removed {
@@ -29,47 +29,59 @@ export function ConsolePeople(props: {
     <section class="card stack" aria-labelledby="people">
       <h2 id="people">
         {t('people.title')}{' '}
-        <span class="quiet">{t('people.count', { count: everybody.length })}</span>
+        <span class="quiet">
+          {t('people.count', { count: everybody.filter((one) => !isRecorder(one)).length })}
+        </span>
       </h2>
       <ul>
-        {everybody.map((one) => (
-          <li
-            class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''}`}
-            key={one.user_id}
-            data-testid={`person-${one.user_id}`}
-            data-muted={one.muted}
-            data-heard={one.may_be_heard}
-          >
-            <MicrophoneBadge one={one} />
-            <PersonName one={one} state={state} />
-            <Button
-              label={t(one.muted ? 'console.unmute' : 'console.mute')}
-              about={one.name}
-              icon={one.muted ? 'microphone' : 'microphoneOff'}
-              look="small"
-              testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
-              onPress={() =>
-                send({ type: one.muted ? 'unmute_user' : 'mute_user', user_id: one.user_id })
-              }
-            />
-            {one.user_id !== state.you.user_id && (
+        {everybody.map((one) =>
+          isRecorder(one) ? (
+            <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
+              <RecorderName state={state} />
+            </li>
+          ) : (
+            <li
+              class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''}`}
+              key={one.user_id}
+              data-testid={`person-${one.user_id}`}
+              data-muted={one.muted}
+              data-heard={one.may_be_heard}
+            >
+              <MicrophoneBadge one={one} />
+              <PersonName one={one} state={state} />
               <Button
-                label={t('console.removeName', { name: one.name })}
-                icon="remove"
-                compact
-                look="small danger"
-                testId={`remove-${one.user_id}`}
-                onPress={() => {
-                  const { user_id, name } = one;
-                  afterSecondThoughts(`remove-${user_id}`, t('console.removing', { name }), () => {
-                    send({ type: 'remove_participant', user_id });
-                    props.onRemoved({ user_id, name });
-                  });
-                }}
+                label={t(one.muted ? 'console.unmute' : 'console.mute')}
+                about={one.name}
+                icon={one.muted ? 'microphone' : 'microphoneOff'}
+                look="small"
+                testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
+                onPress={() =>
+                  send({ type: one.muted ? 'unmute_user' : 'mute_user', user_id: one.user_id })
+                }
               />
-            )}
-          </li>
-        ))}
+              {one.user_id !== state.you.user_id && (
+                <Button
+                  label={t('console.removeName', { name: one.name })}
+                  icon="remove"
+                  compact
+                  look="small danger"
+                  testId={`remove-${one.user_id}`}
+                  onPress={() => {
+                    const { user_id, name } = one;
+                    afterSecondThoughts(
+                      `remove-${user_id}`,
+                      t('console.removing', { name }),
+                      () => {
+                        send({ type: 'remove_participant', user_id });
+                        props.onRemoved({ user_id, name });
+                      },
+                    );
+                  }}
+                />
+              )}
+            </li>
+          ),
+        )}
       </ul>
       {props.removed.length > 0 && (
         <>

@@ -1,6 +1,13 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
-import type { AudioOutput, MicrophoneState, RoomClient, RoomSnapshot, RoomState } from '../lib';
+import type {
+  AudioOutput,
+  MicrophoneState,
+  RoomClient,
+  RoomSnapshot,
+  RoomState,
+  Witness,
+} from '../lib';
 import { canShareScreen, microphoneState, openCamera, openMicrophone, openScreen } from '../lib';
 import { Ask } from './ask';
 import { Chat } from './chat';
@@ -11,8 +18,10 @@ import { useRoom } from './hooks';
 import type { IconName } from './icons';
 import { Icon } from './icons';
 import { PeopleList } from './people_list';
+import { ConsentBanner, RecordingIndicator } from './recording';
 import type { Layout } from './stage';
 import { Stage } from './stage';
+import { WitnessAlarm, WitnessIndicator } from './witness';
 
 const MIC_ICONS: Readonly<Record<MicrophoneState, IconName>> = {
   listening_only: 'ear',
@@ -25,6 +34,7 @@ const MIC_ICONS: Readonly<Record<MicrophoneState, IconName>> = {
 interface MeetingProps {
   readonly client: RoomClient;
   readonly output: AudioOutput;
+  readonly witness: Witness;
   readonly soundBlocked: boolean;
   /** Devices chosen on the join page. */
   readonly devices: { readonly microphone?: string; readonly camera?: string };
@@ -61,8 +71,14 @@ export function Meeting(props: MeetingProps) {
     <main class={`meeting ${panel === 'none' ? 'alone' : ''}`} data-testid="meeting">
       <header class="top">
         <h1 title={state.session.title}>{state.session.title}</h1>
+        <RecordingIndicator state={state} />
+        <WitnessIndicator witness={props.witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>
+      <div class="consent-area">
+        <WitnessAlarm witness={props.witness} session={state.session.id} />
+        <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
+      </div>
       <FloorCard client={client} state={state} />
       <Stage client={client} snapshot={snapshot} state={state} layout={layout} />
       {panel !== 'none' && (

@@ -41,8 +41,21 @@ export function narrate(event: Told, state: RoomState): void {
     case 'user_unmuted':
       if (mine) tell(t('floor.said.unmuted'));
       return;
+    case 'recording_state':
+      tellRecording(event.state);
+      return;
     default:
   }
+}
+
+/** Politely: the banner and the indicator stay for everybody to read. */
+function tellRecording(state: string): void {
+  const text =
+    state === 'recording'
+      ? t('recording.said.started')
+      : t(state === 'paused' ? 'recording.said.paused' : 'recording.said.stopped');
+  announce(text);
+  toast(text);
 }
 
 function tell(text: string): void {

@@ -1,6 +1,6 @@
 import { t } from '../i18n/i18n';
 import type { ParticipantView, RoomState } from '../lib';
-import { people } from '../lib';
+import { isRecorder, people } from '../lib';
 import { Button } from './components';
 import { Icon } from './icons';
 
@@ -18,6 +18,20 @@ export function MicrophoneBadge({ one }: { one: ParticipantView }) {
       <Icon name={icon} />
       <span class="visually-hidden">{t(key)}</span>
     </span>
+  );
+}
+
+/** The recorder's line in a list of people. */
+export function RecorderName({ state }: { state: RoomState }) {
+  const paused = state.recording.state === 'paused';
+  return (
+    <>
+      <Icon name={paused ? 'recordPaused' : 'record'} />
+      <span class="name">
+        {t('role.recorder')}{' '}
+        <span class="badge">{t(paused ? 'recording.paused' : 'recording.running')}</span>
+      </span>
+    </>
   );
 }
 
@@ -46,30 +60,38 @@ export function PeopleList({ state, onClose }: { state: RoomState; onClose: () =
       <header>
         <h2>
           {t('people.title')}{' '}
-          <span class="quiet">{t('people.count', { count: everybody.length })}</span>
+          <span class="quiet">
+            {t('people.count', { count: everybody.filter((one) => !isRecorder(one)).length })}
+          </span>
         </h2>
         <Button label={t('common.close')} icon="close" compact onPress={onClose} />
       </header>
       <div class="scroll" tabIndex={0} role="group" aria-label={t('people.title')}>
         <ul>
-          {everybody.map((one) => (
-            <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
-              <PersonName one={one} state={state} />
-              {one.screen && (
-                <span title={t('people.screen')}>
-                  <Icon name="screen" />
-                  <span class="visually-hidden">{t('people.screen')}</span>
-                </span>
-              )}
-              {one.video && (
-                <span title={t('people.video')}>
-                  <Icon name="camera" />
-                  <span class="visually-hidden">{t('people.video')}</span>
-                </span>
-              )}
-              <MicrophoneBadge one={one} />
-            </li>
-          ))}
+          {everybody.map((one) =>
+            isRecorder(one) ? (
+              <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
+                <RecorderName state={state} />
+              </li>
+            ) : (
+              <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
+                <PersonName one={one} state={state} />
+                {one.screen && (
+                  <span title={t('people.screen')}>
+                    <Icon name="screen" />
+                    <span class="visually-hidden">{t('people.screen')}</span>
+                  </span>
+                )}
+                {one.video && (
+                  <span title={t('people.video')}>
+                    <Icon name="camera" />
+                    <span class="visually-hidden">{t('people.video')}</span>
+                  </span>
+                )}
+                <MicrophoneBadge one={one} />
+              </li>
+            ),
+          )}
         </ul>
       </div>
     </section>

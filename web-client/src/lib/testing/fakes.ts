@@ -198,6 +198,8 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       auto_start: false,
     },
     quorum: null,
+    recording: { state: 'stopped', enabled: false, retention_days: 30, acknowledged: false },
+    evidence: null,
     ice_servers: [],
     resume_token: 'resume-1',
     server_time: START,

@@ -1,0 +1,145 @@
+import { useEffect, useState } from 'preact/hooks';
+import { t } from '../i18n/i18n';
+import type { RoomClient, RoomState } from '../lib';
+import { Button, Dialog, announce, showFailure } from './components';
+import type { Send } from './console_turn';
+import { Icon } from './icons';
+
+/** Whether the session is recorded at this moment; in words and drawing, never by colour alone. */
+export function RecordingIndicator({ state }: { state: RoomState }) {
+  const now = state.recording.state;
+  if (now !== 'recording' && now !== 'paused') return null;
+  const paused = now === 'paused';
+  return (
+    <span
+      class={`recording ${now}`}
+      data-testid="recording-indicator"
+      data-state={now}
+      title={t(paused ? 'recording.paused.long' : 'recording.running.long')}
+    >
+      <Icon name={paused ? 'recordPaused' : 'record'} />
+      {t(paused ? 'recording.paused' : 'recording.running')}
+    </span>
+  );
+}
+
+/** Tells whoever has not yet said that they know of it; it takes no focus. */
+export function ConsentBanner(props: {
+  client: RoomClient;
+  state: RoomState;
+  onLeave?: () => void;
+}) {
+  const { client, state } = props;
+  const { recording } = state;
+  const due = recording.state !== 'stopped' && !recording.acknowledged;
+  useEffect(() => {
+    if (due) announce(t('recording.banner.title'));
+  }, [due]);
+  if (!due) return null;
+  return (
+    <section
+      class="consent"
+      aria-labelledby="consent-title"
+      data-testid="consent-banner"
+      data-state={recording.state}
+    >
+      <h2 id="consent-title">
+        <Icon name="record" />
+        {t('recording.banner.title')}
+      </h2>
+      <p>
+        {t('recording.banner.what')}{' '}
+        {t('recording.banner.kept', { days: recording.retention_days })} {t('recording.banner.who')}{' '}
+        {t('recording.banner.proof')}{' '}
+        <a href="/verify" target="_blank" rel="noopener">
+          {t('recording.banner.verify')}
+        </a>
+      </p>
+      <div class="row">
+        <Button
+          label={t('recording.banner.understand')}
+          look="main"
+          testId="acknowledge-recording"
+          onPress={() => void client.command({ type: 'acknowledge_recording' }).catch(showFailure)}
+        />
+        {props.onLeave !== undefined && (
+          <Button
+            label={t('recording.banner.leave')}
+            icon="leave"
+            testId="consent-leave"
+            onPress={props.onLeave}
+          />
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** What a moderator can do with the recording. */
+export function RecordingControl({ state, send }: { state: RoomState; send: Send }) {
+  const [asking, setAsking] = useState(false);
+  const now = state.recording.state;
+  const runs = now === 'recording';
+  const stopped = now === 'stopped';
+  return (
+    <section class="card stack" aria-labelledby="recording" data-testid="recording-control">
+      <div class="spread">
+        <h2 id="recording">{t('recording.console')}</h2>
+        {stopped ? (
+          <span class="badge" data-testid="recording-stopped">
+            {t('recording.stopped')}
+          </span>
+        ) : (
+          <RecordingIndicator state={state} />
+        )}
+      </div>
+      <div class="row">
+        {runs ? (
+          <Button
+            label={t('recording.pause')}
+            icon="pause"
+            testId="pause-recording"
+            onPress={() => send({ type: 'pause_recording' })}
+          />
+        ) : (
+          <Button
+            label={t(stopped ? 'recording.start' : 'recording.resume')}
+            icon="record"
+            testId="start-recording"
+            onPress={() => send({ type: 'start_recording' })}
+          />
+        )}
+        {!stopped && (
+          <Button
+            label={t('recording.stop')}
+            icon="stop"
+            look="danger"
+            testId="stop-recording"
+            onPress={() => setAsking(true)}
+          />
+        )}
+      </div>
+      {asking && (
+        <Dialog
+          title={t('recording.stop.title')}
+          testId="stop-recording-dialog"
+          onClose={() => setAsking(false)}
+        >
+          <p>{t('recording.stop.text')}</p>
+          <div class="row">
+            <Button
+              label={t('recording.stop')}
+              look="danger"
+              testId="stop-recording-confirm"
+              onPress={() => {
+                send({ type: 'stop_recording' });
+                setAsking(false);
+              }}
+            />
+            <Button label={t('common.cancel')} onPress={() => setAsking(false)} />
+          </div>
+        </Dialog>
+      )}
+    </section>
+  );
+}
