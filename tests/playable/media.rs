@@ -8,27 +8,28 @@ use cabildo::domain::media::Codec;
 use cabildo::recorder::journal::{JournalWriter, SideEvent};
 
 /// When recordings of the tests begin, microseconds since 1970.
-pub const START_US: u64 = 1_700_000_000_000_000;
+pub(crate) const START_US: u64 = 1_700_000_000_000_000;
 /// Most bytes of payload in a packet.
 const PAYLOAD_MAX: usize = 1_100;
 
 /// An encoded frame.
 #[derive(Debug, Clone)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     /// Microseconds after the beginning.
-    pub at_us: u64,
-    pub data: Vec<u8>,
+    pub(crate) at_us: u64,
+    pub(crate) data: Vec<u8>,
 }
 
-/// Runs a program to its end and returns what it printed.
-pub fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
+/// Runs a program to its end and returns what it printed; it may not complain.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("{program} has to be installed: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    let is_well = output.status.success() && said.trim().is_empty();
+    assert!(is_well, "{program} {arguments:?}: {said}");
     output.stdout
 }
 
@@ -40,13 +41,13 @@ fn clock_picture(size: &str, seconds: u32) -> String {
 }
 
 /// Pictures at 25 a second, a key frame each second.
-pub fn video(codec: Codec, size: &str, seconds: u32) -> Vec<Encoded> {
+pub(crate) fn video(codec: Codec, size: &str, seconds: u32) -> Vec<Encoded> {
     let source = clock_picture(size, seconds);
     encode_video(codec, &source)
 }
 
 /// Pictures of an ffmpeg source at 25 a second, a key frame each second.
-pub fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
+pub(crate) fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
     let mut arguments = vec!["-v", "error", "-f", "lavfi", "-i", source, "-g", "25"];
     arguments.extend(["-threads", "1"]);
     match codec {
@@ -57,7 +58,7 @@ pub fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
             "-c:v libvpx-vp9 -b:v 800k -deadline realtime -cpu-used 8 -lag-in-frames 0".split(' '),
         ),
         Codec::Av1 => arguments.extend(
-            "-c:v libaom-av1 -usage realtime -cpu-used 9 -b:v 800k -lag-in-frames 0".split(' '),
+            "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 800k -lag-in-frames 0".split(' '),
         ),
         Codec::H264 => arguments.extend(
             "-c:v libx264 -preset ultrafast -tune zerolatency -bf 0 -sc_threshold 0 -slices 1"
@@ -75,7 +76,7 @@ pub fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
 }
 
 /// A tone in packets of 20 ms.
-pub fn tone(hertz: u32, seconds: u32) -> Vec<Encoded> {
+pub(crate) fn tone(hertz: u32, seconds: u32) -> Vec<Encoded> {
     let source = format!("sine=frequency={hertz}:sample_rate=48000:duration={seconds}");
     let arguments = ["-v", "error", "-f", "lavfi", "-i", &source, "-c:a", "libopus", "-b:a"];
     let arguments = [&arguments[..], &["64k", "-f", "ogg", "pipe:1"]].concat();
@@ -142,7 +143,7 @@ fn ogg(file: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The payloads of one frame.
-pub fn payloads(codec: Codec, frame: &[u8], number: usize) -> Vec<Vec<u8>> {
+pub(crate) fn payloads(codec: Codec, frame: &[u8], number: usize) -> Vec<Vec<u8>> {
     match codec {
         Codec::Opus => vec![frame.to_vec()],
         Codec::Vp8 => vp8_payloads(frame, number),
@@ -242,30 +243,30 @@ fn av1_payloads(unit: &[u8]) -> Vec<Vec<u8>> {
 
 /// A packet on its way to the recorder.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// When it came, microseconds after [`START_US`].
-    pub at_us: u64,
-    pub packet: Vec<u8>,
+    pub(crate) at_us: u64,
+    pub(crate) packet: Vec<u8>,
 }
 
 /// One source of RTP.
 #[derive(Debug, Clone)]
-pub struct Source {
-    pub codec: Codec,
-    pub ssrc: u32,
-    pub sequence: u16,
-    pub timestamp: u32,
+pub(crate) struct Source {
+    pub(crate) codec: Codec,
+    pub(crate) ssrc: u32,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
     frames: usize,
 }
 
 impl Source {
-    pub fn new(codec: Codec, ssrc: u32) -> Self {
+    pub(crate) fn new(codec: Codec, ssrc: u32) -> Self {
         // Close to where both wrap.
         Self { codec, ssrc, sequence: 65_500, timestamp: 4_294_900_000, frames: 0 }
     }
 
     /// Sends frames; their times count from `from_us` after [`START_US`].
-    pub fn send(&mut self, frames: &[Encoded], from_us: u64) -> Vec<Sent> {
+    pub(crate) fn send(&mut self, frames: &[Encoded], from_us: u64) -> Vec<Sent> {
         let mut sent = Vec::new();
         for frame in frames {
             let at_us = from_us + frame.at_us;
@@ -281,12 +282,12 @@ impl Source {
     }
 
     /// RTP time of a moment after [`START_US`].
-    pub fn timestamp_at(&self, at_us: u64) -> u32 {
+    pub(crate) fn timestamp_at(&self, at_us: u64) -> u32 {
         let ticks = at_us * u64::from(self.codec.clock_rate_hz()) / 1_000_000;
         self.timestamp.wrapping_add(u32::try_from(ticks % (1 << 32)).expect("32 bits"))
     }
 
-    pub fn packet(&mut self, at_us: u64, marker: bool, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn packet(&mut self, at_us: u64, marker: bool, payload: &[u8]) -> Vec<u8> {
         let mut packet = vec![0x80, 96 | if marker { 0x80 } else { 0 }];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(self.timestamp_at(at_us).to_be_bytes());
@@ -298,7 +299,7 @@ impl Source {
 }
 
 /// The journals of a track, segments of four seconds.
-pub fn journals(codec: Codec, sent: &[Sent]) -> Vec<Vec<u8>> {
+pub(crate) fn journals(codec: Codec, sent: &[Sent]) -> Vec<Vec<u8>> {
     let mut journals = Vec::new();
     let mut open: Option<(JournalWriter, Vec<u8>, u32)> = None;
     for Sent { at_us, packet } in sent {
@@ -327,7 +328,7 @@ pub fn journals(codec: Codec, sent: &[Sent]) -> Vec<Vec<u8>> {
 
 /// Seconds of each packet of a file's only or first stream, and whether it is
 /// a key frame.
-pub fn packets(file: &Path) -> Vec<(f64, bool)> {
+pub(crate) fn packets(file: &Path) -> Vec<(f64, bool)> {
     let path = file.to_str().expect("UTF-8");
     let arguments =
         ["-v", "error", "-select_streams", "0", "-show_entries", "packet=pts_time,flags"];
@@ -344,7 +345,7 @@ pub fn packets(file: &Path) -> Vec<(f64, bool)> {
 
 /// Seconds and mean brightness of each picture that decodes. Fails on any
 /// error that the decoder tells.
-pub fn brightness(file: &Path) -> Vec<(f64, f64)> {
+pub(crate) fn brightness(file: &Path) -> Vec<(f64, f64)> {
     let path = file.to_str().expect("UTF-8");
     let filter = format!("movie={path},scale=32:32,signalstats");
     let arguments = ["-v", "error", "-f", "lavfi", "-i", &filter, "-show_entries"];
@@ -361,13 +362,13 @@ pub fn brightness(file: &Path) -> Vec<(f64, f64)> {
 }
 
 /// The brightness that says frame `n`.
-pub fn clock_light(n: usize) -> f64 {
+pub(crate) fn clock_light(n: usize) -> f64 {
     f64::from(u32::try_from(16 + 8 * (n % 25)).expect("small"))
 }
 
 /// The sound of a file from `from_s` on, mono, 8,000 samples a second, with
 /// silence where there is none.
-pub fn sound(file: &Path) -> Vec<f64> {
+pub(crate) fn sound(file: &Path) -> Vec<f64> {
     let path = file.to_str().expect("UTF-8");
     let arguments = ["-v", "error", "-i", path, "-vn", "-af", "aresample=async=1:first_pts=0"];
     let arguments =
@@ -380,7 +381,7 @@ pub fn sound(file: &Path) -> Vec<f64> {
 }
 
 /// How much of a tone is in 100 ms of sound (Goertzel), about its amplitude.
-pub fn loudness(sound: &[f64], at_s: f64, hertz: f64) -> f64 {
+pub(crate) fn loudness(sound: &[f64], at_s: f64, hertz: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in time")]
     let start = (at_s * 8_000.0) as usize;
     let window = sound.get(start..start + 800).unwrap_or_default();
