@@ -28,8 +28,9 @@ impl OperatorKey {
         let invalid = || KeyFileError::Invalid { path: path.clone() };
         if !path.exists() {
             let seed = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());
-            let pem =
-                SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(|_| invalid())?;
+            let pem = SigningKey::from_bytes(&seed)
+                .to_pkcs8_pem(LineEnding::LF)
+                .map_err(|_| invalid())?;
             key_file::make(directory, FILE, &pem)?;
         }
         // Read back even when just made: another process may have been faster.
@@ -108,9 +109,8 @@ mod tests {
     fn a_published_note_of_another_implementation_is_reproduced() {
         // The example of golang.org/x/mod/sumdb/note: the verifier key of PeterNeumann
         // names its id, which depends on name, type and key only.
-        let public = STANDARD
-            .decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
-            .expect("base64");
+        let public =
+            STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").expect("base64");
         let hash = Sha256::new()
             .chain_update("PeterNeumann")
             .chain_update(b"\n")

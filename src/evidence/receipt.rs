@@ -65,4 +65,3 @@ fn receipt(
         HeaderBuilder::new().value(VDP, Value::Map(vec![(label.into(), proofs)])).build();
     Some(cose::sign(Signed::Receipt, (identity, size, at), key, unprotected, &root))
 }
-

@@ -219,8 +219,7 @@ fn an_inclusion_receipt_verifies_by_hand() {
     let leaves = leaves(14);
     let tree = Tree::from_leaves(&leaves);
     for index in 0..14_u64 {
-        let receipt =
-            inclusion_receipt(&tree, index, 14, (&identity(), at()), &key).expect("made");
+        let receipt = inclusion_receipt(&tree, index, 14, (&identity(), at()), &key).expect("made");
         let message = Message::read(&receipt);
         let mut expected = headers(&key, 14, "receipt");
         expected.push((395.into(), 1.into()));
