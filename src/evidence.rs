@@ -5,22 +5,40 @@
 mod cbor;
 mod commitment;
 mod cose;
+mod engine;
 mod entry;
+mod error;
+mod handle;
 mod head;
 mod key_file;
 mod keys;
 pub mod media;
+mod operator;
 mod operator_key;
+mod proof;
 mod receipt;
 pub mod repository;
+mod scribe;
+mod shared;
 mod tree;
 
 pub use commitment::{event_commitment, subject_commitment, subject_text};
 pub use cose::LogIdentity;
+pub use engine::{HEAD_INTERVAL_MS, TEXT_BYTES_MAX};
 pub use entry::Body;
+pub use error::EvidenceError;
+pub use handle::{
+    Evidence, EvidenceOptions, EvidenceParts, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX,
+};
 pub use head::{Point, sign_head};
 pub use key_file::KeyFileError;
 pub use keys::{EvidenceKey, EvidenceKeys};
+pub use operator::TilePath;
 pub use operator_key::OperatorKey;
+pub use proof::{
+    EventDisclosure, LogStatus, PROOF_SEQS_MAX, ProofEntry, ProofHead, ProofKey, ProofOperator,
+    ProofQuery, PublicProof, SubjectDisclosure,
+};
 pub use receipt::{consistency_receipt, inclusion_receipt};
+pub use scribe::WAITING_MAX;
 pub use tree::{LEAVES_MAX, Tree, empty_root, leaf_hash};

@@ -192,13 +192,13 @@ pub(super) enum Remembered {
 /// and leaves strictness to the verifier.
 pub(super) fn recall(bytes: &[u8], seq: u64) -> Option<Remembered> {
     let entry: Value = ciborium::from_reader(bytes).ok()?;
-    let [version, kind, at, _, Value::Array(body)] = entry.as_array()?.as_slice() else {
+    let [version, number, at, _, Value::Array(body)] = entry.as_array()?.as_slice() else {
         return None;
     };
     if unsigned(version)? != VERSION || unsigned(at)? != seq {
         return None;
     }
-    Some(match (unsigned(kind)?, body.as_slice()) {
+    Some(match (unsigned(number)?, body.as_slice()) {
         (0, [_, kid, ..]) => Remembered::Genesis { kid: fixed(kid)? },
         (1, [id, _, _, _, commitment]) => {
             Remembered::Track { track: track(id)?, subject_commitment: fixed(commitment)? }

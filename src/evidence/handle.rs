@@ -1,0 +1,368 @@
+//! The handle that the rest of the house holds of its evidence.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::engine::TEXT_BYTES_MAX;
+use crate::evidence::error::EvidenceError;
+use crate::evidence::keys::EvidenceKeys;
+use crate::evidence::media::{MediaEntry, TrackTail};
+use crate::evidence::operator::{OperatorLog, TilePath};
+use crate::evidence::operator_key::OperatorKey;
+use crate::evidence::proof::{
+    EventDisclosure, LogStatus, ProofQuery, PublicProof, Readers, SubjectDisclosure,
+};
+use crate::evidence::repository::{EvidenceRepository, Hash, StoredHead};
+use crate::evidence::scribe::{Command, Request};
+use crate::evidence::shared::{Counters, Shared};
+use crate::telemetry::metrics::Reading;
+use crate::vault::KeyVault;
+
+/// Heads that a listener may lag behind before it misses some.
+const HEADS_LAG_MAX: usize = 1_024;
+/// How long logs are still written once the server stops.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+/// A decision as the room's journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomEvent {
+    /// Its number in the room, from 1.
+    pub seq: u64,
+    /// The text that members were told.
+    pub text: String,
+}
+
+/// The journals of rooms.
+#[async_trait]
+pub trait RoomEventSource: Send + Sync {
+    /// Decisions of a room with `seq` larger than `after`, in order, at most
+    /// `limit`.
+    async fn room_events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RoomEvent>, String>;
+}
+
+/// What evidence is made with.
+pub struct EvidenceParts {
+    /// Where logs are kept.
+    pub repository: Arc<dyn EvidenceRepository>,
+    /// Where the keys of salts are wrapped.
+    pub keys: Arc<dyn KeyVault>,
+    /// What signs heads and receipts.
+    pub signing: Arc<EvidenceKeys>,
+    /// What signs checkpoints.
+    pub operator: Arc<OperatorKey>,
+    /// The journals of rooms.
+    pub source: Arc<dyn RoomEventSource>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How evidence is made.
+#[derive(Debug, Clone)]
+pub struct EvidenceOptions {
+    /// Who issues: a URL of this installation.
+    pub issuer: String,
+    /// Origin of the operator log: a name without scheme, spaces or `+`.
+    pub origin: String,
+    /// SHA-256 of the server's executable.
+    pub build_hash: Hash,
+}
+
+/// A head that was signed and stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadNotice {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of this session's log.
+    pub session: SessionId,
+    /// The head.
+    pub head: StoredHead,
+}
+
+/// The evidence of an installation. Clones share it.
+#[derive(Clone)]
+pub struct Evidence(Arc<Shared>);
+
+impl Evidence {
+    /// Starts; to be called within a runtime.
+    #[must_use]
+    pub fn start(parts: EvidenceParts, options: EvidenceOptions) -> Self {
+        let operator =
+            OperatorLog::new(Arc::clone(&parts.repository), parts.operator, options.origin.clone());
+        let shared = Arc::new(Shared {
+            repository: parts.repository,
+            keys: parts.keys,
+            signing: parts.signing,
+            source: parts.source,
+            clock: parts.clock,
+            options,
+            heads: broadcast::channel(HEADS_LAG_MAX).0,
+            operator,
+            readers: Readers::default(),
+            counters: Counters::default(),
+            scribes: Mutex::new(BTreeMap::new()),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            sequencing_ends: CancellationToken::new(),
+            sequencing: TaskTracker::new(),
+        });
+        shared.sequencing.spawn(OperatorLog::run(Arc::clone(&shared)));
+        Self(shared)
+    }
+
+    /// Begins the log of a session, or finds the one it has; that keeps the
+    /// policy it began with.
+    pub async fn open(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        policy: &str,
+    ) -> Result<(), EvidenceError> {
+        is_short(policy)?;
+        let request = Request::Open { policy: policy.to_owned() };
+        self.ask(tenant, session, request).await.map(drop)?;
+        self.room_events_kept(tenant, session);
+        Ok(())
+    }
+
+    /// The room's journal has grown: what is new there is taken soon, in order.
+    /// Never waits.
+    pub fn room_events_kept(&self, tenant: TenantId, session: SessionId) {
+        self.0.nudge(tenant, session);
+    }
+
+    /// Notes an event of a kind other than a decision of the room; its `seq`.
+    /// It is stored when this returns. A closed log takes kinds from 64 on.
+    pub async fn note(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        etype: u32,
+        text: String,
+    ) -> Result<u64, EvidenceError> {
+        is_short(&text)?;
+        self.ask(tenant, session, Request::Note { etype, text }).await
+    }
+
+    /// Notes what the recorder did; the `seq` of its entry. It is stored when
+    /// this returns. Repeating the last of a track, equal, yields the same.
+    pub async fn append_media(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        entry: MediaEntry,
+    ) -> Result<u64, EvidenceError> {
+        self.ask(tenant, session, Request::Media(entry)).await
+    }
+
+    /// Closes a log: takes the rest of the room's decisions, then the closing
+    /// entry, and signs a head, which is stored when this returns. `tails` are
+    /// segments that must be in the log before. Closing twice does nothing.
+    pub async fn close(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        tails: Vec<TrackTail>,
+        reason: u32,
+    ) -> Result<(), EvidenceError> {
+        self.ask(tenant, session, Request::Close { tails, reason }).await.map(drop)
+    }
+
+    /// Notes that a track's wrapped key is destroyed; the `seq` of the entry.
+    /// To be called before it is destroyed, so that nothing is gone without a
+    /// word. The same target is noted once.
+    pub async fn erase(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        target_seq: u64,
+        reason: u32,
+        wrapped_key_hash: Hash,
+    ) -> Result<u64, EvidenceError> {
+        if target_seq == 0 {
+            return self.erase_events(tenant, session, reason).await;
+        }
+        self.ask(tenant, session, Request::Erase { target_seq, reason, wrapped_key_hash }).await
+    }
+
+    /// Notes that `K_events` is destroyed, and destroys it with the texts of all
+    /// events; the `seq` of the entry. From here on the log takes nothing that
+    /// needs a salt.
+    pub async fn erase_events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        reason: u32,
+    ) -> Result<u64, EvidenceError> {
+        let record = self.0.repository.log(tenant, session).await?;
+        let wrapped = record.ok_or(EvidenceError::NoLog)?.events_key.unwrap_or_default();
+        let wrapped_key_hash = Sha256::digest(wrapped).into();
+        self.ask(tenant, session, Request::Erase { target_seq: 0, reason, wrapped_key_hash }).await
+    }
+
+    /// Every head, once it is stored.
+    #[must_use]
+    pub fn heads(&self) -> broadcast::Receiver<HeadNotice> {
+        self.0.heads.subscribe()
+    }
+
+    /// The newest head of a log.
+    pub async fn latest_head(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<StoredHead>, EvidenceError> {
+        Ok(self.0.repository.latest_head(tenant, session).await?)
+    }
+
+    /// The public proof of a log.
+    pub async fn proof(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        status: LogStatus,
+        query: &ProofQuery,
+    ) -> Result<PublicProof, EvidenceError> {
+        self.0.prove(tenant, session, status, query).await
+    }
+
+    /// Reveals the event of an entry.
+    pub async fn event_disclosure(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seq: u64,
+    ) -> Result<EventDisclosure, EvidenceError> {
+        self.0.disclose_event(tenant, session, seq).await
+    }
+
+    /// Reveals whose track an entry is about; `subject` is the text it commits
+    /// to ([`crate::evidence::subject_text`]).
+    pub async fn subject_disclosure(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seq: u64,
+        subject: String,
+    ) -> Result<SubjectDisclosure, EvidenceError> {
+        self.0.disclose_subject(tenant, session, seq, subject).await
+    }
+
+    /// The list of public keys, as published and as in bundles.
+    #[must_use]
+    pub fn published_keys(&self) -> Value {
+        keys_document(&self.0.options.issuer, &self.0.signing, &self.0.operator)
+    }
+
+    /// The signed checkpoint of the operator log.
+    pub async fn checkpoint(&self) -> Result<String, EvidenceError> {
+        self.0.operator.checkpoint().await
+    }
+
+    /// A tile of the operator log; `None` when it is not that large.
+    pub async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, EvidenceError> {
+        self.0.operator.tile(path).await
+    }
+
+    /// What is measured.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in f64 anyway")]
+        let number = |value: u64| value as f64;
+        let now_us = self.0.clock.now().unix_us();
+        let scribes = self.0.scribes.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = scribes.values().map(|scribe| scribe.signals.uncovered_since_us());
+        let oldest_us = waiting.filter(|since_us| *since_us > 0).min().unwrap_or(now_us);
+        let lag_us = u64::try_from(now_us.saturating_sub(oldest_us)).unwrap_or(0);
+        let mut readings = vec![
+            Reading::counter(
+                "cabildo_evidence_heads_total",
+                "Heads signed and stored.",
+                number(self.0.counters.heads()),
+            ),
+            Reading::gauge(
+                "cabildo_evidence_lag_seconds",
+                "Age of the oldest entry that no head covers.",
+                number(lag_us) / 1e6,
+            ),
+            Reading::gauge(
+                "cabildo_evidence_logs",
+                "Logs in memory.",
+                number(scribes.len() as u64),
+            ),
+            Reading::gauge(
+                "cabildo_evidence_operator_leaves",
+                "Leaves of the operator log.",
+                number(self.0.operator.known_size()),
+            ),
+        ];
+        for (kind, count) in self.0.counters.entries() {
+            let help = "Entries appended, by kind.";
+            let reading = Reading::counter("cabildo_evidence_entries_total", help, number(count));
+            readings.push(reading.with("kind", kind.to_owned()));
+        }
+        readings
+    }
+
+    /// Stops: what was accepted is stored, last heads are signed and made
+    /// leaves of the operator log. Takes [`SHUTDOWN_MAX`] and the store's answer
+    /// at most.
+    pub async fn shutdown(&self) {
+        self.0.stop_scribes();
+        self.0.tasks.wait().await;
+        self.0.sequencing_ends.cancel();
+        self.0.sequencing.close();
+        self.0.sequencing.wait().await;
+    }
+
+    async fn ask(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        request: Request,
+    ) -> Result<u64, EvidenceError> {
+        let (answer, answered) = oneshot::channel();
+        let mut command = Command { request, answer };
+        loop {
+            let scribe = self.0.scribe(tenant, session).ok_or(EvidenceError::Stopping)?;
+            match scribe.commands.try_send(command) {
+                Ok(()) => return answered.await.unwrap_or(Err(EvidenceError::Stopping)),
+                // It has just ended, being quiet; another takes its place.
+                Err(TrySendError::Closed(unsent)) => command = unsent,
+                Err(TrySendError::Full(_)) => {
+                    return Err(EvidenceError::Unavailable("too much waits".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+fn is_short(text: &str) -> Result<(), EvidenceError> {
+    if text.len() > TEXT_BYTES_MAX { Err(EvidenceError::TooLarge) } else { Ok(()) }
+}
+
+/// The list of public keys.
+fn keys_document(issuer: &str, signing: &EvidenceKeys, operator: &OperatorLog) -> Value {
+    json!({
+        "v": 1,
+        "iss": issuer,
+        "keys": signing.published(),
+        "operator": { "origin": operator.origin(), "vkey": operator.verifier_key() },
+    })
+}

@@ -1,0 +1,517 @@
+//! The driver of one log. One task a log takes what is to be noted, stores it,
+//! and signs heads; nothing is told that is not stored.
+
+mod recall;
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::HeadNotice;
+use crate::evidence::cose::LogIdentity;
+use crate::evidence::engine::{DueHead, LogEngine};
+use crate::evidence::error::EvidenceError;
+use crate::evidence::head::{Point, sign_head};
+use crate::evidence::media::{MediaEntry, TrackTail};
+use crate::evidence::repository::{Append, EvidenceStoreError, Hash, StoredHead};
+use crate::evidence::shared::Shared;
+
+/// Most requests that wait for one log; a further one is refused as unavailable.
+/// Raising it raises the memory that a store which does not answer costs.
+pub const WAITING_MAX: usize = 1_024;
+/// Most entries written at once. Raising it lengthens the transactions.
+const APPEND_MAX: usize = 512;
+/// Decisions read from the room's journal at once.
+const DECISIONS_MAX: u32 = 256;
+/// How long the store or key vault may take before it counts as unavailable.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a first failure; it doubles up to the longest.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long a quiet log stays in memory.
+const QUIET: Duration = Duration::from_mins(1);
+
+/// How a request is answered: with the `seq` of its entry.
+pub(super) type Answer = oneshot::Sender<Result<u64, EvidenceError>>;
+
+/// What a log is asked to take.
+#[derive(Debug, Clone)]
+pub(super) enum Request {
+    Open { policy: String },
+    Note { etype: u32, text: String },
+    Media(MediaEntry),
+    Erase { target_seq: u64, reason: u32, wrapped_key_hash: Hash },
+    Close { tails: Vec<TrackTail>, reason: u32 },
+}
+
+/// A request and who waits for it.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) request: Request,
+    pub(super) answer: Answer,
+}
+
+/// What others hold of a scribe.
+#[derive(Debug, Clone)]
+pub(super) struct ScribeHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) signals: Arc<Signals>,
+}
+
+/// What a scribe is told and tells without a queue.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// The room's journal has grown.
+    nudged: AtomicBool,
+    nudge: Notify,
+    /// When the oldest entry without a head was stored, microseconds since
+    /// 1970; 0 when all are covered.
+    uncovered_since_us: AtomicI64,
+}
+
+impl Signals {
+    /// The room's journal has grown. Says it once however often it is called.
+    pub(super) fn nudge(&self) {
+        self.nudged.store(true, Ordering::Release);
+        self.nudge.notify_one();
+    }
+
+    /// Whether a nudge waits to be heard.
+    pub(super) fn is_nudged(&self) -> bool {
+        self.nudged.load(Ordering::Acquire)
+    }
+
+    pub(super) fn uncovered_since_us(&self) -> i64 {
+        self.uncovered_since_us.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a step did not get through.
+#[derive(Debug)]
+enum Trouble {
+    /// Somebody else continued the log, or what we wrote last may be there.
+    Conflict,
+    /// Trying again later may work.
+    Unavailable(String),
+    /// Trying again will not help.
+    Broken(EvidenceError),
+}
+
+impl From<EvidenceError> for Trouble {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Unavailable(why) => Self::Unavailable(why),
+            other => Self::Broken(other),
+        }
+    }
+}
+
+impl From<EvidenceStoreError> for Trouble {
+    fn from(error: EvidenceStoreError) -> Self {
+        match error {
+            EvidenceStoreError::Conflict => Self::Conflict,
+            EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+/// Whether a step left something to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    More,
+    Done,
+}
+
+/// What wakes a scribe.
+enum Wake {
+    Work,
+    Quiet,
+    Stop,
+}
+
+/// The task of one log.
+pub(super) struct Scribe {
+    shared: Arc<Shared>,
+    tenant: TenantId,
+    session: SessionId,
+    identity: LogIdentity,
+    commands: mpsc::Receiver<Command>,
+    signals: Arc<Signals>,
+    waiting: VecDeque<Command>,
+    /// Requests whose entries are pending, with their `seq`.
+    taken: Vec<(Command, u64)>,
+    /// Requests that are stored and wait for what has to follow: the closing
+    /// head, the end of a key.
+    following: Vec<(Command, u64)>,
+    log: Option<LogEngine>,
+    /// What may or may not have been stored, when that was not heard.
+    unheard: Option<Append>,
+    /// The room's journal may hold more than the log.
+    room_grew: bool,
+    /// The largest head that this scribe knows was stored.
+    signed: Point,
+    /// When to give up, once the server stops.
+    deadline: Option<Instant>,
+}
+
+impl Scribe {
+    /// A scribe, to be spawned.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> (Self, ScribeHandle) {
+        let (sender, commands) = mpsc::channel(WAITING_MAX);
+        let signals = Arc::new(Signals::default());
+        let handle = ScribeHandle { commands: sender, signals: Arc::clone(&signals) };
+        let identity = shared.identity(session);
+        let scribe = Self {
+            shared,
+            tenant,
+            session,
+            identity,
+            commands,
+            signals,
+            waiting: VecDeque::new(),
+            taken: Vec::new(),
+            following: Vec::new(),
+            log: None,
+            unheard: None,
+            room_grew: false,
+            signed: Point::none(),
+            deadline: None,
+        };
+        (scribe, handle)
+    }
+
+    /// Runs until the log is quiet or the server stops.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.wait().await {
+                Wake::Work => self.work().await,
+                Wake::Quiet => {
+                    if self.shared.forget(self.tenant, self.session, || self.is_quiet()) {
+                        return;
+                    }
+                }
+                Wake::Stop => {
+                    self.stop().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let due = self.log.as_ref().and_then(LogEngine::poll_timeout).map(Instant::from_std);
+        let quiet_at = Instant::now() + QUIET;
+        let stopping = pin!(self.shared.stopping.cancelled());
+        tokio::select! {
+            biased;
+            () = stopping => Wake::Stop,
+            command = self.commands.recv() => {
+                self.waiting.extend(command);
+                Wake::Work
+            }
+            () = self.signals.nudge.notified() => Wake::Work,
+            () = tokio::time::sleep_until(due.unwrap_or(quiet_at)) => {
+                if due.is_some() { Wake::Work } else { Wake::Quiet }
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.commands.is_empty() && !self.signals.is_nudged()
+    }
+
+    /// Takes what was accepted, signs a last head, and ends.
+    async fn stop(&mut self) {
+        self.deadline = Some(Instant::now() + super::SHUTDOWN_MAX);
+        self.commands.close();
+        if !self.is_quiet() || !self.waiting.is_empty() {
+            self.work().await;
+        }
+        while self.log.as_ref().and_then(LogEngine::next_head).is_some() {
+            let due = self.log.as_ref().and_then(LogEngine::next_head);
+            let Some(due) = due else { break };
+            if let Err(trouble) = self.sign(due).await {
+                tracing::warn!(session = %self.session, ?trouble, "no last head was signed");
+                break;
+            }
+        }
+        self.fail(&EvidenceError::Stopping);
+    }
+
+    /// Steps until nothing is left to do now.
+    async fn work(&mut self) {
+        let mut pause = BACKOFF_MIN;
+        loop {
+            match self.step().await {
+                Ok(Step::Done) => return,
+                Ok(Step::More) => {
+                    pause = BACKOFF_MIN;
+                    continue;
+                }
+                Err(Trouble::Conflict) => {
+                    tracing::info!(session = %self.session, "the log moved on; recalling it");
+                    self.forget_log();
+                }
+                Err(Trouble::Unavailable(why)) => {
+                    tracing::warn!(session = %self.session, %why, "the log can't be written now");
+                }
+                Err(Trouble::Broken(error)) => {
+                    tracing::error!(session = %self.session, %error, "the log is not continued");
+                    self.forget_log();
+                    self.room_grew = false;
+                    self.fail(&error);
+                    return;
+                }
+            }
+            if self.deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
+                self.fail(&EvidenceError::Stopping);
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Trouble> {
+        self.receive();
+        if self.log.is_none() && !self.recall().await? {
+            return Ok(Step::Done);
+        }
+        self.answer_opened();
+        self.store().await?;
+        self.destroy_events_key().await?;
+        let now = Instant::now().into_std();
+        let Some(log) = &mut self.log else { return Ok(Step::Done) };
+        if let Some(due) = log.poll_head(now) {
+            self.sign(due).await?;
+            return Ok(Step::More);
+        }
+        for (command, seq) in self.following.drain(..) {
+            answer(command, Ok(seq));
+        }
+        if !self.room_grew && self.waiting.is_empty() {
+            return Ok(Step::Done);
+        }
+        log.handle_active_key(*self.shared.signing.active().kid(), self.shared.clock.now());
+        if log.poll_append().is_none() {
+            self.take_decisions().await?;
+            self.take_requests();
+        }
+        Ok(Step::More)
+    }
+
+    /// Moves what waits in the channel to where it can be looked at.
+    fn receive(&mut self) {
+        while self.waiting.len() < WAITING_MAX {
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.waiting.push_back(command);
+        }
+        let closes = |command: &Command| matches!(command.request, Request::Close { .. });
+        if self.signals.nudged.swap(false, Ordering::AcqRel) || self.waiting.iter().any(closes) {
+            self.room_grew = true;
+        }
+    }
+
+    /// Answers whoever asked for the log to be there, which it is.
+    fn answer_opened(&mut self) {
+        let is_open = |command: &Command| matches!(command.request, Request::Open { .. });
+        if self.waiting.iter().any(is_open) {
+            for command in std::mem::take(&mut self.waiting) {
+                if is_open(&command) {
+                    answer(command, Ok(0));
+                } else {
+                    self.waiting.push_back(command);
+                }
+            }
+        }
+    }
+
+    /// Takes the room's decisions that the log does not have, some at a time.
+    async fn take_decisions(&mut self) -> Result<(), Trouble> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if log.is_closed() {
+            self.room_grew = false;
+        }
+        if !self.room_grew {
+            return Ok(());
+        }
+        let reading = self.shared.source.room_events(
+            self.tenant,
+            self.session,
+            log.room_seq(),
+            DECISIONS_MAX,
+        );
+        let events = in_time(reading).await?.map_err(Trouble::Unavailable)?;
+        self.room_grew = events.len() >= DECISIONS_MAX as usize;
+        let at = self.shared.clock.now();
+        for event in events {
+            if let Err(error) = log.handle_decision(event.seq, event.text, at) {
+                tracing::error!(session = %self.session, %error, "decisions are not in the log");
+                self.room_grew = false;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_requests(&mut self) {
+        let at = self.shared.clock.now();
+        let Some(log) = &mut self.log else { return };
+        while log.pending_entries() < APPEND_MAX {
+            let Some(command) = self.waiting.pop_front() else { return };
+            let closes = matches!(command.request, Request::Close { .. });
+            if closes && self.room_grew {
+                self.waiting.push_front(command);
+                return;
+            }
+            let taken = match command.request.clone() {
+                Request::Open { .. } => Ok(0),
+                Request::Note { etype, text } => log.handle_event(etype, text, at),
+                Request::Media(entry) => log.handle_media(entry, at),
+                Request::Erase { target_seq, reason, wrapped_key_hash } => {
+                    log.handle_erasure(target_seq, reason, wrapped_key_hash, at)
+                }
+                Request::Close { tails, reason } => {
+                    log.handle_close(&tails, reason, at).map(|()| log.size() - 1)
+                }
+            };
+            match taken {
+                Ok(seq) => self.taken.push((command, seq)),
+                Err(error) => answer(command, Err(error)),
+            }
+            if closes {
+                return;
+            }
+        }
+    }
+
+    /// Stores what is pending, and answers whoever waits for nothing more.
+    async fn store(&mut self) -> Result<(), Trouble> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if let Some(append) = log.poll_append() {
+            let storing = self.shared.repository.append(self.tenant, self.session, append.clone());
+            let Ok(stored) = tokio::time::timeout(STORE_TIMEOUT, storing).await else {
+                // It may be stored all the same: only the store can tell.
+                self.forget_log();
+                return Err(Trouble::Unavailable("no answer in time".to_owned()));
+            };
+            stored?;
+            if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
+                self.shared.counters.appended(&stored);
+            }
+            self.note_uncovered();
+        }
+        self.answer_taken();
+        Ok(())
+    }
+
+    fn answer_taken(&mut self) {
+        for (command, seq) in self.taken.drain(..) {
+            let follows = matches!(
+                command.request,
+                Request::Close { .. } | Request::Erase { target_seq: 0, .. }
+            );
+            if follows {
+                self.following.push((command, seq));
+            } else {
+                answer(command, Ok(seq));
+            }
+        }
+    }
+
+    /// Destroys `K_events` once the log says so; also when a process that said
+    /// so ended before it had done it.
+    async fn destroy_events_key(&mut self) -> Result<(), Trouble> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if log.has_events_key_to_destroy() {
+            let destroying = self.shared.repository.put_events_key(self.tenant, self.session, None);
+            in_time(destroying).await??;
+            log.handle_events_key_destroyed();
+        }
+        Ok(())
+    }
+
+    /// Signs a head, stores it, and tells it.
+    async fn sign(&mut self, due: DueHead) -> Result<(), Trouble> {
+        let key = self.shared.signing_key(&due.kid).ok_or(EvidenceError::KeyMissing)?;
+        let at = self.shared.clock.now();
+        let head = sign_head(&self.identity, due.point, due.previous, at, &key);
+        let (tenant, session) = (self.tenant, self.session);
+        let repository = &self.shared.repository;
+        in_time(repository.put_head(tenant, session, due.previous.size, &head)).await??;
+        // Another process may have stored its own of this size: that one is told.
+        let mut stored = in_time(repository.heads(tenant, session, due.point.size, 1)).await??;
+        let head = stored.pop().filter(|stored| stored.tree_size == due.point.size);
+        let head = head.filter(|stored| stored.root == due.point.root);
+        let head = head.ok_or(EvidenceError::Integrity("the head that was stored is not there"))?;
+        self.handle_signed(due.point, head);
+        Ok(())
+    }
+
+    fn handle_signed(&mut self, point: Point, head: StoredHead) {
+        self.signed = point;
+        self.shared.counters.head_signed();
+        let closes = self.log.as_ref().is_some_and(LogEngine::is_closed);
+        if let Some(log) = &mut self.log {
+            log.handle_head_stored(point);
+        }
+        self.note_uncovered();
+        self.shared.operator.offer(self.session, point.size, &head.cose, closes);
+        let notice = HeadNotice { tenant: self.tenant, session: self.session, head };
+        if self.shared.heads.send(notice).is_err() {
+            tracing::trace!("nobody listens for heads");
+        }
+    }
+
+    /// Forgets the log as it is in memory; what was taken is asked again once
+    /// the store has said what of it is there.
+    fn forget_log(&mut self) {
+        let append = self.log.as_mut().and_then(|log| log.poll_append().cloned());
+        self.unheard = append.or(self.unheard.take());
+        self.log = None;
+        self.note_uncovered();
+    }
+
+    /// Answers everybody who waits with `error`.
+    fn fail(&mut self, error: &EvidenceError) {
+        self.receive();
+        self.unheard = None;
+        let taken = self.taken.drain(..).chain(self.following.drain(..));
+        for command in taken.map(|(command, _)| command).chain(self.waiting.drain(..)) {
+            answer(command, Err(error.clone()));
+        }
+    }
+
+    fn note_uncovered(&self) {
+        let waits = self.log.as_ref().and_then(LogEngine::poll_timeout).is_some();
+        let signal = &self.signals.uncovered_since_us;
+        if !waits {
+            signal.store(0, Ordering::Relaxed);
+        } else if signal.load(Ordering::Relaxed) == 0 {
+            signal.store(self.shared.clock.now().unix_us(), Ordering::Relaxed);
+        }
+    }
+}
+
+fn answer(command: Command, result: Result<u64, EvidenceError>) {
+    if command.answer.send(result).is_err() {
+        tracing::trace!("who asked no longer waits");
+    }
+}
+
+/// The answer of a store or vault, if it comes in time.
+async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, Trouble> {
+    tokio::time::timeout(STORE_TIMEOUT, asking)
+        .await
+        .map_err(|_| Trouble::Unavailable("no answer in time".to_owned()))
+}

@@ -1,0 +1,156 @@
+//! How a scribe begins a log or finds it again, and checks what it finds.
+
+use tokio::time::Instant;
+
+use super::{Request, Scribe, Trouble, in_time};
+use crate::evidence::engine::{Beginning, LogEngine, Recollection};
+use crate::evidence::error::EvidenceError;
+use crate::evidence::head::{NotOwn, Point, read_own_head};
+use crate::evidence::repository::{LogRecord, StoredHead};
+use crate::sealing::{EventsKey, random_key};
+use crate::vault::KeyPurpose;
+
+/// Entries read from the store at once.
+const PAGE: u32 = 1_000;
+
+impl Scribe {
+    /// Finds the log in the store, or begins it when somebody asks for that.
+    /// `false` when there is none.
+    pub(super) async fn recall(&mut self) -> Result<bool, Trouble> {
+        let record = in_time(self.shared.repository.log(self.tenant, self.session)).await??;
+        let Some(record) = record else {
+            return self.begin().await;
+        };
+        let log = self.read(&record).await?;
+        if self.signed.size > 0
+            && (log.head().size < self.signed.size
+                || log.root(self.signed.size) != Some(self.signed.root))
+        {
+            return Err(EvidenceError::Integrity("a head that was stored is gone").into());
+        }
+        self.signed = log.head();
+        self.log = Some(log);
+        self.settle_unheard().await?;
+        self.note_uncovered();
+        Ok(true)
+    }
+
+    async fn begin(&mut self) -> Result<bool, Trouble> {
+        let policy = self.waiting.iter().find_map(|command| match &command.request {
+            Request::Open { policy } => Some(policy.clone()),
+            _ => None,
+        });
+        if self.signed.size > 0 {
+            return Err(EvidenceError::Integrity("the log is gone").into());
+        }
+        let Some(policy) = policy else {
+            self.room_grew = false;
+            self.fail(&EvidenceError::NoLog);
+            return Ok(false);
+        };
+        let key = random_key();
+        let purpose = KeyPurpose::Events(self.session);
+        let wrapping = self.shared.keys.wrap(self.tenant, purpose, &key);
+        let wrapped = in_time(wrapping).await?.map_err(EvidenceError::from)?;
+        let log_id = rand::random();
+        let beginning = Beginning {
+            log_id,
+            kid: *self.shared.signing.active().kid(),
+            build_hash: self.shared.options.build_hash,
+            policy,
+            events_key: EventsKey::new(key),
+        };
+        let mut log = LogEngine::begin(beginning, self.shared.clock.now())?;
+        let Some(append) = log.poll_append().cloned() else { return Ok(false) };
+        let (tenant, session) = (self.tenant, self.session);
+        let repository = &self.shared.repository;
+        in_time(repository.create(tenant, session, log_id, wrapped, append)).await??;
+        if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
+            self.shared.counters.appended(&stored);
+        }
+        // What was decided before the log began belongs into it.
+        self.room_grew = true;
+        self.log = Some(log);
+        self.note_uncovered();
+        Ok(true)
+    }
+
+    async fn read(&self, record: &LogRecord) -> Result<LogEngine, Trouble> {
+        let (tenant, session) = (self.tenant, self.session);
+        let repository = &self.shared.repository;
+        let mut recollection = Recollection::new(record, self.events_key(record).await?);
+        while recollection.size() < record.size {
+            let from = recollection.size();
+            let page = in_time(repository.entries(tenant, session, from, PAGE)).await??;
+            if page.is_empty() {
+                break;
+            }
+            let wanted = usize::try_from(record.size - from).unwrap_or(usize::MAX);
+            for entry in page.iter().take(wanted) {
+                recollection.handle_entry(entry)?;
+            }
+        }
+        let head = in_time(repository.latest_head(tenant, session)).await??;
+        let point = head.as_ref().map(|head| self.check_head(head)).transpose()?;
+        if point.is_some_and(|point| point.size > record.size) {
+            // Another process may have gone on while this one read.
+            let again = in_time(repository.log(tenant, session)).await??;
+            if again.as_ref() != Some(record) {
+                return Err(Trouble::Conflict);
+            }
+        }
+        Ok(recollection.finish(record, point, Instant::now().into_std())?)
+    }
+
+    async fn events_key(&self, record: &LogRecord) -> Result<Option<EventsKey>, Trouble> {
+        let Some(wrapped) = &record.events_key else { return Ok(None) };
+        let purpose = KeyPurpose::Events(self.session);
+        match in_time(self.shared.keys.unwrap(self.tenant, purpose, wrapped)).await? {
+            Ok(key) => Ok(Some(EventsKey::new(key))),
+            // A tenant key that was destroyed takes the salts with it; the log
+            // goes on with what needs none.
+            Err(error) => match EvidenceError::from(error) {
+                EvidenceError::Erased => Ok(None),
+                other => Err(other.into()),
+            },
+        }
+    }
+
+    /// A stored head, if it is one of ours.
+    fn check_head(&self, head: &StoredHead) -> Result<Point, EvidenceError> {
+        let read = read_own_head(head, &self.shared.signing);
+        let read = match read {
+            Err(NotOwn::KeyMissing) if self.shared.refresh_keys() => {
+                read_own_head(head, &self.shared.signing)
+            }
+            read => read,
+        };
+        read.map(|own| own.point).map_err(|not_own| match not_own {
+            NotOwn::KeyMissing => EvidenceError::KeyMissing,
+            NotOwn::Malformed => EvidenceError::Integrity("the newest head is malformed"),
+            NotOwn::Forged => EvidenceError::Integrity("the newest head's signature is wrong"),
+        })
+    }
+
+    /// Finds out whether what was written last is in the log; what is not is
+    /// asked again.
+    async fn settle_unheard(&mut self) -> Result<(), Trouble> {
+        let Some(append) = &self.unheard else { return Ok(()) };
+        let limit = u32::try_from(append.entries.len()).unwrap_or(u32::MAX);
+        let (tenant, session) = (self.tenant, self.session);
+        let reading = self.shared.repository.entries(tenant, session, append.expected_size, limit);
+        let there = in_time(reading).await??;
+        if there == append.entries {
+            self.shared.counters.appended(append);
+            self.unheard = None;
+            self.answer_taken();
+            return Ok(());
+        }
+        self.unheard = None;
+        for (command, _) in self.taken.drain(..).rev() {
+            self.waiting.push_front(command);
+        }
+        self.room_grew = true;
+        Ok(())
+    }
+}

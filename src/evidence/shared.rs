@@ -1,0 +1,161 @@
+//! What every log of a process shares.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::cose::LogIdentity;
+use crate::evidence::keys::{EvidenceKey, EvidenceKeys};
+use crate::evidence::operator::OperatorLog;
+use crate::evidence::proof::Readers;
+use crate::evidence::repository::{Append, EvidenceRepository, Hash};
+use crate::evidence::scribe::{Scribe, ScribeHandle};
+use crate::evidence::{EvidenceOptions, HeadNotice, RoomEventSource};
+use crate::vault::KeyVault;
+
+/// The parts and the state of [`crate::evidence::Evidence`].
+pub(super) struct Shared {
+    pub(super) repository: Arc<dyn EvidenceRepository>,
+    pub(super) keys: Arc<dyn KeyVault>,
+    pub(super) signing: Arc<EvidenceKeys>,
+    pub(super) source: Arc<dyn RoomEventSource>,
+    pub(super) clock: Clock,
+    pub(super) options: EvidenceOptions,
+    pub(super) heads: broadcast::Sender<HeadNotice>,
+    pub(super) operator: OperatorLog,
+    pub(super) readers: Readers,
+    pub(super) counters: Counters,
+    pub(super) scribes: Mutex<BTreeMap<(TenantId, SessionId), ScribeHandle>>,
+    pub(super) stopping: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    /// Said after the last scribe has ended.
+    pub(super) sequencing_ends: CancellationToken,
+    pub(super) sequencing: TaskTracker,
+}
+
+impl Shared {
+    /// Who signs what about a session's log.
+    pub(super) fn identity(&self, session: SessionId) -> LogIdentity {
+        LogIdentity { issuer: self.options.issuer.clone(), subject: format!("urn:uuid:{session}") }
+    }
+
+    /// The scribe of a log, which is started when it does not run; `None` once
+    /// the server stops.
+    pub(super) fn scribe(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Option<ScribeHandle> {
+        self.with_scribe(tenant, session, ScribeHandle::clone)
+    }
+
+    /// Tells a scribe that the room's journal has grown.
+    pub(super) fn nudge(self: &Arc<Self>, tenant: TenantId, session: SessionId) {
+        // Under the same lock as `forget`, so that no nudge is lost to a scribe
+        // that is leaving.
+        self.with_scribe(tenant, session, |scribe| scribe.signals.nudge());
+    }
+
+    fn with_scribe<T>(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        session: SessionId,
+        use_it: impl FnOnce(&ScribeHandle) -> T,
+    ) -> Option<T> {
+        let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        let key = (tenant, session);
+        if scribes.get(&key).is_none_or(|scribe| scribe.commands.is_closed()) {
+            let (scribe, handle) = Scribe::new(Arc::clone(self), tenant, session);
+            self.tasks.spawn(scribe.run());
+            scribes.insert(key, handle);
+        }
+        scribes.get(&key).map(use_it)
+    }
+
+    /// Starts no scribe any more, and tells those that run to end.
+    pub(super) fn stop_scribes(&self) {
+        let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stopping.cancel();
+        self.tasks.close();
+        scribes.clear();
+    }
+
+    /// Forgets a scribe if it `is_quiet`; then it has to end.
+    pub(super) fn forget(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        is_quiet: impl FnOnce() -> bool,
+    ) -> bool {
+        let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = is_quiet();
+        if forgotten {
+            scribes.remove(&(tenant, session));
+        }
+        forgotten
+    }
+
+    /// The evidence key with this identifier, even if another process has just
+    /// made it.
+    pub(super) fn signing_key(&self, kid: &Hash) -> Option<Arc<EvidenceKey>> {
+        self.signing.find(kid).or_else(|| {
+            self.refresh_keys();
+            self.signing.find(kid)
+        })
+    }
+
+    /// Looks for keys that another process has made; whether that went well.
+    pub(super) fn refresh_keys(&self) -> bool {
+        let refreshed = self.signing.refresh();
+        if let Err(error) = &refreshed {
+            tracing::error!(%error, "the evidence keys can't be read");
+        }
+        refreshed.is_ok()
+    }
+}
+
+/// Names of the kinds of entries, by number.
+pub(super) const KINDS: [&str; 8] =
+    ["genesis", "track", "segment", "event", "gap", "erasure", "key", "close"];
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    heads: AtomicU64,
+    entries: [AtomicU64; KINDS.len()],
+}
+
+impl Counters {
+    pub(super) fn head_signed(&self) {
+        self.heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn appended(&self, append: &Append) {
+        for entry in &append.entries {
+            // The kind is the third byte of every entry: a small integer after
+            // the head of the array and the version.
+            let kind = entry.bytes.get(2).copied().unwrap_or_default();
+            if let Some(counter) = self.entries.get(usize::from(kind)) {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn heads(&self) -> u64 {
+        self.heads.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        KINDS.into_iter().zip(self.entries.iter().map(count))
+    }
+}
