@@ -231,7 +231,8 @@ impl Evidence {
         Ok(self.0.repository.latest_head(tenant, session).await?)
     }
 
-    /// The public proof of a log.
+    /// The public proof of a log. `status` is how it stands unless the proof
+    /// shows that it is closed.
     pub async fn proof(
         &self,
         tenant: TenantId,

@@ -347,7 +347,7 @@ impl Proving<'_> {
             v: 1,
             session: self.session.to_string(),
             log: b64(record.log_id),
-            status,
+            status: if close.is_some() { LogStatus::Closed } else { status },
             iss: self.identity.issuer.clone(),
             keys: self.keys(),
             head: ProofHead {
