@@ -1,5 +1,21 @@
 //! The recorder: takes every track that it is told to, seals it in segments
 //! while the meeting runs, and brings them to the vault and into the log.
 
+pub mod engine;
+mod handle;
 pub mod journal;
+mod log;
+mod ports;
 pub mod repository;
+mod retry;
+mod spool;
+mod sync;
+mod thread;
+mod upload;
+
+pub use engine::RoomTrack;
+pub use handle::Recorder;
+pub use log::{RecorderLog, RecorderLogError};
+pub use ports::{
+    RecorderError, RecorderOptions, RecorderParts, RecorderStats, SpoolDisk, SystemDisk, TrackTaps,
+};

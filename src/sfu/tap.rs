@@ -112,6 +112,31 @@ pub struct TapBatch {
 }
 
 impl TapBatch {
+    /// A batch of these items that came from elsewhere than a worker.
+    #[must_use]
+    pub fn of(items: &[TapItem<'_>]) -> Self {
+        let mut batch = BatchPool::new().batch();
+        for item in items {
+            let (note, bytes): (Note, &[u8]) = match item.kind {
+                TapKind::Packet { bytes, key_frame_start } => {
+                    (Note::Packet { key_frame_start }, bytes)
+                }
+                TapKind::SenderReport(bytes) => (Note::SenderReport, bytes),
+                TapKind::Source { ssrc, layer } => (Note::Source { ssrc, layer }, &[]),
+                TapKind::Codec { payload_type, codec } => {
+                    (Note::Codec { payload_type, codec }, &[])
+                }
+                TapKind::GateClosed => (Note::GateClosed, &[]),
+                TapKind::GateOpened => (Note::GateOpened, &[]),
+                TapKind::KeyFrameRequested => (Note::KeyFrameRequested, &[]),
+                TapKind::Lost(packets) => (Note::Lost(packets), &[]),
+                TapKind::Ended => (Note::Ended, &[]),
+            };
+            batch.push(item.track, item.at_us, note, |into| into.extend_from_slice(bytes));
+        }
+        batch
+    }
+
     /// Its items.
     pub fn items(&self) -> impl Iterator<Item = TapItem<'_>> {
         self.storage.index.iter().map(|it| {

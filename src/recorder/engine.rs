@@ -1,0 +1,367 @@
+//! What becomes of what taps give: recorded tracks, their segments, and the
+//! gaps between. It seals as it goes and holds one chunk of plaintext a track;
+//! files, keys that are kept, and the log are its driver's.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod segment;
+mod track;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId, UserId};
+use crate::domain::media::{Codec, TrackSource};
+use crate::domain::recording::RecordingState;
+use crate::sealing::{SALT_BYTES, TrackKey};
+use crate::sfu::tap::TapItem;
+use track::Track;
+
+/// Longest segment, milliseconds from its first record to its last.
+pub const SEGMENT_MS_MAX: u64 = 4_000;
+/// From this age on a segment of pictures ends before a key frame.
+const SEGMENT_MS_MIN: u64 = 2_000;
+/// What a tap has on its way when a segment's time is over.
+const SEGMENT_GRACE_MS: u64 = 500;
+/// A track that was taken away says its end within this time, or has ended.
+const LEAVING_MS_MAX: u64 = 1_000;
+/// Tracks at once; further ones are refused.
+pub const TRACKS_MAX: usize = 16_384;
+
+/// Flag of a segment: it starts with a key frame.
+pub const FLAG_KEY_FRAME: u32 = 1;
+/// Flag of a segment: it is the track's last.
+pub const FLAG_LAST: u32 = 2;
+/// Flag of a segment: it was sealed early because the server stopped.
+pub const FLAG_STOPPED: u32 = 4;
+/// Flag of a segment: packets were lost inside.
+pub const FLAG_LOST: u32 = 8;
+
+/// Why there is a gap, with the numbers of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GapReason {
+    /// The recorder could not follow.
+    Overload,
+    /// The disk was full.
+    DiskFull,
+    /// The server was down.
+    Down,
+    /// The recording was paused.
+    Paused,
+}
+
+impl GapReason {
+    /// Its number in entries.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Overload => 1,
+            Self::DiskFull => 2,
+            Self::Down => 3,
+            Self::Paused => 4,
+        }
+    }
+}
+
+/// A track of a room, as it is told to the recorder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomTrack {
+    /// Which.
+    pub track: TrackId,
+    /// Whose.
+    pub user: UserId,
+    /// Their name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// What it is expected to carry.
+    pub codec: Codec,
+}
+
+/// Where an engine gets randomness from.
+pub trait Randomness {
+    /// A new identity.
+    fn track_id(&mut self) -> RecordedTrackId;
+    /// A new key.
+    fn key(&mut self) -> TrackKey;
+    /// A new salt.
+    fn salt(&mut self) -> [u8; SALT_BYTES];
+}
+
+/// A recorded track that begins.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Whose organisation's.
+    pub tenant: TenantId,
+    /// Of which session.
+    pub session: SessionId,
+    /// What is recorded.
+    pub track: RoomTrack,
+    /// What it really carries.
+    pub codec: Codec,
+    /// Its identity in log and vault.
+    pub recorded: RecordedTrackId,
+    /// `K_track`, not kept anywhere yet.
+    pub key: TrackKey,
+    /// When its first packet came, milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// What is known of a segment that was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentMeta {
+    /// From 0, without holes.
+    pub index: u64,
+    /// Bytes of the object.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// First and last extended sequence number.
+    pub rtp: (u64, u64),
+    /// When the first and last record came, milliseconds since 1970.
+    pub ms: (u64, u64),
+    /// As in the format.
+    pub flags: u32,
+}
+
+/// What the driver is to do. Items of one track are numbered in the order in
+/// which they are to be logged.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Keep its key and log it, before anything of it is complete.
+    Opened(Box<Opened>),
+    /// A segment begins.
+    Begun {
+        /// Of which track.
+        recorded: RecordedTrackId,
+        /// Its number among the track's items.
+        item: u64,
+    },
+    /// Bytes of the segment that was begun last.
+    Sealed {
+        /// Of which track.
+        recorded: RecordedTrackId,
+        /// They follow the bytes before.
+        bytes: Vec<u8>,
+    },
+    /// The segment that was begun last is whole.
+    Finished {
+        /// Of which track.
+        recorded: RecordedTrackId,
+        /// What to log.
+        segment: SegmentMeta,
+    },
+    /// The segment that was begun last will not be finished.
+    Abandoned {
+        /// Of which track.
+        recorded: RecordedTrackId,
+    },
+    /// Nothing was taken.
+    Gap {
+        /// Of which track.
+        recorded: RecordedTrackId,
+        /// Its number among the track's items.
+        item: u64,
+        /// From when until when, milliseconds since 1970.
+        ms: (u64, u64),
+        /// Why.
+        reason: GapReason,
+    },
+    /// Nothing more comes of a track.
+    Ended {
+        /// Which.
+        recorded: RecordedTrackId,
+        /// Its number among the track's items.
+        item: u64,
+        /// When its last record came, milliseconds since 1970.
+        at_ms: u64,
+        /// Segments that it has.
+        segments: u64,
+    },
+}
+
+/// Whether the disk takes more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// It does.
+    Open,
+    /// Too little of it is free.
+    Full,
+}
+
+/// Decides what is recorded, and how it is cut.
+pub struct Engine {
+    tracks: BTreeMap<TrackId, Track>,
+    states: BTreeMap<(TenantId, SessionId), RecordingState>,
+    disk: Disk,
+    effects: Effects,
+}
+
+/// What is to be done, and where plaintext waits for its sealer.
+struct Effects {
+    outputs: VecDeque<Output>,
+    journal: Vec<u8>,
+    /// What was counted; plain numbers that only grow.
+    counts: Counts,
+}
+
+/// What an engine counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Segments sealed.
+    pub segments: u64,
+    /// Milliseconds between their first and last records.
+    pub recorded_ms: u64,
+    /// Gaps told.
+    pub gaps: u64,
+    /// Packets that taps lost.
+    pub packets_lost: u64,
+    /// Packets taken.
+    pub packets: u64,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// An engine without tracks.
+    #[must_use]
+    pub fn new() -> Self {
+        let effects = Effects {
+            outputs: VecDeque::new(),
+            journal: Vec::with_capacity(2_048),
+            counts: Counts::default(),
+        };
+        Self { tracks: BTreeMap::new(), states: BTreeMap::new(), disk: Disk::Open, effects }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.effects.outputs.pop_front()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.effects.counts
+    }
+
+    /// Tracks that are being recorded.
+    #[must_use]
+    pub fn recorded(&self) -> usize {
+        self.tracks.values().filter(|track| track.is_recorded()).count()
+    }
+
+    /// A track is there. `false` when there are too many; it is not recorded.
+    pub fn add_track(&mut self, tenant: TenantId, session: SessionId, track: RoomTrack) -> bool {
+        if self.tracks.len() >= TRACKS_MAX && !self.tracks.contains_key(&track.track) {
+            return false;
+        }
+        let state = self.state(tenant, session);
+        self.tracks.entry(track.track).or_insert_with(|| Track::new(tenant, session, track, state));
+        true
+    }
+
+    /// A track is gone. What its tap still has is taken.
+    pub fn remove_track(&mut self, track: TrackId, now_ms: u64) {
+        if let Some(found) = self.tracks.get_mut(&track) {
+            found.leave(now_ms + LEAVING_MS_MAX);
+        }
+        self.forget_idle(now_ms);
+    }
+
+    /// What the recorder of a session does from here on.
+    pub fn set_state(
+        &mut self,
+        tenant: TenantId,
+        session: SessionId,
+        state: RecordingState,
+        now_ms: u64,
+    ) {
+        self.states.insert((tenant, session), state);
+        let Self { tracks, effects, .. } = self;
+        for track in tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
+            track.set_state(state, now_ms, effects);
+        }
+    }
+
+    /// A session is over: each of its tracks ends once its tap has said so.
+    pub fn finish(&mut self, tenant: TenantId, session: SessionId, now_ms: u64) {
+        self.states.remove(&(tenant, session));
+        for track in self.tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
+            track.leave(now_ms + LEAVING_MS_MAX);
+        }
+        self.forget_idle(now_ms);
+    }
+
+    /// Whether anything of a session is still being taken.
+    #[must_use]
+    pub fn is_busy(&self, tenant: TenantId, session: SessionId) -> bool {
+        self.tracks.values().any(|track| track.is_of(tenant, session))
+    }
+
+    /// Takes what a tap gives.
+    pub fn handle_item(&mut self, item: &TapItem<'_>, random: &mut dyn Randomness) {
+        let Self { tracks, effects, disk, .. } = self;
+        let Some(track) = tracks.get_mut(&item.track) else { return };
+        track.handle(item, *disk, random, effects);
+        if track.is_over() {
+            tracks.remove(&item.track);
+        }
+    }
+
+    /// Ends segments whose time is over, and tracks that were taken away.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        for track in self.tracks.values_mut() {
+            track.handle_timeout(now_ms, &mut self.effects);
+        }
+        self.forget_idle(now_ms);
+    }
+
+    /// What the disk takes from here on. One that is full takes the end of what
+    /// was begun.
+    pub fn handle_disk(&mut self, disk: Disk, now_ms: u64) {
+        if std::mem::replace(&mut self.disk, disk) != disk && disk == Disk::Full {
+            for track in self.tracks.values_mut() {
+                track.close_for(GapReason::DiskFull, now_ms, &mut self.effects);
+            }
+        }
+    }
+
+    /// The disk did not take a segment. One that is still open is given up, and
+    /// the gap is said to be; `false` when it is sealed already and has to be
+    /// written yet.
+    pub fn handle_write_failed(
+        &mut self,
+        recorded: RecordedTrackId,
+        item: u64,
+        now_ms: u64,
+    ) -> bool {
+        let Self { tracks, effects, .. } = self;
+        let track = tracks.values_mut().find(|it| it.is_recorded_as(recorded));
+        track.is_some_and(|track| track.abandon(item, now_ms, effects))
+    }
+
+    /// The server stops: what is open is sealed as it is. Nothing ends, since
+    /// nobody knows until when the server will be down.
+    pub fn stop(&mut self, now_ms: u64) {
+        for track in self.tracks.values_mut() {
+            track.stop(now_ms, &mut self.effects);
+        }
+        self.tracks.clear();
+    }
+
+    fn state(&self, tenant: TenantId, session: SessionId) -> RecordingState {
+        self.states.get(&(tenant, session)).copied().unwrap_or(RecordingState::Stopped)
+    }
+
+    fn forget_idle(&mut self, now_ms: u64) {
+        let Self { tracks, effects, .. } = self;
+        tracks.retain(|_, track| {
+            track.end_if_left(now_ms, effects);
+            !track.is_over()
+        });
+    }
+}

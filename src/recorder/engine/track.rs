@@ -1,0 +1,422 @@
+//! One track of a room, and what is recorded of it.
+
+use super::segment::Segment;
+use super::{
+    Disk, Effects, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output, Randomness, RoomTrack,
+    SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN,
+};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::media::{Codec, MediaKind};
+use crate::domain::recording::RecordingState;
+use crate::recorder::journal::SideEvent;
+use crate::sealing::{Context, Sealer, TrackKey};
+use crate::sfu::rtp::{extend_sequence, wire_sequence};
+use crate::sfu::tap::{TapItem, TapKind};
+
+/// The epoch of keys that recorded tracks begin with.
+pub(crate) const FIRST_EPOCH: u32 = 1;
+/// Encodings that one track may have.
+const LAYERS_MAX: usize = 4;
+/// Side events that wait for a segment; later ones say nothing new.
+const WAITING_MAX: usize = 8;
+
+/// A track of a room.
+pub(super) struct Track {
+    tenant: TenantId,
+    session: SessionId,
+    room: RoomTrack,
+    state: RecordingState,
+    source: Option<(u32, u8)>,
+    codec: Option<(u8, Codec)>,
+    /// Latest source of each encoding.
+    sources: [Option<u32>; LAYERS_MAX],
+    waiting: Vec<SideEvent>,
+    /// Ends of taps that were taken off for a pause.
+    ends_expected: u32,
+    /// It was taken away, and has ended by then.
+    leaves_ms: Option<u64>,
+    over: bool,
+    taken: Option<Taken>,
+}
+
+/// What is recorded of a track under one identity.
+struct Taken {
+    recorded: RecordedTrackId,
+    key: TrackKey,
+    codec: Codec,
+    segments: u64,
+    items: u64,
+    segment: Option<Segment>,
+    /// Extended number of the packet furthest on.
+    extended: Option<u64>,
+    /// The source that numbers come from has changed.
+    cycle_ended: bool,
+    last_ms: u64,
+    /// Nothing is taken since.
+    gap: Option<(GapReason, u64)>,
+    /// Packets were lost between.
+    lost: Option<(u64, u64)>,
+}
+
+impl Track {
+    pub(super) fn new(
+        tenant: TenantId,
+        session: SessionId,
+        room: RoomTrack,
+        state: RecordingState,
+    ) -> Self {
+        Self {
+            tenant,
+            session,
+            room,
+            state,
+            source: None,
+            codec: None,
+            sources: [None; LAYERS_MAX],
+            waiting: Vec::new(),
+            ends_expected: 0,
+            leaves_ms: None,
+            over: false,
+            taken: None,
+        }
+    }
+
+    pub(super) fn is_of(&self, tenant: TenantId, session: SessionId) -> bool {
+        self.tenant == tenant && self.session == session
+    }
+
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    pub(super) fn is_recorded_as(&self, recorded: RecordedTrackId) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.recorded == recorded)
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn leave(&mut self, until_ms: u64) {
+        self.leaves_ms.get_or_insert(until_ms);
+        if self.state != RecordingState::Recording {
+            // No tap is there that would say more.
+            self.leaves_ms = Some(0);
+        }
+    }
+
+    pub(super) fn end_if_left(&mut self, now_ms: u64, effects: &mut Effects) {
+        if self.leaves_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+            self.over = true;
+            self.end(now_ms, effects);
+        }
+    }
+
+    pub(super) fn set_state(&mut self, state: RecordingState, now_ms: u64, effects: &mut Effects) {
+        let before = std::mem::replace(&mut self.state, state);
+        if before == RecordingState::Recording && state != RecordingState::Recording {
+            self.ends_expected += 1;
+            self.source = None;
+        }
+        match state {
+            RecordingState::Recording => {
+                if let Some(taken) = &mut self.taken {
+                    taken.close_gap(now_ms, effects);
+                }
+            }
+            RecordingState::Paused => self.close_for(GapReason::Paused, now_ms, effects),
+            RecordingState::Stopped => self.end(now_ms, effects),
+        }
+    }
+
+    /// Ends the open segment; nothing is taken from here on.
+    pub(super) fn close_for(&mut self, reason: GapReason, now_ms: u64, effects: &mut Effects) {
+        let Some(taken) = &mut self.taken else { return };
+        taken.close_segment(0, effects);
+        let from_ms = taken.last_ms.min(now_ms);
+        taken.gap.get_or_insert((reason, from_ms));
+    }
+
+    pub(super) fn abandon(&mut self, item: u64, now_ms: u64, effects: &mut Effects) -> bool {
+        let Some(taken) = &mut self.taken else { return false };
+        let Some(segment) = taken.segment.take_if(|segment| segment.item() == item) else {
+            return false;
+        };
+        effects.outputs.push_back(Output::Abandoned { recorded: taken.recorded });
+        let from_ms = segment.began_ms();
+        taken.lost = None;
+        taken.gap.get_or_insert((GapReason::DiskFull, from_ms.min(now_ms)));
+        true
+    }
+
+    pub(super) fn stop(&mut self, now_ms: u64, effects: &mut Effects) {
+        if let Some(taken) = &mut self.taken {
+            taken.close_segment(FLAG_STOPPED, effects);
+            taken.close_gap(now_ms, effects);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now_ms: u64, effects: &mut Effects) {
+        let Some(taken) = &mut self.taken else { return };
+        let over = |segment: &Segment| {
+            now_ms.saturating_sub(segment.began_ms()) >= SEGMENT_MS_MAX + SEGMENT_GRACE_MS
+        };
+        if taken.segment.as_ref().is_some_and(over) {
+            taken.close_segment(0, effects);
+        }
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        item: &TapItem<'_>,
+        disk: Disk,
+        random: &mut dyn Randomness,
+        effects: &mut Effects,
+    ) {
+        if item.kind == TapKind::Ended {
+            self.handle_end(item.at_us / 1_000, effects);
+            return;
+        }
+        if self.state != RecordingState::Recording {
+            return;
+        }
+        match item.kind {
+            TapKind::Packet { bytes, key_frame_start } => {
+                effects.counts.packets += 1;
+                if disk == Disk::Full {
+                    self.close_for(GapReason::DiskFull, item.at_us / 1_000, effects);
+                    return;
+                }
+                self.packet(item.at_us, bytes, key_frame_start, random, effects);
+            }
+            TapKind::SenderReport(bytes) => {
+                if let Some(segment) = self.open_segment(item.at_us, effects) {
+                    segment.report(item.at_us, bytes, effects);
+                }
+            }
+            TapKind::Source { ssrc, layer } => self.source(item.at_us, ssrc, layer, effects),
+            TapKind::Codec { payload_type, codec } => {
+                self.codec(item.at_us, payload_type, codec, effects);
+            }
+            TapKind::GateClosed => self.side(item.at_us, SideEvent::GateClosed, effects),
+            TapKind::GateOpened => self.side(item.at_us, SideEvent::GateOpened, effects),
+            TapKind::KeyFrameRequested => {
+                self.side(item.at_us, SideEvent::KeyFrameRequested, effects);
+            }
+            TapKind::Lost(packets) => self.lost(item.at_us, packets, effects),
+            TapKind::Ended => {}
+        }
+    }
+
+    fn handle_end(&mut self, at_ms: u64, effects: &mut Effects) {
+        if self.leaves_ms.is_some() {
+            self.over = true;
+            self.end(at_ms, effects);
+        } else if self.ends_expected > 0 {
+            self.ends_expected -= 1;
+        } else {
+            // Its publication is gone; whoever named it will say so too.
+            self.end(at_ms, effects);
+        }
+    }
+
+    /// The open segment, if a record may still go into it.
+    fn open_segment(&mut self, at_us: u64, effects: &mut Effects) -> Option<&mut Segment> {
+        let taken = self.taken.as_mut()?;
+        taken.close_if_over(at_us / 1_000, effects);
+        taken.segment.as_mut()
+    }
+
+    fn side(&mut self, at_us: u64, event: SideEvent, effects: &mut Effects) {
+        if let Some(segment) = self.open_segment(at_us, effects) {
+            segment.side(at_us, event, effects);
+        } else if self.waiting.len() < WAITING_MAX && self.waiting.last() != Some(&event) {
+            self.waiting.push(event);
+        }
+    }
+
+    fn lost(&mut self, at_us: u64, packets: u32, effects: &mut Effects) {
+        effects.counts.packets_lost += u64::from(packets);
+        if let Some(taken) = &mut self.taken {
+            let from_ms = taken.lost.map_or(taken.last_ms, |(from_ms, _)| from_ms);
+            taken.lost = Some((from_ms, from_ms.max(at_us / 1_000)));
+        }
+        self.side(at_us, SideEvent::Lost(packets), effects);
+    }
+
+    fn source(&mut self, at_us: u64, ssrc: u32, layer: u8, effects: &mut Effects) {
+        let place = self.sources.get_mut(usize::from(layer));
+        let before = place.and_then(|place| place.replace(ssrc));
+        let same = self.source.replace((ssrc, layer)) == Some((ssrc, layer));
+        let Some(taken) = &mut self.taken else { return };
+        if before.is_some_and(|before| before != ssrc) {
+            // Its publisher began anew.
+            self.end(at_us / 1_000, effects);
+        } else if !same {
+            taken.close_segment(0, effects);
+            taken.cycle_ended = true;
+        }
+    }
+
+    fn codec(&mut self, at_us: u64, payload_type: u8, codec: Codec, effects: &mut Effects) {
+        let before = self.codec.replace((payload_type, codec));
+        if self.taken.as_ref().is_some_and(|taken| taken.codec != codec) {
+            self.end(at_us / 1_000, effects);
+        } else if before != self.codec
+            && let Some(segment) = self.open_segment(at_us, effects)
+        {
+            segment.side(at_us, SideEvent::Codec { payload_type, codec }, effects);
+        }
+    }
+
+    fn packet(
+        &mut self,
+        at_us: u64,
+        bytes: &[u8],
+        starts: bool,
+        random: &mut dyn Randomness,
+        effects: &mut Effects,
+    ) {
+        let Some((source, codec)) = self.source.zip(self.codec) else { return };
+        let Some(&[high, low]) = bytes.get(2..4).and_then(|it| it.first_chunk()) else { return };
+        let sequence = u16::from_be_bytes([high, low]);
+        let now_ms = at_us / 1_000;
+        if self.taken.is_none() {
+            self.taken = Some(self.open(codec.1, now_ms, random, effects));
+        }
+        let Some(taken) = &mut self.taken else { return };
+        taken.close_gap(now_ms, effects);
+        taken.close_if_over(now_ms, effects);
+        let old_enough = |it: &Segment| now_ms.saturating_sub(it.began_ms()) >= SEGMENT_MS_MIN;
+        let pictures = taken.codec.kind() == MediaKind::Video;
+        if pictures && starts && taken.segment.as_ref().is_some_and(old_enough) {
+            taken.close_segment(0, effects);
+        }
+        let extended = taken.extend(sequence);
+        if taken.segment.is_none() {
+            let mut segment = taken.begin(self.session, at_us, random, effects);
+            let (ssrc, layer) = source;
+            segment.side(at_us, SideEvent::Source { ssrc, layer }, effects);
+            let (payload_type, codec) = codec;
+            segment.side(at_us, SideEvent::Codec { payload_type, codec }, effects);
+            for event in self.waiting.drain(..) {
+                segment.side(at_us, event, effects);
+            }
+            taken.segment = Some(segment);
+        }
+        if let Some(segment) = &mut taken.segment {
+            segment.packet(at_us, extended, starts, bytes, effects);
+            taken.last_ms = segment.latest_ms().max(taken.last_ms);
+        }
+    }
+
+    fn open(
+        &self,
+        codec: Codec,
+        at_ms: u64,
+        random: &mut dyn Randomness,
+        effects: &mut Effects,
+    ) -> Taken {
+        let (recorded, key) = (random.track_id(), random.key());
+        effects.outputs.push_back(Output::Opened(Box::new(Opened {
+            tenant: self.tenant,
+            session: self.session,
+            track: self.room.clone(),
+            codec,
+            recorded,
+            key: key.clone(),
+            at_ms,
+        })));
+        Taken {
+            recorded,
+            key,
+            codec,
+            segments: 0,
+            items: 0,
+            segment: None,
+            extended: None,
+            cycle_ended: false,
+            last_ms: at_ms,
+            gap: None,
+            lost: None,
+        }
+    }
+
+    /// Ends what is recorded under its identity.
+    fn end(&mut self, now_ms: u64, effects: &mut Effects) {
+        self.waiting.clear();
+        let Some(mut taken) = self.taken.take() else { return };
+        taken.close_segment(FLAG_LAST, effects);
+        taken.close_gap(now_ms, effects);
+        let item = taken.next_item();
+        let Taken { recorded, last_ms: at_ms, segments, .. } = taken;
+        effects.outputs.push_back(Output::Ended { recorded, item, at_ms, segments });
+    }
+}
+
+impl Taken {
+    fn next_item(&mut self) -> u64 {
+        self.items += 1;
+        self.items - 1
+    }
+
+    /// Sequence numbers without their wrap; another source begins a new cycle.
+    fn extend(&mut self, sequence: u16) -> u64 {
+        let extended = match self.extended {
+            None => u64::from(sequence),
+            Some(highest) if self.cycle_ended => ((highest >> 16) + 1) << 16 | u64::from(sequence),
+            Some(highest) => extend_sequence(highest, sequence),
+        };
+        self.cycle_ended = false;
+        self.extended = Some(self.extended.map_or(extended, |highest| highest.max(extended)));
+        debug_assert!(extended == 0 || wire_sequence(extended) == sequence);
+        extended
+    }
+
+    fn begin(
+        &mut self,
+        session: SessionId,
+        at_us: u64,
+        random: &mut dyn Randomness,
+        effects: &mut Effects,
+    ) -> Segment {
+        let (recorded, index) = (self.recorded, self.segments);
+        let item = self.next_item();
+        effects.outputs.push_back(Output::Begun { recorded, item });
+        let context = Context::Segment { session, track: recorded, index, epoch: FIRST_EPOCH };
+        let (key, salt) = (self.key.segment_key(index), random.salt());
+        Segment::begin(recorded, index, item, at_us, effects, |out| {
+            Sealer::new(&key, &context, salt, out)
+        })
+    }
+
+    fn close_if_over(&mut self, at_ms: u64, effects: &mut Effects) {
+        let over = |it: &Segment| at_ms.saturating_sub(it.began_ms()) >= SEGMENT_MS_MAX;
+        if self.segment.as_ref().is_some_and(over) {
+            self.close_segment(0, effects);
+        }
+    }
+
+    fn close_segment(&mut self, flags: u32, effects: &mut Effects) {
+        if let Some(segment) = self.segment.take() {
+            let segment = segment.finish(flags, self.extended.unwrap_or(0), effects);
+            self.last_ms = self.last_ms.max(segment.ms.1);
+            self.segments += 1;
+        }
+        if let Some((from_ms, to_ms)) = self.lost.take() {
+            self.gap(GapReason::Overload, from_ms, to_ms, effects);
+        }
+    }
+
+    fn close_gap(&mut self, to_ms: u64, effects: &mut Effects) {
+        if let Some((reason, from_ms)) = self.gap.take() {
+            self.gap(reason, from_ms, to_ms.max(from_ms), effects);
+        }
+    }
+
+    fn gap(&mut self, reason: GapReason, from_ms: u64, to_ms: u64, effects: &mut Effects) {
+        let (recorded, item) = (self.recorded, self.next_item());
+        effects.counts.gaps += 1;
+        effects.outputs.push_back(Output::Gap { recorded, item, ms: (from_ms, to_ms), reason });
+    }
+}

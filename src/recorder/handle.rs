@@ -1,0 +1,455 @@
+//! What the rest of the house holds of a recorder.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::recording::RecordingState;
+use crate::evidence::media::TrackTail;
+use crate::recorder::engine::{Counts, Disk, RoomTrack};
+use crate::recorder::ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats};
+use crate::recorder::spool::{Item, ItemKind, Place, Spool};
+use crate::recorder::sync::SyncPool;
+use crate::recorder::thread::{BATCHES_MAX, COMMANDS_MAX, Input, Thread, sink};
+use crate::recorder::upload::{Upload, blocking};
+use crate::sfu::SfuError;
+use crate::sfu::tap::TapSink;
+
+/// Segments put into the vault at once. Raising it helps a vault that is far
+/// away, and costs memory and sockets.
+const PUTS_MAX: usize = 16;
+/// How soon a full queue of commands is tried again.
+const COMMAND_RETRY: Duration = Duration::from_millis(2);
+
+type SessionKey = (TenantId, SessionId);
+
+/// Plain numbers, read at any time.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    tracks: AtomicU64,
+    packets: AtomicU64,
+    segments: AtomicU64,
+    recorded_ms: AtomicU64,
+    gaps: AtomicU64,
+    packets_lost: AtomicU64,
+    spool_segments: AtomicU64,
+    spool_bytes: AtomicU64,
+    pub(super) free_bytes: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn take(&self, counts: &Counts, tracks: usize) {
+        self.tracks.store(tracks as u64, Ordering::Relaxed);
+        self.packets.store(counts.packets, Ordering::Relaxed);
+        self.segments.store(counts.segments, Ordering::Relaxed);
+        self.recorded_ms.store(counts.recorded_ms, Ordering::Relaxed);
+        self.gaps.store(counts.gaps, Ordering::Relaxed);
+        self.packets_lost.store(counts.packets_lost, Ordering::Relaxed);
+    }
+
+    pub(super) fn spooled(&self, bytes: u64) {
+        self.spool_segments.fetch_add(1, Ordering::Relaxed);
+        self.spool_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self, bytes: u64) {
+        let less = |by: u64| move |before: u64| Some(before.saturating_sub(by));
+        for (counter, by) in [(&self.spool_segments, 1), (&self.spool_bytes, bytes)] {
+            // The closure always yields a number.
+            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less(by)).ok();
+        }
+    }
+}
+
+/// What the parts of a recorder share.
+pub(super) struct Core {
+    pub(super) parts: RecorderParts,
+    pub(super) options: RecorderOptions,
+    pub(super) spool: Spool,
+    pub(super) counters: Counters,
+    pub(super) puts: Semaphore,
+    pub(super) uploads: TaskTracker,
+    pub(super) cancel: CancellationToken,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// Tracks of each session that are not wholly in vault and log yet.
+    busy: Mutex<BTreeMap<SessionKey, usize>>,
+    /// When the segments began that are on their way now.
+    working: Mutex<BTreeMap<RecordedTrackId, u64>>,
+    changed: Notify,
+}
+
+impl Core {
+    /// A track of a session has something to bring.
+    pub(super) fn begin(&self, place: Place) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        *busy.entry((place.tenant, place.session)).or_default() += 1;
+    }
+
+    /// It has brought it.
+    pub(super) fn end(&self, place: Place) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
+            *tracks -= 1;
+            if *tracks == 0 {
+                busy.remove(&(place.tenant, place.session));
+            }
+        }
+        drop(busy);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn work(&self, place: Place, item: &Item) {
+        if let ItemKind::Segment { ms: (from_ms, _), .. } = item.kind {
+            let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+            working.insert(place.recorded, from_ms);
+        }
+    }
+
+    pub(super) fn rest(&self, place: Place) {
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        working.remove(&place.recorded);
+    }
+
+    fn is_busy(&self, session: SessionKey) -> bool {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&session)
+    }
+
+    /// Tells the logs of all sessions that are being recorded.
+    pub(super) fn tell_disk(self: &Arc<Self>, disk: Disk) {
+        let sessions: Vec<SessionKey> = {
+            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            busy.keys().copied().collect()
+        };
+        let text = match disk {
+            Disk::Full => "the disk of the recorder is full: nothing is recorded",
+            Disk::Open => "the disk of the recorder has room again",
+        };
+        let core = Arc::clone(self);
+        self.runtime.spawn(async move {
+            for (tenant, session) in sessions {
+                core.parts.log.failed(tenant, session, text.to_owned()).await;
+            }
+        });
+    }
+
+    /// Takes up what earlier processes left.
+    async fn recover(self: &Arc<Self>) -> Result<(), RecorderError> {
+        let core = Arc::clone(self);
+        let places = blocking(move || core.spool.recover()).await.map_err(RecorderError::Spool)?;
+        let repository = &self.parts.repository;
+        let mut sessions = repository.unfinished().await?;
+        sessions.extend(places.iter().map(|place| (place.tenant, place.session)));
+        sessions.sort_unstable();
+        sessions.dedup();
+        let mut found = Vec::new();
+        for (tenant, session) in sessions {
+            let tracks = repository.tracks(tenant, session).await?;
+            for track in &tracks {
+                let place = Place { tenant, session, recorded: track.id };
+                if track.ended_at.is_none() || places.contains(&place) {
+                    found.push((place, track.clone()));
+                }
+            }
+            for place in places.iter().filter(|it| (it.tenant, it.session) == (tenant, session)) {
+                if !tracks.iter().any(|track| track.id == place.recorded) {
+                    self.forget(*place).await?;
+                }
+            }
+        }
+        for (place, track) in found {
+            Upload::recovered(self, place, track).spawn();
+        }
+        Ok(())
+    }
+
+    /// A track whose key was never kept has nothing complete.
+    async fn forget(self: &Arc<Self>, place: Place) -> Result<(), RecorderError> {
+        let core = Arc::clone(self);
+        let forgotten = blocking(move || {
+            let items = core.spool.items(&place, usize::MAX)?;
+            if items.iter().any(|item| matches!(item.kind, ItemKind::Segment { .. })) {
+                return Ok(false);
+            }
+            items.iter().try_for_each(|item| core.spool.remove(&place, item))?;
+            core.spool.remove_track(&place);
+            Ok(true)
+        });
+        if !forgotten.await.map_err(RecorderError::Spool)? {
+            let text = "the spool has segments of a track that nobody knows";
+            tracing::error!(track = %place.recorded, "{text}");
+            self.parts.log.failed(place.tenant, place.session, text.to_owned()).await;
+        }
+        Ok(())
+    }
+}
+
+/// What is told about a session.
+struct Session {
+    state: RecordingState,
+    tracks: Vec<TrackId>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    inputs: SyncSender<Input>,
+    sink: TapSink,
+    sessions: tokio::sync::Mutex<BTreeMap<SessionKey, Arc<tokio::sync::Mutex<Session>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    /// Dropped without [`Recorder::shutdown`], it leaves everything as a
+    /// process that is killed does.
+    fn drop(&mut self) {
+        self.core.cancel.cancel();
+        // A thread that has ended needs no waking.
+        self.inputs.try_send(Input::Wake).ok();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the recorder has failed");
+        }
+    }
+}
+
+/// A handle of a running recorder. Clones speak to the same one.
+#[derive(Clone)]
+pub struct Recorder(Arc<Inner>);
+
+impl Recorder {
+    /// Starts a recorder and takes up what earlier ones left in the spool:
+    /// every complete segment is uploaded and logged, and tracks that did not
+    /// end get a gap until now and an end. That goes on beside; what fails is
+    /// tried again.
+    ///
+    /// # Errors
+    /// [`RecorderError::Spool`], [`RecorderError::SpoolInUse`],
+    /// [`RecorderError::Repository`] and [`RecorderError::Start`].
+    pub async fn start(
+        parts: RecorderParts,
+        options: RecorderOptions,
+    ) -> Result<Self, RecorderError> {
+        let root = options.spool.clone();
+        let spool = tokio::task::spawn_blocking(move || Spool::open(&root))
+            .await
+            .map_err(|error| RecorderError::Spool(std::io::Error::other(error)))??;
+        let core = Arc::new(Core {
+            parts,
+            options,
+            spool,
+            counters: Counters::default(),
+            puts: Semaphore::new(PUTS_MAX),
+            uploads: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            runtime: tokio::runtime::Handle::current(),
+            busy: Mutex::default(),
+            working: Mutex::default(),
+            changed: Notify::new(),
+        });
+        // Before anything new is begun: only what is found now is of others.
+        core.recover().await?;
+        let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let pool = SyncPool::start(&core).map_err(RecorderError::Start)?;
+        let thread = Thread::new(Arc::clone(&core), receiver, Arc::clone(&waiting), pool);
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || thread.run())
+            .map_err(RecorderError::Start)?;
+        Ok(Self(Arc::new(Inner {
+            core,
+            sink: sink(inputs.clone(), waiting),
+            inputs,
+            sessions: tokio::sync::Mutex::default(),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Says what the recorder of a session does from here on, with the tracks
+    /// it has and those that come.
+    pub async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
+        let entry = self.session(tenant, session).await;
+        let mut known = entry.lock().await;
+        let before = std::mem::replace(&mut known.state, state);
+        self.send(Input::State { tenant, session, state }).await;
+        let (was, is) = (before == RecordingState::Recording, state == RecordingState::Recording);
+        for track in known.tracks.iter().filter(|_| was != is) {
+            if is {
+                self.tap(tenant, session, *track).await;
+            } else {
+                self.untap(session, *track).await;
+            }
+        }
+    }
+
+    /// A track is there, whether it is to be recorded now or not.
+    pub async fn add_track(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {
+        let entry = self.session(tenant, session).await;
+        let mut known = entry.lock().await;
+        let id = track.track;
+        if known.tracks.contains(&id) {
+            return;
+        }
+        known.tracks.push(id);
+        self.send(Input::AddTrack { tenant, session, track }).await;
+        if known.state == RecordingState::Recording {
+            self.tap(tenant, session, id).await;
+        }
+    }
+
+    /// A track is gone.
+    pub async fn remove_track(&self, tenant: TenantId, session: SessionId, track: TrackId) {
+        let entry = self.session(tenant, session).await;
+        let mut known = entry.lock().await;
+        known.tracks.retain(|it| *it != track);
+        self.send(Input::RemoveTrack { track }).await;
+        if known.state == RecordingState::Recording {
+            self.untap(session, track).await;
+        }
+    }
+
+    /// A session is over. Seals what is open, and returns once all of it is in
+    /// the vault and in the log, which takes as long as they are away. Can be
+    /// called again, after a restart too.
+    ///
+    /// # Errors
+    /// [`RecorderError::Stopped`] and [`RecorderError::Repository`].
+    pub async fn finish(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<TrackTail>, RecorderError> {
+        let entry = self.0.sessions.lock().await.remove(&(tenant, session));
+        let (done, sealed) = oneshot::channel();
+        self.send(Input::Finish { tenant, session, done }).await;
+        if let Some(entry) = entry {
+            let known = entry.lock().await;
+            for track in known.tracks.iter().filter(|_| known.state == RecordingState::Recording) {
+                self.untap(session, *track).await;
+            }
+        }
+        sealed.await.map_err(|_| RecorderError::Stopped)?;
+        let core = &self.0.core;
+        loop {
+            let changed = core.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !core.is_busy((tenant, session)) {
+                break;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = core.cancel.cancelled() => return Err(RecorderError::Stopped),
+            }
+        }
+        let mut tails = Vec::new();
+        for track in core.parts.repository.tracks(tenant, session).await? {
+            let last = core.parts.repository.last_segment(tenant, session, track.id).await?;
+            tails.extend(last.map(|last| TrackTail {
+                track: track.id,
+                last_index: last.index,
+                tail: last.sha256,
+            }));
+        }
+        tails.sort_unstable_by_key(|tail| tail.track);
+        Ok(tails)
+    }
+
+    /// Whether anything of a session is not in vault and log yet, as far as its
+    /// tracks have begun.
+    #[must_use]
+    pub fn pending(&self, tenant: TenantId, session: SessionId) -> bool {
+        self.0.core.is_busy((tenant, session))
+    }
+
+    /// Counters and sizes.
+    #[must_use]
+    pub fn stats(&self) -> RecorderStats {
+        let core = &self.0.core;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &core.counters;
+        let oldest_ms = {
+            let working = core.working.lock().unwrap_or_else(PoisonError::into_inner);
+            working.values().min().copied()
+        };
+        let now_ms = u64::try_from(core.parts.clock.now().unix_ms()).unwrap_or(0);
+        RecorderStats {
+            tracks: read(&counters.tracks),
+            packets: read(&counters.packets),
+            segments_sealed: read(&counters.segments),
+            recorded_ms: read(&counters.recorded_ms),
+            spool_segments: read(&counters.spool_segments),
+            spool_bytes: read(&counters.spool_bytes),
+            oldest_pending_ms: oldest_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest)),
+            spool_free_bytes: read(&counters.free_bytes),
+            upload_failures: read(&counters.failures),
+            gaps: read(&counters.gaps),
+            packets_lost: read(&counters.packets_lost),
+        }
+    }
+
+    /// Ends the recorder: what is open is sealed and synced to the spool, where
+    /// the next start finds it. Nothing is waited for but the disk.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        self.send(Input::Stop { done }).await;
+        // An error says that it was stopped before.
+        stopped.await.ok();
+        let core = &self.0.core;
+        core.cancel.cancel();
+        core.uploads.close();
+        core.uploads.wait().await;
+        core.changed.notify_waiters();
+    }
+
+    async fn session(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Arc<tokio::sync::Mutex<Session>> {
+        let mut sessions = self.0.sessions.lock().await;
+        let begun = || {
+            let session = Session { state: RecordingState::Stopped, tracks: Vec::new() };
+            Arc::new(tokio::sync::Mutex::new(session))
+        };
+        Arc::clone(sessions.entry((tenant, session)).or_insert_with(begun))
+    }
+
+    async fn tap(&self, tenant: TenantId, session: SessionId, track: TrackId) {
+        let media = &self.0.core.parts.media;
+        match media.tap(session, track, self.0.sink.clone()).await {
+            // It is gone already, and nothing of it came.
+            Ok(()) | Err(SfuError::TrackNotFound | SfuError::RoomNotFound) => {}
+            Err(error) => {
+                tracing::error!(%error, %track, "a track can't be recorded");
+                let text = format!("track {track} can't be recorded: {error}");
+                self.0.core.parts.log.failed(tenant, session, text).await;
+            }
+        }
+    }
+
+    async fn untap(&self, session: SessionId, track: TrackId) {
+        let media = &self.0.core.parts.media;
+        // One that is gone has told its end.
+        media.untap(session, track, self.0.sink.clone()).await.ok();
+    }
+
+    async fn send(&self, mut input: Input) {
+        loop {
+            match self.0.inputs.try_send(input) {
+                // A thread that has ended does nothing any more.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(again)) => input = again,
+            }
+            tokio::time::sleep(COMMAND_RETRY).await;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The log, as the recorder needs it.
+
+use async_trait::async_trait;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::media::MediaEntry;
+
+/// The log could not take an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecorderLogError {
+    /// Not now; trying again later may work. It may have been taken all the
+    /// same.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
+    /// Trying again will not help until somebody changes something.
+    #[error("the log refuses: {0}")]
+    Refused(String),
+}
+
+/// What the recorder tells the log of a session.
+#[async_trait]
+pub trait RecorderLog: Send + Sync {
+    /// Appends an entry; it is on stable storage when the call returns. Yields
+    /// its `seq`.
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        entry: MediaEntry,
+    ) -> Result<u64, RecorderLogError>;
+
+    /// The `seq` of this very entry, if the log has it. Asked after a restart
+    /// and after an append whose outcome is not known.
+    async fn find(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        entry: &MediaEntry,
+    ) -> Result<Option<u64>, RecorderLogError>;
+
+    /// Tells that something does not work: once when it begins, and again now
+    /// and then while it lasts.
+    async fn failed(&self, tenant: TenantId, session: SessionId, text: String);
+}

@@ -1,0 +1,167 @@
+//! What a recorder is made of, started with, counts, and refuses.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionId, TrackId};
+use crate::recorder::log::RecorderLog;
+use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::sfu::tap::TapSink;
+use crate::sfu::{Sfu, SfuError};
+use crate::vault::{KeyVault, Vault};
+
+/// Where tracks are tapped.
+#[async_trait]
+pub trait TrackTaps: Send + Sync {
+    /// As [`Sfu::tap`].
+    async fn tap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
+
+    /// As [`Sfu::untap`].
+    async fn untap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
+}
+
+#[async_trait]
+impl TrackTaps for Sfu {
+    async fn tap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        Self::tap(self, room, track, sink).await
+    }
+
+    async fn untap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        Self::untap(self, room, track, sink).await
+    }
+}
+
+/// The disk of the spool.
+pub trait SpoolDisk: Send + Sync {
+    /// Bytes that are free on the disk of `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// Appends to a file.
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
+
+    /// Brings a file or directory to stable storage.
+    fn sync(&self, file: &File) -> io::Result<()>;
+}
+
+/// The machine's disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+impl SpoolDisk for SystemDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+}
+
+/// What a recorder is made of.
+#[derive(Clone)]
+pub struct RecorderParts {
+    /// Where tracks are tapped.
+    pub media: Arc<dyn TrackTaps>,
+    /// Where segments go.
+    pub vault: Arc<dyn Vault>,
+    /// What wraps their keys.
+    pub keys: Arc<dyn KeyVault>,
+    /// What is known of recordings.
+    pub repository: Arc<dyn RecordingRepository>,
+    /// The logs of sessions.
+    pub log: Arc<dyn RecorderLog>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How a recorder is started.
+#[derive(Clone)]
+pub struct RecorderOptions {
+    /// Directory of segments on their way to the vault; one process at a time.
+    pub spool: PathBuf,
+    /// Bytes that have to stay free on its disk; below, nothing is taken and
+    /// the gap is recorded.
+    pub spool_free_bytes_min: u64,
+    /// Bytes below which there are warnings.
+    pub spool_free_bytes_warn: u64,
+    /// First wait before something that failed is tried again, milliseconds.
+    pub retry_ms_min: u64,
+    /// Longest wait, milliseconds. Raising it delays what waits once the vault
+    /// is back.
+    pub retry_ms_max: u64,
+    /// The disk of the spool.
+    pub disk: Arc<dyn SpoolDisk>,
+}
+
+impl RecorderOptions {
+    /// A spool in `spool` on the machine's disk: 256 MiB stay free, warnings
+    /// below 4 GiB, tries after 0.2 to 60 seconds.
+    #[must_use]
+    pub fn new(spool: PathBuf) -> Self {
+        Self {
+            spool,
+            spool_free_bytes_min: 256 << 20,
+            spool_free_bytes_warn: 4 << 30,
+            retry_ms_min: 200,
+            retry_ms_max: 60_000,
+            disk: Arc::new(SystemDisk),
+        }
+    }
+}
+
+/// The recorder could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// The directory of the spool can't be used.
+    #[error("the spool can't be used: {0}")]
+    Spool(#[source] io::Error),
+    /// Another process uses it.
+    #[error("another process uses the spool")]
+    SpoolInUse,
+    /// A thread can't be started.
+    #[error("the recorder can't start: {0}")]
+    Start(#[source] io::Error),
+    /// The recorder has been shut down.
+    #[error("the recorder is stopped")]
+    Stopped,
+    /// What is known of recordings can't be read now.
+    #[error(transparent)]
+    Repository(#[from] RecordingStoreError),
+}
+
+/// Counters and sizes of a recorder since it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecorderStats {
+    /// Tracks being recorded.
+    pub tracks: u64,
+    /// Packets taken.
+    pub packets: u64,
+    /// Segments sealed.
+    pub segments_sealed: u64,
+    /// Milliseconds recorded, all tracks together.
+    pub recorded_ms: u64,
+    /// Segments that wait in the spool.
+    pub spool_segments: u64,
+    /// Their bytes.
+    pub spool_bytes: u64,
+    /// How long the oldest of them has waited.
+    pub oldest_pending_ms: u64,
+    /// Bytes free on the disk of the spool.
+    pub spool_free_bytes: u64,
+    /// Times that vault, log, key vault or repository failed.
+    pub upload_failures: u64,
+    /// Gaps told.
+    pub gaps: u64,
+    /// Packets that found the recorder busy.
+    pub packets_lost: u64,
+}

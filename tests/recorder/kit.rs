@@ -1,0 +1,390 @@
+//! A recorder over a spool that outlives it, people who send to it in virtual
+//! time, and an auditor who opens what it left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use cabildo::clock::Clock;
+use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::secret::Secret;
+use cabildo::domain::time::Timestamp;
+use cabildo::evidence::media::{MediaEntry, TrackTail};
+use cabildo::recorder::journal::{JournalReader, RecordKind, SideEvent};
+use cabildo::recorder::{
+    Recorder, RecorderError, RecorderOptions, RecorderParts, RecorderStats, RoomTrack,
+};
+use cabildo::sealing::{Context, Opener, TrackKey};
+use cabildo::sfu::tap::{TapBatch, TapItem, TapKind};
+use sha2::{Digest, Sha256};
+
+use super::fakes::{Outside, TestDisk, held};
+
+/// Where the stories begin, microseconds since 1970.
+pub(crate) const BEGIN_US: u64 = 1_700_000_000_000_000;
+
+pub(crate) struct Hall {
+    pub(crate) outside: Arc<Outside>,
+    pub(crate) disk: Arc<TestDisk>,
+    pub(crate) tenant: TenantId,
+    pub(crate) session: SessionId,
+    pub(crate) recorder: Option<Recorder>,
+    now_us: Arc<AtomicI64>,
+    spool: tempfile::TempDir,
+}
+
+/// Somebody's stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Stream {
+    pub(crate) track: TrackId,
+    pub(crate) codec: Codec,
+    pub(crate) ssrc: u32,
+    pub(crate) layer: u8,
+    pub(crate) sequence: u16,
+    pub(crate) payload_bytes: usize,
+    /// Every packet that a sink took, in order.
+    pub(crate) sent: Vec<Vec<u8>>,
+    said: Option<(u32, u8, Codec)>,
+}
+
+impl Stream {
+    pub(crate) fn new(codec: Codec, ssrc: u32) -> Self {
+        let (track, payload_bytes) = (TrackId::generate(), 100);
+        Self {
+            track,
+            codec,
+            ssrc,
+            layer: 0,
+            sequence: 65_400,
+            payload_bytes,
+            sent: Vec::new(),
+            said: None,
+        }
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let [high, low] = self.sequence.to_be_bytes();
+        let mut packet = vec![0x80, 96, high, low, 0, 0, high, low];
+        packet.extend_from_slice(&self.ssrc.to_be_bytes());
+        packet.resize(12 + self.payload_bytes, low);
+        packet
+    }
+
+    fn room_track(&self) -> RoomTrack {
+        let source =
+            if self.codec == Codec::Opus { TrackSource::Microphone } else { TrackSource::Camera };
+        RoomTrack {
+            track: self.track,
+            user: "maria".parse().expect("valid"),
+            name: "María".to_owned(),
+            source,
+            codec: self.codec,
+        }
+    }
+}
+
+impl Hall {
+    pub(crate) async fn new() -> Self {
+        let disk = Arc::new(TestDisk::default());
+        disk.free_bytes.store(1 << 40, Ordering::SeqCst);
+        let now_us = i64::try_from(BEGIN_US).expect("fits");
+        let mut hall = Self {
+            outside: Outside::new(),
+            disk,
+            tenant: TenantId::generate(),
+            session: SessionId::generate(),
+            recorder: None,
+            now_us: Arc::new(AtomicI64::new(now_us)),
+            spool: tempfile::tempdir().expect("a directory"),
+        };
+        hall.start().await;
+        hall
+    }
+
+    /// A process begins.
+    pub(crate) async fn start(&mut self) {
+        let now_us = Arc::clone(&self.now_us);
+        let outside = &self.outside;
+        let parts = RecorderParts {
+            media: Arc::clone(outside) as _,
+            vault: Arc::clone(outside) as _,
+            keys: Arc::clone(outside) as _,
+            repository: Arc::clone(outside) as _,
+            log: Arc::clone(outside) as _,
+            clock: Clock::from_fn(move || Timestamp::from_unix_us(now_us.load(Ordering::SeqCst))),
+        };
+        let options = RecorderOptions {
+            retry_ms_min: 1,
+            retry_ms_max: 4,
+            disk: Arc::clone(&self.disk) as _,
+            ..RecorderOptions::new(self.spool.path().to_owned())
+        };
+        loop {
+            match Recorder::start(parts.clone(), options.clone()).await {
+                Ok(recorder) => {
+                    self.recorder = Some(recorder);
+                    return;
+                }
+                // The last threads of the process before are still dying.
+                Err(RecorderError::SpoolInUse) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// The process is killed.
+    pub(crate) async fn kill(&mut self) {
+        let recorder = self.recorder.take();
+        tokio::task::spawn_blocking(move || drop(recorder)).await.expect("dropped");
+        held(&self.outside.sinks).clear();
+        self.outside.revive();
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        self.recorder.as_ref().expect("it runs")
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.now_us.load(Ordering::SeqCst) / 1_000).expect("after 1970")
+    }
+
+    pub(crate) fn pass_ms(&self, ms: i64) {
+        self.now_us.fetch_add(ms * 1_000, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn publish(&self, stream: &Stream) {
+        self.recorder().add_track(self.tenant, self.session, stream.room_track()).await;
+    }
+
+    /// Offers items as a worker does, until there is room for them.
+    pub(crate) async fn offer(&self, track: TrackId, kinds: &[TapKind<'_>]) -> bool {
+        let Some(sink) = held(&self.outside.sinks).get(&track).cloned() else { return false };
+        let at_us = self.now_ms() * 1_000;
+        let items: Vec<TapItem<'_>> =
+            kinds.iter().map(|kind| TapItem { track, at_us, kind: *kind }).collect();
+        let mut batch = TapBatch::of(&items);
+        while let Err(refused) = sink.offer(batch) {
+            if self.outside.is_dead() {
+                return false;
+            }
+            batch = refused;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        true
+    }
+
+    /// One packet, and 20 ms.
+    pub(crate) async fn send(&self, stream: &mut Stream, starts: bool) {
+        let packet = stream.packet();
+        let said = (stream.ssrc, stream.layer, stream.codec);
+        let mut kinds = Vec::new();
+        if stream.said != Some(said) {
+            kinds.push(TapKind::Source { ssrc: stream.ssrc, layer: stream.layer });
+            kinds.push(TapKind::Codec { payload_type: 96, codec: stream.codec });
+        }
+        kinds.push(TapKind::Packet { bytes: &packet, key_frame_start: starts });
+        if self.offer(stream.track, &kinds).await {
+            stream.said = Some(said);
+            stream.sent.push(packet);
+        } else {
+            stream.said = None;
+        }
+        self.pass_ms(20);
+    }
+
+    pub(crate) async fn send_many(&self, stream: &mut Stream, packets: usize) {
+        for number in 0..packets {
+            self.send(stream, number % 50 == 0).await;
+        }
+    }
+
+    /// A worker's tap ends.
+    pub(crate) async fn end(&self, stream: &Stream) {
+        self.offer(stream.track, &[TapKind::Ended]).await;
+    }
+
+    /// The session is over: taps end as they are taken off.
+    pub(crate) async fn finish(&self) -> Vec<TrackTail> {
+        // Time passes while it waits for taps that say nothing.
+        let now_us = Arc::clone(&self.now_us);
+        let passing = tokio::spawn(async move {
+            loop {
+                now_us.fetch_add(100_000, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let tails = self.recorder().finish(self.tenant, self.session).await.expect("finished");
+        passing.abort();
+        tails
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn until(&self, so: impl Fn(&RecorderStats) -> bool) {
+        while !so(&self.recorder().stats()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub(crate) fn spool_path(&self) -> std::path::PathBuf {
+        self.spool.path().to_owned()
+    }
+
+    pub(crate) fn spool_files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.spool.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).expect("it is there") {
+                let path = entry.expect("readable").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    files.push(path.file_name().expect("named").to_string_lossy().into_owned());
+                }
+            }
+        }
+        files.retain(|name| name != "lock");
+        files
+    }
+}
+
+/// A segment as the auditor found it.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) index: u64,
+    pub(crate) rtp: (u64, u64),
+    pub(crate) ms: (u64, u64),
+    pub(crate) flags: u32,
+    pub(crate) packets: Vec<Vec<u8>>,
+    pub(crate) sides: Vec<SideEvent>,
+    pub(crate) raw_bytes: usize,
+    pub(crate) size: u64,
+}
+
+/// What the log says of one track, checked against vault and repository.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Audited {
+    pub(crate) segments: Vec<Found>,
+    pub(crate) gaps: Vec<(u64, u64, u32)>,
+}
+
+impl Audited {
+    pub(crate) fn packets(&self) -> Vec<Vec<u8>> {
+        self.segments.iter().flat_map(|segment| segment.packets.clone()).collect()
+    }
+}
+
+/// Reads log and vault as a stranger does: every chain whole, nothing twice,
+/// every object there, authentic, and what its entry says.
+pub(crate) fn audit(hall: &Hall) -> BTreeMap<RecordedTrackId, Audited> {
+    let outside = &hall.outside;
+    let entries = held(&outside.entries).clone();
+    let objects = held(&outside.objects).clone();
+    let tracks = held(&outside.tracks).clone();
+    let kept = held(&outside.segments).clone();
+    for (at, entry) in entries.iter().enumerate() {
+        assert!(!entries[..at].contains(entry), "logged twice: {entry:?}");
+    }
+    let mut audited: BTreeMap<RecordedTrackId, Audited> = BTreeMap::new();
+    let mut tails: BTreeMap<RecordedTrackId, [u8; 32]> = BTreeMap::new();
+    let mut begun = Vec::new();
+    for (seq, entry) in (0_u64..).zip(&entries) {
+        match entry {
+            MediaEntry::Track { track, subject, .. } => {
+                assert!(subject.contains("María"));
+                begun.push(*track);
+            }
+            MediaEntry::Gap { track, from_ms, to_ms, reason } => {
+                assert!(from_ms <= to_ms);
+                audited.entry(*track).or_default().gaps.push((*from_ms, *to_ms, *reason));
+            }
+            MediaEntry::Segment {
+                track,
+                index,
+                previous,
+                size,
+                sha256,
+                key_commitment,
+                rtp,
+                ms,
+                flags,
+            } => {
+                assert!(begun.contains(track), "a segment of a track that was not logged");
+                let of_it = audited.entry(*track).or_default();
+                assert_eq!(*index, of_it.segments.len() as u64, "indexes have no holes");
+                assert_eq!(*previous, tails.insert(*track, *sha256), "the chain is whole");
+                let name = format!("{}/{}/{track}/{index:08}", hall.tenant, hall.session);
+                let object = objects.get(&name).expect("it is in the vault");
+                let hash: [u8; 32] = Sha256::digest(object).into();
+                assert_eq!((hash, object.len() as u64), (*sha256, *size));
+                assert_eq!(object[24..56], *key_commitment);
+                assert!(ms.1 - ms.0 <= 4_000, "longer than four seconds");
+                assert!(
+                    kept.iter().any(|it| (it.track, it.index, it.seq) == (*track, *index, seq)),
+                    "the repository knows it"
+                );
+                let recorded = tracks.iter().find(|it| it.id == *track).expect("kept");
+                let wrapped = recorded.wrapped_key.clone().expect("its key is kept");
+                let number = usize::from_be_bytes(wrapped.try_into().expect("eight bytes"));
+                let key = TrackKey::new(Secret::new(held(&outside.keys)[number]));
+                let context = Context::Segment {
+                    session: hall.session,
+                    track: *track,
+                    index: *index,
+                    epoch: recorded.epoch,
+                };
+                let journal = Opener::open(&key.segment_key(*index), &context, object);
+                let journal = journal.expect("it opens with the key that was kept");
+                let mut found = read(&journal, *rtp, *ms);
+                found.index = *index;
+                found.flags = *flags;
+                found.size = *size;
+                of_it.segments.push(found);
+            }
+        }
+    }
+    assert_eq!(kept.len(), audited.values().map(|it| it.segments.len()).sum::<usize>());
+    audited
+}
+
+fn read(journal: &[u8], rtp: (u64, u64), ms: (u64, u64)) -> Found {
+    let mut found = Found {
+        index: 0,
+        rtp,
+        ms,
+        flags: 0,
+        packets: Vec::new(),
+        sides: Vec::new(),
+        raw_bytes: 0,
+        size: 0,
+    };
+    let reader = JournalReader::new(journal).expect("a journal");
+    assert_eq!(reader.base_us() / 1_000, ms.0);
+    let mut last_ms = ms.0;
+    let mut sequences = Vec::new();
+    for record in reader {
+        let record = record.expect("well formed");
+        last_ms = record.at_us / 1_000;
+        match record.kind {
+            RecordKind::Rtp(packet) => {
+                found.raw_bytes += packet.len();
+                sequences.push(u16::from_be_bytes([packet[2], packet[3]]));
+                found.packets.push(packet.to_vec());
+            }
+            RecordKind::SenderReport(_) => {}
+            RecordKind::Side(side) => found.sides.push(side),
+        }
+    }
+    assert_eq!(last_ms, ms.1);
+    let wire = |extended: u64| u16::try_from(extended % 65_536).expect("below");
+    if let (Some(first), Some(last)) = (sequences.first(), sequences.last()) {
+        assert_eq!(
+            (wire(rtp.0), wire(rtp.1)),
+            (*first, *last),
+            "in these stories nothing reorders"
+        );
+    }
+    found
+}

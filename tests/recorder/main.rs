@@ -1,0 +1,7 @@
+//! Stories of the recorder: what is recorded, and that nothing of it is lost
+//! whatever fails.
+
+mod crashes;
+mod fakes;
+mod kit;
+mod stories;
