@@ -115,7 +115,8 @@ impl TapBatch {
     /// A batch of these items that came from elsewhere than a worker.
     #[must_use]
     pub fn of(items: &[TapItem<'_>]) -> Self {
-        let mut batch = BatchPool::new().batch();
+        let (home, _) = sync_channel(1);
+        let mut batch = Self { storage: Storage::default(), home };
         for item in items {
             let (note, bytes): (Note, &[u8]) = match item.kind {
                 TapKind::Packet { bytes, key_frame_start } => {

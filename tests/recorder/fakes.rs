@@ -428,8 +428,8 @@ impl TrackTaps for Outside {
 pub(crate) struct TestDisk {
     pub(crate) free_bytes: AtomicU64,
     pub(crate) writes_fail: AtomicBool,
-    /// Held by a test, it stops every sync.
-    pub(crate) syncs: Mutex<()>,
+    /// No sync ends while this is so.
+    pub(crate) hangs: AtomicBool,
 }
 
 impl SpoolDisk for TestDisk {
@@ -447,7 +447,9 @@ impl SpoolDisk for TestDisk {
     }
 
     fn sync(&self, _: &File) -> io::Result<()> {
-        drop(held(&self.syncs));
+        while self.hangs.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         Ok(())
     }
 }

@@ -64,6 +64,11 @@ impl Stream {
         }
     }
 
+    /// Another tap says again where it comes from.
+    pub(crate) fn tap_again(&mut self) {
+        self.said = None;
+    }
+
     fn packet(&mut self) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1);
         let [high, low] = self.sequence.to_be_bytes();

@@ -2,6 +2,7 @@
 //! whatever fails.
 
 mod crashes;
+mod engine;
 mod fakes;
 mod kit;
 mod stories;
