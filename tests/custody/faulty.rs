@@ -1,0 +1,466 @@
+//! A process that dies at a chosen step: from then on nothing it does has an
+//! effect, and nothing answers it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cabildo::custody::repository::CustodyRepository;
+use cabildo::custody::{CustodyLog, CustodyLogError};
+use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::secret::Secret;
+use cabildo::domain::time::Timestamp;
+use cabildo::evidence::repository::{
+    Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
+    StoredHead,
+};
+use cabildo::recorder::repository::{
+    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
+};
+use cabildo::store::Store;
+use cabildo::vault::{
+    Contents, KeyPurpose, KeyVault, KeyVaultError, ObjectName, Put, Vault, VaultError,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Steps until the process dies. Every change is two: it may die before the
+/// change, and after it, not knowing that it was made.
+#[derive(Clone, Default)]
+pub(crate) struct Life(Arc<AtomicU64>);
+
+impl Life {
+    pub(crate) fn of(steps: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(steps)))
+    }
+
+    fn is_over(&self) -> bool {
+        let spend = |left: u64| left.checked_sub(1);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_err()
+    }
+}
+
+/// Everything a process works with, while it lives.
+pub(crate) struct Faulty<T> {
+    pub(crate) inner: T,
+    pub(crate) life: Life,
+}
+
+fn unavailable() -> String {
+    "the process is dead".to_owned()
+}
+
+/// Carries out a change, unless the process dies before or after it.
+macro_rules! step {
+    ($self:ident, $dead:expr, $change:expr) => {{
+        if $self.life.is_over() {
+            return Err($dead);
+        }
+        let outcome = $change.await;
+        if $self.life.is_over() {
+            return Err($dead);
+        }
+        outcome
+    }};
+}
+
+#[async_trait]
+impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
+    async fn erase(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        target_seq: u64,
+        reason: u32,
+        hash: Hash,
+    ) -> Result<u64, CustodyLogError> {
+        let dead = CustodyLogError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.erase(tenant, session, target_seq, reason, hash))
+    }
+
+    async fn note(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        etype: u32,
+        text: String,
+    ) -> Result<u64, CustodyLogError> {
+        let dead = CustodyLogError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.note(tenant, session, etype, text))
+    }
+
+    async fn proof(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seqs: &[u64],
+    ) -> Result<Value, CustodyLogError> {
+        self.inner.proof(tenant, session, seqs).await
+    }
+
+    async fn published_keys(&self) -> Result<Value, CustodyLogError> {
+        self.inner.published_keys().await
+    }
+}
+
+#[async_trait]
+impl Vault for Faulty<Arc<dyn Vault>> {
+    async fn put(
+        &self,
+        name: &ObjectName,
+        contents: Contents<'_>,
+        sha256: [u8; 32],
+    ) -> Result<Put, VaultError> {
+        self.inner.put(name, contents, sha256).await
+    }
+
+    async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, VaultError> {
+        self.inner.read(name, range).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
+        let dead = VaultError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.delete(name))
+    }
+
+    async fn check(&self) -> Result<(), VaultError> {
+        self.inner.check().await
+    }
+}
+
+#[async_trait]
+impl KeyVault for Faulty<Arc<dyn KeyVault>> {
+    async fn wrap(
+        &self,
+        tenant: TenantId,
+        purpose: KeyPurpose,
+        key: &Secret<[u8; 32]>,
+    ) -> Result<Vec<u8>, KeyVaultError> {
+        self.inner.wrap(tenant, purpose, key).await
+    }
+
+    async fn unwrap(
+        &self,
+        tenant: TenantId,
+        purpose: KeyPurpose,
+        wrapped: &[u8],
+    ) -> Result<Secret<[u8; 32]>, KeyVaultError> {
+        self.inner.unwrap(tenant, purpose, wrapped).await
+    }
+
+    async fn rotate(&self, tenant: TenantId) -> Result<u32, KeyVaultError> {
+        self.inner.rotate(tenant).await
+    }
+
+    async fn destroy(&self, tenant: TenantId, version: u32) -> Result<(), KeyVaultError> {
+        let dead = KeyVaultError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.destroy(tenant, version))
+    }
+}
+
+#[async_trait]
+impl CustodyRepository for Faulty<Store> {
+    async fn claim(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        claimant: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, RecordingStoreError> {
+        let dead = RecordingStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.claim(tenant, session, claimant, now, until))
+    }
+
+    async fn release(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        claimant: Uuid,
+    ) -> Result<(), RecordingStoreError> {
+        let dead = RecordingStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.release(tenant, session, claimant))
+    }
+
+    async fn sessions_after(
+        &self,
+        tenant: TenantId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, RecordingStoreError> {
+        self.inner.sessions_after(tenant, after, limit).await
+    }
+}
+
+#[async_trait]
+impl EvidenceRepository for Faulty<Store> {
+    async fn log(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<LogRecord>, EvidenceStoreError> {
+        self.inner.log(tenant, session).await
+    }
+
+    async fn create(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        log_id: [u8; 16],
+        events_key: Vec<u8>,
+        append: Append,
+    ) -> Result<(), EvidenceStoreError> {
+        self.inner.create(tenant, session, log_id, events_key, append).await
+    }
+
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        append: Append,
+    ) -> Result<(), EvidenceStoreError> {
+        EvidenceRepository::append(&self.inner, tenant, session, append).await
+    }
+
+    async fn put_events_key(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        wrapped: Option<Vec<u8>>,
+    ) -> Result<(), EvidenceStoreError> {
+        let dead = EvidenceStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.put_events_key(tenant, session, wrapped))
+    }
+
+    async fn put_head(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        previous_size: u64,
+        head: &StoredHead,
+    ) -> Result<(), EvidenceStoreError> {
+        self.inner.put_head(tenant, session, previous_size, head).await
+    }
+
+    async fn leaves(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        from: u64,
+    ) -> Result<Vec<Hash>, EvidenceStoreError> {
+        self.inner.leaves(tenant, session, from).await
+    }
+
+    async fn entries(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
+        self.inner.entries(tenant, session, from, limit).await
+    }
+
+    async fn heads(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
+        self.inner.heads(tenant, session, from, limit).await
+    }
+
+    async fn latest_head(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<StoredHead>, EvidenceStoreError> {
+        self.inner.latest_head(tenant, session).await
+    }
+
+    async fn events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        etypes: &[u32],
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
+        self.inner.events(tenant, session, etypes, from, limit).await
+    }
+
+    async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {
+        self.inner.unclosed().await
+    }
+
+    async fn append_operator_leaf(
+        &self,
+        session: SessionId,
+        tree_size: u64,
+        cose: &[u8],
+    ) -> Result<u64, EvidenceStoreError> {
+        self.inner.append_operator_leaf(session, tree_size, cose).await
+    }
+
+    async fn operator_size(&self) -> Result<u64, EvidenceStoreError> {
+        self.inner.operator_size().await
+    }
+
+    async fn operator_leaves(
+        &self,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<Vec<u8>>, EvidenceStoreError> {
+        self.inner.operator_leaves(from, limit).await
+    }
+
+    async fn operator_leaf_of(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<(u64, Vec<u8>)>, EvidenceStoreError> {
+        self.inner.operator_leaf_of(session).await
+    }
+}
+
+#[async_trait]
+impl RecordingRepository for Faulty<Store> {
+    async fn add_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: &RecordedTrack,
+    ) -> Result<(), RecordingStoreError> {
+        self.inner.add_track(tenant, session, track).await
+    }
+
+    async fn end_track(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        at: Timestamp,
+    ) -> Result<(), RecordingStoreError> {
+        self.inner.end_track(tenant, session, track, at).await
+    }
+
+    async fn put_track_key(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        wrapped: Option<Vec<u8>>,
+    ) -> Result<(), RecordingStoreError> {
+        let dead = RecordingStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.put_track_key(tenant, session, track, wrapped))
+    }
+
+    async fn tracks(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+        self.inner.tracks(tenant, session).await
+    }
+
+    async fn add_segment(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        segment: &RecordedSegment,
+    ) -> Result<(), RecordingStoreError> {
+        self.inner.add_segment(tenant, session, segment).await
+    }
+
+    async fn segments(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
+        self.inner.segments(tenant, session, track, from, limit).await
+    }
+
+    async fn last_segment(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: RecordedTrackId,
+    ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
+        self.inner.last_segment(tenant, session, track).await
+    }
+
+    async fn add_gap(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        gap: &RecordedGap,
+    ) -> Result<(), RecordingStoreError> {
+        self.inner.add_gap(tenant, session, gap).await
+    }
+
+    async fn gaps(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+        self.inner.gaps(tenant, session).await
+    }
+
+    async fn put_playable(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        playable: &Playable,
+    ) -> Result<(), RecordingStoreError> {
+        let dead = RecordingStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.put_playable(tenant, session, playable))
+    }
+
+    async fn playables(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Vec<Playable>, RecordingStoreError> {
+        self.inner.playables(tenant, session).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+        self.inner.unfinished().await
+    }
+
+    async fn put_retention(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        erase_after: Timestamp,
+    ) -> Result<(), RecordingStoreError> {
+        self.inner.put_retention(tenant, session, erase_after).await
+    }
+
+    async fn due_for_erasure(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+        self.inner.due_for_erasure(now, limit).await
+    }
+
+    async fn erased(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<(), RecordingStoreError> {
+        let dead = RecordingStoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.erased(tenant, session, at))
+    }
+}

@@ -1,0 +1,10 @@
+//! Custody of recordings, on an embedded database, a directory of objects and a
+//! directory of keys: what is erased, rewrapped and handed out, and what is left
+//! when the process dies in between.
+
+mod bench;
+mod bundles;
+mod erasure;
+mod faulty;
+mod log;
+mod rewrapping;
