@@ -80,6 +80,11 @@ export class ApiClient {
     return this.send(method, path, options, method === 'GET' ? 'bearer' : 'dpop');
   }
 
+  /** A read that asks for a proof as a write does, for what is given to a person and noted down. */
+  provenRead<T>(path: string, options: RequestOptions = {}): Promise<T> {
+    return this.send('GET', path, options, 'dpop');
+  }
+
   /** A call without any credentials, for public and development routes. */
   publicRequest<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     return this.send(method, path, options, 'public');

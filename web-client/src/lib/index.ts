@@ -12,6 +12,7 @@ export * from './proofs';
 export type { PeerFactory, PublisherOptions, Signalling } from './publisher';
 export { Publisher } from './publisher';
 export * from './quality';
+export * from './recordings';
 export * from './room_client';
 export * from './room_state';
 export * from './room_view';

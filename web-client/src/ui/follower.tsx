@@ -28,7 +28,7 @@ export function Follower(props: {
   const [entered, setEntered] = useState<{ access: Access; session: string } | null>(null);
   const [failure, setFailure] = useState('');
   const [asks, setAsks] = useState(false);
-  const session = link.session;
+  const session = link.session ?? link.sessionId;
   const enter = async () => {
     setFailure('');
     try {

@@ -1,0 +1,201 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { number } from '../i18n/texts';
+import { r } from '../i18n/recording/texts';
+import type { RecordingAddresses, RecordingFile, Timeline } from '../lib';
+import {
+  ApiError,
+  SignInRequired,
+  fileKey,
+  fileToPlay,
+  lookAgainMs,
+  renewInMs,
+  secondsIn,
+} from '../lib';
+import type { Access } from '../ui/access';
+import { boot } from '../ui/boot';
+import { Notice, PageHeader, failureText } from '../ui/components';
+import { Follower } from '../ui/follower';
+import { Icon } from '../ui/icons';
+import { Files, fileText } from '../ui/playback/files';
+import { Line } from '../ui/playback/line';
+import type { Wish } from '../ui/playback/player';
+import { Player, canPlay } from '../ui/playback/player';
+
+/** Where those who may watch what was recorded. */
+function Recording({ access, session }: { access: Access; session: string }) {
+  const { view, failure } = useAddresses(access, session);
+  const { timeline, failed: lineFailed } = useTimeline(view);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [wish, setWish] = useState<Wish | null>(null);
+  const [seconds, setSeconds] = useState(0);
+  const [broken, setBroken] = useState<string | null>(null);
+  const file =
+    view === null
+      ? null
+      : (view.files.find((one) => one.url !== null && fileKey(one) === chosen) ??
+        fileToPlay(view.files, canPlay));
+  const atMs = file === null ? 0 : Date.parse(file.from) + seconds * 1000;
+  return (
+    <main class="page wide stack" data-testid="recording" data-state={view?.state}>
+      <PageHeader title={view?.title ?? r('title')} />
+      {failure !== '' && (
+        <Notice look="danger" testId="recording-failure">
+          <p>{failure}</p>
+        </Notice>
+      )}
+      {view !== null && <StateNotice view={view} />}
+      <div class="watch">
+        <div class="stack">
+          {file !== null && (
+            <figure class="stack-tight">
+              <Player
+                file={file}
+                wish={wish}
+                onTime={setSeconds}
+                onFailed={() => setBroken(file.url)}
+              />
+              <figcaption class="quiet">{r('player.of', { what: fileText(file) })}</figcaption>
+            </figure>
+          )}
+          {file !== null && broken === file.url && (
+            <Notice look="danger" testId="player-failed">
+              <p>{r('player.failed')}</p>
+            </Notice>
+          )}
+          <p class="row quiet" data-testid="logged">
+            <Icon name="locked" />
+            <span>{r('logged')}</span>
+            <a href={`/verify?session=${session}`}>{r('verify')}</a>
+          </p>
+          {view !== null && view.files.length > 0 && (
+            <Files
+              files={view.files}
+              shown={file === null ? null : fileKey(file)}
+              onPlay={(next) => {
+                // One clock for all: another track goes on at the same moment.
+                const at = new Date(atMs).toISOString();
+                setWish({ seconds: file === null ? 0 : secondsIn(next, at), play: true });
+                setChosen(fileKey(next));
+              }}
+            />
+          )}
+        </div>
+        {timeline !== null && (
+          <Line
+            timeline={timeline}
+            atMs={atMs}
+            onSeek={(at) => {
+              if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
+            }}
+          />
+        )}
+        {lineFailed && (
+          <Notice look="warn">
+            <p>{r('line.failed')}</p>
+          </Notice>
+        )}
+      </div>
+    </main>
+  );
+}
+
+function StateNotice({ view }: { view: RecordingAddresses }) {
+  const combined = view.files.filter(({ of }) => of === 'combined');
+  const failed = combined.length > 0 && combined.every(({ state }) => state === 'failed');
+  if (view.state === 'ready' && !failed) return null;
+  const made = progressOf(view.files);
+  const key = view.state === 'ready' || failed ? 'state.failed' : (`state.${view.state}` as const);
+  return (
+    <div role="status" data-testid="recording-state" data-state={failed ? 'failed' : view.state}>
+      <Notice {...(failed ? { look: 'warn' as const } : {})}>
+        <p>{r(key, { count: view.pending_segments })}</p>
+        {view.state === 'making' && !failed && (
+          <p class="making">
+            <progress max={1} value={made} aria-label={r('title')} />
+            <span>{r('progress', { percent: number(made * 100) })}</span>
+          </p>
+        )}
+      </Notice>
+    </div>
+  );
+}
+
+/** How far all files together are, 0 to 1. */
+function progressOf(files: readonly RecordingFile[]): number {
+  if (files.length === 0) return 0;
+  const made = files.reduce(
+    (sum, file) => sum + (file.state === 'ready' ? 1000 : file.progress_permille),
+    0,
+  );
+  return made / (files.length * 1000);
+}
+
+/** The addresses, looked at again while files are made and renewed before they expire. */
+function useAddresses(access: Access, session: string) {
+  const [view, setView] = useState<RecordingAddresses | null>(null);
+  const [failure, setFailure] = useState('');
+  useEffect(() => {
+    let stopped = false;
+    let looks = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = async () => {
+      let next: number;
+      try {
+        const path = `/api/v1/sessions/${encodeURIComponent(session)}/recording-url`;
+        const found = await access.api.provenRead<RecordingAddresses>(path);
+        if (stopped) return;
+        setView(found);
+        setFailure('');
+        const renew = renewInMs(found, Date.now());
+        next = Math.min(renew, lookAgainMs(found, looks) ?? renew);
+        looks += 1;
+      } catch (error) {
+        if (stopped || error instanceof SignInRequired) return;
+        setFailure(failureText(error));
+        const final = error instanceof ApiError && [403, 404].includes(error.status);
+        if (final) return;
+        next = lookAgainAfterFailureMs;
+      }
+      timer = setTimeout(() => void look(), next);
+    };
+    void look();
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+    };
+  }, []);
+  return { view, failure };
+}
+
+const lookAgainAfterFailureMs = 10_000;
+
+/** The time line, read once there is something to watch, and again when its address was renewed. */
+function useTimeline(view: RecordingAddresses | null) {
+  const [timeline, setTimeline] = useState<Timeline | null>(null);
+  const [failed, setFailed] = useState(false);
+  const read = useRef('');
+  const watchable = view !== null && view.state !== 'none' && view.state !== 'erased';
+  const ready = view?.files.filter(({ state }) => state === 'ready').length ?? 0;
+  useEffect(() => {
+    const key = `${view?.state ?? ''}/${ready}`;
+    if (view === null || !watchable || read.current === key) return;
+    read.current = key;
+    fetch(view.timeline_url, { headers: { Accept: 'application/json' } })
+      .then(async (response) => {
+        if (!response.ok) throw new ApiError(response.status, `HTTP_${response.status}`, '');
+        setTimeline((await response.json()) as Timeline);
+        setFailed(false);
+      })
+      .catch(() => setFailed(true));
+  }, [view?.state, ready]);
+  return { timeline, failed };
+}
+
+boot(
+  <Follower
+    title="role.recorder"
+    role="moderator"
+    name="role.moderator"
+    room={(access, session) => <Recording access={access} session={session} />}
+  />,
+);

@@ -1,0 +1,103 @@
+import { clock } from '../../i18n/i18n';
+import { isRecordingKey, r } from '../../i18n/recording/texts';
+import { megabytes, number } from '../../i18n/texts';
+import type { RecordingFile } from '../../lib';
+import { fileKey } from '../../lib';
+import { Button } from '../components';
+import { Icon } from '../icons';
+
+/** The files one by one: what each is, how far it is, and how to get it. */
+export function Files(props: {
+  files: readonly RecordingFile[];
+  shown: string | null;
+  onPlay: (file: RecordingFile) => void;
+}) {
+  return (
+    <section class="card stack" aria-labelledby="files" data-testid="files">
+      <h2 id="files">{r('files.title')}</h2>
+      <ul>
+        {props.files.map((file) => (
+          <FileRow
+            key={fileKey(file)}
+            file={file}
+            shown={props.shown === fileKey(file)}
+            onPlay={() => props.onPlay(file)}
+          />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function FileRow(props: { file: RecordingFile; shown: boolean; onPlay: () => void }) {
+  const { file } = props;
+  const name = fileText(file);
+  return (
+    <li class="file" data-testid="file" data-state={file.state} data-of={file.of}>
+      <Icon name={file.kind === 'audio' ? 'sound' : 'camera'} />
+      <span class="file-what">
+        <span class="name">{name}</span>
+        <span class="quiet">{factsText(file)}</span>
+        {file.state === 'building' && (
+          <progress
+            max={1000}
+            value={file.progress_permille}
+            aria-label={`${name}: ${stateText(file)}`}
+          />
+        )}
+      </span>
+      {file.url !== null && (
+        <span class="row">
+          <Button
+            label={r(file.kind === 'audio' ? 'files.listen' : 'files.play')}
+            about={name}
+            icon="play"
+            look="small"
+            pressed={props.shown}
+            testId="play-file"
+            onPress={props.onPlay}
+          />
+          <a
+            class="button small"
+            href={file.url}
+            download={`${name}.${file.container}`.replaceAll('/', '-')}
+            data-testid="download-file"
+          >
+            <Icon name="save" />
+            <span>{r('files.download')}</span>
+            <span class="visually-hidden">: {name}</span>
+          </a>
+        </span>
+      )}
+    </li>
+  );
+}
+
+/** What a file is of, in words. */
+export function fileText(file: RecordingFile): string {
+  if (file.of === 'combined') return r('player.combined');
+  const key = `source.${file.source ?? ''}`;
+  const source = r(isRecordingKey(key) ? key : 'source.other');
+  return file.name === null ? source : `${file.name} · ${source}`;
+}
+
+function factsText(file: RecordingFile): string {
+  if (file.state !== 'ready') return stateText(file);
+  const facts = { length: clock(file.duration_ms), size: megabytes(file.size_bytes) };
+  return `${r('files.facts', facts)} · ${file.container.toUpperCase()}`;
+}
+
+function stateText(file: RecordingFile): string {
+  switch (file.state) {
+    case 'building':
+      return r('file.building', { percent: number(file.progress_permille / 10) });
+    case 'waiting':
+      return r('file.waiting');
+    case 'failed':
+      return r('file.failed');
+    case 'erased':
+      return r('file.erased');
+    case 'ready':
+      return '';
+  }
+}

@@ -1,0 +1,162 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { clock } from '../../i18n/i18n';
+import { exactTimeOfDay } from '../../i18n/texts';
+import type { RecordingKey } from '../../i18n/recording/texts';
+import { isRecordingKey, r } from '../../i18n/recording/texts';
+import type { Timeline, TimelineItem } from '../../lib';
+import { currentItem, itemsShown, spanOf } from '../../lib';
+import { Field } from '../components';
+
+const SHOWS = ['all', 'turn', 'transcript', 'vote', 'gap'] as const;
+/** Kinds drawn on the strip, each in its lane. */
+const LANES: Readonly<Record<string, string>> = {
+  turn: 'turn',
+  gap: 'gap',
+  vote: 'vote',
+  recording: 'recorded',
+};
+/** A long meeting has thousands of lines; more are shown when asked for by search. */
+const MOST_SHOWN = 500;
+
+/** What happened when; whatever is chosen is sought. */
+export function Line(props: {
+  timeline: Timeline;
+  /** Where the player is, ms since 1970. */
+  atMs: number;
+  onSeek: (at: string) => void;
+}) {
+  const { timeline, atMs, onSeek } = props;
+  const [kind, setKind] = useState<(typeof SHOWS)[number]>('all');
+  const [search, setSearch] = useState('');
+  const all = itemsShown(timeline.items, kind, search);
+  const items = all.slice(0, MOST_SHOWN);
+  const now = currentItem(items, atMs);
+  return (
+    <section class="card stack" aria-labelledby="line" data-testid="timeline">
+      <h2 id="line">{r('line.title')}</h2>
+      <Strip timeline={timeline} atMs={atMs} onSeek={onSeek} />
+      <div class="line-tools">
+        <Field label={r('line.search')}>
+          <input
+            type="search"
+            data-testid="line-search"
+            value={search}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+        </Field>
+        <Field label={r('line.show')}>
+          <select
+            data-testid="line-show"
+            value={kind}
+            onChange={(event) => setKind(event.currentTarget.value as (typeof SHOWS)[number])}
+          >
+            {SHOWS.map((one) => (
+              <option key={one} value={one}>
+                {r(`show.${one}`)}
+              </option>
+            ))}
+          </select>
+        </Field>
+      </div>
+      <p class="quiet" role="status">
+        {timeline.items.length === 0
+          ? r('line.none')
+          : all.length === 0
+            ? r('line.nothing')
+            : r('count', { count: all.length })}
+      </p>
+      <Items items={items} now={now} onSeek={onSeek} />
+    </section>
+  );
+}
+
+function Items(props: {
+  items: readonly TimelineItem[];
+  now: number;
+  onSeek: (at: string) => void;
+}) {
+  const list = useRef<HTMLOListElement>(null);
+  const { items, now } = props;
+  useEffect(() => {
+    const box = list.current;
+    const row = box?.children[now];
+    // Follows the player without moving the page, and never under somebody's fingers.
+    if (box === null || !(row instanceof HTMLElement) || box.contains(document.activeElement)) {
+      return;
+    }
+    box.scrollTop = row.offsetTop - box.offsetTop - box.clientHeight / 3;
+  }, [now]);
+  return (
+    <ol class="line-items" ref={list} tabIndex={0} aria-label={r('line.title')}>
+      {items.map((item, at) => (
+        <li key={`${item.kind}${item.from}${at}`}>
+          <button
+            type="button"
+            class={`line-item ${item.kind}`}
+            data-testid="line-item"
+            data-kind={item.kind}
+            aria-current={at === now ? 'true' : undefined}
+            onClick={() => props.onSeek(item.from)}
+          >
+            <span class="line-time">{exactTimeOfDay(Date.parse(item.from))}</span>
+            <span class="line-what">
+              <span class="badge">{kindText(item.kind)}</span> {itemText(item)}
+            </span>
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** An overview for eyes and pointers; the list says the same to everybody. */
+function Strip(props: { timeline: Timeline; atMs: number; onSeek: (at: string) => void }) {
+  const { timeline, atMs } = props;
+  const line = { fromMs: Date.parse(timeline.from), toMs: Date.parse(timeline.to) };
+  const whole = Math.max(1, line.toMs - line.fromMs);
+  const head = Math.min(1, Math.max(0, (atMs - line.fromMs) / whole));
+  return (
+    <div
+      class="strip"
+      aria-hidden="true"
+      data-testid="strip"
+      onClick={(event) => {
+        const box = event.currentTarget.getBoundingClientRect();
+        const part = (event.clientX - box.left) / box.width;
+        props.onSeek(new Date(line.fromMs + part * whole).toISOString());
+      }}
+    >
+      {timeline.items.map((item, at) => {
+        const lane = LANES[item.kind];
+        if (lane === undefined) return null;
+        const { start, length } = spanOf(item, line);
+        return (
+          <span
+            key={at}
+            class={`strip-item ${lane}`}
+            title={`${kindText(item.kind)} ${itemText(item)}`}
+            style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
+          >
+            {lane === 'turn' && item.name}
+          </span>
+        );
+      })}
+      <span class="strip-head" style={{ left: `${head * 100}%` }} />
+    </div>
+  );
+}
+
+function kindText(kind: string): string {
+  const key = `kind.${kind}`;
+  return r(isRecordingKey(key) ? key : ('kind.other' satisfies RecordingKey));
+}
+
+function itemText(item: TimelineItem): string {
+  const length = item.to === null ? 0 : Date.parse(item.to) - Date.parse(item.from);
+  if (item.kind === 'gap') return r('item.gap', { length: clock(length) });
+  const parts = [item.name, item.text].filter((one) => one !== null && one !== '');
+  const text = parts.join(item.kind === 'transcript' ? ': ' : ' — ');
+  return item.kind === 'turn' && length > 0
+    ? `${text} (${r('item.lasting', { length: clock(length) })})`
+    : text;
+}
