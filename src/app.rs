@@ -5,6 +5,7 @@
 mod gauges;
 mod listener;
 mod parts;
+mod record;
 mod rooms;
 
 use std::net::{SocketAddr, TcpListener};
@@ -18,14 +19,17 @@ use crate::api::{Listener, router};
 use crate::auth::client_cert::{TlsFiles, internal_server_config};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::evidence::Evidence;
 use crate::room::Rooms;
 use crate::sfu::Sfu;
 use crate::store::Store;
 use crate::telemetry::metrics;
 
 use self::listener::Serving;
+use self::record::Record;
 
-pub use self::parts::{media_options, store_options};
+pub use self::parts::{media_options, public_origin, store_options};
+pub use self::record::{Foundation, custody_of, open_foundation};
 
 /// How often metrics forget old samples.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -61,6 +65,8 @@ pub struct App {
     addresses: Addresses,
     servings: Vec<Serving>,
     rooms: Option<Rooms>,
+    record: Option<Record>,
+    evidence: Evidence,
     media: Option<Sfu>,
     store: Store,
     upkeep: tokio::task::JoinHandle<()>,
@@ -96,7 +102,8 @@ impl App {
             }
         });
         let grace = Duration::from_secs(config.limits.shutdown_grace_s.into());
-        Ok(Self { addresses, servings, rooms: built.rooms, media, store, upkeep, grace })
+        let parts::Built { rooms, record, evidence, .. } = built;
+        Ok(Self { addresses, servings, rooms, record, evidence, media, store, upkeep, grace })
     }
 
     /// Where it listens.
@@ -109,7 +116,7 @@ impl App {
     /// close, stops media, closes the store. Takes no longer than twice the
     /// configured grace.
     pub async fn stop(self) {
-        let Self { servings, rooms, media, store, upkeep, grace, .. } = self;
+        let Self { servings, rooms, record, evidence, media, store, upkeep, grace, .. } = self;
         for serving in &servings {
             serving.drain(grace);
         }
@@ -117,6 +124,10 @@ impl App {
             if let Some(rooms) = rooms {
                 rooms.shutdown().await;
             }
+            if let Some(record) = record {
+                record.shutdown().await;
+            }
+            evidence.shutdown().await;
             if let Some(media) = media {
                 media.shutdown().await;
             }

@@ -138,8 +138,8 @@ pub trait Proofs: Send + Sync {
 pub struct RecordingView {
     /// `none`, `recording`, `sealing`, `making`, `ready` or `erased`.
     pub state: &'static str,
-    /// Segments that wait for the vault.
-    pub pending_segments: u64,
+    /// Tracks of which something is not in the vault and the log yet.
+    pub pending_tracks: usize,
     /// Its playable files, the combined one first.
     pub files: Vec<RecordingFile>,
 }

@@ -83,8 +83,8 @@ pub(super) struct AddressesBody {
     title: String,
     /// `none`, `recording`, `sealing`, `making`, `ready` or `erased`.
     state: &'static str,
-    /// Segments that wait for the vault.
-    pending_segments: u64,
+    /// Tracks of which something is not in the vault and the log yet.
+    pending_tracks: usize,
     /// Until when the addresses are good.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Moment,
@@ -177,7 +177,7 @@ pub(super) async fn addresses(
         session_id: id.to_string(),
         title: session.title.clone(),
         state: view.state,
-        pending_segments: view.pending_segments,
+        pending_tracks: view.pending_tracks,
         expires_at: Moment(expires_at),
         timeline_url: format!("/api/v1/recordings/{}/timeline", sign(None)),
         files: view.files.into_iter().map(|file| file_body(file, &sign)).collect(),

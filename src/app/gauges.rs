@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 
 use crate::api::Gauges;
+use crate::evidence::Evidence;
+use crate::recorder::{Recorder, RecorderStats};
 use crate::room::Rooms;
 use crate::sfu::engine::Totals;
 use crate::sfu::worker::WorkerStats;
@@ -13,6 +15,8 @@ use crate::telemetry::metrics::Reading;
 pub(super) struct AllGauges {
     pub(super) media: Option<Sfu>,
     pub(super) rooms: Option<Rooms>,
+    pub(super) evidence: Evidence,
+    pub(super) recorder: Option<Recorder>,
 }
 
 #[async_trait]
@@ -29,8 +33,54 @@ impl Gauges for AllGauges {
             readings.extend(media_readings(&stats));
             readings.extend(worker_readings(&media.worker_stats().await));
         }
+        readings.extend(self.evidence.readings());
+        readings.extend(self.recorder.iter().flat_map(|it| recorder_readings(&it.stats())));
         readings
     }
+}
+
+/// What the recorder counts.
+fn recorder_readings(stats: &RecorderStats) -> Vec<Reading> {
+    let gauge = |name, help, value| Reading::gauge(name, help, number(value));
+    let counter = |name, help, value| Reading::counter(name, help, number(value));
+    let seconds = |ms: u64| number(ms) / 1_000.0;
+    vec![
+        gauge("cabildo_recorder_tracks", "Tracks being recorded.", stats.tracks),
+        Reading::counter(
+            "cabildo_recording_duration_seconds_total",
+            "Time recorded, of all tracks together.",
+            seconds(stats.recorded_ms),
+        ),
+        counter("cabildo_recorder_packets_total", "Packets recorded.", stats.packets),
+        counter("cabildo_recorder_segments_total", "Segments sealed.", stats.segments_sealed),
+        counter("cabildo_recorder_gaps_total", "Gaps recorded.", stats.gaps),
+        counter(
+            "cabildo_recorder_packets_lost_total",
+            "Packets that were not recorded.",
+            stats.packets_lost,
+        ),
+        counter(
+            "cabildo_recorder_upload_failures_total",
+            "Attempts to bring a segment to the vault that failed.",
+            stats.upload_failures,
+        ),
+        gauge(
+            "cabildo_recorder_spool_segments",
+            "Segments on their way to the vault.",
+            stats.spool_segments,
+        ),
+        gauge("cabildo_recorder_spool_bytes", "Bytes of those segments.", stats.spool_bytes),
+        gauge(
+            "cabildo_recorder_spool_free_bytes",
+            "Bytes free on the disk of the spool.",
+            stats.spool_free_bytes,
+        ),
+        Reading::gauge(
+            "cabildo_recorder_lag_seconds",
+            "Age of the oldest segment that is not in vault and log.",
+            seconds(stats.oldest_pending_ms),
+        ),
+    ]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in f64 anyway")]

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 
 use super::Addresses;
 use super::gauges::AllGauges;
+use super::record::{ProofDoor, Record, open_foundation};
 use super::rooms::{RoomDoor, RoomObserver};
 use crate::api::{
     Api, ApiOptions, ApiParts, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
 };
-use crate::api::{SessionObserver, WhipRoom};
+use crate::api::{Recordings, SessionObserver, WhipRoom};
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{
@@ -26,9 +27,9 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::config::{Config, TenantLimitsConfig};
 use crate::domain::time::Timestamp;
+use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::room::Rooms;
-use crate::room::ports::RoomPorts;
 use crate::sessions::{FixedLimits, SessionService, TenantLimits};
 use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
@@ -45,6 +46,10 @@ pub(super) struct Plan<'a> {
 pub(super) struct Built {
     pub(super) api: Api,
     pub(super) rooms: Option<Rooms>,
+    /// What records them.
+    pub(super) record: Option<Record>,
+    /// The logs of sessions, which commands and proofs need without rooms too.
+    pub(super) evidence: Evidence,
     /// The moderation channel's route, if there are rooms.
     pub(super) channel: axum::Router,
 }
@@ -57,6 +62,13 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.max_connections = config.store.max_connections;
     options.on_connect = OnConnect::Migrate;
     options
+}
+
+/// The origin that heads of logs name. In development it has no port, so that
+/// commands beside a server name the same.
+#[must_use]
+pub fn public_origin(config: &Config) -> &str {
+    config.http.public_url.as_deref().unwrap_or("http://localhost")
 }
 
 /// How the media plane is started.
@@ -103,15 +115,24 @@ pub(super) async fn build(
     let authenticator = Arc::new(authenticator(config, dev_issuer.as_ref(), store)?);
     let database = Arc::new(store.clone());
     let sessions = SessionService::new(database.clone(), Arc::new(tenant_limits(config)));
-    let rooms = media.map(|media| {
-        let ports = RoomPorts::default();
-        Rooms::new(database.clone(), database.clone(), media.clone(), clock.clone(), ports)
+    let foundation = open_foundation(config, store, &clock)?;
+    let record = match media {
+        Some(media) => Some(Record::start(config, store, &foundation, media, &clock).await?),
+        None => None,
+    };
+    let rooms = media.zip(record.as_ref()).map(|(media, record)| {
+        let (database, clock) = (database.clone(), clock.clone());
+        Rooms::new(database.clone(), database, media.clone(), clock, record.ports())
     });
     let origins = public_origins(config, addresses.http, dev_issuer.is_some())?;
-    let observers: Vec<Arc<dyn SessionObserver>> = rooms
-        .iter()
-        .map(|rooms| Arc::new(RoomObserver::new(rooms.clone())) as Arc<dyn SessionObserver>)
-        .collect();
+    let mut observers: Vec<Arc<dyn SessionObserver>> = Vec::new();
+    if let Some((rooms, record)) = rooms.as_ref().zip(record.as_ref()) {
+        // Rooms first: what they tell at their end is to be in the log.
+        observers.push(Arc::new(RoomObserver::new(rooms.clone())));
+        observers.push(Arc::new(record.observer()));
+        record.tell_heads(rooms.clone());
+        record.recover().await?;
+    }
     let whip =
         rooms.as_ref().map(|rooms| Arc::new(RoomDoor::new(rooms.clone())) as Arc<dyn WhipRoom>);
     let channel = rooms.as_ref().map_or_else(axum::Router::new, |rooms| {
@@ -140,14 +161,20 @@ pub(super) async fn build(
         services: allow_list(config)?,
         observers,
         whip,
-        proofs: None,
-        recordings: None,
+        proofs: Some(Arc::new(ProofDoor::new(foundation.evidence.clone()))),
+        recordings: record.as_ref().map(|it| Arc::new(it.door()) as Arc<dyn Recordings>),
         playback: playback_key(config),
         readiness: Arc::new(Dependencies { store: store.clone(), media: media.cloned() }),
-        gauges: Arc::new(AllGauges { media: media.cloned(), rooms: rooms.clone() }),
+        gauges: Arc::new(AllGauges {
+            media: media.cloned(),
+            rooms: rooms.clone(),
+            evidence: foundation.evidence.clone(),
+            recorder: record.as_ref().map(Record::recorder),
+        }),
         dev_issuer,
     });
-    Ok(Built { api, rooms, channel })
+    let evidence = foundation.evidence;
+    Ok(Built { api, rooms, record, evidence, channel })
 }
 
 async fn open_issuer(config: &Config, data_dir: PathBuf) -> anyhow::Result<DevIssuer> {

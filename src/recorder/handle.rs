@@ -370,6 +370,13 @@ impl Recorder {
         self.0.core.is_busy((tenant, session))
     }
 
+    /// Tracks of a session of which something is not in vault and log yet.
+    #[must_use]
+    pub fn pending_tracks(&self, tenant: TenantId, session: SessionId) -> usize {
+        let busy = self.0.core.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.get(&(tenant, session)).copied().unwrap_or(0)
+    }
+
     /// Counters and sizes.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {

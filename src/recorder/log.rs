@@ -30,7 +30,8 @@ pub trait RecorderLog: Send + Sync {
     ) -> Result<u64, RecorderLogError>;
 
     /// The `seq` of this very entry, if the log has it. Asked after a restart
-    /// and after an append whose outcome is not known.
+    /// and after an append whose outcome is not known. `None` as well for what
+    /// [`Self::append`] recognises when it comes again.
     async fn find(
         &self,
         tenant: TenantId,

@@ -188,9 +188,11 @@ impl RoomActor {
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
             }
             Input::EvidenceHead(head) => self.handle_evidence_head(head),
-            Input::SessionOver { reason } => {
+            Input::SessionOver { reason, told } => {
                 self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
                 self.over = true;
+                // Whoever asked may have stopped waiting.
+                let _gone = told.send(());
             }
             Input::Stop(_) => {}
         }

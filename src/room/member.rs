@@ -184,7 +184,7 @@ pub(super) enum Input {
     Leave { connection: ConnectionId, socket: u64 },
     EvidenceHead(Arc<EvidenceHead>),
     SessionChanged(Box<crate::domain::session::Session>),
-    SessionOver { reason: &'static str },
+    SessionOver { reason: &'static str, told: oneshot::Sender<()> },
     Stop(oneshot::Sender<()>),
 }
 

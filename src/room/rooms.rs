@@ -129,9 +129,13 @@ impl Rooms {
         self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
     }
 
-    /// Ends the room of a session that is over.
+    /// Ends the room of a session that is over. When this returns, what the room
+    /// told at its end is in its journal, or can't be kept.
     pub async fn session_over(&self, session: SessionId, status: SessionStatus) {
-        self.tell(session, Input::SessionOver { reason: status.as_str() }).await;
+        let (told, answer) = oneshot::channel();
+        self.tell(session, Input::SessionOver { reason: status.as_str(), told }).await;
+        // A room that is gone, or goes without an answer, has told all it will.
+        drop(answer.await);
         self.open.lock().await.remove(&session);
     }
 

@@ -59,7 +59,10 @@ fn moment<S: serde::Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Err
 }
 
 #[expect(clippy::ref_option, reason = "serde hands fields by reference")]
-fn moment_or_null<S: serde::Serializer>(ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+fn moment_or_null<S: serde::Serializer>(
+    ms: &Option<i64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match ms {
         Some(ms) => moment(ms, serializer),
         None => serializer.serialize_none(),
@@ -191,7 +194,8 @@ impl Reader {
 
     fn take_speakers(&mut self, event: &Value, at_ms: i64) {
         let speakers = event.get("speakers").and_then(Value::as_array);
-        let users = speakers.into_iter().flatten().filter_map(|speaker| text_of(speaker, "user_id"));
+        let users =
+            speakers.into_iter().flatten().filter_map(|speaker| text_of(speaker, "user_id"));
         let mut heard: Vec<String> = Vec::new();
         for user in users {
             if !heard.contains(&user) {
@@ -299,7 +303,10 @@ mod tests {
     #[test]
     fn what_holds_at_the_end_ends_with_the_session() {
         let events = [
-            event(ROOM, &json!({"type": "participant_joined", "at": at(0), "user_id": "bo", "name": "Bo"})),
+            event(
+                ROOM,
+                &json!({"type": "participant_joined", "at": at(0), "user_id": "bo", "name": "Bo"}),
+            ),
             event(ROOM, &json!({"type": "recording_state", "at": at(1), "state": "recording"})),
             event(ROOM, &json!({"type": "user_muted", "at": at(2), "user_id": "bo", "by": "ana"})),
             event(ROOM, &json!({"type": "recording_state", "at": at(3), "state": "paused"})),
@@ -331,7 +338,8 @@ mod tests {
             reason: 2,
         };
         let vote = json!({"at": at(3), "title": "Budget"});
-        let words = json!({"at": at(4), "participant": "ana", "from": at(1), "to": at(2), "text": "hi"});
+        let words =
+            json!({"at": at(4), "participant": "ana", "from": at(1), "to": at(2), "text": "hi"});
         let line = read(&[event(VOTE, &vote), event(TRANSCRIPT, &words)], &[gap]);
         let kinds: Vec<_> = line.items.iter().map(|item| item.kind).collect();
         assert_eq!(kinds, ["transcript", "gap", "vote"]);

@@ -1,0 +1,296 @@
+//! The record: vault, keys, log, recorder and playable files, made from the
+//! configuration and plugged into rooms, sessions and doors.
+
+mod custody;
+mod door;
+mod lifecycle;
+mod room;
+mod timeline;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+pub(super) use self::door::ProofDoor;
+
+use self::door::RecordingDoor;
+use self::lifecycle::{Records, RecordsObserver};
+use self::room::{Recording, Witness};
+
+use super::parts::public_origin;
+use crate::clock::Clock;
+use crate::config::{Config, VaultConfig};
+use crate::custody::{Custody, CustodyParts, CustodyTask};
+use crate::evidence::repository::Hash;
+use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
+use crate::playable::{Playables, PlayablesOptions, PlayablesParts};
+use crate::recorder::{Recorder, RecorderOptions, RecorderParts};
+use crate::room::Rooms;
+use crate::room::ports::RoomPorts;
+use crate::sfu::Sfu;
+use crate::store::Store;
+use crate::vault::{Directory, KeyVault, LocalKeyVault, S3, S3Options, S3Timeouts, Vault};
+
+/// Bytes in a mebibyte.
+const MIB: u64 = 1024 * 1024;
+
+/// What the record stands on: also what commands beside a running server need.
+pub struct Foundation {
+    /// Where sealed objects live.
+    pub vault: Arc<dyn Vault>,
+    /// Where tenant keys live.
+    pub keys: Arc<dyn KeyVault>,
+    /// The log.
+    pub evidence: Evidence,
+}
+
+/// Opens vault and keys, and starts the log.
+///
+/// # Errors
+/// When a directory can't be made or read, or the bucket's options are wrong.
+pub fn open_foundation(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+) -> anyhow::Result<Foundation> {
+    let public_origin = public_origin(config);
+    let directory = &config.record.keys.directory;
+    let keys: Arc<dyn KeyVault> =
+        Arc::new(LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?);
+    let signing = EvidenceKeys::open(&directory.join("evidence")).context("keys.directory")?;
+    let operator = OperatorKey::open(&directory.join("operator")).context("keys.directory")?;
+    let issuer = config.record.evidence.issuer.clone();
+    let database = Arc::new(store.clone());
+    let evidence = Evidence::start(
+        EvidenceParts {
+            repository: database.clone(),
+            keys: keys.clone(),
+            signing: Arc::new(signing),
+            operator: Arc::new(operator),
+            source: Arc::new(room::JournalSource::new(database)),
+            clock: clock.clone(),
+        },
+        EvidenceOptions {
+            issuer: issuer.unwrap_or_else(|| public_origin.to_owned()),
+            origin: log_origin(public_origin),
+            build_hash: build_hash(),
+        },
+    );
+    Ok(Foundation { vault: open_vault(config)?, keys, evidence })
+}
+
+/// The name of the operator log: its address without a scheme.
+fn log_origin(public_origin: &str) -> String {
+    let host = public_origin.split_once("://").map_or(public_origin, |(_, host)| host);
+    format!("{host}/evidence/log")
+}
+
+/// SHA-256 of the running executable; of its version where that can't be read.
+fn build_hash() -> Hash {
+    let executable = std::env::current_exe().and_then(std::fs::read);
+    executable
+        .map_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")), |bytes| Sha256::digest(bytes))
+        .into()
+}
+
+fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
+    Ok(match &config.record.vault {
+        VaultConfig::Directory(path) => {
+            Arc::new(Directory::open(path.clone()).context("vault.directory")?)
+        }
+        VaultConfig::S3(s3) => Arc::new(
+            S3::new(&S3Options {
+                endpoint: s3.endpoint.clone(),
+                region: s3.region.clone(),
+                bucket: s3.bucket.clone(),
+                prefix: s3.prefix.trim_matches('/').to_owned(),
+                path_style: s3.path_style,
+                access_key_id: s3.access_key_id.clone(),
+                secret_access_key: s3.secret_access_key.clone(),
+                ca: s3.ca.clone(),
+                object_lock_days: s3.object_lock_days,
+                timeouts: S3Timeouts::default(),
+            })
+            .context("vault.s3")?,
+        ),
+    })
+}
+
+/// Bytes as text on the wire (RFC 4648 §5, without padding).
+fn base64_text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Everything that records rooms, running.
+pub(super) struct Record {
+    records: Records,
+    recorder: Recorder,
+    custody: CustodyTask,
+    door: DoorParts,
+    clock: Clock,
+}
+
+/// What the door to recordings is made of.
+struct DoorParts {
+    store: Arc<Store>,
+    evidence: Evidence,
+    vault: Arc<dyn Vault>,
+    keys: Arc<dyn KeyVault>,
+}
+
+impl Record {
+    /// Starts the recorder, the maker of playable files and custody.
+    ///
+    /// # Errors
+    /// When the spool can't be used, or the store can't be read.
+    pub(super) async fn start(
+        config: &Config,
+        store: &Store,
+        foundation: &Foundation,
+        media: &Sfu,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let recorder = start_recorder(config, store, foundation, media, clock).await?;
+        let playables = start_playables(config, store, foundation, clock);
+        let (evidence, clock) = (foundation.evidence.clone(), clock.clone());
+        let custody = custody_of(store, foundation, &clock);
+        let interval = Duration::from_secs(config.record.recorder.retention_interval_s.into());
+        let records = Records::new(
+            store.clone(),
+            evidence.clone(),
+            recorder.clone(),
+            playables,
+            clock.clone(),
+        );
+        let door = DoorParts {
+            store: Arc::new(store.clone()),
+            evidence,
+            vault: foundation.vault.clone(),
+            keys: foundation.keys.clone(),
+        };
+        Ok(Self { records, recorder, custody: custody.start(interval), door, clock })
+    }
+
+    /// What rooms are given.
+    pub(super) fn ports(&self) -> RoomPorts {
+        let witness = Witness::new(self.door.evidence.clone(), self.clock.clone());
+        RoomPorts {
+            recorder: Some(Arc::new(Recording::new(self.recorder.clone()))),
+            witness: Some(Arc::new(witness)),
+        }
+    }
+
+    pub(super) fn observer(&self) -> RecordsObserver {
+        RecordsObserver::new(self.records.clone())
+    }
+
+    /// The door to recordings.
+    pub(super) fn door(&self) -> RecordingDoor {
+        let DoorParts { store, evidence, vault, keys } = &self.door;
+        RecordingDoor {
+            store: store.clone(),
+            evidence: evidence.clone(),
+            recorder: self.recorder.clone(),
+            vault: vault.clone(),
+            keys: keys.clone(),
+        }
+    }
+
+    pub(super) fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// Tells rooms of every head that is signed.
+    pub(super) fn tell_heads(&self, rooms: Rooms) {
+        self.records.tell_heads(rooms);
+    }
+
+    /// Takes up what an earlier process left.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(super) async fn recover(&self) -> anyhow::Result<()> {
+        self.records.recover().await
+    }
+
+    /// Seals what is open and lets go of what waits.
+    pub(super) async fn shutdown(self) {
+        self.custody.shutdown().await;
+        self.records.shutdown().await;
+    }
+}
+
+/// A recorder on that foundation.
+async fn start_recorder(
+    config: &Config,
+    store: &Store,
+    foundation: &Foundation,
+    media: &Sfu,
+    clock: &Clock,
+) -> anyhow::Result<Recorder> {
+    let recorder = &config.record.recorder;
+    let mut options = RecorderOptions::new(recorder.spool.clone());
+    options.spool_free_bytes_min = u64::from(recorder.spool_free_mib_min) * MIB;
+    options.spool_free_bytes_warn = u64::from(recorder.spool_free_mib_warn) * MIB;
+    let log = room::MediaLog::new(foundation.evidence.clone(), store.clone(), clock.clone());
+    let parts = RecorderParts {
+        media: Arc::new(media.clone()),
+        vault: foundation.vault.clone(),
+        keys: foundation.keys.clone(),
+        repository: Arc::new(store.clone()),
+        log: Arc::new(log),
+        clock: clock.clone(),
+    };
+    Recorder::start(parts, options).await.context("recorder.spool")
+}
+
+/// The maker of playable files on that foundation.
+fn start_playables(
+    config: &Config,
+    store: &Store,
+    foundation: &Foundation,
+    clock: &Clock,
+) -> Playables {
+    let recorder = &config.record.recorder;
+    let ffmpeg = recorder.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
+    if ffmpeg.is_none() {
+        tracing::warn!("without ffmpeg there are no combined recordings, only those of tracks");
+    }
+    let store = Arc::new(store.clone());
+    let parts = PlayablesParts {
+        vault: foundation.vault.clone(),
+        keys: foundation.keys.clone(),
+        repository: store.clone(),
+        timeline: Arc::new(door::StoredTimeline::new(store)),
+        clock: clock.clone(),
+    };
+    Playables::start(parts, PlayablesOptions { ffmpeg, scratch: recorder.spool.join("scratch") })
+}
+
+/// A program, as the shell would find it.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Erasure, rewrapping and bundles on that foundation; also for commands
+/// beside a running server.
+#[must_use]
+pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Custody {
+    let store = Arc::new(store.clone());
+    let log = custody::LogDoor::new(foundation.evidence.clone(), store.clone());
+    Custody::new(CustodyParts {
+        evidence: store.clone(),
+        recordings: store.clone(),
+        claims: store,
+        vault: foundation.vault.clone(),
+        keys: foundation.keys.clone(),
+        log: Arc::new(log),
+        clock: clock.clone(),
+    })
+}

@@ -1,0 +1,103 @@
+//! The log as custody writes and quotes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::custody::{CustodyLog, CustodyLogError};
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
+use crate::evidence::{Evidence, EvidenceError, LogStatus, ProofQuery};
+
+/// Between two looks for a head that another process may sign.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a head is waited for: several times what signing one may take.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The log of sessions, for custody.
+pub(super) struct LogDoor {
+    evidence: Evidence,
+    repository: Arc<dyn EvidenceRepository>,
+}
+
+impl LogDoor {
+    pub(super) const fn new(evidence: Evidence, repository: Arc<dyn EvidenceRepository>) -> Self {
+        Self { evidence, repository }
+    }
+
+    /// Waits until a head covers what the log has now. The process that signs
+    /// it may be another, whose heads are seen in the store only.
+    async fn covered(&self, tenant: TenantId, session: SessionId) -> Result<(), CustodyLogError> {
+        let unavailable =
+            |error: EvidenceStoreError| CustodyLogError::Unavailable(error.to_string());
+        let log = self.repository.log(tenant, session).await.map_err(unavailable)?;
+        let size = log.map_or(0, |log| log.size);
+        let seen = async {
+            loop {
+                let head =
+                    self.repository.latest_head(tenant, session).await.map_err(unavailable)?;
+                if head.is_some_and(|head| head.tree_size >= size) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let late = || CustodyLogError::Unavailable("no head covers the log yet".to_owned());
+        tokio::time::timeout(HEAD_PATIENCE, seen).await.map_err(|_| late())?
+    }
+}
+
+impl From<EvidenceError> for CustodyLogError {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Unavailable(_) | EvidenceError::Stopping => {
+                Self::Unavailable(error.to_string())
+            }
+            error => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl CustodyLog for LogDoor {
+    async fn erase(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        target_seq: u64,
+        reason: u32,
+        wrapped_key_hash: Hash,
+    ) -> Result<u64, CustodyLogError> {
+        let erased =
+            self.evidence.erase(tenant, session, target_seq, reason, wrapped_key_hash).await;
+        Ok(erased?)
+    }
+
+    async fn note(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        etype: u32,
+        text: String,
+    ) -> Result<u64, CustodyLogError> {
+        Ok(self.evidence.note(tenant, session, etype, text).await?)
+    }
+
+    async fn proof(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seqs: &[u64],
+    ) -> Result<Value, CustodyLogError> {
+        self.covered(tenant, session).await?;
+        let query = ProofQuery { seqs: seqs.to_vec(), from_size: None };
+        let proof = self.evidence.proof(tenant, session, LogStatus::Interrupted, &query).await?;
+        serde_json::to_value(proof).map_err(|error| CustodyLogError::Refused(error.to_string()))
+    }
+
+    async fn published_keys(&self) -> Result<Value, CustodyLogError> {
+        Ok(self.evidence.published_keys())
+    }
+}

@@ -1,0 +1,218 @@
+//! Rooms and the record: what rooms tell it, and what it reads of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::lifecycle::policy_of;
+use crate::clock::Clock;
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::recording::RecordingState;
+use crate::domain::session::Session;
+use crate::evidence::media::MediaEntry;
+use crate::evidence::repository::{EvidenceRepository as _, EvidenceStoreError};
+use crate::evidence::{Evidence, EvidenceError, RoomEvent, RoomEventSource};
+use crate::recorder::{self, Recorder, RecorderLog, RecorderLogError};
+use crate::room::journal::RoomJournal;
+use crate::room::ports::{LostConnection, Refusal, RoomRecorder, RoomTrack, RoomWitness};
+use crate::store::Store;
+
+/// Kinds of events (`docs/EVIDENCE.md` §Entries).
+const JOIN_REFUSED: u32 = 4;
+const CONNECTION_LOST: u32 = 5;
+const FAILURE: u32 = 6;
+
+/// The journal of rooms, as the log reads it.
+pub(super) struct JournalSource {
+    store: Arc<Store>,
+}
+
+impl JournalSource {
+    pub(super) const fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl RoomEventSource for JournalSource {
+    async fn room_events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RoomEvent>, String> {
+        let events = self.store.events_after(tenant, session, after, limit).await;
+        let events = events.map_err(|error| error.to_string())?;
+        Ok(events
+            .into_iter()
+            .map(|event| RoomEvent { seq: event.seq, text: event.payload })
+            .collect())
+    }
+}
+
+/// Entries looked through for a gap that may have been logged. A gap is looked
+/// for right after it was sent, so that it is among the last ones.
+const GAP_LOOKED_FOR: u64 = 4_096;
+/// Kind of entries about gaps (`docs/EVIDENCE.md` §Entries).
+const GAP: u64 = 4;
+
+/// What the recorder writes down goes into the log.
+pub(super) struct MediaLog {
+    evidence: Evidence,
+    store: Store,
+    clock: Clock,
+}
+
+impl MediaLog {
+    pub(super) const fn new(evidence: Evidence, store: Store, clock: Clock) -> Self {
+        Self { evidence, store, clock }
+    }
+}
+
+/// Whether an entry is the gap of `track` with this span and reason.
+fn is_gap(entry: &[u8], track: RecordedTrackId, gap: [u64; 3]) -> bool {
+    type Entry = (u64, u64, u64, u64, (ciborium::Value, u64, u64, u64));
+    let Ok((_, kind, _, _, (named, from, to, reason))) = ciborium::from_reader::<Entry, _>(entry)
+    else {
+        return false;
+    };
+    let named = named.as_bytes().is_some_and(|bytes| bytes == track.as_uuid().as_bytes());
+    kind == GAP && named && [from, to, reason] == gap
+}
+
+#[async_trait]
+impl RecorderLog for MediaLog {
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        entry: MediaEntry,
+    ) -> Result<u64, RecorderLogError> {
+        self.evidence.append_media(tenant, session, entry).await.map_err(|error| match error {
+            EvidenceError::Unavailable(_) | EvidenceError::Stopping => {
+                RecorderLogError::Unavailable(error.to_string())
+            }
+            error => RecorderLogError::Refused(error.to_string()),
+        })
+    }
+
+    /// Tracks and segments that the log has are recognised by it when they come
+    /// again, so only gaps are looked for.
+    async fn find(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        entry: &MediaEntry,
+    ) -> Result<Option<u64>, RecorderLogError> {
+        let MediaEntry::Gap { track, from_ms, to_ms, reason } = entry else { return Ok(None) };
+        let unavailable =
+            |error: EvidenceStoreError| RecorderLogError::Unavailable(error.to_string());
+        let Some(log) = self.store.log(tenant, session).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let from = log.size.saturating_sub(GAP_LOOKED_FOR);
+        let limit = u32::try_from(GAP_LOOKED_FOR).unwrap_or(u32::MAX);
+        let entries =
+            self.store.entries(tenant, session, from, limit).await.map_err(unavailable)?;
+        let gap = [*from_ms, *to_ms, u64::from(*reason)];
+        Ok(entries.iter().rev().find(|it| is_gap(&it.bytes, *track, gap)).map(|it| it.seq))
+    }
+
+    async fn failed(&self, tenant: TenantId, session: SessionId, text: String) {
+        let event =
+            json!({"type": "recorder_failed", "at": self.clock.now().to_string(), "text": text});
+        note(&self.evidence, tenant, session, FAILURE, &event).await;
+    }
+}
+
+async fn note(
+    evidence: &Evidence,
+    tenant: TenantId,
+    session: SessionId,
+    etype: u32,
+    event: &serde_json::Value,
+) {
+    if let Err(error) = evidence.note(tenant, session, etype, event.to_string()).await {
+        tracing::error!(%session, etype, %error, "an event is not in the log");
+    }
+}
+
+/// Records rooms.
+pub(in crate::app) struct Recording {
+    recorder: Recorder,
+}
+
+impl Recording {
+    pub(in crate::app) const fn new(recorder: Recorder) -> Self {
+        Self { recorder }
+    }
+}
+
+#[async_trait]
+impl RoomRecorder for Recording {
+    async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
+        self.recorder.set_state(tenant, session, state).await;
+    }
+
+    async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {
+        let RoomTrack { track, user, name, source, codec } = track;
+        let track = recorder::RoomTrack { track, user, name, source, codec };
+        self.recorder.add_track(tenant, session, track).await;
+    }
+
+    async fn track_unpublished(&self, tenant: TenantId, session: SessionId, track: TrackId) {
+        self.recorder.remove_track(tenant, session, track).await;
+    }
+}
+
+/// Writes down what becomes of rooms.
+pub(in crate::app) struct Witness {
+    evidence: Evidence,
+    clock: Clock,
+}
+
+impl Witness {
+    pub(in crate::app) const fn new(evidence: Evidence, clock: Clock) -> Self {
+        Self { evidence, clock }
+    }
+}
+
+#[async_trait]
+impl RoomWitness for Witness {
+    async fn room_opened(&self, session: &Session) {
+        let opened = self.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
+        if let Err(error) = opened {
+            tracing::error!(session = %session.id, %error, "the log is not open");
+        }
+    }
+
+    fn events_kept(&self, tenant: TenantId, session: SessionId) {
+        self.evidence.room_events_kept(tenant, session);
+    }
+
+    async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal) {
+        let event = json!({
+            "type": "join_refused",
+            "at": self.clock.now().to_string(),
+            "user_id": refusal.user.as_ref().map(crate::domain::id::UserId::as_str),
+            "code": refusal.code.as_str(),
+        });
+        note(&self.evidence, tenant, session, JOIN_REFUSED, &event).await;
+    }
+
+    fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection) {
+        let event = json!({
+            "type": "connection_lost",
+            "at": self.clock.now().to_string(),
+            "user_id": lost.user.as_str(),
+            "part": lost.part.as_str(),
+            "reason": lost.reason.as_str(),
+        });
+        let evidence = self.evidence.clone();
+        tokio::spawn(async move {
+            note(&evidence, tenant, session, CONNECTION_LOST, &event).await;
+        });
+    }
+}
