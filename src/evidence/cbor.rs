@@ -98,17 +98,45 @@ mod tests {
             (u64::MAX, &[0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
         ];
         for (value, expected) in examples {
-            assert_eq!(written(|writer| drop(writer.unsigned(value))), expected, "{value}");
+            assert_eq!(
+                written(|writer| {
+                    writer.unsigned(value);
+                }),
+                expected,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn strings_and_arrays_are_those_of_rfc_8949_appendix_a() {
-        assert_eq!(written(|writer| drop(writer.bytes(&[1, 2, 3, 4]))), [0x44, 1, 2, 3, 4]);
-        assert_eq!(written(|writer| drop(writer.text("IETF"))), *b"\x64IETF");
-        assert_eq!(written(|writer| drop(writer.text("ü"))), [0x62, 0xc3, 0xbc]);
-        assert_eq!(written(|writer| drop(writer.bytes_or_null(None))), [0xf6]);
-        let array = written(|writer| drop(writer.array(2).unsigned(1).array(0)));
+        assert_eq!(
+            written(|writer| {
+                writer.bytes(&[1, 2, 3, 4]);
+            }),
+            [0x44, 1, 2, 3, 4]
+        );
+        assert_eq!(
+            written(|writer| {
+                writer.text("IETF");
+            }),
+            *b"\x64IETF"
+        );
+        assert_eq!(
+            written(|writer| {
+                writer.text("ü");
+            }),
+            [0x62, 0xc3, 0xbc]
+        );
+        assert_eq!(
+            written(|writer| {
+                writer.bytes_or_null(None);
+            }),
+            [0xf6]
+        );
+        let array = written(|writer| {
+            writer.array(2).unsigned(1).array(0);
+        });
         assert_eq!(array, [0x82, 0x01, 0x80]);
     }
 }

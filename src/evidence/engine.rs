@@ -443,3 +443,6 @@ impl LogEngine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ impl Scribe {
 
     /// Takes what was accepted, signs a last head, and ends.
     async fn stop(&mut self) {
-        self.deadline = Some(Instant::now() + super::SHUTDOWN_MAX);
+        self.deadline.get_or_insert(Instant::now() + super::SHUTDOWN_MAX);
         self.commands.close();
         if !self.is_quiet() || !self.waiting.is_empty() {
             self.work().await;
@@ -272,6 +272,9 @@ impl Scribe {
                     self.fail(&error);
                     return;
                 }
+            }
+            if self.shared.stopping.is_cancelled() {
+                self.deadline.get_or_insert(Instant::now() + super::SHUTDOWN_MAX);
             }
             if self.deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
                 self.fail(&EvidenceError::Stopping);
