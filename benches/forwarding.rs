@@ -10,14 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cabildo::domain::id::{SessionId, TrackId};
-use cabildo::domain::media::{Codec, MediaKind};
+use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::media::{Codec, MediaKind, TrackSource};
+use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
+use cabildo::recorder::RoomTrack;
+use cabildo::recorder::engine::{Engine, Randomness};
+use cabildo::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
 use cabildo::sfu::engine::Forwarder;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationSpec,
     SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
+use cabildo::sfu::tap::TapSink;
 use cabildo::sfu::worker::{WorkerOptions, WorkerStats, start_workers};
 use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
@@ -141,7 +146,45 @@ fn thread_cpu_time() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
-fn in_process() -> Measured {
+/// Where what is tapped goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tap {
+    Absent,
+    /// It is copied and thrown away.
+    Copied,
+    /// It is journalled, sealed and hashed.
+    Recorded,
+}
+
+struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn track_id(&mut self) -> RecordedTrackId {
+        RecordedTrackId::random()
+    }
+
+    fn key(&mut self) -> TrackKey {
+        TrackKey::new(random_key())
+    }
+
+    fn salt(&mut self) -> [u8; SALT_BYTES] {
+        random_salt()
+    }
+}
+
+/// A recorder of the one track, without its disk.
+fn recorder(track: TrackId) -> Engine {
+    let (tenant, session) = (TenantId::generate(), SessionId::generate());
+    let mut engine = Engine::new();
+    engine.set_state(tenant, session, RecordingState::Recording, 0);
+    let (user, source) = ("u".parse().expect("valid"), TrackSource::Camera);
+    let codec = Codec::Vp8;
+    let track = RoomTrack { track, user, name: "U".to_owned(), source, codec };
+    engine.add_track(tenant, session, track);
+    engine
+}
+
+fn in_process(tap: Tap) -> Measured {
     let addresses: Vec<SocketAddr> = (0..=SUBSCRIBERS)
         .map(|peer| ([10, 0, 0, 1], 1000 + u16::try_from(peer).expect("few")))
         .map(SocketAddr::from)
@@ -152,8 +195,18 @@ fn in_process() -> Measured {
     let start = Instant::now();
     let provider = rtc_crypto::default_provider().expect("ring is built in");
     let mut forwarder = Forwarder::new(provider, start);
+    let mut engine = None;
     for command in scene(&addresses) {
+        let track = match &command {
+            Command::AddPublication(spec) => Some(spec.track),
+            _ => None,
+        };
         forwarder.handle_command(command, start);
+        if let Some(track) = track.filter(|_| tap != Tap::Absent) {
+            let sink = TapSink::new(Err);
+            forwarder.handle_command(Command::AddTap { track, sink }, start);
+            engine = (tap == Tap::Recorded).then(|| recorder(track));
+        }
     }
     let mut buffer = [0; 1500];
     let (mut sent_bytes, mut runs) = (0, 0);
@@ -167,6 +220,15 @@ fn in_process() -> Measured {
             while let Some(run) = forwarder.poll_transmit(64, 60_000) {
                 sent_bytes += run.contents.len();
                 runs += 1;
+            }
+            while let Some((_, batch)) = forwarder.poll_tap() {
+                let Some(engine) = &mut engine else { continue };
+                for item in batch.items() {
+                    engine.handle_item(&item, &mut SystemRandomness);
+                }
+                while let Some(output) = engine.poll_output() {
+                    std::hint::black_box(output);
+                }
             }
         }
         forwarder.totals().packets_forwarded
@@ -273,14 +335,22 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("built");
-    let engine = in_process();
+    let engine = in_process(Tap::Absent);
+    let copied = in_process(Tap::Copied);
+    let recorded = in_process(Tap::Recorded);
     let (loopback, received) = over_loopback(&runtime);
     println!("1 publisher, {SUBSCRIBERS} subscribers, {PACKET_BYTES} bytes, AES-GCM");
     println!(
         "{:<22} {:>17} {:>12} {:>12} {:>14}",
         "path", "CPU µs per packet", "packets", "per run", "allocations"
     );
-    for (name, it) in [("forwarder alone", &engine), ("worker over loopback", &loopback)] {
+    let rows = [
+        ("forwarder alone", &engine),
+        ("with a tap", &copied),
+        ("with a recorder", &recorded),
+        ("worker over loopback", &loopback),
+    ];
+    for (name, it) in rows {
         let allocations =
             it.allocations_per_packet.map_or_else(|| "–".to_owned(), |count| format!("{count:.4}"));
         println!(
@@ -298,5 +368,11 @@ fn main() {
         loopback.packets,
         loopback.packets_per_run,
     );
+    println!(
+        "{{\"tap_share_of_forwarding\":{:.4},\"recorder_share_of_forwarding\":{:.4}}}",
+        copied.us_per_packet / engine.us_per_packet - 1.0,
+        recorded.us_per_packet / engine.us_per_packet - 1.0,
+    );
     assert_eq!(engine.allocations_per_packet, Some(0.0), "the path of a packet allocates");
+    assert_eq!(copied.allocations_per_packet, Some(0.0), "a tap allocates for each packet");
 }

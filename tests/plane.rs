@@ -11,7 +11,9 @@ use cabildo::load::client::{
 };
 use cabildo::load::driver::{ClientHandle, Driver};
 use cabildo::sfu::plane::{Demand, Gate};
-use cabildo::sfu::{PublishAnswer, RoomMediaEvent, Sfu, SfuOptions};
+use cabildo::sfu::rtp::Header;
+use cabildo::sfu::tap::{TapKind, TapSink};
+use cabildo::sfu::{PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions};
 use tokio::sync::mpsc;
 
 /// Long enough for any machine; nothing waits for it when all is well.
@@ -287,4 +289,51 @@ async fn a_flood_of_nonsense_is_not_answered_and_the_stream_goes_on() {
         counts.iter().fold((0, 0), |sum, it| (sum.0 + it.packets, sum.1 + it.lost));
     assert!(lost * 20 <= packets, "{lost} lost of {packets}");
     plane.sfu.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn taps_get_what_real_publishers_send() {
+    let mut plane = Plane::start(2);
+    let room = plane.open().await;
+    let (sink, batches) = TapSink::bounded(4_096);
+    let nobodys = TrackId::generate();
+    let refused = plane.sfu.tap(room.id, nobodys, sink.clone()).await;
+    assert!(matches!(refused, Err(SfuError::TrackNotFound)));
+    let refused = plane.sfu.tap(SessionId::generate(), nobodys, sink.clone()).await;
+    assert!(matches!(refused, Err(SfuError::RoomNotFound)));
+    let (publisher, tracks) = plane.publisher(&room).await;
+    let other = plane.open().await;
+    let refused = plane.sfu.tap(other.id, tracks[0], sink.clone()).await;
+    assert!(matches!(refused, Err(SfuError::TrackNotFound)), "another room's");
+    for track in &tracks {
+        plane.sfu.tap(room.id, *track, sink.clone()).await.expect("tapped");
+    }
+    let unix = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let begun = unix();
+    let (mut layers, mut packets, mut ended) = (Vec::new(), [0_u32; 2], 0);
+    let deadline = Instant::now() + PATIENCE;
+    let mut left = false;
+    while ended < 2 {
+        let batch = batches.recv_timeout(deadline - Instant::now()).expect("something comes");
+        for item in batch.items() {
+            let which = tracks.iter().position(|track| *track == item.track).expect("known");
+            let at = Duration::from_micros(item.at_us);
+            assert!(at + Duration::from_mins(1) > begun && at < unix() + Duration::from_mins(1));
+            match item.kind {
+                TapKind::Packet { bytes, .. } => {
+                    assert!(Header::parse(bytes).is_some());
+                    packets[which] += 1;
+                }
+                TapKind::Source { layer, .. } if which == 1 => layers.push(layer),
+                TapKind::Ended => ended += 1,
+                _ => {}
+            }
+        }
+        let enough = packets.iter().all(|count| *count > 50) && layers.last() == Some(&2);
+        if enough && !left {
+            left = true;
+            plane.sfu.untap(room.id, tracks[0], sink.clone()).await.expect("untapped");
+            plane.sfu.leave(room.id, publisher.peer).await.expect("gone");
+        }
+    }
 }

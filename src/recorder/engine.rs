@@ -27,6 +27,9 @@ const LEAVING_MS_MAX: u64 = 1_000;
 /// Tracks at once; further ones are refused.
 pub const TRACKS_MAX: usize = 16_384;
 
+/// The epoch that keys of tracks begin with.
+pub const FIRST_EPOCH: u32 = 1;
+
 /// Flag of a segment: it starts with a key frame.
 pub const FLAG_KEY_FRAME: u32 = 1;
 /// Flag of a segment: it is the track's last.

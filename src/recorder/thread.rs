@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
-use crate::recorder::engine::{Disk, Engine, Opened, Output, Randomness, RoomTrack};
+use crate::recorder::engine::{Disk, Engine, FIRST_EPOCH, Opened, Output, Randomness, RoomTrack};
 use crate::recorder::handle::Core;
 use crate::recorder::spool::{Item, ItemKind, Place, part_name};
 use crate::recorder::sync::{Job, SegmentFile, SyncPool, TrackShared};
@@ -31,8 +31,6 @@ const TICK: Duration = Duration::from_millis(50);
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two warnings about it.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
-/// The epoch that keys begin with.
-pub(super) const FIRST_EPOCH: u32 = 1;
 
 /// What the thread is told.
 pub(super) enum Input {

@@ -12,13 +12,12 @@ use rand::Rng as _;
 
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
-use crate::recorder::engine::{GapReason, Opened};
+use crate::recorder::engine::{FIRST_EPOCH, GapReason, Opened};
 use crate::recorder::handle::Core;
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
 use crate::recorder::retry::Backoff;
 use crate::recorder::spool::{Item, ItemKind, Place, object};
 use crate::recorder::sync::TrackShared;
-use crate::recorder::thread::FIRST_EPOCH;
 use crate::vault::{Contents, KeyPurpose, ObjectName, VaultError};
 
 /// Items of one track looked at together.

@@ -2,8 +2,8 @@
 
 use super::segment::Segment;
 use super::{
-    Disk, Effects, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output, Randomness, RoomTrack,
-    SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN,
+    Disk, Effects, FIRST_EPOCH, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output, Randomness,
+    RoomTrack, SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN,
 };
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::media::{Codec, MediaKind};
@@ -13,8 +13,6 @@ use crate::sealing::{Context, Sealer, TrackKey};
 use crate::sfu::rtp::{extend_sequence, wire_sequence};
 use crate::sfu::tap::{TapItem, TapKind};
 
-/// The epoch of keys that recorded tracks begin with.
-pub(crate) const FIRST_EPOCH: u32 = 1;
 /// Encodings that one track may have.
 const LAYERS_MAX: usize = 4;
 /// Side events that wait for a segment; later ones say nothing new.
