@@ -140,7 +140,9 @@ fn write_cbor(value: &cbor::Value<'_>, out: &mut Vec<u8>) {
         }
         cbor::Value::Array(items) => {
             head(4, items.len() as u64);
-            items.iter().for_each(|item| write_cbor(item, out));
+            for item in items {
+                write_cbor(item, out);
+            }
         }
         cbor::Value::Map(pairs) => {
             head(5, pairs.len() as u64);
