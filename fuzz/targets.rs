@@ -21,6 +21,12 @@ use cabildo::sfu::rtcp::{self, Message};
 use cabildo::sfu::rtp::{self, Header, Vp8Descriptor};
 use cabildo::sfu::sdp::{self, ANSWER_LIMITS, OFFER_LIMITS};
 use cabildo::sfu::transport::{Credentials, Identity, Transport, peek_ufrag};
+use cabildo::verify::checkpoint::Checkpoint;
+use cabildo::verify::cose::{Head, Receipt};
+use cabildo::verify::disclosure::Disclosures;
+use cabildo::verify::entry::Entry;
+use cabildo::verify::journal::JournalReader;
+use cabildo::verify::{self, cbor};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
@@ -98,6 +104,107 @@ pub(crate) fn transport_datagrams(data: &[u8]) {
         while transport.poll_event().is_some() {}
     }
     assert!(!transport.is_connected(), "a stranger connected");
+}
+
+/// An item of deterministic CBOR; there is one way to write each.
+pub(crate) fn cbor_item(data: &[u8]) {
+    let Ok((value, length)) = cbor::read_first(data) else { return };
+    let mut written = Vec::new();
+    write_cbor(&value, &mut written);
+    assert_eq!(written, data[..length], "two forms of one item were taken");
+}
+
+fn write_cbor(value: &cbor::Value<'_>, out: &mut Vec<u8>) {
+    let mut head = |major: u8, number: u64| {
+        let wide = number.to_be_bytes();
+        let (low, width) = match number {
+            0..=23 => (wide[7], 0),
+            24..=0xFF => (24, 1),
+            0x100..=0xFFFF => (25, 2),
+            0x1_0000..=0xFFFF_FFFF => (26, 4),
+            _ => (27, 8),
+        };
+        out.push(major << 5 | low);
+        out.extend(&wide[8 - width..]);
+    };
+    match value {
+        cbor::Value::Uint(number) => head(0, *number),
+        cbor::Value::Nint(number) => head(1, *number),
+        cbor::Value::Bytes(bytes) => {
+            head(2, bytes.len() as u64);
+            out.extend_from_slice(bytes);
+        }
+        cbor::Value::Text(text) => {
+            head(3, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+        }
+        cbor::Value::Array(items) => {
+            head(4, items.len() as u64);
+            for item in items {
+                write_cbor(item, out);
+            }
+        }
+        cbor::Value::Map(pairs) => {
+            head(5, pairs.len() as u64);
+            for (key, value) in pairs {
+                write_cbor(key, out);
+                write_cbor(value, out);
+            }
+        }
+        cbor::Value::Sign1(inner) => {
+            head(6, 18);
+            write_cbor(inner, out);
+        }
+        cbor::Value::Null => out.push(0xF6),
+    }
+}
+
+/// A tree head in COSE.
+pub(crate) fn evidence_head(data: &[u8]) {
+    if let Ok(head) = Head::parse(data) {
+        assert!(head.size >= 2 && head.previous_size < head.size);
+    }
+}
+
+/// A receipt in COSE.
+pub(crate) fn evidence_receipt(data: &[u8]) {
+    if let Ok(receipt) = Receipt::parse(data) {
+        assert!(receipt.size > 0);
+    }
+}
+
+/// An entry of a log.
+pub(crate) fn evidence_entry(data: &[u8]) {
+    drop(Entry::parse(data));
+}
+
+/// A public proof, as JSON, with nothing to trust but itself.
+pub(crate) fn audit_proof(data: &[u8]) {
+    drop(verify::verify_proof(data, &verify::Options::default()).to_string());
+}
+
+/// What a bundle reveals, as JSON.
+pub(crate) fn disclosures(data: &[u8]) {
+    drop(Disclosures::parse(data));
+}
+
+/// A checkpoint of the operator's log.
+pub(crate) fn checkpoint(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(Checkpoint::parse(text));
+}
+
+/// The plaintext of a segment: read whole and in pieces, it is the same.
+pub(crate) fn segment_journal(data: &[u8]) {
+    let read = |step: usize| {
+        let mut reader = JournalReader::default();
+        for piece in data.chunks(step) {
+            reader.handle_bytes(piece)?;
+        }
+        reader.finish()
+    };
+    let whole = read(data.len().max(1));
+    assert_eq!(whole, read(7));
 }
 
 /// A JWK set as an issuer might serve it.

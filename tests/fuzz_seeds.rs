@@ -139,4 +139,12 @@ fuzz_tests! {
     access_token: 100_000,
     signed_token: 3_000,
     dpop_proof: 2_000,
+    cbor_item: 300_000,
+    evidence_head: 100_000,
+    evidence_receipt: 100_000,
+    evidence_entry: 100_000,
+    audit_proof: 3_000,
+    disclosures: 50_000,
+    checkpoint: 50_000,
+    segment_journal: 100_000,
 }

@@ -42,10 +42,10 @@ fn head(major: u8, number: u64) -> Vec<u8> {
     let wide = number.to_be_bytes();
     match number {
         0..=23 => vec![major | wide[7]],
-        24..=255 => vec![major | 24, wide[7]],
-        256..=65_535 => [&[major | 25], &wide[6..]].concat(),
-        65_536..=4_294_967_295 => [&[major | 26], &wide[4..]].concat(),
-        _ => [&[major | 27], &wide[..]].concat(),
+        24..=255 => vec![major | 0x18, wide[7]],
+        256..=65_535 => [&[major | 0x19], &wide[6..]].concat(),
+        65_536..=4_294_967_295 => [&[major | 0x1A], &wide[4..]].concat(),
+        _ => [&[major | 0x1B], &wide[..]].concat(),
     }
 }
 
@@ -345,7 +345,7 @@ fn varint(mut number: u64) -> Vec<u8> {
         out.push((number & 0x7F) as u8 | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.push(u8::try_from(number).expect("seven bits"));
     out
 }
 
@@ -438,13 +438,13 @@ impl Forge {
         format!("urn:uuid:{}", uuid(&self.session))
     }
 
-    pub(crate) fn entry(&self, kind: u64, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn entry(&self, kind: u64, body: Vec<u8>) -> Vec<u8> {
         let seq = self.entries.len() as u64;
-        array(&[uint(1), uint(kind), uint(seq), uint(self.now_ms), body.to_vec()])
+        array(&[uint(1), uint(kind), uint(seq), uint(self.now_ms), body])
     }
 
     pub(crate) fn append(&mut self, kind: u64, body: Vec<u8>) -> u64 {
-        let entry = self.entry(kind, &body);
+        let entry = self.entry(kind, body);
         self.entries.push(entry);
         self.entries.len() as u64 - 1
     }
@@ -498,7 +498,7 @@ impl Forge {
         let plaintext = journal(base_ms, (first & 0xFFFF) as u16, 3, payload);
         let mut salt = [0x77; 24];
         salt[0] = track.id[0];
-        salt[1] = index as u8;
+        salt[1] = index.to_le_bytes()[0];
         let context = context(session, track.id, index, 1);
         let object = seal(segment_key(track.key, index), salt, &context, &plaintext);
         let previous = track.objects.last().map_or_else(null, |object| bytes(&sha256(object)));
@@ -614,16 +614,24 @@ impl Forge {
             "checkpoint": checkpoint(3, root(&heads), &operator_key())})
     }
 
+    /// Receipts of consistency from the heads before the newest.
+    fn earlier(&self, wanted: fn(usize) -> bool) -> Vec<String> {
+        let sizes = self.head_sizes.iter().rev().skip(1).filter(|size| wanted(**size));
+        sizes.map(|size| b64(&self.consistency(*size))).collect()
+    }
+
+    /// The public proof for somebody who holds every head.
+    pub(crate) fn proof_to_holder(&self, seqs: &[usize]) -> Value {
+        let mut proof = self.proof(seqs);
+        proof["consistency"] = json!(self.earlier(|_| true));
+        proof
+    }
+
     /// The public proof with receipts of `seqs`.
     pub(crate) fn proof(&self, seqs: &[usize]) -> Value {
         let size = *self.head_sizes.last().expect("a head");
-        let consistency: Vec<String> = self
-            .head_sizes
-            .iter()
-            .rev()
-            .skip(1)
-            .map(|first| b64(&self.consistency(*first)))
-            .collect();
+        // From a power of two only who holds the smaller root can follow.
+        let consistency: Vec<String> = self.earlier(|size| !size.is_power_of_two());
         let keys: Vec<Value> = self
             .keys
             .iter()
@@ -751,8 +759,8 @@ fn note_key(key: &ed25519_dalek::SigningKey) -> (Vec<u8>, Vec<u8>) {
 
 fn vkey(key: &ed25519_dalek::SigningKey) -> String {
     let (hash, encoded) = note_key(key);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{ORIGIN}+{hex}+{}", STANDARD.encode(encoded))
+    let hex = u32::from_be_bytes(hash[..4].try_into().expect("four bytes"));
+    format!("{ORIGIN}+{hex:08x}+{}", STANDARD.encode(encoded))
 }
 
 pub(crate) fn checkpoint(size: u64, root: Hash, key: &ed25519_dalek::SigningKey) -> String {

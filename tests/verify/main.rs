@@ -2,5 +2,11 @@
 //! record must not survive. The bundles are made by `forge`, which knows nothing
 //! of the writer either.
 
+mod attacks;
+mod bits;
+mod export;
 mod forge;
 mod genuine;
+mod histories;
+mod keys;
+mod signatures;
