@@ -34,6 +34,7 @@ export default tseslint.config(
         setInterval: 'readonly',
         clearInterval: 'readonly',
         window: 'readonly',
+        performance: 'readonly',
         document: 'readonly',
         Buffer: 'readonly',
       },

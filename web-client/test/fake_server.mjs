@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { WebSocketServer } from 'ws';
+import { headOf, record } from './evidence.mjs';
 
 const DIST = new URL('../dist/', import.meta.url);
 const POLICY =
@@ -18,6 +19,15 @@ const TYPES = {
 
 export const TENANT = '01890000-0000-7000-8000-000000000001';
 export const SESSION = '01890000-0000-7000-8000-0000000000aa';
+
+/** Sessions whose recordings are in other states. */
+export const RECORDINGS = Object.fromEntries(
+  ['ready', 'making', 'erased', 'failed', 'none', 'sealing'].map((state, at) => [
+    state,
+    `01890000-0000-7000-8000-0000000001${String(at).padStart(2, '0')}`,
+  ]),
+);
+const RECORDED_AT = Date.parse('2026-03-01T17:00:00Z');
 
 const session = {
   id: SESSION,
@@ -72,7 +82,7 @@ function request(request_id, user_id, name, kind = 'normal', more = {}) {
   };
 }
 
-function welcome(claims) {
+function welcome(claims, evidence) {
   const me = person(claims.user_id, claims.name, claims.roles);
   return {
     type: 'welcome',
@@ -135,7 +145,7 @@ function welcome(claims) {
     },
     quorum: null,
     recording: { state: 'recording', enabled: true, retention_days: 1825, acknowledged: false },
-    evidence: null,
+    evidence,
     ice_servers: [],
     resume_token: 'r',
     server_time: new Date().toISOString(),
@@ -154,7 +164,121 @@ async function body(incoming) {
   return JSON.parse(Buffer.concat(parts).toString() || '{}');
 }
 
-async function answer(incoming, outgoing) {
+const moment = (seconds) => new Date(RECORDED_AT + seconds * 1000).toISOString();
+
+function recordedFile(of, state, more = {}) {
+  return {
+    of,
+    track: null,
+    user_id: null,
+    name: null,
+    source: null,
+    kind: 'video',
+    container: 'webm',
+    media_type: 'video/webm; codecs="vp8"',
+    state,
+    progress_permille: state === 'ready' ? 1000 : state === 'building' ? 430 : 0,
+    from: moment(0),
+    duration_ms: 3_000_000,
+    size_bytes: 412_000_000,
+    url: state === 'ready' ? '/api/v1/recordings/video' : null,
+    ...more,
+  };
+}
+
+function recordingOf(state) {
+  const made = { ready: 'ready', making: 'building', failed: 'failed' }[state];
+  const person = (name, source, kind, more = {}) =>
+    recordedFile('track', made === 'failed' ? 'ready' : made, {
+      track: name,
+      user_id: name,
+      name,
+      source,
+      kind,
+      duration_ms: 1_200_000,
+      size_bytes: 9_100_000,
+      ...more,
+    });
+  const files =
+    made === undefined
+      ? []
+      : [
+          recordedFile('combined', made),
+          person('Carmen Ibáñez Rodríguez de la Vega', 'camera', 'video'),
+          person('Carmen Ibáñez Rodríguez de la Vega', 'microphone', 'audio', { track: 'm' }),
+          person('Salón de actos', 'microphone', 'audio', { state: 'waiting', url: null }),
+        ];
+  return {
+    session_id: RECORDINGS[state],
+    title: session.title,
+    state: state === 'failed' ? 'ready' : state,
+    pending_segments: state === 'sealing' ? 3 : 0,
+    expires_at: new Date(Date.now() + 600_000).toISOString(),
+    timeline_url: '/api/v1/recordings/line/timeline',
+    files,
+  };
+}
+
+function timeline() {
+  const item = (kind, from, to, more = {}) => ({
+    kind,
+    from: moment(from),
+    to: to === null ? null : moment(to),
+    user_id: null,
+    name: null,
+    text: null,
+    track: null,
+    ...more,
+  });
+  const carmen = { name: 'Carmen Ibáñez Rodríguez de la Vega' };
+  const said = [
+    'Buenas tardes. Propongo que se apruebe el acta de la reunión anterior.',
+    'La derrama para el tejado es de 12.400 euros, en cuatro plazos.',
+    'Pido que conste mi voto en contra.',
+  ];
+  return {
+    from: moment(0),
+    to: moment(3000),
+    items: [
+      item('recording', 0, 1900),
+      item('gap', 1900, 2100),
+      item('recording', 2100, 3000),
+      item('joined', 4, null, carmen),
+      item('turn', 60, 640, carmen),
+      ...said.map((text, at) =>
+        item('transcript', 70 + at * 90, 80 + at * 90, { ...carmen, text }),
+      ),
+      item('turn', 700, 1500, { name: 'João Pereira' }),
+      item('turn', 1510, 1560, { name: 'Nuria Valls i Puigdomènech' }),
+      item('vote', 1700, null, { text: 'Aprobación de la derrama' }),
+      item('turn', 2150, 2800, { name: 'Salón de actos' }),
+      item('muted', 2400, null, { name: 'João Pereira' }),
+      item('vote', 2850, null, { text: 'Ruegos y preguntas' }),
+      item('left', 2900, null, carmen),
+    ],
+  };
+}
+
+/** Routes of the record and of recordings; null for every other. */
+async function recorded(url, writer, video) {
+  const { pathname, searchParams } = url;
+  if (pathname === '/.well-known/cabildo-evidence-keys.json') return writer.keysWithOperator();
+  if (pathname === `/api/v1/sessions/${SESSION}/audit-proof`) {
+    const from = Number(searchParams.get('from_size') ?? 0);
+    const seqs = searchParams.getAll('seq').map(Number);
+    const newest = writer.heads.at(-1).size;
+    return writer.proof({ seqs, from: from > 0 && from < newest ? [from] : [] });
+  }
+  const state = Object.keys(RECORDINGS).find(
+    (one) => pathname === `/api/v1/sessions/${RECORDINGS[one]}/recording-url`,
+  );
+  if (state !== undefined) return recordingOf(state);
+  if (pathname === '/api/v1/recordings/line/timeline') return timeline();
+  if (pathname === '/api/v1/recordings/video') return video;
+  return null;
+}
+
+async function answer(incoming, outgoing, { writer, video }) {
   const { pathname } = new URL(incoming.url ?? '/', 'http://localhost');
   const say = (value, status = 200) => {
     outgoing.writeHead(status, { 'Content-Type': 'application/json' });
@@ -167,6 +291,12 @@ async function answer(incoming, outgoing) {
     const claims = await body(incoming);
     return say({ access_token: `h.${base64url(claims)}.s`, token_type: 'DPoP', expires_in: 600 });
   }
+  const found = await recorded(new URL(incoming.url, 'http://localhost'), writer, video());
+  if (found instanceof Buffer) {
+    outgoing.writeHead(200, { 'Content-Type': 'video/webm', 'Content-Length': found.length });
+    return outgoing.end(found);
+  }
+  if (found !== null) return say(found);
   const name = pathname === '/' ? 'index.html' : pathname.slice(1);
   const file = extname(name) === '' ? `${name}.html` : name;
   try {
@@ -184,7 +314,10 @@ async function answer(incoming, outgoing) {
 
 /** Starts on a free port of the loopback; `say` tells every room an event. */
 export async function start() {
-  const server = createServer((incoming, outgoing) => void answer(incoming, outgoing));
+  const writer = await record(SESSION);
+  let video = Buffer.alloc(0);
+  const behind = { writer, video: () => video };
+  const server = createServer((incoming, outgoing) => void answer(incoming, outgoing, behind));
   const sockets = new WebSocketServer({ server, path: '/moderation' });
   let seq = 0;
   sockets.on('connection', (socket) => {
@@ -194,7 +327,10 @@ export async function start() {
       const message = JSON.parse(data.toString());
       if (message.type === 'authenticate') {
         const [, claims] = message.token.split('.');
-        say({ ...welcome(JSON.parse(Buffer.from(claims, 'base64url').toString())), seq });
+        say({
+          ...welcome(JSON.parse(Buffer.from(claims, 'base64url').toString()), headOf(writer)),
+          seq,
+        });
       } else if (message.type === 'ping') {
         say({ type: 'pong', server_time: new Date().toISOString() });
       } else if (message.type === 'resume') {
@@ -212,6 +348,15 @@ export async function start() {
       seq += 1;
       const text = JSON.stringify({ ...event, seq, at: new Date().toISOString() });
       for (const socket of sockets.clients) socket.send(text);
+    },
+    /** Tells every room a head, false if so wanted. */
+    tellHead(change = {}) {
+      const head = { type: 'evidence_head', at: new Date().toISOString(), ...headOf(writer) };
+      for (const socket of sockets.clients) socket.send(JSON.stringify({ ...head, ...change }));
+    },
+    /** What the player gets. */
+    setVideo(bytes) {
+      video = bytes;
     },
     /** Hangs up on everybody, and takes nobody until `listen`. */
     cut() {

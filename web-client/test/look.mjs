@@ -6,13 +6,14 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { SESSION, TENANT, start } from './fake_server.mjs';
+import { bundle } from './evidence.mjs';
+import { RECORDINGS, SESSION, TENANT, start } from './fake_server.mjs';
 
 const OUT = fileURLToPath(new URL('../artefacts/look/', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SIZES = {
   narrow: { width: 320, height: 640 },
-  phone: { width: 360, height: 740 },
+  phone: { width: 390, height: 844 },
   desktop: { width: 1280, height: 800 },
   hall: { width: 1920, height: 1080 },
 };
@@ -62,7 +63,8 @@ async function look(
   await page.goto(`${server.origin}${path}${joint}lang=${lang}&debug`);
   await act(page);
   await page.waitForTimeout(400);
-  await page.screenshot({ path: `${OUT}${label}.png` });
+  const fullPage = /^(verify|recording)/.test(name);
+  await page.screenshot({ path: `${OUT}${label}.png`, fullPage });
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ['violations'] }));
   for (const { id, impact, nodes } of violations) {
@@ -79,14 +81,66 @@ async function look(
   await context.close();
 }
 
+/** Two seconds of something to play, made by the browser itself. */
+async function makeVideo() {
+  const page = await browser.newPage();
+  await page.goto(`${server.origin}/`);
+  const video = await page.evaluate(async () => {
+    const canvas = document.createElement('canvas');
+    Object.assign(canvas, { width: 640, height: 360 });
+    const pen = canvas.getContext('2d');
+    const stream = canvas.captureStream(25);
+    const recorder = new window.MediaRecorder(stream, { mimeType: 'video/webm; codecs=vp8' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const ended = new Promise((resolve) => (recorder.onstop = resolve));
+    recorder.start();
+    for (let frame = 0; frame < 40; frame += 1) {
+      pen.fillStyle = `hsl(${frame * 4} 40% 35%)`;
+      pen.fillRect(0, 0, 640, 360);
+      pen.fillStyle = 'white';
+      pen.font = '64px sans-serif';
+      pen.fillText('Asamblea', 180, 200);
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+    recorder.stop();
+    await ended;
+    const bytes = new Uint8Array(await new window.Blob(parts).arrayBuffer());
+    return window.btoa(Array.from(bytes, (octet) => String.fromCharCode(octet)).join(''));
+  });
+  await page.close();
+  return Buffer.from(video, 'base64');
+}
+
 const joined = async (page) => {
   await page.getByTestId('name-input').fill('Ana Benítez');
   await page.getByTestId('join-button').click();
   await page.getByTestId('meeting').waitFor();
 };
+const understood = async (page) => {
+  await joined(page);
+  await page.getByTestId('acknowledge-recording').click();
+  server.say({ type: 'recording_acknowledged', user_id: 'ana' });
+};
 const inConsole = (page) => page.getByTestId('console').waitFor();
 const inHall = (page) => page.getByTestId('floor-holder').waitFor();
 const turn = { turn_id: 't9', request_id: 'r9', kind: 'normal', limit_s: 180, used_ms: 1000 };
+
+server.setVideo(await makeVideo());
+const rightBundle = await bundle(6);
+const wrongBundle = await bundle(2, (all) => {
+  const [name] = [...all.keys()].filter((one) => one.startsWith('objects/'));
+  const object = all.get(name).slice();
+  object[100] ^= 1;
+  all.set(name, object);
+});
+const verifyBundle = (given) => async (page) => {
+  await page.getByText(/Claves y|Keys and|Chaves e/).click();
+  const keys = { name: 'keys.json', mimeType: 'application/json', buffer: Buffer.from(given.keys) };
+  await page.getByTestId('trusted-input').setInputFiles(keys);
+  await page.getByTestId('folder-input').setInputFiles(given.root);
+  await page.getByTestId('report').waitFor();
+};
 
 for (const [size, lang, dark] of [
   ['narrow', 'pt', false],
@@ -103,11 +157,45 @@ for (const [size, lang, dark] of [
     act: (page) => page.getByTestId('mic-level').waitFor(),
   });
   await look('meeting', size, { path: `/join?${IN}`, ...way, act: joined });
+  await look('consented', size, { path: `/join?${IN}`, ...way, act: understood });
+  await look('witness', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await understood(page);
+      await page.getByTestId('witness').click();
+    },
+  });
+  await look('alarm', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await understood(page);
+      await page.getByTestId('witness').waitFor();
+      server.tellHead({ tree_size: 1 });
+      await page.getByTestId('witness-alarm').waitFor();
+    },
+  });
+  await look('verify', size, { path: '/verify', ...way });
+  await look('verify-session', size, {
+    path: `/verify?session=${SESSION}`,
+    ...way,
+    act: (page) => page.getByTestId('report').waitFor(),
+  });
+  await look('verify-right', size, { path: '/verify', ...way, act: verifyBundle(rightBundle) });
+  await look('verify-wrong', size, { path: '/verify', ...way, act: verifyBundle(wrongBundle) });
+  for (const state of Object.keys(RECORDINGS)) {
+    await look(`recording-${state}`, size, {
+      path: `/recording?session_id=${RECORDINGS[state]}&tenant=${TENANT}&user=ana`,
+      ...way,
+      act: (page) => page.locator('[data-testid=recording][data-state]').waitFor(),
+    });
+  }
   await look('mine', size, {
     path: `/join?${IN}`,
     ...way,
     act: async (page) => {
-      await joined(page);
+      await understood(page);
       server.say({
         type: 'turn_started',
         ...turn,
@@ -143,6 +231,14 @@ for (const [size, lang, dark] of [
     act: async (page) => {
       await joined(page);
       await page.getByTestId('ask-more').click();
+    },
+  });
+  await look('stop-recording', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await page.getByTestId('stop-recording').click();
     },
   });
   await look('console', size, { path: `/console?${IN}`, ...way, act: inConsole });

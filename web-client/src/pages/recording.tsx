@@ -45,7 +45,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
       )}
       {view !== null && <StateNotice view={view} />}
       <div class="watch">
-        <div class="stack">
+        <div class="stack watch-player">
           {file !== null && (
             <figure class="stack-tight">
               <Player
@@ -62,11 +62,30 @@ function Recording({ access, session }: { access: Access; session: string }) {
               <p>{r('player.failed')}</p>
             </Notice>
           )}
-          <p class="row quiet" data-testid="logged">
+          <p class="logged quiet" data-testid="logged">
             <Icon name="locked" />
-            <span>{r('logged')}</span>
-            <a href={`/verify?session=${session}`}>{r('verify')}</a>
+            <span>
+              {r('logged')} <a href={`/verify?session=${session}`}>{r('verify')}</a>
+            </span>
           </p>
+        </div>
+        <div class="stack watch-line">
+          {timeline !== null && (
+            <Line
+              timeline={timeline}
+              atMs={atMs}
+              onSeek={(at) => {
+                if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
+              }}
+            />
+          )}
+          {lineFailed && (
+            <Notice look="warn">
+              <p>{r('line.failed')}</p>
+            </Notice>
+          )}
+        </div>
+        <div class="watch-files">
           {view !== null && view.files.length > 0 && (
             <Files
               files={view.files}
@@ -80,20 +99,6 @@ function Recording({ access, session }: { access: Access; session: string }) {
             />
           )}
         </div>
-        {timeline !== null && (
-          <Line
-            timeline={timeline}
-            atMs={atMs}
-            onSeek={(at) => {
-              if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
-            }}
-          />
-        )}
-        {lineFailed && (
-          <Notice look="warn">
-            <p>{r('line.failed')}</p>
-          </Notice>
-        )}
       </div>
     </main>
   );

@@ -46,7 +46,7 @@ export function WitnessIndicator({ witness, session }: { witness: Witness; sessi
         onClick={() => setOpen(true)}
       >
         <Icon name={failed ? 'shieldBroken' : 'shieldCheck'} />
-        <span>{failed ? name : count}</span>
+        {!failed && <span>{count}</span>}
       </button>
       {open && <Details view={view} session={session} onClose={() => setOpen(false)} />}
     </>

@@ -98,9 +98,9 @@ export const es = {
   'check.operator': 'El registro general del operador contiene la firma de esta sesión.',
   'check.checkpoint': 'La firma del registro general es auténtica.',
   'check.events':
-    '{count, plural, one {Un hecho revelado es} other {# hechos revelados son}} los que se registraron.',
+    '{count, plural, one {Un hecho revelado es el que se registró} other {# hechos revelados son los que se registraron}}.',
   'check.subjects':
-    '{count, plural, one {La persona revelada de una pista es} other {Las personas reveladas de # pistas son}} las que se registraron.',
+    '{count, plural, one {La persona revelada de una pista es la que se registró} other {Las personas reveladas de # pistas son las que se registraron}}.',
   'check.opened':
     '{count, plural, one {Un segmento se abrió} other {# segmentos se abrieron}} con su clave revelada y su contenido es legible.',
   'unchecked.truth': 'Si lo que se dijo es verdad: una prueba sólo muestra que no se cambió.',

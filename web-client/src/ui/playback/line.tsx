@@ -15,6 +15,8 @@ const LANES: Readonly<Record<string, string>> = {
   vote: 'vote',
   recording: 'recorded',
 };
+/** Turns shorter than this part of the line have no room for a name. */
+const NAMED = 0.06;
 /** A long meeting has thousands of lines; more are shown when asked for by search. */
 const MOST_SHOWN = 500;
 
@@ -137,7 +139,7 @@ function Strip(props: { timeline: Timeline; atMs: number; onSeek: (at: string) =
             title={`${kindText(item.kind)} ${itemText(item)}`}
             style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
           >
-            {lane === 'turn' && item.name}
+            {lane === 'turn' && length >= NAMED && item.name}
           </span>
         );
       })}
