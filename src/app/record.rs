@@ -93,9 +93,7 @@ fn log_origin(public_origin: &str) -> String {
 /// SHA-256 of the running executable; of its version where that can't be read.
 fn build_hash() -> Hash {
     let executable = std::env::current_exe().and_then(std::fs::read);
-    executable
-        .map_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")), |bytes| Sha256::digest(bytes))
-        .into()
+    executable.map_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")), Sha256::digest).into()
 }
 
 fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
