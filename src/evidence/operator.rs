@@ -131,12 +131,6 @@ impl OperatorLog {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Heads that wait to become leaves.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     /// `<origin>+<id>+<key>`: what verifiers of checkpoints are configured with.
     pub(super) fn verifier_key(&self) -> String {
         self.key.verifier_key(&self.origin)

@@ -96,8 +96,8 @@ mod tests {
         let (text, line) = note.split_once("\n\n").expect("a blank line");
         let signature = line.strip_prefix("— cabildo.test/log ").expect("its name");
         let signature = STANDARD.decode(signature.trim_end()).expect("base64");
-        let id_bytes: String = signature[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(id_bytes, id);
+        let id = u32::from_str_radix(id, 16).expect("eight hex digits");
+        assert_eq!(signature[..4], id.to_be_bytes());
         assert_eq!(public[0], 1);
         let public = VerifyingKey::from_bytes(public[1..].try_into().expect("32 bytes"));
         let signature = Signature::from_slice(&signature[4..]).expect("64 bytes");
