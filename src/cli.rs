@@ -2,6 +2,7 @@
 //! Exit codes: 0 done, 1 what was asked about is false, 2 usage, 3 a
 //! dependency is missing.
 
+mod evidence;
 mod load_test;
 mod output;
 mod serve;
@@ -82,6 +83,8 @@ enum Command {
     },
     /// Issues an access token of the development issuer in the data directory.
     Token(token::Arguments),
+    /// Hands out, erases and rewraps recordings, with proof.
+    Evidence(evidence::Arguments),
     /// Measures a running server with real DTLS-SRTP clients.
     LoadTest(load_test::LoadTestArgs),
     /// Checks a recording's bundle or proof, without the server that made it.
@@ -133,6 +136,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
             Ok(())
         }
         Command::Token(arguments) => token::run(&arguments),
+        Command::Evidence(arguments) => return evidence::run(arguments),
         Command::LoadTest(arguments) => {
             return Ok(runtime()?.block_on(Box::pin(load_test::run(arguments))));
         }

@@ -14,8 +14,9 @@ use tokio::io::AsyncWriteExt as _;
 use crate::custody::disclosure::{Disclosures, Revealing};
 use crate::custody::entries::Kind;
 use crate::custody::output::Output;
-use crate::custody::{Custody, CustodyError};
+use crate::custody::{Custody, CustodyError, CustodyLogError};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::evidence::PROOF_SEQS_MAX;
 use crate::recorder::repository::{RecordedSegment, RecordedTrack};
 use crate::vault::{ObjectName, VaultError};
 
@@ -28,6 +29,8 @@ const ROWS_PER_READ: u32 = 500;
 const PIECE_BYTES: u64 = 1 << 20;
 /// Objects copied at the same time.
 const COPIES_AT_ONCE: usize = 8;
+/// How often a proof is begun anew because another head was signed meanwhile.
+const PROOF_TRIES: usize = 8;
 /// Most missing or changed objects that are named.
 const NAMED_MAX: usize = 100;
 
@@ -80,7 +83,7 @@ impl Custody {
     ) -> Result<Exported, CustodyError> {
         let output = Output::begin(out).await?;
         self.note_handed_out(tenant, session, &json!({"what": "export"})).await?;
-        let proof = self.parts.log.proof(tenant, session, &[]).await?;
+        let proof = self.prove(tenant, session, &[]).await?;
         let size = tree_size(&proof)?;
         let mut exported = Exported::default();
         self.write_entries(&output, (tenant, session), size, &mut exported).await?;
@@ -140,7 +143,7 @@ impl Custody {
             "tracks": tracks.iter().map(|track| track.id.to_string()).collect::<Vec<_>>(),
         });
         self.note_handed_out(tenant, session, &what).await?;
-        let proof = self.parts.log.proof(tenant, session, &seqs).await?;
+        let proof = self.prove(tenant, session, &seqs).await?;
         let mut exported =
             Exported { entries: seqs.len().try_into().unwrap_or(u64::MAX), ..Exported::default() };
         output.write("heads.cborseq", &head_cose(&proof)?).await?;
@@ -151,6 +154,46 @@ impl Custody {
         self.write_documents(&output, proof, "clip", &disclosures).await?;
         output.finish().await?;
         Ok(exported)
+    }
+
+    /// The proof with receipts for any number of entries, all from one head.
+    async fn prove(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seqs: &[u64],
+    ) -> Result<Value, CustodyError> {
+        for _ in 0..PROOF_TRIES {
+            if let Some(proof) = self.prove_by_one_head(tenant, session, seqs).await? {
+                return Ok(proof);
+            }
+        }
+        let moved = "its heads move on too fast; end the session first".to_owned();
+        Err(CustodyLogError::Unavailable(moved).into())
+    }
+
+    /// As [`Self::prove`]; `None` when another head was signed meanwhile.
+    async fn prove_by_one_head(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seqs: &[u64],
+    ) -> Result<Option<Value>, CustodyError> {
+        let log = &self.parts.log;
+        let (first, rest) = seqs.split_at(seqs.len().min(PROOF_SEQS_MAX));
+        let mut proof = log.proof(tenant, session, first).await?;
+        let mut receipts = Vec::new();
+        for seqs in rest.chunks(PROOF_SEQS_MAX) {
+            let mut more = log.proof(tenant, session, seqs).await?;
+            if more["head"] != proof["head"] {
+                return Ok(None);
+            }
+            let more = more["receipts"].as_array_mut();
+            receipts.append(more.ok_or_else(|| malformed("it has no receipts"))?);
+        }
+        let all = proof["receipts"].as_array_mut();
+        all.ok_or_else(|| malformed("it has no receipts"))?.append(&mut receipts);
+        Ok(Some(proof))
     }
 
     async fn write_documents(

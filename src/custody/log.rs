@@ -42,8 +42,8 @@ pub trait CustodyLog: Send + Sync {
         text: String,
     ) -> Result<u64, CustodyLogError>;
 
-    /// The public proof of a session with receipts for the entries `seqs`, from
-    /// a head that covers everything that was logged before the call.
+    /// The public proof of a session with receipts for the entries `seqs`, at
+    /// most [`PROOF_SEQS_MAX`](crate::evidence::PROOF_SEQS_MAX), from a head that covers everything that was logged before the call.
     async fn proof(
         &self,
         tenant: TenantId,

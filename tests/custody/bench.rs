@@ -49,6 +49,8 @@ pub(crate) struct Bench {
     pub(crate) keys: Arc<dyn KeyVault>,
     pub(crate) log: Arc<PlainLog>,
     pub(crate) directory: TempDir,
+    /// Segments that tracks get.
+    pub(crate) segments: u64,
     now_us: Arc<AtomicI64>,
 }
 
@@ -82,6 +84,7 @@ impl Bench {
             keys,
             log: Arc::new(log),
             directory,
+            segments: SEGMENTS,
             now_us: Arc::new(AtomicI64::new(now_us)),
         }
     }
@@ -243,7 +246,7 @@ impl Bench {
         self.store.add_track(tenant, session, &track).await.expect("added");
         let key = TrackKey::new(key);
         let mut previous = None;
-        for index in 0..SEGMENTS {
+        for index in 0..self.segments {
             let sha256 = self.add_segment((tenant, session), (id, &key), index, previous).await;
             previous = Some(sha256);
         }
@@ -284,7 +287,7 @@ impl Bench {
             key_commitment: done.commitment,
             rtp: (index, index),
             ms: (from_ms, to_ms),
-            flags: if index + 1 == SEGMENTS { 3 } else { 1 },
+            flags: if index + 1 == self.segments { 3 } else { 1 },
         };
         let seq = self.log.append(tenant, session, &body, None).await;
         let segment = RecordedSegment {
@@ -294,7 +297,7 @@ impl Bench {
             sha256: done.sha256,
             from_ms,
             to_ms,
-            flags: if index + 1 == SEGMENTS { 3 } else { 1 },
+            flags: if index + 1 == self.segments { 3 } else { 1 },
             seq,
         };
         self.store.add_segment(tenant, session, &segment).await.expect("added");
@@ -342,7 +345,7 @@ impl Bench {
     pub(crate) async fn objects(&self, recorded: &Recorded) -> Vec<ObjectName> {
         let (tenant, session) = (recorded.tenant, recorded.id);
         let segments = recorded.tracks.iter().flat_map(|track| {
-            (0..SEGMENTS).map(|index| ObjectName::segment(tenant, session, *track, index))
+            (0..self.segments).map(move |index| ObjectName::segment(tenant, session, *track, index))
         });
         let parts = recorded
             .files

@@ -200,6 +200,21 @@ async fn a_clip_is_of_the_tracks_and_times_that_are_wanted() {
 }
 
 #[tokio::test]
+async fn a_clip_of_more_entries_than_one_proof_takes_is_by_one_head() {
+    let mut bench = Bench::new().await;
+    bench.segments = 70;
+    let recorded = bench.recorded(TenantId::generate()).await;
+    let out = bench.out("clip");
+    let wanted = clip_of(0, u64::MAX);
+    let exported = bench.custody().clip(recorded.tenant, recorded.id, &wanted, &out).await;
+    // Genesis, policy, two tracks and their segments.
+    assert_eq!(exported.expect("a clip").entries, 4 + 140);
+    let bundle = document(&out.join("bundle.json"));
+    assert_eq!(bundle["receipts"].as_array().map(Vec::len), Some(144));
+    holds(&bench, &out);
+}
+
+#[tokio::test]
 async fn a_disclosure_is_what_the_entries_commit_to() {
     let bench = Bench::new().await;
     let recorded = bench.recorded(TenantId::generate()).await;

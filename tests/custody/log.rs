@@ -12,8 +12,8 @@ use cabildo::evidence::repository::{
     Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent,
 };
 use cabildo::evidence::{
-    Body, EvidenceKeys, LogIdentity, Point, Tree, event_commitment, inclusion_receipt, leaf_hash,
-    sign_head,
+    Body, EvidenceKeys, LogIdentity, PROOF_SEQS_MAX, Point, Tree, event_commitment,
+    inclusion_receipt, leaf_hash, sign_head,
 };
 use cabildo::sealing::EventsKey;
 use cabildo::store::Store;
@@ -171,6 +171,9 @@ impl CustodyLog for PlainLog {
         session: SessionId,
         seqs: &[u64],
     ) -> Result<Value, CustodyLogError> {
+        if seqs.len() > PROOF_SEQS_MAX {
+            return Err(refused("too many"));
+        }
         let log = self.store.log(tenant, session).await.map_err(refused)?;
         let log = log.ok_or_else(|| refused("no log"))?;
         let leaves = self.store.leaves(tenant, session, 0).await.map_err(refused)?;

@@ -1,0 +1,445 @@
+//! `cabildo evidence`: bundles, disclosures, erasure and keys, beside a running
+//! server or without one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+
+use super::serve::source_of;
+use super::{Failure, Place, output, runtime};
+use crate::app::{Foundation, custody_of, open_foundation, store_options};
+use crate::clock::Clock;
+use crate::config::{Config, Profile};
+use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported};
+use crate::domain::id::{InvalidId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::evidence::EvidenceKeys;
+use crate::sessions::SessionDirectory as _;
+use crate::store::Store;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// Where the installation is, and how its server names itself.
+#[derive(Debug, clap::Args)]
+struct Installation {
+    #[command(flatten)]
+    place: Place,
+    /// Where the public listener of the server binds, if it was told when it was
+    /// started: in development it names the issuer of the evidence.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Writes all that is needed to check a session's recording, still sealed.
+    /// Ends with 1 when objects are missing or damaged.
+    Export {
+        #[command(flatten)]
+        installation: Installation,
+        /// UUID of the session.
+        #[arg(value_parser = parse::<SessionId>)]
+        session: SessionId,
+        /// Directory to write; must not exist or be empty.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Reveals entries of the log: what an event said, whose a track is, the key
+    /// of a segment.
+    Disclose {
+        #[command(flatten)]
+        installation: Installation,
+        /// UUID of the session.
+        #[arg(value_parser = parse::<SessionId>)]
+        session: SessionId,
+        /// The entry; may be given several times.
+        #[arg(long = "seq", required = true, value_name = "N")]
+        seqs: Vec<u64>,
+        /// File to write, which must not exist; printed otherwise.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Writes a part of a recording with its proof and the keys of that part
+    /// only. Ends with 1 when objects are missing or damaged.
+    Clip {
+        #[command(flatten)]
+        installation: Installation,
+        /// UUID of the session.
+        #[arg(value_parser = parse::<SessionId>)]
+        session: SessionId,
+        /// From when, RFC 3339.
+        #[arg(long, value_parser = moment)]
+        from: Timestamp,
+        /// Until when, RFC 3339.
+        #[arg(long, value_parser = moment)]
+        to: Timestamp,
+        /// UUID of a recorded track; may be given several times; all otherwise.
+        #[arg(long = "track", value_parser = parse::<RecordedTrackId>)]
+        tracks: Vec<RecordedTrackId>,
+        /// Reveals whose tracks they are, too.
+        #[arg(long)]
+        subjects: bool,
+        /// Directory to write; must not exist or be empty.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Erases the recording of a session, or one track. Nothing brings it back;
+    /// its proof stays.
+    Erase {
+        #[command(flatten)]
+        installation: Installation,
+        /// UUID of the session.
+        #[arg(value_parser = parse::<SessionId>)]
+        session: SessionId,
+        /// UUID of a recorded track; the whole session otherwise.
+        #[arg(long, value_parser = parse::<RecordedTrackId>)]
+        track: Option<RecordedTrackId>,
+        /// Why, as the log will say.
+        #[arg(long)]
+        reason: Reason,
+    },
+    /// Makes a new key for a tenant and rewraps every key by it.
+    RotateKeys {
+        #[command(flatten)]
+        installation: Installation,
+        /// UUID of the tenant.
+        #[arg(long, value_parser = parse::<TenantId>)]
+        tenant: TenantId,
+        /// Makes no new key; rewraps what an earlier rotation has left.
+        #[arg(long)]
+        resume: bool,
+        /// Makes no new key; rewraps what is left and then destroys every older
+        /// key of the tenant. Refused while one of its sessions is recorded.
+        #[arg(long, conflicts_with = "resume")]
+        destroy_older: bool,
+    },
+    /// Makes a new key that signs from here on; published with the older ones.
+    RotateSigningKey(Place),
+}
+
+/// Why something is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Reason {
+    /// The time for which it is kept is over.
+    Retention,
+    /// A person asked for it.
+    Requested,
+    /// A court or authority ordered it.
+    Ordered,
+}
+
+impl From<Reason> for ErasureReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Retention => Self::RetentionOver,
+            Reason::Requested => Self::Requested,
+            Reason::Ordered => Self::Ordered,
+        }
+    }
+}
+
+fn parse<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, InvalidId> {
+    text.parse()
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment = Timestamp::parse_rfc3339(text).filter(|moment| moment.unix_us() >= 0);
+    moment.ok_or_else(|| "a moment since 1970 as in 2026-11-21T18:30:00Z".to_owned())
+}
+
+impl From<CustodyError> for Failure {
+    fn from(error: CustodyError) -> Self {
+        match &error {
+            CustodyError::NoLog
+            | CustodyError::NoSuchTrack(_)
+            | CustodyError::NotDisclosable { .. }
+            | CustodyError::TooMany { .. }
+            | CustodyError::Nothing
+            | CustodyError::OutputNotEmpty(_) => Self::Usage(error.to_string()),
+            CustodyError::StillRecorded
+            | CustodyError::Claimed
+            | CustodyError::Erased
+            | CustodyError::OldKeysInUse(_)
+            | CustodyError::Unfinished(_)
+            | CustodyError::Disagrees(_) => Self::False(error.to_string()),
+            CustodyError::Output { .. }
+            | CustodyError::Evidence(_)
+            | CustodyError::Recordings(_)
+            | CustodyError::Vault(_)
+            | CustodyError::Keys(_)
+            | CustodyError::Log(_) => Self::Missing(error.into()),
+        }
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let installation = match &arguments.what {
+        What::RotateSigningKey(place) => return rotate_signing_key(place),
+        What::Export { installation, .. }
+        | What::Disclose { installation, .. }
+        | What::Clip { installation, .. }
+        | What::Erase { installation, .. }
+        | What::RotateKeys { installation, .. } => installation,
+    };
+    let config = config_of(&installation.place, installation.http)?;
+    runtime()?.block_on(async {
+        let desk = Desk::open(&config).await?;
+        let done = tokio::select! {
+            done = Box::pin(desk.carry_out(arguments.what)) => done,
+            // What was begun is dropped: half a bundle is removed, and the rest
+            // goes on where it was when it is asked for again.
+            _ = tokio::signal::ctrl_c() => Err(Failure::Missing(anyhow::anyhow!("interrupted"))),
+        };
+        desk.close().await;
+        done
+    })
+}
+
+fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure> {
+    // Without a configuration file this is about development's data.
+    let profile = if place.config.is_some() {
+        Profile::Production
+    } else {
+        Profile::Dev { data_dir: place.data_dir.clone() }
+    };
+    let mut source = source_of(place)?;
+    if let Some(http) = http {
+        source.set("http.bind", http.to_string());
+    }
+    Config::read(source, &profile).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
+    let config = config_of(place, None)?;
+    let directory = config.record.keys.directory.join("evidence");
+    let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
+    keys.rotate().context("keys.directory")?;
+    output::print(&format!("a new key signs from here on; {} are published", keys.all().len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the commands work with.
+struct Desk {
+    store: Store,
+    foundation: Foundation,
+    custody: Custody,
+}
+
+impl Desk {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        let clock = Clock::system();
+        let store = Store::connect(&store_options(config)).await.context("the store")?;
+        let foundation = open_foundation(config, &store, &clock)?;
+        let custody = custody_of(&store, &foundation, &clock);
+        Ok(Self { store, foundation, custody })
+    }
+
+    /// Lets the log sign what was written to it.
+    async fn close(self) {
+        self.foundation.evidence.shutdown().await;
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the store did not close");
+        }
+    }
+
+    async fn carry_out(&self, what: What) -> Result<ExitCode, Failure> {
+        match what {
+            What::Export { session, out, .. } => {
+                let tenant = self.tenant_of(session).await?;
+                told(&self.custody.export(tenant, session, &out).await?)
+            }
+            What::Disclose { session, seqs, out, .. } => {
+                let tenant = self.tenant_of(session).await?;
+                let text = self.custody.disclose(tenant, session, &seqs).await?;
+                hand_out(&text, out)
+            }
+            What::Clip { session, from, to, tracks, subjects, out, .. } => {
+                if to <= from {
+                    return Err(Failure::Usage("--to must be after --from".to_owned()));
+                }
+                let tenant = self.tenant_of(session).await?;
+                let wanted = ClipWanted {
+                    from_ms: u64::try_from(from.unix_ms()).unwrap_or_default(),
+                    to_ms: u64::try_from(to.unix_ms()).unwrap_or_default(),
+                    tracks,
+                    reveals_subjects: subjects,
+                };
+                told(&self.custody.clip(tenant, session, &wanted, &out).await?)
+            }
+            What::Erase { session, track, reason, .. } => {
+                let tenant = self.tenant_of(session).await?;
+                self.erase(tenant, session, track, reason.into()).await
+            }
+            What::RotateKeys { tenant, resume, destroy_older, .. } => {
+                if !resume && !destroy_older {
+                    let version = self.custody.rotate(tenant).await?;
+                    output::print(&format!("key {version} wraps from here on"));
+                }
+                self.rewrap(tenant).await?;
+                if destroy_older {
+                    for version in self.custody.destroy_older(tenant).await? {
+                        output::print(&format!("key {version} was destroyed"));
+                    }
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            // Needs neither store nor vault, and was carried out before.
+            What::RotateSigningKey(place) => rotate_signing_key(&place),
+        }
+    }
+
+    async fn tenant_of(&self, session: SessionId) -> Result<TenantId, Failure> {
+        let tenant = self.store.tenant_of(session).await.context("the store")?;
+        tenant.ok_or_else(|| Failure::Usage(format!("there is no session {session}")))
+    }
+
+    async fn erase(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        track: Option<RecordedTrackId>,
+        reason: ErasureReason,
+    ) -> Result<ExitCode, Failure> {
+        let erased = match track {
+            Some(track) => self.custody.erase_track(tenant, session, track, reason).await?,
+            None => self.custody.erase_session(tenant, session, reason).await?,
+        };
+        let (keys, objects) = (erased.keys, erased.objects);
+        output::print(&format!("{keys} keys were destroyed and {objects} objects deleted"));
+        if erased.locked > 0 {
+            let locked = erased.locked;
+            output::print(&format!("{locked} objects are locked; without keys they are noise"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn rewrap(&self, tenant: TenantId) -> Result<(), Failure> {
+        let done = self.custody.rewrap(tenant).await?;
+        let (keys, sessions) = (done.keys, done.sessions);
+        output::print(&format!("{keys} keys of {sessions} sessions were rewrapped"));
+        if done.left > 0 {
+            let left = done.left;
+            return Err(Failure::False(format!(
+                "{left} keys could not be rewrapped now; say --resume when no recording of the \
+                 tenant is worked on"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Says what was written, and whether it is whole.
+fn told(exported: &Exported) -> Result<ExitCode, Failure> {
+    let Exported { entries, objects, bytes, erased_tracks, damaged, .. } = exported;
+    output::print(&format!("{entries} entries, {objects} objects, {bytes} bytes"));
+    if *erased_tracks > 0 {
+        output::print(&format!("{erased_tracks} tracks were erased; their entries are there"));
+    }
+    if *damaged == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let names = exported.damaged_names.join("\n  ");
+    Err(Failure::False(format!("{damaged} objects are missing or damaged:\n  {names}")))
+}
+
+fn hand_out(text: &[u8], out: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let Some(path) = out else {
+        output::print(&String::from_utf8_lossy(text));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let written = std::fs::File::create_new(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text));
+    match written {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::Usage(format!("{}: it exists", path.display())))
+        }
+        Err(error) => Err(Failure::Missing(
+            anyhow::Error::from(error).context(path.display().to_string()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn parsed(line: &str) -> Result<What, clap::Error> {
+        Command::try_parse_from(line.split_whitespace()).map(|command| command.arguments.what)
+    }
+
+    const ID: &str = "0190b3c4-5d6e-7f80-9123-456789abcdef";
+
+    #[test]
+    fn commands_are_understood() {
+        for line in [
+            format!("x export {ID} --out d"),
+            format!("x disclose {ID} --seq 1 --seq 7 --data-dir d"),
+            format!("x clip {ID} --from 2026-11-21T18:30:00Z --to 2026-11-21T19:30:10+01:00 --out d"),
+            format!("x erase {ID} --track {ID} --reason ordered"),
+            format!("x rotate-keys --tenant {ID} --destroy-older"),
+            "x rotate-signing-key --config c.yaml".to_owned(),
+        ] {
+            parsed(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "x".to_owned(),
+            format!("x export {ID}"),
+            "x export not-a-session --out d".to_owned(),
+            format!("x disclose {ID}"),
+            format!("x disclose {ID} --seq -1"),
+            format!("x clip {ID} --from yesterday --to 2026-11-21T19:30:00Z --out d"),
+            format!("x clip {ID} --from 1969-11-21T19:30:00Z --to 2026-11-21T19:30:00Z --out d"),
+            format!("x erase {ID}"),
+            format!("x erase {ID} --reason boredom"),
+            "x rotate-keys".to_owned(),
+            format!("x rotate-keys --tenant {ID} --resume --destroy-older"),
+        ] {
+            let error = parsed(&line).err().unwrap_or_else(|| panic!("{line} was understood"));
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn failures_have_their_exit_codes() {
+        for (error, code) in [
+            (CustodyError::NoLog, 2),
+            (CustodyError::OutputNotEmpty(PathBuf::from("d")), 2),
+            (CustodyError::StillRecorded, 1),
+            (CustodyError::OldKeysInUse(1), 1),
+            (CustodyError::Vault(crate::vault::VaultError::Full), 3),
+        ] {
+            let text = error.to_string();
+            assert_eq!(Failure::from(error).exit_code(), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_disclosure_overwrites_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("disclosures.json");
+        hand_out(b"{}", Some(path.clone())).expect("written");
+        let refused = hand_out(b"other", Some(path.clone())).expect_err("it is there");
+        assert_eq!(refused.exit_code(), 2);
+        assert_eq!(std::fs::read(&path).expect("read"), b"{}");
+    }
+}
