@@ -4,14 +4,23 @@
 //! opening the rest. `docs/ARCHITECTURE.md` §The record.
 
 mod bits;
+mod build;
 mod codec;
+mod combined;
+mod driver;
 mod ebml;
+mod ffmpeg;
+mod index;
 mod moments;
 mod mp4;
 mod order;
+mod part;
+mod reader;
 mod rtp;
 mod sample;
+mod scenes;
 mod track;
+mod view;
 mod webm;
 
 use crate::domain::media::Codec;
@@ -21,6 +30,10 @@ use crate::recorder::repository::RecordingStoreError;
 use crate::sealing::OpenError;
 use crate::vault::{KeyVaultError, VaultError};
 
+pub use driver::{Playables, PlayablesOptions, PlayablesParts, TimelineSource};
+pub use part::PART_BYTES;
+pub use reader::{PlayableReader, READ_BYTES_MAX};
+pub use scenes::{FloorTurn, Heard, MeetingTimeline};
 pub use track::{TrackFile, TrackSurvey, TrackWriter};
 
 /// Why a playable file can't be made or read.
@@ -47,6 +60,18 @@ pub enum PlayableError {
     /// There is not one frame that can be shown or heard.
     #[error("nothing in it can be played")]
     Nothing,
+    /// It is not ready, or its key was destroyed.
+    #[error("the file is not ready")]
+    NotReady,
+    /// The key of its track was destroyed, or the track has no segment.
+    #[error("the track can't be opened any more")]
+    NoKey,
+    /// What a run before has stored is not what this one makes.
+    #[error("what is stored was made by another version")]
+    Moved,
+    /// The combined file can't be mixed.
+    #[error("{0}")]
+    Mixing(String),
 }
 
 /// What files with this codec are packed in.

@@ -1,0 +1,301 @@
+//! Makes the file of one track out of its journals, part by part. A restart
+//! reads the journals again and makes the same bytes; parts that are stored
+//! are recognised and not stored again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::playable::part::{Parts, Proof};
+use crate::playable::track::{TrackFile, TrackSurvey, TrackWriter};
+use crate::playable::{PlayableError, container_of};
+use crate::recorder::repository::{Playable, RecordedSegment, RecordedTrack, RecordingRepository};
+use crate::sealing::{ContentKey, Context, Opener, TrackKey, random_key};
+use crate::vault::{KeyPurpose, KeyVault, ObjectName, Vault, VaultError};
+
+/// Segments asked of the repository at once.
+const PAGE: u32 = 256;
+/// Largest object of a segment that is read, in bytes. A larger one is none
+/// that the recorder made.
+const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// Part of the work that the first reading is, in permille.
+const SURVEY_PERMILLE: u64 = 300;
+/// Progress is told after so many segments: about two minutes of recording.
+const TELL_EVERY: u64 = 32;
+
+/// What makes files of one session.
+#[derive(Clone)]
+pub(super) struct Maker {
+    pub vault: Arc<dyn Vault>,
+    pub keys: Arc<dyn KeyVault>,
+    pub repository: Arc<dyn RecordingRepository>,
+    pub clock: Clock,
+    /// Plaintext of a part.
+    pub part_bytes: usize,
+    pub tenant: TenantId,
+    pub session: SessionId,
+}
+
+/// A file that is being made, and what its row says.
+pub(super) struct Making {
+    pub maker: Maker,
+    pub playable: Playable,
+    pub parts: Parts,
+}
+
+impl Maker {
+    /// Keeps what is known of a file.
+    pub(super) async fn keep(&self, playable: &mut Playable) -> Result<(), PlayableError> {
+        playable.updated_at = self.clock.now();
+        self.repository.put_playable(self.tenant, self.session, playable).await?;
+        Ok(())
+    }
+
+    /// Begins or continues a file: it has a key then.
+    pub(super) async fn begin(&self, mut playable: Playable) -> Result<Making, PlayableError> {
+        let purpose = KeyPurpose::File(playable.id);
+        let secret = if let Some(wrapped) = &playable.wrapped_key {
+            self.keys.unwrap(self.tenant, purpose, wrapped).await?
+        } else {
+            let secret = random_key();
+            playable.wrapped_key = Some(self.keys.wrap(self.tenant, purpose, &secret).await?);
+            secret
+        };
+        playable.state = PlayableState::Building;
+        if playable.parts.is_empty() {
+            // The first part is the header, which is written last.
+            playable.parts = vec![0];
+        }
+        self.keep(&mut playable).await?;
+        let parts = Parts {
+            vault: Arc::clone(&self.vault),
+            tenant: self.tenant,
+            session: self.session,
+            file: playable.id,
+            key: ContentKey::new(secret),
+        };
+        Ok(Making { maker: self.clone(), playable, parts })
+    }
+
+    /// Makes the file of a track.
+    pub(super) async fn make_track(
+        &self,
+        track: &RecordedTrack,
+        playable: Playable,
+    ) -> Result<(), PlayableError> {
+        let wrapped = track.wrapped_key.as_ref().ok_or(PlayableError::NoKey)?;
+        let purpose = KeyPurpose::Track(track.id, track.epoch);
+        let key = TrackKey::new(self.keys.unwrap(self.tenant, purpose, wrapped).await?);
+        let mut making = self.begin(playable).await?;
+        making.playable.container = container_of(track.codec);
+        let last = self.repository.last_segment(self.tenant, self.session, track.id).await?;
+        let count = last.map_or(0, |segment| segment.index + 1);
+        let mut journals =
+            Journals { maker: self, track, key: &key, page: Vec::new(), next: 0, unread: 0 };
+        let mut survey = TrackSurvey::new(track.codec);
+        while let Some(journal) = journals.next().await? {
+            if let Err(error) = survey.handle_segment(&journal) {
+                journals.skip_fault(error)?;
+            }
+            making.tell(journals.next, count, 0, SURVEY_PERMILLE).await?;
+        }
+        let mut output = Output::new(&making);
+        journals.rewind();
+        let mut writer = survey.writer();
+        while let Some(journal) = journals.next().await? {
+            journals.write(&mut writer, &journal, &mut output.waiting)?;
+            output.cut(&mut making).await?;
+            making.tell(journals.next, count, SURVEY_PERMILLE, 1_000 - SURVEY_PERMILLE).await?;
+        }
+        let file = writer.finish(&mut output.waiting)?;
+        output.cut(&mut making).await?;
+        output.end(&mut making).await?;
+        making.playable.failure = journals.complaint();
+        making.finish(file).await
+    }
+}
+
+impl Making {
+    /// Tells progress now and then.
+    async fn tell(
+        &mut self,
+        done: u64,
+        all: u64,
+        from_permille: u64,
+        of_permille: u64,
+    ) -> Result<(), PlayableError> {
+        let permille = from_permille + of_permille * done.min(all) / all.max(1);
+        self.playable.progress_permille = u32::try_from(permille.min(999)).unwrap_or(999);
+        // Others have their turn after each segment.
+        tokio::task::yield_now().await;
+        if done.is_multiple_of(TELL_EVERY) {
+            self.maker.keep(&mut self.playable).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the next part and keeps that it is there.
+    pub(super) async fn add_part(&mut self, plaintext: &[u8]) -> Result<(), PlayableError> {
+        self.parts.put(self.playable.parts.len() as u64, plaintext).await?;
+        self.playable.parts.push(plaintext.len() as u64);
+        Ok(())
+    }
+
+    /// Stores the header; the file is ready then.
+    pub(super) async fn finish(mut self, file: TrackFile) -> Result<(), PlayableError> {
+        self.parts.put(0, &file.header).await?;
+        if let Some(header) = self.playable.parts.first_mut() {
+            *header = file.header.len() as u64;
+        }
+        self.playable.media_type = file.media_type;
+        self.playable.from_ms = u64::try_from(file.from_us / 1_000).unwrap_or(0);
+        self.playable.duration_ms = file.duration_us.div_ceil(1_000);
+        self.playable.state = PlayableState::Ready;
+        self.playable.progress_permille = 1_000;
+        self.playable.resume_at = None;
+        self.maker.keep(&mut self.playable).await
+    }
+}
+
+/// Bytes on their way into parts.
+struct Output {
+    waiting: Vec<u8>,
+    proof: Proof,
+    /// Parts that a run before has stored and this one has not made again yet.
+    stored: usize,
+    made: usize,
+}
+
+impl Output {
+    fn new(making: &Making) -> Self {
+        Self {
+            waiting: Vec::new(),
+            proof: Proof::new(&making.parts.key),
+            stored: making.playable.parts.len() - 1,
+            made: 0,
+        }
+    }
+
+    async fn cut(&mut self, making: &mut Making) -> Result<(), PlayableError> {
+        let part_bytes = making.maker.part_bytes;
+        while self.waiting.len() >= part_bytes {
+            let part: Vec<u8> = self.waiting.drain(..part_bytes).collect();
+            self.take(making, &part).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, making: &mut Making) -> Result<(), PlayableError> {
+        let part = std::mem::take(&mut self.waiting);
+        if !part.is_empty() {
+            self.take(making, &part).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, making: &mut Making, part: &[u8]) -> Result<(), PlayableError> {
+        self.proof.update(part);
+        self.made += 1;
+        if self.made <= self.stored {
+            let is_last = self.made == self.stored;
+            let same_size = making.playable.parts.get(self.made) == Some(&(part.len() as u64));
+            let text = self.proof.text();
+            let same = !is_last || making.playable.resume_at.as_deref() == Some(text.as_str());
+            if same_size && same {
+                return Ok(());
+            }
+            // Another version made them: all over again, under the same name.
+            return Err(PlayableError::Moved);
+        }
+        making.add_part(part).await?;
+        making.playable.resume_at = Some(self.proof.text());
+        let playable = &mut making.playable;
+        making.maker.keep(playable).await
+    }
+}
+
+/// The journals of a track, in order.
+struct Journals<'maker> {
+    maker: &'maker Maker,
+    track: &'maker RecordedTrack,
+    key: &'maker TrackKey,
+    /// Known segments, the next one last.
+    page: Vec<RecordedSegment>,
+    /// Index of the segment after the last one handed out.
+    next: u64,
+    /// Segments that could not be read.
+    unread: u64,
+}
+
+impl Journals<'_> {
+    fn rewind(&mut self) {
+        self.page.clear();
+        self.next = 0;
+        self.unread = 0;
+    }
+
+    /// The next journal that opens. One that is not there or was changed is a
+    /// gap, like one that was never recorded.
+    async fn next(&mut self) -> Result<Option<Bytes>, PlayableError> {
+        loop {
+            if self.page.is_empty() {
+                let Maker { repository, tenant, session, .. } = self.maker;
+                let track = self.track.id;
+                self.page = repository.segments(*tenant, *session, track, self.next, PAGE).await?;
+                self.page.reverse();
+            }
+            let Some(segment) = self.page.pop() else { return Ok(None) };
+            self.next = segment.index + 1;
+            if let Some(journal) = self.open(&segment).await? {
+                return Ok(Some(journal));
+            }
+            self.unread += 1;
+        }
+    }
+
+    async fn open(&self, segment: &RecordedSegment) -> Result<Option<Bytes>, PlayableError> {
+        let Maker { vault, tenant, session, .. } = self.maker;
+        if segment.size > SEGMENT_BYTES_MAX {
+            return Ok(None);
+        }
+        let (track, index) = (self.track.id, segment.index);
+        let name = ObjectName::segment(*tenant, *session, track, index);
+        let object = match vault.read(&name, None).await {
+            Ok(object) => object,
+            Err(VaultError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let epoch = self.track.epoch;
+        let context = Context::Segment { session: *session, track, index, epoch };
+        let journal = Opener::open(&self.key.segment_key(index), &context, &object);
+        Ok(journal.ok().map(Bytes::from))
+    }
+
+    fn write(
+        &mut self,
+        writer: &mut TrackWriter,
+        journal: &Bytes,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PlayableError> {
+        match writer.handle_segment(journal, out) {
+            Err(error) => self.skip_fault(error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn skip_fault(&mut self, error: PlayableError) -> Result<(), PlayableError> {
+        if matches!(error, PlayableError::Journal(_)) {
+            self.unread += 1;
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    fn complaint(&self) -> Option<String> {
+        let unread = self.unread;
+        (unread > 0).then(|| format!("{unread} segments are missing or were changed"))
+    }
+}

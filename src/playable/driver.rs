@@ -1,0 +1,399 @@
+//! Makes files one after another, in the background.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::recording::{Container, PlayableState};
+use crate::playable::build::Maker;
+use crate::playable::{MeetingTimeline, PlayableError, container_of};
+use crate::recorder::repository::{
+    Playable, PlayableOf, RecordedTrack, RecordingRepository, RecordingStoreError,
+};
+use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
+
+/// Most sessions that wait in memory. Others wait in the repository and are
+/// found when these are done.
+const WAITING_MAX: usize = 1_024;
+/// How often something that may work later is tried.
+const ATTEMPTS_MAX: u32 = 6;
+/// Before the second attempt; each further one waits four times as long.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Where the driver gets what a session was like.
+#[async_trait]
+pub trait TimelineSource: Send + Sync {
+    /// Who had the floor and who was heard. The error is for the operator.
+    async fn timeline(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<MeetingTimeline, String>;
+}
+
+/// What files are made with.
+#[derive(Clone)]
+pub struct PlayablesParts {
+    /// Where journals are and files go.
+    pub vault: Arc<dyn Vault>,
+    /// Who unwraps keys of tracks and wraps those of files.
+    pub keys: Arc<dyn KeyVault>,
+    /// What there is.
+    pub repository: Arc<dyn RecordingRepository>,
+    /// What happened.
+    pub timeline: Arc<dyn TimelineSource>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// How files are made.
+#[derive(Debug, Clone)]
+pub struct PlayablesOptions {
+    /// The program that mixes the combined file; `None` leaves that file out,
+    /// saying why.
+    pub ffmpeg: Option<PathBuf>,
+    /// A directory for sockets, made when it is missing. No media is written
+    /// to it.
+    pub scratch: PathBuf,
+    /// Plaintext of a part of a file, in bytes: [`PART_BYTES`](super::PART_BYTES).
+    pub part_bytes: usize,
+}
+
+type Job = (TenantId, SessionId);
+
+/// What the handle and the worker share.
+struct Shared {
+    parts: PlayablesParts,
+    options: PlayablesOptions,
+    queue: Mutex<Queue>,
+    wake: Notify,
+    /// Sessions that are waiting or being made.
+    pending: watch::Sender<usize>,
+    shutdown: CancellationToken,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeSet<Job>,
+    current: Option<(Job, CancellationToken)>,
+    /// Some wait in the repository only.
+    overflowed: bool,
+}
+
+/// Makes files in the background; dropped, it stops.
+pub struct Playables {
+    shared: Arc<Shared>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Playables {
+    /// Starts the worker, which continues what a run before has not finished.
+    /// Has to be called within a runtime.
+    #[must_use]
+    pub fn start(parts: PlayablesParts, options: PlayablesOptions) -> Self {
+        let shared = Arc::new(Shared {
+            parts,
+            options,
+            // What a run before left is looked for first.
+            queue: Mutex::new(Queue { overflowed: true, ..Queue::default() }),
+            wake: Notify::new(),
+            pending: watch::Sender::new(1),
+            shutdown: CancellationToken::new(),
+        });
+        let worker = tokio::spawn(run(Arc::clone(&shared)));
+        Self { shared, worker: Some(worker) }
+    }
+
+    /// Has the files of a session made, whose recording has ended: one for
+    /// each track that has segments, then the combined one. Asked again, it
+    /// adds what is missing and tries nothing again that failed.
+    pub async fn request(&self, tenant: TenantId, session: SessionId) -> Result<(), PlayableError> {
+        self.shared.maker((tenant, session)).plan().await?;
+        self.shared.enqueue((tenant, session));
+        Ok(())
+    }
+
+    /// Stops making files of a session, at once: it is being erased. What was
+    /// being done has ended when the call returns.
+    pub async fn stop(&self, tenant: TenantId, session: SessionId) {
+        let mut pending = self.shared.pending.subscribe();
+        loop {
+            {
+                let mut queue = self.shared.queue();
+                queue.waiting.remove(&(tenant, session));
+                match &queue.current {
+                    Some((job, cancelled)) if *job == (tenant, session) => cancelled.cancel(),
+                    _ => break,
+                }
+            }
+            if pending.changed().await.is_err() {
+                break;
+            }
+        }
+        self.shared.tell_pending();
+    }
+
+    /// Waits until nothing is left to make.
+    pub async fn settled(&self) {
+        let mut pending = self.shared.pending.subscribe();
+        // It fails only when there is no worker any more.
+        let ended = pending.wait_for(|pending| *pending == 0).await;
+        debug_assert!(ended.is_ok(), "the handle holds the sender");
+    }
+
+    /// Stops the worker and waits until it has stopped. What is half made is
+    /// continued by the next start.
+    pub async fn shutdown(mut self) {
+        self.shared.shutdown.cancel();
+        if let Some(worker) = self.worker.take()
+            && let Err(error) = worker.await
+        {
+            tracing::error!(%error, "the maker of playable files has failed");
+        }
+    }
+}
+
+impl Drop for Playables {
+    fn drop(&mut self) {
+        self.shared.shutdown.cancel();
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn maker(&self, (tenant, session): Job) -> Maker {
+        Maker {
+            vault: Arc::clone(&self.parts.vault),
+            keys: Arc::clone(&self.parts.keys),
+            repository: Arc::clone(&self.parts.repository),
+            clock: self.parts.clock.clone(),
+            part_bytes: self.options.part_bytes.max(1),
+            tenant,
+            session,
+        }
+    }
+
+    fn enqueue(&self, job: Job) {
+        let mut queue = self.queue();
+        if queue.waiting.len() < WAITING_MAX {
+            queue.waiting.insert(job);
+        } else {
+            queue.overflowed = true;
+        }
+        drop(queue);
+        self.tell_pending();
+        self.wake.notify_one();
+    }
+
+    fn tell_pending(&self) {
+        let queue = self.queue();
+        let pending = queue.waiting.len()
+            + usize::from(queue.current.is_some())
+            + usize::from(queue.overflowed);
+        self.pending.send_replace(pending);
+    }
+
+    /// Finds what waits in the repository.
+    async fn refill(&self) -> Result<(), PlayableError> {
+        self.queue().overflowed = false;
+        for job in self.parts.repository.unfinished().await? {
+            let playables = self.parts.repository.playables(job.0, job.1).await?;
+            let is_open = |file: &Playable| {
+                matches!(file.state, PlayableState::Waiting | PlayableState::Building)
+            };
+            if playables.iter().any(is_open) {
+                self.enqueue(job);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn run(shared: Arc<Shared>) {
+    let shutdown = shared.shutdown.clone();
+    if shutdown.run_until_cancelled(work(&shared)).await.is_none() {
+        tracing::debug!("the maker of playable files stops");
+    }
+    shared.queue().current = None;
+    shared.pending.send_replace(0);
+}
+
+async fn work(shared: &Shared) {
+    let mut failures = 0;
+    loop {
+        let (job, overflowed) = {
+            let mut queue = shared.queue();
+            let job = queue.waiting.pop_first();
+            if let Some(job) = job {
+                queue.current = Some((job, CancellationToken::new()));
+            }
+            (job, queue.overflowed)
+        };
+        if let Some(job) = job {
+            shared.tell_pending();
+            let cancelled =
+                shared.queue().current.as_ref().map(|(_, token)| token.clone()).unwrap_or_default();
+            cancelled.run_until_cancelled(make_session(shared, job)).await;
+            shared.queue().current = None;
+            shared.tell_pending();
+        } else if overflowed {
+            if let Err(error) = shared.refill().await {
+                shared.queue().overflowed = true;
+                tracing::warn!(%error, "unfinished playable files can't be looked for");
+                failures = (failures + 1).min(ATTEMPTS_MAX);
+                tokio::time::sleep(BACK_OFF * 4_u32.pow(failures - 1)).await;
+            } else {
+                failures = 0;
+                shared.tell_pending();
+            }
+        } else {
+            shared.wake.notified().await;
+        }
+    }
+}
+
+/// Makes what is open of one session.
+async fn make_session(shared: &Shared, job: Job) {
+    let maker = shared.maker(job);
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let is_last = attempt >= ATTEMPTS_MAX;
+        match maker.make_open_files(shared, is_last).await {
+            Ok(()) => return,
+            // It was erased, or another process makes it.
+            Err(PlayableError::Store(RecordingStoreError::Conflict)) => return,
+            Err(error) if is_last => {
+                tracing::error!(%error, session = %job.1, "playable files stay unfinished");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, session = %job.1, attempt, "playable files have to wait");
+                tokio::time::sleep(BACK_OFF * 4_u32.pow(attempt - 1)).await;
+            }
+        }
+    }
+}
+
+impl PlayableError {
+    /// Whether it may work later as it is.
+    const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Vault(VaultError::Unavailable(_) | VaultError::Full)
+                | Self::Key(KeyVaultError::Unavailable(_))
+                | Self::Store(RecordingStoreError::Unavailable(_))
+        )
+    }
+}
+
+impl Maker {
+    /// Adds a row for each file that should be there.
+    async fn plan(&self) -> Result<Vec<RecordedTrack>, PlayableError> {
+        let mut with_segments = Vec::new();
+        for track in self.repository.tracks(self.tenant, self.session).await? {
+            let last = self.repository.last_segment(self.tenant, self.session, track.id).await?;
+            if last.is_some() && track.wrapped_key.is_some() {
+                with_segments.push(track);
+            }
+        }
+        let there = self.repository.playables(self.tenant, self.session).await?;
+        let combined =
+            (!with_segments.is_empty()).then_some((PlayableOf::Combined, Container::Mp4));
+        let tracks = with_segments
+            .iter()
+            .map(|track| (PlayableOf::Track(track.id), container_of(track.codec)));
+        for (of, container) in tracks.chain(combined) {
+            if there.iter().any(|playable| playable.of == of) {
+                continue;
+            }
+            let mut playable = Playable {
+                id: PlayableId::generate(),
+                of,
+                container,
+                media_type: String::new(),
+                state: PlayableState::Waiting,
+                progress_permille: 0,
+                wrapped_key: None,
+                from_ms: 0,
+                duration_ms: 0,
+                parts: Vec::new(),
+                failure: None,
+                resume_at: None,
+                updated_at: self.clock.now(),
+            };
+            self.keep(&mut playable).await?;
+        }
+        Ok(with_segments)
+    }
+
+    async fn make_open_files(&self, shared: &Shared, is_last: bool) -> Result<(), PlayableError> {
+        let tracks = self.plan().await?;
+        let mut files = self.repository.playables(self.tenant, self.session).await?;
+        files.retain(|file| matches!(file.state, PlayableState::Waiting | PlayableState::Building));
+        // The combined file is made of the others.
+        files.sort_by_key(|file| file.of == PlayableOf::Combined);
+        for file in files {
+            self.make_file(shared, &tracks, file, is_last).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_file(
+        &self,
+        shared: &Shared,
+        tracks: &[RecordedTrack],
+        mut file: Playable,
+        is_last: bool,
+    ) -> Result<(), PlayableError> {
+        let mut made = self.make(shared, tracks, file.clone()).await;
+        if made == Err(PlayableError::Moved) {
+            file.parts.clear();
+            file.resume_at = None;
+            made = self.make(shared, tracks, file.clone()).await;
+        }
+        match made {
+            Err(error) if error == RecordingStoreError::Conflict.into() => Err(error),
+            Err(error) if error.may_pass() && !is_last => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, session = %self.session, "a playable file can't be made");
+                let known = self.repository.playables(self.tenant, self.session).await?;
+                let known = known.into_iter().find(|known| known.id == file.id);
+                let mut file = known.unwrap_or(file);
+                file.state = PlayableState::Failed;
+                file.failure = Some(error.to_string());
+                self.keep(&mut file).await
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn make(
+        &self,
+        shared: &Shared,
+        tracks: &[RecordedTrack],
+        file: Playable,
+    ) -> Result<(), PlayableError> {
+        match file.of {
+            PlayableOf::Track(id) => match tracks.iter().find(|track| track.id == id) {
+                Some(track) => self.make_track(track, file).await,
+                None => Err(PlayableError::NoKey),
+            },
+            PlayableOf::Combined => {
+                let timeline = &shared.parts.timeline;
+                self.make_combined(timeline.as_ref(), &shared.options, tracks, file).await
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Parts of a file in the vault: each sealed as one object.
+
+use std::sync::Arc;
+
+use sha2::Digest as _;
+
+use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::playable::PlayableError;
+use crate::sealing::{ContentKey, Context, Opener, Sealer, random_salt, sealed_bytes};
+use crate::vault::{Contents, ObjectName, Vault, VaultError};
+
+/// Plaintext of a part, in bytes, unless told otherwise; the last of a file or
+/// scene is shorter.
+pub const PART_BYTES: usize = 4 << 20;
+
+/// Where the parts of one file go.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub vault: Arc<dyn Vault>,
+    pub tenant: TenantId,
+    pub session: SessionId,
+    pub file: PlayableId,
+    pub key: ContentKey,
+}
+
+impl Parts {
+    pub(super) fn name(&self, part: u64) -> ObjectName {
+        ObjectName::part(self.tenant, self.session, self.file, part)
+    }
+
+    pub(super) const fn context(&self, part: u64) -> Context {
+        Context::Part { session: self.session, file: self.file, part }
+    }
+
+    /// Seals a part and stores it. One that is there with the same plaintext
+    /// stays; another is left from work that was interrupted, and replaced.
+    pub(super) async fn put(&self, part: u64, plaintext: &[u8]) -> Result<(), PlayableError> {
+        let name = self.name(part);
+        let capacity = sealed_bytes(plaintext.len() as u64);
+        let mut object = Vec::with_capacity(usize::try_from(capacity).unwrap_or(0));
+        let mut sealer = Sealer::new(&self.key, &self.context(part), random_salt(), &mut object);
+        sealer.write(plaintext, &mut object);
+        let sha256 = sealer.finish(&mut object).sha256;
+        match self.vault.put(&name, Contents::Bytes(&object), sha256).await {
+            Ok(_) => return Ok(()),
+            Err(VaultError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let there = self.vault.read(&name, None).await?;
+        if Opener::open(&self.key, &self.context(part), &there).is_ok_and(|old| old == plaintext) {
+            return Ok(());
+        }
+        self.vault.delete(&name).await?;
+        self.vault.put(&name, Contents::Bytes(&object), sha256).await?;
+        Ok(())
+    }
+}
+
+/// Proves to the same maker, after a restart, that the parts it makes again
+/// are the parts that are stored.
+#[derive(Clone)]
+pub(super) struct Proof(hmac::Hmac<sha2::Sha256>);
+
+impl Proof {
+    pub(super) fn new(key: &ContentKey) -> Self {
+        use hmac::{KeyInit as _, Mac as _};
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key.secret().expose())
+            .expect("a key of any length fits");
+        mac.update(b"cabildo/parts/v1");
+        Self(mac)
+    }
+
+    pub(super) fn update(&mut self, plaintext: &[u8]) {
+        use hmac::Mac as _;
+        self.0.update(&sha2::Sha256::digest(plaintext));
+    }
+
+    /// What to keep: hexadecimal.
+    pub(super) fn text(&self) -> String {
+        use std::fmt::Write as _;
+
+        use hmac::Mac as _;
+        let tag = self.0.clone().finalize().into_bytes();
+        tag.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes all");
+            text
+        })
+    }
+}

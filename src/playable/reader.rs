@@ -1,0 +1,171 @@
+//! Reads a playable file by range of bytes: only the chunks that are needed
+//! are fetched and opened.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::playable::PlayableError;
+use crate::playable::part::Parts;
+use crate::recorder::repository::Playable;
+use crate::sealing::{
+    CHUNK_BYTES, CHUNK_PLAINTEXT_BYTES, ContentKey, HEADER_BYTES, OpenError, Opener, chunk_of,
+    chunks_of,
+};
+use crate::vault::{KeyPurpose, KeyVault, Vault};
+
+/// Most plaintext that is fetched at once and handed out as one piece: what a
+/// reader holds in memory, twice (sealed and opened).
+pub const READ_BYTES_MAX: u64 = 16 * CHUNK_PLAINTEXT_BYTES as u64;
+
+/// An open file.
+#[derive(Clone)]
+pub struct PlayableReader {
+    parts: Parts,
+    /// Where each part begins, and at the end where the file ends.
+    starts: Arc<[u64]>,
+}
+
+/// Where a stream of pieces is.
+struct Position {
+    reader: PlayableReader,
+    at: u64,
+    end: u64,
+    open: Option<(u64, Opener)>,
+}
+
+impl PlayableReader {
+    /// Opens a file that is ready. [`PlayableError::NotReady`] when it is not,
+    /// or its key was destroyed.
+    pub async fn open(
+        vault: Arc<dyn Vault>,
+        keys: &dyn KeyVault,
+        tenant: TenantId,
+        session: SessionId,
+        playable: &Playable,
+    ) -> Result<Self, PlayableError> {
+        let wrapped = match &playable.wrapped_key {
+            Some(wrapped) if playable.state == PlayableState::Ready => wrapped,
+            _ => return Err(PlayableError::NotReady),
+        };
+        let key = keys.unwrap(tenant, KeyPurpose::File(playable.id), wrapped).await?;
+        let key = ContentKey::new(key);
+        let parts = Parts { vault, tenant, session, file: playable.id, key };
+        Ok(Self::of_parts(parts, &playable.parts))
+    }
+
+    pub(super) fn of_parts(parts: Parts, sizes: &[u64]) -> Self {
+        let ends = sizes.iter().scan(0_u64, |end, size| {
+            *end = end.saturating_add(*size);
+            Some(*end)
+        });
+        Self { parts, starts: std::iter::once(0).chain(ends).collect() }
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The bytes in `range`, or what there is of it, in pieces of at most
+    /// [`READ_BYTES_MAX`]. Whatever was changed, cut or lost ends the stream
+    /// with an error before a byte of it is handed out.
+    pub fn read(
+        &self,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, PlayableError>> + Send + use<> {
+        let (at, end) = (range.start, range.end.min(self.size()));
+        let position = Position { reader: self.clone(), at, end, open: None };
+        try_unfold(position, |mut position| async move {
+            if position.at >= position.end {
+                return Ok(None);
+            }
+            let piece = position.next_piece().await?;
+            Ok(Some((piece, position)))
+        })
+    }
+
+    /// The bytes in `range` at once, for what is known to be small.
+    pub(super) async fn read_all(&self, range: Range<u64>) -> Result<Vec<u8>, PlayableError> {
+        use futures_util::TryStreamExt as _;
+        let fold = |mut all: Vec<u8>, piece: Bytes| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        };
+        self.read(range).try_fold(Vec::new(), fold).await
+    }
+}
+
+impl Position {
+    async fn next_piece(&mut self) -> Result<Bytes, PlayableError> {
+        let starts = &self.reader.starts;
+        let place = starts.partition_point(|start| *start <= self.at).saturating_sub(1);
+        let (Some(&start), Some(&after)) = (starts.get(place), starts.get(place + 1)) else {
+            return Err(PlayableError::NotReady);
+        };
+        let (part, size) = (place as u64, after - start);
+        let first = self.at - start;
+        let first_chunk = chunk_of(first);
+        // To the end of a chunk, so that no chunk is opened twice.
+        let reach = (first_chunk * CHUNK_PLAINTEXT_BYTES as u64).saturating_add(READ_BYTES_MAX);
+        let last = reach.min(size).min(self.end - start);
+        let chunks = self.chunks(part, first..last, size).await?;
+        let Some((_, opener)) = &self.open else { return Err(OpenError::Truncated.into()) };
+        let mut plaintext = Vec::with_capacity(chunks.len());
+        for (index, chunk) in (first_chunk..).zip(chunks.chunks(CHUNK_BYTES)) {
+            opener.open_chunk(index, chunk, &mut plaintext)?;
+        }
+        let skipped = usize::try_from(first % CHUNK_PLAINTEXT_BYTES as u64).unwrap_or(0);
+        let wanted = skipped + usize::try_from(last - first).unwrap_or(0);
+        if plaintext.len() < wanted {
+            return Err(OpenError::Truncated.into());
+        }
+        self.at = start + last;
+        Ok(Bytes::from(plaintext).slice(skipped..wanted))
+    }
+
+    /// The sealed chunks of a part that hold this plaintext, the header being
+    /// checked when the part is new.
+    async fn chunks(
+        &mut self,
+        part: u64,
+        plaintext: Range<u64>,
+        size: u64,
+    ) -> Result<Bytes, PlayableError> {
+        let Parts { vault, key, .. } = &self.reader.parts;
+        let name = self.reader.parts.name(part);
+        let mut wanted = chunks_of(plaintext.clone());
+        let sealed = crate::sealing::sealed_bytes(size);
+        // The last chunk may be empty; without it the part has been cut.
+        if plaintext.end == size {
+            wanted.end = sealed;
+        }
+        let is_open = self.open.as_ref().is_some_and(|(open, _)| *open == part);
+        let from = if wanted.start == HEADER_BYTES as u64 { 0 } else { wanted.start };
+        let mut bytes = vault.read(&name, Some(from..wanted.end)).await?;
+        if !is_open {
+            let header = if from == 0 {
+                bytes.clone()
+            } else {
+                vault.read(&name, Some(0..HEADER_BYTES as u64)).await?
+            };
+            let header = header.first_chunk().ok_or(OpenError::Truncated)?;
+            let opener = Opener::new(key, &self.reader.parts.context(part), header)?;
+            self.open = Some((part, opener));
+        }
+        if from == 0 {
+            bytes = bytes.slice(HEADER_BYTES.min(bytes.len())..);
+        }
+        if bytes.len() as u64 == sealed.min(wanted.end).saturating_sub(wanted.start) {
+            Ok(bytes)
+        } else {
+            Err(OpenError::Truncated.into())
+        }
+    }
+}
