@@ -40,7 +40,10 @@ function read(bytes, at) {
       return several(value);
     case 5: {
       const [all, after] = several(value * 2);
-      return [new Map(Array.from({ length: value }, (_, n) => [all[n * 2], all[n * 2 + 1]])), after];
+      return [
+        new Map(Array.from({ length: value }, (_, n) => [all[n * 2], all[n * 2 + 1]])),
+        after,
+      ];
     }
     case 6: {
       const [inside, after] = read(bytes, next);
@@ -55,7 +58,7 @@ function read(bytes, at) {
 /** Every item of a CBOR sequence (RFC 8742). */
 export function sequence(bytes) {
   const found = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const [value, next] = read(bytes, at);
     found.push(value);
     at = next;
@@ -76,7 +79,15 @@ export function entries(bytes) {
     if (kind === 1) return { ...common, track: uuid(body[0]), media: body[1], codec: body[2] };
     if (kind === 2) {
       const [fromMs, toMs] = body[8];
-      return { ...common, track: uuid(body[0]), index: body[1], size: body[4], fromMs, toMs, flags: body[9] };
+      return {
+        ...common,
+        track: uuid(body[0]),
+        index: body[1],
+        size: body[4],
+        fromMs,
+        toMs,
+        flags: body[9],
+      };
     }
     if (kind === 3) return { ...common, etype: body[0] };
     if (kind === 4) {

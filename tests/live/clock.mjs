@@ -59,7 +59,17 @@ function timeOf(luma, nearMs) {
 export async function pictures(path, fromMs) {
   const probed = await run(
     'ffprobe',
-    ['-v', 'error', '-select_streams', 'v:0', '-show_entries', 'frame=pts_time', '-of', 'json', path],
+    [
+      '-v',
+      'error',
+      '-select_streams',
+      'v:0',
+      '-show_entries',
+      'frame=pts_time',
+      '-of',
+      'json',
+      path,
+    ],
     { maxBuffer: OUTPUT_MAX },
   );
   const times = JSON.parse(probed.stdout).frames.map(({ pts_time }) => Number(pts_time) * 1000);

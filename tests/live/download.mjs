@@ -41,7 +41,9 @@ export async function download(server, file, directory) {
   assert.equal(beyond.status, 416);
   assert.equal((await beyond.json()).code, 'RANGE_NOT_SATISFIABLE');
   mkdirSync(directory, { recursive: true });
-  const name = [file.of, file.user_id, file.source, file.track?.slice(-6)].filter(Boolean).join('-');
+  const name = [file.of, file.user_id, file.source, file.track?.slice(-6)]
+    .filter(Boolean)
+    .join('-');
   const path = join(directory, `${name}.${file.container}`);
   writeFileSync(path, whole);
   return path;

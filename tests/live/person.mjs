@@ -79,7 +79,11 @@ export class Person {
       'a recording that is ready',
       async (seen) => {
         const view = await this.recording(session);
-        seen.last = [view.state, view.pending_segments, view.files.map(({ of, state }) => [of, state])];
+        seen.last = [
+          view.state,
+          view.pending_segments,
+          view.files.map(({ of, state }) => [of, state]),
+        ];
         return view.state === 'ready' ? view : null;
       },
       ms,

@@ -2,7 +2,7 @@
 // and said is compared with what can be watched, and its proof with what a
 // stranger, a witness and other people's verifiers make of it.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, call, startedSession } from './api.mjs';
@@ -10,8 +10,20 @@ import { launch, messages, outbound, rawClient, screenshot } from './browser.mjs
 import { Sound, deviation, longestHole, pictures, probe } from './clock.mjs';
 import { download } from './download.mjs';
 import { hears, sees, sendsSound } from './listen.mjs';
-import { approve, ask, holds, isConnected, join as enter, openConsole, openJoin, press, startTurn, stateOf } from './pages.mjs';
+import {
+  approve,
+  ask,
+  isConnected,
+  join as enter,
+  openConsole,
+  openJoin,
+  press,
+  saveProof,
+  startTurn,
+  stateOf,
+} from './pages.mjs';
 import { Person } from './person.mjs';
+import { proofSteps } from './proof_steps.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -221,10 +233,15 @@ story('A recording', open, {
     assert.equal(proof.status, 'live');
     const heads = stage.channel.heads();
     const sizes = heads.map(({ tree_size }) => tree_size);
-    assert.deepEqual(sizes, [...sizes].sort((a, b) => a - b));
+    assert.deepEqual(
+      sizes,
+      [...sizes].sort((a, b) => a - b),
+    );
     assert.ok(proof.head.tree_size >= sizes.at(-1));
     // Every event of the room is in the log, and so before a head that follows it.
-    const events = stage.channel.messages.filter(({ seq, type }) => seq !== undefined && type !== 'welcome');
+    const events = stage.channel.messages.filter(
+      ({ seq, type }) => seq !== undefined && type !== 'welcome',
+    );
     const waits = events
       .map(({ cameAt }) => heads.find((head) => head.cameAt >= cameAt)?.cameAt - cameAt)
       .filter((wait) => !Number.isNaN(wait))
@@ -240,9 +257,16 @@ story('A recording', open, {
     }
   },
 
+  'a participant keeps what they witnessed': async (stage) => {
+    stage.savedHeads = join(stage.directory, 'held.json');
+    await saveProof(stage.pages.ana, stage.savedHeads);
+    const held = JSON.parse(readFileSync(stage.savedHeads, 'utf8'));
+    assert.equal(held.session, stage.session.id);
+    assert.ok(held.heads.length > 0);
+  },
+
   'it is ready to be watched soon after the end': async (stage, t) => {
     const { server, session } = stage;
-    stage.proofBefore = await proofOf(stage);
     const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
     assert.equal(ended.status, 200, JSON.stringify(ended.body));
     stage.marks.end = Date.now();
@@ -272,9 +296,14 @@ story('A recording', open, {
         `${file.path}: ${format.duration} s and ${file.duration_ms} ms`,
       );
     }
-    const codecs = filesOf(stage, { user_id: 'ben', kind: 'video' }).map(({ media_type }) => media_type);
+    const codecs = filesOf(stage, { user_id: 'ben', kind: 'video' }).map(
+      ({ media_type }) => media_type,
+    );
     for (const wanted of [/avc1/, /vp0?9/, /av01|av1/]) {
-      assert.ok(codecs.some((type) => wanted.test(type)), `${wanted} in ${codecs}`);
+      assert.ok(
+        codecs.some((type) => wanted.test(type)),
+        `${wanted} in ${codecs}`,
+      );
     }
   },
 
@@ -299,7 +328,8 @@ story('A recording', open, {
       'from the pause to the end': longestHole(ana, marks.resume, marks.end),
     };
     t.diagnostic(`longest time without a picture of ana: ${JSON.stringify(holes)}`);
-    for (const [when, hole] of Object.entries(holes)) assert.ok(hole < 3_000, `${when}: ${hole} ms`);
+    for (const [when, hole] of Object.entries(holes))
+      assert.ok(hole < 3_000, `${when}: ${hole} ms`);
     const paused = ana.filter(({ at }) => at > marks.pause + OFF_MS && at < marks.resume - OFF_MS);
     assert.deepEqual(paused, [], 'pictures from the pause');
     for (const { codec, from, to } of stage.codecs) {
@@ -352,8 +382,7 @@ story('A recording', open, {
     const { marks } = stage;
     for (const file of combined) {
       const frames = await pictures(file.path, file.fromMs);
-      const during = (from, to) =>
-        frames.filter(({ at }) => at > from + 1_000 && at < to - 1_000);
+      const during = (from, to) => frames.filter(({ at }) => at > from + 1_000 && at < to - 1_000);
       for (const [tint, from, to] of [
         ['red', marks.turn, marks.turnEnd],
         ['blue', marks.benTurn, marks.benTurnEnd],
@@ -373,4 +402,6 @@ story('A recording', open, {
       assert.ok(sound.share(BEN_HZ, marks.benTurn + 500, marks.benTurnEnd - 500) > 0.9);
     }
   },
+
+  ...proofSteps,
 });

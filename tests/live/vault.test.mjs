@@ -25,7 +25,10 @@ const GAPS = 'cabildo_recorder_gaps_total';
 const DISK_FULL = 2;
 const SERVER_DOWN = 3;
 /** More than any disk here has free. */
-const NO_DISK_SUFFICES = { CABILDO_RECORDER__SPOOL_FREE_MIB_MIN: '1048576', CABILDO_RECORDER__SPOOL_FREE_MIB_WARN: '10485760' };
+const NO_DISK_SUFFICES = {
+  CABILDO_RECORDER__SPOOL_FREE_MIB_MIN: '1048576',
+  CABILDO_RECORDER__SPOOL_FREE_MIB_WARN: '10485760',
+};
 
 async function recorded(server, wanted = {}) {
   return startedSession(server, {
@@ -149,12 +152,15 @@ for (const mood of ['hang', 'error 503', 'refuse']) {
     });
     assert.equal(stage.bucket.segments().length, before);
     await sendsPictures(stage.pages.ana, 15);
-    if (mood !== 'hang') assert.ok((await metric(stage, FAILURES)) > failed, 'no failure is counted');
+    if (mood !== 'hang')
+      assert.ok((await metric(stage, FAILURES)) > failed, 'no failure is counted');
     const waiting = await metric(stage, SPOOLED);
     await stage.bucket.become('ok');
     const okAt = Date.now();
     await drains(stage);
-    t.diagnostic(`${waiting} segments were in the bucket ${Date.now() - okAt} ms after it was well`);
+    t.diagnostic(
+      `${waiting} segments were in the bucket ${Date.now() - okAt} ms after it was well`,
+    );
     assert.ok(stage.bucket.segments().length >= before + waiting - 2);
   };
 }
@@ -190,7 +196,10 @@ Object.assign(steps, {
 
   'nothing of it was lost': async (stage, t) => {
     const log = await exported(stage, stage.session, 'bucket');
-    assert.deepEqual(log.filter(({ kind }) => kind === 'gap'), []);
+    assert.deepEqual(
+      log.filter(({ kind }) => kind === 'gap'),
+      [],
+    );
     assert.deepEqual(interruptions(log, 500), []);
     const file = stage.files.find(({ of, kind }) => of === 'track' && kind === 'video');
     const fromMs = Date.parse(file.from);
@@ -221,7 +230,8 @@ Object.assign(steps, {
     stage.pages.viewer = viewer;
     const track = await until('a camera to watch', () =>
       viewer.evaluate(
-        () => [...window.client.tracks.values()].find(({ kind }) => kind === 'video')?.track ?? null,
+        () =>
+          [...window.client.tracks.values()].find(({ kind }) => kind === 'video')?.track ?? null,
       ),
     );
     const answer = await viewer.evaluate((id) => window.client.subscribe(id), track);
@@ -241,7 +251,10 @@ Object.assign(steps, {
       return seen.last === 'closed';
     });
     const log = await exported(stage, stage.session, 'full');
-    assert.deepEqual(log.filter(({ kind }) => kind === 'segment'), []);
+    assert.deepEqual(
+      log.filter(({ kind }) => kind === 'segment'),
+      [],
+    );
     const gaps = log.filter(({ kind }) => kind === 'gap');
     assert.ok(gaps.length > 0);
     for (const { reason, fromMs, toMs } of gaps) {
