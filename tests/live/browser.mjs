@@ -13,6 +13,7 @@ const { chromium } = require('playwright-core');
 export const AXE = require.resolve('axe-core/axe.min.js');
 
 const PROBE = fileURLToPath(new URL('page/probe.js', import.meta.url));
+const CLOCK = fileURLToPath(new URL('page/clock.js', import.meta.url));
 const RAW_CLIENT = fileURLToPath(new URL('page/raw_client.js', import.meta.url));
 
 const open = new Set();
@@ -47,8 +48,11 @@ export async function closeAll() {
   await Promise.all([...open].map((browser) => browser.close()));
 }
 
-/** A page of its own: no cookie, key or storage is shared with any other. */
-export async function newPage(browser, { viewport, locale = 'es', ...rest } = {}) {
+/**
+ * A page of its own: no cookie, key or storage is shared with any other. With
+ * `clock`, a tint, its camera shows the time.
+ */
+export async function newPage(browser, { viewport, locale = 'es', clock, ...rest } = {}) {
   const context = await browser.newContext({
     viewport: viewport ?? { width: 800, height: 600 },
     locale,
@@ -59,12 +63,16 @@ export async function newPage(browser, { viewport, locale = 'es', ...rest } = {}
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(error.message));
   await page.addInitScript({ path: PROBE });
+  if (clock !== undefined) {
+    await page.addInitScript({ content: `window.__tint = ${JSON.stringify(clock)};` });
+    await page.addInitScript({ path: CLOCK });
+  }
   return page;
 }
 
 /** A page with the raw client in it, entered into the room. */
-export async function rawClient(browser, server, identity) {
-  const page = await newPage(browser, { viewport: { width: 640, height: 400 } });
+export async function rawClient(browser, server, identity, options = {}) {
+  const page = await newPage(browser, { viewport: { width: 640, height: 400 }, ...options });
   await page.addInitScript({ path: RAW_CLIENT });
   // Any document of the origin will do; this one has no scripts of its own.
   await page.goto(`${server.origin}/health/live`);

@@ -62,6 +62,23 @@ export async function openHall(browser, server, session, person, options) {
   return page;
 }
 
+/** Opens the page on which a recording is watched. */
+export async function openRecording(browser, server, session, person, options) {
+  const page = await newPage(browser, options);
+  await page.goto(address(server, session, '/recording', person));
+  await byId(page, 'recording').waitFor();
+  return page;
+}
+
+/** Saves the heads that the meeting page holds to a file. */
+export async function saveProof(page, path) {
+  await byId(page, 'witness').first().click();
+  const saved = page.waitForEvent('download');
+  await byId(page, 'save-proof').click();
+  await (await saved).saveAs(path);
+  await page.keyboard.press('Escape');
+}
+
 export const press = (page, id) => byId(page, id).click();
 
 /** Asks for the floor with the one button of the meeting. */

@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { ARTEFACTS, ROOT, within } from './until.mjs';
 
 /** Where the binary is; `CABILDO_BIN` names it, a debug build is the fallback. */
-function binary() {
+export function binary() {
   const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
   const path = process.env.CABILDO_BIN ?? join(target, 'debug', 'cabildo');
   if (!existsSync(path)) throw new Error(`no binary at ${path}: build it, or set CABILDO_BIN`);
@@ -29,8 +29,10 @@ process.on('exit', () => {
 
 /** A server and its data directory, which outlives restarts. */
 export class Server {
-  constructor(name) {
+  /** `environment` is configuration beside what `--dev` brings; it may be changed between starts. */
+  constructor(name, environment = {}) {
     this.name = name;
+    this.environment = environment;
     this.dataDir = mkdtempSync(join(tmpdir(), `cabildo-live-${name}-`));
     this.starts = 0;
     this.child = null;
@@ -38,8 +40,8 @@ export class Server {
     this.addresses = { http: '127.0.0.1:0', internal: '127.0.0.1:0', media: '127.0.0.1:0' };
   }
 
-  static async start(name) {
-    const server = new Server(name);
+  static async start(name, environment) {
+    const server = new Server(name, environment);
     await server.start();
     return server;
   }
@@ -77,7 +79,7 @@ export class Server {
         '--media',
         media,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.environment } },
     );
     this.child = child;
     running.add(child);
@@ -100,6 +102,18 @@ export class Server {
       });
     });
     this.addresses = { ...this.addresses, ...(await within(30_000, 'the ready line', ready)) };
+  }
+
+  /** What `/metrics` says, by name and labels. */
+  async metrics() {
+    const text = await (await fetch(`${this.origin}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return Object.fromEntries(
+      lines.map((line) => {
+        const at = line.lastIndexOf(' ');
+        return [line.slice(0, at), Number(line.slice(at + 1))];
+      }),
+    );
   }
 
   logPath(start) {

@@ -1,0 +1,34 @@
+// The binary's other commands.
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { binary } from './server.mjs';
+
+/** Runs a command; answers its exit code and what it printed. */
+export function cabildo(args, { env = {} } = {}) {
+  return new Promise((resolve) => {
+    const options = { env: { ...process.env, ...env }, maxBuffer: 1 << 28, timeout: 120_000 };
+    execFile(binary(), args, options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr });
+    });
+  });
+}
+
+/** A command beside a running server: it reads the same data and configuration. */
+export const beside = (server, args) =>
+  cabildo([...args, '--dev', '--data-dir', server.dataDir], { env: server.environment });
+
+/** `cabildo verify`, with its report. */
+export async function verify(what, ...options) {
+  const done = await cabildo(['verify', what, '--json', ...options]);
+  const report = done.stdout.startsWith('{') ? JSON.parse(done.stdout) : null;
+  return { ...done, report };
+}
+
+/** Writes heads as a person saves them from the meeting page; answers the path. */
+export function saveHeads(directory, session, heads) {
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, 'heads.json');
+  writeFileSync(path, JSON.stringify({ v: 1, session, heads: heads.map(({ cose }) => cose) }));
+  return path;
+}

@@ -1,0 +1,145 @@
+// The whole server is killed at random moments of a recorded meeting, again and
+// again. Whatever was promised by a signed head before has to stand after it.
+//   CABILDO_KILLS  how often (3)       CABILDO_SEED  which moments (random, told)
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
+import { beside, saveHeads, verify } from './cabildo.mjs';
+import { entries } from './cbor.mjs';
+import { Peer } from './peer.mjs';
+import { Person } from './person.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { until } from './until.mjs';
+
+const KILLS = Number(process.env.CABILDO_KILLS ?? 3);
+const SEED = Number(process.env.CABILDO_SEED ?? randomInt(2 ** 31));
+/** A kill comes this long after the first head that covers media. */
+const KILL_AFTER_MS = [0, 7_000];
+/** One segment and one head interval (docs/EVIDENCE.md). */
+const LOSS_MS_MAX = 4_000 + 2_000;
+const SERVER_DOWN = 3;
+
+/** Numbers in 0 to 1 that a seed gives (mulberry32). */
+function numbers(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+async function open(stage) {
+  stage.directory = mkdtempSync(join(tmpdir(), 'cabildo-kill-'));
+  stage.server = await Server.start('kill');
+  stage.session = await startedSession(stage.server, {
+    moderation: 'open',
+    recording: { enabled: true, retention_days: 30 },
+  });
+  stage.random = numbers(SEED);
+  stage.heads = [];
+  stage.kills = [];
+  const keys = await call(stage.server, 'GET', '/.well-known/cabildo-evidence-keys.json');
+  stage.keys = join(stage.directory, 'keys.json');
+  writeFileSync(stage.keys, JSON.stringify(keys.body));
+  stage.stop = () => {
+    stage.peer?.kill();
+    rmSync(stage.directory, { recursive: true, force: true });
+  };
+}
+
+const proofPath = ({ session }) => `/api/v1/sessions/${session.id}/audit-proof`;
+
+/** Publishes by WHIP and keeps every head that the room is told, until the server is killed. */
+async function round(stage) {
+  const { server, session } = stage;
+  const tenant = session.tenant_id;
+  const witness = await Person.of(server, { tenant, user: 'witness', roles: ['observer'] });
+  const channel = await witness.enter(session.id);
+  const token = await bearerToken(server, { tenant, user: 'encoder' });
+  stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
+  await stage.peer.told('a connection', ({ state }) => state === 'connected');
+  const before = (await server.metrics()).cabildo_recorder_segments_total ?? 0;
+  await until('a segment that is sealed', async (seen) => {
+    seen.last = (await server.metrics()).cabildo_recorder_segments_total;
+    return seen.last >= before + 2;
+  });
+  const size = channel.heads().at(-1)?.tree_size ?? 0;
+  await channel.told('evidence_head', ({ tree_size }) => tree_size > size);
+  const [least, most] = KILL_AFTER_MS;
+  const wait = least + stage.random() * (most - least);
+  await new Promise((resolve) => setTimeout(resolve, wait));
+  await server.stop('SIGKILL');
+  stage.kills.push({ at: Date.now(), wait });
+  await channel.closed;
+  stage.peer.kill();
+  stage.heads.push(...channel.heads());
+}
+
+async function holdsAfterwards(stage) {
+  const { server } = stage;
+  await server.start();
+  const newest = Math.max(...stage.heads.map(({ tree_size }) => tree_size));
+  const proof = await until('a proof', async (seen) => {
+    seen.last = await call(server, 'GET', proofPath(stage));
+    return seen.last.status === 200 ? seen.last.body : null;
+  });
+  assert.ok(proof.head.tree_size >= newest, `${proof.head.tree_size} of ${newest} entries`);
+  const heads = saveHeads(stage.directory, stage.session.id, stage.heads.slice(-64));
+  const options = ['--heads', heads, '--keys', stage.keys];
+  const done = await verify(server.origin + proofPath(stage), ...options);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+}
+
+const steps = {};
+for (let kill = 1; kill <= KILLS; kill += 1) {
+  steps[`what was signed before kill ${kill} stands after it`] = async (stage, t) => {
+    t.diagnostic(`seed ${SEED}`);
+    await round(stage);
+    await holdsAfterwards(stage);
+  };
+}
+
+steps['at the end all of it verifies, and little is missing'] = async (stage, t) => {
+  const { server, session } = stage;
+  const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
+  assert.equal(ended.status, 200, JSON.stringify(ended.body));
+  await until('a closed log', async (seen) => {
+    seen.last = (await call(server, 'GET', proofPath(stage))).body.status;
+    return seen.last === 'closed';
+  });
+  const out = join(stage.directory, 'bundle');
+  const done = await beside(server, ['evidence', 'export', session.id, '--out', out]);
+  assert.equal(done.code, 0, done.stderr);
+  const heads = saveHeads(stage.directory, session.id, stage.heads);
+  const verified = await verify(out, '--heads', heads, '--keys', stage.keys);
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+
+  const log = entries(readFileSync(join(out, 'entries.cborseq')));
+  const segments = log.filter(({ kind }) => kind === 'segment');
+  const gaps = log.filter(({ kind, reason }) => kind === 'gap' && reason === SERVER_DOWN);
+  const losses = [];
+  let after = 0;
+  for (const { at, wait } of stage.kills) {
+    const before = segments.filter(({ fromMs, toMs }) => fromMs > after && toMs <= at);
+    const tracks = new Set(before.map(({ track }) => track));
+    assert.equal(tracks.size, 2, `tracks before the kill at ${at}`);
+    for (const track of tracks) {
+      const last = Math.max(...before.filter((one) => one.track === track).map(({ toMs }) => toMs));
+      losses.push(at - last);
+      t.diagnostic(`killed after ${Math.round(wait)} ms: ${at - last} ms lost`);
+      const gap = gaps.find((one) => one.track === track && one.fromMs <= at && one.toMs >= at);
+      assert.ok(gap !== undefined, `no gap of ${track} over ${at}: ${JSON.stringify(gaps)}`);
+    }
+    after = at;
+  }
+  t.diagnostic(`lost at most ${Math.max(...losses)} ms in ${KILLS} kills`);
+  assert.ok(Math.max(...losses) <= LOSS_MS_MAX, `${losses}`);
+};
+
+story('A server that is killed', open, steps);
