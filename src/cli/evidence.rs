@@ -361,9 +361,9 @@ fn hand_out(text: &[u8], out: Option<PathBuf>) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Failure::Usage(format!("{}: it exists", path.display())))
         }
-        Err(error) => Err(Failure::Missing(
-            anyhow::Error::from(error).context(path.display().to_string()),
-        )),
+        Err(error) => {
+            Err(Failure::Missing(anyhow::Error::from(error).context(path.display().to_string())))
+        }
     }
 }
 
@@ -390,7 +390,9 @@ mod tests {
         for line in [
             format!("x export {ID} --out d"),
             format!("x disclose {ID} --seq 1 --seq 7 --data-dir d"),
-            format!("x clip {ID} --from 2026-11-21T18:30:00Z --to 2026-11-21T19:30:10+01:00 --out d"),
+            format!(
+                "x clip {ID} --from 2026-11-21T18:30:00Z --to 2026-11-21T19:30:10+01:00 --out d"
+            ),
             format!("x erase {ID} --track {ID} --reason ordered"),
             format!("x rotate-keys --tenant {ID} --destroy-older"),
             "x rotate-signing-key --config c.yaml".to_owned(),

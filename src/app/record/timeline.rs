@@ -54,6 +54,7 @@ pub(super) struct Timeline {
     pub(super) heard: Vec<Heard>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields by reference")]
 fn moment<S: serde::Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Timestamp::from_unix_us(ms.saturating_mul(1_000)))
 }

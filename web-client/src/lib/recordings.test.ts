@@ -38,7 +38,7 @@ function view(more: Partial<RecordingAddresses> = {}): RecordingAddresses {
     session_id: 's',
     title: 't',
     state: 'ready',
-    pending_segments: 0,
+    pending_tracks: 0,
     expires_at: at(600),
     timeline_url: '/t',
     files: [file()],

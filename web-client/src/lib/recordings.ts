@@ -3,7 +3,7 @@ export interface RecordingAddresses {
   readonly session_id: string;
   readonly title: string;
   readonly state: 'none' | 'recording' | 'sealing' | 'making' | 'ready' | 'erased';
-  readonly pending_segments: number;
+  readonly pending_tracks: number;
   /** Until when the addresses are good, RFC 3339. */
   readonly expires_at: string;
   readonly timeline_url: string;

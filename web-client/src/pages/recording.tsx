@@ -113,7 +113,7 @@ function StateNotice({ view }: { view: RecordingAddresses }) {
   return (
     <div role="status" data-testid="recording-state" data-state={failed ? 'failed' : view.state}>
       <Notice {...(failed ? { look: 'warn' as const } : {})}>
-        <p>{r(key, { count: view.pending_segments })}</p>
+        <p>{r(key, { count: view.pending_tracks })}</p>
         {view.state === 'making' && !failed && (
           <p class="making">
             <progress max={1} value={made} aria-label={r('title')} />
