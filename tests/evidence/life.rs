@@ -31,7 +31,7 @@ async fn until(holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), holding).await.expect("it holds in the end");
+    tokio::time::timeout(Duration::from_mins(2), holding).await.expect("it holds in the end");
 }
 
 fn b64(text: &str) -> Vec<u8> {

@@ -66,20 +66,20 @@ fn the_reference_tree_has_its_published_proofs() {
         "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
         "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
     ];
-    assert_eq!(inclusion(0, 8), expected.map(|hash| merkle_hash(hash)));
+    assert_eq!(inclusion(0, 8), expected.map(merkle_hash));
     let expected = [
         "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
     ];
-    assert_eq!(inclusion(5, 8), expected.map(|hash| merkle_hash(hash)));
+    assert_eq!(inclusion(5, 8), expected.map(merkle_hash));
     assert_eq!(
         tree.consistency(2, 5).expect("there"),
         [
             "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
             "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         ]
-        .map(|hash| merkle_hash(hash))
+        .map(merkle_hash)
     );
     assert_eq!(
         tree.consistency(6, 8).expect("there"),
@@ -88,7 +88,7 @@ fn the_reference_tree_has_its_published_proofs() {
             "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
             "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
         ]
-        .map(|hash| merkle_hash(hash))
+        .map(merkle_hash)
     );
 }
 
