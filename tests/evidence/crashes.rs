@@ -14,7 +14,7 @@ use crate::store::{Fault, Process};
 
 /// Lives that each house sees, and houses that are built.
 const LIVES: u32 = 4;
-const HOUSES: u64 = 150;
+const HOUSES: u64 = 100;
 
 /// What was promised to whoever asked.
 #[derive(Default)]
