@@ -9,6 +9,8 @@ mod codec;
 mod combined;
 mod driver;
 mod ebml;
+mod ffmpeg;
+mod index;
 mod moments;
 mod mp4;
 mod order;
@@ -18,6 +20,7 @@ mod rtp;
 mod sample;
 mod scenes;
 mod track;
+mod view;
 mod webm;
 
 use crate::domain::media::Codec;
@@ -28,6 +31,7 @@ use crate::sealing::OpenError;
 use crate::vault::{KeyVaultError, VaultError};
 
 pub use driver::{Playables, PlayablesOptions, PlayablesParts, TimelineSource};
+pub use part::PART_BYTES;
 pub use reader::{PlayableReader, READ_BYTES_MAX};
 pub use scenes::{FloorTurn, Heard, MeetingTimeline};
 pub use track::{TrackFile, TrackSurvey, TrackWriter};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::clock::Clock;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::recording::PlayableState;
-use crate::playable::part::{PART_BYTES, Parts, Proof};
+use crate::playable::part::{Parts, Proof};
 use crate::playable::track::{TrackFile, TrackSurvey, TrackWriter};
 use crate::playable::{PlayableError, container_of};
 use crate::recorder::repository::{Playable, RecordedSegment, RecordedTrack, RecordingRepository};
@@ -33,6 +33,8 @@ pub(super) struct Maker {
     pub keys: Arc<dyn KeyVault>,
     pub repository: Arc<dyn RecordingRepository>,
     pub clock: Clock,
+    /// Plaintext of a part.
+    pub part_bytes: usize,
     pub tenant: TenantId,
     pub session: SessionId,
 }
@@ -178,8 +180,9 @@ impl Output {
     }
 
     async fn cut(&mut self, making: &mut Making) -> Result<(), PlayableError> {
-        while self.waiting.len() >= PART_BYTES {
-            let part: Vec<u8> = self.waiting.drain(..PART_BYTES).collect();
+        let part_bytes = making.maker.part_bytes;
+        while self.waiting.len() >= part_bytes {
+            let part: Vec<u8> = self.waiting.drain(..part_bytes).collect();
             self.take(making, &part).await?;
         }
         Ok(())

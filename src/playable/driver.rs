@@ -63,6 +63,8 @@ pub struct PlayablesOptions {
     /// A directory for sockets, made when it is missing. No media is written
     /// to it.
     pub scratch: PathBuf,
+    /// Plaintext of a part of a file, in bytes: [`PART_BYTES`](super::PART_BYTES).
+    pub part_bytes: usize,
 }
 
 type Job = (TenantId, SessionId);
@@ -176,6 +178,7 @@ impl Shared {
             keys: Arc::clone(&self.parts.keys),
             repository: Arc::clone(&self.parts.repository),
             clock: self.parts.clock.clone(),
+            part_bytes: self.options.part_bytes.max(1),
             tenant,
             session,
         }

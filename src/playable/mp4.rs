@@ -31,7 +31,6 @@ pub(super) enum Carries {
     /// H.264; `in_band` when its parameter sets change on the way.
     Avc { setup: Setup, in_band: bool },
     /// AAC-LC, 48 kHz, stereo.
-    #[expect(dead_code, reason = "the combined file carries it")]
     Aac,
 }
 

@@ -9,8 +9,9 @@ use crate::playable::PlayableError;
 use crate::sealing::{ContentKey, Context, Opener, Sealer, random_salt, sealed_bytes};
 use crate::vault::{Contents, ObjectName, Vault, VaultError};
 
-/// Plaintext of a part, in bytes; the last of a file or scene is shorter.
-pub(super) const PART_BYTES: usize = 4 << 20;
+/// Plaintext of a part, in bytes, unless told otherwise; the last of a file or
+/// scene is shorter.
+pub const PART_BYTES: usize = 4 << 20;
 
 /// Where the parts of one file go.
 #[derive(Clone)]

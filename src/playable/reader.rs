@@ -140,7 +140,12 @@ impl Position {
     ) -> Result<Bytes, PlayableError> {
         let Parts { vault, key, .. } = &self.reader.parts;
         let name = self.reader.parts.name(part);
-        let wanted = chunks_of(plaintext);
+        let mut wanted = chunks_of(plaintext.clone());
+        let sealed = crate::sealing::sealed_bytes(size);
+        // The last chunk may be empty; without it the part has been cut.
+        if plaintext.end == size {
+            wanted.end = sealed;
+        }
         let is_open = self.open.as_ref().is_some_and(|(open, _)| *open == part);
         let from = if wanted.start == HEADER_BYTES as u64 { 0 } else { wanted.start };
         let mut bytes = vault.read(&name, Some(from..wanted.end)).await?;
@@ -157,8 +162,7 @@ impl Position {
         if from == 0 {
             bytes = bytes.slice(HEADER_BYTES.min(bytes.len())..);
         }
-        let sealed = crate::sealing::sealed_bytes(size).min(wanted.end);
-        if bytes.len() as u64 == sealed - wanted.start {
+        if bytes.len() as u64 == sealed.min(wanted.end).saturating_sub(wanted.start) {
             Ok(bytes)
         } else {
             Err(OpenError::Truncated.into())

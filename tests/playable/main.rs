@@ -1,5 +1,8 @@
 //! Playable files, made of real media that ffmpeg encodes and checked by
 //! decoding them with ffmpeg.
 
+mod combined;
+mod files;
 mod media;
 mod tracks;
+mod world;

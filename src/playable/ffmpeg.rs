@@ -1,0 +1,264 @@
+//! The external program that decodes, lays out, mixes and encodes: `ffmpeg`,
+//! one process at a time. Media reaches it through sockets in a directory of
+//! its own and comes back through a pipe, so that no media is ever a file;
+//! what to draw reaches it through its standard input, so that no name is in
+//! its arguments. What it complains of is never logged, for it may hold names.
+
+use std::fs::{DirBuilder, remove_dir_all};
+use std::io;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use futures_util::future::try_join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::net::unix::pipe;
+use uuid::Uuid;
+
+use crate::playable::PlayableError;
+use crate::playable::reader::PlayableReader;
+
+/// Longest time of one run.
+const RUN_TIME_MAX: Duration = Duration::from_mins(20);
+/// Most that a run may yield, in bytes: far more than half a minute.
+const OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Of what it complains, so much is kept to tell why it failed.
+const COMPLAINT_BYTES_MAX: usize = 8 << 10;
+/// How long it may take to end once its output has ended.
+const EXIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest path of a socket (`sun_path` of `unix(7)`, its end included).
+const SOCKET_PATH_MAX: usize = 107;
+/// Who yields to everybody else.
+const NICE: i32 = 19;
+
+/// What goes into a run.
+pub(super) enum Feed {
+    /// Bytes in memory.
+    Bytes(Vec<u8>),
+    /// A piece of a file: what every piece begins with, then these bytes.
+    Piece { head: Vec<u8>, reader: PlayableReader, range: Range<u64> },
+}
+
+/// One run. `{n}` in an argument is the address of the n-th feed.
+pub(super) struct Run<'run> {
+    pub program: &'run Path,
+    pub scratch: &'run Path,
+    pub arguments: Vec<String>,
+    pub feeds: Vec<Feed>,
+    /// What it reads from its standard input.
+    pub script: String,
+}
+
+/// A directory of sockets; gone when dropped.
+struct Sockets(PathBuf);
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Err(error) = remove_dir_all(&self.0) {
+            tracing::debug!(%error, "a directory of sockets stays behind");
+        }
+    }
+}
+
+/// The process; killed and reaped when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Neither can fail in a way that matters: it may have ended already.
+        if self.0.kill().is_ok() && self.0.wait().is_err() {
+            tracing::debug!("a process was reaped elsewhere");
+        }
+    }
+}
+
+/// What a run complained of, if it complained.
+fn cannot(what: &str) -> impl Fn(io::Error) -> PlayableError {
+    let what = what.to_owned();
+    move |error| PlayableError::Mixing(format!("{what}: {}", error.kind()))
+}
+
+impl Run<'_> {
+    /// Runs it to its end and returns what it wrote. The future may be dropped
+    /// at any moment: the process ends then.
+    pub(super) async fn output(self) -> Result<Vec<u8>, PlayableError> {
+        match tokio::time::timeout(RUN_TIME_MAX, self.output_in_any_time()).await {
+            Ok(output) => output,
+            Err(_) => Err(PlayableError::Mixing("ffmpeg took too long".to_owned())),
+        }
+    }
+
+    async fn output_in_any_time(self) -> Result<Vec<u8>, PlayableError> {
+        let directory = self.scratch.join(format!("mix-{}", Uuid::new_v4().simple()));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(cannot("the scratch directory can't be used"))?;
+        let sockets = Sockets(directory);
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for place in 0..self.feeds.len() {
+            let path = sockets.0.join(place.to_string());
+            if path.as_os_str().len() > SOCKET_PATH_MAX {
+                let reason = "the path of the scratch directory is too long for sockets";
+                return Err(PlayableError::Mixing(reason.to_owned()));
+            }
+            listeners.push(UnixListener::bind(&path).map_err(cannot("a socket can't be made"))?);
+            addresses.push(format!("unix:{}", path.display()));
+        }
+        let mut command = Command::new(self.program);
+        command.args(["-hide_banner", "-nostdin", "-v", "error"]);
+        for argument in &self.arguments {
+            let place = argument.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let address = place.and_then(|place| addresses.get(place.parse::<usize>().ok()?));
+            command.arg(address.unwrap_or(argument));
+        }
+        // It has no business with the server's secrets.
+        let kept =
+            std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "LD_LIBRARY_PATH");
+        command.env_clear().envs(kept.collect::<Vec<_>>()).current_dir(&sockets.0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process(command.spawn().map_err(cannot("ffmpeg can't be started"))?);
+        lower_priority(&process.0);
+        let streams = Streams::of(&mut process.0).map_err(cannot("ffmpeg has no pipes"))?;
+
+        let feeds = self.feeds.into_iter().zip(listeners).map(|(feed, socket)| feed.serve(socket));
+        let mut feeding = std::pin::pin!(try_join_all(feeds));
+        let mut reading = std::pin::pin!(streams.talk(self.script.into_bytes()));
+        let (output, complaint) = tokio::select! {
+            said = &mut reading => said?,
+            fed = &mut feeding => {
+                fed?;
+                reading.await?
+            }
+        };
+        let status = ended(&mut process.0).await?;
+        if status.success() { Ok(output) } else { Err(failure(status, &complaint)) }
+    }
+}
+
+fn lower_priority(child: &Child) {
+    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Err(error) = rustix::process::setpriority_process(id, NICE) {
+        tracing::debug!(%error, "the mixer's priority can't be lowered");
+    }
+}
+
+async fn ended(child: &mut Child) -> Result<ExitStatus, PlayableError> {
+    let deadline = tokio::time::Instant::now() + EXIT_TIME_MAX;
+    loop {
+        if let Some(status) = child.try_wait().map_err(cannot("ffmpeg can't be waited for"))? {
+            return Ok(status);
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(PlayableError::Mixing("ffmpeg does not end".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Why it failed, in words of ours: its own may hold names.
+fn failure(status: ExitStatus, complaint: &[u8]) -> PlayableError {
+    let complaint = String::from_utf8_lossy(complaint);
+    let reason = if complaint.contains("Unknown encoder") {
+        "this ffmpeg lacks an encoder (libx264 and aac are needed)"
+    } else if complaint.contains("No such filter") {
+        "this ffmpeg lacks a filter (drawtext, overlay, scale, amix are needed)"
+    } else {
+        return PlayableError::Mixing(format!("ffmpeg failed ({status})"));
+    };
+    PlayableError::Mixing(reason.to_owned())
+}
+
+/// The ends of its standard streams.
+struct Streams {
+    input: pipe::Sender,
+    output: pipe::Receiver,
+    complaint: pipe::Receiver,
+}
+
+impl Streams {
+    fn of(child: &mut Child) -> io::Result<Self> {
+        let none = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let input = OwnedFd::from(child.stdin.take().ok_or_else(none)?);
+        let output = OwnedFd::from(child.stdout.take().ok_or_else(none)?);
+        let complaint = OwnedFd::from(child.stderr.take().ok_or_else(none)?);
+        Ok(Self {
+            input: pipe::Sender::from_owned_fd(input)?,
+            output: pipe::Receiver::from_owned_fd(output)?,
+            complaint: pipe::Receiver::from_owned_fd(complaint)?,
+        })
+    }
+
+    async fn talk(self, script: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), PlayableError> {
+        let Self { mut input, mut output, mut complaint } = self;
+        let writing = async move {
+            // It need not listen to the end.
+            if let Err(error) = input.write_all(&script).await {
+                tracing::debug!(error = %error.kind(), "the mixer has closed its input");
+            }
+            Ok(())
+        };
+        let (out, said, ()) = tokio::try_join!(
+            read_bounded(&mut output, OUTPUT_BYTES_MAX, false),
+            read_bounded(&mut complaint, COMPLAINT_BYTES_MAX, true),
+            writing
+        )?;
+        Ok((out, said))
+    }
+}
+
+/// Reads to the end; beyond the limit drops what comes, or fails.
+async fn read_bounded(
+    from: &mut pipe::Receiver,
+    bytes_max: usize,
+    drop_more: bool,
+) -> Result<Vec<u8>, PlayableError> {
+    let mut all = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let length = from.read(&mut piece).await.map_err(cannot("ffmpeg can't be read"))?;
+        let read = piece.get(..length).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(all);
+        }
+        let room = bytes_max - all.len();
+        if read.len() > room && !drop_more {
+            return Err(PlayableError::Mixing("ffmpeg yields too much".to_owned()));
+        }
+        all.extend_from_slice(read.get(..room.min(read.len())).unwrap_or_default());
+    }
+}
+
+impl Feed {
+    /// Serves whoever comes first. That it goes before the end is its right.
+    async fn serve(self, socket: UnixListener) -> Result<(), PlayableError> {
+        let (mut stream, _) = socket.accept().await.map_err(cannot("a socket failed"))?;
+        drop(socket);
+        match self {
+            Self::Bytes(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Self::Piece { head, reader, range } => {
+                if stream.write_all(&head).await.is_err() {
+                    return Ok(());
+                }
+                let mut pieces = std::pin::pin!(reader.read(range));
+                while let Some(piece) = pieces.try_next().await? {
+                    if stream.write_all(&piece).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
