@@ -396,10 +396,11 @@ impl Mixer<'_> {
                  asetpts=N/SR/TB[a{n}];\n"
             );
             script.push_str(&line);
-            mixed.push_str(&format!("[a{n}]"));
+            mixed.extend(["[a", &n.to_string(), "]"]);
             feeds.push(feed);
         }
-        script.push_str(&format!("{mixed}amix=inputs={}:normalize=0[out]", feeds.len()));
+        let count = feeds.len().to_string();
+        script.extend([&mixed, "amix=inputs=", &count, ":normalize=0[out]"]);
         let output = [self.script_option, "pipe:0", "-map", "[out]", "-f", "s16le", "pipe:1"];
         arguments.extend(output.map(str::to_owned));
         let mut pcm = self.run(arguments, feeds, script).output().await?;

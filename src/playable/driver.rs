@@ -222,7 +222,7 @@ impl Shared {
 
 async fn run(shared: Arc<Shared>) {
     let shutdown = shared.shutdown.clone();
-    if shutdown.run_until_cancelled(work(&shared)).await.is_none() {
+    if shutdown.run_until_cancelled(Box::pin(work(&shared))).await.is_none() {
         tracing::debug!("the maker of playable files stops");
     }
     shared.queue().current = None;
@@ -271,9 +271,8 @@ async fn make_session(shared: &Shared, job: Job) {
         attempt += 1;
         let is_last = attempt >= ATTEMPTS_MAX;
         match maker.make_open_files(shared, is_last).await {
-            Ok(()) => return,
-            // It was erased, or another process makes it.
-            Err(PlayableError::Store(RecordingStoreError::Conflict)) => return,
+            // Or it was erased, or another process makes it.
+            Ok(()) | Err(PlayableError::Store(RecordingStoreError::Conflict)) => return,
             Err(error) if is_last => {
                 tracing::error!(%error, session = %job.1, "playable files stay unfinished");
                 return;
