@@ -28,7 +28,7 @@ use crate::config::{Config, VaultConfig};
 use crate::custody::{Custody, CustodyParts, CustodyTask};
 use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
-use crate::playable::{Playables, PlayablesOptions, PlayablesParts};
+use crate::playable::{PART_BYTES, Playables, PlayablesOptions, PlayablesParts};
 use crate::recorder::{Recorder, RecorderOptions, RecorderParts};
 use crate::room::Rooms;
 use crate::room::ports::RoomPorts;
@@ -269,7 +269,14 @@ fn start_playables(
         timeline: Arc::new(door::StoredTimeline::new(store)),
         clock: clock.clone(),
     };
-    Playables::start(parts, PlayablesOptions { ffmpeg, scratch: recorder.spool.join("scratch") })
+    Playables::start(
+        parts,
+        PlayablesOptions {
+            ffmpeg,
+            scratch: recorder.spool.join("scratch"),
+            part_bytes: PART_BYTES,
+        },
+    )
 }
 
 /// A program, as the shell would find it.
