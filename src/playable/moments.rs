@@ -364,7 +364,7 @@ mod tests {
         for n in 0..3_000_u64 {
             let timestamp =
                 4_294_900_000_u32.wrapping_add(u32::try_from(n * 3_000).expect("small"));
-            let at_us = START_US + n * 33_333 + delay_us(n);
+            let at_us = START_US + n * 100_000 / 3 + delay_us(n);
             survey.handle_packet(at_us, &packet(1, timestamp));
             places.push(sources.handle_packet(at_us, &packet(1, timestamp)).expect("taken"));
         }
