@@ -193,9 +193,12 @@ export const proofSteps = {
     delete stage.pages.watcher;
   },
 
+};
+
+export const erasureSteps = {
   'what is erased is gone, and everything that was proven stays proven': async (stage) => {
     const { server, session, auditor } = stage;
-    const file = stage.files.find(({ of }) => of === 'combined');
+    const file = stage.files.find(({ url }) => url !== null);
     await custody(stage, 'erase', '--reason', 'requested');
     const gone = await fetch(server.origin + file.url);
     assert.equal(gone.status, 410);
