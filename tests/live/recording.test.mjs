@@ -375,7 +375,7 @@ story('A recording', open, {
     assert.equal(silent(ben, marks.benTurnEnd + BORDER_MS, marks.end), 1);
   },
 
-...proofSteps,
+  ...proofSteps,
 
   'the combined recording shows and sounds who has the floor': async (stage, t) => {
     const combined = filesOf(stage, { of: 'combined' });
