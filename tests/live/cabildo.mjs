@@ -14,9 +14,11 @@ export function cabildo(args, { env = {} } = {}) {
   });
 }
 
-/** A command beside a running server: it reads the same data and configuration. */
-export const beside = (server, args) =>
-  cabildo([...args, '--dev', '--data-dir', server.dataDir], { env: server.environment });
+/** `cabildo evidence` beside a running server: on the same data and configuration. */
+export function evidence(server, command, ...options) {
+  const place = ['--data-dir', server.dataDir, '--http', server.addresses.http];
+  return cabildo(['evidence', command, ...options, ...place], { env: server.environment });
+}
 
 /** `cabildo verify`, with its report. */
 export async function verify(what, ...options) {

@@ -13,7 +13,10 @@ export async function foreign(bundle, proof) {
     execFile(
       join(ROOT, 'scripts', 'foreign'),
       [bundle],
-      { env: { ...process.env, CABILDO_PROOF: proof, NODE_TEST_CONTEXT: undefined }, maxBuffer: 1 << 26 },
+      {
+        env: { ...process.env, CABILDO_PROOF: proof, NODE_TEST_CONTEXT: undefined },
+        maxBuffer: 1 << 26,
+      },
       (error, stdout, stderr) => resolve({ code: error?.code ?? 0, output: stdout + stderr }),
     );
   });

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
-import { beside, saveHeads, verify } from './cabildo.mjs';
+import { evidence, saveHeads, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { Peer } from './peer.mjs';
 import { Person } from './person.mjs';
@@ -114,7 +114,7 @@ steps['at the end all of it verifies, and little is missing'] = async (stage, t)
     return seen.last === 'closed';
   });
   const out = join(stage.directory, 'bundle');
-  const done = await beside(server, ['evidence', 'export', session.id, '--out', out]);
+  const done = await evidence(server, 'export', session.id, '--out', out);
   assert.equal(done.code, 0, done.stderr);
   const heads = saveHeads(stage.directory, session.id, stage.heads);
   const verified = await verify(out, '--heads', heads, '--keys', stage.keys);

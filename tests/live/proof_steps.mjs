@@ -5,7 +5,7 @@ import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { call } from './api.mjs';
 import { newPage, screenshot } from './browser.mjs';
-import { beside, verify } from './cabildo.mjs';
+import { evidence, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { foreign } from './foreign.mjs';
 import { openRecording } from './pages.mjs';
@@ -31,7 +31,7 @@ async function fails(code, what, ...options) {
 }
 
 async function custody(stage, command, ...options) {
-  const done = await beside(stage.server, ['evidence', command, stage.session.id, ...options]);
+  const done = await evidence(stage.server, command, stage.session.id, ...options);
   assert.equal(done.code, 0, done.stderr + done.stdout);
   return done.stdout;
 }
@@ -192,10 +192,12 @@ export const proofSteps = {
     await page.context().close();
     delete stage.pages.watcher;
   },
+};
 
+export const erasureSteps = {
   'what is erased is gone, and everything that was proven stays proven': async (stage) => {
     const { server, session, auditor } = stage;
-    const file = stage.files.find(({ of }) => of === 'combined');
+    const file = stage.files.find(({ url }) => url !== null);
     await custody(stage, 'erase', '--reason', 'requested');
     const gone = await fetch(server.origin + file.url);
     assert.equal(gone.status, 410);

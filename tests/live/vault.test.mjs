@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { asGovernance, call, startedSession } from './api.mjs';
 import { launch, outbound, rawClient } from './browser.mjs';
 import { Bucket } from './bucket.mjs';
-import { beside, verify } from './cabildo.mjs';
+import { evidence, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { deviation, longestHole, pictures } from './clock.mjs';
 import { download } from './download.mjs';
@@ -95,7 +95,7 @@ async function end(stage, session) {
 /** Exports a session, has it verified, and answers its entries. */
 async function exported(stage, session, name) {
   const out = join(stage.directory, name);
-  const done = await beside(stage.server, ['evidence', 'export', session.id, '--out', out]);
+  const done = await evidence(stage.server, 'export', session.id, '--out', out);
   assert.equal(done.code, 0, done.stderr + done.stdout);
   const verified = await verify(out);
   assert.equal(verified.code, 0, verified.stdout + verified.stderr);
