@@ -7,6 +7,7 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, PlayableState};
 use cabildo::playable::{FloorTurn, MeetingTimeline};
 use cabildo::recorder::repository::PlayableOf;
+use cabildo::recorder::repository::RecordingRepository as _;
 use tempfile::TempDir;
 
 use crate::media::{Source, encode_video, loudness, packets, run, sound, tone};
@@ -151,7 +152,6 @@ async fn killed_between_scenes_it_continues_with_the_next() {
     let mut combined = world.playable(PlayableOf::Combined).await;
     combined.state = PlayableState::Waiting;
     combined.failure = None;
-    use cabildo::recorder::repository::RecordingRepository as _;
     world.repository.put_playable(world.tenant, world.session, &combined).await.expect("kept");
     // The parts of the second scene are not there yet.
     world.vault.expect_trouble(Some(Trouble::HangAfter(3)));

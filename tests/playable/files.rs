@@ -9,6 +9,7 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
 use cabildo::playable::{PlayableError, READ_BYTES_MAX};
 use cabildo::recorder::repository::PlayableOf;
+use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::sealing::OpenError;
 use cabildo::vault::{ObjectName, VaultError};
 use futures_util::StreamExt as _;
@@ -230,7 +231,6 @@ async fn what_another_version_stored_is_made_anew() {
     tokio::task::yield_now().await;
     let mut stored = world.playable(of).await;
     stored.resume_at = Some("something else".to_owned());
-    use cabildo::recorder::repository::RecordingRepository as _;
     world.repository.put_playable(world.tenant, world.session, &stored).await.expect("kept");
     let playables = world.playables(None);
     playables.settled().await;

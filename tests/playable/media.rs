@@ -192,7 +192,7 @@ fn h264_payloads(frame: &[u8]) -> Vec<Vec<u8>> {
                 for (n, piece) in unit[1..].chunks(PAYLOAD_MAX).enumerate() {
                     let starts = if n == 0 { 0x80 } else { 0 };
                     let ends = if n + 1 == count { 0x40 } else { 0 };
-                    let head = vec![unit[0] & 0xE0 | 28, starts | ends | unit[0] & 0x1F];
+                    let head = vec![unit[0] & 0xE0 | 0x1C, starts | ends | unit[0] & 0x1F];
                     payloads.push([head, piece.to_vec()].concat());
                 }
             }
@@ -288,7 +288,7 @@ impl Source {
     }
 
     pub(crate) fn packet(&mut self, at_us: u64, marker: bool, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0x80, 96 | if marker { 0x80 } else { 0 }];
+        let mut packet = vec![0x80, 0x60 | if marker { 0x80 } else { 0 }];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(self.timestamp_at(at_us).to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
