@@ -356,7 +356,7 @@ story('A recording', open, {
     for (const [from, to] of spoken) {
       const heard = share(ana, ANA_HZ, from + BORDER_MS, to - BORDER_MS);
       t.diagnostic(`ana's tone: ${heard} of ${to - from} ms`);
-      assert.ok(heard > 0.95, `${heard} of ana's tone`);
+      assert.ok(heard > 0.9, `${heard} of ana's tone`);
       assert.equal(share(ana, BEN_HZ, from + BORDER_MS, to - BORDER_MS), 0);
     }
     const quiet = [
@@ -369,7 +369,7 @@ story('A recording', open, {
     }
     const ben = await sounds('ben');
     const heard = share(ben, BEN_HZ, marks.benTurn + BORDER_MS, marks.benTurnEnd - BORDER_MS);
-    assert.ok(heard > 0.95, `${heard} of ben's tone`);
+    assert.ok(heard > 0.9, `${heard} of ben's tone`);
     assert.equal(silent(ben, marks.benTurnEnd + BORDER_MS, marks.end), 1);
   },
 
