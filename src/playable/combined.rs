@@ -411,8 +411,11 @@ impl Mixer<'_> {
 
 fn push_input(arguments: &mut Vec<String>, format: &str, offset_ms: u64, place: usize) {
     let offset = format!("{}.{:03}", offset_ms / 1_000, offset_ms % 1_000);
-    let before = ["-threads", "1", "-reinit_filter", "0", "-itsoffset", &offset, "-f", format];
+    // A socket counts as seekable, so that it would look for an index at the end
+    // of the piece and not find its way back.
+    let before = ["-threads", "1", "-reinit_filter", "0", "-fflags", "+ignidx"];
     arguments.extend(before.map(str::to_owned));
+    arguments.extend(["-itsoffset", &offset, "-f", format].map(str::to_owned));
     arguments.extend(["-i".to_owned(), format!("{{{place}}}")]);
 }
 

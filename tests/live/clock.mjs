@@ -27,7 +27,7 @@ export async function probe(path) {
 }
 
 async function ffmpeg(...options) {
-  const { stdout, stderr } = await run('ffmpeg', ['-v', 'warning', '-nostdin', ...options, '-'], {
+  const { stdout, stderr } = await run('ffmpeg', ['-v', 'error', '-nostdin', ...options, '-'], {
     maxBuffer: OUTPUT_MAX,
     encoding: 'buffer',
   });
@@ -74,7 +74,7 @@ export async function pictures(path, fromMs) {
   );
   const times = JSON.parse(probed.stdout).frames.map(({ pts_time }) => Number(pts_time) * 1000);
   const { stdout, complaints } = await ffmpeg(
-    ...['-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough'],
+    ...['-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough', '-enc_time_base', '1:90000'],
     ...['-vf', `scale=${WIDTH}:${HEIGHT}:flags=area,format=yuv444p`, '-f', 'rawvideo'],
   );
   assert.equal(complaints, '', `${path}: ${complaints}`);

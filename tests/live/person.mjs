@@ -81,7 +81,7 @@ export class Person {
         const view = await this.recording(session);
         seen.last = [
           view.state,
-          view.pending_segments,
+          view.pending_tracks,
           view.files.map(({ of, state }) => [of, state]),
         ];
         return view.state === 'ready' ? view : null;
