@@ -415,6 +415,7 @@ impl Recorder {
         core.uploads.close();
         core.uploads.wait().await;
         core.changed.notify_waiters();
+        core.spool.release();
     }
 
     async fn session(

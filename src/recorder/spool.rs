@@ -128,7 +128,7 @@ fn hash(text: &str) -> Option<[u8; 32]> {
 #[derive(Debug)]
 pub(super) struct Spool {
     root: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Spool {
@@ -137,7 +137,13 @@ impl Spool {
         let lock = File::create(root.join(LOCK)).map_err(RecorderError::Spool)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| RecorderError::SpoolInUse)?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self { root: root.to_owned(), lock })
+    }
+
+    /// Gives the directory to whoever comes next, though handles may live on.
+    pub(super) fn release(&self) {
+        // It can only fail for a file that is not open.
+        rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock).ok();
     }
 
     pub(super) fn root(&self) -> &Path {

@@ -298,7 +298,7 @@ mod tests {
         assert_eq!((item.kind, item.from_ms, item.to_ms), ("turn", ms_at(1), Some(ms_at(9))));
         assert_eq!(item.name.as_deref(), Some("Ana"));
         let text = serde_json::to_value(item).expect("JSON");
-        assert_eq!(text["from"], "2026-03-01T10:00:01Z");
+        assert_eq!(text["from"], "2026-03-01T10:00:01.000Z");
     }
 
     #[test]
