@@ -202,8 +202,13 @@ impl Thread {
         self.core.counters.take(&self.engine.counts(), self.engine.recorded());
     }
 
+    /// Answers whose session is sealed; what they read then is counted.
     fn answer_finished(&mut self) {
+        if self.finishing.is_empty() {
+            return;
+        }
         let engine = &self.engine;
+        self.core.counters.take(&engine.counts(), engine.recorded());
         let over = |it: &mut (TenantId, SessionId, _)| !engine.is_busy(it.0, it.1);
         for (_, _, done) in self.finishing.extract_if(.., over) {
             // Nobody may wait for it any more.
