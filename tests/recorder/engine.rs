@@ -5,7 +5,7 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
 use cabildo::recorder::RoomTrack;
-use cabildo::recorder::engine::{Engine, GapReason, Output, Randomness, SegmentMeta};
+use cabildo::recorder::engine::{Disk, Engine, GapReason, Output, Randomness, SegmentMeta};
 use cabildo::sealing::{SALT_BYTES, TrackKey};
 use cabildo::sfu::tap::{TapItem, TapKind};
 use proptest::prelude::*;
@@ -120,6 +120,25 @@ impl Scene {
 }
 
 #[test]
+fn a_track_that_begins_on_a_full_disk_is_a_gap_until_there_is_room() {
+    let mut scene = Scene::new(Codec::Vp8);
+    scene.engine.handle_disk(Disk::Full, 0);
+    scene.packet(1_000, true, 100);
+    scene.packet(2_000, false, 100);
+    assert_eq!((scene.spans(), scene.gaps.len()), (vec![], 0));
+    scene.engine.handle_disk(Disk::Open, 2_500);
+    scene.packet(3_000, true, 100);
+    assert_eq!(scene.gaps, [(1_000, 3_000, GapReason::DiskFull)]);
+    scene.engine.handle_disk(Disk::Full, 4_000);
+    scene.drain();
+    scene.packet(5_000, true, 100);
+    scene.give(6_000, TapKind::Ended);
+    assert_eq!(scene.spans(), [(3_000, 3_000)]);
+    assert_eq!(scene.gaps[1..], [(3_000, 6_000, GapReason::DiskFull)]);
+    assert_eq!(scene.ends, [(3_000, 1)]);
+}
+
+#[test]
 fn pictures_are_cut_before_a_key_frame_after_two_seconds_and_after_four_at_the_latest() {
     let mut scene = Scene::new(Codec::Vp8);
     for step in 0..100_u64 {
@@ -230,7 +249,6 @@ proptest! {
     fn whatever_happens_indexes_have_no_holes_and_segments_stay_short(
         acts in proptest::collection::vec((act(), 0_u64..1_500), 0..200),
     ) {
-        use cabildo::recorder::engine::Disk;
         let mut engine = Engine::new();
         let mut random = Counting::default();
         let (tenant, session) = (TenantId::generate(), SessionId::generate());

@@ -116,7 +116,12 @@ impl Recordings for RecordingDoor {
         let playables = self.store.playables(tenant, id).await?;
         let log = EvidenceRepository::log(&*self.store, tenant, id).await?;
         let closed = log.is_some_and(|log| log.closed_seq.is_some());
-        let state = state_of(session, &tracks, &playables, closed);
+        let state =
+            if closed && playables.is_empty() && !self.anything_taken(tenant, id, &tracks).await? {
+                "none"
+            } else {
+                state_of(session, &tracks, &playables, closed)
+            };
         let pending_tracks = self.recorder.pending_tracks(tenant, id);
         let files = playables.into_iter().map(|file| with_track(file, &tracks)).collect();
         Ok(RecordingView { state, pending_tracks, files })
@@ -181,6 +186,23 @@ impl Recordings for RecordingDoor {
         });
         self.evidence.note(tenant, session, ACCESS, event.to_string()).await?;
         Ok(())
+    }
+}
+
+impl RecordingDoor {
+    /// Whether there is anything of these tracks: on a full disk there is not.
+    async fn anything_taken(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        tracks: &[RecordedTrack],
+    ) -> Result<bool, RecordRefused> {
+        for track in tracks {
+            if self.store.last_segment(tenant, session, track.id).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

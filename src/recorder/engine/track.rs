@@ -135,6 +135,15 @@ impl Track {
         taken.gap.get_or_insert((reason, from_ms));
     }
 
+    /// Takes nothing, since the disk is full. A track that begins now begins
+    /// with a gap: that it was there is said all the same.
+    fn miss(&mut self, now_ms: u64, random: &mut dyn Randomness, effects: &mut Effects) {
+        if let (None, Some(_), Some((_, codec))) = (&self.taken, self.source, self.codec) {
+            self.taken = Some(self.open(codec, now_ms, random, effects));
+        }
+        self.close_for(GapReason::DiskFull, now_ms, effects);
+    }
+
     pub(super) fn abandon(&mut self, item: u64, now_ms: u64, effects: &mut Effects) -> bool {
         let Some(taken) = &mut self.taken else { return false };
         let Some(segment) = taken.segment.take_if(|segment| segment.item() == item) else {
@@ -182,7 +191,7 @@ impl Track {
             TapKind::Packet { bytes, key_frame_start } => {
                 effects.counts.packets += 1;
                 if disk == Disk::Full {
-                    self.close_for(GapReason::DiskFull, item.at_us / 1_000, effects);
+                    self.miss(item.at_us / 1_000, random, effects);
                     return;
                 }
                 self.packet(item.at_us, bytes, key_frame_start, random, effects);
