@@ -238,6 +238,28 @@ fn loss_that_is_not_repaired_asks_for_a_key_frame() {
 }
 
 #[test]
+fn pictures_that_go_on_without_a_key_frame_have_one_asked_for_now_and_then() {
+    let (mut world, spec, mut stream) = picture_scene();
+    let (_, batches) = tap(&mut world, spec.track);
+    show(&mut world, &mut stream, true, "key");
+    let before = world.peer(PUBLISHER).plis.len();
+    let began = world.now;
+    while world.peer(PUBLISHER).plis.len() == before {
+        show(&mut world, &mut stream, false, "more");
+        take(&mut world, &batches);
+        assert!(world.now - began < Duration::from_secs(25), "nobody asked");
+    }
+    assert!(world.now - began >= Duration::from_secs(20), "asked too early");
+    show(&mut world, &mut stream, true, "key");
+    let asked = world.peer(PUBLISHER).plis.len();
+    for _ in 0..100 {
+        show(&mut world, &mut stream, false, "more");
+    }
+    take(&mut world, &batches);
+    assert_eq!(world.peer(PUBLISHER).plis.len(), asked, "once is enough");
+}
+
+#[test]
 fn a_codec_that_changes_is_told() {
     let (mut world, mut spec, mut stream) = picture_scene();
     world.command(Command::RemovePublication { track: spec.track });

@@ -23,6 +23,10 @@ const SINKS_MAX: usize = 16;
 /// Full batches that wait to be taken; a worker takes them after every read. At
 /// the limit further items count as lost.
 const READY_MAX: usize = 64;
+/// A tap whose pictures had no key frame for so long has one asked for: people
+/// can only seek to one. Raising it makes seeking coarser; lowering it costs
+/// publishers more bits.
+const KEY_FRAME_INTERVAL_US: u64 = 20_000_000;
 
 /// A tap of one publication.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ pub(super) struct Tap {
     current: Option<Current>,
     /// Packets that passed the gate and were lost since its last item.
     lost: u32,
+    /// When it last got a key frame, or had one asked for because that was long
+    /// ago.
+    key_frame_at_us: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +225,13 @@ impl Forwarder {
             self.totals.commands_refused += 1;
             return;
         }
-        publication.taps.push(Tap { sink: sink.clone(), target: 0, current: None, lost: 0 });
+        publication.taps.push(Tap {
+            sink: sink.clone(),
+            target: 0,
+            current: None,
+            lost: 0,
+            key_frame_at_us: now_us,
+        });
         if publication.gate == Gate::Closed {
             self.taps.push(sink, track, now_us, Note::GateClosed, &[]);
         }
@@ -327,7 +340,8 @@ impl Publication {
         passed: &Passed<'_>,
         now_us: u64,
     ) {
-        let Self { taps: own, encodings, track, .. } = self;
+        let Self { taps: own, encodings, track, kind, .. } = self;
+        let mut overdue = false;
         let number = passed.source.encoding;
         let Some(encoding) = encodings.get(usize::from(number)) else { return };
         let payload_type = passed.meaning.primary;
@@ -355,6 +369,14 @@ impl Publication {
             } else {
                 taps.push(&tap.sink, *track, now_us, note, &[passed.packet])
             };
+            if passed.key_frame_start {
+                tap.key_frame_at_us = now_us;
+            } else if *kind == MediaKind::Video
+                && now_us.saturating_sub(tap.key_frame_at_us) >= KEY_FRAME_INTERVAL_US
+            {
+                tap.key_frame_at_us = now_us;
+                overdue = true;
+            }
             if fits {
                 totals.packets_tapped += 1;
             } else {
@@ -362,6 +384,9 @@ impl Publication {
                 tap.current = None;
                 totals.tap_packets_lost += 1;
             }
+        }
+        if overdue && let Some(encoding) = encodings.get_mut(usize::from(number)) {
+            encoding.key_frame_wanted = true;
         }
     }
 
