@@ -59,11 +59,14 @@ const proofPath = ({ session }) => `/api/v1/sessions/${session.id}/audit-proof`;
 async function round(stage) {
   const { server, session } = stage;
   const tenant = session.tenant_id;
-  const witness = await Person.of(server, { tenant, user: 'witness', roles: ['observer'] });
+  // A connection outlives its server by 30 s, and a person has four at most.
+  const name = (who) => `${who}-${stage.kills.length}`;
+  const witness = await Person.of(server, { tenant, user: name('witness'), roles: ['observer'] });
   const channel = await witness.enter(session.id);
-  const token = await bearerToken(server, { tenant, user: 'encoder' });
+  const token = await bearerToken(server, { tenant, user: name('encoder') });
   stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
   await stage.peer.told('a connection', ({ state }) => state === 'connected');
+  const from = Date.now();
   const before = (await server.metrics()).cabildo_recorder_segments_total ?? 0;
   await until('a segment that is sealed', async (seen) => {
     seen.last = (await server.metrics()).cabildo_recorder_segments_total;
@@ -75,7 +78,7 @@ async function round(stage) {
   const wait = least + stage.random() * (most - least);
   await new Promise((resolve) => setTimeout(resolve, wait));
   await server.stop('SIGKILL');
-  stage.kills.push({ at: Date.now(), wait });
+  stage.kills.push({ from, at: Date.now(), wait });
   await channel.closed;
   stage.peer.kill();
   stage.heads.push(...channel.heads());
@@ -124,11 +127,12 @@ steps['at the end all of it verifies, and little is missing'] = async (stage, t)
   const segments = log.filter(({ kind }) => kind === 'segment');
   const gaps = log.filter(({ kind, reason }) => kind === 'gap' && reason === SERVER_DOWN);
   const losses = [];
-  let after = 0;
-  for (const { at, wait } of stage.kills) {
-    const before = segments.filter(({ fromMs, toMs }) => fromMs > after && toMs <= at);
+  for (const { from, at, wait } of stage.kills) {
+    const before = segments.filter(({ fromMs, toMs }) => toMs >= from && fromMs <= at);
     const tracks = new Set(before.map(({ track }) => track));
-    assert.equal(tracks.size, 2, `tracks before the kill at ${at}`);
+    assert.ok(tracks.size > 0, `nothing of the time before the kill at ${at}`);
+    // Of a track whose first segment was not sealed yet, all is lost.
+    if (tracks.size < 2) losses.push(at - from);
     for (const track of tracks) {
       const last = Math.max(...before.filter((one) => one.track === track).map(({ toMs }) => toMs));
       losses.push(at - last);
@@ -136,7 +140,6 @@ steps['at the end all of it verifies, and little is missing'] = async (stage, t)
       const gap = gaps.find((one) => one.track === track && one.fromMs <= at && one.toMs >= at);
       assert.ok(gap !== undefined, `no gap of ${track} over ${at}: ${JSON.stringify(gaps)}`);
     }
-    after = at;
   }
   t.diagnostic(`lost at most ${Math.max(...losses)} ms in ${KILLS} kills`);
   assert.ok(Math.max(...losses) <= LOSS_MS_MAX, `${losses}`);

@@ -195,6 +195,23 @@ export const proofSteps = {
 };
 
 export const erasureSteps = {
+  "a tenant's key can be renewed while people watch": async (stage) => {
+    const file = stage.files.find(({ url }) => url !== null);
+    const watch = async () => {
+      const headers = { Range: 'bytes=1000-20000' };
+      const answer = await fetch(stage.server.origin + file.url, { headers });
+      assert.equal(answer.status, 206);
+      return Buffer.from(await answer.arrayBuffer());
+    };
+    const before = await watch();
+    const tenant = ['--tenant', stage.session.tenant_id];
+    for (const more of [[], ['--destroy-older']]) {
+      const done = await evidence(stage.server, 'rotate-keys', ...tenant, ...more);
+      assert.equal(done.code, 0, done.stderr + done.stdout);
+      assert.ok((await watch()).equals(before), 'another file than before');
+    }
+  },
+
   'what is erased is gone, and everything that was proven stays proven': async (stage) => {
     const { server, session, auditor } = stage;
     const file = stage.files.find(({ url }) => url !== null);
