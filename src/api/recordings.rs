@@ -29,11 +29,12 @@ use super::Api;
 use super::body::query;
 use super::caller::{Credentials, see, with_nonce};
 use super::error::{ApiError, ErrorBody};
-use super::ports::{Access, RecordRefused, RecordingFile, RecordingView, Recordings};
+use super::ports::{Access, RecordingFile, RecordingView, Recordings};
 use super::sessions::session_id;
 use super::words::Moment;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::PlayableId;
+use crate::domain::id::{PlayableId, SessionId};
+use crate::domain::participant::Principal;
 use crate::domain::recording::PlayableState;
 use crate::domain::role::Action;
 use crate::domain::time::Timestamp;
@@ -43,20 +44,20 @@ use crate::recorder::repository::PlayableOf;
 /// requests are entered once. Beyond it an opening is entered again.
 const OPENED_MAX: usize = 10_000;
 
-/// Which addresses were opened, until they expire.
+/// Which addresses were given and opened, until they expire.
 #[derive(Debug, Default)]
 pub(super) struct Opened(Mutex<BTreeMap<[u8; 32], Timestamp>>);
 
 impl Opened {
-    fn contains(&self, token: &[u8; 32]) -> bool {
-        self.0.lock().is_ok_and(|opened| opened.contains_key(token))
+    fn contains(&self, name: &[u8; 32]) -> bool {
+        self.0.lock().is_ok_and(|opened| opened.contains_key(name))
     }
 
-    fn insert(&self, token: [u8; 32], expires_at: Timestamp, now: Timestamp) {
+    fn insert(&self, name: [u8; 32], expires_at: Timestamp, now: Timestamp) {
         if let Ok(mut opened) = self.0.lock() {
             opened.retain(|_, until| *until > now);
             if opened.len() < OPENED_MAX {
-                opened.insert(token, expires_at);
+                opened.insert(name, expires_at);
             }
         }
     }
@@ -159,15 +160,7 @@ pub(super) async fn addresses(
     select(&mut view, &selection)?;
     let now = api.clock.now();
     let expires_at = now.after(api.playback.valid_for());
-    if !view.files.is_empty() {
-        let user = &person.user_id;
-        let access = Access { user, what: "addresses_given", file: None, at: now };
-        match recordings.enter_access(person.tenant_id, id, access).await {
-            // Nothing is left that an address could open, nor a key to enter it by.
-            Err(RecordRefused::Erased) if view.state == "erased" => {}
-            entered => entered?,
-        }
-    }
+    enter_giving(&api, recordings, &person, (id, &view), expires_at).await?;
     let sign = |file: Option<PlayableId>| {
         api.playback.sign(&Grant {
             tenant: person.tenant_id,
@@ -188,6 +181,34 @@ pub(super) async fn addresses(
     };
     let response = ([(CACHE_CONTROL, "no-store")], Json(body)).into_response();
     Ok(with_nonce(response, &api))
+}
+
+/// A page that waits for files asks again and again; the same files for the same
+/// person are entered once while the first addresses are good. What is erased
+/// has no address to give.
+async fn enter_giving(
+    api: &Api,
+    recordings: &dyn Recordings,
+    person: &Principal,
+    (session, view): (SessionId, &RecordingView),
+    expires_at: Timestamp,
+) -> Result<(), ApiError> {
+    let ready = view.files.iter().filter(|found| found.file.state == PlayableState::Ready);
+    let given: Vec<String> = ready.map(|found| found.file.id.to_string()).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let (tenant, user) = (person.tenant_id, &person.user_id);
+    let name = format!("{tenant} {session} {} {}", user.as_str(), given.join(" "));
+    let name = token::fingerprint(&name);
+    if api.opened.contains(&name) {
+        return Ok(());
+    }
+    let now = api.clock.now();
+    let access = Access { user, what: "addresses_given", file: None, at: now };
+    recordings.enter_access(tenant, session, access).await?;
+    api.opened.insert(name, expires_at, now);
+    Ok(())
 }
 
 /// Keeps what was asked for.

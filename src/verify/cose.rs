@@ -31,7 +31,7 @@ struct Signed<'a> {
     size: u64,
 }
 
-/// A tree head, parsed; its signature is checked by [`Head::check`].
+/// A tree head, parsed; its signature is not checked yet.
 #[derive(Debug, Clone)]
 pub struct Head<'a> {
     signed: Signed<'a>,

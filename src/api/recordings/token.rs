@@ -118,7 +118,7 @@ impl PlaybackKey {
     }
 }
 
-/// Names a token without being it.
+/// Names a text without being it.
 pub(super) fn fingerprint(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
