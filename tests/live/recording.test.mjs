@@ -269,12 +269,16 @@ story('A recording', open, {
     const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
     assert.equal(ended.status, 200, JSON.stringify(ended.body));
     stage.marks.end = Date.now();
-    stage.view = await stage.auditor.recordingReady(session.id);
-    const took = Date.now() - stage.marks.end;
-    t.diagnostic(
-      `ready ${took} ms after the end of a session of ${stage.marks.end - stage.marks.anaSeen} ms`,
-    );
-    stage.files = stage.view.files;
+    const since = () => `${Date.now() - stage.marks.end} ms after the end`;
+    await until('the files of single tracks', async (seen) => {
+      const { state, files } = await stage.auditor.recording(session.id);
+      const tracks = files.filter(({ of }) => of === 'track');
+      seen.last = [state, tracks.map((file) => file.state)];
+      return tracks.length > 0 && tracks.every((file) => file.state === 'ready');
+    });
+    t.diagnostic(`single tracks can be watched ${since()}`);
+    ({ files: stage.files } = await stage.auditor.recordingReady(session.id));
+    t.diagnostic(`everything ${since()} of ${stage.marks.end - stage.marks.anaSeen} ms`);
     const unmade = stage.files.filter(({ of, state }) => of === 'track' && state !== 'ready');
     assert.deepEqual(unmade, []);
     const proof = await proofOf(stage);
