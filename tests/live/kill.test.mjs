@@ -21,6 +21,8 @@ const SEED = Number(process.env.CABILDO_SEED ?? randomInt(2 ** 31));
 const KILL_AFTER_MS = [0, 7_000];
 /** One segment and one head interval (docs/EVIDENCE.md). */
 const LOSS_MS_MAX = 4_000 + 2_000;
+/** A session that is over is sealed, closed and made into files within about this time. */
+const KILL_AFTER_END_MS = [0, 3_000];
 const SERVER_DOWN = 3;
 
 /** Numbers in 0 to 1 that a seed gives (mulberry32). */
@@ -55,8 +57,11 @@ async function open(stage) {
 
 const proofPath = ({ session }) => `/api/v1/sessions/${session.id}/audit-proof`;
 
-/** Publishes by WHIP and keeps every head that the room is told, until the server is killed. */
-async function round(stage) {
+/**
+ * Publishes by WHIP and keeps every head that the room is told; answers when both
+ * are under way.
+ */
+async function record(stage) {
   const { server, session } = stage;
   const tenant = session.tenant_id;
   // A connection outlives its server by 30 s, and a person has four at most.
@@ -74,10 +79,19 @@ async function round(stage) {
   });
   const size = channel.heads().at(-1)?.tree_size ?? 0;
   await channel.told('evidence_head', ({ tree_size }) => tree_size > size);
-  const [least, most] = KILL_AFTER_MS;
+  return { channel, from };
+}
+
+async function killWithin(stage, [least, most]) {
   const wait = least + stage.random() * (most - least);
   await new Promise((resolve) => setTimeout(resolve, wait));
-  await server.stop('SIGKILL');
+  await stage.server.stop('SIGKILL');
+  return wait;
+}
+
+async function round(stage) {
+  const { channel, from } = await record(stage);
+  const wait = await killWithin(stage, KILL_AFTER_MS);
   stage.kills.push({ from, at: Date.now(), wait });
   await channel.closed;
   stage.peer.kill();
@@ -108,14 +122,32 @@ for (let kill = 1; kill <= KILLS; kill += 1) {
   };
 }
 
-steps['at the end all of it verifies, and little is missing'] = async (stage, t) => {
+steps['what a kill after the end interrupts is finished by the next start'] = async (stage, t) => {
   const { server, session } = stage;
+  const { channel } = await record(stage);
   const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
   assert.equal(ended.status, 200, JSON.stringify(ended.body));
+  const wait = await killWithin(stage, KILL_AFTER_END_MS);
+  t.diagnostic(`killed ${Math.round(wait)} ms after the end`);
+  await channel.closed;
+  stage.peer.kill();
+  stage.heads.push(...channel.heads());
+  await holdsAfterwards(stage);
   await until('a closed log', async (seen) => {
     seen.last = (await call(server, 'GET', proofPath(stage))).body.status;
     return seen.last === 'closed';
   });
+  const tenant = session.tenant_id;
+  const auditor = await Person.of(server, { tenant, user: 'auditor', roles: ['auditor'] });
+  const { files } = await auditor.recordingReady(session.id);
+  assert.deepEqual(
+    files.filter(({ state }) => state !== 'ready'),
+    [],
+  );
+};
+
+steps['at the end all of it verifies, and little is missing'] = async (stage, t) => {
+  const { server, session } = stage;
   const out = join(stage.directory, 'bundle');
   const done = await evidence(server, 'export', session.id, '--out', out);
   assert.equal(done.code, 0, done.stderr);

@@ -407,4 +407,16 @@ story('A recording', open, {
   },
 
   ...erasureSteps,
+
+  'the logs hold no fault and nothing about people': async ({ server }) => {
+    const lines = server
+      .log()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    assert.ok(lines.length > 0);
+    for (const line of lines) {
+      assert.ok(['INFO', 'DEBUG'].includes(JSON.parse(line).level), line);
+      assert.doesNotMatch(line, /eyJ|Presidencia|\b(ana|ben|auditor|witness)\b/);
+    }
+  },
 });
