@@ -11,6 +11,7 @@ mod media;
 mod once;
 mod permissions;
 mod person;
+mod record;
 mod server;
 mod sessions;
 mod vanished;

@@ -17,6 +17,8 @@ enum Who {
     /// A route about one session, which others do not see.
     ReaderOfOne,
     ManagerOrService,
+    /// Whoever may watch what was recorded, with a proof of possession.
+    Watcher,
     Service,
 }
 
@@ -39,6 +41,8 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/api/v1/sessions/{id}/start", Who::ManagerOrService, 200),
         route(Method::POST, "/api/v1/sessions/{id}/cancel", Who::ManagerOrService, 200),
         route(Method::POST, "/api/v1/sessions/{id}/end", Who::Service, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/recording-url", Who::Watcher, 200),
+        route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
         route(Method::GET, "/api/v1/client-config", Who::Public, 200),
         route(Method::GET, "/health", Who::Public, 200),
         route(Method::GET, "/health/ready", Who::Public, 200),
@@ -101,8 +105,9 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
         (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
-        (Who::ManagerOrService, _) if !with_proof => missing,
-        (Who::ReaderOfOne | Who::ManagerOrService, _) if outsider => hidden,
+        (Who::ManagerOrService | Who::Watcher, _) if !with_proof => missing,
+        (Who::ReaderOfOne | Who::ManagerOrService | Who::Watcher, _) if outsider => hidden,
+        (Who::Watcher, _) => by_role(Action::WatchRecording),
         (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
         (Who::ManagerOrService, _) => by_role(Action::ManageSession),
     }

@@ -134,7 +134,9 @@ impl Person {
     ) -> Answer {
         for _ in 0..2 {
             let nonce = self.nonce.lock().expect("whole").clone();
-            let proof = self.proof(&method, &format!("{}{path}", server.http), nonce.as_deref());
+            // RFC 9449 §4.2: the address without its query.
+            let address = format!("{}{}", server.http, path.split('?').next().unwrap_or(path));
+            let proof = self.proof(&method, &address, nonce.as_deref());
             let request = server
                 .request(method.clone(), path)
                 .header("authorization", format!("DPoP {}", self.token))
