@@ -7,6 +7,9 @@ mod lifecycle;
 mod room;
 mod timeline;
 
+use std::env::current_exe;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,8 @@ use crate::vault::{Directory, KeyVault, LocalKeyVault, S3, S3Options, S3Timeouts
 
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
+/// Bytes of the executable in memory while it is hashed.
+const HASHED_AT_ONCE: usize = 256 * 1024;
 
 /// What the record stands on: also what commands beside a running server need.
 pub struct Foundation {
@@ -92,8 +97,21 @@ fn log_origin(public_origin: &str) -> String {
 
 /// SHA-256 of the running executable; of its version where that can't be read.
 fn build_hash() -> Hash {
-    let executable = std::env::current_exe().and_then(std::fs::read);
-    executable.map_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")), Sha256::digest).into()
+    hash_of_executable().unwrap_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")).into())
+}
+
+fn hash_of_executable() -> std::io::Result<Hash> {
+    let mut executable = BufReader::with_capacity(HASHED_AT_ONCE, File::open(current_exe()?)?);
+    let mut hash = Sha256::new();
+    loop {
+        let read = executable.fill_buf()?;
+        if read.is_empty() {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(read);
+        let length = read.len();
+        executable.consume(length);
+    }
 }
 
 fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
