@@ -363,14 +363,8 @@ impl Recorder {
         Ok(tails)
     }
 
-    /// Whether anything of a session is not in vault and log yet, as far as its
-    /// tracks have begun.
-    #[must_use]
-    pub fn pending(&self, tenant: TenantId, session: SessionId) -> bool {
-        self.0.core.is_busy((tenant, session))
-    }
-
-    /// Tracks of a session of which something is not in vault and log yet.
+    /// Tracks of a session of which something is not in vault and log yet, as far
+    /// as they have begun.
     #[must_use]
     pub fn pending_tracks(&self, tenant: TenantId, session: SessionId) -> usize {
         let busy = self.0.core.busy.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,7 +56,9 @@ async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<
         if *next == u64::MAX {
             hall.finish().await;
         } else {
-            while !outside.is_dead() && hall.recorder().pending(hall.tenant, hall.session) {
+            while !outside.is_dead()
+                && hall.recorder().pending_tracks(hall.tenant, hall.session) > 0
+            {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

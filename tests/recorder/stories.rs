@@ -322,7 +322,7 @@ async fn a_name_that_is_taken_is_loud_and_keeps_the_copy() {
     let told = held(&hall.outside.failures_told).join("\n");
     assert!(told.contains("another object has that name"), "{told}");
     assert!(hall.spool_files().iter().any(|name| name.contains(".s.0.")));
-    assert!(hall.recorder().pending(hall.tenant, hall.session));
+    assert!(hall.recorder().pending_tracks(hall.tenant, hall.session) > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +367,7 @@ async fn a_server_that_is_shut_down_leaves_what_the_next_one_brings() {
     hall.pass_ms(600_000);
     let started_ms = hall.now_ms();
     hall.start().await;
-    while hall.recorder().pending(hall.tenant, hall.session) {
+    while hall.recorder().pending_tracks(hall.tenant, hall.session) > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(hall.finish().await.len(), 1);
