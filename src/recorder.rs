@@ -1,11 +1,13 @@
 //! The recorder: takes every track that it is told to, seals it in segments
 //! while the meeting runs, and brings them to the vault and into the log.
 
+mod core;
 pub mod engine;
 mod handle;
 pub mod journal;
 mod log;
 mod ports;
+mod recover;
 pub mod repository;
 mod retry;
 mod spool;

@@ -11,15 +11,15 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::id::{SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::evidence::media::TrackTail;
-use crate::recorder::engine::{Counts, Disk, RoomTrack};
+use crate::recorder::core::{Core, Counters, SessionKey};
+use crate::recorder::engine::RoomTrack;
 use crate::recorder::ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats};
-use crate::recorder::spool::{Item, ItemKind, Place, Spool};
+use crate::recorder::spool::Spool;
 use crate::recorder::sync::SyncPool;
 use crate::recorder::thread::{BATCHES_MAX, COMMANDS_MAX, Input, Thread, sink};
-use crate::recorder::upload::{Upload, blocking};
 use crate::sfu::SfuError;
 use crate::sfu::tap::TapSink;
 
@@ -28,169 +28,6 @@ use crate::sfu::tap::TapSink;
 const PUTS_MAX: usize = 16;
 /// How soon a full queue of commands is tried again.
 const COMMAND_RETRY: Duration = Duration::from_millis(2);
-
-type SessionKey = (TenantId, SessionId);
-
-/// Plain numbers, read at any time.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    tracks: AtomicU64,
-    packets: AtomicU64,
-    segments: AtomicU64,
-    recorded_ms: AtomicU64,
-    gaps: AtomicU64,
-    packets_lost: AtomicU64,
-    spool_segments: AtomicU64,
-    spool_bytes: AtomicU64,
-    pub(super) free_bytes: AtomicU64,
-    pub(super) failures: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn take(&self, counts: &Counts, tracks: usize) {
-        self.tracks.store(tracks as u64, Ordering::Relaxed);
-        self.packets.store(counts.packets, Ordering::Relaxed);
-        self.segments.store(counts.segments, Ordering::Relaxed);
-        self.recorded_ms.store(counts.recorded_ms, Ordering::Relaxed);
-        self.gaps.store(counts.gaps, Ordering::Relaxed);
-        self.packets_lost.store(counts.packets_lost, Ordering::Relaxed);
-    }
-
-    pub(super) fn spooled(&self, bytes: u64) {
-        self.spool_segments.fetch_add(1, Ordering::Relaxed);
-        self.spool_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn left(&self, bytes: u64) {
-        let less = |by: u64| move |before: u64| Some(before.saturating_sub(by));
-        for (counter, by) in [(&self.spool_segments, 1), (&self.spool_bytes, bytes)] {
-            // The closure always yields a number.
-            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less(by)).ok();
-        }
-    }
-}
-
-/// What the parts of a recorder share.
-pub(super) struct Core {
-    pub(super) parts: RecorderParts,
-    pub(super) options: RecorderOptions,
-    pub(super) spool: Spool,
-    pub(super) counters: Counters,
-    pub(super) puts: Semaphore,
-    pub(super) uploads: TaskTracker,
-    pub(super) cancel: CancellationToken,
-    pub(super) runtime: tokio::runtime::Handle,
-    /// Tracks of each session that are not wholly in vault and log yet.
-    busy: Mutex<BTreeMap<SessionKey, usize>>,
-    /// When the segments began that are on their way now.
-    working: Mutex<BTreeMap<RecordedTrackId, u64>>,
-    changed: Notify,
-}
-
-impl Core {
-    /// A track of a session has something to bring.
-    pub(super) fn begin(&self, place: Place) {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        *busy.entry((place.tenant, place.session)).or_default() += 1;
-    }
-
-    /// It has brought it.
-    pub(super) fn end(&self, place: Place) {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
-            *tracks -= 1;
-            if *tracks == 0 {
-                busy.remove(&(place.tenant, place.session));
-            }
-        }
-        drop(busy);
-        self.changed.notify_waiters();
-    }
-
-    pub(super) fn work(&self, place: Place, item: &Item) {
-        if let ItemKind::Segment { ms: (from_ms, _), .. } = item.kind {
-            let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-            working.insert(place.recorded, from_ms);
-        }
-    }
-
-    pub(super) fn rest(&self, place: Place) {
-        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-        working.remove(&place.recorded);
-    }
-
-    fn is_busy(&self, session: SessionKey) -> bool {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&session)
-    }
-
-    /// Tells the logs of all sessions that are being recorded.
-    pub(super) fn tell_disk(self: &Arc<Self>, disk: Disk) {
-        let sessions: Vec<SessionKey> = {
-            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            busy.keys().copied().collect()
-        };
-        let text = match disk {
-            Disk::Full => "the disk of the recorder is full: nothing is recorded",
-            Disk::Open => "the disk of the recorder has room again",
-        };
-        let core = Arc::clone(self);
-        self.runtime.spawn(async move {
-            for (tenant, session) in sessions {
-                core.parts.log.failed(tenant, session, text.to_owned()).await;
-            }
-        });
-    }
-
-    /// Takes up what earlier processes left.
-    async fn recover(self: &Arc<Self>) -> Result<(), RecorderError> {
-        let core = Arc::clone(self);
-        let places = blocking(move || core.spool.recover()).await.map_err(RecorderError::Spool)?;
-        let repository = &self.parts.repository;
-        let mut sessions = repository.unfinished().await?;
-        sessions.extend(places.iter().map(|place| (place.tenant, place.session)));
-        sessions.sort_unstable();
-        sessions.dedup();
-        let mut found = Vec::new();
-        for (tenant, session) in sessions {
-            let tracks = repository.tracks(tenant, session).await?;
-            for track in &tracks {
-                let place = Place { tenant, session, recorded: track.id };
-                if track.ended_at.is_none() || places.contains(&place) {
-                    found.push((place, track.clone()));
-                }
-            }
-            for place in places.iter().filter(|it| (it.tenant, it.session) == (tenant, session)) {
-                if !tracks.iter().any(|track| track.id == place.recorded) {
-                    self.forget(*place).await?;
-                }
-            }
-        }
-        for (place, track) in found {
-            Upload::recovered(self, place, track).spawn();
-        }
-        Ok(())
-    }
-
-    /// A track whose key was never kept has nothing complete.
-    async fn forget(self: &Arc<Self>, place: Place) -> Result<(), RecorderError> {
-        let core = Arc::clone(self);
-        let forgotten = blocking(move || {
-            let items = core.spool.items(&place, usize::MAX)?;
-            if items.iter().any(|item| matches!(item.kind, ItemKind::Segment { .. })) {
-                return Ok(false);
-            }
-            items.iter().try_for_each(|item| core.spool.remove(&place, item))?;
-            core.spool.remove_track(&place);
-            Ok(true)
-        });
-        if !forgotten.await.map_err(RecorderError::Spool)? {
-            let text = "the spool has segments of a track that nobody knows";
-            tracing::error!(track = %place.recorded, "{text}");
-            self.parts.log.failed(place.tenant, place.session, text.to_owned()).await;
-        }
-        Ok(())
-    }
-}
 
 /// What is told about a session.
 struct Session {

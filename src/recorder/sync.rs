@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::recorder::handle::Core;
+use crate::recorder::core::Core;
 use crate::recorder::spool::{Item, Place};
 
 /// Lanes; a disk that is slow for one file need not be for the next.

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
+use crate::recorder::core::Core;
 use crate::recorder::engine::{Disk, Engine, FIRST_EPOCH, Opened, Output, Randomness, RoomTrack};
-use crate::recorder::handle::Core;
 use crate::recorder::spool::{Item, ItemKind, Place, part_name};
 use crate::recorder::sync::{Job, SegmentFile, SyncPool, TrackShared};
 use crate::recorder::upload::Upload;

@@ -12,8 +12,8 @@ use rand::Rng as _;
 
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
+use crate::recorder::core::Core;
 use crate::recorder::engine::{FIRST_EPOCH, GapReason, Opened};
-use crate::recorder::handle::Core;
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
 use crate::recorder::retry::Backoff;
 use crate::recorder::spool::{Item, ItemKind, Place, object};

@@ -1,0 +1,127 @@
+//! What the handle, the threads and the uploads of a recorder share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::recorder::engine::{Counts, Disk};
+use crate::recorder::ports::{RecorderOptions, RecorderParts};
+use crate::recorder::spool::{Item, ItemKind, Place, Spool};
+
+pub(super) type SessionKey = (TenantId, SessionId);
+
+/// Plain numbers, read at any time.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) tracks: AtomicU64,
+    pub(super) packets: AtomicU64,
+    pub(super) segments: AtomicU64,
+    pub(super) recorded_ms: AtomicU64,
+    pub(super) gaps: AtomicU64,
+    pub(super) packets_lost: AtomicU64,
+    pub(super) spool_segments: AtomicU64,
+    pub(super) spool_bytes: AtomicU64,
+    pub(super) free_bytes: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn take(&self, counts: &Counts, tracks: usize) {
+        self.tracks.store(tracks as u64, Ordering::Relaxed);
+        self.packets.store(counts.packets, Ordering::Relaxed);
+        self.segments.store(counts.segments, Ordering::Relaxed);
+        self.recorded_ms.store(counts.recorded_ms, Ordering::Relaxed);
+        self.gaps.store(counts.gaps, Ordering::Relaxed);
+        self.packets_lost.store(counts.packets_lost, Ordering::Relaxed);
+    }
+
+    pub(super) fn spooled(&self, bytes: u64) {
+        self.spool_segments.fetch_add(1, Ordering::Relaxed);
+        self.spool_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self, bytes: u64) {
+        let less = |by: u64| move |before: u64| Some(before.saturating_sub(by));
+        for (counter, by) in [(&self.spool_segments, 1), (&self.spool_bytes, bytes)] {
+            // The closure always yields a number.
+            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less(by)).ok();
+        }
+    }
+}
+
+/// What the parts of a recorder share.
+pub(super) struct Core {
+    pub(super) parts: RecorderParts,
+    pub(super) options: RecorderOptions,
+    pub(super) spool: Spool,
+    pub(super) counters: Counters,
+    pub(super) puts: Semaphore,
+    pub(super) uploads: TaskTracker,
+    pub(super) cancel: CancellationToken,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// Tracks of each session that are not wholly in vault and log yet.
+    pub(super) busy: Mutex<BTreeMap<SessionKey, usize>>,
+    /// When the segments began that are on their way now.
+    pub(super) working: Mutex<BTreeMap<RecordedTrackId, u64>>,
+    pub(super) changed: Notify,
+}
+
+impl Core {
+    /// A track of a session has something to bring.
+    pub(super) fn begin(&self, place: Place) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        *busy.entry((place.tenant, place.session)).or_default() += 1;
+    }
+
+    /// It has brought it.
+    pub(super) fn end(&self, place: Place) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
+            *tracks -= 1;
+            if *tracks == 0 {
+                busy.remove(&(place.tenant, place.session));
+            }
+        }
+        drop(busy);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn work(&self, place: Place, item: &Item) {
+        if let ItemKind::Segment { ms: (from_ms, _), .. } = item.kind {
+            let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+            working.insert(place.recorded, from_ms);
+        }
+    }
+
+    pub(super) fn rest(&self, place: Place) {
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        working.remove(&place.recorded);
+    }
+
+    pub(super) fn is_busy(&self, session: SessionKey) -> bool {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&session)
+    }
+
+    /// Tells the logs of all sessions that are being recorded.
+    pub(super) fn tell_disk(self: &Arc<Self>, disk: Disk) {
+        let sessions: Vec<SessionKey> = {
+            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            busy.keys().copied().collect()
+        };
+        let text = match disk {
+            Disk::Full => "the disk of the recorder is full: nothing is recorded",
+            Disk::Open => "the disk of the recorder has room again",
+        };
+        let core = Arc::clone(self);
+        self.runtime.spawn(async move {
+            for (tenant, session) in sessions {
+                core.parts.log.failed(tenant, session, text.to_owned()).await;
+            }
+        });
+    }
+}
