@@ -19,10 +19,10 @@ lint: ## formatting, clippy, rustdoc, shell, web client
 	@scripts/lint
 
 wire-types: ## write the TypeScript types of the moderation channel
-	@bash -c 'source scripts/environment; CABILDO_WRITE_WIRE_TYPES=1 cargo test --quiet --locked --test wire_types'
+	@bash -c 'source scripts/environment; CABILDO_WRITE_WIRE_TYPES=1 cargo test --quiet --locked --test scenario wire_types::'
 
 openapi: ## write docs/openapi.json
-	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test api description'
+	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test live api::description::'
 
 bench: ## measure what claims of speed rest on
 	@bash -c 'source scripts/environment; cargo bench --locked $(ARGS)'

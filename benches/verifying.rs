@@ -11,7 +11,7 @@ use cabildo::verify::{Options, Verdict, verify_bundle};
 use serde_json::json;
 
 #[expect(dead_code, reason = "the tests need more of it than the bench")]
-#[path = "../tests/verify/forge.rs"]
+#[path = "../tests/scenario/verify/forge.rs"]
 mod forge;
 
 use forge::{Forge, Key, SESSION};

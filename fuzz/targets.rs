@@ -1,6 +1,6 @@
 //! One function per parser that strangers reach. Each takes any bytes and must
 //! come back: a panic, or a loop without end, is a finding. Shared by
-//! `tests/fuzz_seeds.rs`, which runs in every test run, and by the targets of
+//! `tests/scenario/fuzz_seeds.rs`, which runs in every test run, and by the targets of
 //! cargo-fuzz, which search for longer.
 
 use std::cell::RefCell;

@@ -1,5 +1,5 @@
 //! Statements that forget the tenant, on PostgreSQL: row-level security has to
-//! hold them to it. The suite in `tests/store` covers the repositories.
+//! hold them to it. The suite in `tests/live/store` covers the repositories.
 
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;

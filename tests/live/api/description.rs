@@ -1,0 +1,49 @@
+//! The description of the API is kept in the repository, and true.
+
+use std::path::Path;
+
+use reqwest::Method;
+
+use crate::api::server::{Server, send};
+
+#[test]
+fn the_description_in_the_repository_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let mut text = cabildo::api::document().to_pretty_json().expect("JSON");
+    text.push('\n');
+    if std::env::var_os("CABILDO_WRITE_OPENAPI").is_some() {
+        std::fs::write(&path, &text).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "docs/openapi.json is out of date; rewrite it with CABILDO_WRITE_OPENAPI=1"
+    );
+}
+
+#[tokio::test]
+async fn every_operation_that_is_described_exists() {
+    let server = Server::start().await;
+    let document = serde_json::to_value(cabildo::api::document()).expect("JSON");
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in ["get", "post", "patch", "delete", "put"] {
+            if item[method].is_null() {
+                continue;
+            }
+            operations += 1;
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            let concrete = path
+                .replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057")
+                .replace("{step}", "start")
+                .replace("{kind}", "whip")
+                .replace("{resource}", "none");
+            let answer = send(server.request(method.clone(), &concrete)).await;
+            let absent =
+                ["ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"].contains(&answer.code().as_str());
+            assert!(!absent, "{method} {path}: {answer:?}");
+        }
+    }
+    assert!(operations >= 21, "only {operations} operations are described");
+    server.app.stop().await;
+}

@@ -1,0 +1,62 @@
+//! The frame around every route: refusals in one form, traces, files.
+
+use reqwest::Method;
+
+use crate::api::server::{Server, send};
+
+#[tokio::test]
+async fn refusals_have_one_form() {
+    let server = Server::start().await;
+    for (method, path, status, code) in [
+        (Method::GET, "/api/v1/nothing", 404, "ROUTE_NOT_FOUND"),
+        (Method::POST, "/api/v1/nothing", 404, "ROUTE_NOT_FOUND"),
+        (Method::GET, "/nothing.html", 404, "ROUTE_NOT_FOUND"),
+        (Method::GET, "/../Cargo.toml", 404, "ROUTE_NOT_FOUND"),
+        (Method::GET, "/%2e%2e/Cargo.toml", 404, "ROUTE_NOT_FOUND"),
+        (Method::PUT, "/api/v1/sessions", 405, "METHOD_NOT_ALLOWED"),
+        (Method::DELETE, "/health", 405, "METHOD_NOT_ALLOWED"),
+        (Method::GET, "/api/v1/sessions/%ff", 400, "MALFORMED_REQUEST"),
+    ] {
+        let answer = send(server.request(method.clone(), path)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path}");
+        assert_eq!(answer.header("content-type"), "application/json", "{method} {path}");
+        assert_eq!(answer.header("allow").is_empty(), status != 405, "{answer:?}");
+        assert_eq!(answer.json()["trace_id"].as_str(), Some(answer.header("x-trace-id")));
+        assert!(answer.json()["details"].is_object());
+    }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_trace_that_the_caller_began_goes_on() {
+    let server = Server::start().await;
+    let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = server.request(Method::GET, "/health/live").header("traceparent", header);
+    assert_eq!(send(request).await.header("x-trace-id"), "0af7651916cd43dd8448eb211c80319c");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_may_have_a_listener_of_their_own() {
+    let server = Server::start_with(&[("http.metrics_bind", "127.0.0.1:0")]).await;
+    assert_eq!(send(server.request(Method::GET, "/metrics")).await.status, 404);
+    let metrics = server.app.addresses().metrics.expect("a listener");
+    let scraped = send(server.anybody.get(format!("http://{metrics}/metrics"))).await;
+    assert!(scraped.text.contains("cabildo_process_cpu_seconds_total "), "{scraped:?}");
+    let nothing_else = send(server.anybody.get(format!("http://{metrics}/health"))).await;
+    assert_eq!(nothing_else.code(), "ROUTE_NOT_FOUND");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_front_page_is_there_or_says_what_is_missing() {
+    let server = Server::start().await;
+    let answer = send(server.request(Method::GET, "/")).await;
+    let built = std::path::Path::new("web-client/dist/index.html").exists();
+    assert_eq!(answer.status, if built { 200 } else { 503 }, "{answer:?}");
+    assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    let config = send(server.request(Method::GET, "/api/v1/client-config")).await;
+    assert_eq!(config.json(), serde_json::json!({"dev": true, "login_url": null}));
+    server.app.stop().await;
+}

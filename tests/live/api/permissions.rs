@@ -1,0 +1,203 @@
+//! Every route and every kind of caller: what is allowed is done, the rest is
+//! denied with its code.
+
+use cabildo::domain::id::TenantId;
+use cabildo::domain::role::{Action, Role};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::api::person::Person;
+use crate::api::server::{Answer, Server, send};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Public,
+    Reader,
+    /// A route about one session, which others do not see.
+    ReaderOfOne,
+    ManagerOrService,
+    /// Whoever may watch what was recorded, with a proof of possession.
+    Watcher,
+    Service,
+}
+
+/// A route; `{id}` is a session that is ready for it.
+struct Route {
+    method: Method,
+    path: &'static str,
+    who: Who,
+    /// Status when it is done.
+    done: u16,
+}
+
+fn routes() -> Vec<Route> {
+    let route = |method, path, who, done| Route { method, path, who, done };
+    vec![
+        route(Method::POST, "/api/v1/sessions", Who::Service, 201),
+        route(Method::GET, "/api/v1/sessions", Who::Reader, 200),
+        route(Method::GET, "/api/v1/sessions/{id}", Who::ReaderOfOne, 200),
+        route(Method::PATCH, "/api/v1/sessions/{id}", Who::ManagerOrService, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/start", Who::ManagerOrService, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/cancel", Who::ManagerOrService, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/end", Who::Service, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/recording-url", Who::Watcher, 200),
+        route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
+        route(Method::GET, "/api/v1/client-config", Who::Public, 200),
+        route(Method::GET, "/health", Who::Public, 200),
+        route(Method::GET, "/health/ready", Who::Public, 200),
+        route(Method::GET, "/health/live", Who::Public, 200),
+        route(Method::GET, "/metrics", Who::Public, 200),
+        route(Method::GET, "/openapi.json", Who::Public, 200),
+        route(Method::GET, "/docs/", Who::Public, 200),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Nobody,
+    /// On the internal listener, without a token.
+    Governance,
+    Stranger,
+    Bearer(Role),
+    Dpop(Role),
+    /// A moderator of another tenant.
+    OtherBearer,
+    OtherDpop,
+    /// A moderator whose token is bound to another session.
+    ElsewhereBearer,
+    ElsewhereDpop,
+}
+
+fn callers() -> Vec<Caller> {
+    let mut callers = vec![
+        Caller::Nobody,
+        Caller::Governance,
+        Caller::Stranger,
+        Caller::OtherBearer,
+        Caller::OtherDpop,
+        Caller::ElsewhereBearer,
+        Caller::ElsewhereDpop,
+    ];
+    callers.extend(Role::ALL.iter().map(|role| Caller::Bearer(*role)));
+    callers.extend(Role::ALL.iter().map(|role| Caller::Dpop(*role)));
+    callers
+}
+
+/// What must come of it: a status, and a code unless it is done.
+fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
+    use Caller as C;
+    let done = (route.done, "");
+    let missing = (401, "CREDENTIALS_MISSING");
+    let forbidden = (403, "FORBIDDEN");
+    let hidden = (404, "SESSION_NOT_FOUND");
+    let with_token = !matches!(caller, C::Nobody | C::Governance | C::Stranger);
+    let with_proof = matches!(caller, C::Dpop(_) | C::OtherDpop | C::ElsewhereDpop);
+    let outsider =
+        matches!(caller, C::OtherBearer | C::OtherDpop | C::ElsewhereBearer | C::ElsewhereDpop);
+    let role = match caller {
+        C::Bearer(role) | C::Dpop(role) => role,
+        _ => Role::Moderator,
+    };
+    let by_role = |action| if role.may(action) { done } else { forbidden };
+    match (route.who, caller) {
+        (Who::Public, _) | (Who::Service | Who::ManagerOrService, C::Governance) => done,
+        (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
+        (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
+        (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
+        (Who::ManagerOrService | Who::Watcher, _) if !with_proof => missing,
+        (Who::ReaderOfOne | Who::ManagerOrService | Who::Watcher, _) if outsider => hidden,
+        (Who::Watcher, _) => by_role(Action::WatchRecording),
+        (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
+        (Who::ManagerOrService, _) => by_role(Action::ManageSession),
+    }
+}
+
+/// A session that the route can be done to, by the governance service.
+async fn prepared(server: &Server, route: &Route) -> String {
+    let id = server.create().await;
+    if route.path.ends_with("/end") {
+        let start = format!("/api/v1/sessions/{id}/start");
+        assert_eq!(send(server.govern(Method::POST, &start)).await.status, 200);
+    }
+    id
+}
+
+async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
+    let id = prepared(server, route).await;
+    let path = route.path.replace("{id}", &id);
+    let body = match (route.method.as_str(), route.path) {
+        ("PATCH", _) => Some(json!({"title": "Another title"})),
+        ("POST", "/api/v1/sessions") => Some(server.new_session()),
+        _ => None,
+    };
+    let adjust = |request: RequestBuilder| match &body {
+        Some(body) => request.json(body).header("if-match", "\"1\""),
+        None => request,
+    };
+    let method = route.method.clone();
+    let elsewhere = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let person = match caller {
+        Caller::Nobody => return send(adjust(server.request(method, &path))).await,
+        Caller::Governance => return send(adjust(server.govern(method, &path))).await,
+        Caller::Stranger => {
+            let url = format!("{}{path}", server.internal);
+            return send(adjust(server.stranger.request(method, url))).await;
+        }
+        Caller::Bearer(role) | Caller::Dpop(role) => Person::with_role(server, role.as_str()).await,
+        Caller::OtherBearer | Caller::OtherDpop => {
+            Person::of(server, TenantId::generate(), "moderator", None).await
+        }
+        Caller::ElsewhereBearer | Caller::ElsewhereDpop => {
+            Person::of(server, server.tenant, "moderator", Some(elsewhere)).await
+        }
+    };
+    let bearer =
+        matches!(caller, Caller::Bearer(_) | Caller::OtherBearer | Caller::ElsewhereBearer);
+    if bearer {
+        send(adjust(server.request(method, &path)).bearer_auth(&person.token)).await
+    } else {
+        person.write(server, method, &path, adjust).await
+    }
+}
+
+#[tokio::test]
+async fn every_route_admits_exactly_whom_it_names() {
+    // Every call has its own session in the same tenant.
+    let server = Server::start_with(&[("tenants.default.max_active_sessions", "1000")]).await;
+    for route in &routes() {
+        for caller in callers() {
+            let answer = call(&server, route, caller).await;
+            let (status, code) = expected(route, caller);
+            let case = format!("{} {} by {caller:?}: {answer:?}", route.method, route.path);
+            assert_eq!(answer.status, status, "{case}");
+            assert_eq!(answer.code(), code, "{case}");
+            assert_eq!(answer.header("x-trace-id").len(), 32, "{case}");
+        }
+    }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_internal_listener_takes_nobody_without_a_certificate() {
+    let server = Server::start().await;
+    let url = format!("{}/health", server.internal);
+    assert!(server.bare.get(url).send().await.is_err());
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn another_tenants_sessions_are_not_listed() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let own = Person::with_role(&server, "participant").await;
+    let other = Person::of(&server, TenantId::generate(), "moderator", None).await;
+    let bound = Person::of(&server, server.tenant, "participant", Some(&id)).await;
+    server.create().await;
+    let count = |answer: Answer| answer.json()["items"].as_array().map(Vec::len);
+    let list = "/api/v1/sessions";
+    assert_eq!(count(own.read(&server, Method::GET, list).await), Some(2));
+    assert_eq!(count(other.read(&server, Method::GET, list).await), Some(0));
+    assert_eq!(count(bound.read(&server, Method::GET, list).await), Some(1));
+    server.app.stop().await;
+}

@@ -1,0 +1,11 @@
+//! Tests over real sockets, databases and processes. The tests beside them in
+//! `*.test.mjs` drive the server with browsers and independent clients.
+
+mod api;
+mod auth;
+mod load;
+mod plane;
+mod rooms;
+mod store;
+mod vault;
+mod worker;

@@ -1,0 +1,297 @@
+//! Rooms with a real store and media plane: who reads slowly, a journal that
+//! fails, and two processes that believe they have the same room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cabildo::clock::Clock;
+use cabildo::domain::error_code::ErrorCode;
+use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::participant::Principal;
+use cabildo::domain::role::{Role, Roles};
+use cabildo::domain::session::Modality;
+use cabildo::room::action::Action;
+use cabildo::room::error::RoomError;
+use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::ports::{LossReason, RoomPorts};
+use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
+use cabildo::sessions::{
+    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
+};
+use cabildo::sfu::{Sfu, SfuOptions};
+use cabildo::store::{Store, StoreOptions};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+mod record;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A journal that can be told to fail.
+struct Fragile {
+    store: Store,
+    broken: AtomicBool,
+}
+
+impl Fragile {
+    fn check(&self) -> Result<(), JournalError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(JournalError::Unavailable("told to".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RoomJournal for Fragile {
+    async fn load(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Option<RoomRecord>, JournalError> {
+        self.check()?;
+        self.store.load(tenant, session).await
+    }
+
+    async fn append(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        record: &RoomRecord,
+        events: &[JournalEvent],
+    ) -> Result<(), JournalError> {
+        self.check()?;
+        self.store.append(tenant, session, record, events).await
+    }
+
+    async fn events_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        self.check()?;
+        self.store.events_after(tenant, session, after, limit).await
+    }
+}
+
+/// A database with one active session.
+struct House {
+    store: Store,
+    tenant: TenantId,
+    session: SessionId,
+    _data: tempfile::TempDir,
+}
+
+impl House {
+    async fn build() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut NewSession)) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let options = StoreOptions::sqlite_file(&data.path().join("cabildo.db"));
+        let store = Store::connect(&options).await.expect("a store");
+        let limits = Arc::new(FixedLimits::default());
+        let sessions = SessionService::new(Arc::new(store.clone()), limits);
+        let tenant = TenantId::generate();
+        let now = Clock::system().now();
+        let mut wanted = NewSession {
+            tenant_id: tenant,
+            assembly_id: AssemblyId::generate(),
+            title: "Assembly".to_owned(),
+            modality: Modality::Mixed,
+            provider: None,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: None,
+            moderation: None,
+            recording: RecordingPatch::default(),
+            transcription: TranscriptionPatch::default(),
+            speaking: SpeakingPatch::default(),
+        };
+        change(&mut wanted);
+        let session = sessions.create(wanted, now).await.expect("created").id;
+        sessions.start(tenant, session, None, now).await.expect("started");
+        Self { store, tenant, session, _data: data }
+    }
+
+    /// Another process that works on the same database.
+    fn process(&self) -> (Rooms, Arc<Fragile>) {
+        self.process_with(RoomPorts::default())
+    }
+
+    fn process_with(&self, ports: RoomPorts) -> (Rooms, Arc<Fragile>) {
+        let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
+        let journal =
+            Arc::new(Fragile { store: self.store.clone(), broken: AtomicBool::new(false) });
+        let rooms = Rooms::new(
+            Arc::new(self.store.clone()),
+            journal.clone(),
+            media.expect("a media plane"),
+            Clock::system(),
+            ports,
+        );
+        (rooms, journal)
+    }
+
+    fn principal(&self, name: &str) -> Principal {
+        self.principal_as(name, Role::Moderator)
+    }
+
+    fn principal_as(&self, name: &str, role: Role) -> Principal {
+        Principal {
+            tenant_id: self.tenant,
+            user_id: name.parse().expect("a user id"),
+            roles: Roles::of(&[role]),
+            name: name.to_owned(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            expires_at: Clock::system().now().after(Duration::from_hours(1)),
+        }
+    }
+
+    async fn enter(
+        &self,
+        rooms: &Rooms,
+        name: &str,
+        queue: usize,
+    ) -> (Entered, mpsc::Receiver<Outbound>) {
+        let (sink, outbound) = mpsc::channel(queue);
+        let principal = self.principal(name);
+        let entered = rooms.enter(principal, self.session, [1; 32], sink).await.expect("let in");
+        (entered, outbound)
+    }
+}
+
+fn chat(text: &str) -> Action {
+    Action::Chat { text: text.to_owned() }
+}
+
+/// What is told next, as JSON; `None` when the room has let the socket go.
+async fn told(outbound: &mut mpsc::Receiver<Outbound>) -> Option<Value> {
+    loop {
+        match tokio::time::timeout(PATIENCE, outbound.recv()).await.expect("told in time")? {
+            Outbound::Told(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+            Outbound::Closing => return None,
+            _ => {}
+        }
+    }
+}
+
+async fn told_chat(outbound: &mut mpsc::Receiver<Outbound>) -> String {
+    loop {
+        let event = told(outbound).await.expect("still there");
+        if event["type"] == "chat" {
+            return event["text"].as_str().expect("a text").to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_let_go_and_loses_nothing() {
+    let house = House::build().await;
+    let (rooms, _) = house.process();
+    let (slow, mut unread) = house.enter(&rooms, "slow", 4).await;
+    let (quick, mut read) = house.enter(&rooms, "quick", 512).await;
+    for line in 0..20 {
+        quick.member.act(chat(&line.to_string())).await.expect("said");
+    }
+    for line in 0..20 {
+        assert_eq!(told_chat(&mut read).await, line.to_string(), "others wait for nobody");
+    }
+    let mut seen = slow.view.seq;
+    while let Some(event) = told(&mut unread).await {
+        seen = event["seq"].as_u64().expect("a number");
+    }
+    assert!(seen < 20, "the queue held everything");
+    slow.member.lost(LossReason::SlowOrSilent).await;
+    let request = ResumeRequest {
+        connection: slow.member.connection,
+        secret: [1; 32],
+        next: [2; 32],
+        last_seq: seen,
+        media: MediaAfterLoss::Kept,
+    };
+    let (sink, _outbound) = mpsc::channel(512);
+    let back = rooms.resume(house.session, house.tenant, request, sink).await.expect("resumed");
+    let missed: Vec<Value> = back
+        .missed
+        .expect("few enough")
+        .iter()
+        .map(|text| serde_json::from_str(text).expect("JSON"))
+        .collect();
+    let seqs: Vec<u64> = missed.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    assert_eq!(seqs, (seen + 1..=back.view.seq).collect::<Vec<_>>(), "a hole");
+    assert!(missed.iter().any(|event| event["text"] == "19"));
+    rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_decided_and_what_happened_is_told_later() {
+    let house = House::build().await;
+    let (rooms, journal) = house.process();
+    let (ana, mut outbound) = house.enter(&rooms, "ana", 512).await;
+    let (bea, _bea_outbound) = house.enter(&rooms, "bea", 512).await;
+    ana.member.act(chat("before")).await.expect("said");
+    assert_eq!(told_chat(&mut outbound).await, "before");
+    journal.broken.store(true, Ordering::SeqCst);
+    let mute = Action::MuteUser("bea".parse().expect("a user id"));
+    let refused = ana.member.act(mute).await.expect_err("not kept");
+    assert_eq!(refused, RoomError::JournalUnavailable);
+    assert_eq!(refused.code(), ErrorCode::DependencyUnavailable);
+    // A connection is lost whether that can be kept or not.
+    bea.member.lost(LossReason::SocketClosed).await;
+    assert!(ana.member.act(chat("still broken")).await.is_err());
+    journal.broken.store(false, Ordering::SeqCst);
+    let event = told(&mut outbound).await.expect("still there");
+    assert_eq!((&event["type"], &event["user_id"]), (&"participant_updated".into(), &"bea".into()));
+    assert_eq!((&event["connections"], &event["muted"]), (&0.into(), &false.into()));
+    ana.member.act(chat("after")).await.expect("said");
+    assert_eq!(told_chat(&mut outbound).await, "after", "what was refused is never told");
+    rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn of_two_processes_that_have_a_room_one_gives_way() {
+    let house = House::build().await;
+    let ((first, _), (second, _)) = (house.process(), house.process());
+    let (ana, mut ana_outbound) = house.enter(&first, "ana", 512).await;
+    let (bea, _bea_outbound) = house.enter(&second, "bea", 512).await;
+    bea.member.act(chat("here")).await.expect("the second goes on");
+    let refused = ana.member.act(chat("and here")).await.expect_err("the first is behind");
+    assert_eq!(refused, RoomError::JournalUnavailable);
+    while told(&mut ana_outbound).await.is_some() {}
+    // Whoever comes again finds the room as the other process left it.
+    let (again, _outbound) = house.enter(&first, "ana", 512).await;
+    assert!(again.view.seq > bea.view.seq);
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_principal_of_another_tenant_finds_no_session() {
+    let house = House::build().await;
+    let (rooms, _) = house.process();
+    let (_ana, _outbound) = house.enter(&rooms, "ana", 512).await;
+    let stranger = Principal { tenant_id: TenantId::generate(), ..house.principal("ana") };
+    let (sink, _outbound) = mpsc::channel(8);
+    let refused = rooms.enter(stranger, house.session, [1; 32], sink).await.expect_err("refused");
+    assert_eq!(refused, RoomError::SessionNotFound);
+    let elsewhere = TenantId::generate();
+    let request = ResumeRequest {
+        connection: cabildo::domain::id::ConnectionId::generate(),
+        secret: [1; 32],
+        next: [2; 32],
+        last_seq: 0,
+        media: MediaAfterLoss::Kept,
+    };
+    let (sink, _outbound) = mpsc::channel(8);
+    let refused = rooms.resume(house.session, elsewhere, request, sink).await.expect_err("refused");
+    assert_eq!(refused, RoomError::SessionNotFound);
+    rooms.shutdown().await;
+}

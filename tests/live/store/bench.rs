@@ -1,0 +1,168 @@
+//! A fresh database for each case, and running all of them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cabildo::domain::id::{AssemblyId, TenantId};
+use cabildo::domain::secret::Secret;
+use cabildo::domain::session::{Modality, Session};
+use cabildo::domain::time::Timestamp;
+use cabildo::sessions::{
+    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TenantLimits,
+    TranscriptionPatch,
+};
+use cabildo::store::{Store, StoreOptions};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use tempfile::TempDir;
+
+use crate::store::postgres::{APP, Cluster, OWNER};
+
+/// The moment at which cases take place.
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_us(1_800_000_000_000_000);
+
+type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A case by name.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(Bench) -> CaseFuture,
+}
+
+/// Lists cases: asynchronous functions of a bench.
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        pub(crate) const CASES: &[$crate::store::bench::Case] = &[$($crate::store::bench::Case {
+            name: stringify!($name),
+            run: |bench| Box::pin($name(bench)),
+        }),+];
+    };
+}
+pub(crate) use cases;
+
+/// Which database.
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres { cluster: Cluster, superuser: DatabaseConnection },
+}
+
+/// What a case works with.
+pub(crate) struct Bench {
+    /// Two stores on one database.
+    pub(crate) stores: [Store; 2],
+    /// How they connect.
+    pub(crate) options: StoreOptions,
+    /// The same database as somebody whom nothing is hidden from.
+    pub(crate) unrestricted: DatabaseConnection,
+    /// URL of the role the server must not use.
+    pub(crate) superuser_url: String,
+    _directory: TempDir,
+}
+
+impl Kind {
+    pub(crate) async fn postgres(cluster: Cluster) -> Self {
+        let superuser = Database::connect(cluster.url("postgres", "postgres"))
+            .await
+            .expect("the cluster answers");
+        superuser
+            .execute_unprepared(&format!("CREATE ROLE {OWNER} LOGIN CREATEROLE"))
+            .await
+            .expect("the owner's role");
+        Self::Postgres { cluster, superuser }
+    }
+
+    /// How a store connects to the new, empty database of this name.
+    async fn database(&self, name: &str, directory: &TempDir) -> (StoreOptions, String) {
+        match self {
+            Self::Sqlite => {
+                let path = directory.path().join("a name with 100% # and ?.db");
+                let url = StoreOptions::sqlite_file(&path);
+                let plain = url.url.expose().clone();
+                (url, plain)
+            }
+            Self::Postgres { cluster, superuser } => {
+                superuser
+                    .execute_unprepared(&format!("CREATE DATABASE {name} OWNER {OWNER}"))
+                    .await
+                    .expect("a database");
+                let mut options = StoreOptions::new(Secret::new(cluster.url(APP, name)));
+                options.migration_url = Some(Secret::new(cluster.url(OWNER, name)));
+                (options, cluster.url("postgres", name))
+            }
+        }
+    }
+
+    pub(crate) async fn bench(&self, name: &str) -> Bench {
+        let directory = TempDir::new().expect("a directory");
+        let (options, superuser_url) = self.database(name, &directory).await;
+        // Both migrate at once, as two instances of a new release do.
+        let (first, second) = tokio::join!(Store::connect(&options), Store::connect(&options));
+        let stores = [first.expect("the first connects"), second.expect("the second connects")];
+        let unrestricted = Database::connect(&superuser_url).await.expect("the database answers");
+        Bench { stores, options, unrestricted, superuser_url, _directory: directory }
+    }
+}
+
+impl Bench {
+    pub(crate) fn store(&self) -> &Store {
+        &self.stores[0]
+    }
+
+    /// A service on each of the stores, for tenants that may have this many
+    /// active sessions.
+    pub(crate) fn services(&self, max_active_sessions: u32) -> [SessionService; 2] {
+        let default = TenantLimits { max_active_sessions, ..TenantLimits::default() };
+        let limits = Arc::new(FixedLimits { default, ..FixedLimits::default() });
+        [0, 1].map(|at| SessionService::new(Arc::new(self.stores[at].clone()), limits.clone()))
+    }
+
+    /// A session of a tenant, created through the first store.
+    pub(crate) async fn session(&self, tenant: TenantId) -> Session {
+        let [service, _] = self.services(1);
+        service.create(new_session(tenant), NOW).await.expect("created")
+    }
+
+    /// How many rows a table has, of all tenants.
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        let backend = self.unrestricted.get_database_backend();
+        let row = self
+            .unrestricted
+            .query_one_raw(sea_orm::Statement::from_string(backend, sql))
+            .await
+            .expect("the count")
+            .expect("a row");
+        row.try_get("", "rows").expect("a number")
+    }
+}
+
+/// What a governance service says at least.
+pub(crate) fn new_session(tenant: TenantId) -> NewSession {
+    NewSession {
+        tenant_id: tenant,
+        assembly_id: AssemblyId::generate(),
+        title: "Asamblea general".to_owned(),
+        modality: Modality::Mixed,
+        provider: None,
+        scheduled_start_at: None,
+        scheduled_end_at: None,
+        max_participants: None,
+        moderation: None,
+        recording: RecordingPatch::default(),
+        transcription: TranscriptionPatch::default(),
+        speaking: SpeakingPatch::default(),
+    }
+}
+
+/// Runs every case on a database of its own, and fails naming those that failed.
+pub(crate) async fn run(cases: &[Case], kind: &Kind) {
+    let mut failed = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        let bench = kind.bench(&format!("case_{number}")).await;
+        if tokio::spawn((case.run)(bench)).await.is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}

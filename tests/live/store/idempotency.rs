@@ -1,0 +1,153 @@
+//! Requests that may come twice.
+
+use std::time::Duration;
+
+use cabildo::domain::id::TenantId;
+use cabildo::domain::participant::ServiceName;
+use cabildo::sessions::{
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
+    TAKEN_OVER_AFTER,
+};
+use tokio::task::JoinSet;
+
+use crate::store::bench::{Bench, NOW, cases};
+
+cases!(
+    an_answer_is_repeated_until_it_expires,
+    a_key_belongs_to_one_caller_of_one_tenant,
+    a_claim_that_was_abandoned_is_free,
+    a_claim_of_a_dead_process_is_taken_over,
+    of_concurrent_claims_one_is_fresh,
+    an_answer_too_large_to_keep_frees_its_key,
+    expired_answers_are_removed,
+);
+
+fn claim(tenant: TenantId, caller: &str, key: &str) -> Claim {
+    Claim {
+        tenant,
+        caller: Caller::User(caller.parse().expect("a user id")),
+        key: key.parse().expect("a key"),
+        request_hash: [7; 32],
+    }
+}
+
+fn answer() -> StoredAnswer {
+    StoredAnswer {
+        status: 201,
+        headers: vec![
+            ("location".to_owned(), "/api/v1/sessions/1".to_owned()),
+            ("etag".to_owned(), "\"1\"".to_owned()),
+        ],
+        body: r#"{"title":"¿Qué?"}"#.to_owned(),
+    }
+}
+
+async fn fresh(store: &impl IdempotencyStore, claim: &Claim) -> ClaimToken {
+    match store.begin(claim, NOW).await.expect("begun") {
+        Begin::Fresh(token) => token,
+        other => panic!("not fresh: {other:?}"),
+    }
+}
+
+async fn an_answer_is_repeated_until_it_expires(bench: Bench) {
+    let [first, second] = &bench.stores;
+    let claim = claim(TenantId::generate(), "maria", "create-1");
+    let different = Claim { request_hash: [8; 32], ..claim.clone() };
+    let token = fresh(first, &claim).await;
+    assert_eq!(second.begin(&claim, NOW).await, Ok(Begin::InUse));
+    assert_eq!(second.begin(&different, NOW).await, Ok(Begin::DifferentRequest));
+    first.finish(&claim, token, &answer(), NOW).await.expect("finished");
+
+    let last = NOW.after(KEPT).before(Duration::from_micros(1));
+    for now in [NOW, last] {
+        assert_eq!(second.begin(&claim, now).await, Ok(Begin::Replay(answer())));
+        assert_eq!(second.begin(&different, now).await, Ok(Begin::DifferentRequest));
+    }
+    assert!(matches!(second.begin(&different, NOW.after(KEPT)).await, Ok(Begin::Fresh(_))));
+}
+
+async fn a_key_belongs_to_one_caller_of_one_tenant(bench: Bench) {
+    let tenant = TenantId::generate();
+    let claim_of_maria = claim(tenant, "maria", "k");
+    let token = fresh(bench.store(), &claim_of_maria).await;
+    bench.store().finish(&claim_of_maria, token, &answer(), NOW).await.expect("finished");
+    fresh(bench.store(), &claim(tenant, "pedro", "k")).await;
+    fresh(bench.store(), &claim(TenantId::generate(), "maria", "k")).await;
+    let service = Caller::Service(ServiceName("maria".to_owned()));
+    fresh(bench.store(), &Claim { caller: service, ..claim_of_maria }).await;
+}
+
+async fn a_claim_that_was_abandoned_is_free(bench: Bench) {
+    let claim = claim(TenantId::generate(), "maria", "k");
+    let token = fresh(bench.store(), &claim).await;
+    bench.store().abandon(&claim, token).await.expect("abandoned");
+    let token = fresh(&bench.stores[1], &claim).await;
+    bench.store().finish(&claim, token, &answer(), NOW).await.expect("finished");
+    // What has been answered can't be taken back.
+    bench.store().abandon(&claim, token).await.expect("nothing to do");
+    assert_eq!(bench.store().begin(&claim, NOW).await, Ok(Begin::Replay(answer())));
+}
+
+async fn a_claim_of_a_dead_process_is_taken_over(bench: Bench) {
+    let [first, second] = &bench.stores;
+    let claim = claim(TenantId::generate(), "maria", "k");
+    let dead = fresh(first, &claim).await;
+    let almost = NOW.after(TAKEN_OVER_AFTER).before(Duration::from_micros(1));
+    assert_eq!(second.begin(&claim, almost).await, Ok(Begin::InUse));
+    let later = NOW.after(TAKEN_OVER_AFTER);
+    let Ok(Begin::Fresh(alive)) = second.begin(&claim, later).await else {
+        panic!("it was not taken over");
+    };
+    // The process was only slow; what it says no longer counts.
+    let late = StoredAnswer { status: 500, ..answer() };
+    first.finish(&claim, dead, &late, later).await.expect("ignored");
+    first.abandon(&claim, dead).await.expect("ignored");
+    assert_eq!(first.begin(&claim, later).await, Ok(Begin::InUse));
+    second.finish(&claim, alive, &answer(), later).await.expect("finished");
+    assert_eq!(first.begin(&claim, later).await, Ok(Begin::Replay(answer())));
+}
+
+async fn of_concurrent_claims_one_is_fresh(bench: Bench) {
+    let tenant = TenantId::generate();
+    // A new key, and one whose holder is dead.
+    let taken_over = claim(tenant, "maria", "dead");
+    fresh(bench.store(), &taken_over).await;
+    for claim in [claim(tenant, "maria", "new"), taken_over] {
+        let mut tasks = JoinSet::new();
+        for number in 0..30 {
+            let (store, claim) = (bench.stores[number % 2].clone(), claim.clone());
+            tasks.spawn(async move { store.begin(&claim, NOW.after(TAKEN_OVER_AFTER)).await });
+        }
+        let outcomes = tasks.join_all().await;
+        let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::Fresh(_))));
+        assert_eq!(fresh.count(), 1, "{outcomes:?}");
+        let in_use = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::InUse)));
+        assert_eq!(in_use.count(), 29, "{outcomes:?}");
+    }
+}
+
+async fn an_answer_too_large_to_keep_frees_its_key(bench: Bench) {
+    let claim = claim(TenantId::generate(), "maria", "k");
+    let token = fresh(bench.store(), &claim).await;
+    let large = StoredAnswer { body: "x".repeat(ANSWER_BYTES_MAX + 1), ..answer() };
+    bench.store().finish(&claim, token, &large, NOW).await.expect("freed");
+    fresh(bench.store(), &claim).await;
+}
+
+async fn expired_answers_are_removed(bench: Bench) {
+    let tenant = TenantId::generate();
+    for number in 0..40 {
+        fresh(bench.store(), &claim(tenant, "maria", &format!("old-{number}"))).await;
+    }
+    // Claims remove what has expired now and then; that none of a thousand does
+    // has a probability of 10⁻¹⁴.
+    let later = NOW.after(KEPT);
+    for number in 0..1_000 {
+        let claim = claim(tenant, "pedro", &format!("new-{number}"));
+        bench.store().begin(&claim, later).await.expect("begun");
+        if bench.count("idempotency_keys").await <= number + 1 {
+            return;
+        }
+    }
+    panic!("forty expired keys are still there");
+}

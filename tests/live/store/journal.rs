@@ -1,0 +1,116 @@
+//! The journal of rooms.
+
+use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use tokio::task::JoinSet;
+
+use crate::store::bench::{Bench, NOW, cases};
+
+cases!(
+    a_room_continues_where_it_stopped,
+    events_that_do_not_continue_the_record_are_refused,
+    of_concurrent_appends_one_is_stored,
+    another_tenant_reads_and_writes_nothing,
+    a_long_silence_fits_one_append,
+);
+
+fn event(seq: u64) -> JournalEvent {
+    let kind = "chat".to_owned();
+    JournalEvent { seq, at: NOW, kind, payload: format!(r#"{{"seq":{seq},"text":"¡Sí!"}}"#) }
+}
+
+fn record(seq: u64, state: &str) -> RoomRecord {
+    RoomRecord { seq, state: state.to_owned() }
+}
+
+async fn a_room_continues_where_it_stopped(bench: Bench) {
+    let session = bench.session(TenantId::generate()).await;
+    let (tenant, id) = (session.tenant_id, session.id);
+    let [first, second] = &bench.stores;
+    assert_eq!(first.load(tenant, id).await.expect("loaded"), None);
+    first.append(tenant, id, &record(0, "empty"), &[]).await.expect("a state without events");
+    first.append(tenant, id, &record(0, "still"), &[]).await.expect("another one");
+    first.append(tenant, id, &record(2, "two"), &[event(1), event(2)]).await.expect("two");
+    second.append(tenant, id, &record(3, "three"), &[event(3)]).await.expect("one more");
+    second.append(tenant, id, &record(3, "changed"), &[]).await.expect("only the state");
+
+    assert_eq!(first.load(tenant, id).await.expect("loaded"), Some(record(3, "changed")));
+    let after = async |seq, limit| first.events_after(tenant, id, seq, limit).await.expect("read");
+    assert_eq!(after(0, 10).await, [event(1), event(2), event(3)]);
+    assert_eq!(after(1, 1).await, [event(2)]);
+    assert_eq!(after(3, 10).await, []);
+    assert_eq!(after(u64::MAX, 10).await, []);
+}
+
+async fn events_that_do_not_continue_the_record_are_refused(bench: Bench) {
+    let session = bench.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+    let stored = record(2, "stored");
+    store.append(tenant, id, &stored, &[event(1), event(2)]).await.expect("stored");
+    for (name, record, events) in [
+        ("stale", record(2, "x"), vec![event(1), event(2)]),
+        ("from the beginning", record(1, "x"), vec![event(1)]),
+        ("a hole before", record(4, "x"), vec![event(4)]),
+        ("a hole within", record(5, "x"), vec![event(3), event(5)]),
+        ("an end elsewhere", record(4, "x"), vec![event(3)]),
+        ("out of order", record(4, "x"), vec![event(4), event(3)]),
+        ("more events than seq", record(1, "x"), vec![event(0), event(1)]),
+        ("a state of the future", record(9, "x"), vec![]),
+        ("a state of the past", record(0, "x"), vec![]),
+    ] {
+        let outcome = store.append(tenant, id, &record, &events).await;
+        assert!(matches!(outcome, Err(JournalError::Conflict)), "{name}: {outcome:?}");
+    }
+    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(stored));
+    assert_eq!(store.events_after(tenant, id, 0, 9).await.expect("read").len(), 2);
+}
+
+async fn of_concurrent_appends_one_is_stored(bench: Bench) {
+    let session = bench.session(TenantId::generate()).await;
+    let (tenant, id) = (session.tenant_id, session.id);
+    // Once with no record yet, once with one.
+    for seq in 1..=2_u64 {
+        let mut tasks = JoinSet::new();
+        for writer in 0..20 {
+            let store = bench.stores[writer % 2].clone();
+            let state = format!("writer {writer}");
+            tasks.spawn(async move {
+                let outcome = store.append(tenant, id, &record(seq, &state), &[event(seq)]).await;
+                outcome.map(|()| state)
+            });
+        }
+        let (stored, refused): (Vec<_>, Vec<_>) =
+            tasks.join_all().await.into_iter().partition(Result::is_ok);
+        let [Ok(state)] = &stored[..] else { panic!("{stored:?}") };
+        assert!(refused.iter().all(|outcome| matches!(outcome, Err(JournalError::Conflict))));
+        let loaded = bench.store().load(tenant, id).await.expect("loaded");
+        assert_eq!(loaded, Some(record(seq, state)));
+    }
+    assert_eq!(bench.count("room_events").await, 2);
+}
+
+async fn another_tenant_reads_and_writes_nothing(bench: Bench) {
+    let session = bench.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+    store.append(tenant, id, &record(1, "mine"), &[event(1)]).await.expect("stored");
+    let stranger = TenantId::generate();
+    assert_eq!(store.load(stranger, id).await.expect("loaded"), None);
+    assert_eq!(store.events_after(stranger, id, 0, 9).await.expect("read"), []);
+    let outcome = store.append(stranger, id, &record(2, "theirs"), &[event(2)]).await;
+    assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
+    let outcome = store.append(stranger, id, &record(1, "theirs"), &[event(1)]).await;
+    assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
+    let nowhere = SessionId::generate();
+    let outcome = store.append(tenant, nowhere, &record(1, "nowhere"), &[event(1)]).await;
+    assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
+    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(1, "mine")));
+    assert_eq!(bench.count("room_records").await, 1);
+}
+
+async fn a_long_silence_fits_one_append(bench: Bench) {
+    let session = bench.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+    let events: Vec<_> = (1..=1_234).map(event).collect();
+    store.append(tenant, id, &record(1_234, "s"), &events).await.expect("stored");
+    assert_eq!(store.events_after(tenant, id, 0, 2_000).await.expect("read"), events);
+}

@@ -1,0 +1,364 @@
+//! An installation with a recorded session.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use cabildo::clock::Clock;
+use cabildo::custody::{Custody, CustodyLog, CustodyParts};
+use cabildo::domain::id::{AssemblyId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::recording::{Container, PlayableState};
+use cabildo::domain::secret::Secret;
+use cabildo::domain::session::Modality;
+use cabildo::domain::time::Timestamp;
+use cabildo::evidence::media::TrackTail;
+use cabildo::evidence::repository::{Append, EvidenceRepository, StoredEntry, StoredEvent};
+use cabildo::evidence::{
+    Body, EvidenceKeys, event_commitment, leaf_hash, subject_commitment, subject_text,
+};
+use cabildo::recorder::journal::JournalWriter;
+use cabildo::recorder::repository::{
+    Playable, PlayableOf, RecordedSegment, RecordedTrack, RecordingRepository,
+};
+use cabildo::sealing::{ContentKey, Context, EventsKey, Sealer, TrackKey, random_key, random_salt};
+use cabildo::sessions::{
+    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
+};
+use cabildo::store::{Store, StoreOptions};
+use cabildo::vault::{
+    Contents, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Vault, VaultError,
+};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::custody::faulty::{Faulty, Life};
+use crate::custody::log::PlainLog;
+
+/// When the recording began, milliseconds since 1970.
+pub(crate) const BEGAN_MS: u64 = 1_800_000_000_000;
+/// Segments of each track.
+pub(crate) const SEGMENTS: u64 = 3;
+/// How long each of them is.
+pub(crate) const SEGMENT_MS: u64 = 4_000;
+
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) keys: Arc<dyn KeyVault>,
+    pub(crate) log: Arc<PlainLog>,
+    pub(crate) directory: TempDir,
+    /// Segments that tracks get.
+    pub(crate) segments: u64,
+    now_us: Arc<AtomicI64>,
+}
+
+/// A session that was recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: SessionId,
+    pub(crate) tracks: Vec<RecordedTrackId>,
+    pub(crate) files: Vec<PlayableId>,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let options = StoreOptions::new(Secret::new("sqlite::memory:".to_owned()));
+        let store = Store::connect(&options).await.expect("connected");
+        let at = |name: &str| directory.path().join(name);
+        let vault = Directory::open(at("vault")).expect("a vault");
+        let keys: Arc<dyn KeyVault> = Arc::new(LocalKeyVault::open(at("keys")).expect("keys"));
+        let now_us = i64::try_from(BEGAN_MS * 1_000 + 60_000_000).expect("a time");
+        let log = PlainLog {
+            store: store.clone(),
+            keys: Arc::clone(&keys),
+            signing: EvidenceKeys::open(&at("signing")).expect("a key"),
+            now: Timestamp::from_unix_us(now_us),
+        };
+        Self {
+            store,
+            vault: Arc::new(vault),
+            keys,
+            log: Arc::new(log),
+            directory,
+            segments: SEGMENTS,
+            now_us: Arc::new(AtomicI64::new(now_us)),
+        }
+    }
+
+    /// Custody by a process that lives for ever.
+    pub(crate) fn custody(&self) -> Custody {
+        self.mortal_custody(Life::of(u64::MAX))
+    }
+
+    /// Custody by a process that dies after so many steps.
+    pub(crate) fn mortal_custody(&self, life: Life) -> Custody {
+        let log: Arc<dyn CustodyLog> = self.log.clone();
+        Custody::new(CustodyParts {
+            evidence: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
+            recordings: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
+            claims: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
+            vault: Arc::new(Faulty { inner: Arc::clone(&self.vault), life: life.clone() }),
+            keys: Arc::new(Faulty { inner: Arc::clone(&self.keys), life: life.clone() }),
+            log: Arc::new(Faulty { inner: log, life }),
+            clock: self.clock(),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let now_us = Arc::clone(&self.now_us);
+        Clock::from_fn(move || Timestamp::from_unix_us(now_us.load(Ordering::SeqCst)))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) {
+        let us = i64::try_from(span.as_micros()).expect("a span");
+        self.now_us.fetch_add(us, Ordering::SeqCst);
+    }
+
+    /// Where a bundle may be written.
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) async fn session(&self, tenant: TenantId) -> SessionId {
+        let limits = Arc::new(FixedLimits::default());
+        let service = SessionService::new(Arc::new(self.store.clone()), limits);
+        let new_session = NewSession {
+            tenant_id: tenant,
+            assembly_id: AssemblyId::generate(),
+            title: "Asamblea".to_owned(),
+            modality: Modality::Virtual,
+            provider: None,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: None,
+            moderation: None,
+            recording: RecordingPatch::default(),
+            transcription: TranscriptionPatch::default(),
+            speaking: SpeakingPatch::default(),
+        };
+        service.create(new_session, self.now()).await.expect("created").id
+    }
+
+    /// A session with two tracks, a decision, and playable files; closed.
+    pub(crate) async fn recorded(&self, tenant: TenantId) -> Recorded {
+        let mut recorded = self.recording(tenant).await;
+        let mut tails = Vec::new();
+        for track in &recorded.tracks {
+            let last = self.store.last_segment(tenant, recorded.id, *track).await.expect("read");
+            let last = last.expect("a segment");
+            self.store.end_track(tenant, recorded.id, *track, self.now()).await.expect("ended");
+            tails.push(TrackTail { track: *track, last_index: last.index, tail: last.sha256 });
+        }
+        tails.sort_by_key(|tail| *tail.track.as_uuid().as_bytes());
+        let log = self.store.log(tenant, recorded.id).await.expect("read").expect("a log");
+        let close = Body::Close { tails, last_event_seq: log.last_event_seq, reason: 1 };
+        self.log.append(tenant, recorded.id, &close, None).await;
+        let first = recorded.tracks[0];
+        for of in [PlayableOf::Combined, PlayableOf::Track(first)] {
+            recorded.files.push(self.playable(&recorded, of).await);
+        }
+        recorded
+    }
+
+    /// The same, while it is still going on.
+    pub(crate) async fn recording(&self, tenant: TenantId) -> Recorded {
+        let id = self.session(tenant).await;
+        let events_key = self.begin_log(tenant, id).await;
+        let mut tracks = Vec::new();
+        for (name, codec) in [("María", Codec::Opus), ("Jordi", Codec::Vp8)] {
+            let track = self.add_track((tenant, id), &events_key, name, codec).await;
+            tracks.push(track);
+        }
+        self.log.note(tenant, id, 3, r#"{"type":"turn_started"}"#.to_owned()).await.expect("noted");
+        Recorded { tenant, id, tracks, files: vec![] }
+    }
+
+    async fn begin_log(&self, tenant: TenantId, id: SessionId) -> EventsKey {
+        let key = random_key();
+        let purpose = KeyPurpose::Events(id);
+        let wrapped = self.keys.wrap(tenant, purpose, &key).await.expect("wrapped");
+        let events_key = EventsKey::new(key);
+        let policy = r#"{"recorded":true}"#.to_owned();
+        let genesis = Body::Genesis {
+            log_id: [9; 16],
+            kid: *self.log.signing.active().kid(),
+            policy_hash: Sha256::digest(&policy).into(),
+            head_interval_ms: 2_000,
+            build_hash: [1; 32],
+        };
+        let commitment = event_commitment(&events_key.event_salt(1), &policy);
+        let bodies = [genesis, Body::Event { etype: 1, commitment }];
+        let entries = bodies.iter().zip(0..).map(|(body, seq)| {
+            let bytes = body.encode(seq, BEGAN_MS);
+            StoredEntry { seq, leaf: leaf_hash(&bytes), bytes }
+        });
+        let append = Append {
+            expected_size: 0,
+            entries: entries.collect(),
+            events: vec![StoredEvent { seq: 1, etype: 1, text: policy }],
+            room_seq: 0,
+            last_event_seq: 1,
+            closed_seq: None,
+        };
+        self.store.create(tenant, id, [9; 16], wrapped, append).await.expect("begun");
+        events_key
+    }
+
+    async fn add_track(
+        &self,
+        (tenant, session): (TenantId, SessionId),
+        events_key: &EventsKey,
+        name: &str,
+        codec: Codec,
+    ) -> RecordedTrackId {
+        let id = RecordedTrackId::random();
+        let source =
+            if codec == Codec::Opus { TrackSource::Microphone } else { TrackSource::Camera };
+        let user = name.to_ascii_lowercase().replace('í', "i").parse().expect("a user id");
+        let subject = subject_text(&user, name, source);
+        let subject_commitment = subject_commitment(&events_key.subject_salt(&id), &subject);
+        let body = Body::Track { track: id, codec, subject_commitment };
+        let seq = self.log.append(tenant, session, &body, None).await;
+        let key = random_key();
+        let wrapped = self.keys.wrap(tenant, KeyPurpose::Track(id, 1), &key).await;
+        let track = RecordedTrack {
+            id,
+            track: TrackId::generate(),
+            user,
+            name: name.to_owned(),
+            source,
+            codec,
+            epoch: 1,
+            wrapped_key: Some(wrapped.expect("wrapped")),
+            seq,
+            started_at: self.now(),
+            ended_at: None,
+        };
+        self.store.add_track(tenant, session, &track).await.expect("added");
+        let key = TrackKey::new(key);
+        let mut previous = None;
+        for index in 0..self.segments {
+            let sha256 = self.add_segment((tenant, session), (id, &key), index, previous).await;
+            previous = Some(sha256);
+        }
+        id
+    }
+
+    async fn add_segment(
+        &self,
+        (tenant, session): (TenantId, SessionId),
+        (track, key): (RecordedTrackId, &TrackKey),
+        index: u64,
+        previous: Option<[u8; 32]>,
+    ) -> [u8; 32] {
+        let from_ms = BEGAN_MS + index * SEGMENT_MS;
+        let to_ms = from_ms + SEGMENT_MS - 20;
+        let low = u8::try_from(index).expect("small");
+        let mut packet = vec![0x80, 111, 0, low, 0, 0, 0, 0, 0, 0, 0, 7];
+        packet.extend([low; 900]);
+        let mut journal = Vec::new();
+        let mut writer = JournalWriter::begin(from_ms * 1_000, &mut journal);
+        for at_ms in [from_ms, to_ms] {
+            writer.rtp(at_ms * 1_000, &packet, &mut journal).expect("a packet");
+        }
+        let context = Context::Segment { session, track, index, epoch: 1 };
+        let mut object = Vec::new();
+        let content_key = key.segment_key(index);
+        let mut sealer = Sealer::new(&content_key, &context, random_salt(), &mut object);
+        sealer.write(&journal, &mut object);
+        let done = sealer.finish(&mut object);
+        let name = ObjectName::segment(tenant, session, track, index);
+        self.put(&name, &object).await;
+        let body = Body::Segment {
+            track,
+            index,
+            previous,
+            size: done.size,
+            sha256: done.sha256,
+            key_commitment: done.commitment,
+            rtp: (index, index),
+            ms: (from_ms, to_ms),
+            flags: if index + 1 == self.segments { 3 } else { 1 },
+        };
+        let seq = self.log.append(tenant, session, &body, None).await;
+        let segment = RecordedSegment {
+            track,
+            index,
+            size: done.size,
+            sha256: done.sha256,
+            from_ms,
+            to_ms,
+            flags: if index + 1 == self.segments { 3 } else { 1 },
+            seq,
+        };
+        self.store.add_segment(tenant, session, &segment).await.expect("added");
+        done.sha256
+    }
+
+    async fn playable(&self, recorded: &Recorded, of: PlayableOf) -> PlayableId {
+        let (tenant, session, id) = (recorded.tenant, recorded.id, PlayableId::generate());
+        let key = random_key();
+        let wrapped = self.keys.wrap(tenant, KeyPurpose::File(id), &key).await.expect("wrapped");
+        let content_key = ContentKey::new(key);
+        for part in 0..2 {
+            let context = Context::Part { session, file: id, part };
+            let mut object = Vec::new();
+            let mut sealer = Sealer::new(&content_key, &context, random_salt(), &mut object);
+            sealer.write(b"webm", &mut object);
+            sealer.finish(&mut object);
+            self.put(&ObjectName::part(tenant, session, id, part), &object).await;
+        }
+        let playable = Playable {
+            id,
+            of,
+            container: Container::Webm,
+            media_type: "video/webm".to_owned(),
+            state: PlayableState::Ready,
+            progress_permille: 1_000,
+            wrapped_key: Some(wrapped),
+            from_ms: BEGAN_MS,
+            duration_ms: SEGMENTS * SEGMENT_MS,
+            parts: vec![4, 4],
+            failure: None,
+            resume_at: None,
+            updated_at: self.now(),
+        };
+        self.store.put_playable(tenant, session, &playable).await.expect("put");
+        id
+    }
+
+    async fn put(&self, name: &ObjectName, object: &[u8]) {
+        let sha256 = Sha256::digest(object).into();
+        self.vault.put(name, Contents::Bytes(object), sha256).await.expect("put");
+    }
+
+    /// Which of a session's objects are in the vault.
+    pub(crate) async fn objects(&self, recorded: &Recorded) -> Vec<ObjectName> {
+        let (tenant, session) = (recorded.tenant, recorded.id);
+        let segments = recorded.tracks.iter().flat_map(|track| {
+            (0..self.segments).map(move |index| ObjectName::segment(tenant, session, *track, index))
+        });
+        let parts = recorded
+            .files
+            .iter()
+            .flat_map(|file| (0..2).map(|part| ObjectName::part(tenant, session, *file, part)));
+        let mut there = Vec::new();
+        for name in segments.chain(parts) {
+            match self.vault.read(&name, Some(0..1)).await {
+                Ok(_) => there.push(name),
+                Err(VaultError::NotFound) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        there
+    }
+}

@@ -1,0 +1,584 @@
+//! Stories of one log. What is awaited is a state of the store, however long
+//! it takes; when heads are due is told by the engine's own tests.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cabildo::domain::id::{RecordedTrackId, SessionId};
+use cabildo::evidence::media::{MediaEntry, TrackTail};
+use cabildo::evidence::{EvidenceError, LogStatus, ProofQuery, TilePath, WAITING_MAX};
+use ciborium::Value;
+
+use crate::evidence::format::Message;
+use crate::evidence::house::{House, POLICY, a_segment, a_track, bytes, read_entry, segment_hash};
+use crate::evidence::merkle;
+use crate::evidence::store::{Fault, Process};
+
+/// Waits until a head covers everything.
+async fn covered(house: &House) {
+    let is_covered = || {
+        let log = house.log();
+        log.heads.last().is_some_and(|head| head.tree_size == log.record.size)
+    };
+    until(is_covered).await;
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let holding = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(2), holding).await.expect("it holds in the end");
+}
+
+fn b64(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
+}
+
+#[tokio::test]
+async fn a_meeting_is_taken_from_its_policy_to_its_end() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let mut heads = evidence.heads();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(tenant, session, "another policy").await.expect("it is there");
+    for _ in 0..3 {
+        house.decide();
+    }
+    evidence.room_events_kept(tenant, session);
+    let started = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
+    let track = RecordedTrackId::random();
+    evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
+    for index in 0..3 {
+        evidence.append_media(tenant, session, a_segment(track, index)).await.expect("appended");
+    }
+    house.decide();
+    let tails = vec![TrackTail { track, last_index: 2, tail: segment_hash(track, 2) }];
+    evidence.close(tenant, session, tails, 1).await.expect("closed");
+
+    let log = house.log();
+    let judged = house.judge();
+    assert_eq!(judged.kinds, [0, 3, 3, 3, 3, 3, 1, 2, 2, 2, 3, 7]);
+    assert_eq!(started, 5, "what the room decided before stands before");
+    assert_eq!(log.record.room_seq, 4);
+    let texts: Vec<&str> = log.events.iter().map(|event| event.text.as_str()).collect();
+    assert_eq!(texts[0], POLICY);
+    assert_eq!(texts[5], r#"{"seq":4,"type":"turn_started"}"#);
+    let (_, close) = read_entry(&log.entries[11].bytes, 11);
+    let tail = Value::Array(vec![
+        Value::Bytes(track.as_uuid().as_bytes().to_vec()),
+        2.into(),
+        Value::Bytes(segment_hash(track, 2).to_vec()),
+    ]);
+    assert_eq!(close, [Value::Array(vec![tail]), 10.into(), 1.into()]);
+    // Everything is covered when closing returns, and was told only then.
+    let last = log.heads.last().expect("a head");
+    assert_eq!(last.tree_size, 12);
+    let told = heads.recv().await.expect("told");
+    assert_eq!((told.tenant, told.session), (tenant, session));
+    assert!(log.heads.contains(&told.head));
+}
+
+#[tokio::test]
+async fn a_closed_log_takes_only_what_may_follow() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let track = RecordedTrackId::random();
+    let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
+    evidence.append_media(tenant, session, a_segment(track, 0)).await.expect("appended");
+    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed already");
+    house.decide();
+    evidence.room_events_kept(tenant, session);
+
+    let note = |etype| evidence.note(tenant, session, etype, "text".to_owned());
+    assert_eq!(note(6).await, Err(EvidenceError::Closed));
+    assert_eq!(note(63).await, Err(EvidenceError::Closed));
+    let second = evidence.append_media(tenant, session, a_segment(track, 1)).await;
+    assert_eq!(second, Err(EvidenceError::Closed));
+    let other = evidence.append_media(tenant, session, a_track(RecordedTrackId::random())).await;
+    assert_eq!(other, Err(EvidenceError::Closed));
+    let opened = note(64).await.expect("somebody opened the recording");
+    let erased = evidence.erase(tenant, session, track_seq, 1, [4; 32]).await.expect("erased");
+    let again = evidence.erase(tenant, session, track_seq, 2, [5; 32]).await.expect("erased");
+    assert_eq!((opened, erased, again), (5, 6, 6));
+    let not_a_track = evidence.erase(tenant, session, 1, 1, [4; 32]).await;
+    assert_eq!(not_a_track, Err(EvidenceError::EntryNotFound(1)));
+    covered(&house).await;
+    assert_eq!(house.judge().kinds, [0, 3, 1, 2, 7, 3, 5]);
+}
+
+#[tokio::test]
+async fn segments_continue_their_track_or_are_refused() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let track = RecordedTrackId::random();
+    let append = |entry| evidence.append_media(tenant, session, entry);
+    assert_eq!(append(a_segment(track, 0)).await, Err(EvidenceError::TrackUnknown));
+    let gap = MediaEntry::Gap { track, from_ms: 1, to_ms: 2, reason: 1 };
+    assert_eq!(append(gap.clone()).await, Err(EvidenceError::TrackUnknown));
+    assert_eq!(append(a_track(track)).await, Ok(2));
+    assert_eq!(append(a_track(track)).await, Ok(2), "repeated, because no answer was heard");
+    let mut stolen = a_track(track);
+    if let MediaEntry::Track { subject, .. } = &mut stolen {
+        *subject = "{}".to_owned();
+    }
+    assert_eq!(append(stolen).await, Err(EvidenceError::TrackConflict));
+    assert_eq!(append(a_segment(track, 1)).await, Err(EvidenceError::OutOfOrder { taken: 0 }));
+    assert_eq!(append(a_segment(track, 0)).await, Ok(3));
+    assert_eq!(append(a_segment(track, 0)).await, Ok(3), "repeated");
+    let mut other = a_segment(track, 1);
+    if let MediaEntry::Segment { previous, .. } = &mut other {
+        *previous = Some([0; 32]);
+    }
+    assert_eq!(append(other).await, Err(EvidenceError::OutOfOrder { taken: 1 }), "chain");
+    assert_eq!(append(gap).await, Ok(4));
+    // Whoever closes and believes in a segment that is not there is refused.
+    let tail = |last_index, tail| vec![TrackTail { track, last_index, tail }];
+    let missing = evidence.close(tenant, session, tail(1, segment_hash(track, 1)), 1).await;
+    assert_eq!(missing, Err(EvidenceError::OutOfOrder { taken: 1 }));
+    let other = evidence.close(tenant, session, tail(0, [0; 32]), 1).await;
+    assert_eq!(other, Err(EvidenceError::OutOfOrder { taken: 1 }));
+    let nobody = vec![TrackTail { track: RecordedTrackId::random(), last_index: 0, tail: [0; 32] }];
+    let nobody = evidence.close(tenant, session, nobody, 1).await;
+    assert_eq!(nobody, Err(EvidenceError::TrackUnknown));
+    evidence.close(tenant, session, tail(0, segment_hash(track, 0)), 1).await.expect("closed");
+    assert_eq!(house.judge().kinds, [0, 3, 1, 2, 4, 7]);
+}
+
+#[tokio::test]
+async fn a_session_without_a_log_has_none() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, SessionId::generate());
+    evidence.room_events_kept(tenant, session);
+    let noted = evidence.note(tenant, session, 2, "x".to_owned()).await;
+    assert_eq!(noted, Err(EvidenceError::NoLog));
+    let proof = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
+    assert_eq!(proof, Err(EvidenceError::NoLog));
+    let long = "x".repeat(cabildo::evidence::TEXT_BYTES_MAX + 1);
+    assert_eq!(evidence.note(tenant, session, 2, long).await, Err(EvidenceError::TooLarge));
+    assert!(house.store.disk().logs.is_empty());
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_is_asked_again_and_nothing_stands_twice() {
+    let faults = [Fault::Refuse, Fault::DoAndRefuse, Fault::Hang, Fault::DoAndHang];
+    futures_util::future::join_all(faults.map(fail_once)).await;
+}
+
+async fn fail_once(fault: Fault) {
+    let house = House::new();
+    let (evidence, process) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.fail_writes(&[fault, Fault::Refuse]);
+    let seq = evidence.note(tenant, session, 6, "once".to_owned()).await.expect("in the end");
+    let log = house.log();
+    let events: Vec<_> = log.events.iter().filter(|event| event.text == "once").collect();
+    assert_eq!(events.len(), 1, "{fault:?}");
+    assert_eq!(events[0].seq, seq, "{fault:?}");
+    covered(&house).await;
+    // The same for a head.
+    evidence.note(tenant, session, 6, "head".to_owned()).await.expect("noted");
+    process.fail_writes(&[fault]);
+    covered(&house).await;
+    house.judge();
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded() {
+    let house = House::new();
+    let (evidence, process) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.fail_writes(&[Fault::Refuse; 3]);
+    let many = (0..3 * WAITING_MAX).map(|number| {
+        let evidence = evidence.clone();
+        tokio::spawn(async move { evidence.note(tenant, session, 6, format!("{number}")).await })
+    });
+    let many: Vec<_> = many.collect();
+    let (mut noted, mut refused) = (0, 0);
+    for one in many {
+        match one.await.expect("no panic") {
+            Ok(_) => noted += 1,
+            Err(EvidenceError::Unavailable(_)) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0 && noted >= WAITING_MAX, "{noted} noted, {refused} refused");
+    assert!(noted <= 2 * WAITING_MAX + 512, "{noted} waited");
+    assert_eq!(house.log().events.len(), noted + 1);
+    house.judge();
+}
+
+#[tokio::test]
+async fn two_processes_continue_one_log_without_a_fork() {
+    let house = House::new();
+    let (one, _) = house.start();
+    let (two, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    let (first, second) =
+        tokio::join!(one.open(tenant, session, POLICY), two.open(tenant, session, POLICY));
+    first.and(second).expect("opened");
+    for round in 0..40_u32 {
+        house.decide();
+        one.room_events_kept(tenant, session);
+        two.room_events_kept(tenant, session);
+        let (a, b) = tokio::join!(
+            one.note(tenant, session, 6, format!("one {round}")),
+            two.note(tenant, session, 6, format!("two {round}"))
+        );
+        assert_ne!(a.expect("noted"), b.expect("noted"));
+        if round % 13 == 0 {
+            covered(&house).await;
+        }
+    }
+    one.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    two.close(tenant, session, Vec::new(), 1).await.expect("closed already");
+    let log = house.log();
+    house.judge();
+    assert_eq!(log.events.len(), 1 + 40 + 80, "each once");
+    assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size);
+}
+
+#[tokio::test]
+async fn a_key_changes_in_the_middle_of_a_meeting() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    covered(&house).await;
+    house.signing.rotate().expect("rotated");
+    evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+    house.signing.rotate().expect("rotated");
+    evidence.note(tenant, session, 6, "b".to_owned()).await.expect("noted");
+    covered(&house).await;
+    // Once more across a restart, and after the end.
+    evidence.shutdown().await;
+    let (evidence, _) = house.start();
+    house.signing.rotate().expect("rotated");
+    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    house.signing.rotate().expect("rotated");
+    evidence.note(tenant, session, 65, "exported".to_owned()).await.expect("noted");
+    covered(&house).await;
+    assert_eq!(house.judge().kinds, [0, 3, 6, 3, 6, 3, 6, 7, 6, 3]);
+    let head = house.log().heads.last().expect("a head").clone();
+    assert_eq!(Message::read(&head.cose).kid(), house.signing.active().kid());
+    assert_eq!(evidence.published_keys()["keys"].as_array().expect("keys").len(), 5);
+}
+
+#[tokio::test]
+async fn a_log_that_contradicts_its_head_is_not_continued() {
+    type Tamper = fn(&mut crate::evidence::store::Log);
+    let tampers: [(&str, Tamper); 5] = [
+        ("rolled back", |log| {
+            log.entries.pop();
+            log.events.pop();
+            log.record.size -= 1;
+        }),
+        ("an entry changed", |log| {
+            let last = log.entries[2].bytes.len() - 1;
+            log.entries[2].bytes[last] ^= 1;
+        }),
+        ("an entry missing", |log| drop(log.entries.remove(1))),
+        ("the head forged", |log| {
+            let head = log.heads.last_mut().expect("a head");
+            *head.cose.last_mut().expect("bytes") ^= 1;
+        }),
+        ("another root claimed", |log| log.heads.last_mut().expect("a head").root[0] ^= 1),
+    ];
+    for (what, tamper) in tampers {
+        let house = House::new();
+        let (evidence, process) = house.start();
+        let (tenant, session) = (house.tenant, house.session);
+        evidence.open(tenant, session, POLICY).await.expect("opened");
+        evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+        covered(&house).await;
+        process.kill();
+        tamper(house.store.disk().logs.get_mut(&(tenant, session)).expect("there"));
+        let before = house.log();
+        let (evidence, _) = house.start();
+        let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
+        assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{what}: {noted:?}");
+        let closed = evidence.close(tenant, session, Vec::new(), 3).await;
+        assert!(matches!(closed, Err(EvidenceError::Integrity(_))), "{what}: {closed:?}");
+        let after = house.log();
+        assert_eq!((after.entries, after.heads), (before.entries, before.heads), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_forgets_under_a_running_process_is_noticed() {
+    let house = House::new();
+    let (evidence, process) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let backup = house.log();
+    evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+    covered(&house).await;
+    house.store.disk().logs.insert((tenant, session), backup);
+    let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
+    assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{noted:?}");
+    drop(process);
+}
+
+#[tokio::test]
+async fn stopping_stores_what_was_accepted_and_signs_it() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let accepted: Vec<_> = (0..20)
+        .map(|number| {
+            let evidence = evidence.clone();
+            tokio::spawn(
+                async move { evidence.note(tenant, session, 6, format!("{number}")).await },
+            )
+        })
+        .collect();
+    house.decide();
+    evidence.room_events_kept(tenant, session);
+    tokio::task::yield_now().await;
+    evidence.shutdown().await;
+    for one in accepted {
+        one.await.expect("no panic").expect("noted");
+    }
+    let refused = evidence.note(tenant, session, 6, "late".to_owned()).await;
+    assert_eq!(refused, Err(EvidenceError::Stopping));
+    let log = house.log();
+    house.judge();
+    assert_eq!(log.record.room_seq, 1);
+    assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size);
+    let leaf = house.store.disk().leaves.last().expect("a leaf").1.clone();
+    assert_eq!(leaf, log.heads.last().expect("a head").cose, "also in the operator log");
+}
+
+#[tokio::test]
+async fn stopping_ends_although_the_store_does_not_answer() {
+    let house = House::new();
+    let (evidence, process) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.fail_writes(&[Fault::Hang; 64]);
+    let noting = evidence.clone();
+    let noted = tokio::spawn(async move { noting.note(tenant, session, 6, "x".to_owned()).await });
+    until(|| process.writes.load(Ordering::SeqCst) > 1).await;
+    evidence.shutdown().await;
+    assert_eq!(noted.await.expect("no panic"), Err(EvidenceError::Stopping));
+}
+
+#[tokio::test]
+async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let seq = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
+    let track = RecordedTrackId::random();
+    let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
+    let entries = house.log().entries;
+
+    let commit = |what: &str, salt: &str, text: &str| {
+        let value = Value::Array(vec![what.into(), Value::Bytes(b64(salt)), text.into()]);
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&value, &mut bytes).expect("writable");
+        <sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec()
+    };
+    let event = evidence.event_disclosure(tenant, session, seq).await.expect("revealed");
+    assert_eq!((event.seq, event.event.as_str()), (seq, "started"));
+    let (_, body) = read_entry(&entries[2].bytes, seq);
+    assert_eq!(bytes(&body[1]), commit("ev1", &event.salt, &event.event));
+    let subject = r#"{"user_id":"maria","name":"María","source":"camera"}"#.to_owned();
+    let reveal = |subject| evidence.subject_disclosure(tenant, session, track_seq, subject);
+    let shown = reveal(subject.clone()).await.expect("revealed");
+    let (_, body) = read_entry(&entries[3].bytes, track_seq);
+    assert_eq!(bytes(&body[4]), commit("sub1", &shown.salt, &subject));
+    assert!(matches!(reveal("{}".to_owned()).await, Err(EvidenceError::Integrity(_))));
+    let no_event = evidence.event_disclosure(tenant, session, track_seq).await;
+    assert_eq!(no_event, Err(EvidenceError::EntryNotFound(track_seq)));
+
+    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    let erased = evidence.erase_events(tenant, session, 2).await.expect("erased");
+    assert_eq!(erased, 5);
+    let log = house.log();
+    assert!(log.record.events_key.is_none() && log.events.is_empty());
+    let revealed = evidence.event_disclosure(tenant, session, seq).await;
+    assert_eq!(revealed, Err(EvidenceError::Erased));
+    let noted = evidence.note(tenant, session, 64, "opened".to_owned()).await;
+    assert_eq!(noted, Err(EvidenceError::Erased));
+    assert_eq!(evidence.erase_events(tenant, session, 2).await, Ok(5));
+    let noted = evidence.erase(tenant, session, track_seq, 2, [1; 32]).await;
+    assert_eq!(noted, Ok(6), "an erasure needs no salt");
+    covered(&house).await;
+    house.judge();
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_interrupted_is_finished() {
+    let house = House::new();
+    let (evidence, process) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.fail_writes(&[]);
+    let erasing = evidence.clone();
+    let erasing = tokio::spawn(async move { erasing.erase_events(tenant, session, 2).await });
+    while house.log().entries.len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    process.kill();
+    assert!(house.log().record.events_key.is_some(), "the process died in between");
+    erasing.abort();
+    let (evidence, _) = house.start();
+    evidence.room_events_kept(tenant, session);
+    until(|| house.log().record.events_key.is_none()).await;
+    house.judge();
+}
+
+#[tokio::test]
+async fn the_public_proof_verifies_by_hand() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let early = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
+    assert!(matches!(early, Err(EvidenceError::Unavailable(_))), "{early:?}");
+    for round in 0..12 {
+        evidence.note(tenant, session, 6, format!("{round}")).await.expect("noted");
+    }
+    covered(&house).await;
+    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+
+    let query = ProofQuery { seqs: vec![3, 0, 3], from_size: Some(14) };
+    let proof = evidence.proof(tenant, session, LogStatus::Closed, &query).await.expect("proven");
+    let json = serde_json::to_value(&proof).expect("JSON");
+    assert_eq!(json["status"], "closed");
+    assert_eq!(json["session"], session.to_string());
+    assert_eq!(json["iss"], "https://notary.test");
+    let log = house.log();
+    let leaves: Vec<_> = log.entries.iter().map(|entry| merkle::leaf(&entry.bytes)).collect();
+    let root = merkle::root(&leaves);
+    assert_eq!(b64(&proof.log), log.record.log_id);
+    assert_eq!((proof.head.tree_size, b64(&proof.head.root)), (15, root.to_vec()));
+    assert_eq!(b64(&proof.head.cose), log.heads.last().expect("a head").cose);
+    let spki = b64(&proof.keys[0].spki);
+
+    let close = proof.close.clone().expect("closed");
+    assert_eq!(close.seq, 14);
+    for shown in proof.receipts.iter().chain([&close]) {
+        let seq = usize::try_from(shown.seq).expect("small");
+        assert_eq!(b64(&shown.entry), log.entries[seq].bytes);
+        let message = Message::read(&b64(&shown.receipt));
+        let (size, index, path) = message.proof(-1);
+        assert_eq!((size, index), (15, shown.seq));
+        assert_eq!(merkle::root_of_path(index, size, leaves[seq], &path), Some(root));
+        assert!(message.is_signed(&spki, &root));
+    }
+    let message = Message::read(&b64(&proof.consistency[0]));
+    let (one, two, path) = message.proof(-2);
+    assert!(merkle::is_consistent(one, two, (merkle::root(&leaves[..14]), root), &path));
+    assert!(message.is_signed(&spki, &root));
+
+    let ask = |seqs, from_size| {
+        let query = ProofQuery { seqs, from_size };
+        let evidence = evidence.clone();
+        async move { evidence.proof(tenant, session, LogStatus::Closed, &query).await }
+    };
+    assert!(ask(Vec::new(), Some(15)).await.expect("equal").consistency.is_empty());
+    assert_eq!(ask(Vec::new(), Some(0)).await, Err(EvidenceError::NotCovered(0)));
+    assert_eq!(ask(Vec::new(), Some(16)).await, Err(EvidenceError::NotCovered(16)));
+    assert_eq!(ask(vec![15], None).await, Err(EvidenceError::NotCovered(15)));
+    assert_eq!(ask(vec![u64::MAX], None).await, Err(EvidenceError::NotCovered(u64::MAX)));
+    assert_eq!(ask(vec![0; 65], None).await, Err(EvidenceError::TooMany));
+    assert_eq!(ask(vec![0; 64], None).await.expect("proven").receipts.len(), 64);
+}
+
+#[tokio::test]
+async fn a_proof_of_entries_that_were_changed_is_not_given() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let (tenant, session) = (house.tenant, house.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    covered(&house).await;
+    house.store.disk().logs.get_mut(&(tenant, session)).expect("there").entries[1].bytes[9] ^= 1;
+    let query = ProofQuery { seqs: vec![1], from_size: None };
+    let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+    assert!(matches!(proof, Err(EvidenceError::Integrity(_))), "{proof:?}");
+}
+
+#[tokio::test]
+async fn the_operator_log_holds_the_heads_of_all_sessions() {
+    let house = House::new();
+    let (evidence, _) = house.start();
+    let tenant = house.tenant;
+    let sessions: Vec<_> = (0..3).map(|_| SessionId::generate()).collect();
+    for session in &sessions {
+        evidence.open(tenant, *session, POLICY).await.expect("opened");
+    }
+    for (count, session) in (1..).zip(&sessions) {
+        evidence.close(tenant, *session, Vec::new(), 1).await.expect("closed");
+        let has_leaf = || {
+            let disk = house.store.disk();
+            disk.leaves.len() >= count && disk.leaves.iter().any(|(owner, _)| owner == session)
+        };
+        until(has_leaf).await;
+    }
+
+    let proof = evidence
+        .proof(tenant, sessions[0], LogStatus::Live, &ProofQuery::default())
+        .await
+        .expect("proven");
+    let operator = proof.operator.expect("a leaf");
+    let disk: Vec<Vec<u8>> =
+        house.store.disk().leaves.iter().map(|(_, leaf)| leaf.clone()).collect();
+    let leaves: Vec<_> = disk.iter().map(|leaf| merkle::leaf(leaf)).collect();
+    let root = merkle::root(&leaves);
+    let message = Message::read(&b64(&operator.receipt));
+    let (size, index, path) = message.proof(-1);
+    assert_eq!(disk[usize::try_from(index).expect("small")], b64(&operator.head));
+    assert_eq!(
+        merkle::root_of_path(index, size, merkle::leaf(&b64(&operator.head)), &path),
+        Some(root)
+    );
+    assert!(message.is_signed(&b64(&proof.keys[0].spki), &root));
+    assert_eq!(message.claims()[1].1, "urn:cabildo:operator-log".into());
+    let start = format!("notary.test/log\n{size}\n{}\n\n— notary.test/log ", STANDARD.encode(root));
+    assert!(operator.checkpoint.starts_with(&start), "{}", operator.checkpoint);
+    assert_eq!(evidence.checkpoint().await.expect("signed"), operator.checkpoint);
+
+    let width = u16::try_from(leaves.len()).expect("small");
+    let tile = |level, index, width| evidence.tile(TilePath { level, index, width });
+    assert_eq!(tile(Some(0), 0, width).await, Ok(Some(leaves.concat())));
+    assert_eq!(tile(Some(0), 0, width + 1).await, Ok(None));
+    assert_eq!(tile(Some(0), 0, 256).await, Ok(None));
+    assert_eq!(tile(Some(7), u64::MAX, 1).await, Ok(None));
+    let mut entries = Vec::new();
+    for leaf in &disk {
+        entries.extend(u16::try_from(leaf.len()).expect("short").to_be_bytes());
+        entries.extend(leaf);
+    }
+    assert_eq!(tile(None, 0, width).await, Ok(Some(entries)));
+    assert_eq!(tile(None, 0, width + 1).await, Ok(None));
+    assert_eq!(tile(None, u64::MAX, 1).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_log_begins_although_the_store_fails_at_first() {
+    for fault in [Fault::Refuse, Fault::DoAndRefuse, Fault::Hang, Fault::DoAndHang] {
+        let house = House::new();
+        let process = Process::new(&house.store);
+        process.fail_writes(&[fault]);
+        let evidence = house.start_as(&process);
+        evidence.open(house.tenant, house.session, POLICY).await.expect("in the end");
+        covered(&house).await;
+        assert_eq!(house.judge().kinds, [0, 3], "{fault:?}");
+    }
+}

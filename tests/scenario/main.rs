@@ -1,0 +1,16 @@
+//! Scenarios: engines and stations in virtual time, over simulated networks and
+//! against stores and vaults that fail on demand. One binary, so that the
+//! library is linked once.
+
+mod custody;
+mod evidence;
+mod floor;
+mod forwarding;
+mod fuzz_seeds;
+mod interop;
+mod playable;
+mod recorder;
+mod room;
+mod transport;
+mod verify;
+mod wire_types;

@@ -1,0 +1,192 @@
+//! The combined file: who has the floor is seen, everybody is heard.
+
+use std::path::{Path, PathBuf};
+
+use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::recording::{Container, PlayableState};
+use cabildo::playable::{FloorTurn, MeetingTimeline};
+use cabildo::recorder::repository::PlayableOf;
+use cabildo::recorder::repository::RecordingRepository as _;
+use tempfile::TempDir;
+
+use crate::playable::media::{Source, encode_video, loudness, packets, run, sound, tone};
+use crate::playable::world::{Trouble, World};
+
+const START_MS: u64 = 1_700_000_000_000;
+
+/// Red, green and blue in the middle of a picture at this time.
+fn colour(file: &Path, at_s: &str) -> [u8; 3] {
+    pixel(file, at_s, 640, 300)
+}
+
+fn pixel(file: &Path, at_s: &str, x: u32, y: u32) -> [u8; 3] {
+    let path = file.to_str().expect("UTF-8");
+    let crop = format!("crop=2:2:{x}:{y},scale=1:1");
+    let arguments = ["-v", "error", "-ss", at_s, "-i", path, "-frames:v", "1", "-vf", &crop];
+    let output = ["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"];
+    let bytes = run("ffmpeg", &[&arguments[..], &output].concat());
+    bytes.try_into().expect("one pixel")
+}
+
+fn is_red([r, g, b]: [u8; 3]) -> bool {
+    r > 180 && g < 70 && b < 70
+}
+
+fn is_blue([r, g, b]: [u8; 3]) -> bool {
+    b > 180 && r < 70 && g < 70
+}
+
+/// Ana is red and sounds at 440 Hz from the beginning; Bea is blue, sounds at
+/// 1 kHz and comes two seconds later. Ana speaks first, then Bea.
+async fn meeting() -> World {
+    let world = World::new();
+    let red = encode_video(Codec::Vp8, "color=c=red:s=640x360:r=25:d=10");
+    let blue = encode_video(Codec::H264, "color=c=blue:s=320x180:r=25:d=8");
+    let sent = Source::new(Codec::Vp8, 1).send(&red, 0);
+    world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    let sent = Source::new(Codec::H264, 2).send(&blue, 2_000_000);
+    world.record("bea", TrackSource::Camera, Codec::H264, &sent).await;
+    let sent = Source::new(Codec::Opus, 3).send(&tone(440, 4), 0);
+    world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    let sent = Source::new(Codec::Opus, 4).send(&tone(1_000, 5), 5_000_000);
+    world.record("bea", TrackSource::Microphone, Codec::Opus, &sent).await;
+    let turn = |user: &str, name: &str, from_ms, to_ms| FloorTurn {
+        user: user.parse().expect("valid"),
+        name: name.to_owned(),
+        from_ms: START_MS + from_ms,
+        to_ms: START_MS + to_ms,
+    };
+    let turns = vec![
+        turn("ana", "Ana O'Brien: [x]; \\ , %{pts}", 0, 4_480),
+        turn("bea", "Bea", 4_480, 8_320),
+    ];
+    *world.timeline.0.lock().expect("sound") = MeetingTimeline { turns, speakers: Vec::new() };
+    world
+}
+
+async fn written(world: &World) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("combined.mp4");
+    std::fs::write(&path, world.bytes(PlayableOf::Combined).await).expect("written");
+    (directory, path)
+}
+
+#[tokio::test]
+async fn who_has_the_floor_is_seen_and_everybody_is_heard() {
+    let world = meeting().await;
+    world.make(Some("ffmpeg")).await;
+    let playable = world.playable(PlayableOf::Combined).await;
+    assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    assert_eq!((playable.container, playable.failure), (Container::Mp4, None));
+    assert_eq!(playable.media_type, "video/mp4; codecs=\"avc1.4d401f,mp4a.40.2\"");
+    assert_eq!(playable.from_ms, START_MS);
+    let (_directory, path) = written(&world).await;
+    let times = packets(&path);
+    // 10 s, up to the next step of 640 ms.
+    assert_eq!(times.len(), 16 * 16);
+    for (n, (at, _)) in times.iter().enumerate() {
+        let wanted = f64::from(u32::try_from(n).expect("small")) * 0.04;
+        assert!((at - wanted).abs() < 0.002, "{n}: {at}");
+    }
+    for at in ["0.2", "2.5", "4.3"] {
+        assert!(is_red(colour(&path, at)), "{at}: {:?}", colour(&path, at));
+    }
+    for at in ["4.6", "6.0", "8.2"] {
+        assert!(is_blue(colour(&path, at)), "{at}: {:?}", colour(&path, at));
+    }
+    // Nobody has the floor: side by side.
+    assert!(is_red(pixel(&path, "9.0", 320, 360)));
+    assert!(is_blue(pixel(&path, "9.0", 960, 360)));
+    // The name of who has the floor is written where it belongs.
+    let is_dark = |pixel: [u8; 3]| pixel[0] < 140;
+    assert!(is_dark(pixel(&path, "2.5", 28, 668)), "{:?}", pixel(&path, "2.5", 28, 668));
+    assert!(!is_dark(pixel(&path, "2.5", 28, 500)));
+    let sound = sound(&path);
+    for tenth in [1, 5, 6, 12, 19, 20, 31, 38] {
+        let at = f64::from(tenth) / 10.0;
+        assert!(loudness(&sound, at, 440.0) > 0.08, "{at}: {}", loudness(&sound, at, 440.0));
+        assert!(loudness(&sound, at, 1_000.0) < 0.01, "{at}");
+    }
+    for tenth in [51, 60, 63, 64, 70, 83, 90, 98] {
+        let at = f64::from(tenth) / 10.0;
+        assert!(loudness(&sound, at, 1_000.0) > 0.08, "{at}: {}", loudness(&sound, at, 1_000.0));
+        assert!(loudness(&sound, at, 440.0) < 0.01, "{at}");
+    }
+    assert!(loudness(&sound, 4.4, 440.0) < 0.01);
+}
+
+#[tokio::test]
+async fn a_screen_fills_the_picture_and_its_speaker_is_small() {
+    let world = World::new();
+    let red = encode_video(Codec::Vp8, "color=c=red:s=640x360:r=25:d=3");
+    let sent = Source::new(Codec::Vp8, 1).send(&red, 0);
+    world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    let mut blue = encode_video(Codec::Vp9, "color=c=blue:s=1280x720:r=25:d=3");
+    // A screen on which nothing moves says something once.
+    blue.truncate(1);
+    let mut last = blue[0].clone();
+    last.at_us = 1_900_000;
+    blue.push(last);
+    let sent = Source::new(Codec::Vp9, 2).send(&blue, 0);
+    world.record("ana", TrackSource::Screen, Codec::Vp9, &sent).await;
+    let user: cabildo::domain::id::UserId = "ana".parse().expect("valid");
+    let (from_ms, to_ms) = (START_MS, START_MS + 3_000);
+    world.timeline.0.lock().expect("sound").turns =
+        vec![FloorTurn { user, name: String::new(), from_ms, to_ms }];
+    world.make(Some("ffmpeg")).await;
+    let playable = world.playable(PlayableOf::Combined).await;
+    assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    let (_directory, path) = written(&world).await;
+    assert!(is_blue(colour(&path, "1.5")), "{:?}", colour(&path, "1.5"));
+    let small = pixel(&path, "1.5", 1_100, 600);
+    assert!(is_red(small), "{small:?}");
+    assert!(is_red(colour(&path, "2.6")), "{:?}", colour(&path, "2.6"));
+}
+
+#[tokio::test]
+async fn killed_between_scenes_it_continues_with_the_next() {
+    let world = meeting().await;
+    world.make(None).await;
+    // Four single files are ready; the combined one is tried anew.
+    let mut combined = world.playable(PlayableOf::Combined).await;
+    combined.state = PlayableState::Waiting;
+    combined.failure = None;
+    world.repository.put_playable(world.tenant, world.session, &combined).await.expect("kept");
+    // The parts of the second scene are not there yet.
+    world.vault.expect_trouble(Some(Trouble::HangAfter(3)));
+    let playables = world.playables(Some("ffmpeg"));
+    world.vault.hanging.notified().await;
+    drop(playables);
+    tokio::task::yield_now().await;
+    let stored = world.playable(PlayableOf::Combined).await;
+    assert_eq!(stored.state, PlayableState::Building);
+    let before = world.vault.objects.lock().expect("sound").clone();
+    let playables = world.playables(Some("ffmpeg"));
+    playables.settled().await;
+    playables.shutdown().await;
+    let ready = world.playable(PlayableOf::Combined).await;
+    assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
+    let after = world.vault.objects.lock().expect("sound").clone();
+    for part in 1..stored.parts.len() as u64 {
+        let name = cabildo::vault::ObjectName::part(world.tenant, world.session, ready.id, part);
+        assert!(before[name.as_str()] == after[name.as_str()], "{part} was made again");
+    }
+    let (_directory, path) = written(&world).await;
+    assert_eq!(packets(&path).len(), 16 * 16);
+    assert!(is_red(colour(&path, "1.0")));
+    assert!(is_blue(colour(&path, "6.0")));
+}
+
+#[tokio::test]
+async fn a_program_that_is_none_is_told() {
+    let world = World::new();
+    let sent = Source::new(Codec::Opus, 1).send(&tone(440, 1), 0);
+    let track: RecordedTrackId =
+        world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    world.make(Some("/nowhere/ffmpeg")).await;
+    let combined = world.playable(PlayableOf::Combined).await;
+    assert_eq!(combined.state, PlayableState::Failed);
+    assert!(combined.failure.expect("a reason").starts_with("ffmpeg can't be started"));
+    assert_eq!(world.playable(PlayableOf::Track(track)).await.state, PlayableState::Ready);
+}

@@ -1,0 +1,303 @@
+//! Files in the vault: made in the background, continued after a kill, read by
+//! range.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::recording::PlayableState;
+use cabildo::playable::{PlayableError, READ_BYTES_MAX};
+use cabildo::recorder::repository::PlayableOf;
+use cabildo::recorder::repository::RecordingRepository as _;
+use cabildo::sealing::OpenError;
+use cabildo::vault::{ObjectName, VaultError};
+use futures_util::StreamExt as _;
+
+use crate::playable::media::{Encoded, Source, brightness, tone, video};
+use crate::playable::world::{Trouble, World, read};
+
+/// Frames that are large rather than beautiful: 210 kB in 35 key frames.
+fn large_frames() -> Vec<Encoded> {
+    let frame = |n: u64| {
+        let mut data = vec![0x10, 0, 0, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xF0, 0x00];
+        let mut state = n + 1;
+        data.extend(
+            std::iter::repeat_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state.to_be_bytes()[0]
+            })
+            .take(6_000),
+        );
+        Encoded { at_us: n * 40_000, data }
+    };
+    (0..35).map(frame).collect()
+}
+
+async fn large_world() -> (World, RecordedTrackId) {
+    let world = World::new();
+    let sent = Source::new(Codec::Vp8, 1).send(&large_frames(), 0);
+    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    (world, track)
+}
+
+#[tokio::test]
+async fn a_track_becomes_a_file_that_plays() {
+    let world = World::new();
+    let sent = Source::new(Codec::Vp8, 1).send(&video(Codec::Vp8, "320x240", 3), 0);
+    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    world.make(None).await;
+    let playable = world.playable(PlayableOf::Track(track)).await;
+    assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    assert_eq!((playable.progress_permille, playable.failure), (1_000, None));
+    assert_eq!(playable.from_ms, 1_700_000_000_000);
+    assert!(playable.duration_ms.abs_diff(3_000) <= 2, "{}", playable.duration_ms);
+    assert_eq!(playable.media_type, "video/webm; codecs=\"vp8\"");
+    let bytes = world.bytes(PlayableOf::Track(track)).await;
+    assert_eq!(bytes.len() as u64, playable.parts.iter().sum::<u64>());
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file.webm");
+    std::fs::write(&path, bytes).expect("written");
+    assert_eq!(brightness(&path).len(), 75);
+}
+
+#[tokio::test]
+async fn without_the_program_the_combined_file_says_why_it_is_not_there() {
+    let world = World::new();
+    let sent = Source::new(Codec::Opus, 1).send(&tone(440, 1), 0);
+    let track = world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    world.make(None).await;
+    let combined = world.playable(PlayableOf::Combined).await;
+    assert_eq!(combined.state, PlayableState::Failed);
+    assert!(combined.failure.expect("a reason").contains("ffmpeg"));
+    let alone = world.playable(PlayableOf::Track(track)).await;
+    assert_eq!(alone.state, PlayableState::Ready);
+    let opened = world.reader(PlayableOf::Combined).await.map(|_| ());
+    assert_eq!(opened, Err(PlayableError::NotReady));
+}
+
+#[tokio::test]
+async fn any_range_is_the_same_as_in_the_whole() {
+    let (world, track) = large_world().await;
+    world.make(None).await;
+    let playable = world.playable(PlayableOf::Track(track)).await;
+    assert_eq!(playable.parts.len(), 5, "{:?}", playable.parts);
+    let whole = world.bytes(PlayableOf::Track(track)).await;
+    let reader = world.reader(PlayableOf::Track(track)).await.expect("opens");
+    let size = reader.size();
+    assert_eq!(size, whole.len() as u64);
+    let header = playable.parts[0];
+    let second = header + playable.parts[1];
+    let places = [
+        0,
+        1,
+        header - 1,
+        header,
+        header + 1,
+        header + 16_383,
+        header + 16_384,
+        header + 16_385,
+        second - 1,
+        second,
+        second + 1,
+        second + 30_000,
+        size - 1,
+        size,
+        size + 5,
+    ];
+    for from in places {
+        for to in places {
+            let bytes = read(&reader, from..to).await.expect("reads");
+            let place = |at: u64| usize::try_from(at.min(size)).expect("small");
+            let wanted = whole.get(place(from)..place(to)).unwrap_or_default();
+            assert!(bytes == wanted, "{from}..{to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_range_reads_what_it_needs_and_holds_little() {
+    let (world, track) = large_world().await;
+    world.make(None).await;
+    let reader = world.reader(PlayableOf::Track(track)).await.expect("opens");
+    world.vault.bytes_read.store(0, Ordering::Relaxed);
+    read(&reader, 100_000..100_010).await.expect("reads");
+    let read_bytes = world.vault.bytes_read.load(Ordering::Relaxed);
+    assert!(read_bytes < 2 * 16_400 + 56, "{read_bytes}");
+    let mut pieces = std::pin::pin!(reader.read(0..reader.size()));
+    while let Some(piece) = pieces.next().await {
+        assert!(piece.expect("reads").len() as u64 <= READ_BYTES_MAX);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_cut_or_swapped_part_ends_the_stream_before_it() {
+    let (world, track) = large_world().await;
+    world.make(None).await;
+    let of = PlayableOf::Track(track);
+    let playable = world.playable(of).await;
+    let whole = world.bytes(of).await;
+    let name = |part| {
+        let name = ObjectName::part(world.tenant, world.session, playable.id, part);
+        name.as_str().to_owned()
+    };
+    let original = world.vault.objects.lock().expect("sound").clone();
+    let part = original[&name(1)].clone();
+    let mut changed = part.to_vec();
+    changed[56 + 2 * 16_400 + 7] ^= 1;
+    let cut = part.slice(..part.len() - 1);
+    let cut_between = part.slice(..56 + 3 * 16_400);
+    let swapped = original[&name(2)].clone();
+    let mut header = part.to_vec();
+    header[30] ^= 1;
+    let cases = [
+        (Bytes::from(changed), OpenError::NotAuthentic(2)),
+        (cut, OpenError::Truncated),
+        (cut_between, OpenError::Truncated),
+        (swapped, OpenError::WrongKey),
+        (Bytes::from(header), OpenError::WrongKey),
+    ];
+    for (object, wanted) in cases {
+        world.vault.objects.lock().expect("sound").insert(name(1), object);
+        let reader = world.reader(of).await.expect("opens");
+        let mut pieces = std::pin::pin!(reader.read(0..reader.size()));
+        let mut seen = Vec::new();
+        let error = loop {
+            match pieces.next().await.expect("an error before the end") {
+                Ok(piece) => seen.extend_from_slice(&piece),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, PlayableError::Open(wanted));
+        assert!(whole.starts_with(&seen));
+        assert!(seen.len() as u64 <= playable.parts[0] + playable.parts[1]);
+        assert!(pieces.next().await.is_none());
+    }
+    world.vault.objects.lock().expect("sound").remove(&name(1));
+    let reader = world.reader(of).await.expect("opens");
+    let lost = read(&reader, 0..reader.size()).await;
+    assert_eq!(lost, Err(PlayableError::Vault(VaultError::NotFound)));
+}
+
+#[tokio::test]
+async fn killed_at_any_part_it_continues_and_keeps_what_is_stored() {
+    // Four parts and the header: five puts.
+    for put in 1..=5 {
+        for trouble in [Trouble::HangBefore(put), Trouble::HangAfter(put)] {
+            let (world, track) = large_world().await;
+            let of = PlayableOf::Track(track);
+            world.vault.expect_trouble(Some(trouble));
+            let playables = world.playables(None);
+            playables.request(world.tenant, world.session).await.expect("planned");
+            world.vault.hanging.notified().await;
+            // Nothing is waited for: the task is dropped where it is.
+            drop(playables);
+            tokio::task::yield_now().await;
+            let stored = world.playable(of).await;
+            assert_eq!(stored.state, PlayableState::Building, "{trouble:?}");
+            assert_eq!(stored.parts.len() as u64, put, "{trouble:?}");
+            let before = world.vault.objects.lock().expect("sound").clone();
+
+            let playables = world.playables(None);
+            playables.settled().await;
+            playables.shutdown().await;
+            let ready = world.playable(of).await;
+            assert_eq!(ready.state, PlayableState::Ready, "{trouble:?}: {:?}", ready.failure);
+            assert_eq!((ready.id, ready.parts.len()), (stored.id, 5));
+            assert_eq!(ready.parts[1..stored.parts.len()], stored.parts[1..]);
+            let after = world.vault.objects.lock().expect("sound").clone();
+            for (name, object) in before {
+                assert!(after[&name] == object, "{trouble:?}: {name} was made again");
+            }
+            let whole = world.bytes(of).await;
+            assert_eq!(whole.len() as u64, ready.parts.iter().sum::<u64>());
+            // The same recording without a kill.
+            let (calm, calm_track) = large_world().await;
+            calm.make(None).await;
+            assert!(calm.bytes(PlayableOf::Track(calm_track)).await == whole, "{trouble:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_version_stored_is_made_anew() {
+    let (world, track) = large_world().await;
+    let of = PlayableOf::Track(track);
+    world.vault.expect_trouble(Some(Trouble::HangBefore(3)));
+    let playables = world.playables(None);
+    playables.request(world.tenant, world.session).await.expect("planned");
+    world.vault.hanging.notified().await;
+    drop(playables);
+    tokio::task::yield_now().await;
+    let mut stored = world.playable(of).await;
+    stored.resume_at = Some("something else".to_owned());
+    world.repository.put_playable(world.tenant, world.session, &stored).await.expect("kept");
+    let playables = world.playables(None);
+    playables.settled().await;
+    playables.shutdown().await;
+    let (calm, calm_track) = large_world().await;
+    calm.make(None).await;
+    assert!(world.bytes(of).await == calm.bytes(PlayableOf::Track(calm_track)).await);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_and_not_tried_for_ever() {
+    let (world, track) = large_world().await;
+    let of = PlayableOf::Track(track);
+    world.vault.expect_trouble(Some(Trouble::Refuse(2)));
+    world.make(None).await;
+    let failed = world.playable(of).await;
+    assert_eq!(failed.state, PlayableState::Failed);
+    assert_eq!(failed.failure.as_deref(), Some("the vault refuses: no"));
+    world.make(None).await;
+    assert_eq!(world.playable(of).await, failed);
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for() {
+    let (world, track) = large_world().await;
+    world.vault.expect_trouble(Some(Trouble::Unavailable(2)));
+    world.make(None).await;
+    let ready = world.playable(PlayableOf::Track(track)).await;
+    assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_lost_is_a_gap_and_is_told() {
+    let world = World::new();
+    let sent = Source::new(Codec::Vp8, 1).send(&video(Codec::Vp8, "320x240", 12), 0);
+    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    let lost = ObjectName::segment(world.tenant, world.session, track, 1);
+    world.vault.objects.lock().expect("sound").remove(lost.as_str());
+    world.make(None).await;
+    let playable = world.playable(PlayableOf::Track(track)).await;
+    assert_eq!(playable.state, PlayableState::Ready);
+    assert_eq!(playable.failure.as_deref(), Some("1 segments are missing or were changed"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file.webm");
+    std::fs::write(&path, world.bytes(PlayableOf::Track(track)).await).expect("written");
+    let times: Vec<f64> = brightness(&path).into_iter().map(|(at, _)| at).collect();
+    assert!(times.iter().all(|at| *at < 4.05 || *at > 8.9), "{times:?}");
+    assert!(times.iter().any(|at| *at > 11.9));
+}
+
+#[tokio::test]
+async fn what_is_erased_meanwhile_is_left_alone() {
+    let (world, track) = large_world().await;
+    world.vault.expect_trouble(Some(Trouble::HangBefore(2)));
+    let playables = world.playables(None);
+    playables.request(world.tenant, world.session).await.expect("planned");
+    world.vault.hanging.notified().await;
+    // It hangs for ever; stopping the session does not.
+    playables.stop(world.tenant, world.session).await;
+    playables.settled().await;
+    playables.shutdown().await;
+    let of = PlayableOf::Track(track);
+    let before = world.playable(of).await;
+    // Erased behind the back of another start: it gives up at once.
+    *world.repository.erased.lock().expect("sound") = true;
+    let playables = world.playables(None);
+    playables.settled().await;
+    playables.shutdown().await;
+    assert_eq!(world.playable(of).await, before);
+}
