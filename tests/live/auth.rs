@@ -1,6 +1,6 @@
 //! The station "who is calling", against an issuer on loopback.
 
 mod certificates;
+mod fixture;
 mod proofs;
-mod support;
 mod tokens;

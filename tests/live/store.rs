@@ -2,8 +2,8 @@
 //! PostgreSQL, through two stores that share nothing but the database, as two
 //! processes would.
 
-mod bench;
 mod evidence;
+mod fixture;
 mod idempotency;
 mod isolation;
 mod journal;
@@ -15,7 +15,7 @@ mod sessions;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
-use bench::{Case, Kind, run};
+use fixture::{Case, Kind, run};
 use postgres::Cluster;
 
 const CASES: &[&[Case]] = &[

@@ -2,9 +2,9 @@
 //! directory of keys: what is erased, rewrapped and handed out, and what is left
 //! when the process dies in between.
 
-mod bench;
 mod bundles;
 mod erasure;
 mod faulty;
+mod fixture;
 mod log;
 mod rewrapping;

@@ -2,8 +2,8 @@
 //! decoders, and its life against a store that fails, hangs and forgets.
 
 mod crashes;
+mod fixture;
 mod format;
-mod house;
 mod life;
 mod merkle;
 mod store;

@@ -1,7 +1,7 @@
 //! The speaking list in virtual time: stories, one per rule, and properties over
 //! arbitrary sequences of commands.
 
-mod kit;
+mod fixture;
 mod legality;
 mod model;
 mod properties;

@@ -12,7 +12,7 @@ use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, Format, Gate, MediaEvent, PublicationSpec, SubscriptionId,
 };
-use peers::{Received, Stream, World, publication, subscription};
+use peers::{Fixture, Received, Stream, publication, subscription};
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
@@ -38,29 +38,29 @@ fn assert_continuous(packets: &[Received], pictures: bool) {
 }
 
 /// One publisher of a single encoding of pictures, one subscriber.
-fn picture_scene() -> (World, PublicationSpec, Stream) {
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    let spec = publication(&world, PUBLISHER, MediaKind::Video, "v");
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+fn picture_scene() -> (Fixture, PublicationSpec, Stream) {
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    let spec = publication(&fixture, PUBLISHER, MediaKind::Video, "v");
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut stream = Stream::new(1000, 96, "v");
     stream.rtx = Some((1001, 97));
-    (world, spec, stream)
+    (fixture, spec, stream)
 }
 
-fn show(world: &mut World, stream: &mut Stream, key: bool, text: &str) {
+fn show(fixture: &mut Fixture, stream: &mut Stream, key: bool, text: &str) {
     stream.timestamp = stream.timestamp.wrapping_add(3000);
     let payload = stream.vp8_payload(key, text);
-    world.send(PUBLISHER, stream, &payload, true);
-    world.pass(33);
+    fixture.send(PUBLISHER, stream, &payload, true);
+    fixture.pass(33);
 }
 
-fn say(world: &mut World, peer: u64, stream: &mut Stream, text: &str) {
+fn say(fixture: &mut Fixture, peer: u64, stream: &mut Stream, text: &str) {
     stream.timestamp = stream.timestamp.wrapping_add(960);
-    world.send(peer, stream, text.as_bytes(), false);
-    world.pass(20);
+    fixture.send(peer, stream, text.as_bytes(), false);
+    fixture.pass(20);
 }
 
 fn texts(packets: &[Received]) -> Vec<String> {
@@ -69,18 +69,18 @@ fn texts(packets: &[Received]) -> Vec<String> {
 
 #[test]
 fn sound_is_rewritten_for_its_receiver() {
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    let spec = publication(&world, PUBLISHER, MediaKind::Audio, "a");
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    let spec = publication(&fixture, PUBLISHER, MediaKind::Audio, "a");
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut stream = Stream::new(500, 111, "a");
     stream.level = Some(0x80 | 0x1E);
     for word in ["uno", "dos", "tres"] {
-        say(&mut world, PUBLISHER, &mut stream, word);
+        say(&mut fixture, PUBLISHER, &mut stream, word);
     }
-    let heard = world.take_rtp(SUBSCRIBER);
+    let heard = fixture.take_rtp(SUBSCRIBER);
     assert_eq!(texts(&heard), ["uno", "dos", "tres"]);
     assert_continuous(&heard, false);
     for (number, packet) in (0_u8..).zip(&heard) {
@@ -93,65 +93,65 @@ fn sound_is_rewritten_for_its_receiver() {
         assert_eq!(packet.extensions, expected);
     }
     let started =
-        MediaEvent::TrackStarted { room: world.room, track: spec.track, codec: Codec::Opus };
-    assert_eq!(world.forwarder.poll_event(), Some(started));
+        MediaEvent::TrackStarted { room: fixture.room, track: spec.track, codec: Codec::Opus };
+    assert_eq!(fixture.forwarder.poll_event(), Some(started));
 }
 
 #[test]
 fn a_closed_gate_lets_nothing_pass_and_opens_without_a_trace() {
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    let spec = publication(&world, PUBLISHER, MediaKind::Audio, "a");
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    let spec = publication(&fixture, PUBLISHER, MediaKind::Audio, "a");
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut stream = Stream::new(500, 111, "a");
     let gate = |gate| Command::SetGate { track: spec.track, gate };
-    say(&mut world, PUBLISHER, &mut stream, "public");
-    world.command(gate(Gate::Closed));
+    say(&mut fixture, PUBLISHER, &mut stream, "public");
+    fixture.command(gate(Gate::Closed));
     for _ in 0..50 {
-        say(&mut world, PUBLISHER, &mut stream, "secret");
+        say(&mut fixture, PUBLISHER, &mut stream, "secret");
     }
-    assert_eq!(texts(&world.peer(SUBSCRIBER).rtp), ["public"]);
-    world.command(gate(Gate::Open));
-    say(&mut world, PUBLISHER, &mut stream, "public again");
-    say(&mut world, PUBLISHER, &mut stream, "and more");
-    let heard = world.take_rtp(SUBSCRIBER);
+    assert_eq!(texts(&fixture.peer(SUBSCRIBER).rtp), ["public"]);
+    fixture.command(gate(Gate::Open));
+    say(&mut fixture, PUBLISHER, &mut stream, "public again");
+    say(&mut fixture, PUBLISHER, &mut stream, "and more");
+    let heard = fixture.take_rtp(SUBSCRIBER);
     assert_eq!(texts(&heard), ["public", "public again", "and more"]);
     assert_continuous(&heard, false);
     let advanced = heard[1].header.timestamp.wrapping_sub(heard[0].header.timestamp);
     assert_eq!(advanced, 51 * 960, "time went on while it was closed");
-    assert_eq!(world.forwarder.totals().dropped_gate, 50);
+    assert_eq!(fixture.forwarder.totals().dropped_gate, 50);
 }
 
 #[test]
 fn what_was_said_behind_a_closed_gate_cannot_be_asked_for() {
-    let (mut world, spec, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "public");
-    world.command(Command::SetGate { track: spec.track, gate: Gate::Closed });
+    let (mut fixture, spec, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "public");
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Closed });
     for _ in 0..5 {
-        show(&mut world, &mut stream, false, "secret");
+        show(&mut fixture, &mut stream, false, "secret");
     }
     let hidden = stream.clone();
-    world.command(Command::SetGate { track: spec.track, gate: Gate::Open });
-    assert_eq!(world.peer(PUBLISHER).plis.len(), 1, "opening asks for a key frame");
-    show(&mut world, &mut stream, false, "undecodable");
-    show(&mut world, &mut stream, true, "public again");
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Open });
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), 1, "opening asks for a key frame");
+    show(&mut fixture, &mut stream, false, "undecodable");
+    show(&mut fixture, &mut stream, true, "public again");
     // The publisher repeats what it sent behind the gate.
     let mut late = hidden;
     late.sequence = late.sequence.wrapping_sub(3);
     let payload = late.vp8_payload(true, "secret");
-    world.send(PUBLISHER, &mut late, &payload, true);
-    let sequence = world.peer(SUBSCRIBER).rtp[0].header.sequence;
+    fixture.send(PUBLISHER, &mut late, &payload, true);
+    let sequence = fixture.peer(SUBSCRIBER).rtp[0].header.sequence;
     let all: Vec<u16> = (0..40).map(|step| sequence.wrapping_sub(20).wrapping_add(step)).collect();
     let nack = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: 0xA000_0001,
         nacks: nack_pairs_from_sequence_numbers(&all),
     };
-    world.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
-    world.pass(100);
-    let seen = world.take_rtp(SUBSCRIBER);
+    fixture.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
+    fixture.pass(100);
+    let seen = fixture.take_rtp(SUBSCRIBER);
     assert!(seen.len() >= 3, "the last packet was sent again");
     for packet in &seen {
         assert!(!String::from_utf8_lossy(&packet.payload).contains("secret"));
@@ -161,79 +161,79 @@ fn what_was_said_behind_a_closed_gate_cannot_be_asked_for() {
 
 #[test]
 fn a_late_joiner_gets_a_key_frame_at_once() {
-    let (mut world, spec, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "key");
-    world.pass(2000);
-    world.join(3);
-    let before = world.peer(PUBLISHER).plis.len();
-    world.command(Command::AddSubscription(subscription(3, 2, &spec)));
-    let plis = &world.peer(PUBLISHER).plis[before..];
-    assert_eq!(plis, [(1000, world.now - world.start)]);
-    show(&mut world, &mut stream, false, "undecodable");
-    assert!(world.peer(3).rtp.is_empty());
-    show(&mut world, &mut stream, true, "key");
-    assert_eq!(world.peer(3).rtp.len(), 1);
-    let waiting = world.peer(PUBLISHER).plis.len();
-    world.pass(3000);
-    assert_eq!(world.peer(PUBLISHER).plis.len(), waiting, "nobody waits any more");
+    let (mut fixture, spec, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "key");
+    fixture.pass(2000);
+    fixture.join(3);
+    let before = fixture.peer(PUBLISHER).plis.len();
+    fixture.command(Command::AddSubscription(subscription(3, 2, &spec)));
+    let plis = &fixture.peer(PUBLISHER).plis[before..];
+    assert_eq!(plis, [(1000, fixture.now - fixture.start)]);
+    show(&mut fixture, &mut stream, false, "undecodable");
+    assert!(fixture.peer(3).rtp.is_empty());
+    show(&mut fixture, &mut stream, true, "key");
+    assert_eq!(fixture.peer(3).rtp.len(), 1);
+    let waiting = fixture.peer(PUBLISHER).plis.len();
+    fixture.pass(3000);
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), waiting, "nobody waits any more");
 }
 
 #[test]
 fn many_who_ask_cause_one_request() {
-    let (mut world, _, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "key");
-    world.pass(1000);
-    let before = world.peer(PUBLISHER).plis.len();
+    let (mut fixture, _, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "key");
+    fixture.pass(1000);
+    let before = fixture.peer(PUBLISHER).plis.len();
     let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: 0xA000_0001 };
     for _ in 0..100 {
-        world.send_rtcp(SUBSCRIBER, &pli.marshal().expect("fits"));
+        fixture.send_rtcp(SUBSCRIBER, &pli.marshal().expect("fits"));
     }
-    assert_eq!(world.peer(PUBLISHER).plis.len(), before + 1);
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), before + 1);
 }
 
 /// Two encodings, told apart by their rid alone.
-fn simulcast_scene() -> (World, PublicationSpec, [Stream; 2]) {
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    let mut spec = publication(&world, PUBLISHER, MediaKind::Video, "v");
+fn simulcast_scene() -> (Fixture, PublicationSpec, [Stream; 2]) {
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    let mut spec = publication(&fixture, PUBLISHER, MediaKind::Video, "v");
     let encoding = |rid: &str| EncodingSpec { rid: Some(rid.to_owned()), ..Default::default() };
     spec.encodings = vec![encoding("l"), encoding("h")];
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut streams = [Stream::new(2000, 96, "v"), Stream::new(3000, 96, "v")];
     streams[0].rid = Some("l");
     streams[1].rid = Some("h");
     streams[1].picture = 9000;
-    (world, spec, streams)
+    (fixture, spec, streams)
 }
 
-fn show_both(world: &mut World, streams: &mut [Stream; 2], keys: [bool; 2]) {
+fn show_both(fixture: &mut Fixture, streams: &mut [Stream; 2], keys: [bool; 2]) {
     for (stream, (key, name)) in streams.iter_mut().zip(keys.into_iter().zip(["low", "high"])) {
         stream.timestamp = stream.timestamp.wrapping_add(3000);
         let payload = stream.vp8_payload(key, name);
-        world.send(PUBLISHER, stream, &payload, true);
+        fixture.send(PUBLISHER, stream, &payload, true);
     }
-    world.pass(33);
+    fixture.pass(33);
 }
 
 #[test]
 fn layers_switch_at_key_frames_and_leave_no_seam() {
-    let (mut world, _, mut streams) = simulcast_scene();
-    show_both(&mut world, &mut streams, [true, false]);
+    let (mut fixture, _, mut streams) = simulcast_scene();
+    show_both(&mut fixture, &mut streams, [true, false]);
     for _ in 0..3 {
-        show_both(&mut world, &mut streams, [false, false]);
+        show_both(&mut fixture, &mut streams, [false, false]);
     }
-    assert!(world.peer(PUBLISHER).plis.iter().any(|(ssrc, _)| *ssrc == 3000));
+    assert!(fixture.peer(PUBLISHER).plis.iter().any(|(ssrc, _)| *ssrc == 3000));
     for _ in 0..3 {
-        show_both(&mut world, &mut streams, [false, true]);
+        show_both(&mut fixture, &mut streams, [false, true]);
     }
     let demand = Demand { layer_max: 0, paused: false };
-    world.command(Command::SetDemand { subscription: SubscriptionId(1), demand });
-    show_both(&mut world, &mut streams, [false, false]);
-    show_both(&mut world, &mut streams, [true, false]);
-    show_both(&mut world, &mut streams, [false, false]);
-    let seen = world.take_rtp(SUBSCRIBER);
+    fixture.command(Command::SetDemand { subscription: SubscriptionId(1), demand });
+    show_both(&mut fixture, &mut streams, [false, false]);
+    show_both(&mut fixture, &mut streams, [true, false]);
+    show_both(&mut fixture, &mut streams, [false, false]);
+    let seen = fixture.take_rtp(SUBSCRIBER);
     let names: Vec<String> = seen.iter().map(Received::text).collect();
     let (low, high) = ("low".to_owned(), "high".to_owned());
     let expected = [vec![low.clone(); 5], vec![high; 4], vec![low; 2]].concat();
@@ -245,82 +245,82 @@ fn layers_switch_at_key_frames_and_leave_no_seam() {
 
 #[test]
 fn sources_that_go_on_in_a_section_that_is_used_again_need_not_say_who_they_are() {
-    let (mut world, mut spec, mut streams) = simulcast_scene();
-    show_both(&mut world, &mut streams, [true, true]);
-    world.command(Command::RemovePublication { track: spec.track });
-    world.take_rtp(SUBSCRIBER);
-    show_both(&mut world, &mut streams, [true, true]);
-    assert!(world.take_rtp(SUBSCRIBER).is_empty(), "nothing is published");
+    let (mut fixture, mut spec, mut streams) = simulcast_scene();
+    show_both(&mut fixture, &mut streams, [true, true]);
+    fixture.command(Command::RemovePublication { track: spec.track });
+    fixture.take_rtp(SUBSCRIBER);
+    show_both(&mut fixture, &mut streams, [true, true]);
+    assert!(fixture.take_rtp(SUBSCRIBER).is_empty(), "nothing is published");
 
     // As browsers do once they were heard.
     for stream in &mut streams {
         (stream.mid, stream.rid) = ("", None);
     }
-    let other = publication(&world, PUBLISHER, MediaKind::Video, "w");
-    world.command(Command::AddPublication(other.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 2, &other)));
+    let other = publication(&fixture, PUBLISHER, MediaKind::Video, "w");
+    fixture.command(Command::AddPublication(other.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 2, &other)));
     spec.track = TrackId::generate();
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 3, &spec)));
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 3, &spec)));
     for _ in 0..3 {
-        show_both(&mut world, &mut streams, [true, true]);
+        show_both(&mut fixture, &mut streams, [true, true]);
     }
-    let seen = world.take_rtp(SUBSCRIBER);
+    let seen = fixture.take_rtp(SUBSCRIBER);
     assert!(seen.iter().any(|it| it.text() == "low") && seen.iter().any(|it| it.text() == "high"));
     assert!(seen.iter().all(|it| it.header.ssrc == 0xA000_0003), "only in its own section");
-    assert!(world.peer(PUBLISHER).plis.iter().any(|(ssrc, _)| [2000, 3000].contains(ssrc)));
+    assert!(fixture.peer(PUBLISHER).plis.iter().any(|(ssrc, _)| [2000, 3000].contains(ssrc)));
 }
 
 #[test]
 fn the_lower_layer_takes_over_when_the_better_one_ends() {
-    let (mut world, _, mut streams) = simulcast_scene();
-    show_both(&mut world, &mut streams, [true, true]);
-    show_both(&mut world, &mut streams, [true, true]);
-    let before = world.peer(PUBLISHER).plis.len();
+    let (mut fixture, _, mut streams) = simulcast_scene();
+    show_both(&mut fixture, &mut streams, [true, true]);
+    show_both(&mut fixture, &mut streams, [true, true]);
+    let before = fixture.peer(PUBLISHER).plis.len();
     for _ in 0..60 {
-        show(&mut world, &mut streams[0], false, "low");
+        show(&mut fixture, &mut streams[0], false, "low");
     }
-    assert!(world.peer(PUBLISHER).plis[before..].iter().any(|(ssrc, _)| *ssrc == 2000));
-    show(&mut world, &mut streams[0], true, "low");
-    let seen = world.take_rtp(SUBSCRIBER);
+    assert!(fixture.peer(PUBLISHER).plis[before..].iter().any(|(ssrc, _)| *ssrc == 2000));
+    show(&mut fixture, &mut streams[0], true, "low");
+    let seen = fixture.take_rtp(SUBSCRIBER);
     assert_eq!(seen.last().map(Received::text).as_deref(), Some("low"));
     assert_continuous(&seen, true);
 }
 
 #[test]
 fn a_pause_sends_nothing_and_leaves_no_hole() {
-    let (mut world, _, mut stream) = picture_scene();
+    let (mut fixture, _, mut stream) = picture_scene();
     let demand = |paused| Command::SetDemand {
         subscription: SubscriptionId(1),
         demand: Demand { paused, ..Demand::default() },
     };
-    show(&mut world, &mut stream, true, "before");
-    world.command(demand(true));
-    show(&mut world, &mut stream, true, "meanwhile");
-    world.command(demand(false));
-    assert_eq!(world.peer(PUBLISHER).plis.len(), 1);
-    show(&mut world, &mut stream, true, "after");
-    let seen = world.take_rtp(SUBSCRIBER);
+    show(&mut fixture, &mut stream, true, "before");
+    fixture.command(demand(true));
+    show(&mut fixture, &mut stream, true, "meanwhile");
+    fixture.command(demand(false));
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), 1);
+    show(&mut fixture, &mut stream, true, "after");
+    let seen = fixture.take_rtp(SUBSCRIBER);
     assert_eq!(seen.iter().map(Received::text).collect::<Vec<_>>(), ["before", "after"]);
     assert_continuous(&seen, true);
 }
 
 #[test]
 fn a_lost_packet_comes_again_as_a_retransmission_a_bounded_number_of_times() {
-    let (mut world, _, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "one");
-    show(&mut world, &mut stream, false, "two");
-    let original = world.take_rtp(SUBSCRIBER)[1].clone();
+    let (mut fixture, _, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "one");
+    show(&mut fixture, &mut stream, false, "two");
+    let original = fixture.take_rtp(SUBSCRIBER)[1].clone();
     let nack = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: 0xA000_0001,
         nacks: nack_pairs_from_sequence_numbers(&[original.header.sequence]),
     };
     for _ in 0..50 {
-        world.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
-        world.pass(20);
+        fixture.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
+        fixture.pass(20);
     }
-    let resent = world.take_rtp(SUBSCRIBER);
+    let resent = fixture.take_rtp(SUBSCRIBER);
     assert!((1..=8).contains(&resent.len()), "{} times", resent.len());
     for packet in &resent {
         assert_eq!((packet.header.payload_type, packet.header.ssrc), (47, 0xB000_0001));
@@ -332,24 +332,24 @@ fn a_lost_packet_comes_again_as_a_retransmission_a_bounded_number_of_times() {
 
 #[test]
 fn without_a_retransmission_format_a_packet_is_repeated_byte_for_byte() {
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    let mut spec = publication(&world, PUBLISHER, MediaKind::Video, "v");
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    let mut spec = publication(&fixture, PUBLISHER, MediaKind::Video, "v");
     spec.formats[0].rtx_payload_type = None;
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut stream = Stream::new(1000, 96, "v");
-    show(&mut world, &mut stream, true, "one");
-    show(&mut world, &mut stream, false, "two");
-    let first = world.take_rtp(SUBSCRIBER)[0].clone();
+    show(&mut fixture, &mut stream, true, "one");
+    show(&mut fixture, &mut stream, false, "two");
+    let first = fixture.take_rtp(SUBSCRIBER)[0].clone();
     let nack = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: 0xA000_0001,
         nacks: nack_pairs_from_sequence_numbers(&[first.header.sequence]),
     };
-    world.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
-    let again = world.take_rtp(SUBSCRIBER);
+    fixture.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
+    let again = fixture.take_rtp(SUBSCRIBER);
     assert_eq!(again.len(), 1);
     assert_eq!((again[0].header, &again[0].payload), (first.header, &first.payload));
     assert_eq!(again[0].extensions, first.extensions);
@@ -357,15 +357,15 @@ fn without_a_retransmission_format_a_packet_is_repeated_byte_for_byte() {
 
 #[test]
 fn loss_on_both_legs_is_recovered() {
-    let (mut world, _, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "key");
-    world.loss_per_mille = 50;
+    let (mut fixture, _, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "key");
+    fixture.loss_per_mille = 50;
     let mut complete = BTreeSet::new();
     let mut highest = None;
     for step in 0..600 {
-        show(&mut world, &mut stream, false, &format!("{step}"));
+        show(&mut fixture, &mut stream, false, &format!("{step}"));
         let mut newest = highest;
-        for packet in world.take_rtp(SUBSCRIBER) {
+        for packet in fixture.take_rtp(SUBSCRIBER) {
             let (sequence, text) = if packet.header.ssrc == 0xB000_0001 {
                 let original = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
                 (original, packet.payload[8..].to_vec())
@@ -383,7 +383,7 @@ fn loss_on_both_legs_is_recovered() {
             if !lost.is_empty() {
                 let nacks = nack_pairs_from_sequence_numbers(&lost);
                 let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc: 0xA000_0001, nacks };
-                world.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
+                fixture.send_rtcp(SUBSCRIBER, &nack.marshal().expect("fits"));
             }
         }
         highest = newest;
@@ -392,33 +392,33 @@ fn loss_on_both_legs_is_recovered() {
         complete.iter().filter_map(|(_, text)| text.parse().ok()).collect();
     let missing = (0..560).filter(|step| !shown.contains(step)).count();
     assert!(missing <= 1, "{missing} of 560 stayed lost");
-    assert!(world.forwarder.totals().packets_recovered > 10);
-    assert!(world.forwarder.totals().packets_resent > 10);
+    assert!(fixture.forwarder.totals().packets_recovered > 10);
+    assert!(fixture.forwarder.totals().packets_resent > 10);
 }
 
 #[test]
 fn a_slot_follows_the_floor_from_one_source_to_another() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     for peer in [PUBLISHER, SUBSCRIBER, 3] {
-        world.join(peer);
+        fixture.join(peer);
     }
-    let first = publication(&world, PUBLISHER, MediaKind::Audio, "a");
-    let second = publication(&world, 3, MediaKind::Audio, "a");
-    world.command(Command::AddPublication(first.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &first)));
-    world.command(Command::AddPublication(second.clone()));
+    let first = publication(&fixture, PUBLISHER, MediaKind::Audio, "a");
+    let second = publication(&fixture, 3, MediaKind::Audio, "a");
+    fixture.command(Command::AddPublication(first.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &first)));
+    fixture.command(Command::AddPublication(second.clone()));
     let mut streams = [Stream::new(500, 111, "a"), Stream::new(600, 111, "a")];
     let slot = |source| Command::SetSource { subscription: SubscriptionId(1), source };
     for (turn, source) in
         [Some(first.track), Some(second.track), None, Some(first.track)].into_iter().enumerate()
     {
-        world.command(slot(source));
+        fixture.command(slot(source));
         for _ in 0..3 {
-            say(&mut world, PUBLISHER, &mut streams[0], &format!("first {turn}"));
-            say(&mut world, 3, &mut streams[1], &format!("second {turn}"));
+            say(&mut fixture, PUBLISHER, &mut streams[0], &format!("first {turn}"));
+            say(&mut fixture, 3, &mut streams[1], &format!("second {turn}"));
         }
     }
-    let heard = world.take_rtp(SUBSCRIBER);
+    let heard = fixture.take_rtp(SUBSCRIBER);
     let expected = [vec!["first 0"; 3], vec!["second 1"; 3], vec!["first 3"; 3]].concat();
     assert_eq!(texts(&heard), expected);
     assert_continuous(&heard, false);
@@ -427,35 +427,35 @@ fn a_slot_follows_the_floor_from_one_source_to_another() {
 #[test]
 fn a_change_of_codec_needs_a_format_for_it() {
     let h264 = |payload_type| Format { payload_type, codec: Codec::H264, rtx_payload_type: None };
-    let mut world = World::new();
-    world.join(PUBLISHER);
-    world.join(SUBSCRIBER);
-    world.join(3);
-    let mut spec = publication(&world, PUBLISHER, MediaKind::Video, "v");
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
+    fixture.join(SUBSCRIBER);
+    fixture.join(3);
+    let mut spec = publication(&fixture, PUBLISHER, MediaKind::Video, "v");
     spec.formats.push(h264(102));
-    world.command(Command::AddPublication(spec.clone()));
-    world.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+    fixture.command(Command::AddPublication(spec.clone()));
+    fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
     let mut only_vp8 = subscription(3, 2, &spec);
     only_vp8.formats.truncate(1);
-    world.command(Command::AddSubscription(only_vp8));
+    fixture.command(Command::AddSubscription(only_vp8));
     let mut stream = Stream::new(1000, 96, "v");
-    show(&mut world, &mut stream, true, "vp8");
+    show(&mut fixture, &mut stream, true, "vp8");
     stream.payload_type = 102;
     for payload in [&[0x41, 1][..], &[0x67, 1], &[0x65, 1]] {
         stream.timestamp = stream.timestamp.wrapping_add(3000);
-        world.send(PUBLISHER, &mut stream, payload, true);
-        world.pass(33);
+        fixture.send(PUBLISHER, &mut stream, payload, true);
+        fixture.pass(33);
     }
-    let only_vp8 = &world.peer(3).rtp;
+    let only_vp8 = &fixture.peer(3).rtp;
     assert_eq!(only_vp8.len(), 1);
     stream.payload_type = 96;
-    show(&mut world, &mut stream, false, "undecodable");
-    show(&mut world, &mut stream, true, "vp8 again");
-    assert_eq!(world.peer(3).rtp.len(), 2);
-    assert_continuous(&world.peer(3).rtp, true);
-    let seen = world.take_rtp(SUBSCRIBER);
+    show(&mut fixture, &mut stream, false, "undecodable");
+    show(&mut fixture, &mut stream, true, "vp8 again");
+    assert_eq!(fixture.peer(3).rtp.len(), 2);
+    assert_continuous(&fixture.peer(3).rtp, true);
+    let seen = fixture.take_rtp(SUBSCRIBER);
     let types: Vec<u8> = seen.iter().map(|it| it.header.payload_type).collect();
     assert_eq!(types, [46, 52, 52, 46], "it starts at the parameter set");
     assert_continuous(&seen, false);
-    assert_eq!(world.forwarder.totals().dropped_format, 3);
+    assert_eq!(fixture.forwarder.totals().dropped_format, 3);
 }

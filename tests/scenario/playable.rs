@@ -3,6 +3,6 @@
 
 mod combined;
 mod files;
+mod fixture;
 mod media;
 mod tracks;
-mod world;

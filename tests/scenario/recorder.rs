@@ -4,5 +4,5 @@
 mod crashes;
 mod engine;
 mod fakes;
-mod kit;
+mod fixture;
 mod stories;

@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::auth::support::{Person, at, options};
+use crate::auth::fixture::{Person, at, options};
 
 const DAY_S: i64 = 86_400;
 

@@ -12,7 +12,7 @@ use cabildo::domain::participant::Principal;
 use cabildo::domain::time::Timestamp;
 use serde_json::json;
 
-use crate::auth::support::{Issuer, IssuerKey, Person, URL, at, authenticator, proof_claims};
+use crate::auth::fixture::{Issuer, IssuerKey, Person, URL, at, authenticator, proof_claims};
 
 async fn write(
     authenticator: &Authenticator,

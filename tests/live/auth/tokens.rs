@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::auth::support::{
+use crate::auth::fixture::{
     Answer, Issuer, IssuerKey, NOW_S, Person, at, authenticator, claims, encode, message,
 };
 

@@ -9,7 +9,7 @@ use cabildo::store::Store;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
-use crate::store::bench::{Bench, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 
 cases!(
     a_log_continues_where_it_stopped,
@@ -63,16 +63,16 @@ async fn begin(store: &Store, session: &Session, count: u64) {
     store.create(tenant, id, [9; 16], KEY.to_vec(), append(0, count)).await.expect("begun");
 }
 
-async fn session_with_log(bench: &Bench, count: u64) -> Session {
-    let session = bench.session(TenantId::generate()).await;
-    begin(bench.store(), &session, count).await;
+async fn session_with_log(fixture: &Fixture, count: u64) -> Session {
+    let session = fixture.session(TenantId::generate()).await;
+    begin(fixture.store(), &session, count).await;
     session
 }
 
-async fn a_log_continues_where_it_stopped(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn a_log_continues_where_it_stopped(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
-    let [first, second] = &bench.stores;
+    let [first, second] = &fixture.stores;
     assert_eq!(first.log(tenant, id).await.expect("read"), None);
     begin(first, &session, 2).await;
     EvidenceRepository::append(second, tenant, id, append(2, 3)).await.expect("continued");
@@ -94,22 +94,22 @@ async fn a_log_continues_where_it_stopped(bench: Bench) {
     assert_eq!(first.leaves(tenant, id, 3).await.expect("read"), leaves[3..]);
 }
 
-async fn a_log_is_begun_once(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_log_is_begun_once(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let again = store.create(tenant, id, [8; 16], vec![8], append(0, 4)).await;
     assert_eq!(again, Err(EvidenceStoreError::Conflict));
     let log = store.log(tenant, id).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), ([9; 16], 2));
-    let other = bench.session(tenant).await;
+    let other = fixture.session(tenant).await;
     let late = store.create(tenant, other.id, [8; 16], vec![8], append(1, 2)).await;
     assert_eq!(late, Err(EvidenceStoreError::Conflict), "it began in the middle");
     assert_eq!(store.log(tenant, other.id).await.expect("read"), None);
 }
 
-async fn entries_that_do_not_continue_the_log_are_refused(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn entries_that_do_not_continue_the_log_are_refused(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let with = |expected_size, seqs: &[u64]| Append {
         entries: seqs.iter().map(|seq| entry(*seq, 1)).collect(),
         events: vec![],
@@ -130,15 +130,15 @@ async fn entries_that_do_not_continue_the_log_are_refused(bench: Bench) {
         assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
     }
     assert_eq!(store.log(tenant, id).await.expect("read").map(|log| log.size), Some(2));
-    assert_eq!(bench.count("evidence_entries").await, 2);
+    assert_eq!(fixture.count("evidence_entries").await, 2);
 }
 
-async fn of_concurrent_beginnings_one_is_stored(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn of_concurrent_beginnings_one_is_stored(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let mut tasks = JoinSet::new();
     for writer in 0..12_u8 {
-        let store = bench.stores[usize::from(writer % 2)].clone();
+        let store = fixture.stores[usize::from(writer % 2)].clone();
         tasks.spawn(async move {
             let outcome = store.create(tenant, id, [writer; 16], KEY.to_vec(), append(0, 2)).await;
             outcome.map(|()| [writer; 16])
@@ -148,19 +148,19 @@ async fn of_concurrent_beginnings_one_is_stored(bench: Bench) {
         tasks.join_all().await.into_iter().partition(Result::is_ok);
     let [Ok(log_id)] = &begun[..] else { panic!("{begun:?}") };
     assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-    let log = bench.store().log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store().log(tenant, id).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), (*log_id, 2));
-    assert_eq!(bench.count("evidence_entries").await, 2);
-    assert_eq!(bench.count("open_logs").await, 1);
+    assert_eq!(fixture.count("evidence_entries").await, 2);
+    assert_eq!(fixture.count("open_logs").await, 1);
 }
 
-async fn of_concurrent_appends_to_a_log_one_is_stored(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
+async fn of_concurrent_appends_to_a_log_one_is_stored(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
     let (tenant, id) = (session.tenant_id, session.id);
     for size in [2_u64, 3] {
         let mut tasks = JoinSet::new();
         for writer in 0..20_u8 {
-            let store = bench.stores[usize::from(writer % 2)].clone();
+            let store = fixture.stores[usize::from(writer % 2)].clone();
             let mine = entry(size, writer);
             let append = Append { entries: vec![mine.clone()], ..append(size, 1) };
             tasks.spawn(async move {
@@ -172,16 +172,16 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(bench: Bench) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-        let entries = bench.store().entries(tenant, id, size, 9).await.expect("read");
+        let entries = fixture.store().entries(tenant, id, size, 9).await.expect("read");
         assert_eq!(entries, std::slice::from_ref(winner), "two writers forked the log");
     }
-    assert_eq!(bench.count("evidence_entries").await, 4);
-    assert_eq!(bench.count("evidence_events").await, 4);
+    assert_eq!(fixture.count("evidence_entries").await, 4);
+    assert_eq!(fixture.count("evidence_events").await, 4);
 }
 
-async fn another_tenant_reads_and_writes_no_log(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn another_tenant_reads_and_writes_no_log(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     store.put_head(tenant, id, 0, &head(2, 1)).await.expect("put");
     let stranger = TenantId::generate();
     assert_eq!(store.log(stranger, id).await.expect("read"), None);
@@ -206,9 +206,9 @@ async fn another_tenant_reads_and_writes_no_log(bench: Bench) {
     assert_eq!(store.events(tenant, id, &[], 0, 9).await.expect("read").len(), 2);
 }
 
-async fn heads_stay_as_they_were_signed(bench: Bench) {
-    let session = session_with_log(&bench, 4).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn heads_stay_as_they_were_signed(fixture: Fixture) {
+    let session = session_with_log(&fixture, 4).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     assert_eq!(store.latest_head(tenant, id).await.expect("read"), None);
     for (previous, head) in [(0, head(2, 2)), (2, head(3, 3)), (3, head(4, 4))] {
         store.put_head(tenant, id, previous, &head).await.expect("put");
@@ -233,13 +233,13 @@ async fn heads_stay_as_they_were_signed(bench: Bench) {
     assert_eq!(store.latest_head(tenant, id).await.expect("read"), Some(head(4, 4)));
 }
 
-async fn of_concurrent_heads_one_continues_the_chain(bench: Bench) {
-    let session = session_with_log(&bench, 9).await;
+async fn of_concurrent_heads_one_continues_the_chain(fixture: Fixture) {
+    let session = session_with_log(&fixture, 9).await;
     let (tenant, id) = (session.tenant_id, session.id);
     for (previous, sizes) in [(0, 2..5), (4, 5..8)] {
         let mut tasks = JoinSet::new();
         for (number, size) in sizes.clone().cycle().take(12).enumerate() {
-            let store = bench.stores[number % 2].clone();
+            let store = fixture.stores[number % 2].clone();
             tasks.spawn(async move {
                 // The largest of the first round is the one before the second.
                 let size = if previous == 0 { 4 } else { size };
@@ -252,15 +252,15 @@ async fn of_concurrent_heads_one_continues_the_chain(bench: Bench) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-        let latest = bench.store().latest_head(tenant, id).await.expect("read");
+        let latest = fixture.store().latest_head(tenant, id).await.expect("read");
         assert_eq!(latest.as_ref(), Some(winner));
     }
-    assert_eq!(bench.count("evidence_heads").await, 2);
+    assert_eq!(fixture.count("evidence_heads").await, 2);
 }
 
-async fn events_are_found_by_kind(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn events_are_found_by_kind(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let kinds = [event(2, 7), event(3, 8), event(4, 7), event(5, 65)];
     let mixed = Append { events: kinds.to_vec(), ..append(2, 4) };
     EvidenceRepository::append(store, tenant, id, mixed).await.expect("appended");
@@ -274,11 +274,11 @@ async fn events_are_found_by_kind(bench: Bench) {
     assert_eq!(found(&[], 0, 99).await.len(), 6);
 }
 
-async fn destroying_the_events_key_deletes_the_texts(bench: Bench) {
-    let session = session_with_log(&bench, 3).await;
-    let other = bench.session(session.tenant_id).await;
-    begin(bench.store(), &other, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn destroying_the_events_key_deletes_the_texts(fixture: Fixture) {
+    let session = session_with_log(&fixture, 3).await;
+    let other = fixture.session(session.tenant_id).await;
+    begin(fixture.store(), &other, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     for _ in 0..2 {
         store.put_events_key(tenant, id, None).await.expect("destroyed, and once more");
         let log = store.log(tenant, id).await.expect("read").expect("a log");
@@ -293,9 +293,9 @@ async fn destroying_the_events_key_deletes_the_texts(bench: Bench) {
     assert_eq!(store.events(tenant, other.id, &[], 0, 9).await.expect("read").len(), 2);
 }
 
-async fn a_destroyed_or_newer_events_key_is_not_replaced(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_destroyed_or_newer_events_key_is_not_replaced(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let wrapped = |version| vec![1, 0, 0, 0, version, 7];
     store.put_events_key(tenant, id, Some(wrapped(3))).await.expect("rewrapped");
     let older = store.put_events_key(tenant, id, Some(wrapped(2))).await;
@@ -310,15 +310,15 @@ async fn a_destroyed_or_newer_events_key_is_not_replaced(bench: Bench) {
     assert_eq!(missing, Err(EvidenceStoreError::Conflict));
 }
 
-async fn a_log_is_open_until_it_is_closed(bench: Bench) {
-    let store = bench.store();
+async fn a_log_is_open_until_it_is_closed(fixture: Fixture) {
+    let store = fixture.store();
     let mut open = Vec::new();
     for _ in 0..3 {
-        let session = session_with_log(&bench, 2).await;
+        let session = session_with_log(&fixture, 2).await;
         open.push((session.tenant_id, session.id));
     }
     open.sort_by_key(|(_, session)| *session);
-    assert_eq!(bench.stores[1].unclosed().await.expect("read"), open);
+    assert_eq!(fixture.stores[1].unclosed().await.expect("read"), open);
     let (tenant, id) = open.remove(1);
     let close = Append { closed_seq: Some(2), ..append(2, 1) };
     // What fails closes nothing.
@@ -335,9 +335,9 @@ async fn a_log_is_open_until_it_is_closed(bench: Bench) {
     assert_eq!(store.unclosed().await.expect("read"), open);
 }
 
-async fn a_long_log_fits_one_append(bench: Bench) {
-    let session = session_with_log(&bench, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_long_log_fits_one_append(fixture: Fixture) {
+    let session = session_with_log(&fixture, 2).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let long = append(2, 7_000);
     EvidenceRepository::append(store, tenant, id, long.clone()).await.expect("appended");
     assert_eq!(store.entries(tenant, id, 2, 9_999).await.expect("read"), long.entries);
@@ -345,15 +345,15 @@ async fn a_long_log_fits_one_append(bench: Bench) {
     assert_eq!(store.leaves(tenant, id, 0).await.expect("read").len(), 7_002);
 }
 
-async fn operator_leaves_have_neither_holes_nor_duplicates(bench: Bench) {
-    let store = bench.store();
+async fn operator_leaves_have_neither_holes_nor_duplicates(fixture: Fixture) {
+    let store = fixture.store();
     assert_eq!(store.operator_size().await.expect("read"), 0);
     let sessions = [SessionId::generate(), SessionId::generate()];
     assert_eq!(store.operator_leaf_of(sessions[0]).await.expect("read"), None);
     let mut tasks = JoinSet::new();
     // Each leaf comes twice, through both stores.
     for number in 0..40_u8 {
-        let store = bench.stores[usize::from(number % 2)].clone();
+        let store = fixture.stores[usize::from(number % 2)].clone();
         let leaf = number / 2;
         let session = sessions[usize::from(leaf % 2)];
         tasks.spawn(async move {

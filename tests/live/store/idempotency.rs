@@ -10,7 +10,7 @@ use cabildo::sessions::{
 };
 use tokio::task::JoinSet;
 
-use crate::store::bench::{Bench, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 
 cases!(
     an_answer_is_repeated_until_it_expires,
@@ -49,8 +49,8 @@ async fn fresh(store: &impl IdempotencyStore, claim: &Claim) -> ClaimToken {
     }
 }
 
-async fn an_answer_is_repeated_until_it_expires(bench: Bench) {
-    let [first, second] = &bench.stores;
+async fn an_answer_is_repeated_until_it_expires(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
     let claim = claim(TenantId::generate(), "maria", "create-1");
     let different = Claim { request_hash: [8; 32], ..claim.clone() };
     let token = fresh(first, &claim).await;
@@ -66,30 +66,30 @@ async fn an_answer_is_repeated_until_it_expires(bench: Bench) {
     assert!(matches!(second.begin(&different, NOW.after(KEPT)).await, Ok(Begin::Fresh(_))));
 }
 
-async fn a_key_belongs_to_one_caller_of_one_tenant(bench: Bench) {
+async fn a_key_belongs_to_one_caller_of_one_tenant(fixture: Fixture) {
     let tenant = TenantId::generate();
     let claim_of_maria = claim(tenant, "maria", "k");
-    let token = fresh(bench.store(), &claim_of_maria).await;
-    bench.store().finish(&claim_of_maria, token, &answer(), NOW).await.expect("finished");
-    fresh(bench.store(), &claim(tenant, "pedro", "k")).await;
-    fresh(bench.store(), &claim(TenantId::generate(), "maria", "k")).await;
+    let token = fresh(fixture.store(), &claim_of_maria).await;
+    fixture.store().finish(&claim_of_maria, token, &answer(), NOW).await.expect("finished");
+    fresh(fixture.store(), &claim(tenant, "pedro", "k")).await;
+    fresh(fixture.store(), &claim(TenantId::generate(), "maria", "k")).await;
     let service = Caller::Service(ServiceName("maria".to_owned()));
-    fresh(bench.store(), &Claim { caller: service, ..claim_of_maria }).await;
+    fresh(fixture.store(), &Claim { caller: service, ..claim_of_maria }).await;
 }
 
-async fn a_claim_that_was_abandoned_is_free(bench: Bench) {
+async fn a_claim_that_was_abandoned_is_free(fixture: Fixture) {
     let claim = claim(TenantId::generate(), "maria", "k");
-    let token = fresh(bench.store(), &claim).await;
-    bench.store().abandon(&claim, token).await.expect("abandoned");
-    let token = fresh(&bench.stores[1], &claim).await;
-    bench.store().finish(&claim, token, &answer(), NOW).await.expect("finished");
+    let token = fresh(fixture.store(), &claim).await;
+    fixture.store().abandon(&claim, token).await.expect("abandoned");
+    let token = fresh(&fixture.stores[1], &claim).await;
+    fixture.store().finish(&claim, token, &answer(), NOW).await.expect("finished");
     // What has been answered can't be taken back.
-    bench.store().abandon(&claim, token).await.expect("nothing to do");
-    assert_eq!(bench.store().begin(&claim, NOW).await, Ok(Begin::Replay(answer())));
+    fixture.store().abandon(&claim, token).await.expect("nothing to do");
+    assert_eq!(fixture.store().begin(&claim, NOW).await, Ok(Begin::Replay(answer())));
 }
 
-async fn a_claim_of_a_dead_process_is_taken_over(bench: Bench) {
-    let [first, second] = &bench.stores;
+async fn a_claim_of_a_dead_process_is_taken_over(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
     let claim = claim(TenantId::generate(), "maria", "k");
     let dead = fresh(first, &claim).await;
     let almost = NOW.after(TAKEN_OVER_AFTER).before(Duration::from_micros(1));
@@ -107,15 +107,15 @@ async fn a_claim_of_a_dead_process_is_taken_over(bench: Bench) {
     assert_eq!(first.begin(&claim, later).await, Ok(Begin::Replay(answer())));
 }
 
-async fn of_concurrent_claims_one_is_fresh(bench: Bench) {
+async fn of_concurrent_claims_one_is_fresh(fixture: Fixture) {
     let tenant = TenantId::generate();
     // A new key, and one whose holder is dead.
     let taken_over = claim(tenant, "maria", "dead");
-    fresh(bench.store(), &taken_over).await;
+    fresh(fixture.store(), &taken_over).await;
     for claim in [claim(tenant, "maria", "new"), taken_over] {
         let mut tasks = JoinSet::new();
         for number in 0..30 {
-            let (store, claim) = (bench.stores[number % 2].clone(), claim.clone());
+            let (store, claim) = (fixture.stores[number % 2].clone(), claim.clone());
             tasks.spawn(async move { store.begin(&claim, NOW.after(TAKEN_OVER_AFTER)).await });
         }
         let outcomes = tasks.join_all().await;
@@ -126,26 +126,26 @@ async fn of_concurrent_claims_one_is_fresh(bench: Bench) {
     }
 }
 
-async fn an_answer_too_large_to_keep_frees_its_key(bench: Bench) {
+async fn an_answer_too_large_to_keep_frees_its_key(fixture: Fixture) {
     let claim = claim(TenantId::generate(), "maria", "k");
-    let token = fresh(bench.store(), &claim).await;
+    let token = fresh(fixture.store(), &claim).await;
     let large = StoredAnswer { body: "x".repeat(ANSWER_BYTES_MAX + 1), ..answer() };
-    bench.store().finish(&claim, token, &large, NOW).await.expect("freed");
-    fresh(bench.store(), &claim).await;
+    fixture.store().finish(&claim, token, &large, NOW).await.expect("freed");
+    fresh(fixture.store(), &claim).await;
 }
 
-async fn expired_answers_are_removed(bench: Bench) {
+async fn expired_answers_are_removed(fixture: Fixture) {
     let tenant = TenantId::generate();
     for number in 0..40 {
-        fresh(bench.store(), &claim(tenant, "maria", &format!("old-{number}"))).await;
+        fresh(fixture.store(), &claim(tenant, "maria", &format!("old-{number}"))).await;
     }
     // Claims remove what has expired now and then; that none of a thousand does
     // has a probability of 10⁻¹⁴.
     let later = NOW.after(KEPT);
     for number in 0..1_000 {
         let claim = claim(tenant, "pedro", &format!("new-{number}"));
-        bench.store().begin(&claim, later).await.expect("begun");
-        if bench.count("idempotency_keys").await <= number + 1 {
+        fixture.store().begin(&claim, later).await.expect("begun");
+        if fixture.count("idempotency_keys").await <= number + 1 {
             return;
         }
     }

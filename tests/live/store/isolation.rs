@@ -6,7 +6,7 @@ use cabildo::domain::secret::Secret;
 use cabildo::store::{Store, StoreError};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
-use crate::store::bench::{Bench, cases};
+use crate::store::fixture::{Fixture, cases};
 use crate::store::postgres::OWNER;
 
 cases!(
@@ -19,12 +19,12 @@ cases!(
     a_role_that_cannot_be_created_is_named,
 );
 
-async fn every_table_is_protected(bench: Bench) {
+async fn every_table_is_protected(fixture: Fixture) {
     let sql = "SELECT c.relname::text AS name, c.relrowsecurity AND c.relforcerowsecurity \
          AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid) AS protected \
          FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace";
     let statement = Statement::from_string(DbBackend::Postgres, sql);
-    let rows = bench.unrestricted.query_all_raw(statement).await.expect("tables");
+    let rows = fixture.unrestricted.query_all_raw(statement).await.expect("tables");
     assert!(rows.len() >= 17, "only {} tables", rows.len());
     for row in rows {
         let name: String = row.try_get("", "name").expect("a name");
@@ -32,10 +32,10 @@ async fn every_table_is_protected(bench: Bench) {
     }
 }
 
-async fn without_a_tenant_nothing_is_seen(bench: Bench) {
-    bench.session(TenantId::generate()).await;
-    let url = bench.options.url.expose().as_str();
-    for url in [url, bench.options.migration_url.as_ref().expect("a URL").expose()] {
+async fn without_a_tenant_nothing_is_seen(fixture: Fixture) {
+    fixture.session(TenantId::generate()).await;
+    let url = fixture.options.url.expose().as_str();
+    for url in [url, fixture.options.migration_url.as_ref().expect("a URL").expose()] {
         let mut connect = sea_orm::ConnectOptions::new(url);
         connect.max_connections(1);
         let connection = Database::connect(connect).await.expect("it answers");
@@ -52,11 +52,11 @@ async fn without_a_tenant_nothing_is_seen(bench: Bench) {
         connection.execute_unprepared(set).await.expect("set");
         assert_eq!(count().await, 0, "on a reused connection");
     }
-    assert_eq!(bench.count("sessions").await, 1);
+    assert_eq!(fixture.count("sessions").await, 1);
 }
 
-async fn the_server_may_not_take_back_what_it_told(bench: Bench) {
-    let server = Database::connect(bench.options.url.expose()).await.expect("it answers");
+async fn the_server_may_not_take_back_what_it_told(fixture: Fixture) {
+    let server = Database::connect(fixture.options.url.expose()).await.expect("it answers");
     for forbidden in [
         "DELETE FROM room_events",
         "UPDATE room_events SET payload = ''",
@@ -82,18 +82,18 @@ async fn the_server_may_not_take_back_what_it_told(bench: Bench) {
     }
 }
 
-async fn roles_that_escape_are_refused(bench: Bench) {
-    let database = bench.superuser_url.rsplit_once('/').expect("a path").1.to_owned();
+async fn roles_that_escape_are_refused(fixture: Fixture) {
+    let database = fixture.superuser_url.rsplit_once('/').expect("a path").1.to_owned();
     let roles = format!(
         "CREATE ROLE bypassing LOGIN BYPASSRLS; \
          CREATE ROLE becomes_owner LOGIN; GRANT {OWNER} TO becomes_owner; \
          CREATE ROLE becomes_bypassing LOGIN NOINHERIT; GRANT bypassing TO becomes_bypassing; \
          GRANT SELECT ON ALL TABLES IN SCHEMA public TO bypassing, becomes_bypassing"
     );
-    bench.unrestricted.execute_unprepared(&roles).await.expect("roles");
-    let host = bench.superuser_url.strip_prefix("postgres://postgres@").expect("a superuser URL");
+    fixture.unrestricted.execute_unprepared(&roles).await.expect("roles");
+    let host = fixture.superuser_url.strip_prefix("postgres://postgres@").expect("a superuser URL");
     for role in ["postgres", OWNER, "bypassing", "becomes_owner", "becomes_bypassing"] {
-        let mut options = bench.options.clone();
+        let mut options = fixture.options.clone();
         options.url = Secret::new(format!("postgres://{role}@{host}"));
         options.migration_url = None;
         match Store::connect(&options).await {
@@ -103,17 +103,17 @@ async fn roles_that_escape_are_refused(bench: Bench) {
     }
 }
 
-async fn an_unprotected_table_is_refused(bench: Bench) {
+async fn an_unprotected_table_is_refused(fixture: Fixture) {
     let open = "ALTER TABLE room_events NO FORCE ROW LEVEL SECURITY";
-    bench.unrestricted.execute_unprepared(open).await.expect("opened");
-    match Store::connect(&bench.options).await {
+    fixture.unrestricted.execute_unprepared(open).await.expect("opened");
+    match Store::connect(&fixture.options).await {
         Err(StoreError::Unprotected { tables }) => assert_eq!(tables, ["room_events"]),
         other => panic!("{:?}", other.err()),
     }
 }
 
-async fn a_role_name_that_needs_escaping_is_refused(bench: Bench) {
-    let mut options = bench.options.migrate_options().expect("options");
+async fn a_role_name_that_needs_escaping_is_refused(fixture: Fixture) {
+    let mut options = fixture.options.migrate_options().expect("options");
     for role in ["", "1role", "a\"; DROP TABLE sessions; --", "a-b", &"r".repeat(64)] {
         options.app_role = Some(role.to_owned());
         let outcome = Store::migrate(&options).await;
@@ -121,14 +121,14 @@ async fn a_role_name_that_needs_escaping_is_refused(bench: Bench) {
     }
 }
 
-async fn a_role_that_cannot_be_created_is_named(bench: Bench) {
-    let mut options = bench.options.migrate_options().expect("options");
+async fn a_role_that_cannot_be_created_is_named(fixture: Fixture) {
+    let mut options = fixture.options.migrate_options().expect("options");
     options.app_role = Some("nobody_yet".to_owned());
     let forbid = format!("ALTER ROLE {OWNER} NOCREATEROLE");
-    bench.unrestricted.execute_unprepared(&forbid).await.expect("altered");
+    fixture.unrestricted.execute_unprepared(&forbid).await.expect("altered");
     let refused = Store::migrate(&options).await;
     let allow = format!("ALTER ROLE {OWNER} CREATEROLE");
-    bench.unrestricted.execute_unprepared(&allow).await.expect("altered");
+    fixture.unrestricted.execute_unprepared(&allow).await.expect("altered");
     match refused {
         Err(StoreError::RoleMissing { role }) => assert_eq!(role, "nobody_yet"),
         other => panic!("{other:?}"),

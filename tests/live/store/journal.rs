@@ -4,7 +4,7 @@ use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
 use tokio::task::JoinSet;
 
-use crate::store::bench::{Bench, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 
 cases!(
     a_room_continues_where_it_stopped,
@@ -23,10 +23,10 @@ fn record(seq: u64, state: &str) -> RoomRecord {
     RoomRecord { seq, state: state.to_owned() }
 }
 
-async fn a_room_continues_where_it_stopped(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn a_room_continues_where_it_stopped(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
-    let [first, second] = &bench.stores;
+    let [first, second] = &fixture.stores;
     assert_eq!(first.load(tenant, id).await.expect("loaded"), None);
     first.append(tenant, id, &record(0, "empty"), &[]).await.expect("a state without events");
     first.append(tenant, id, &record(0, "still"), &[]).await.expect("another one");
@@ -42,9 +42,9 @@ async fn a_room_continues_where_it_stopped(bench: Bench) {
     assert_eq!(after(u64::MAX, 10).await, []);
 }
 
-async fn events_that_do_not_continue_the_record_are_refused(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn events_that_do_not_continue_the_record_are_refused(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let stored = record(2, "stored");
     store.append(tenant, id, &stored, &[event(1), event(2)]).await.expect("stored");
     for (name, record, events) in [
@@ -65,14 +65,14 @@ async fn events_that_do_not_continue_the_record_are_refused(bench: Bench) {
     assert_eq!(store.events_after(tenant, id, 0, 9).await.expect("read").len(), 2);
 }
 
-async fn of_concurrent_appends_one_is_stored(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     // Once with no record yet, once with one.
     for seq in 1..=2_u64 {
         let mut tasks = JoinSet::new();
         for writer in 0..20 {
-            let store = bench.stores[writer % 2].clone();
+            let store = fixture.stores[writer % 2].clone();
             let state = format!("writer {writer}");
             tasks.spawn(async move {
                 let outcome = store.append(tenant, id, &record(seq, &state), &[event(seq)]).await;
@@ -83,15 +83,15 @@ async fn of_concurrent_appends_one_is_stored(bench: Bench) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(state)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| matches!(outcome, Err(JournalError::Conflict))));
-        let loaded = bench.store().load(tenant, id).await.expect("loaded");
+        let loaded = fixture.store().load(tenant, id).await.expect("loaded");
         assert_eq!(loaded, Some(record(seq, state)));
     }
-    assert_eq!(bench.count("room_events").await, 2);
+    assert_eq!(fixture.count("room_events").await, 2);
 }
 
-async fn another_tenant_reads_and_writes_nothing(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn another_tenant_reads_and_writes_nothing(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     store.append(tenant, id, &record(1, "mine"), &[event(1)]).await.expect("stored");
     let stranger = TenantId::generate();
     assert_eq!(store.load(stranger, id).await.expect("loaded"), None);
@@ -104,12 +104,12 @@ async fn another_tenant_reads_and_writes_nothing(bench: Bench) {
     let outcome = store.append(tenant, nowhere, &record(1, "nowhere"), &[event(1)]).await;
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
     assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(1, "mine")));
-    assert_eq!(bench.count("room_records").await, 1);
+    assert_eq!(fixture.count("room_records").await, 1);
 }
 
-async fn a_long_silence_fits_one_append(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_long_silence_fits_one_append(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let events: Vec<_> = (1..=1_234).map(event).collect();
     store.append(tenant, id, &record(1_234, "s"), &events).await.expect("stored");
     assert_eq!(store.events_after(tenant, id, 0, 2_000).await.expect("read"), events);

@@ -7,7 +7,7 @@ use cabildo::sessions::{RepositoryError, SessionRepository};
 use cabildo::store::{OnConnect, Store, StoreError};
 use sea_orm::ConnectionTrait;
 
-use crate::store::bench::{Bench, Kind, cases};
+use crate::store::fixture::{Fixture, Kind, cases};
 
 cases!(
     what_is_applied_is_not_applied_again,
@@ -19,18 +19,18 @@ cases!(
 const ALL: [&str; 4] =
     ["m0001_foundation", "m0002_session_directory", "m0003_evidence", "m0004_recordings"];
 
-async fn what_is_applied_is_not_applied_again(bench: Bench) {
-    let options = bench.options.migrate_options().expect("options");
+async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
+    let options = fixture.options.migrate_options().expect("options");
     let status = Store::migration_status(&options).await.expect("a status");
     assert_eq!(status.applied, ALL);
     assert_eq!((status.pending, status.unknown), (vec![], vec![]));
     assert_eq!(Store::migrate(&options).await.expect("migrated"), Vec::<String>::new());
 }
 
-async fn a_database_of_a_newer_binary_is_refused(bench: Bench) {
+async fn a_database_of_a_newer_binary_is_refused(fixture: Fixture) {
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 1)";
-    bench.unrestricted.execute_unprepared(newer).await.expect("inserted");
-    let mut options = bench.options.clone();
+    fixture.unrestricted.execute_unprepared(newer).await.expect("inserted");
+    let mut options = fixture.options.clone();
     for on_connect in [OnConnect::Migrate, OnConnect::Check] {
         options.on_connect = on_connect;
         match Store::connect(&options).await {
@@ -42,10 +42,10 @@ async fn a_database_of_a_newer_binary_is_refused(bench: Bench) {
     assert_eq!(status.expect("a status").unknown, ["m9999_future"]);
 }
 
-async fn a_database_that_lacks_a_migration_is_refused(bench: Bench) {
+async fn a_database_that_lacks_a_migration_is_refused(fixture: Fixture) {
     let forget = "DELETE FROM seaql_migrations";
-    bench.unrestricted.execute_unprepared(forget).await.expect("deleted");
-    let mut options = bench.options.clone();
+    fixture.unrestricted.execute_unprepared(forget).await.expect("deleted");
+    let mut options = fixture.options.clone();
     options.on_connect = OnConnect::Check;
     match Store::connect(&options).await {
         Err(StoreError::PendingMigrations { pending }) => {
@@ -60,15 +60,15 @@ async fn a_database_that_lacks_a_migration_is_refused(bench: Bench) {
     assert_eq!(status.pending, ALL);
 }
 
-async fn a_database_answers(bench: Bench) {
-    bench.store().ping().await.expect("it answers");
+async fn a_database_answers(fixture: Fixture) {
+    fixture.store().ping().await.expect("it answers");
 }
 
 /// Not a case of every database: it takes the cluster away.
 pub(crate) async fn a_database_that_is_gone_is_unavailable(kind: &Kind) {
     let Kind::Postgres { cluster, .. } = kind else { panic!("only a cluster can go away") };
-    let bench = kind.bench("last_case").await;
-    let mut options = bench.options.clone();
+    let fixture = kind.fixture("last_case").await;
+    let mut options = fixture.options.clone();
     options.acquire_timeout = Duration::from_millis(200);
     let store = Store::connect(&options).await.expect("it still answers");
     cluster.stop();

@@ -14,7 +14,7 @@ use cabildo::recorder::repository::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::store::bench::{Bench, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 
 cases!(
     tracks_are_added_once_and_end_once,
@@ -87,17 +87,17 @@ fn playable(of: PlayableOf) -> Playable {
     }
 }
 
-async fn session_with_track(bench: &Bench) -> (Session, RecordedTrack) {
-    let session = bench.session(TenantId::generate()).await;
+async fn session_with_track(fixture: &Fixture) -> (Session, RecordedTrack) {
+    let session = fixture.session(TenantId::generate()).await;
     let track = track(2);
-    let store = bench.store();
+    let store = fixture.store();
     store.add_track(session.tenant_id, session.id, &track).await.expect("added");
     (session, track)
 }
 
-async fn tracks_are_added_once_and_end_once(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn tracks_are_added_once_and_end_once(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     assert_eq!(store.tracks(tenant, id).await.expect("read"), []);
     let [late, early] = [track(9), track(2)];
     for track in [&late, &early, &early] {
@@ -119,9 +119,9 @@ async fn tracks_are_added_once_and_end_once(bench: Bench) {
     assert_eq!(nothing, CONFLICT);
 }
 
-async fn a_track_that_moved_on_is_still_the_same(bench: Bench) {
-    let (session, added) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_track_that_moved_on_is_still_the_same(fixture: Fixture) {
+    let (session, added) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     store.end_track(tenant, id, added.id, NOW).await.expect("ended");
     store.put_track_key(tenant, id, added.id, Some(wrapped(2))).await.expect("rewrapped");
     store.add_track(tenant, id, &added).await.expect("added again");
@@ -131,9 +131,9 @@ async fn a_track_that_moved_on_is_still_the_same(bench: Bench) {
     assert_eq!(store.tracks(tenant, id).await.expect("read"), [now]);
 }
 
-async fn a_destroyed_or_newer_track_key_is_not_replaced(bench: Bench) {
-    let (session, added) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn a_destroyed_or_newer_track_key_is_not_replaced(fixture: Fixture) {
+    let (session, added) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     store.put_track_key(tenant, id, added.id, Some(wrapped(3))).await.expect("rewrapped");
     assert_eq!(store.put_track_key(tenant, id, added.id, Some(wrapped(2))).await, CONFLICT);
     for _ in 0..2 {
@@ -146,9 +146,9 @@ async fn a_destroyed_or_newer_track_key_is_not_replaced(bench: Bench) {
     assert_eq!(tracks, [RecordedTrack { wrapped_key: None, ..added }]);
 }
 
-async fn segments_are_added_once_and_found_by_index(bench: Bench) {
-    let (session, track) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn segments_are_added_once_and_found_by_index(fixture: Fixture) {
+    let (session, track) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     assert_eq!(store.last_segment(tenant, id, track.id).await.expect("read"), None);
     let all: Vec<_> = (0..12).map(|index| segment(track.id, index)).collect();
     for segment in all.iter().chain(&all[3..5]) {
@@ -168,9 +168,9 @@ async fn segments_are_added_once_and_found_by_index(bench: Bench) {
     assert!(matches!(nobodys, Err(RecordingStoreError::Unavailable(_))), "{nobodys:?}");
 }
 
-async fn gaps_are_added_once_and_sorted(bench: Bench) {
-    let (session, track) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn gaps_are_added_once_and_sorted(fixture: Fixture) {
+    let (session, track) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let gap = |from_ms, reason| RecordedGap { track: track.id, from_ms, to_ms: 900, reason };
     for gap in [gap(500, 4), gap(100, 1), gap(500, 4)] {
         store.add_gap(tenant, id, &gap).await.expect("added");
@@ -178,9 +178,9 @@ async fn gaps_are_added_once_and_sorted(bench: Bench) {
     assert_eq!(store.gaps(tenant, id).await.expect("read"), [gap(100, 1), gap(500, 4)]);
 }
 
-async fn playables_are_replaced_and_sorted(bench: Bench) {
-    let (session, track) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn playables_are_replaced_and_sorted(fixture: Fixture) {
+    let (session, track) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let of_track = playable(PlayableOf::Track(track.id));
     let combined = playable(PlayableOf::Combined);
     for playable in [&of_track, &combined, &combined] {
@@ -208,9 +208,9 @@ async fn playables_are_replaced_and_sorted(bench: Bench) {
     assert_eq!(store.playables(tenant, id).await.expect("read"), [combined, rewrapped]);
 }
 
-async fn an_erased_playable_stays_erased(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn an_erased_playable_stays_erased(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let building = Playable {
         state: PlayableState::Building,
         wrapped_key: Some(wrapped(1)),
@@ -227,9 +227,9 @@ async fn an_erased_playable_stays_erased(bench: Bench) {
     assert_eq!(store.playables(tenant, id).await.expect("read"), [erased]);
 }
 
-async fn another_tenant_reads_and_writes_no_recording(bench: Bench) {
-    let (session, added) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn another_tenant_reads_and_writes_no_recording(fixture: Fixture) {
+    let (session, added) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let file = playable(PlayableOf::Combined);
     let gap = RecordedGap { track: added.id, from_ms: 1, to_ms: 2, reason: 1 };
     store.add_segment(tenant, id, &segment(added.id, 0)).await.expect("added");
@@ -272,14 +272,14 @@ async fn another_tenant_reads_and_writes_no_recording(bench: Bench) {
         ("playables", 1),
         ("recording_agenda", 1),
     ] {
-        assert_eq!(bench.count(table).await, rows, "{table}");
+        assert_eq!(fixture.count(table).await, rows, "{table}");
     }
 }
 
-async fn what_is_unfinished_is_listed_until_it_ends(bench: Bench) {
-    let (session, first) = session_with_track(&bench).await;
+async fn what_is_unfinished_is_listed_until_it_ends(fixture: Fixture) {
+    let (session, first) = session_with_track(&fixture).await;
     let (tenant, id) = (session.tenant_id, session.id);
-    let [store, other] = &bench.stores;
+    let [store, other] = &fixture.stores;
     let second = track(5);
     store.add_track(tenant, id, &second).await.expect("added");
     assert_eq!(other.unfinished().await.expect("read"), [(tenant, id)]);
@@ -302,7 +302,7 @@ async fn what_is_unfinished_is_listed_until_it_ends(bench: Bench) {
         assert_eq!(unfinished == [(tenant, id)], listed, "{state}");
         assert_eq!(unfinished.is_empty(), !listed, "{state}");
     }
-    let another = bench.session(tenant).await;
+    let another = fixture.session(tenant).await;
     store.add_track(tenant, another.id, &track(2)).await.expect("added");
     file.state = PlayableState::Waiting;
     store.put_playable(tenant, id, &file).await.expect("put");
@@ -311,31 +311,31 @@ async fn what_is_unfinished_is_listed_until_it_ends(bench: Bench) {
     assert_eq!(store.unfinished().await.expect("read"), both);
 }
 
-async fn of_tracks_that_end_at_once_none_is_forgotten(bench: Bench) {
+async fn of_tracks_that_end_at_once_none_is_forgotten(fixture: Fixture) {
     for round in 0..6 {
-        let session = bench.session(TenantId::generate()).await;
+        let session = fixture.session(TenantId::generate()).await;
         let (tenant, id) = (session.tenant_id, session.id);
         let tracks: Vec<_> = (0..8).map(|number| track(number + 2)).collect();
         for track in &tracks {
-            bench.store().add_track(tenant, id, track).await.expect("added");
+            fixture.store().add_track(tenant, id, track).await.expect("added");
         }
         let mut tasks = JoinSet::new();
         for (number, track) in tracks.into_iter().enumerate() {
-            let store = bench.stores[number % 2].clone();
+            let store = fixture.stores[number % 2].clone();
             tasks.spawn(async move { store.end_track(tenant, id, track.id, NOW).await });
         }
         for outcome in tasks.join_all().await {
             outcome.expect("ended");
         }
-        assert_eq!(bench.store().unfinished().await.expect("read"), [], "round {round}");
+        assert_eq!(fixture.store().unfinished().await.expect("read"), [], "round {round}");
     }
 }
 
-async fn what_is_due_is_listed_until_it_is_erased(bench: Bench) {
-    let store = bench.store();
+async fn what_is_due_is_listed_until_it_is_erased(fixture: Fixture) {
+    let store = fixture.store();
     let mut all = Vec::new();
     for hours in [3, 1, 2] {
-        let (session, _) = session_with_track(&bench).await;
+        let (session, _) = session_with_track(&fixture).await;
         let (tenant, id) = (session.tenant_id, session.id);
         let erase_after = NOW.after(Duration::from_hours(hours));
         store.put_retention(tenant, id, erase_after).await.expect("put");
@@ -345,7 +345,7 @@ async fn what_is_due_is_listed_until_it_is_erased(bench: Bench) {
     let ids: Vec<_> = all.iter().map(|(_, ids)| *ids).collect();
     let due = async |hours, limit| {
         let now = NOW.after(Duration::from_hours(hours));
-        bench.stores[1].due_for_erasure(now, limit).await.expect("read")
+        fixture.stores[1].due_for_erasure(now, limit).await.expect("read")
     };
     assert_eq!(due(0, 9).await, []);
     assert_eq!(due(2, 9).await, ids[..2]);
@@ -365,9 +365,9 @@ async fn what_is_due_is_listed_until_it_is_erased(bench: Bench) {
     assert_eq!(store.unfinished().await.expect("read").len(), 3, "erasing ends no track");
 }
 
-async fn an_erasure_forgets_people(bench: Bench) {
-    let (session, destroyed) = session_with_track(&bench).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, bench.store());
+async fn an_erasure_forgets_people(fixture: Fixture) {
+    let (session, destroyed) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let kept = track(7);
     store.add_track(tenant, id, &kept).await.expect("added");
     store.put_track_key(tenant, id, destroyed.id, None).await.expect("destroyed");
@@ -378,13 +378,13 @@ async fn an_erasure_forgets_people(bench: Bench) {
     assert_eq!(tracks[1], kept, "a track with a key was forgotten");
 }
 
-async fn of_concurrent_claims_one_holds(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn of_concurrent_claims_one_holds(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let until = NOW.after(Duration::from_mins(10));
     let mut tasks = JoinSet::new();
     for number in 0..12 {
-        let store = bench.stores[number % 2].clone();
+        let store = fixture.stores[number % 2].clone();
         tasks.spawn(async move {
             let claimant = Uuid::new_v4();
             (store.claim(tenant, id, claimant, NOW, until).await.expect("answered"), claimant)
@@ -392,7 +392,7 @@ async fn of_concurrent_claims_one_holds(bench: Bench) {
     }
     let holders: Vec<_> = tasks.join_all().await.into_iter().filter(|(held, _)| *held).collect();
     let [(_, holder)] = holders[..] else { panic!("{holders:?}") };
-    let store = bench.store();
+    let store = fixture.store();
     let claim = async |claimant, now| {
         let until = NOW.after(Duration::from_mins(20));
         store.claim(tenant, id, claimant, now, until).await.expect("answered")
@@ -407,15 +407,15 @@ async fn of_concurrent_claims_one_holds(bench: Bench) {
     assert!(claim(holder, NOW.after(Duration::from_mins(20))).await, "the claim is over");
 }
 
-async fn sessions_of_a_tenant_come_in_order(bench: Bench) {
+async fn sessions_of_a_tenant_come_in_order(fixture: Fixture) {
     let tenant = TenantId::generate();
-    bench.session(TenantId::generate()).await;
+    fixture.session(TenantId::generate()).await;
     let mut ids = Vec::new();
     for _ in 0..5 {
-        ids.push(bench.session(tenant).await.id);
+        ids.push(fixture.session(tenant).await.id);
     }
     ids.sort_unstable();
-    let store = bench.store();
+    let store = fixture.store();
     let after =
         async |after, limit| store.sessions_after(tenant, after, limit).await.expect("read");
     assert_eq!(after(None, 2).await, ids[..2]);

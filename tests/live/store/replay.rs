@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::store::bench::{Bench, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 
 cases!(
     a_proof_is_taken_once_until_it_expires,
@@ -14,8 +14,8 @@ cases!(
 
 const LIFE: Duration = Duration::from_mins(2);
 
-async fn a_proof_is_taken_once_until_it_expires(bench: Bench) {
-    let [first, second] = [0, 1].map(|at| bench.stores[at].replay_cache());
+async fn a_proof_is_taken_once_until_it_expires(fixture: Fixture) {
+    let [first, second] = [0, 1].map(|at| fixture.stores[at].replay_cache());
     let expires_at = NOW.after(LIFE);
     assert!(first.insert_if_absent([1; 32], expires_at, NOW).await.expect("answered"));
     assert!(!second.insert_if_absent([1; 32], expires_at, NOW).await.expect("answered"));
@@ -33,9 +33,9 @@ async fn a_proof_is_taken_once_until_it_expires(bench: Bench) {
     );
 }
 
-async fn of_concurrent_uses_one_is_taken(bench: Bench) {
+async fn of_concurrent_uses_one_is_taken(fixture: Fixture) {
     // A new proof, and one that expires just now.
-    let caches = [0, 1].map(|at| bench.stores[at].replay_cache());
+    let caches = [0, 1].map(|at| fixture.stores[at].replay_cache());
     assert!(caches[0].insert_if_absent([4; 32], NOW, NOW.before(LIFE)).await.expect("answered"));
     for key_hash in [[3; 32], [4; 32]] {
         let mut tasks = JoinSet::new();
@@ -50,15 +50,15 @@ async fn of_concurrent_uses_one_is_taken(bench: Bench) {
     }
 }
 
-async fn expired_proofs_are_removed(bench: Bench) {
-    let cache = bench.store().replay_cache();
+async fn expired_proofs_are_removed(fixture: Fixture) {
+    let cache = fixture.store().replay_cache();
     for number in 0..10 {
         assert!(
             cache.insert_if_absent([number; 32], NOW.after(LIFE), NOW).await.expect("answered")
         );
     }
-    assert_eq!(bench.count("dpop_proofs").await, 10);
+    assert_eq!(fixture.count("dpop_proofs").await, 10);
     let later = NOW.after(LIFE);
     assert!(cache.insert_if_absent([99; 32], later.after(LIFE), later).await.expect("answered"));
-    assert_eq!(bench.count("dpop_proofs").await, 1);
+    assert_eq!(fixture.count("dpop_proofs").await, 1);
 }

@@ -14,7 +14,7 @@ use cabildo::sessions::{
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::task::JoinSet;
 
-use crate::store::bench::{Bench, NOW, cases, new_session};
+use crate::store::fixture::{Fixture, NOW, cases, new_session};
 
 cases!(
     a_session_reads_back_as_it_was_stored,
@@ -27,7 +27,7 @@ cases!(
     cancelling_survives_a_change_in_between,
 );
 
-async fn a_session_reads_back_as_it_was_stored(bench: Bench) {
+async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
     let session = Session {
         id: SessionId::generate(),
         tenant_id: TenantId::generate(),
@@ -48,20 +48,20 @@ async fn a_session_reads_back_as_it_was_stored(bench: Bench) {
         version: 7,
         created_at: NOW,
     };
-    bench.store().insert(&session).await.expect("stored");
-    let found = bench.stores[1].find(session.tenant_id, session.id).await.expect("found");
+    fixture.store().insert(&session).await.expect("stored");
+    let found = fixture.stores[1].find(session.tenant_id, session.id).await.expect("found");
     assert_eq!(found.as_ref(), Some(&session));
 
-    let plain = bench.session(session.tenant_id).await;
-    let found = bench.stores[1].find(plain.tenant_id, plain.id).await.expect("found");
+    let plain = fixture.session(session.tenant_id).await;
+    let found = fixture.stores[1].find(plain.tenant_id, plain.id).await.expect("found");
     assert_eq!(found, Some(plain));
-    assert!(bench.store().insert(&session).await.is_err(), "one id was stored twice");
+    assert!(fixture.store().insert(&session).await.is_err(), "one id was stored twice");
 }
 
-async fn another_tenant_finds_and_changes_nothing(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn another_tenant_finds_and_changes_nothing(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let stranger = TenantId::generate();
-    let store = bench.store();
+    let store = fixture.store();
     assert_eq!(store.find(stranger, session.id).await, Ok(None));
     let all = SessionFilter::default();
     assert_eq!(store.list(stranger, &all, None, 200).await, Ok(vec![]));
@@ -69,16 +69,16 @@ async fn another_tenant_finds_and_changes_nothing(bench: Bench) {
     let stolen = Session { tenant_id: stranger, title: "mine now".to_owned(), ..session.clone() };
     assert_eq!(store.replace(&stolen, session.version).await, Ok(false));
     assert_eq!(store.activate(&stolen, session.version, 9).await, Ok(Activation::Stale));
-    let [service, _] = bench.services(9);
+    let [service, _] = fixture.services(9);
     let patch = SessionPatch { title: Change::Set("mine".to_owned()), ..SessionPatch::default() };
     assert_eq!(service.patch(stranger, session.id, 1, patch).await, Err(SessionError::NotFound));
     assert_eq!(service.start(stranger, session.id, None, NOW).await, Err(SessionError::NotFound));
     assert_eq!(store.find(session.tenant_id, session.id).await, Ok(Some(session)));
 }
 
-async fn pages_are_newest_first_and_stable_under_inserts(bench: Bench) {
+async fn pages_are_newest_first_and_stable_under_inserts(fixture: Fixture) {
     let tenant = TenantId::generate();
-    let [service, _] = bench.services(1);
+    let [service, _] = fixture.services(1);
     // Moments repeat, so that the order rests on ids too.
     let mut expected = Vec::new();
     for number in 0..7 {
@@ -108,9 +108,9 @@ async fn pages_are_newest_first_and_stable_under_inserts(bench: Bench) {
     }
 }
 
-async fn filters_keep_what_they_name(bench: Bench) {
+async fn filters_keep_what_they_name(fixture: Fixture) {
     let tenant = TenantId::generate();
-    let [service, _] = bench.services(1);
+    let [service, _] = fixture.services(1);
     let hour = Duration::from_hours(1);
     let unplanned = service.create(new_session(tenant), NOW).await.expect("created");
     let mut planned = new_session(tenant);
@@ -142,9 +142,9 @@ async fn filters_keep_what_they_name(bench: Bench) {
     assert_eq!(listed(SessionFilter { from, to, ..all() }).await, [planned.id]);
 }
 
-async fn of_concurrent_patches_of_one_version_one_is_stored(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
-    let services = bench.services(1);
+async fn of_concurrent_patches_of_one_version_one_is_stored(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let services = fixture.services(1);
     let mut tasks = JoinSet::new();
     for number in 0..20 {
         let service = services[number % 2].clone();
@@ -162,22 +162,22 @@ async fn of_concurrent_patches_of_one_version_one_is_stored(bench: Bench) {
         }
     }
     assert_eq!(stored.len(), 1, "{stored:?}");
-    let found = bench.store().find(session.tenant_id, session.id).await.expect("found");
+    let found = fixture.store().find(session.tenant_id, session.id).await.expect("found");
     assert_eq!(found.as_ref(), stored.first());
 }
 
-async fn a_hundred_concurrent_starts_stop_at_the_limit(bench: Bench) {
+async fn a_hundred_concurrent_starts_stop_at_the_limit(fixture: Fixture) {
     const LIMIT: u32 = 7;
     let (tenant, other) = (TenantId::generate(), TenantId::generate());
-    let services = bench.services(LIMIT);
+    let services = fixture.services(LIMIT);
     // Another tenant's active sessions don't count.
-    let elsewhere = bench.session(other).await;
+    let elsewhere = fixture.session(other).await;
     services[0].start(other, elsewhere.id, None, NOW).await.expect("started");
     let mut sessions = Vec::new();
     for _ in 0..100 {
-        sessions.push(bench.session(tenant).await.id);
+        sessions.push(fixture.session(tenant).await.id);
     }
-    widen_the_race(&bench).await;
+    widen_the_race(&fixture).await;
     let mut tasks = JoinSet::new();
     for (number, id) in sessions.into_iter().enumerate() {
         let service = services[number % 2].clone();
@@ -191,26 +191,26 @@ async fn a_hundred_concurrent_starts_stop_at_the_limit(bench: Bench) {
     assert_eq!((started.len(), refused.len()), (7, 93));
     let status = Some(SessionStatus::Active);
     let filter = SessionFilter { status, ..SessionFilter::default() };
-    let active = bench.store().list(tenant, &filter, None, 200).await.expect("listed");
+    let active = fixture.store().list(tenant, &filter, None, 200).await.expect("listed");
     assert_eq!(active.len(), 7);
 }
 
 /// Lets `PostgreSQL` linger between a session's becoming active and its being
 /// counted, so that starts which don't wait for each other would overlap.
-async fn widen_the_race(bench: &Bench) {
-    if bench.unrestricted.get_database_backend() != DbBackend::Postgres {
+async fn widen_the_race(fixture: &Fixture) {
+    if fixture.unrestricted.get_database_backend() != DbBackend::Postgres {
         return;
     }
     let linger = "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS \
          $$ BEGIN PERFORM pg_sleep(0.005); RETURN NULL; END $$; \
          CREATE TRIGGER linger AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION linger()";
-    bench.unrestricted.execute_unprepared(linger).await.expect("a trigger");
+    fixture.unrestricted.execute_unprepared(linger).await.expect("a trigger");
 }
 
-async fn a_session_starts_once_and_its_end_frees_a_place(bench: Bench) {
+async fn a_session_starts_once_and_its_end_frees_a_place(fixture: Fixture) {
     let tenant = TenantId::generate();
-    let (first, second) = (bench.session(tenant).await, bench.session(tenant).await);
-    let services = bench.services(1);
+    let (first, second) = (fixture.session(tenant).await, fixture.session(tenant).await);
+    let services = fixture.services(1);
     let mut tasks = JoinSet::new();
     for number in 0..10 {
         let service = services[number % 2].clone();
@@ -248,10 +248,10 @@ async fn a_session_starts_once_and_its_end_frees_a_place(bench: Bench) {
     }
 }
 
-async fn cancelling_survives_a_change_in_between(bench: Bench) {
-    let session = bench.session(TenantId::generate()).await;
+async fn cancelling_survives_a_change_in_between(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
-    let [first, second] = bench.services(1);
+    let [first, second] = fixture.services(1);
     let title = Change::Set("renamed".to_owned());
     let patch = SessionPatch { title, ..SessionPatch::default() };
     // Whichever comes first, the cancellation is stored once and stays; a

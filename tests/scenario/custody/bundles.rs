@@ -15,18 +15,18 @@ use cabildo::verify::files::Directory;
 use cabildo::verify::{Options, Report, TrustedKeys, Verdict, verify_bundle};
 use serde_json::{Value, json};
 
-use crate::custody::bench::{BEGAN_MS, Bench, Recorded, SEGMENT_MS, SEGMENTS};
+use crate::custody::fixture::{BEGAN_MS, Fixture, Recorded, SEGMENT_MS, SEGMENTS};
 
-fn verified(bench: &Bench, out: &Path) -> Report {
-    let keys = json!({"v": 1, "iss": crate::custody::log::ISSUER, "keys": bench.log.signing.published(),
+fn verified(fixture: &Fixture, out: &Path) -> Report {
+    let keys = json!({"v": 1, "iss": crate::custody::log::ISSUER, "keys": fixture.log.signing.published(),
         "operator": null});
     let options =
         Options { keys: TrustedKeys::Independent(keys.to_string().into_bytes()), held_heads: None };
     verify_bundle(&Directory::new(out), &options)
 }
 
-fn holds(bench: &Bench, out: &Path) -> Report {
-    let report = verified(bench, out);
+fn holds(fixture: &Fixture, out: &Path) -> Report {
+    let report = verified(fixture, out);
     assert_eq!(report.verdict, Verdict::Valid, "{report:?}");
     report
 }
@@ -44,8 +44,8 @@ fn document(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
 }
 
-async fn handed_out(bench: &Bench, recorded: &Recorded) -> Vec<Value> {
-    let events = bench.store.events(recorded.tenant, recorded.id, &[65], 0, 99).await;
+async fn handed_out(fixture: &Fixture, recorded: &Recorded) -> Vec<Value> {
+    let events = fixture.store.events(recorded.tenant, recorded.id, &[65], 0, 99).await;
     let texts = events.expect("read");
     texts.iter().map(|event| serde_json::from_str(&event.text).expect("JSON")).collect()
 }
@@ -56,10 +56,10 @@ fn clip_of(from_ms: u64, to_ms: u64) -> ClipWanted {
 
 #[tokio::test]
 async fn a_full_bundle_verifies_and_is_noted_in_itself() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
-    let out = bench.out("bundle");
-    let exported = bench.custody().export(recorded.tenant, recorded.id, &out).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let out = fixture.out("bundle");
+    let exported = fixture.custody().export(recorded.tenant, recorded.id, &out).await;
     let exported = exported.expect("exported");
     assert_eq!((exported.objects, exported.damaged, exported.erased_tracks), (6, 0, 0));
     assert_eq!(
@@ -75,51 +75,51 @@ async fn a_full_bundle_verifies_and_is_noted_in_itself() {
     );
     let bundle = document(&out.join("bundle.json"));
     assert_eq!(bundle["kind"], "full");
-    let log = bench.store.log(recorded.tenant, recorded.id).await.expect("read").expect("a log");
+    let log = fixture.store.log(recorded.tenant, recorded.id).await.expect("read").expect("a log");
     assert_eq!(
         (bundle["head"]["tree_size"].as_u64(), exported.entries),
         (Some(log.size), log.size)
     );
-    assert_eq!(handed_out(&bench, &recorded).await, [json!({"what": "export"})]);
-    holds(&bench, &out);
+    assert_eq!(handed_out(&fixture, &recorded).await, [json!({"what": "export"})]);
+    holds(&fixture, &out);
     // What is taken out or changed is found.
     let object = out.join(format!("objects/{}/1", recorded.tracks[0]));
     let bytes = fs::read(&object).expect("an object");
     let mut changed = bytes.clone();
     changed[100] ^= 1;
     fs::write(&object, changed).expect("written");
-    assert_eq!(verified(&bench, &out).verdict, Verdict::Invalid);
+    assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
     fs::remove_file(&object).expect("removed");
-    assert_ne!(verified(&bench, &out).verdict, Verdict::Valid);
+    assert_ne!(verified(&fixture, &out).verdict, Verdict::Valid);
 }
 
 #[tokio::test]
 async fn a_bundle_of_what_goes_on_ends_where_its_head_does() {
-    let bench = Bench::new().await;
-    let recorded = bench.recording(TenantId::generate()).await;
-    let out = bench.out("bundle");
-    let exported = bench.custody().export(recorded.tenant, recorded.id, &out).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recording(TenantId::generate()).await;
+    let out = fixture.out("bundle");
+    let exported = fixture.custody().export(recorded.tenant, recorded.id, &out).await;
     assert_eq!(exported.expect("exported").objects, 6);
     assert_eq!(document(&out.join("bundle.json"))["status"], "live");
-    let report = verified(&bench, &out);
+    let report = verified(&fixture, &out);
     assert_ne!(report.verdict, Verdict::Invalid, "{report:?}");
 }
 
 #[tokio::test]
 async fn an_erased_session_is_still_proven() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
+    let custody = fixture.custody();
     custody.erase_track(tenant, id, recorded.tracks[1], ErasureReason::Requested).await.expect("1");
-    let exported = custody.export(tenant, id, &bench.out("without one")).await.expect("exported");
+    let exported = custody.export(tenant, id, &fixture.out("without one")).await.expect("exported");
     assert_eq!((exported.objects, exported.erased_tracks), (3, 1));
-    holds(&bench, &bench.out("without one"));
+    holds(&fixture, &fixture.out("without one"));
     custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
-    let exported = custody.export(tenant, id, &bench.out("without all")).await.expect("exported");
+    let exported = custody.export(tenant, id, &fixture.out("without all")).await.expect("exported");
     assert_eq!((exported.objects, exported.erased_tracks), (0, 2));
-    holds(&bench, &bench.out("without all"));
-    let out = bench.out("clip");
+    holds(&fixture, &fixture.out("without all"));
+    let out = fixture.out("clip");
     let refused = custody.clip(tenant, id, &clip_of(0, u64::MAX), &out).await;
     assert!(matches!(refused, Err(CustodyError::Nothing)), "{refused:?}");
     let refused = custody.disclose(tenant, id, &[1]).await;
@@ -128,12 +128,12 @@ async fn an_erased_session_is_still_proven() {
 
 #[tokio::test]
 async fn a_clip_proves_and_opens_its_segments_and_no_others() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
+    let custody = fixture.custody();
     let second = BEGAN_MS + SEGMENT_MS;
-    let out = bench.out("clip");
+    let out = fixture.out("clip");
     let wanted = ClipWanted { reveals_subjects: true, ..clip_of(second + 10, second + 20) };
     let exported = custody.clip(tenant, id, &wanted, &out).await.expect("a clip");
     assert_eq!((exported.objects, exported.damaged), (2, 0));
@@ -151,21 +151,21 @@ async fn a_clip_proves_and_opens_its_segments_and_no_others() {
     assert_eq!(indexes, [Some(1), Some(1)]);
     assert_eq!(disclosures["subjects"].as_array().map(Vec::len), Some(2));
     assert_eq!(disclosures["events"], json!([]));
-    holds(&bench, &out);
+    holds(&fixture, &out);
     // A key that opens another segment is none for this one.
     let mut wrong = disclosures.clone();
     wrong["segments"][0]["key"] = URL_SAFE_NO_PAD.encode([7; 32]).into();
     fs::write(out.join("disclosures.json"), wrong.to_string()).expect("written");
-    assert_eq!(verified(&bench, &out).verdict, Verdict::Invalid);
-    assert_eq!(handed_out(&bench, &recorded).await[0]["what"], "clip");
+    assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
+    assert_eq!(handed_out(&fixture, &recorded).await[0]["what"], "clip");
 }
 
 #[tokio::test]
 async fn a_clip_is_of_the_tracks_and_times_that_are_wanted() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
+    let custody = fixture.custody();
     let end = BEGAN_MS + SEGMENTS * SEGMENT_MS;
     for (name, from_ms, to_ms, objects) in [
         ("all", 0, u64::MAX, 3),
@@ -175,54 +175,55 @@ async fn a_clip_is_of_the_tracks_and_times_that_are_wanted() {
     ] {
         let tracks = vec![recorded.tracks[1]];
         let wanted = ClipWanted { tracks, ..clip_of(from_ms, to_ms) };
-        let exported = custody.clip(tenant, id, &wanted, &bench.out(name)).await.expect(name);
+        let exported = custody.clip(tenant, id, &wanted, &fixture.out(name)).await.expect(name);
         assert_eq!(exported.objects, objects, "{name}");
-        assert_eq!(names(&bench.out(name).join("objects")), [recorded.tracks[1].to_string()]);
-        holds(&bench, &bench.out(name));
+        assert_eq!(names(&fixture.out(name).join("objects")), [recorded.tracks[1].to_string()]);
+        holds(&fixture, &fixture.out(name));
     }
-    let before = handed_out(&bench, &recorded).await.len();
+    let before = handed_out(&fixture, &recorded).await.len();
     for (from_ms, to_ms) in [(end, u64::MAX), (0, BEGAN_MS), (BEGAN_MS + 9, BEGAN_MS)] {
-        let refused = custody.clip(tenant, id, &clip_of(from_ms, to_ms), &bench.out("none")).await;
+        let refused =
+            custody.clip(tenant, id, &clip_of(from_ms, to_ms), &fixture.out("none")).await;
         assert!(matches!(refused, Err(CustodyError::Nothing)), "{from_ms}: {refused:?}");
     }
     let unknown = RecordedTrackId::random();
     let wanted = ClipWanted { tracks: vec![unknown], ..clip_of(0, u64::MAX) };
-    let refused = custody.clip(tenant, id, &wanted, &bench.out("none")).await;
+    let refused = custody.clip(tenant, id, &wanted, &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::NoSuchTrack(track)) if track == unknown));
-    assert_eq!(handed_out(&bench, &recorded).await.len(), before, "nothing was handed out");
+    assert_eq!(handed_out(&fixture, &recorded).await.len(), before, "nothing was handed out");
     custody
         .erase_track(tenant, id, recorded.tracks[0], ErasureReason::Ordered)
         .await
         .expect("gone");
     let wanted = ClipWanted { tracks: recorded.tracks.clone(), ..clip_of(0, u64::MAX) };
-    let refused = custody.clip(tenant, id, &wanted, &bench.out("none")).await;
+    let refused = custody.clip(tenant, id, &wanted, &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::Erased)), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_clip_of_more_entries_than_one_proof_takes_is_by_one_head() {
-    let mut bench = Bench::new().await;
-    bench.segments = 70;
-    let recorded = bench.recorded(TenantId::generate()).await;
-    let out = bench.out("clip");
+    let mut fixture = Fixture::new().await;
+    fixture.segments = 70;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let out = fixture.out("clip");
     let wanted = clip_of(0, u64::MAX);
-    let exported = bench.custody().clip(recorded.tenant, recorded.id, &wanted, &out).await;
+    let exported = fixture.custody().clip(recorded.tenant, recorded.id, &wanted, &out).await;
     // Genesis, policy, two tracks and their segments.
     assert_eq!(exported.expect("a clip").entries, 4 + 140);
     let bundle = document(&out.join("bundle.json"));
     assert_eq!(bundle["receipts"].as_array().map(Vec::len), Some(144));
-    holds(&bench, &out);
+    holds(&fixture, &out);
 }
 
 #[tokio::test]
 async fn a_disclosure_is_what_the_entries_commit_to() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
-    let decision = bench.store.events(tenant, id, &[3], 0, 1).await.expect("read").remove(0);
-    let track = bench.store.tracks(tenant, id).await.expect("read").remove(1);
-    let segment = bench.store.segments(tenant, id, track.id, 2, 1).await.expect("read").remove(0);
+    let custody = fixture.custody();
+    let decision = fixture.store.events(tenant, id, &[3], 0, 1).await.expect("read").remove(0);
+    let track = fixture.store.tracks(tenant, id).await.expect("read").remove(1);
+    let segment = fixture.store.segments(tenant, id, track.id, 2, 1).await.expect("read").remove(0);
     let seqs = [segment.seq, 1, decision.seq, track.seq, decision.seq];
     let text = custody.disclose(tenant, id, &seqs).await.expect("disclosed");
     let disclosed: Value = serde_json::from_slice(&text).expect("JSON");
@@ -231,24 +232,24 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
     assert_eq!(disclosed["segments"][0]["index"], 2);
     let subject = disclosed["subjects"][0]["subject"].as_str().expect("a subject");
     assert_eq!(subject, r#"{"user_id":"jordi","name":"Jordi","source":"camera"}"#);
-    let note = &handed_out(&bench, &recorded).await[0];
+    let note = &handed_out(&fixture, &recorded).await[0];
     assert_eq!(note["what"], "disclosure");
     // Beside a bundle it is checked against the log.
-    let out = bench.out("bundle");
+    let out = fixture.out("bundle");
     custody.export(tenant, id, &out).await.expect("exported");
     fs::write(out.join("disclosures.json"), &text).expect("written");
-    holds(&bench, &out);
+    holds(&fixture, &out);
     let forged = String::from_utf8(text).expect("text").replace("Jordi", "María");
     fs::write(out.join("disclosures.json"), forged).expect("written");
-    assert_eq!(verified(&bench, &out).verdict, Verdict::Invalid);
+    assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
 }
 
 #[tokio::test]
 async fn what_holds_nothing_or_is_not_there_is_not_disclosed() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
+    let custody = fixture.custody();
     for seq in [0, 9_999, u64::MAX] {
         let refused = custody.disclose(tenant, id, &[1, seq]).await;
         assert!(
@@ -259,7 +260,7 @@ async fn what_holds_nothing_or_is_not_there_is_not_disclosed() {
     let many: Vec<u64> = (0..20_000).collect();
     let refused = custody.disclose(tenant, id, &many).await;
     assert!(matches!(refused, Err(CustodyError::TooMany { .. })), "{refused:?}");
-    assert_eq!(handed_out(&bench, &recorded).await, [] as [Value; 0]);
+    assert_eq!(handed_out(&fixture, &recorded).await, [] as [Value; 0]);
     let nobodys = custody.disclose(tenant, SessionId::generate(), &[1]).await;
     assert!(matches!(nobodys, Err(CustodyError::NoLog)), "{nobodys:?}");
     let strangers = custody.disclose(TenantId::generate(), id, &[1]).await;
@@ -268,17 +269,17 @@ async fn what_holds_nothing_or_is_not_there_is_not_disclosed() {
 
 #[tokio::test]
 async fn damaged_objects_are_named_and_the_rest_is_written() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     let name = |index| ObjectName::segment(tenant, id, recorded.tracks[0], index);
-    bench.vault.delete(&name(1)).await.expect("deleted");
-    let spoilt = bench.out("vault").join(name(2).as_str());
+    fixture.vault.delete(&name(1)).await.expect("deleted");
+    let spoilt = fixture.out("vault").join(name(2).as_str());
     fs::set_permissions(&spoilt, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .expect("ours");
     fs::write(&spoilt, b"something else").expect("written");
-    let out = bench.out("bundle");
-    let exported = bench.custody().export(tenant, id, &out).await.expect("exported");
+    let out = fixture.out("bundle");
+    let exported = fixture.custody().export(tenant, id, &out).await.expect("exported");
     let mut damaged = exported.damaged_names.clone();
     damaged.sort();
     assert_eq!(damaged, [name(1).as_str(), name(2).as_str()]);
@@ -286,32 +287,32 @@ async fn damaged_objects_are_named_and_the_rest_is_written() {
         Exported { damaged_names: vec![], bytes: 0, entries: 0, ..exported },
         Exported { objects: 5, damaged: 2, ..Exported::default() }
     );
-    assert_eq!(verified(&bench, &out).verdict, Verdict::Invalid);
+    assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
 }
 
 #[tokio::test]
 async fn a_bundle_is_written_where_nothing_is_and_whole_or_not_at_all() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
-    let empty = bench.out("empty");
+    let custody = fixture.custody();
+    let empty = fixture.out("empty");
     fs::create_dir(&empty).expect("made");
     custody.export(tenant, id, &empty).await.expect("an empty directory is taken");
-    holds(&bench, &empty);
-    let file = bench.out("file");
+    holds(&fixture, &empty);
+    let file = fixture.out("file");
     fs::write(&file, "mine").expect("written");
     for taken in [&empty, &file] {
         let refused = custody.export(tenant, id, taken).await;
         assert!(matches!(refused, Err(CustodyError::OutputNotEmpty(_))), "{refused:?}");
     }
     assert_eq!(fs::read_to_string(&file).expect("read"), "mine");
-    let nowhere = bench.out("no/such/parent");
+    let nowhere = fixture.out("no/such/parent");
     let refused = custody.export(tenant, id, &nowhere).await;
     assert!(matches!(refused, Err(CustodyError::Output { .. })), "{refused:?}");
-    let refused = custody.export(tenant, SessionId::generate(), &bench.out("none")).await;
+    let refused = custody.export(tenant, SessionId::generate(), &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::NoLog)), "{refused:?}");
     let left: Vec<_> =
-        names(bench.directory.path()).into_iter().filter(|name| name.contains("none")).collect();
+        names(fixture.directory.path()).into_iter().filter(|name| name.contains("none")).collect();
     assert_eq!(left, [] as [String; 0], "half a bundle is left behind");
 }

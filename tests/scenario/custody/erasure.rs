@@ -17,12 +17,13 @@ use ciborium::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::custody::bench::{Bench, Recorded};
 use crate::custody::faulty::Life;
+use crate::custody::fixture::{Fixture, Recorded};
 
 /// Every erasure entry of a log: target, reason and hash.
-async fn erasures(bench: &Bench, recorded: &Recorded) -> Vec<(u64, u64, Vec<u8>)> {
-    let entries = bench.store.entries(recorded.tenant, recorded.id, 0, 9_999).await.expect("read");
+async fn erasures(fixture: &Fixture, recorded: &Recorded) -> Vec<(u64, u64, Vec<u8>)> {
+    let entries =
+        fixture.store.entries(recorded.tenant, recorded.id, 0, 9_999).await.expect("read");
     let mut found = Vec::new();
     for entry in entries {
         let value: Value = ciborium::from_reader(&entry.bytes[..]).expect("CBOR");
@@ -40,53 +41,53 @@ async fn erasures(bench: &Bench, recorded: &Recorded) -> Vec<(u64, u64, Vec<u8>)
 }
 
 /// What the log has to say about each key, by target.
-async fn wrapped_hashes(bench: &Bench, recorded: &Recorded) -> BTreeMap<u64, Vec<u8>> {
+async fn wrapped_hashes(fixture: &Fixture, recorded: &Recorded) -> BTreeMap<u64, Vec<u8>> {
     let (tenant, id) = (recorded.tenant, recorded.id);
     let mut hashes = BTreeMap::new();
-    for track in bench.store.tracks(tenant, id).await.expect("read") {
+    for track in fixture.store.tracks(tenant, id).await.expect("read") {
         let wrapped = track.wrapped_key.expect("a key");
         hashes.insert(track.seq, Sha256::digest(wrapped).to_vec());
     }
-    let log = bench.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
     hashes.insert(0, Sha256::digest(log.events_key.expect("a key")).to_vec());
     hashes
 }
 
-async fn nothing_is_left(bench: &Bench, recorded: &Recorded) {
+async fn nothing_is_left(fixture: &Fixture, recorded: &Recorded) {
     let (tenant, id) = (recorded.tenant, recorded.id);
-    assert_eq!(bench.objects(recorded).await, []);
-    for track in bench.store.tracks(tenant, id).await.expect("read") {
+    assert_eq!(fixture.objects(recorded).await, []);
+    for track in fixture.store.tracks(tenant, id).await.expect("read") {
         assert_eq!((track.wrapped_key, track.name.as_str()), (None, ""));
     }
-    for playable in bench.store.playables(tenant, id).await.expect("read") {
+    for playable in fixture.store.playables(tenant, id).await.expect("read") {
         assert_eq!((playable.wrapped_key, playable.state), (None, PlayableState::Erased));
     }
-    let log = bench.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
     assert_eq!(log.events_key, None);
-    assert_eq!(bench.store.events(tenant, id, &[], 0, 9).await.expect("read"), []);
-    let far = bench.now().after(Duration::from_hours(99_999));
-    assert_eq!(bench.store.due_for_erasure(far, 9).await.expect("read"), []);
+    assert_eq!(fixture.store.events(tenant, id, &[], 0, 9).await.expect("read"), []);
+    let far = fixture.now().after(Duration::from_hours(99_999));
+    assert_eq!(fixture.store.due_for_erasure(far, 9).await.expect("read"), []);
 }
 
-async fn due(bench: &Bench) -> Recorded {
-    let recorded = bench.recorded(TenantId::generate()).await;
+async fn due(fixture: &Fixture) -> Recorded {
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    bench.store.put_retention(tenant, id, bench.now()).await.expect("put");
+    fixture.store.put_retention(tenant, id, fixture.now()).await.expect("put");
     recorded
 }
 
 #[tokio::test]
 async fn an_erased_session_leaves_entries_and_nothing_else() {
-    let bench = Bench::new().await;
-    let (recorded, other) = (due(&bench).await, bench.recorded(TenantId::generate()).await);
-    let hashes = wrapped_hashes(&bench, &recorded).await;
-    let custody = bench.custody();
+    let fixture = Fixture::new().await;
+    let (recorded, other) = (due(&fixture).await, fixture.recorded(TenantId::generate()).await);
+    let hashes = wrapped_hashes(&fixture, &recorded).await;
+    let custody = fixture.custody();
     let (tenant, id) = (recorded.tenant, recorded.id);
     let erased = custody.erase_session(tenant, id, ErasureReason::Ordered).await.expect("erased");
     // Two tracks, two files and the events; six segments and four parts.
     assert_eq!(erased, Erased { keys: 5, objects: 10, locked: 0 });
-    nothing_is_left(&bench, &recorded).await;
-    let logged = erasures(&bench, &recorded).await;
+    nothing_is_left(&fixture, &recorded).await;
+    let logged = erasures(&fixture, &recorded).await;
     assert_eq!(logged.last().map(|(target, ..)| *target), Some(0), "events did not go last");
     assert!(logged.iter().all(|(_, reason, _)| *reason == 3));
     let logged: BTreeMap<_, _> =
@@ -95,31 +96,31 @@ async fn an_erased_session_leaves_entries_and_nothing_else() {
 
     // Once more changes nothing.
     custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased again");
-    assert_eq!(erasures(&bench, &recorded).await.len(), 3);
+    assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
     // What is not asked for stays.
-    assert_eq!(bench.objects(&other).await.len(), 10);
-    assert_eq!(erasures(&bench, &other).await, []);
+    assert_eq!(fixture.objects(&other).await.len(), 10);
+    assert_eq!(erasures(&fixture, &other).await, []);
 }
 
 #[tokio::test]
 async fn an_erasure_that_is_cut_short_anywhere_is_finished_by_the_next() {
     let mut steps = 0;
     loop {
-        let bench = Bench::new().await;
-        let recorded = due(&bench).await;
-        let hashes = wrapped_hashes(&bench, &recorded).await;
+        let fixture = Fixture::new().await;
+        let recorded = due(&fixture).await;
+        let hashes = wrapped_hashes(&fixture, &recorded).await;
         let (tenant, id) = (recorded.tenant, recorded.id);
-        let mortal = bench.mortal_custody(Life::of(steps));
+        let mortal = fixture.mortal_custody(Life::of(steps));
         let reason = ErasureReason::RetentionOver;
         let survived = mortal.erase_session(tenant, id, reason).await.is_ok();
         // Whoever died may still hold its claim.
-        bench.pass(Duration::from_mins(11));
+        fixture.pass(Duration::from_mins(11));
         // Its last change may have been the last one of all.
-        let due = bench.store.due_for_erasure(bench.now(), 9).await.expect("read").len();
-        let erased = bench.custody().erase_due().await.expect("looked up");
+        let due = fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read").len();
+        let erased = fixture.custody().erase_due().await.expect("looked up");
         assert_eq!(usize::try_from(erased), Ok(due), "after {steps} steps");
-        nothing_is_left(&bench, &recorded).await;
-        let logged = erasures(&bench, &recorded).await;
+        nothing_is_left(&fixture, &recorded).await;
+        let logged = erasures(&fixture, &recorded).await;
         assert_eq!(logged.len(), 3, "an erasure is logged twice after {steps} steps: {logged:?}");
         let logged: BTreeMap<_, _> =
             logged.into_iter().map(|(target, _, hash)| (target, hash)).collect();
@@ -134,96 +135,97 @@ async fn an_erasure_that_is_cut_short_anywhere_is_finished_by_the_next() {
 
 #[tokio::test]
 async fn an_erased_track_takes_what_it_is_heard_in_along() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     let [first, second] = recorded.tracks[..] else { panic!("two tracks") };
-    let custody = bench.custody();
+    let custody = fixture.custody();
     // The second track has no file of its own.
     let erased = custody.erase_track(tenant, id, second, ErasureReason::Requested).await;
     assert_eq!(erased.expect("erased"), Erased { keys: 2, objects: 5, locked: 0 });
-    let playables = bench.store.playables(tenant, id).await.expect("read");
+    let playables = fixture.store.playables(tenant, id).await.expect("read");
     for playable in playables {
         let kept = playable.of == PlayableOf::Track(first);
         assert_eq!(playable.state == PlayableState::Ready, kept, "{:?}", playable.of);
     }
-    let tracks = bench.store.tracks(tenant, id).await.expect("read");
+    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
     assert_eq!(
         tracks.iter().map(|track| track.wrapped_key.is_some()).collect::<Vec<_>>(),
         [true, false]
     );
     assert_eq!(tracks[1].name, "Jordi", "whose it was is disclosed by what the log holds");
-    let log = bench.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
     assert!(log.events_key.is_some());
-    assert_eq!(bench.objects(&recorded).await.len(), 5);
-    let logged = erasures(&bench, &recorded).await;
+    assert_eq!(fixture.objects(&recorded).await.len(), 5);
+    let logged = erasures(&fixture, &recorded).await;
     assert_eq!(logged.iter().map(|(target, ..)| *target).collect::<Vec<_>>(), [tracks[1].seq]);
     custody.erase_track(tenant, id, second, ErasureReason::Requested).await.expect("again");
-    assert_eq!(erasures(&bench, &recorded).await.len(), 1);
+    assert_eq!(erasures(&fixture, &recorded).await.len(), 1);
 
     let unknown = RecordedTrackId::random();
     let refused = custody.erase_track(tenant, id, unknown, ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::NoSuchTrack(track)) if track == unknown));
     // The rest goes later, without a second entry for the track.
     custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
-    assert_eq!(erasures(&bench, &recorded).await.len(), 3);
+    assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
 }
 
 #[tokio::test]
 async fn what_is_still_recorded_or_worked_on_is_not_erased() {
-    let bench = Bench::new().await;
-    let recorded = bench.recording(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recording(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let custody = bench.custody();
+    let custody = fixture.custody();
     let refused = custody.erase_session(tenant, id, ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::StillRecorded)), "{refused:?}");
     let refused =
         custody.erase_track(tenant, id, recorded.tracks[0], ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::StillRecorded)), "{refused:?}");
-    assert_eq!(bench.objects(&recorded).await.len(), 6);
+    assert_eq!(fixture.objects(&recorded).await.len(), 6);
 
-    let recorded = bench.recorded(tenant).await;
-    let until = bench.now().after(Duration::from_mins(1));
+    let recorded = fixture.recorded(tenant).await;
+    let until = fixture.now().after(Duration::from_mins(1));
     let claims = cabildo::custody::repository::CustodyRepository::claim;
-    let somebody = claims(&bench.store, tenant, recorded.id, Uuid::new_v4(), bench.now(), until);
+    let somebody =
+        claims(&fixture.store, tenant, recorded.id, Uuid::new_v4(), fixture.now(), until);
     assert!(somebody.await.expect("claimed"));
     let refused = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::Claimed)), "{refused:?}");
-    bench.pass(Duration::from_mins(1));
+    fixture.pass(Duration::from_mins(1));
     let erased = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
     erased.expect("the claim is over");
 }
 
 #[tokio::test]
 async fn one_that_fails_keeps_no_other_from_being_erased() {
-    let bench = Bench::new().await;
+    let fixture = Fixture::new().await;
     let tenant = TenantId::generate();
-    let broken = bench.recording(tenant).await;
-    bench.store.put_retention(tenant, broken.id, bench.now()).await.expect("put");
-    let never_recorded = bench.session(tenant).await;
-    bench.store.put_retention(tenant, never_recorded, bench.now()).await.expect("put");
-    let later = due(&bench).await;
-    assert_eq!(bench.custody().erase_due().await.expect("looked up"), 2);
-    nothing_but(&bench, &broken).await;
-    assert_eq!(bench.objects(&later).await, []);
-    assert_eq!(bench.custody().erase_due().await.expect("looked up"), 0);
+    let broken = fixture.recording(tenant).await;
+    fixture.store.put_retention(tenant, broken.id, fixture.now()).await.expect("put");
+    let never_recorded = fixture.session(tenant).await;
+    fixture.store.put_retention(tenant, never_recorded, fixture.now()).await.expect("put");
+    let later = due(&fixture).await;
+    assert_eq!(fixture.custody().erase_due().await.expect("looked up"), 2);
+    nothing_but(&fixture, &broken).await;
+    assert_eq!(fixture.objects(&later).await, []);
+    assert_eq!(fixture.custody().erase_due().await.expect("looked up"), 0);
 }
 
-async fn nothing_but(bench: &Bench, recorded: &Recorded) {
-    let due = bench.store.due_for_erasure(bench.now(), 99).await.expect("read");
+async fn nothing_but(fixture: &Fixture, recorded: &Recorded) {
+    let due = fixture.store.due_for_erasure(fixture.now(), 99).await.expect("read");
     assert_eq!(due, [(recorded.tenant, recorded.id)]);
 }
 
 #[tokio::test]
 async fn the_task_erases_what_is_due_and_stops() {
-    let bench = Bench::new().await;
-    let recorded = due(&bench).await;
-    let task = bench.custody().start(Duration::from_hours(1));
-    while !bench.store.due_for_erasure(bench.now(), 1).await.expect("read").is_empty() {
+    let fixture = Fixture::new().await;
+    let recorded = due(&fixture).await;
+    let task = fixture.custody().start(Duration::from_hours(1));
+    while !fixture.store.due_for_erasure(fixture.now(), 1).await.expect("read").is_empty() {
         tokio::task::yield_now().await;
     }
     task.shutdown().await;
-    nothing_is_left(&bench, &recorded).await;
+    nothing_is_left(&fixture, &recorded).await;
 }
 
 /// A bucket whose objects are locked.
@@ -260,14 +262,14 @@ impl Vault for Locked {
 
 #[tokio::test]
 async fn locked_objects_stay_and_their_keys_go() {
-    let mut bench = Bench::new().await;
-    let recorded = due(&bench).await;
-    bench.vault = Arc::new(Locked(bench.vault));
+    let mut fixture = Fixture::new().await;
+    let recorded = due(&fixture).await;
+    fixture.vault = Arc::new(Locked(fixture.vault));
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let erased = bench.custody().erase_session(tenant, id, ErasureReason::RetentionOver).await;
+    let erased = fixture.custody().erase_session(tenant, id, ErasureReason::RetentionOver).await;
     assert_eq!(erased.expect("erased"), Erased { keys: 5, objects: 0, locked: 10 });
-    assert_eq!(bench.objects(&recorded).await.len(), 10);
-    let tracks = bench.store.tracks(tenant, id).await.expect("read");
+    assert_eq!(fixture.objects(&recorded).await.len(), 10);
+    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
     assert!(tracks.iter().all(|track| track.wrapped_key.is_none()));
-    assert_eq!(bench.store.due_for_erasure(bench.now(), 9).await.expect("read"), []);
+    assert_eq!(fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read"), []);
 }

@@ -9,95 +9,95 @@ use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::recorder::repository::{Playable, RecordingRepository};
 use cabildo::vault::{KeyPurpose, KeyVaultError, wrapped_version};
 
-use crate::custody::bench::{Bench, Recorded};
 use crate::custody::faulty::Life;
+use crate::custody::fixture::{Fixture, Recorded};
 
 /// Every wrapped key of a session with what it is for.
-async fn wrapped(bench: &Bench, recorded: &Recorded) -> Vec<(KeyPurpose, Vec<u8>)> {
+async fn wrapped(fixture: &Fixture, recorded: &Recorded) -> Vec<(KeyPurpose, Vec<u8>)> {
     let (tenant, id) = (recorded.tenant, recorded.id);
     let mut all = Vec::new();
-    for track in bench.store.tracks(tenant, id).await.expect("read") {
+    for track in fixture.store.tracks(tenant, id).await.expect("read") {
         let purpose = KeyPurpose::Track(track.id, track.epoch);
         all.extend(track.wrapped_key.map(|wrapped| (purpose, wrapped)));
     }
-    for file in bench.store.playables(tenant, id).await.expect("read") {
+    for file in fixture.store.playables(tenant, id).await.expect("read") {
         all.extend(file.wrapped_key.map(|wrapped| (KeyPurpose::File(file.id), wrapped)));
     }
-    let log = bench.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
     all.extend(log.events_key.map(|wrapped| (KeyPurpose::Events(id), wrapped)));
     all
 }
 
 /// The keys themselves.
-async fn opened(bench: &Bench, recorded: &Recorded) -> Vec<[u8; 32]> {
+async fn opened(fixture: &Fixture, recorded: &Recorded) -> Vec<[u8; 32]> {
     let mut keys = Vec::new();
-    for (purpose, wrapped) in wrapped(bench, recorded).await {
-        let key = bench.keys.unwrap(recorded.tenant, purpose, &wrapped).await.expect("unwrapped");
+    for (purpose, wrapped) in wrapped(fixture, recorded).await {
+        let key = fixture.keys.unwrap(recorded.tenant, purpose, &wrapped).await.expect("unwrapped");
         keys.push(*key.expose());
     }
     keys
 }
 
-async fn versions(bench: &Bench, recorded: &Recorded) -> Vec<u32> {
-    let all = wrapped(bench, recorded).await;
+async fn versions(fixture: &Fixture, recorded: &Recorded) -> Vec<u32> {
+    let all = wrapped(fixture, recorded).await;
     all.iter().map(|(_, wrapped)| wrapped_version(wrapped).expect("a version")).collect()
 }
 
-async fn notes(bench: &Bench, recorded: &Recorded) -> Vec<String> {
+async fn notes(fixture: &Fixture, recorded: &Recorded) -> Vec<String> {
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let notes = bench.store.events(tenant, id, &[66], 0, 99).await.expect("read");
+    let notes = fixture.store.events(tenant, id, &[66], 0, 99).await.expect("read");
     notes.into_iter().map(|note| note.text).collect()
 }
 
 #[tokio::test]
 async fn every_key_moves_to_the_newest_tenant_key() {
-    let bench = Bench::new().await;
+    let fixture = Fixture::new().await;
     let tenant = TenantId::generate();
-    let (first, second) = (bench.recorded(tenant).await, bench.recorded(tenant).await);
-    let stranger = bench.recorded(TenantId::generate()).await;
-    let before = [opened(&bench, &first).await, opened(&bench, &second).await];
-    let custody = bench.custody();
+    let (first, second) = (fixture.recorded(tenant).await, fixture.recorded(tenant).await);
+    let stranger = fixture.recorded(TenantId::generate()).await;
+    let before = [opened(&fixture, &first).await, opened(&fixture, &second).await];
+    let custody = fixture.custody();
     assert_eq!(custody.rotate(tenant).await.expect("rotated"), 2);
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::OldKeysInUse(10))), "{refused:?}");
 
     let done = custody.rewrap(tenant).await.expect("rewrapped");
     assert_eq!(done, Rewrapped { version: 2, keys: 10, sessions: 2, left: 0 });
-    assert_eq!(versions(&bench, &first).await, [2; 5]);
-    assert_eq!(versions(&bench, &stranger).await, [1; 5]);
+    assert_eq!(versions(&fixture, &first).await, [2; 5]);
+    assert_eq!(versions(&fixture, &stranger).await, [1; 5]);
     let again = custody.rewrap(tenant).await.expect("nothing to do");
     assert_eq!(again, Rewrapped { version: 2, keys: 0, sessions: 0, left: 0 });
     for recorded in [&first, &second] {
-        assert_eq!(notes(&bench, recorded).await, [r#"{"tenant_key_version":2}"#]);
+        assert_eq!(notes(&fixture, recorded).await, [r#"{"tenant_key_version":2}"#]);
     }
-    assert_eq!(notes(&bench, &stranger).await, [] as [&str; 0]);
+    assert_eq!(notes(&fixture, &stranger).await, [] as [&str; 0]);
 
     assert_eq!(custody.destroy_older(tenant).await.expect("destroyed"), [1]);
-    assert_eq!([opened(&bench, &first).await, opened(&bench, &second).await], before);
+    assert_eq!([opened(&fixture, &first).await, opened(&fixture, &second).await], before);
     // Destroying what is destroyed, or the only one, does nothing.
     custody.destroy_older(tenant).await.expect("nothing to do");
     custody.destroy_older(stranger.tenant).await.expect("nothing to do");
-    assert_eq!(opened(&bench, &stranger).await.len(), 5);
+    assert_eq!(opened(&fixture, &stranger).await.len(), 5);
 }
 
 #[tokio::test]
 async fn a_rewrapping_that_is_cut_short_anywhere_is_finished_by_the_next() {
     let mut steps = 0;
     loop {
-        let bench = Bench::new().await;
-        let recorded = bench.recorded(TenantId::generate()).await;
+        let fixture = Fixture::new().await;
+        let recorded = fixture.recorded(TenantId::generate()).await;
         let tenant = recorded.tenant;
-        let before = opened(&bench, &recorded).await;
-        bench.custody().rotate(tenant).await.expect("rotated");
-        let survived = bench.mortal_custody(Life::of(steps)).rewrap(tenant).await.is_ok();
-        assert_eq!(opened(&bench, &recorded).await, before, "after {steps} steps");
-        bench.pass(Duration::from_mins(11));
-        let custody = bench.custody();
+        let before = opened(&fixture, &recorded).await;
+        fixture.custody().rotate(tenant).await.expect("rotated");
+        let survived = fixture.mortal_custody(Life::of(steps)).rewrap(tenant).await.is_ok();
+        assert_eq!(opened(&fixture, &recorded).await, before, "after {steps} steps");
+        fixture.pass(Duration::from_mins(11));
+        let custody = fixture.custody();
         assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").left, 0);
-        assert_eq!(versions(&bench, &recorded).await, [2; 5], "after {steps} steps");
-        assert_eq!(notes(&bench, &recorded).await.len(), 1, "after {steps} steps");
+        assert_eq!(versions(&fixture, &recorded).await, [2; 5], "after {steps} steps");
+        assert_eq!(notes(&fixture, &recorded).await.len(), 1, "after {steps} steps");
         custody.destroy_older(tenant).await.expect("destroyed");
-        assert_eq!(opened(&bench, &recorded).await, before, "after {steps} steps");
+        assert_eq!(opened(&fixture, &recorded).await, before, "after {steps} steps");
         if survived {
             break;
         }
@@ -108,72 +108,72 @@ async fn a_rewrapping_that_is_cut_short_anywhere_is_finished_by_the_next() {
 
 #[tokio::test]
 async fn what_is_being_made_keeps_its_key_and_that_its_tenant_key() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let files = bench.store.playables(tenant, id).await.expect("read");
+    let files = fixture.store.playables(tenant, id).await.expect("read");
     let building = Playable { state: PlayableState::Building, ..files[0].clone() };
-    bench.store.put_playable(tenant, id, &building).await.expect("put");
-    let custody = bench.custody();
+    fixture.store.put_playable(tenant, id, &building).await.expect("put");
+    let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     let done = custody.rewrap(tenant).await.expect("rewrapped");
     assert_eq!((done.keys, done.left), (4, 1));
-    bench.store.put_playable(tenant, id, &building).await.expect("its maker goes on");
+    fixture.store.put_playable(tenant, id, &building).await.expect("its maker goes on");
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::Unfinished(session)) if session == id));
-    bench.store.put_playable(tenant, id, &files[0]).await.expect("it is ready");
+    fixture.store.put_playable(tenant, id, &files[0]).await.expect("it is ready");
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::OldKeysInUse(1))), "{refused:?}");
     assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 1);
     assert_eq!(custody.destroy_older(tenant).await.expect("destroyed"), [1]);
-    assert_eq!(notes(&bench, &recorded).await.len(), 1);
+    assert_eq!(notes(&fixture, &recorded).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_recording_that_goes_on_keeps_older_tenant_keys_alive() {
-    let bench = Bench::new().await;
-    let recorded = bench.recording(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recording(TenantId::generate()).await;
     let tenant = recorded.tenant;
-    let custody = bench.custody();
+    let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     custody.rewrap(tenant).await.expect("rewrapped");
-    assert_eq!(versions(&bench, &recorded).await, [2; 3]);
+    assert_eq!(versions(&fixture, &recorded).await, [2; 3]);
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::Unfinished(session)) if session == recorded.id));
 }
 
 #[tokio::test]
 async fn an_interrupted_erasure_is_not_rewrapped_but_finished() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     // The claim, and the entry of the first track; then it dies.
-    let mortal = bench.mortal_custody(Life::of(4));
+    let mortal = fixture.mortal_custody(Life::of(4));
     let reason = cabildo::custody::ErasureReason::Requested;
     mortal.erase_session(tenant, id, reason).await.expect_err("died");
-    bench.pass(Duration::from_mins(11));
-    let custody = bench.custody();
+    fixture.pass(Duration::from_mins(11));
+    let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     custody.rewrap(tenant).await.expect("rewrapped");
-    let tracks = bench.store.tracks(tenant, id).await.expect("read");
+    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
     assert_eq!(tracks[0].wrapped_key, None, "the log says that this key is gone");
     assert!(tracks[1].wrapped_key.is_some());
-    assert_eq!(versions(&bench, &recorded).await, [2; 4]);
+    assert_eq!(versions(&fixture, &recorded).await, [2; 4]);
 }
 
 #[tokio::test]
 async fn a_key_that_nothing_unwraps_is_counted_and_keeps_nothing_else_back() {
-    let bench = Bench::new().await;
-    let recorded = bench.recorded(TenantId::generate()).await;
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let mut lost = wrapped(&bench, &recorded).await[0].1.clone();
+    let mut lost = wrapped(&fixture, &recorded).await[0].1.clone();
     let last = lost.len() - 1;
     lost[last] ^= 1;
     let track = recorded.tracks[0];
-    bench.store.put_track_key(tenant, id, track, Some(lost.clone())).await.expect("spoilt");
-    let refused = bench.keys.unwrap(tenant, KeyPurpose::Track(track, 1), &lost).await;
+    fixture.store.put_track_key(tenant, id, track, Some(lost.clone())).await.expect("spoilt");
+    let refused = fixture.keys.unwrap(tenant, KeyPurpose::Track(track, 1), &lost).await;
     assert_eq!(refused.err(), Some(KeyVaultError::NotAuthentic));
-    let custody = bench.custody();
+    let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     let done = custody.rewrap(tenant).await.expect("rewrapped");
     assert_eq!((done.keys, done.left), (4, 1));

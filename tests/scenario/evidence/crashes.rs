@@ -9,12 +9,12 @@ use cabildo::evidence::repository::StoredHead;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::evidence::house::{House, POLICY, a_segment, a_track};
+use crate::evidence::fixture::{Fixture, POLICY, a_segment, a_track};
 use crate::evidence::store::{Fault, Process};
 
-/// Lives that each house sees, and houses that are built.
+/// How many processes work on each fixture, and how many fixtures are made.
 const LIVES: u32 = 4;
-const HOUSES: u64 = 100;
+const FIXTURES: u64 = 100;
 
 /// What was promised to whoever asked.
 #[derive(Default)]
@@ -26,21 +26,21 @@ struct Promises {
 
 /// One process at work until it dies.
 async fn work(
-    house: &House,
+    fixture: &Fixture,
     evidence: &Evidence,
     life: u32,
     seed: u64,
     promises: &Mutex<Promises>,
 ) {
     let mut random = StdRng::seed_from_u64(seed);
-    let (tenant, session) = (house.tenant, house.session);
+    let (tenant, session) = (fixture.tenant, fixture.session);
     if evidence.open(tenant, session, POLICY).await.is_err() {
         return;
     }
     for step in 0..12_u32 {
         match random.random_range(0..10) {
             0..3 => {
-                house.decide();
+                fixture.decide();
                 evidence.room_events_kept(tenant, session);
             }
             3..7 => {
@@ -49,7 +49,7 @@ async fn work(
                     promises.lock().expect("no panic").notes.push((seq, text));
                 }
             }
-            7 => house.signing.rotate().expect("rotated"),
+            7 => fixture.signing.rotate().expect("rotated"),
             _ => tokio::time::sleep(Duration::from_millis(random.random_range(0..700))).await,
         }
     }
@@ -58,12 +58,12 @@ async fn work(
 /// One recorder that begins where the log left its track, as a recorder would
 /// after a restart: it repeats what it did not hear of.
 async fn record(
-    house: &House,
+    fixture: &Fixture,
     evidence: &Evidence,
     track: RecordedTrackId,
     promises: &Mutex<Promises>,
 ) {
-    let (tenant, session) = (house.tenant, house.session);
+    let (tenant, session) = (fixture.tenant, fixture.session);
     if evidence.append_media(tenant, session, a_track(track)).await.is_err() {
         return;
     }
@@ -78,7 +78,7 @@ async fn record(
 }
 
 async fn live(
-    house: &House,
+    fixture: &Fixture,
     life: u32,
     seed: u64,
     track: RecordedTrackId,
@@ -86,7 +86,7 @@ async fn live(
 ) {
     let mut random = StdRng::seed_from_u64(seed ^ 0xdead);
     let calls = random.random_range(2..60);
-    let process = Process::dying(&house.store, calls, random.random());
+    let process = Process::dying(&fixture.store, calls, random.random());
     let faults: Vec<Fault> = (0..random.random_range(0..3))
         .map(|_| match random.random_range(0..16) {
             0 => Fault::Hang,
@@ -96,7 +96,7 @@ async fn live(
         })
         .collect();
     process.fail_writes(&faults);
-    let evidence = house.start_as(&process);
+    let evidence = fixture.start_as(&process);
     let mut heads = evidence.heads();
     let dies = async {
         while !process.is_dead() {
@@ -107,8 +107,8 @@ async fn live(
     };
     let lives = async {
         tokio::join!(
-            work(house, &evidence, life, seed, promises),
-            record(house, &evidence, track, promises)
+            work(fixture, &evidence, life, seed, promises),
+            record(fixture, &evidence, track, promises)
         );
     };
     tokio::select! { () = dies => {} () = lives => {} }
@@ -119,37 +119,37 @@ async fn live(
 }
 
 async fn build(seed: u64) {
-    let house = House::new();
+    let fixture = Fixture::new();
     let promises = Mutex::new(Promises::default());
     let track = RecordedTrackId::random();
     for life in 0..LIVES {
-        live(&house, life, seed * 100 + u64::from(life), track, &promises).await;
+        live(&fixture, life, seed * 100 + u64::from(life), track, &promises).await;
     }
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     evidence.close(tenant, session, Vec::new(), 3).await.expect("closed");
     evidence.shutdown().await;
 
-    let log = house.log();
-    let judged = house.judge();
+    let log = fixture.log();
+    let judged = fixture.judge();
     let promises = promises.into_inner().expect("no panic");
     for (seq, text) in &promises.notes {
         let at = log.events.iter().filter(|event| event.text == *text);
         let at: Vec<u64> = at.map(|event| event.seq).collect();
-        assert_eq!(at, [*seq], "house {seed}: {text}");
+        assert_eq!(at, [*seq], "fixture {seed}: {text}");
     }
     for event in &log.events {
         let same = log.events.iter().filter(|other| other.text == event.text).count();
-        assert_eq!(same, 1, "house {seed}: {} stands {same} times", event.text);
+        assert_eq!(same, 1, "fixture {seed}: {} stands {same} times", event.text);
     }
     for (index, seq) in &promises.segments {
         let at = usize::try_from(*seq).expect("small");
-        assert_eq!(judged.kinds[at], 2, "house {seed}: segment {index}");
+        assert_eq!(judged.kinds[at], 2, "fixture {seed}: segment {index}");
     }
-    assert!(judged.segments >= promises.segments.len(), "house {seed}");
+    assert!(judged.segments >= promises.segments.len(), "fixture {seed}");
     for head in &promises.heads {
-        assert!(log.heads.contains(head), "house {seed}: told, and not stored");
+        assert!(log.heads.contains(head), "fixture {seed}: told, and not stored");
     }
     let decided: Vec<String> = log
         .events
@@ -157,52 +157,52 @@ async fn build(seed: u64) {
         .filter(|event| event.etype == 3)
         .map(|event| event.text.clone())
         .collect();
-    let room: Vec<String> = house.store.disk().room.iter().map(|it| it.text.clone()).collect();
-    assert_eq!(decided, room, "house {seed}: the room's decisions, each once, in order");
-    assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size, "house {seed}");
+    let room: Vec<String> = fixture.store.disk().room.iter().map(|it| it.text.clone()).collect();
+    assert_eq!(decided, room, "fixture {seed}: the room's decisions, each once, in order");
+    assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size, "fixture {seed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_forked_wherever_a_process_dies() {
-    let houses: Vec<_> = (0..HOUSES).map(|seed| tokio::spawn(build(seed))).collect();
-    for house in houses {
-        house.await.expect("it holds");
+    let fixtures: Vec<_> = (0..FIXTURES).map(|seed| tokio::spawn(build(seed))).collect();
+    for fixture in fixtures {
+        fixture.await.expect("it holds");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_forked_while_several_processes_die_beside_each_other() {
-    let houses: Vec<_> =
-        (1_000..1_000 + HOUSES / 3).map(|seed| tokio::spawn(build_beside(seed))).collect();
-    for house in houses {
-        house.await.expect("it holds");
+    let fixtures: Vec<_> =
+        (1_000..1_000 + FIXTURES / 3).map(|seed| tokio::spawn(build_beside(seed))).collect();
+    for fixture in fixtures {
+        fixture.await.expect("it holds");
     }
 }
 
 async fn build_beside(seed: u64) {
-    let house = House::new();
+    let fixture = Fixture::new();
     let (promises, others) = (Mutex::new(Promises::default()), Mutex::new(Promises::default()));
     let (one, two) = (RecordedTrackId::random(), RecordedTrackId::random());
     for life in 0..LIVES {
         let seed = seed * 1_000 + u64::from(life);
         tokio::join!(
-            live(&house, life, seed, one, &promises),
-            live(&house, life + 100, seed + 500, two, &others)
+            live(&fixture, life, seed, one, &promises),
+            live(&fixture, life + 100, seed + 500, two, &others)
         );
     }
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     evidence.close(tenant, session, Vec::new(), 3).await.expect("closed");
-    house.judge();
-    let log = house.log();
+    fixture.judge();
+    let log = fixture.log();
     let one = promises.into_inner().expect("no panic");
     let two = others.into_inner().expect("no panic");
     for (seq, text) in one.notes.iter().chain(&two.notes) {
         let event = log.events.iter().find(|event| event.seq == *seq).expect("there");
-        assert_eq!(event.text, *text, "house {seed}");
+        assert_eq!(event.text, *text, "fixture {seed}");
     }
     for head in one.heads.iter().chain(&two.heads) {
-        assert!(log.heads.contains(head), "house {seed}: told, and not stored");
+        assert!(log.heads.contains(head), "fixture {seed}: told, and not stored");
     }
 }

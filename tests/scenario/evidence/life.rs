@@ -11,15 +11,17 @@ use cabildo::evidence::media::{MediaEntry, TrackTail};
 use cabildo::evidence::{EvidenceError, LogStatus, ProofQuery, TilePath, WAITING_MAX};
 use ciborium::Value;
 
+use crate::evidence::fixture::{
+    Fixture, POLICY, a_segment, a_track, bytes, read_entry, segment_hash,
+};
 use crate::evidence::format::Message;
-use crate::evidence::house::{House, POLICY, a_segment, a_track, bytes, read_entry, segment_hash};
 use crate::evidence::merkle;
 use crate::evidence::store::{Fault, Process};
 
 /// Waits until a head covers everything.
-async fn covered(house: &House) {
+async fn covered(fixture: &Fixture) {
     let is_covered = || {
-        let log = house.log();
+        let log = fixture.log();
         log.heads.last().is_some_and(|head| head.tree_size == log.record.size)
     };
     until(is_covered).await;
@@ -40,14 +42,14 @@ fn b64(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_meeting_is_taken_from_its_policy_to_its_end() {
-    let house = House::new();
-    let (evidence, _) = house.start();
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
     let mut heads = evidence.heads();
-    let (tenant, session) = (house.tenant, house.session);
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     evidence.open(tenant, session, "another policy").await.expect("it is there");
     for _ in 0..3 {
-        house.decide();
+        fixture.decide();
     }
     evidence.room_events_kept(tenant, session);
     let started = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
@@ -56,12 +58,12 @@ async fn a_meeting_is_taken_from_its_policy_to_its_end() {
     for index in 0..3 {
         evidence.append_media(tenant, session, a_segment(track, index)).await.expect("appended");
     }
-    house.decide();
+    fixture.decide();
     let tails = vec![TrackTail { track, last_index: 2, tail: segment_hash(track, 2) }];
     evidence.close(tenant, session, tails, 1).await.expect("closed");
 
-    let log = house.log();
-    let judged = house.judge();
+    let log = fixture.log();
+    let judged = fixture.judge();
     assert_eq!(judged.kinds, [0, 3, 3, 3, 3, 3, 1, 2, 2, 2, 3, 7]);
     assert_eq!(started, 5, "what the room decided before stands before");
     assert_eq!(log.record.room_seq, 4);
@@ -85,16 +87,16 @@ async fn a_meeting_is_taken_from_its_policy_to_its_end() {
 
 #[tokio::test]
 async fn a_closed_log_takes_only_what_may_follow() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let track = RecordedTrackId::random();
     let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
     evidence.append_media(tenant, session, a_segment(track, 0)).await.expect("appended");
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed already");
-    house.decide();
+    fixture.decide();
     evidence.room_events_kept(tenant, session);
 
     let note = |etype| evidence.note(tenant, session, etype, "text".to_owned());
@@ -110,15 +112,15 @@ async fn a_closed_log_takes_only_what_may_follow() {
     assert_eq!((opened, erased, again), (5, 6, 6));
     let not_a_track = evidence.erase(tenant, session, 1, 1, [4; 32]).await;
     assert_eq!(not_a_track, Err(EvidenceError::EntryNotFound(1)));
-    covered(&house).await;
-    assert_eq!(house.judge().kinds, [0, 3, 1, 2, 7, 3, 5]);
+    covered(&fixture).await;
+    assert_eq!(fixture.judge().kinds, [0, 3, 1, 2, 7, 3, 5]);
 }
 
 #[tokio::test]
 async fn segments_continue_their_track_or_are_refused() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let track = RecordedTrackId::random();
     let append = |entry| evidence.append_media(tenant, session, entry);
@@ -151,14 +153,14 @@ async fn segments_continue_their_track_or_are_refused() {
     let nobody = evidence.close(tenant, session, nobody, 1).await;
     assert_eq!(nobody, Err(EvidenceError::TrackUnknown));
     evidence.close(tenant, session, tail(0, segment_hash(track, 0)), 1).await.expect("closed");
-    assert_eq!(house.judge().kinds, [0, 3, 1, 2, 4, 7]);
+    assert_eq!(fixture.judge().kinds, [0, 3, 1, 2, 4, 7]);
 }
 
 #[tokio::test]
 async fn a_session_without_a_log_has_none() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, SessionId::generate());
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, SessionId::generate());
     evidence.room_events_kept(tenant, session);
     let noted = evidence.note(tenant, session, 2, "x".to_owned()).await;
     assert_eq!(noted, Err(EvidenceError::NoLog));
@@ -166,7 +168,7 @@ async fn a_session_without_a_log_has_none() {
     assert_eq!(proof, Err(EvidenceError::NoLog));
     let long = "x".repeat(cabildo::evidence::TEXT_BYTES_MAX + 1);
     assert_eq!(evidence.note(tenant, session, 2, long).await, Err(EvidenceError::TooLarge));
-    assert!(house.store.disk().logs.is_empty());
+    assert!(fixture.store.disk().logs.is_empty());
 }
 
 #[tokio::test]
@@ -176,29 +178,29 @@ async fn a_store_that_refuses_is_asked_again_and_nothing_stands_twice() {
 }
 
 async fn fail_once(fault: Fault) {
-    let house = House::new();
-    let (evidence, process) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[fault, Fault::Refuse]);
     let seq = evidence.note(tenant, session, 6, "once".to_owned()).await.expect("in the end");
-    let log = house.log();
+    let log = fixture.log();
     let events: Vec<_> = log.events.iter().filter(|event| event.text == "once").collect();
     assert_eq!(events.len(), 1, "{fault:?}");
     assert_eq!(events[0].seq, seq, "{fault:?}");
-    covered(&house).await;
+    covered(&fixture).await;
     // The same for a head.
     evidence.note(tenant, session, 6, "head".to_owned()).await.expect("noted");
     process.fail_writes(&[fault]);
-    covered(&house).await;
-    house.judge();
+    covered(&fixture).await;
+    fixture.judge();
 }
 
 #[tokio::test]
 async fn what_waits_is_bounded() {
-    let house = House::new();
-    let (evidence, process) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[Fault::Refuse; 3]);
     let many = (0..3 * WAITING_MAX).map(|number| {
@@ -216,21 +218,21 @@ async fn what_waits_is_bounded() {
     }
     assert!(refused > 0 && noted >= WAITING_MAX, "{noted} noted, {refused} refused");
     assert!(noted <= 2 * WAITING_MAX + 512, "{noted} waited");
-    assert_eq!(house.log().events.len(), noted + 1);
-    house.judge();
+    assert_eq!(fixture.log().events.len(), noted + 1);
+    fixture.judge();
 }
 
 #[tokio::test]
 async fn two_processes_continue_one_log_without_a_fork() {
-    let house = House::new();
-    let (one, _) = house.start();
-    let (two, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (one, _) = fixture.start();
+    let (two, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     let (first, second) =
         tokio::join!(one.open(tenant, session, POLICY), two.open(tenant, session, POLICY));
     first.and(second).expect("opened");
     for round in 0..40_u32 {
-        house.decide();
+        fixture.decide();
         one.room_events_kept(tenant, session);
         two.room_events_kept(tenant, session);
         let (a, b) = tokio::join!(
@@ -239,40 +241,40 @@ async fn two_processes_continue_one_log_without_a_fork() {
         );
         assert_ne!(a.expect("noted"), b.expect("noted"));
         if round % 13 == 0 {
-            covered(&house).await;
+            covered(&fixture).await;
         }
     }
     one.close(tenant, session, Vec::new(), 1).await.expect("closed");
     two.close(tenant, session, Vec::new(), 1).await.expect("closed already");
-    let log = house.log();
-    house.judge();
+    let log = fixture.log();
+    fixture.judge();
     assert_eq!(log.events.len(), 1 + 40 + 80, "each once");
     assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size);
 }
 
 #[tokio::test]
 async fn a_key_changes_in_the_middle_of_a_meeting() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
-    covered(&house).await;
-    house.signing.rotate().expect("rotated");
+    covered(&fixture).await;
+    fixture.signing.rotate().expect("rotated");
     evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
-    house.signing.rotate().expect("rotated");
+    fixture.signing.rotate().expect("rotated");
     evidence.note(tenant, session, 6, "b".to_owned()).await.expect("noted");
-    covered(&house).await;
+    covered(&fixture).await;
     // Once more across a restart, and after the end.
     evidence.shutdown().await;
-    let (evidence, _) = house.start();
-    house.signing.rotate().expect("rotated");
+    let (evidence, _) = fixture.start();
+    fixture.signing.rotate().expect("rotated");
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
-    house.signing.rotate().expect("rotated");
+    fixture.signing.rotate().expect("rotated");
     evidence.note(tenant, session, 65, "exported".to_owned()).await.expect("noted");
-    covered(&house).await;
-    assert_eq!(house.judge().kinds, [0, 3, 6, 3, 6, 3, 6, 7, 6, 3]);
-    let head = house.log().heads.last().expect("a head").clone();
-    assert_eq!(Message::read(&head.cose).kid(), house.signing.active().kid());
+    covered(&fixture).await;
+    assert_eq!(fixture.judge().kinds, [0, 3, 6, 3, 6, 3, 6, 7, 6, 3]);
+    let head = fixture.log().heads.last().expect("a head").clone();
+    assert_eq!(Message::read(&head.cose).kid(), fixture.signing.active().kid());
     assert_eq!(evidence.published_keys()["keys"].as_array().expect("keys").len(), 5);
 }
 
@@ -297,35 +299,35 @@ async fn a_log_that_contradicts_its_head_is_not_continued() {
         ("another root claimed", |log| log.heads.last_mut().expect("a head").root[0] ^= 1),
     ];
     for (what, tamper) in tampers {
-        let house = House::new();
-        let (evidence, process) = house.start();
-        let (tenant, session) = (house.tenant, house.session);
+        let fixture = Fixture::new();
+        let (evidence, process) = fixture.start();
+        let (tenant, session) = (fixture.tenant, fixture.session);
         evidence.open(tenant, session, POLICY).await.expect("opened");
         evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
-        covered(&house).await;
+        covered(&fixture).await;
         process.kill();
-        tamper(house.store.disk().logs.get_mut(&(tenant, session)).expect("there"));
-        let before = house.log();
-        let (evidence, _) = house.start();
+        tamper(fixture.store.disk().logs.get_mut(&(tenant, session)).expect("there"));
+        let before = fixture.log();
+        let (evidence, _) = fixture.start();
         let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
         assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{what}: {noted:?}");
         let closed = evidence.close(tenant, session, Vec::new(), 3).await;
         assert!(matches!(closed, Err(EvidenceError::Integrity(_))), "{what}: {closed:?}");
-        let after = house.log();
+        let after = fixture.log();
         assert_eq!((after.entries, after.heads), (before.entries, before.heads), "{what}");
     }
 }
 
 #[tokio::test]
 async fn a_store_that_forgets_under_a_running_process_is_noticed() {
-    let house = House::new();
-    let (evidence, process) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
-    let backup = house.log();
+    let backup = fixture.log();
     evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
-    covered(&house).await;
-    house.store.disk().logs.insert((tenant, session), backup);
+    covered(&fixture).await;
+    fixture.store.disk().logs.insert((tenant, session), backup);
     let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
     assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{noted:?}");
     drop(process);
@@ -333,9 +335,9 @@ async fn a_store_that_forgets_under_a_running_process_is_noticed() {
 
 #[tokio::test]
 async fn stopping_stores_what_was_accepted_and_signs_it() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let accepted: Vec<_> = (0..20)
         .map(|number| {
@@ -345,7 +347,7 @@ async fn stopping_stores_what_was_accepted_and_signs_it() {
             )
         })
         .collect();
-    house.decide();
+    fixture.decide();
     evidence.room_events_kept(tenant, session);
     tokio::task::yield_now().await;
     evidence.shutdown().await;
@@ -354,19 +356,19 @@ async fn stopping_stores_what_was_accepted_and_signs_it() {
     }
     let refused = evidence.note(tenant, session, 6, "late".to_owned()).await;
     assert_eq!(refused, Err(EvidenceError::Stopping));
-    let log = house.log();
-    house.judge();
+    let log = fixture.log();
+    fixture.judge();
     assert_eq!(log.record.room_seq, 1);
     assert_eq!(log.heads.last().expect("a head").tree_size, log.record.size);
-    let leaf = house.store.disk().leaves.last().expect("a leaf").1.clone();
+    let leaf = fixture.store.disk().leaves.last().expect("a leaf").1.clone();
     assert_eq!(leaf, log.heads.last().expect("a head").cose, "also in the operator log");
 }
 
 #[tokio::test]
 async fn stopping_ends_although_the_store_does_not_answer() {
-    let house = House::new();
-    let (evidence, process) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[Fault::Hang; 64]);
     let noting = evidence.clone();
@@ -378,14 +380,14 @@ async fn stopping_ends_although_the_store_does_not_answer() {
 
 #[tokio::test]
 async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let seq = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
     let track = RecordedTrackId::random();
     let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
-    let entries = house.log().entries;
+    let entries = fixture.log().entries;
 
     let commit = |what: &str, salt: &str, text: &str| {
         let value = Value::Array(vec![what.into(), Value::Bytes(b64(salt)), text.into()]);
@@ -409,7 +411,7 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
     let erased = evidence.erase_events(tenant, session, 2).await.expect("erased");
     assert_eq!(erased, 5);
-    let log = house.log();
+    let log = fixture.log();
     assert!(log.record.events_key.is_none() && log.events.is_empty());
     let revealed = evidence.event_disclosure(tenant, session, seq).await;
     assert_eq!(revealed, Err(EvidenceError::Erased));
@@ -418,43 +420,43 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
     assert_eq!(evidence.erase_events(tenant, session, 2).await, Ok(5));
     let noted = evidence.erase(tenant, session, track_seq, 2, [1; 32]).await;
     assert_eq!(noted, Ok(6), "an erasure needs no salt");
-    covered(&house).await;
-    house.judge();
+    covered(&fixture).await;
+    fixture.judge();
 }
 
 #[tokio::test]
 async fn an_erasure_that_was_interrupted_is_finished() {
-    let house = House::new();
-    let (evidence, process) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[]);
     let erasing = evidence.clone();
     let erasing = tokio::spawn(async move { erasing.erase_events(tenant, session, 2).await });
-    while house.log().entries.len() < 3 {
+    while fixture.log().entries.len() < 3 {
         tokio::task::yield_now().await;
     }
     process.kill();
-    assert!(house.log().record.events_key.is_some(), "the process died in between");
+    assert!(fixture.log().record.events_key.is_some(), "the process died in between");
     erasing.abort();
-    let (evidence, _) = house.start();
+    let (evidence, _) = fixture.start();
     evidence.room_events_kept(tenant, session);
-    until(|| house.log().record.events_key.is_none()).await;
-    house.judge();
+    until(|| fixture.log().record.events_key.is_none()).await;
+    fixture.judge();
 }
 
 #[tokio::test]
 async fn the_public_proof_verifies_by_hand() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let early = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
     assert!(matches!(early, Err(EvidenceError::Unavailable(_))), "{early:?}");
     for round in 0..12 {
         evidence.note(tenant, session, 6, format!("{round}")).await.expect("noted");
     }
-    covered(&house).await;
+    covered(&fixture).await;
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
 
     let query = ProofQuery { seqs: vec![3, 0, 3], from_size: Some(14) };
@@ -463,7 +465,7 @@ async fn the_public_proof_verifies_by_hand() {
     assert_eq!(json["status"], "closed");
     assert_eq!(json["session"], session.to_string());
     assert_eq!(json["iss"], "https://notary.test");
-    let log = house.log();
+    let log = fixture.log();
     let leaves: Vec<_> = log.entries.iter().map(|entry| merkle::leaf(&entry.bytes)).collect();
     let root = merkle::root(&leaves);
     assert_eq!(b64(&proof.log), log.record.log_id);
@@ -503,12 +505,12 @@ async fn the_public_proof_verifies_by_hand() {
 
 #[tokio::test]
 async fn a_proof_of_entries_that_were_changed_is_not_given() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let (tenant, session) = (house.tenant, house.session);
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
-    covered(&house).await;
-    house.store.disk().logs.get_mut(&(tenant, session)).expect("there").entries[1].bytes[9] ^= 1;
+    covered(&fixture).await;
+    fixture.store.disk().logs.get_mut(&(tenant, session)).expect("there").entries[1].bytes[9] ^= 1;
     let query = ProofQuery { seqs: vec![1], from_size: None };
     let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
     assert!(matches!(proof, Err(EvidenceError::Integrity(_))), "{proof:?}");
@@ -516,9 +518,9 @@ async fn a_proof_of_entries_that_were_changed_is_not_given() {
 
 #[tokio::test]
 async fn the_operator_log_holds_the_heads_of_all_sessions() {
-    let house = House::new();
-    let (evidence, _) = house.start();
-    let tenant = house.tenant;
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let tenant = fixture.tenant;
     let sessions: Vec<_> = (0..3).map(|_| SessionId::generate()).collect();
     for session in &sessions {
         evidence.open(tenant, *session, POLICY).await.expect("opened");
@@ -526,7 +528,7 @@ async fn the_operator_log_holds_the_heads_of_all_sessions() {
     for (count, session) in (1..).zip(&sessions) {
         evidence.close(tenant, *session, Vec::new(), 1).await.expect("closed");
         let has_leaf = || {
-            let disk = house.store.disk();
+            let disk = fixture.store.disk();
             disk.leaves.len() >= count && disk.leaves.iter().any(|(owner, _)| owner == session)
         };
         until(has_leaf).await;
@@ -538,7 +540,7 @@ async fn the_operator_log_holds_the_heads_of_all_sessions() {
         .expect("proven");
     let operator = proof.operator.expect("a leaf");
     let disk: Vec<Vec<u8>> =
-        house.store.disk().leaves.iter().map(|(_, leaf)| leaf.clone()).collect();
+        fixture.store.disk().leaves.iter().map(|(_, leaf)| leaf.clone()).collect();
     let leaves: Vec<_> = disk.iter().map(|leaf| merkle::leaf(leaf)).collect();
     let root = merkle::root(&leaves);
     let message = Message::read(&b64(&operator.receipt));
@@ -573,12 +575,12 @@ async fn the_operator_log_holds_the_heads_of_all_sessions() {
 #[tokio::test]
 async fn a_log_begins_although_the_store_fails_at_first() {
     for fault in [Fault::Refuse, Fault::DoAndRefuse, Fault::Hang, Fault::DoAndHang] {
-        let house = House::new();
-        let process = Process::new(&house.store);
+        let fixture = Fixture::new();
+        let process = Process::new(&fixture.store);
         process.fail_writes(&[fault]);
-        let evidence = house.start_as(&process);
-        evidence.open(house.tenant, house.session, POLICY).await.expect("in the end");
-        covered(&house).await;
-        assert_eq!(house.judge().kinds, [0, 3], "{fault:?}");
+        let evidence = fixture.start_as(&process);
+        evidence.open(fixture.tenant, fixture.session, POLICY).await.expect("in the end");
+        covered(&fixture).await;
+        assert_eq!(fixture.judge().kinds, [0, 3], "{fault:?}");
     }
 }

@@ -11,7 +11,7 @@ use cabildo::floor::{
 };
 use proptest::prelude::*;
 
-use crate::floor::kit::{POLICY, drain, request, request_id, turn_id, user};
+use crate::floor::fixture::{POLICY, drain, request, request_id, turn_id, user};
 use crate::floor::legality::assert_legal;
 use crate::floor::model::{Model, told};
 

@@ -14,7 +14,7 @@ use cabildo::floor::{
 };
 use proptest::prelude::*;
 
-use crate::floor::kit::{Meeting, POLICY, drain, request, request_id, turn_id, user};
+use crate::floor::fixture::{Meeting, POLICY, drain, request, request_id, turn_id, user};
 use crate::floor::legality::assert_legal;
 use crate::floor::properties::meetings;
 

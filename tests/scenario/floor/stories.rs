@@ -11,7 +11,7 @@ use cabildo::floor::{
     NewRequest, QueueState, REASON_LENGTH_MAX, STACKED_TURNS_MAX, TURN_LIMIT_MAX,
 };
 
-use crate::floor::kit::{Meeting, POLICY, request, request_id, turn_id, user};
+use crate::floor::fixture::{Meeting, POLICY, request, request_id, turn_id, user};
 
 #[test]
 fn a_request_is_received_then_approved_then_spoken() {

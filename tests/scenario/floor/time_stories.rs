@@ -7,7 +7,7 @@ use cabildo::domain::floor::SpeechKind::{InterposedQuestion, Normal};
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::{Floor, FloorError};
 
-use crate::floor::kit::{Meeting, POLICY, turn_id, user};
+use crate::floor::fixture::{Meeting, POLICY, turn_id, user};
 
 #[test]
 fn a_speaker_is_warned_at_thirty_and_ten_seconds_and_never_again() {

@@ -73,7 +73,7 @@ pub(crate) struct Peer {
     transport_sequence: u16,
 }
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) forwarder: Forwarder,
     pub(crate) start: Instant,
     pub(crate) now: Instant,
@@ -103,7 +103,7 @@ pub(crate) fn address(id: u64) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], u16::try_from(1000 + id).expect("few peers")))
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         let provider = rtc_crypto::default_provider().expect("ring is built in");
@@ -378,10 +378,15 @@ impl Stream {
 const VP8: Format = Format { payload_type: 96, codec: Codec::Vp8, rtx_payload_type: Some(97) };
 const OPUS: Format = Format { payload_type: 111, codec: Codec::Opus, rtx_payload_type: None };
 
-pub(crate) fn publication(world: &World, peer: u64, kind: MediaKind, mid: &str) -> PublicationSpec {
+pub(crate) fn publication(
+    fixture: &Fixture,
+    peer: u64,
+    kind: MediaKind,
+    mid: &str,
+) -> PublicationSpec {
     PublicationSpec {
         track: TrackId::generate(),
-        room: world.room,
+        room: fixture.room,
         transport: TransportId(peer),
         kind,
         mid: mid.to_owned(),

@@ -14,7 +14,7 @@ use cabildo::sfu::tap::{TapBatch, TapKind, TapSink};
 use rtc_rtcp::sender_report::SenderReport;
 use rtc_shared::marshal::Marshal;
 
-use super::peers::{Stream, World, publication, subscription};
+use super::peers::{Fixture, Stream, publication, subscription};
 use super::{PUBLISHER, SUBSCRIBER, picture_scene, say, show, show_both, simulcast_scene};
 
 /// An item that outlives its batch.
@@ -61,17 +61,17 @@ impl Item {
 }
 
 /// Offers what is ready, as a worker does; what is refused goes back.
-fn offer(world: &mut World) {
-    while let Some((sink, batch)) = world.forwarder.poll_tap() {
+fn offer(fixture: &mut Fixture) {
+    while let Some((sink, batch)) = fixture.forwarder.poll_tap() {
         if let Err(batch) = sink.offer(batch) {
-            world.forwarder.handle_tap_refused(&sink, &batch);
+            fixture.forwarder.handle_tap_refused(&sink, &batch);
         }
     }
 }
 
-fn take(world: &mut World, batches: &Receiver<TapBatch>) -> Vec<(TrackId, u64, Item)> {
-    world.pass(20);
-    offer(world);
+fn take(fixture: &mut Fixture, batches: &Receiver<TapBatch>) -> Vec<(TrackId, u64, Item)> {
+    fixture.pass(20);
+    offer(fixture);
     let mut items = Vec::new();
     while let Ok(batch) = batches.try_recv() {
         items.extend(batch.items().map(|it| (it.track, it.at_us, Item::of(it.kind))));
@@ -83,38 +83,38 @@ fn words(items: &[(TrackId, u64, Item)]) -> Vec<String> {
     items.iter().map(|(_, _, item)| item.word()).collect()
 }
 
-fn tap(world: &mut World, track: TrackId) -> (TapSink, Receiver<TapBatch>) {
+fn tap(fixture: &mut Fixture, track: TrackId) -> (TapSink, Receiver<TapBatch>) {
     let (sink, batches) = TapSink::bounded(64);
-    world.command(Command::AddTap { track, sink: sink.clone() });
+    fixture.command(Command::AddTap { track, sink: sink.clone() });
     (sink, batches)
 }
 
 #[test]
 fn a_tap_gets_what_passes_the_gate_as_it_came_and_nothing_else() {
-    let mut world = World::new();
-    world.join(PUBLISHER);
+    let mut fixture = Fixture::new();
+    fixture.join(PUBLISHER);
     let wall = Timestamp::from_unix_us(1_700_000_000_000_000);
-    world.forwarder.handle_wall_clock(wall, world.now);
-    let begun = world.now;
-    let spec = publication(&world, PUBLISHER, MediaKind::Audio, "a");
-    world.command(Command::AddPublication(spec.clone()));
-    let (sink, batches) = tap(&mut world, spec.track);
+    fixture.forwarder.handle_wall_clock(wall, fixture.now);
+    let begun = fixture.now;
+    let spec = publication(&fixture, PUBLISHER, MediaKind::Audio, "a");
+    fixture.command(Command::AddPublication(spec.clone()));
+    let (sink, batches) = tap(&mut fixture, spec.track);
     let mut stream = Stream::new(500, 111, "a");
     let gate = |gate| Command::SetGate { track: spec.track, gate };
-    say(&mut world, PUBLISHER, &mut stream, "public");
-    world.command(gate(Gate::Closed));
+    say(&mut fixture, PUBLISHER, &mut stream, "public");
+    fixture.command(gate(Gate::Closed));
     for _ in 0..5 {
-        say(&mut world, PUBLISHER, &mut stream, "secret");
+        say(&mut fixture, PUBLISHER, &mut stream, "secret");
     }
     let report = SenderReport { ssrc: 500, ..SenderReport::default() };
-    world.send_rtcp(PUBLISHER, &report.marshal().expect("fits"));
-    world.command(gate(Gate::Open));
-    let said_at = world.now - begun;
-    say(&mut world, PUBLISHER, &mut stream, "public again");
-    world.send_rtcp(PUBLISHER, &report.marshal().expect("fits"));
-    world.command(Command::RemoveTap { track: spec.track, sink });
-    say(&mut world, PUBLISHER, &mut stream, "not for the tap");
-    let items = take(&mut world, &batches);
+    fixture.send_rtcp(PUBLISHER, &report.marshal().expect("fits"));
+    fixture.command(gate(Gate::Open));
+    let said_at = fixture.now - begun;
+    say(&mut fixture, PUBLISHER, &mut stream, "public again");
+    fixture.send_rtcp(PUBLISHER, &report.marshal().expect("fits"));
+    fixture.command(Command::RemoveTap { track: spec.track, sink });
+    say(&mut fixture, PUBLISHER, &mut stream, "not for the tap");
+    let items = take(&mut fixture, &batches);
     let expected = [
         "(source 500 0)",
         "(opus)",
@@ -139,35 +139,35 @@ fn a_tap_gets_what_passes_the_gate_as_it_came_and_nothing_else() {
 
 #[test]
 fn a_tap_begins_with_a_key_frame_request_behind_a_gate_that_is_closed() {
-    let (mut world, spec, mut stream) = picture_scene();
-    show(&mut world, &mut stream, true, "before");
-    world.pass(1_000);
-    let before = world.peer(PUBLISHER).plis.len();
-    let (_, batches) = tap(&mut world, spec.track);
-    assert_eq!(world.peer(PUBLISHER).plis.len(), before + 1);
-    show(&mut world, &mut stream, false, "undecodable");
-    show(&mut world, &mut stream, true, "key");
-    let told = words(&take(&mut world, &batches));
+    let (mut fixture, spec, mut stream) = picture_scene();
+    show(&mut fixture, &mut stream, true, "before");
+    fixture.pass(1_000);
+    let before = fixture.peer(PUBLISHER).plis.len();
+    let (_, batches) = tap(&mut fixture, spec.track);
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), before + 1);
+    show(&mut fixture, &mut stream, false, "undecodable");
+    show(&mut fixture, &mut stream, true, "key");
+    let told = words(&take(&mut fixture, &batches));
     let expected = ["(KeyFrameRequested)", "(source 1000 0)", "(vp8)", "undecodable", "key"];
     assert_eq!(told, expected);
-    world.pass(300);
-    world.command(Command::SetGate { track: spec.track, gate: Gate::Closed });
-    let (_, late) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "secret");
-    world.command(Command::SetGate { track: spec.track, gate: Gate::Open });
-    let told = words(&take(&mut world, &late));
+    fixture.pass(300);
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Closed });
+    let (_, late) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "secret");
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Open });
+    let told = words(&take(&mut fixture, &late));
     assert_eq!(told, ["(GateClosed)", "(GateOpened)", "(KeyFrameRequested)"]);
-    assert_eq!(world.peer(PUBLISHER).plis.len(), before + 2);
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), before + 2);
 }
 
 #[test]
 fn a_tap_falls_back_when_the_best_encoding_ends_and_returns_at_a_key_frame() {
-    let (mut world, spec, mut streams) = simulcast_scene();
-    let (_, batches) = tap(&mut world, spec.track);
-    show_both(&mut world, &mut streams, [true, false]);
-    show_both(&mut world, &mut streams, [false, true]);
-    show_both(&mut world, &mut streams, [false, false]);
-    let told: Vec<String> = words(&take(&mut world, &batches))
+    let (mut fixture, spec, mut streams) = simulcast_scene();
+    let (_, batches) = tap(&mut fixture, spec.track);
+    show_both(&mut fixture, &mut streams, [true, false]);
+    show_both(&mut fixture, &mut streams, [false, true]);
+    show_both(&mut fixture, &mut streams, [false, false]);
+    let told: Vec<String> = words(&take(&mut fixture, &batches))
         .into_iter()
         .filter(|word| word != "(KeyFrameRequested)")
         .collect();
@@ -175,16 +175,16 @@ fn a_tap_falls_back_when_the_best_encoding_ends_and_returns_at_a_key_frame() {
     assert_eq!(told[..6], expected);
     assert_eq!(told[6..], ["high", "high"]);
     for _ in 0..40 {
-        show(&mut world, &mut streams[0], false, "low");
+        show(&mut fixture, &mut streams[0], false, "low");
     }
-    let told = words(&take(&mut world, &batches));
+    let told = words(&take(&mut fixture, &batches));
     let switch = told.iter().position(|word| word == "(source 2000 0)").expect("it fell back");
     assert!(told[..switch].iter().all(|word| word == "(KeyFrameRequested)"), "{told:?}");
     assert!(told[switch..].iter().filter(|word| *word == "low").count() > 5);
-    show_both(&mut world, &mut streams, [false, false]);
-    show_both(&mut world, &mut streams, [false, true]);
-    show_both(&mut world, &mut streams, [false, false]);
-    let told: Vec<String> = words(&take(&mut world, &batches))
+    show_both(&mut fixture, &mut streams, [false, false]);
+    show_both(&mut fixture, &mut streams, [false, true]);
+    show_both(&mut fixture, &mut streams, [false, false]);
+    let told: Vec<String> = words(&take(&mut fixture, &batches))
         .into_iter()
         .filter(|word| word != "(KeyFrameRequested)")
         .collect();
@@ -193,16 +193,16 @@ fn a_tap_falls_back_when_the_best_encoding_ends_and_returns_at_a_key_frame() {
 
 #[test]
 fn retransmissions_are_undone_and_nothing_comes_twice() {
-    let (mut world, spec, mut stream) = picture_scene();
-    let (_, batches) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "key");
-    world.loss_per_mille = 50;
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let (_, batches) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "key");
+    fixture.loss_per_mille = 50;
     let mut sequences = BTreeSet::new();
     let mut texts = BTreeSet::new();
     let mut timestamps = BTreeSet::new();
     for step in 0..600 {
-        show(&mut world, &mut stream, false, &format!("{step}"));
-        for (_, _, item) in take(&mut world, &batches) {
+        show(&mut fixture, &mut stream, false, &format!("{step}"));
+        for (_, _, item) in take(&mut fixture, &batches) {
             if let Item::Packet(bytes, _) = &item {
                 let header = Header::parse(bytes).expect("well formed");
                 assert_eq!((header.ssrc, header.payload_type), (1000, 96));
@@ -215,62 +215,62 @@ fn retransmissions_are_undone_and_nothing_comes_twice() {
     let missing = (0..560).filter(|step| !texts.contains(&step.to_string())).count();
     assert!(missing <= 1, "{missing} of 560 stayed lost");
     assert_eq!(timestamps.len(), sequences.len(), "each has its own timestamp");
-    assert!(world.forwarder.totals().packets_recovered > 10);
+    assert!(fixture.forwarder.totals().packets_recovered > 10);
 }
 
 #[test]
 fn loss_that_is_not_repaired_asks_for_a_key_frame() {
-    let (mut world, spec, mut stream) = picture_scene();
-    let (_, batches) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "key");
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let (_, batches) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "key");
     stream.rtx = None;
-    let told = words(&take(&mut world, &batches));
+    let told = words(&take(&mut fixture, &batches));
     assert_eq!(told.last().map(String::as_str), Some("key"));
-    let before = world.peer(PUBLISHER).plis.len();
+    let before = fixture.peer(PUBLISHER).plis.len();
     // Nobody can repair what was never sent.
     stream.sequence = stream.sequence.wrapping_add(1);
     for _ in 0..30 {
-        show(&mut world, &mut stream, false, "more");
+        show(&mut fixture, &mut stream, false, "more");
     }
-    assert!(world.peer(PUBLISHER).plis.len() > before);
-    let told = words(&take(&mut world, &batches));
+    assert!(fixture.peer(PUBLISHER).plis.len() > before);
+    let told = words(&take(&mut fixture, &batches));
     assert!(told.contains(&"(KeyFrameRequested)".to_owned()));
 }
 
 #[test]
 fn pictures_that_go_on_without_a_key_frame_have_one_asked_for_now_and_then() {
-    let (mut world, spec, mut stream) = picture_scene();
-    let (_, batches) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "key");
-    let before = world.peer(PUBLISHER).plis.len();
-    let began = world.now;
-    while world.peer(PUBLISHER).plis.len() == before {
-        show(&mut world, &mut stream, false, "more");
-        take(&mut world, &batches);
-        assert!(world.now - began < Duration::from_secs(25), "nobody asked");
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let (_, batches) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "key");
+    let before = fixture.peer(PUBLISHER).plis.len();
+    let began = fixture.now;
+    while fixture.peer(PUBLISHER).plis.len() == before {
+        show(&mut fixture, &mut stream, false, "more");
+        take(&mut fixture, &batches);
+        assert!(fixture.now - began < Duration::from_secs(25), "nobody asked");
     }
-    assert!(world.now - began >= Duration::from_secs(20), "asked too early");
-    show(&mut world, &mut stream, true, "key");
-    let asked = world.peer(PUBLISHER).plis.len();
+    assert!(fixture.now - began >= Duration::from_secs(20), "asked too early");
+    show(&mut fixture, &mut stream, true, "key");
+    let asked = fixture.peer(PUBLISHER).plis.len();
     for _ in 0..100 {
-        show(&mut world, &mut stream, false, "more");
+        show(&mut fixture, &mut stream, false, "more");
     }
-    take(&mut world, &batches);
-    assert_eq!(world.peer(PUBLISHER).plis.len(), asked, "once is enough");
+    take(&mut fixture, &batches);
+    assert_eq!(fixture.peer(PUBLISHER).plis.len(), asked, "once is enough");
 }
 
 #[test]
 fn a_codec_that_changes_is_told() {
-    let (mut world, mut spec, mut stream) = picture_scene();
-    world.command(Command::RemovePublication { track: spec.track });
+    let (mut fixture, mut spec, mut stream) = picture_scene();
+    fixture.command(Command::RemovePublication { track: spec.track });
     spec.track = TrackId::generate();
     spec.formats.push(Format { payload_type: 102, codec: Codec::H264, rtx_payload_type: None });
-    world.command(Command::AddPublication(spec.clone()));
-    let (_, batches) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "vp8");
+    fixture.command(Command::AddPublication(spec.clone()));
+    let (_, batches) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "vp8");
     stream.payload_type = 102;
-    world.send(PUBLISHER, &mut stream, &[0x67, b'!'], true);
-    let mut told = take(&mut world, &batches);
+    fixture.send(PUBLISHER, &mut stream, &[0x67, b'!'], true);
+    let mut told = take(&mut fixture, &batches);
     told.retain(|(_, _, item)| *item != Item::Other(TapKind::KeyFrameRequested));
     let codec = |payload_type, codec| Item::Other(TapKind::Codec { payload_type, codec });
     assert_eq!(told[1].2, codec(96, Codec::Vp8));
@@ -281,108 +281,108 @@ fn a_codec_that_changes_is_told() {
 
 #[test]
 fn a_slow_tap_never_slows_forwarding_and_is_told_what_it_missed() {
-    let (mut world, spec, mut stream) = picture_scene();
+    let (mut fixture, spec, mut stream) = picture_scene();
     let (sink, batches) = TapSink::bounded(1);
-    world.command(Command::AddTap { track: spec.track, sink: sink.clone() });
+    fixture.command(Command::AddTap { track: spec.track, sink: sink.clone() });
     let mut shown = 0;
     for step in 0..100 {
-        show(&mut world, &mut stream, step == 0, &"x".repeat(1_000));
-        offer(&mut world);
+        show(&mut fixture, &mut stream, step == 0, &"x".repeat(1_000));
+        offer(&mut fixture);
         shown += 1;
     }
-    assert_eq!(world.take_rtp(SUBSCRIBER).len(), shown, "every packet was forwarded");
+    assert_eq!(fixture.take_rtp(SUBSCRIBER).len(), shown, "every packet was forwarded");
     let taken = batches.try_recv().expect("the first batch had room");
     let in_it = |batch: &TapBatch| {
         batch.items().filter(|it| matches!(it.kind, TapKind::Packet { .. })).count()
     };
     let first = in_it(&taken);
     drop(taken);
-    let before = world.peer(PUBLISHER).plis.len();
-    world.pass(300);
-    take(&mut world, &batches);
-    assert!(world.peer(PUBLISHER).plis.len() > before, "pictures need a key frame to go on");
-    show(&mut world, &mut stream, true, "again");
-    let items = take(&mut world, &batches);
+    let before = fixture.peer(PUBLISHER).plis.len();
+    fixture.pass(300);
+    take(&mut fixture, &batches);
+    assert!(fixture.peer(PUBLISHER).plis.len() > before, "pictures need a key frame to go on");
+    show(&mut fixture, &mut stream, true, "again");
+    let items = take(&mut fixture, &batches);
     let told: Vec<String> =
         words(&items).into_iter().filter(|word| word != "(KeyFrameRequested)").collect();
     let lost = format!("(lost {})", shown - first);
     assert_eq!(told, [lost.as_str(), "(source 1000 0)", "(vp8)", "again"]);
-    let totals = world.forwarder.totals();
+    let totals = fixture.forwarder.totals();
     assert_eq!(usize::try_from(totals.tap_packets_lost), Ok(shown - first));
     // Its end is told however long it takes.
-    show(&mut world, &mut stream, false, "taken");
-    offer(&mut world);
-    show(&mut world, &mut stream, false, "missed");
-    offer(&mut world);
-    world.command(Command::RemoveTap { track: spec.track, sink });
+    show(&mut fixture, &mut stream, false, "taken");
+    offer(&mut fixture);
+    show(&mut fixture, &mut stream, false, "missed");
+    offer(&mut fixture);
+    fixture.command(Command::RemoveTap { track: spec.track, sink });
     for _ in 0..5 {
-        world.pass(20);
-        offer(&mut world);
+        fixture.pass(20);
+        offer(&mut fixture);
     }
     assert_eq!(in_it(&batches.try_recv().expect("it had room")), 1);
-    assert_eq!(words(&take(&mut world, &batches)), ["(lost 1)", "(Ended)"]);
-    assert!(world.forwarder.poll_tap().is_none());
+    assert_eq!(words(&take(&mut fixture, &batches)), ["(lost 1)", "(Ended)"]);
+    assert!(fixture.forwarder.poll_tap().is_none());
 }
 
 #[test]
 fn a_sink_that_nobody_empties_holds_a_bounded_amount() {
-    let (mut world, spec, mut stream) = picture_scene();
-    let (_, _batches) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "key");
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let (_, _batches) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "key");
     // The worker does not even offer.
     for _ in 0..6_000 {
         let payload = stream.vp8_payload(false, &"x".repeat(1_100));
-        world.send(PUBLISHER, &mut stream, &payload, true);
+        fixture.send(PUBLISHER, &mut stream, &payload, true);
     }
     let mut bytes = 0;
-    while let Some((_, batch)) = world.forwarder.poll_tap() {
+    while let Some((_, batch)) = fixture.forwarder.poll_tap() {
         bytes += batch.bytes();
     }
     assert!(bytes <= 64 * 64 * 1024, "{bytes}");
-    assert!(world.forwarder.totals().tap_packets_lost > 1_000);
+    assert!(fixture.forwarder.totals().tap_packets_lost > 1_000);
 }
 
 #[test]
 fn the_end_of_a_publication_ends_its_taps_and_leaves_nothing_behind() {
-    let (mut world, spec, mut stream) = picture_scene();
-    let (sink, batches) = tap(&mut world, spec.track);
-    let (_, other) = tap(&mut world, spec.track);
-    show(&mut world, &mut stream, true, "one");
-    world.command(Command::AddTap { track: spec.track, sink });
-    assert_eq!(world.forwarder.totals().commands_refused, 1, "it taps already");
-    world.command(Command::RemoveTransport { transport: TransportId(PUBLISHER) });
-    world.command(Command::RemoveTransport { transport: TransportId(SUBSCRIBER) });
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let (sink, batches) = tap(&mut fixture, spec.track);
+    let (_, other) = tap(&mut fixture, spec.track);
+    show(&mut fixture, &mut stream, true, "one");
+    fixture.command(Command::AddTap { track: spec.track, sink });
+    assert_eq!(fixture.forwarder.totals().commands_refused, 1, "it taps already");
+    fixture.command(Command::RemoveTransport { transport: TransportId(PUBLISHER) });
+    fixture.command(Command::RemoveTransport { transport: TransportId(SUBSCRIBER) });
     for batches in [batches, other] {
-        let told = words(&take(&mut world, &batches));
+        let told = words(&take(&mut fixture, &batches));
         assert_eq!(told.last().map(String::as_str), Some("(Ended)"));
         assert!(told.contains(&"one".to_owned()));
     }
-    assert_eq!(world.forwarder.sizes(), Sizes::default());
-    assert_eq!(world.forwarder.poll_timeout(), None);
+    assert_eq!(fixture.forwarder.sizes(), Sizes::default());
+    assert_eq!(fixture.forwarder.poll_timeout(), None);
 }
 
 #[test]
 fn tapping_does_not_allocate_once_it_runs() {
-    let (mut world, spec, mut stream) = picture_scene();
+    let (mut fixture, spec, mut stream) = picture_scene();
     for number in 2..5 {
-        world.join(u64::from(number) + 1);
+        fixture.join(u64::from(number) + 1);
         let subscription = subscription(u64::from(number) + 1, number, &spec);
-        world.command(Command::AddSubscription(subscription));
+        fixture.command(Command::AddSubscription(subscription));
     }
-    let (_, batches) = tap(&mut world, spec.track);
+    let (_, batches) = tap(&mut fixture, spec.track);
     let mut packets: Vec<Vec<u8>> = (0..1_000)
         .map(|step| {
             let payload = stream.vp8_payload(step % 10 == 0, &"x".repeat(1_100));
-            world.sealed(PUBLISHER, &mut stream, &payload)
+            fixture.sealed(PUBLISHER, &mut stream, &payload)
         })
         .collect();
-    let (address, now) = (world.peer(PUBLISHER).address, world.now);
+    let (address, now) = (fixture.peer(PUBLISHER).address, fixture.now);
     let mut tapped = 0;
     let mut run = |packets: &mut [Vec<u8>]| {
         for packet in packets {
-            world.forwarder.handle_datagram(address, packet, now);
-            while world.forwarder.poll_transmit(64, 60_000).is_some() {}
-            while let Some((sink, batch)) = world.forwarder.poll_tap() {
+            fixture.forwarder.handle_datagram(address, packet, now);
+            while fixture.forwarder.poll_transmit(64, 60_000).is_some() {}
+            while let Some((sink, batch)) = fixture.forwarder.poll_tap() {
                 sink.offer(batch).expect("it has room");
             }
             while let Ok(batch) = batches.try_recv() {

@@ -10,8 +10,8 @@ use cabildo::recorder::repository::PlayableOf;
 use cabildo::recorder::repository::RecordingRepository as _;
 use tempfile::TempDir;
 
+use crate::playable::fixture::{Fixture, Trouble};
 use crate::playable::media::{Source, encode_video, loudness, packets, run, sound, tone};
-use crate::playable::world::{Trouble, World};
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -39,18 +39,18 @@ fn is_blue([r, g, b]: [u8; 3]) -> bool {
 
 /// Ana is red and sounds at 440 Hz from the beginning; Bea is blue, sounds at
 /// 1 kHz and comes two seconds later. Ana speaks first, then Bea.
-async fn meeting() -> World {
-    let world = World::new();
+async fn meeting() -> Fixture {
+    let fixture = Fixture::new();
     let red = encode_video(Codec::Vp8, "color=c=red:s=640x360:r=25:d=10");
     let blue = encode_video(Codec::H264, "color=c=blue:s=320x180:r=25:d=8");
     let sent = Source::new(Codec::Vp8, 1).send(&red, 0);
-    world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
     let sent = Source::new(Codec::H264, 2).send(&blue, 2_000_000);
-    world.record("bea", TrackSource::Camera, Codec::H264, &sent).await;
+    fixture.record("bea", TrackSource::Camera, Codec::H264, &sent).await;
     let sent = Source::new(Codec::Opus, 3).send(&tone(440, 4), 0);
-    world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    fixture.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
     let sent = Source::new(Codec::Opus, 4).send(&tone(1_000, 5), 5_000_000);
-    world.record("bea", TrackSource::Microphone, Codec::Opus, &sent).await;
+    fixture.record("bea", TrackSource::Microphone, Codec::Opus, &sent).await;
     let turn = |user: &str, name: &str, from_ms, to_ms| FloorTurn {
         user: user.parse().expect("valid"),
         name: name.to_owned(),
@@ -61,27 +61,27 @@ async fn meeting() -> World {
         turn("ana", "Ana O'Brien: [x]; \\ , %{pts}", 0, 4_480),
         turn("bea", "Bea", 4_480, 8_320),
     ];
-    *world.timeline.0.lock().expect("sound") = MeetingTimeline { turns, speakers: Vec::new() };
-    world
+    *fixture.timeline.0.lock().expect("sound") = MeetingTimeline { turns, speakers: Vec::new() };
+    fixture
 }
 
-async fn written(world: &World) -> (TempDir, PathBuf) {
+async fn written(fixture: &Fixture) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("combined.mp4");
-    std::fs::write(&path, world.bytes(PlayableOf::Combined).await).expect("written");
+    std::fs::write(&path, fixture.bytes(PlayableOf::Combined).await).expect("written");
     (directory, path)
 }
 
 #[tokio::test]
 async fn who_has_the_floor_is_seen_and_everybody_is_heard() {
-    let world = meeting().await;
-    world.make(Some("ffmpeg")).await;
-    let playable = world.playable(PlayableOf::Combined).await;
+    let fixture = meeting().await;
+    fixture.make(Some("ffmpeg")).await;
+    let playable = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
     assert_eq!((playable.container, playable.failure), (Container::Mp4, None));
     assert_eq!(playable.media_type, "video/mp4; codecs=\"avc1.4d401f,mp4a.40.2\"");
     assert_eq!(playable.from_ms, START_MS);
-    let (_directory, path) = written(&world).await;
+    let (_directory, path) = written(&fixture).await;
     let times = packets(&path);
     // 10 s, up to the next step of 640 ms.
     assert_eq!(times.len(), 16 * 16);
@@ -118,10 +118,10 @@ async fn who_has_the_floor_is_seen_and_everybody_is_heard() {
 
 #[tokio::test]
 async fn a_screen_fills_the_picture_and_its_speaker_is_small() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let red = encode_video(Codec::Vp8, "color=c=red:s=640x360:r=25:d=3");
     let sent = Source::new(Codec::Vp8, 1).send(&red, 0);
-    world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
     let mut blue = encode_video(Codec::Vp9, "color=c=blue:s=1280x720:r=25:d=3");
     // A screen on which nothing moves says something once.
     blue.truncate(1);
@@ -129,15 +129,15 @@ async fn a_screen_fills_the_picture_and_its_speaker_is_small() {
     last.at_us = 1_900_000;
     blue.push(last);
     let sent = Source::new(Codec::Vp9, 2).send(&blue, 0);
-    world.record("ana", TrackSource::Screen, Codec::Vp9, &sent).await;
+    fixture.record("ana", TrackSource::Screen, Codec::Vp9, &sent).await;
     let user: cabildo::domain::id::UserId = "ana".parse().expect("valid");
     let (from_ms, to_ms) = (START_MS, START_MS + 3_000);
-    world.timeline.0.lock().expect("sound").turns =
+    fixture.timeline.0.lock().expect("sound").turns =
         vec![FloorTurn { user, name: String::new(), from_ms, to_ms }];
-    world.make(Some("ffmpeg")).await;
-    let playable = world.playable(PlayableOf::Combined).await;
+    fixture.make(Some("ffmpeg")).await;
+    let playable = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
-    let (_directory, path) = written(&world).await;
+    let (_directory, path) = written(&fixture).await;
     assert!(is_blue(colour(&path, "1.5")), "{:?}", colour(&path, "1.5"));
     let small = pixel(&path, "1.5", 1_100, 600);
     assert!(is_red(small), "{small:?}");
@@ -146,33 +146,38 @@ async fn a_screen_fills_the_picture_and_its_speaker_is_small() {
 
 #[tokio::test]
 async fn killed_between_scenes_it_continues_with_the_next() {
-    let world = meeting().await;
-    world.make(None).await;
+    let fixture = meeting().await;
+    fixture.make(None).await;
     // Four single files are ready; the combined one is tried anew.
-    let mut combined = world.playable(PlayableOf::Combined).await;
+    let mut combined = fixture.playable(PlayableOf::Combined).await;
     combined.state = PlayableState::Waiting;
     combined.failure = None;
-    world.repository.put_playable(world.tenant, world.session, &combined).await.expect("kept");
+    fixture
+        .repository
+        .put_playable(fixture.tenant, fixture.session, &combined)
+        .await
+        .expect("kept");
     // The parts of the second scene are not there yet.
-    world.vault.expect_trouble(Some(Trouble::HangAfter(3)));
-    let playables = world.playables(Some("ffmpeg"));
-    world.vault.hanging.notified().await;
+    fixture.vault.expect_trouble(Some(Trouble::HangAfter(3)));
+    let playables = fixture.playables(Some("ffmpeg"));
+    fixture.vault.hanging.notified().await;
     drop(playables);
     tokio::task::yield_now().await;
-    let stored = world.playable(PlayableOf::Combined).await;
+    let stored = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(stored.state, PlayableState::Building);
-    let before = world.vault.objects.lock().expect("sound").clone();
-    let playables = world.playables(Some("ffmpeg"));
+    let before = fixture.vault.objects.lock().expect("sound").clone();
+    let playables = fixture.playables(Some("ffmpeg"));
     playables.settled().await;
     playables.shutdown().await;
-    let ready = world.playable(PlayableOf::Combined).await;
+    let ready = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
-    let after = world.vault.objects.lock().expect("sound").clone();
+    let after = fixture.vault.objects.lock().expect("sound").clone();
     for part in 1..stored.parts.len() as u64 {
-        let name = cabildo::vault::ObjectName::part(world.tenant, world.session, ready.id, part);
+        let name =
+            cabildo::vault::ObjectName::part(fixture.tenant, fixture.session, ready.id, part);
         assert!(before[name.as_str()] == after[name.as_str()], "{part} was made again");
     }
-    let (_directory, path) = written(&world).await;
+    let (_directory, path) = written(&fixture).await;
     assert_eq!(packets(&path).len(), 16 * 16);
     assert!(is_red(colour(&path, "1.0")));
     assert!(is_blue(colour(&path, "6.0")));
@@ -180,13 +185,13 @@ async fn killed_between_scenes_it_continues_with_the_next() {
 
 #[tokio::test]
 async fn a_program_that_is_none_is_told() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let sent = Source::new(Codec::Opus, 1).send(&tone(440, 1), 0);
     let track: RecordedTrackId =
-        world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
-    world.make(Some("/nowhere/ffmpeg")).await;
-    let combined = world.playable(PlayableOf::Combined).await;
+        fixture.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    fixture.make(Some("/nowhere/ffmpeg")).await;
+    let combined = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(combined.state, PlayableState::Failed);
     assert!(combined.failure.expect("a reason").starts_with("ffmpeg can't be started"));
-    assert_eq!(world.playable(PlayableOf::Track(track)).await.state, PlayableState::Ready);
+    assert_eq!(fixture.playable(PlayableOf::Track(track)).await.state, PlayableState::Ready);
 }

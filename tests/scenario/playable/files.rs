@@ -14,8 +14,8 @@ use cabildo::sealing::OpenError;
 use cabildo::vault::{ObjectName, VaultError};
 use futures_util::StreamExt as _;
 
+use crate::playable::fixture::{Fixture, Trouble, read};
 use crate::playable::media::{Encoded, Source, brightness, tone, video};
-use crate::playable::world::{Trouble, World, read};
 
 /// Frames that are large rather than beautiful: 210 kB in 35 key frames.
 fn large_frames() -> Vec<Encoded> {
@@ -34,26 +34,26 @@ fn large_frames() -> Vec<Encoded> {
     (0..35).map(frame).collect()
 }
 
-async fn large_world() -> (World, RecordedTrackId) {
-    let world = World::new();
+async fn large_fixture() -> (Fixture, RecordedTrackId) {
+    let fixture = Fixture::new();
     let sent = Source::new(Codec::Vp8, 1).send(&large_frames(), 0);
-    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
-    (world, track)
+    let track = fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    (fixture, track)
 }
 
 #[tokio::test]
 async fn a_track_becomes_a_file_that_plays() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let sent = Source::new(Codec::Vp8, 1).send(&video(Codec::Vp8, "320x240", 3), 0);
-    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
-    world.make(None).await;
-    let playable = world.playable(PlayableOf::Track(track)).await;
+    let track = fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    fixture.make(None).await;
+    let playable = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
     assert_eq!((playable.progress_permille, playable.failure), (1_000, None));
     assert_eq!(playable.from_ms, 1_700_000_000_000);
     assert!(playable.duration_ms.abs_diff(3_000) <= 2, "{}", playable.duration_ms);
     assert_eq!(playable.media_type, "video/webm; codecs=\"vp8\"");
-    let bytes = world.bytes(PlayableOf::Track(track)).await;
+    let bytes = fixture.bytes(PlayableOf::Track(track)).await;
     assert_eq!(bytes.len() as u64, playable.parts.iter().sum::<u64>());
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("file.webm");
@@ -63,27 +63,27 @@ async fn a_track_becomes_a_file_that_plays() {
 
 #[tokio::test]
 async fn without_the_program_the_combined_file_says_why_it_is_not_there() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let sent = Source::new(Codec::Opus, 1).send(&tone(440, 1), 0);
-    let track = world.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
-    world.make(None).await;
-    let combined = world.playable(PlayableOf::Combined).await;
+    let track = fixture.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    fixture.make(None).await;
+    let combined = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(combined.state, PlayableState::Failed);
     assert!(combined.failure.expect("a reason").contains("ffmpeg"));
-    let alone = world.playable(PlayableOf::Track(track)).await;
+    let alone = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(alone.state, PlayableState::Ready);
-    let opened = world.reader(PlayableOf::Combined).await.map(|_| ());
+    let opened = fixture.reader(PlayableOf::Combined).await.map(|_| ());
     assert_eq!(opened, Err(PlayableError::NotReady));
 }
 
 #[tokio::test]
 async fn any_range_is_the_same_as_in_the_whole() {
-    let (world, track) = large_world().await;
-    world.make(None).await;
-    let playable = world.playable(PlayableOf::Track(track)).await;
+    let (fixture, track) = large_fixture().await;
+    fixture.make(None).await;
+    let playable = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(playable.parts.len(), 5, "{:?}", playable.parts);
-    let whole = world.bytes(PlayableOf::Track(track)).await;
-    let reader = world.reader(PlayableOf::Track(track)).await.expect("opens");
+    let whole = fixture.bytes(PlayableOf::Track(track)).await;
+    let reader = fixture.reader(PlayableOf::Track(track)).await.expect("opens");
     let size = reader.size();
     assert_eq!(size, whole.len() as u64);
     let header = playable.parts[0];
@@ -117,12 +117,12 @@ async fn any_range_is_the_same_as_in_the_whole() {
 
 #[tokio::test]
 async fn a_range_reads_what_it_needs_and_holds_little() {
-    let (world, track) = large_world().await;
-    world.make(None).await;
-    let reader = world.reader(PlayableOf::Track(track)).await.expect("opens");
-    world.vault.bytes_read.store(0, Ordering::Relaxed);
+    let (fixture, track) = large_fixture().await;
+    fixture.make(None).await;
+    let reader = fixture.reader(PlayableOf::Track(track)).await.expect("opens");
+    fixture.vault.bytes_read.store(0, Ordering::Relaxed);
     read(&reader, 100_000..100_010).await.expect("reads");
-    let read_bytes = world.vault.bytes_read.load(Ordering::Relaxed);
+    let read_bytes = fixture.vault.bytes_read.load(Ordering::Relaxed);
     assert!(read_bytes < 2 * 16_400 + 56, "{read_bytes}");
     let mut pieces = std::pin::pin!(reader.read(0..reader.size()));
     while let Some(piece) = pieces.next().await {
@@ -132,16 +132,16 @@ async fn a_range_reads_what_it_needs_and_holds_little() {
 
 #[tokio::test]
 async fn a_changed_cut_or_swapped_part_ends_the_stream_before_it() {
-    let (world, track) = large_world().await;
-    world.make(None).await;
+    let (fixture, track) = large_fixture().await;
+    fixture.make(None).await;
     let of = PlayableOf::Track(track);
-    let playable = world.playable(of).await;
-    let whole = world.bytes(of).await;
+    let playable = fixture.playable(of).await;
+    let whole = fixture.bytes(of).await;
     let name = |part| {
-        let name = ObjectName::part(world.tenant, world.session, playable.id, part);
+        let name = ObjectName::part(fixture.tenant, fixture.session, playable.id, part);
         name.as_str().to_owned()
     };
-    let original = world.vault.objects.lock().expect("sound").clone();
+    let original = fixture.vault.objects.lock().expect("sound").clone();
     let part = original[&name(1)].clone();
     let mut changed = part.to_vec();
     changed[56 + 2 * 16_400 + 7] ^= 1;
@@ -158,8 +158,8 @@ async fn a_changed_cut_or_swapped_part_ends_the_stream_before_it() {
         (Bytes::from(header), OpenError::WrongKey),
     ];
     for (object, wanted) in cases {
-        world.vault.objects.lock().expect("sound").insert(name(1), object);
-        let reader = world.reader(of).await.expect("opens");
+        fixture.vault.objects.lock().expect("sound").insert(name(1), object);
+        let reader = fixture.reader(of).await.expect("opens");
         let mut pieces = std::pin::pin!(reader.read(0..reader.size()));
         let mut seen = Vec::new();
         let error = loop {
@@ -173,8 +173,8 @@ async fn a_changed_cut_or_swapped_part_ends_the_stream_before_it() {
         assert!(seen.len() as u64 <= playable.parts[0] + playable.parts[1]);
         assert!(pieces.next().await.is_none());
     }
-    world.vault.objects.lock().expect("sound").remove(&name(1));
-    let reader = world.reader(of).await.expect("opens");
+    fixture.vault.objects.lock().expect("sound").remove(&name(1));
+    let reader = fixture.reader(of).await.expect("opens");
     let lost = read(&reader, 0..reader.size()).await;
     assert_eq!(lost, Err(PlayableError::Vault(VaultError::NotFound)));
 }
@@ -184,35 +184,35 @@ async fn killed_at_any_part_it_continues_and_keeps_what_is_stored() {
     // Four parts and the header: five puts.
     for put in 1..=5 {
         for trouble in [Trouble::HangBefore(put), Trouble::HangAfter(put)] {
-            let (world, track) = large_world().await;
+            let (fixture, track) = large_fixture().await;
             let of = PlayableOf::Track(track);
-            world.vault.expect_trouble(Some(trouble));
-            let playables = world.playables(None);
-            playables.request(world.tenant, world.session).await.expect("planned");
-            world.vault.hanging.notified().await;
+            fixture.vault.expect_trouble(Some(trouble));
+            let playables = fixture.playables(None);
+            playables.request(fixture.tenant, fixture.session).await.expect("planned");
+            fixture.vault.hanging.notified().await;
             // Nothing is waited for: the task is dropped where it is.
             drop(playables);
             tokio::task::yield_now().await;
-            let stored = world.playable(of).await;
+            let stored = fixture.playable(of).await;
             assert_eq!(stored.state, PlayableState::Building, "{trouble:?}");
             assert_eq!(stored.parts.len() as u64, put, "{trouble:?}");
-            let before = world.vault.objects.lock().expect("sound").clone();
+            let before = fixture.vault.objects.lock().expect("sound").clone();
 
-            let playables = world.playables(None);
+            let playables = fixture.playables(None);
             playables.settled().await;
             playables.shutdown().await;
-            let ready = world.playable(of).await;
+            let ready = fixture.playable(of).await;
             assert_eq!(ready.state, PlayableState::Ready, "{trouble:?}: {:?}", ready.failure);
             assert_eq!((ready.id, ready.parts.len()), (stored.id, 5));
             assert_eq!(ready.parts[1..stored.parts.len()], stored.parts[1..]);
-            let after = world.vault.objects.lock().expect("sound").clone();
+            let after = fixture.vault.objects.lock().expect("sound").clone();
             for (name, object) in before {
                 assert!(after[&name] == object, "{trouble:?}: {name} was made again");
             }
-            let whole = world.bytes(of).await;
+            let whole = fixture.bytes(of).await;
             assert_eq!(whole.len() as u64, ready.parts.iter().sum::<u64>());
             // The same recording without a kill.
-            let (calm, calm_track) = large_world().await;
+            let (calm, calm_track) = large_fixture().await;
             calm.make(None).await;
             assert!(calm.bytes(PlayableOf::Track(calm_track)).await == whole, "{trouble:?}");
         }
@@ -221,61 +221,61 @@ async fn killed_at_any_part_it_continues_and_keeps_what_is_stored() {
 
 #[tokio::test]
 async fn what_another_version_stored_is_made_anew() {
-    let (world, track) = large_world().await;
+    let (fixture, track) = large_fixture().await;
     let of = PlayableOf::Track(track);
-    world.vault.expect_trouble(Some(Trouble::HangBefore(3)));
-    let playables = world.playables(None);
-    playables.request(world.tenant, world.session).await.expect("planned");
-    world.vault.hanging.notified().await;
+    fixture.vault.expect_trouble(Some(Trouble::HangBefore(3)));
+    let playables = fixture.playables(None);
+    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.vault.hanging.notified().await;
     drop(playables);
     tokio::task::yield_now().await;
-    let mut stored = world.playable(of).await;
+    let mut stored = fixture.playable(of).await;
     stored.resume_at = Some("something else".to_owned());
-    world.repository.put_playable(world.tenant, world.session, &stored).await.expect("kept");
-    let playables = world.playables(None);
+    fixture.repository.put_playable(fixture.tenant, fixture.session, &stored).await.expect("kept");
+    let playables = fixture.playables(None);
     playables.settled().await;
     playables.shutdown().await;
-    let (calm, calm_track) = large_world().await;
+    let (calm, calm_track) = large_fixture().await;
     calm.make(None).await;
-    assert!(world.bytes(of).await == calm.bytes(PlayableOf::Track(calm_track)).await);
+    assert!(fixture.bytes(of).await == calm.bytes(PlayableOf::Track(calm_track)).await);
 }
 
 #[tokio::test]
 async fn a_failure_is_told_and_not_tried_for_ever() {
-    let (world, track) = large_world().await;
+    let (fixture, track) = large_fixture().await;
     let of = PlayableOf::Track(track);
-    world.vault.expect_trouble(Some(Trouble::Refuse(2)));
-    world.make(None).await;
-    let failed = world.playable(of).await;
+    fixture.vault.expect_trouble(Some(Trouble::Refuse(2)));
+    fixture.make(None).await;
+    let failed = fixture.playable(of).await;
     assert_eq!(failed.state, PlayableState::Failed);
     assert_eq!(failed.failure.as_deref(), Some("the vault refuses: no"));
-    world.make(None).await;
-    assert_eq!(world.playable(of).await, failed);
+    fixture.make(None).await;
+    assert_eq!(fixture.playable(of).await, failed);
 }
 
 #[tokio::test]
 async fn what_passes_is_waited_for() {
-    let (world, track) = large_world().await;
-    world.vault.expect_trouble(Some(Trouble::Unavailable(2)));
-    world.make(None).await;
-    let ready = world.playable(PlayableOf::Track(track)).await;
+    let (fixture, track) = large_fixture().await;
+    fixture.vault.expect_trouble(Some(Trouble::Unavailable(2)));
+    fixture.make(None).await;
+    let ready = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
 }
 
 #[tokio::test]
 async fn a_segment_that_is_lost_is_a_gap_and_is_told() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let sent = Source::new(Codec::Vp8, 1).send(&video(Codec::Vp8, "320x240", 12), 0);
-    let track = world.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
-    let lost = ObjectName::segment(world.tenant, world.session, track, 1);
-    world.vault.objects.lock().expect("sound").remove(lost.as_str());
-    world.make(None).await;
-    let playable = world.playable(PlayableOf::Track(track)).await;
+    let track = fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
+    let lost = ObjectName::segment(fixture.tenant, fixture.session, track, 1);
+    fixture.vault.objects.lock().expect("sound").remove(lost.as_str());
+    fixture.make(None).await;
+    let playable = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(playable.state, PlayableState::Ready);
     assert_eq!(playable.failure.as_deref(), Some("1 segments are missing or were changed"));
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("file.webm");
-    std::fs::write(&path, world.bytes(PlayableOf::Track(track)).await).expect("written");
+    std::fs::write(&path, fixture.bytes(PlayableOf::Track(track)).await).expect("written");
     let times: Vec<f64> = brightness(&path).into_iter().map(|(at, _)| at).collect();
     assert!(times.iter().all(|at| *at < 4.05 || *at > 8.9), "{times:?}");
     assert!(times.iter().any(|at| *at > 11.9));
@@ -283,21 +283,21 @@ async fn a_segment_that_is_lost_is_a_gap_and_is_told() {
 
 #[tokio::test]
 async fn what_is_erased_meanwhile_is_left_alone() {
-    let (world, track) = large_world().await;
-    world.vault.expect_trouble(Some(Trouble::HangBefore(2)));
-    let playables = world.playables(None);
-    playables.request(world.tenant, world.session).await.expect("planned");
-    world.vault.hanging.notified().await;
+    let (fixture, track) = large_fixture().await;
+    fixture.vault.expect_trouble(Some(Trouble::HangBefore(2)));
+    let playables = fixture.playables(None);
+    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.vault.hanging.notified().await;
     // It hangs for ever; stopping the session does not.
-    playables.stop(world.tenant, world.session).await;
+    playables.stop(fixture.tenant, fixture.session).await;
     playables.settled().await;
     playables.shutdown().await;
     let of = PlayableOf::Track(track);
-    let before = world.playable(of).await;
+    let before = fixture.playable(of).await;
     // Erased behind the back of another start: it gives up at once.
-    *world.repository.erased.lock().expect("sound") = true;
-    let playables = world.playables(None);
+    *fixture.repository.erased.lock().expect("sound") = true;
+    let playables = fixture.playables(None);
     playables.settled().await;
     playables.shutdown().await;
-    assert_eq!(world.playable(of).await, before);
+    assert_eq!(fixture.playable(of).await, before);
 }

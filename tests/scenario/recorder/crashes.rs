@@ -8,25 +8,25 @@ use cabildo::domain::media::Codec;
 use cabildo::domain::recording::RecordingState;
 
 use super::fakes::held;
-use super::kit::{Hall, Stream, audit};
+use super::fixture::{Fixture, Stream, audit};
 
 /// Records until the outside dies at its `dies_at`-th call or the meeting is
 /// over; then starts again, as often as it takes, and audits.
 async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<usize>) {
-    let mut hall = Hall::new().await;
-    let outside = std::sync::Arc::clone(&hall.outside);
+    let mut fixture = Fixture::new().await;
+    let outside = std::sync::Arc::clone(&fixture.outside);
     outside.fails_every.store(fails_every, Ordering::SeqCst);
     let mut streams = [Stream::new(Codec::Opus, 1), Stream::new(Codec::Vp8, 2)];
     streams[1].payload_bytes = 700;
     outside.dies_at.store(dies_at[0], Ordering::SeqCst);
-    hall.recorder().set_state(hall.tenant, hall.session, RecordingState::Recording).await;
+    fixture.recorder().set_state(fixture.tenant, fixture.session, RecordingState::Recording).await;
     for stream in &streams {
-        hall.publish(stream).await;
+        fixture.publish(stream).await;
     }
     let mut over = false;
     for step in 0..700 {
         for stream in &mut streams {
-            hall.send(stream, step % 60 == 0).await;
+            fixture.send(stream, step % 60 == 0).await;
         }
         over = outside.is_dead() || kills_after_packets.is_some_and(|packets| step >= packets);
         if over {
@@ -35,41 +35,41 @@ async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<
     }
     if !over {
         for stream in &streams {
-            hall.end(stream).await;
+            fixture.end(stream).await;
         }
         // It may die while it finishes.
-        let recorder = hall.recorder().clone();
-        let (tenant, session) = (hall.tenant, hall.session);
+        let recorder = fixture.recorder().clone();
+        let (tenant, session) = (fixture.tenant, fixture.session);
         let finishing = tokio::spawn(async move { recorder.finish(tenant, session).await });
         while !finishing.is_finished() && !outside.is_dead() {
-            hall.pass_ms(100);
+            fixture.pass_ms(100);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         finishing.abort();
         finishing.await.ok();
     }
     for next in dies_at[1..].iter().chain(&[u64::MAX]) {
-        hall.kill().await;
-        hall.pass_ms(5_000);
+        fixture.kill().await;
+        fixture.pass_ms(5_000);
         outside.dies_at.store(outside.calls().saturating_add(*next), Ordering::SeqCst);
-        hall.start().await;
+        fixture.start().await;
         if *next == u64::MAX {
-            hall.finish().await;
+            fixture.finish().await;
         } else {
             while !outside.is_dead()
-                && hall.recorder().pending_tracks(hall.tenant, hall.session) > 0
+                && fixture.recorder().pending_tracks(fixture.tenant, fixture.session) > 0
             {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
     }
-    check(&hall, &streams);
+    check(&fixture, &streams);
 }
 
-fn check(hall: &Hall, streams: &[Stream]) {
-    assert!(hall.spool_files().is_empty(), "{:?}", hall.spool_files());
-    let audited = audit(hall);
-    let tracks = held(&hall.outside.tracks).clone();
+fn check(fixture: &Fixture, streams: &[Stream]) {
+    assert!(fixture.spool_files().is_empty(), "{:?}", fixture.spool_files());
+    let audited = audit(fixture);
+    let tracks = held(&fixture.outside.tracks).clone();
     for track in &tracks {
         assert!(track.ended_at.is_some(), "every track has an end");
         let stream = streams.iter().find(|it| it.track == track.track).expect("known");
@@ -83,7 +83,7 @@ fn check(hall: &Hall, streams: &[Stream]) {
             assert!(audited.gaps.iter().any(|gap| gap.2 == 3), "the loss is told");
         }
     }
-    let objects = held(&hall.outside.objects).len();
+    let objects = held(&fixture.outside.objects).len();
     let logged: usize = audited.values().map(|it| it.segments.len()).sum();
     assert_eq!(objects, logged, "what is in the vault is in the log");
 }
@@ -128,15 +128,15 @@ async fn calls_that_fail_before_and_after_they_are_done_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_vanished_from_the_spool_is_told_and_the_rest_kept() {
-    let mut hall = Hall::new().await;
+    let mut fixture = Fixture::new().await;
     let mut sound = Stream::new(Codec::Opus, 1);
-    hall.recorder().set_state(hall.tenant, hall.session, RecordingState::Recording).await;
-    hall.publish(&sound).await;
-    hall.outside.vault_is_away.store(true, Ordering::SeqCst);
-    hall.send_many(&mut sound, 650).await;
-    hall.until(|stats| stats.spool_segments == 3).await;
-    hall.kill().await;
-    let mut directories = vec![hall.spool_path()];
+    fixture.recorder().set_state(fixture.tenant, fixture.session, RecordingState::Recording).await;
+    fixture.publish(&sound).await;
+    fixture.outside.vault_is_away.store(true, Ordering::SeqCst);
+    fixture.send_many(&mut sound, 650).await;
+    fixture.until(|stats| stats.spool_segments == 3).await;
+    fixture.kill().await;
+    let mut directories = vec![fixture.spool_path()];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).expect("it is there") {
             let path = entry.expect("readable").path();
@@ -147,13 +147,15 @@ async fn a_segment_that_vanished_from_the_spool_is_told_and_the_rest_kept() {
             }
         }
     }
-    hall.outside.vault_is_away.store(false, Ordering::SeqCst);
-    hall.start().await;
-    let tails = hall.finish().await;
+    fixture.outside.vault_is_away.store(false, Ordering::SeqCst);
+    fixture.start().await;
+    let tails = fixture.finish().await;
     assert_eq!(tails[0].last_index, 0, "the chain ends before the hole");
-    let audited = audit(&hall);
+    let audited = audit(&fixture);
     let audited = audited.values().next().expect("one track");
     assert_eq!(audited.gaps.last().map(|gap| gap.2), Some(5));
-    assert!(held(&hall.outside.failures_told).iter().any(|text| text.contains("lacks segment 1")));
-    assert!(hall.spool_files().iter().any(|name| name.contains(".s.2.")), "kept");
+    assert!(
+        held(&fixture.outside.failures_told).iter().any(|text| text.contains("lacks segment 1"))
+    );
+    assert!(fixture.spool_files().iter().any(|name| name.contains(".s.2.")), "kept");
 }

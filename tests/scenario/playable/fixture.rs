@@ -318,7 +318,7 @@ impl TimelineSource for SaidTimeline {
 }
 
 /// One session of one tenant.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) vault: Arc<MemoryVault>,
     pub(crate) keys: Arc<LocalKeyVault>,
     pub(crate) repository: Arc<MemoryRepository>,
@@ -328,7 +328,7 @@ pub(crate) struct World {
     directory: TempDir,
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         Self {

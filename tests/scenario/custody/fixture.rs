@@ -43,7 +43,7 @@ pub(crate) const SEGMENTS: u64 = 3;
 /// How long each of them is.
 pub(crate) const SEGMENT_MS: u64 = 4_000;
 
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) keys: Arc<dyn KeyVault>,
@@ -63,7 +63,7 @@ pub(crate) struct Recorded {
     pub(crate) files: Vec<PlayableId>,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
         let options = StoreOptions::new(Secret::new("sqlite::memory:".to_owned()));

@@ -25,7 +25,7 @@ use super::fakes::{Outside, TestDisk, held};
 /// Where the stories begin, microseconds since 1970.
 pub(crate) const BEGIN_US: u64 = 1_700_000_000_000_000;
 
-pub(crate) struct Hall {
+pub(crate) struct Fixture {
     pub(crate) outside: Arc<Outside>,
     pub(crate) disk: Arc<TestDisk>,
     pub(crate) tenant: TenantId,
@@ -91,12 +91,12 @@ impl Stream {
     }
 }
 
-impl Hall {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         let disk = Arc::new(TestDisk::default());
         disk.free_bytes.store(1 << 40, Ordering::SeqCst);
         let now_us = i64::try_from(BEGIN_US).expect("fits");
-        let mut hall = Self {
+        let mut fixture = Self {
             outside: Outside::new(),
             disk,
             tenant: TenantId::generate(),
@@ -105,8 +105,8 @@ impl Hall {
             now_us: Arc::new(AtomicI64::new(now_us)),
             spool: tempfile::tempdir().expect("a directory"),
         };
-        hall.start().await;
-        hall
+        fixture.start().await;
+        fixture
     }
 
     /// A process begins.
@@ -283,8 +283,8 @@ impl Audited {
 
 /// Reads log and vault as a stranger does: every chain whole, nothing twice,
 /// every object there, authentic, and what its entry says.
-pub(crate) fn audit(hall: &Hall) -> BTreeMap<RecordedTrackId, Audited> {
-    let outside = &hall.outside;
+pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
+    let outside = &fixture.outside;
     let entries = held(&outside.entries).clone();
     let objects = held(&outside.objects).clone();
     let tracks = held(&outside.tracks).clone();
@@ -320,7 +320,7 @@ pub(crate) fn audit(hall: &Hall) -> BTreeMap<RecordedTrackId, Audited> {
                 let of_it = audited.entry(*track).or_default();
                 assert_eq!(*index, of_it.segments.len() as u64, "indexes have no holes");
                 assert_eq!(*previous, tails.insert(*track, *sha256), "the chain is whole");
-                let name = format!("{}/{}/{track}/{index:08}", hall.tenant, hall.session);
+                let name = format!("{}/{}/{track}/{index:08}", fixture.tenant, fixture.session);
                 let object = objects.get(&name).expect("it is in the vault");
                 let hash: [u8; 32] = Sha256::digest(object).into();
                 assert_eq!((hash, object.len() as u64), (*sha256, *size));
@@ -335,7 +335,7 @@ pub(crate) fn audit(hall: &Hall) -> BTreeMap<RecordedTrackId, Audited> {
                 let number = usize::from_be_bytes(wrapped.try_into().expect("eight bytes"));
                 let key = TrackKey::new(Secret::new(held(&outside.keys)[number]));
                 let context = Context::Segment {
-                    session: hall.session,
+                    session: fixture.session,
                     track: *track,
                     index: *index,
                     epoch: recorded.epoch,

@@ -22,7 +22,7 @@ use crate::evidence::store::{Log, Process, Store};
 
 pub(crate) const POLICY: &str = r#"{"recording":"required"}"#;
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) signing: Arc<EvidenceKeys>,
     operator: Arc<OperatorKey>,
@@ -32,7 +32,7 @@ pub(crate) struct House {
     _directory: tempfile::TempDir,
 }
 
-impl House {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         Self {

@@ -27,15 +27,15 @@ type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(Bench) -> CaseFuture,
+    pub(crate) run: fn(Fixture) -> CaseFuture,
 }
 
-/// Lists cases: asynchronous functions of a bench.
+/// Lists cases: asynchronous functions of a fixture.
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
-        pub(crate) const CASES: &[$crate::store::bench::Case] = &[$($crate::store::bench::Case {
+        pub(crate) const CASES: &[$crate::store::fixture::Case] = &[$($crate::store::fixture::Case {
             name: stringify!($name),
-            run: |bench| Box::pin($name(bench)),
+            run: |fixture| Box::pin($name(fixture)),
         }),+];
     };
 }
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
 }
 
 /// What a case works with.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     /// Two stores on one database.
     pub(crate) stores: [Store; 2],
     /// How they connect.
@@ -93,18 +93,18 @@ impl Kind {
         }
     }
 
-    pub(crate) async fn bench(&self, name: &str) -> Bench {
+    pub(crate) async fn fixture(&self, name: &str) -> Fixture {
         let directory = TempDir::new().expect("a directory");
         let (options, superuser_url) = self.database(name, &directory).await;
         // Both migrate at once, as two instances of a new release do.
         let (first, second) = tokio::join!(Store::connect(&options), Store::connect(&options));
         let stores = [first.expect("the first connects"), second.expect("the second connects")];
         let unrestricted = Database::connect(&superuser_url).await.expect("the database answers");
-        Bench { stores, options, unrestricted, superuser_url, _directory: directory }
+        Fixture { stores, options, unrestricted, superuser_url, _directory: directory }
     }
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn store(&self) -> &Store {
         &self.stores[0]
     }
@@ -159,8 +159,8 @@ pub(crate) fn new_session(tenant: TenantId) -> NewSession {
 pub(crate) async fn run(cases: &[Case], kind: &Kind) {
     let mut failed = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        let bench = kind.bench(&format!("case_{number}")).await;
-        if tokio::spawn((case.run)(bench)).await.is_err() {
+        let fixture = kind.fixture(&format!("case_{number}")).await;
+        if tokio::spawn((case.run)(fixture)).await.is_err() {
             failed.push(case.name);
         }
     }
