@@ -11,6 +11,7 @@ FROM rust:1.95-bookworm AS server
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs cabildo.example.yaml ./
 COPY benches benches
+COPY migrations migrations
 COPY src src
 COPY docs docs
 COPY --from=web-client /build/web-client/dist web-client/dist

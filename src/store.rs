@@ -11,7 +11,6 @@ mod evidence;
 mod idempotency;
 mod journal;
 mod migrate;
-mod migrations;
 mod operator_log;
 mod options;
 mod recording_agenda;

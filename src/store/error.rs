@@ -19,10 +19,10 @@ pub enum StoreError {
     /// The database holds, or was given, something that can't be.
     #[error("the database and this server disagree: {0}")]
     Corrupt(String),
-    /// The database has been migrated by a newer binary.
-    #[error("the database is newer than this binary: it has {} applied, which this binary does not know; run the newer binary or restore a backup", .unknown.join(", "))]
+    /// A newer binary removed something from the database that this binary may use.
+    #[error("the database is too new for this binary: {} removed tables or columns of older versions; run the newer binary or restore a backup", .unknown.join(", "))]
     NewerDatabase {
-        /// Migrations this binary does not know.
+        /// Removing migrations that this binary does not know.
         unknown: Vec<String>,
     },
     /// The database has not been migrated as far as this binary needs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cabildo_migrations::{CONTRACT_SUFFIX, MIGRATION_TABLE, Migrations};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
@@ -10,7 +11,6 @@ use sea_orm_migration::MigratorTrait;
 
 use crate::store::connect::open;
 use crate::store::error::StoreError;
-use crate::store::migrations::{MIGRATION_TABLE, Migrations};
 use crate::store::options::{Engine, MigrateOptions};
 use crate::store::roles;
 
@@ -38,17 +38,17 @@ impl MigrationStatus {
         Self { applied, pending, unknown }
     }
 
-    fn require_known(&self) -> Result<(), StoreError> {
-        if self.unknown.is_empty() {
-            Ok(())
-        } else {
-            Err(StoreError::NewerDatabase { unknown: self.unknown.clone() })
-        }
+    /// Refuses a database from which a newer binary removed something that this
+    /// binary may use. What a newer binary only added does not disturb.
+    fn require_compatible(&self) -> Result<(), StoreError> {
+        let removals = self.unknown.iter().filter(|name| name.ends_with(CONTRACT_SUFFIX));
+        let unknown: Vec<String> = removals.cloned().collect();
+        if unknown.is_empty() { Ok(()) } else { Err(StoreError::NewerDatabase { unknown }) }
     }
 
     /// Refuses a database that this binary can't work with as it is.
     pub(super) fn require_current(&self) -> Result<(), StoreError> {
-        self.require_known()?;
+        self.require_compatible()?;
         if self.pending.is_empty() {
             Ok(())
         } else {
@@ -90,7 +90,12 @@ pub(super) async fn up_through(
         transaction.query_one_raw(lock).await?;
     }
     let before = status_through(&transaction).await?;
-    before.require_known()?;
+    if !before.unknown.is_empty() {
+        // A newer binary migrated this database and granted the privileges that
+        // its tables need; granting this binary's would take some away.
+        before.require_current()?;
+        return Ok(Vec::new());
+    }
     Migrations::up(&transaction, None).await?;
     if postgres {
         roles::protect_migration_table(&transaction).await?;

@@ -1,10 +1,10 @@
 //! The roles of a PostgreSQL database: what the server's own role may do, and
 //! the checks that it may do no more.
 
+use cabildo_migrations::{MIGRATION_TABLE, PRIVILEGES, TABLES};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 
 use crate::store::error::StoreError;
-use crate::store::migrations::{MIGRATION_TABLE, PRIVILEGES, TABLES};
 
 /// Refuses a role for which row-level security would not hold, and tables on
 /// which it is not forced.

@@ -11,7 +11,8 @@ use crate::store::fixture::{Fixture, Kind, cases};
 
 cases!(
     what_is_applied_is_not_applied_again,
-    a_database_of_a_newer_binary_is_refused,
+    a_database_to_which_a_newer_binary_added_something_is_used,
+    a_database_from_which_a_newer_binary_removed_something_is_refused,
     a_database_that_lacks_a_migration_is_refused,
     a_database_answers,
 );
@@ -27,19 +28,42 @@ async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
     assert_eq!(Store::migrate(&options).await.expect("migrated"), Vec::<String>::new());
 }
 
-async fn a_database_of_a_newer_binary_is_refused(fixture: Fixture) {
-    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 1)";
-    fixture.unrestricted.execute_unprepared(newer).await.expect("inserted");
+/// As a rolling update does: the newer version migrates while the older one
+/// still runs, and is started again.
+async fn a_database_to_which_a_newer_binary_added_something_is_used(fixture: Fixture) {
+    newer(&fixture, "m9999_future").await;
+    let mut options = fixture.options.clone();
+    for on_connect in [OnConnect::Migrate, OnConnect::Check] {
+        options.on_connect = on_connect;
+        let store = Store::connect(&options).await.expect("it starts");
+        let found = store.find(TenantId::generate(), SessionId::generate()).await;
+        assert!(matches!(found, Ok(None)), "{found:?}");
+    }
+    let options = options.migrate_options().expect("options");
+    assert_eq!(Store::migrate(&options).await.expect("nothing to do"), Vec::<String>::new());
+    let status = Store::migration_status(&options).await.expect("a status");
+    assert_eq!(status.unknown, ["m9999_future"]);
+}
+
+async fn a_database_from_which_a_newer_binary_removed_something_is_refused(fixture: Fixture) {
+    newer(&fixture, "m9998_future").await;
+    newer(&fixture, "m9999_future_contract").await;
     let mut options = fixture.options.clone();
     for on_connect in [OnConnect::Migrate, OnConnect::Check] {
         options.on_connect = on_connect;
         match Store::connect(&options).await {
-            Err(StoreError::NewerDatabase { unknown }) => assert_eq!(unknown, ["m9999_future"]),
+            Err(StoreError::NewerDatabase { unknown }) => {
+                assert_eq!(unknown, ["m9999_future_contract"]);
+            }
             other => panic!("{on_connect:?}: {:?}", other.err()),
         }
     }
-    let status = Store::migration_status(&options.migrate_options().expect("options")).await;
-    assert_eq!(status.expect("a status").unknown, ["m9999_future"]);
+}
+
+/// A newer binary applied this migration.
+async fn newer(fixture: &Fixture, name: &str) {
+    let insert = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', 1)");
+    fixture.unrestricted.execute_unprepared(&insert).await.expect("inserted");
 }
 
 async fn a_database_that_lacks_a_migration_is_refused(fixture: Fixture) {

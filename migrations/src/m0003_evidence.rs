@@ -7,12 +7,10 @@ use sea_orm::DbErr;
 use sea_orm::sea_query::{Index, Table, TableCreateStatement};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
-use crate::store::migrations::columns::{
-    bytes, nullable, number, reference, session_reference, text, uuid,
-};
-use crate::store::migrations::{Visibility, protect};
+use crate::columns::{bytes, nullable, number, reference, session_reference, text, uuid};
+use crate::{Visibility, protect};
 
-pub(super) struct Evidence;
+pub(crate) struct Evidence;
 
 impl MigrationName for Evidence {
     fn name(&self) -> &'static str {

@@ -2,38 +2,38 @@
 
 use sea_orm::sea_query::{ColumnDef, ForeignKey, ForeignKeyCreateStatement};
 
-pub(super) fn uuid(name: &'static str) -> ColumnDef {
+pub(crate) fn uuid(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).uuid().not_null().take()
 }
 
-pub(super) fn number(name: &'static str) -> ColumnDef {
+pub(crate) fn number(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).big_integer().not_null().take()
 }
 
-pub(super) fn bytes(name: &'static str) -> ColumnDef {
+pub(crate) fn bytes(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).blob().not_null().take()
 }
 
-pub(super) fn text(name: &'static str) -> ColumnDef {
+pub(crate) fn text(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).text().not_null().take()
 }
 
-pub(super) fn flag(name: &'static str) -> ColumnDef {
+pub(crate) fn flag(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).boolean().not_null().take()
 }
 
 /// The column, which may be empty.
-pub(super) fn nullable(mut column: ColumnDef) -> ColumnDef {
+pub(crate) fn nullable(mut column: ColumnDef) -> ColumnDef {
     column.null().take()
 }
 
 /// A reference to the session of the same tenant.
-pub(super) fn session_reference(table: &'static str) -> ForeignKeyCreateStatement {
+pub(crate) fn session_reference(table: &'static str) -> ForeignKeyCreateStatement {
     reference(table, "sessions", [("tenant_id", "tenant_id"), ("session_id", "id")])
 }
 
 /// A reference by pairs of columns, its own and the other table's.
-pub(super) fn reference<const N: usize>(
+pub(crate) fn reference<const N: usize>(
     table: &'static str,
     to: &'static str,
     columns: [(&'static str, &'static str); N],

@@ -1,5 +1,6 @@
-//! The forms the database has had, in order. A migration that has been
-//! released is never changed.
+//! The database's tables, as migrations in the order in which they are applied.
+//! A migration that has been released is never changed. The README beside this
+//! crate says how tables change while two versions of the server run.
 
 mod columns;
 mod m0001_foundation;
@@ -10,11 +11,16 @@ mod m0004_recordings;
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
-/// Where applied migrations are kept.
-pub(super) const MIGRATION_TABLE: &str = "seaql_migrations";
+/// Last part of the names of migrations that remove or rename something. A binary
+/// that does not know such a migration refuses to work on the database; all other
+/// migrations leave older binaries working.
+pub const CONTRACT_SUFFIX: &str = "_contract";
 
-/// Every table, the migrations' own aside.
-pub(super) const TABLES: &[&str] = &[
+/// The table that lists the applied migrations.
+pub const MIGRATION_TABLE: &str = "seaql_migrations";
+
+/// Every table except [`MIGRATION_TABLE`].
+pub const TABLES: &[&str] = &[
     "sessions",
     "room_records",
     "room_events",
@@ -34,10 +40,10 @@ pub(super) const TABLES: &[&str] = &[
     "recording_agenda",
 ];
 
-/// What the server's role may do with each table. What it has told a room's
-/// members it can't take back, nor what it has written into a log: of a log only
-/// the texts of events can go.
-pub(super) const PRIVILEGES: &[(&str, &str)] = &[
+/// What the server's role may do with each table on PostgreSQL. It can neither
+/// change nor delete events of a room or entries of a log; the texts of a log's
+/// events can be deleted, for erasure.
+pub const PRIVILEGES: &[(&str, &str)] = &[
     ("sessions", "SELECT, INSERT, UPDATE"),
     ("room_records", "SELECT, INSERT, UPDATE"),
     ("room_events", "SELECT, INSERT"),
@@ -58,8 +64,9 @@ pub(super) const PRIVILEGES: &[(&str, &str)] = &[
     (MIGRATION_TABLE, "SELECT"),
 ];
 
-/// All migrations.
-pub(super) struct Migrations;
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -105,4 +112,58 @@ async fn protect(
     );
     manager.get_connection().execute_unprepared(&sql).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sea_orm_migration::MigratorTrait as _;
+
+    use super::{CONTRACT_SUFFIX, Migrations, PRIVILEGES, TABLES};
+
+    /// What takes something away from a version that still runs.
+    const REMOVALS: [&str; 7] = [
+        "drop_table",
+        "drop_column",
+        "drop_foreign_key",
+        "rename_table",
+        "rename_column",
+        "DROP ",
+        "RENAME ",
+    ];
+
+    fn names() -> Vec<String> {
+        Migrations::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn migrations_are_numbered_in_the_order_in_which_they_are_applied() {
+        for (at, name) in names().iter().enumerate() {
+            assert!(name.starts_with(&format!("m{:04}_", at + 1)), "{name} is number {}", at + 1);
+        }
+    }
+
+    #[test]
+    fn only_migrations_that_are_named_so_remove_something() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for name in names() {
+            let path = directory.join(format!("{name}.rs"));
+            let source = fs::read_to_string(&path).expect("a migration is a file of its name");
+            let up = source.split("async fn down").next().unwrap_or_default();
+            let removes = REMOVALS.iter().any(|word| up.contains(word));
+            assert!(
+                !removes || name.ends_with(CONTRACT_SUFFIX),
+                "{name} removes or renames something; see migrations/README.md"
+            );
+        }
+    }
+
+    #[test]
+    fn every_table_has_its_privileges() {
+        for table in TABLES {
+            assert!(PRIVILEGES.iter().any(|(name, _)| name == table), "{table}");
+        }
+    }
 }

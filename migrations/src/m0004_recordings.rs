@@ -8,12 +8,10 @@ use sea_orm::DbErr;
 use sea_orm::sea_query::{Index, Table, TableCreateStatement};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
-use crate::store::migrations::columns::{
-    bytes, flag, nullable, number, reference, session_reference, text, uuid,
-};
-use crate::store::migrations::{Visibility, protect};
+use crate::columns::{bytes, flag, nullable, number, reference, session_reference, text, uuid};
+use crate::{Visibility, protect};
 
-pub(super) struct Recordings;
+pub(crate) struct Recordings;
 
 impl MigrationName for Recordings {
     fn name(&self) -> &'static str {

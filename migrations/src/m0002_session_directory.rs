@@ -7,9 +7,9 @@ use sea_orm::sea_query::{ColumnDef, Table};
 use sea_orm::{ConnectionTrait as _, DbErr, DeriveIden};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
-use crate::store::migrations::{Visibility, protect};
+use crate::{Visibility, protect};
 
-pub(super) struct SessionDirectory;
+pub(crate) struct SessionDirectory;
 
 impl MigrationName for SessionDirectory {
     fn name(&self) -> &'static str {

@@ -9,9 +9,9 @@ use sea_orm::sea_query::{
 use sea_orm::{DbErr, DeriveIden};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
-use crate::store::migrations::{Visibility, protect};
+use crate::{Visibility, protect};
 
-pub(super) struct Foundation;
+pub(crate) struct Foundation;
 
 impl MigrationName for Foundation {
     fn name(&self) -> &'static str {
