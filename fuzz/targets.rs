@@ -16,9 +16,10 @@ use cabildo::auth::{
 };
 use cabildo::domain::media::Codec;
 use cabildo::domain::time::Timestamp;
+use cabildo::formats::codec::{Vp8Descriptor, is_key_frame_start};
+use cabildo::formats::rtp::{self, Header};
 use cabildo::moderation::parse;
 use cabildo::sfu::rtcp::{self, Message};
-use cabildo::sfu::rtp::{self, Header, Vp8Descriptor};
 use cabildo::sfu::sdp::{self, ANSWER_LIMITS, OFFER_LIMITS};
 use cabildo::sfu::transport::{Credentials, Identity, Transport, peek_ufrag};
 use cabildo::verify::checkpoint::Checkpoint;
@@ -48,7 +49,7 @@ pub(crate) fn rtp_packet(data: &[u8]) {
     assert!(elements <= header.length, "elements beyond their block");
     let Some(payload) = header.payload(data) else { return };
     for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
-        let _starts = rtp::is_key_frame_start(codec, payload);
+        let _starts = is_key_frame_start(codec, payload);
     }
     let _original = rtp::undo_retransmission(payload);
     if let Some(descriptor) = Vp8Descriptor::parse(payload) {

@@ -2,9 +2,11 @@
 //! must hold up legally. The map of the house, one line a module, in floor
 //! order; `docs/ARCHITECTURE.md` explains it and `tests/house.rs` checks it.
 
-// Ground floor: the words of the field, the clock, the cipher. No I/O, no async.
+// Ground floor: the words of the field, the clock, the cipher, media formats.
+// No I/O, no async.
 pub mod clock;
 pub mod domain;
+pub mod formats;
 pub mod sealing;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.

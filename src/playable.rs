@@ -3,28 +3,20 @@
 //! time, and are sealed part by part so that a range of bytes is read without
 //! opening the rest. `docs/ARCHITECTURE.md` §The record.
 
-mod bits;
 mod build;
-mod codec;
 mod combined;
 mod driver;
-mod ebml;
 mod ffmpeg;
-mod index;
 mod moments;
-mod mp4;
-mod order;
 mod part;
 mod reader;
-mod rtp;
-mod sample;
 mod scenes;
 mod track;
 mod view;
-mod webm;
 
 use crate::domain::media::Codec;
 use crate::domain::recording::Container;
+use crate::formats::ContainerError;
 use crate::recorder::journal::JournalError;
 use crate::recorder::repository::RecordingStoreError;
 use crate::sealing::OpenError;
@@ -54,9 +46,9 @@ pub enum PlayableError {
     /// A segment holds no journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The container can't hold it.
-    #[error("the container can't hold it: {0}")]
-    Container(String),
+    /// The file can't be written, or its index can't be read.
+    #[error(transparent)]
+    Container(ContainerError),
     /// There is not one frame that can be shown or heard.
     #[error("nothing in it can be played")]
     Nothing,
@@ -72,6 +64,15 @@ pub enum PlayableError {
     /// The combined file can't be mixed.
     #[error("{0}")]
     Mixing(String),
+}
+
+impl From<ContainerError> for PlayableError {
+    fn from(error: ContainerError) -> Self {
+        match error {
+            ContainerError::Empty => Self::Nothing,
+            error => Self::Container(error),
+        }
+    }
 }
 
 /// What files with this codec are packed in.

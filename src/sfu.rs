@@ -7,7 +7,6 @@ pub mod engine;
 mod handle;
 pub mod plane;
 pub mod rtcp;
-pub mod rtp;
 pub mod sdp;
 pub mod srtp;
 pub mod tap;

@@ -11,6 +11,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Ground floor: words.
     ("domain", &[]),
     ("clock", &["domain"]),
+    // Bytes of media: shared by all who carry, read or write it.
+    ("formats", &["domain"]),
     // What every floor may be told by and may tell.
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
@@ -18,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
-    ("sfu", &["domain", "clock", "telemetry"]),
+    ("sfu", &["domain", "clock", "formats", "telemetry"]),
     // The cipher of sealed objects: pure, and shared by all who seal and open.
     ("sealing", &["domain"]),
     // Stations of the record: where bytes and keys live, and the log, whose
@@ -31,8 +33,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // measures.
     ("load", &["domain"]),
     // Second floor: where stations meet.
-    ("recorder", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "sfu"]),
-    ("playable", &["domain", "clock", "telemetry", "sealing", "vault", "recorder"]),
+    (
+        "recorder",
+        &["domain", "clock", "formats", "telemetry", "sealing", "vault", "evidence", "sfu"],
+    ),
+    ("playable", &["domain", "clock", "formats", "telemetry", "sealing", "vault", "recorder"]),
     // Retention, erasure, rewrapping and bundles: what is done to recordings
     // that are over.
     ("custody", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "recorder"]),

@@ -17,13 +17,13 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::recording::PlayableState;
+use crate::formats::codec::Setup;
+use crate::formats::index::Index;
+use crate::formats::mp4::{Carries, Reference, Run as Samples, avc_codecs, fragment, header};
 use crate::playable::PlayableError;
 use crate::playable::build::{Maker, Making};
-use crate::playable::codec::Setup;
 use crate::playable::driver::{PlayablesOptions, TimelineSource};
 use crate::playable::ffmpeg::{Feed, Run};
-use crate::playable::index::Index;
-use crate::playable::mp4::{Carries, Reference, Run as Samples, avc_codecs, fragment, header};
 use crate::playable::reader::PlayableReader;
 use crate::playable::scenes::{GRID_MS, Scene, SceneTrack, scenes};
 use crate::playable::track::TrackFile;
@@ -140,7 +140,7 @@ impl Maker {
             making.playable.progress_permille = permille;
             let kept = serde_json::to_string(&progress);
             making.playable.resume_at =
-                Some(kept.map_err(|error| PlayableError::Container(error.to_string()))?);
+                Some(kept.map_err(|error| PlayableError::Mixing(error.to_string()))?);
             self.keep(&mut making.playable).await?;
         }
         let wants_names = scenes.iter().any(|scene| scene.name.is_some());

@@ -27,7 +27,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::media::Codec;
-use crate::playable::rtp::Packet;
+use crate::formats::rtp::Header;
 use crate::recorder::journal::{SENDER_REPORT_BYTES, SideEvent};
 
 /// Between two packets, what RTP time and arrival may differ by.
@@ -118,7 +118,7 @@ impl Sources {
 
     /// The place of a packet that came at `at_us`; `None` when it is of a past
     /// source or another codec.
-    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Packet<'_>) -> Option<Place> {
+    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Header) -> Option<Place> {
         let codec = self.payload_types.get(&packet.payload_type);
         if !self.payload_types.is_empty() && codec != Some(&self.codec) {
             return None;
@@ -215,7 +215,7 @@ impl Survey {
         self.sources.handle_side(event);
     }
 
-    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Packet<'_>) {
+    pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Header) {
         let Some(place) = self.sources.handle_packet(at_us, packet) else { return };
         if self.epochs.len() <= place.epoch {
             self.epochs.resize_with(place.epoch + 1, Observed::default);
@@ -337,8 +337,13 @@ mod tests {
 
     const START_US: u64 = 1_700_000_000_000_000;
 
-    fn packet(ssrc: u32, timestamp: u32) -> Packet<'static> {
-        Packet { marker: false, payload_type: 96, sequence: 0, timestamp, ssrc, payload: b"" }
+    fn packet(ssrc: u32, timestamp: u32) -> Header {
+        packet_of(96, ssrc, timestamp)
+    }
+
+    fn packet_of(payload_type: u8, ssrc: u32, timestamp: u32) -> Header {
+        let fixed = [&[0x80, payload_type, 0, 0][..], &timestamp.to_be_bytes()].concat();
+        Header::parse(&[&fixed[..], &ssrc.to_be_bytes()].concat()).expect("a whole header")
     }
 
     fn report(ssrc: u32, ntp_us: u64, timestamp: u32) -> [u8; SENDER_REPORT_BYTES] {
@@ -459,7 +464,7 @@ mod tests {
         assert!(sources.handle_packet(START_US, &packet(1, 0)).is_none());
         sources.handle_side(SideEvent::Source { ssrc: 1, layer: 0 });
         assert!(sources.handle_packet(START_US, &packet(1, 0)).is_some());
-        let other = Packet { payload_type: 97, ..packet(1, 0) };
+        let other = packet_of(97, 1, 0);
         assert!(sources.handle_packet(START_US, &other).is_none());
     }
 }

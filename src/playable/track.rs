@@ -6,14 +6,14 @@
 use bytes::Bytes;
 
 use crate::domain::media::{Codec, MediaKind};
+use crate::formats::codec::{Depacketiser, Frame, Setup};
+use crate::formats::mp4::Mp4Writer;
+use crate::formats::order::{Order, Ordered};
+use crate::formats::rtp::Packet;
+use crate::formats::sample::{Finished, Sample};
+use crate::formats::webm::WebmWriter;
 use crate::playable::PlayableError;
-use crate::playable::codec::{Depacketiser, Frame, Setup};
 use crate::playable::moments::{Moments, Sources, Survey};
-use crate::playable::mp4::Mp4Writer;
-use crate::playable::order::{Order, Ordered};
-use crate::playable::rtp::Packet;
-use crate::playable::sample::{Finished, Sample};
-use crate::playable::webm::WebmWriter;
 use crate::recorder::journal::{JournalReader, RecordKind};
 
 /// Frames of pictures are at least so far apart in a file: its tick.
@@ -41,7 +41,7 @@ impl TrackSurvey {
             match record.kind {
                 RecordKind::Rtp(bytes) => {
                     if let Some(packet) = Packet::parse(bytes) {
-                        self.survey.handle_packet(record.at_us, &packet);
+                        self.survey.handle_packet(record.at_us, &packet.header);
                     }
                 }
                 RecordKind::SenderReport(report) => {
@@ -153,7 +153,7 @@ impl TrackWriter {
         out: &mut Vec<u8>,
     ) -> Result<(), PlayableError> {
         let Some(packet) = Packet::parse(bytes) else { return Ok(()) };
-        let Some(place) = self.sources.handle_packet(at_us, &packet) else { return Ok(()) };
+        let Some(place) = self.sources.handle_packet(at_us, &packet.header) else { return Ok(()) };
         if place.new_epoch {
             self.end_epoch(out)?;
             self.epoch = place.epoch;
@@ -163,8 +163,8 @@ impl TrackWriter {
             self.frames.handle_new_source();
         }
         let payload = journal.slice_ref(packet.payload);
-        let ordered = Ordered { ticks: place.ticks, marker: packet.marker, payload };
-        self.order.handle_packet(at_us, packet.sequence, ordered);
+        let ordered = Ordered { ticks: place.ticks, marker: packet.header.marker, payload };
+        self.order.handle_packet(at_us, packet.header.sequence, ordered);
         self.take_ordered(out)
     }
 
@@ -225,7 +225,7 @@ impl Muxer {
                 if let Some(setup) = setup {
                     muxer.handle_setup(setup);
                 }
-                muxer.write(sample, out)
+                Ok(muxer.write(sample, out)?)
             }
         }
     }

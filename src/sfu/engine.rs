@@ -28,8 +28,8 @@ use rtc_crypto::RTCCryptoProvider;
 pub use stats::{PublicationStats, Sizes, Stats, SubscriptionStats, Totals, TransportStats};
 
 use super::plane::{Command, MediaEvent, SubscriptionId, TransportId};
-use super::rtp::{DatagramKind, classify};
 use crate::domain::id::{SessionId, TrackId};
+use crate::formats::rtp::{DatagramKind, classify};
 use loudness::Room;
 use publication::Publication;
 use slots::Slots;

@@ -17,7 +17,7 @@ use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use super::plane::{MasterKey, SrtpKeys, SrtpProfile};
-use super::rtp::Header;
+use crate::formats::rtp::Header;
 
 /// Most bytes that sealing adds to a packet.
 pub const SEAL_BYTES_MAX: usize = 16;
@@ -229,7 +229,7 @@ mod tests {
         for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
             let (mut ours, mut theirs) = (ours(profile), theirs(1, profile));
             for index in 65_500_u64..65_600 {
-                let packet = plain(super::super::rtp::wire_sequence(index));
+                let packet = plain(crate::formats::rtp::wire_sequence(index));
                 let mut buffer = b"before".to_vec();
                 buffer.extend_from_slice(&packet);
                 ours.seal_rtp(&mut buffer, 6, 20, SSRC, index).expect("sealed");
@@ -246,7 +246,7 @@ mod tests {
         for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
             let (mut ours, mut theirs) = (ours(profile), theirs(2, profile));
             for index in 65_500_u64..65_600 {
-                let packet = plain(super::super::rtp::wire_sequence(index));
+                let packet = plain(crate::formats::rtp::wire_sequence(index));
                 let sealed = theirs.encrypt_rtp(&packet).expect("sealed");
                 assert_eq!(open(&mut ours, &sealed).expect("authentic"), packet);
                 assert!(open(&mut ours, &sealed).is_err(), "a replay was taken");

@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use cabildo::domain::id::{ConnectionId, SessionId, TrackId};
+use cabildo::formats::rtp::Header;
 use cabildo::load::client::{
     ClientOptions, Identity, MediaClient, Profile, Received, TrackOptions,
 };
 use cabildo::load::driver::{ClientHandle, Driver};
 use cabildo::sfu::plane::{Demand, Gate};
-use cabildo::sfu::rtp::Header;
 use cabildo::sfu::tap::{TapKind, TapSink};
 use cabildo::sfu::{PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions};
 use tokio::sync::mpsc;

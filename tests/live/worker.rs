@@ -7,11 +7,11 @@ use std::time::Duration;
 use cabildo::domain::id::{SessionId, TrackId};
 use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::domain::secret::Secret;
+use cabildo::formats::rtp::Header;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, MediaEvent,
     PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
-use cabildo::sfu::rtp::Header;
 use cabildo::sfu::srtp::Srtp;
 use cabildo::sfu::worker::{DatagramClass, WorkerGone, WorkerOptions, Workers, start_workers};
 

@@ -8,9 +8,9 @@ use super::{
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::domain::recording::RecordingState;
+use crate::formats::rtp::{extend_sequence, wire_sequence};
 use crate::recorder::journal::SideEvent;
 use crate::sealing::{Context, Sealer, TrackKey};
-use crate::sfu::rtp::{extend_sequence, wire_sequence};
 use crate::sfu::tap::{TapItem, TapKind};
 
 /// Encodings that one track may have.

@@ -1,9 +1,9 @@
 //! One encoding of a publication: what came, what is missing, what to ask for.
 
 use crate::domain::media::MediaKind;
+use crate::formats::rtp::extend_sequence;
 use crate::sfu::plane::{EncodingSpec, Gate};
 use crate::sfu::rtcp::ReportBlock;
-use crate::sfu::rtp::extend_sequence;
 
 use super::ring::Ring;
 
@@ -266,7 +266,7 @@ impl Encoding {
             if due <= now_us {
                 missing.requests += 1;
                 missing.requested_us = now_us;
-                into.push(crate::sfu::rtp::wire_sequence(missing.extended));
+                into.push(crate::formats::rtp::wire_sequence(missing.extended));
             }
         }
     }

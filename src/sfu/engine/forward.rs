@@ -1,9 +1,10 @@
 //! The path of a packet: in, undone, ordered, kept, copied to whoever gets it.
 
 use crate::domain::media::{Codec, MediaKind};
+use crate::formats::codec::{Vp8Descriptor, is_key_frame_start};
+use crate::formats::rtp::{Header, undo_retransmission};
 use crate::sfu::plane::{Gate, MediaEvent};
 use crate::sfu::rtcp::{self, Message, SenderReport};
-use crate::sfu::rtp::{Header, Vp8Descriptor, is_key_frame_start, undo_retransmission};
 
 use super::Forwarder;
 use super::encoding::{ClockReport, Refusal};

@@ -3,8 +3,8 @@
 
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
+use crate::formats::rtp::Header;
 use crate::sfu::plane::{ExtensionIds, Gate, PublicationSpec, TransportId};
-use crate::sfu::rtp::Header;
 
 use super::encoding::Encoding;
 use super::loudness::LevelMeter;

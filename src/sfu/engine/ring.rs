@@ -2,7 +2,7 @@
 //! receivers for retransmission.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::sfu::rtp::Vp8Descriptor;
+use crate::formats::codec::Vp8Descriptor;
 
 /// Packets of pictures kept, about two seconds at 2 Mbit/s. Raising it costs
 /// `PACKET_BYTES_MAX` each per encoding.

@@ -3,8 +3,8 @@
 
 use crate::domain::id::TrackId;
 use crate::domain::media::{Codec, MediaKind};
+use crate::formats::rtp::{FIXED_HEADER_BYTES, extend_sequence, wire_sequence};
 use crate::sfu::plane::{Demand, SubscriptionId, SubscriptionSpec, TransportId};
-use crate::sfu::rtp::{FIXED_HEADER_BYTES, extend_sequence, wire_sequence};
 
 use super::encoding::ticks;
 use super::ring::Packet;

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use crate::domain::id::TrackId;
 use crate::domain::media::MediaKind;
 use crate::domain::time::Timestamp;
+use crate::formats::rtp::Header;
 use crate::sfu::plane::Gate;
 use crate::sfu::rtcp::SenderReport;
-use crate::sfu::rtp::Header;
 use crate::sfu::tap::{BatchPool, Note, SENDER_REPORT_BYTES, TapBatch, TapItem, TapKind, TapSink};
 
 use super::Forwarder;

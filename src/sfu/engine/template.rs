@@ -1,8 +1,8 @@
 //! The header extensions of a stream, laid out once and patched per packet.
 
 use crate::domain::media::MediaKind;
+use crate::formats::rtp::{ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 use crate::sfu::plane::ExtensionIds;
-use crate::sfu::rtp::{ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 
 /// Room for a section name of 32 bytes and the two numbers, in either form.
 const BLOCK_BYTES_MAX: usize = 64;
@@ -105,7 +105,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sfu::rtp::Header;
+    use crate::formats::rtp::Header;
 
     fn written(template: &Template, level: Option<u8>) -> Vec<(u8, Vec<u8>)> {
         let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];

@@ -1,7 +1,7 @@
 //! Which packets of a source were seen (RFC 3711 §3.3.2).
 
 use super::SrtpError;
-use crate::sfu::rtp::extend_sequence;
+use crate::formats::rtp::extend_sequence;
 
 /// Packets that may be this far behind the newest; a retransmission that comes
 /// later is dropped. A multiple of 64.

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use cabildo::domain::id::{SessionId, TrackId};
 use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::domain::secret::Secret;
+use cabildo::formats::codec::Vp8Descriptor;
+use cabildo::formats::rtp::Header;
 use cabildo::sfu::engine::{Forwarder, Handled};
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationSpec,
     SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
-use cabildo::sfu::rtp::{Header, Vp8Descriptor};
 use cabildo::sfu::srtp::GcmSession;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::receiver_report::ReceiverReport;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Setup, Unit};
-use crate::playable::bits::Bits;
+use crate::formats::bits::Bits;
 
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
@@ -304,6 +304,29 @@ impl Sequence {
     }
 }
 
+/// A new coded video sequence (N of the aggregation header), or a sequence
+/// header as the first unit (AV1 RTP payload format §4.4).
+pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
+    const CONTINUES: u8 = 0x80;
+    const NEW_SEQUENCE: u8 = 0x08;
+    let Some((&aggregation, rest)) = payload.split_first() else { return false };
+    if aggregation & CONTINUES != 0 {
+        return false;
+    }
+    if aggregation & NEW_SEQUENCE != 0 {
+        return true;
+    }
+    // One element, W = 1, has no length before it; otherwise it is LEB128.
+    let element = if (aggregation >> 4) & 3 == 1 {
+        Some(rest)
+    } else {
+        rest.iter().position(|byte| byte & 0x80 == 0).and_then(|end| rest.get(end + 1..))
+    };
+    element
+        .and_then(|unit| unit.first())
+        .is_some_and(|header| (header >> 3) & 0x0F == SEQUENCE_HEADER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,5 +348,15 @@ mod tests {
         let payload = Bytes::from_static(&[0x10, 0x32, 2, 0xA0, 1]);
         let unit = State::default().unit(&[payload]).expect("whole");
         assert_eq!(unit.data, [0x32, 2, 0xA0, 1]);
+    }
+
+    #[test]
+    fn av1_starts_at_a_new_sequence() {
+        let starts = is_key_frame_start;
+        assert!(starts(&[0x18, 0x32]));
+        assert!(starts(&[0x10, 0x0A]), "a sequence header alone");
+        assert!(starts(&[0x00, 0x81, 0x01, 0x0A]), "after a length of two bytes");
+        assert!(!starts(&[0x10, 0x32]));
+        assert!(!starts(&[0x98, 0x0A]), "the rest of an earlier unit");
     }
 }

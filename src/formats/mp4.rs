@@ -11,14 +11,16 @@ use mp4_atom::{
 };
 
 use crate::domain::media::MediaKind;
-use crate::playable::PlayableError;
-use crate::playable::codec::Setup;
-use crate::playable::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
+use crate::formats::ContainerError;
+use crate::formats::codec::Setup;
+use crate::formats::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
 
-/// Ticks of a second in `moov`, of a picture's track and of sound's.
+/// Ticks of a second in `moov`.
 const MOVIE_RATE: u32 = 1_000;
-pub(super) const VIDEO_RATE: u32 = 90_000;
-pub(super) const AUDIO_RATE: u32 = 48_000;
+/// Ticks of a second of a track of pictures.
+pub const VIDEO_RATE: u32 = 90_000;
+/// Ticks of a second of a track of sound.
+pub const AUDIO_RATE: u32 = 48_000;
 /// Flags of a sample that depends on none and of one that does (§8.8.3.1).
 const KEY_FLAGS: u32 = 0x0200_0000;
 const DELTA_FLAGS: u32 = 0x0101_0000;
@@ -27,16 +29,21 @@ const LAST_TICKS: u32 = VIDEO_RATE / 25;
 
 /// What a track of a file carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Carries {
-    /// H.264; `in_band` when its parameter sets change on the way.
-    Avc { setup: Setup, in_band: bool },
+pub enum Carries {
+    /// H.264.
+    Avc {
+        /// Size and parameter sets.
+        setup: Setup,
+        /// Whether the parameter sets change within the file.
+        in_band: bool,
+    },
     /// AAC-LC, 48 kHz, stereo.
     Aac,
 }
 
 /// The samples of one track in a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Run {
+pub struct Run {
     /// Of the track, from 1.
     pub track: u32,
     /// When the first is shown, in the track's ticks.
@@ -47,25 +54,15 @@ pub(super) struct Run {
 
 /// A stretch between two places to jump to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reference {
+pub struct Reference {
     /// Bytes from one to the next.
     pub bytes: u64,
     /// Ticks of pictures from one to the next.
     pub ticks: u64,
 }
 
-impl From<mp4_atom::Error> for PlayableError {
-    fn from(error: mp4_atom::Error) -> Self {
-        Self::Container(error.to_string())
-    }
-}
-
 /// One `moof` and its `mdat`.
-pub(super) fn fragment(
-    sequence: u32,
-    runs: &[Run],
-    out: &mut Vec<u8>,
-) -> Result<(), PlayableError> {
+pub fn fragment(sequence: u32, runs: &[Run], out: &mut Vec<u8>) -> Result<(), ContainerError> {
     let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: Vec::new() };
     for run in runs {
         let entries: Vec<TrunEntry> = run.samples.iter().map(entry).collect();
@@ -81,14 +78,14 @@ pub(super) fn fragment(
     let mut offset = first_pass.len() + 8;
     for (traf, run) in moof.traf.iter_mut().zip(runs) {
         if let Some(trun) = traf.trun.first_mut() {
-            trun.data_offset = Some(i32::try_from(offset).map_err(|_| too_large())?);
+            trun.data_offset = Some(i32::try_from(offset).map_err(|_| ContainerError::TooLarge)?);
         }
         offset += run.samples.iter().map(|sample| sample.2.len()).sum::<usize>();
     }
     let start = out.len();
     moof.encode(out)?;
     let mdat_bytes = offset - (out.len() - start);
-    out.extend(u32::try_from(mdat_bytes).map_err(|_| too_large())?.to_be_bytes());
+    out.extend(u32::try_from(mdat_bytes).map_err(|_| ContainerError::TooLarge)?.to_be_bytes());
     out.extend_from_slice(b"mdat");
     for sample in runs.iter().flat_map(|run| &run.samples) {
         out.extend_from_slice(&sample.2);
@@ -105,16 +102,12 @@ fn entry((ticks, key, data): &(u32, bool, Vec<u8>)) -> TrunEntry {
     }
 }
 
-fn too_large() -> PlayableError {
-    PlayableError::Container("a fragment is too large".to_owned())
-}
-
 /// What comes before the fragments; the first track is of pictures.
-pub(super) fn header(
+pub fn header(
     tracks: &[Carries],
     duration_us: u64,
     references: &[Reference],
-) -> Result<Vec<u8>, PlayableError> {
+) -> Result<Vec<u8>, ContainerError> {
     let movie_ticks = duration_us.div_ceil(1_000_000 / u64::from(MOVIE_RATE));
     let mut trak = Vec::new();
     let mut trex = Vec::new();
@@ -138,8 +131,10 @@ pub(super) fn header(
     for reference in references {
         sidx.references.push(SegmentReference {
             reference_type: false,
-            referenced_size: u32::try_from(reference.bytes).map_err(|_| too_large())?,
-            subsegment_duration: u32::try_from(reference.ticks).map_err(|_| too_large())?,
+            referenced_size: u32::try_from(reference.bytes)
+                .map_err(|_| ContainerError::TooLarge)?,
+            subsegment_duration: u32::try_from(reference.ticks)
+                .map_err(|_| ContainerError::TooLarge)?,
             starts_with_sap: true,
             sap_type: 1,
             sap_delta_time: 0,
@@ -157,7 +152,7 @@ pub(super) fn header(
     Ok(out)
 }
 
-fn track(track_id: u32, carries: &Carries) -> Result<Trak, PlayableError> {
+fn track(track_id: u32, carries: &Carries) -> Result<Trak, ContainerError> {
     let (entry, timescale, size) = match carries {
         Carries::Avc { setup, in_band } => {
             (avc_entry(setup, *in_band)?, VIDEO_RATE, Some(setup.size))
@@ -206,9 +201,9 @@ fn pixels(side: u32) -> u16 {
     u16::try_from(side).unwrap_or(u16::MAX)
 }
 
-fn avc_entry(setup: &Setup, in_band: bool) -> Result<SampleEntry, PlayableError> {
+fn avc_entry(setup: &Setup, in_band: bool) -> Result<SampleEntry, ContainerError> {
     let (Some(sps), Some(pps)) = (setup.sps.first(), setup.pps.first()) else {
-        return Err(PlayableError::Container("no parameter sets".to_owned()));
+        return Err(ContainerError::NoParameterSets);
     };
     let mut avcc = Avcc::new(sps, pps)?;
     avcc.sequence_parameter_sets.clone_from(&setup.sps);
@@ -259,7 +254,8 @@ fn aac_entry() -> SampleEntry {
 }
 
 /// The text that names this H.264 (RFC 6381 §3.3).
-pub(super) fn avc_codecs(setup: &Setup, in_band: bool) -> String {
+#[must_use]
+pub fn avc_codecs(setup: &Setup, in_band: bool) -> String {
     let name = if in_band { "avc3" } else { "avc1" };
     match setup.sps.first().map(Vec::as_slice) {
         Some([_, profile, constraints, level, ..]) => {
@@ -271,7 +267,7 @@ pub(super) fn avc_codecs(setup: &Setup, in_band: bool) -> String {
 
 /// Writes one track of H.264.
 #[derive(Debug, Default)]
-pub(super) struct Mp4Writer {
+pub struct Mp4Writer {
     setup: Option<Setup>,
     in_band: bool,
     chunk: Chunk,
@@ -283,7 +279,7 @@ pub(super) struct Mp4Writer {
 
 impl Mp4Writer {
     /// Takes the parameter sets of a key frame.
-    pub(super) fn handle_setup(&mut self, setup: Setup) {
+    pub fn handle_setup(&mut self, setup: Setup) {
         match &mut self.setup {
             None => self.setup = Some(setup),
             Some(first) if first.sps != setup.sps || first.pps != setup.pps => self.in_band = true,
@@ -292,7 +288,7 @@ impl Mp4Writer {
     }
 
     /// Takes the next frame; appends to `out` what follows the header.
-    pub(super) fn write(&mut self, sample: Sample, out: &mut Vec<u8>) -> Result<(), PlayableError> {
+    pub fn write(&mut self, sample: Sample, out: &mut Vec<u8>) -> Result<(), ContainerError> {
         if self.chunk.is_full_for(&sample, MediaKind::Video) {
             self.end_chunk(Some(sample.at_us), out)?;
         }
@@ -301,9 +297,9 @@ impl Mp4Writer {
     }
 
     /// Ends the file: appends what is left to `out` and says the header.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<Finished, PlayableError> {
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Finished, ContainerError> {
         self.end_chunk(None, out)?;
-        let setup = self.setup.take().ok_or(PlayableError::Nothing)?;
+        let setup = self.setup.take().ok_or(ContainerError::Empty)?;
         let media_type = format!("video/mp4; codecs=\"{}\"", avc_codecs(&setup, self.in_band));
         let ends = self.keys.points.iter().skip(1).copied();
         let end = KeyPoint { at_us: self.end_us, offset: self.written };
@@ -322,7 +318,7 @@ impl Mp4Writer {
         Ok(Finished { header, duration_us: self.end_us, media_type })
     }
 
-    fn end_chunk(&mut self, next_us: Option<u64>, out: &mut Vec<u8>) -> Result<(), PlayableError> {
+    fn end_chunk(&mut self, next_us: Option<u64>, out: &mut Vec<u8>) -> Result<(), ContainerError> {
         let samples = std::mem::take(&mut self.chunk).samples;
         let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
         if first.key {
@@ -350,6 +346,7 @@ impl Mp4Writer {
 }
 
 /// Ticks of a track of pictures.
-pub(super) fn ticks(us: u64) -> u64 {
+#[must_use]
+pub fn ticks(us: u64) -> u64 {
     us.saturating_mul(9) / 100
 }

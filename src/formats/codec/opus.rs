@@ -2,7 +2,8 @@
 
 /// How long a packet plays, microseconds (RFC 6716 §3.1 and §3.2). An empty
 /// or malformed one plays for nothing.
-pub(in crate::playable) fn duration_us(packet: &[u8]) -> u32 {
+#[must_use]
+pub fn duration_us(packet: &[u8]) -> u32 {
     let Some(&toc) = packet.first() else { return 0 };
     let config = toc >> 3;
     let frame_us = match (config, config % 4) {

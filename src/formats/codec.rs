@@ -10,12 +10,13 @@ mod vp9;
 use bytes::Bytes;
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::playable::order::{InOrder, Ordered};
+use crate::formats::order::{InOrder, Ordered};
 
-pub(super) use opus::duration_us as opus_duration_us;
+pub use opus::duration_us as opus_duration_us;
+pub use vp8::Vp8Descriptor;
 
 /// Largest frame, in bytes. A larger one is lost.
-pub(super) const FRAME_BYTES_MAX: usize = 4 << 20;
+const FRAME_BYTES_MAX: usize = 4 << 20;
 /// Most packets of one frame. A longer one is lost.
 const FRAME_PACKETS_MAX: usize = 8_192;
 /// Most parameter sets of one kind that H.264 can name (§7.4.2).
@@ -24,7 +25,7 @@ const PARAMETER_SETS_MAX: usize = 32;
 /// What a decoder has to know before the first frame, and a file says in its
 /// header.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Setup {
+pub struct Setup {
     /// Width and height in pixels; zero for sound.
     pub size: (u32, u32),
     /// H.264: the parameter sets.
@@ -35,9 +36,22 @@ pub(super) struct Setup {
     pub private: Vec<u8>,
 }
 
+/// Whether `payload` begins something that can be decoded without what came
+/// before. Every packet of sound does.
+#[must_use]
+pub fn is_key_frame_start(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::Opus => true,
+        Codec::Vp8 => Vp8Descriptor::parse(payload).is_some_and(|it| it.key_frame_start),
+        Codec::H264 => h264::is_key_frame_start(payload),
+        Codec::Vp9 => vp9::is_key_frame_start(payload),
+        Codec::Av1 => av1::is_key_frame_start(payload),
+    }
+}
+
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
+pub struct Frame {
     /// When, in ticks of its source.
     pub ticks: i64,
     /// Whether it can be decoded without those before.
@@ -57,7 +71,7 @@ struct Unit {
 
 /// Collects packets in order into frames.
 #[derive(Debug)]
-pub(super) struct Depacketiser {
+pub struct Depacketiser {
     codec: Codec,
     parameters: h264::Parameters,
     av1: av1::State,
@@ -75,7 +89,8 @@ pub(super) struct Depacketiser {
 
 impl Depacketiser {
     /// Begins a track. Pictures begin with a key frame.
-    pub(super) fn new(codec: Codec) -> Self {
+    #[must_use]
+    pub fn new(codec: Codec) -> Self {
         Self {
             codec,
             parameters: h264::Parameters::default(),
@@ -91,7 +106,7 @@ impl Depacketiser {
     }
 
     /// Takes what comes next.
-    pub(super) fn handle(&mut self, item: InOrder) {
+    pub fn handle(&mut self, item: InOrder) {
         match item {
             InOrder::Packet(packet) => self.handle_packet(packet),
             InOrder::Lost => self.handle_loss(),
@@ -100,18 +115,18 @@ impl Depacketiser {
 
     /// The source has changed: what was collected is ended, and pictures begin
     /// with a key frame again.
-    pub(super) fn handle_new_source(&mut self) {
+    pub fn handle_new_source(&mut self) {
         self.handle_loss();
         self.torn = false;
     }
 
     /// Nothing more comes.
-    pub(super) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.end_unit(self.last_marker);
     }
 
     /// Takes the frames that are whole.
-    pub(super) fn poll(&mut self) -> Vec<Frame> {
+    pub fn poll(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.out)
     }
 
@@ -244,6 +259,18 @@ mod tests {
             depacketiser.finish();
             for frame in depacketiser.poll() {
                 prop_assert!(!frame.data.is_empty());
+            }
+        }
+
+        #[test]
+        fn no_payload_panics_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for codec in Codec::ALL {
+                std::hint::black_box(is_key_frame_start(*codec, &bytes));
+            }
+            if let Some(descriptor) = Vp8Descriptor::parse(&bytes) {
+                let mut copy = bytes.clone();
+                descriptor.shift(&mut copy, 1, 1);
+                prop_assert_eq!(copy.len(), bytes.len());
             }
         }
     }

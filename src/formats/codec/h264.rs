@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{PARAMETER_SETS_MAX, Setup, Unit};
-use crate::playable::bits::Bits;
+use crate::formats::bits::Bits;
 
 const IDR: u8 = 5;
 const SPS: u8 = 7;
@@ -15,6 +15,9 @@ const PPS: u8 = 8;
 const DELIMITER: u8 = 9;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
+/// Aggregated units looked at in one packet; a packet with more holds nothing
+/// that a decoder starts at among its first units anyway.
+const AGGREGATED_UNITS_MAX: usize = 16;
 
 /// The parameter sets that hold, by their number.
 #[derive(Debug, Default)]
@@ -218,6 +221,29 @@ fn without_emulation(bytes: &[u8]) -> Vec<u8> {
     meant
 }
 
+/// Sequence parameter sets precede an instantaneous decoder refresh; either
+/// is where to start (RFC 6184 §5.2).
+pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
+    let starts = |kind: u8| matches!(kind, IDR | SPS);
+    let Some((&first, mut rest)) = payload.split_first() else { return false };
+    match first & 0x1F {
+        STAP_A => {
+            for _ in 0..AGGREGATED_UNITS_MAX {
+                let Some((length, after)) = rest.split_first_chunk() else { return false };
+                let length = usize::from(u16::from_be_bytes(*length));
+                let Some((unit, after)) = after.split_at_checked(length) else { return false };
+                if unit.first().is_some_and(|byte| starts(byte & 0x1F)) {
+                    return true;
+                }
+                rest = after;
+            }
+            false
+        }
+        FU_A => rest.first().is_some_and(|header| header & 0x80 != 0 && starts(header & 0x1F)),
+        kind => starts(kind),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,5 +301,17 @@ mod tests {
     fn a_lying_length_is_no_picture() {
         let mut parameters = Parameters::default();
         assert!(parameters.unit(&[Bytes::from_static(&[STAP_A, 0, 9, 1])]).is_none());
+    }
+
+    #[test]
+    fn h264_starts_at_a_refresh_or_a_parameter_set() {
+        let starts = is_key_frame_start;
+        assert!(starts(&[0x65, 0]));
+        assert!(starts(&[0x67, 0]));
+        assert!(!starts(&[0x41, 0]));
+        assert!(starts(&[24, 0, 1, 9, 0, 2, 0x67, 1]), "a parameter set in an aggregate");
+        assert!(!starts(&[24, 0, 1, 9, 0, 9, 0x67]), "a unit that does not fit");
+        assert!(starts(&[28, 0x85]), "the first fragment of a refresh");
+        assert!(!starts(&[28, 0x05]), "a later fragment");
     }
 }

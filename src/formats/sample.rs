@@ -14,7 +14,7 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// A frame in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// After the beginning of the file, microseconds.
     pub at_us: u64,
     /// Whether it can be decoded without those before.
@@ -26,7 +26,7 @@ pub(super) struct Sample {
 /// Frames that are written together: a cluster, a fragment.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    pub samples: Vec<Sample>,
+    pub(super) samples: Vec<Sample>,
     bytes: usize,
 }
 
@@ -49,15 +49,15 @@ impl Chunk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyPoint {
     /// After the beginning of the file, microseconds.
-    pub at_us: u64,
+    pub(super) at_us: u64,
     /// Where the chunk begins, in bytes after the header.
-    pub offset: u64,
+    pub(super) offset: u64,
 }
 
 /// All places to jump to.
 #[derive(Debug, Default)]
 pub(super) struct KeyPoints {
-    pub points: Vec<KeyPoint>,
+    pub(super) points: Vec<KeyPoint>,
     apart_us: u64,
 }
 
@@ -82,7 +82,7 @@ impl KeyPoints {
 
 /// What a finished file says in its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finished {
+pub struct Finished {
     /// The bytes that come before all others.
     pub header: Vec<u8>,
     /// How long it plays.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Setup, Unit};
-use crate::playable::bits::Bits;
+use crate::formats::bits::Bits;
 
 /// Most frames that a superframe index names.
 const SUPERFRAME_MAX: usize = 8;
@@ -140,6 +140,28 @@ fn key_frame(frame: &[u8]) -> Option<(u8, (u32, u32))> {
     Some((profile, (width, height)))
 }
 
+/// The beginning of a picture that refers to none, on the lowest spatial layer
+/// when layers are told (RFC 9628 §4.2).
+pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
+    const PICTURE_ID: u8 = 0x80;
+    const INTER_PICTURE: u8 = 0x40;
+    const LAYERS: u8 = 0x20;
+    const START: u8 = 0x08;
+    let Some(&first) = payload.first() else { return false };
+    if first & INTER_PICTURE != 0 || first & START == 0 {
+        return false;
+    }
+    if first & LAYERS == 0 {
+        return true;
+    }
+    let mut offset = 1;
+    if first & PICTURE_ID != 0 {
+        let Some(id) = payload.get(1) else { return false };
+        offset += if id & 0x80 != 0 { 2 } else { 1 };
+    }
+    payload.get(offset).is_some_and(|layers| layers & 0x0E == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +200,15 @@ mod tests {
         assert!(unit(&[payload(&[0x04], KEY)]).is_none());
         assert!(unit(&[payload(&[0x08], KEY)]).is_none());
         assert!(unit(&[payload(&[0x08], KEY), payload(&[0x08], KEY)]).is_none());
+    }
+
+    #[test]
+    fn vp9_starts_at_a_picture_without_references_on_the_lowest_layer() {
+        let starts = is_key_frame_start;
+        assert!(starts(&[0x08]));
+        assert!(!starts(&[0x48]), "an inter picture");
+        assert!(!starts(&[0x00]), "not the beginning of a frame");
+        assert!(starts(&[0xA8, 0x80, 1, 0x00]));
+        assert!(!starts(&[0xA8, 0x80, 1, 0x02]), "a higher spatial layer");
     }
 }

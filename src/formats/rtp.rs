@@ -1,14 +1,6 @@
 //! RTP as bytes (RFC 3550 §5.1, RFC 8285): views that check every bound and
 //! never fail on what a stranger sends.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
-mod key_frame;
-mod vp8;
-
-pub use key_frame::is_key_frame_start;
-pub use vp8::Vp8Descriptor;
-
 /// Bytes of the fixed part of a header.
 pub const FIXED_HEADER_BYTES: usize = 12;
 /// Profile of the one-byte form of header extensions (RFC 8285 §4.2).
@@ -119,6 +111,24 @@ impl Header {
             return None;
         }
         payload.len().checked_sub(padding).map(|end| &payload[..end])
+    }
+}
+
+/// A decrypted packet: its header and where its payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'packet> {
+    /// Its header.
+    pub header: Header,
+    /// Without padding; empty when there is nothing else.
+    pub payload: &'packet [u8],
+}
+
+impl<'packet> Packet<'packet> {
+    /// Reads a packet; `None` when its header or its padding is longer than it.
+    #[must_use]
+    pub fn parse(packet: &'packet [u8]) -> Option<Self> {
+        let header = Header::parse(packet)?;
+        Some(Self { header, payload: header.payload(packet)? })
     }
 }
 
@@ -241,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn extensions_and_padding_are_no_payload() {
+        let mut packet = vec![0xB1, 0xE0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 5];
+        packet.extend([0; 4]);
+        packet.extend([0xBE, 0xDE, 0, 1, 1, 2, 3, 4]);
+        packet.extend([42, 43, 0, 0, 3]);
+        let read = Packet::parse(&packet).expect("valid");
+        assert_eq!(read.payload, [42, 43]);
+        for cut in 0..packet.len() - 3 {
+            assert!(Packet::parse(&packet[..cut]).is_none_or(|p| p.payload.len() < 3), "{cut}");
+        }
+        let only_padding = [0xA0, 96, 0, 7, 0, 0, 0, 9, 0, 0, 0, 5, 0, 0, 3];
+        assert_eq!(Packet::parse(&only_padding).expect("valid").payload, b"");
+    }
+
+    #[test]
     fn datagrams_are_told_apart() {
         assert_eq!(classify(&[0, 1]), DatagramKind::Handshake);
         assert_eq!(classify(&[22, 254]), DatagramKind::Handshake);
@@ -273,14 +298,6 @@ mod tests {
                 prop_assert!(header.length <= bytes.len());
                 prop_assert!(header.extensions(&bytes).count() <= bytes.len());
                 prop_assert!(header.payload(&bytes).is_none_or(|it| it.len() <= bytes.len()));
-            }
-            for codec in crate::domain::media::Codec::ALL {
-                std::hint::black_box(is_key_frame_start(*codec, &bytes));
-            }
-            if let Some(descriptor) = Vp8Descriptor::parse(&bytes) {
-                let mut copy = bytes.clone();
-                descriptor.shift(&mut copy, 1, 1);
-                prop_assert_eq!(copy.len(), bytes.len());
             }
         }
     }

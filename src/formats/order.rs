@@ -14,7 +14,7 @@ const JUMP_MAX: i64 = 8_192;
 
 /// One packet in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ordered {
+pub struct Ordered {
     /// Counted in ticks without wrapping.
     pub ticks: i64,
     /// Marker bit.
@@ -25,7 +25,7 @@ pub(super) struct Ordered {
 
 /// What comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum InOrder {
+pub enum InOrder {
     /// The next packet.
     Packet(Ordered),
     /// One packet or more before the next will never come.
@@ -34,7 +34,7 @@ pub(super) enum InOrder {
 
 /// The packets of one source.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub struct Order {
     /// Extended number of the next packet to let through.
     next: Option<i64>,
     held: BTreeMap<i64, (u64, Ordered)>,
@@ -44,7 +44,7 @@ pub(super) struct Order {
 impl Order {
     /// Takes a packet that came at `at_us`. Whatever came twice or too late is
     /// dropped.
-    pub(super) fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: Ordered) {
+    pub fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: Ordered) {
         let expected = *self.next.get_or_insert_with(|| i64::from(sequence));
         let distance = sequence.wrapping_sub(expected.to_le_bytes_low()).cast_signed();
         let distance = i64::from(distance);
@@ -62,12 +62,12 @@ impl Order {
     }
 
     /// Takes what is ready, in order.
-    pub(super) fn poll(&mut self) -> Vec<InOrder> {
+    pub fn poll(&mut self) -> Vec<InOrder> {
         std::mem::take(&mut self.out)
     }
 
     /// Lets everything through: the source has ended.
-    pub(super) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         while let Some(&first) = self.held.keys().next() {
             self.skip_to(first);
         }

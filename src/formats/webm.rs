@@ -3,9 +3,9 @@
 //! last and read first.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::playable::codec::{Setup, opus_duration_us};
-use crate::playable::ebml::{element, float, head, nested, unsigned, wide};
-use crate::playable::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample, last_frame_us};
+use crate::formats::codec::{Setup, opus_duration_us};
+use crate::formats::ebml::{element, float, head, nested, unsigned, wide};
+use crate::formats::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample, last_frame_us};
 
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
@@ -23,7 +23,7 @@ const SEEK_PRE_ROLL_NS: u64 = 80_000_000;
 
 /// Writes one track.
 #[derive(Debug)]
-pub(super) struct WebmWriter {
+pub struct WebmWriter {
     codec: Codec,
     setup: Setup,
     chunk: Chunk,
@@ -34,7 +34,9 @@ pub(super) struct WebmWriter {
 }
 
 impl WebmWriter {
-    pub(super) fn new(codec: Codec) -> Self {
+    /// Begins a file of one track with this codec.
+    #[must_use]
+    pub fn new(codec: Codec) -> Self {
         Self {
             codec,
             setup: Setup::default(),
@@ -47,7 +49,7 @@ impl WebmWriter {
 
     /// Takes what a key frame says; the largest picture and the first
     /// configuration hold for the file.
-    pub(super) fn handle_setup(&mut self, setup: Setup) {
+    pub fn handle_setup(&mut self, setup: Setup) {
         let area = |size: (u32, u32)| u64::from(size.0) * u64::from(size.1);
         if area(setup.size) > area(self.setup.size) {
             self.setup.size = setup.size;
@@ -58,7 +60,7 @@ impl WebmWriter {
     }
 
     /// Takes the next frame; appends to `out` what follows the header.
-    pub(super) fn write(&mut self, sample: Sample, out: &mut Vec<u8>) {
+    pub fn write(&mut self, sample: Sample, out: &mut Vec<u8>) {
         if self.chunk.is_full_for(&sample, self.codec.kind()) {
             self.end_chunk(out);
         }
@@ -71,7 +73,7 @@ impl WebmWriter {
     }
 
     /// Ends the file: appends what is left to `out` and says the header.
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Finished {
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Finished {
         self.end_chunk(out);
         let media_type = media_type(self.codec, &self.setup);
         Finished { header: self.header(), duration_us: self.end_us, media_type }

@@ -7,14 +7,14 @@ use std::ops::Range;
 use mp4_atom::{Atom as _, Sidx};
 
 use crate::domain::recording::Container;
-use crate::playable::PlayableError;
+use crate::formats::ContainerError;
 
 /// Bytes of an MP4 box's size and kind.
 const BOX_HEAD_BYTES: usize = 8;
 
 /// Where pieces of a file begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index {
+pub struct Index {
     /// What every piece begins with.
     pub head: Vec<u8>,
     /// Milliseconds after the beginning, and offset in the file.
@@ -24,24 +24,20 @@ pub(super) struct Index {
 
 impl Index {
     /// Reads the header of a file of `size` bytes.
-    pub(super) fn of(
-        container: Container,
-        header: &[u8],
-        size: u64,
-    ) -> Result<Self, PlayableError> {
+    pub fn of(container: Container, header: &[u8], size: u64) -> Result<Self, ContainerError> {
         let found = match container {
             Container::Webm => of_webm(header),
             Container::Mp4 => of_mp4(header),
         };
-        let unknown = || PlayableError::Container("no index in a file of our own".to_owned());
-        let (head, points) = found.ok_or_else(unknown)?;
-        let head = header.get(..head).ok_or_else(unknown)?.to_vec();
+        let (head, points) = found.ok_or(ContainerError::NoIndex)?;
+        let head = header.get(..head).ok_or(ContainerError::NoIndex)?.to_vec();
         Ok(Self { head, points, size })
     }
 
     /// The bytes that are needed to show this time, milliseconds after the
     /// beginning: from the last place to jump to before it.
-    pub(super) fn piece(&self, ms: Range<u64>) -> Range<u64> {
+    #[must_use]
+    pub fn piece(&self, ms: Range<u64>) -> Range<u64> {
         let before = self.points.partition_point(|point| point.0 <= ms.start);
         let first = self.points.get(before.saturating_sub(1)).or(self.points.first());
         let after = self.points.partition_point(|point| point.0 < ms.end);

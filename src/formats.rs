@@ -1,0 +1,42 @@
+//! Media formats as bytes: RTP headers, payload formats of the codecs, and the
+//! files that frames are written to. Pure, and shared by all who carry media.
+//! Input comes from strangers: every length is checked and nothing panics.
+//! Cryptography and RTCP belong to [`sfu`](crate::sfu).
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod bits;
+pub mod codec;
+mod ebml;
+pub mod index;
+pub mod mp4;
+pub mod order;
+pub mod rtp;
+pub mod sample;
+pub mod webm;
+
+/// Why a file can't be written, or its index can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContainerError {
+    /// There is not one frame in it.
+    #[error("the file has no frame")]
+    Empty,
+    /// A fragment, or a reference to one, exceeds what its box can say.
+    #[error("a fragment is too large for the container")]
+    TooLarge,
+    /// H.264 that never sent its parameter sets.
+    #[error("the H.264 stream has no parameter sets")]
+    NoParameterSets,
+    /// The header has no index of the form that this module writes.
+    #[error("the file has no readable index")]
+    NoIndex,
+    /// A box can't be encoded.
+    #[error("MP4: {0}")]
+    Mp4(String),
+}
+
+impl From<mp4_atom::Error> for ContainerError {
+    fn from(error: mp4_atom::Error) -> Self {
+        Self::Mp4(error.to_string())
+    }
+}
