@@ -2,6 +2,7 @@
 //! while the meeting runs, and brings them to the vault and into the log.
 
 mod core;
+mod disk;
 pub mod engine;
 mod handle;
 pub mod journal;
@@ -15,9 +16,8 @@ mod sync;
 mod thread;
 mod upload;
 
+pub use disk::{DirectoryEntry, SpoolDisk, SystemDisk};
 pub use engine::RoomTrack;
 pub use handle::Recorder;
 pub use log::{RecorderLog, RecorderLogError};
-pub use ports::{
-    RecorderError, RecorderOptions, RecorderParts, RecorderStats, SpoolDisk, SystemDisk, TrackTaps,
-};
+pub use ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats, TrackTaps};

@@ -86,6 +86,27 @@ struct Queue {
     current: Option<(Job, CancellationToken)>,
     /// Some wait in the repository only.
     overflowed: bool,
+    /// While the repository is read for what waits there: the sessions that were
+    /// stopped since the reading began, and may be in what was read before.
+    refilling: Option<BTreeSet<Job>>,
+}
+
+impl Queue {
+    fn push(&mut self, job: Job) {
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.insert(job);
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// Sessions that are waiting or being made, as far as they are known: what is
+    /// still in the repository counts as one.
+    fn pending(&self) -> usize {
+        self.waiting.len()
+            + usize::from(self.current.is_some())
+            + usize::from(self.overflowed || self.refilling.is_some())
+    }
 }
 
 /// Makes files in the background; dropped, it stops.
@@ -121,14 +142,19 @@ impl Playables {
         Ok(())
     }
 
-    /// Stops making files of a session, at once: it is being erased. What was
-    /// being done has ended when the call returns.
+    /// Stops making files of a session, at once: it is being erased. When the
+    /// call returns no step of it is begun any more, until it is requested again.
+    /// An object that was being stored may still appear in the vault: a vault that
+    /// hangs can't be waited for.
     pub async fn stop(&self, tenant: TenantId, session: SessionId) {
         let mut pending = self.shared.pending.subscribe();
         loop {
             {
                 let mut queue = self.shared.queue();
                 queue.waiting.remove(&(tenant, session));
+                if let Some(stopped) = &mut queue.refilling {
+                    stopped.insert((tenant, session));
+                }
                 match &queue.current {
                     Some((job, cancelled)) if *job == (tenant, session) => cancelled.cancel(),
                     _ => break,
@@ -186,37 +212,54 @@ impl Shared {
 
     fn enqueue(&self, job: Job) {
         let mut queue = self.queue();
-        if queue.waiting.len() < WAITING_MAX {
-            queue.waiting.insert(job);
-        } else {
-            queue.overflowed = true;
+        if let Some(stopped) = &mut queue.refilling {
+            stopped.remove(&job);
         }
+        queue.push(job);
         drop(queue);
         self.tell_pending();
         self.wake.notify_one();
     }
 
     fn tell_pending(&self) {
+        // Under the lock, so that no older number is told after a newer one.
         let queue = self.queue();
-        let pending = queue.waiting.len()
-            + usize::from(queue.current.is_some())
-            + usize::from(queue.overflowed);
-        self.pending.send_replace(pending);
+        self.pending.send_replace(queue.pending());
     }
 
     /// Finds what waits in the repository.
     async fn refill(&self) -> Result<(), PlayableError> {
-        self.queue().overflowed = false;
+        {
+            let mut queue = self.queue();
+            queue.overflowed = false;
+            queue.refilling = Some(BTreeSet::new());
+        }
+        let found = self.find_unfinished().await;
+        let mut queue = self.queue();
+        let stopped = queue.refilling.take().unwrap_or_default();
+        match &found {
+            Ok(jobs) => {
+                jobs.iter().filter(|it| !stopped.contains(it)).for_each(|it| queue.push(*it))
+            }
+            Err(_) => queue.overflowed = true,
+        }
+        drop(queue);
+        self.tell_pending();
+        found.map(|_| ())
+    }
+
+    async fn find_unfinished(&self) -> Result<Vec<Job>, PlayableError> {
+        let mut unfinished = Vec::new();
         for job in self.parts.repository.unfinished().await? {
             let playables = self.parts.repository.playables(job.0, job.1).await?;
             let is_open = |file: &Playable| {
                 matches!(file.state, PlayableState::Waiting | PlayableState::Building)
             };
             if playables.iter().any(is_open) {
-                self.enqueue(job);
+                unfinished.push(job);
             }
         }
-        Ok(())
+        Ok(unfinished)
     }
 }
 
@@ -249,13 +292,11 @@ async fn work(shared: &Shared) {
             shared.tell_pending();
         } else if overflowed {
             if let Err(error) = shared.refill().await {
-                shared.queue().overflowed = true;
                 tracing::warn!(%error, "unfinished playable files can't be looked for");
                 failures = (failures + 1).min(ATTEMPTS_MAX);
                 tokio::time::sleep(BACK_OFF * 4_u32.pow(failures - 1)).await;
             } else {
                 failures = 0;
-                shared.tell_pending();
             }
         } else {
             shared.wake.notified().await;

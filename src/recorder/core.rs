@@ -1,7 +1,7 @@
 //! What the handle, the threads and the uploads of a recorder share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
-use crate::recorder::engine::{Counts, Disk};
+use crate::recorder::engine::Counts;
 use crate::recorder::ports::{RecorderOptions, RecorderParts};
 use crate::recorder::spool::{Item, ItemKind, Place, Spool};
 
@@ -69,6 +69,9 @@ pub(super) struct Core {
     /// When the segments began that are on their way now.
     pub(super) working: Mutex<BTreeMap<RecordedTrackId, u64>>,
     pub(super) changed: Notify,
+    /// The disk has refused to sync a sealed segment since the recorder's thread
+    /// looked last.
+    pub(super) spool_full: AtomicBool,
 }
 
 impl Core {
@@ -108,14 +111,10 @@ impl Core {
     }
 
     /// Tells the logs of all sessions that are being recorded.
-    pub(super) fn tell_disk(self: &Arc<Self>, disk: Disk) {
+    pub(super) fn tell_all(self: &Arc<Self>, text: &'static str) {
         let sessions: Vec<SessionKey> = {
             let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
             busy.keys().copied().collect()
-        };
-        let text = match disk {
-            Disk::Full => "the disk of the recorder is full: nothing is recorded",
-            Disk::Open => "the disk of the recorder has room again",
         };
         let core = Arc::clone(self);
         self.runtime.spawn(async move {

@@ -333,18 +333,23 @@ impl Engine {
         }
     }
 
-    /// The disk did not take a segment. One that is still open is given up, and
-    /// the gap is said to be; `false` when it is sealed already and has to be
-    /// written yet.
-    pub fn handle_write_failed(
-        &mut self,
-        recorded: RecordedTrackId,
-        item: u64,
-        now_ms: u64,
-    ) -> bool {
+    /// The disk did not take a segment. If it is still open it is given up and
+    /// becomes part of a gap. If it is sealed already nothing changes: the driver
+    /// has to write it.
+    pub fn handle_write_failed(&mut self, recorded: RecordedTrackId, item: u64, now_ms: u64) {
         let Self { tracks, effects, .. } = self;
-        let track = tracks.values_mut().find(|it| it.is_recorded_as(recorded));
-        track.is_some_and(|track| track.abandon(item, now_ms, effects))
+        if let Some(track) = tracks.values_mut().find(|it| it.is_recorded_as(recorded)) {
+            track.abandon(item, now_ms, effects);
+        }
+    }
+
+    /// Ends what is recorded under an identity: the driver has lost something of
+    /// it. What the track sends from here on is recorded under another one.
+    pub fn end_recorded(&mut self, recorded: RecordedTrackId, now_ms: u64) {
+        let Self { tracks, effects, .. } = self;
+        if let Some(track) = tracks.values_mut().find(|it| it.is_recorded_as(recorded)) {
+            track.end(now_ms, effects);
+        }
     }
 
     /// The server stops: what is open is sealed as it is. Nothing ends, since

@@ -1,10 +1,9 @@
 //! What the rest of the house holds of a recorder.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -37,23 +36,29 @@ struct Session {
 
 struct Inner {
     core: Arc<Core>,
+    pool: SyncPool,
     inputs: SyncSender<Input>,
     sink: TapSink,
+    waiting: Arc<AtomicUsize>,
     sessions: tokio::sync::Mutex<BTreeMap<SessionKey, Arc<tokio::sync::Mutex<Session>>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// Has every part of the recorder end as soon as it can.
+    fn cancel(&self) {
+        self.core.cancel.cancel();
+        self.pool.wake();
+        // A thread that has ended needs no waking.
+        self.inputs.try_send(Input::Wake).ok();
+    }
 }
 
 impl Drop for Inner {
     /// Dropped without [`Recorder::shutdown`], it leaves everything as a
-    /// process that is killed does.
+    /// process that is killed does. The spool is free for another recorder once
+    /// its threads have ended.
     fn drop(&mut self) {
-        self.core.cancel.cancel();
-        // A thread that has ended needs no waking.
-        self.inputs.try_send(Input::Wake).ok();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the recorder has failed");
-        }
+        self.cancel();
     }
 }
 
@@ -74,8 +79,8 @@ impl Recorder {
         parts: RecorderParts,
         options: RecorderOptions,
     ) -> Result<Self, RecorderError> {
-        let root = options.spool.clone();
-        let spool = tokio::task::spawn_blocking(move || Spool::open(&root))
+        let (root, disk) = (options.spool.clone(), Arc::clone(&options.disk));
+        let spool = tokio::task::spawn_blocking(move || Spool::open(&root, disk))
             .await
             .map_err(|error| RecorderError::Spool(std::io::Error::other(error)))??;
         let core = Arc::new(Core {
@@ -90,24 +95,29 @@ impl Recorder {
             busy: Mutex::default(),
             working: Mutex::default(),
             changed: Notify::new(),
+            spool_full: AtomicBool::new(false),
         });
         // Before anything new is begun: only what is found now is of others.
         core.recover().await?;
         let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let pool = SyncPool::start(&core).map_err(RecorderError::Start)?;
-        let thread = Thread::new(Arc::clone(&core), receiver, Arc::clone(&waiting), pool);
-        let thread = std::thread::Builder::new()
+        let thread = Thread::new(Arc::clone(&core), receiver, Arc::clone(&waiting), pool.clone());
+        let sink = sink(inputs.clone(), Arc::clone(&waiting));
+        let recorder = Self(Arc::new(Inner {
+            core,
+            pool,
+            inputs,
+            sink,
+            waiting,
+            sessions: tokio::sync::Mutex::default(),
+        }));
+        // It ends when the recorder is shut down or dropped.
+        std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || thread.run())
             .map_err(RecorderError::Start)?;
-        Ok(Self(Arc::new(Inner {
-            core,
-            sink: sink(inputs.clone(), waiting),
-            inputs,
-            sessions: tokio::sync::Mutex::default(),
-            thread: Mutex::new(Some(thread)),
-        })))
+        Ok(recorder)
     }
 
     /// Says what the recorder of a session does from here on, with the tracks
@@ -173,8 +183,11 @@ impl Recorder {
                 self.untap(session, *track).await;
             }
         }
-        sealed.await.map_err(|_| RecorderError::Stopped)?;
         let core = &self.0.core;
+        tokio::select! {
+            sealed = sealed => sealed.map_err(|_| RecorderError::Stopped)?,
+            () = core.cancel.cancelled() => return Err(RecorderError::Stopped),
+        }
         loop {
             let changed = core.changed.notified();
             tokio::pin!(changed);
@@ -221,6 +234,7 @@ impl Recorder {
         let now_ms = u64::try_from(core.parts.clock.now().unix_ms()).unwrap_or(0);
         RecorderStats {
             tracks: read(&counters.tracks),
+            batches_waiting: self.0.waiting.load(Ordering::Relaxed) as u64,
             packets: read(&counters.packets),
             segments_sealed: read(&counters.segments),
             recorded_ms: read(&counters.recorded_ms),
@@ -235,18 +249,30 @@ impl Recorder {
     }
 
     /// Ends the recorder: what is open is sealed and synced to the spool, where
-    /// the next start finds it. Nothing is waited for but the disk.
+    /// the next start finds it. Waits for nothing but the disk, and for that no
+    /// longer than [`RecorderOptions::shutdown_ms_max`]. What the disk has not
+    /// taken by then is lost, and the next start declares the gap.
     pub async fn shutdown(&self) {
-        let (done, stopped) = oneshot::channel();
-        self.send(Input::Stop { done }).await;
-        // An error says that it was stopped before.
-        stopped.await.ok();
         let core = &self.0.core;
-        core.cancel.cancel();
+        let limit = Duration::from_millis(core.options.shutdown_ms_max);
+        let until = tokio::time::Instant::now() + limit;
+        let (done, stopped) = oneshot::channel();
+        let stop = async {
+            self.send(Input::Stop { done }).await;
+            // An error says that it was stopped before.
+            stopped.await.ok();
+        };
+        let sealed = tokio::time::timeout_at(until, stop).await.is_ok();
+        self.0.cancel();
         core.uploads.close();
-        core.uploads.wait().await;
+        let uploads_ended = tokio::time::timeout_at(until, core.uploads.wait()).await.is_ok();
         core.changed.notify_waiters();
-        core.spool.release();
+        if sealed && uploads_ended && self.0.pool.has_ended() {
+            core.spool.release();
+        } else {
+            // What still runs may touch the spool, so it stays locked.
+            tracing::error!("the disk of the recorder hangs: what it has not taken is lost");
+        }
     }
 
     async fn session(
@@ -282,7 +308,7 @@ impl Recorder {
     }
 
     async fn send(&self, mut input: Input) {
-        loop {
+        while !self.0.core.cancel.is_cancelled() {
             match self.0.inputs.try_send(input) {
                 // A thread that has ended does nothing any more.
                 Ok(()) | Err(TrySendError::Disconnected(_)) => return,

@@ -1,14 +1,14 @@
 //! What a recorder is made of, started with, counts, and refuses.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::domain::id::{SessionId, TrackId};
+use crate::recorder::disk::{SpoolDisk, SystemDisk};
 use crate::recorder::log::RecorderLog;
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 use crate::sfu::tap::TapSink;
@@ -33,37 +33,6 @@ impl TrackTaps for Sfu {
 
     async fn untap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
         Self::untap(self, room, track, sink).await
-    }
-}
-
-/// The disk of the spool.
-pub trait SpoolDisk: Send + Sync {
-    /// Bytes that are free on the disk of `path`.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
-
-    /// Appends to a file.
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
-
-    /// Brings a file or directory to stable storage.
-    fn sync(&self, file: &File) -> io::Result<()>;
-}
-
-/// The machine's disk.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemDisk;
-
-impl SpoolDisk for SystemDisk {
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let disk = rustix::fs::statvfs(path)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
-
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
     }
 }
 
@@ -99,13 +68,19 @@ pub struct RecorderOptions {
     /// Longest wait, milliseconds. Raising it delays what waits once the vault
     /// is back.
     pub retry_ms_max: u64,
-    /// The disk of the spool.
+    /// Longest time, in milliseconds, that [`shutdown`] waits for the disk.
+    /// Raising it lets a slow disk take more of what is sealed, and makes a stop
+    /// of the server take longer when the disk hangs.
+    ///
+    /// [`shutdown`]: crate::recorder::Recorder::shutdown
+    pub shutdown_ms_max: u64,
+    /// The file operations of the spool.
     pub disk: Arc<dyn SpoolDisk>,
 }
 
 impl RecorderOptions {
     /// A spool in `spool` on the machine's disk: 256 MiB stay free, warnings
-    /// below 4 GiB, tries after 0.2 to 60 seconds.
+    /// below 4 GiB, tries after 0.2 to 60 seconds, 10 seconds for a shutdown.
     #[must_use]
     pub fn new(spool: PathBuf) -> Self {
         Self {
@@ -114,6 +89,7 @@ impl RecorderOptions {
             spool_free_bytes_warn: 4 << 30,
             retry_ms_min: 200,
             retry_ms_max: 60_000,
+            shutdown_ms_max: 10_000,
             disk: Arc::new(SystemDisk),
         }
     }
@@ -144,6 +120,8 @@ pub enum RecorderError {
 pub struct RecorderStats {
     /// Tracks being recorded.
     pub tracks: u64,
+    /// Batches of packets that wait for the recorder.
+    pub batches_waiting: u64,
     /// Packets taken.
     pub packets: u64,
     /// Segments sealed.

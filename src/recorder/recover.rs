@@ -1,4 +1,4 @@
-//! What a start takes up of earlier processes.
+//! Takes over what earlier processes left in the spool and the repository.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use crate::recorder::spool::{ItemKind, Place};
 use crate::recorder::upload::{Upload, blocking};
 
 impl Core {
-    /// Takes up what earlier processes left.
+    /// Starts an upload for each track that has no end yet or has something in
+    /// the spool.
     pub(super) async fn recover(self: &Arc<Self>) -> Result<(), RecorderError> {
-        let core = Arc::clone(self);
-        let places = blocking(move || core.spool.recover()).await.map_err(RecorderError::Spool)?;
+        let places =
+            blocking(self, |core| core.spool.recover()).await.map_err(RecorderError::Spool)?;
         let repository = &self.parts.repository;
         let mut sessions = repository.unfinished().await?;
         sessions.extend(places.iter().map(|place| (place.tenant, place.session)));
@@ -38,10 +39,10 @@ impl Core {
         Ok(())
     }
 
-    /// A track whose key was never kept has nothing complete.
+    /// Removes what the spool has of a track whose key was never kept: it can't
+    /// have a segment, since segments get their names after that.
     async fn forget(self: &Arc<Self>, place: Place) -> Result<(), RecorderError> {
-        let core = Arc::clone(self);
-        let forgotten = blocking(move || {
+        let forgotten = blocking(self, move |core| {
             let items = core.spool.items(&place, usize::MAX)?;
             if items.iter().any(|item| matches!(item.kind, ItemKind::Segment { .. })) {
                 return Ok(false);
@@ -51,7 +52,7 @@ impl Core {
             Ok(true)
         });
         if !forgotten.await.map_err(RecorderError::Spool)? {
-            let text = "the spool has segments of a track that nobody knows";
+            let text = "the spool has segments of a track that is not in the database";
             tracing::error!(track = %place.recorded, "{text}");
             self.parts.log.failed(place.tenant, place.session, text.to_owned()).await;
         }

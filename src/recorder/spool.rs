@@ -1,22 +1,30 @@
-//! Segments on their way to the vault. A directory a recorded track; each file
-//! in it is one item to log, and its name says all that is to be logged, so
-//! that it is complete the moment it has it.
+//! The directory of segments on their way to the vault. Each recorded track has
+//! a directory in it, and each file in that is one item to log. The name of a
+//! file says all that is to be logged of its item. A file is written and synced
+//! under a temporary name and gets its own name by a rename, so a file with the
+//! name of an item is complete.
 
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::recorder::disk::SpoolDisk;
 use crate::recorder::engine::SegmentMeta;
-use crate::recorder::ports::{RecorderError, SpoolDisk};
+use crate::recorder::ports::RecorderError;
 
-/// The end of the name of a segment that is being written.
+/// The end of the name of a file that is not complete yet.
 const PART: &str = "part";
 /// The file that keeps other processes out.
 const LOCK: &str = "lock";
+/// The file with which a disk that failed is tried.
+const PROBE: &str = "probe.part";
+/// Bytes written to it: a block of most file systems.
+const PROBE_BYTES: usize = 4_096;
 
 /// Whose items a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +63,16 @@ impl Item {
     pub(super) fn segment(number: u64, epoch: u32, it: &SegmentMeta) -> Self {
         let SegmentMeta { index, sha256, rtp, ms, flags, .. } = *it;
         Self { number, kind: ItemKind::Segment { index, epoch, sha256, rtp, ms, flags } }
+    }
+
+    /// The latest time that it names, milliseconds since 1970.
+    pub(super) const fn latest_ms(&self) -> u64 {
+        match self.kind {
+            ItemKind::Segment { ms: (_, to_ms), .. } | ItemKind::Gap { ms: (_, to_ms), .. } => {
+                to_ms
+            }
+            ItemKind::End { at_ms, .. } => at_ms,
+        }
     }
 
     pub(super) fn name(&self) -> String {
@@ -124,30 +142,47 @@ fn hash(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// The directory of a recorder. It is this process's own while this lives.
-#[derive(Debug)]
+/// The directory of a recorder, which no other process uses while this lives.
 pub(super) struct Spool {
     root: PathBuf,
     lock: File,
+    disk: Arc<dyn SpoolDisk>,
+    /// Held while directories are created or removed, so that none is removed
+    /// between its creation and that of the one inside it.
+    directories: Mutex<()>,
 }
 
 impl Spool {
-    pub(super) fn open(root: &Path) -> Result<Self, RecorderError> {
-        fs::create_dir_all(root).map_err(RecorderError::Spool)?;
-        let lock = File::create(root.join(LOCK)).map_err(RecorderError::Spool)?;
+    pub(super) fn open(root: &Path, disk: Arc<dyn SpoolDisk>) -> Result<Self, RecorderError> {
+        disk.create_directory(root).map_err(RecorderError::Spool)?;
+        let lock = disk.create(&root.join(LOCK)).map_err(RecorderError::Spool)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| RecorderError::SpoolInUse)?;
-        Ok(Self { root: root.to_owned(), lock })
+        Ok(Self { root: root.to_owned(), lock, disk, directories: Mutex::default() })
     }
 
-    /// Gives the directory to whoever comes next, though handles may live on.
+    /// Lets another process use the directory, though handles may live on.
     pub(super) fn release(&self) {
         // It can only fail for a file that is not open.
         rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock).ok();
     }
 
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+    pub(super) fn disk(&self) -> &dyn SpoolDisk {
+        &*self.disk
+    }
+
+    /// Free bytes on its disk.
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes(&self.root)
+    }
+
+    /// Tries whether the disk takes a file.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let path = self.root.join(PROBE);
+        let mut file = self.disk.create(&path)?;
+        self.disk.write(&mut file, &[0; PROBE_BYTES])?;
+        self.disk.sync(&file)?;
+        self.disk.remove_file(&path)
     }
 
     pub(super) fn directory(&self, place: &Place) -> PathBuf {
@@ -157,32 +192,47 @@ impl Spool {
             .join(place.recorded.to_string())
     }
 
-    /// The directory of a track, made if it is not there.
-    pub(super) fn make(&self, place: &Place) -> io::Result<PathBuf> {
+    /// Where an item is written before it is complete.
+    pub(super) fn part_path(&self, place: &Place, item: u64) -> PathBuf {
+        self.directory(place).join(format!("{item:010}.{PART}"))
+    }
+
+    /// Where an item is once it is complete.
+    pub(super) fn path(&self, place: &Place, item: &Item) -> PathBuf {
+        self.directory(place).join(item.name())
+    }
+
+    /// Creates a file in the directory of a track, and the directory if it is
+    /// missing.
+    pub(super) fn create(&self, place: &Place, path: &Path) -> io::Result<File> {
+        {
+            let _directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+            self.disk.create_directory(&self.directory(place))?;
+        }
+        self.disk.create(path)
+    }
+
+    /// Brings the names in a track's directory to stable storage.
+    pub(super) fn sync_directory(&self, place: &Place) -> io::Result<()> {
+        self.disk.sync_directory(&self.directory(place))
+    }
+
+    /// Brings the names of a track's directory and of those above it to stable
+    /// storage.
+    pub(super) fn sync_ancestors(&self, place: &Place) -> io::Result<()> {
         let directory = self.directory(place);
-        fs::create_dir_all(&directory)?;
-        Ok(directory)
-    }
-
-    /// Makes sure that a track's directory is found after a crash.
-    pub(super) fn sync_ancestors(&self, directory: &Path, disk: &dyn SpoolDisk) -> io::Result<()> {
         let inside = directory.ancestors().take_while(|it| it.starts_with(&self.root));
-        inside.skip(1).try_for_each(|it| disk.sync(&File::open(it)?))
+        inside.skip(1).try_for_each(|it| self.disk.sync_directory(it))
     }
 
-    /// The tracks that have a directory, after a start. What was being written
-    /// is removed: it is not whole and never will be.
+    /// The tracks that have a directory when a recorder starts. Files that were
+    /// not complete are removed: their contents can't be completed.
     pub(super) fn recover(&self) -> io::Result<Vec<Place>> {
         let mut places = Vec::new();
-        for (tenant, path) in directories(&self.root)? {
-            for (session, path) in directories(&path)? {
-                for (recorded, path) in directories(&path)? {
-                    for entry in fs::read_dir(&path)? {
-                        let path = entry?.path();
-                        if path.extension().is_some_and(|it| it == PART) {
-                            fs::remove_file(path)?;
-                        }
-                    }
+        for (tenant, path) in self.directories_in(&self.root)? {
+            for (session, path) in self.directories_in(&path)? {
+                for (recorded, path) in self.directories_in(&path)? {
+                    self.remove_parts(&path)?;
                     places.push(Place { tenant, session, recorded });
                 }
             }
@@ -192,82 +242,69 @@ impl Spool {
 
     /// The first items of a track, in order.
     pub(super) fn items(&self, place: &Place, limit: usize) -> io::Result<Vec<Item>> {
-        let entries = match fs::read_dir(self.directory(place)) {
+        let entries = match self.disk.list(&self.directory(place)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut first = BinaryHeap::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            if let Some(item) = name.to_str().and_then(Item::parse) {
-                first.push(item);
-                if first.len() > limit {
-                    first.pop();
-                }
+        for item in entries.iter().filter_map(|entry| Item::parse(&entry.name)) {
+            first.push(item);
+            if first.len() > limit {
+                first.pop();
             }
         }
         Ok(first.into_sorted_vec())
     }
 
-    pub(super) fn path(&self, place: &Place, item: &Item) -> PathBuf {
-        self.directory(place).join(item.name())
+    /// Size and key commitment of a sealed segment.
+    pub(super) fn object(&self, place: &Place, item: &Item) -> io::Result<(u64, [u8; 32])> {
+        let mut header = [0; crate::sealing::HEADER_BYTES];
+        let size = self.disk.read_start(&self.path(place, item), &mut header)?;
+        let mut commitment = [0; 32];
+        commitment.copy_from_slice(&header[crate::sealing::SALT_BYTES..]);
+        Ok((size, commitment))
     }
 
-    /// Puts an item without contents in its place, durably.
-    pub(super) fn note(&self, place: &Place, item: &Item, disk: &dyn SpoolDisk) -> io::Result<()> {
-        let directory = self.make(place)?;
-        disk.sync(&File::create(directory.join(item.name()))?)?;
-        disk.sync(&File::open(&directory)?)?;
-        self.sync_ancestors(&directory, disk)
-    }
-
-    /// Removes an item that is done with.
+    /// Removes an item that is logged. One that is gone already is removed too.
     pub(super) fn remove(&self, place: &Place, item: &Item) -> io::Result<()> {
-        match fs::remove_file(self.path(place, item)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        match self.disk.remove_file(&self.path(place, item)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
         }
     }
 
-    /// Removes the directory of a track that is done with, and those above it
-    /// that are empty then.
+    /// Removes the directory of a track of which every item is logged, and the
+    /// directories above it that are empty then. What can't be removed now is
+    /// removed by a later start.
     pub(super) fn remove_track(&self, place: &Place) {
         let directory = self.directory(place);
+        let _directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.remove_parts(&directory).is_err() {
+            return;
+        }
         for directory in directory.ancestors().take(3) {
-            if fs::remove_dir(directory).is_err() {
+            if self.disk.remove_directory(directory).is_err() {
                 return;
             }
         }
     }
-}
 
-pub(super) fn part_name(item: u64) -> String {
-    format!("{item:010}.{PART}")
-}
-
-/// Size and key commitment of the object in a file.
-pub(super) fn object(path: &Path) -> io::Result<(u64, [u8; 32])> {
-    let mut file = File::open(path)?;
-    let mut header = [0; crate::sealing::HEADER_BYTES];
-    file.read_exact(&mut header)?;
-    let mut commitment = [0; 32];
-    commitment.copy_from_slice(&header[crate::sealing::SALT_BYTES..]);
-    Ok((file.metadata()?.len(), commitment))
-}
-
-/// Directories that are named by an identifier.
-fn directories<T: FromStr>(path: &Path) -> io::Result<Vec<(T, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(id) = id
-            && entry.file_type()?.is_dir()
-        {
-            found.push((id, entry.path()));
+    fn remove_parts(&self, directory: &Path) -> io::Result<()> {
+        for entry in self.disk.list(directory)? {
+            let path = directory.join(entry.name);
+            if path.extension().is_some_and(|it| it == PART) {
+                self.disk.remove_file(&path)?;
+            }
         }
+        Ok(())
     }
-    Ok(found)
+
+    /// Directories that are named by an identifier.
+    fn directories_in<T: FromStr>(&self, path: &Path) -> io::Result<Vec<(T, PathBuf)>> {
+        let entries = self.disk.list(path)?.into_iter().filter(|entry| entry.is_directory);
+        let named = entries.filter_map(|it| Some((it.name.parse().ok()?, path.join(&it.name))));
+        Ok(named.collect())
+    }
 }
 
 #[cfg(test)]
@@ -298,24 +335,25 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_is_of_one_process_and_forgets_what_was_not_whole() {
+    fn a_spool_is_used_by_one_process_and_drops_incomplete_files() {
         let home = tempfile::tempdir().expect("a directory");
-        let spool = Spool::open(home.path()).expect("its own");
-        assert!(matches!(Spool::open(home.path()), Err(RecorderError::SpoolInUse)));
+        let disk: Arc<dyn SpoolDisk> = Arc::new(crate::recorder::disk::SystemDisk);
+        let open = || Spool::open(home.path(), Arc::clone(&disk));
+        let spool = open().expect("opened");
+        assert!(matches!(open(), Err(RecorderError::SpoolInUse)));
         let place = Place {
             tenant: TenantId::generate(),
             session: SessionId::generate(),
             recorded: RecordedTrackId::random(),
         };
-        let disk = crate::recorder::ports::SystemDisk;
         let items: Vec<Item> = [9, 10, 11, 100]
             .map(|number| Item { number, kind: ItemKind::Gap { ms: (1, 2), reason: 1 } })
             .into();
         for item in items.iter().rev() {
-            spool.note(&place, item, &disk).expect("noted");
+            spool.create(&place, &spool.path(&place, item)).expect("created");
         }
-        let part = spool.directory(&place).join(part_name(3));
-        fs::write(&part, b"half").expect("written");
+        let part = spool.part_path(&place, 3);
+        spool.create(&place, &part).expect("created");
         assert_eq!(spool.recover().expect("read"), [place]);
         assert!(!part.exists());
         assert_eq!(spool.items(&place, 3).expect("listed"), items[..3]);
@@ -323,9 +361,13 @@ mod tests {
             spool.remove(&place, item).expect("removed");
             spool.remove(&place, item).expect("removed again");
         }
+        spool.create(&place, &part).expect("created");
+        spool.probe().expect("the disk takes it");
         spool.remove_track(&place);
         assert_eq!(spool.recover().expect("read"), []);
+        let left = disk.list(home.path()).expect("listed");
+        assert_eq!(left.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["lock"]);
         drop(spool);
-        Spool::open(home.path()).expect("free again");
+        open().expect("free again");
     }
 }

@@ -1,202 +1,466 @@
-//! Bringing what is complete to stable storage, beside the thread that seals.
-//! Items of one track go through one lane, so that no later one is there
-//! before an earlier one.
+//! Brings what is sealed to stable storage, on threads beside the one that
+//! seals. Items of one track go through one lane, in order, so no item gets its
+//! name before an earlier one.
 
-use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
+use crate::domain::id::RecordedTrackId;
 use crate::recorder::core::Core;
-use crate::recorder::spool::{Item, Place};
+use crate::recorder::spool::{Item, ItemKind, Place};
 
-/// Lanes; a disk that is slow for one file need not be for the next.
+/// Lanes. While the disk is slow for one file, other lanes go on.
 const LANES: usize = 4;
-/// Items that wait in one lane. When a lane is full the sealing thread waits,
-/// what taps give piles up before it, and at its limit is lost into a gap.
+/// Items that wait in one lane. When a lane is full, a track whose items fail is
+/// given up; if none fails, the sealing thread waits, and what the taps give
+/// meanwhile is lost into a gap once their queue is full.
 const LANE_ITEMS_MAX: usize = 64;
-/// Between two tries of what the disk did not take.
-const RETRY: Duration = Duration::from_millis(200);
+/// Failures of one item between two messages about it.
+const TELL_EVERY: u32 = 50;
 
 /// What the parts of a recorder share about one recorded track.
 pub(super) struct TrackShared {
     pub(super) place: Place,
-    /// Tells the uploader that something is complete.
+    /// Tells the uploader that an item has got its name.
     pub(super) wake: Notify,
-    /// Segments that are synced but have no name yet, since the track's key is
-    /// not kept yet; `None` once it is.
-    unnamed: Mutex<Option<Vec<(PathBuf, PathBuf)>>>,
+    /// Items that get their names once the track's key is kept; `None` when it
+    /// is. Their number is limited by the disk: each is a file of the spool.
+    unnamed: Mutex<Option<VecDeque<Entry>>>,
     ancestors_synced: AtomicBool,
+    /// An item is lost, so no later one can be logged.
+    broken: AtomicBool,
+    /// Latest time that a lost item names, milliseconds since 1970.
+    lost_ms: AtomicU64,
+    /// No item comes after those that have a name or are lost.
+    closed: AtomicBool,
 }
 
 impl TrackShared {
-    /// A track whose key is not kept yet.
-    pub(super) fn opened(place: Place) -> Self {
-        let unnamed = Mutex::new(Some(Vec::new()));
-        let ancestors_synced = AtomicBool::new(false);
-        Self { place, wake: Notify::new(), unnamed, ancestors_synced }
+    /// A track whose key is not kept yet, or whose earlier process left `entries`
+    /// to be written.
+    pub(super) fn new(place: Place, entries: Vec<Entry>) -> Self {
+        Self {
+            place,
+            wake: Notify::new(),
+            unnamed: Mutex::new(Some(entries.into())),
+            ancestors_synced: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            lost_ms: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
     }
 
-    /// A track of an earlier process.
-    pub(super) fn recovered(place: Place) -> Self {
-        let shared = Self::opened(place);
-        *shared.unnamed.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        shared
+    /// Whether an item of the track is lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
-    /// The key is kept: what waits is complete now, and so is what follows.
-    pub(super) fn register(&self, core: &Core) -> io::Result<()> {
+    /// An item of the track is lost.
+    pub(super) fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// Latest time that a lost item names, milliseconds since 1970.
+    pub(super) fn lost_ms(&self) -> u64 {
+        self.lost_ms.load(Ordering::Acquire)
+    }
+
+    /// Whether every item of the track has its name or is lost.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The key is kept: gives the items that wait their names. Items that come
+    /// later get theirs at once. After an error it can be called again and
+    /// continues where it stopped.
+    pub(super) fn name_waiting(&self, core: &Core) -> io::Result<()> {
         let mut unnamed = self.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = unnamed.as_mut() {
-            while let Some((part, target)) = waiting.first() {
-                self.name(core, part, target)?;
-                waiting.remove(0);
+            while let Some(entry) = waiting.front_mut() {
+                entry.store(core, &self.place)?;
+                self.name(core, entry)?;
+                waiting.pop_front();
             }
         }
         *unnamed = None;
         Ok(())
     }
 
-    fn complete(&self, core: &Core, part: PathBuf, target: PathBuf) -> io::Result<()> {
+    /// Stores an item and gives it its name, or lets it wait for that. After an
+    /// error the item is as far as it came.
+    fn complete(&self, core: &Core, entry: &mut Option<Entry>) -> io::Result<()> {
+        let Some(stored) = entry else { return Ok(()) };
+        stored.store(core, &self.place)?;
         let mut unnamed = self.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
-        match unnamed.as_mut() {
-            Some(waiting) => {
-                waiting.push((part, target));
-                Ok(())
-            }
-            None => self.name(core, &part, &target),
+        if let Some(waiting) = unnamed.as_mut() {
+            waiting.extend(entry.take());
+            return Ok(());
         }
+        self.name(core, stored)
     }
 
-    fn name(&self, core: &Core, part: &PathBuf, target: &PathBuf) -> io::Result<()> {
-        if !target.exists() {
-            fs::rename(part, target)?;
-            core.counters.spooled(fs::metadata(target)?.len());
+    fn name(&self, core: &Core, entry: &mut Entry) -> io::Result<()> {
+        if entry.progress != Progress::Renamed {
+            let path = core.spool.path(&self.place, &entry.item);
+            match core.spool.disk().rename(&entry.part, &path) {
+                // Somebody else has removed the file. The uploader finds out
+                // whether that was after it got its name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lose(core, entry),
+                renamed => renamed?,
+            }
+            entry.progress = Progress::Renamed;
         }
-        self.sync_directory(core)?;
-        self.wake.notify_one();
+        match self.sync_directories(core) {
+            // Every item is logged and the directory is removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced?,
+        }
+        self.tell(&entry.item);
         Ok(())
     }
 
-    fn sync_directory(&self, core: &Core) -> io::Result<()> {
-        let directory = core.spool.directory(&self.place);
-        core.options.disk.sync(&File::open(&directory)?)?;
+    fn sync_directories(&self, core: &Core) -> io::Result<()> {
+        core.spool.sync_directory(&self.place)?;
         if !self.ancestors_synced.load(Ordering::Relaxed) {
-            core.spool.sync_ancestors(&directory, &*core.options.disk)?;
+            core.spool.sync_ancestors(&self.place)?;
             self.ancestors_synced.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
-}
 
-/// What is to be brought to stable storage.
-pub(super) enum Job {
-    /// A segment that is sealed.
-    Segment(SegmentFile),
-    /// An item without contents.
-    Note { shared: Arc<TrackShared>, item: Item },
-}
-
-/// A segment on its way to its name.
-pub(super) struct SegmentFile {
-    pub(super) shared: Arc<TrackShared>,
-    pub(super) file: File,
-    pub(super) part: PathBuf,
-    pub(super) item: Item,
-    /// Bytes in the file.
-    pub(super) written: u64,
-    /// Bytes that the disk did not take yet.
-    pub(super) backlog: Vec<u8>,
-}
-
-impl SegmentFile {
-    fn settle(&mut self, core: &Core) -> io::Result<()> {
-        if !self.backlog.is_empty() {
-            self.file.set_len(self.written)?;
-            self.file.seek(SeekFrom::Start(self.written))?;
-            core.options.disk.write(&mut self.file, &self.backlog)?;
-            self.written += self.backlog.len() as u64;
-            self.backlog.clear();
+    fn lose(&self, core: &Core, entry: &Entry) {
+        tracing::error!(
+            track = %self.place.recorded, item = entry.item.number,
+            "a file of the recorder's spool is lost: its track is given up"
+        );
+        if entry.is_counted() {
+            core.counters.left(entry.written);
         }
-        core.options.disk.sync(&self.file)?;
-        let target = core.spool.path(&self.shared.place, &self.item);
-        self.shared.complete(core, self.part.clone(), target)
+        self.lost_ms.fetch_max(entry.item.latest_ms(), Ordering::AcqRel);
+        self.break_off();
+        self.tell(&entry.item);
+    }
+
+    /// Wakes the uploader: nothing more becomes of an item here.
+    fn tell(&self, item: &Item) {
+        if matches!(item.kind, ItemKind::End { .. }) {
+            self.closed.store(true, Ordering::Release);
+        }
+        self.wake.notify_one();
     }
 }
 
-/// The threads.
+/// How far an item is. It is remembered here and never read off the directory:
+/// the uploader may already have removed what it has logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Its file is not on stable storage.
+    Writing,
+    /// Its file could not be synced: what the kernel holds of it may differ from
+    /// what the disk has, and another sync would not tell.
+    Suspect,
+    /// Its file is on stable storage, under a temporary name.
+    Stored,
+    /// Its file has its own name, which may not survive a crash yet.
+    Renamed,
+}
+
+/// An item and its file.
+pub(super) struct Entry {
+    item: Item,
+    part: PathBuf,
+    /// Open until the file is stored.
+    file: Option<File>,
+    /// Bytes in the file.
+    written: u64,
+    /// Bytes behind them that the disk has not taken yet.
+    backlog: Vec<u8>,
+    progress: Progress,
+}
+
+impl Entry {
+    /// An item whose file is to be created and gets `backlog`.
+    pub(super) fn new(core: &Core, place: &Place, item: Item) -> Self {
+        let part = core.spool.part_path(place, item.number);
+        let (file, backlog) = (None, Vec::new());
+        Self { item, part, file, written: 0, backlog, progress: Progress::Writing }
+    }
+
+    /// A segment of which `written` bytes are in `file` and `backlog` is not.
+    pub(super) fn segment(
+        core: &Core,
+        place: &Place,
+        item: Item,
+        file: Option<File>,
+        written: u64,
+        backlog: Vec<u8>,
+    ) -> Self {
+        Self { file, written, backlog, ..Self::new(core, place, item) }
+    }
+
+    /// Whether it counts among the segments of the spool.
+    fn is_counted(&self) -> bool {
+        let stored = matches!(self.progress, Progress::Stored | Progress::Renamed);
+        stored && matches!(self.item.kind, ItemKind::Segment { .. })
+    }
+
+    /// Brings its file to stable storage, under a temporary name.
+    fn store(&mut self, core: &Core, place: &Place) -> io::Result<()> {
+        let disk = core.spool.disk();
+        if self.progress == Progress::Suspect {
+            self.take_back(core)?;
+        }
+        if self.progress != Progress::Writing {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            self.file = Some(core.spool.create(place, &self.part)?);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if !self.backlog.is_empty() {
+            disk.truncate(file, self.written)?;
+            disk.write(file, &self.backlog)?;
+        }
+        if let Err(error) = disk.sync(file) {
+            self.progress = Progress::Suspect;
+            return Err(error);
+        }
+        self.written += self.backlog.len() as u64;
+        self.backlog = Vec::new();
+        self.file = None;
+        self.progress = Progress::Stored;
+        if self.is_counted() {
+            // Before the uploader can see it, which counts it out again.
+            core.counters.spooled(self.written);
+        }
+        Ok(())
+    }
+
+    /// Takes the contents of a file that could not be synced into memory, to be
+    /// written again. A sync that fails can leave pages that the disk does not
+    /// have marked as written, so that the next sync succeeds without them.
+    fn take_back(&mut self, core: &Core) -> io::Result<()> {
+        if self.written > 0 {
+            let mut contents = core.spool.disk().read(&self.part)?;
+            let written = usize::try_from(self.written).unwrap_or(usize::MAX);
+            contents.truncate(written);
+            contents.extend_from_slice(&self.backlog);
+            if let ItemKind::Segment { sha256, .. } = self.item.kind
+                && <[u8; 32]>::from(Sha256::digest(&contents)) != sha256
+            {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, LOST_CONTENTS));
+            }
+            self.backlog = contents;
+            self.written = 0;
+        }
+        self.progress = Progress::Writing;
+        Ok(())
+    }
+}
+
+const LOST_CONTENTS: &str = "the disk has lost what was written to a segment";
+
+/// Something to bring to stable storage.
+struct Job {
+    shared: Arc<TrackShared>,
+    entry: Option<Entry>,
+    failures: u32,
+}
+
+impl Job {
+    fn recorded(&self) -> RecordedTrackId {
+        self.shared.place.recorded
+    }
+
+    /// Whether trying again can't help.
+    fn is_lost(error: &io::Error) -> bool {
+        matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
+    }
+}
+
+/// What waits in a lane.
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Tracks whose first job has failed, and when it is tried again.
+    failing: BTreeMap<RecordedTrackId, Instant>,
+    closed: bool,
+    ended: bool,
+}
+
+impl Waiting {
+    /// The first job that may be tried now, or how long until there is one.
+    fn next(&mut self, now: Instant) -> Result<Job, Option<Duration>> {
+        let failing = &self.failing;
+        let is_due = |job: &Job| failing.get(&job.recorded()).is_none_or(|at| *at <= now);
+        match self.jobs.iter().position(is_due).and_then(|at| self.jobs.remove(at)) {
+            Some(job) => Ok(job),
+            None => Err(self.failing.values().min().map(|at| at.saturating_duration_since(now))),
+        }
+    }
+
+    /// Makes room in a lane that is full: gives up the track that fails, if
+    /// there is one.
+    fn evict(&mut self, core: &Core) {
+        let Some((&recorded, _)) = self.failing.first_key_value() else { return };
+        let (given_up, kept) = self.jobs.drain(..).partition(|job| job.recorded() == recorded);
+        self.jobs = kept;
+        self.failing.remove(&recorded);
+        let given_up: VecDeque<Job> = given_up;
+        for entry in given_up.iter().filter_map(|job| Some((&job.shared, job.entry.as_ref()?))) {
+            entry.0.lose(core, entry.1);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Lane {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'lane>(
+        &self,
+        waiting: MutexGuard<'lane, Waiting>,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'lane, Waiting> {
+        match at_most {
+            None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let waited = self.changed.wait_timeout(waiting, at_most);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+}
+
+/// The lanes and their threads.
+#[derive(Clone)]
 pub(super) struct SyncPool {
-    lanes: Vec<SyncSender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    lanes: Arc<[Lane; LANES]>,
 }
 
 impl SyncPool {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
-        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
-        for lane in 0..LANES {
-            let (sender, jobs) = sync_channel(LANE_ITEMS_MAX);
-            let core = Arc::clone(core);
-            let thread = std::thread::Builder::new().name(format!("record-sync-{lane}"));
-            threads.push(thread.spawn(move || run(&core, &jobs))?);
-            lanes.push(sender);
-        }
-        Ok(Self { lanes, threads })
-    }
-
-    pub(super) fn give(&self, job: Job) {
-        let shared = match &job {
-            Job::Segment(segment) => &segment.shared,
-            Job::Note { shared, .. } => shared,
-        };
-        let lane = usize::from(shared.place.recorded.as_uuid().as_bytes()[0]) % LANES;
-        // A lane ends only with the process, and then nothing can be brought
-        // anywhere.
-        self.lanes[lane].send(job).ok();
-    }
-
-    /// Waits until everything given is on stable storage.
-    pub(super) fn finish(self) {
-        drop(self.lanes);
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the recorder's spool has failed");
+        let pool = Self { lanes: Arc::new(std::array::from_fn(|_| Lane::default())) };
+        for number in 0..LANES {
+            let (core, lanes) = (Arc::clone(core), Arc::clone(&pool.lanes));
+            let thread = std::thread::Builder::new().name(format!("record-sync-{number}"));
+            if let Err(error) = thread.spawn(move || run(&core, &lanes[number])) {
+                pool.close();
+                return Err(error);
             }
         }
+        Ok(pool)
+    }
+
+    /// Takes an item of a track, waiting for room in its lane. Nothing is taken
+    /// once the recorder is cancelled.
+    pub(super) fn give(&self, core: &Core, shared: &Arc<TrackShared>, entry: Entry) {
+        let number = usize::from(shared.place.recorded.as_uuid().as_bytes()[0]) % LANES;
+        let lane = &self.lanes[number];
+        let mut waiting = lane.lock();
+        while waiting.jobs.len() >= LANE_ITEMS_MAX && !core.cancel.is_cancelled() {
+            waiting.evict(core);
+            if waiting.jobs.len() >= LANE_ITEMS_MAX {
+                waiting = lane.wait(waiting, None);
+            }
+        }
+        let shared = Arc::clone(shared);
+        waiting.jobs.push_back(Job { shared, entry: Some(entry), failures: 0 });
+        drop(waiting);
+        lane.changed.notify_all();
+    }
+
+    /// The threads end once they have nothing left to do.
+    pub(super) fn close(&self) {
+        for lane in &*self.lanes {
+            lane.lock().closed = true;
+            lane.changed.notify_all();
+        }
+    }
+
+    /// Wakes everybody who waits for a lane, after the recorder was cancelled.
+    pub(super) fn wake(&self) {
+        for lane in &*self.lanes {
+            // Whoever holds the lock may be about to wait.
+            drop(lane.lock());
+            lane.changed.notify_all();
+        }
+    }
+
+    /// Waits until the threads have ended or the recorder is cancelled.
+    pub(super) fn wait(&self, core: &Core) {
+        for lane in &*self.lanes {
+            let mut waiting = lane.lock();
+            while !waiting.ended && !core.cancel.is_cancelled() {
+                waiting = lane.wait(waiting, None);
+            }
+        }
+    }
+
+    /// Whether the threads have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.lock().ended)
     }
 }
 
-fn run(core: &Core, jobs: &Receiver<Job>) {
-    while let Ok(mut job) = jobs.recv() {
-        let mut tries = 0_u32;
-        while let Err(error) = settle(core, &mut job) {
-            if tries.is_multiple_of(50) {
-                tracing::error!(%error, "the recorder's spool can't be written; trying again");
+fn run(core: &Core, lane: &Lane) {
+    let mut waiting = lane.lock();
+    while !core.cancel.is_cancelled() {
+        match waiting.next(Instant::now()) {
+            Ok(job) => {
+                drop(waiting);
+                let brought = bring(core, job);
+                waiting = lane.lock();
+                match brought {
+                    Ok(recorded) => {
+                        waiting.failing.remove(&recorded);
+                    }
+                    Err((job, retry_at)) => {
+                        waiting.failing.insert(job.recorded(), retry_at);
+                        waiting.jobs.push_front(job);
+                    }
+                }
+                lane.changed.notify_all();
             }
-            tries = tries.wrapping_add(1);
-            if core.cancel.is_cancelled() {
-                return;
-            }
-            std::thread::sleep(RETRY);
-        }
-        if core.cancel.is_cancelled() {
-            return;
+            Err(None) if waiting.closed => break,
+            Err(wait) => waiting = lane.wait(waiting, wait),
         }
     }
+    waiting.ended = true;
+    drop(waiting);
+    lane.changed.notify_all();
 }
 
-fn settle(core: &Core, job: &mut Job) -> io::Result<()> {
-    match job {
-        Job::Segment(segment) => segment.settle(core),
-        Job::Note { shared, item } => {
-            core.spool.note(&shared.place, item, &*core.options.disk)?;
-            shared.wake.notify_one();
-            Ok(())
-        }
+/// Does a job. One that failed comes back with the time of its next try.
+fn bring(core: &Core, mut job: Job) -> Result<RecordedTrackId, (Job, Instant)> {
+    let Err(error) = job.shared.complete(core, &mut job.entry) else { return Ok(job.recorded()) };
+    if let Some(entry) = job.entry.as_ref().filter(|_| Job::is_lost(&error)) {
+        tracing::error!(%error, "a file of the recorder's spool can't be completed");
+        job.shared.lose(core, entry);
+        return Ok(job.recorded());
     }
+    if job.failures.is_multiple_of(TELL_EVERY) {
+        tracing::error!(%error, "the recorder's spool can't be written; trying again");
+    }
+    job.failures = job.failures.wrapping_add(1);
+    if error.kind() == io::ErrorKind::StorageFull {
+        core.spool_full.store(true, Ordering::Release);
+    }
+    let retry_at = Instant::now() + Duration::from_millis(core.options.retry_ms_min);
+    Err((job, retry_at))
 }

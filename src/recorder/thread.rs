@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -14,9 +14,11 @@ use tokio::sync::oneshot;
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::recorder::core::Core;
-use crate::recorder::engine::{Disk, Engine, FIRST_EPOCH, Opened, Output, Randomness, RoomTrack};
-use crate::recorder::spool::{Item, ItemKind, Place, part_name};
-use crate::recorder::sync::{Job, SegmentFile, SyncPool, TrackShared};
+use crate::recorder::engine::{
+    Disk, Engine, FIRST_EPOCH, Opened, Output, Randomness, RoomTrack, SegmentMeta,
+};
+use crate::recorder::spool::{Item, ItemKind, Place};
+use crate::recorder::sync::{Entry, SyncPool, TrackShared};
 use crate::recorder::upload::Upload;
 use crate::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
 use crate::sfu::tap::{TapBatch, TapSink};
@@ -83,11 +85,14 @@ struct Writing {
     segment: Option<Part>,
 }
 
+/// A segment that is being written.
 struct Part {
-    file: File,
-    path: PathBuf,
     item: u64,
+    /// `None` when the disk did not take it.
+    file: Option<File>,
+    /// Bytes in the file.
     written: u64,
+    /// Bytes behind them that the disk did not take.
     backlog: Vec<u8>,
 }
 
@@ -101,6 +106,8 @@ pub(super) struct Thread {
     tracks: BTreeMap<RecordedTrackId, Writing>,
     finishing: Vec<(TenantId, SessionId, oneshot::Sender<()>)>,
     disk: Disk,
+    /// The disk has refused a write, and has not taken a file since.
+    disk_failed: bool,
     disk_looked: Option<Instant>,
     disk_warned: Option<Instant>,
 }
@@ -127,6 +134,7 @@ impl Thread {
             tracks: BTreeMap::new(),
             finishing: Vec::new(),
             disk: Disk::Open,
+            disk_failed: false,
             disk_looked: None,
             disk_warned: None,
         }
@@ -167,11 +175,11 @@ impl Thread {
         let now_ms = self.now_ms();
         match input {
             Input::Batch(batch) => {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 for item in batch.items() {
                     self.engine.handle_item(&item, &mut SystemRandomness);
                     self.drain();
                 }
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
                 return Turn::Continue;
             }
             Input::AddTrack { tenant, session, track } => {
@@ -216,11 +224,14 @@ impl Thread {
         }
     }
 
+    /// Seals what is open and waits until the disk has taken it, or the recorder
+    /// is cancelled.
     fn stop(mut self) {
         self.engine.stop(self.now_ms());
         self.drain();
         self.core.counters.take(&self.engine.counts(), 0);
-        self.pool.finish();
+        self.pool.close();
+        self.pool.wait(&self.core);
     }
 
     fn drain(&mut self) {
@@ -229,26 +240,8 @@ impl Thread {
                 Output::Opened(opened) => self.open(opened),
                 Output::Begun { recorded, item } => self.begin(recorded, item),
                 Output::Sealed { recorded, bytes } => self.write(recorded, &bytes),
-                Output::Finished { recorded, segment } => {
-                    let Some(writing) = self.tracks.get_mut(&recorded) else { continue };
-                    let Some(part) = writing.segment.take() else { continue };
-                    let Part { file, path, item, written, backlog } = part;
-                    self.pool.give(Job::Segment(SegmentFile {
-                        shared: Arc::clone(&writing.shared),
-                        file,
-                        part: path,
-                        item: Item::segment(item, FIRST_EPOCH, &segment),
-                        written,
-                        backlog,
-                    }));
-                }
-                Output::Abandoned { recorded } => {
-                    let part = self.tracks.get_mut(&recorded).and_then(|it| it.segment.take());
-                    if let Some(part) = part {
-                        // A start removes what stays.
-                        std::fs::remove_file(part.path).ok();
-                    }
-                }
+                Output::Finished { recorded, segment } => self.finish_segment(recorded, &segment),
+                Output::Abandoned { recorded } => self.abandon(recorded),
                 Output::Gap { recorded, item: number, ms, reason } => {
                     let kind = ItemKind::Gap { ms, reason: reason.number() };
                     self.note(recorded, Item { number, kind });
@@ -263,28 +256,33 @@ impl Thread {
 
     fn note(&self, recorded: RecordedTrackId, item: Item) {
         if let Some(writing) = self.tracks.get(&recorded) {
-            self.pool.give(Job::Note { shared: Arc::clone(&writing.shared), item });
+            let shared = &writing.shared;
+            self.pool.give(&self.core, shared, Entry::new(&self.core, &shared.place, item));
         }
     }
 
     fn open(&mut self, opened: Box<Opened>) {
         let Opened { tenant, session, recorded, .. } = *opened;
-        let shared = Arc::new(TrackShared::opened(Place { tenant, session, recorded }));
+        let shared = Arc::new(TrackShared::new(Place { tenant, session, recorded }, Vec::new()));
         self.tracks.insert(recorded, Writing { shared: Arc::clone(&shared), segment: None });
         Upload::opened(&self.core, shared, opened).spawn();
     }
 
     fn begin(&mut self, recorded: RecordedTrackId, item: u64) {
         let Some(writing) = self.tracks.get_mut(&recorded) else { return };
-        let begun = self.core.spool.make(&writing.shared.place).and_then(|directory| {
-            let path = directory.join(part_name(item));
-            Ok((File::create(&path)?, path))
-        });
-        match begun {
-            Ok((file, path)) => {
-                writing.segment = Some(Part { file, path, item, written: 0, backlog: Vec::new() });
-            }
-            Err(error) => self.write_failed(recorded, item, &error),
+        let place = &writing.shared.place;
+        let created = self.core.spool.create(place, &self.core.spool.part_path(place, item));
+        let (file, failed) = match created {
+            Ok(file) => (Some(file), None),
+            Err(error) => (None, Some(error)),
+        };
+        writing.segment = Some(Part { item, file, written: 0, backlog: Vec::new() });
+        if writing.shared.is_broken() {
+            // What follows can't be logged any more, but as another track.
+            self.engine.end_recorded(recorded, self.now_ms());
+        }
+        if let Some(error) = failed {
+            self.write_failed(recorded, item, &error);
         }
     }
 
@@ -292,10 +290,10 @@ impl Thread {
         let Some(part) = self.tracks.get_mut(&recorded).and_then(|it| it.segment.as_mut()) else {
             return;
         };
-        let written = if part.backlog.is_empty() {
-            self.core.options.disk.write(&mut part.file, bytes)
-        } else {
-            Err(std::io::ErrorKind::StorageFull.into())
+        let written = match &mut part.file {
+            Some(file) if part.backlog.is_empty() => self.core.spool.disk().write(file, bytes),
+            // It failed before: the rest follows when the segment is whole.
+            _ => Err(io::ErrorKind::StorageFull.into()),
         };
         match written {
             Ok(()) => part.written += bytes.len() as u64,
@@ -307,17 +305,46 @@ impl Thread {
         }
     }
 
+    fn finish_segment(&mut self, recorded: RecordedTrackId, segment: &SegmentMeta) {
+        let Some(writing) = self.tracks.get_mut(&recorded) else { return };
+        let Some(Part { item, file, written, backlog }) = writing.segment.take() else { return };
+        let (core, shared) = (&self.core, &writing.shared);
+        let item = Item::segment(item, FIRST_EPOCH, segment);
+        let entry = Entry::segment(core, &shared.place, item, file, written, backlog);
+        self.pool.give(core, shared, entry);
+    }
+
+    fn abandon(&mut self, recorded: RecordedTrackId) {
+        let Some(writing) = self.tracks.get_mut(&recorded) else { return };
+        if let Some(part) = writing.segment.take() {
+            let path = self.core.spool.part_path(&writing.shared.place, part.item);
+            // What can't be removed now is removed with the track's directory.
+            self.core.spool.disk().remove_file(&path).ok();
+        }
+    }
+
     /// A segment that is sealed already is kept in memory until the disk takes
-    /// it; one that is open is given up.
-    fn write_failed(&mut self, recorded: RecordedTrackId, item: u64, error: &std::io::Error) {
+    /// it; one that is still open is given up.
+    fn write_failed(&mut self, recorded: RecordedTrackId, item: u64, error: &io::Error) {
         let now_ms = self.now_ms();
         self.engine.handle_write_failed(recorded, item, now_ms);
+        self.disk_failed = true;
         if self.disk == Disk::Open {
-            tracing::error!(%error, "the recorder's spool does not take more: nothing is recorded");
-            self.disk = Disk::Full;
+            tracing::error!(%error, "the recorder's spool can't be written: nothing is recorded");
             self.disk_looked = Some(Instant::now());
-            self.engine.handle_disk(Disk::Full, now_ms);
+            self.set_disk(Disk::Full);
         }
+    }
+
+    fn set_disk(&mut self, disk: Disk) {
+        if std::mem::replace(&mut self.disk, disk) == disk {
+            return;
+        }
+        self.core.tell_all(match disk {
+            Disk::Full => "the disk of the recorder is full or fails: nothing is recorded",
+            Disk::Open => "the disk of the recorder has room again",
+        });
+        self.engine.handle_disk(disk, self.now_ms());
     }
 
     fn look_at_disk(&mut self) {
@@ -326,7 +353,7 @@ impl Thread {
         }
         self.disk_looked = Some(Instant::now());
         let options = &self.core.options;
-        let free = match options.disk.free_bytes(self.core.spool.root()) {
+        let free = match self.core.spool.free_bytes() {
             Ok(free) => free,
             Err(error) => {
                 tracing::error!(%error, "the recorder can't see how much of its disk is free");
@@ -334,10 +361,13 @@ impl Thread {
             }
         };
         self.core.counters.free_bytes.store(free, Ordering::Relaxed);
+        let refused = self.core.spool_full.swap(false, Ordering::AcqRel);
+        self.disk_failed = self.disk_failed && self.core.spool.probe().is_err();
         let least = options.spool_free_bytes_min;
         let disk = match self.disk {
+            _ if refused || self.disk_failed => Disk::Full,
             Disk::Open if free < least => Disk::Full,
-            // Some more, so that it does not open and close all the time.
+            // Some more than the least, so that it does not change all the time.
             Disk::Full if free >= least.saturating_add(least / 8) => Disk::Open,
             unchanged => unchanged,
         };
@@ -347,11 +377,7 @@ impl Thread {
             let full = disk == Disk::Full;
             tracing::warn!(free, least, full, "the disk of the recorder's spool fills up");
         }
-        if std::mem::replace(&mut self.disk, disk) != disk {
-            self.core.tell_disk(disk);
-            let now_ms = self.now_ms();
-            self.engine.handle_disk(disk, now_ms);
-            self.drain();
-        }
+        self.set_disk(disk);
+        self.drain();
     }
 }

@@ -16,8 +16,8 @@ use crate::recorder::core::Core;
 use crate::recorder::engine::{FIRST_EPOCH, GapReason, Opened};
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
 use crate::recorder::retry::Backoff;
-use crate::recorder::spool::{Item, ItemKind, Place, object};
-use crate::recorder::sync::TrackShared;
+use crate::recorder::spool::{Item, ItemKind, Place};
+use crate::recorder::sync::{Entry, TrackShared};
 use crate::vault::{Contents, KeyPurpose, ObjectName, VaultError};
 
 /// Items of one track looked at together.
@@ -41,21 +41,31 @@ pub(super) struct Upload {
     /// Index of the next segment to log.
     next_index: u64,
     tail: Option<[u8; 32]>,
-    /// When what is logged ends.
-    last_ms: u64,
+    /// Until when everything is logged, as segment or gap.
+    logged_ms: u64,
+    /// Latest time that an item of the spool names.
+    spooled_ms: u64,
     /// Whether the log may have the next entry already.
     unsure: bool,
 }
 
 enum Origin {
+    /// This process records it.
     Opened(Option<Box<Opened>>),
+    /// An earlier process recorded it.
     Recovered(Box<RecordedTrack>),
 }
 
+/// How far a look at the spool came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// Something was logged.
     Done,
-    /// Something that comes before it is not complete.
-    Blocked,
+    /// The next item is not complete.
+    Waiting,
+    /// The next item is not there, and a later one is.
+    Hole,
+    /// All of the track is logged.
     Over,
 }
 
@@ -67,13 +77,22 @@ impl Upload {
 
     /// A track of an earlier process.
     pub(super) fn recovered(core: &Arc<Core>, place: Place, track: RecordedTrack) -> Self {
-        let shared = Arc::new(TrackShared::recovered(place));
+        let shared = Arc::new(TrackShared::new(place, Vec::new()));
         Self::new(core, shared, Origin::Recovered(Box::new(track)))
     }
 
     fn new(core: &Arc<Core>, shared: Arc<TrackShared>, origin: Origin) -> Self {
         let core = Arc::clone(core);
-        Self { core, shared, origin, next_index: 0, tail: None, last_ms: 0, unsure: false }
+        Self {
+            core,
+            shared,
+            origin,
+            next_index: 0,
+            tail: None,
+            logged_ms: 0,
+            spooled_ms: 0,
+            unsure: false,
+        }
     }
 
     /// Runs beside everything else, until the track is done or the recorder
@@ -94,28 +113,27 @@ impl Upload {
     }
 
     async fn run(mut self) {
-        let recovered = match &mut self.origin {
-            Origin::Opened(opened) => {
-                if let Some(opened) = opened.take() {
-                    self.register(*opened).await;
-                }
-                false
+        let mut is_recovered = true;
+        if let Origin::Opened(opened) = &mut self.origin {
+            is_recovered = false;
+            if let Some(opened) = opened.take() {
+                self.register(*opened).await;
             }
-            Origin::Recovered(track) => {
-                let track = (**track).clone();
-                self.recover(&track).await;
-                true
-            }
-        };
+        } else if let Origin::Recovered(track) = &self.origin {
+            let track = (**track).clone();
+            self.recover(&track).await;
+        }
         loop {
+            // Before the spool is read: items get their names before this is so.
+            let is_closed = is_recovered || self.shared.is_closed();
             match self.pass().await {
                 Step::Done => {}
                 Step::Over => break,
-                Step::Blocked if recovered => {
+                Step::Waiting | Step::Hole if !is_closed => self.shared.wake.notified().await,
+                Step::Waiting | Step::Hole => {
                     self.give_up().await;
                     break;
                 }
-                Step::Blocked => self.shared.wake.notified().await,
             }
         }
         self.core.end(self.shared.place);
@@ -125,6 +143,7 @@ impl Upload {
     /// complete before.
     async fn register(&mut self, opened: Opened) {
         let Opened { tenant, session, track, codec, recorded, key, at_ms } = opened;
+        self.logged_ms = at_ms;
         let mut tries = self.tries();
         let wrapped = loop {
             let purpose = KeyPurpose::Track(recorded, FIRST_EPOCH);
@@ -158,12 +177,17 @@ impl Upload {
         {
             self.wait(&mut tries, "keeping a track", &error).await;
         }
+        self.name_waiting().await;
+    }
+
+    /// Gives the items their names that wait for the key.
+    async fn name_waiting(&self) {
         let mut tries = self.tries();
         loop {
-            let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
-            match blocking(move || shared.register(&core)).await {
+            let shared = Arc::clone(&self.shared);
+            match blocking(&self.core, move |core| shared.name_waiting(core)).await {
                 Ok(()) => return,
-                Err(error) => self.wait(&mut tries, "naming segments", &error).await,
+                Err(error) => self.wait(&mut tries, "writing the spool", &error).await,
             }
         }
     }
@@ -187,43 +211,60 @@ impl Upload {
         };
         self.next_index = last.as_ref().map_or(0, |last| last.index + 1);
         self.tail = last.as_ref().map(|last| last.sha256);
-        let gaps = gaps.iter().filter(|gap| gap.track == recorded).map(|gap| gap.to_ms);
+        let gaps = gaps.iter().filter(|gap| gap.track == recorded);
+        let mut gaps: Vec<_> = gaps.map(|gap| (gap.from_ms, gap.to_ms)).collect();
+        gaps.sort_unstable();
         let started_ms = u64::try_from(track.started_at.unix_ms()).unwrap_or(0);
-        let told = last.map(|last| last.to_ms).into_iter().chain(gaps).max();
-        self.last_ms = told.map_or(started_ms, |told| told.max(started_ms));
-        loop {
-            let (core, place) = (Arc::clone(&self.core), self.shared.place);
-            let (last_ms, next_index) = (self.last_ms, self.next_index);
-            let ended = track.ended_at.is_some();
-            let end = move || end_recovered(&core, &place, ended, last_ms, next_index);
-            match blocking(end).await {
-                Ok(()) => return,
-                Err(error) => self.wait(&mut tries, "recovering the spool", &error).await,
+        let last_ms = last.map_or(started_ms, |last| last.to_ms.max(started_ms));
+        self.logged_ms = last_ms;
+        gaps.iter().for_each(|gap| self.cover(*gap));
+        let found = loop {
+            let (place, next_index) = (self.shared.place, self.next_index);
+            let left = Left { last_ms, covered_ms: self.logged_ms, next_index };
+            match blocking(&self.core, move |core| left.read(core, &place)).await {
+                Ok(found) => break found,
+                Err(error) => self.wait(&mut tries, "reading the spool", &error).await,
             }
+        };
+        for bytes in &found.segments {
+            self.core.counters.spooled(*bytes);
         }
+        if track.ended_at.is_none() && !found.is_ended {
+            let now_ms = u64::try_from(self.core.parts.clock.now().unix_ms()).unwrap_or(0);
+            let items = found.end(now_ms);
+            let place = self.shared.place;
+            let entries = items.map(|item| Entry::new(&self.core, &place, item)).into();
+            self.shared = Arc::new(TrackShared::new(place, entries));
+        }
+        self.name_waiting().await;
     }
 
     /// Brings what is complete.
     async fn pass(&mut self) -> Step {
         let mut tries = self.tries();
         let items = loop {
-            let (core, place) = (Arc::clone(&self.core), self.shared.place);
-            match blocking(move || core.spool.items(&place, ITEMS_MAX)).await {
+            let place = self.shared.place;
+            match blocking(&self.core, move |core| core.spool.items(&place, ITEMS_MAX)).await {
                 Ok(items) => break items,
                 Err(error) => self.wait(&mut tries, "reading the spool", &error).await,
             }
         };
-        let mut step = Step::Blocked;
+        let named_ms = items.iter().map(Item::latest_ms).max().unwrap_or(0);
+        self.spooled_ms = self.spooled_ms.max(named_ms);
+        let mut step = Step::Waiting;
         for item in items {
             match self.bring(&item).await {
                 Step::Done => step = Step::Done,
-                Step::Blocked => return step,
-                Step::Over => return Step::Over,
+                // What was logged may have made room for the next look.
+                Step::Waiting | Step::Hole if step == Step::Done => return Step::Done,
+                other => return other,
             }
         }
-        // A track that has ended and has nothing left.
         match &self.origin {
-            Origin::Recovered(track) if track.ended_at.is_some() => Step::Over,
+            Origin::Recovered(track) if track.ended_at.is_some() => {
+                self.remove_track().await;
+                Step::Over
+            }
             _ => step,
         }
     }
@@ -231,40 +272,55 @@ impl Upload {
     async fn bring(&mut self, item: &Item) -> Step {
         match &item.kind {
             ItemKind::Segment { index, .. } if *index < self.next_index => {
+                // It was logged, and the process ended before it removed it.
+                let place = self.shared.place;
+                let (read, of_it) = (item.clone(), place);
+                let object = blocking(&self.core, move |core| core.spool.object(&of_it, &read));
+                let bytes = object.await.map_or(0, |(bytes, _)| bytes);
                 self.remove(item).await;
+                self.core.counters.left(bytes);
                 Step::Done
             }
-            ItemKind::Segment { index, .. } if *index > self.next_index => Step::Blocked,
+            ItemKind::Segment { index, .. } if *index > self.next_index => Step::Hole,
             ItemKind::Segment { .. } => {
                 self.core.work(self.shared.place, item);
-                self.segment(item).await;
-                Step::Done
+                self.segment(item).await
             }
             ItemKind::Gap { ms, reason } => {
                 self.gap(*ms, *reason).await;
                 self.remove(item).await;
                 Step::Done
             }
-            ItemKind::End { segments, .. } if *segments != self.next_index => Step::Blocked,
+            ItemKind::End { segments, .. } if *segments != self.next_index => Step::Hole,
             ItemKind::End { at_ms, .. } => {
                 self.end(*at_ms).await;
                 self.remove(item).await;
-                let (core, place) = (Arc::clone(&self.core), self.shared.place);
-                let removed = move || {
-                    core.spool.remove_track(&place);
-                    Ok(())
-                };
-                // What stays is an empty directory.
-                blocking(removed).await.ok();
+                self.remove_track().await;
                 Step::Over
             }
         }
     }
 
-    async fn segment(&mut self, item: &Item) {
-        let ItemKind::Segment { index, sha256, rtp, ms, flags, .. } = item.kind else { return };
+    async fn remove_track(&self) {
+        let place = self.shared.place;
+        let removed = blocking(&self.core, move |core| {
+            core.spool.remove_track(&place);
+            Ok(())
+        });
+        // What stays is an empty directory, which the next start removes.
+        removed.await.ok();
+    }
+
+    async fn segment(&mut self, item: &Item) -> Step {
+        let ItemKind::Segment { index, sha256, rtp, ms, flags, .. } = item.kind else {
+            return Step::Done;
+        };
         let Place { tenant, session, recorded } = self.shared.place;
-        let (size, key_commitment) = self.put(item, index, sha256).await;
+        let Some((size, key_commitment)) = self.put(item, index, sha256).await else {
+            self.core.rest(self.shared.place);
+            self.shared.break_off();
+            return Step::Hole;
+        };
         let entry = MediaEntry::Segment {
             track: recorded,
             index,
@@ -288,21 +344,25 @@ impl Upload {
         }
         self.next_index = index + 1;
         self.tail = Some(sha256);
-        self.last_ms = to_ms;
+        self.logged_ms = self.logged_ms.max(to_ms);
         self.remove(item).await;
         self.core.counters.left(size);
+        Step::Done
     }
 
-    /// Puts a segment into the vault; it is there when this returns.
-    async fn put(&self, item: &Item, index: u64, sha256: [u8; 32]) -> (u64, [u8; 32]) {
+    /// Puts a segment into the vault; it is there when this returns its size and
+    /// key commitment. `None` if its file is gone.
+    async fn put(&self, item: &Item, index: u64, sha256: [u8; 32]) -> Option<(u64, [u8; 32])> {
         let Place { tenant, session, recorded } = self.shared.place;
         let name = ObjectName::segment(tenant, session, recorded, index);
         let path = self.core.spool.path(&self.shared.place, item);
         let mut tries = self.tries();
         loop {
-            let file = path.clone();
-            let header = match blocking(move || object(&file)).await {
+            let (place, file) = (self.shared.place, item.clone());
+            let read = blocking(&self.core, move |core| core.spool.object(&place, &file));
+            let header = match read.await {
                 Ok(header) => header,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 Err(error) => {
                     self.wait(&mut tries, "reading a segment of the spool", &error).await;
                     continue;
@@ -313,7 +373,7 @@ impl Upload {
             let put = tokio::time::timeout(PUT_MAX, put).await;
             drop(permit);
             match put {
-                Ok(Ok(_)) => return header,
+                Ok(Ok(_)) => return Some(header),
                 Ok(Err(error)) => {
                     if matches!(error, VaultError::Conflict | VaultError::Refused(_)) {
                         self.tell(&format!("the vault does not take segment {name:?}: {error}"))
@@ -334,6 +394,15 @@ impl Upload {
         while let Err(error) = self.core.parts.repository.add_gap(tenant, session, &gap).await {
             self.wait(&mut tries, "keeping a gap", &error).await;
         }
+        self.cover((from_ms, to_ms));
+    }
+
+    /// A gap is logged. One behind a segment that is missing covers nothing of
+    /// the time before it.
+    fn cover(&mut self, (from_ms, to_ms): (u64, u64)) {
+        if from_ms <= self.logged_ms {
+            self.logged_ms = self.logged_ms.max(to_ms);
+        }
     }
 
     async fn end(&self, at_ms: u64) {
@@ -346,15 +415,22 @@ impl Upload {
         }
     }
 
-    /// Something before what is left of a track is gone, and with it the chain.
-    /// What is left is kept for whoever looks into it.
+    /// An item is gone, and nothing behind it can be logged: the chain of the
+    /// track's segments ends before it. What is left in the spool stays there for
+    /// whoever looks into it. A track that has an end was given up before, and
+    /// its log may be closed.
     async fn give_up(&mut self) {
         let text = format!("the spool lacks segment {} of a track", self.next_index);
         tracing::error!(track = %self.shared.place.recorded, "{text}");
+        if matches!(&self.origin, Origin::Recovered(track) if track.ended_at.is_some()) {
+            return;
+        }
         self.tell(&text).await;
+        let end_ms = self.logged_ms;
+        let until_ms = end_ms.max(self.spooled_ms).max(self.shared.lost_ms());
         self.unsure = true;
-        self.gap((self.last_ms, self.last_ms), REASON_LOST).await;
-        self.end(self.last_ms).await;
+        self.gap((end_ms, until_ms), REASON_LOST).await;
+        self.end(end_ms).await;
     }
 
     async fn append(&mut self, entry: MediaEntry) -> u64 {
@@ -390,8 +466,8 @@ impl Upload {
     async fn remove(&self, item: &Item) {
         let mut tries = self.tries();
         loop {
-            let (core, place, done) = (Arc::clone(&self.core), self.shared.place, item.clone());
-            match blocking(move || core.spool.remove(&place, &done)).await {
+            let (place, done) = (self.shared.place, item.clone());
+            match blocking(&self.core, move |core| core.spool.remove(&place, &done)).await {
                 Ok(()) => break,
                 Err(error) => self.wait(&mut tries, "clearing the spool", &error).await,
             }
@@ -426,47 +502,69 @@ impl Upload {
     }
 }
 
-/// Puts the end behind what an earlier process left of a track, unless it is
-/// there, and the time since then into a gap.
-fn end_recovered(
-    core: &Core,
-    place: &Place,
-    ended: bool,
+/// What an earlier process left of a track.
+struct Left {
+    /// When its last record came, as far as known.
     last_ms: u64,
+    /// Until when everything is a segment or a gap.
+    covered_ms: u64,
+    /// Index of the segment behind those that are logged.
     next_index: u64,
-) -> io::Result<()> {
-    let items = core.spool.items(place, usize::MAX)?;
-    let (mut last_ms, mut segments, mut number) = (last_ms, next_index, 0);
-    let mut is_ended = ended;
-    for item in &items {
-        number = item.number + 1;
-        match item.kind {
-            ItemKind::Segment { index, ms, .. } => {
-                (last_ms, segments) = (last_ms.max(ms.1), segments.max(index + 1));
-                core.counters.spooled(std::fs::metadata(core.spool.path(place, item))?.len());
+}
+
+/// What the spool has of it, too.
+struct Found {
+    left: Left,
+    /// Sizes of the segments in the spool.
+    segments: Vec<u64>,
+    next_number: u64,
+    is_ended: bool,
+}
+
+impl Left {
+    fn read(mut self, core: &Core, place: &Place) -> io::Result<Found> {
+        let (mut segments, mut next_number, mut is_ended) = (Vec::new(), 0, false);
+        for item in core.spool.items(place, usize::MAX)? {
+            next_number = item.number + 1;
+            match item.kind {
+                ItemKind::Segment { index, ms, .. } => {
+                    self.last_ms = self.last_ms.max(ms.1);
+                    self.next_index = self.next_index.max(index + 1);
+                    segments.push(core.spool.object(place, &item)?.0);
+                }
+                ItemKind::Gap { .. } => {}
+                ItemKind::End { .. } => is_ended = true,
             }
-            ItemKind::Gap { ms, .. } => last_ms = last_ms.max(ms.1),
-            ItemKind::End { .. } => is_ended = true,
+            self.covered_ms = self.covered_ms.max(item.latest_ms());
         }
+        Ok(Found { left: self, segments, next_number, is_ended })
     }
-    if is_ended {
-        return Ok(());
+}
+
+impl Found {
+    /// The items that end the track: a gap until now, since the process was
+    /// down, and the end.
+    fn end(&self, now_ms: u64) -> [Item; 2] {
+        let Left { last_ms, covered_ms, next_index } = self.left;
+        let ms = (covered_ms, now_ms.max(covered_ms));
+        let gap = ItemKind::Gap { ms, reason: GapReason::Down.number() };
+        let end = ItemKind::End { at_ms: last_ms, segments: next_index };
+        let number = self.next_number;
+        [Item { number, kind: gap }, Item { number: number + 1, kind: end }]
     }
-    let now_ms = u64::try_from(core.parts.clock.now().unix_ms()).unwrap_or(0);
-    let ms = (last_ms, now_ms.max(last_ms));
-    let gap = Item { number, kind: ItemKind::Gap { ms, reason: GapReason::Down.number() } };
-    core.spool.note(place, &gap, &*core.options.disk)?;
-    let kind = ItemKind::End { at_ms: last_ms, segments };
-    core.spool.note(place, &Item { number: number + 1, kind }, &*core.options.disk)
 }
 
 fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from_unix_us(i64::try_from(ms.saturating_mul(1_000)).unwrap_or(i64::MAX))
 }
 
-/// Does what waits for the disk, beside the runtime.
+/// Waits for the disk on a thread beside the runtime. A shutdown waits until it
+/// has ended, though whoever called it is cancelled.
 pub(super) async fn blocking<T: Send + 'static>(
-    act: impl FnOnce() -> io::Result<T> + Send + 'static,
+    core: &Arc<Core>,
+    act: impl FnOnce(&Core) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    let shared = Arc::clone(core);
+    let acting = core.uploads.spawn_blocking_on(move || act(&shared), &core.runtime);
+    acting.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -2,7 +2,9 @@
 //! whatever fails.
 
 mod crashes;
+mod disk;
 mod engine;
 mod fakes;
+mod faults;
 mod fixture;
 mod stories;

@@ -144,16 +144,15 @@ impl Track {
         self.close_for(GapReason::DiskFull, now_ms, effects);
     }
 
-    pub(super) fn abandon(&mut self, item: u64, now_ms: u64, effects: &mut Effects) -> bool {
-        let Some(taken) = &mut self.taken else { return false };
-        let Some(segment) = taken.segment.take_if(|segment| segment.item() == item) else {
-            return false;
-        };
+    /// Gives up the open segment if it is this item. The gap begins where the
+    /// segment began, or where packets were lost before.
+    pub(super) fn abandon(&mut self, item: u64, now_ms: u64, effects: &mut Effects) {
+        let Some(taken) = &mut self.taken else { return };
+        let Some(segment) = taken.segment.take_if(|segment| segment.item() == item) else { return };
         effects.outputs.push_back(Output::Abandoned { recorded: taken.recorded });
-        let from_ms = segment.began_ms();
-        taken.lost = None;
-        taken.gap.get_or_insert((GapReason::DiskFull, from_ms.min(now_ms)));
-        true
+        let lost_ms = taken.lost.take().map_or(u64::MAX, |(from_ms, _)| from_ms);
+        let from_ms = segment.began_ms().min(lost_ms).min(now_ms);
+        taken.gap.get_or_insert((GapReason::DiskFull, from_ms));
     }
 
     pub(super) fn stop(&mut self, now_ms: u64, effects: &mut Effects) {
@@ -350,7 +349,7 @@ impl Track {
     }
 
     /// Ends what is recorded under its identity.
-    fn end(&mut self, now_ms: u64, effects: &mut Effects) {
+    pub(super) fn end(&mut self, now_ms: u64, effects: &mut Effects) {
         self.waiting.clear();
         let Some(mut taken) = self.taken.take() else { return };
         taken.close_segment(FLAG_LAST, effects);

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::id::{RecordedTrackId, SessionId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
 use cabildo::playable::{PlayableError, READ_BYTES_MAX};
@@ -300,4 +300,41 @@ async fn what_is_erased_meanwhile_is_left_alone() {
     playables.settled().await;
     playables.shutdown().await;
     assert_eq!(fixture.playable(of).await, before);
+}
+
+#[tokio::test]
+async fn while_the_repository_is_read_something_is_pending_and_a_stop_counts() {
+    let (fixture, track) = large_fixture().await;
+    let of = PlayableOf::Track(track);
+    fixture.vault.expect_trouble(Some(Trouble::HangBefore(2)));
+    let playables = fixture.playables(None);
+    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.vault.hanging.notified().await;
+    drop(playables);
+    tokio::task::yield_now().await;
+    let half_made = fixture.playable(of).await;
+    assert_eq!(half_made.state, PlayableState::Building);
+
+    fixture.repository.is_slow.store(true, Ordering::SeqCst);
+    let playables = fixture.playables(None);
+    fixture.repository.asked.notified().await;
+    // Whoever asks now is told that something is pending, though nothing is known
+    // to be.
+    playables.stop(fixture.tenant, SessionId::generate()).await;
+    let settled = tokio::select! {
+        biased;
+        () = playables.settled() => true,
+        () = tokio::task::yield_now() => false,
+    };
+    assert!(!settled, "the repository was not read yet");
+    // What was read has the session; it is stopped before it is taken from there.
+    playables.stop(fixture.tenant, fixture.session).await;
+    fixture.repository.answers.notify_one();
+    playables.settled().await;
+    assert_eq!(fixture.playable(of).await, half_made, "it was made though it was stopped");
+    // Requested again, it is made.
+    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    playables.settled().await;
+    playables.shutdown().await;
+    assert_eq!(fixture.playable(of).await.state, PlayableState::Ready);
 }

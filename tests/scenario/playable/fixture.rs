@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -149,6 +149,10 @@ pub(crate) struct MemoryRepository {
     playables: Mutex<Vec<(TenantId, SessionId, Playable)>>,
     /// Nothing is kept of files any more: they were erased.
     pub(crate) erased: Mutex<bool>,
+    /// Reading what is unfinished waits for `answers`, once it has told `asked`.
+    pub(crate) is_slow: AtomicBool,
+    pub(crate) asked: Notify,
+    pub(crate) answers: Notify,
 }
 
 #[async_trait]
@@ -270,12 +274,19 @@ impl RecordingRepository for MemoryRepository {
     }
 
     async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
-        let playables = self.playables.lock().expect("sound");
-        let open = [PlayableState::Waiting, PlayableState::Building];
-        let open = playables.iter().filter(|known| open.contains(&known.2.state));
-        let mut sessions: Vec<_> = open.map(|known| (known.0, known.1)).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
+        let sessions = {
+            let playables = self.playables.lock().expect("sound");
+            let open = [PlayableState::Waiting, PlayableState::Building];
+            let open = playables.iter().filter(|known| open.contains(&known.2.state));
+            let mut sessions: Vec<_> = open.map(|known| (known.0, known.1)).collect();
+            sessions.sort_unstable();
+            sessions.dedup();
+            sessions
+        };
+        if self.is_slow.load(Ordering::SeqCst) {
+            self.asked.notify_one();
+            self.answers.notified().await;
+        }
         Ok(sessions)
     }
 

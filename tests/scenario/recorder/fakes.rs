@@ -3,10 +3,7 @@
 //! call on, before or after doing what they were asked.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -19,7 +16,7 @@ use cabildo::evidence::media::MediaEntry;
 use cabildo::recorder::repository::{
     Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
 };
-use cabildo::recorder::{RecorderLog, RecorderLogError, SpoolDisk, TrackTaps};
+use cabildo::recorder::{RecorderLog, RecorderLogError, TrackTaps};
 use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::TapSink;
 use cabildo::vault::{
@@ -420,36 +417,5 @@ impl TrackTaps for Outside {
 
     async fn untap(&self, _: SessionId, track: TrackId, _: TapSink) -> Result<(), SfuError> {
         held(&self.sinks).remove(&track).map(|_| ()).ok_or(SfuError::TrackNotFound)
-    }
-}
-
-/// A disk that can be full, slow and broken.
-#[derive(Default)]
-pub(crate) struct TestDisk {
-    pub(crate) free_bytes: AtomicU64,
-    pub(crate) writes_fail: AtomicBool,
-    /// No sync ends while this is so.
-    pub(crate) hangs: AtomicBool,
-}
-
-impl SpoolDisk for TestDisk {
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(self.free_bytes.load(Ordering::SeqCst))
-    }
-
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        if self.writes_fail.load(Ordering::SeqCst) {
-            // Half of it is there.
-            file.write_all(&bytes[..bytes.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        file.write_all(bytes)
-    }
-
-    fn sync(&self, _: &File) -> io::Result<()> {
-        while self.hangs.load(Ordering::SeqCst) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! time, and an auditor who opens what it left.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use cabildo::clock::Clock;
 use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::{MediaEntry, TrackTail};
@@ -20,7 +22,8 @@ use cabildo::sealing::{Context, Opener, TrackKey};
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind};
 use sha2::{Digest, Sha256};
 
-use super::fakes::{Outside, TestDisk, held};
+use super::disk::TestDisk;
+use super::fakes::{Outside, held};
 
 /// Where the stories begin, microseconds since 1970.
 pub(crate) const BEGIN_US: u64 = 1_700_000_000_000_000;
@@ -33,6 +36,19 @@ pub(crate) struct Fixture {
     pub(crate) recorder: Option<Recorder>,
     now_us: Arc<AtomicI64>,
     spool: tempfile::TempDir,
+    shutdown_ms_max: u64,
+}
+
+/// Batches that may wait for the recorder before a sender waits. Time in the
+/// stories passes with what is sent: a recorder that is further behind would find
+/// that its segments have lasted too long.
+const BATCHES_AHEAD_MAX: u64 = 8;
+
+/// A fixture that records these streams.
+pub(crate) async fn recording(streams: &[&Stream]) -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.record(streams).await;
+    fixture
 }
 
 /// Somebody's stream.
@@ -46,6 +62,8 @@ pub(crate) struct Stream {
     pub(crate) payload_bytes: usize,
     /// Every packet that a sink took, in order.
     pub(crate) sent: Vec<Vec<u8>>,
+    /// When each was sent, milliseconds since 1970.
+    pub(crate) sent_ms: Vec<u64>,
     said: Option<(u32, u8, Codec)>,
 }
 
@@ -60,6 +78,7 @@ impl Stream {
             sequence: 65_400,
             payload_bytes,
             sent: Vec::new(),
+            sent_ms: Vec::new(),
             said: None,
         }
     }
@@ -93,6 +112,11 @@ impl Stream {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::with_shutdown_ms(60_000).await
+    }
+
+    /// A fixture whose recorder waits so long for its disk when it is shut down.
+    pub(crate) async fn with_shutdown_ms(shutdown_ms_max: u64) -> Self {
         let disk = Arc::new(TestDisk::default());
         disk.free_bytes.store(1 << 40, Ordering::SeqCst);
         let now_us = i64::try_from(BEGIN_US).expect("fits");
@@ -104,9 +128,19 @@ impl Fixture {
             recorder: None,
             now_us: Arc::new(AtomicI64::new(now_us)),
             spool: tempfile::tempdir().expect("a directory"),
+            shutdown_ms_max,
         };
         fixture.start().await;
         fixture
+    }
+
+    /// Records these streams.
+    pub(crate) async fn record(&self, streams: &[&Stream]) {
+        let state = RecordingState::Recording;
+        self.recorder().set_state(self.tenant, self.session, state).await;
+        for stream in streams {
+            self.publish(stream).await;
+        }
     }
 
     /// A process begins.
@@ -124,6 +158,7 @@ impl Fixture {
         let options = RecorderOptions {
             retry_ms_min: 1,
             retry_ms_max: 4,
+            shutdown_ms_max: self.shutdown_ms_max,
             disk: Arc::clone(&self.disk) as _,
             ..RecorderOptions::new(self.spool.path().to_owned())
         };
@@ -140,10 +175,13 @@ impl Fixture {
         }
     }
 
-    /// The process is killed.
+    /// The process is killed; its threads have ended when this returns.
     pub(crate) async fn kill(&mut self) {
-        let recorder = self.recorder.take();
-        tokio::task::spawn_blocking(move || drop(recorder)).await.expect("dropped");
+        drop(self.recorder.take());
+        let lock = std::fs::File::open(self.spool.path().join("lock")).expect("it is there");
+        while lock.try_lock().is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         held(&self.outside.sinks).clear();
         self.outside.revive();
     }
@@ -194,10 +232,17 @@ impl Fixture {
         if self.offer(stream.track, &kinds).await {
             stream.said = Some(said);
             stream.sent.push(packet);
+            stream.sent_ms.push(self.now_ms());
         } else {
             stream.said = None;
         }
+        self.until(|stats| stats.batches_waiting <= BATCHES_AHEAD_MAX).await;
         self.pass_ms(20);
+    }
+
+    /// Waits until the recorder has taken everything that was offered.
+    pub(crate) async fn caught_up(&self) {
+        self.until(|stats| stats.batches_waiting == 0).await;
     }
 
     pub(crate) async fn send_many(&self, stream: &mut Stream, packets: usize) {
@@ -238,20 +283,52 @@ impl Fixture {
     }
 
     pub(crate) fn spool_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
-        let mut directories = vec![self.spool.path().to_owned()];
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(directory).expect("it is there") {
-                let path = entry.expect("readable").path();
-                if path.is_dir() {
-                    directories.push(path);
-                } else {
-                    files.push(path.file_name().expect("named").to_string_lossy().into_owned());
-                }
+        files(self.spool.path())
+    }
+}
+
+/// The names of the files of a spool, as far as they stay while it is read.
+pub(crate) fn files(spool: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut directories = vec![spool.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path.file_name().expect("named").to_string_lossy().into_owned());
             }
         }
-        files.retain(|name| name != "lock");
-        files
+    }
+    files.retain(|name| name != "lock");
+    files
+}
+
+/// Checks that each packet of these streams is found once and in order, or was
+/// sent in a time that the log declares as a gap, and that every track has ended.
+pub(crate) fn check_accounts(fixture: &Fixture, streams: &[Stream], context: &str) {
+    let audited = audit(fixture);
+    let tracks = held(&fixture.outside.tracks).clone();
+    assert!(tracks.iter().all(|track| track.ended_at.is_some()), "{context}");
+    for stream in streams {
+        let is_its = |id: &RecordedTrackId| {
+            tracks.iter().any(|track| track.id == *id && track.track == stream.track)
+        };
+        let its: Vec<&Audited> =
+            audited.iter().filter(|(id, _)| is_its(id)).map(|(_, it)| it).collect();
+        let mut segments: Vec<&Found> = its.iter().flat_map(|it| &it.segments).collect();
+        segments.sort_by_key(|segment| segment.ms);
+        let mut found = segments.iter().flat_map(|segment| &segment.packets).peekable();
+        let gaps: Vec<_> = its.iter().flat_map(|it| &it.gaps).collect();
+        for (packet, at_ms) in stream.sent.iter().zip(&stream.sent_ms) {
+            if found.next_if_eq(&packet).is_some() {
+                continue;
+            }
+            let declared = gaps.iter().any(|(from, to, _)| from <= at_ms && at_ms <= to);
+            assert!(declared, "{context}: lost at {at_ms}, gaps {gaps:?}");
+        }
+        assert_eq!(found.next(), None, "{context}: what was not sent, or in another order");
     }
 }
 

@@ -9,22 +9,12 @@ use cabildo::recorder::journal::SideEvent;
 use cabildo::sfu::tap::TapKind;
 
 use super::fakes::held;
-use super::fixture::{Audited, Fixture, Stream, audit};
+use super::fixture::{Audited, Fixture, Stream, audit, recording};
 
 const KEY_FRAME: u32 = 1;
 const LAST: u32 = 2;
 const STOPPED: u32 = 4;
 const LOST: u32 = 8;
-
-async fn recording(streams: &[&Stream]) -> Fixture {
-    let fixture = Fixture::new().await;
-    let state = RecordingState::Recording;
-    fixture.recorder().set_state(fixture.tenant, fixture.session, state).await;
-    for stream in streams {
-        fixture.publish(stream).await;
-    }
-    fixture
-}
 
 fn only(fixture: &Fixture) -> Audited {
     let mut audited: Vec<Audited> = audit(fixture).into_values().collect();
