@@ -2,6 +2,7 @@
 //! does I/O, is asynchronous, or serialises: doors and stores have their own
 //! types and convert.
 
+pub mod attendance;
 pub mod error_code;
 pub mod floor;
 pub mod id;

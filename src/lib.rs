@@ -10,6 +10,7 @@ pub mod formats;
 pub mod sealing;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.
+pub mod attendance;
 pub mod auth;
 pub mod evidence;
 pub mod floor;

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["domain", "config"]),
     // First floor: stations know the ground floor and nothing beside it.
     ("auth", &["domain", "clock", "telemetry"]),
+    ("attendance", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),

@@ -2,6 +2,7 @@
 //! against stores and vaults that fail on demand. One binary, so that the
 //! library is linked once.
 
+mod attendance;
 mod custody;
 mod evidence;
 mod floor;
