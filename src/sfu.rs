@@ -5,6 +5,7 @@
 mod control;
 pub mod engine;
 mod handle;
+mod interface;
 pub mod plane;
 pub mod rtcp;
 pub mod sdp;
@@ -13,7 +14,8 @@ pub mod tap;
 pub mod transport;
 pub mod worker;
 
-pub use handle::{
-    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, Sfu, SfuError, SfuOptions, SfuStats,
+pub use handle::Sfu;
+pub use interface::{
+    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
     TransportSide,
 };

@@ -22,7 +22,7 @@ use rand::{RngCore, SeedableRng};
 use uuid::Uuid;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
-use crate::sfu::handle::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
+use crate::sfu::interface::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
 use crate::sfu::plane::{Command, Gate, SubscriptionId, TransportId};
 use crate::sfu::sdp::LocalSide;
 use crate::sfu::transport::{

@@ -1,9 +1,9 @@
-//! What the rest of the house holds of the media plane: a cloneable sender
-//! into the control thread's bounded queue, with methods named as commands.
+//! The handle of the media plane: a cloneable sender into the control thread's
+//! bounded queue, with a method for each request.
 
 mod driver;
 mod pool;
-mod words;
+mod request;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,127 +15,20 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::TrackSource;
 use crate::sfu::control::Control;
+use crate::sfu::interface::{
+    PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats, TransportSide,
+};
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
-use driver::{Driver, Inputs, REQUESTS_MAX, Workers};
+use driver::{Driver, Inputs, Workers};
 use pool::Pool;
-pub use words::{
-    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
-    TransportSide,
-};
+use request::{REQUESTS_MAX, Reply, Request};
 
 /// What each worker's socket keeps, each way: a key frame to every receiver of
 /// a hundred. The kernel may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-
-/// Where the answer to a request goes.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
-
-/// One request to the control thread.
-pub(crate) enum Request {
-    OpenRoom {
-        room: SessionId,
-        events: mpsc::Sender<RoomMediaEvent>,
-        reply: Reply<()>,
-    },
-    CloseRoom {
-        room: SessionId,
-        reply: Reply<()>,
-    },
-    Join {
-        room: SessionId,
-        peer: ConnectionId,
-        audio: Gate,
-        reply: Reply<()>,
-    },
-    Leave {
-        room: SessionId,
-        peer: ConnectionId,
-        reply: Reply<()>,
-    },
-    SetAudioGate {
-        room: SessionId,
-        peer: ConnectionId,
-        gate: Gate,
-        reply: Reply<()>,
-    },
-    Publish {
-        room: SessionId,
-        peer: ConnectionId,
-        offer: String,
-        sources: Vec<(String, TrackSource)>,
-        reply: Reply<PublishAnswer>,
-    },
-    Unpublish {
-        room: SessionId,
-        peer: ConnectionId,
-        reply: Reply<()>,
-    },
-    Subscribe {
-        room: SessionId,
-        peer: ConnectionId,
-        track: TrackId,
-        demand: Demand,
-        reply: Reply<()>,
-    },
-    Unsubscribe {
-        room: SessionId,
-        peer: ConnectionId,
-        track: TrackId,
-        reply: Reply<()>,
-    },
-    Answer {
-        room: SessionId,
-        peer: ConnectionId,
-        sdp: String,
-        reply: Reply<()>,
-    },
-    RestartSubscriberIce {
-        room: SessionId,
-        peer: ConnectionId,
-        reply: Reply<()>,
-    },
-    Whep {
-        room: SessionId,
-        peer: ConnectionId,
-        offer: String,
-        reply: Reply<String>,
-    },
-    Feature {
-        room: SessionId,
-        audio: Option<TrackId>,
-        video: Option<TrackId>,
-        reply: Reply<()>,
-    },
-    RestartIce {
-        room: SessionId,
-        peer: ConnectionId,
-        side: TransportSide,
-        remote_ufrag: String,
-        remote_pwd: String,
-        reply: Reply<(String, String)>,
-    },
-    Tap {
-        room: SessionId,
-        track: TrackId,
-        sink: TapSink,
-        reply: Reply<()>,
-    },
-    Untap {
-        room: SessionId,
-        track: TrackId,
-        sink: TapSink,
-        reply: Reply<()>,
-    },
-    Stats {
-        reply: Reply<SfuStats>,
-    },
-    Shutdown {
-        reply: Reply<()>,
-    },
-}
 
 /// A handle of a running media plane. Clones speak to the same one; it ends
 /// with [`Sfu::shutdown`] or with its last handle.

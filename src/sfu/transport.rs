@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sfu::LostReason;
+use crate::sfu::interface::LostReason;
 use crate::sfu::plane::SrtpKeys;
 use dtls::{Dtls, DtlsOutcome};
 pub use guard::{BYTES_MAX, DATAGRAMS_MAX, RECORDS_MAX};

@@ -7,7 +7,7 @@ use rand::RngCore;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::control::{Control, Owner, TRACKS_PER_PEER_MAX};
-use crate::sfu::handle::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
+use crate::sfu::interface::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
 use crate::sfu::plane::{Command, EncodingSpec, Gate, PublicationSpec, TransportId};
 use crate::sfu::sdp::{
     self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer, Setup,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
-use crate::sfu::handle::{RoomMediaEvent, SfuError, TransportSide};
+use crate::sfu::interface::{RoomMediaEvent, SfuError, TransportSide};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::{is_pwd, is_ufrag};

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::sfu::control::{Control, Output, Owner, Peer, Receiver, SUBSCRIPTIONS_PER_PEER_MAX};
-use crate::sfu::handle::{RoomMediaEvent, SfuError, TransportSide};
+use crate::sfu::interface::{RoomMediaEvent, SfuError, TransportSide};
 use crate::sfu::plane::{
     Command, Demand, ExtensionIds, Format, SubscriptionId, SubscriptionSpec, TransportId,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::media::TrackSource;
-use crate::sfu::handle::PublishAnswer;
+use crate::sfu::interface::PublishAnswer;
 use crate::sfu::plane::Demand;
 use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::MediaKind;
 use crate::sfu::control::{Control, Owner, Receiver};
-use crate::sfu::handle::{SfuError, TransportSide};
+use crate::sfu::interface::{SfuError, TransportSide};
 use crate::sfu::plane::{Command, Demand, ExtensionIds, SubscriptionSpec, TransportId};
 use crate::sfu::sdp::{self, OFFER_LIMITS, Section, SectionAnswer, Setup, Stream};
 use crate::sfu::transport::RemoteParameters;

@@ -13,12 +13,11 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::domain::id::{SessionId, TrackId};
 use crate::sfu::control::{Control, Output};
-use crate::sfu::handle::{Reply, Request, RoomMediaEvent, SfuError};
+use crate::sfu::handle::request::{Reply, Request};
+use crate::sfu::interface::{RoomMediaEvent, SfuError};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::worker::FromWorker;
 
-/// Requests that wait for the thread; beyond it callers wait.
-pub(crate) const REQUESTS_MAX: usize = 1024;
 /// What is taken of one queue before the others get their turn.
 const BATCH: usize = 64;
 /// Events that wait for a room whose channel is full. A room so far behind does

@@ -1,5 +1,5 @@
-//! The words that the rest of the house and the media plane speak in: what a
-//! plane is started with, what it answers, tells and counts, and refuses.
+//! The types of the media plane that its callers use: options, answers, events,
+//! counters and errors.
 
 use std::net::SocketAddr;
 

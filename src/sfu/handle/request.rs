@@ -1,0 +1,119 @@
+//! What the handle asks of the control thread.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::domain::media::TrackSource;
+use crate::sfu::interface::{PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide};
+use crate::sfu::plane::{Demand, Gate};
+use crate::sfu::tap::TapSink;
+
+/// Requests that wait for the control thread; beyond it callers wait.
+pub(crate) const REQUESTS_MAX: usize = 1024;
+
+/// Where the answer to a request goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
+
+/// One request to the control thread.
+pub(crate) enum Request {
+    OpenRoom {
+        room: SessionId,
+        events: mpsc::Sender<RoomMediaEvent>,
+        reply: Reply<()>,
+    },
+    CloseRoom {
+        room: SessionId,
+        reply: Reply<()>,
+    },
+    Join {
+        room: SessionId,
+        peer: ConnectionId,
+        audio: Gate,
+        reply: Reply<()>,
+    },
+    Leave {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    SetAudioGate {
+        room: SessionId,
+        peer: ConnectionId,
+        gate: Gate,
+        reply: Reply<()>,
+    },
+    Publish {
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+        sources: Vec<(String, TrackSource)>,
+        reply: Reply<PublishAnswer>,
+    },
+    Unpublish {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    Subscribe {
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        demand: Demand,
+        reply: Reply<()>,
+    },
+    Unsubscribe {
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+        reply: Reply<()>,
+    },
+    Answer {
+        room: SessionId,
+        peer: ConnectionId,
+        sdp: String,
+        reply: Reply<()>,
+    },
+    RestartSubscriberIce {
+        room: SessionId,
+        peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    Whep {
+        room: SessionId,
+        peer: ConnectionId,
+        offer: String,
+        reply: Reply<String>,
+    },
+    Feature {
+        room: SessionId,
+        audio: Option<TrackId>,
+        video: Option<TrackId>,
+        reply: Reply<()>,
+    },
+    RestartIce {
+        room: SessionId,
+        peer: ConnectionId,
+        side: TransportSide,
+        remote_ufrag: String,
+        remote_pwd: String,
+        reply: Reply<(String, String)>,
+    },
+    Tap {
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+        reply: Reply<()>,
+    },
+    Untap {
+        room: SessionId,
+        track: TrackId,
+        sink: TapSink,
+        reply: Reply<()>,
+    },
+    Stats {
+        reply: Reply<SfuStats>,
+    },
+    Shutdown {
+        reply: Reply<()>,
+    },
+}
