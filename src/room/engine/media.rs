@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
-use crate::domain::role::{self, Role};
+use crate::domain::role;
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
 use crate::floor::Microphone;
@@ -180,7 +180,9 @@ impl RoomEngine {
 
     fn holds_floor(&self, connection: &Connection) -> bool {
         match self.floor.speaker() {
-            Some((_, Microphone::Hall)) if connection.roles.contains(Role::Hall) => true,
+            Some((_, Microphone::Hall)) if connection.roles.may(role::Action::LendMicrophone) => {
+                true
+            }
             Some((user, _)) => *user == connection.user,
             None => false,
         }
