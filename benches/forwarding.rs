@@ -19,8 +19,8 @@ use cabildo::recorder::engine::{Engine, Randomness};
 use cabildo::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
 use cabildo::sfu::engine::Forwarder;
 use cabildo::sfu::plane::{
-    Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationSpec,
-    SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
+    Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationOrigin,
+    PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
 use cabildo::sfu::tap::TapSink;
 use cabildo::sfu::worker::{WorkerOptions, WorkerStats, start_workers};
@@ -100,7 +100,7 @@ fn scene(addresses: &[SocketAddr]) -> Vec<Command> {
     commands.push(Command::AddPublication(PublicationSpec {
         track,
         room,
-        transport: TransportId(0),
+        origin: PublicationOrigin::Transport(TransportId(0)),
         kind: MediaKind::Video,
         mid: "0".to_owned(),
         formats: formats.clone(),

@@ -4,6 +4,7 @@
 
 mod control;
 pub mod engine;
+pub mod feed;
 mod handle;
 mod interface;
 pub mod plane;
@@ -14,8 +15,8 @@ pub mod tap;
 pub mod transport;
 pub mod worker;
 
-pub use handle::Sfu;
+pub use handle::{Feed, FeedError, Sfu};
 pub use interface::{
-    LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
-    TransportSide,
+    FeedSpec, LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError, SfuOptions,
+    SfuStats, TransportSide,
 };

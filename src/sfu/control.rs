@@ -3,6 +3,7 @@
 //! receive, and over which transports. Takes datagrams, requests and time;
 //! gives datagrams, commands to the workers and events to the rooms.
 
+mod feed;
 mod limits;
 mod publish;
 mod rooms;
@@ -29,7 +30,7 @@ use crate::sfu::transport::{
     Credentials, DatagramClass, Identity, Transport, TransportEvent, peek_ufrag,
 };
 use limits::HandshakeLimits;
-use publish::Publisher;
+use publish::{Publisher, Track};
 use subscribe::Subscriber;
 use whep::WhepReceiver;
 
@@ -68,6 +69,8 @@ struct Room {
 struct Peer {
     audio: Gate,
     publisher: Option<Publisher>,
+    /// Tracks that this process feeds for it.
+    feeds: Vec<Track>,
     receiver: Option<Receiver>,
 }
 
@@ -265,9 +268,11 @@ impl Control {
         load.gone = true;
         load.rooms = 0;
         let replacement = self.least_loaded();
-        for room in self.rooms.values_mut().filter(|room| room.worker == worker) {
+        let mut moved = Vec::new();
+        for (id, room) in self.rooms.iter_mut().filter(|(_, room)| room.worker == worker) {
             room.worker = replacement;
             self.workers[replacement].rooms += 1;
+            moved.push(*id);
         }
         let lost: Vec<TransportId> = self
             .associations
@@ -278,6 +283,7 @@ impl Control {
         for id in lost {
             self.lose_transport(id, LostReason::ServerFault, now);
         }
+        self.lose_feeds(&moved);
     }
 
     pub(crate) fn stats(&self) -> SfuStats {

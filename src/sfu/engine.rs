@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod encoding;
+mod feed;
 mod feedback;
 mod forward;
 mod loudness;
@@ -229,7 +230,8 @@ impl Forwarder {
     /// A room outlives its last transport until its silence was told, a tap its
     /// publication until its end was.
     fn is_busy(&self) -> bool {
-        !self.transport_slots.is_empty() || !self.rooms.is_empty() || self.taps.is_owing()
+        let carries = !self.transport_slots.is_empty() || !self.publication_slots.is_empty();
+        carries || !self.rooms.is_empty() || self.taps.is_owing()
     }
 
     /// The next run of datagrams to send; drain it until there is none.

@@ -2,6 +2,7 @@
 //! bounded queue, with a method for each request.
 
 mod driver;
+mod feed;
 mod pool;
 mod request;
 
@@ -15,14 +16,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::TrackSource;
 use crate::sfu::control::Control;
+use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
-    PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats, TransportSide,
+    FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats, TransportSide,
 };
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
 use driver::{Driver, Inputs, Workers};
+pub use feed::{Feed, FeedError};
 use pool::Pool;
 use request::{REQUESTS_MAX, Reply, Request};
 
@@ -193,6 +196,40 @@ impl Sfu {
     /// As [`Sfu::leave`].
     pub async fn unpublish(&self, room: SessionId, peer: ConnectionId) -> Result<(), SfuError> {
         self.request(|reply| Request::Unpublish { room, peer, reply }).await
+    }
+
+    /// Lets a peer publish a track whose packets come from this process. It is
+    /// gated, tapped, subscribed to and counted like any other.
+    ///
+    /// # Errors
+    /// [`SfuError::FeedInvalid`], [`SfuError::TrackLimit`] and what
+    /// [`Sfu::leave`] names.
+    pub async fn feed(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        spec: FeedSpec,
+    ) -> Result<Feed, SfuError> {
+        let wanted = KeyFrameSignal::default();
+        let asked = wanted.clone();
+        let (track, worker) =
+            self.request(|reply| Request::Feed { room, peer, spec, wanted: asked, reply }).await?;
+        let worker = self.workers.get(worker).cloned().ok_or(SfuError::Stopped)?;
+        Ok(Feed::new(track, worker, wanted))
+    }
+
+    /// Ends a track that is fed. It also ends when its peer leaves.
+    ///
+    /// # Errors
+    /// [`SfuError::TrackNotFound`] when the peer feeds no such track, and what
+    /// [`Sfu::leave`] names.
+    pub async fn end_feed(
+        &self,
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
+    ) -> Result<(), SfuError> {
+        self.request(|reply| Request::EndFeed { room, peer, track, reply }).await
     }
 
     /// Subscribes a peer to a track, or changes what it wants of it. A new

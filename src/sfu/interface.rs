@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::sfu::sdp::CodecConfig;
 
 /// What a media plane is started with.
 #[derive(Debug, Clone)]
@@ -66,6 +67,17 @@ pub struct PublishedTrack {
     pub codec: Codec,
     /// How many encodings it is sent in, at least 1.
     pub layers: u8,
+}
+
+/// What a publisher in this process sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedSpec {
+    /// Where it comes from.
+    pub source: TrackSource,
+    /// What it carries, of the same kind.
+    pub config: CodecConfig,
+    /// The payload type of its packets, 0 to 127.
+    pub payload_type: u8,
 }
 
 /// The answer to a publisher's offer.
@@ -190,6 +202,9 @@ pub enum SfuError {
     /// The peer has no such transport.
     #[error("no such transport")]
     TransportNotFound,
+    /// What is to be fed makes no sense.
+    #[error("feed: {0}")]
+    FeedInvalid(&'static str),
     /// The session description is malformed or offers nothing usable.
     #[error("session description: {0}")]
     SdpInvalid(&'static str),
@@ -203,7 +218,7 @@ impl SfuError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Bind(_) | Self::Start(_) => ErrorCode::Internal,
+            Self::Bind(_) | Self::Start(_) | Self::FeedInvalid(_) => ErrorCode::Internal,
             Self::Stopped | Self::RoomLimit => ErrorCode::DependencyUnavailable,
             Self::RoomNotFound => ErrorCode::SessionNotFound,
             Self::PeerLimit => ErrorCode::ParticipantLimitReached,

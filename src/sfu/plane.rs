@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::domain::secret::Secret;
+use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::tap::TapSink;
 
 /// One ICE/DTLS/SRTP association. Never reused while the process lives.
@@ -95,22 +96,32 @@ pub enum Gate {
     Closed,
 }
 
-/// A track that a peer publishes.
+/// Where the packets of a publication come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicationOrigin {
+    /// The transport of a peer.
+    Transport(TransportId),
+    /// This process, as a feed; whoever feeds it is asked for key frames by this.
+    Process(KeyFrameSignal),
+}
+
+/// A track that is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicationSpec {
     /// Its identity.
     pub track: TrackId,
     /// The room whose members may subscribe to it.
     pub room: SessionId,
-    /// The transport its packets come from.
-    pub transport: TransportId,
+    /// Where its packets come from.
+    pub origin: PublicationOrigin,
     /// What it carries.
     pub kind: MediaKind,
-    /// RFC 9143 identification of its section.
+    /// RFC 9143 identification of its section; empty for a feed.
     pub mid: String,
     /// What its payload types mean; the first is the one preferred.
     pub formats: Vec<Format>,
-    /// Its encodings, lowest quality first; at least one, at most three.
+    /// Its encodings, lowest quality first; at least one, at most three. A feed
+    /// has one.
     pub encodings: Vec<EncodingSpec>,
     /// Header extensions of its transport.
     pub extensions: ExtensionIds,

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use options::WorkerOptions;
 
 use super::engine::Stats;
+use super::feed::FeedBatch;
 use super::plane::{Command, Gate, MediaEvent};
 use crate::domain::id::TrackId;
 use thread::{Order, Worker};
@@ -30,6 +31,9 @@ const ORDERS_MAX: usize = 4096;
 const DATAGRAMS_MAX: usize = 2048;
 /// Events that wait for control; at the limit new ones are lost and counted.
 const EVENTS_MAX: usize = 4096;
+/// Batches of feeds that wait for one worker; at the limit new ones are dropped
+/// and whoever feeds is told. Raising it delays what comes after a busy moment.
+const FEED_BATCHES_MAX: usize = 256;
 /// Workers at most; more than any machine has cores.
 const WORKERS_MAX: usize = 256;
 
@@ -37,6 +41,15 @@ const WORKERS_MAX: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the worker has ended")]
 pub struct WorkerGone;
+
+/// Why a worker did not take a batch of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedRefused {
+    /// Too many wait already.
+    Full,
+    /// The worker has ended.
+    Gone,
+}
 
 /// Why a worker hands a datagram to control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +125,7 @@ pub struct WorkerHandle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     orders: SyncSender<Order>,
+    feeds: SyncSender<FeedBatch>,
     waker: Waker,
     socket: Arc<UdpSocket>,
 }
@@ -144,6 +158,16 @@ impl WorkerHandle {
             Ok(()) => self.0.waker.wake().map_err(|_| WorkerGone),
             Err(TrySendError::Full(_)) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(WorkerGone),
+        }
+    }
+
+    /// Gives packets of a feed, without waiting. They are forwarded after what
+    /// was commanded before.
+    pub fn feed(&self, batch: FeedBatch) -> Result<(), FeedRefused> {
+        match self.0.feeds.try_send(batch) {
+            Ok(()) => self.0.waker.wake().map_err(|_| FeedRefused::Gone),
+            Err(TrySendError::Full(_)) => Err(FeedRefused::Full),
+            Err(TrySendError::Disconnected(_)) => Err(FeedRefused::Gone),
         }
     }
 
@@ -183,18 +207,22 @@ pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
         local_address = socket.local_addr()?;
         let socket = Arc::new(socket);
         let (orders, orders_in) = sync_channel(ORDERS_MAX);
+        let (feeds, feeds_in) = sync_channel(FEED_BATCHES_MAX);
         let (worker_thread, waker) = Worker::new(
             worker,
             Arc::clone(&socket),
-            orders_in,
-            datagrams_out.clone(),
-            events_out.clone(),
+            thread::Queues {
+                orders: orders_in,
+                feeds: feeds_in,
+                datagrams: datagrams_out.clone(),
+                events: events_out.clone(),
+            },
             count,
         )?;
         std::thread::Builder::new()
             .name(format!("media-{worker}"))
             .spawn(move || worker_thread.run())?;
-        handles.push(WorkerHandle(Arc::new(Shared { orders, waker, socket })));
+        handles.push(WorkerHandle(Arc::new(Shared { orders, feeds, waker, socket })));
     }
     Ok(Workers { handles, local_address, datagrams, events })
 }

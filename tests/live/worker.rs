@@ -10,7 +10,8 @@ use cabildo::domain::secret::Secret;
 use cabildo::formats::rtp::Header;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, MediaEvent,
-    PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
+    PublicationOrigin, PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec,
+    TransportId,
 };
 use cabildo::sfu::srtp::Srtp;
 use cabildo::sfu::worker::{DatagramClass, WorkerGone, WorkerOptions, Workers, start_workers};
@@ -92,7 +93,7 @@ async fn media_passes_while_the_gate_is_open() {
     let publication = PublicationSpec {
         track,
         room,
-        transport: TransportId(1),
+        origin: PublicationOrigin::Transport(TransportId(1)),
         kind: MediaKind::Audio,
         mid: "0".to_owned(),
         formats: formats.clone(),

@@ -6,9 +6,11 @@ use rand::RngCore;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{MediaKind, TrackSource};
-use crate::sfu::control::{Control, Owner, TRACKS_PER_PEER_MAX};
+use crate::sfu::control::{Control, Owner, Peer, TRACKS_PER_PEER_MAX};
 use crate::sfu::interface::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
-use crate::sfu::plane::{Command, EncodingSpec, Gate, PublicationSpec, TransportId};
+use crate::sfu::plane::{
+    Command, EncodingSpec, Gate, PublicationOrigin, PublicationSpec, TransportId,
+};
 use crate::sfu::sdp::{
     self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer, Setup,
     TransportParameters,
@@ -26,12 +28,12 @@ pub(super) struct Publisher {
 
 pub(super) struct Track {
     pub(super) id: TrackId,
-    mid: String,
+    pub(super) mid: String,
     pub(super) source: TrackSource,
     /// What receivers are offered.
     pub(super) config: CodecConfig,
     pub(super) formats: Vec<OfferedFormat>,
-    encodings: Vec<EncodingSpec>,
+    pub(super) encodings: Vec<EncodingSpec>,
 }
 
 /// A section that sends, before it is a track.
@@ -179,9 +181,7 @@ impl Control {
         section: &Section,
         source: TrackSource,
     ) -> Result<(), SfuError> {
-        let mut random = [0; 16];
-        self.random.fill_bytes(&mut random);
-        let id = TrackId::from_uuid(uuid::Builder::from_random_bytes(random).into_uuid());
+        let id = self.new_track();
         let member = self.peer_mut(room, peer)?;
         // Pictures are not gated; sound is as the floor has it now.
         let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };
@@ -199,7 +199,7 @@ impl Control {
         let spec = PublicationSpec {
             track: id,
             room,
-            transport,
+            origin: PublicationOrigin::Transport(transport),
             kind: source.kind(),
             mid: track.mid.clone(),
             formats: track.formats.iter().map(|it| it.format.clone()).collect(),
@@ -213,9 +213,18 @@ impl Control {
         Ok(())
     }
 
-    fn remove_track(&mut self, room: SessionId, peer: ConnectionId, track: TrackId) {
-        if let Ok(Some(publisher)) = self.peer_mut(room, peer).map(|it| it.publisher.as_mut()) {
-            publisher.tracks.retain(|it| it.id != track);
+    pub(super) fn new_track(&mut self) -> TrackId {
+        let mut random = [0; 16];
+        self.random.fill_bytes(&mut random);
+        TrackId::from_uuid(uuid::Builder::from_random_bytes(random).into_uuid())
+    }
+
+    pub(super) fn remove_track(&mut self, room: SessionId, peer: ConnectionId, track: TrackId) {
+        if let Ok(member) = self.peer_mut(room, peer) {
+            member.feeds.retain(|it| it.id != track);
+            if let Some(publisher) = &mut member.publisher {
+                publisher.tracks.retain(|it| it.id != track);
+            }
         }
         self.publishers.remove(&track);
         self.forget_featured(room, track);
@@ -253,8 +262,15 @@ impl Control {
     /// A track of a room and who publishes it.
     pub(super) fn track(&self, room: SessionId, track: TrackId) -> Option<(ConnectionId, &Track)> {
         let (of, peer) = self.publishers.get(&track).filter(|(of, _)| *of == room)?;
-        let publisher = self.peer(*of, *peer).ok()?.publisher.as_ref()?;
-        Some((*peer, publisher.tracks.iter().find(|it| it.id == track)?))
+        let member = self.peer(*of, *peer).ok()?;
+        Some((*peer, member.tracks().find(|it| it.id == track)?))
+    }
+}
+
+impl Peer {
+    /// Everything it publishes, by its transport or as a feed.
+    pub(super) fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.publisher.iter().flat_map(|publisher| &publisher.tracks).chain(&self.feeds)
     }
 }
 

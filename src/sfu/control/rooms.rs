@@ -58,7 +58,9 @@ impl Control {
         if opened.peers.len() >= PEERS_PER_ROOM_MAX {
             return Err(SfuError::PeerLimit);
         }
-        opened.peers.insert(peer, Peer { audio, publisher: None, receiver: None });
+        opened
+            .peers
+            .insert(peer, Peer { audio, publisher: None, feeds: Vec::new(), receiver: None });
         Ok(())
     }
 
@@ -71,6 +73,7 @@ impl Control {
         self.peer(room, peer)?;
         self.drop_receiver(room, peer, now);
         self.drop_publisher(room, peer, now);
+        self.drop_feeds(room, peer);
         if let Some(opened) = self.rooms.get_mut(&room) {
             opened.peers.remove(&peer);
         }
@@ -120,9 +123,7 @@ impl Control {
         let member = self.peer_mut(room, peer)?;
         member.audio = gate;
         let tracks = member
-            .publisher
-            .iter()
-            .flat_map(|publisher| &publisher.tracks)
+            .tracks()
             .filter(|track| track.source.kind() == MediaKind::Audio)
             .map(|track| track.id)
             .collect();

@@ -72,14 +72,33 @@ impl Forwarder {
     }
 
     fn look_after_publication(&mut self, at: usize, now_us: u64) {
-        let Self { publications, transports, outbound, totals, scratch, .. } = self;
-        let Some(publication) = publications.at_mut(at) else { return };
-        let Some(slot) = publication.transport else { return };
-        let Some(transport) = transports.at_mut(slot) else { return };
+        let Some(publication) = self.publications.at_mut(at) else { return };
+        if !publication.is_complete() {
+            return;
+        }
         let mut changed = false;
         for encoding in &mut publication.encodings {
             changed |= encoding.update_alive(now_us);
-            if !publication.repairable || !encoding.has_requests() {
+        }
+        self.request_missing(at, now_us);
+        if changed {
+            self.retarget_all(at, now_us);
+        }
+        self.send_key_frame_requests(at, now_us);
+    }
+
+    /// Asks a publisher for the packets that are missing. A feed can't be asked;
+    /// what it lost is given up like what a peer does not send again.
+    fn request_missing(&mut self, at: usize, now_us: u64) {
+        let Self { publications, transports, outbound, totals, scratch, .. } = self;
+        let Some(publication) = publications.at_mut(at) else { return };
+        if !publication.repairable {
+            return;
+        }
+        let slot = publication.transport;
+        let mut transport = slot.and_then(|slot| transports.at_mut(slot));
+        for encoding in &mut publication.encodings {
+            if !encoding.has_requests() {
                 continue;
             }
             scratch.sequences.clear();
@@ -88,7 +107,9 @@ impl Forwarder {
             if std::mem::take(&mut encoding.given_up) && !publication.taps.is_empty() {
                 encoding.key_frame_wanted = publication.kind == MediaKind::Video;
             }
-            if let (Some(ssrc), false) = (encoding.ssrc, scratch.sequences.is_empty()) {
+            if let Some(transport) = &mut transport
+                && let (Some(ssrc), false) = (encoding.ssrc, scratch.sequences.is_empty())
+            {
                 scratch.compound.clear();
                 let lost = scratch.sequences.iter().copied();
                 rtcp::write_nack(&mut scratch.compound, ssrc, lost);
@@ -98,11 +119,9 @@ impl Forwarder {
                 totals.nacks_sent += requested;
             }
         }
-        outbound.queue(slot, transport);
-        if changed {
-            self.retarget_all(at, now_us);
+        if let (Some(slot), Some(transport)) = (slot, transport) {
+            outbound.queue(slot, transport);
         }
-        self.send_key_frame_requests(at, now_us);
     }
 
     fn send_arrivals(&mut self, slot: usize) {

@@ -3,7 +3,7 @@
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::{Vp8Descriptor, is_key_frame_start};
 use crate::formats::rtp::{Header, undo_retransmission};
-use crate::sfu::plane::{Gate, MediaEvent};
+use crate::sfu::plane::{Gate, MediaEvent, PublicationOrigin};
 use crate::sfu::rtcp::{self, Message, SenderReport};
 
 use super::Forwarder;
@@ -82,7 +82,15 @@ impl Forwarder {
         Some(source)
     }
 
-    fn handle_media(&mut self, source: Source, packet: &[u8], header: &Header, now_us: u64) {
+    /// Takes a plain packet whose source is known: what follows is the same for
+    /// packets of peers and of feeds.
+    pub(super) fn handle_media(
+        &mut self,
+        source: Source,
+        packet: &[u8],
+        header: &Header,
+        now_us: u64,
+    ) {
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
         let Some(meaning) = publication.meaning(header.payload_type) else {
             self.totals.dropped_unknown_source += 1;
@@ -211,7 +219,7 @@ impl Forwarder {
             return;
         };
         rtcp::read(&compound, |message| match message {
-            Message::SenderReport(report) => self.note_clock(slot, &report, now_us),
+            Message::SenderReport(report) => self.note_clock_of_peer(slot, &report, now_us),
             Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost),
             Message::KeyFrameRequest { ssrc } => self.request_key_frame_for(slot, ssrc, now_us),
         });
@@ -221,15 +229,27 @@ impl Forwarder {
         }
     }
 
-    fn note_clock(&mut self, slot: usize, report: &SenderReport, now_us: u64) {
+    fn note_clock_of_peer(&mut self, slot: usize, report: &SenderReport, now_us: u64) {
         let source = self.transports.at(slot).and_then(|transport| transport.source(report.ssrc));
-        let Some(source) = source.filter(|source| !source.repair) else { return };
-        let Some(publication) = self.publications.at_mut(source.publication) else { return };
-        if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
+        if let Some(source) = source.filter(|source| !source.repair) {
+            self.note_clock(source.publication, source.encoding, report, now_us);
+        }
+    }
+
+    /// Notes how the timestamps of an encoding relate to its sender's clock.
+    pub(super) fn note_clock(
+        &mut self,
+        at: usize,
+        encoding: u8,
+        report: &SenderReport,
+        now_us: u64,
+    ) {
+        let Some(publication) = self.publications.at_mut(at) else { return };
+        if let Some(encoding) = publication.encodings.get_mut(usize::from(encoding)) {
             let SenderReport { ntp, timestamp, .. } = *report;
             encoding.report = Some(ClockReport { ntp, timestamp, heard_us: now_us });
         }
-        publication.tap_report(&mut self.taps, source.encoding, report, now_us);
+        publication.tap_report(&mut self.taps, encoding, report, now_us);
     }
 
     fn subscription_of(&self, slot: usize, ssrc: u32) -> Option<usize> {
@@ -280,22 +300,28 @@ impl Forwarder {
     pub(super) fn send_key_frame_requests(&mut self, at: usize, now_us: u64) {
         let Self { publications, transports, outbound, totals, scratch, taps, .. } = self;
         let Some(publication) = publications.at_mut(at) else { return };
-        let Some(slot) = publication.transport else { return };
-        let Some(transport) = transports.at_mut(slot) else { return };
-        if publication.gate == Gate::Closed {
+        if publication.gate == Gate::Closed || !publication.is_complete() {
             return;
         }
+        let slot = publication.transport;
+        let mut transport = slot.and_then(|slot| transports.at_mut(slot));
         for number in 0..publication.encodings.len() {
             if let Some(ssrc) = publication.encodings[number].take_key_frame_request(now_us) {
                 publication.tap_key_frame_request(taps, number, now_us);
-                scratch.compound.clear();
-                rtcp::write_pli(&mut scratch.compound, ssrc);
-                transport.send_rtcp(&scratch.compound);
+                if let PublicationOrigin::Process(wanted) = &publication.origin {
+                    wanted.raise();
+                } else if let Some(transport) = &mut transport {
+                    scratch.compound.clear();
+                    rtcp::write_pli(&mut scratch.compound, ssrc);
+                    transport.send_rtcp(&scratch.compound);
+                }
                 publication.stats.key_frame_requests_sent += 1;
                 totals.key_frame_requests_sent += 1;
             }
         }
-        outbound.queue(slot, transport);
+        if let (Some(slot), Some(transport)) = (slot, transport) {
+            outbound.queue(slot, transport);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::rtp::Header;
-use crate::sfu::plane::{ExtensionIds, Gate, PublicationSpec, TransportId};
+use crate::sfu::plane::{ExtensionIds, Gate, PublicationOrigin, PublicationSpec, TransportId};
 
 use super::encoding::Encoding;
 use super::loudness::LevelMeter;
@@ -30,8 +30,8 @@ pub(super) struct PayloadMeaning {
 pub(super) struct Publication {
     pub(super) track: TrackId,
     pub(super) room: SessionId,
-    pub(super) transport_id: TransportId,
-    /// Where its transport is, once that is complete.
+    pub(super) origin: PublicationOrigin,
+    /// Where its transport is, once that is complete; a feed has none.
     pub(super) transport: Option<usize>,
     pub(super) kind: MediaKind,
     pub(super) gate: Gate,
@@ -68,7 +68,7 @@ impl Publication {
         Self {
             track: spec.track,
             room: spec.room,
-            transport_id: spec.transport,
+            origin: spec.origin.clone(),
             transport: None,
             kind: spec.kind,
             gate: spec.gate,
@@ -83,6 +83,19 @@ impl Publication {
             meanings,
             repairable: spec.kind == MediaKind::Video || has_rtx,
         }
+    }
+
+    /// Whether packets can come.
+    pub(super) const fn is_complete(&self) -> bool {
+        match self.origin {
+            PublicationOrigin::Transport(_) => self.transport.is_some(),
+            PublicationOrigin::Process(_) => true,
+        }
+    }
+
+    /// Whether its packets come by this transport.
+    pub(super) fn is_of(&self, id: TransportId) -> bool {
+        matches!(self.origin, PublicationOrigin::Transport(of) if of == id)
     }
 
     pub(super) fn meaning(&self, payload_type: u8) -> Option<PayloadMeaning> {

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::MediaKind;
 use crate::sfu::plane::{
-    Demand, Gate, PublicationSpec, SrtpKeys, SubscriptionId, SubscriptionSpec, TransportId,
+    Demand, Gate, PublicationOrigin, PublicationSpec, SrtpKeys, SubscriptionId, SubscriptionSpec,
+    TransportId,
 };
 use crate::sfu::srtp::Srtp;
 
@@ -33,7 +34,7 @@ impl Forwarder {
         let slot = self.transports.insert(Transport::new(id, room, remote, srtp));
         self.transport_slots.insert(id, slot);
         self.addresses.insert(remote, slot);
-        let of_it = |(at, it): (usize, &Publication)| (it.transport_id == id).then_some(at);
+        let of_it = |(at, it): (usize, &Publication)| it.is_of(id).then_some(at);
         let publications: Vec<usize> = self.publications.iter().filter_map(of_it).collect();
         let of_it = |(at, it): (usize, &Subscription)| (it.transport_id == id).then_some(at);
         let subscriptions: Vec<usize> = self.subscriptions.iter().filter_map(of_it).collect();
@@ -57,7 +58,7 @@ impl Forwarder {
 
     pub(super) fn remove_transport(&mut self, id: TransportId, now_us: u64) {
         // What hangs on it goes too, attached or not yet.
-        let of_it = |(_, it): (usize, &Publication)| (it.transport_id == id).then_some(it.track);
+        let of_it = |(_, it): (usize, &Publication)| it.is_of(id).then_some(it.track);
         let tracks: Vec<TrackId> = self.publications.iter().filter_map(of_it).collect();
         let of_it = |(_, it): (usize, &Subscription)| (it.transport_id == id).then_some(it.id);
         let subscriptions: Vec<SubscriptionId> =
@@ -79,7 +80,11 @@ impl Forwarder {
     pub(super) fn add_publication(&mut self, spec: &PublicationSpec, now_us: u64) {
         let known = self.publication_slots.contains_key(&spec.track);
         let full = self.publication_slots.len() >= PUBLICATIONS_MAX;
-        if known || full || spec.encodings.is_empty() {
+        let fits = match spec.origin {
+            PublicationOrigin::Transport(_) => !spec.encodings.is_empty(),
+            PublicationOrigin::Process(_) => spec.encodings.len() == 1,
+        };
+        if known || full || !fits {
             self.totals.commands_refused += 1;
             return;
         }
@@ -93,8 +98,13 @@ impl Forwarder {
         if spec.kind == MediaKind::Audio {
             self.rooms.entry(spec.room).or_default().tracks.push(at);
         }
-        if let Some(&slot) = self.transport_slots.get(&spec.transport) {
-            self.attach_publication(at, slot, now_us);
+        match spec.origin {
+            PublicationOrigin::Transport(id) => {
+                if let Some(&slot) = self.transport_slots.get(&id) {
+                    self.attach_publication(at, slot, now_us);
+                }
+            }
+            PublicationOrigin::Process(_) => self.connect_waiting(spec.track, now_us),
         }
     }
 
@@ -110,6 +120,11 @@ impl Forwarder {
         publication.transport = Some(slot);
         transport.attach_publication(at, publication);
         let track = publication.track;
+        self.connect_waiting(track, now_us);
+    }
+
+    /// Connects a track that is complete with the subscriptions that wait for it.
+    fn connect_waiting(&mut self, track: TrackId, now_us: u64) {
         let waits = |(waiting, it): (usize, &Subscription)| {
             (it.wanted == Some(track) && it.source.is_none()).then_some(waiting)
         };
@@ -210,7 +225,7 @@ impl Forwarder {
         let wanted = subscription.wanted.and_then(|track| self.publication_slots.get(&track));
         let (Some(room), Some(&source)) = (room, wanted) else { return };
         let Some(publication) = self.publications.at_mut(source) else { return };
-        let complete = publication.transport.is_some();
+        let complete = publication.is_complete();
         let fits = publication.room == room && publication.kind == subscription.kind;
         if !complete || !fits || subscription.source.is_some() {
             return;

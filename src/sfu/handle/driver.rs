@@ -187,6 +187,12 @@ impl<W: Workers> Driver<W> {
             Request::Unpublish { room, peer, reply } => {
                 self.finish(reply, now, |control| control.unpublish(room, peer, now));
             }
+            Request::Feed { room, peer, spec, wanted, reply } => {
+                self.finish(reply, now, |control| control.feed(room, peer, spec, wanted));
+            }
+            Request::EndFeed { room, peer, track, reply } => {
+                self.finish(reply, now, |control| control.end_feed(room, peer, track));
+            }
             Request::Subscribe { room, peer, track, demand, reply } => {
                 self.finish(reply, now, |control| control.subscribe(room, peer, track, demand));
             }

@@ -4,7 +4,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::TrackSource;
-use crate::sfu::interface::{PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide};
+use crate::sfu::feed::KeyFrameSignal;
+use crate::sfu::interface::{
+    FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide,
+};
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
 
@@ -52,6 +55,19 @@ pub(crate) enum Request {
     Unpublish {
         room: SessionId,
         peer: ConnectionId,
+        reply: Reply<()>,
+    },
+    Feed {
+        room: SessionId,
+        peer: ConnectionId,
+        spec: FeedSpec,
+        wanted: KeyFrameSignal,
+        reply: Reply<(TrackId, usize)>,
+    },
+    EndFeed {
+        room: SessionId,
+        peer: ConnectionId,
+        track: TrackId,
         reply: Reply<()>,
     },
     Subscribe {

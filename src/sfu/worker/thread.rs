@@ -14,6 +14,7 @@ use super::{DatagramClass, FromWorker, WorkerStats};
 use crate::clock::Clock;
 use crate::domain::id::TrackId;
 use crate::sfu::engine::{Forwarder, Handled};
+use crate::sfu::feed::FeedBatch;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 
 const SOCKET: Token = Token(0);
@@ -26,6 +27,8 @@ const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 const RECEIVES_PER_TURN: usize = 16;
 /// Orders done before media gets its turn.
 const ORDERS_PER_TURN: usize = 512;
+/// Batches of feeds forwarded before the rest gets its turn.
+const FEED_BATCHES_PER_TURN: usize = 32;
 /// Output waits this long for more to the same peers, so that more of it
 /// leaves in one system call; the delay that forwarding adds at most.
 const GATHER: Duration = Duration::from_millis(1);
@@ -53,6 +56,14 @@ pub(super) enum Order {
     End,
 }
 
+/// The queues of a worker, as its thread holds them.
+pub(super) struct Queues {
+    pub(super) orders: Receiver<Order>,
+    pub(super) feeds: Receiver<FeedBatch>,
+    pub(super) datagrams: mpsc::Sender<FromWorker>,
+    pub(super) events: mpsc::Sender<MediaEvent>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Continue,
@@ -68,9 +79,7 @@ pub(super) struct Worker {
     _registered: mio::net::UdpSocket,
     socket: Arc<UdpSocket>,
     udp: UdpSocketState,
-    orders: Receiver<Order>,
-    datagrams: mpsc::Sender<FromWorker>,
-    events: mpsc::Sender<MediaEvent>,
+    queues: Queues,
     forwarder: Forwarder,
     buffers: Vec<u8>,
     gathering_since: Option<Instant>,
@@ -85,9 +94,7 @@ impl Worker {
     pub(super) fn new(
         number: usize,
         socket: Arc<UdpSocket>,
-        orders: Receiver<Order>,
-        datagrams: mpsc::Sender<FromWorker>,
-        events: mpsc::Sender<MediaEvent>,
+        queues: Queues,
         workers: usize,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
@@ -107,9 +114,7 @@ impl Worker {
             _registered: registered,
             socket,
             udp,
-            orders,
-            datagrams,
-            events,
+            queues,
             forwarder,
             buffers: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES],
             gathering_since: None,
@@ -134,8 +139,9 @@ impl Worker {
                 return;
             }
             let (turn, more_orders) = self.take_orders();
+            let more_fed = self.take_fed();
             let more_datagrams = self.receive();
-            more = more_orders || more_datagrams;
+            more = more_orders || more_fed || more_datagrams;
             let now = Instant::now();
             self.forwarder.handle_timeout(now);
             self.read_wall_clock(now);
@@ -160,7 +166,7 @@ impl Worker {
     /// Does what was ordered; tells whether more orders wait.
     fn take_orders(&mut self) -> (Turn, bool) {
         for _ in 0..ORDERS_PER_TURN {
-            match self.orders.try_recv() {
+            match self.queues.orders.try_recv() {
                 Ok(Order::Do(command)) => {
                     self.forwarder.handle_command(command, Instant::now());
                 }
@@ -182,6 +188,19 @@ impl Worker {
             }
         }
         (Turn::Continue, true)
+    }
+
+    /// Forwards what came from feeds; tells whether more waits.
+    fn take_fed(&mut self) -> bool {
+        for _ in 0..FEED_BATCHES_PER_TURN {
+            let Ok(batch) = self.queues.feeds.try_recv() else { return false };
+            let now = Instant::now();
+            for packet in batch.packets() {
+                self.forwarder.handle_fed_packet(batch.track(), packet, now);
+            }
+            self.offer_taps();
+        }
+        true
     }
 
     fn count(&self) -> WorkerStats {
@@ -231,7 +250,7 @@ impl Worker {
         }
         let bytes = self.buffers.get(start..end).unwrap_or_default().to_vec();
         let datagram = FromWorker { worker: self.number, kind, from, bytes };
-        if self.datagrams.try_send(datagram).is_err() {
+        if self.queues.datagrams.try_send(datagram).is_err() {
             self.counted.control_datagrams_dropped += 1;
         }
     }
@@ -294,7 +313,7 @@ impl Worker {
 
     fn tell(&mut self) {
         while let Some(event) = self.forwarder.poll_event() {
-            if self.events.try_send(event).is_err() {
+            if self.queues.events.try_send(event).is_err() {
                 self.counted.events_lost += 1;
             }
         }

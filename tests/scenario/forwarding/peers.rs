@@ -13,8 +13,8 @@ use cabildo::formats::codec::Vp8Descriptor;
 use cabildo::formats::rtp::Header;
 use cabildo::sfu::engine::{Forwarder, Handled};
 use cabildo::sfu::plane::{
-    Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationSpec,
-    SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
+    Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationOrigin,
+    PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
 use cabildo::sfu::srtp::GcmSession;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -388,7 +388,7 @@ pub(crate) fn publication(
     PublicationSpec {
         track: TrackId::generate(),
         room: fixture.room,
-        transport: TransportId(peer),
+        origin: PublicationOrigin::Transport(TransportId(peer)),
         kind,
         mid: mid.to_owned(),
         formats: vec![if kind == MediaKind::Video { VP8 } else { OPUS }],
