@@ -17,6 +17,6 @@ pub mod worker;
 
 pub use handle::{Feed, FeedError, Sfu};
 pub use interface::{
-    FeedSpec, LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError, SfuOptions,
-    SfuStats, TransportSide,
+    BitrateBudget, FeedSpec, LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError,
+    SfuOptions, SfuStats, TransportSide,
 };

@@ -30,6 +30,7 @@ use crate::domain::time::Timestamp;
 use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::room::Rooms;
+use crate::room::ports::RoomPorts;
 use crate::sessions::{FixedLimits, SessionService, TenantLimits};
 use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
@@ -114,7 +115,8 @@ pub(super) async fn build(
     };
     let authenticator = Arc::new(authenticator(config, dev_issuer.as_ref(), store)?);
     let database = Arc::new(store.clone());
-    let sessions = SessionService::new(database.clone(), Arc::new(tenant_limits(config)));
+    let limits = Arc::new(tenant_limits(config));
+    let sessions = SessionService::new(database.clone(), limits.clone());
     let foundation = open_foundation(config, store, &clock)?;
     let record = match media {
         Some(media) => Some(Record::start(config, store, &foundation, media, &clock).await?),
@@ -122,7 +124,8 @@ pub(super) async fn build(
     };
     let rooms = media.zip(record.as_ref()).map(|(media, record)| {
         let (database, clock) = (database.clone(), clock.clone());
-        Rooms::new(database.clone(), database, media.clone(), clock, record.ports())
+        let ports = RoomPorts { limits: Some(limits), ..record.ports() };
+        Rooms::new(database.clone(), database, media.clone(), clock, ports)
     });
     let origins = public_origins(config, addresses.http, dev_issuer.is_some())?;
     let mut observers: Vec<Arc<dyn SessionObserver>> = Vec::new();

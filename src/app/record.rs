@@ -198,6 +198,7 @@ impl Record {
         RoomPorts {
             recorder: Some(Arc::new(Recording::new(self.recorder.clone()))),
             witness: Some(Arc::new(witness)),
+            limits: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::sessions::TenantLimitsSource;
 use crate::sfu::{LostReason, TransportSide};
 
 /// A track of a room, as its recorder needs it.
@@ -73,6 +74,8 @@ pub struct RoomPorts {
     pub recorder: Option<Arc<dyn RoomRecorder>>,
     /// Writes down.
     pub witness: Option<Arc<dyn RoomWitness>>,
+    /// What a tenant may receive; without it there is no limit.
+    pub limits: Option<Arc<dyn TenantLimitsSource>>,
 }
 
 /// Somebody could not enter.

@@ -21,7 +21,7 @@ use crate::room::member::{
 use crate::room::ports::{EvidenceHead, Refusal, RoomPorts};
 use crate::room::refusals::Refusals;
 use crate::sessions::SessionRepository;
-use crate::sfu::Sfu;
+use crate::sfu::{BitrateBudget, Sfu};
 
 /// Most inputs that wait for one room; a door that finds it full waits, and
 /// gives up after its patience. Raising it lets a busy room answer later.
@@ -262,6 +262,14 @@ impl Rooms {
         Ok(handle)
     }
 
+    async fn budget(&self, tenant: TenantId) -> BitrateBudget {
+        let max_kbps = match &self.parts.ports.limits {
+            Some(limits) => limits.limits(tenant).await.max_bitrate_kbps,
+            None => u32::MAX,
+        };
+        BitrateBudget { tenant, max_kbps }
+    }
+
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
         let recorder = if ports.recorder.is_some() { Recorder::Present } else { Recorder::Absent };
@@ -283,7 +291,7 @@ impl Rooms {
         };
         let (media_events, media_inputs) = mpsc::channel(MEDIA_EVENTS_MAX);
         media
-            .open_room(session.id, media_events)
+            .open_room(session.id, self.budget(session.tenant_id).await, media_events)
             .await
             .map_err(|error| RoomError::Media { code: error.code(), message: error.to_string() })?;
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);

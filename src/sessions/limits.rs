@@ -13,7 +13,8 @@ pub struct TenantLimits {
     pub max_active_sessions: u32,
     /// Most participants of one session.
     pub max_participants_per_session: u32,
-    /// Most bitrate received and sent by its sessions together, in kbit/s.
+    /// Most bitrate of media that one instance receives for its sessions
+    /// together, in kbit/s. Beyond it no further pictures are taken.
     pub max_bitrate_kbps: u32,
 }
 

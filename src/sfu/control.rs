@@ -3,6 +3,7 @@
 //! receive, and over which transports. Takes datagrams, requests and time;
 //! gives datagrams, commands to the workers and events to the rooms.
 
+mod budget;
 mod feed;
 mod limits;
 mod publish;
@@ -22,13 +23,14 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use uuid::Uuid;
 
-use crate::domain::id::{ConnectionId, SessionId, TrackId};
+use crate::domain::id::{ConnectionId, SessionId, TenantId, TrackId};
 use crate::sfu::interface::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
 use crate::sfu::plane::{Command, Gate, SubscriptionId, TransportId};
 use crate::sfu::sdp::LocalSide;
 use crate::sfu::transport::{
     Credentials, DatagramClass, Identity, Transport, TransportEvent, peek_ufrag,
 };
+use budget::Budgets;
 use limits::HandshakeLimits;
 use publish::{Publisher, Track};
 use subscribe::Subscriber;
@@ -57,9 +59,12 @@ pub(crate) enum Output {
     HandOver { worker: usize, from: SocketAddr, bytes: Vec<u8> },
     /// Tell a room.
     Event { room: SessionId, event: RoomMediaEvent },
+    /// Tell the operator what a tenant receives.
+    TenantBitrate { tenant: TenantId, kbps: u32 },
 }
 
 struct Room {
+    tenant: TenantId,
     worker: usize,
     peers: BTreeMap<ConnectionId, Peer>,
     featured_audio: Option<TrackId>,
@@ -133,6 +138,7 @@ pub(crate) struct Control {
     offered_last: (SessionId, ConnectionId),
     workers: Vec<WorkerLoad>,
     limits: HandshakeLimits,
+    budgets: Budgets,
     next_transport: u64,
     next_subscription: u64,
     /// Source of the latest stream.
@@ -167,6 +173,7 @@ impl Control {
             offered_last: (SessionId::from_uuid(Uuid::nil()), ConnectionId::from_uuid(Uuid::nil())),
             workers: std::iter::repeat_with(load).take(workers).collect(),
             limits: HandshakeLimits::new(now),
+            budgets: Budgets::default(),
             next_transport: 1,
             next_subscription: 1,
             last_source,
@@ -284,6 +291,9 @@ impl Control {
             self.lose_transport(id, LostReason::ServerFault, now);
         }
         self.lose_feeds(&moved);
+        for room in moved {
+            self.move_budget(room);
+        }
     }
 
     pub(crate) fn stats(&self) -> SfuStats {

@@ -8,6 +8,7 @@ mod encoding;
 mod feed;
 mod feedback;
 mod forward;
+mod incoming;
 mod loudness;
 mod publication;
 mod ring;
@@ -93,6 +94,10 @@ pub struct Forwarder {
     events: VecDeque<MediaEvent>,
     generations: u64,
     schedule: feedback::Schedule,
+    /// When incoming bitrates were measured last.
+    measured_us: u64,
+    /// Rooms that are held to lower layers.
+    layers_max: BTreeMap<SessionId, u8>,
     taps: Taps,
     totals: Totals,
     /// Room for control packets being written, kept to be used again.
@@ -140,6 +145,8 @@ impl Forwarder {
             events: VecDeque::with_capacity(EVENTS_MAX),
             generations: 0,
             schedule: feedback::Schedule::default(),
+            measured_us: EPOCH_US,
+            layers_max: BTreeMap::new(),
             taps: Taps::new(),
             totals: Totals::default(),
             scratch: Scratch::default(),
@@ -163,6 +170,9 @@ impl Forwarder {
             Command::AddPublication(spec) => self.add_publication(&spec, now_us),
             Command::RemovePublication { track } => self.remove_publication(track, now_us),
             Command::SetGate { track, gate } => self.set_gate(track, gate, now_us),
+            Command::SetLayerMax { room, layer_max } => {
+                self.set_layer_max(room, layer_max, now_us);
+            }
             Command::AddSubscription(spec) => self.add_subscription(&spec, now_us),
             Command::SetDemand { subscription, demand } => {
                 self.set_demand(subscription, demand, now_us);

@@ -18,7 +18,8 @@ use crate::domain::media::TrackSource;
 use crate::sfu::control::Control;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
-    FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats, TransportSide,
+    BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
+    TransportSide,
 };
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
@@ -112,16 +113,18 @@ impl Sfu {
         &self.candidates
     }
 
-    /// Opens a room; what happens to its media goes to `events`.
+    /// Opens a room; what happens to its media goes to `events`. The latest
+    /// `budget` of a tenant holds for all of its rooms.
     ///
     /// # Errors
     /// [`SfuError::RoomExists`], [`SfuError::RoomLimit`], [`SfuError::Stopped`].
     pub async fn open_room(
         &self,
         room: SessionId,
+        budget: BitrateBudget,
         events: mpsc::Sender<RoomMediaEvent>,
     ) -> Result<(), SfuError> {
-        self.request(|reply| Request::OpenRoom { room, events, reply }).await
+        self.request(|reply| Request::OpenRoom { room, budget, events, reply }).await
     }
 
     /// Closes a room and everything in it; its transports are told.
@@ -178,7 +181,8 @@ impl Sfu {
     ///
     /// # Errors
     /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (a changed
-    /// certificate alone), [`SfuError::TrackLimit`] and what [`Sfu::leave`] names;
+    /// certificate alone), [`SfuError::TrackLimit`], [`SfuError::BitrateLimit`]
+    /// (further pictures) and what [`Sfu::leave`] names;
     /// nothing has changed then.
     pub async fn publish(
         &self,
@@ -202,7 +206,8 @@ impl Sfu {
     /// gated, tapped, subscribed to and counted like any other.
     ///
     /// # Errors
-    /// [`SfuError::FeedInvalid`], [`SfuError::TrackLimit`] and what
+    /// [`SfuError::FeedInvalid`], [`SfuError::TrackLimit`],
+    /// [`SfuError::BitrateLimit`] and what
     /// [`Sfu::leave`] names.
     pub async fn feed(
         &self,

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{ConnectionId, TrackId};
+use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::sdp::CodecConfig;
 
@@ -25,6 +25,15 @@ impl Default for SfuOptions {
     fn default() -> Self {
         Self { bind: SocketAddr::from(([127, 0, 0, 1], 0)), candidates: Vec::new(), workers: 0 }
     }
+}
+
+/// What the rooms of a tenant may receive together on this instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitrateBudget {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Kilobits of payload a second.
+    pub max_kbps: u32,
 }
 
 /// Which of a peer's two transports.
@@ -199,6 +208,9 @@ pub enum SfuError {
     /// The peer publishes or subscribes to as much as it may.
     #[error("too many tracks")]
     TrackLimit,
+    /// The tenant receives as much as it may; sound is still taken.
+    #[error("the tenant's bitrate limit is reached")]
+    BitrateLimit,
     /// The peer has no such transport.
     #[error("no such transport")]
     TransportNotFound,
@@ -228,6 +240,7 @@ impl SfuError {
             Self::PeerNotFound => ErrorCode::ParticipantNotFound,
             Self::TrackNotFound => ErrorCode::TrackNotFound,
             Self::TrackLimit => ErrorCode::TrackLimitReached,
+            Self::BitrateLimit => ErrorCode::BitrateLimitReached,
             Self::TransportNotFound => ErrorCode::MediaResourceNotFound,
             Self::SdpInvalid(_) => ErrorCode::SdpInvalid,
         }

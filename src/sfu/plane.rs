@@ -215,6 +215,13 @@ pub enum Command {
         /// Whether its packets reach anybody from here on.
         gate: Gate,
     },
+    /// Limits the encodings that leave a room; the best is [`u8::MAX`].
+    SetLayerMax {
+        /// Which.
+        room: SessionId,
+        /// Highest encoding of a track, 0 the lowest.
+        layer_max: u8,
+    },
     /// A receiver gets a stream.
     AddSubscription(SubscriptionSpec),
     /// A receiver wants something else of a stream.
@@ -272,6 +279,12 @@ pub enum MediaEvent {
         track: TrackId,
         /// What its packets carry.
         codec: Codec,
+    },
+    /// The bitrate of payload that came for each room with a track, measured
+    /// about once a second.
+    Incoming {
+        /// Room and kilobits a second.
+        rooms: Vec<(SessionId, u32)>,
     },
     /// Who is heard has changed: the tracks that carry speech and are open,
     /// loudest first; empty when nobody speaks.

@@ -18,6 +18,8 @@ const CHANNEL_CONNECTIONS: &str = "cabildo_channel_connections";
 const HTTP_REQUESTS: &str = "cabildo_http_requests_total";
 const HTTP_REQUEST: &str = "cabildo_http_request_seconds";
 const RATE_LIMITED: &str = "cabildo_rate_limited_total";
+const MEDIA_BITRATE: &str = "cabildo_media_bitrate_kbps";
+const PUBLICATIONS_REFUSED: &str = "cabildo_media_publications_refused_total";
 const VAULT_OPERATIONS: &str = "cabildo_vault_operations_total";
 const VAULT_BYTES: &str = "cabildo_vault_bytes_total";
 
@@ -58,6 +60,11 @@ fn describe() {
     metrics::describe_counter!(HTTP_REQUESTS, "Requests by route, method and status.");
     metrics::describe_histogram!(HTTP_REQUEST, "Time that requests took, by route.");
     metrics::describe_counter!(RATE_LIMITED, "Requests refused by a rate limit, by scope.");
+    metrics::describe_gauge!(MEDIA_BITRATE, "Media received for a tenant, in kbit/s.");
+    metrics::describe_counter!(
+        PUBLICATIONS_REFUSED,
+        "Tracks refused because their tenant receives as much as it may."
+    );
     metrics::describe_counter!(VAULT_OPERATIONS, "What was asked of the vault, by result.");
     metrics::describe_counter!(VAULT_BYTES, "Bytes put into the vault and read from it.");
 }
@@ -67,6 +74,16 @@ pub fn session_started(tenant: TenantId, modality: Modality, took: Duration) {
     metrics::counter!(SESSIONS_STARTED, "tenant" => tenant_label(tenant), "modality" => modality.as_str())
         .increment(1);
     metrics::histogram!(SESSION_START).record(took);
+}
+
+/// So much media comes for the rooms of a tenant.
+pub fn media_bitrate(tenant: TenantId, kbps: u32) {
+    metrics::gauge!(MEDIA_BITRATE, "tenant" => tenant_label(tenant)).set(f64::from(kbps));
+}
+
+/// A track was refused because its tenant receives as much as it may.
+pub fn publication_refused() {
+    metrics::counter!(PUBLICATIONS_REFUSED).increment(1);
 }
 
 /// A moderator did something; `action` is its `type` on the wire.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use cabildo::domain::id::{ConnectionId, SessionId, TrackId};
+use cabildo::domain::id::{ConnectionId, SessionId, TenantId, TrackId};
 use cabildo::formats::rtp::Header;
 use cabildo::load::client::{
     ClientOptions, Identity, MediaClient, Profile, Received, TrackOptions,
@@ -13,7 +13,7 @@ use cabildo::load::client::{
 use cabildo::load::driver::{ClientHandle, Driver};
 use cabildo::sfu::plane::{Demand, Gate};
 use cabildo::sfu::tap::{TapKind, TapSink};
-use cabildo::sfu::{PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions};
+use cabildo::sfu::{BitrateBudget, PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions};
 use tokio::sync::mpsc;
 
 /// Long enough for any machine; nothing waits for it when all is well.
@@ -55,7 +55,8 @@ impl Plane {
     async fn open(&self) -> Room {
         let id = SessionId::generate();
         let (sender, events) = mpsc::channel(256);
-        self.sfu.open_room(id, sender).await.expect("opened");
+        let budget = BitrateBudget { tenant: TenantId::generate(), max_kbps: u32::MAX };
+        self.sfu.open_room(id, budget, sender).await.expect("opened");
         Room { id, events }
     }
 

@@ -35,6 +35,7 @@ impl Control {
         if self.peer(room, peer)?.feeds.len() >= TRACKS_PER_PEER_MAX {
             return Err(SfuError::TrackLimit);
         }
+        self.check_budget(room, source.kind())?;
         let id = self.new_track();
         let member = self.peer_mut(room, peer)?;
         let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };

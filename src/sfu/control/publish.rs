@@ -75,6 +75,9 @@ impl Control {
             .map(|track| track.id)
             .filter(|id| !planned.iter().any(|plan| plan.kept == Some(*id)))
             .collect();
+        for new in planned.iter().filter(|plan| plan.kept.is_none()) {
+            self.check_budget(room, new.source.kind())?;
+        }
         // Everything was checked; from here on it is done.
         if succession == Succession::Replaces {
             self.drop_publisher(room, peer, now);
@@ -229,6 +232,7 @@ impl Control {
         self.publishers.remove(&track);
         self.forget_featured(room, track);
         self.forget_wanted(room, track);
+        self.note_silence(room);
         self.command(room, Command::RemovePublication { track });
     }
 

@@ -6,13 +6,17 @@ use std::time::Instant;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
-use crate::sfu::interface::{RoomMediaEvent, SfuError, TransportSide};
+use crate::sfu::interface::{BitrateBudget, RoomMediaEvent, SfuError, TransportSide};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::{is_pwd, is_ufrag};
 
 impl Control {
-    pub(crate) fn open_room(&mut self, room: SessionId) -> Result<(), SfuError> {
+    pub(crate) fn open_room(
+        &mut self,
+        room: SessionId,
+        budget: BitrateBudget,
+    ) -> Result<(), SfuError> {
         if self.rooms.contains_key(&room) {
             return Err(SfuError::RoomExists);
         }
@@ -25,19 +29,22 @@ impl Control {
         }
         self.workers[worker].rooms += 1;
         let (featured_audio, featured_video) = (None, None);
-        let opened = Room { worker, peers: BTreeMap::new(), featured_audio, featured_video };
+        let (tenant, peers) = (budget.tenant, BTreeMap::new());
+        let opened = Room { tenant, worker, peers, featured_audio, featured_video };
         self.rooms.insert(room, opened);
+        self.open_budget(room, budget);
         Ok(())
     }
 
     pub(crate) fn close_room(&mut self, room: SessionId, now: Instant) -> Result<(), SfuError> {
         let opened = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?;
-        let worker = opened.worker;
+        let (worker, tenant) = (opened.worker, opened.tenant);
         for peer in opened.peers.keys().copied().collect::<Vec<_>>() {
             self.leave(room, peer, now)?;
         }
         self.rooms.remove(&room);
         self.workers[worker].rooms = self.workers[worker].rooms.saturating_sub(1);
+        self.close_budget(room, worker, tenant);
         Ok(())
     }
 
@@ -170,6 +177,7 @@ impl Control {
                     self.outputs.push_back(Output::Event { room, event });
                 }
             }
+            MediaEvent::Incoming { rooms } => self.handle_incoming(&rooms),
             MediaEvent::ActiveSpeakers { room, speakers } => {
                 let speakers = speakers
                     .into_iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::media::TrackSource;
-use crate::sfu::interface::PublishAnswer;
+use crate::sfu::interface::{BitrateBudget, PublishAnswer};
 use crate::sfu::plane::Demand;
 use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
@@ -35,7 +35,8 @@ impl Scene {
         let control = Control::new(Arc::clone(&SERVER), candidates, 1, [5; 32], now);
         let room = SessionId::generate();
         let mut scene = Self { control, now, room, commands: Vec::new(), events: Vec::new() };
-        scene.control.open_room(room).expect("opened");
+        let budget = BitrateBudget { tenant: TenantId::generate(), max_kbps: 1_000 };
+        scene.control.open_room(room, budget).expect("opened");
         scene
     }
 

@@ -60,6 +60,9 @@ impl Forwarder {
             self.look_after_publication(at, now_us);
         }
         self.flush_taps(now_us);
+        if reports {
+            self.measure_incoming(now_us);
+        }
         for slot in 0..self.transports.reach() {
             if arrivals {
                 self.send_arrivals(slot);

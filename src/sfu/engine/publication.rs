@@ -44,6 +44,10 @@ pub(super) struct Publication {
     pub(super) level: LevelMeter,
     pub(super) stats: PublicationStats,
     pub(super) mid: String,
+    /// Highest encoding that anybody gets.
+    pub(super) layer_max: u8,
+    /// Bytes of payload at the last measurement.
+    pub(super) measured_bytes: u64,
     meanings: Vec<(u8, PayloadMeaning)>,
     /// Whether lost packets can be asked for.
     pub(super) repairable: bool,
@@ -80,6 +84,8 @@ impl Publication {
             level: LevelMeter::default(),
             stats: PublicationStats::default(),
             mid: spec.mid.clone(),
+            layer_max: u8::MAX,
+            measured_bytes: 0,
             meanings,
             repairable: spec.kind == MediaKind::Video || has_rtx,
         }
@@ -138,6 +144,7 @@ impl Publication {
         let alive = || {
             (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.alive).map(|(at, _)| at)
         };
+        let layer_max = layer_max.min(self.layer_max);
         let wanted = alive().filter(|at| *at <= layer_max).last();
         wanted.or_else(|| alive().next()).unwrap_or(current)
     }

@@ -89,10 +89,11 @@ impl Forwarder {
             return;
         }
         let generations = &mut self.generations;
-        let publication = Publication::new(spec, || {
+        let mut publication = Publication::new(spec, || {
             *generations += 1;
             *generations
         });
+        publication.layer_max = self.layers_max.get(&spec.room).copied().unwrap_or(u8::MAX);
         let at = self.publications.insert(publication);
         self.publication_slots.insert(spec.track, at);
         if spec.kind == MediaKind::Audio {

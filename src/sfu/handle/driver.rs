@@ -17,6 +17,7 @@ use crate::sfu::handle::request::{Reply, Request};
 use crate::sfu::interface::{RoomMediaEvent, SfuError};
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::worker::FromWorker;
+use crate::telemetry::metrics;
 
 /// What is taken of one queue before the others get their turn.
 const BATCH: usize = 64;
@@ -156,8 +157,8 @@ impl<W: Workers> Driver<W> {
 
     fn handle_request(&mut self, request: Request, now: Instant) {
         match request {
-            Request::OpenRoom { room, events, reply } => {
-                let opened = self.control.open_room(room);
+            Request::OpenRoom { room, budget, events, reply } => {
+                let opened = self.control.open_room(room, budget);
                 if opened.is_ok() {
                     self.rooms.insert(room, Room { events, pending: VecDeque::new() });
                 }
@@ -238,6 +239,9 @@ impl<W: Workers> Driver<W> {
         act: impl FnOnce(&mut Control) -> Result<T, SfuError>,
     ) {
         let done = act(&mut self.control);
+        if matches!(done, Err(SfuError::BitrateLimit)) {
+            metrics::publication_refused();
+        }
         self.drain(now);
         answer(reply, done);
     }
@@ -273,6 +277,7 @@ impl<W: Workers> Driver<W> {
                     self.workers.hand_over(worker, from, bytes);
                 }
                 Output::Event { room, event } => self.tell(room, event),
+                Output::TenantBitrate { tenant, kbps } => metrics::media_bitrate(tenant, kbps),
             }
         }
     }

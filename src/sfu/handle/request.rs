@@ -6,7 +6,7 @@ use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::TrackSource;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
-    FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide,
+    BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide,
 };
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
@@ -21,6 +21,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
 pub(crate) enum Request {
     OpenRoom {
         room: SessionId,
+        budget: BitrateBudget,
         events: mpsc::Sender<RoomMediaEvent>,
         reply: Reply<()>,
     },

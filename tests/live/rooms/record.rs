@@ -60,7 +60,7 @@ impl Record {
     }
 
     fn ports(self: &Arc<Self>) -> RoomPorts {
-        RoomPorts { recorder: Some(self.clone()), witness: Some(self.clone()) }
+        RoomPorts { recorder: Some(self.clone()), witness: Some(self.clone()), limits: None }
     }
 
     /// Enters and watches the queue of whoever entered.
