@@ -18,6 +18,7 @@ use cabildo::recorder::RoomTrack;
 use cabildo::recorder::engine::{Engine, Randomness};
 use cabildo::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
 use cabildo::sfu::engine::Forwarder;
+use cabildo::sfu::feed::KeyFrameSignal;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationOrigin,
     PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
@@ -70,6 +71,11 @@ impl Publisher {
     }
 
     fn packet(&mut self) -> Vec<u8> {
+        let packet = self.plain_packet();
+        self.context.encrypt_rtp(&packet).expect("sealed").to_vec()
+    }
+
+    fn plain_packet(&mut self) -> Vec<u8> {
         self.number += 1;
         let [.., high, low] = self.number.to_be_bytes();
         let mut packet = vec![0x90, 96, high, low];
@@ -80,12 +86,12 @@ impl Publisher {
         let inter = u8::from(self.number % 3000 != 1);
         packet.extend_from_slice(&[0x90, 0xC0, high | 0x80, low, low, inter]);
         packet.resize(PACKET_BYTES, 0x5A);
-        self.context.encrypt_rtp(&packet).expect("sealed").to_vec()
+        packet
     }
 }
 
-/// Who publishes what to whom; transport 0 publishes.
-fn scene(addresses: &[SocketAddr]) -> Vec<Command> {
+/// Who publishes what to whom; transport 0 publishes, or `feed` does.
+fn scene(addresses: &[SocketAddr], feed: Option<KeyFrameSignal>) -> Vec<Command> {
     let (room, track) = (SessionId::generate(), TrackId::generate());
     let formats = vec![Format { payload_type: 96, codec: Codec::Vp8, rtx_payload_type: Some(97) }];
     let mut commands: Vec<Command> = (0_u64..)
@@ -100,7 +106,8 @@ fn scene(addresses: &[SocketAddr]) -> Vec<Command> {
     commands.push(Command::AddPublication(PublicationSpec {
         track,
         room,
-        origin: PublicationOrigin::Transport(TransportId(0)),
+        origin: feed
+            .map_or(PublicationOrigin::Transport(TransportId(0)), PublicationOrigin::Process),
         kind: MediaKind::Video,
         mid: "0".to_owned(),
         formats: formats.clone(),
@@ -184,23 +191,39 @@ fn recorder(track: TrackId) -> Engine {
     engine
 }
 
-fn in_process(tap: Tap) -> Measured {
+/// Where the packets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A peer: each is opened first.
+    Peer,
+    /// This process.
+    Feed,
+}
+
+fn in_process(from: Origin, tap: Tap) -> Measured {
     let addresses: Vec<SocketAddr> = (0..=SUBSCRIBERS)
         .map(|peer| ([10, 0, 0, 1], 1000 + u16::try_from(peer).expect("few")))
         .map(SocketAddr::from)
         .collect();
     let mut publisher = Publisher::new();
-    let sealed: Vec<Vec<u8>> =
-        (0..WARM_UP_PACKETS + MEASURED_PACKETS).map(|_| publisher.packet()).collect();
+    let packets: Vec<Vec<u8>> = (0..WARM_UP_PACKETS + MEASURED_PACKETS)
+        .map(|_| match from {
+            Origin::Peer => publisher.packet(),
+            Origin::Feed => publisher.plain_packet(),
+        })
+        .collect();
+    let signal = (from == Origin::Feed).then(KeyFrameSignal::default);
     let start = Instant::now();
     let provider = rtc_crypto::default_provider().expect("ring is built in");
     let mut forwarder = Forwarder::new(provider, start);
     let mut engine = None;
-    for command in scene(&addresses) {
+    let mut published = None;
+    for command in scene(&addresses, signal) {
         let track = match &command {
             Command::AddPublication(spec) => Some(spec.track),
             _ => None,
         };
+        published = published.or(track);
         forwarder.handle_command(command, start);
         if let Some(track) = track.filter(|_| tap != Tap::Absent) {
             let sink = TapSink::new(Err);
@@ -208,6 +231,7 @@ fn in_process(tap: Tap) -> Measured {
             engine = (tap == Tap::Recorded).then(|| recorder(track));
         }
     }
+    let published = published.expect("the scene has a track");
     let mut buffer = [0; 1500];
     let (mut sent_bytes, mut runs) = (0, 0);
     let mut forward = |packets: &[Vec<u8>]| {
@@ -215,7 +239,10 @@ fn in_process(tap: Tap) -> Measured {
             for packet in burst {
                 let datagram = &mut buffer[..packet.len()];
                 datagram.copy_from_slice(packet);
-                forwarder.handle_datagram(addresses[0], datagram, start);
+                match from {
+                    Origin::Peer => forwarder.handle_datagram(addresses[0], datagram, start),
+                    Origin::Feed => forwarder.handle_fed_packet(published, datagram, start),
+                };
             }
             while let Some(run) = forwarder.poll_transmit(64, 60_000) {
                 sent_bytes += run.contents.len();
@@ -233,7 +260,7 @@ fn in_process(tap: Tap) -> Measured {
         }
         forwarder.totals().packets_forwarded
     };
-    let (warm_up, measured) = sealed.split_at(WARM_UP_PACKETS);
+    let (warm_up, measured) = packets.split_at(WARM_UP_PACKETS);
     let before = forward(warm_up);
     let mut after = 0;
     let mut took = Duration::ZERO;
@@ -291,7 +318,7 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
         .collect();
     let addresses: Vec<SocketAddr> =
         sockets.iter().map(|socket| socket.local_addr().expect("bound")).collect();
-    for command in scene(&addresses) {
+    for command in scene(&addresses, None) {
         worker.send(command).expect("it lives");
     }
     let publisher_socket = sockets[0].try_clone().expect("cloned");
@@ -335,9 +362,10 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("built");
-    let engine = in_process(Tap::Absent);
-    let copied = in_process(Tap::Copied);
-    let recorded = in_process(Tap::Recorded);
+    let engine = in_process(Origin::Peer, Tap::Absent);
+    let fed = in_process(Origin::Feed, Tap::Absent);
+    let copied = in_process(Origin::Peer, Tap::Copied);
+    let recorded = in_process(Origin::Peer, Tap::Recorded);
     let (loopback, received) = over_loopback(&runtime);
     println!("1 publisher, {SUBSCRIBERS} subscribers, {PACKET_BYTES} bytes, AES-GCM");
     println!(
@@ -346,6 +374,7 @@ fn main() {
     );
     let rows = [
         ("forwarder alone", &engine),
+        ("from a feed", &fed),
         ("with a tap", &copied),
         ("with a recorder", &recorded),
         ("worker over loopback", &loopback),
@@ -369,10 +398,16 @@ fn main() {
         loopback.packets_per_run,
     );
     println!(
+        "{{\"feed_cpu_us_per_forwarded_packet\":{:.3},\"feed_allocations_per_packet\":{:.4}}}",
+        fed.us_per_packet,
+        fed.allocations_per_packet.unwrap_or_default(),
+    );
+    println!(
         "{{\"tap_share_of_forwarding\":{:.4},\"recorder_share_of_forwarding\":{:.4}}}",
         copied.us_per_packet / engine.us_per_packet - 1.0,
         recorded.us_per_packet / engine.us_per_packet - 1.0,
     );
     assert_eq!(engine.allocations_per_packet, Some(0.0), "the path of a packet allocates");
+    assert_eq!(fed.allocations_per_packet, Some(0.0), "the path of a fed packet allocates");
     assert_eq!(copied.allocations_per_packet, Some(0.0), "a tap allocates for each packet");
 }

@@ -6,14 +6,19 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use cabildo::domain::id::{ConnectionId, SessionId, TenantId, TrackId};
+use cabildo::domain::media::TrackSource;
 use cabildo::formats::rtp::Header;
 use cabildo::load::client::{
     ClientOptions, Identity, MediaClient, Profile, Received, TrackOptions,
 };
 use cabildo::load::driver::{ClientHandle, Driver};
+use cabildo::sfu::feed;
 use cabildo::sfu::plane::{Demand, Gate};
+use cabildo::sfu::sdp::CodecConfig;
 use cabildo::sfu::tap::{TapKind, TapSink};
-use cabildo::sfu::{BitrateBudget, PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions};
+use cabildo::sfu::{
+    BitrateBudget, FeedError, FeedSpec, PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions,
+};
 use tokio::sync::mpsc;
 
 /// Long enough for any machine; nothing waits for it when all is well.
@@ -214,6 +219,45 @@ async fn a_camera_that_is_turned_on_again_is_seen_again() {
     assert_eq!(again.layers, 3);
     plane.subscribe(&mut room, &receiver, &[again.track]).await;
     receiver.hears(2, 50).await;
+    plane.sfu.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_track_that_the_process_feeds_reaches_a_receiver() {
+    let mut plane = Plane::start(2);
+    let mut room = plane.open().await;
+    let camera = ConnectionId::generate();
+    plane.sfu.join(room.id, camera, Gate::Open).await.expect("joined");
+    let spec = FeedSpec { source: TrackSource::Camera, config: CodecConfig::Vp8, payload_type: 96 };
+    let mut feed = plane.sfu.feed(room.id, camera, spec).await.expect("fed");
+    let receiver = plane.receiver(&mut room, &[feed.track()]).await;
+    assert_eq!(feed.push(&[0; feed::PACKET_BYTES_MAX + 1]), Err(FeedError::PacketTooLarge));
+    let track = feed.track();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let feeding = tokio::spawn(async move {
+        let mut sequence = 0_u16;
+        let mut frames = tokio::time::interval(Duration::from_millis(5));
+        while stopped.try_recv().is_err() {
+            frames.tick().await;
+            sequence = sequence.wrapping_add(1);
+            let mut packet = vec![0x80, 0x80 | 96];
+            packet.extend(sequence.to_be_bytes());
+            packet.extend((u32::from(sequence) * 3_000).to_be_bytes());
+            packet.extend(7_u32.to_be_bytes());
+            // A whole key frame of VP8 in each packet.
+            packet.extend([0x10, 0, 0, 0, 0x9D, 1, 0x2A, 64, 0, 48, 0]);
+            feed.push(&packet).expect("taken");
+            feed.flush().expect("taken");
+        }
+        feed
+    });
+    receiver.hears(1, 50).await;
+    stop.send(()).expect("it still feeds");
+    let feed = feeding.await.expect("it ends");
+    assert_eq!(feed.track(), track);
+    plane.sfu.end_feed(room.id, camera, track).await.expect("ended");
+    let again = plane.sfu.end_feed(room.id, camera, track).await;
+    assert!(matches!(again, Err(SfuError::TrackNotFound)));
     plane.sfu.shutdown().await;
 }
 

@@ -1,6 +1,8 @@
 //! Stories of the forwarder in virtual time: what passes, what does not, and
 //! what a receiver sees of it.
 
+mod feeds;
+mod incoming;
 mod peers;
 mod surroundings;
 mod taps;

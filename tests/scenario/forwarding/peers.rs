@@ -336,7 +336,12 @@ impl Stream {
         }
     }
 
-    fn packet(&mut self, payload: &[u8], marker: bool, transport_sequence: u16) -> Vec<u8> {
+    pub(crate) fn packet(
+        &mut self,
+        payload: &[u8],
+        marker: bool,
+        transport_sequence: u16,
+    ) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut elements = Vec::new();
         let mut push = |id: u8, value: &[u8]| {

@@ -19,7 +19,7 @@ use super::{PUBLISHER, SUBSCRIBER, picture_scene, say, show, show_both, simulcas
 
 /// An item that outlives its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Item {
+pub(super) enum Item {
     Packet(Vec<u8>, bool),
     Report(Vec<u8>),
     Other(TapKind<'static>),
@@ -69,7 +69,10 @@ fn offer(fixture: &mut Fixture) {
     }
 }
 
-fn take(fixture: &mut Fixture, batches: &Receiver<TapBatch>) -> Vec<(TrackId, u64, Item)> {
+pub(super) fn take(
+    fixture: &mut Fixture,
+    batches: &Receiver<TapBatch>,
+) -> Vec<(TrackId, u64, Item)> {
     fixture.pass(20);
     offer(fixture);
     let mut items = Vec::new();
@@ -79,11 +82,11 @@ fn take(fixture: &mut Fixture, batches: &Receiver<TapBatch>) -> Vec<(TrackId, u6
     items
 }
 
-fn words(items: &[(TrackId, u64, Item)]) -> Vec<String> {
+pub(super) fn words(items: &[(TrackId, u64, Item)]) -> Vec<String> {
     items.iter().map(|(_, _, item)| item.word()).collect()
 }
 
-fn tap(fixture: &mut Fixture, track: TrackId) -> (TapSink, Receiver<TapBatch>) {
+pub(super) fn tap(fixture: &mut Fixture, track: TrackId) -> (TapSink, Receiver<TapBatch>) {
     let (sink, batches) = TapSink::bounded(64);
     fixture.command(Command::AddTap { track, sink: sink.clone() });
     (sink, batches)
