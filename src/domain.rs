@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod floor;
 pub mod id;
 pub mod media;
+pub mod network;
 pub mod participant;
 pub mod recording;
 pub mod role;

@@ -6,6 +6,7 @@ pub mod describe;
 mod door;
 mod member;
 pub mod parse;
+mod places;
 mod rate;
 mod resume_token;
 mod welcome;

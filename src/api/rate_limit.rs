@@ -2,7 +2,7 @@
 //! that are still in use, newcomers share one allowance.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,6 +17,7 @@ use super::Api;
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{TenantId, UserId};
+use crate::domain::network::ClientNetwork;
 use crate::telemetry::metrics;
 
 /// Most keys remembered in each table; about 100 bytes each.
@@ -70,7 +71,7 @@ pub struct RateLimitOptions {
 
 /// Every allowance of the doors.
 pub(super) struct RateLimits {
-    addresses: Allowance<IpAddr>,
+    addresses: Allowance<ClientNetwork>,
     users: Allowance<(TenantId, UserId)>,
     tenants: Allowance<TenantId>,
 }
@@ -104,15 +105,18 @@ fn limited(scope: &'static str, wait_s: u32) -> ApiError {
 /// Refuses addresses that knock too often, before anything else is done.
 pub(super) async fn limit_address(
     State(api): State<Api>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     // Without a peer address there is no socket: the router is called directly.
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let address = client_address(&api, peer.ip(), request.headers());
-        if let Err(wait_s) = api.rate_limits.addresses.take(&network_of(address)) {
+        let network = ClientNetwork::of(address);
+        if let Err(wait_s) = api.rate_limits.addresses.take(&network) {
             return limited("address", wait_s).into_response();
         }
+        // Others have limits of their own for it.
+        request.extensions_mut().insert(network);
     }
     next.run(request).await
 }
@@ -134,17 +138,6 @@ fn client_address(api: &Api, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         .unwrap_or(peer)
 }
 
-/// One subscriber has a whole IPv6 network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,14 +149,5 @@ mod tests {
         assert_eq!(allowance.take(&2), Ok(()));
         let wait_s = allowance.take(&1).expect_err("used up");
         assert!((1..=61).contains(&wait_s), "{wait_s}");
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one() {
-        let one: IpAddr = "2001:db8:1:2:3::4".parse().expect("address");
-        let other: IpAddr = "2001:db8:1:2:ffff::".parse().expect("address");
-        assert_eq!(network_of(one), network_of(other));
-        let mapped: IpAddr = "::ffff:192.0.2.1".parse().expect("address");
-        assert_eq!(network_of(mapped).to_string(), "192.0.2.1");
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::auth::{AuthError, SocketCredentials};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::SessionId;
+use crate::domain::network::ClientNetwork;
 use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
 use crate::moderation::door::{Channel, SUBPROTOCOL};
@@ -100,6 +101,7 @@ impl Close {
 pub(super) struct Connection {
     channel: Arc<Channel>,
     socket: WebSocket,
+    network: ClientNetwork,
 }
 
 /// Who a connection turned out to be.
@@ -117,8 +119,12 @@ enum Wake {
 }
 
 impl Connection {
-    pub(super) fn new(channel: Arc<Channel>, socket: WebSocket) -> Self {
-        Self { channel, socket }
+    pub(super) const fn new(
+        channel: Arc<Channel>,
+        socket: WebSocket,
+        network: ClientNetwork,
+    ) -> Self {
+        Self { channel, socket, network }
     }
 
     /// Serves the connection until it ends.
@@ -151,13 +157,21 @@ impl Connection {
     async fn handshake(&mut self, session: Option<SessionId>) -> Result<Welcomed, Close> {
         let channel = self.channel.clone();
         let options = &channel.options;
-        let Ok(_permit) = channel.handshakes.try_acquire() else { return Err(Close::GoingAway) };
+        let Some((place, gave_way)) = channel.places.take(self.network) else {
+            return Err(Close::GoingAway);
+        };
         let nonce = options.authenticator.socket_nonce();
         let version = SUBPROTOCOL.to_owned();
         self.send(&ServerMessage::Hello { nonce: nonce.clone(), version }).await?;
         let deadline = Instant::now() + options.limits.handshake;
         let first = timeout_at(deadline, self.first_message());
-        let Parsed { reference, wish } = first.await.map_err(|_| Close::SlowOrSilent)??;
+        let Parsed { reference, wish } = tokio::select! {
+            first = first => first.map_err(|_| Close::SlowOrSilent)??,
+            _ = gave_way => return Err(Close::SlowOrSilent),
+        };
+        if !place.speak() {
+            return Err(Close::SlowOrSilent);
+        }
         let session = session.ok_or(Close::NoSession);
         match wish {
             Wish::Authenticate { token, proof } => {

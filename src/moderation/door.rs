@@ -1,20 +1,22 @@
 //! The route of the moderation channel and what it works with.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
+use crate::domain::network::ClientNetwork;
 use crate::moderation::connection::Connection;
+use crate::moderation::places::{PlaceLimits, Places};
 use crate::moderation::wire::IceServer;
 use crate::room::Rooms;
 
@@ -44,8 +46,12 @@ pub struct ChannelLimits {
     pub silence_max: Duration,
     /// Time before its token expires that a client is told.
     pub expiry_notice: Duration,
-    /// Connections that may be in their handshake at once, in total.
+    /// Connections that may be in their handshake at once, in total. At the
+    /// limit the oldest silent one gives way. Raising it costs a socket each.
     pub handshakes_max: usize,
+    /// Connections of one network that may be in their handshake at once: a hall
+    /// behind one address comes back together.
+    pub handshakes_per_network_max: usize,
 }
 
 impl Default for ChannelLimits {
@@ -62,6 +68,7 @@ impl Default for ChannelLimits {
             silence_max: Duration::from_secs(45),
             expiry_notice: Duration::from_mins(1),
             handshakes_max: 1_024,
+            handshakes_per_network_max: 256,
         }
     }
 }
@@ -85,7 +92,7 @@ pub struct ChannelOptions {
 
 pub(super) struct Channel {
     pub(super) options: ChannelOptions,
-    pub(super) handshakes: Semaphore,
+    pub(super) places: Places,
 }
 
 #[derive(Deserialize)]
@@ -95,8 +102,10 @@ struct ChannelQuery {
 
 /// The route `GET /moderation`.
 pub fn routes(options: ChannelOptions) -> Router {
-    let handshakes = Semaphore::new(options.limits.handshakes_max);
-    let channel = Arc::new(Channel { options, handshakes });
+    let ChannelLimits { handshakes_max, handshakes_per_network_max, .. } = options.limits;
+    let (per_network, total) = (handshakes_per_network_max, handshakes_max);
+    let places = Places::new(PlaceLimits { per_network, total });
+    let channel = Arc::new(Channel { options, places });
     Router::new().route("/moderation", get(upgrade)).with_state(channel)
 }
 
@@ -106,14 +115,18 @@ async fn upgrade(
     upgrade: WebSocketUpgrade,
     Query(query): Query<ChannelQuery>,
     State(channel): State<Arc<Channel>>,
+    network: Option<Extension<ClientNetwork>>,
 ) -> Response {
     let session = query.session_id.and_then(|text| text.parse::<SessionId>().ok());
+    // Without a socket, as in a test of the router, everybody is one network.
+    let nowhere = || ClientNetwork::of(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let network = network.map_or_else(nowhere, |Extension(network)| network);
     let bytes_max = channel.options.limits.message_bytes_max;
     upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(bytes_max)
         .max_frame_size(bytes_max)
         .on_upgrade(move |socket| async move {
-            Box::pin(Connection::new(channel, socket).serve(session)).await;
+            Box::pin(Connection::new(channel, socket, network).serve(session)).await;
         })
 }

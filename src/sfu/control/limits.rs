@@ -3,8 +3,10 @@
 //! the address it came from and to all of them together.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::domain::network::ClientNetwork;
 
 /// Failed connectivity checks a second, of one address. One costs an HMAC.
 const FAILED_CHECKS_PER_S: u32 = 100;
@@ -16,6 +18,12 @@ const FAILED_CHECKS_PER_S_TOTAL: u32 = 10_000;
 const HANDSHAKES_PER_S: u32 = 50;
 /// Handshakes begun a second, in total: under a third of a processor.
 const HANDSHAKES_PER_S_TOTAL: u32 = 250;
+/// Handshakes begun a second beyond that, by networks that began few: those who
+/// use up the total leave this to everybody else.
+const HANDSHAKES_PER_S_RESERVED: u32 = 100;
+/// A network that tried no more than this many in the last second began few: the
+/// two transports of a page, twice.
+const HANDSHAKES_FEW: u32 = 4;
 /// Addresses with an account. Beyond it, strangers share one.
 const SOURCES_MAX: usize = 4096;
 
@@ -46,6 +54,11 @@ impl Bucket {
     fn take(&mut self) {
         self.tokens = (self.tokens - 1.0).max(0.0);
     }
+
+    /// Whether at most so many were taken of late.
+    fn has_given_at_most(&self, taken: u32) -> bool {
+        self.tokens > self.per_s - f64::from(taken)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +78,13 @@ impl Account {
 
 #[derive(Debug)]
 pub(super) struct HandshakeLimits {
-    sources: BTreeMap<IpAddr, Account>,
+    sources: BTreeMap<ClientNetwork, Account>,
     /// For those that found the table full.
     others: Account,
     checks: Bucket,
     handshakes: Bucket,
+    /// For networks that began few when `handshakes` is used up.
+    reserved: Bucket,
 }
 
 impl HandshakeLimits {
@@ -79,12 +94,13 @@ impl HandshakeLimits {
             others: Account::new(now),
             checks: Bucket::new(FAILED_CHECKS_PER_S_TOTAL, now),
             handshakes: Bucket::new(HANDSHAKES_PER_S_TOTAL, now),
+            reserved: Bucket::new(HANDSHAKES_PER_S_RESERVED, now),
         }
     }
 
     /// Whether a check of an address that has not authenticated is looked at.
     pub(super) fn admits_check(&mut self, from: IpAddr, now: Instant) -> bool {
-        let known = self.sources.get_mut(&network_of(from));
+        let known = self.sources.get_mut(&ClientNetwork::of(from));
         known.is_none_or(|account| account.checks.has_one(now)) && self.checks.has_one(now)
     }
 
@@ -96,20 +112,28 @@ impl HandshakeLimits {
 
     /// Whether a handshake may begin; charges it.
     pub(super) fn admits_handshake(&mut self, from: IpAddr, now: Instant) -> bool {
-        if !self.handshakes.has_one(now) {
-            return false;
-        }
+        let has_room = self.handshakes.has_one(now);
+        let has_reserve = self.reserved.has_one(now);
         let account = self.account(from, now);
         if !account.handshakes.has_one(now) {
             return false;
         }
+        let began_few = account.handshakes.has_given_at_most(HANDSHAKES_FEW);
+        // Attempts count: who is refused and goes on trying did not begin few.
         account.handshakes.take();
-        self.handshakes.take();
+        if !has_room && !(began_few && has_reserve) {
+            return false;
+        }
+        if has_room {
+            self.handshakes.take();
+        } else {
+            self.reserved.take();
+        }
         true
     }
 
     fn account(&mut self, from: IpAddr, now: Instant) -> &mut Account {
-        let network = network_of(from);
+        let network = ClientNetwork::of(from);
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&network) {
             // A second without a charge has filled an account up again.
             self.sources.retain(|_, account| {
@@ -124,16 +148,6 @@ impl HandshakeLimits {
         let account = self.sources.entry(network).or_insert_with(|| Account::new(now));
         account.checks.fill(now);
         account
-    }
-}
-
-/// Who an address stands for: one customer has a /64 of IPv6 at the least.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
     }
 }
 
@@ -172,5 +186,26 @@ mod tests {
             limits.charge_check(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, index]), later);
         }
         assert_eq!(limits.sources.len(), 1);
+    }
+
+    #[test]
+    fn eight_networks_at_their_rate_leave_room_for_everybody_else() {
+        let mut now = Instant::now();
+        let mut limits = HandshakeLimits::new(now);
+        let hostile: Vec<IpAddr> = (1..=8).map(|host| IpAddr::from([192, 0, 2, host])).collect();
+        let (mut tried, mut admitted) = (0_u32, 0_u32);
+        for step in 0..10_000_u32 {
+            now += Duration::from_millis(1);
+            for from in &hostile {
+                limits.admits_handshake(*from, now);
+            }
+            // Fifty honest transports a second, each pair from another address.
+            if step % 20 == 0 {
+                let from = IpAddr::from((0x0A00_0000 + step / 40).to_be_bytes());
+                tried += 1;
+                admitted += u32::from(limits.admits_handshake(from, now));
+            }
+        }
+        assert_eq!(admitted, tried);
     }
 }

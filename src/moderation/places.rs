@@ -1,0 +1,281 @@
+//! Places for connections that have not yet said who they are. They are bounded
+//! for each network and in all. When there is none left, the oldest silent
+//! connection of the network that holds the most silent ones gives way, so that
+//! whoever fills the table with silence pays for it and others do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::domain::network::ClientNetwork;
+
+/// How many connections may be in their handshake at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PlaceLimits {
+    /// Of one network.
+    pub(super) per_network: usize,
+    /// Of all together.
+    pub(super) total: usize,
+}
+
+/// The places. Clones share them.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Mutex<Table>>);
+
+/// A place that was taken; given back when dropped.
+pub(super) struct Place {
+    places: Places,
+    network: ClientNetwork,
+    number: u64,
+}
+
+struct Table {
+    limits: PlaceLimits,
+    next: u64,
+    taken: usize,
+    networks: BTreeMap<ClientNetwork, Holder>,
+    /// Networks by how many silent connections they have.
+    most_silent: BTreeSet<(usize, ClientNetwork)>,
+}
+
+/// What one network holds.
+#[derive(Default)]
+struct Holder {
+    /// Connections that have said nothing, oldest first, and how to end them.
+    silent: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Connections whose first message is being looked at.
+    spoken: BTreeSet<u64>,
+}
+
+impl Places {
+    pub(super) fn new(limits: PlaceLimits) -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            limits,
+            next: 0,
+            taken: 0,
+            networks: BTreeMap::new(),
+            most_silent: BTreeSet::new(),
+        })))
+    }
+
+    /// Takes a place; what comes with it completes when the place was given to
+    /// somebody else. `None` when every place is held by somebody who has spoken.
+    pub(super) fn take(&self, network: ClientNetwork) -> Option<(Place, oneshot::Receiver<()>)> {
+        let (give_way, gave_way) = oneshot::channel();
+        let number = self.table().take(network, give_way)?;
+        Some((Place { places: self.clone(), network, number }, gave_way))
+    }
+
+    /// Nothing that runs under the lock panics.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Its holder has sent a first message and can't be made to give way any
+    /// more. `false` when it was already.
+    pub(super) fn speak(&self) -> bool {
+        self.places.table().speak(self.network, self.number)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.table().give_back(self.network, self.number);
+    }
+}
+
+impl Table {
+    fn take(&mut self, network: ClientNetwork, give_way: oneshot::Sender<()>) -> Option<u64> {
+        let own = self.networks.get(&network).map_or(0, Holder::len);
+        if own >= self.limits.per_network {
+            self.evict_from(network)?;
+        } else if self.taken >= self.limits.total {
+            let (_, most_silent) = *self.most_silent.last()?;
+            self.evict_from(most_silent)?;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.taken += 1;
+        self.change(network, |holder| holder.silent.insert(number, give_way));
+        Some(number)
+    }
+
+    fn evict_from(&mut self, network: ClientNetwork) -> Option<()> {
+        let (_, oldest) = self.change(network, |holder| holder.silent.pop_first())?;
+        self.taken -= 1;
+        // Its holder may have ended this very moment.
+        oldest.send(()).ok();
+        Some(())
+    }
+
+    fn speak(&mut self, network: ClientNetwork, number: u64) -> bool {
+        self.change(network, |holder| {
+            let was_silent = holder.silent.remove(&number).is_some();
+            if was_silent {
+                holder.spoken.insert(number);
+            }
+            was_silent
+        })
+    }
+
+    fn give_back(&mut self, network: ClientNetwork, number: u64) {
+        let held = self.change(network, |holder| {
+            holder.silent.remove(&number).is_some() || holder.spoken.remove(&number)
+        });
+        self.taken -= usize::from(held);
+    }
+
+    /// Changes what a network holds and keeps the order by silence.
+    fn change<T>(&mut self, network: ClientNetwork, change: impl FnOnce(&mut Holder) -> T) -> T {
+        let holder = self.networks.entry(network).or_default();
+        let before = holder.silent.len();
+        let changed = change(holder);
+        let (after, is_empty) = (holder.silent.len(), holder.len() == 0);
+        if before != after {
+            self.most_silent.remove(&(before, network));
+            if after > 0 {
+                self.most_silent.insert((after, network));
+            }
+        }
+        if is_empty {
+            self.networks.remove(&network);
+        }
+        changed
+    }
+}
+
+impl Holder {
+    fn len(&self) -> usize {
+        self.silent.len() + self.spoken.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    fn network(number: u32) -> ClientNetwork {
+        ClientNetwork::of(number.to_be_bytes().into())
+    }
+
+    fn places(per_network: usize, total: usize) -> Places {
+        Places::new(PlaceLimits { per_network, total })
+    }
+
+    #[test]
+    fn the_oldest_silent_connection_of_a_full_network_gives_way() {
+        let places = places(2, 100);
+        let (_first, mut first_gone) = places.take(network(1)).expect("room");
+        let (second, mut second_gone) = places.take(network(1)).expect("room");
+        assert!(second.speak());
+        let (third, mut third_gone) = places.take(network(1)).expect("the first gives way");
+        assert!(first_gone.try_recv().is_ok());
+        assert!(second_gone.try_recv().is_err() && third_gone.try_recv().is_err());
+        assert!(third.speak());
+        assert!(places.take(network(1)).is_none(), "both have spoken");
+        drop(second);
+        assert!(places.take(network(1)).is_some());
+    }
+
+    #[test]
+    fn a_connection_that_gave_way_speaks_no_more_and_frees_nothing() {
+        let places = places(1, 100);
+        let (first, _) = places.take(network(1)).expect("room");
+        let (_second, _gone) = places.take(network(1)).expect("the first gives way");
+        assert!(!first.speak());
+        drop(first);
+        assert_eq!(places.table().taken, 1);
+    }
+
+    #[test]
+    fn a_full_table_takes_from_whoever_holds_the_most_silence() {
+        let places = places(8, 10);
+        let many: Vec<_> = (0..8).map(|_| places.take(network(1)).expect("room")).collect();
+        let (_one, mut one_gone) = places.take(network(2)).expect("room");
+        let (_two, mut two_gone) = places.take(network(3)).expect("room");
+        let _late = places.take(network(4)).expect("one of the many gives way");
+        assert!(one_gone.try_recv().is_err() && two_gone.try_recv().is_err());
+        let gone: Vec<bool> =
+            many.into_iter().map(|(_, mut gone)| gone.try_recv().is_ok()).collect();
+        assert_eq!(gone.iter().filter(|gone| **gone).count(), 1);
+        assert!(gone[0], "the oldest");
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_nothing_behind() {
+        let places = places(4, 16);
+        let held: Vec<_> = (0..40).filter_map(|number| places.take(network(number % 5))).collect();
+        held.iter().step_by(3).for_each(|(place, _)| {
+            place.speak();
+        });
+        assert_eq!(places.table().taken, 16);
+        drop(held);
+        let table = places.table();
+        assert_eq!((table.taken, table.networks.len(), table.most_silent.len()), (0, 0, 0));
+    }
+
+    /// What one client does in the simulation, in milliseconds.
+    struct Client {
+        speaks_at: u64,
+        ends_at: u64,
+        is_honest: bool,
+        place: Place,
+        gave_way: oneshot::Receiver<()>,
+    }
+
+    /// Eight hostile networks open as many silent connections as their rate
+    /// allows; honest people log in from addresses of their own and from a hall
+    /// behind one. The share of honest logins that got through.
+    fn honest_share(seconds: u64, hostile: u32) -> f64 {
+        const STEP_MS: u64 = 5;
+        const HANDSHAKE_MS: u64 = 5_000;
+        let places = places(256, 1_024);
+        let mut clients: VecDeque<Client> = VecDeque::new();
+        let (mut tried, mut done) = (0_u32, 0_u32);
+        for now in (0..seconds * 1_000).step_by(5) {
+            let mut arrivals: Vec<(ClientNetwork, bool)> = Vec::new();
+            // 200 requests a second of each address.
+            arrivals.extend((0..hostile).map(|number| (network(number), false)));
+            if now % 20 == 0 {
+                let own_address = u32::try_from(now / 20).expect("short") + 1_000;
+                arrivals.push((network(own_address), true));
+                arrivals.push((network(500), true));
+            }
+            for (from, is_honest) in arrivals {
+                tried += u32::from(is_honest);
+                let Some((place, gave_way)) = places.take(from) else { continue };
+                // An honest client answers within a slow round trip and is let
+                // in after that of the database.
+                let speaks_at = now + if is_honest { 300 } else { HANDSHAKE_MS };
+                let ends_at = speaks_at + if is_honest { 50 } else { 0 };
+                clients.push_back(Client { speaks_at, ends_at, is_honest, place, gave_way });
+            }
+            clients.retain_mut(|client| {
+                if client.gave_way.try_recv().is_ok() {
+                    return false;
+                }
+                if client.is_honest && now >= client.speaks_at {
+                    client.place.speak();
+                }
+                let ends = now + STEP_MS >= client.ends_at;
+                done += u32::from(ends && client.is_honest);
+                !ends
+            });
+        }
+        // Those still at it at the end are not counted against anybody.
+        let unfinished = clients.iter().filter(|client| client.is_honest).count();
+        f64::from(done) / (f64::from(tried) - f64::from(u32::try_from(unfinished).expect("few")))
+    }
+
+    #[test]
+    fn eight_hostile_addresses_leave_honest_logins_through() {
+        assert!((honest_share(20, 0) - 1.0).abs() < f64::EPSILON, "without an attack all log in");
+        let share = honest_share(20, 8);
+        assert!(share > 0.99, "{share} of the honest logins got through");
+    }
+}
