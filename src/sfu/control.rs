@@ -268,6 +268,17 @@ impl Control {
         self.settle(id, now);
     }
 
+    /// Peers that sent media are there, whether or not they send checks.
+    fn handle_heard(&mut self, transports: &[TransportId], now: Instant) {
+        for id in transports {
+            // A transport may have ended by now.
+            if let Some(association) = self.associations.get_mut(id) {
+                association.transport.handle_media(now);
+                self.settle(*id, now);
+            }
+        }
+    }
+
     /// A worker's thread has ended: what it carried is lost, and its rooms go
     /// on with another.
     pub(crate) fn handle_worker_gone(&mut self, worker: usize, now: Instant) {

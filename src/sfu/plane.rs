@@ -280,6 +280,12 @@ pub enum MediaEvent {
         /// What its packets carry.
         codec: Codec,
     },
+    /// Transports whose peers sent something that authenticated since this was
+    /// told last, about a second ago.
+    Heard {
+        /// Which.
+        transports: Vec<TransportId>,
+    },
     /// The bitrate of payload that came for each room with a track, measured
     /// about once a second.
     Incoming {

@@ -18,7 +18,9 @@ use crate::sfu::plane::SrtpKeys;
 use dtls::{Dtls, DtlsOutcome};
 pub use guard::{BYTES_MAX, DATAGRAMS_MAX, RECORDS_MAX};
 use ice::IceLite;
-pub use ice::{CONSENT, Credentials, PATHS_MAX, is_pwd, is_ufrag, peek_ufrag};
+pub use ice::{
+    CONSENT, COPY_WITHIN, Credentials, PATHS_MAX, SILENT_AFTER, is_pwd, is_ufrag, peek_ufrag,
+};
 pub use identity::{Fingerprint, Identity, IdentityError};
 
 /// How long a transport may take from when it was made until it is connected.
@@ -80,7 +82,8 @@ pub enum TransportEvent {
         /// Where its peer is.
         remote: SocketAddr,
     },
-    /// The peer has nominated another address. Only after `Connected`.
+    /// The peer is at another address: it has nominated it, or is silent where it
+    /// was. Only after `Connected`.
     Moved {
         /// Where its peer is now.
         remote: SocketAddr,
@@ -107,7 +110,7 @@ pub struct Transport {
     ice: IceLite,
     dtls: Dtls,
     phase: Phase,
-    /// Where handshakes come from, until a nomination says better.
+    /// Where the handshake comes from since an address was nominated last.
     heard_from: Option<SocketAddr>,
     fingerprints: Vec<Fingerprint>,
     created_at: Instant,
@@ -212,12 +215,26 @@ impl Transport {
         self.transmits.extend(checked.reply.map(|bytes| Transmit { to: from, bytes }));
         self.events.extend(checked.forgotten.map(TransportEvent::PathForgotten));
         self.events.extend(checked.retired.map(TransportEvent::UfragRetired));
-        if let Some(remote) = checked.nominated
-            && self.phase == Phase::Connected
-        {
-            self.events.push_back(TransportEvent::Moved { remote });
-        }
+        self.follow(checked.selected);
         checked.authentic
+    }
+
+    /// The worker has taken authenticated media from this peer since it said so
+    /// last: a sign of life, like a check.
+    pub fn handle_media(&mut self, now: Instant) {
+        if self.phase == Phase::Connected {
+            self.ice.handle_media(now);
+        }
+    }
+
+    /// Goes where ICE says, when that has changed.
+    fn follow(&mut self, selected: Option<SocketAddr>) {
+        let Some(remote) = selected else { return };
+        match self.phase {
+            Phase::Connecting => self.heard_from = None,
+            Phase::Connected => self.events.push_back(TransportEvent::Moved { remote }),
+            Phase::Over => {}
+        }
     }
 
     fn handle_record(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
@@ -243,6 +260,8 @@ impl Transport {
         if self.phase == Phase::Connecting && self.created_at + CONNECT_WITHIN <= now {
             return self.lose(LostReason::NeverConnected);
         }
+        let selected = self.ice.handle_timeout(now);
+        self.follow(selected);
         self.dtls.handle_timeout(now);
         self.collect();
     }
@@ -252,7 +271,7 @@ impl Transport {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let connect_until =
             (self.phase == Phase::Connecting).then(|| self.created_at + CONNECT_WITHIN);
-        [connect_until, self.ice.consent_until(), self.dtls.poll_timeout()]
+        [connect_until, self.ice.poll_timeout(), self.dtls.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -283,10 +302,11 @@ impl Transport {
         if self.phase != Phase::Connecting || !self.dtls.is_complete() || !answered {
             return;
         }
-        let Some(remote) = self.ice.nominated().or(self.heard_from) else { return };
+        let Some(remote) = self.reply_to() else { return };
         match self.dtls.keys(&self.fingerprints) {
             Ok(keys) => {
                 self.phase = Phase::Connected;
+                self.ice.select_proven(remote);
                 self.events.push_back(TransportEvent::Connected { keys, remote });
             }
             Err(_) => self.lose(LostReason::HandshakeFailed),
@@ -295,9 +315,17 @@ impl Transport {
 
     fn collect(&mut self) {
         while let Some(bytes) = self.dtls.poll_transmit() {
-            // Handshakes answer the way they came, until a nomination says better.
-            let to = self.ice.nominated().or(self.heard_from);
+            let to = self.reply_to();
             self.transmits.extend(to.map(|to| Transmit { to, bytes: bytes.to_vec() }));
+        }
+    }
+
+    /// Handshakes are answered the way they came, unless an address was nominated
+    /// since; afterwards they go where media goes.
+    fn reply_to(&self) -> Option<SocketAddr> {
+        match self.phase {
+            Phase::Connecting => self.heard_from.or(self.ice.selected()),
+            Phase::Connected | Phase::Over => self.ice.selected().or(self.heard_from),
         }
     }
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use cabildo::sfu::LostReason;
 use cabildo::sfu::plane::{SrtpKeys, SrtpProfile};
 use cabildo::sfu::transport::{
-    CONNECT_WITHIN, CONSENT, Credentials, DATAGRAMS_MAX, Fingerprint, Identity, PATHS_MAX,
-    RemoteParameters, Transport, TransportEvent, peek_ufrag,
+    CONNECT_WITHIN, CONSENT, COPY_WITHIN, Credentials, DATAGRAMS_MAX, Fingerprint, Identity,
+    PATHS_MAX, RemoteParameters, SILENT_AFTER, Transport, TransportEvent, peek_ufrag,
 };
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
 use rand::rngs::StdRng;
@@ -97,6 +97,13 @@ impl Pair {
     fn check(&self, check: Check) -> Vec<u8> {
         let local = self.server.local();
         self.peer.check(&local.ufrag, local.pwd.expose(), check)
+    }
+
+    /// Lets time pass and does what is due then.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.server.handle_timeout(self.now);
+        self.collect();
     }
 
     /// Nominates and shakes hands without loss.
@@ -423,6 +430,7 @@ fn the_last_nomination_wins_and_paths_are_bounded() {
     pair.from = address(2);
     let check = pair.check(Check::Nominating);
     pair.send(pair.from, &check);
+    pair.pass(COPY_WITHIN);
     assert_eq!(pair.moved, Some(address(2)));
     for last in 10..60 {
         let check = pair.check(Check::Plain);
@@ -431,6 +439,119 @@ fn the_last_nomination_wins_and_paths_are_bounded() {
     }
     assert!(pair.server.knows(address(2)), "the nominated address stays");
     assert_eq!(pair.moved, Some(address(2)));
+}
+
+/// As the moment before it comes, in the smallest steps that tests look at.
+const MOMENT: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_peer_whose_address_changed_is_followed_without_a_nomination() {
+    let mut pair = Pair::answered(&PEER);
+    pair.connect();
+    // A router gives the flow another port: the next check comes from there.
+    pair.pass(Duration::from_secs(2));
+    let check = pair.check(Check::Plain);
+    assert_eq!(pair.send(address(2), &check).len(), 1);
+    assert_eq!(pair.moved, None, "the old address may only be pausing");
+    let due = pair.server.poll_timeout().expect("a deadline");
+    assert_eq!(due, pair.now - Duration::from_secs(2) + SILENT_AFTER);
+    pair.pass(SILENT_AFTER - Duration::from_secs(2) - MOMENT);
+    assert_eq!(pair.moved, None);
+    pair.pass(MOMENT);
+    assert_eq!(pair.moved, Some(address(2)));
+    // One that is silent for long is left at once.
+    pair.pass(SILENT_AFTER);
+    let check = pair.check(Check::Plain);
+    pair.send(address(3), &check);
+    assert_eq!(pair.moved, Some(address(3)));
+}
+
+#[test]
+fn media_keeps_an_address_in_use_and_a_transport_alive() {
+    let mut pair = Pair::answered(&PEER);
+    pair.connect();
+    for second in 0..120 {
+        pair.pass(Duration::from_secs(1));
+        pair.server.handle_media(pair.now);
+        if second % 5 == 0 {
+            let check = pair.check(Check::Plain);
+            pair.send(address(2), &check);
+        }
+    }
+    assert_eq!((pair.moved, pair.lost), (None, None), "no flapping while media comes");
+    pair.pass(CONSENT - Duration::from_secs(1));
+    assert_eq!(pair.lost, None);
+    pair.pass(Duration::from_secs(1));
+    pair.pass(CONSENT);
+    assert_eq!(pair.lost, Some(LostReason::ConsentExpired), "silence of everything ends it");
+}
+
+#[test]
+fn media_alone_keeps_a_client_that_checks_no_more() {
+    let mut pair = Pair::answered(&PEER);
+    pair.connect();
+    for _ in 0..300 {
+        pair.pass(Duration::from_secs(1));
+        pair.server.handle_media(pair.now);
+    }
+    assert_eq!(pair.lost, None);
+    pair.pass(CONSENT);
+    assert_eq!(pair.lost, Some(LostReason::ConsentExpired));
+}
+
+#[test]
+fn two_live_paths_do_not_flap() {
+    let mut pair = Pair::answered(&PEER);
+    pair.connect();
+    let mut moves = 0;
+    for second in 0..120 {
+        pair.pass(Duration::from_secs(1));
+        for (from, phase) in [(1, 0), (2, 2)] {
+            if second % 5 == phase {
+                let check = pair.check(Check::Plain);
+                pair.send(address(from), &check);
+            }
+        }
+        moves += usize::from(pair.moved.take().is_some());
+    }
+    assert_eq!(moves, 0);
+}
+
+#[test]
+fn a_copied_nomination_moves_nothing_whichever_comes_first() {
+    for original_first in [true, false] {
+        let mut pair = Pair::answered(&PEER);
+        pair.connect();
+        for _ in 0..40 {
+            pair.pass(Duration::from_secs(1));
+            let check = pair.check(Check::Nominating);
+            let order = if original_first { [1, 9] } else { [9, 1] };
+            for from in order {
+                pair.send(address(from), &check);
+                pair.pass(MOMENT);
+            }
+        }
+        pair.pass(COPY_WITHIN);
+        assert_eq!(pair.moved, None, "original first: {original_first}");
+    }
+}
+
+#[test]
+fn a_handshake_that_came_through_decides_where_media_goes() {
+    let mut pair = Pair::answered(&PEER);
+    // A copy of the first nomination overtakes it; nobody is behind its address.
+    let check = pair.check(Check::Nominating);
+    pair.send(address(9), &check);
+    pair.send(pair.from, &check);
+    pair.peer.connect(pair.now);
+    while let Some(bytes) = pair.peer.poll_transmit() {
+        for (to, reply) in pair.send(pair.from, &bytes) {
+            assert_eq!(to, pair.from, "answered the way it came");
+            pair.peer.handle(&reply, pair.now);
+        }
+    }
+    assert!(pair.peer.connected);
+    assert_eq!(pair.remote, Some(address(1)));
 }
 
 #[test]

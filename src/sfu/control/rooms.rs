@@ -167,8 +167,9 @@ impl Control {
     }
 
     /// Takes what a worker tells about its media.
-    pub(crate) fn handle_media_event(&mut self, event: MediaEvent) {
+    pub(crate) fn handle_media_event(&mut self, event: MediaEvent, now: Instant) {
         match event {
+            MediaEvent::Heard { transports } => self.handle_heard(&transports, now),
             MediaEvent::TrackStarted { room, track, codec } => {
                 // The track may be gone by now.
                 if self.publishers.get(&track).is_some_and(|(of, _)| *of == room) {

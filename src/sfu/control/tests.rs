@@ -474,7 +474,7 @@ impl Scene {
     /// A worker has measured this for the room; the layers it is then held to.
     fn measured(&mut self, kbps: u32) -> Vec<u8> {
         let rooms = vec![(self.room, kbps)];
-        self.control.handle_media_event(MediaEvent::Incoming { rooms });
+        self.control.handle_media_event(MediaEvent::Incoming { rooms }, self.now);
         self.settle();
         self.layers_max()
     }
@@ -523,7 +523,7 @@ fn rooms_of_one_tenant_count_together_and_of_another_do_not() {
     let others = BitrateBudget { tenant: TenantId::generate(), max_kbps: 1_000 };
     scene.control.open_room(other, others).expect("opened");
     let rooms = vec![(scene.room, 600), (second, 600), (other, 900)];
-    scene.control.handle_media_event(MediaEvent::Incoming { rooms });
+    scene.control.handle_media_event(MediaEvent::Incoming { rooms }, scene.now);
     scene.settle();
     assert_eq!(scene.layers_max(), [0, 0], "both rooms of the tenant, and no other");
     assert!(scene.control.check_budget(second, MediaKind::Video).is_err());

@@ -62,6 +62,7 @@ impl Forwarder {
         self.flush_taps(now_us);
         if reports {
             self.measure_incoming(now_us);
+            self.tell_heard();
         }
         for slot in 0..self.transports.reach() {
             if arrivals {
@@ -124,6 +125,21 @@ impl Forwarder {
         }
         if let (Some(slot), Some(transport)) = (slot, transport) {
             outbound.queue(slot, transport);
+        }
+    }
+
+    /// Tells whose peers are there; control knows of checks only.
+    fn tell_heard(&mut self) {
+        let mut transports = Vec::new();
+        for slot in 0..self.transports.reach() {
+            if let Some(transport) = self.transports.at_mut(slot)
+                && std::mem::take(&mut transport.heard)
+            {
+                transports.push(transport.id);
+            }
+        }
+        if !transports.is_empty() {
+            self.tell(MediaEvent::Heard { transports });
         }
     }
 

@@ -31,6 +31,7 @@ impl Forwarder {
             transport.stats.dropped_unauthentic += 1;
             return;
         };
+        transport.heard = true;
         let packet = &datagram[..end];
         let transport_cc = transport.numbers_extension;
         let source = transport.source(header.ssrc);
@@ -218,6 +219,7 @@ impl Forwarder {
             transport.stats.dropped_unauthentic += 1;
             return;
         };
+        transport.heard = true;
         rtcp::read(&compound, |message| match message {
             Message::SenderReport(report) => self.note_clock_of_peer(slot, &report, now_us),
             Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost),

@@ -137,6 +137,8 @@ pub(super) struct Transport {
     /// Extension that carries the publisher's transport-wide numbers.
     pub(super) numbers_extension: Option<u8>,
     pub(super) arrivals: ArrivalRecorder,
+    /// Something that authenticated came since this was told last.
+    pub(super) heard: bool,
     pub(super) stats: TransportStats,
 }
 
@@ -157,6 +159,7 @@ impl Transport {
             next_transport_sequence: 0,
             numbers_extension: None,
             arrivals: ArrivalRecorder::default(),
+            heard: false,
             stats: TransportStats::default(),
         }
     }

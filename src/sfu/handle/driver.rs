@@ -115,7 +115,7 @@ impl<W: Workers> Driver<W> {
                 }
                 Wake::Media => {
                     for event in media.drain(..) {
-                        self.control.handle_media_event(event);
+                        self.control.handle_media_event(event, now);
                     }
                 }
                 Wake::Timer => self.control.handle_timeout(now),

@@ -1,8 +1,17 @@
 //! The ICE-lite side of a transport (RFC 8445 §2.5): answers authenticated
-//! connectivity checks, follows nominations, and knows when consent ended.
-//! Whatever does not authenticate gets no answer, so that nothing is reflected
-//! to a forged address.
+//! connectivity checks, chooses the address to send to, and knows when consent
+//! ended. Whatever does not authenticate gets no answer, so that nothing is
+//! reflected to a forged address.
+//!
+//! The address to send to is the one nominated last. Two things differ from the
+//! standard, because networks do. An address that falls silent while the peer is
+//! heard from another one gives way to it without a nomination: a router has
+//! given the flow another port, and clients that nominate once never say so. And
+//! a check that reaches us from two addresses was copied on the way: it does not
+//! move media away from an address that is in use, since nobody may be behind
+//! the other.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,17 +25,31 @@ use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{
     BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, MAGIC_COOKIE, MESSAGE_HEADER_SIZE, Message,
-    Setter,
+    Setter, TransactionId,
 };
 use rtc_stun::xoraddr::XorMappedAddress;
 
 use crate::domain::secret::Secret;
 
-/// How long a transport lives without an authenticated check (RFC 7675 §5.1).
+/// How long a transport lives without an authenticated check (RFC 7675 §5.1) or
+/// authenticated media: some clients check no more once they are connected.
 pub const CONSENT: Duration = Duration::from_secs(30);
 
-/// Addresses of one peer that are remembered; the one checked longest ago gives
-/// way, the nominated one never. Raising it lets one peer fill the routes.
+/// An address that was not heard from for this long is silent: the longest time
+/// between two checks of a peer that keeps to RFC 7675 §5.1. Lowering it moves
+/// media of peers that only pause; raising it lengthens the gap when an address
+/// has changed.
+pub const SILENT_AFTER: Duration = Duration::from_secs(6);
+
+/// How long a nomination away from an address in use waits for a copy of itself
+/// from elsewhere. Raising it delays every change of network by as much.
+pub const COPY_WITHIN: Duration = Duration::from_millis(200);
+
+/// Checks whose copies are recognised.
+const RECENT_CHECKS_MAX: usize = 16;
+
+/// Addresses of one peer that are remembered; the one heard from longest ago gives
+/// way, the one that is sent to never. Raising it lets one peer fill the routes.
 pub const PATHS_MAX: usize = 8;
 
 /// Largest check answered, in bytes. Browsers stay under 200.
@@ -96,7 +119,16 @@ pub fn peek_ufrag(bytes: &[u8]) -> Option<&str> {
 #[derive(Debug)]
 struct Path {
     address: SocketAddr,
-    checked_at: Instant,
+    /// When something that authenticated last came from there.
+    heard_at: Instant,
+}
+
+/// A nomination that waits whether it was copied.
+#[derive(Debug)]
+struct Pending {
+    address: SocketAddr,
+    transaction: TransactionId,
+    due: Instant,
 }
 
 /// What came of a datagram.
@@ -106,8 +138,8 @@ pub(super) struct Checked {
     pub reply: Option<Vec<u8>>,
     /// Whether it authenticated.
     pub authentic: bool,
-    /// The nominated address changed to this.
-    pub nominated: Option<SocketAddr>,
+    /// The address to send to changed to this.
+    pub selected: Option<SocketAddr>,
     /// This address gave way to another.
     pub forgotten: Option<SocketAddr>,
     /// The generation before an ICE restart ended; its user fragment.
@@ -123,8 +155,12 @@ pub(super) struct IceLite {
     /// Unknown until the peer's description has come.
     remote_ufrag: Option<String>,
     paths: Vec<Path>,
-    nominated: Option<SocketAddr>,
-    checked_at: Option<Instant>,
+    /// Where to send to.
+    selected: Option<SocketAddr>,
+    pending: Option<Pending>,
+    /// The latest checks and where each came from first.
+    recent: VecDeque<(TransactionId, SocketAddr)>,
+    heard_at: Option<Instant>,
 }
 
 impl IceLite {
@@ -134,8 +170,10 @@ impl IceLite {
             previous: None,
             remote_ufrag: None,
             paths: Vec::new(),
-            nominated: None,
-            checked_at: None,
+            selected: None,
+            pending: None,
+            recent: VecDeque::new(),
+            heard_at: None,
         }
     }
 
@@ -176,13 +214,44 @@ impl IceLite {
         self.paths.iter().any(|path| path.address == address)
     }
 
-    pub(super) const fn nominated(&self) -> Option<SocketAddr> {
-        self.nominated
+    pub(super) const fn selected(&self) -> Option<SocketAddr> {
+        self.selected
+    }
+
+    /// A handshake was completed with this address: replies get through to it.
+    pub(super) fn select_proven(&mut self, address: SocketAddr) {
+        if self.knows(address) {
+            self.selected = Some(address);
+            self.pending = None;
+        }
+    }
+
+    /// Authenticated media came from the address that is sent to.
+    pub(super) fn handle_media(&mut self, now: Instant) {
+        self.heard_at = Some(now);
+        if let Some(address) = self.selected {
+            self.note_heard(address, now);
+        }
+    }
+
+    /// Does what is due; the address to send to when it has changed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<SocketAddr> {
+        if let Some(pending) = self.pending.take_if(|pending| pending.due <= now) {
+            return self.select(pending.address);
+        }
+        self.leave_silent(now)
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let pending = self.pending.as_ref().map(|pending| pending.due);
+        let silent_at = self.successor().map(|(silent_at, _)| silent_at);
+        [self.consent_until(), pending, silent_at].into_iter().flatten().min()
     }
 
     /// When consent ends, unless another check comes.
     pub(super) fn consent_until(&self) -> Option<Instant> {
-        self.checked_at.map(|at| at + CONSENT)
+        self.heard_at.map(|at| at + CONSENT)
     }
 
     pub(super) fn handle_check(
@@ -212,30 +281,101 @@ impl IceLite {
         }
         let nominates = current && message.contains(ATTR_USE_CANDIDATE);
         let mut checked = Checked { reply, authentic: true, ..Checked::default() };
-        self.checked_at = Some(now);
+        let is_in_use = self.is_in_use(now);
+        self.heard_at = Some(now);
         checked.forgotten = self.remember(from, now);
+        if self.is_copy(message.transaction_id, from) {
+            return checked;
+        }
         if nominates {
             checked.retired = self.previous.take().map(|credentials| credentials.ufrag);
-            if self.nominated.replace(from) != Some(from) {
-                checked.nominated = Some(from);
+            self.pending = None;
+            if self.selected == Some(from) {
+                return checked;
             }
+            // A peer that has restarted ICE says itself where it is now.
+            if is_in_use && checked.retired.is_none() {
+                let (transaction, due) = (message.transaction_id, now + COPY_WITHIN);
+                self.pending = Some(Pending { address: from, transaction, due });
+            } else {
+                checked.selected = self.select(from);
+            }
+        } else {
+            checked.selected = self.leave_silent(now);
         }
         checked
     }
 
+    /// Whether a check came from elsewhere before. One that waits because of it
+    /// is not followed.
+    fn is_copy(&mut self, transaction: TransactionId, from: SocketAddr) -> bool {
+        let first = self.recent.iter().find(|(known, _)| *known == transaction);
+        match first.map(|(_, first)| *first) {
+            Some(first) if first == from => false,
+            Some(_) => {
+                self.pending.take_if(|pending| pending.transaction == transaction);
+                true
+            }
+            None => {
+                if self.recent.len() >= RECENT_CHECKS_MAX {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back((transaction, from));
+                false
+            }
+        }
+    }
+
+    /// Whether the address that is sent to was heard from of late.
+    fn is_in_use(&self, now: Instant) -> bool {
+        let heard_at = self.selected.and_then(|address| self.heard_at_of(address));
+        heard_at.is_some_and(|at| now < at + SILENT_AFTER)
+    }
+
+    fn select(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+        if !self.knows(address) || self.selected == Some(address) {
+            return None;
+        }
+        self.selected = Some(address);
+        self.selected
+    }
+
+    /// Goes over to another address when the one that is sent to is silent.
+    fn leave_silent(&mut self, now: Instant) -> Option<SocketAddr> {
+        let (silent_at, address) = self.successor()?;
+        if now < silent_at { None } else { self.select(address) }
+    }
+
+    /// The address heard from last after the one that is sent to, and when that
+    /// is to be left for it.
+    fn successor(&self) -> Option<(Instant, SocketAddr)> {
+        let selected_heard_at = self.heard_at_of(self.selected?)?;
+        let later = self.paths.iter().filter(|path| path.heard_at > selected_heard_at);
+        let latest = later.max_by_key(|path| path.heard_at)?;
+        Some((selected_heard_at + SILENT_AFTER, latest.address))
+    }
+
+    fn heard_at_of(&self, address: SocketAddr) -> Option<Instant> {
+        self.paths.iter().find(|path| path.address == address).map(|path| path.heard_at)
+    }
+
+    fn note_heard(&mut self, address: SocketAddr, now: Instant) -> bool {
+        let path = self.paths.iter_mut().find(|path| path.address == address);
+        path.map(|path| path.heard_at = now).is_some()
+    }
+
     fn remember(&mut self, from: SocketAddr, now: Instant) -> Option<SocketAddr> {
-        if let Some(path) = self.paths.iter_mut().find(|path| path.address == from) {
-            path.checked_at = now;
+        if self.note_heard(from, now) {
             return None;
         }
         let mut forgotten = None;
         if self.paths.len() >= PATHS_MAX {
             let stalest = (0..self.paths.len())
-                .filter(|&index| Some(self.paths[index].address) != self.nominated)
-                .min_by_key(|&index| self.paths[index].checked_at)?;
+                .filter(|&index| Some(self.paths[index].address) != self.selected)
+                .min_by_key(|&index| self.paths[index].heard_at)?;
             forgotten = Some(self.paths.swap_remove(stalest).address);
         }
-        self.paths.push(Path { address: from, checked_at: now });
+        self.paths.push(Path { address: from, heard_at: now });
         forgotten
     }
 }

@@ -138,7 +138,7 @@ fn a_camera_that_restarts_goes_on_from_its_next_key_frame() {
     let mut before = Stream::new(1000, 96, "");
     show(&mut fixture, spec.track, &mut before, true, "first");
     show(&mut fixture, spec.track, &mut before, false, "second");
-    wanted.take();
+    assert!(wanted.take(), "asked for when it began");
     let mut after = Stream::new(9000, 96, "");
     show(&mut fixture, spec.track, &mut after, false, "undecodable");
     fixture.pass(300);
@@ -155,7 +155,7 @@ fn what_a_feed_lost_is_given_up_and_a_key_frame_wanted() {
     let (_sink, _batches) = tap(&mut fixture, spec.track);
     let mut stream = Stream::new(1000, 96, "");
     show(&mut fixture, spec.track, &mut stream, true, "first");
-    wanted.take();
+    assert!(wanted.take(), "asked for when it began");
     stream.sequence = stream.sequence.wrapping_add(3);
     show(&mut fixture, spec.track, &mut stream, false, "after a gap");
     fixture.pass(2_000);
