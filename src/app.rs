@@ -112,6 +112,12 @@ impl App {
         self.addresses
     }
 
+    /// The addresses that clients are told for media.
+    #[must_use]
+    pub fn announced(&self) -> &[SocketAddr] {
+        self.media.as_ref().map_or(&[], Sfu::candidates)
+    }
+
     /// Stops: takes no more connections, lets requests finish and sockets
     /// close, stops media, closes the store. Takes no longer than twice the
     /// configured grace.

@@ -121,7 +121,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     let media = Sfu::start(media_options(&config)).context("media.bind")?;
     let options = AppOptions { config, dev_data_dir, media: Some(media), clock };
     let app = App::start(options).await?;
-    output::print(&ready_line(app.addresses()));
+    output::print(&ready_line(app.addresses(), app.announced()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to terminate"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
@@ -130,8 +130,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells whoever started the server that every listener serves, and where.
-fn ready_line(addresses: Addresses) -> String {
+/// Tells whoever started the server that every listener serves, and where, and
+/// which addresses clients are told for media.
+fn ready_line(addresses: Addresses, announced: &[SocketAddr]) -> String {
     let Addresses { http, internal, media, metrics } = addresses;
     let mut line = format!("ready http={http} internal={internal}");
     for (name, address) in [("media", media), ("metrics", metrics)] {
@@ -139,5 +140,7 @@ fn ready_line(addresses: Addresses) -> String {
             line.extend([format!(" {name}={address}")]);
         }
     }
+    let announced: Vec<String> = announced.iter().map(ToString::to_string).collect();
+    line.extend([format!(" announced={}", announced.join(","))]);
     line
 }

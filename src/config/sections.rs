@@ -47,7 +47,8 @@ pub struct InternalConfig {
 pub struct MediaConfig {
     /// Where it listens, UDP.
     pub bind: SocketAddr,
-    /// Addresses told to clients; the bound one when empty.
+    /// Addresses told to clients; when empty the bound one, or those of the
+    /// machine when it is bound to a wildcard.
     pub candidates: Vec<SocketAddr>,
     /// Threads that forward.
     pub workers: usize,

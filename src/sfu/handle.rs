@@ -1,6 +1,7 @@
 //! The handle of the media plane: a cloneable sender into the control thread's
 //! bounded queue, with a method for each request.
 
+mod announce;
 mod driver;
 mod feed;
 mod pool;
@@ -25,6 +26,7 @@ use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
+use announce::announced;
 use driver::{Driver, Inputs, Workers};
 pub use feed::{Feed, FeedError};
 use pool::Pool;
@@ -49,7 +51,7 @@ impl Sfu {
     /// [`Sfu::shutdown`] or with the last handle.
     ///
     /// # Errors
-    /// [`SfuError::Bind`] and [`SfuError::Start`].
+    /// [`SfuError::Bind`], [`SfuError::Unreachable`] and [`SfuError::Start`].
     pub fn start(options: SfuOptions) -> Result<Self, SfuError> {
         let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = if options.workers == 0 { processors() } else { options.workers };
@@ -80,11 +82,7 @@ impl Sfu {
     ) -> Result<Self, SfuError> {
         let start = |error: &dyn std::fmt::Display| SfuError::Start(error.to_string());
         let identity = Arc::new(Identity::generate().map_err(|error| start(&error))?);
-        let candidates: Arc<[SocketAddr]> = if candidates.is_empty() {
-            Arc::new([reachable(local_addr)])
-        } else {
-            candidates.into()
-        };
+        let candidates: Arc<[SocketAddr]> = announced(local_addr, candidates)?.into();
         let seed = rand::random();
         let control =
             Control::new(identity, Arc::clone(&candidates), workers.count(), seed, Instant::now());
@@ -410,15 +408,4 @@ impl Sfu {
         self.requests.send(make(reply)).await.map_err(|_| SfuError::Stopped)?;
         answer.await.map_err(|_| SfuError::Stopped)?
     }
-}
-
-/// The address to name when none is configured.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bound.port())
 }

@@ -13,8 +13,8 @@ use crate::sfu::sdp::CodecConfig;
 pub struct SfuOptions {
     /// The one UDP address of all media. Port 0 takes any free one.
     pub bind: SocketAddr,
-    /// Addresses that clients reach `bind` by, best first. Empty means the
-    /// bound address, or loopback when that is unspecified.
+    /// Addresses that clients reach `bind` by, best first. Empty means the bound
+    /// address, or those of the machine's interfaces when that is a wildcard.
     pub candidates: Vec<SocketAddr>,
     /// Threads that forward; 0 means one for each processor.
     pub workers: usize,
@@ -178,6 +178,12 @@ pub enum SfuError {
     /// The UDP address can't be used.
     #[error("the media address can't be bound: {0}")]
     Bind(#[source] std::io::Error),
+    /// Nobody on another machine could reach what would be announced.
+    #[error(
+        "media.candidates: no address but loopback can be announced to clients; name one that \
+         they reach, or bind media to loopback"
+    )]
+    Unreachable,
     /// The certificate or the threads can't be made.
     #[error("the media plane can't start: {0}")]
     Start(String),
@@ -230,7 +236,9 @@ impl SfuError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Bind(_) | Self::Start(_) | Self::FeedInvalid(_) => ErrorCode::Internal,
+            Self::Bind(_) | Self::Start(_) | Self::Unreachable | Self::FeedInvalid(_) => {
+                ErrorCode::Internal
+            }
             Self::Stopped | Self::RoomLimit => ErrorCode::DependencyUnavailable,
             Self::RoomNotFound => ErrorCode::SessionNotFound,
             Self::PeerLimit => ErrorCode::ParticipantLimitReached,
