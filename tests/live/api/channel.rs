@@ -1,5 +1,6 @@
 //! The moderation channel over real sockets, and those who attack it.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -38,6 +39,33 @@ async fn whoever_does_not_authenticate_is_shown_out() {
     let mut huge = Channel::open(&server, &session).await;
     huge.say_raw(Message::text("x".repeat(200_000))).await;
     assert_eq!(huge.hear_close().await.1, 1009);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn silent_sockets_of_eight_addresses_keep_nobody_out() {
+    /// Together more than there are places.
+    const SOCKETS: usize = 130;
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let fill = |host| {
+        let (server, session) = (&server, &session);
+        async move {
+            let mut held = Vec::with_capacity(SOCKETS);
+            for _ in 0..SOCKETS {
+                let from = Ipv4Addr::new(127, 0, 0, host);
+                held.push(Channel::silent_from(server, session, from).await);
+            }
+            held
+        }
+    };
+    let hostile = futures_util::future::join_all((2..10).map(fill)).await;
+    for _ in 0..10 {
+        let person = Person::with_role(&server, "participant").await;
+        let (_, welcome) = Channel::enter(&server, &session, &person).await;
+        assert_eq!(welcome["type"], "welcome");
+    }
+    drop(hostile);
     server.app.stop().await;
 }
 

@@ -1,14 +1,15 @@
 //! A client of the moderation channel that does exactly what a test says.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::api::person::Person;
 use crate::api::server::Server;
@@ -57,6 +58,22 @@ impl Channel {
         assert_eq!((&hello["type"], &hello["version"]), (&json!("hello"), &json!("cabildo.v1")));
         hello["nonce"].as_str().expect("a nonce").clone_into(&mut channel.nonce);
         channel
+    }
+
+    /// A socket from another address of this machine that says nothing.
+    pub(crate) async fn silent_from(
+        server: &Server,
+        session: &str,
+        from: Ipv4Addr,
+    ) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+        let local = TcpSocket::new_v4().expect("a socket");
+        local.bind(SocketAddr::from((from, 0))).expect("an address of loopback");
+        let stream = local.connect(server.app.addresses().http).await.expect("connected");
+        let url = format!("{}/moderation?session_id={session}", server.http);
+        let request = url.replacen("http", "ws", 1).into_client_request().expect("a request");
+        let (socket, _) =
+            client_async(request, MaybeTlsStream::Plain(stream)).await.expect("upgraded");
+        socket
     }
 
     /// Connects and enters.
