@@ -1,5 +1,5 @@
-//! From payloads of RTP to frames of a file. Pure, and calm about whatever a
-//! stranger sends: a frame that is not whole is no frame.
+//! Turns RTP payloads into frames as files hold them. A frame that lacks a packet
+//! is dropped; input of any kind is read without panicking.
 
 mod av1;
 mod h264;

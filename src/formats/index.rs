@@ -1,6 +1,6 @@
-//! Finds the way in files of our own, to take a piece out of one: what every
-//! piece begins with, and where pieces begin. Reads nothing but what
-//! [`webm`](super::webm) and [`mp4`](super::mp4) write.
+//! Reads the index of a file, to cut a playable piece out of it: the header that
+//! every piece begins with, and the offsets at which pieces may begin. Understands
+//! only what [`webm`](super::webm) and [`mp4`](super::mp4) write.
 
 use std::ops::Range;
 

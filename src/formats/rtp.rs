@@ -1,5 +1,5 @@
-//! RTP as bytes (RFC 3550 §5.1, RFC 8285): views that check every bound and
-//! never fail on what a stranger sends.
+//! RTP packets as bytes (RFC 3550 §5.1, RFC 8285). Every length is checked against
+//! the packet; malformed input gives `None`.
 
 /// Bytes of the fixed part of a header.
 pub const FIXED_HEADER_BYTES: usize = 12;

@@ -1,4 +1,4 @@
-//! What containers hold, and where players may jump to.
+//! Frames as containers hold them, and the positions that players can seek to.
 
 use crate::domain::media::{Codec, MediaKind};
 

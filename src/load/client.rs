@@ -64,7 +64,7 @@ pub enum ClientEvent {
         /// The section it belongs to.
         mid: String,
     },
-    /// The server said goodbye.
+    /// The server closed the transport.
     Closed,
     /// The transport can't be made, or answers no more.
     Failed {
@@ -465,7 +465,7 @@ impl MediaClient {
         }
     }
 
-    /// Says goodbye; nothing else is sent afterwards.
+    /// Closes the transport (DTLS `close_notify`); nothing is sent afterwards.
     pub fn close(&mut self, now: Instant) {
         let mut out = Vec::new();
         self.dtls.close(now, &mut out);

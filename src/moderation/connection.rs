@@ -150,7 +150,7 @@ impl Connection {
     /// socket is reset.
     async fn linger(&mut self) {
         let closed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        // Not closing in time is the peer's loss.
+        // A peer that does not close in time is cut off.
         let _late = timeout(Duration::from_secs(1), closed).await;
     }
 

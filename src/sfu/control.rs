@@ -204,7 +204,8 @@ impl Control {
         }
     }
 
-    /// Takes a datagram that a worker could make nothing of.
+    /// Takes a datagram that a worker can't handle: a handshake, or media of a
+    /// transport that it does not have.
     pub(crate) fn handle_datagram(
         &mut self,
         worker: usize,
@@ -324,8 +325,6 @@ impl Control {
             ..self.stats
         }
     }
-
-    // Transports.
 
     fn add_transport(&mut self, owner: Owner, now: Instant) -> TransportId {
         let id = TransportId(self.next_transport);
@@ -497,8 +496,6 @@ impl Control {
             event: RoomMediaEvent::TransportLost { peer, side, reason },
         });
     }
-
-    // What the rest of the engine shares.
 
     fn least_loaded(&self) -> usize {
         let load = |index: &usize| {

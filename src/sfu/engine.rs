@@ -47,7 +47,8 @@ pub const PUBLICATIONS_MAX: usize = 16_384;
 pub const SUBSCRIPTIONS_MAX: usize = 262_144;
 /// Events that wait to be taken; at the limit the newest is lost and counted.
 pub const EVENTS_MAX: usize = 1024;
-/// Between two looks at what is missing, wanted or over.
+/// Time between two ticks, at which missing packets, wanted key frames and ended
+/// encodings are looked for.
 const TICK_US: u64 = 20_000;
 /// Engine time starts here, so that differences never fall below zero.
 const EPOCH_US: u64 = 1_000_000;
@@ -61,7 +62,7 @@ pub enum Handled {
     Handshake,
     /// It looks like media, and no transport has its address.
     UnknownAddress,
-    /// It is nothing.
+    /// It is neither media nor a handshake.
     Dropped,
 }
 
@@ -127,7 +128,7 @@ impl Outbound {
 }
 
 impl Forwarder {
-    /// A forwarder of nothing yet. Its time starts at `now`.
+    /// A forwarder without transports and tracks. Its time starts at `now`.
     #[must_use]
     pub fn new(crypto: Arc<dyn RTCCryptoProvider>, now: Instant) -> Self {
         Self {
@@ -237,8 +238,8 @@ impl Forwarder {
         }
     }
 
-    /// A room outlives its last transport until its silence was told, a tap its
-    /// publication until its end was.
+    /// Whether ticks are needed. After the last track has gone they still are,
+    /// until the room was told that nobody speaks and each tap that its track ended.
     fn is_busy(&self) -> bool {
         let carries = !self.transport_slots.is_empty() || !self.publication_slots.is_empty();
         carries || !self.rooms.is_empty() || self.taps.is_owing()
@@ -293,7 +294,7 @@ impl Forwarder {
         }
     }
 
-    /// The counters of the whole; cheap.
+    /// The counters of the whole worker. Costs nothing.
     #[must_use]
     pub const fn totals(&self) -> &Totals {
         &self.totals

@@ -399,7 +399,7 @@ impl Sfu {
 
     /// Closes every room and stops the threads; when this returns they have ended.
     pub async fn shutdown(&self) {
-        // A plane that is stopped already needs no stopping.
+        // An error says that it is stopped already.
         drop(self.request(|reply| Request::Shutdown { reply }).await);
     }
 

@@ -191,7 +191,7 @@ pub enum SfuError {
     #[error("the media plane is stopped")]
     Stopped,
     /// The server carries as many rooms as it may.
-    #[error("no room for another room")]
+    #[error("this server can't open more rooms")]
     RoomLimit,
     /// The room is already open.
     #[error("the room is open already")]

@@ -185,7 +185,7 @@ impl Drop for TapBatch {
         let mut storage = std::mem::take(&mut self.storage);
         storage.bytes.clear();
         storage.index.clear();
-        // Nobody takes it back once the worker has enough or is gone.
+        // The worker has enough of them, or has ended: then the memory is freed.
         self.home.try_send(storage).ok();
     }
 }

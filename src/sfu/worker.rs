@@ -132,7 +132,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The worker also looks up by itself now and then.
+        // Without the wake the worker notices after its idle wait.
         self.waker.wake().ok();
     }
 }

@@ -136,6 +136,6 @@ async fn media_passes_while_the_gate_is_open() {
     let header = Header::parse(packet).expect("well formed");
     let end = other_end(2).open_rtp(packet, &header).expect("authentic");
     assert_eq!((header.ssrc, &packet[header.length..end]), (8, &b"public"[..]));
-    let event = workers.events.recv().await.expect("it lives");
-    assert_eq!(event, MediaEvent::TrackStarted { room, track, codec: Codec::Opus });
+    let started = MediaEvent::TrackStarted { room, track, codec: Codec::Opus };
+    while workers.events.recv().await.expect("it lives") != started {}
 }

@@ -1,6 +1,6 @@
-//! What strangers may cost before they have proven anything. Everything that
-//! authenticates is free; what fails, and every new handshake, is charged to
-//! the address it came from and to all of them together.
+//! Rate limits for peers that have not authenticated yet. A check that
+//! authenticates costs nothing; one that fails, and every handshake that begins,
+//! is counted against the network it came from and against a total.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ const HANDSHAKES_PER_S_RESERVED: u32 = 100;
 /// A network that tried no more than this many in the last second began few: the
 /// two transports of a page, twice.
 const HANDSHAKES_FEW: u32 = 4;
-/// Addresses with an account. Beyond it, strangers share one.
+/// Networks with an account of their own. Beyond it, further ones share one.
 const SOURCES_MAX: usize = 4096;
 
 /// A budget that fills up again within a second.

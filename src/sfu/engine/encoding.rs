@@ -22,7 +22,8 @@ const REORDER_US: u64 = 5_000;
 const KEY_FRAME_INTERVAL_US: u64 = 250_000;
 /// An encoding without a packet for this long has ended or is paused.
 const ALIVE_US: u64 = 1_000_000;
-/// Where extended numbers start, so that none is ever below zero or zero.
+/// Where extended sequence numbers start, so that reordered packets before the
+/// first one have positive numbers too.
 const FIRST_CYCLE: u64 = 1 << 16;
 
 /// Why a packet goes no further.
@@ -237,7 +238,7 @@ impl Encoding {
         let receipt = &mut self.receipt;
         if let Some(before) = receipt.transit {
             let difference = transit.wrapping_sub(before).cast_signed().unsigned_abs();
-            // A timestamp that jumps is no jitter.
+            // A timestamp that jumps by a second or more is a restart, not jitter.
             if difference < clock_rate_hz {
                 let decay = (receipt.jitter_scaled + 8) >> 4;
                 receipt.jitter_scaled =

@@ -1,5 +1,5 @@
-//! What is said by the clock: arrivals and losses to publishers, clocks to
-//! subscribers, who is heard to control.
+//! What is sent at regular intervals: feedback on arrivals and losses to
+//! publishers, sender reports to subscribers, events to control.
 
 use crate::domain::id::SessionId;
 use crate::domain::media::{Codec, MediaKind};
@@ -8,12 +8,13 @@ use crate::sfu::rtcp::{self, REPORT_BLOCKS_MAX, SenderReport};
 
 use super::{Forwarder, TICK_US, loudness};
 
-/// Between two feedbacks on arrivals; what Chromium's estimator is used to.
+/// Time between two feedbacks on arrivals; the interval that Chromium's bandwidth
+/// estimator expects.
 const ARRIVALS_INTERVAL_US: u64 = 60_000;
 /// Between two reports, either way.
 const REPORT_INTERVAL_US: u64 = 1_000_000;
 
-/// When what is due, in microseconds of engine time.
+/// When each regular task is due, in microseconds of engine time.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     tick: Option<u64>,
@@ -107,7 +108,7 @@ impl Forwarder {
             }
             scratch.sequences.clear();
             encoding.take_requests(now_us, &mut scratch.sequences);
-            // Receivers ask for themselves; nobody would for a tap.
+            // Receivers send key-frame requests of their own; a tap can't.
             if std::mem::take(&mut encoding.given_up) && !publication.taps.is_empty() {
                 encoding.key_frame_wanted = publication.kind == MediaKind::Video;
             }
@@ -128,7 +129,7 @@ impl Forwarder {
         }
     }
 
-    /// Tells whose peers are there; control knows of checks only.
+    /// Tells control which peers sent media; it sees their checks only.
     fn tell_heard(&mut self) {
         let mut transports = Vec::new();
         for slot in 0..self.transports.reach() {

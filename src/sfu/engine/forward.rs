@@ -1,4 +1,5 @@
-//! The path of a packet: in, undone, ordered, kept, copied to whoever gets it.
+//! The path of a packet: decrypt it, find its encoding, put it in order, store it
+//! for retransmission, and copy it to every subscriber.
 
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::{Vp8Descriptor, is_key_frame_start};
@@ -186,8 +187,9 @@ impl Forwarder {
             let Some(slot) = subscription.transport else { continue };
             let Some(transport) = transports.at_mut(slot) else { continue };
             if !subscription.understands(packet.codec) {
-                // What follows in a codec that it understands starts anew, or
-                // it would miss numbers that nobody can give it.
+                // When packets in a codec it understands follow, they begin a new
+                // segment: its sequence numbers must not have a gap for those
+                // that were left out, since nobody could resend them.
                 if subscription.segment.is_some_and(|it| it.generation == origin.generation) {
                     subscription.end_segment();
                 }

@@ -1,4 +1,5 @@
-//! Things in dense slots, so that the packet path indexes instead of searching.
+//! A table of numbered slots: the packet path finds its entries by index instead
+//! of searching.
 
 /// Numbered places, reused after a removal.
 #[derive(Debug)]

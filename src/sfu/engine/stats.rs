@@ -1,4 +1,4 @@
-//! What was counted: plain numbers that only grow.
+//! Counters of a worker. They only grow.
 
 use crate::domain::id::TrackId;
 use crate::sfu::plane::{SubscriptionId, TransportId};

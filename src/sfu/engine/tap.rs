@@ -112,7 +112,8 @@ impl Taps {
         true
     }
 
-    /// A sink; one that was forgotten since is remembered for what it is owed.
+    /// The state of a sink; made anew when it was removed in the meantime, so
+    /// that the ends of tracks it has not been told of are kept.
     fn sink_of(&mut self, sink: &TapSink) -> &mut Sink {
         let known = self.sinks.iter().position(|it| it.to == *sink);
         let at = known.unwrap_or_else(|| {
@@ -123,7 +124,7 @@ impl Taps {
         &mut self.sinks[at]
     }
 
-    /// Forgets a sink that nothing fills any more.
+    /// Removes sinks that have no tap, no unsent items and no ends to be told.
     fn close_idle(&mut self) {
         self.sinks.retain(|it| it.taps > 0 || !it.owed.is_empty() || !it.filling.is_empty());
     }
@@ -177,7 +178,7 @@ impl Taps {
 }
 
 impl Forwarder {
-    /// Says what the wall clock says at `now`; taps date what they give by it.
+    /// Takes the wall-clock time at `now`; items of taps carry wall-clock times.
     pub fn handle_wall_clock(&mut self, wall: Timestamp, now: std::time::Instant) {
         let wall_us = u64::try_from(wall.unix_us()).unwrap_or(0);
         self.taps.wall_ahead_us = wall_us.wrapping_sub(self.elapsed_us(now));
@@ -264,7 +265,7 @@ impl Forwarder {
             for (track, lost) in owed {
                 let publication = self.publication_slots.get(&track).copied();
                 let publication = publication.and_then(|at| self.publications.at_mut(at));
-                // Whoever tapped it again needs no end.
+                // A sink that taps the track again needs no end of the first tap.
                 match publication.and_then(|it| it.restart_tap(&sink)) {
                     Some(tap) => tap.lost = tap.lost.saturating_add(lost),
                     None => self.taps.push_end(&sink, track, now_us, lost),

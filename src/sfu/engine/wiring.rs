@@ -1,5 +1,6 @@
-//! What control says: transports, publications and subscriptions come and go
-//! in any order and are connected when both ends are there.
+//! Carries out the commands of control: transports, publications and
+//! subscriptions are added and removed in any order, and connected once both
+//! ends exist.
 
 use std::net::SocketAddr;
 
@@ -57,7 +58,7 @@ impl Forwarder {
     }
 
     pub(super) fn remove_transport(&mut self, id: TransportId, now_us: u64) {
-        // What hangs on it goes too, attached or not yet.
+        // Its publications and subscriptions go too, attached or not.
         let of_it = |(_, it): (usize, &Publication)| it.is_of(id).then_some(it.track);
         let tracks: Vec<TrackId> = self.publications.iter().filter_map(of_it).collect();
         let of_it = |(_, it): (usize, &Subscription)| (it.transport_id == id).then_some(it.id);

@@ -1,6 +1,6 @@
-//! The thread that owns the engine: handshakes cost up to a millisecond of
-//! processor each, which is kept off the threads that serve requests. What
-//! wakes it: requests, datagrams and events from the workers, and time.
+//! The thread that owns the control engine. Handshakes cost up to a millisecond of
+//! processor time each and must not delay the threads that serve requests. It is
+//! woken by requests, by datagrams and events of the workers, and by its timer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -148,7 +148,7 @@ impl<W: Workers> Driver<W> {
     async fn stop(mut self) {
         let now = Instant::now();
         for room in self.control.rooms() {
-            // It was listed a line above.
+            // It can't fail: the room is open.
             drop(self.control.close_room(room, now));
         }
         self.drain(now);
@@ -319,7 +319,7 @@ impl<W: Workers> Driver<W> {
     }
 }
 
-/// The caller may have gone; then nobody wants the answer.
+/// Answers a request. A caller that has given up meanwhile gets no answer.
 fn answer<T>(reply: Reply<T>, done: Result<T, SfuError>) {
     drop(reply.send(done));
 }

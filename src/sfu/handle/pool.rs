@@ -53,7 +53,7 @@ impl Workers for Pool {
     fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for handle in &self.handles {
-                // One that is gone needs no stopping.
+                // An error says that the worker has ended already.
                 handle.shutdown().ok();
             }
         })

@@ -64,7 +64,7 @@ pub fn offer(sections: &[OfferSection], local: LocalSide<'_>) -> String {
     text.0
 }
 
-/// Levels are of sound alone.
+/// The audio-level extension is offered for audio sections only.
 fn offered_extensions(kind: MediaKind) -> ExtensionIds {
     match kind {
         MediaKind::Audio => OFFERED_EXTENSIONS,

@@ -1,6 +1,6 @@
-//! `rtc_srtp` remembers every source it is asked about, authentic or not; a
-//! stranger could grow it without end. Unknown sources are tried on a second
-//! context that is thrown away now and then.
+//! `rtc_srtp` keeps state for every source it is asked about, authentic or not, so
+//! packets with forged sources would make it grow without limit. Packets of
+//! unknown sources are tried on a second context, which is replaced regularly.
 
 use bytes::BytesMut;
 use rtc_srtp::context::Context;

@@ -120,8 +120,8 @@ impl Dtls {
         let result = self.read(bytes, now);
         let sent = self.drain();
         let Ok(events) = result else {
-            // A damaged or forged record is no reason to give up (RFC 6347
-            // §4.1.2.7); that the engine has sent its fatal alert is.
+            // A damaged or forged record ends nothing (RFC 6347 §4.1.2.7). When
+            // the engine has sent a fatal alert, the handshake has failed.
             let fatal = !complete && sent.iter().any(|it| it.first() == Some(&ALERT));
             self.transmits.extend(sent);
             return if fatal { DtlsOutcome::Failed } else { DtlsOutcome::Pending };
@@ -153,7 +153,7 @@ impl Dtls {
                     self.stage = Stage::Closed;
                     return DtlsOutcome::ClosedByPeer;
                 }
-                // Nothing runs above DTLS here.
+                // Application data: this server carries none over DTLS.
                 _ => {}
             }
         }

@@ -34,7 +34,7 @@ const FEED_BATCHES_PER_TURN: usize = 32;
 const GATHER: Duration = Duration::from_millis(1);
 /// Bytes sent with one system call.
 const RUN_BYTES_MAX: usize = 60_000;
-/// A worker without anything to do looks up this often.
+/// Longest time that an idle worker waits before it looks for work again.
 const IDLE: Duration = Duration::from_secs(1);
 /// Stray datagrams that all workers together give to control in one interval.
 /// Raising it lets a flood crowd out handshakes; lowering it loses the bursts
