@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::media::{MediaKind, TrackSource};
-use crate::sfu::feed::KeyFrameSignal;
-use crate::sfu::interface::{BitrateBudget, FeedSpec, PublishAnswer};
-use crate::sfu::plane::{Demand, MediaEvent};
-use crate::sfu::sdp::CodecConfig;
+use crate::domain::media::TrackSource;
+use crate::sfu::interface::{BitrateBudget, PublishAnswer};
+use crate::sfu::plane::Demand;
 use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
 
+mod budget;
+mod feed;
 #[expect(dead_code, reason = "each test uses a part of the client")]
 #[path = "../../../tests/support/media_peer.rs"]
 mod media_peer;
@@ -468,135 +468,4 @@ fn a_full_room_is_offered_a_track_in_turns_that_reach_everybody_once() {
         assert!(turns < 20, "it never ends");
     }
     assert!(waiting.is_empty() && turns > 1, "{turns} turns, {} left", waiting.len());
-}
-
-impl Scene {
-    /// A worker has measured this for the room; the layers it is then held to.
-    fn measured(&mut self, kbps: u32) -> Vec<u8> {
-        let rooms = vec![(self.room, kbps)];
-        self.control.handle_media_event(MediaEvent::Incoming { rooms }, self.now);
-        self.settle();
-        self.layers_max()
-    }
-
-    fn layers_max(&mut self) -> Vec<u8> {
-        let commands = std::mem::take(&mut self.commands);
-        let layers = commands.into_iter().filter_map(|command| match command {
-            Command::SetLayerMax { layer_max, .. } => Some(layer_max),
-            _ => None,
-        });
-        layers.collect()
-    }
-}
-
-#[test]
-fn a_tenant_beyond_its_bitrate_publishes_sound_only_and_is_held_to_low_layers() {
-    let mut scene = Scene::new();
-    let (_, [_, picture]) = scene.publisher();
-    assert_eq!(scene.measured(1_000), [0_u8; 0], "as much as it may");
-    assert_eq!(scene.measured(1_001), [0]);
-    assert_eq!(scene.bitrates, [1_000, 1_001]);
-    let late = scene.join();
-    let client = Client::new(1, 2);
-    let both = [audio("0", "sendonly"), video("1", "sendonly", "")];
-    let refused = scene.publish(late, &client.offer(&both)).expect_err("refused");
-    assert!(matches!(refused, SfuError::BitrateLimit), "{refused}");
-    assert_eq!(refused.code().as_str(), "BITRATE_LIMIT_REACHED");
-    assert_eq!(scene.control.stats().tracks, 2, "nothing of it was taken");
-    let sound = [audio("0", "sendonly")];
-    assert_eq!(scene.publish(late, &client.offer(&sound)).expect("taken").tracks.len(), 1);
-    assert!(scene.control.track(scene.room, picture).is_some(), "what is there goes on");
-    // Near the limit nothing changes; clearly below it everything is as before.
-    assert_eq!(scene.measured(950), [0_u8; 0]);
-    assert_eq!(scene.measured(900), [u8::MAX]);
-    assert_eq!(scene.publish(late, &client.offer(&both)).expect("taken").tracks.len(), 2);
-}
-
-#[test]
-fn rooms_of_one_tenant_count_together_and_of_another_do_not() {
-    let mut scene = Scene::new();
-    let tenant = scene.control.rooms[&scene.room].tenant;
-    scene.publisher();
-    let second = SessionId::generate();
-    scene.control.open_room(second, BitrateBudget { tenant, max_kbps: 1_000 }).expect("opened");
-    let other = SessionId::generate();
-    let others = BitrateBudget { tenant: TenantId::generate(), max_kbps: 1_000 };
-    scene.control.open_room(other, others).expect("opened");
-    let rooms = vec![(scene.room, 600), (second, 600), (other, 900)];
-    scene.control.handle_media_event(MediaEvent::Incoming { rooms }, scene.now);
-    scene.settle();
-    assert_eq!(scene.layers_max(), [0, 0], "both rooms of the tenant, and no other");
-    assert!(scene.control.check_budget(second, MediaKind::Video).is_err());
-    assert!(scene.control.check_budget(second, MediaKind::Audio).is_ok());
-    assert!(scene.control.check_budget(other, MediaKind::Video).is_ok());
-    // A room that opens meanwhile is held; a room that closes no longer counts.
-    let third = SessionId::generate();
-    scene.control.open_room(third, BitrateBudget { tenant, max_kbps: 1_000 }).expect("opened");
-    scene.settle();
-    assert_eq!(scene.layers_max(), [0]);
-    scene.control.close_room(second, scene.now).expect("closed");
-    scene.settle();
-    assert_eq!(scene.layers_max(), [u8::MAX; 3], "the closed one is forgotten, the rest released");
-    assert!(scene.control.check_budget(third, MediaKind::Video).is_ok());
-}
-
-#[test]
-fn a_room_whose_last_track_ends_counts_for_nothing() {
-    let mut scene = Scene::new();
-    let (peer, _) = scene.publisher();
-    assert_eq!(scene.measured(2_000), [0]);
-    scene.control.unpublish(scene.room, peer, scene.now).expect("ended");
-    scene.settle();
-    assert_eq!(scene.layers_max(), [u8::MAX]);
-    assert_eq!(scene.bitrates.last(), Some(&0));
-}
-
-#[test]
-fn a_feed_is_a_track_of_its_peer_until_it_ends_or_the_peer_leaves() {
-    let mut scene = Scene::new();
-    let peer = scene.join();
-    let signal = KeyFrameSignal::default;
-    let spec = FeedSpec { source: TrackSource::Camera, config: CodecConfig::Vp8, payload_type: 96 };
-    let of_sound = FeedSpec { config: CodecConfig::Opus, ..spec };
-    let refused = scene.control.feed(scene.room, peer, of_sound, signal());
-    assert!(matches!(refused, Err(SfuError::FeedInvalid(_))));
-    let (first, worker) = scene.control.feed(scene.room, peer, spec, signal()).expect("fed");
-    assert_eq!(worker, 0);
-    let viewer = scene.join();
-    scene.subscribe(viewer, first);
-    let offered = scene.offers();
-    assert_eq!(offered[0].1, [("0".to_owned(), first)]);
-    let microphone =
-        FeedSpec { source: TrackSource::Microphone, config: CodecConfig::Opus, payload_type: 111 };
-    let (sound, _) = scene.control.feed(scene.room, peer, microphone, signal()).expect("fed");
-    let gated = scene.control.set_audio_gate(scene.room, peer, Gate::Closed).expect("gated");
-    assert_eq!(gated, (0, vec![sound]));
-    scene.control.end_feed(scene.room, peer, first).expect("ended");
-    let again = scene.control.end_feed(scene.room, peer, first);
-    assert!(matches!(again, Err(SfuError::TrackNotFound)));
-    for _ in 1..TRACKS_PER_PEER_MAX {
-        scene.control.feed(scene.room, peer, spec, signal()).expect("fed");
-    }
-    let beyond = scene.control.feed(scene.room, peer, spec, signal());
-    assert!(matches!(beyond, Err(SfuError::TrackLimit)));
-    scene.control.leave(scene.room, peer, scene.now).expect("left");
-    scene.settle();
-    assert_eq!(scene.control.stats().tracks, 0);
-    let removed =
-        scene.commands.iter().filter(|it| matches!(it, Command::RemovePublication { .. })).count();
-    assert_eq!(removed, TRACKS_PER_PEER_MAX + 1);
-}
-
-#[test]
-fn a_feed_of_a_worker_that_ended_is_told_as_lost() {
-    let mut scene = Scene::new();
-    let peer = scene.join();
-    let spec = FeedSpec { source: TrackSource::Camera, config: CodecConfig::Vp8, payload_type: 96 };
-    scene.control.feed(scene.room, peer, spec, KeyFrameSignal::default()).expect("fed");
-    scene.control.handle_worker_gone(0, scene.now);
-    scene.settle();
-    assert_eq!(scene.lost(), [(TransportSide::Publish, LostReason::ServerFault)]);
-    assert_eq!(scene.control.stats().tracks, 0);
-    let again = scene.control.feed(scene.room, peer, spec, KeyFrameSignal::default());
-    assert!(matches!(again, Err(SfuError::Stopped)));
 }
