@@ -1,4 +1,5 @@
-//! What is done to recordings that are over: they are erased when their time
+//! What is done to recordings once their session is over: they are settled,
+//! that is, brought to their end in vault and log; they are erased when their time
 //! has come or somebody may ask for it, their keys are rewrapped when the
 //! tenant's key is rotated, and whoever needs proof gets a bundle.
 //!
@@ -17,11 +18,13 @@ mod objects;
 mod output;
 pub mod repository;
 mod rewrapping;
+mod settling;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::id::{RecordedTrackId, SessionId};
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
@@ -34,6 +37,7 @@ pub use driver::CustodyTask;
 pub use erasure::{Erased, ErasureReason};
 pub use log::{CustodyLog, CustodyLogError};
 pub use rewrapping::Rewrapped;
+pub use settling::{Settlement, SettlementError, SettlementParts, policy_of};
 
 use repository::CustodyRepository;
 
@@ -44,8 +48,10 @@ pub struct CustodyParts {
     pub evidence: Arc<dyn EvidenceRepository>,
     /// Where recordings are known.
     pub recordings: Arc<dyn RecordingRepository>,
-    /// Who works on which recording.
-    pub claims: Arc<dyn CustodyRepository>,
+    /// Which recordings this process works on.
+    pub claims: Claims,
+    /// Which sessions there are.
+    pub sessions: Arc<dyn CustodyRepository>,
     /// Where sealed objects are.
     pub vault: Arc<dyn Vault>,
     /// Where tenant keys are.
@@ -100,6 +106,9 @@ pub enum CustodyError {
     /// Somebody else erases, rewraps or erased it.
     #[error("somebody else is working on the recording; try again later")]
     Claimed,
+    /// Who works on it could not be asked.
+    #[error(transparent)]
+    Claims(ClaimError),
     /// What was asked for was erased.
     #[error("it was erased")]
     Erased,
@@ -149,4 +158,13 @@ pub enum CustodyError {
     /// The log could not be written or proven.
     #[error(transparent)]
     Log(#[from] CustodyLogError),
+}
+
+impl From<ClaimError> for CustodyError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken | ClaimError::Lost => Self::Claimed,
+            ClaimError::Unavailable(_) => Self::Claims(error),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! types and convert.
 
 pub mod attendance;
+pub mod claim;
 pub mod error_code;
 pub mod floor;
 pub mod id;

@@ -12,6 +12,7 @@ pub mod sealing;
 // First floor: stations. Each knows the ground floor and nothing beside it.
 pub mod attendance;
 pub mod auth;
+pub mod claims;
 pub mod evidence;
 pub mod floor;
 pub mod sessions;

@@ -14,6 +14,7 @@ mod scenes;
 mod track;
 mod view;
 
+use crate::claims::ClaimError;
 use crate::domain::media::Codec;
 use crate::domain::recording::Container;
 use crate::formats::ContainerError;
@@ -40,6 +41,9 @@ pub enum PlayableError {
     /// The repository could not do it.
     #[error(transparent)]
     Store(#[from] RecordingStoreError),
+    /// Of which sessions other instances make the files could not be asked.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
     /// An object does not open: it was changed, or belongs elsewhere.
     #[error(transparent)]
     Open(#[from] OpenError),

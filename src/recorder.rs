@@ -7,6 +7,7 @@ pub mod engine;
 mod handle;
 pub mod journal;
 mod log;
+mod owner;
 mod ports;
 mod recover;
 pub mod repository;

@@ -2,6 +2,7 @@
 //! tenants apart, or SQLite, embedded. Entities never leave this module.
 //! `docs/adr/0001-tenant-transactions.md` says why it is built like this.
 
+mod claims;
 mod connect;
 mod custody;
 mod directory;

@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // First floor: stations know the ground floor and nothing beside it.
     ("auth", &["domain", "clock", "telemetry"]),
     ("attendance", &["domain", "clock", "telemetry"]),
+    ("claims", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),
@@ -36,12 +37,39 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Second floor: where stations meet.
     (
         "recorder",
-        &["domain", "clock", "formats", "telemetry", "sealing", "vault", "evidence", "sfu"],
+        &[
+            "domain",
+            "clock",
+            "formats",
+            "telemetry",
+            "sealing",
+            "vault",
+            "evidence",
+            "sfu",
+            "claims",
+        ],
     ),
-    ("playable", &["domain", "clock", "formats", "telemetry", "sealing", "vault", "recorder"]),
-    // Retention, erasure, rewrapping and bundles: what is done to recordings
-    // that are over.
-    ("custody", &["domain", "clock", "telemetry", "sealing", "vault", "evidence", "recorder"]),
+    (
+        "playable",
+        &["domain", "clock", "formats", "telemetry", "sealing", "vault", "recorder", "claims"],
+    ),
+    // Settling, retention, erasure, rewrapping and bundles: what is done to
+    // recordings once they are over.
+    (
+        "custody",
+        &[
+            "domain",
+            "clock",
+            "telemetry",
+            "sealing",
+            "vault",
+            "evidence",
+            "recorder",
+            "claims",
+            "sessions",
+            "playable",
+        ],
+    ),
     ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
     (
         "store",
@@ -55,6 +83,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
             "recorder",
             "custody",
+            "claims",
             "room",
         ],
     ),

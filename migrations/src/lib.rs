@@ -7,6 +7,7 @@ mod m0001_foundation;
 mod m0002_session_directory;
 mod m0003_evidence;
 mod m0004_recordings;
+mod m0005_work_claims;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -38,6 +39,7 @@ pub const TABLES: &[&str] = &[
     "recorded_gaps",
     "playables",
     "recording_agenda",
+    "work_claims",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -61,6 +63,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("recorded_gaps", "SELECT, INSERT"),
     ("playables", "SELECT, INSERT, UPDATE"),
     ("recording_agenda", "SELECT, INSERT, UPDATE"),
+    ("work_claims", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -75,6 +78,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0002_session_directory::SessionDirectory),
             Box::new(m0003_evidence::Evidence),
             Box::new(m0004_recordings::Recordings),
+            Box::new(m0005_work_claims::WorkClaims),
         ]
     }
 }

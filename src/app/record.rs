@@ -18,17 +18,20 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::door::ProofDoor;
 
 use self::door::RecordingDoor;
-use self::lifecycle::{Records, RecordsObserver};
+use self::lifecycle::RecordsObserver;
 use self::room::{Recording, Witness};
 
 use super::parts::public_origin;
+use crate::claims::{BootClock, Claims, ClaimsParts, LeaseTimes};
 use crate::clock::Clock;
 use crate::config::{Config, VaultConfig};
-use crate::custody::{Custody, CustodyParts, CustodyTask};
+use crate::custody::{Custody, CustodyParts, CustodyTask, Settlement, SettlementParts};
+use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
 use crate::playable::{PART_BYTES, Playables, PlayablesOptions, PlayablesParts};
@@ -52,6 +55,8 @@ pub struct Foundation {
     pub keys: Arc<dyn KeyVault>,
     /// The log.
     pub evidence: Evidence,
+    /// Which background work this process does.
+    pub claims: Claims,
 }
 
 /// Opens vault and keys, and starts the log.
@@ -86,7 +91,13 @@ pub fn open_foundation(
             build_hash: build_hash(),
         },
     );
-    Ok(Foundation { vault: open_vault(config)?, keys, evidence })
+    let claims = Claims::start(ClaimsParts {
+        repository: Arc::new(store.clone()),
+        instance: InstanceId::generate(),
+        clock: BootClock::system(),
+        times: LeaseTimes::default(),
+    });
+    Ok(Foundation { vault: open_vault(config)?, keys, evidence, claims })
 }
 
 /// The name of the operator log: its address without a scheme.
@@ -144,9 +155,11 @@ fn base64_text(bytes: &[u8]) -> String {
 
 /// Everything that records rooms, running.
 pub(super) struct Record {
-    records: Records,
+    settlement: Settlement,
     recorder: Recorder,
     custody: CustodyTask,
+    claims: Claims,
+    stopping: CancellationToken,
     door: DoorParts,
     clock: Clock,
 }
@@ -176,20 +189,26 @@ impl Record {
         let (evidence, clock) = (foundation.evidence.clone(), clock.clone());
         let custody = custody_of(store, foundation, &clock);
         let interval = Duration::from_secs(config.record.recorder.retention_interval_s.into());
-        let records = Records::new(
-            store.clone(),
-            evidence.clone(),
-            recorder.clone(),
+        let database = Arc::new(store.clone());
+        let settlement = Settlement::new(SettlementParts {
+            sessions: database.clone(),
+            logs: database.clone(),
+            recordings: database,
+            evidence: evidence.clone(),
+            recorder: recorder.clone(),
             playables,
-            clock.clone(),
-        );
+            claims: foundation.claims.clone(),
+            clock: clock.clone(),
+        });
         let door = DoorParts {
             store: Arc::new(store.clone()),
             evidence,
             vault: foundation.vault.clone(),
             keys: foundation.keys.clone(),
         };
-        Ok(Self { records, recorder, custody: custody.start(interval), door, clock })
+        let claims = foundation.claims.clone();
+        let (custody, stopping) = (custody.start(interval), CancellationToken::new());
+        Ok(Self { settlement, recorder, custody, claims, stopping, door, clock })
     }
 
     /// What rooms are given.
@@ -203,7 +222,7 @@ impl Record {
     }
 
     pub(super) fn observer(&self) -> RecordsObserver {
-        RecordsObserver::new(self.records.clone())
+        RecordsObserver::new(self.settlement.clone())
     }
 
     /// The door to recordings.
@@ -224,7 +243,9 @@ impl Record {
 
     /// Tells rooms of every head that is signed.
     pub(super) fn tell_heads(&self, rooms: Rooms) {
-        self.records.tell_heads(rooms);
+        let stopped = self.stopping.clone();
+        let telling = lifecycle::tell_heads(self.door.evidence.clone(), rooms);
+        tokio::spawn(async move { stopped.run_until_cancelled(telling).await });
     }
 
     /// Takes up what an earlier process left.
@@ -232,13 +253,15 @@ impl Record {
     /// # Errors
     /// When the store can't be read.
     pub(super) async fn recover(&self) -> anyhow::Result<()> {
-        self.records.recover().await
+        Ok(self.settlement.start().await?)
     }
 
     /// Seals what is open and lets go of what waits.
     pub(super) async fn shutdown(self) {
         self.custody.shutdown().await;
-        self.records.shutdown().await;
+        self.settlement.shutdown().await;
+        self.stopping.cancel();
+        self.claims.shutdown().await;
     }
 }
 
@@ -261,6 +284,7 @@ async fn start_recorder(
         keys: foundation.keys.clone(),
         repository: Arc::new(store.clone()),
         log: Arc::new(log),
+        claims: foundation.claims.clone(),
         clock: clock.clone(),
     };
     Recorder::start(parts, options).await.context("recorder.spool")
@@ -284,6 +308,7 @@ fn start_playables(
         keys: foundation.keys.clone(),
         repository: store.clone(),
         timeline: Arc::new(door::StoredTimeline::new(store)),
+        claims: foundation.claims.clone(),
         clock: clock.clone(),
     };
     let scratch = recorder.spool.join("scratch");
@@ -305,7 +330,8 @@ pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Cust
     Custody::new(CustodyParts {
         evidence: store.clone(),
         recordings: store.clone(),
-        claims: store,
+        claims: foundation.claims.clone(),
+        sessions: store,
         vault: foundation.vault.clone(),
         keys: foundation.keys.clone(),
         log: Arc::new(log),

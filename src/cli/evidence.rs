@@ -170,6 +170,7 @@ impl From<CustodyError> for Failure {
             | CustodyError::Unfinished(_)
             | CustodyError::Disagrees(_) => Self::False(error.to_string()),
             CustodyError::Output { .. }
+            | CustodyError::Claims(_)
             | CustodyError::Evidence(_)
             | CustodyError::Recordings(_)
             | CustodyError::Vault(_)

@@ -1,65 +1,49 @@
 //! Working on a recording alone: of several instances and commands one erases
-//! or rewraps it at a time.
+//! or rewraps it at a time, and what it writes names its claim.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::custody::{Custody, CustodyError};
+use crate::claims::Claim;
+use crate::custody::{Custody, CustodyError, CustodyLog};
+use crate::domain::claim::Work;
 use crate::domain::id::{SessionId, TenantId};
-use crate::domain::time::Timestamp;
+use crate::evidence::repository::EvidenceRepository;
+use crate::recorder::repository::RecordingRepository;
 
-/// How long a claim lasts unless it is prolonged. Whoever crashes keeps others
-/// waiting for that long.
-const CLAIM_LASTS: Duration = Duration::from_mins(10);
-
-/// A session that this process works on alone.
-pub(super) struct Claim<'a> {
-    custody: &'a Custody,
-    tenant: TenantId,
-    session: SessionId,
-    claimant: Uuid,
-    prolonged_at: Timestamp,
+/// A session that this process works on alone, and where it is written to.
+pub(super) struct Owned {
+    claim: Claim,
+    pub(super) evidence: Arc<dyn EvidenceRepository>,
+    pub(super) recordings: Arc<dyn RecordingRepository>,
+    pub(super) log: Arc<dyn CustodyLog>,
 }
 
-impl<'a> Claim<'a> {
+impl Owned {
     /// Takes a session, or [`CustodyError::Claimed`].
     pub(super) async fn take(
-        custody: &'a Custody,
+        custody: &Custody,
         tenant: TenantId,
         session: SessionId,
     ) -> Result<Self, CustodyError> {
-        let now = custody.parts.clock.now();
-        let claim = Self { custody, tenant, session, claimant: Uuid::new_v4(), prolonged_at: now };
-        claim.ask(now).await?;
-        Ok(claim)
+        let parts = &custody.parts;
+        let claim = parts.claims.take(tenant, session, Work::Custody).await?;
+        let fence = claim.fence();
+        Ok(Self {
+            claim,
+            evidence: Arc::clone(&parts.evidence).fenced(fence),
+            recordings: Arc::clone(&parts.recordings).fenced(fence),
+            log: Arc::clone(&parts.log).fenced(fence),
+        })
     }
 
-    /// Makes sure that the claim lasts for what comes next.
-    pub(super) async fn prolong(&mut self) -> Result<(), CustodyError> {
-        let now = self.custody.parts.clock.now();
-        if now.since(self.prolonged_at) >= CLAIM_LASTS / 4 {
-            self.ask(now).await?;
-            self.prolonged_at = now;
-        }
-        Ok(())
+    /// Refuses to go on when the lease has run out. Asked before each step,
+    /// because deleting objects can't be fenced.
+    pub(super) fn check(&self) -> Result<(), CustodyError> {
+        Ok(self.claim.check()?)
     }
 
-    /// Gives the session back. When that fails the claim ends by itself.
+    /// Gives the session back. When that fails the lease runs out by itself.
     pub(super) async fn release(self) {
-        let claims = &self.custody.parts.claims;
-        if let Err(error) = claims.release(self.tenant, self.session, self.claimant).await {
-            tracing::debug!(session = %self.session, %error, "a claim ends by itself");
-        }
-    }
-
-    async fn ask(&self, now: Timestamp) -> Result<(), CustodyError> {
-        let claims = &self.custody.parts.claims;
-        let until = now.after(CLAIM_LASTS);
-        if claims.claim(self.tenant, self.session, self.claimant, now, until).await? {
-            Ok(())
-        } else {
-            Err(CustodyError::Claimed)
-        }
+        self.claim.release().await;
     }
 }

@@ -4,7 +4,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::custody::claim::Claim;
+use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::recording::PlayableState;
@@ -54,9 +54,9 @@ impl Custody {
         session: SessionId,
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
-        let mut claim = Claim::take(self, tenant, session).await?;
-        let outcome = self.erase_all(tenant, session, reason, &mut claim).await;
-        claim.release().await;
+        let owned = Owned::take(self, tenant, session).await?;
+        let outcome = self.erase_all(tenant, session, reason, &owned).await;
+        owned.release().await;
         outcome
     }
 
@@ -69,9 +69,9 @@ impl Custody {
         track: RecordedTrackId,
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
-        let mut claim = Claim::take(self, tenant, session).await?;
-        let outcome = self.erase_one(tenant, session, (track, reason), &mut claim).await;
-        claim.release().await;
+        let owned = Owned::take(self, tenant, session).await?;
+        let outcome = self.erase_one(tenant, session, (track, reason), &owned).await;
+        owned.release().await;
         outcome
     }
 
@@ -80,17 +80,17 @@ impl Custody {
         tenant: TenantId,
         session: SessionId,
         reason: ErasureReason,
-        claim: &mut Claim<'_>,
+        owned: &Owned,
     ) -> Result<Erased, CustodyError> {
         let mut erased = Erased::default();
         let tracks = self.parts.recordings.tracks(tenant, session).await?;
         match self.parts.evidence.log(tenant, session).await? {
             Some(log) => {
-                let erasing = Erasing { custody: self, tenant, session, reason };
-                erasing.tracks(&log, &tracks, claim, &mut erased).await?;
+                let erasing = Erasing { custody: self, owned, tenant, session, reason };
+                erasing.tracks(&log, &tracks, &mut erased).await?;
                 erasing.playables(|_| true, &mut erased).await?;
                 for track in &tracks {
-                    claim.prolong().await?;
+                    owned.check()?;
                     self.delete_segments(tenant, session, track.id, &mut erased).await?;
                 }
                 erasing.events(log, &mut erased).await?;
@@ -99,7 +99,7 @@ impl Custody {
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),
         }
-        self.parts.recordings.erased(tenant, session, self.parts.clock.now()).await?;
+        owned.recordings.erased(tenant, session, self.parts.clock.now()).await?;
         Ok(erased)
     }
 
@@ -108,7 +108,7 @@ impl Custody {
         tenant: TenantId,
         session: SessionId,
         (track, reason): (RecordedTrackId, ErasureReason),
-        claim: &mut Claim<'_>,
+        owned: &Owned,
     ) -> Result<Erased, CustodyError> {
         let mut erased = Erased::default();
         let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
@@ -117,10 +117,11 @@ impl Custody {
         if tracks.is_empty() {
             return Err(CustodyError::NoSuchTrack(track));
         }
-        let erasing = Erasing { custody: self, tenant, session, reason };
-        erasing.tracks(&log, &tracks, claim, &mut erased).await?;
+        let erasing = Erasing { custody: self, owned, tenant, session, reason };
+        erasing.tracks(&log, &tracks, &mut erased).await?;
         let shows = |of| of == PlayableOf::Combined || of == PlayableOf::Track(track);
         erasing.playables(shows, &mut erased).await?;
+        owned.check()?;
         self.delete_segments(tenant, session, track, &mut erased).await?;
         Ok(erased)
     }
@@ -129,6 +130,7 @@ impl Custody {
 /// One erasure.
 struct Erasing<'a> {
     custody: &'a Custody,
+    owned: &'a Owned,
     tenant: TenantId,
     session: SessionId,
     reason: ErasureReason,
@@ -140,7 +142,6 @@ impl Erasing<'_> {
         &self,
         log: &LogRecord,
         tracks: &[RecordedTrack],
-        claim: &mut Claim<'_>,
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
         if log.closed_seq.is_none() {
@@ -149,11 +150,11 @@ impl Erasing<'_> {
         let mut logged = self.custody.erased_targets(self.tenant, self.session).await?;
         for track in tracks {
             let Some(wrapped) = &track.wrapped_key else { continue };
-            claim.prolong().await?;
+            self.owned.check()?;
             if logged.insert(track.seq) {
                 self.log(track.seq, wrapped).await?;
             }
-            let recordings = &self.custody.parts.recordings;
+            let recordings = &self.owned.recordings;
             recordings.put_track_key(self.tenant, self.session, track.id, None).await?;
             erased.keys += 1;
         }
@@ -178,9 +179,10 @@ impl Erasing<'_> {
                     updated_at: parts.clock.now(),
                     ..playable.clone()
                 };
-                parts.recordings.put_playable(self.tenant, self.session, &gone).await?;
+                self.owned.recordings.put_playable(self.tenant, self.session, &gone).await?;
                 erased.keys += u64::from(playable.wrapped_key.is_some());
             }
+            self.owned.check()?;
             self.custody.delete_parts(self.tenant, self.session, &playable, erased).await?;
         }
         Ok(())
@@ -193,15 +195,15 @@ impl Erasing<'_> {
         if !logged.contains(&0) {
             self.log(0, &wrapped).await?;
         }
-        let evidence = &self.custody.parts.evidence;
-        evidence.put_events_key(self.tenant, self.session, None).await?;
+        self.owned.check()?;
+        self.owned.evidence.put_events_key(self.tenant, self.session, None).await?;
         erased.keys += 1;
         Ok(())
     }
 
     async fn log(&self, target_seq: u64, wrapped: &[u8]) -> Result<(), CustodyError> {
         let hash = Sha256::digest(wrapped).into();
-        let (log, reason) = (&self.custody.parts.log, self.reason.code());
+        let (log, reason) = (&self.owned.log, self.reason.code());
         log.erase(self.tenant, self.session, target_seq, reason, hash).await?;
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! The log as custody writes and quotes it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::Hash;
 
@@ -12,6 +15,9 @@ pub enum CustodyLogError {
     /// Not now; trying again later may work.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
+    /// Another instance has the recording by now.
+    #[error("another instance has taken over the work on the recording")]
+    Fenced,
     /// Trying again will not help.
     #[error("the log refuses: {0}")]
     Refused(String),
@@ -20,6 +26,10 @@ pub enum CustodyLogError {
 /// Who writes logs and proves them.
 #[async_trait]
 pub trait CustodyLog: Send + Sync {
+    /// The same logs for the owner of a recording: what it logs names `fence`,
+    /// and is [`CustodyLogError::Fenced`] once the work has another owner.
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn CustodyLog>;
+
     /// Logs that a key is destroyed, before it is: that of the track whose entry
     /// is at `target_seq`, or `K_events` when that is 0. Returns the entry's
     /// `seq`.

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::custody::claim::Claim;
+use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{PlayableId, SessionId, TenantId};
 use crate::domain::recording::PlayableState;
@@ -54,7 +54,7 @@ impl Custody {
         let mut after = None;
         loop {
             let sessions =
-                self.parts.claims.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
+                self.parts.sessions.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
             let Some(last) = sessions.last() else { return Ok(done) };
             after = Some(*last);
             for session in sessions {
@@ -90,7 +90,7 @@ impl Custody {
         let mut after = None;
         loop {
             let sessions =
-                self.parts.claims.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
+                self.parts.sessions.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
             let Some(last) = sessions.last() else { break };
             after = Some(*last);
             for session in sessions {
@@ -137,18 +137,18 @@ impl Custody {
         session: SessionId,
         version: u32,
     ) -> Result<(u64, u64), CustodyError> {
-        let mut claim = Claim::take(self, tenant, session).await?;
-        let outcome = self.rewrap_claimed(tenant, session, version, &mut claim).await;
-        claim.release().await;
+        let owned = Owned::take(self, tenant, session).await?;
+        let outcome = self.rewrap_owned(tenant, session, version, &owned).await;
+        owned.release().await;
         outcome
     }
 
-    async fn rewrap_claimed(
+    async fn rewrap_owned(
         &self,
         tenant: TenantId,
         session: SessionId,
         version: u32,
-        claim: &mut Claim<'_>,
+        owned: &Owned,
     ) -> Result<(u64, u64), CustodyError> {
         // Read again, because somebody may have erased it before the claim.
         let keys = self.session_keys(tenant, session).await?;
@@ -160,22 +160,21 @@ impl Custody {
         };
         let erased = self.erased_targets(tenant, session).await?;
         for track in &keys.tracks {
-            claim.prolong().await?;
             let is_erased = erased.contains(&track.seq);
-            count(self.rewrap_track(tenant, session, (track, is_erased), version).await?);
+            count(self.rewrap_track((tenant, session), owned, (track, is_erased), version).await?);
         }
         for playable in &keys.playables {
-            count(self.rewrap_playable(tenant, session, playable, version).await?);
+            count(self.rewrap_playable((tenant, session), owned, playable, version).await?);
         }
         if let Some(wrapped) = keys.log.and_then(|log| log.events_key) {
             if erased.contains(&0) {
-                self.parts.evidence.put_events_key(tenant, session, None).await?;
+                owned.evidence.put_events_key(tenant, session, None).await?;
             } else if is_older(&wrapped, version) {
                 let new = self.rewrapped(tenant, KeyPurpose::Events(session), &wrapped).await?;
                 if new.is_some() {
-                    self.note(tenant, session, version).await?;
+                    self.note((tenant, session), owned, version).await?;
                 }
-                let evidence = &self.parts.evidence;
+                let evidence = &owned.evidence;
                 count(match new {
                     None => Moved::Left,
                     Some(new) => match evidence.put_events_key(tenant, session, Some(new)).await {
@@ -185,7 +184,7 @@ impl Custody {
                     },
                 });
             } else if moved > 0 {
-                self.note(tenant, session, version).await?;
+                self.note((tenant, session), owned, version).await?;
             }
         }
         Ok((moved, left))
@@ -193,12 +192,12 @@ impl Custody {
 
     async fn rewrap_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        (tenant, session): (TenantId, SessionId),
+        owned: &Owned,
         (track, is_erased): (&RecordedTrack, bool),
         version: u32,
     ) -> Result<Moved, CustodyError> {
-        let recordings = &self.parts.recordings;
+        let recordings = &owned.recordings;
         let old = track.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
         let Some(wrapped) = old else { return Ok(Moved::Nothing) };
         if is_erased {
@@ -215,8 +214,8 @@ impl Custody {
 
     async fn rewrap_playable(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        (tenant, session): (TenantId, SessionId),
+        owned: &Owned,
         playable: &Playable,
         version: u32,
     ) -> Result<Moved, CustodyError> {
@@ -231,7 +230,7 @@ impl Custody {
             return Ok(Moved::Left);
         };
         let changed = Playable { wrapped_key: Some(new), ..playable.clone() };
-        settle(self.parts.recordings.put_playable(tenant, session, &changed).await)
+        settle(owned.recordings.put_playable(tenant, session, &changed).await)
     }
 
     /// The key, wrapped anew; `None` when nothing unwraps it.
@@ -254,8 +253,8 @@ impl Custody {
     /// Logs that the session's keys were rewrapped, unless that is logged.
     async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        (tenant, session): (TenantId, SessionId),
+        owned: &Owned,
         version: u32,
     ) -> Result<(), CustodyError> {
         let notes = &self.parts.evidence;
@@ -266,7 +265,7 @@ impl Custody {
         };
         if !notes.iter().any(|note| says_so(&note.text)) {
             let text = json!({"tenant_key_version": version}).to_string();
-            self.parts.log.note(tenant, session, KEYS_REWRAPPED, text).await?;
+            owned.log.note(tenant, session, KEYS_REWRAPPED, text).await?;
         }
         Ok(())
     }

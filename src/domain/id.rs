@@ -105,6 +105,11 @@ uuid_id!(
     ConnectionId, "connection id"
 );
 
+uuid_id!(
+    /// One run of a server or command, from its start to its end.
+    InstanceId, "instance id"
+);
+
 impl RecordedTrackId {
     /// A new identifier without order or time (`UUIDv4`, RFC 9562 §5.4).
     #[must_use]

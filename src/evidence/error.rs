@@ -43,6 +43,9 @@ pub enum EvidenceError {
     /// More is asked for than one proof takes.
     #[error("a proof takes at most {} entries", super::PROOF_SEQS_MAX)]
     TooMany,
+    /// The caller's work has another owner by now.
+    #[error("another instance has taken over the work on this log")]
+    Fenced,
     /// Not now; trying again later may work.
     #[error("evidence is unavailable: {0}")]
     Unavailable(String),
@@ -59,7 +62,11 @@ pub enum EvidenceError {
 
 impl From<EvidenceStoreError> for EvidenceError {
     fn from(error: EvidenceStoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            EvidenceStoreError::Fenced => Self::Fenced,
+            EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
+            EvidenceStoreError::Conflict => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::engine::TEXT_BYTES_MAX;
 use crate::evidence::error::EvidenceError;
@@ -95,9 +96,10 @@ pub struct HeadNotice {
     pub head: StoredHead,
 }
 
-/// The evidence of an installation. Clones share it.
+/// The evidence of an installation. Clones share it. The second field is what
+/// requests name when they are the background work of an instance.
 #[derive(Clone)]
-pub struct Evidence(Arc<Shared>);
+pub struct Evidence(Arc<Shared>, Option<Fence>);
 
 impl Evidence {
     /// Starts; to be called within a runtime.
@@ -123,7 +125,14 @@ impl Evidence {
             sequencing: TaskTracker::new(),
         });
         shared.sequencing.spawn(OperatorLog::run(Arc::clone(&shared)));
-        Self(shared)
+        Self(shared, None)
+    }
+
+    /// The same evidence for the owner of background work: what is asked through
+    /// it is [`EvidenceError::Fenced`] once the work has another owner.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self(Arc::clone(&self.0), Some(fence))
     }
 
     /// Begins the log of a session, or finds the one it has; that keeps the
@@ -339,7 +348,7 @@ impl Evidence {
         request: Request,
     ) -> Result<u64, EvidenceError> {
         let (answer, answered) = oneshot::channel();
-        let mut command = Command { request, answer };
+        let mut command = Command { request, fence: self.1, answer };
         loop {
             let scribe = self.0.scribe(tenant, session).ok_or(EvidenceError::Stopping)?;
             match scribe.commands.try_send(command) {

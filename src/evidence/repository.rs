@@ -1,7 +1,10 @@
 //! Where logs are kept.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 
@@ -86,6 +89,9 @@ pub enum EvidenceStoreError {
     /// Somebody else has continued this log, or it exists already.
     #[error("the log has moved on")]
     Conflict,
+    /// The write named a fence whose work has another owner by now.
+    #[error("another instance has taken over the work on this log")]
+    Fenced,
     /// The database does not answer or refuses.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
@@ -95,6 +101,11 @@ pub enum EvidenceStoreError {
 /// the call returns.
 #[async_trait]
 pub trait EvidenceRepository: Send + Sync {
+    /// The same logs for the owner of background work: every write names
+    /// `fence` in its own transaction, and is [`EvidenceStoreError::Fenced`]
+    /// once the work has another owner.
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository>;
+
     /// The state of a log, or `None` when the session has none.
     async fn log(
         &self,

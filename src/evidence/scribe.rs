@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::HeadNotice;
 use crate::evidence::cose::LogIdentity;
@@ -54,6 +55,8 @@ pub(super) enum Request {
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) request: Request,
+    /// What the write of its entry names.
+    pub(super) fence: Option<Fence>,
     pub(super) answer: Answer,
 }
 
@@ -97,6 +100,8 @@ impl Signals {
 enum Trouble {
     /// Somebody else continued the log, or what we wrote last may be there.
     Conflict,
+    /// What was asked for under a fence has another owner by now.
+    Fenced,
     /// Trying again later may work.
     Unavailable(String),
     /// Trying again will not help.
@@ -116,6 +121,7 @@ impl From<EvidenceStoreError> for Trouble {
     fn from(error: EvidenceStoreError) -> Self {
         match error {
             EvidenceStoreError::Conflict => Self::Conflict,
+            EvidenceStoreError::Fenced => Self::Fenced,
             EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
         }
     }
@@ -262,6 +268,7 @@ impl Scribe {
                     tracing::info!(session = %self.session, "the log moved on; recalling it");
                     self.forget_log();
                 }
+                Err(Trouble::Fenced) => self.refuse_fenced(),
                 Err(Trouble::Unavailable(why)) => {
                     tracing::warn!(session = %self.session, %why, "the log can't be written now");
                 }
@@ -370,8 +377,15 @@ impl Scribe {
     fn take_requests(&mut self) {
         let at = self.shared.clock.now();
         let Some(log) = &mut self.log else { return };
+        // What is written at once names one fence at most.
+        let mut fence = None;
         while log.pending_entries() < APPEND_MAX {
             let Some(command) = self.waiting.pop_front() else { return };
+            if command.fence.is_some() && fence.is_some() && command.fence != fence {
+                self.waiting.push_front(command);
+                return;
+            }
+            fence = fence.or(command.fence);
             let closes = matches!(command.request, Request::Close { .. });
             if closes && self.room_grew {
                 self.waiting.push_front(command);
@@ -402,7 +416,10 @@ impl Scribe {
     async fn store(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if let Some(append) = log.poll_append() {
-            let storing = self.shared.repository.append(self.tenant, self.session, append.clone());
+            let fence = self.taken.iter().find_map(|(command, _)| command.fence);
+            let repository = Arc::clone(&self.shared.repository);
+            let repository = fence.map_or(repository.clone(), |fence| repository.fenced(fence));
+            let storing = repository.append(self.tenant, self.session, append.clone());
             let Ok(stored) = tokio::time::timeout(STORE_TIMEOUT, storing).await else {
                 // It may be stored all the same: only the store can tell.
                 self.forget_log();
@@ -483,6 +500,19 @@ impl Scribe {
         self.unheard = append.or(self.unheard.take());
         self.log = None;
         self.note_uncovered();
+    }
+
+    /// Answers those whose work has another owner; the rest of what was taken
+    /// with them is asked again.
+    fn refuse_fenced(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        let (fenced, rest): (Vec<_>, Vec<_>) =
+            taken.into_iter().partition(|(command, _)| command.fence.is_some());
+        self.taken = rest;
+        for (command, _) in fenced {
+            answer(command, Err(EvidenceError::Fenced));
+        }
+        self.forget_log();
     }
 
     /// Answers everybody who waits with `error`.

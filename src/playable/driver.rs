@@ -10,7 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
+use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{PlayableId, SessionId, TenantId};
 use crate::domain::recording::{Container, PlayableState};
 use crate::playable::build::Maker;
@@ -50,6 +52,8 @@ pub struct PlayablesParts {
     pub repository: Arc<dyn RecordingRepository>,
     /// What happened.
     pub timeline: Arc<dyn TimelineSource>,
+    /// Of which sessions this instance makes the files.
+    pub claims: Claims,
     /// What time it is.
     pub clock: Clock,
 }
@@ -66,6 +70,9 @@ pub struct PlayablesOptions {
     /// Plaintext of a part of a file, in bytes: [`PART_BYTES`](super::PART_BYTES).
     pub part_bytes: usize,
 }
+
+/// How often it is looked for files that another instance has left unmade.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 type Job = (TenantId, SessionId);
 
@@ -133,13 +140,24 @@ impl Playables {
         Self { shared, worker: Some(worker) }
     }
 
-    /// Has the files of a session made, whose recording has ended: one for
-    /// each track that has segments, then the combined one. Asked again, it
-    /// adds what is missing and tries nothing again that failed.
-    pub async fn request(&self, tenant: TenantId, session: SessionId) -> Result<(), PlayableError> {
-        self.shared.maker((tenant, session)).plan().await?;
-        self.shared.enqueue((tenant, session));
+    /// Writes down which files of a session are to be made, whose recording has
+    /// ended: one for each track that has segments, then the combined one. Asked
+    /// again, it adds what is missing and tries nothing again that failed.
+    /// `fence` is of the caller's work on the session.
+    pub async fn plan(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        fence: Fence,
+    ) -> Result<(), PlayableError> {
+        self.shared.maker((tenant, session), fence).plan().await?;
         Ok(())
+    }
+
+    /// Has the planned files of a session made. Those of a session for which
+    /// this is not called are found after a while or by the next start.
+    pub fn make(&self, tenant: TenantId, session: SessionId) {
+        self.shared.enqueue((tenant, session));
     }
 
     /// Stops making files of a session, at once: it is being erased. When the
@@ -198,11 +216,11 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn maker(&self, (tenant, session): Job) -> Maker {
+    fn maker(&self, (tenant, session): Job, fence: Fence) -> Maker {
         Maker {
             vault: Arc::clone(&self.parts.vault),
             keys: Arc::clone(&self.parts.keys),
-            repository: Arc::clone(&self.parts.repository),
+            repository: Arc::clone(&self.parts.repository).fenced(fence),
             clock: self.parts.clock.clone(),
             part_bytes: self.options.part_bytes.max(1),
             tenant,
@@ -249,8 +267,13 @@ impl Shared {
     }
 
     async fn find_unfinished(&self) -> Result<Vec<Job>, PlayableError> {
+        let jobs = self.parts.repository.unfinished().await?;
+        if jobs.is_empty() {
+            return Ok(jobs);
+        }
+        let others = self.parts.claims.taken_by_others(Work::Playables).await?;
         let mut unfinished = Vec::new();
-        for job in self.parts.repository.unfinished().await? {
+        for job in jobs.into_iter().filter(|(_, session)| !others.contains(session)) {
             let playables = self.parts.repository.playables(job.0, job.1).await?;
             let is_open = |file: &Playable| {
                 matches!(file.state, PlayableState::Waiting | PlayableState::Building)
@@ -299,21 +322,41 @@ async fn work(shared: &Shared) {
                 failures = 0;
             }
         } else {
-            shared.wake.notified().await;
+            // Another instance may have ended before it had made its files.
+            let waited = tokio::time::timeout(LOOK_EVERY, shared.wake.notified()).await;
+            shared.queue().overflowed |= waited.is_err();
         }
     }
 }
 
-/// Makes what is open of one session.
+/// Makes what is open of one session, unless another instance does.
 async fn make_session(shared: &Shared, job: Job) {
-    let maker = shared.maker(job);
+    let claim = match shared.parts.claims.take(job.0, job.1, Work::Playables).await {
+        Ok(claim) => claim,
+        Err(ClaimError::Taken) => return,
+        Err(error) => {
+            tracing::warn!(%error, session = %job.1, "playable files have to wait");
+            tokio::time::sleep(BACK_OFF).await;
+            shared.queue().overflowed = true;
+            return;
+        }
+    };
+    make_claimed(shared, job, claim.fence()).await;
+    claim.release().await;
+}
+
+async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
+    let maker = shared.maker(job, fence);
     let mut attempt = 0;
     loop {
         attempt += 1;
         let is_last = attempt >= ATTEMPTS_MAX;
         match maker.make_open_files(shared, is_last).await {
             // Or it was erased, or another process makes it.
-            Ok(()) | Err(PlayableError::Store(RecordingStoreError::Conflict)) => return,
+            Ok(())
+            | Err(PlayableError::Store(
+                RecordingStoreError::Conflict | RecordingStoreError::Fenced,
+            )) => return,
             Err(error) if is_last => {
                 tracing::error!(%error, session = %job.1, "playable files stay unfinished");
                 return;
@@ -404,7 +447,9 @@ impl Maker {
             made = self.make(shared, tracks, file.clone()).await;
         }
         match made {
-            Err(error) if error == RecordingStoreError::Conflict.into() => Err(error),
+            Err(PlayableError::Store(
+                error @ (RecordingStoreError::Conflict | RecordingStoreError::Fenced),
+            )) => Err(error.into()),
             Err(error) if error.may_pass() && !is_last => Err(error),
             Err(error) => {
                 tracing::warn!(%error, session = %self.session, "a playable file can't be made");

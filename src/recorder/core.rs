@@ -1,8 +1,8 @@
 //! What the handle, the threads and the uploads of a recorder share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -66,6 +66,8 @@ pub(super) struct Core {
     pub(super) runtime: tokio::runtime::Handle,
     /// Tracks of each session that are not wholly in vault and log yet.
     pub(super) busy: Mutex<BTreeMap<SessionKey, usize>>,
+    /// Tracks that this process records or brings to the vault.
+    pub(super) handled: Mutex<BTreeSet<RecordedTrackId>>,
     /// When the segments began that are on their way now.
     pub(super) working: Mutex<BTreeMap<RecordedTrackId, u64>>,
     pub(super) changed: Notify,
@@ -79,10 +81,13 @@ impl Core {
     pub(super) fn begin(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         *busy.entry((place.tenant, place.session)).or_default() += 1;
+        drop(busy);
+        self.handled().insert(place.recorded);
     }
 
     /// It has brought it.
     pub(super) fn end(&self, place: Place) {
+        self.handled().remove(&place.recorded);
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
             *tracks -= 1;
@@ -104,6 +109,10 @@ impl Core {
     pub(super) fn rest(&self, place: Place) {
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         working.remove(&place.recorded);
+    }
+
+    pub(super) fn handled(&self) -> MutexGuard<'_, BTreeSet<RecordedTrackId>> {
+        self.handled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_busy(&self, session: SessionKey) -> bool {

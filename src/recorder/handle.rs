@@ -93,6 +93,7 @@ impl Recorder {
             cancel: CancellationToken::new(),
             runtime: tokio::runtime::Handle::current(),
             busy: Mutex::default(),
+            handled: Mutex::default(),
             working: Mutex::default(),
             changed: Notify::new(),
             spool_full: AtomicBool::new(false),
@@ -118,6 +119,16 @@ impl Recorder {
             .spawn(move || thread.run())
             .map_err(RecorderError::Start)?;
         Ok(recorder)
+    }
+
+    /// Takes up what other instances left that no longer run: their tracks get
+    /// a gap until now and an end. To be called now and then. What fails later
+    /// on is tried again.
+    ///
+    /// # Errors
+    /// [`RecorderError::Repository`] and [`RecorderError::Claims`].
+    pub async fn take_over(&self) -> Result<(), RecorderError> {
+        self.0.core.take_over().await
     }
 
     /// Says what the recorder of a session does from here on, with the tracks
@@ -211,6 +222,12 @@ impl Recorder {
         }
         tails.sort_unstable_by_key(|tail| tail.track);
         Ok(tails)
+    }
+
+    /// Whether this recorder has taken tracks of a session that it has not
+    /// finished.
+    pub async fn records(&self, tenant: TenantId, session: SessionId) -> bool {
+        self.0.sessions.lock().await.contains_key(&(tenant, session))
     }
 
     /// Tracks of a session of which something is not in vault and log yet, as far

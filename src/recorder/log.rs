@@ -1,7 +1,10 @@
 //! The log, as the recorder needs it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::media::MediaEntry;
 
@@ -12,6 +15,9 @@ pub enum RecorderLogError {
     /// same.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
+    /// The recorder's claim on the session has another owner by now.
+    #[error("another instance has taken over the recording")]
+    Fenced,
     /// Trying again will not help until somebody changes something.
     #[error("the log refuses: {0}")]
     Refused(String),
@@ -20,6 +26,10 @@ pub enum RecorderLogError {
 /// What the recorder tells the log of a session.
 #[async_trait]
 pub trait RecorderLog: Send + Sync {
+    /// The same logs for the owner of a recording: every entry names `fence`,
+    /// and is [`RecorderLogError::Fenced`] once the recording has another owner.
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecorderLog>;
+
     /// Appends an entry; it is on stable storage when the call returns. Yields
     /// its `seq`.
     async fn append(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::id::{SessionId, TrackId};
 use crate::recorder::disk::{SpoolDisk, SystemDisk};
@@ -49,6 +50,8 @@ pub struct RecorderParts {
     pub repository: Arc<dyn RecordingRepository>,
     /// The logs of sessions.
     pub log: Arc<dyn RecorderLog>,
+    /// Which sessions this instance records.
+    pub claims: Claims,
     /// The time.
     pub clock: Clock,
 }
@@ -113,6 +116,9 @@ pub enum RecorderError {
     /// What is known of recordings can't be read now.
     #[error(transparent)]
     Repository(#[from] RecordingStoreError),
+    /// Which sessions other instances record can't be read now.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
 }
 
 /// Counters and sizes of a recorder since it was started.

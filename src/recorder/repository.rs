@@ -1,8 +1,11 @@
 //! What is known of recordings beside the log: whose track each is, its wrapped
 //! key, where its segments are, and the playable files made of it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::{Container, PlayableState};
@@ -115,6 +118,9 @@ pub enum RecordingStoreError {
     /// It is there already with other contents.
     #[error("the recording has moved on")]
     Conflict,
+    /// The write named a fence whose work has another owner by now.
+    #[error("another instance has taken over the work on this recording")]
+    Fenced,
     /// The database does not answer or refuses.
     #[error("the recordings are unavailable: {0}")]
     Unavailable(String),
@@ -124,6 +130,11 @@ pub enum RecordingStoreError {
 /// nothing, so that work begun before a restart can be repeated.
 #[async_trait]
 pub trait RecordingRepository: Send + Sync {
+    /// The same recordings for the owner of background work: every write names
+    /// `fence` in its own transaction, and is [`RecordingStoreError::Fenced`]
+    /// once the work has another owner.
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecordingRepository>;
+
     /// Adds a track.
     async fn add_track(
         &self,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
 use crate::recorder::disk::SpoolDisk;
 use crate::recorder::engine::SegmentMeta;
 use crate::recorder::ports::RecorderError;
@@ -21,6 +21,8 @@ use crate::recorder::ports::RecorderError;
 const PART: &str = "part";
 /// The file that keeps other processes out.
 const LOCK: &str = "lock";
+/// The file that names the process whose spool it is.
+const INSTANCE: &str = "instance";
 /// The file with which a disk that failed is tried.
 const PROBE: &str = "probe.part";
 /// Bytes written to it: a block of most file systems.
@@ -165,6 +167,25 @@ impl Spool {
     pub(super) fn release(&self) {
         // It can only fail for a file that is not open.
         rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock).ok();
+    }
+
+    /// The process that had this directory last; `None` for a new one.
+    pub(super) fn last_instance(&self) -> io::Result<Option<InstanceId>> {
+        match self.disk.read(&self.root.join(INSTANCE)) {
+            Ok(text) => Ok(String::from_utf8_lossy(&text).trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes down whose it is now.
+    pub(super) fn note_instance(&self, instance: InstanceId) -> io::Result<()> {
+        let part = self.root.join(format!("{INSTANCE}.{PART}"));
+        let mut file = self.disk.create(&part)?;
+        self.disk.write(&mut file, format!("{instance}\n").as_bytes())?;
+        self.disk.sync(&file)?;
+        self.disk.rename(&part, &self.root.join(INSTANCE))?;
+        self.disk.sync_directory(&self.root)
     }
 
     pub(super) fn disk(&self) -> &dyn SpoolDisk {

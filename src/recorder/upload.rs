@@ -13,7 +13,9 @@ use rand::Rng as _;
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
 use crate::recorder::core::Core;
-use crate::recorder::engine::{FIRST_EPOCH, GapReason, Opened};
+use crate::recorder::engine::{FIRST_EPOCH, Opened};
+use crate::recorder::owner::{Owner, Write};
+use crate::recorder::recover::Left;
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
 use crate::recorder::retry::Backoff;
 use crate::recorder::spool::{Item, ItemKind, Place};
@@ -47,6 +49,8 @@ pub(super) struct Upload {
     spooled_ms: u64,
     /// Whether the log may have the next entry already.
     unsure: bool,
+    /// The claim on the recording of its session.
+    owner: Option<Owner>,
 }
 
 enum Origin {
@@ -92,6 +96,7 @@ impl Upload {
             logged_ms: 0,
             spooled_ms: 0,
             unsure: false,
+            owner: None,
         }
     }
 
@@ -119,9 +124,8 @@ impl Upload {
             if let Some(opened) = opened.take() {
                 self.register(*opened).await;
             }
-        } else if let Origin::Recovered(track) = &self.origin {
-            let track = (**track).clone();
-            self.recover(&track).await;
+        } else {
+            self.recover().await;
         }
         loop {
             // Before the spool is read: items get their names before this is so.
@@ -137,12 +141,51 @@ impl Upload {
             }
         }
         self.core.end(self.shared.place);
+        if let Some(owner) = self.owner.take() {
+            owner.release().await;
+        }
+    }
+
+    /// The claim on the recording. It is taken when this track has none or it was
+    /// lost, which waits while another instance has it.
+    async fn owner(&mut self) -> Owner {
+        if let Some(owner) = self.owner.take() {
+            if !owner.is_lost() {
+                self.owner = Some(owner.clone());
+                return owner;
+            }
+            // What was written last may have been refused.
+            self.unsure = true;
+        }
+        let mut tries = self.tries();
+        loop {
+            match Owner::take(&self.core, self.shared.place).await {
+                Ok(owner) => {
+                    self.owner = Some(owner.clone());
+                    return owner;
+                }
+                Err(error) => self.wait(&mut tries, "claiming a recording", &error).await,
+            }
+        }
+    }
+
+    /// Keeps something of the track in the repository; it is there when this
+    /// returns.
+    async fn keep(&mut self, write: Write<'_>) {
+        let mut tries = self.tries();
+        loop {
+            let owner = self.owner().await;
+            match owner.keep(self.shared.place, write).await {
+                Ok(()) => return,
+                Err(error) => self.wait(&mut tries, write.what(), &error).await,
+            }
+        }
     }
 
     /// Keeps the key of a track that begins, and logs it. Nothing of it is
     /// complete before.
     async fn register(&mut self, opened: Opened) {
-        let Opened { tenant, session, track, codec, recorded, key, at_ms } = opened;
+        let Opened { tenant, track, codec, recorded, key, at_ms, .. } = opened;
         self.logged_ms = at_ms;
         let mut tries = self.tries();
         let wrapped = loop {
@@ -171,12 +214,7 @@ impl Upload {
             started_at: timestamp(at_ms),
             ended_at: None,
         };
-        let mut tries = self.tries();
-        while let Err(error) =
-            self.core.parts.repository.add_track(tenant, session, &recorded_track).await
-        {
-            self.wait(&mut tries, "keeping a track", &error).await;
-        }
+        self.keep(Write::Track(&recorded_track)).await;
         self.name_waiting().await;
     }
 
@@ -193,10 +231,23 @@ impl Upload {
     }
 
     /// Finds out how far an earlier process came, and ends its track.
-    async fn recover(&mut self, track: &RecordedTrack) {
+    async fn recover(&mut self) {
         self.unsure = true;
         let Place { tenant, session, recorded } = self.shared.place;
+        // Nobody else writes from here on; what was read before may be old.
+        self.owner().await;
         let mut tries = self.tries();
+        let known = loop {
+            match self.core.parts.repository.tracks(tenant, session).await {
+                Ok(tracks) => break tracks.into_iter().find(|track| track.id == recorded),
+                Err(error) => self.wait(&mut tries, "reading a track", &error).await,
+            }
+        };
+        let Origin::Recovered(track) = &mut self.origin else { return };
+        if let Some(known) = known {
+            **track = known;
+        }
+        let track = (**track).clone();
         let last = loop {
             match self.core.parts.repository.last_segment(tenant, session, recorded).await {
                 Ok(last) => break last,
@@ -315,7 +366,7 @@ impl Upload {
         let ItemKind::Segment { index, sha256, rtp, ms, flags, .. } = item.kind else {
             return Step::Done;
         };
-        let Place { tenant, session, recorded } = self.shared.place;
+        let recorded = self.shared.place.recorded;
         let Some((size, key_commitment)) = self.put(item, index, sha256).await else {
             self.core.rest(self.shared.place);
             self.shared.break_off();
@@ -336,12 +387,7 @@ impl Upload {
         let (from_ms, to_ms) = ms;
         let segment =
             RecordedSegment { track: recorded, index, size, sha256, from_ms, to_ms, flags, seq };
-        let mut tries = self.tries();
-        while let Err(error) =
-            self.core.parts.repository.add_segment(tenant, session, &segment).await
-        {
-            self.wait(&mut tries, "keeping a segment", &error).await;
-        }
+        self.keep(Write::Segment(&segment)).await;
         self.next_index = index + 1;
         self.tail = Some(sha256);
         self.logged_ms = self.logged_ms.max(to_ms);
@@ -387,13 +433,9 @@ impl Upload {
     }
 
     async fn gap(&mut self, (from_ms, to_ms): (u64, u64), reason: u32) {
-        let Place { tenant, session, recorded: track } = self.shared.place;
+        let track = self.shared.place.recorded;
         self.append(MediaEntry::Gap { track, from_ms, to_ms, reason }).await;
-        let gap = RecordedGap { track, from_ms, to_ms, reason };
-        let mut tries = self.tries();
-        while let Err(error) = self.core.parts.repository.add_gap(tenant, session, &gap).await {
-            self.wait(&mut tries, "keeping a gap", &error).await;
-        }
+        self.keep(Write::Gap(&RecordedGap { track, from_ms, to_ms, reason })).await;
         self.cover((from_ms, to_ms));
     }
 
@@ -405,14 +447,8 @@ impl Upload {
         }
     }
 
-    async fn end(&self, at_ms: u64) {
-        let Place { tenant, session, recorded } = self.shared.place;
-        let mut tries = self.tries();
-        while let Err(error) =
-            self.core.parts.repository.end_track(tenant, session, recorded, timestamp(at_ms)).await
-        {
-            self.wait(&mut tries, "ending a track", &error).await;
-        }
+    async fn end(&mut self, at_ms: u64) {
+        self.keep(Write::End(timestamp(at_ms))).await;
     }
 
     /// An item is gone, and nothing behind it can be logged: the chain of the
@@ -437,6 +473,7 @@ impl Upload {
         let Place { tenant, session, .. } = self.shared.place;
         let mut tries = self.tries();
         loop {
+            let owner = self.owner().await;
             if self.unsure {
                 match self.core.parts.log.find(tenant, session, &entry).await {
                     Ok(Some(seq)) => {
@@ -450,7 +487,7 @@ impl Upload {
                     }
                 }
             }
-            match self.core.parts.log.append(tenant, session, entry.clone()).await {
+            match owner.append(self.shared.place, entry.clone()).await {
                 Ok(seq) => {
                     self.unsure = false;
                     return seq;
@@ -499,58 +536,6 @@ impl Upload {
         if tokio::time::timeout(TELL_MAX, told).await.is_err() {
             tracing::error!(text, "the log can't be told");
         }
-    }
-}
-
-/// What an earlier process left of a track.
-struct Left {
-    /// When its last record came, as far as known.
-    last_ms: u64,
-    /// Until when everything is a segment or a gap.
-    covered_ms: u64,
-    /// Index of the segment behind those that are logged.
-    next_index: u64,
-}
-
-/// What the spool has of it, too.
-struct Found {
-    left: Left,
-    /// Sizes of the segments in the spool.
-    segments: Vec<u64>,
-    next_number: u64,
-    is_ended: bool,
-}
-
-impl Left {
-    fn read(mut self, core: &Core, place: &Place) -> io::Result<Found> {
-        let (mut segments, mut next_number, mut is_ended) = (Vec::new(), 0, false);
-        for item in core.spool.items(place, usize::MAX)? {
-            next_number = item.number + 1;
-            match item.kind {
-                ItemKind::Segment { index, ms, .. } => {
-                    self.last_ms = self.last_ms.max(ms.1);
-                    self.next_index = self.next_index.max(index + 1);
-                    segments.push(core.spool.object(place, &item)?.0);
-                }
-                ItemKind::Gap { .. } => {}
-                ItemKind::End { .. } => is_ended = true,
-            }
-            self.covered_ms = self.covered_ms.max(item.latest_ms());
-        }
-        Ok(Found { left: self, segments, next_number, is_ended })
-    }
-}
-
-impl Found {
-    /// The items that end the track: a gap until now, since the process was
-    /// down, and the end.
-    fn end(&self, now_ms: u64) -> [Item; 2] {
-        let Left { last_ms, covered_ms, next_index } = self.left;
-        let ms = (covered_ms, now_ms.max(covered_ms));
-        let gap = ItemKind::Gap { ms, reason: GapReason::Down.number() };
-        let end = ItemKind::End { at_ms: last_ms, segments: next_index };
-        let number = self.next_number;
-        [Item { number, kind: gap }, Item { number: number + 1, kind: end }]
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::domain::claim::Fence;
 use crate::domain::secret::Secret;
 use crate::store::error::StoreError;
 use crate::store::migrate::{self, MigrationStatus};
@@ -35,6 +36,8 @@ pub struct Store {
     pub(super) writer: Option<Arc<Mutex<()>>>,
     /// When expired proofs were last swept, in microseconds.
     pub(super) swept_at_us: Arc<AtomicI64>,
+    /// What every transaction that writes tenants' data names.
+    pub(super) fence: Option<Fence>,
 }
 
 impl Store {
@@ -62,7 +65,7 @@ impl Store {
             roles::check(&connection).await?;
         }
         let writer = (engine != Engine::Postgres).then(|| Arc::new(Mutex::new(())));
-        Ok(Self { connection, writer, swept_at_us: Arc::new(AtomicI64::new(0)) })
+        Ok(Self { connection, writer, swept_at_us: Arc::new(AtomicI64::new(0)), fence: None })
     }
 
     /// Applies every pending migration, all or none, and returns their names.
@@ -89,6 +92,22 @@ impl Store {
     /// Closes every connection, waiting for those in use.
     pub async fn close(self) -> Result<(), StoreError> {
         Ok(self.connection.close().await?)
+    }
+
+    /// The right to write, which SQLite gives to one at a time; `None` on
+    /// PostgreSQL, which needs none.
+    pub(super) async fn writer(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.writer {
+            Some(writer) => Some(writer.clone().lock_owned().await),
+            None => None,
+        }
+    }
+
+    /// The same database for the owner of background work: every write names
+    /// its epoch, and is refused once the work has another owner.
+    #[must_use]
+    pub fn with_fence(&self, fence: Fence) -> Self {
+        Self { fence: Some(fence), ..self.clone() }
     }
 
     /// Where used proofs of possession are remembered, for all instances.

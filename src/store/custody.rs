@@ -1,4 +1,4 @@
-//! Who works on which recording, on the database.
+//! What custody looks up in the database.
 
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -6,36 +6,14 @@ use uuid::Uuid;
 
 use crate::custody::repository::CustodyRepository;
 use crate::domain::id::{SessionId, TenantId};
-use crate::domain::time::Timestamp;
 use crate::recorder::repository::RecordingStoreError;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
 use crate::store::error::StoreError;
-use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
 impl CustodyRepository for Store {
-    async fn claim(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        claimant: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, RecordingStoreError> {
-        Ok(recording_agenda::claim(self, (tenant, session), claimant, now, until).await?)
-    }
-
-    async fn release(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        claimant: Uuid,
-    ) -> Result<(), RecordingStoreError> {
-        Ok(recording_agenda::release(self, (tenant, session), claimant).await?)
-    }
-
     async fn sessions_after(
         &self,
         tenant: TenantId,

@@ -2,6 +2,7 @@
 
 use sea_orm::DbErr;
 
+use crate::claims::ClaimError;
 use crate::evidence::repository::EvidenceStoreError;
 use crate::recorder::repository::RecordingStoreError;
 use crate::room::journal::JournalError;
@@ -19,6 +20,9 @@ pub enum StoreError {
     /// The database holds, or was given, something that can't be.
     #[error("the database and this server disagree: {0}")]
     Corrupt(String),
+    /// The writer was replaced by another owner of the work; nothing was changed.
+    #[error("another instance has taken over this work")]
+    Fenced,
     /// A newer binary removed something from the database that this binary may use.
     #[error("the database is too new for this binary: {} removed tables or columns of older versions; run the newer binary or restore a backup", .unknown.join(", "))]
     NewerDatabase {
@@ -98,6 +102,7 @@ impl From<StoreError> for JournalError {
 impl From<StoreError> for EvidenceStoreError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Fenced => Self::Fenced,
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
             other => Self::Unavailable(other.to_string()),
         }
@@ -105,6 +110,16 @@ impl From<StoreError> for EvidenceStoreError {
 }
 
 impl From<StoreError> for RecordingStoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced => Self::Fenced,
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for ClaimError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(reason) => Self::Unavailable(reason),

@@ -3,8 +3,11 @@
 mod read;
 mod write;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
@@ -15,6 +18,10 @@ use crate::store::operator_log;
 
 #[async_trait]
 impl EvidenceRepository for Store {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository> {
+        Arc::new(self.with_fence(fence))
+    }
+
     async fn log(
         &self,
         tenant: TenantId,

@@ -3,7 +3,7 @@
 //! and nothing of the recordings themselves.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use crate::domain::id::{SessionId, TenantId};
@@ -126,52 +126,6 @@ pub(super) async fn erased(
         .take();
     tx.connection().execute(&update).await?;
     Ok(())
-}
-
-/// Takes a session for `claimant` until `until`, unless somebody else has it.
-pub(super) async fn claim(
-    store: &Store,
-    (tenant, session): (TenantId, SessionId),
-    claimant: Uuid,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<bool, StoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
-    hold(&tx, session).await?;
-    let free = Condition::any()
-        .add(Expr::col("claimed_until").is_null())
-        .add(Expr::col("claimed_until").lte(now.unix_us()))
-        .add(Expr::col("claimed_by").eq(claimant));
-    let update = Query::update()
-        .table(TABLE)
-        .value("claimed_by", claimant)
-        .value("claimed_until", until.unix_us())
-        .and_where(Expr::col("session_id").eq(session.as_uuid()))
-        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
-        .cond_where(free)
-        .take();
-    let claimed = tx.connection().execute(&update).await?.rows_affected() == 1;
-    tx.commit().await?;
-    Ok(claimed)
-}
-
-/// Gives a session back that `claimant` has.
-pub(super) async fn release(
-    store: &Store,
-    (tenant, session): (TenantId, SessionId),
-    claimant: Uuid,
-) -> Result<(), StoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
-    let update = Query::update()
-        .table(TABLE)
-        .value("claimed_by", None::<Uuid>)
-        .value("claimed_until", None::<i64>)
-        .and_where(Expr::col("session_id").eq(session.as_uuid()))
-        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
-        .and_where(Expr::col("claimed_by").eq(claimant))
-        .take();
-    tx.connection().execute(&update).await?;
-    tx.commit().await
 }
 
 fn of_sessions() -> SelectStatement {

@@ -4,8 +4,11 @@ mod playables;
 mod segments;
 mod tracks;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::domain::claim::Fence;
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::{
@@ -18,6 +21,10 @@ use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
 impl RecordingRepository for Store {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecordingRepository> {
+        Arc::new(self.with_fence(fence))
+    }
+
     async fn add_track(
         &self,
         tenant: TenantId,

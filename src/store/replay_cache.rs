@@ -57,7 +57,7 @@ impl ReplayCache {
                     .to_owned(),
             )
             .take();
-        let _writer = self.writer().await;
+        let _writer = self.store.writer().await;
         Ok(self.store.connection.execute(&insert).await?.rows_affected() == 1)
     }
 
@@ -77,16 +77,9 @@ impl ReplayCache {
                 .from_table(DpopProofs::Table)
                 .and_where(Expr::col(DpopProofs::ExpiresAt).lte(now.unix_us()))
                 .take();
-            let _writer = self.writer().await;
+            let _writer = self.store.writer().await;
             self.store.connection.execute(&delete).await?;
         }
         Ok(())
-    }
-
-    async fn writer(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
-        match &self.store.writer {
-            Some(writer) => Some(writer.clone().lock_owned().await),
-            None => None,
-        }
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::{
 use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::id::TenantId;
+use crate::store::claims;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 
@@ -31,9 +32,18 @@ impl TenantTx {
         Self::begin(store, tenant, AccessMode::ReadOnly).await
     }
 
-    /// A transaction that writes. On SQLite it is the only one.
+    /// A transaction that writes. On SQLite it is the only one. When the store
+    /// has a fence, the work has its owner until the transaction ends, or
+    /// [`StoreError::Fenced`].
     pub(super) async fn write(store: &Store, tenant: TenantId) -> Result<Self, StoreError> {
-        Self::begin(store, tenant, AccessMode::ReadWrite).await
+        let tx = Self::begin(store, tenant, AccessMode::ReadWrite).await?;
+        if let Some(fence) = store.fence
+            && !claims::is_current(tx.connection(), fence).await?
+        {
+            tx.rollback().await?;
+            return Err(StoreError::Fenced);
+        }
+        Ok(tx)
     }
 
     async fn begin(

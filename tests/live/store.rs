@@ -2,6 +2,7 @@
 //! PostgreSQL, through two stores that share nothing but the database, as two
 //! processes would.
 
+mod claims;
 mod evidence;
 mod fixture;
 mod idempotency;
@@ -23,6 +24,7 @@ const CASES: &[&[Case]] = &[
     idempotency::CASES,
     journal::CASES,
     evidence::CASES,
+    claims::CASES,
     recordings::CASES,
     replay::CASES,
     migrations::CASES,

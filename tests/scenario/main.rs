@@ -3,6 +3,8 @@
 //! library is linked once.
 
 mod attendance;
+#[path = "../support/claims.rs"]
+mod claims;
 mod custody;
 mod evidence;
 mod floor;

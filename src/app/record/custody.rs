@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::custody::{CustodyLog, CustodyLogError};
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
 use crate::evidence::{Evidence, EvidenceError, LogStatus, ProofQuery};
@@ -55,6 +56,7 @@ impl From<EvidenceError> for CustodyLogError {
             EvidenceError::Unavailable(_) | EvidenceError::Stopping => {
                 Self::Unavailable(error.to_string())
             }
+            EvidenceError::Fenced => Self::Fenced,
             error => Self::Refused(error.to_string()),
         }
     }
@@ -62,6 +64,10 @@ impl From<EvidenceError> for CustodyLogError {
 
 #[async_trait]
 impl CustodyLog for LogDoor {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn CustodyLog> {
+        Arc::new(Self::new(self.evidence.fenced(fence), Arc::clone(&self.repository)))
+    }
+
     async fn erase(
         &self,
         tenant: TenantId,

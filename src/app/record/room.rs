@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::lifecycle::policy_of;
 use crate::clock::Clock;
+use crate::custody::policy_of;
+use crate::domain::claim::Fence;
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
@@ -84,6 +85,11 @@ fn is_gap(entry: &[u8], track: RecordedTrackId, gap: [u64; 3]) -> bool {
 
 #[async_trait]
 impl RecorderLog for MediaLog {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecorderLog> {
+        let Self { evidence, store, clock } = &*self;
+        Arc::new(Self::new(evidence.fenced(fence), store.clone(), clock.clone()))
+    }
+
     async fn append(
         &self,
         tenant: TenantId,
@@ -94,6 +100,7 @@ impl RecorderLog for MediaLog {
             EvidenceError::Unavailable(_) | EvidenceError::Stopping => {
                 RecorderLogError::Unavailable(error.to_string())
             }
+            EvidenceError::Fenced => RecorderLogError::Fenced,
             error => RecorderLogError::Refused(error.to_string()),
         })
     }

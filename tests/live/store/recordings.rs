@@ -12,7 +12,6 @@ use cabildo::recorder::repository::{
     RecordingStoreError,
 };
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use crate::store::fixture::{Fixture, NOW, cases};
 
@@ -29,7 +28,6 @@ cases!(
     of_tracks_that_end_at_once_none_is_forgotten,
     what_is_due_is_listed_until_it_is_erased,
     an_erasure_forgets_people,
-    of_concurrent_claims_one_holds,
     sessions_of_a_tenant_come_in_order,
 );
 
@@ -245,7 +243,6 @@ async fn another_tenant_reads_and_writes_no_recording(fixture: Fixture) {
     assert_eq!(store.playables(stranger, id).await.expect("read"), []);
     assert_eq!(store.sessions_after(stranger, None, 9).await.expect("read"), []);
     assert_eq!(store.put_track_key(stranger, id, added.id, None).await, CONFLICT);
-    let claimant = Uuid::new_v4();
     for session in [id, SessionId::generate()] {
         let outcomes = [
             store.add_track(stranger, session, &added).await,
@@ -255,7 +252,6 @@ async fn another_tenant_reads_and_writes_no_recording(fixture: Fixture) {
             store.put_playable(stranger, session, &file).await,
             store.put_retention(stranger, session, NOW.after(Duration::from_hours(1))).await,
             store.erased(stranger, session, NOW).await,
-            store.claim(stranger, session, claimant, NOW, NOW).await.map(|_| ()),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Err(RecordingStoreError::Unavailable(_)));
@@ -376,35 +372,6 @@ async fn an_erasure_forgets_people(fixture: Fixture) {
     assert_eq!((tracks[0].user.as_str(), tracks[0].name.as_str()), ("erased", ""));
     assert_eq!((tracks[0].id, tracks[0].seq), (destroyed.id, destroyed.seq));
     assert_eq!(tracks[1], kept, "a track with a key was forgotten");
-}
-
-async fn of_concurrent_claims_one_holds(fixture: Fixture) {
-    let session = fixture.session(TenantId::generate()).await;
-    let (tenant, id) = (session.tenant_id, session.id);
-    let until = NOW.after(Duration::from_mins(10));
-    let mut tasks = JoinSet::new();
-    for number in 0..12 {
-        let store = fixture.stores[number % 2].clone();
-        tasks.spawn(async move {
-            let claimant = Uuid::new_v4();
-            (store.claim(tenant, id, claimant, NOW, until).await.expect("answered"), claimant)
-        });
-    }
-    let holders: Vec<_> = tasks.join_all().await.into_iter().filter(|(held, _)| *held).collect();
-    let [(_, holder)] = holders[..] else { panic!("{holders:?}") };
-    let store = fixture.store();
-    let claim = async |claimant, now| {
-        let until = NOW.after(Duration::from_mins(20));
-        store.claim(tenant, id, claimant, now, until).await.expect("answered")
-    };
-    let other = Uuid::new_v4();
-    assert!(claim(holder, NOW).await, "the holder prolongs");
-    assert!(!claim(other, until).await, "it was prolonged");
-    store.release(tenant, id, other).await.expect("not its own: nothing");
-    assert!(!claim(other, until).await);
-    store.release(tenant, id, holder).await.expect("released");
-    assert!(claim(other, NOW).await);
-    assert!(claim(holder, NOW.after(Duration::from_mins(20))).await, "the claim is over");
 }
 
 async fn sessions_of_a_tenant_come_in_order(fixture: Fixture) {

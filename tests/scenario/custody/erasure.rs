@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::custody::{CustodyError, Erased, ErasureReason};
+use cabildo::domain::claim::Work;
 use cabildo::domain::id::{RecordedTrackId, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -15,7 +16,6 @@ use cabildo::recorder::repository::{PlayableOf, RecordingRepository};
 use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
 use ciborium::Value;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::custody::faulty::Life;
 use crate::custody::fixture::{Fixture, Recorded};
@@ -114,7 +114,7 @@ async fn an_erasure_that_is_cut_short_anywhere_is_finished_by_the_next() {
         let reason = ErasureReason::RetentionOver;
         let survived = mortal.erase_session(tenant, id, reason).await.is_ok();
         // Whoever died may still hold its claim.
-        fixture.pass(Duration::from_mins(11));
+        fixture.leases_run_out().await;
         // Its last change may have been the last one of all.
         let due = fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read").len();
         let erased = fixture.custody().erase_due().await.expect("looked up");
@@ -184,14 +184,11 @@ async fn what_is_still_recorded_or_worked_on_is_not_erased() {
     assert_eq!(fixture.objects(&recorded).await.len(), 6);
 
     let recorded = fixture.recorded(tenant).await;
-    let until = fixture.now().after(Duration::from_mins(1));
-    let claims = cabildo::custody::repository::CustodyRepository::claim;
-    let somebody =
-        claims(&fixture.store, tenant, recorded.id, Uuid::new_v4(), fixture.now(), until);
-    assert!(somebody.await.expect("claimed"));
+    let somebody = fixture.claims(Life::of(u64::MAX));
+    let claim = somebody.take(tenant, recorded.id, Work::Custody).await.expect("taken");
     let refused = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::Claimed)), "{refused:?}");
-    fixture.pass(Duration::from_mins(1));
+    claim.release().await;
     let erased = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
     erased.expect("the claim is over");
 }

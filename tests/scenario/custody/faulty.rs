@@ -1,15 +1,20 @@
 //! A process that dies at a chosen step: from then on nothing it does has an
 //! effect, and nothing answers it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cabildo::claims::ClaimError;
+use cabildo::claims::repository::ClaimRepository;
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyLog, CustodyLogError};
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::claim::{Fence, Work};
+use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::repository::{
@@ -24,7 +29,6 @@ use cabildo::vault::{
     Contents, KeyPurpose, KeyVault, KeyVaultError, ObjectName, Put, Vault, VaultError,
 };
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Steps until the process dies. Every change is two: it may die before the
 /// change, and after it, not knowing that it was made.
@@ -68,6 +72,11 @@ macro_rules! step {
 
 #[async_trait]
 impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn CustodyLog> {
+        let inner = Arc::clone(&self.inner).fenced(fence);
+        Arc::new(Self { inner, life: self.life.clone() })
+    }
+
     async fn erase(
         &self,
         tenant: TenantId,
@@ -165,29 +174,48 @@ impl KeyVault for Faulty<Arc<dyn KeyVault>> {
 }
 
 #[async_trait]
+impl ClaimRepository for Faulty<Store> {
+    async fn take(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        work: Work,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<Option<u64>, ClaimError> {
+        let dead = ClaimError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.take(tenant, session, work, instance, lease))
+    }
+
+    async fn renew(
+        &self,
+        instance: InstanceId,
+        claims: &[Fence],
+        lease: Duration,
+    ) -> Result<Vec<Fence>, ClaimError> {
+        self.inner.renew(instance, claims, lease).await
+    }
+
+    async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
+        let dead = ClaimError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.release(claim))
+    }
+
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
+        self.inner.end_instance(instance).await
+    }
+
+    async fn taken_by_others(
+        &self,
+        work: Work,
+        instance: InstanceId,
+    ) -> Result<BTreeSet<SessionId>, ClaimError> {
+        self.inner.taken_by_others(work, instance).await
+    }
+}
+
+#[async_trait]
 impl CustodyRepository for Faulty<Store> {
-    async fn claim(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        claimant: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, RecordingStoreError> {
-        let dead = RecordingStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.claim(tenant, session, claimant, now, until))
-    }
-
-    async fn release(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        claimant: Uuid,
-    ) -> Result<(), RecordingStoreError> {
-        let dead = RecordingStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.release(tenant, session, claimant))
-    }
-
     async fn sessions_after(
         &self,
         tenant: TenantId,
@@ -200,6 +228,10 @@ impl CustodyRepository for Faulty<Store> {
 
 #[async_trait]
 impl EvidenceRepository for Faulty<Store> {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository> {
+        Arc::new(Self { inner: self.inner.with_fence(fence), life: self.life.clone() })
+    }
+
     async fn log(
         &self,
         tenant: TenantId,
@@ -331,6 +363,10 @@ impl EvidenceRepository for Faulty<Store> {
 
 #[async_trait]
 impl RecordingRepository for Faulty<Store> {
+    fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecordingRepository> {
+        Arc::new(Self { inner: self.inner.with_fence(fence), life: self.life.clone() })
+    }
+
     async fn add_track(
         &self,
         tenant: TenantId,

@@ -1,13 +1,16 @@
 //! An installation with a recorded session.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
+use cabildo::claims::Claims;
+use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::clock::Clock;
 use cabildo::custody::{Custody, CustodyLog, CustodyParts};
-use cabildo::domain::id::{AssemblyId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{
+    AssemblyId, InstanceId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId,
+};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, PlayableState};
 use cabildo::domain::secret::Secret;
@@ -33,6 +36,7 @@ use cabildo::vault::{
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::claims::of_a_new_process;
 use crate::custody::faulty::{Faulty, Life};
 use crate::custody::log::PlainLog;
 
@@ -51,6 +55,8 @@ pub(crate) struct Fixture {
     pub(crate) directory: TempDir,
     /// Segments that tracks get.
     pub(crate) segments: u64,
+    /// The processes there were.
+    instances: Mutex<Vec<InstanceId>>,
     now_us: Arc<AtomicI64>,
 }
 
@@ -85,6 +91,7 @@ impl Fixture {
             log: Arc::new(log),
             directory,
             segments: SEGMENTS,
+            instances: Mutex::default(),
             now_us: Arc::new(AtomicI64::new(now_us)),
         }
     }
@@ -100,12 +107,28 @@ impl Fixture {
         Custody::new(CustodyParts {
             evidence: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
             recordings: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
-            claims: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
+            claims: self.claims(life.clone()),
+            sessions: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
             vault: Arc::new(Faulty { inner: Arc::clone(&self.vault), life: life.clone() }),
             keys: Arc::new(Faulty { inner: Arc::clone(&self.keys), life: life.clone() }),
             log: Arc::new(Faulty { inner: log, life }),
             clock: self.clock(),
         })
+    }
+
+    /// The claims of a process that dies after so many steps.
+    pub(crate) fn claims(&self, life: Life) -> Claims {
+        let claims = of_a_new_process(Arc::new(Faulty { inner: self.store.clone(), life }));
+        self.instances.lock().expect("sound").push(claims.instance());
+        claims
+    }
+
+    /// The leases of every process until now run out.
+    pub(crate) async fn leases_run_out(&self) {
+        let instances = std::mem::take(&mut *self.instances.lock().expect("sound"));
+        for instance in instances {
+            self.store.end_instance(instance).await.expect("ended");
+        }
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -115,12 +138,6 @@ impl Fixture {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock().now()
-    }
-
-    /// Lets time pass.
-    pub(crate) fn pass(&self, span: Duration) {
-        let us = i64::try_from(span.as_micros()).expect("a span");
-        self.now_us.fetch_add(us, Ordering::SeqCst);
     }
 
     /// Where a bundle may be written.

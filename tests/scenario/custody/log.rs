@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cabildo::custody::{CustodyLog, CustodyLogError};
+use cabildo::domain::claim::Fence;
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::repository::{
@@ -139,6 +140,10 @@ impl PlainLog {
 
 #[async_trait]
 impl CustodyLog for PlainLog {
+    fn fenced(self: Arc<Self>, _: Fence) -> Arc<dyn CustodyLog> {
+        self
+    }
+
     async fn erase(
         &self,
         tenant: TenantId,

@@ -1,7 +1,5 @@
 //! Rewrapping keys.
 
-use std::time::Duration;
-
 use cabildo::custody::{CustodyError, Rewrapped};
 use cabildo::domain::id::TenantId;
 use cabildo::domain::recording::PlayableState;
@@ -91,7 +89,7 @@ async fn a_rewrapping_that_is_cut_short_anywhere_is_finished_by_the_next() {
         fixture.custody().rotate(tenant).await.expect("rotated");
         let survived = fixture.mortal_custody(Life::of(steps)).rewrap(tenant).await.is_ok();
         assert_eq!(opened(&fixture, &recorded).await, before, "after {steps} steps");
-        fixture.pass(Duration::from_mins(11));
+        fixture.leases_run_out().await;
         let custody = fixture.custody();
         assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").left, 0);
         assert_eq!(versions(&fixture, &recorded).await, [2; 5], "after {steps} steps");
@@ -151,7 +149,7 @@ async fn an_interrupted_erasure_is_not_rewrapped_but_finished() {
     let mortal = fixture.mortal_custody(Life::of(4));
     let reason = cabildo::custody::ErasureReason::Requested;
     mortal.erase_session(tenant, id, reason).await.expect_err("died");
-    fixture.pass(Duration::from_mins(11));
+    fixture.leases_run_out().await;
     let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     custody.rewrap(tenant).await.expect("rewrapped");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use cabildo::domain::claim::Fence;
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::evidence::repository::{
@@ -168,6 +169,10 @@ fn index(seq: u64) -> usize {
 
 #[async_trait]
 impl EvidenceRepository for Process {
+    fn fenced(self: Arc<Self>, _: Fence) -> Arc<dyn EvidenceRepository> {
+        self
+    }
+
     async fn log(
         &self,
         tenant: TenantId,

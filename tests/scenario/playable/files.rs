@@ -188,7 +188,7 @@ async fn killed_at_any_part_it_continues_and_keeps_what_is_stored() {
             let of = PlayableOf::Track(track);
             fixture.vault.expect_trouble(Some(trouble));
             let playables = fixture.playables(None);
-            playables.request(fixture.tenant, fixture.session).await.expect("planned");
+            fixture.request(&playables).await;
             fixture.vault.hanging.notified().await;
             // Nothing is waited for: the task is dropped where it is.
             drop(playables);
@@ -225,7 +225,7 @@ async fn what_another_version_stored_is_made_anew() {
     let of = PlayableOf::Track(track);
     fixture.vault.expect_trouble(Some(Trouble::HangBefore(3)));
     let playables = fixture.playables(None);
-    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.request(&playables).await;
     fixture.vault.hanging.notified().await;
     drop(playables);
     tokio::task::yield_now().await;
@@ -286,7 +286,7 @@ async fn what_is_erased_meanwhile_is_left_alone() {
     let (fixture, track) = large_fixture().await;
     fixture.vault.expect_trouble(Some(Trouble::HangBefore(2)));
     let playables = fixture.playables(None);
-    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.request(&playables).await;
     fixture.vault.hanging.notified().await;
     // It hangs for ever; stopping the session does not.
     playables.stop(fixture.tenant, fixture.session).await;
@@ -308,7 +308,7 @@ async fn while_the_repository_is_read_something_is_pending_and_a_stop_counts() {
     let of = PlayableOf::Track(track);
     fixture.vault.expect_trouble(Some(Trouble::HangBefore(2)));
     let playables = fixture.playables(None);
-    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.request(&playables).await;
     fixture.vault.hanging.notified().await;
     drop(playables);
     tokio::task::yield_now().await;
@@ -333,7 +333,7 @@ async fn while_the_repository_is_read_something_is_pending_and_a_stop_counts() {
     playables.settled().await;
     assert_eq!(fixture.playable(of).await, half_made, "it was made though it was stopped");
     // Requested again, it is made.
-    playables.request(fixture.tenant, fixture.session).await.expect("planned");
+    fixture.request(&playables).await;
     playables.settled().await;
     playables.shutdown().await;
     assert_eq!(fixture.playable(of).await.state, PlayableState::Ready);

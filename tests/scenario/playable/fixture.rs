@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::clock::Clock;
+use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId, UserId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
@@ -31,6 +32,8 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::playable::media::{START_US, Sent, journals};
+
+use crate::claims::{MemoryClaims, of_a_new_process};
 
 /// Plaintext of a part in these tests.
 pub(crate) const PART_BYTES: usize = 64 << 10;
@@ -157,6 +160,10 @@ pub(crate) struct MemoryRepository {
 
 #[async_trait]
 impl RecordingRepository for MemoryRepository {
+    fn fenced(self: Arc<Self>, _: Fence) -> Arc<dyn RecordingRepository> {
+        self
+    }
+
     async fn add_track(
         &self,
         _: TenantId,
@@ -360,6 +367,8 @@ impl Fixture {
             keys: self.keys.clone(),
             repository: self.repository.clone(),
             timeline: self.timeline.clone(),
+            // The processes before have ended, and their leases with them.
+            claims: of_a_new_process(Arc::new(MemoryClaims::default())),
             clock: Clock::system(),
         };
         let scratch = self.directory.path().join("scratch");
@@ -369,10 +378,17 @@ impl Fixture {
         )
     }
 
+    /// Has the files made whose recording has ended.
+    pub(crate) async fn request(&self, playables: &Playables) {
+        let fence = Fence { session: self.session, work: Work::Recording, epoch: 1 };
+        playables.plan(self.tenant, self.session, fence).await.expect("planned");
+        playables.make(self.tenant, self.session);
+    }
+
     /// Makes all files and waits until they are made.
     pub(crate) async fn make(&self, ffmpeg: Option<&str>) {
         let playables = self.playables(ffmpeg);
-        playables.request(self.tenant, self.session).await.expect("planned");
+        self.request(&playables).await;
         playables.settled().await;
         playables.shutdown().await;
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cabildo::domain::claim::Fence;
 use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
@@ -209,6 +210,10 @@ impl KeyVault for Outside {
 
 #[async_trait]
 impl RecorderLog for Outside {
+    fn fenced(self: Arc<Self>, _: Fence) -> Arc<dyn RecorderLog> {
+        self
+    }
+
     async fn append(
         &self,
         _: TenantId,
@@ -259,6 +264,10 @@ fn add<T: Clone + PartialEq>(
 
 #[async_trait]
 impl RecordingRepository for Outside {
+    fn fenced(self: Arc<Self>, _: Fence) -> Arc<dyn RecordingRepository> {
+        self
+    }
+
     async fn add_track(
         &self,
         tenant: TenantId,

@@ -22,6 +22,8 @@ use cabildo::sealing::{Context, Opener, TrackKey};
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind};
 use sha2::{Digest, Sha256};
 
+use crate::claims::{MemoryClaims, of_a_new_process};
+
 use super::disk::TestDisk;
 use super::fakes::{Outside, held};
 
@@ -34,6 +36,7 @@ pub(crate) struct Fixture {
     pub(crate) tenant: TenantId,
     pub(crate) session: SessionId,
     pub(crate) recorder: Option<Recorder>,
+    claims: Arc<MemoryClaims>,
     now_us: Arc<AtomicI64>,
     spool: tempfile::TempDir,
     shutdown_ms_max: u64,
@@ -126,6 +129,7 @@ impl Fixture {
             tenant: TenantId::generate(),
             session: SessionId::generate(),
             recorder: None,
+            claims: Arc::default(),
             now_us: Arc::new(AtomicI64::new(now_us)),
             spool: tempfile::tempdir().expect("a directory"),
             shutdown_ms_max,
@@ -153,6 +157,7 @@ impl Fixture {
             keys: Arc::clone(outside) as _,
             repository: Arc::clone(outside) as _,
             log: Arc::clone(outside) as _,
+            claims: of_a_new_process(Arc::clone(&self.claims) as _),
             clock: Clock::from_fn(move || Timestamp::from_unix_us(now_us.load(Ordering::SeqCst))),
         };
         let options = RecorderOptions {

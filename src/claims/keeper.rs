@@ -1,0 +1,313 @@
+//! The claims that this process has, and the task that renews them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::claims::ClaimError;
+use crate::claims::lease::{BootClock, Lease, LeaseTimes};
+use crate::claims::repository::ClaimRepository;
+use crate::domain::claim::{Fence, Work};
+use crate::domain::id::{InstanceId, SessionId, TenantId};
+
+/// Claims renewed by one statement.
+const RENEWED_AT_ONCE: usize = 200;
+
+/// What claims are made with.
+#[derive(Clone)]
+pub struct ClaimsParts {
+    /// Where they are kept.
+    pub repository: Arc<dyn ClaimRepository>,
+    /// Who takes them: this process and no other, now or later.
+    pub instance: InstanceId,
+    /// What leases are measured by.
+    pub clock: BootClock,
+    /// How long leases are.
+    pub times: LeaseTimes,
+}
+
+type Key = (SessionId, Work);
+
+/// A claim of this process. Others of this process may share it.
+struct Held {
+    fence: Fence,
+    lease: Mutex<Lease>,
+    /// Another instance has taken the work over.
+    lost: CancellationToken,
+}
+
+/// One piece of work. Its lock is held while it is taken.
+#[derive(Default)]
+struct Slot {
+    held: Option<Arc<Held>>,
+    /// Gone when the last [`Claim`] is.
+    users: Weak<()>,
+}
+
+struct Inner {
+    parts: ClaimsParts,
+    slots: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Slot>>>>,
+    stop: CancellationToken,
+    renewing: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The claims of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Claims(Arc<Inner>);
+
+/// Work that this process does. Dropped, its lease is no longer renewed, and
+/// others may take the work once it has run out; [`Claim::release`] lets them
+/// take it at once.
+#[derive(Clone)]
+pub struct Claim {
+    claims: Claims,
+    held: Arc<Held>,
+    user: Arc<()>,
+}
+
+impl Claims {
+    /// Starts renewing; to be called within a runtime.
+    #[must_use]
+    pub fn start(parts: ClaimsParts) -> Self {
+        let claims = Self(Arc::new(Inner {
+            parts,
+            slots: Mutex::default(),
+            stop: CancellationToken::new(),
+            renewing: Mutex::default(),
+        }));
+        // The task must not keep alive what stops it when dropped.
+        let (inner, stop) = (Arc::downgrade(&claims.0), claims.0.stop.clone());
+        let every = claims.0.parts.times.renew_every;
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                let Some(inner) = inner.upgrade() else { return };
+                inner.renew().await;
+            }
+        });
+        *lock(&claims.0.renewing) = Some(task);
+        claims
+    }
+
+    /// Who takes these claims.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.0.parts.instance
+    }
+
+    /// Takes work that nobody else does, in this process or another.
+    ///
+    /// # Errors
+    /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
+    pub async fn take(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        work: Work,
+    ) -> Result<Claim, ClaimError> {
+        self.acquire((tenant, session, work), Sharing::Refused).await
+    }
+
+    /// Takes work, or shares it with others of this process that have it.
+    ///
+    /// # Errors
+    /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
+    pub async fn share(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        work: Work,
+    ) -> Result<Claim, ClaimError> {
+        self.acquire((tenant, session, work), Sharing::Allowed).await
+    }
+
+    /// Ends every lease of an earlier process of which the caller knows that it
+    /// has ended, so that its work can be taken at once.
+    ///
+    /// # Errors
+    /// [`ClaimError::Unavailable`].
+    pub async fn succeed(&self, ended: InstanceId) -> Result<(), ClaimError> {
+        self.0.parts.repository.end_instance(ended).await
+    }
+
+    /// Sessions whose `work` other instances do now.
+    ///
+    /// # Errors
+    /// [`ClaimError::Unavailable`].
+    pub async fn taken_by_others(&self, work: Work) -> Result<BTreeSet<SessionId>, ClaimError> {
+        self.0.parts.repository.taken_by_others(work, self.instance()).await
+    }
+
+    /// Stops renewing. What was not released can be taken by others once its
+    /// lease has run out.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        let task = lock(&self.0.renewing).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the task that renews claims has failed");
+        }
+    }
+
+    async fn acquire(
+        &self,
+        (tenant, session, work): (TenantId, SessionId, Work),
+        sharing: Sharing,
+    ) -> Result<Claim, ClaimError> {
+        let slot = Arc::clone(lock(&self.0.slots).entry((session, work)).or_default());
+        let mut slot = slot.lock().await;
+        if let (Some(held), Some(user)) = (&slot.held, slot.users.upgrade())
+            && !held.lost.is_cancelled()
+        {
+            return match sharing {
+                Sharing::Allowed => {
+                    Ok(Claim { claims: self.clone(), held: Arc::clone(held), user })
+                }
+                Sharing::Refused => Err(ClaimError::Taken),
+            };
+        }
+        let ClaimsParts { repository, instance, clock, times } = &self.0.parts;
+        let sent_at = clock.now();
+        let epoch = repository.take(tenant, session, work, *instance, times.length).await?;
+        let fence = Fence { session, work, epoch: epoch.ok_or(ClaimError::Taken)? };
+        let lease = Mutex::new(Lease::begun(sent_at, times));
+        let held = Arc::new(Held { fence, lease, lost: CancellationToken::new() });
+        let user = Arc::new(());
+        *slot = Slot { held: Some(Arc::clone(&held)), users: Arc::downgrade(&user) };
+        Ok(Claim { claims: self.clone(), held, user })
+    }
+}
+
+/// Whether work may be shared with others of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Allowed,
+    Refused,
+}
+
+impl Inner {
+    /// Renews what is in use, and forgets what is not.
+    async fn renew(&self) {
+        let mut held = Vec::new();
+        lock(&self.slots).retain(|_, shared| {
+            // One that is being taken now is renewed the next time.
+            let Ok(slot) = shared.try_lock() else { return true };
+            let in_use = slot.users.strong_count() > 0;
+            if let Some(claim) = slot.held.as_ref().filter(|_| in_use) {
+                held.push(Arc::clone(claim));
+            }
+            // Somebody may be about to lock one that has a second handle.
+            in_use || Arc::strong_count(shared) > 1
+        });
+        held.retain(|claim| !claim.lost.is_cancelled());
+        for claims in held.chunks(RENEWED_AT_ONCE) {
+            self.renew_some(claims).await;
+        }
+    }
+
+    async fn renew_some(&self, claims: &[Arc<Held>]) {
+        let ClaimsParts { repository, instance, clock, times } = &self.parts;
+        let fences: Vec<Fence> = claims.iter().map(|claim| claim.fence).collect();
+        let sent_at = clock.now();
+        let asked = repository.renew(*instance, &fences, times.length);
+        // Later leases would have run out by the time an answer came.
+        let renewed = match tokio::time::timeout(times.length, asked).await {
+            Ok(Ok(renewed)) => renewed,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "claims were not renewed");
+                return;
+            }
+            Err(_) => {
+                tracing::warn!("claims were not renewed: the database did not answer in time");
+                return;
+            }
+        };
+        let lease = Lease::begun(sent_at, times);
+        for claim in claims {
+            if renewed.contains(&claim.fence) {
+                let mut relied_on = lock(&claim.lease);
+                *relied_on = relied_on.or_later(lease);
+            } else {
+                let Fence { session, work, .. } = claim.fence;
+                tracing::warn!(%session, %work, "another instance took over the work");
+                claim.lost.cancel();
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Claim {
+    /// What every write of this work names.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.held.fence
+    }
+
+    /// Whether the lease runs: nobody else does the work now. To be asked before
+    /// every step that the database can't fence, such as deleting an object.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let now = self.claims.0.parts.clock.now();
+        !self.is_lost() && lock(&self.held.lease).holds_at(now)
+    }
+
+    /// As [`Self::holds`], as an error.
+    ///
+    /// # Errors
+    /// [`ClaimError::Lost`].
+    pub fn check(&self) -> Result<(), ClaimError> {
+        if self.holds() { Ok(()) } else { Err(ClaimError::Lost) }
+    }
+
+    /// Whether another instance has taken the work over. A claim that was lost
+    /// never comes back; the work can be taken again with a new one.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.held.lost.is_cancelled()
+    }
+
+    /// Says that a write was refused because of its epoch: the claim is lost.
+    pub fn refused(&self) {
+        self.held.lost.cancel();
+    }
+
+    /// Gives the work back, once the last user of this process has done so.
+    /// When that fails the lease runs out by itself.
+    pub async fn release(self) {
+        let Self { claims, held, user } = self;
+        if Arc::into_inner(user).is_none() || held.lost.is_cancelled() {
+            return;
+        }
+        if let Err(error) = claims.0.parts.repository.release(held.fence).await {
+            tracing::debug!(session = %held.fence.session, %error, "a lease runs out by itself");
+        }
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claim").field(&self.held.fence).finish()
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claims").field(&self.0.parts.instance).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,131 @@
+//! How long a claim may be relied on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time since the machine was started. It goes on while the machine or this
+/// process is suspended, so that whoever wakes up sees that its leases ran out.
+#[derive(Clone)]
+pub struct BootClock(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl BootClock {
+    /// The machine's clock: `CLOCK_BOOTTIME` on Linux.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(|| {
+            #[cfg(target_os = "linux")]
+            let clock = rustix::time::ClockId::Boottime;
+            #[cfg(not(target_os = "linux"))]
+            let clock = rustix::time::ClockId::Monotonic;
+            let time = rustix::time::clock_gettime(clock);
+            Duration::new(
+                u64::try_from(time.tv_sec).unwrap_or_default(),
+                u32::try_from(time.tv_nsec).unwrap_or_default(),
+            )
+        }))
+    }
+
+    /// A clock that says what `read` says, for tests in virtual time.
+    #[must_use]
+    pub fn from_fn(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for BootClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BootClock")
+    }
+}
+
+/// How long leases are and when they are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// How long the database keeps others out after a claim was taken or
+    /// renewed. Raising it makes others wait longer for the work of an instance
+    /// that was killed; lowering it lets a shorter outage of the database end a
+    /// lease.
+    pub length: Duration,
+    /// How often leases are renewed.
+    pub renew_every: Duration,
+    /// How long before its end the owner stops to rely on a lease.
+    pub margin: Duration,
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self {
+            length: Duration::from_secs(10),
+            renew_every: Duration::from_millis(2_500),
+            margin: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The lease of one claim, as its owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    relied_on_until: Duration,
+}
+
+impl Lease {
+    /// The lease that a request sent at `sent_at` was answered with. It is
+    /// counted from before the request, because the database may have begun to
+    /// count at any time between request and answer.
+    #[must_use]
+    pub fn begun(sent_at: Duration, times: &LeaseTimes) -> Self {
+        Self { relied_on_until: sent_at + times.length.saturating_sub(times.margin) }
+    }
+
+    /// Whether the owner may rely on it.
+    #[must_use]
+    pub fn holds_at(&self, now: Duration) -> bool {
+        now < self.relied_on_until
+    }
+
+    /// The later one of two leases of the same claim.
+    #[must_use]
+    pub fn or_later(self, other: Self) -> Self {
+        Self { relied_on_until: self.relied_on_until.max(other.relied_on_until) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: LeaseTimes = LeaseTimes {
+        length: Duration::from_secs(10),
+        renew_every: Duration::from_secs(2),
+        margin: Duration::from_secs(3),
+    };
+
+    #[test]
+    fn a_lease_is_counted_from_before_its_request_and_ends_before_its_end() {
+        let lease = Lease::begun(Duration::from_secs(100), &TIMES);
+        assert!(lease.holds_at(Duration::from_millis(106_999)));
+        assert!(!lease.holds_at(Duration::from_secs(107)));
+    }
+
+    #[test]
+    fn answers_that_come_out_of_order_shorten_nothing() {
+        let early = Lease::begun(Duration::from_secs(100), &TIMES);
+        let late = Lease::begun(Duration::from_secs(102), &TIMES);
+        assert_eq!(late.or_later(early), late);
+        assert_eq!(early.or_later(late), late);
+    }
+
+    #[test]
+    fn the_clock_of_the_machine_does_not_go_backwards() {
+        let clock = BootClock::system();
+        let before = clock.now();
+        assert!(clock.now() >= before && before > Duration::ZERO);
+    }
+}

@@ -1,0 +1,349 @@
+//! Bringing the recording of a session that is over to its end: what was taken
+//! is in the vault and the log, the log is closed, it is known when the
+//! recording is to be erased, and files for people are made of it.
+//!
+//! The instance with the claim on the recording does this. What an instance
+//! leaves undone that no longer runs, another finds and does.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::RwLock;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::claims::{Claim, ClaimError, Claims, LeaseTimes};
+use crate::clock::Clock;
+use crate::domain::claim::Work;
+use crate::domain::id::SessionId;
+use crate::domain::recording::RecordingState;
+use crate::domain::session::{Session, SessionStatus};
+use crate::domain::time::Timestamp;
+use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::evidence::{Evidence, EvidenceError};
+use crate::playable::{PlayableError, Playables};
+use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::recorder::{Recorder, RecorderError};
+use crate::sessions::{RepositoryError, SessionRepository};
+
+/// Kind of events about the state of a session (`docs/EVIDENCE.md` §Entries).
+const SESSION_STATE: u32 = 2;
+/// Why a log is closed, likewise.
+const ENDED: u32 = 1;
+const CANCELLED: u32 = 2;
+const INTERRUPTED: u32 = 3;
+/// Between two attempts to settle a recording; doubles up to the longest.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_mins(5);
+/// How often it is looked for what another instance has left. Raising it makes
+/// the recordings of an instance that was killed wait longer.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const DAY: Duration = Duration::from_hours(24);
+
+/// What recordings are settled with.
+pub struct SettlementParts {
+    /// Which sessions are over.
+    pub sessions: Arc<dyn SessionRepository>,
+    /// Where logs are kept.
+    pub logs: Arc<dyn EvidenceRepository>,
+    /// Where recordings are known.
+    pub recordings: Arc<dyn RecordingRepository>,
+    /// Who writes logs.
+    pub evidence: Evidence,
+    /// Who records.
+    pub recorder: Recorder,
+    /// Who makes files for people.
+    pub playables: Playables,
+    /// Which recordings this process has.
+    pub claims: Claims,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Why a recording is not settled yet.
+#[derive(Debug, thiserror::Error)]
+pub enum SettlementError {
+    /// Another instance has it, or that could not be asked.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Sessions could not be read.
+    #[error(transparent)]
+    Sessions(#[from] RepositoryError),
+    /// Logs could not be read.
+    #[error(transparent)]
+    Logs(#[from] EvidenceStoreError),
+    /// The log could not be closed.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// Recordings could not be read or written.
+    #[error(transparent)]
+    Recordings(#[from] RecordingStoreError),
+    /// The recorder could not finish.
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
+    /// Files could not be planned.
+    #[error(transparent)]
+    Playables(#[from] PlayableError),
+}
+
+/// Settles recordings. Clones share it.
+#[derive(Clone)]
+pub struct Settlement(Arc<Inner>);
+
+struct Inner {
+    sessions: Arc<dyn SessionRepository>,
+    logs: Arc<dyn EvidenceRepository>,
+    recordings: Arc<dyn RecordingRepository>,
+    evidence: Evidence,
+    recorder: Recorder,
+    /// `None` once it was shut down.
+    playables: RwLock<Option<Playables>>,
+    claims: Claims,
+    clock: Clock,
+    /// Sessions that are being settled.
+    going_on: Mutex<BTreeSet<SessionId>>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// How a session came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// This process saw it end, or recorded it until it did.
+    Seen,
+    /// Whoever recorded it no longer runs.
+    Found,
+}
+
+impl Settlement {
+    /// Settlement by these parts.
+    #[must_use]
+    pub fn new(parts: SettlementParts) -> Self {
+        Self(Arc::new(Inner {
+            sessions: parts.sessions,
+            logs: parts.logs,
+            recordings: parts.recordings,
+            evidence: parts.evidence,
+            recorder: parts.recorder,
+            playables: RwLock::new(Some(parts.playables)),
+            claims: parts.claims,
+            clock: parts.clock,
+            going_on: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// Begins the log of a session that has started.
+    pub async fn session_started(&self, session: &Session) {
+        let opened = self.0.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
+        if let Err(error) = opened {
+            tracing::error!(session = %session.id, %error, "the log of the session was not opened");
+            return;
+        }
+        self.note_state(session, "session_started").await;
+    }
+
+    /// Logs that the terms of a running session were changed.
+    pub async fn session_changed(&self, session: &Session) {
+        // A log begins when its session does.
+        if session.status == SessionStatus::Active {
+            self.note_state(session, "session_changed").await;
+        }
+    }
+
+    /// Logs that a session has ended, and settles its recording beside. To be
+    /// called after the room has told its members, so that what it told is in
+    /// its journal.
+    pub async fn session_ended(&self, session: &Session) {
+        let what = match session.status {
+            SessionStatus::Cancelled => "session_cancelled",
+            _ => "session_ended",
+        };
+        // One that was cancelled before it started has no log.
+        if session.started_at.is_some() {
+            self.note_state(session, what).await;
+            self.settle(session.clone(), Ending::Seen);
+        }
+    }
+
+    /// Settles what earlier processes and other instances have left, now and
+    /// from time to time. To be called once.
+    ///
+    /// # Errors
+    /// When the store can't be read now.
+    pub async fn start(&self) -> Result<(), SettlementError> {
+        self.look(Duration::ZERO).await?;
+        let (settlement, stopping) = (self.clone(), self.0.stopping.clone());
+        self.0.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(LOOK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+                // Whoever ended a session has this long to claim it.
+                if let Err(error) = settlement.look(LeaseTimes::default().length).await {
+                    tracing::warn!(%error, "recordings that were left could not be looked for");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Stops; what is not settled is settled after the next start. The recorder
+    /// and the maker of files are shut down.
+    pub async fn shutdown(&self) {
+        let Inner { recorder, playables, tasks, stopping, .. } = &*self.0;
+        stopping.cancel();
+        tasks.close();
+        let playables = playables.write().await.take();
+        if let Some(playables) = playables {
+            playables.shutdown().await;
+        }
+        recorder.shutdown().await;
+        tasks.wait().await;
+    }
+
+    /// Looks for tracks and logs that nobody works on. A session that ended less
+    /// than `grace` ago is left to whoever ended it.
+    async fn look(&self, grace: Duration) -> Result<(), SettlementError> {
+        let Inner { sessions, logs, recorder, claims, clock, .. } = &*self.0;
+        recorder.take_over().await?;
+        let unclosed = logs.unclosed().await?;
+        if unclosed.is_empty() {
+            return Ok(());
+        }
+        let others = claims.taken_by_others(Work::Recording).await?;
+        for (tenant, id) in unclosed.into_iter().filter(|(_, id)| !others.contains(id)) {
+            let Some(session) = sessions.find(tenant, id).await? else { continue };
+            if !session.status.is_over() {
+                continue;
+            }
+            if recorder.records(tenant, id).await {
+                self.settle(session, Ending::Seen);
+            } else if session.ended_at.is_none_or(|ended| clock.now().since(ended) >= grace) {
+                self.settle(session, Ending::Found);
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_state(&self, session: &Session, what: &str) {
+        let at = self.0.clock.now().to_string();
+        let event = json!({"type": what, "at": at, "version": session.version});
+        let (tenant, id) = (session.tenant_id, session.id);
+        let noted = self.0.evidence.note(tenant, id, SESSION_STATE, event.to_string()).await;
+        if let Err(error) = noted {
+            tracing::error!(session = %id, %error, "the state of the session is not in the log");
+        }
+    }
+
+    /// Settles a recording beside, however long the vault is away.
+    fn settle(&self, session: Session, ending: Ending) {
+        let id = session.id;
+        if !self.going_on().insert(id) {
+            return;
+        }
+        let (settlement, stopping) = (self.clone(), self.0.stopping.clone());
+        self.0.tasks.spawn(async move {
+            let settled = settlement.settle_surely(&session, ending);
+            if stopping.run_until_cancelled(settled).await.is_none() {
+                tracing::info!(session = %id, "the next start settles this recording");
+            }
+            settlement.going_on().remove(&id);
+        });
+    }
+
+    fn going_on(&self) -> std::sync::MutexGuard<'_, BTreeSet<SessionId>> {
+        self.0.going_on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn settle_surely(&self, session: &Session, ending: Ending) {
+        let mut pause = RETRY_MIN;
+        while let Err(error) = self.try_settle(session, ending).await {
+            if matches!(error, SettlementError::Claim(ClaimError::Taken)) {
+                // Whoever has it finds that the session is over, or ends; then
+                // it is found here.
+                tracing::info!(session = %session.id, "another instance settles this recording");
+                return;
+            }
+            tracing::warn!(session = %session.id, %error, "the recording is not settled yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn try_settle(&self, session: &Session, ending: Ending) -> Result<(), SettlementError> {
+        let (tenant, id) = (session.tenant_id, session.id);
+        let claim = self.0.claims.share(tenant, id, Work::Recording).await?;
+        let outcome = self.settle_claimed(session, ending, &claim).await;
+        claim.release().await;
+        outcome
+    }
+
+    /// Every step can be repeated. The log is closed last but for the making of
+    /// files, because closed logs are not looked for.
+    async fn settle_claimed(
+        &self,
+        session: &Session,
+        ending: Ending,
+        claim: &Claim,
+    ) -> Result<(), SettlementError> {
+        let Inner { logs, recordings, evidence, recorder, playables, clock, .. } = &*self.0;
+        let (tenant, id, fence) = (session.tenant_id, session.id, claim.fence());
+        recorder.take_over().await?;
+        recorder.set_state(tenant, id, RecordingState::Stopped).await;
+        let tails = recorder.finish(tenant, id).await?;
+        let Some(log) = logs.log(tenant, id).await? else { return Ok(()) };
+        let ended_at = session.ended_at.unwrap_or_else(|| clock.now());
+        let recordings = Arc::clone(recordings).fenced(fence);
+        recordings.put_retention(tenant, id, erased_after(session, ended_at)).await?;
+        let playables = playables.read().await;
+        let playables = playables.as_ref().filter(|_| !tails.is_empty());
+        if let Some(playables) = playables {
+            playables.plan(tenant, id, fence).await?;
+        }
+        if log.closed_seq.is_none() {
+            let reason = match ending {
+                Ending::Found => INTERRUPTED,
+                Ending::Seen if session.status == SessionStatus::Cancelled => CANCELLED,
+                Ending::Seen => ENDED,
+            };
+            evidence.fenced(fence).close(tenant, id, tails, reason).await?;
+        }
+        if let Some(playables) = playables {
+            playables.make(tenant, id);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settlement")
+    }
+}
+
+/// When a session's recording is to be erased.
+fn erased_after(session: &Session, ended_at: Timestamp) -> Timestamp {
+    ended_at.after(DAY.saturating_mul(session.recording.retention_days))
+}
+
+/// The policy a log begins with: what is recorded and for how long it is kept,
+/// and nothing personal.
+#[must_use]
+pub fn policy_of(session: &Session) -> String {
+    json!({
+        "v": 1,
+        "modality": session.modality.as_str(),
+        "moderation": session.moderation.as_str(),
+        "recording": {
+            "enabled": session.recording.enabled,
+            "retention_days": session.recording.retention_days,
+        },
+        "transcription": {"enabled": session.transcription.enabled},
+    })
+    .to_string()
+}

@@ -1,0 +1,57 @@
+//! Who does the background work on a session.
+
+use std::fmt;
+
+use super::id::SessionId;
+
+/// A kind of background work. At most one instance does each kind for one
+/// session at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Work {
+    /// Recording its tracks and closing its log.
+    Recording,
+    /// Making playable files.
+    Playables,
+    /// Erasing its recording, or rewrapping its keys.
+    Custody,
+}
+
+impl Work {
+    /// Its name where it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Playables => "playables",
+            Self::Custody => "custody",
+        }
+    }
+
+    /// The work of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Recording, Self::Playables, Self::Custody]
+            .into_iter()
+            .find(|work| work.as_str() == name)
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a write names to be let through: the epoch under which its writer was
+/// given the work. The database hands out a larger epoch with every change of
+/// owner and refuses writes that name an older one, so that an owner that was
+/// replaced without noticing changes nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence {
+    /// The session worked on.
+    pub session: SessionId,
+    /// The kind of work.
+    pub work: Work,
+    /// The epoch, from 1.
+    pub epoch: u64,
+}

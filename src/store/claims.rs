@@ -1,0 +1,208 @@
+//! Who does which background work, on the database.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{
+    Expr, ExprTrait as _, LockType, OnConflict, Query, ReturningClause, SimpleExpr,
+};
+use sea_orm::{Condition, ConnectionTrait, DbBackend};
+use uuid::Uuid;
+
+use crate::claims::ClaimError;
+use crate::claims::repository::ClaimRepository;
+use crate::domain::claim::{Fence, Work};
+use crate::domain::id::{InstanceId, SessionId, TenantId};
+use crate::store::connect::Store;
+use crate::store::error::{StoreError, number, stored, word};
+use crate::store::tenant_tx::TenantTx;
+
+const TABLE: &str = "work_claims";
+
+#[async_trait]
+impl ClaimRepository for Store {
+    async fn take(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        work: Work,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<Option<u64>, ClaimError> {
+        Ok(take(self, (tenant, session, work), instance, lease).await?)
+    }
+
+    async fn renew(
+        &self,
+        instance: InstanceId,
+        claims: &[Fence],
+        lease: Duration,
+    ) -> Result<Vec<Fence>, ClaimError> {
+        Ok(renew(self, instance, claims, lease).await?)
+    }
+
+    async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
+        Ok(end(self, is_claim(claim)?).await?)
+    }
+
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
+        let of_instance = Condition::all().add(Expr::col("instance").eq(instance.as_uuid()));
+        Ok(end(self, of_instance).await?)
+    }
+
+    async fn taken_by_others(
+        &self,
+        work: Work,
+        instance: InstanceId,
+    ) -> Result<BTreeSet<SessionId>, ClaimError> {
+        Ok(taken_by_others(self, work, instance).await?)
+    }
+}
+
+/// Whether a fence names the current owner. The claim does not change owners
+/// until the transaction ends.
+pub(super) async fn is_current(
+    connection: &impl ConnectionTrait,
+    fence: Fence,
+) -> Result<bool, StoreError> {
+    let select = Query::select()
+        .column("epoch")
+        .from(TABLE)
+        .cond_where(of_work(fence))
+        .lock(LockType::Share)
+        .take();
+    let Some(row) = connection.query_one(&select).await? else { return Ok(false) };
+    Ok(number::<u64>(row.try_get("", "epoch")?, "epoch")? == fence.epoch)
+}
+
+/// One statement, so that nobody comes between looking and taking.
+async fn take(
+    store: &Store,
+    (tenant, session, work): (TenantId, SessionId, Work),
+    instance: InstanceId,
+    lease: Duration,
+) -> Result<Option<u64>, StoreError> {
+    let tx = TenantTx::write(store, tenant).await?;
+    let now = || database_now(tx.connection().get_database_backend());
+    let column = |name: &'static str| Expr::col((TABLE, name));
+    let is_free = Condition::any()
+        .add(column("instance").eq(instance.as_uuid()))
+        .add(column("leased_until").lte(now()));
+    let conflict = OnConflict::columns(["session_id", "work"])
+        .update_columns(["instance", "leased_until"])
+        .value("epoch", column("epoch").add(1))
+        // A session of another tenant breaks the reference before this.
+        .action_cond_where(
+            Condition::all().add(column("tenant_id").eq(tenant.as_uuid())).add(is_free),
+        )
+        .to_owned();
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(["session_id", "work", "tenant_id", "instance", "epoch", "leased_until"])
+        .values_panic([
+            session.as_uuid().into(),
+            work.as_str().into(),
+            tenant.as_uuid().into(),
+            instance.as_uuid().into(),
+            1.into(),
+            now().add(micros(lease)),
+        ])
+        .on_conflict(conflict)
+        .returning(ReturningClause::Columns(vec!["epoch".into()]))
+        .take();
+    let row = tx.connection().query_one(&insert).await?;
+    let epoch = row.map(|row| number(row.try_get("", "epoch")?, "epoch")).transpose()?;
+    tx.commit().await?;
+    Ok(epoch)
+}
+
+async fn renew(
+    store: &Store,
+    instance: InstanceId,
+    claims: &[Fence],
+    lease: Duration,
+) -> Result<Vec<Fence>, StoreError> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut named = Condition::any();
+    for claim in claims {
+        named = named.add(is_claim(*claim)?);
+    }
+    let backend = store.connection.get_database_backend();
+    let update = Query::update()
+        .table(TABLE)
+        .value("leased_until", database_now(backend).add(micros(lease)))
+        .and_where(Expr::col("instance").eq(instance.as_uuid()))
+        // One that was given back stays free.
+        .and_where(Expr::col("leased_until").gt(0))
+        .cond_where(named)
+        .returning(ReturningClause::Columns(vec![
+            "session_id".into(),
+            "work".into(),
+            "epoch".into(),
+        ]))
+        .take();
+    let _writer = store.writer().await;
+    let rows = store.connection.query_all(&update).await?;
+    rows.iter()
+        .map(|row| {
+            let work: String = row.try_get("", "work")?;
+            Ok(Fence {
+                session: SessionId::from_uuid(row.try_get("", "session_id")?),
+                work: word(Work::parse(&work), "work")?,
+                epoch: number(row.try_get("", "epoch")?, "epoch")?,
+            })
+        })
+        .collect()
+}
+
+/// Ends leases.
+async fn end(store: &Store, of: Condition) -> Result<(), StoreError> {
+    let update = Query::update().table(TABLE).value("leased_until", 0).cond_where(of).take();
+    let _writer = store.writer().await;
+    store.connection.execute(&update).await?;
+    Ok(())
+}
+
+async fn taken_by_others(
+    store: &Store,
+    work: Work,
+    instance: InstanceId,
+) -> Result<BTreeSet<SessionId>, StoreError> {
+    let backend = store.connection.get_database_backend();
+    let select = Query::select()
+        .column("session_id")
+        .from(TABLE)
+        .and_where(Expr::col("work").eq(work.as_str()))
+        .and_where(Expr::col("instance").ne(instance.as_uuid()))
+        .and_where(Expr::col("leased_until").gt(database_now(backend)))
+        .take();
+    let rows = store.connection.query_all(&select).await?;
+    rows.iter()
+        .map(|row| Ok(SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?)))
+        .collect()
+}
+
+fn of_work(fence: Fence) -> Condition {
+    Condition::all()
+        .add(Expr::col("session_id").eq(fence.session.as_uuid()))
+        .add(Expr::col("work").eq(fence.work.as_str()))
+}
+
+fn is_claim(fence: Fence) -> Result<Condition, StoreError> {
+    Ok(of_work(fence).add(Expr::col("epoch").eq(stored(fence.epoch)?)))
+}
+
+/// The database's own clock, in microseconds since 1970.
+fn database_now(backend: DbBackend) -> SimpleExpr {
+    Expr::cust(match backend {
+        DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+        _ => "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    })
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
