@@ -8,6 +8,7 @@ mod m0002_session_directory;
 mod m0003_evidence;
 mod m0004_recordings;
 mod m0005_work_claims;
+mod m0006_erased_rooms;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -43,12 +44,14 @@ pub const TABLES: &[&str] = &[
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
-/// change nor delete events of a room or entries of a log; the texts of a log's
-/// events can be deleted, for erasure.
+/// change nor delete entries of a log. It can't change events of a room either,
+/// and can delete them only once the session's recording is marked as erased
+/// (`m0006_erased_rooms`); the texts of a log's events can be deleted, for
+/// erasure.
 pub const PRIVILEGES: &[(&str, &str)] = &[
     ("sessions", "SELECT, INSERT, UPDATE"),
-    ("room_records", "SELECT, INSERT, UPDATE"),
-    ("room_events", "SELECT, INSERT"),
+    ("room_records", "SELECT, INSERT, UPDATE, DELETE"),
+    ("room_events", "SELECT, INSERT, DELETE"),
     ("idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"),
     ("dpop_proofs", "SELECT, INSERT, UPDATE, DELETE"),
     ("session_directory", "SELECT, INSERT"),
@@ -79,6 +82,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0003_evidence::Evidence),
             Box::new(m0004_recordings::Recordings),
             Box::new(m0005_work_claims::WorkClaims),
+            Box::new(m0006_erased_rooms::ErasedRooms),
         ]
     }
 }

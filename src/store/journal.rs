@@ -179,3 +179,21 @@ async fn events_after(
         })
         .collect()
 }
+
+/// Deletes what a room told and its state: names, notes and messages of people.
+/// What the log committed to stays provable without it. To be called once the
+/// session's recording is marked as erased, without which PostgreSQL lets
+/// nobody delete these rows.
+pub(super) async fn forget(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    room_event::Entity::delete_many()
+        .filter(room_event::Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(room_event::Column::SessionId.eq(session.as_uuid()))
+        .exec(tx.connection())
+        .await?;
+    room_record::Entity::delete_many()
+        .filter(room_record::Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(room_record::Column::SessionId.eq(session.as_uuid()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}

@@ -16,6 +16,7 @@ use crate::recorder::repository::{
 };
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
+use crate::store::journal;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 
@@ -155,6 +156,7 @@ impl RecordingRepository for Store {
         let tx = TenantTx::write(self, tenant).await?;
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
+        journal::forget(&tx, session).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -3,10 +3,13 @@
 
 use cabildo::domain::id::TenantId;
 use cabildo::domain::secret::Secret;
+use cabildo::domain::session::Session;
+use cabildo::recorder::repository::RecordingRepository as _;
+use cabildo::room::journal::{JournalEvent, RoomJournal, RoomRecord};
 use cabildo::store::{Store, StoreError};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
-use crate::store::fixture::{Fixture, cases};
+use crate::store::fixture::{Fixture, NOW, cases};
 use crate::store::postgres::OWNER;
 
 cases!(
@@ -58,7 +61,6 @@ async fn without_a_tenant_nothing_is_seen(fixture: Fixture) {
 async fn the_server_may_not_take_back_what_it_told(fixture: Fixture) {
     let server = Database::connect(fixture.options.url.expose()).await.expect("it answers");
     for forbidden in [
-        "DELETE FROM room_events",
         "UPDATE room_events SET payload = ''",
         "TRUNCATE room_events",
         "DELETE FROM sessions",
@@ -80,6 +82,33 @@ async fn the_server_may_not_take_back_what_it_told(fixture: Fixture) {
     ] {
         assert!(server.execute_unprepared(forbidden).await.is_err(), "{forbidden} was allowed");
     }
+    // What a room told can be deleted, but only once the recording was erased.
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
+    tell(store, &session).await;
+    let delete = format!(
+        "BEGIN; SELECT set_config('app.tenant_id', '{tenant}', true); \
+         DELETE FROM room_events; DELETE FROM room_records; COMMIT"
+    );
+    server.execute_unprepared(&delete).await.expect("nothing is seen to be deleted");
+    assert_eq!(fixture.count("room_events").await, 1, "the server took back what it told");
+    assert_eq!(fixture.count("room_records").await, 1);
+    store.erased(tenant, id, NOW).await.expect("erased");
+    assert_eq!(fixture.count("room_events").await, 0);
+    assert_eq!(fixture.count("room_records").await, 0);
+}
+
+/// Has the room of a session tell something.
+pub(crate) async fn tell(store: &Store, session: &Session) {
+    let event = JournalEvent {
+        seq: 1,
+        at: NOW,
+        kind: "chat".to_owned(),
+        payload: r#"{"type":"chat","name":"María Ñúñez","text":"a secret"}"#.to_owned(),
+    };
+    let record = RoomRecord { seq: 1, state: r#"{"people":["María Ñúñez"]}"#.to_owned() };
+    let told = RoomJournal::append(store, session.tenant_id, session.id, &record, &[event]).await;
+    told.expect("told");
 }
 
 async fn roles_that_escape_are_refused(fixture: Fixture) {

@@ -11,9 +11,11 @@ use cabildo::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
     RecordingStoreError,
 };
+use cabildo::room::journal::RoomJournal;
 use tokio::task::JoinSet;
 
 use crate::store::fixture::{Fixture, NOW, cases};
+use crate::store::isolation::tell;
 
 cases!(
     tracks_are_added_once_and_end_once,
@@ -372,6 +374,16 @@ async fn an_erasure_forgets_people(fixture: Fixture) {
     assert_eq!((tracks[0].user.as_str(), tracks[0].name.as_str()), ("erased", ""));
     assert_eq!((tracks[0].id, tracks[0].seq), (destroyed.id, destroyed.seq));
     assert_eq!(tracks[1], kept, "a track with a key was forgotten");
+
+    // What the rooms of other sessions told stays.
+    let other = fixture.session(tenant).await;
+    tell(store, &session).await;
+    tell(store, &other).await;
+    store.erased(tenant, id, NOW).await.expect("noted again");
+    assert_eq!(store.events_after(tenant, id, 0, 9).await.expect("read"), []);
+    assert_eq!(store.load(tenant, id).await.expect("read"), None);
+    assert_eq!(store.events_after(tenant, other.id, 0, 9).await.expect("read").len(), 1);
+    assert!(store.load(tenant, other.id).await.expect("read").is_some());
 }
 
 async fn sessions_of_a_tenant_come_in_order(fixture: Fixture) {
