@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -131,6 +133,7 @@ pub(super) async fn open(
         connect.max_connections(1);
     }
     if engine != Engine::Postgres {
+        connect.map_sqlx_sqlite_pool_opts(close_after_open_transactions);
         // One connection always stays: without any, a file in memory is gone,
         // and one on disk has to be recovered by whoever comes next.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);
@@ -144,8 +147,26 @@ pub(super) async fn open(
                 .busy_timeout(SQLITE_BUSY_TIMEOUT)
         });
     }
+    if engine == Engine::Postgres {
+        connect.map_sqlx_postgres_pool_opts(close_after_open_transactions);
+    }
     // Boxed, because the drivers' futures are large and every caller would carry them.
     Box::pin(connect_patiently(connect)).await
+}
+
+/// Closes every connection that comes back to its pool with a transaction that
+/// is neither committed nor rolled back. A COMMIT or ROLLBACK that fails leaves
+/// one (SQLite rolls back by itself when the disk is full, and then refuses the
+/// ROLLBACK that follows). In it later transactions would only be savepoints,
+/// and what they commit would be lost with it.
+fn close_after_open_transactions<DB: sqlx::Database>(pool: PoolOptions<DB>) -> PoolOptions<DB> {
+    pool.after_release(|connection, _| {
+        Box::pin(async move {
+            // Carries out a ROLLBACK that was only asked for until now.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 /// SQLite does not wait when two processes turn a new file's write-ahead log
