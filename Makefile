@@ -33,6 +33,9 @@ load-test: ## rooms of real WebRTC clients against a release server
 kill-loop: ## kill a recording server KILLS times (default 30) at random moments
 	@scripts/kill-loop $(KILLS)
 
+disk-loop: ## fill the disk under the database ROUNDS times (default 300), and 30 times under a meeting
+	@scripts/disk-loop $(ROUNDS)
+
 fuzz: ## attack every parser that strangers reach, SECONDS each (default 300)
 	@scripts/fuzz $(ARGS)
 

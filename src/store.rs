@@ -14,9 +14,11 @@ mod journal;
 mod migrate;
 mod operator_log;
 mod options;
+mod probe;
 mod recording_agenda;
 mod recordings;
 mod replay_cache;
+mod reserve;
 mod roles;
 mod sessions;
 mod shared_tx;
@@ -27,7 +29,8 @@ pub use connect::Store;
 pub use error::StoreError;
 pub use migrate::MigrationStatus;
 pub use options::{
-    ACQUIRE_TIMEOUT_DEFAULT, MAX_CONNECTIONS_DEFAULT, MigrateOptions, OnConnect, StoreOptions,
+    ACQUIRE_TIMEOUT_DEFAULT, FREE_BYTES_MIN_DEFAULT, MAX_CONNECTIONS_DEFAULT, MigrateOptions,
+    OnConnect, StoreOptions,
 };
 pub use replay_cache::ReplayCache;
 

@@ -9,6 +9,7 @@ mod m0003_evidence;
 mod m0004_recordings;
 mod m0005_work_claims;
 mod m0006_erased_rooms;
+mod m0007_write_probes;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -41,6 +42,7 @@ pub const TABLES: &[&str] = &[
     "playables",
     "recording_agenda",
     "work_claims",
+    "write_probes",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -67,6 +69,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("playables", "SELECT, INSERT, UPDATE"),
     ("recording_agenda", "SELECT, INSERT, UPDATE"),
     ("work_claims", "SELECT, INSERT, UPDATE"),
+    ("write_probes", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -83,6 +86,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0004_recordings::Recordings),
             Box::new(m0005_work_claims::WorkClaims),
             Box::new(m0006_erased_rooms::ErasedRooms),
+            Box::new(m0007_write_probes::WriteProbes),
         ]
     }
 }

@@ -61,6 +61,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
     let mut options = StoreOptions::new(config.store.url.clone());
     options.migration_url.clone_from(&config.store.migration_url);
     options.max_connections = config.store.max_connections;
+    options.free_bytes_min = u64::from(config.store.free_mib_min) << 20;
     options.on_connect = OnConnect::Migrate;
     options
 }
@@ -247,7 +248,7 @@ struct Dependencies {
 #[async_trait]
 impl Readiness for Dependencies {
     async fn check(&self) -> Vec<(&'static str, bool)> {
-        let mut checks = vec![("database", self.store.ping().await.is_ok())];
+        let mut checks = vec![("database", self.store.check_writable().await.is_ok())];
         if let Some(media) = &self.media {
             checks.push(("media", media.stats().await.is_ok()));
         }

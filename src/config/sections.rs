@@ -63,6 +63,8 @@ pub struct StoreConfig {
     pub migration_url: Option<Secret<String>>,
     /// Most connections at once.
     pub max_connections: u32,
+    /// MiB on the disk of an SQLite file that only work that was begun may use.
+    pub free_mib_min: u32,
 }
 
 /// Whose access tokens are taken.
@@ -266,6 +268,7 @@ fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
     let url = database_url(reader, "store.url");
     let migration_url = database_url(reader, "store.migration_url");
     let max_connections = reader.number_u32("store.max_connections", 16, 1..=1_000);
+    let free_mib_min = reader.number_u32("store.free_mib_min", 64, 0..=1_048_576);
     let url = match (url, profile) {
         (Some(url), _) => url,
         (None, Profile::Dev { data_dir }) => {
@@ -279,7 +282,7 @@ fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
             return None;
         }
     };
-    Some(StoreConfig { url, migration_url, max_connections })
+    Some(StoreConfig { url, migration_url, max_connections, free_mib_min })
 }
 
 fn database_url(reader: &mut Reader, key: &str) -> Option<Secret<String>> {

@@ -83,7 +83,7 @@ async fn take(
     instance: InstanceId,
     lease: Duration,
 ) -> Result<Option<u64>, StoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let now = || database_now(tx.connection().get_database_backend());
     let column = |name: &'static str| Expr::col((TABLE, name));
     let is_free = Condition::any()

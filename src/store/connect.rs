@@ -16,7 +16,9 @@ use crate::domain::secret::Secret;
 use crate::store::error::StoreError;
 use crate::store::migrate::{self, MigrationStatus};
 use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions};
+use crate::store::probe;
 use crate::store::replay_cache::ReplayCache;
+use crate::store::reserve::DiskReserve;
 use crate::store::roles;
 
 /// Longest an SQLite write waits for another process's.
@@ -25,6 +27,8 @@ const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const SQLITE_CONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// How often a busy file is opened: for ten seconds, as long as a write waits.
 const SQLITE_CONNECT_TRIES: u32 = 500;
+/// Longest a write may take that only tells whether the database can be written to.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest one statement of the server may run on PostgreSQL, locks included.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,6 +42,8 @@ pub struct Store {
     pub(super) writer: Option<Arc<Mutex<()>>>,
     /// When expired proofs were last swept, in microseconds.
     pub(super) swept_at_us: Arc<AtomicI64>,
+    /// What stays free of the disk for work that was begun.
+    reserve: Option<Arc<DiskReserve>>,
     /// What every transaction that writes tenants' data names.
     pub(super) fence: Option<Fence>,
 }
@@ -67,7 +73,13 @@ impl Store {
             roles::check(&connection).await?;
         }
         let writer = (engine != Engine::Postgres).then(|| Arc::new(Mutex::new(())));
-        Ok(Self { connection, writer, swept_at_us: Arc::new(AtomicI64::new(0)), fence: None })
+        Ok(Self {
+            connection,
+            writer,
+            swept_at_us: Arc::new(AtomicI64::new(0)),
+            reserve: DiskReserve::of(options, engine)?.map(Arc::new),
+            fence: None,
+        })
     }
 
     /// Applies every pending migration, all or none, and returns their names.
@@ -86,9 +98,17 @@ impl Store {
         status
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.connection.ping().await?)
+    /// Whether the database can be written to, now.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        self.check_reserve()?;
+        let late = || StoreError::Unavailable("a write was not answered in time".to_owned());
+        tokio::time::timeout(CHECK_TIMEOUT, probe::write(self)).await.map_err(|_| late())?
+    }
+
+    /// Refuses new work when the disk has no more room than what is kept for
+    /// work that was begun.
+    pub(super) fn check_reserve(&self) -> Result<(), StoreError> {
+        self.reserve.as_ref().map_or(Ok(()), |reserve| reserve.check())
     }
 
     /// Closes every connection, waiting for those in use.

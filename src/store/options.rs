@@ -15,6 +15,9 @@ pub const MAX_CONNECTIONS_DEFAULT: u32 = 16;
 /// the request is answered with 503.
 pub const ACQUIRE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
+/// Bytes that stay free on the disk of an SQLite file when nobody says otherwise.
+pub const FREE_BYTES_MIN_DEFAULT: u64 = 64 << 20;
+
 /// What to do about migrations when the server starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConnect {
@@ -37,6 +40,9 @@ pub struct StoreOptions {
     pub max_connections: u32,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
+    /// Bytes on the disk of an SQLite file that only logs and background work
+    /// may use; below, everything else is refused. 0 keeps none.
+    pub free_bytes_min: u64,
     /// What to do about migrations.
     pub on_connect: OnConnect,
 }
@@ -69,6 +75,7 @@ impl StoreOptions {
             migration_url: None,
             max_connections: MAX_CONNECTIONS_DEFAULT,
             acquire_timeout: ACQUIRE_TIMEOUT_DEFAULT,
+            free_bytes_min: FREE_BYTES_MIN_DEFAULT,
             on_connect: OnConnect::Migrate,
         }
     }

@@ -34,8 +34,21 @@ impl TenantTx {
 
     /// A transaction that writes. On SQLite it is the only one. When the store
     /// has a fence, the work has its owner until the transaction ends, or
-    /// [`StoreError::Fenced`].
+    /// [`StoreError::Fenced`]; without one it is new work, which is refused when
+    /// the disk is nearly full.
     pub(super) async fn write(store: &Store, tenant: TenantId) -> Result<Self, StoreError> {
+        if store.fence.is_none() {
+            store.check_reserve()?;
+        }
+        Self::write_from_reserve(store, tenant).await
+    }
+
+    /// As [`Self::write`], for what brings acknowledged work to its end: it may
+    /// use the disk to the last.
+    pub(super) async fn write_from_reserve(
+        store: &Store,
+        tenant: TenantId,
+    ) -> Result<Self, StoreError> {
         let tx = Self::begin(store, tenant, AccessMode::ReadWrite).await?;
         if let Some(fence) = store.fence
             && !claims::is_current(tx.connection(), fence).await?

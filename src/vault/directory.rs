@@ -313,7 +313,6 @@ fn vault_error(error: &io::Error) -> VaultError {
     match error.kind() {
         Kind::StorageFull | Kind::QuotaExceeded => VaultError::Full,
         Kind::PermissionDenied
-        | Kind::ReadOnlyFilesystem
         | Kind::NotADirectory
         | Kind::IsADirectory
         | Kind::InvalidFilename
@@ -331,9 +330,12 @@ mod tests {
         let error = |errno: Errno| vault_error(&errno.into());
         assert_eq!(error(Errno::NOSPC), VaultError::Full);
         assert_eq!(error(Errno::DQUOT), VaultError::Full);
-        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::ISDIR, Errno::LOOP] {
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::LOOP] {
             assert!(matches!(error(errno), VaultError::Refused(_)), "{errno:?}");
         }
-        assert!(matches!(error(Errno::IO), VaultError::Unavailable(_)));
+        // A disk that the kernel made read-only after a fault may come back.
+        for errno in [Errno::IO, Errno::ROFS] {
+            assert!(matches!(error(errno), VaultError::Unavailable(_)), "{errno:?}");
+        }
     }
 }

@@ -8,11 +8,12 @@
 //! Keys are read when they are needed and wiped after it, not kept: so what one
 //! process destroys, no other goes on using.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes256Gcm, KeyInit as _};
@@ -33,6 +34,9 @@ const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const WRAPPED_BYTES: usize = 1 + 4 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const FILE_BYTES: usize = KEY_BYTES + 32;
+/// Keys that are known to be on stable storage. At the limit all are forgotten,
+/// which costs each two syncs more.
+const SYNCED_MAX: usize = 10_000;
 /// How often a key is made anew because another process made one at the same
 /// time.
 const ATTEMPTS: usize = 16;
@@ -47,6 +51,8 @@ pub struct LocalKeyVault(Arc<Keys>);
 struct Keys {
     root: PathBuf,
     drafts: PathBuf,
+    /// Keys whose names are known to be on stable storage.
+    synced: Mutex<BTreeSet<(TenantId, u32)>>,
 }
 
 /// The versions a tenant ever had.
@@ -68,7 +74,7 @@ impl LocalKeyVault {
             }
             let drafts = files::prepare_drafts(&root)?;
             files::sync_directory(&root)?;
-            let keys = Keys { root: root.clone(), drafts };
+            let keys = Keys { root: root.clone(), drafts, synced: Mutex::default() };
             keys.end_destructions()?;
             Ok(keys)
         };
@@ -158,10 +164,32 @@ impl Keys {
             match self.load(tenant, versions.newest) {
                 // Destroyed since we looked.
                 Err(KeyVaultError::NoSuchKey) => {}
-                loaded => return loaded.map(|key| (versions.newest, key)),
+                loaded => {
+                    let key = loaded?;
+                    // Whoever made it may not have come to this, or failed at it.
+                    self.sync(tenant, versions.newest)?;
+                    return Ok((versions.newest, key));
+                }
             }
         }
         Err(KeyVaultError::Unavailable("others keep changing the tenant's keys".to_owned()))
+    }
+
+    /// Brings the name of a key to stable storage. A power cut must not take a
+    /// key that has wrapped anything.
+    fn sync(&self, tenant: TenantId, version: u32) -> Result<(), KeyVaultError> {
+        let synced = || self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        if synced().contains(&(tenant, version)) {
+            return Ok(());
+        }
+        files::sync_up_to(&self.root, &self.directory_of(tenant))
+            .map_err(|error| unavailable(&error))?;
+        let mut synced = synced();
+        if synced.len() >= SYNCED_MAX {
+            synced.clear();
+        }
+        synced.insert((tenant, version));
+        Ok(())
     }
 
     fn rotate(&self, tenant: TenantId) -> Result<u32, KeyVaultError> {

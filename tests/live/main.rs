@@ -6,6 +6,8 @@ mod auth;
 mod load;
 mod plane;
 mod rooms;
+#[path = "../support/small_disk.rs"]
+mod small_disk;
 mod store;
 mod vault;
 mod worker;

@@ -3,8 +3,10 @@
 //! processes would.
 
 mod claims;
+mod cut_connections;
 mod evidence;
 mod fixture;
+mod full_disk;
 mod idempotency;
 mod isolation;
 mod journal;
@@ -39,6 +41,7 @@ async fn every_case_holds_on_sqlite() {
 async fn every_case_holds_on_postgresql() {
     let cluster = Cluster::start();
     let kind = Kind::postgres(cluster).await;
-    run(&[&CASES.concat(), isolation::CASES].concat(), &kind).await;
+    let cases = [&CASES.concat(), isolation::CASES, cut_connections::CASES].concat();
+    run(&cases, &kind).await;
     migrations::a_database_that_is_gone_is_unavailable(&kind).await;
 }

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod directory;
+mod full_disk;
 mod keys;
 mod s3;
 mod suite;

@@ -51,7 +51,7 @@ pub(super) async fn append(
     append: &Append,
 ) -> Result<(), EvidenceStoreError> {
     let size = size_after(append).ok_or(EvidenceStoreError::Conflict)?;
-    let tx = TenantTx::write(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if !advance(&tx, session, append, size).await? {
         tx.rollback().await?;
         return Err(EvidenceStoreError::Conflict);
@@ -222,7 +222,7 @@ pub(super) async fn put_events_key(
     session: SessionId,
     wrapped: Option<Vec<u8>>,
 ) -> Result<(), EvidenceStoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let erases = wrapped.is_none();
     if !replace_events_key(&tx, session, wrapped).await? {
         tx.rollback().await?;
@@ -269,7 +269,7 @@ pub(super) async fn put_head(
     previous_size: u64,
     head: &StoredHead,
 ) -> Result<(), EvidenceStoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if insert_head(&tx, session, previous_size, head).await? {
         Ok(tx.commit().await?)
     } else {

@@ -17,8 +17,15 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 4] =
-    ["m0001_foundation", "m0002_session_directory", "m0003_evidence", "m0004_recordings"];
+const ALL: [&str; 7] = [
+    "m0001_foundation",
+    "m0002_session_directory",
+    "m0003_evidence",
+    "m0004_recordings",
+    "m0005_work_claims",
+    "m0006_erased_rooms",
+    "m0007_write_probes",
+];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
     let options = fixture.options.migrate_options().expect("options");
@@ -85,7 +92,7 @@ async fn a_database_that_lacks_a_migration_is_refused(fixture: Fixture) {
 }
 
 async fn a_database_answers(fixture: Fixture) {
-    fixture.store().ping().await.expect("it answers");
+    fixture.store().check_writable().await.expect("it answers");
 }
 
 /// Not a case of every database: it takes the cluster away.
@@ -96,7 +103,7 @@ pub(crate) async fn a_database_that_is_gone_is_unavailable(kind: &Kind) {
     options.acquire_timeout = Duration::from_millis(200);
     let store = Store::connect(&options).await.expect("it still answers");
     cluster.stop();
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.check_writable().await, Err(StoreError::Unavailable(_))));
     let found = store.find(TenantId::generate(), SessionId::generate()).await;
     assert!(matches!(found, Err(RepositoryError::Unavailable(_))), "{found:?}");
 }

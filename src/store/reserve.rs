@@ -1,0 +1,43 @@
+//! Disk that stays free for work that was begun, beside an SQLite file.
+
+use std::path::PathBuf;
+
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+
+use crate::store::error::StoreError;
+use crate::store::options::{Engine, StoreOptions};
+
+/// The disk of an SQLite file. Below the reserve new work is refused: sessions,
+/// joins, decisions. The rest of the disk is for logs and for the owners of
+/// background work, so that what was acknowledged is brought to its end.
+#[derive(Debug)]
+pub(super) struct DiskReserve {
+    directory: PathBuf,
+    free_bytes_min: u64,
+}
+
+impl DiskReserve {
+    /// `None` for databases without a file of this process.
+    pub(super) fn of(options: &StoreOptions, engine: Engine) -> Result<Option<Self>, StoreError> {
+        if engine != Engine::Sqlite || options.free_bytes_min == 0 {
+            return Ok(None);
+        }
+        let file: SqliteConnectOptions =
+            options.url.expose().parse().map_err(|_| StoreError::InvalidUrl)?;
+        let directory = file.get_filename().parent().map(ToOwned::to_owned).unwrap_or_default();
+        let directory = if directory.as_os_str().is_empty() { ".".into() } else { directory };
+        Ok(Some(Self { directory, free_bytes_min: options.free_bytes_min }))
+    }
+
+    /// Refuses new work below the reserve.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let disk = rustix::fs::statvfs(&self.directory)
+            .map_err(|error| StoreError::Unavailable(format!("its disk: {error}")))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free >= self.free_bytes_min {
+            return Ok(());
+        }
+        let (free, least) = (free >> 20, self.free_bytes_min >> 20);
+        Err(StoreError::Unavailable(format!("its disk has {free} MiB free, less than {least} MiB")))
+    }
+}

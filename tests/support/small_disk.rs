@@ -1,0 +1,55 @@
+//! A small file system that can be filled to the last byte.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A file system in memory; unmounted when dropped.
+pub(crate) struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None`, said on stderr, without the rights of root to mount one.
+    pub(crate) fn mount(bytes: u64) -> Option<Self> {
+        let directory = TempDir::new().expect("a directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(directory.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("no file system can be mounted here: this test needs the rights of root");
+        }
+        mounted.then_some(Self(directory))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes every byte that is free.
+    pub(crate) fn fill(&self) {
+        let mut filler = File::create(self.path().join("filler")).expect("created");
+        for size in [1 << 20, 4096, 1] {
+            let piece = vec![0; size];
+            while filler.write_all(&piece).is_ok() {}
+        }
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn free(&self) {
+        fs::remove_file(self.path().join("filler")).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, because a file may still be open; what stays ends with this process.
+        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.path().display());
+        }
+    }
+}
