@@ -15,5 +15,6 @@ pub mod role;
 pub mod secret;
 pub mod service_route;
 pub mod session;
+pub mod shown_text;
 pub mod time;
 mod words;

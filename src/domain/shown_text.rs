@@ -1,0 +1,354 @@
+//! Text that one person writes and others are shown: names, notes, chat
+//! messages. One rule for all of it. Nobody is refused for what their text
+//! holds: it is cleaned and shortened, and a name that looks like another is
+//! marked.
+
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::skeleton;
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::domain::words::words;
+
+/// Most code points of one grapheme cluster. A family emoji with skin tones has
+/// 11; more marks than this on one letter only cover the lines beside it.
+const CLUSTER_CODE_POINTS_MAX: usize = 16;
+/// Most isolates that are open at the same time (UAX #9 BD2 allows 125).
+const ISOLATES_MAX: usize = 8;
+/// What stands where text was cut off.
+const CUT: char = '…';
+
+/// Names that stand for the server or for an office. Compared as [`Looks`], so
+/// that capitals and letters that look alike do not matter.
+const RESERVED_NAMES: &[&str] = &[
+    "Cabildo",
+    "System",
+    "Sistema",
+    "Server",
+    "Servidor",
+    "Admin",
+    "Administrator",
+    "Administrador",
+    "Administradora",
+    "Moderator",
+    "Moderador",
+    "Moderadora",
+    "Recorder",
+    "Recording",
+    "Grabación",
+    "Chair",
+    "Chairman",
+    "Chairwoman",
+    "President",
+    "Presidente",
+    "Presidenta",
+    "Secretary",
+    "Secretario",
+    "Secretaria",
+    "Hall",
+    "Sala",
+];
+
+static RESERVED_LOOKS: LazyLock<Vec<Looks>> =
+    LazyLock::new(|| RESERVED_NAMES.iter().map(|name| Looks::of(name)).collect());
+
+/// What a text is, which says how long it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownText {
+    /// What a person, a device or somebody in the hall is called: one line.
+    Name,
+    /// What a request to speak is about, or why one was denied: one line.
+    Note,
+    /// A message to everybody: lines are kept.
+    Chat,
+}
+
+impl ShownText {
+    /// Most grapheme clusters (what a reader counts as characters). Raising it
+    /// makes every event that holds such a text larger.
+    #[must_use]
+    pub const fn graphemes_max(self) -> usize {
+        match self {
+            Self::Name => 100,
+            Self::Note => 500,
+            Self::Chat => 2_000,
+        }
+    }
+
+    const fn keeps_lines(self) -> bool {
+        matches!(self, Self::Chat)
+    }
+
+    /// The text as it may be shown: without control characters, bidirectional
+    /// overrides and invisible characters, with balanced isolates, white space
+    /// trimmed, cut to [`Self::graphemes_max`]. `None` when nothing visible is
+    /// left.
+    #[must_use]
+    pub fn cleaned(self, text: &str) -> Option<String> {
+        let text = balanced(&self.without_forbidden(text));
+        let cut = self.cut(text.trim());
+        let seen = cut.chars().any(|c| !c.is_whitespace() && !is_formatting(c));
+        seen.then_some(cut)
+    }
+
+    /// Drops what may not be shown, and makes white space plain.
+    fn without_forbidden(self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len().min(self.graphemes_max() * 8));
+        // More than this can't be shown whatever it is.
+        let code_points_max = self.graphemes_max() * CLUSTER_CODE_POINTS_MAX * 2;
+        for c in text.nfc().take(code_points_max) {
+            let c = match c {
+                '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{b}' | '\u{c}' => '\n',
+                '\t' => ' ',
+                c => c,
+            };
+            if c == '\n' && self.keeps_lines() {
+                // At most one empty line, so that nobody pushes others away.
+                if !out.ends_with("\n\n") {
+                    out.push('\n');
+                }
+            } else if c.is_whitespace() {
+                if !out.ends_with([' ', '\n']) {
+                    out.push(' ');
+                }
+            } else if !is_forbidden(c) {
+                out.push(c);
+            }
+        }
+        out
+    }
+
+    fn cut(self, text: &str) -> String {
+        let mut clusters = text.graphemes(true);
+        let mut out = String::with_capacity(text.len());
+        let mut last = 0;
+        for cluster in clusters.by_ref().take(self.graphemes_max()) {
+            last = out.len();
+            out.extend(cluster.chars().take(CLUSTER_CODE_POINTS_MAX));
+        }
+        if clusters.next().is_some() {
+            out.truncate(last);
+            out.push(CUT);
+            // Isolates that were opened before the cut are closed after it.
+            return balanced(&out);
+        }
+        out
+    }
+}
+
+/// Characters that nobody needs to be read: controls, the ones that reorder
+/// what stands beside them, invisible ones, and what is no character.
+const fn is_forbidden(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        // Bidirectional embeddings and overrides; isolates are balanced instead.
+        | '\u{202a}'..='\u{202e}'
+        // Invisible: soft hyphen, fillers, zero width space, word joiner and
+        // invisible operators, deprecated formatting, byte order mark,
+        // interlinear annotation, tags (regional flags lose their region).
+        | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
+        // Noncharacters and the object replacement character.
+        | '\u{fdd0}'..='\u{fdef}' | '\u{fffc}' | '\u{fffe}' | '\u{ffff}'
+    )
+}
+
+/// Characters that show nothing by themselves.
+const fn is_formatting(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}'
+    )
+}
+
+/// Drops ends of isolates that were never begun, and ends those that were never
+/// ended (UAX #9 §2.4), so that no text reorders what stands after it.
+fn balanced(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open = 0;
+    for c in text.chars() {
+        match c {
+            '\u{2066}'..='\u{2068}' if open >= ISOLATES_MAX => {}
+            '\u{2066}'..='\u{2068}' => {
+                open += 1;
+                out.push(c);
+            }
+            '\u{2069}' if open == 0 => {}
+            '\u{2069}' => {
+                open -= 1;
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out.extend(std::iter::repeat_n('\u{2069}', open));
+    out
+}
+
+/// How a name looks: two names that share a look can be taken for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looks([String; 2]);
+
+impl Looks {
+    /// How `name` looks.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        // Capitals can imitate small letters (I and l) and the reverse, so both
+        // orders of folding are kept.
+        let lowered: String = name.nfkc().flat_map(char::to_lowercase).collect();
+        let imitated: String = skeleton(name).flat_map(char::to_lowercase).collect();
+        Self([compared(&lowered), compared(&imitated)])
+    }
+
+    /// Whether the two can be taken for each other.
+    #[must_use]
+    pub fn alike(&self, other: &Self) -> bool {
+        self.0.iter().any(|look| !look.is_empty() && other.0.contains(look))
+    }
+}
+
+/// Letters and digits only, each as the one it looks like (UTS #39 §4).
+fn compared(text: &str) -> String {
+    let skeleton: String = skeleton(text).collect();
+    skeleton.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
+}
+
+words!(
+    /// Why a name deserves a second look. Pages show it beside the name.
+    NameNotice {
+        /// It looks like a name that stands for the server or for an office.
+        Reserved => "reserved",
+        /// It looks like the name of a moderator of this session, who is
+        /// somebody else.
+        Moderator => "moderator",
+    }
+);
+
+/// What is to be noticed about the name of somebody who is not a moderator.
+/// `moderators` are the names of the moderators of the session.
+#[must_use]
+pub fn notice_of<'a>(
+    name: &str,
+    moderators: impl IntoIterator<Item = &'a Looks>,
+) -> Option<NameNotice> {
+    let looks = Looks::of(name);
+    if moderators.into_iter().any(|moderator| moderator.alike(&looks)) {
+        return Some(NameNotice::Moderator);
+    }
+    let reserved = RESERVED_LOOKS.iter().any(|reserved| reserved.alike(&looks));
+    reserved.then_some(NameNotice::Reserved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Option<String> {
+        ShownText::Name.cleaned(text)
+    }
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        for text in ["María Gómez", "O'Neill-Ştefan", "محمد علي", "王小明", "Zoë 👩‍👩‍👧‍👦", "می‌خواهم"]
+        {
+            assert_eq!(name(text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn what_reorders_or_hides_is_removed() {
+        for (text, expected) in [
+            ("a\u{202e}b\u{202c}", "ab"),
+            ("a\0b\u{7f}c\u{9b}d", "abcd"),
+            ("An\u{200b}a\u{feff}", "Ana"),
+            ("a\nb\tc", "a b c"),
+            ("  Ana   Gómez \u{2003}", "Ana Gómez"),
+            ("x\u{2067}y", "x\u{2067}y\u{2069}"),
+            ("x\u{2069}y", "xy"),
+            ("\u{2066}\u{2067}x\u{2069}", "\u{2066}\u{2067}x\u{2069}\u{2069}"),
+            ("flag\u{e0041}", "flag"),
+        ] {
+            assert_eq!(name(text).as_deref(), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_visible_is_no_text() {
+        for text in
+            ["", "  ", "\u{200b}", "\u{202e}\u{202c}", "\u{2066}\u{2069}", "\u{3164}", "\u{200f}"]
+        {
+            assert_eq!(name(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_as_readers_count() {
+        let family = "👩‍👩‍👧‍👦";
+        let fits = family.repeat(100);
+        assert_eq!(name(&fits).as_deref(), Some(fits.as_str()));
+        let cut = name(&family.repeat(101)).expect("visible");
+        assert_eq!(cut, format!("{}…", family.repeat(99)));
+        assert_eq!(name(&"x".repeat(5_000)).expect("visible").chars().count(), 100);
+    }
+
+    #[test]
+    fn marks_do_not_pile_up() {
+        let tower = format!("a{}b", "\u{301}".repeat(10_000));
+        let cleaned = name(&tower).expect("visible");
+        assert!(cleaned.chars().count() <= CLUSTER_CODE_POINTS_MAX * 2, "{}", cleaned.len());
+    }
+
+    #[test]
+    fn a_cut_closes_what_it_opened() {
+        let text = format!("\u{2067}{}\u{2069}", "x".repeat(300));
+        let cleaned = name(&text).expect("visible");
+        assert_eq!(cleaned.matches('\u{2067}').count(), cleaned.matches('\u{2069}').count());
+    }
+
+    #[test]
+    fn chat_keeps_its_lines_but_not_a_wall_of_them() {
+        let chat = ShownText::Chat.cleaned("uno\r\n\n\n\n\ndos\ttres\u{202e}");
+        assert_eq!(chat.as_deref(), Some("uno\n\ndos tres"));
+    }
+
+    #[test]
+    fn cleaning_twice_changes_nothing() {
+        for text in ["x\u{2067}y", "a\u{301}\u{302}", &"é".repeat(300), "a \u{200f} b", "\u{2067}"]
+        {
+            for kind in [ShownText::Name, ShownText::Note, ShownText::Chat] {
+                let once = kind.cleaned(text);
+                let twice = once.as_deref().and_then(|once| kind.cleaned(once));
+                assert_eq!(once, twice, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_noticed() {
+        let moderators = [Looks::of("María Gómez"), Looks::of("Bill Oliver")];
+        let notice = |name: &str| notice_of(name, &moderators);
+        for name in [
+            "María Gómez",
+            "MARÍA GÓMEZ",
+            "Мaría Gómez", // Cyrillic М
+            "María G\u{43e}\u{301}mez",
+            "MaríaGómez.",
+            "Bi1l Oliver",
+            "BiIl 0liver",
+            "𝐁𝐢𝐥𝐥 Oliver",
+        ] {
+            assert_eq!(notice(name), Some(NameNotice::Moderator), "{name}");
+        }
+        for name in
+            ["Cabildo", "CABILDO", "CabiIdo", "Ｃａｂｉｌｄｏ", "Саbildo", "moderador", "System"]
+        {
+            assert_eq!(notice(name), Some(NameNotice::Reserved), "{name}");
+        }
+        for name in ["Mario Gómez", "Ana", "王小明", "…", "", "Moderna Salas"] {
+            assert_eq!(notice(name), None, "{name}");
+        }
+    }
+}
