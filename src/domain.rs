@@ -17,4 +17,4 @@ pub mod service_route;
 pub mod session;
 pub mod shown_text;
 pub mod time;
-mod words;
+pub(crate) mod words;

@@ -8,6 +8,7 @@ mod cose;
 mod engine;
 mod entry;
 mod error;
+mod event_kind;
 mod handle;
 mod head;
 mod key_file;
@@ -25,8 +26,9 @@ mod tree;
 pub use commitment::{event_commitment, subject_commitment, subject_text};
 pub use cose::LogIdentity;
 pub use engine::{HEAD_INTERVAL_MS, TEXT_BYTES_MAX};
-pub use entry::Body;
+pub use entry::{Body, Entry, kind_number};
 pub use error::EvidenceError;
+pub use event_kind::EventKind;
 pub use handle::{
     Evidence, EvidenceOptions, EvidenceParts, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX,
 };

@@ -21,6 +21,7 @@ pub mod vault;
 
 // Second floor: where stations meet.
 pub mod custody;
+pub mod history;
 pub mod playable;
 pub mod recorder;
 pub mod room;

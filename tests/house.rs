@@ -71,6 +71,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
+    // What happened, read back from the log for people.
+    ("history", &["domain", "telemetry", "evidence", "recorder", "room"]),
     (
         "store",
         &[

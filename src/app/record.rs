@@ -5,7 +5,6 @@ mod custody;
 mod door;
 mod lifecycle;
 mod room;
-mod timeline;
 
 use std::env::current_exe;
 use std::fs::File;
@@ -34,6 +33,7 @@ use crate::custody::{Custody, CustodyParts, CustodyTask, Settlement, SettlementP
 use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
+use crate::history::History;
 use crate::playable::{PART_BYTES, Playables, PlayablesOptions, PlayablesParts};
 use crate::recorder::{Recorder, RecorderOptions, RecorderParts};
 use crate::room::Rooms;
@@ -307,7 +307,7 @@ fn start_playables(
         vault: foundation.vault.clone(),
         keys: foundation.keys.clone(),
         repository: store.clone(),
-        timeline: Arc::new(door::StoredTimeline::new(store)),
+        timeline: Arc::new(door::StoredTimeline::new(History::new(store.clone(), store))),
         claims: foundation.claims.clone(),
         clock: clock.clone(),
     };

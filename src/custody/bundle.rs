@@ -12,11 +12,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::custody::disclosure::{Disclosures, Revealing};
-use crate::custody::entries::Kind;
+use crate::custody::entries::GAP;
 use crate::custody::output::Output;
 use crate::custody::{Custody, CustodyError, CustodyLogError};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
-use crate::evidence::PROOF_SEQS_MAX;
+use crate::evidence::{Body, Entry, PROOF_SEQS_MAX};
 use crate::recorder::repository::{RecordedSegment, RecordedTrack};
 use crate::vault::{ObjectName, VaultError};
 
@@ -397,15 +397,15 @@ impl Custody {
         tracks: &[RecordedTrack],
         wanted: &ClipWanted,
     ) -> Result<Vec<u64>, CustodyError> {
-        let gaps = self.entries_of_kind(tenant, session, 4).await?;
-        let touches = |kind: &Kind| match kind {
-            Kind::Gap { track, from_ms, to_ms } => {
+        let gaps = self.entries_of_kind(tenant, session, GAP).await?;
+        let touches = |entry: &&Entry| match &entry.body {
+            Body::Gap { track, from_ms, to_ms, .. } => {
                 let is_shown = tracks.iter().any(|shown| shown.id == *track);
                 is_shown && *from_ms < wanted.to_ms && *to_ms >= wanted.from_ms
             }
             _ => false,
         };
-        Ok(gaps.iter().filter(|(_, kind)| touches(kind)).map(|(seq, _)| *seq).collect())
+        Ok(gaps.iter().filter(touches).map(|entry| entry.seq).collect())
     }
 }
 

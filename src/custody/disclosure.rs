@@ -8,18 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::custody::entries::Kind;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
-use crate::evidence::{event_commitment, subject_text};
+use crate::evidence::{Body, EventKind, event_commitment, subject_text};
 use crate::recorder::repository::RecordedTrack;
 use crate::sealing::{EventsKey, TrackKey};
 use crate::vault::KeyPurpose;
 
 /// Most entries that are disclosed at once.
 pub const DISCLOSED_MAX: usize = 10_000;
-/// The kind of event that notes what was handed out.
-const HANDED_OUT: u32 = 65;
 
 /// The document `disclosures.json`.
 #[derive(Debug, Serialize)]
@@ -90,16 +87,16 @@ impl Custody {
         let mut disclosures = Disclosures::default();
         for seq in &seqs {
             let refused = |problem| CustodyError::NotDisclosable { seq: *seq, problem };
-            match self.entry_kind(tenant, session, *seq).await? {
+            match self.entry(tenant, session, *seq).await?.map(|entry| entry.body) {
                 None => return Err(refused("there is no such entry")),
-                Some(Kind::Event { commitment }) => {
+                Some(Body::Event { commitment, .. }) => {
                     disclosures.events.push(revealing.event(*seq, commitment).await?);
                 }
-                Some(Kind::Track { track }) => {
+                Some(Body::Track { track, .. }) => {
                     let track = revealing.track(track)?;
                     disclosures.subjects.push(revealing.subject(&track).await?);
                 }
-                Some(Kind::Segment { track, index }) => {
+                Some(Body::Segment { track, index, .. }) => {
                     let track = revealing.track(track)?;
                     disclosures.segments.push(revealing.segment(&track, index).await?);
                 }
@@ -120,7 +117,7 @@ impl Custody {
     ) -> Result<(), CustodyError> {
         let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
         if log.events_key.is_some() {
-            self.parts.log.note(tenant, session, HANDED_OUT, what.to_string()).await?;
+            self.parts.log.note(tenant, session, EventKind::Disclosure, what.to_string()).await?;
         }
         Ok(())
     }

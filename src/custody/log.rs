@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::EventKind;
 use crate::evidence::repository::Hash;
 
 /// The log could not be written or proven.
@@ -48,7 +49,7 @@ pub trait CustodyLog: Send + Sync {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etype: u32,
+        kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError>;
 

@@ -9,6 +9,7 @@ use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{PlayableId, SessionId, TenantId};
 use crate::domain::recording::PlayableState;
+use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceStoreError, LogRecord};
 use crate::recorder::repository::{Playable, RecordedTrack, RecordingStoreError};
 use crate::sealing::random_key;
@@ -16,8 +17,6 @@ use crate::vault::{KeyPurpose, KeyVaultError, wrapped_version};
 
 /// Sessions looked up at once.
 const SESSIONS_PER_READ: u32 = 200;
-/// The kind of event that says so.
-const KEYS_REWRAPPED: u32 = 66;
 /// Events of that kind a log is searched through: one for every rotation.
 const NOTES_MAX: u32 = 10_000;
 
@@ -258,14 +257,15 @@ impl Custody {
         version: u32,
     ) -> Result<(), CustodyError> {
         let notes = &self.parts.evidence;
-        let notes = notes.events(tenant, session, &[KEYS_REWRAPPED], 0, NOTES_MAX).await?;
+        let notes =
+            notes.events(tenant, session, &[EventKind::KeysRewrapped], 0, NOTES_MAX).await?;
         let says_so = |text: &str| {
             let note: Option<Value> = serde_json::from_str(text).ok();
             note.is_some_and(|note| note["tenant_key_version"] == version)
         };
         if !notes.iter().any(|note| says_so(&note.text)) {
             let text = json!({"tenant_key_version": version}).to_string();
-            owned.log.note(tenant, session, KEYS_REWRAPPED, text).await?;
+            owned.log.note(tenant, session, EventKind::KeysRewrapped, text).await?;
         }
         Ok(())
     }

@@ -24,15 +24,13 @@ use crate::domain::recording::RecordingState;
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
-use crate::evidence::{Evidence, EvidenceError};
+use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::playable::{PlayableError, Playables};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 use crate::recorder::{Recorder, RecorderError};
 use crate::sessions::{RepositoryError, SessionRepository};
 
-/// Kind of events about the state of a session (`docs/EVIDENCE.md` §Entries).
-const SESSION_STATE: u32 = 2;
-/// Why a log is closed, likewise.
+/// Why a log is closed (`docs/EVIDENCE.md` §Entries).
 const ENDED: u32 = 1;
 const CANCELLED: u32 = 2;
 const INTERRUPTED: u32 = 3;
@@ -234,7 +232,8 @@ impl Settlement {
         let at = self.0.clock.now().to_string();
         let event = json!({"type": what, "at": at, "version": session.version});
         let (tenant, id) = (session.tenant_id, session.id);
-        let noted = self.0.evidence.note(tenant, id, SESSION_STATE, event.to_string()).await;
+        let kind = EventKind::SessionState;
+        let noted = self.0.evidence.note(tenant, id, kind, event.to_string()).await;
         if let Err(error) = noted {
             tracing::error!(session = %id, %error, "the state of the session is not in the log");
         }

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::id::RecordedTrackId;
 use crate::domain::time::Timestamp;
+use crate::evidence::EventKind;
 use crate::evidence::commitment::{event_commitment, subject_commitment};
 use crate::evidence::entry::Body;
 use crate::evidence::error::EvidenceError;
@@ -36,12 +37,6 @@ const TRACKS_MAX: usize = 1 << 16;
 /// Longest text that is noted, in bytes. Raising it raises the largest row and
 /// what waits in memory. Decisions of the room are as long as they are.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
-
-/// Kinds of events: the policy, a decision of the room, and the first of those
-/// that a closed log takes.
-const POLICY: u32 = 1;
-pub(super) const DECISION: u32 = 3;
-const AFTERWARDS: u32 = 64;
 
 /// What a log begins with.
 #[derive(Debug, Clone)]
@@ -114,28 +109,28 @@ impl LogEngine {
             build_hash: beginning.build_hash,
         };
         log.add(&genesis, at);
-        log.handle_event(POLICY, beginning.policy, at)?;
+        log.handle_event(EventKind::Policy, beginning.policy, at)?;
         Ok(log)
     }
 
-    /// An event of kind `etype`; its `seq`.
+    /// An event; its `seq`.
     pub(super) fn handle_event(
         &mut self,
-        etype: u32,
+        kind: EventKind,
         text: String,
         at: Timestamp,
     ) -> Result<u64, EvidenceError> {
-        if etype < AFTERWARDS {
-            self.is_open_with_room()?;
-        } else {
+        if kind.may_follow_close() {
             self.has_room()?;
+        } else {
+            self.is_open_with_room()?;
         }
         let seq = self.size();
         let salt = self.events_key.as_ref().ok_or(EvidenceError::Erased)?.event_salt(seq);
         let commitment = event_commitment(&salt, &text);
-        self.add(&Body::Event { etype, commitment }, at);
+        self.add(&Body::Event { kind, commitment }, at);
         self.last_event_seq = seq;
-        self.pending().events.push(StoredEvent { seq, etype, text });
+        self.pending().events.push(StoredEvent { seq, kind, text });
         Ok(seq)
     }
 
@@ -148,7 +143,7 @@ impl LogEngine {
         at: Timestamp,
     ) -> Result<(), EvidenceError> {
         if room_seq > self.room_seq {
-            self.handle_event(DECISION, text, at)?;
+            self.handle_event(EventKind::RoomEvent, text, at)?;
             self.room_seq = room_seq;
         }
         Ok(())

@@ -4,6 +4,7 @@ use ciborium::Value;
 
 use crate::domain::id::RecordedTrackId;
 use crate::domain::media::Codec;
+use crate::evidence::EventKind;
 use crate::evidence::cbor::Writer;
 use crate::evidence::media::TrackTail;
 use crate::evidence::repository::Hash;
@@ -62,7 +63,7 @@ pub enum Body {
     /// Something was decided or happened.
     Event {
         /// Its kind.
-        etype: u32,
+        kind: EventKind,
         /// Commitment to its text.
         commitment: Hash,
     },
@@ -134,8 +135,8 @@ impl Body {
                 writer.unsigned(codec.clock_rate_hz().into()).bytes(subject_commitment);
             }
             Self::Segment { .. } => self.encode_segment(&mut writer),
-            Self::Event { etype, commitment } => {
-                writer.array(2).unsigned((*etype).into()).bytes(commitment);
+            Self::Event { kind, commitment } => {
+                writer.array(2).unsigned(kind.number().into()).bytes(commitment);
             }
             Self::Gap { track, from_ms, to_ms, reason } => {
                 writer.array(4).bytes(track.as_uuid().as_bytes());
@@ -174,47 +175,115 @@ impl Body {
     }
 }
 
-/// What a scribe that continues a log has to know of an entry in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remembered {
-    Genesis { kid: Hash },
-    Track { track: RecordedTrackId, subject_commitment: Hash },
-    Segment { track: RecordedTrackId, index: u64, sha256: Hash },
-    Event,
-    Gap,
-    Erasure { target_seq: u64 },
-    Key { kid: Hash },
-    Close,
+/// An entry at its place in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its leaf index, from 0.
+    pub seq: u64,
+    /// When it was appended, milliseconds since 1970.
+    pub t_ms: u64,
+    /// What it says.
+    pub body: Body,
 }
 
-/// Reads an entry back from the store; `None` when it is not the entry of that
-/// `seq`. The store is ours, so this recognises what [`Body::encode`] writes
-/// and leaves strictness to the verifier.
-pub(super) fn recall(bytes: &[u8], seq: u64) -> Option<Remembered> {
-    let entry: Value = ciborium::from_reader(bytes).ok()?;
-    let [version, number, at, _, Value::Array(body)] = entry.as_array()?.as_slice() else {
-        return None;
-    };
-    if unsigned(version)? != VERSION || unsigned(at)? != seq {
-        return None;
-    }
-    Some(match (unsigned(number)?, body.as_slice()) {
-        (0, [_, kid, ..]) => Remembered::Genesis { kid: fixed(kid)? },
-        (1, [id, _, _, _, commitment]) => {
-            Remembered::Track { track: track(id)?, subject_commitment: fixed(commitment)? }
+impl Entry {
+    /// Reads what [`Body::encode`] wrote; `None` when the bytes are no entry.
+    /// This is for reading our own log back: whether an entry of somebody else
+    /// keeps to the format is for the verifier to say.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let entry: Value = ciborium::from_reader(bytes).ok()?;
+        let [version, kind, seq, t_ms, Value::Array(body)] = entry.as_array()?.as_slice() else {
+            return None;
+        };
+        if unsigned(version)? != VERSION {
+            return None;
         }
-        (2, [id, index, _, _, _, sha256, ..]) => Remembered::Segment {
-            track: track(id)?,
-            index: unsigned(index)?,
-            sha256: fixed(sha256)?,
+        let body = read_body(unsigned(kind)?, body)?;
+        Some(Self { seq: unsigned(seq)?, t_ms: unsigned(t_ms)?, body })
+    }
+}
+
+/// The number of an entry's kind, without reading the rest of it: the third
+/// byte, a small integer after the head of the array and the version.
+#[must_use]
+pub fn kind_number(bytes: &[u8]) -> Option<u64> {
+    bytes.get(2).copied().map(u64::from)
+}
+
+fn read_body(kind: u64, body: &[Value]) -> Option<Body> {
+    Some(match (kind, body) {
+        (0, [log_id, kid, policy_hash, head_interval_ms, build_hash]) => Body::Genesis {
+            log_id: fixed(log_id)?,
+            kid: fixed(kid)?,
+            policy_hash: fixed(policy_hash)?,
+            head_interval_ms: unsigned(head_interval_ms)?,
+            build_hash: fixed(build_hash)?,
         },
-        (3, [_, _]) => Remembered::Event,
-        (4, [_, _, _, _]) => Remembered::Gap,
-        (5, [target, _, _]) => Remembered::Erasure { target_seq: unsigned(target)? },
-        (6, [kid]) => Remembered::Key { kid: fixed(kid)? },
-        (7, [_, _, _]) => Remembered::Close,
+        (1, [id, _, codec, _, commitment]) => Body::Track {
+            track: track(id)?,
+            codec: Codec::parse(codec.as_text()?)?,
+            subject_commitment: fixed(commitment)?,
+        },
+        (2, fields) => read_segment(fields)?,
+        (3, [etype, commitment]) => Body::Event {
+            kind: EventKind::from_number(small(etype)?)?,
+            commitment: fixed(commitment)?,
+        },
+        (4, [id, from_ms, to_ms, reason]) => Body::Gap {
+            track: track(id)?,
+            from_ms: unsigned(from_ms)?,
+            to_ms: unsigned(to_ms)?,
+            reason: small(reason)?,
+        },
+        (5, [target, reason, hash]) => Body::Erasure {
+            target_seq: unsigned(target)?,
+            reason: small(reason)?,
+            wrapped_key_hash: fixed(hash)?,
+        },
+        (6, [kid]) => Body::Key { kid: fixed(kid)? },
+        (7, [Value::Array(tails), last_event_seq, reason]) => Body::Close {
+            tails: tails.iter().map(read_tail).collect::<Option<_>>()?,
+            last_event_seq: unsigned(last_event_seq)?,
+            reason: small(reason)?,
+        },
         _ => return None,
     })
+}
+
+fn read_segment(fields: &[Value]) -> Option<Body> {
+    let [id, index, previous, suite, size, sha256, key_commitment, rtp, ms, flags] = fields else {
+        return None;
+    };
+    if unsigned(suite)? != SUITE {
+        return None;
+    }
+    let previous = if previous.is_null() { None } else { Some(fixed(previous)?) };
+    Some(Body::Segment {
+        track: track(id)?,
+        index: unsigned(index)?,
+        previous,
+        size: unsigned(size)?,
+        sha256: fixed(sha256)?,
+        key_commitment: fixed(key_commitment)?,
+        rtp: pair(rtp)?,
+        ms: pair(ms)?,
+        flags: small(flags)?,
+    })
+}
+
+fn read_tail(value: &Value) -> Option<TrackTail> {
+    let [id, last_index, tail] = value.as_array()?.as_slice() else { return None };
+    Some(TrackTail { track: track(id)?, last_index: unsigned(last_index)?, tail: fixed(tail)? })
+}
+
+fn small(value: &Value) -> Option<u32> {
+    u32::try_from(value.as_integer()?).ok()
+}
+
+fn pair(value: &Value) -> Option<(u64, u64)> {
+    let [first, last] = value.as_array()?.as_slice() else { return None };
+    Some((unsigned(first)?, unsigned(last)?))
 }
 
 fn unsigned(value: &Value) -> Option<u64> {
@@ -260,7 +329,7 @@ mod tests {
                 ms: (1, 4_001),
                 flags: 3,
             },
-            Body::Event { etype: 3, commitment: hash },
+            Body::Event { kind: EventKind::RoomEvent, commitment: hash },
             Body::Gap { track: a_track(), from_ms: 1, to_ms: 2, reason: 1 },
             Body::Erasure { target_seq: 2, reason: 2, wrapped_key_hash: hash },
             Body::Key { kid: hash },
@@ -270,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_the_bytes_of_the_format() {
-        let event = Body::Event { etype: 64, commitment: [0xab; 32] };
+        let event = Body::Event { kind: EventKind::RecordingAccess, commitment: [0xab; 32] };
         let mut expected = vec![0x85, 0x01, 0x03, 0x18, 0x20];
         expected.extend([0x1b, 0, 0, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b]);
         expected.extend([0x82, 0x18, 0x40, 0x58, 0x20]);
@@ -299,33 +368,22 @@ mod tests {
     }
 
     #[test]
-    fn a_scribe_recalls_what_it_wrote() {
-        let hash = [9; 32];
-        let recalled: Vec<_> = one_of_each()
-            .iter()
-            .map(|body| recall(&body.encode(40, 5), 40).expect("our own entry"))
-            .collect();
-        let expected = [
-            Remembered::Genesis { kid: hash },
-            Remembered::Track { track: a_track(), subject_commitment: hash },
-            Remembered::Segment { track: a_track(), index: 1, sha256: hash },
-            Remembered::Event,
-            Remembered::Gap,
-            Remembered::Erasure { target_seq: 2 },
-            Remembered::Key { kid: hash },
-            Remembered::Close,
-        ];
-        assert_eq!(recalled, expected);
+    fn what_was_written_reads_back() {
+        for body in one_of_each() {
+            let bytes = body.encode(40, 5);
+            assert_eq!(kind_number(&bytes), Some(body.kind()), "{body:?}");
+            assert_eq!(Entry::read(&bytes), Some(Entry { seq: 40, t_ms: 5, body }));
+        }
     }
 
     #[test]
-    fn what_is_not_the_entry_of_that_place_is_not_recalled() {
+    fn what_is_no_entry_is_not_read() {
         for body in one_of_each() {
             let bytes = body.encode(40, 5);
-            assert!(recall(&bytes, 41).is_none(), "{body:?} at another place");
-            assert!(recall(&bytes[..bytes.len() - 1], 40).is_none(), "{body:?} cut off");
+            assert!(Entry::read(&bytes[..bytes.len() - 1]).is_none(), "{body:?} cut off");
         }
-        assert!(recall(&[], 0).is_none());
-        assert!(recall(&[0x85, 2, 3, 0, 0, 0x82, 3, 0x40], 0).is_none(), "another version");
+        assert!(Entry::read(&[]).is_none());
+        assert!(Entry::read(&[0x85, 2, 3, 0, 0, 0x82, 3, 0x40]).is_none(), "another version");
+        assert!(Entry::read(&[0x85, 1, 9, 0, 0, 0x80]).is_none(), "another kind");
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::EventKind;
 use crate::evidence::engine::TEXT_BYTES_MAX;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::keys::EvidenceKeys;
@@ -162,11 +163,11 @@ impl Evidence {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etype: u32,
+        kind: EventKind,
         text: String,
     ) -> Result<u64, EvidenceError> {
         is_short(&text)?;
-        self.ask(tenant, session, Request::Note { etype, text }).await
+        self.ask(tenant, session, Request::Note { kind, text }).await
     }
 
     /// Notes what the recorder did; the `seq` of its entry. It is stored when

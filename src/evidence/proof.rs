@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::evidence::commitment::{event_commitment, subject_commitment};
 use crate::evidence::cose::LogIdentity;
-use crate::evidence::entry::{Remembered, recall};
+use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{NotOwn, read_own_head};
 use crate::evidence::keys::EvidenceKey;
@@ -281,8 +281,8 @@ impl Shared {
         subject: String,
     ) -> Result<SubjectDisclosure, EvidenceError> {
         let (key, entry) = self.committed(tenant, session, seq).await?;
-        let track: RecordedTrackId = match recall(&entry.bytes, seq) {
-            Some(Remembered::Track { track, .. }) => track,
+        let track: RecordedTrackId = match Entry::read(&entry.bytes).map(|it| it.body) {
+            Some(Body::Track { track, .. }) => track,
             _ => return Err(EvidenceError::EntryNotFound(seq)),
         };
         let salt = key.subject_salt(&track);

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
+use crate::evidence::EventKind;
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
@@ -28,8 +29,8 @@ pub struct StoredEntry {
 pub struct StoredEvent {
     /// `seq` of its entry.
     pub seq: u64,
-    /// Its kind, `docs/EVIDENCE.md` §Entries.
-    pub etype: u32,
+    /// Its kind.
+    pub kind: EventKind,
     /// The text committed to.
     pub text: String,
 }
@@ -190,12 +191,12 @@ pub trait EvidenceRepository: Send + Sync {
     ) -> Result<Option<StoredHead>, EvidenceStoreError>;
 
     /// Events with `seq` from `from` on, in order, at most `limit`; those of
-    /// `etypes` only, or all when it is empty.
+    /// `kinds` only, or all when it is empty.
     async fn events(
         &self,
         tenant: TenantId,
         session: SessionId,
-        etypes: &[u32],
+        kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError>;

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
-use crate::evidence::HeadNotice;
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};
 use crate::evidence::error::EvidenceError;
@@ -22,6 +21,7 @@ use crate::evidence::head::{Point, sign_head};
 use crate::evidence::media::{MediaEntry, TrackTail};
 use crate::evidence::repository::{Append, EvidenceStoreError, Hash, StoredHead};
 use crate::evidence::shared::Shared;
+use crate::evidence::{EventKind, HeadNotice};
 
 /// Most requests that wait for one log; a further one is refused as unavailable.
 /// Raising it raises the memory that a store which does not answer costs.
@@ -45,7 +45,7 @@ pub(super) type Answer = oneshot::Sender<Result<u64, EvidenceError>>;
 #[derive(Debug, Clone)]
 pub(super) enum Request {
     Open { policy: String },
-    Note { etype: u32, text: String },
+    Note { kind: EventKind, text: String },
     Media(MediaEntry),
     Erase { target_seq: u64, reason: u32, wrapped_key_hash: Hash },
     Close { tails: Vec<TrackTail>, reason: u32 },
@@ -393,7 +393,7 @@ impl Scribe {
             }
             let taken = match command.request.clone() {
                 Request::Open { .. } => Ok(0),
-                Request::Note { etype, text } => log.handle_event(etype, text, at),
+                Request::Note { kind, text } => log.handle_event(kind, text, at),
                 Request::Media(entry) => log.handle_media(entry, at),
                 Request::Erase { target_seq, reason, wrapped_key_hash } => {
                     log.handle_erasure(target_seq, reason, wrapped_key_hash, at)

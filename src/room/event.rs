@@ -1,13 +1,14 @@
 //! What a room tells its members. An event serialises in one form only: the
 //! socket sends it, the journal keeps it and a resumed connection hears it
-//! again, so the three can't differ. `docs/MODERATION.md` explains each.
+//! again, so the three can't differ. `docs/MODERATION.md` explains each. Histories
+//! read events back from logs, so a field that is added has a `serde` default.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.
-#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// Somebody entered with their first connection.
@@ -180,7 +181,7 @@ impl Event {
 
 /// A member of the room, or its recorder: user id `cabildo:recorder`, the one
 /// role `recorder`. It is there while the recording runs or is paused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
     /// Who.
@@ -206,7 +207,7 @@ pub struct ParticipantView {
 }
 
 /// A track that can be subscribed to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct TrackView {
     /// Its id.
     pub track: String,
@@ -223,7 +224,7 @@ pub struct TrackView {
 }
 
 /// A request to speak.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct RequestView {
     /// Its id.
     pub request_id: String,
@@ -246,7 +247,7 @@ pub struct RequestView {
 }
 
 /// A turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct TurnView {
     /// Its id.
     pub turn_id: String,
@@ -270,7 +271,7 @@ pub struct TurnView {
 }
 
 /// Somebody who is heard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct SpeakerView {
     /// Who.
     pub user_id: String,
@@ -281,7 +282,7 @@ pub struct SpeakerView {
 }
 
 /// The floor as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct FloorView {
     /// `open` or `moderated`.
     pub moderation: String,
@@ -304,7 +305,7 @@ pub struct FloorView {
 }
 
 /// The recording as it stands for one member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct RecordingView {
     /// `recording`, `paused` or `stopped`.
     pub state: String,
@@ -318,7 +319,7 @@ pub struct RecordingView {
 }
 
 /// An event with its place in the session.
-#[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Told {
     /// Position in the session, from 1, without holes.
     #[ts(type = "number")]

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::EventKind;
 use crate::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
     StoredHead,
@@ -110,11 +111,11 @@ impl EvidenceRepository for Store {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etypes: &[u32],
+        kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-        Ok(read::events(self, (tenant, session), etypes, from, limit).await?)
+        Ok(read::events(self, (tenant, session), kinds, from, limit).await?)
     }
 
     async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {

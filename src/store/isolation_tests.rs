@@ -14,6 +14,7 @@ use crate::domain::recording::{Container, PlayableState};
 use crate::domain::secret::Secret;
 use crate::domain::session::{Modality, Session};
 use crate::domain::time::Timestamp;
+use crate::evidence::EventKind;
 use crate::evidence::repository::{
     Append, EvidenceRepository, StoredEntry, StoredEvent, StoredHead,
 };
@@ -88,7 +89,11 @@ async fn record_everything(store: &Store, session: &Session) {
     let append = Append {
         expected_size: 0,
         entries: vec![StoredEntry { seq: 0, bytes: vec![1], leaf: [1; 32] }],
-        events: vec![StoredEvent { seq: 0, etype: 3, text: "said in confidence".to_owned() }],
+        events: vec![StoredEvent {
+            seq: 0,
+            kind: EventKind::RoomEvent,
+            text: "said in confidence".to_owned(),
+        }],
         room_seq: 0,
         last_event_seq: 0,
         closed_seq: None,

@@ -10,7 +10,7 @@ use crate::custody::{CustodyLog, CustodyLogError};
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
-use crate::evidence::{Evidence, EvidenceError, LogStatus, ProofQuery};
+use crate::evidence::{EventKind, Evidence, EvidenceError, LogStatus, ProofQuery};
 
 /// Between two looks for a head that another process may sign.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -85,10 +85,10 @@ impl CustodyLog for LogDoor {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etype: u32,
+        kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
-        Ok(self.evidence.note(tenant, session, etype, text).await?)
+        Ok(self.evidence.note(tenant, session, kind, text).await?)
     }
 
     async fn proof(

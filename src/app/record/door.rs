@@ -9,30 +9,23 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
 
-use super::timeline;
 use crate::api::{
     Access, ProofWanted, Proofs, RecordRefused, RecordingFile, RecordingView, Recordings,
 };
-use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, SessionId, TenantId, UserId};
 use crate::domain::recording::PlayableState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, StoredEvent};
-use crate::evidence::{Evidence, EvidenceError, LogStatus, ProofQuery, TilePath};
-use crate::playable::{FloorTurn, Heard, MeetingTimeline, PlayableReader, TimelineSource};
+use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::evidence::{EventKind, Evidence, EvidenceError, LogStatus, ProofQuery, TilePath};
+use crate::history::{History, HistoryError, Item, ItemKind, Timeline};
+use crate::playable::{self, FloorTurn, MeetingTimeline, PlayableReader, TimelineSource};
 use crate::recorder::Recorder;
 use crate::recorder::repository::{
     Playable, PlayableOf, RecordedTrack, RecordingRepository, RecordingStoreError,
 };
 use crate::store::Store;
 use crate::vault::{KeyVault, Vault};
-
-/// Kind of events about somebody who got or opened a recording.
-const ACCESS: u32 = 64;
-/// Events read at once.
-const EVENTS_PER_READ: u32 = 1_000;
-/// Most events of one time line; a session that had more is shown up to there.
-const EVENTS_MAX: usize = 200_000;
 
 fn unavailable(error: impl std::fmt::Display) -> RecordRefused {
     RecordRefused::Unavailable(error.to_string())
@@ -54,6 +47,17 @@ impl From<EvidenceError> for RecordRefused {
 impl From<EvidenceStoreError> for RecordRefused {
     fn from(error: EvidenceStoreError) -> Self {
         unavailable(error)
+    }
+}
+
+impl From<HistoryError> for RecordRefused {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::NoLog => Self::NotFound,
+            HistoryError::Erased => Self::Erased,
+            HistoryError::Log(error) => unavailable(error),
+            HistoryError::Recording(error) => unavailable(error),
+        }
     }
 }
 
@@ -159,17 +163,13 @@ impl Recordings for RecordingDoor {
     }
 
     async fn timeline(&self, tenant: TenantId, session: SessionId) -> Result<Value, RecordRefused> {
-        let log = EvidenceRepository::log(&*self.store, tenant, session).await?;
-        if log.ok_or(RecordRefused::NotFound)?.events_key.is_none() {
-            return Err(RecordRefused::Erased);
-        }
-        let events = events(&self.store, tenant, session).await?;
-        let gaps = self.store.gaps(tenant, session).await?;
-        let line = timeline::read(&events, &gaps);
-        let first = line.items.iter().map(|item| item.from_ms).min();
-        let last = line.items.iter().map(|item| item.to_ms.unwrap_or(item.from_ms)).max();
-        let text = |ms: i64| Timestamp::from_unix_us(ms.saturating_mul(1_000)).to_string();
-        Ok(json!({"from": first.map(text), "to": last.map(text), "items": line.items}))
+        let history = History::new(self.store.clone(), self.store.clone());
+        let line = history.timeline(tenant, session).await?;
+        let first = line.items.iter().map(|item| item.from).min();
+        let last = line.items.iter().map(|item| item.to.unwrap_or(item.from)).max();
+        let text = |moment: Timestamp| moment.to_string();
+        let items: Vec<Value> = line.items.iter().map(item_json).collect();
+        Ok(json!({"from": first.map(text), "to": last.map(text), "items": items}))
     }
 
     async fn enter_access(
@@ -184,7 +184,7 @@ impl Recordings for RecordingDoor {
             "user_id": access.user.as_str(),
             "file": access.file.map(|file| file.to_string()),
         });
-        self.evidence.note(tenant, session, ACCESS, event.to_string()).await?;
+        self.evidence.note(tenant, session, EventKind::RecordingAccess, event.to_string()).await?;
         Ok(())
     }
 }
@@ -206,31 +206,26 @@ impl RecordingDoor {
     }
 }
 
-/// The events a time line is read from.
-pub(super) async fn events(
-    store: &Store,
-    tenant: TenantId,
-    session: SessionId,
-) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-    let mut events: Vec<StoredEvent> = Vec::new();
-    let mut from = 0;
-    while events.len() < EVENTS_MAX {
-        let read = store.events(tenant, session, timeline::ETYPES, from, EVENTS_PER_READ).await?;
-        let Some(last) = read.last() else { break };
-        from = last.seq + 1;
-        events.extend(read);
-    }
-    Ok(events)
+fn item_json(item: &Item) -> Value {
+    json!({
+        "kind": item.kind.as_str(),
+        "from": item.from.to_string(),
+        "to": item.to.map(|moment| moment.to_string()),
+        "user_id": item.user.as_ref().map(UserId::as_str),
+        "name": item.name,
+        "text": item.text,
+        "track": item.track.map(|track| track.to_string()),
+    })
 }
 
 /// What a combined picture is drawn by.
 pub(super) struct StoredTimeline {
-    store: Arc<Store>,
+    history: History,
 }
 
 impl StoredTimeline {
-    pub(super) const fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    pub(super) const fn new(history: History) -> Self {
+        Self { history }
     }
 }
 
@@ -241,23 +236,27 @@ impl TimelineSource for StoredTimeline {
         tenant: TenantId,
         session: SessionId,
     ) -> Result<MeetingTimeline, String> {
-        let events = events(&self.store, tenant, session).await;
-        let events = events.map_err(|error| error.to_string())?;
-        let line = timeline::read(&events, &[]);
-        let ms = |ms: i64| u64::try_from(ms).unwrap_or(0);
-        let turns = line.items.iter().filter(|item| item.kind == "turn").filter_map(|item| {
+        let line = match self.history.timeline(tenant, session).await {
+            Ok(line) => line,
+            // The picture is then drawn by who has a camera.
+            Err(HistoryError::NoLog | HistoryError::Erased) => Timeline::default(),
+            Err(error) => return Err(error.to_string()),
+        };
+        let ms = |moment: Timestamp| u64::try_from(moment.unix_ms()).unwrap_or(0);
+        let turns = line.items.iter().filter(|item| item.kind == ItemKind::Turn);
+        let turns = turns.filter_map(|item| {
             Some(FloorTurn {
-                user: item.user_id.as_ref()?.parse().ok()?,
+                user: item.user.clone()?,
                 name: item.name.clone().unwrap_or_default(),
-                from_ms: ms(item.from_ms),
+                from_ms: ms(item.from),
                 // A turn that nobody ended lasts as long as there is a picture.
-                to_ms: item.to_ms.map_or(u64::MAX, ms),
+                to_ms: item.to.map_or(u64::MAX, ms),
             })
         });
-        let speakers = line.heard.iter().map(|heard| Heard {
-            at_ms: ms(heard.at_ms),
-            users: heard.users.iter().filter_map(|user| user.parse().ok()).collect(),
-        });
+        let speakers = line
+            .heard
+            .iter()
+            .map(|heard| playable::Heard { at_ms: ms(heard.at), users: heard.users.clone() });
         Ok(MeetingTimeline { turns: turns.collect(), speakers: speakers.collect() })
     }
 }

@@ -8,21 +8,18 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::custody::policy_of;
 use crate::domain::claim::Fence;
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::id::{SessionId, TenantId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::evidence::media::MediaEntry;
 use crate::evidence::repository::{EvidenceRepository as _, EvidenceStoreError};
-use crate::evidence::{Evidence, EvidenceError, RoomEvent, RoomEventSource};
+use crate::evidence::{
+    Body, Entry, EventKind, Evidence, EvidenceError, RoomEvent, RoomEventSource,
+};
 use crate::recorder::{self, Recorder, RecorderLog, RecorderLogError};
 use crate::room::journal::RoomJournal;
 use crate::room::ports::{LostConnection, Refusal, RoomRecorder, RoomTrack, RoomWitness};
 use crate::store::Store;
-
-/// Kinds of events (`docs/EVIDENCE.md` §Entries).
-const JOIN_REFUSED: u32 = 4;
-const CONNECTION_LOST: u32 = 5;
-const FAILURE: u32 = 6;
 
 /// The journal of rooms, as the log reads it.
 pub(super) struct JournalSource {
@@ -56,8 +53,6 @@ impl RoomEventSource for JournalSource {
 /// Entries looked through for a gap that may have been logged. A gap is looked
 /// for right after it was sent, so that it is among the last ones.
 const GAP_LOOKED_FOR: u64 = 4_096;
-/// Kind of entries about gaps (`docs/EVIDENCE.md` §Entries).
-const GAP: u64 = 4;
 
 /// What the recorder writes down goes into the log.
 pub(super) struct MediaLog {
@@ -70,17 +65,6 @@ impl MediaLog {
     pub(super) const fn new(evidence: Evidence, store: Store, clock: Clock) -> Self {
         Self { evidence, store, clock }
     }
-}
-
-/// Whether an entry is the gap of `track` with this span and reason.
-fn is_gap(entry: &[u8], track: RecordedTrackId, gap: [u64; 3]) -> bool {
-    type Entry = (u64, u64, u64, u64, (ciborium::Value, u64, u64, u64));
-    let Ok((_, kind, _, _, (named, from, to, reason))) = ciborium::from_reader::<Entry, _>(entry)
-    else {
-        return false;
-    };
-    let named = named.as_bytes().is_some_and(|bytes| bytes == track.as_uuid().as_bytes());
-    kind == GAP && named && [from, to, reason] == gap
 }
 
 #[async_trait]
@@ -123,14 +107,16 @@ impl RecorderLog for MediaLog {
         let limit = u32::try_from(GAP_LOOKED_FOR).unwrap_or(u32::MAX);
         let entries =
             self.store.entries(tenant, session, from, limit).await.map_err(unavailable)?;
-        let gap = [*from_ms, *to_ms, u64::from(*reason)];
-        Ok(entries.iter().rev().find(|it| is_gap(&it.bytes, *track, gap)).map(|it| it.seq))
+        let (track, from_ms, to_ms, reason) = (*track, *from_ms, *to_ms, *reason);
+        let gap = Body::Gap { track, from_ms, to_ms, reason };
+        let is_gap = |bytes: &[u8]| Entry::read(bytes).is_some_and(|entry| entry.body == gap);
+        Ok(entries.iter().rev().find(|it| is_gap(&it.bytes)).map(|it| it.seq))
     }
 
     async fn failed(&self, tenant: TenantId, session: SessionId, text: String) {
         let event =
             json!({"type": "recorder_failed", "at": self.clock.now().to_string(), "text": text});
-        note(&self.evidence, tenant, session, FAILURE, &event).await;
+        note(&self.evidence, tenant, session, EventKind::Failure, &event).await;
     }
 }
 
@@ -138,11 +124,11 @@ async fn note(
     evidence: &Evidence,
     tenant: TenantId,
     session: SessionId,
-    etype: u32,
+    kind: EventKind,
     event: &serde_json::Value,
 ) {
-    if let Err(error) = evidence.note(tenant, session, etype, event.to_string()).await {
-        tracing::error!(%session, etype, %error, "an event is not in the log");
+    if let Err(error) = evidence.note(tenant, session, kind, event.to_string()).await {
+        tracing::error!(%session, %kind, %error, "an event is not in the log");
     }
 }
 
@@ -206,7 +192,7 @@ impl RoomWitness for Witness {
             "user_id": refusal.user.as_ref().map(crate::domain::id::UserId::as_str),
             "code": refusal.code.as_str(),
         });
-        note(&self.evidence, tenant, session, JOIN_REFUSED, &event).await;
+        note(&self.evidence, tenant, session, EventKind::JoinRefused, &event).await;
     }
 
     fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection) {
@@ -219,7 +205,7 @@ impl RoomWitness for Witness {
         });
         let evidence = self.evidence.clone();
         tokio::spawn(async move {
-            note(&evidence, tenant, session, CONNECTION_LOST, &event).await;
+            note(&evidence, tenant, session, EventKind::ConnectionLost, &event).await;
         });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::{LogEngine, Point};
-use crate::evidence::entry::{self, Remembered};
+use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::repository::{LogRecord, StoredEntry};
 use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
@@ -48,17 +48,18 @@ impl Recollection {
         if seq >= LEAVES_MAX {
             return Err(EvidenceError::Full);
         }
-        let recalled = (stored.seq == seq).then(|| entry::recall(&stored.bytes, seq)).flatten();
-        match recalled.ok_or(EvidenceError::Integrity("an entry is missing or unreadable"))? {
-            Remembered::Genesis { kid } | Remembered::Key { kid } => log.signers.push((seq, kid)),
-            Remembered::Track { track, subject_commitment } => {
+        let entry = Entry::read(&stored.bytes).filter(|it| it.seq == seq && stored.seq == seq);
+        let entry = entry.ok_or(EvidenceError::Integrity("an entry is missing or unreadable"))?;
+        match entry.body {
+            Body::Genesis { kid, .. } | Body::Key { kid } => log.signers.push((seq, kid)),
+            Body::Track { track, subject_commitment, .. } => {
                 log.remember_track(track, seq, subject_commitment);
             }
-            Remembered::Segment { track, sha256, .. } => log.remember_segment(track, seq, sha256),
-            Remembered::Erasure { target_seq } => {
+            Body::Segment { track, sha256, .. } => log.remember_segment(track, seq, sha256),
+            Body::Erasure { target_seq, .. } => {
                 log.erased.entry(target_seq).or_insert(seq);
             }
-            Remembered::Event | Remembered::Gap | Remembered::Close => {}
+            Body::Event { .. } | Body::Gap { .. } | Body::Close { .. } => {}
         }
         log.tree.append(leaf_hash(&stored.bytes));
         Ok(())

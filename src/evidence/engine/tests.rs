@@ -51,7 +51,7 @@ fn a_head_is_due_a_second_after_the_first_entry_that_none_covers() {
     assert_eq!(log.poll_append().expect("the beginning").entries.len(), 2);
     log.handle_stored(start);
     assert_eq!(log.poll_timeout(), Some(after(start, 1_000)));
-    log.handle_event(6, "a".to_owned(), at()).expect("taken");
+    log.handle_event(EventKind::Failure, "a".to_owned(), at()).expect("taken");
     assert!(log.poll_head(after(start, 5_000)).is_none(), "the event is not stored");
     log.poll_append();
     log.handle_stored(after(start, 900));
@@ -94,7 +94,7 @@ fn the_old_key_signs_its_own_end_before_anything_else_is_taken() {
     assert_eq!((due.point.size, due.kid), (3, OLD));
     log.handle_head_stored(due.point);
     assert!(!log.needs_handover());
-    log.handle_event(6, "a".to_owned(), at()).expect("taken");
+    log.handle_event(EventKind::Failure, "a".to_owned(), at()).expect("taken");
     log.poll_append();
     log.handle_stored(after(start, 20));
     assert_eq!(log.next_head().expect("new").kid, NEW);

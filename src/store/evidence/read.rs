@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
+use crate::evidence::EventKind;
 use crate::evidence::repository::{Hash, LogRecord, StoredEntry, StoredEvent, StoredHead};
 use crate::store::connect::Store;
 use crate::store::entities::{evidence_entry, evidence_event, evidence_head, evidence_log};
-use crate::store::error::{StoreError, fixed, from_position, number};
+use crate::store::error::{StoreError, fixed, from_position, number, word};
 use crate::store::tenant_tx::TenantTx;
 
 pub(super) async fn log(
@@ -139,13 +140,13 @@ fn head_of(row: evidence_head::Model) -> Result<StoredHead, StoreError> {
 pub(super) async fn events(
     store: &Store,
     (tenant, session): (TenantId, SessionId),
-    etypes: &[u32],
+    kinds: &[EventKind],
     from: u64,
     limit: u32,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     use evidence_event::{Column, Entity};
-    let wanted = (!etypes.is_empty())
-        .then(|| Column::Etype.is_in(etypes.iter().map(|etype| i64::from(*etype))));
+    let wanted = (!kinds.is_empty())
+        .then(|| Column::Etype.is_in(kinds.iter().map(|kind| i64::from(kind.number()))));
     let tx = TenantTx::read(store, tenant).await?;
     let rows = Entity::find()
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
@@ -158,8 +159,9 @@ pub(super) async fn events(
         .await?;
     tx.commit().await?;
     let event = |row: evidence_event::Model| {
-        let etype = number(row.etype, "etype")?;
-        Ok(StoredEvent { seq: number(row.seq, "seq")?, etype, text: row.text })
+        let kind = EventKind::from_number(number(row.etype, "etype")?);
+        let kind = word(kind, "etype")?;
+        Ok(StoredEvent { seq: number(row.seq, "seq")?, kind, text: row.text })
     };
     rows.into_iter().map(event).collect()
 }

@@ -182,7 +182,7 @@ async fn insert_events(
                     tenant_id: Set(tx.tenant().as_uuid()),
                     session_id: Set(session.as_uuid()),
                     seq: Set(stored(event.seq)?),
-                    etype: Set(event.etype.into()),
+                    etype: Set(event.kind.number().into()),
                     text: Set(event.text.clone()),
                 })
             })

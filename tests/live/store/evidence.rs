@@ -2,6 +2,7 @@
 
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, StoredEntry, StoredEvent, StoredHead,
 };
@@ -36,8 +37,8 @@ fn entry(seq: u64, salt: u8) -> StoredEntry {
     StoredEntry { seq, bytes, leaf }
 }
 
-fn event(seq: u64, etype: u32) -> StoredEvent {
-    StoredEvent { seq, etype, text: format!(r#"{{"text":"¡Sí! {seq}"}}"#) }
+fn event(seq: u64, kind: EventKind) -> StoredEvent {
+    StoredEvent { seq, kind, text: format!(r#"{{"text":"¡Sí! {seq}"}}"#) }
 }
 
 /// Entries from `from` on, each of them an event of kind 3.
@@ -46,7 +47,7 @@ fn append(from: u64, count: u64) -> Append {
     Append {
         expected_size: from,
         entries: range.clone().map(|seq| entry(seq, 0)).collect(),
-        events: range.map(|seq| event(seq, 3)).collect(),
+        events: range.map(|seq| event(seq, EventKind::RoomEvent)).collect(),
         room_seq: from + count,
         last_event_seq: (from + count).saturating_sub(1),
         closed_seq: None,
@@ -259,18 +260,24 @@ async fn of_concurrent_heads_one_continues_the_chain(fixture: Fixture) {
 }
 
 async fn events_are_found_by_kind(fixture: Fixture) {
+    use EventKind::{Attendance, Disclosure, Transcript, Vote};
+
     let session = session_with_log(&fixture, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    let kinds = [event(2, 7), event(3, 8), event(4, 7), event(5, 65)];
+    let kinds =
+        [event(2, Attendance), event(3, Transcript), event(4, Attendance), event(5, Disclosure)];
     let mixed = Append { events: kinds.to_vec(), ..append(2, 4) };
     EvidenceRepository::append(store, tenant, id, mixed).await.expect("appended");
-    let found = async |etypes: &[u32], from, limit| {
+    let found = async |etypes: &[EventKind], from, limit| {
         store.events(tenant, id, etypes, from, limit).await.expect("read")
     };
-    assert_eq!(found(&[7], 0, 9).await, [event(2, 7), event(4, 7)]);
-    assert_eq!(found(&[7, 65], 3, 9).await, [event(4, 7), event(5, 65)]);
-    assert_eq!(found(&[7, 65], 0, 1).await, [event(2, 7)]);
-    assert_eq!(found(&[99], 0, 9).await, []);
+    assert_eq!(found(&[Attendance], 0, 9).await, [event(2, Attendance), event(4, Attendance)]);
+    assert_eq!(
+        found(&[Attendance, Disclosure], 3, 9).await,
+        [event(4, Attendance), event(5, Disclosure)]
+    );
+    assert_eq!(found(&[Attendance, Disclosure], 0, 1).await, [event(2, Attendance)]);
+    assert_eq!(found(&[Vote], 0, 9).await, []);
     assert_eq!(found(&[], 0, 99).await.len(), 6);
 }
 

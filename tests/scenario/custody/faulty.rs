@@ -17,6 +17,7 @@ use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
+use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
     StoredHead,
@@ -93,11 +94,11 @@ impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etype: u32,
+        kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
         let dead = CustodyLogError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.note(tenant, session, etype, text))
+        step!(self, dead.clone(), self.inner.note(tenant, session, kind, text))
     }
 
     async fn proof(
@@ -321,11 +322,11 @@ impl EvidenceRepository for Faulty<Store> {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etypes: &[u32],
+        kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-        self.inner.events(tenant, session, etypes, from, limit).await
+        self.inner.events(tenant, session, kinds, from, limit).await
     }
 
     async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {

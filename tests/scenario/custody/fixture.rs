@@ -19,7 +19,7 @@ use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::TrackTail;
 use cabildo::evidence::repository::{Append, EvidenceRepository, StoredEntry, StoredEvent};
 use cabildo::evidence::{
-    Body, EvidenceKeys, event_commitment, leaf_hash, subject_commitment, subject_text,
+    Body, EventKind, EvidenceKeys, event_commitment, leaf_hash, subject_commitment, subject_text,
 };
 use cabildo::recorder::journal::JournalWriter;
 use cabildo::recorder::repository::{
@@ -195,7 +195,10 @@ impl Fixture {
             let track = self.add_track((tenant, id), &events_key, name, codec).await;
             tracks.push(track);
         }
-        self.log.note(tenant, id, 3, r#"{"type":"turn_started"}"#.to_owned()).await.expect("noted");
+        self.log
+            .note(tenant, id, EventKind::RoomEvent, r#"{"type":"turn_started"}"#.to_owned())
+            .await
+            .expect("noted");
         Recorded { tenant, id, tracks, files: vec![] }
     }
 
@@ -213,7 +216,7 @@ impl Fixture {
             build_hash: [1; 32],
         };
         let commitment = event_commitment(&events_key.event_salt(1), &policy);
-        let bodies = [genesis, Body::Event { etype: 1, commitment }];
+        let bodies = [genesis, Body::Event { kind: EventKind::Policy, commitment }];
         let entries = bodies.iter().zip(0..).map(|(body, seq)| {
             let bytes = body.encode(seq, BEGAN_MS);
             StoredEntry { seq, leaf: leaf_hash(&bytes), bytes }
@@ -221,7 +224,7 @@ impl Fixture {
         let append = Append {
             expected_size: 0,
             entries: entries.collect(),
-            events: vec![StoredEvent { seq: 1, etype: 1, text: policy }],
+            events: vec![StoredEvent { seq: 1, kind: EventKind::Policy, text: policy }],
             room_seq: 0,
             last_event_seq: 1,
             closed_seq: None,

@@ -13,7 +13,7 @@ use cabildo::evidence::repository::{
     Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent,
 };
 use cabildo::evidence::{
-    Body, EvidenceKeys, LogIdentity, PROOF_SEQS_MAX, Point, Tree, event_commitment,
+    Body, EventKind, EvidenceKeys, LogIdentity, PROOF_SEQS_MAX, Point, Tree, event_commitment,
     inclusion_receipt, leaf_hash, sign_head,
 };
 use cabildo::sealing::EventsKey;
@@ -42,7 +42,7 @@ impl PlainLog {
         tenant: TenantId,
         session: SessionId,
         body: &Body,
-        event: Option<(u32, String)>,
+        event: Option<(EventKind, String)>,
     ) -> u64 {
         let log = self.store.log(tenant, session).await.expect("read").expect("a log");
         let t_ms = u64::try_from(self.now.unix_ms()).expect("after 1970");
@@ -54,7 +54,7 @@ impl PlainLog {
             expected_size: log.size,
             entries: vec![StoredEntry { seq: log.size, bytes, leaf }],
             events: event
-                .map(|(etype, text)| StoredEvent { seq: log.size, etype, text })
+                .map(|(kind, text)| StoredEvent { seq: log.size, kind, text })
                 .into_iter()
                 .collect(),
             room_seq: log.room_seq,
@@ -160,14 +160,14 @@ impl CustodyLog for PlainLog {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etype: u32,
+        kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
         let log = self.store.log(tenant, session).await.map_err(refused)?;
         let log = log.ok_or_else(|| refused("no log"))?;
         let salt = self.events_key(tenant, session).await.event_salt(log.size);
-        let body = Body::Event { etype, commitment: event_commitment(&salt, &text) };
-        Ok(self.append(tenant, session, &body, Some((etype, text))).await)
+        let body = Body::Event { kind, commitment: event_commitment(&salt, &text) };
+        Ok(self.append(tenant, session, &body, Some((kind, text))).await)
     }
 
     async fn proof(

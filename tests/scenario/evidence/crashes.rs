@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use cabildo::domain::id::RecordedTrackId;
-use cabildo::evidence::Evidence;
 use cabildo::evidence::repository::StoredHead;
+use cabildo::evidence::{EventKind, Evidence};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -154,7 +154,7 @@ async fn build(seed: u64) {
     let decided: Vec<String> = log
         .events
         .iter()
-        .filter(|event| event.etype == 3)
+        .filter(|event| event.kind == EventKind::RoomEvent)
         .map(|event| event.text.clone())
         .collect();
     let room: Vec<String> = fixture.store.disk().room.iter().map(|it| it.text.clone()).collect();

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cabildo::domain::id::{RecordedTrackId, SessionId};
 use cabildo::evidence::media::{MediaEntry, TrackTail};
-use cabildo::evidence::{EvidenceError, LogStatus, ProofQuery, TilePath, WAITING_MAX};
+use cabildo::evidence::{EventKind, EvidenceError, LogStatus, ProofQuery, TilePath, WAITING_MAX};
 use ciborium::Value;
 
 use crate::evidence::fixture::{
@@ -52,7 +52,10 @@ async fn a_meeting_is_taken_from_its_policy_to_its_end() {
         fixture.decide();
     }
     evidence.room_events_kept(tenant, session);
-    let started = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
+    let started = evidence
+        .note(tenant, session, EventKind::SessionState, "started".to_owned())
+        .await
+        .expect("noted");
     let track = RecordedTrackId::random();
     evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
     for index in 0..3 {
@@ -99,14 +102,14 @@ async fn a_closed_log_takes_only_what_may_follow() {
     fixture.decide();
     evidence.room_events_kept(tenant, session);
 
-    let note = |etype| evidence.note(tenant, session, etype, "text".to_owned());
-    assert_eq!(note(6).await, Err(EvidenceError::Closed));
-    assert_eq!(note(63).await, Err(EvidenceError::Closed));
+    let note = |kind| evidence.note(tenant, session, kind, "text".to_owned());
+    assert_eq!(note(EventKind::Failure).await, Err(EvidenceError::Closed));
+    assert_eq!(note(EventKind::Vote).await, Err(EvidenceError::Closed));
     let second = evidence.append_media(tenant, session, a_segment(track, 1)).await;
     assert_eq!(second, Err(EvidenceError::Closed));
     let other = evidence.append_media(tenant, session, a_track(RecordedTrackId::random())).await;
     assert_eq!(other, Err(EvidenceError::Closed));
-    let opened = note(64).await.expect("somebody opened the recording");
+    let opened = note(EventKind::RecordingAccess).await.expect("somebody opened the recording");
     let erased = evidence.erase(tenant, session, track_seq, 1, [4; 32]).await.expect("erased");
     let again = evidence.erase(tenant, session, track_seq, 2, [5; 32]).await.expect("erased");
     assert_eq!((opened, erased, again), (5, 6, 6));
@@ -162,12 +165,15 @@ async fn a_session_without_a_log_has_none() {
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, SessionId::generate());
     evidence.room_events_kept(tenant, session);
-    let noted = evidence.note(tenant, session, 2, "x".to_owned()).await;
+    let noted = evidence.note(tenant, session, EventKind::SessionState, "x".to_owned()).await;
     assert_eq!(noted, Err(EvidenceError::NoLog));
     let proof = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
     assert_eq!(proof, Err(EvidenceError::NoLog));
     let long = "x".repeat(cabildo::evidence::TEXT_BYTES_MAX + 1);
-    assert_eq!(evidence.note(tenant, session, 2, long).await, Err(EvidenceError::TooLarge));
+    assert_eq!(
+        evidence.note(tenant, session, EventKind::SessionState, long).await,
+        Err(EvidenceError::TooLarge)
+    );
     assert!(fixture.store.disk().logs.is_empty());
 }
 
@@ -183,14 +189,17 @@ async fn fail_once(fault: Fault) {
     let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[fault, Fault::Refuse]);
-    let seq = evidence.note(tenant, session, 6, "once".to_owned()).await.expect("in the end");
+    let seq = evidence
+        .note(tenant, session, EventKind::Failure, "once".to_owned())
+        .await
+        .expect("in the end");
     let log = fixture.log();
     let events: Vec<_> = log.events.iter().filter(|event| event.text == "once").collect();
     assert_eq!(events.len(), 1, "{fault:?}");
     assert_eq!(events[0].seq, seq, "{fault:?}");
     covered(&fixture).await;
     // The same for a head.
-    evidence.note(tenant, session, 6, "head".to_owned()).await.expect("noted");
+    evidence.note(tenant, session, EventKind::Failure, "head".to_owned()).await.expect("noted");
     process.fail_writes(&[fault]);
     covered(&fixture).await;
     fixture.judge();
@@ -205,7 +214,9 @@ async fn what_waits_is_bounded() {
     process.fail_writes(&[Fault::Refuse; 3]);
     let many = (0..3 * WAITING_MAX).map(|number| {
         let evidence = evidence.clone();
-        tokio::spawn(async move { evidence.note(tenant, session, 6, format!("{number}")).await })
+        tokio::spawn(async move {
+            evidence.note(tenant, session, EventKind::Failure, format!("{number}")).await
+        })
     });
     let many: Vec<_> = many.collect();
     let (mut noted, mut refused) = (0, 0);
@@ -236,8 +247,8 @@ async fn two_processes_continue_one_log_without_a_fork() {
         one.room_events_kept(tenant, session);
         two.room_events_kept(tenant, session);
         let (a, b) = tokio::join!(
-            one.note(tenant, session, 6, format!("one {round}")),
-            two.note(tenant, session, 6, format!("two {round}"))
+            one.note(tenant, session, EventKind::Failure, format!("one {round}")),
+            two.note(tenant, session, EventKind::Failure, format!("two {round}"))
         );
         assert_ne!(a.expect("noted"), b.expect("noted"));
         if round % 13 == 0 {
@@ -260,9 +271,9 @@ async fn a_key_changes_in_the_middle_of_a_meeting() {
     evidence.open(tenant, session, POLICY).await.expect("opened");
     covered(&fixture).await;
     fixture.signing.rotate().expect("rotated");
-    evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+    evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
     fixture.signing.rotate().expect("rotated");
-    evidence.note(tenant, session, 6, "b".to_owned()).await.expect("noted");
+    evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await.expect("noted");
     covered(&fixture).await;
     // Once more across a restart, and after the end.
     evidence.shutdown().await;
@@ -270,7 +281,10 @@ async fn a_key_changes_in_the_middle_of_a_meeting() {
     fixture.signing.rotate().expect("rotated");
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
     fixture.signing.rotate().expect("rotated");
-    evidence.note(tenant, session, 65, "exported".to_owned()).await.expect("noted");
+    evidence
+        .note(tenant, session, EventKind::Disclosure, "exported".to_owned())
+        .await
+        .expect("noted");
     covered(&fixture).await;
     assert_eq!(fixture.judge().kinds, [0, 3, 6, 3, 6, 3, 6, 7, 6, 3]);
     let head = fixture.log().heads.last().expect("a head").clone();
@@ -303,13 +317,13 @@ async fn a_log_that_contradicts_its_head_is_not_continued() {
         let (evidence, process) = fixture.start();
         let (tenant, session) = (fixture.tenant, fixture.session);
         evidence.open(tenant, session, POLICY).await.expect("opened");
-        evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+        evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
         covered(&fixture).await;
         process.kill();
         tamper(fixture.store.disk().logs.get_mut(&(tenant, session)).expect("there"));
         let before = fixture.log();
         let (evidence, _) = fixture.start();
-        let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
+        let noted = evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await;
         assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{what}: {noted:?}");
         let closed = evidence.close(tenant, session, Vec::new(), 3).await;
         assert!(matches!(closed, Err(EvidenceError::Integrity(_))), "{what}: {closed:?}");
@@ -325,10 +339,10 @@ async fn a_store_that_forgets_under_a_running_process_is_noticed() {
     let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
     let backup = fixture.log();
-    evidence.note(tenant, session, 6, "a".to_owned()).await.expect("noted");
+    evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
     covered(&fixture).await;
     fixture.store.disk().logs.insert((tenant, session), backup);
-    let noted = evidence.note(tenant, session, 6, "b".to_owned()).await;
+    let noted = evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await;
     assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{noted:?}");
     drop(process);
 }
@@ -342,9 +356,9 @@ async fn stopping_stores_what_was_accepted_and_signs_it() {
     let accepted: Vec<_> = (0..20)
         .map(|number| {
             let evidence = evidence.clone();
-            tokio::spawn(
-                async move { evidence.note(tenant, session, 6, format!("{number}")).await },
-            )
+            tokio::spawn(async move {
+                evidence.note(tenant, session, EventKind::Failure, format!("{number}")).await
+            })
         })
         .collect();
     fixture.decide();
@@ -354,7 +368,7 @@ async fn stopping_stores_what_was_accepted_and_signs_it() {
     for one in accepted {
         one.await.expect("no panic").expect("noted");
     }
-    let refused = evidence.note(tenant, session, 6, "late".to_owned()).await;
+    let refused = evidence.note(tenant, session, EventKind::Failure, "late".to_owned()).await;
     assert_eq!(refused, Err(EvidenceError::Stopping));
     let log = fixture.log();
     fixture.judge();
@@ -372,7 +386,9 @@ async fn stopping_ends_although_the_store_does_not_answer() {
     evidence.open(tenant, session, POLICY).await.expect("opened");
     process.fail_writes(&[Fault::Hang; 64]);
     let noting = evidence.clone();
-    let noted = tokio::spawn(async move { noting.note(tenant, session, 6, "x".to_owned()).await });
+    let noted = tokio::spawn(async move {
+        noting.note(tenant, session, EventKind::Failure, "x".to_owned()).await
+    });
     until(|| process.writes.load(Ordering::SeqCst) > 1).await;
     evidence.shutdown().await;
     assert_eq!(noted.await.expect("no panic"), Err(EvidenceError::Stopping));
@@ -384,7 +400,10 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
     evidence.open(tenant, session, POLICY).await.expect("opened");
-    let seq = evidence.note(tenant, session, 2, "started".to_owned()).await.expect("noted");
+    let seq = evidence
+        .note(tenant, session, EventKind::SessionState, "started".to_owned())
+        .await
+        .expect("noted");
     let track = RecordedTrackId::random();
     let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
     let entries = fixture.log().entries;
@@ -454,7 +473,10 @@ async fn the_public_proof_verifies_by_hand() {
     let early = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
     assert!(matches!(early, Err(EvidenceError::Unavailable(_))), "{early:?}");
     for round in 0..12 {
-        evidence.note(tenant, session, 6, format!("{round}")).await.expect("noted");
+        evidence
+            .note(tenant, session, EventKind::Failure, format!("{round}"))
+            .await
+            .expect("noted");
     }
     covered(&fixture).await;
     evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");

@@ -13,7 +13,7 @@ use cabildo::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
     StoredHead,
 };
-use cabildo::evidence::{RoomEvent, RoomEventSource};
+use cabildo::evidence::{EventKind, RoomEvent, RoomEventSource};
 use cabildo::vault::{KeyPurpose, KeyVault, KeyVaultError};
 
 /// What is stored of one log.
@@ -326,16 +326,16 @@ impl EvidenceRepository for Process {
         &self,
         tenant: TenantId,
         session: SessionId,
-        etypes: &[u32],
+        kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-        let etypes = etypes.to_vec();
+        let kinds = kinds.to_vec();
         Ok(self
             .read(|disk| {
                 let events = disk.logs[&(tenant, session)].events.iter();
                 let wanted = events.filter(|event| {
-                    event.seq >= from && (etypes.is_empty() || etypes.contains(&event.etype))
+                    event.seq >= from && (kinds.is_empty() || kinds.contains(&event.kind))
                 });
                 wanted.take(limit as usize).cloned().collect()
             })

@@ -1,0 +1,92 @@
+//! What happened in a session, read back from its log: for the time line under
+//! a recording, for whoever draws the combined picture, and for reports.
+
+mod event;
+mod timeline;
+
+use std::sync::Arc;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::EventKind;
+use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+
+pub use event::{LogEvent, SpokenText, VoteAnnounced};
+pub use timeline::{Heard, Item, ItemKind, Timeline};
+
+/// Events read at once.
+const EVENTS_PER_READ: u32 = 1_000;
+/// Most events of one history; a session that had more is shown up to there.
+/// Raising it raises the memory of one reading.
+pub const EVENTS_MAX: usize = 200_000;
+
+/// Why a history can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The session has no log.
+    #[error("the session has no log")]
+    NoLog,
+    /// The texts of its events were erased.
+    #[error("what happened in the session was erased")]
+    Erased,
+    /// The log can't be read now.
+    #[error(transparent)]
+    Log(#[from] EvidenceStoreError),
+    /// What is known of the recording can't be read now.
+    #[error(transparent)]
+    Recording(#[from] RecordingStoreError),
+}
+
+/// Reads what happened in sessions. Clones share its repositories.
+#[derive(Clone)]
+pub struct History {
+    log: Arc<dyn EvidenceRepository>,
+    recordings: Arc<dyn RecordingRepository>,
+}
+
+impl History {
+    /// Reads from these repositories.
+    #[must_use]
+    pub fn new(log: Arc<dyn EvidenceRepository>, recordings: Arc<dyn RecordingRepository>) -> Self {
+        Self { log, recordings }
+    }
+
+    /// Events of these kinds, in the order of the log, at most [`EVENTS_MAX`].
+    /// One that can't be read is left out and logged.
+    pub async fn events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        kinds: &[EventKind],
+    ) -> Result<Vec<LogEvent>, HistoryError> {
+        let log = self.log.log(tenant, session).await?.ok_or(HistoryError::NoLog)?;
+        if log.events_key.is_none() {
+            return Err(HistoryError::Erased);
+        }
+        let mut events = Vec::new();
+        let mut from = 0;
+        while events.len() < EVENTS_MAX {
+            let read = self.log.events(tenant, session, kinds, from, EVENTS_PER_READ).await?;
+            let Some(last) = read.last() else { break };
+            from = last.seq + 1;
+            for stored in &read {
+                match LogEvent::read(stored.kind, &stored.text) {
+                    Some(event) => events.push(event),
+                    None => tracing::warn!(%session, seq = stored.seq, "an event can't be read"),
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    /// What happened when, gaps of the recording included.
+    pub async fn timeline(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Timeline, HistoryError> {
+        let events = self.events(tenant, session, timeline::KINDS).await?;
+        let gaps = self.recordings.gaps(tenant, session).await?;
+        Ok(Timeline::of(&events, &gaps))
+    }
+}

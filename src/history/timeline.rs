@@ -1,0 +1,373 @@
+//! The time line of a session: what began when, and when it ended.
+
+use std::collections::BTreeMap;
+
+use crate::domain::id::{RecordedTrackId, UserId};
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+use crate::evidence::EventKind;
+use crate::history::event::LogEvent;
+use crate::recorder::repository::RecordedGap;
+use crate::room::event::{Event, SpeakerView, TurnView};
+
+/// Kinds of events that a time line is made of.
+pub(super) const KINDS: &[EventKind] =
+    &[EventKind::RoomEvent, EventKind::Transcript, EventKind::Vote];
+
+words!(
+    /// What an item of a time line is about.
+    ItemKind {
+        /// Somebody held the floor; the text is the kind of the request.
+        Turn => "turn",
+        /// The session was recorded.
+        Recording => "recording",
+        /// Nothing was taken of a track; the text is the reason.
+        Gap => "gap",
+        /// A vote was announced; the text is its title.
+        Vote => "vote",
+        /// Something was said; the text is what.
+        Transcript => "transcript",
+        /// Somebody entered.
+        Joined => "joined",
+        /// Somebody left; the text is why.
+        Left => "left",
+        /// A moderator muted somebody.
+        Muted => "muted",
+    }
+);
+
+/// Something that happened, or was the case for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is about.
+    pub kind: ItemKind,
+    /// When it happened or began.
+    pub from: Timestamp,
+    /// When it ended; `None` for a moment, and for what had not ended.
+    pub to: Option<Timestamp>,
+    /// Who it is about.
+    pub user: Option<UserId>,
+    /// Their name at that time.
+    pub name: Option<String>,
+    /// As [`ItemKind`] says.
+    pub text: Option<String>,
+    /// The recorded track it is about.
+    pub track: Option<RecordedTrackId>,
+}
+
+/// Who was heard from a moment on, loudest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// From when.
+    pub at: Timestamp,
+    /// Who.
+    pub users: Vec<UserId>,
+}
+
+/// A session's time line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// By the moment they began.
+    pub items: Vec<Item>,
+    /// Who was heard, by time.
+    pub heard: Vec<Heard>,
+}
+
+impl Timeline {
+    /// The time line of these events, which are in the order of the log, and of
+    /// the gaps of the recording.
+    #[must_use]
+    pub fn of(events: &[LogEvent], gaps: &[RecordedGap]) -> Self {
+        let mut reader = Reader::default();
+        for event in events {
+            reader.handle_event(event);
+        }
+        let mut timeline = reader.timeline;
+        timeline.items.extend(gaps.iter().map(gap_item));
+        timeline.items.sort_by_key(|item| item.from);
+        timeline
+    }
+}
+
+fn gap_item(gap: &RecordedGap) -> Item {
+    let moment = |ms: u64| {
+        Timestamp::from_unix_us(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000))
+    };
+    let mut item = item(ItemKind::Gap, moment(gap.from_ms));
+    item.to = Some(moment(gap.to_ms));
+    item.text = Some(gap_reason(gap.reason).to_owned());
+    item.track = Some(gap.track);
+    item
+}
+
+/// The texts of the reasons of gaps (`docs/EVIDENCE.md` §Entries).
+const fn gap_reason(reason: u32) -> &'static str {
+    match reason {
+        1 => "overload",
+        2 => "disk_full",
+        3 => "server_down",
+        4 => "paused",
+        5 => "lost_before_stored",
+        _ => "unknown",
+    }
+}
+
+/// What is open while events are read.
+#[derive(Default)]
+struct Reader {
+    timeline: Timeline,
+    /// Turns that run, by their id; places in `timeline.items`.
+    turns: BTreeMap<String, usize>,
+    /// Mutes that hold, by user.
+    mutes: BTreeMap<String, usize>,
+    recording: Option<usize>,
+    names: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn handle_event(&mut self, event: &LogEvent) {
+        match event {
+            LogEvent::Room { at, event } => self.handle_room_event(event, *at),
+            LogEvent::Spoken(spoken) => {
+                let mut item = item(ItemKind::Transcript, spoken.from);
+                item.to = spoken.to;
+                item.user.clone_from(&spoken.user);
+                item.text.clone_from(&spoken.text);
+                self.timeline.items.push(item);
+            }
+            LogEvent::Vote(vote) => {
+                let mut item = item(ItemKind::Vote, vote.at);
+                item.text.clone_from(&vote.title);
+                self.timeline.items.push(item);
+            }
+        }
+    }
+
+    fn handle_room_event(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::ParticipantJoined(person) => {
+                self.names.insert(person.user_id.clone(), person.name.clone());
+                self.push(ItemKind::Joined, at, &person.user_id, None);
+            }
+            Event::ParticipantLeft { user_id, reason } => {
+                self.push(ItemKind::Left, at, user_id, Some(reason));
+            }
+            Event::TurnStarted(turn) => self.begin_turn(turn, at),
+            Event::TurnEnded { turn, .. } => {
+                let begun = self.turns.remove(&turn.turn_id);
+                self.end(begun, at);
+            }
+            Event::UserMuted { user_id, .. } => {
+                let place = self.push(ItemKind::Muted, at, user_id, None);
+                let before = self.mutes.insert(user_id.clone(), place);
+                self.end(before, at);
+            }
+            Event::UserUnmuted { user_id, .. } => {
+                let mute = self.mutes.remove(user_id);
+                self.end(mute, at);
+            }
+            Event::RecordingState { state, .. } => {
+                let before = self.recording.take();
+                self.end(before, at);
+                if state == "recording" {
+                    self.timeline.items.push(item(ItemKind::Recording, at));
+                    self.recording = Some(self.timeline.items.len() - 1);
+                }
+            }
+            Event::ActiveSpeakers { speakers } => self.hear(speakers, at),
+            Event::SessionEnded { .. } => self.end_all(at),
+            _ => {}
+        }
+    }
+
+    fn begin_turn(&mut self, turn: &TurnView, at: Timestamp) {
+        let place = self.push(ItemKind::Turn, at, &turn.user_id, Some(&turn.kind));
+        self.timeline.items[place].name = Some(turn.name.clone());
+        self.turns.insert(turn.turn_id.clone(), place);
+    }
+
+    fn hear(&mut self, speakers: &[SpeakerView], at: Timestamp) {
+        let mut users: Vec<UserId> = Vec::new();
+        for speaker in speakers {
+            if let Ok(user) = speaker.user_id.parse()
+                && !users.contains(&user)
+            {
+                users.push(user);
+            }
+        }
+        self.timeline.heard.push(Heard { at, users });
+    }
+
+    /// Adds an item about somebody, with the name by which they entered; its
+    /// place.
+    fn push(&mut self, kind: ItemKind, at: Timestamp, user: &str, text: Option<&String>) -> usize {
+        let mut item = item(kind, at);
+        item.user = user.parse().ok();
+        item.name = self.names.get(user).cloned();
+        item.text = text.cloned();
+        self.timeline.items.push(item);
+        self.timeline.items.len() - 1
+    }
+
+    fn end(&mut self, place: Option<usize>, at: Timestamp) {
+        if let Some(item) = place.and_then(|place| self.timeline.items.get_mut(place)) {
+            item.to = Some(at.max(item.from));
+        }
+    }
+
+    fn end_all(&mut self, at: Timestamp) {
+        let open: Vec<usize> = std::mem::take(&mut self.turns)
+            .into_values()
+            .chain(std::mem::take(&mut self.mutes).into_values())
+            .chain(self.recording.take())
+            .collect();
+        for place in open {
+            self.end(Some(place), at);
+        }
+    }
+}
+
+const fn item(kind: ItemKind, from: Timestamp) -> Item {
+    Item { kind, from, to: None, user: None, name: None, text: None, track: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::room::event::{ParticipantView, Told};
+
+    fn at(second: u32) -> Timestamp {
+        Timestamp::parse_rfc3339(&text_at(second)).expect("a moment")
+    }
+
+    fn text_at(second: u32) -> String {
+        format!("2026-03-01T10:00:{second:02}Z")
+    }
+
+    /// An event as the room tells it, read back from its text.
+    fn told(second: u32, event: Event) -> LogEvent {
+        let told = Told { seq: 1, at: text_at(second), event };
+        LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
+    }
+
+    fn turn() -> TurnView {
+        TurnView {
+            turn_id: "t".to_owned(),
+            request_id: "r".to_owned(),
+            user_id: "ana".to_owned(),
+            name: "Ana".to_owned(),
+            kind: "normal".to_owned(),
+            limit_s: 180,
+            used_ms: 0,
+            running: true,
+            in_hall: false,
+        }
+    }
+
+    fn bo() -> ParticipantView {
+        ParticipantView {
+            user_id: "bo".to_owned(),
+            name: "Bo".to_owned(),
+            roles: vec!["participant".to_owned()],
+            connections: 1,
+            audio: false,
+            video: false,
+            screen: false,
+            muted: false,
+            may_be_heard: false,
+            joined_at: text_at(0),
+        }
+    }
+
+    fn recording(state: &str) -> Event {
+        Event::RecordingState { state: state.to_owned(), by: None, retention_days: 30 }
+    }
+
+    #[test]
+    fn a_turn_is_a_span_with_a_name() {
+        let ended = Event::TurnEnded { turn: turn(), reason: "stopped".to_owned() };
+        let events = [
+            told(1, Event::TurnStarted(turn())),
+            told(2, Event::TurnPaused(turn())),
+            told(9, ended),
+        ];
+        let line = Timeline::of(&events, &[]);
+        assert_eq!(line.items.len(), 1);
+        let item = &line.items[0];
+        assert_eq!((item.kind, item.from, item.to), (ItemKind::Turn, at(1), Some(at(9))));
+        assert_eq!(item.name.as_deref(), Some("Ana"));
+        assert_eq!(item.text.as_deref(), Some("normal"));
+    }
+
+    #[test]
+    fn what_holds_at_the_end_ends_with_the_session() {
+        let muted = Event::UserMuted { user_id: "bo".to_owned(), by: "ana".to_owned() };
+        let events = [
+            told(0, Event::ParticipantJoined(bo())),
+            told(1, recording("recording")),
+            told(2, muted),
+            told(3, recording("paused")),
+            told(4, recording("recording")),
+            told(5, Event::SessionEnded { reason: "completed".to_owned() }),
+        ];
+        let line = Timeline::of(&events, &[]);
+        let spans: Vec<_> = line.items.iter().map(|item| (item.kind, item.from, item.to)).collect();
+        assert_eq!(
+            spans,
+            [
+                (ItemKind::Joined, at(0), None),
+                (ItemKind::Recording, at(1), Some(at(3))),
+                (ItemKind::Muted, at(2), Some(at(5))),
+                (ItemKind::Recording, at(4), Some(at(5))),
+            ]
+        );
+        assert_eq!(line.items[2].name.as_deref(), Some("Bo"));
+    }
+
+    #[test]
+    fn gaps_stand_in_their_place_with_their_reason() {
+        let from_ms = u64::try_from(at(2).unix_ms()).expect("after 1970");
+        let track = RecordedTrackId::random();
+        let gap = RecordedGap { track, from_ms, to_ms: from_ms + 500, reason: 2 };
+        let vote = json!({"at": text_at(3), "title": "Budget"});
+        let spoken = json!({
+            "at": text_at(4), "participant": "ana", "from": text_at(1), "to": text_at(2), "text": "hi",
+        });
+        let events = [
+            LogEvent::read(EventKind::Vote, &vote.to_string()).expect("a vote"),
+            LogEvent::read(EventKind::Transcript, &spoken.to_string()).expect("a transcript"),
+        ];
+        let line = Timeline::of(&events, &[gap]);
+        let kinds: Vec<_> = line.items.iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, [ItemKind::Transcript, ItemKind::Gap, ItemKind::Vote]);
+        assert_eq!(line.items[1].text.as_deref(), Some("disk_full"));
+    }
+
+    #[test]
+    fn who_is_heard_is_counted_once() {
+        let speaker =
+            |user: &str| SpeakerView { user_id: user.to_owned(), track: "x".to_owned(), level: 30 };
+        let speakers = vec![speaker("ana"), speaker("bo"), speaker("ana")];
+        let line = Timeline::of(&[told(1, Event::ActiveSpeakers { speakers })], &[]);
+        let users: Vec<_> = line.heard[0].users.iter().map(UserId::as_str).collect();
+        assert_eq!(users, ["ana", "bo"]);
+    }
+
+    #[test]
+    fn what_is_no_event_is_not_read() {
+        let turn_without_fields = json!({"type": "turn_ended", "at": text_at(1)}).to_string();
+        let timeless = json!({"seq": 1, "at": "soon", "type": "session_ended", "reason": "x"});
+        for text in ["{", &turn_without_fields, &timeless.to_string()] {
+            assert_eq!(LogEvent::read(EventKind::RoomEvent, text), None, "{text}");
+        }
+        assert_eq!(LogEvent::read(EventKind::Policy, "{}"), None);
+    }
+
+    #[test]
+    fn an_end_without_a_beginning_shows_nothing() {
+        let ended = Event::TurnEnded { turn: turn(), reason: "stopped".to_owned() };
+        assert_eq!(Timeline::of(&[told(1, ended)], &[]), Timeline::default());
+    }
+}
