@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::{
-    Body, EvidenceKeys, LogIdentity, Point, Tree, consistency_receipt, inclusion_receipt,
-    leaf_hash, sign_head,
+    Body, EventKind, EvidenceKeys, LogIdentity, Point, Tree, consistency_receipt,
+    inclusion_receipt, leaf_hash, sign_head,
 };
 
 const ENTRIES: u64 = 100_000;
@@ -29,7 +29,8 @@ fn main() {
     let mut tree = Tree::new();
     let started = Instant::now();
     for seq in 0..ENTRIES {
-        let bytes = Body::Event { etype: 3, commitment: [7; 32] }.encode(seq, 1_700_000_000_000);
+        let bytes = Body::Event { kind: EventKind::RoomEvent, commitment: [7; 32] }
+            .encode(seq, 1_700_000_000_000);
         tree.append(leaf_hash(&bytes));
     }
     let took = started.elapsed();

@@ -34,7 +34,7 @@ pub use media::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 pub use openapi::document;
 pub use ports::{
     Access, Gauges, MediaMember, MediaRefused, ProofWanted, Proofs, Readiness, RecordRefused,
-    RecordingFile, RecordingView, Recordings, SessionObserver, WhipRoom,
+    RecordingFile, RecordingView, Recordings, WhipRoom,
 };
 pub use rate_limit::RateLimitOptions;
 pub use recordings::PlaybackKey;
@@ -87,8 +87,6 @@ pub struct ApiParts {
     pub authenticator: Arc<Authenticator>,
     /// Who is calling, services.
     pub services: ServiceAllowList,
-    /// Who wants to know that sessions start and end, in this order.
-    pub observers: Vec<Arc<dyn SessionObserver>>,
     /// Where WHIP and WHEP clients go; without it there are no such routes.
     pub whip: Option<Arc<dyn WhipRoom>>,
     /// The public side of the log; without it there are no such routes.

@@ -19,8 +19,10 @@ use crate::api::{Listener, router};
 use crate::auth::client_cert::{TlsFiles, internal_server_config};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::OutboxUpkeep;
 use crate::evidence::Evidence;
 use crate::room::Rooms;
+use crate::sessions::SessionService;
 use crate::sfu::Sfu;
 use crate::store::Store;
 use crate::telemetry::metrics;
@@ -64,6 +66,8 @@ pub struct Addresses {
 pub struct App {
     addresses: Addresses,
     servings: Vec<Serving>,
+    sessions: SessionService,
+    outbox: OutboxUpkeep,
     rooms: Option<Rooms>,
     record: Option<Record>,
     evidence: Evidence,
@@ -102,8 +106,20 @@ impl App {
             }
         });
         let grace = Duration::from_secs(config.limits.shutdown_grace_s.into());
-        let parts::Built { rooms, record, evidence, .. } = built;
-        Ok(Self { addresses, servings, rooms, record, evidence, media, store, upkeep, grace })
+        let parts::Built { sessions, outbox, rooms, record, evidence, .. } = built;
+        Ok(Self {
+            addresses,
+            servings,
+            sessions,
+            outbox,
+            rooms,
+            record,
+            evidence,
+            media,
+            store,
+            upkeep,
+            grace,
+        })
     }
 
     /// Where it listens.
@@ -122,11 +138,25 @@ impl App {
     /// close, stops media, closes the store. Takes no longer than twice the
     /// configured grace.
     pub async fn stop(self) {
-        let Self { servings, rooms, record, evidence, media, store, upkeep, grace, .. } = self;
+        let Self {
+            servings,
+            sessions,
+            outbox,
+            rooms,
+            record,
+            evidence,
+            media,
+            store,
+            upkeep,
+            grace,
+            ..
+        } = self;
         for serving in &servings {
             serving.drain(grace);
         }
         let rest = async {
+            sessions.shutdown().await;
+            outbox.shutdown().await;
             if let Some(rooms) = rooms {
                 rooms.shutdown().await;
             }

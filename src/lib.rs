@@ -13,6 +13,7 @@ pub mod sealing;
 pub mod attendance;
 pub mod auth;
 pub mod claims;
+pub mod events;
 pub mod evidence;
 pub mod floor;
 pub mod sessions;

@@ -4,17 +4,21 @@
 mod change;
 mod directory;
 mod error;
+mod event;
 mod idempotency;
 mod limits;
 mod listing;
 mod new_session;
+mod observer;
 mod repository;
 mod service;
+mod telling;
 mod validation;
 
 pub use change::{Change, RecordingPatch, SessionPatch, SpeakingPatch, TranscriptionPatch};
 pub use directory::SessionDirectory;
 pub use error::{FieldProblem, SessionError};
+pub use event::{SessionEvent, SessionEventKind};
 pub use idempotency::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, IdempotencyStore,
     InvalidIdempotencyKey, KEPT, StoredAnswer, TAKEN_OVER_AFTER,
@@ -27,6 +31,8 @@ pub use new_session::{
     DEFAULT_TURN_S, MAX_PARTICIPANTS_DEFAULT, MAX_TURN_S_DEFAULT, NewSession,
     RETENTION_DAYS_DEFAULT,
 };
-pub use repository::{Activation, RepositoryError, SessionRepository};
+pub use observer::{NotTold, SessionObserver};
+pub use repository::{Activation, ChangeId, RepositoryError, SessionRepository};
 pub use service::SessionService;
+pub use telling::TOLD_BY;
 pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TITLE_CHARACTERS_MAX, TURN_S_MAX};

@@ -14,6 +14,7 @@ mod journal;
 mod migrate;
 mod operator_log;
 mod options;
+mod outbox;
 mod probe;
 mod recording_agenda;
 mod recordings;

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("attendance", &["domain", "clock", "telemetry"]),
     ("claims", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry"]),
+    ("events", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),
     // The cipher of sealed objects: pure, and shared by all who seal and open.
@@ -80,6 +81,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "telemetry",
             "auth",
+            "events",
             "sessions",
             "vault",
             "evidence",

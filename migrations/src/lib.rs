@@ -10,6 +10,7 @@ mod m0004_recordings;
 mod m0005_work_claims;
 mod m0006_erased_rooms;
 mod m0007_write_probes;
+mod m0008_outbox;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -43,6 +44,10 @@ pub const TABLES: &[&str] = &[
     "recording_agenda",
     "work_claims",
     "write_probes",
+    "session_events",
+    "outbox",
+    "outbox_state",
+    "outbox_readers",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -70,6 +75,10 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("recording_agenda", "SELECT, INSERT, UPDATE"),
     ("work_claims", "SELECT, INSERT, UPDATE"),
     ("write_probes", "SELECT, INSERT, UPDATE"),
+    ("session_events", "SELECT, INSERT, DELETE"),
+    ("outbox", "SELECT, INSERT, UPDATE, DELETE"),
+    ("outbox_state", "SELECT, UPDATE"),
+    ("outbox_readers", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -87,6 +96,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0005_work_claims::WorkClaims),
             Box::new(m0006_erased_rooms::ErasedRooms),
             Box::new(m0007_write_probes::WriteProbes),
+            Box::new(m0008_outbox::Outbox),
         ]
     }
 }

@@ -15,20 +15,6 @@ use crate::domain::time::Timestamp;
 use crate::recorder::repository::{Playable, RecordedTrack};
 use crate::telemetry::metrics::Reading;
 
-/// Somebody who wants to know what becomes of sessions. Called after the
-/// change is stored and before the caller is answered.
-#[async_trait]
-pub trait SessionObserver: Send + Sync {
-    /// A session became active.
-    async fn session_started(&self, session: &Session);
-
-    /// The policy of a session changed.
-    async fn session_changed(&self, session: &Session);
-
-    /// A session was completed or cancelled.
-    async fn session_ended(&self, session: &Session);
-}
-
 /// Why the room refused a WHIP or WHEP client.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

@@ -1,7 +1,5 @@
 //! `/api/v1/sessions`.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::{ETAG, IF_MATCH, LOCATION};
@@ -24,7 +22,6 @@ use crate::domain::role::Action;
 use crate::domain::service_route::ServiceRoute;
 use crate::domain::session::Session;
 use crate::sessions::{ListQuery, SessionError, SessionFilter};
-use crate::telemetry::metrics;
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -232,10 +229,8 @@ pub(super) async fn patch(
     };
     let patch: SessionPatchBody = json(&credentials.headers, &body, &[MERGE_PATCH, JSON])?;
     let work = async {
-        let session = api.sessions.patch(tenant, id, expected, patch.into()).await?;
-        for observer in &api.observers {
-            observer.session_changed(&session).await;
-        }
+        let now = api.clock.now();
+        let session = api.sessions.patch(tenant, id, expected, patch.into(), now).await?;
         Ok(shown(&api, StatusCode::OK, &session))
     };
     let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
@@ -337,7 +332,7 @@ pub(super) enum Step {
     End,
 }
 
-/// Takes a session one step further and tells who wants to know.
+/// Takes a session one step further.
 pub(super) async fn change_state(
     api: &Api,
     credentials: &Credentials,
@@ -354,23 +349,13 @@ pub(super) async fn change_state(
         Some(IfMatch::Any) | None => None,
     };
     let work = async {
-        let began = Instant::now();
         let session = match step {
             Step::Start => api.sessions.start(tenant, id, expected, api.clock.now()).await?,
             Step::Cancel => api.sessions.cancel(tenant, id, expected, api.clock.now()).await?,
             Step::End => api.sessions.end(tenant, id, expected, api.clock.now()).await?,
         };
-        for observer in &api.observers {
-            match step {
-                Step::Start => observer.session_started(&session).await,
-                Step::Cancel | Step::End => observer.session_ended(&session).await,
-            }
-        }
         if session.status.is_over() {
             api.media.forget_session(id);
-        }
-        if matches!(step, Step::Start) {
-            metrics::session_started(tenant, session.modality, began.elapsed());
         }
         Ok(shown(api, StatusCode::OK, &session))
     };

@@ -17,7 +17,7 @@ use super::rooms::{RoomDoor, RoomObserver};
 use crate::api::{
     Api, ApiOptions, ApiParts, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
 };
-use crate::api::{Recordings, SessionObserver, WhipRoom};
+use crate::api::{Recordings, WhipRoom};
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{
@@ -27,11 +27,12 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::config::{Config, TenantLimitsConfig};
 use crate::domain::time::Timestamp;
+use crate::events::OutboxUpkeep;
 use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::room::Rooms;
 use crate::room::ports::RoomPorts;
-use crate::sessions::{FixedLimits, SessionService, TenantLimits};
+use crate::sessions::{FixedLimits, SessionObserver, SessionService, TenantLimits};
 use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
 
@@ -46,6 +47,8 @@ pub(super) struct Plan<'a> {
 /// What the listeners serve.
 pub(super) struct Built {
     pub(super) api: Api,
+    pub(super) sessions: SessionService,
+    pub(super) outbox: OutboxUpkeep,
     pub(super) rooms: Option<Rooms>,
     /// What records them.
     pub(super) record: Option<Record>,
@@ -117,7 +120,6 @@ pub(super) async fn build(
     let authenticator = Arc::new(authenticator(config, dev_issuer.as_ref(), store)?);
     let database = Arc::new(store.clone());
     let limits = Arc::new(tenant_limits(config));
-    let sessions = SessionService::new(database.clone(), limits.clone());
     let foundation = open_foundation(config, store, &clock)?;
     let record = match media {
         Some(media) => Some(Record::start(config, store, &foundation, media, &clock).await?),
@@ -125,7 +127,7 @@ pub(super) async fn build(
     };
     let rooms = media.zip(record.as_ref()).map(|(media, record)| {
         let (database, clock) = (database.clone(), clock.clone());
-        let ports = RoomPorts { limits: Some(limits), ..record.ports() };
+        let ports = RoomPorts { limits: Some(limits.clone()), ..record.ports() };
         Rooms::new(database.clone(), database, media.clone(), clock, ports)
     });
     let origins = public_origins(config, addresses.http, dev_issuer.is_some())?;
@@ -137,6 +139,9 @@ pub(super) async fn build(
         record.tell_heads(rooms.clone());
         record.recover().await?;
     }
+    let sessions = SessionService::new(database.clone(), limits, observers);
+    sessions.start_telling(clock.clone());
+    let outbox = OutboxUpkeep::start(database.clone(), clock.clone());
     let whip =
         rooms.as_ref().map(|rooms| Arc::new(RoomDoor::new(rooms.clone())) as Arc<dyn WhipRoom>);
     let channel = rooms.as_ref().map_or_else(axum::Router::new, |rooms| {
@@ -157,13 +162,12 @@ pub(super) async fn build(
             login_url: config.identity.login_url.clone(),
             metrics: metrics_door(config),
         },
-        sessions,
+        sessions: sessions.clone(),
         directory: database.clone(),
         idempotency: database,
         clock,
         authenticator,
         services: allow_list(config)?,
-        observers,
         whip,
         proofs: Some(Arc::new(ProofDoor::new(foundation.evidence.clone()))),
         recordings: record.as_ref().map(|it| Arc::new(it.door()) as Arc<dyn Recordings>),
@@ -178,7 +182,7 @@ pub(super) async fn build(
         dev_issuer,
     });
     let evidence = foundation.evidence;
-    Ok(Built { api, rooms, record, evidence, channel })
+    Ok(Built { api, sessions, outbox, rooms, record, evidence, channel })
 }
 
 async fn open_issuer(config: &Config, data_dir: PathBuf) -> anyhow::Result<DevIssuer> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::api::{MediaMember, MediaRefused, SessionObserver, WhipRoom};
+use crate::api::{MediaMember, MediaRefused, WhipRoom};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::SessionId;
 use crate::domain::participant::Principal;
 use crate::domain::session::Session;
 use crate::room::error::RoomError;
 use crate::room::{MemberHandle, Rooms};
+use crate::sessions::{NotTold, SessionObserver};
 use crate::sfu::TransportSide;
 
 /// Tells rooms what becomes of their sessions.
@@ -27,14 +28,18 @@ impl RoomObserver {
 #[async_trait]
 impl SessionObserver for RoomObserver {
     /// A room opens when somebody comes.
-    async fn session_started(&self, _session: &Session) {}
-
-    async fn session_changed(&self, session: &Session) {
-        self.rooms.session_changed(session).await;
+    async fn session_started(&self, _session: &Session) -> Result<(), NotTold> {
+        Ok(())
     }
 
-    async fn session_ended(&self, session: &Session) {
+    async fn session_changed(&self, session: &Session) -> Result<(), NotTold> {
+        self.rooms.session_changed(session).await;
+        Ok(())
+    }
+
+    async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         self.rooms.session_over(session.id, session.status).await;
+        Ok(())
     }
 }
 

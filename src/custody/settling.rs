@@ -28,7 +28,7 @@ use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::playable::{PlayableError, Playables};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 use crate::recorder::{Recorder, RecorderError};
-use crate::sessions::{RepositoryError, SessionRepository};
+use crate::sessions::{NotTold, RepositoryError, SessionRepository};
 
 /// Why a log is closed (`docs/EVIDENCE.md` §Entries).
 const ENDED: u32 = 1;
@@ -40,6 +40,9 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 /// How often it is looked for what another instance has left. Raising it makes
 /// the recordings of an instance that was killed wait longer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// States of one session that are looked through for one that was noted before.
+/// A session has more only after as many changes of its policy.
+const STATES_MAX: u32 = 10_000;
 const DAY: Duration = Duration::from_hours(24);
 
 /// What recordings are settled with.
@@ -137,36 +140,44 @@ impl Settlement {
     }
 
     /// Begins the log of a session that has started.
-    pub async fn session_started(&self, session: &Session) {
+    ///
+    /// # Errors
+    /// When it has to be told again.
+    pub async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
         let opened = self.0.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
-        if let Err(error) = opened {
-            tracing::error!(session = %session.id, %error, "the log of the session was not opened");
-            return;
-        }
-        self.note_state(session, "session_started").await;
+        opened.map_err(not_told)?;
+        self.note_state(session, "session_started").await
     }
 
     /// Logs that the terms of a running session were changed.
-    pub async fn session_changed(&self, session: &Session) {
+    ///
+    /// # Errors
+    /// When it has to be told again.
+    pub async fn session_changed(&self, session: &Session) -> Result<(), NotTold> {
         // A log begins when its session does.
         if session.status == SessionStatus::Active {
-            self.note_state(session, "session_changed").await;
+            self.note_state(session, "session_changed").await?;
         }
+        Ok(())
     }
 
     /// Logs that a session has ended, and settles its recording beside. To be
     /// called after the room has told its members, so that what it told is in
     /// its journal.
-    pub async fn session_ended(&self, session: &Session) {
+    ///
+    /// # Errors
+    /// When it has to be told again.
+    pub async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         let what = match session.status {
             SessionStatus::Cancelled => "session_cancelled",
             _ => "session_ended",
         };
         // One that was cancelled before it started has no log.
         if session.started_at.is_some() {
-            self.note_state(session, what).await;
+            self.note_state(session, what).await?;
             self.settle(session.clone(), Ending::Seen);
         }
+        Ok(())
     }
 
     /// Settles what earlier processes and other instances have left, now and
@@ -228,14 +239,24 @@ impl Settlement {
         Ok(())
     }
 
-    async fn note_state(&self, session: &Session, what: &str) {
-        let at = self.0.clock.now().to_string();
+    /// Logs what became of a session, once for each version.
+    async fn note_state(&self, session: &Session, what: &str) -> Result<(), NotTold> {
+        let Inner { logs, evidence, clock, .. } = &*self.0;
+        let (tenant, id, kind) = (session.tenant_id, session.id, EventKind::SessionState);
+        let noted = logs.events(tenant, id, &[kind], 0, STATES_MAX).await.map_err(not_told)?;
+        if noted.iter().any(|event| version_of(&event.text) == Some(session.version)) {
+            return Ok(());
+        }
+        let at = clock.now().to_string();
         let event = json!({"type": what, "at": at, "version": session.version});
-        let (tenant, id) = (session.tenant_id, session.id);
-        let kind = EventKind::SessionState;
-        let noted = self.0.evidence.note(tenant, id, kind, event.to_string()).await;
-        if let Err(error) = noted {
-            tracing::error!(session = %id, %error, "the state of the session is not in the log");
+        match evidence.note(tenant, id, kind, event.to_string()).await {
+            Ok(_) => Ok(()),
+            // Nothing can be noted in such a log any more, now or later.
+            Err(error @ (EvidenceError::Closed | EvidenceError::Erased | EvidenceError::NoLog)) => {
+                tracing::error!(session = %id, %error, "a state of the session is not in the log");
+                Ok(())
+            }
+            Err(error) => Err(not_told(error)),
         }
     }
 
@@ -323,6 +344,15 @@ impl fmt::Debug for Settlement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Settlement")
     }
+}
+
+fn not_told(error: impl fmt::Display) -> NotTold {
+    NotTold(error.to_string())
+}
+
+/// The version of the session that a noted state is about.
+fn version_of(text: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(text).ok()?.get("version")?.as_u64()
 }
 
 /// When a session's recording is to be erased.

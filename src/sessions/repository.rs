@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::sessions::event::SessionEvent;
 use crate::sessions::listing::{SessionFilter, SessionPosition};
 
 /// The repository failed; nothing was changed.
@@ -29,6 +31,26 @@ impl RepositoryError {
     }
 }
 
+/// Names one change of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeId {
+    /// Whose session.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+    /// The version that the change led to.
+    pub version: u64,
+}
+
+impl ChangeId {
+    /// The change of `event`.
+    #[must_use]
+    pub const fn of(event: &SessionEvent) -> Self {
+        let Session { tenant_id, id, version, .. } = &event.session;
+        Self { tenant: *tenant_id, session: *id, version: *version }
+    }
+}
+
 /// How an activation went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -40,12 +62,13 @@ pub enum Activation {
     LimitReached,
 }
 
-/// Sessions by tenant. Every operation is one transaction and sees only the
-/// tenant it names.
+/// Sessions by tenant. Every operation but [`Self::untold`] is one transaction
+/// and sees only the tenant it names. What changes a session keeps the event of
+/// the change in the same transaction.
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session that did not exist.
-    async fn insert(&self, session: &Session) -> Result<(), RepositoryError>;
+    /// Stores the session of `event`, which did not exist.
+    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError>;
 
     /// The session, unless this tenant has none with this id.
     async fn find(
@@ -64,17 +87,29 @@ pub trait SessionRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Session>, RepositoryError>;
 
-    /// Replaces the session if its stored version is `expected`, and says
-    /// whether it was.
-    async fn replace(&self, session: &Session, expected: u64) -> Result<bool, RepositoryError>;
+    /// Replaces the session by that of `event` if its stored version is
+    /// `expected`, and says whether it was.
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError>;
 
     /// Replaces the session by one that is active, if its stored version is
     /// `expected` and its tenant has fewer than `active_max` active ones. Holds
     /// under concurrent calls from several processes.
     async fn activate(
         &self,
-        session: &Session,
+        event: &SessionEvent,
         expected: u64,
         active_max: u32,
     ) -> Result<Activation, RepositoryError>;
+
+    /// Changes of sessions of all tenants that happened before `before` and were
+    /// not marked as told, oldest first, at most `limit`.
+    async fn untold(&self, before: Timestamp, limit: u32)
+    -> Result<Vec<ChangeId>, RepositoryError>;
+
+    /// The event of a change; `None` when it was marked as told.
+    async fn untold_event(&self, change: ChangeId)
+    -> Result<Option<SessionEvent>, RepositoryError>;
+
+    /// Notes that every observer was told of a change.
+    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError>;
 }

@@ -1,26 +1,37 @@
 //! The life of sessions.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
 use crate::sessions::change::SessionPatch;
 use crate::sessions::error::{FieldProblem, SessionError};
+use crate::sessions::event::SessionEvent;
 use crate::sessions::limits::{TenantLimits, TenantLimitsSource};
 use crate::sessions::listing::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionPage, SessionPosition,
 };
 use crate::sessions::new_session::NewSession;
-use crate::sessions::repository::{Activation, SessionRepository};
+use crate::sessions::observer::SessionObserver;
+use crate::sessions::repository::{Activation, RepositoryError, SessionRepository};
+use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{problems_of, settled_member};
+use crate::telemetry::metrics;
 
 /// How often a change without an expected version is tried again after
 /// somebody else's change came between. Raising it helps nobody: five changes
 /// of one session within a few milliseconds are a defect elsewhere.
 const TRIES_MAX: u32 = 5;
 
-/// Creates, reads and changes sessions. Cheap to clone.
+/// Creates, reads and changes sessions, and tells observers of every change.
+/// Cheap to clone.
 ///
 /// Whoever calls has checked that the caller may; everything here is about one
 /// tenant and finds nothing of another.
@@ -28,6 +39,7 @@ const TRIES_MAX: u32 = 5;
 pub struct SessionService {
     repository: Arc<dyn SessionRepository>,
     limits: Arc<dyn TenantLimitsSource>,
+    telling: Arc<Telling>,
 }
 
 /// How a change to be stored is stored.
@@ -39,13 +51,41 @@ enum Storing {
 }
 
 impl SessionService {
-    /// A service over a repository and a source of limits.
+    /// A service over a repository and a source of limits. `observers` are told
+    /// of every change, in this order. To be used within a runtime.
     #[must_use]
     pub fn new(
         repository: Arc<dyn SessionRepository>,
         limits: Arc<dyn TenantLimitsSource>,
+        observers: Vec<Arc<dyn SessionObserver>>,
     ) -> Self {
-        Self { repository, limits }
+        let telling = Arc::new(Telling {
+            repository: Arc::clone(&repository),
+            observers,
+            locks: SessionLocks::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        Self { repository, limits, telling }
+    }
+
+    /// Goes on telling observers of changes that were left untold, by this
+    /// process or by one that died, until [`Self::shutdown`].
+    pub fn start_telling(&self, clock: Clock) {
+        self.telling.tasks.spawn(Arc::clone(&self.telling).retell(clock));
+    }
+
+    /// Tells observers of changes that were left untold for [`TOLD_BY`](super::TOLD_BY);
+    /// of how many.
+    pub async fn tell_untold(&self, now: Timestamp) -> Result<usize, SessionError> {
+        Ok(self.telling.tell_untold(now).await?)
+    }
+
+    /// Stops telling, after the changes that are being told.
+    pub async fn shutdown(&self) {
+        self.telling.stopping.cancel();
+        self.telling.tasks.close();
+        self.telling.tasks.wait().await;
     }
 
     /// The limits of a tenant now, for whoever admits participants and media.
@@ -65,8 +105,13 @@ impl SessionService {
         if !problems.is_empty() {
             return Err(SessionError::Invalid(problems));
         }
-        self.repository.insert(&session).await?;
-        Ok(session)
+        self.committed(session.id, move |this| async move {
+            let event = SessionEvent::created(session);
+            this.repository.insert(&event).await?;
+            this.telling.tell(&event).await;
+            Ok(event.session)
+        })
+        .await
     }
 
     /// The session.
@@ -104,18 +149,24 @@ impl SessionService {
         id: SessionId,
         expected: u64,
         patch: SessionPatch,
+        now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let current = self.find(tenant, id).await?;
-        let limits = self.limits.limits(tenant).await;
-        let wanted = patched(&current, expected, patch, &limits)?;
-        if wanted == current {
-            return Ok(current);
-        }
-        if self.repository.replace(&wanted, expected).await? {
-            return Ok(wanted);
-        }
-        let current = self.find(tenant, id).await?.version;
-        Err(SessionError::VersionConflict { current })
+        self.committed(id, move |this| async move {
+            let current = this.find(tenant, id).await?;
+            let limits = this.limits.limits(tenant).await;
+            let wanted = patched(&current, expected, patch, &limits)?;
+            if wanted == current {
+                return Ok(current);
+            }
+            let event = SessionEvent::changed(wanted, now);
+            if this.repository.replace(&event, expected).await? {
+                this.telling.tell(&event).await;
+                return Ok(event.session);
+            }
+            let current = this.find(tenant, id).await?.version;
+            Err(SessionError::VersionConflict { current })
+        })
+        .await
     }
 
     /// Starts a scheduled session, if the tenant may have one more active.
@@ -126,9 +177,12 @@ impl SessionService {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        let began = Instant::now();
         let active_max = self.limits.limits(tenant).await.max_active_sessions;
         let change = (SessionStatus::Active, "be started", Storing::Activate(active_max));
-        self.change_state(tenant, id, expected, change, now).await
+        let session = self.change_state(tenant, id, expected, change, now).await?;
+        metrics::session_started(tenant, session.modality, began.elapsed());
+        Ok(session)
     }
 
     /// Calls off a session that is not over.
@@ -155,6 +209,30 @@ impl SessionService {
         self.change_state(tenant, id, expected, change, now).await
     }
 
+    /// Runs a change of a session in a task of its own, so that observers are told
+    /// of what was stored even if the caller does not wait for it; one change of a
+    /// session after the other.
+    async fn committed<F>(
+        &self,
+        session: SessionId,
+        change: impl FnOnce(Self) -> F,
+    ) -> Result<Session, SessionError>
+    where
+        F: Future<Output = Result<Session, SessionError>> + Send + 'static,
+    {
+        let change = change(self.clone());
+        let telling = Arc::clone(&self.telling);
+        let task = self.telling.tasks.spawn(async move {
+            let _held = telling.locks.hold(session).await;
+            change.await
+        });
+        task.await.unwrap_or_else(|error| {
+            // The task panicked or the runtime ends: whether the change was
+            // stored is not known.
+            Err(RepositoryError::Unavailable(error.to_string()).into())
+        })
+    }
+
     /// Reads, decides and stores if nobody else came between, a few times
     /// unless the caller has said which version it means.
     async fn change_state(
@@ -162,9 +240,25 @@ impl SessionService {
         tenant: TenantId,
         id: SessionId,
         expected: Option<u64>,
-        (next, wanted, storing): (SessionStatus, &'static str, Storing),
+        change: (SessionStatus, &'static str, Storing),
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        self.committed(id, move |this| async move {
+            let event = this.store_state(tenant, id, expected, change, now).await?;
+            this.telling.tell(&event).await;
+            Ok(event.session)
+        })
+        .await
+    }
+
+    async fn store_state(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        expected: Option<u64>,
+        (next, wanted, storing): (SessionStatus, &'static str, Storing),
+        now: Timestamp,
+    ) -> Result<SessionEvent, SessionError> {
         let mut current = self.find(tenant, id).await?;
         for _ in 0..TRIES_MAX {
             if expected.is_some_and(|expected| expected != current.version) {
@@ -173,7 +267,7 @@ impl SessionService {
             if !current.status.may_become(next) {
                 return Err(SessionError::StateConflict { status: current.status, wanted });
             }
-            let changed = in_state(&current, next, now);
+            let changed = SessionEvent::in_state(in_state(&current, next, now), now);
             let outcome = match storing {
                 Storing::Activate(active_max) => {
                     self.repository.activate(&changed, current.version, active_max).await?

@@ -53,7 +53,7 @@ async fn store_on(cluster: &Cluster) -> Store {
 async fn tenant_with_everything(store: &Store) -> Session {
     let tenant_id = TenantId::generate();
     let limits = std::sync::Arc::new(FixedLimits::default());
-    let service = SessionService::new(std::sync::Arc::new(store.clone()), limits);
+    let service = SessionService::new(std::sync::Arc::new(store.clone()), limits, Vec::new());
     let new_session = NewSession {
         tenant_id,
         assembly_id: AssemblyId::generate(),

@@ -9,10 +9,12 @@ use sea_orm::{
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
+use crate::events::EventSource;
 use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_record};
 use crate::store::error::{StoreError, number, stored};
+use crate::store::outbox::{self, Span};
 use crate::store::tenant_tx::TenantTx;
 
 /// Events inserted by one statement. SQLite binds at most 32,766 values.
@@ -39,6 +41,7 @@ impl RoomJournal for Store {
         let tx = TenantTx::write(self, tenant).await?;
         if advance(&tx, session, record, base).await? {
             insert_events(&tx, session, events).await?;
+            enter_in_outbox(&tx, session, events).await?;
             Ok(tx.commit().await?)
         } else {
             tx.rollback().await?;
@@ -130,6 +133,19 @@ async fn insert_events(
         Entity::insert_many(rows).exec_without_returning(tx.connection()).await?;
     }
     Ok(())
+}
+
+/// Tells the readers of the outbox where the events are. The row of the room is
+/// locked by now.
+async fn enter_in_outbox(
+    tx: &TenantTx,
+    session: SessionId,
+    events: &[JournalEvent],
+) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+    let source = EventSource::Room;
+    let span = Span { source, first: first.seq, last: last.seq, at: last.at };
+    outbox::enter(tx, session, span).await
 }
 
 async fn load(

@@ -7,19 +7,22 @@ use sea_orm::{
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::time::Timestamp;
 use crate::sessions::{
-    Activation, RepositoryError, SessionFilter, SessionPosition, SessionRepository,
+    Activation, ChangeId, RepositoryError, SessionEvent, SessionFilter, SessionPosition,
+    SessionRepository,
 };
 use crate::store::connect::Store;
 use crate::store::directory;
 use crate::store::entities::session::{Column, Entity, Model, changes_of, row_of, session_of};
 use crate::store::error::{StoreError, stored};
+use crate::store::outbox;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
 impl SessionRepository for Store {
-    async fn insert(&self, session: &Session) -> Result<(), RepositoryError> {
-        Ok(insert(self, session).await?)
+    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError> {
+        Ok(insert(self, event).await?)
     }
 
     async fn find(
@@ -40,24 +43,45 @@ impl SessionRepository for Store {
         Ok(list(self, tenant, filter, after, limit).await?)
     }
 
-    async fn replace(&self, session: &Session, expected: u64) -> Result<bool, RepositoryError> {
-        Ok(replace(self, session, expected).await?)
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError> {
+        Ok(replace(self, event, expected).await?)
     }
 
     async fn activate(
         &self,
-        session: &Session,
+        event: &SessionEvent,
         expected: u64,
         active_max: u32,
     ) -> Result<Activation, RepositoryError> {
-        Ok(activate(self, session, expected, active_max).await?)
+        Ok(activate(self, event, expected, active_max).await?)
+    }
+
+    async fn untold(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ChangeId>, RepositoryError> {
+        Ok(outbox::untold(self, before, limit).await?)
+    }
+
+    async fn untold_event(
+        &self,
+        change: ChangeId,
+    ) -> Result<Option<SessionEvent>, RepositoryError> {
+        Ok(outbox::untold_event(self, change).await?)
+    }
+
+    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError> {
+        Ok(outbox::mark_told(self, change).await?)
     }
 }
 
-async fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
+async fn insert(store: &Store, event: &SessionEvent) -> Result<(), StoreError> {
+    let session = &event.session;
     let tx = TenantTx::write(store, session.tenant_id).await?;
     Entity::insert(row_of(session)?).exec_without_returning(tx.connection()).await?;
     directory::enter(&tx, session).await?;
+    outbox::enter_session_event(&tx, event).await?;
     tx.commit().await
 }
 
@@ -122,23 +146,23 @@ fn comes_after(position: SessionPosition) -> Condition {
     Condition::any().add(Column::CreatedAt.lt(created_at)).add(same_moment)
 }
 
-async fn replace(store: &Store, session: &Session, expected: u64) -> Result<bool, StoreError> {
-    let tx = TenantTx::write(store, session.tenant_id).await?;
-    let replaced = replace_in(&tx, session, expected).await?;
+async fn replace(store: &Store, event: &SessionEvent, expected: u64) -> Result<bool, StoreError> {
+    let tx = TenantTx::write(store, event.session.tenant_id).await?;
+    let replaced = replace_in(&tx, event, expected).await?;
     tx.commit().await?;
     Ok(replaced)
 }
 
 async fn activate(
     store: &Store,
-    session: &Session,
+    event: &SessionEvent,
     expected: u64,
     active_max: u32,
 ) -> Result<Activation, StoreError> {
-    let tx = TenantTx::write(store, session.tenant_id).await?;
+    let tx = TenantTx::write(store, event.session.tenant_id).await?;
     // Whoever activates for this tenant counts after whoever came before.
     tx.lock_tenant().await?;
-    if !replace_in(&tx, session, expected).await? {
+    if !replace_in(&tx, event, expected).await? {
         tx.rollback().await?;
         return Ok(Activation::Stale);
     }
@@ -155,7 +179,14 @@ async fn activate(
     Ok(Activation::Done)
 }
 
-async fn replace_in(tx: &TenantTx, session: &Session, expected: u64) -> Result<bool, StoreError> {
+/// Replaces the session, which locks its row until the transaction ends, and
+/// keeps the event of the change.
+async fn replace_in(
+    tx: &TenantTx,
+    event: &SessionEvent,
+    expected: u64,
+) -> Result<bool, StoreError> {
+    let session = &event.session;
     let result = Entity::update_many()
         .set(changes_of(session)?)
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
@@ -163,5 +194,9 @@ async fn replace_in(tx: &TenantTx, session: &Session, expected: u64) -> Result<b
         .filter(Column::Version.eq(stored(expected)?))
         .exec(tx.connection())
         .await?;
-    Ok(result.rows_affected == 1)
+    if result.rows_affected != 1 {
+        return Ok(false);
+    }
+    outbox::enter_session_event(tx, event).await?;
+    Ok(true)
 }

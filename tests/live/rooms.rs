@@ -96,7 +96,7 @@ impl House {
         let options = StoreOptions::sqlite_file(&data.path().join("cabildo.db"));
         let store = Store::connect(&options).await.expect("a store");
         let limits = Arc::new(FixedLimits::default());
-        let sessions = SessionService::new(Arc::new(store.clone()), limits);
+        let sessions = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
         let tenant = TenantId::generate();
         let now = Clock::system().now();
         let mut wanted = NewSession {

@@ -11,6 +11,7 @@ mod idempotency;
 mod isolation;
 mod journal;
 mod migrations;
+mod outbox;
 mod recordings;
 mod replay;
 mod sessions;
@@ -29,6 +30,7 @@ const CASES: &[&[Case]] = &[
     claims::CASES,
     recordings::CASES,
     replay::CASES,
+    outbox::CASES,
     migrations::CASES,
 ];
 

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::base64_text;
-use crate::api::SessionObserver;
 use crate::custody::Settlement;
 use crate::domain::session::Session;
 use crate::evidence::Evidence;
 use crate::room::Rooms;
 use crate::room::ports::EvidenceHead;
+use crate::sessions::{NotTold, SessionObserver};
 
 /// Tells rooms of every head that is signed, until evidence ends.
 pub(super) async fn tell_heads(evidence: Evidence, rooms: Rooms) {
@@ -47,15 +47,15 @@ impl RecordsObserver {
 
 #[async_trait]
 impl SessionObserver for RecordsObserver {
-    async fn session_started(&self, session: &Session) {
-        self.settlement.session_started(session).await;
+    async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
+        self.settlement.session_started(session).await
     }
 
-    async fn session_changed(&self, session: &Session) {
-        self.settlement.session_changed(session).await;
+    async fn session_changed(&self, session: &Session) -> Result<(), NotTold> {
+        self.settlement.session_changed(session).await
     }
 
-    async fn session_ended(&self, session: &Session) {
-        self.settlement.session_ended(session).await;
+    async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
+        self.settlement.session_ended(session).await
     }
 }

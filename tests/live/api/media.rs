@@ -134,7 +134,8 @@ impl Kit {
         let clock = Clock::system();
         let options = StoreOptions::sqlite_file(&data.path().join("test.sqlite"));
         let store = Arc::new(Store::connect(&options).await.expect("a store"));
-        let sessions = SessionService::new(store.clone(), Arc::new(FixedLimits::default()));
+        let sessions =
+            SessionService::new(store.clone(), Arc::new(FixedLimits::default()), Vec::new());
         let issuer = DevIssuer::open(data.path(), "https://issuer.test", "cabildo");
         let issuer = Arc::new(issuer.expect("an issuer"));
         let auth = AuthOptions {
@@ -163,7 +164,6 @@ impl Kit {
             clock: clock.clone(),
             authenticator: Arc::new(Authenticator::new(auth, issuer.clone(), replay)),
             services: ServiceAllowList::new(),
-            observers: Vec::new(),
             whip: Some(Arc::new(TestRoom(asked.clone(), patience.clone()))),
             proofs: None,
             recordings: None,

@@ -114,7 +114,9 @@ impl Fixture {
     pub(crate) fn services(&self, max_active_sessions: u32) -> [SessionService; 2] {
         let default = TenantLimits { max_active_sessions, ..TenantLimits::default() };
         let limits = Arc::new(FixedLimits { default, ..FixedLimits::default() });
-        [0, 1].map(|at| SessionService::new(Arc::new(self.stores[at].clone()), limits.clone()))
+        [0, 1].map(|at| {
+            SessionService::new(Arc::new(self.stores[at].clone()), limits.clone(), Vec::new())
+        })
     }
 
     /// A session of a tenant, created through the first store.

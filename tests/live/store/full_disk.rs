@@ -94,7 +94,8 @@ impl Writing {
 }
 
 async fn session_of(store: &Store, tenant: TenantId) -> Session {
-    let service = SessionService::new(Arc::new(store.clone()), Arc::new(FixedLimits::default()));
+    let service =
+        SessionService::new(Arc::new(store.clone()), Arc::new(FixedLimits::default()), Vec::new());
     service.create(new_session(tenant), NOW).await.expect("created")
 }
 

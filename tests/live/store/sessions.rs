@@ -9,7 +9,8 @@ use cabildo::domain::session::{
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::sessions::{
-    Activation, Change, ListQuery, SessionError, SessionFilter, SessionPatch, SessionRepository,
+    Activation, Change, ListQuery, SessionError, SessionEvent, SessionEventKind, SessionFilter,
+    SessionPatch, SessionRepository,
 };
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::task::JoinSet;
@@ -26,6 +27,11 @@ cases!(
     a_session_starts_once_and_its_end_frees_a_place,
     cancelling_survives_a_change_in_between,
 );
+
+/// A change that led to this session.
+fn event_of(session: &Session) -> SessionEvent {
+    SessionEvent { kind: SessionEventKind::Changed, at: NOW, session: session.clone() }
+}
 
 async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
     let session = Session {
@@ -48,14 +54,14 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         version: 7,
         created_at: NOW,
     };
-    fixture.store().insert(&session).await.expect("stored");
+    fixture.store().insert(&event_of(&session)).await.expect("stored");
     let found = fixture.stores[1].find(session.tenant_id, session.id).await.expect("found");
     assert_eq!(found.as_ref(), Some(&session));
 
     let plain = fixture.session(session.tenant_id).await;
     let found = fixture.stores[1].find(plain.tenant_id, plain.id).await.expect("found");
     assert_eq!(found, Some(plain));
-    assert!(fixture.store().insert(&session).await.is_err(), "one id was stored twice");
+    assert!(fixture.store().insert(&event_of(&session)).await.is_err(), "one id was stored twice");
 }
 
 async fn another_tenant_finds_and_changes_nothing(fixture: Fixture) {
@@ -67,11 +73,14 @@ async fn another_tenant_finds_and_changes_nothing(fixture: Fixture) {
     assert_eq!(store.list(stranger, &all, None, 200).await, Ok(vec![]));
 
     let stolen = Session { tenant_id: stranger, title: "mine now".to_owned(), ..session.clone() };
-    assert_eq!(store.replace(&stolen, session.version).await, Ok(false));
-    assert_eq!(store.activate(&stolen, session.version, 9).await, Ok(Activation::Stale));
+    assert_eq!(store.replace(&event_of(&stolen), session.version).await, Ok(false));
+    assert_eq!(store.activate(&event_of(&stolen), session.version, 9).await, Ok(Activation::Stale));
     let [service, _] = fixture.services(9);
     let patch = SessionPatch { title: Change::Set("mine".to_owned()), ..SessionPatch::default() };
-    assert_eq!(service.patch(stranger, session.id, 1, patch).await, Err(SessionError::NotFound));
+    assert_eq!(
+        service.patch(stranger, session.id, 1, patch, NOW).await,
+        Err(SessionError::NotFound)
+    );
     assert_eq!(service.start(stranger, session.id, None, NOW).await, Err(SessionError::NotFound));
     assert_eq!(store.find(session.tenant_id, session.id).await, Ok(Some(session)));
 }
@@ -151,7 +160,9 @@ async fn of_concurrent_patches_of_one_version_one_is_stored(fixture: Fixture) {
         let (tenant, id) = (session.tenant_id, session.id);
         tasks.spawn(async move {
             let title = Change::Set(format!("title {number}"));
-            service.patch(tenant, id, 1, SessionPatch { title, ..SessionPatch::default() }).await
+            service
+                .patch(tenant, id, 1, SessionPatch { title, ..SessionPatch::default() }, NOW)
+                .await
         });
     }
     let mut stored = Vec::new();
@@ -242,7 +253,7 @@ async fn a_session_starts_once_and_its_end_frees_a_place(fixture: Fixture) {
         (service.end(tenant, first.id, None, NOW).await, "be ended"),
         (service.cancel(tenant, first.id, None, NOW).await, "be cancelled"),
         (service.start(tenant, first.id, None, NOW).await, "be started"),
-        (service.patch(tenant, first.id, 3, SessionPatch::default()).await, "be changed"),
+        (service.patch(tenant, first.id, 3, SessionPatch::default(), NOW).await, "be changed"),
     ] {
         assert_eq!(outcome, Err(SessionError::StateConflict { status, wanted }));
     }
@@ -257,7 +268,7 @@ async fn cancelling_survives_a_change_in_between(fixture: Fixture) {
     // Whichever comes first, the cancellation is stored once and stays; a
     // rename that comes too late is told so.
     let (cancelled, renamed) =
-        tokio::join!(first.cancel(tenant, id, None, NOW), second.patch(tenant, id, 1, patch));
+        tokio::join!(first.cancel(tenant, id, None, NOW), second.patch(tenant, id, 1, patch, NOW));
     let cancelled = cancelled.expect("cancelled");
     match renamed {
         Ok(renamed) => assert_eq!((renamed.version, cancelled.version), (2, 3)),

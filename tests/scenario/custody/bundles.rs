@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cabildo::custody::{ClipWanted, CustodyError, ErasureReason, Exported};
 use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::recorder::repository::RecordingRepository;
 use cabildo::vault::ObjectName;
@@ -45,7 +46,8 @@ fn document(path: &Path) -> Value {
 }
 
 async fn handed_out(fixture: &Fixture, recorded: &Recorded) -> Vec<Value> {
-    let events = fixture.store.events(recorded.tenant, recorded.id, &[65], 0, 99).await;
+    let events =
+        fixture.store.events(recorded.tenant, recorded.id, &[EventKind::Disclosure], 0, 99).await;
     let texts = events.expect("read");
     texts.iter().map(|event| serde_json::from_str(&event.text).expect("JSON")).collect()
 }
@@ -221,7 +223,12 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     let custody = fixture.custody();
-    let decision = fixture.store.events(tenant, id, &[3], 0, 1).await.expect("read").remove(0);
+    let decision = fixture
+        .store
+        .events(tenant, id, &[EventKind::RoomEvent], 0, 1)
+        .await
+        .expect("read")
+        .remove(0);
     let track = fixture.store.tracks(tenant, id).await.expect("read").remove(1);
     let segment = fixture.store.segments(tenant, id, track.id, 2, 1).await.expect("read").remove(0);
     let seqs = [segment.seq, 1, decision.seq, track.seq, decision.seq];

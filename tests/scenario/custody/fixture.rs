@@ -147,7 +147,7 @@ impl Fixture {
 
     pub(crate) async fn session(&self, tenant: TenantId) -> SessionId {
         let limits = Arc::new(FixedLimits::default());
-        let service = SessionService::new(Arc::new(self.store.clone()), limits);
+        let service = SessionService::new(Arc::new(self.store.clone()), limits, Vec::new());
         let new_session = NewSession {
             tenant_id: tenant,
             assembly_id: AssemblyId::generate(),

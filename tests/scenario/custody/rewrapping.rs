@@ -3,6 +3,7 @@
 use cabildo::custody::{CustodyError, Rewrapped};
 use cabildo::domain::id::TenantId;
 use cabildo::domain::recording::PlayableState;
+use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::recorder::repository::{Playable, RecordingRepository};
 use cabildo::vault::{KeyPurpose, KeyVaultError, wrapped_version};
@@ -43,7 +44,8 @@ async fn versions(fixture: &Fixture, recorded: &Recorded) -> Vec<u32> {
 
 async fn notes(fixture: &Fixture, recorded: &Recorded) -> Vec<String> {
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let notes = fixture.store.events(tenant, id, &[66], 0, 99).await.expect("read");
+    let notes =
+        fixture.store.events(tenant, id, &[EventKind::KeysRewrapped], 0, 99).await.expect("read");
     notes.into_iter().map(|note| note.text).collect()
 }
 

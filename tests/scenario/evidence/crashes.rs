@@ -45,7 +45,9 @@ async fn work(
             }
             3..7 => {
                 let text = format!("{seed} {life} {step}");
-                if let Ok(seq) = evidence.note(tenant, session, 6, text.clone()).await {
+                if let Ok(seq) =
+                    evidence.note(tenant, session, EventKind::Failure, text.clone()).await
+                {
                     promises.lock().expect("no panic").notes.push((seq, text));
                 }
             }

@@ -434,7 +434,8 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
     assert!(log.record.events_key.is_none() && log.events.is_empty());
     let revealed = evidence.event_disclosure(tenant, session, seq).await;
     assert_eq!(revealed, Err(EvidenceError::Erased));
-    let noted = evidence.note(tenant, session, 64, "opened".to_owned()).await;
+    let noted =
+        evidence.note(tenant, session, EventKind::RecordingAccess, "opened".to_owned()).await;
     assert_eq!(noted, Err(EvidenceError::Erased));
     assert_eq!(evidence.erase_events(tenant, session, 2).await, Ok(5));
     let noted = evidence.erase(tenant, session, track_seq, 2, [1; 32]).await;

@@ -1,0 +1,192 @@
+//! The outbox: every change of a session and every event of its room, in one
+//! order that never changes, for whoever hands them on: Kafka, webhooks, the
+//! event stream. `docs/adr/0005-one-outbox.md` says how it is built.
+
+mod upkeep;
+
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+
+pub use upkeep::{KEPT, OutboxUpkeep};
+
+/// Most transactions read at once. Raising it raises the memory of one reading.
+pub const READ_MAX: u32 = 500;
+
+/// A place in the outbox: everything up to and including it was read. A reader
+/// keeps it as a number and passes it back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Position {
+    /// The place with this number; 0 is before everything.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+words!(
+    /// Where an event comes from.
+    EventSource {
+        /// A change of the session itself; `seq` is its version.
+        Session => "session",
+        /// The room; `seq` is the one its members were told.
+        Room => "room",
+    }
+);
+
+/// An event of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEvent {
+    /// Where it stands. Events that were stored in one transaction share it.
+    pub position: Position,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+    /// Where it comes from.
+    pub source: EventSource,
+    /// Counts the events of one source of a session, from 1, without holes.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its type, as its source names it.
+    pub kind: String,
+    /// Its content, as its source keeps it.
+    pub payload: String,
+}
+
+/// What a reading yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The events, in order. Those of one session and source are in the order of
+    /// their `seq`.
+    pub events: Vec<OutboxEvent>,
+    /// Where to go on from.
+    pub next: Position,
+}
+
+/// Whose events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of every tenant.
+    Everyone,
+    /// Those of one tenant.
+    Tenant(TenantId),
+}
+
+/// Where a new reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// With the oldest event that is still kept.
+    Oldest,
+    /// With what comes from now on.
+    Newest,
+}
+
+/// The name of a reader that outlives the process: 1 to 64 letters, digits,
+/// `.`, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReaderName(String);
+
+impl ReaderName {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no name of a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reader's name has 1 to 64 letters, digits, `.`, `-` and `_`")]
+pub struct InvalidReaderName;
+
+impl FromStr for ReaderName {
+    type Err = InvalidReaderName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReaderName> {
+        let fits = (1..=64).contains(&text.len());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if fits && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidReaderName)
+        }
+    }
+}
+
+/// The outbox could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutboxError {
+    /// What comes after this place was deleted in part: the reader has missed
+    /// events and has to begin again.
+    #[error("events after this position were deleted; the oldest position is {}", .oldest.number())]
+    Expired {
+        /// From here on everything is still there.
+        oldest: Position,
+    },
+    /// No reader of this name is registered.
+    #[error("no such reader")]
+    UnknownReader,
+    /// The database does not answer or refuses; nothing was changed.
+    #[error("the outbox is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The events of all sessions with a cursor. What is written goes in by the
+/// transaction of the change itself, so there is nothing here to write with.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// What was committed after `after`, of at most `limit` transactions
+    /// ([`READ_MAX`] at most). An event that was committed is never passed over,
+    /// however its transaction and others overlapped.
+    async fn after(&self, scope: Scope, after: Position, limit: u32) -> Result<Batch, OutboxError>;
+
+    /// Makes a reader known, so that nothing it has not confirmed is deleted;
+    /// where it stands. One that is known already stays where it is.
+    async fn register(
+        &self,
+        reader: &ReaderName,
+        beginning: Beginning,
+    ) -> Result<Position, OutboxError>;
+
+    /// Notes that a reader needs nothing up to and including `up_to` any more.
+    /// Going back has no effect.
+    async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError>;
+
+    /// Deletes what every registered reader has confirmed and was stored before
+    /// `kept_since`, of at most `limit` transactions; of how many it did.
+    async fn prune(&self, kept_since: Timestamp, limit: u32) -> Result<u32, OutboxError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_readers_name_is_plain() {
+        assert_eq!("kafka.main-1".parse::<ReaderName>().expect("plain").as_str(), "kafka.main-1");
+        for bad in ["", "a b", "é", &"x".repeat(65), "a/b"] {
+            assert_eq!(bad.parse::<ReaderName>(), Err(InvalidReaderName), "{bad:?}");
+        }
+    }
+}

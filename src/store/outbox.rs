@@ -1,0 +1,381 @@
+//! The outbox on the database. `outbox` has a row for each transaction that
+//! stored events and says where they are; the events stay where they were
+//! stored. `docs/adr/0005-one-outbox.md` says why.
+
+mod read;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, OnConflict, Order, Query};
+use sea_orm::{ConnectionTrait, QueryResult, Statement};
+use uuid::Uuid;
+
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::events::{
+    Batch, Beginning, EventSource, Outbox, OutboxError, Position, READ_MAX, ReaderName, Scope,
+};
+use crate::sessions::{ChangeId, SessionEvent};
+use crate::store::connect::Store;
+use crate::store::error::{StoreError, number, stored, word};
+use crate::store::shared_tx::SharedTx;
+use crate::store::tenant_tx::TenantTx;
+
+/// Advisory lock under which one process at a time gives positions, or deletes:
+/// "outbox" in ASCII.
+const OUTBOX_LOCK: i64 = 0x6f_75_74_62_6f_78;
+/// Rows that get a position in one transaction. Raising it lengthens the lock.
+const NUMBERED_AT_ONCE: u64 = 1_000;
+
+const OUTBOX: &str = "outbox";
+const STATE: &str = "outbox_state";
+const READERS: &str = "outbox_readers";
+const SESSION_EVENTS: &str = "session_events";
+
+impl From<StoreError> for OutboxError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for Store {
+    async fn after(&self, scope: Scope, after: Position, limit: u32) -> Result<Batch, OutboxError> {
+        number_committed(self).await?;
+        read::after(self, scope, after, limit.clamp(1, READ_MAX)).await
+    }
+
+    async fn register(
+        &self,
+        reader: &ReaderName,
+        beginning: Beginning,
+    ) -> Result<Position, OutboxError> {
+        number_committed(self).await?;
+        Ok(register(self, reader, beginning).await?)
+    }
+
+    async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
+        if confirm(self, reader, up_to).await? { Ok(()) } else { Err(OutboxError::UnknownReader) }
+    }
+
+    async fn prune(&self, kept_since: Timestamp, limit: u32) -> Result<u32, OutboxError> {
+        // Rows are deleted by position, and perhaps nobody has read them.
+        number_committed(self).await?;
+        Ok(prune(self, kept_since, limit).await?)
+    }
+}
+
+/// Where events of one source are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) source: EventSource,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) at: Timestamp,
+}
+
+/// Enters events into the outbox in the transaction that stores them. To be
+/// called once the row of the session or room is locked, so that of one source of
+/// a session the rows stand in the order in which they are committed.
+pub(super) async fn enter(tx: &TenantTx, session: SessionId, span: Span) -> Result<(), StoreError> {
+    // Only changes of sessions have observers, who are told in this process.
+    let told = span.source != EventSource::Session;
+    let insert = Query::insert()
+        .into_table(OUTBOX)
+        .columns(["tenant_id", "session_id", "source", "first_seq", "last_seq", "at", "told"])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            session.as_uuid().into(),
+            span.source.as_str().into(),
+            stored(span.first)?.into(),
+            stored(span.last)?.into(),
+            span.at.unix_us().into(),
+            told.into(),
+        ])
+        .take();
+    tx.connection().execute(&insert).await?;
+    Ok(())
+}
+
+/// Stores a change of a session beside the change itself.
+pub(super) async fn enter_session_event(
+    tx: &TenantTx,
+    event: &SessionEvent,
+) -> Result<(), StoreError> {
+    let (session, version) = (event.session.id, event.session.version);
+    let insert = Query::insert()
+        .into_table(SESSION_EVENTS)
+        .columns(["tenant_id", "session_id", "version", "at", "kind", "payload"])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            session.as_uuid().into(),
+            stored(version)?.into(),
+            event.at.unix_us().into(),
+            event.kind.as_str().into(),
+            event.payload().into(),
+        ])
+        .take();
+    tx.connection().execute(&insert).await?;
+    let span = Span { source: EventSource::Session, first: version, last: version, at: event.at };
+    enter(tx, session, span).await
+}
+
+/// Gives positions to what was committed and has none. Only what is committed
+/// is seen here, and under the lock nobody else counts, so that nothing ever
+/// appears before a position that somebody was given.
+async fn number_committed(store: &Store) -> Result<(), StoreError> {
+    let unnumbered = Query::select()
+        .column("id")
+        .from(OUTBOX)
+        .and_where(Expr::col("position").is_null())
+        .limit(1)
+        .take();
+    while store.connection.query_one(&unnumbered).await?.is_some() {
+        let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+        let last = state(tx.connection()).await?.last;
+        let number = Statement::from_sql_and_values(
+            tx.connection().get_database_backend(),
+            "UPDATE outbox SET position = numbered.position FROM (SELECT id AS numbered_id, \
+             $1 + row_number() OVER (ORDER BY id) AS position FROM outbox \
+             WHERE position IS NULL ORDER BY id LIMIT $2) AS numbered \
+             WHERE outbox.id = numbered.numbered_id",
+            [last.into(), stored(NUMBERED_AT_ONCE)?.into()],
+        );
+        let numbered = tx.connection().execute_raw(number).await?.rows_affected();
+        let update = Query::update()
+            .table(STATE)
+            .value("last_position", last.saturating_add(stored(numbered)?))
+            .take();
+        tx.connection().execute(&update).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// The one row of `outbox_state`.
+struct State {
+    /// The last position that was given.
+    last: i64,
+    /// The last position whose row was deleted.
+    pruned: i64,
+}
+
+async fn state(connection: &impl ConnectionTrait) -> Result<State, StoreError> {
+    let select = Query::select().columns(["last_position", "pruned_through"]).from(STATE).take();
+    let row = connection.query_one(&select).await?;
+    let row = row.ok_or_else(|| StoreError::Corrupt("outbox_state has no row".to_owned()))?;
+    Ok(State {
+        last: row.try_get("", "last_position")?,
+        pruned: row.try_get("", "pruned_through")?,
+    })
+}
+
+async fn register(
+    store: &Store,
+    reader: &ReaderName,
+    beginning: Beginning,
+) -> Result<Position, StoreError> {
+    // Under the lock, so that nothing is deleted before the reader is known.
+    let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+    let state = state(tx.connection()).await?;
+    let position = match beginning {
+        Beginning::Oldest => state.pruned,
+        Beginning::Newest => state.last,
+    };
+    let insert = Query::insert()
+        .into_table(READERS)
+        .columns(["name", "position"])
+        .values_panic([reader.as_str().into(), position.into()])
+        .on_conflict(OnConflict::column("name").do_nothing().to_owned())
+        .take();
+    tx.connection().execute(&insert).await?;
+    let select = Query::select()
+        .column("position")
+        .from(READERS)
+        .and_where(Expr::col("name").eq(reader.as_str()))
+        .take();
+    let row = tx.connection().query_one(&select).await?;
+    let row = row.ok_or_else(|| StoreError::Corrupt("a reader is gone".to_owned()))?;
+    let position = number(row.try_get("", "position")?, "position")?;
+    tx.commit().await?;
+    Ok(Position::new(position))
+}
+
+async fn confirm(store: &Store, reader: &ReaderName, up_to: Position) -> Result<bool, StoreError> {
+    let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+    let known = Query::select()
+        .column("position")
+        .from(READERS)
+        .and_where(Expr::col("name").eq(reader.as_str()))
+        .take();
+    if tx.connection().query_one(&known).await?.is_none() {
+        return Ok(false);
+    }
+    // Nobody has read what has no position yet.
+    let up_to = Ord::min(stored(up_to.number())?, state(tx.connection()).await?.last);
+    let update = Query::update()
+        .table(READERS)
+        .value("position", up_to)
+        .and_where(Expr::col("name").eq(reader.as_str()))
+        .and_where(Expr::col("position").lt(up_to))
+        .take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// A row of the outbox.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    position: i64,
+    tenant: TenantId,
+    session: SessionId,
+    source: EventSource,
+    first: i64,
+    last: i64,
+}
+
+const ROW_COLUMNS: [&str; 6] =
+    ["position", "tenant_id", "session_id", "source", "first_seq", "last_seq"];
+
+fn row_of(row: &QueryResult) -> Result<Row, StoreError> {
+    let source: String = row.try_get("", "source")?;
+    Ok(Row {
+        position: row.try_get("", "position")?,
+        tenant: TenantId::from_uuid(row.try_get::<Uuid>("", "tenant_id")?),
+        session: SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?),
+        source: word(EventSource::parse(&source), "source")?,
+        first: row.try_get("", "first_seq")?,
+        last: row.try_get("", "last_seq")?,
+    })
+}
+
+/// Deletes from the beginning, so that what is left has no hole. What is said of
+/// sessions goes first, in a transaction of each tenant: should the process die
+/// in between, rows are left that lead nowhere and are deleted the next time.
+async fn prune(store: &Store, kept_since: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    let rows = prunable(store, kept_since, limit).await?;
+    let Some(last) = rows.last() else { return Ok(0) };
+    let of_sessions = rows.iter().filter(|row| row.source == EventSource::Session);
+    for row in of_sessions {
+        let tx = TenantTx::write(store, row.tenant).await?;
+        let delete = Query::delete()
+            .from_table(SESSION_EVENTS)
+            .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+            .and_where(Expr::col("session_id").eq(row.session.as_uuid()))
+            .and_where(Expr::col("version").between(row.first, row.last))
+            .take();
+        tx.connection().execute(&delete).await?;
+        tx.commit().await?;
+    }
+    let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+    let delete = Query::delete()
+        .from_table(OUTBOX)
+        .and_where(Expr::col("position").lte(last.position))
+        .take();
+    tx.connection().execute(&delete).await?;
+    let update = Query::update()
+        .table(STATE)
+        .value("pruned_through", last.position)
+        .and_where(Expr::col("pruned_through").lt(last.position))
+        .take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await?;
+    Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
+}
+
+async fn prunable(
+    store: &Store,
+    kept_since: Timestamp,
+    limit: u32,
+) -> Result<Vec<Row>, StoreError> {
+    let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+    let needed = |row: &QueryResult| row.try_get::<Option<i64>>("", "needed");
+    let unread =
+        Query::select().expr_as(Func::min(Expr::col("position")), "needed").from(READERS).take();
+    let unread = tx.connection().query_one(&unread).await?;
+    let unread = unread.as_ref().map(needed).transpose()?.flatten();
+    // What was not told, or is too young, stays with everything after it.
+    let young = Query::select()
+        .expr_as(Func::min(Expr::col("position")), "needed")
+        .from(OUTBOX)
+        .and_where(Expr::col("told").eq(false).or(Expr::col("at").gte(kept_since.unix_us())))
+        .take();
+    let young = tx.connection().query_one(&young).await?;
+    let young = young.as_ref().map(needed).transpose()?.flatten();
+    let select = Query::select()
+        .columns(ROW_COLUMNS)
+        .from(OUTBOX)
+        .and_where(Expr::col("position").is_not_null())
+        .and_where(Expr::col("position").lte(unread.unwrap_or(i64::MAX)))
+        .and_where(Expr::col("position").lt(young.unwrap_or(i64::MAX)))
+        .order_by("position", Order::Asc)
+        .limit(u64::from(limit))
+        .take();
+    let rows = tx.connection().query_all(&select).await?;
+    rows.iter().map(row_of).collect()
+}
+
+/// Changes of sessions that happened before `before` and that no process has
+/// finished telling, oldest first.
+pub(super) async fn untold(
+    store: &Store,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<ChangeId>, StoreError> {
+    let select = Query::select()
+        .columns(["tenant_id", "session_id", "last_seq"])
+        .from(OUTBOX)
+        .and_where(Expr::col("told").eq(false))
+        .and_where(Expr::col("at").lt(before.unix_us()))
+        .order_by("id", Order::Asc)
+        .limit(u64::from(limit))
+        .take();
+    let rows = store.connection.query_all(&select).await?;
+    let change = |row: &QueryResult| {
+        Ok(ChangeId {
+            tenant: TenantId::from_uuid(row.try_get::<Uuid>("", "tenant_id")?),
+            session: SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?),
+            version: number(row.try_get("", "last_seq")?, "last_seq")?,
+        })
+    };
+    rows.iter().map(change).collect()
+}
+
+/// The row of a change.
+fn is_of(change: ChangeId) -> Result<Condition, StoreError> {
+    Ok(Condition::all()
+        .add(Expr::col("session_id").eq(change.session.as_uuid()))
+        .add(Expr::col("tenant_id").eq(change.tenant.as_uuid()))
+        .add(Expr::col("source").eq(EventSource::Session.as_str()))
+        .add(Expr::col("last_seq").eq(stored(change.version)?)))
+}
+
+pub(super) async fn untold_event(
+    store: &Store,
+    change: ChangeId,
+) -> Result<Option<SessionEvent>, StoreError> {
+    let tx = TenantTx::read(store, change.tenant).await?;
+    let select = Query::select()
+        .column("id")
+        .from(OUTBOX)
+        .cond_where(is_of(change)?)
+        .and_where(Expr::col("told").eq(false))
+        .take();
+    let waits = tx.connection().query_one(&select).await?.is_some();
+    let version = stored(change.version)?;
+    let found = read::session_events(&tx, change.session, (version, version)).await?;
+    tx.commit().await?;
+    let Some(found) = found.into_iter().next().filter(|_| waits) else { return Ok(None) };
+    word(SessionEvent::read(&found.kind, found.at, &found.payload), "payload").map(Some)
+}
+
+pub(super) async fn mark_told(store: &Store, change: ChangeId) -> Result<(), StoreError> {
+    let tx = TenantTx::write(store, change.tenant).await?;
+    let update =
+        Query::update().table(OUTBOX).value("told", true).cond_where(is_of(change)?).take();
+    tx.connection().execute(&update).await?;
+    tx.commit().await
+}

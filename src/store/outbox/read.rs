@@ -1,0 +1,150 @@
+//! Reading the outbox: rows first, then what they lead to, tenant by tenant.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use super::{OUTBOX, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
+use crate::domain::id::SessionId;
+use crate::domain::time::Timestamp;
+use crate::events::{Batch, EventSource, OutboxError, OutboxEvent, Position, Scope};
+use crate::store::connect::Store;
+use crate::store::entities::room_event;
+use crate::store::error::{StoreError, from_position, number};
+use crate::store::tenant_tx::TenantTx;
+
+/// An event as it is stored, whatever its source.
+pub(super) struct StoredEvent {
+    pub(super) seq: i64,
+    pub(super) at: Timestamp,
+    pub(super) kind: String,
+    pub(super) payload: String,
+}
+
+pub(super) async fn after(
+    store: &Store,
+    scope: Scope,
+    after: Position,
+    limit: u32,
+) -> Result<Batch, OutboxError> {
+    let (rows, last) = rows(store, scope, after, limit).await?;
+    // Rows are deleted from the beginning and after what they lead to, so what
+    // was read is whole when the beginning is still there afterwards.
+    let batch = batch(store, after, &rows, last).await?;
+    let pruned = state(&store.connection).await?.pruned;
+    if from_position(after.number()) < pruned {
+        let oldest = Position::new(number(pruned, "pruned_through")?);
+        return Err(OutboxError::Expired { oldest });
+    }
+    Ok(batch)
+}
+
+/// The rows, and the last position there was before they were read.
+async fn rows(
+    store: &Store,
+    scope: Scope,
+    after: Position,
+    limit: u32,
+) -> Result<(Vec<Row>, i64), StoreError> {
+    let last = state(&store.connection).await?.last;
+    let mut select = Query::select();
+    select
+        .columns(ROW_COLUMNS)
+        .from(OUTBOX)
+        .and_where(Expr::col("position").gt(from_position(after.number())))
+        .and_where(Expr::col("position").lte(last))
+        .order_by("position", Order::Asc)
+        .limit(u64::from(limit));
+    if let Scope::Tenant(tenant) = scope {
+        select.and_where(Expr::col("tenant_id").eq(tenant.as_uuid()));
+    }
+    let rows = store.connection.query_all(&select).await?;
+    Ok((rows.iter().map(row_of).collect::<Result<_, _>>()?, last))
+}
+
+async fn batch(
+    store: &Store,
+    after: Position,
+    rows: &[Row],
+    last: i64,
+) -> Result<Batch, StoreError> {
+    let mut events = Vec::new();
+    // Rows of one tenant that follow each other are read in one transaction.
+    for rows in rows.chunk_by(|one, next| one.tenant == next.tenant) {
+        let Some(first) = rows.first() else { continue };
+        let tx = TenantTx::read(store, first.tenant).await?;
+        for row in rows {
+            let span = (row.first, row.last);
+            let found = match row.source {
+                EventSource::Session => session_events(&tx, row.session, span).await?,
+                EventSource::Room => room_events(&tx, row.session, span).await?,
+            };
+            for event in found {
+                events.push(OutboxEvent {
+                    position: Position::new(number(row.position, "position")?),
+                    tenant: row.tenant,
+                    session: row.session,
+                    source: row.source,
+                    seq: number(event.seq, "seq")?,
+                    at: event.at,
+                    kind: event.kind,
+                    payload: event.payload,
+                });
+            }
+        }
+        tx.commit().await?;
+    }
+    // Nothing of this reader comes before `last` when it got no rows at all.
+    let next = match rows.last() {
+        Some(row) => Position::new(number(row.position, "position")?),
+        None => after.max(Position::new(number(last, "last_position")?)),
+    };
+    Ok(Batch { events, next })
+}
+
+pub(super) async fn session_events(
+    tx: &TenantTx,
+    session: SessionId,
+    (first, last): (i64, i64),
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let select = Query::select()
+        .columns(["version", "at", "kind", "payload"])
+        .from(SESSION_EVENTS)
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("version").between(first, last))
+        .order_by("version", Order::Asc)
+        .take();
+    let rows = tx.connection().query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredEvent {
+                seq: row.try_get("", "version")?,
+                at: Timestamp::from_unix_us(row.try_get("", "at")?),
+                kind: row.try_get("", "kind")?,
+                payload: row.try_get("", "payload")?,
+            })
+        })
+        .collect()
+}
+
+async fn room_events(
+    tx: &TenantTx,
+    session: SessionId,
+    (first, last): (i64, i64),
+) -> Result<Vec<StoredEvent>, StoreError> {
+    use room_event::{Column, Entity};
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Seq.between(first, last))
+        .order_by_asc(Column::Seq)
+        .all(tx.connection())
+        .await?;
+    let event = |row: room_event::Model| StoredEvent {
+        seq: row.seq,
+        at: Timestamp::from_unix_us(row.at),
+        kind: row.kind,
+        payload: row.payload,
+    };
+    Ok(rows.into_iter().map(event).collect())
+}

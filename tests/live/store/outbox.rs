@@ -1,0 +1,322 @@
+//! The outbox, and what observers of sessions are told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::session::Session;
+use cabildo::domain::time::Timestamp;
+use cabildo::events::{
+    Beginning, EventSource, Outbox, OutboxError, OutboxEvent, Position, ReaderName, Scope,
+};
+use cabildo::room::journal::{JournalEvent, RoomJournal, RoomRecord};
+use cabildo::sessions::{
+    Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
+    SessionRepository as _, SessionService, TOLD_BY,
+};
+use cabildo::store::Store;
+use tokio::task::JoinSet;
+
+use crate::store::fixture::{Fixture, NOW, cases, new_session};
+
+cases!(
+    every_change_of_a_session_is_in_the_outbox,
+    a_change_that_is_not_stored_leaves_no_event,
+    a_tenant_reads_its_own_events,
+    a_reader_misses_nothing_that_overlapping_writers_store,
+    positions_never_change_and_go_on_after_pruning,
+    nothing_is_deleted_before_every_reader_has_confirmed_it,
+    observers_are_told_of_each_change_in_order,
+    what_a_dead_process_left_untold_is_told_by_the_next,
+    an_observer_that_fails_is_told_again,
+);
+
+const READER: &str = "kafka";
+/// Long after [`NOW`].
+const LATER: Timestamp = Timestamp::from_unix_us(1_900_000_000_000_000);
+
+fn reader() -> ReaderName {
+    READER.parse().expect("a name")
+}
+
+/// Everything after a position, read a few transactions at a time.
+async fn all_after(store: &Store, scope: Scope, mut after: Position) -> Vec<OutboxEvent> {
+    let mut events = Vec::new();
+    loop {
+        let batch = store.after(scope, after, 3).await.expect("read");
+        if batch.events.is_empty() {
+            return events;
+        }
+        assert!(batch.next > after, "a reading with events goes on");
+        after = batch.next;
+        events.extend(batch.events);
+    }
+}
+
+async fn say(store: &Store, session: &Session, first: u64, last: u64) {
+    let event = |seq| JournalEvent {
+        seq,
+        at: NOW,
+        kind: "chat".to_owned(),
+        payload: format!(r#"{{"seq":{seq}}}"#),
+    };
+    let record = RoomRecord { seq: last, state: "{}".to_owned() };
+    let events: Vec<_> = (first..=last).map(event).collect();
+    store.append(session.tenant_id, session.id, &record, &events).await.expect("kept");
+}
+
+async fn every_change_of_a_session_is_in_the_outbox(fixture: Fixture) {
+    use EventSource::{Room, Session};
+
+    let [service, _] = fixture.services(5);
+    let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
+    let (tenant, id) = (session.tenant_id, session.id);
+    let patch = SessionPatch { title: Change::Set("Otra".to_owned()), ..SessionPatch::default() };
+    service.patch(tenant, id, 1, patch, NOW).await.expect("changed");
+    service.patch(tenant, id, 2, SessionPatch::default(), NOW).await.expect("nothing changes");
+    service.start(tenant, id, None, NOW).await.expect("started");
+    say(fixture.store(), &session, 1, 3).await;
+    say(fixture.store(), &session, 4, 4).await;
+    service.end(tenant, id, None, LATER).await.expect("ended");
+    let other = service.create(new_session(tenant), NOW).await.expect("created");
+    service.cancel(tenant, other.id, None, NOW).await.expect("cancelled");
+
+    let events = all_after(&fixture.stores[1], Scope::Everyone, Position::default()).await;
+    let of = |session: SessionId| {
+        let of_session = events.iter().filter(move |event| event.session == session);
+        of_session.map(|event| (event.source, event.seq, event.kind.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(id),
+        [
+            (Session, 1, "session.created.v1"),
+            (Session, 2, "session.changed.v1"),
+            (Session, 3, "session.started.v1"),
+            (Room, 1, "chat"),
+            (Room, 2, "chat"),
+            (Room, 3, "chat"),
+            (Room, 4, "chat"),
+            (Session, 4, "session.ended.v1"),
+        ]
+    );
+    assert_eq!(
+        of(other.id),
+        [(Session, 1, "session.created.v1"), (Session, 2, "session.cancelled.v1")]
+    );
+    let changed = events.iter().find(|event| event.kind == "session.changed.v1").expect("there");
+    let read = SessionEvent::read(&changed.kind, changed.at, &changed.payload).expect("readable");
+    assert_eq!((read.kind, read.session.title.as_str()), (SessionEventKind::Changed, "Otra"));
+}
+
+async fn a_change_that_is_not_stored_leaves_no_event(fixture: Fixture) {
+    let [service, _] = fixture.services(0);
+    let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
+    let (tenant, id) = (session.tenant_id, session.id);
+    service.start(tenant, id, None, NOW).await.expect_err("the limit is reached");
+    service.end(tenant, id, None, NOW).await.expect_err("it is not active");
+    service.cancel(tenant, id, Some(9), NOW).await.expect_err("another version");
+    assert_eq!(fixture.count("session_events").await, 1);
+    assert_eq!(fixture.count("outbox").await, 1);
+}
+
+async fn a_tenant_reads_its_own_events(fixture: Fixture) {
+    let one = fixture.session(TenantId::generate()).await;
+    let other = fixture.session(TenantId::generate()).await;
+    say(fixture.store(), &other, 1, 2).await;
+    let own = Scope::Tenant(one.tenant_id);
+    let events = all_after(fixture.store(), own, Position::default()).await;
+    assert!(events.iter().all(|event| event.tenant == one.tenant_id));
+    assert_eq!(events.len(), 1);
+    let end = fixture.store().after(own, events[0].position, 9).await.expect("read");
+    assert_eq!(end.next.number(), 3, "what is not its own is passed over");
+}
+
+/// Writers through two stores overlap, and one transaction is held open while
+/// others commit; a reader reads all the time.
+async fn a_reader_misses_nothing_that_overlapping_writers_store(fixture: Fixture) {
+    const WRITERS: u64 = 8;
+    const EVENTS: u64 = 15;
+    let tenant = TenantId::generate();
+    let mut writers = JoinSet::new();
+    for number in 0..WRITERS {
+        let session = fixture.session(tenant).await;
+        let store = fixture.stores[usize::from(number % 2 == 0)].clone();
+        writers.spawn(async move {
+            for seq in 1..=EVENTS {
+                say(&store, &session, seq, seq).await;
+            }
+        });
+    }
+    let reader = fixture.store().clone();
+    let reading = tokio::spawn(async move {
+        let mut read = Vec::new();
+        let mut after = Position::default();
+        while u64::try_from(read.len()).expect("few") < WRITERS * (EVENTS + 1) {
+            let batch = reader.after(Scope::Everyone, after, 2).await.expect("read");
+            after = batch.next;
+            read.extend(batch.events);
+            tokio::task::yield_now().await;
+        }
+        read
+    });
+    writers.join_all().await;
+    let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    let read = read.expect("every event is read in the end").expect("read");
+    let again = all_after(&fixture.stores[1], Scope::Everyone, Position::default()).await;
+    assert_eq!(read, again, "who reads while others write reads what who comes later reads");
+    let mut seqs: std::collections::BTreeMap<SessionId, Vec<u64>> = Default::default();
+    for event in read.iter().filter(|event| event.source == EventSource::Room) {
+        seqs.entry(event.session).or_default().push(event.seq);
+    }
+    assert!(seqs.values().all(|seqs| seqs.iter().copied().eq(1..=EVENTS)), "{seqs:?}");
+}
+
+async fn positions_never_change_and_go_on_after_pruning(fixture: Fixture) {
+    let store = fixture.store();
+    let session = fixture.session(TenantId::generate()).await;
+    say(store, &session, 1, 1).await;
+    let before = all_after(store, Scope::Everyone, Position::default()).await;
+    assert_eq!(before.iter().map(|it| it.position.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(store.prune(LATER, 10).await, Ok(2));
+    assert_eq!(fixture.count("outbox").await, 0);
+    assert_eq!(fixture.count("session_events").await, 0);
+    assert_eq!(fixture.count("room_events").await, 1, "the room's journal is the room's");
+    say(store, &session, 2, 2).await;
+    let oldest = Position::new(2);
+    assert_eq!(
+        store.after(Scope::Everyone, Position::new(1), 9).await,
+        Err(OutboxError::Expired { oldest })
+    );
+    let rest = all_after(store, Scope::Everyone, oldest).await;
+    assert_eq!(rest.iter().map(|it| (it.position.number(), it.seq)).collect::<Vec<_>>(), [(3, 2)]);
+}
+
+async fn nothing_is_deleted_before_every_reader_has_confirmed_it(fixture: Fixture) {
+    let [store, other] = &fixture.stores;
+    assert_eq!(store.confirm(&reader(), Position::new(1)).await, Err(OutboxError::UnknownReader));
+    let start = store.register(&reader(), Beginning::Newest).await.expect("registered");
+    assert_eq!(start, Position::default());
+    let session = fixture.session(TenantId::generate()).await;
+    say(store, &session, 1, 1).await;
+    let events = all_after(store, Scope::Everyone, start).await;
+    assert_eq!(events.len(), 2);
+    assert_eq!(store.prune(LATER, 10).await, Ok(0), "the reader has confirmed nothing");
+    other.confirm(&reader(), Position::new(1)).await.expect("confirmed");
+    assert_eq!(store.prune(NOW, 10).await, Ok(0), "it is too young");
+    assert_eq!(store.prune(LATER, 10).await, Ok(1));
+    other.confirm(&reader(), Position::default()).await.expect("going back has no effect");
+    other.confirm(&reader(), Position::new(99)).await.expect("as far as there is");
+    let known = store.register(&reader(), Beginning::Oldest).await.expect("known");
+    assert_eq!(known, Position::new(2), "nobody confirms what is not there");
+    assert_eq!(store.prune(LATER, 10).await, Ok(1));
+    let late: ReaderName = "late".parse().expect("a name");
+    let begins = store.register(&late, Beginning::Oldest).await.expect("registered");
+    assert_eq!(begins, Position::new(2));
+}
+
+/// Writes down what it is told, and fails as often as it is asked to.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Vec<(&'static str, u64)>>,
+    failures: Mutex<u32>,
+}
+
+impl Listener {
+    fn heard(&self) -> Vec<(&'static str, u64)> {
+        self.heard.lock().expect("not poisoned").clone()
+    }
+
+    fn hear(&self, what: &'static str, session: &Session) -> Result<(), NotTold> {
+        let mut failures = self.failures.lock().expect("not poisoned");
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(NotTold("not now".to_owned()));
+        }
+        self.heard.lock().expect("not poisoned").push((what, session.version));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionObserver for Listener {
+    async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
+        self.hear("started", session)
+    }
+
+    async fn session_changed(&self, session: &Session) -> Result<(), NotTold> {
+        self.hear("changed", session)
+    }
+
+    async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
+        self.hear("ended", session)
+    }
+}
+
+fn observed(store: &Store) -> (SessionService, Arc<Listener>) {
+    let listener = Arc::new(Listener::default());
+    let limits = Arc::new(FixedLimits::default());
+    let service = SessionService::new(Arc::new(store.clone()), limits, vec![listener.clone()]);
+    (service, listener)
+}
+
+async fn observers_are_told_of_each_change_in_order(fixture: Fixture) {
+    let (service, listener) = observed(fixture.store());
+    let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
+    let (tenant, id) = (session.tenant_id, session.id);
+    let patch = |title: &str| SessionPatch {
+        title: Change::Set(title.to_owned()),
+        ..SessionPatch::default()
+    };
+    service.patch(tenant, id, 1, patch("a"), NOW).await.expect("changed");
+    service.start(tenant, id, None, NOW).await.expect("started");
+    service.patch(tenant, id, 3, patch("b"), NOW).await.expect("changed");
+    service.end(tenant, id, None, NOW).await.expect("ended");
+    assert_eq!(listener.heard(), [("changed", 2), ("started", 3), ("changed", 4), ("ended", 5)]);
+    // Whoever gives up waiting has no influence on what is told.
+    let other = service.create(new_session(tenant), NOW).await.expect("created");
+    let given_up = service.start(tenant, other.id, None, NOW);
+    drop(tokio::time::timeout(Duration::ZERO, given_up).await);
+    service.shutdown().await;
+    let started = fixture.store().find(tenant, other.id).await.expect("read").expect("there");
+    let told = listener.heard().len() == 5;
+    assert_eq!(told, started.started_at.is_some(), "what is stored is told");
+    assert_eq!(service.tell_untold(LATER).await.expect("read"), 0);
+}
+
+async fn what_a_dead_process_left_untold_is_told_by_the_next(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let session = fixture.session(TenantId::generate()).await;
+    // The process dies right after the commit.
+    let mut started = session.clone();
+    started.status = cabildo::domain::session::SessionStatus::Active;
+    started.started_at = Some(NOW);
+    started.version = 2;
+    let event = SessionEvent { kind: SessionEventKind::Started, at: NOW, session: started };
+    assert!(first.replace(&event, 1).await.expect("stored"));
+
+    let (service, listener) = observed(second);
+    let too_early = service.tell_untold(NOW.after(TOLD_BY)).await.expect("read");
+    assert_eq!((too_early, listener.heard()), (0, vec![]), "the first process may be telling it");
+    let after = NOW.after(TOLD_BY + Duration::from_secs(1));
+    assert_eq!(service.tell_untold(after).await.expect("read"), 1);
+    assert_eq!(listener.heard(), [("started", 2)]);
+    assert_eq!(service.tell_untold(after).await.expect("read"), 0, "it is told once");
+    // What was not told is not deleted either.
+    assert_eq!(first.prune(LATER, 10).await, Ok(2));
+}
+
+async fn an_observer_that_fails_is_told_again(fixture: Fixture) {
+    let (service, listener) = observed(fixture.store());
+    let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
+    *listener.failures.lock().expect("not poisoned") = 2;
+    let (tenant, id) = (session.tenant_id, session.id);
+    service.start(tenant, id, None, NOW).await.expect("started all the same");
+    all_after(fixture.store(), Scope::Everyone, Position::default()).await;
+    assert_eq!(fixture.store().prune(LATER, 10).await, Ok(1), "the untold change stays");
+    assert_eq!(service.tell_untold(LATER).await.expect("read"), 1);
+    assert_eq!(listener.heard(), []);
+    assert_eq!(service.tell_untold(LATER).await.expect("read"), 1);
+    assert_eq!(listener.heard(), [("started", 2)]);
+    assert_eq!(service.tell_untold(LATER).await.expect("read"), 0);
+}
