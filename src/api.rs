@@ -10,11 +10,13 @@ mod evidence;
 mod health;
 mod idempotency;
 mod media;
+mod metrics;
 mod openapi;
 mod ports;
 mod rate_limit;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod recordings;
+mod refusals;
 mod router;
 mod session_body;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -31,11 +33,9 @@ pub use body::BODY_BYTES_MAX;
 pub use caller::CallerIdentities;
 pub use error::{ApiError, ErrorBody};
 pub use media::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
+pub use metrics::describe_metrics;
 pub use openapi::document;
-pub use ports::{
-    Access, Gauges, MediaMember, MediaRefused, ProofWanted, Proofs, Readiness, RecordRefused,
-    RecordingFile, RecordingView, Recordings, WhipRoom,
-};
+pub use ports::{MetricsSource, Readiness};
 pub use rate_limit::RateLimitOptions;
 pub use recordings::PlaybackKey;
 pub use router::{Listener, router};
@@ -44,6 +44,10 @@ use crate::auth::Authenticator;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::clock::Clock;
+use crate::evidence::Evidence;
+use crate::history::History;
+use crate::playable::Library;
+use crate::room::Rooms;
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
 
 /// What the door is told about its surroundings.
@@ -87,18 +91,20 @@ pub struct ApiParts {
     pub authenticator: Arc<Authenticator>,
     /// Who is calling, services.
     pub services: ServiceAllowList,
-    /// Where WHIP and WHEP clients go; without it there are no such routes.
-    pub whip: Option<Arc<dyn WhipRoom>>,
-    /// The public side of the log; without it there are no such routes.
-    pub proofs: Option<Arc<dyn Proofs>>,
-    /// Recordings; without them there are no such routes.
-    pub recordings: Option<Arc<dyn Recordings>>,
+    /// Where WHIP and WHEP clients go.
+    pub rooms: Rooms,
+    /// The logs of sessions.
+    pub evidence: Evidence,
+    /// The playable files of recordings.
+    pub library: Library,
+    /// What happened when in a session.
+    pub history: History,
     /// What addresses of recordings are signed with, and for how long.
     pub playback: PlaybackKey,
     /// What has to answer before this instance takes calls.
     pub readiness: Arc<dyn Readiness>,
-    /// What is read when metrics are scraped.
-    pub gauges: Arc<dyn Gauges>,
+    /// What is asked for its metrics when they are scraped.
+    pub metrics: Arc<dyn MetricsSource>,
     /// The built-in issuer, in development only; brings the `/dev` routes.
     pub dev_issuer: Option<Arc<DevIssuer>>,
 }

@@ -2,8 +2,8 @@
 //! configuration, plugs them together, opens the listeners, and takes it all
 //! down again. Nothing else reads configuration.
 
-mod gauges;
 mod listener;
+mod metrics;
 mod parts;
 mod record;
 mod rooms;
@@ -25,12 +25,12 @@ use crate::room::Rooms;
 use crate::sessions::SessionService;
 use crate::sfu::Sfu;
 use crate::store::Store;
-use crate::telemetry::metrics;
+use crate::telemetry;
 
 use self::listener::Serving;
 use self::record::Record;
 
-pub use self::parts::{media_options, public_origin, store_options};
+pub use self::parts::{public_origin, store_options};
 pub use self::record::{Foundation, custody_of, open_foundation};
 
 /// How often metrics forget old samples.
@@ -42,9 +42,6 @@ pub struct AppOptions {
     pub config: Config,
     /// Where development keeps its keys and certificates; `None` in production.
     pub dev_data_dir: Option<PathBuf>,
-    /// The media plane, running; without one there are no rooms, and neither
-    /// a moderation channel nor WHIP.
-    pub media: Option<Sfu>,
     /// The time.
     pub clock: Clock,
 }
@@ -57,7 +54,7 @@ pub struct Addresses {
     /// The listener for services.
     pub internal: SocketAddr,
     /// The media port.
-    pub media: Option<SocketAddr>,
+    pub media: SocketAddr,
     /// The listener for metrics, when it has one of its own.
     pub metrics: Option<SocketAddr>,
 }
@@ -68,10 +65,10 @@ pub struct App {
     servings: Vec<Serving>,
     sessions: SessionService,
     outbox: OutboxUpkeep,
-    rooms: Option<Rooms>,
-    record: Option<Record>,
+    rooms: Rooms,
+    record: Record,
     evidence: Evidence,
-    media: Option<Sfu>,
+    media: Sfu,
     store: Store,
     upkeep: tokio::task::JoinHandle<()>,
     grace: Duration,
@@ -80,29 +77,31 @@ pub struct App {
 impl App {
     /// Starts an instance; when this returns every listener serves.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
-        let AppOptions { config, dev_data_dir, media, clock } = options;
-        metrics::start()?;
+        let AppOptions { config, dev_data_dir, clock } = options;
+        telemetry::metrics::start()?;
+        metrics::describe();
         // Bound first: in development the public URL follows from the port.
         let http = bind(config.http.bind, "http.bind")?;
         let internal = bind(config.internal.bind, "internal.bind")?;
         let metrics = config.http.metrics_bind.map(|addr| bind(addr, "http.metrics_bind"));
         let metrics = metrics.transpose()?;
+        let media = Sfu::start(parts::media_options(&config)).context("media.bind")?;
         let addresses = Addresses {
             http: http.local_addr()?,
             internal: internal.local_addr()?,
-            media: media.as_ref().map(Sfu::local_addr),
+            media: media.local_addr(),
             metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
         };
         let tls = parts::tls_files(&config, dev_data_dir.as_deref(), &clock).await?;
         let store = Store::connect(&store_options(&config)).await.context("the store")?;
         let plan = parts::Plan { config: &config, addresses, dev_data_dir, clock };
-        let built = parts::build(plan, &store, media.as_ref()).await?;
+        let built = parts::build(plan, &store, &media).await?;
         let servings = serve(&built, &tls, (http, internal, metrics))?;
         let upkeep = tokio::spawn(async {
             let mut ticks = tokio::time::interval(METRICS_UPKEEP);
             loop {
                 ticks.tick().await;
-                metrics::maintain();
+                telemetry::metrics::maintain();
             }
         });
         let grace = Duration::from_secs(config.limits.shutdown_grace_s.into());
@@ -131,7 +130,7 @@ impl App {
     /// The addresses that clients are told for media.
     #[must_use]
     pub fn announced(&self) -> &[SocketAddr] {
-        self.media.as_ref().map_or(&[], Sfu::candidates)
+        self.media.candidates()
     }
 
     /// Stops: takes no more connections, lets requests finish and sockets
@@ -157,16 +156,10 @@ impl App {
         let rest = async {
             sessions.shutdown().await;
             outbox.shutdown().await;
-            if let Some(rooms) = rooms {
-                rooms.shutdown().await;
-            }
-            if let Some(record) = record {
-                record.shutdown().await;
-            }
+            rooms.shutdown().await;
+            record.shutdown().await;
             evidence.shutdown().await;
-            if let Some(media) = media {
-                media.shutdown().await;
-            }
+            media.shutdown().await;
             for serving in servings {
                 serving.finished().await;
             }

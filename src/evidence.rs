@@ -14,6 +14,7 @@ mod head;
 mod key_file;
 mod keys;
 pub mod media;
+mod metrics;
 mod operator;
 mod operator_key;
 mod proof;
@@ -35,6 +36,7 @@ pub use handle::{
 pub use head::{Point, sign_head};
 pub use key_file::KeyFileError;
 pub use keys::{EvidenceKey, EvidenceKeys};
+pub use metrics::describe_metrics;
 pub use operator::TilePath;
 pub use operator_key::OperatorKey;
 pub use proof::{

@@ -5,6 +5,7 @@ mod connection;
 pub mod describe;
 mod door;
 mod member;
+mod metrics;
 pub mod parse;
 mod places;
 mod rate;
@@ -13,3 +14,4 @@ mod welcome;
 pub mod wire;
 
 pub use door::{ChannelLimits, ChannelOptions, SUBPROTOCOL, routes};
+pub use metrics::describe_metrics;

@@ -7,6 +7,7 @@ mod build;
 mod combined;
 mod driver;
 mod ffmpeg;
+mod library;
 mod moments;
 mod part;
 mod reader;
@@ -24,6 +25,9 @@ use crate::sealing::OpenError;
 use crate::vault::{KeyVaultError, VaultError};
 
 pub use driver::{Playables, PlayablesOptions, PlayablesParts, TimelineSource};
+pub use library::{
+    Library, LibraryError, LibraryParts, RecordingFile, RecordingStage, RecordingView,
+};
 pub use part::PART_BYTES;
 pub use reader::{PlayableReader, READ_BYTES_MAX};
 pub use scenes::{FloorTurn, Heard, MeetingTimeline};

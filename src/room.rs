@@ -8,10 +8,12 @@ pub mod error;
 pub mod event;
 pub mod journal;
 mod member;
+mod metrics;
 pub mod ports;
 mod refusals;
 mod rooms;
 
 pub use member::{Entered, MediaAfterLoss, MemberHandle, Outbound, Sink};
+pub use metrics::describe_metrics;
 pub use refusals::REFUSAL_INTERVAL;
 pub use rooms::{ResumeRequest, Rooms};

@@ -8,6 +8,7 @@ mod event;
 mod idempotency;
 mod limits;
 mod listing;
+mod metrics;
 mod new_session;
 mod observer;
 mod repository;
@@ -27,6 +28,7 @@ pub use limits::{FixedLimits, TenantLimits, TenantLimitsSource};
 pub use listing::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionFilter, SessionPage, SessionPosition,
 };
+pub use metrics::describe_metrics;
 pub use new_session::{
     DEFAULT_TURN_S, MAX_PARTICIPANTS_DEFAULT, MAX_TURN_S_DEFAULT, NewSession,
     RETENTION_DAYS_DEFAULT,

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod feed;
 mod handle;
 mod interface;
+mod metrics;
 pub mod plane;
 pub mod rtcp;
 pub mod sdp;
@@ -20,3 +21,4 @@ pub use interface::{
     BitrateBudget, FeedSpec, LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError,
     SfuOptions, SfuStats, TransportSide,
 };
+pub use metrics::describe_metrics;

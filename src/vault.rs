@@ -19,6 +19,7 @@ use crate::domain::secret::Secret;
 
 pub use directory::Directory;
 pub use local_keys::LocalKeyVault;
+pub use outcome::describe_metrics;
 pub use s3::{S3, S3Options, S3Timeouts};
 
 /// Most that is read of an object at once, in bytes; a longer read is

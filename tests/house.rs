@@ -105,6 +105,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sfu",
             "recorder",
             "playable",
+            "history",
             "room",
         ],
     ),

@@ -14,7 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::body::{WholeBody, json, query};
 use super::caller::{Credentials, PersonOrService};
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
+use super::refusals::{BODY, REPEATABLE, refusals};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody};
 use super::sessions::{Step, change_state, create_as, page};
 use super::words::{Id, Role};
@@ -60,16 +61,15 @@ pub(super) struct TokenBody {
     expires_in: u32,
 }
 
+refusals!(TokenRefusals: BODY, &[ErrorCode::Forbidden, ErrorCode::UnprocessableRequest]);
+
 /// Issues a token for anybody who asks. Development only.
 #[utoipa::path(
     post, path = "/dev/token", tag = "development", operation_id = "devToken",
     request_body = TokenRequestBody,
     responses(
         (status = 200, description = "A token", body = TokenBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+        TokenRefusals,
     )
 )]
 pub(super) async fn token(
@@ -126,14 +126,15 @@ pub(super) struct DevListParameters {
     cursor: Option<String>,
 }
 
+refusals!(ListRefusals: &[ErrorCode::Forbidden, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
+
 /// Lists the sessions of a tenant. Development only.
 #[utoipa::path(
     get, path = "/dev/sessions", tag = "development", operation_id = "devListSessions",
     params(DevListParameters),
     responses(
         (status = 200, description = "A page", body = SessionPageBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+        ListRefusals,
     )
 )]
 pub(super) async fn list(State(api): State<Api>, parts: Parts) -> Result<Response, ApiError> {
@@ -146,14 +147,15 @@ pub(super) async fn list(State(api): State<Api>, parts: Parts) -> Result<Respons
     page(&api, parameters.tenant_id.0, &query).await
 }
 
+refusals!(CreateRefusals: BODY, REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
+
 /// Creates a session as the governance service would. Development only.
 #[utoipa::path(
     post, path = "/dev/sessions", tag = "development", operation_id = "devCreateSession",
     request_body = NewSessionBody,
     responses(
         (status = 201, description = "Created", body = SessionBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
+        CreateRefusals,
     )
 )]
 pub(super) async fn create(
@@ -164,6 +166,8 @@ pub(super) async fn create(
     create_as(&api, &credentials, governance_page(), &body).await
 }
 
+refusals!(StepRefusals: REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::SessionLimitReached, ErrorCode::VersionConflict, ErrorCode::PayloadTooLarge, ErrorCode::DependencyUnavailable]);
+
 /// Starts, ends or cancels a session as the governance service would.
 /// Development only.
 #[utoipa::path(
@@ -171,8 +175,7 @@ pub(super) async fn create(
     params(("id" = String, Path, format = Uuid), ("step" = String, Path, description = "start, end or cancel")),
     responses(
         (status = 200, description = "Done", body = SessionBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, SESSION_LIMIT_REACHED", body = ErrorBody),
+        StepRefusals,
     )
 )]
 pub(super) async fn step(

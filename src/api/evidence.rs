@@ -14,13 +14,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
-use super::error::{ApiError, ErrorBody};
-use super::ports::{ProofWanted, Proofs, RecordRefused};
+use super::error::ApiError;
+use super::refusals::refusals;
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
+use crate::evidence::{EvidenceError, LogStatus, PROOF_SEQS_MAX, ProofQuery, TilePath};
 
-/// Most entries proved by one answer. Raising it makes one request cost more.
-const SEQS_MAX: usize = 64;
 /// How long caches may keep the proof of a session that goes on, and one that
 /// is over, seconds. A live one is at most this much behind the newest head.
 const LIVE_MAX_AGE_S: u32 = 1;
@@ -28,20 +27,25 @@ const CLOSED_MAX_AGE_S: u32 = 30;
 /// When somebody should ask again after the record was not to be reached.
 const RETRY_AFTER_S: u32 = 5;
 
-impl From<RecordRefused> for ApiError {
-    fn from(refused: RecordRefused) -> Self {
-        let message = refused.to_string();
-        match refused {
-            RecordRefused::NotFound => Self::new(ErrorCode::RecordingNotFound, message),
-            RecordRefused::Erased => Self::new(ErrorCode::RecordingErased, message),
-            RecordRefused::OutOfRange(_) => Self::new(ErrorCode::UnprocessableRequest, message),
-            RecordRefused::Unavailable(reason) => {
-                tracing::error!(%reason, "the record can't be reached");
-                let message = "the record can't be reached";
-                Self::new(ErrorCode::DependencyUnavailable, message).retry_after_s(RETRY_AFTER_S)
-            }
+impl From<EvidenceError> for ApiError {
+    fn from(error: EvidenceError) -> Self {
+        let message = error.to_string();
+        match error {
+            EvidenceError::NoLog => Self::new(ErrorCode::RecordingNotFound, message),
+            EvidenceError::Erased => Self::new(ErrorCode::RecordingErased, message),
+            EvidenceError::EntryNotFound(_)
+            | EvidenceError::NotCovered(_)
+            | EvidenceError::TooMany => Self::new(ErrorCode::UnprocessableRequest, message),
+            error => record_unavailable(&error),
         }
     }
+}
+
+/// The record could not be read or written; why is for the log only.
+pub(super) fn record_unavailable(error: &dyn std::error::Error) -> ApiError {
+    tracing::error!(%error, "the record can't be reached");
+    ApiError::new(ErrorCode::DependencyUnavailable, "the record can't be reached")
+        .retry_after_s(RETRY_AFTER_S)
 }
 
 /// Lets pages of every origin read: it is public, and holds no credentials.
@@ -49,6 +53,8 @@ pub(super) async fn readable_everywhere(mut response: Response) -> Response {
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
+
+refusals!(AuditProofRefusals: &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
 
 /// Proves the record of a session: its newest head, and on demand that entries
 /// are in it and that it continues a head somebody holds.
@@ -63,11 +69,7 @@ pub(super) async fn readable_everywhere(mut response: Response) -> Response {
         (status = 200, description = "The proof, as docs/EVIDENCE.md has it", body = Object,
             headers(("ETag" = String, description = "what it says"))),
         (status = 304, description = "As before"),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND, RECORDING_NOT_FOUND", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        AuditProofRefusals,
     )
 )]
 pub(super) async fn audit_proof(
@@ -80,15 +82,17 @@ pub(super) async fn audit_proof(
     let nobody = || ApiError::new(ErrorCode::SessionNotFound, "no such session");
     let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
     let session = api.sessions.find(tenant, id).await?;
-    let proof = door(&api)?.proof(&session, wanted).await?;
-    let live = proof.get("status").and_then(serde_json::Value::as_str) == Some("live");
-    let max_age_s = if live { LIVE_MAX_AGE_S } else { CLOSED_MAX_AGE_S };
-    Ok(cached(&parts.headers, max_age_s, "application/json", proof.to_string().into_bytes()))
+    let over = session.status.is_over();
+    let status = if over { LogStatus::Interrupted } else { LogStatus::Live };
+    let proof = api.evidence.proof(tenant, id, status, &wanted).await?;
+    let max_age_s = if over { CLOSED_MAX_AGE_S } else { LIVE_MAX_AGE_S };
+    let proof = serde_json::to_vec(&proof).map_err(|error| record_unavailable(&error))?;
+    Ok(cached(&parts.headers, max_age_s, "application/json", proof))
 }
 
 /// What a query wants: `seq` may come several times.
-fn wanted(query: &str) -> Result<ProofWanted, ApiError> {
-    let mut wanted = ProofWanted::default();
+fn wanted(query: &str) -> Result<ProofQuery, ApiError> {
+    let mut wanted = ProofQuery::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let expected = "expected a whole number";
@@ -101,8 +105,8 @@ fn wanted(query: &str) -> Result<ProofWanted, ApiError> {
     }
     wanted.seqs.sort_unstable();
     wanted.seqs.dedup();
-    if wanted.seqs.len() > SEQS_MAX {
-        return Err(ApiError::malformed_field("seq", "at most 64 entries at once"));
+    if wanted.seqs.len() > PROOF_SEQS_MAX {
+        return Err(ApiError::malformed_field("seq", "too many entries at once"));
     }
     Ok(wanted)
 }
@@ -117,30 +121,25 @@ fn cached(headers: &HeaderMap, max_age_s: u32, content_type: &str, body: Vec<u8>
     (common, [(CONTENT_TYPE, content_type.to_owned())], body).into_response()
 }
 
-fn door(api: &Api) -> Result<&dyn Proofs, ApiError> {
-    let absent = || ApiError::new(ErrorCode::RouteNotFound, "this server keeps no record");
-    api.proofs.as_deref().ok_or_else(absent)
-}
-
 /// Publishes the keys that heads, receipts and checkpoints are signed with.
 #[utoipa::path(
     get, path = "/.well-known/cabildo-evidence-keys.json", tag = "evidence",
     operation_id = "evidenceKeys",
     responses((status = 200, description = "The keys, as docs/EVIDENCE.md has them", body = Object))
 )]
-pub(super) async fn keys(State(api): State<Api>) -> Result<Response, ApiError> {
-    let keys = door(&api)?.keys();
-    Ok(([(CACHE_CONTROL, "public, max-age=60")], Json(keys)).into_response())
+pub(super) async fn keys(State(api): State<Api>) -> Response {
+    ([(CACHE_CONTROL, "public, max-age=60")], Json(api.evidence.published_keys())).into_response()
 }
+
+refusals!(LogFileRefusals: &[ErrorCode::RecordingNotFound, ErrorCode::DependencyUnavailable]);
 
 /// A file of the operator log (C2SP tlog-tiles): the checkpoint or a tile.
 #[utoipa::path(
-    get, path = "/evidence/log/{path}", tag = "evidence", operation_id = "operatorLog",
+    get, path = "/evidence/log/{*path}", tag = "evidence", operation_id = "operatorLog",
     params(("path" = String, Path, description = "checkpoint, tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")),
     responses(
         (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        LogFileRefusals,
     )
 )]
 pub(super) async fn log_file(
@@ -148,12 +147,16 @@ pub(super) async fn log_file(
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    /// A tile that is complete stays as it is.
+    /// What a tile has stays as it is, in partial tiles too.
     const FOR_EVER_S: u32 = 31_536_000;
-    let (file, stays) = door(&api)?.log_file(&path).await?;
-    let is_text = path == "checkpoint";
-    let kind = if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
-    Ok(cached(&headers, if stays { FOR_EVER_S } else { LIVE_MAX_AGE_S }, kind, file))
+    if path == "checkpoint" {
+        let checkpoint = api.evidence.checkpoint().await?.into_bytes();
+        return Ok(cached(&headers, LIVE_MAX_AGE_S, "text/plain; charset=utf-8", checkpoint));
+    }
+    let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "no such file of the log");
+    let tile = path.strip_prefix("tile/").and_then(TilePath::parse).ok_or_else(nothing)?;
+    let tile = api.evidence.tile(tile).await?.ok_or_else(nothing)?;
+    Ok(cached(&headers, FOR_EVER_S, "application/octet-stream", tile))
 }
 
 #[cfg(test)]
@@ -163,13 +166,13 @@ mod tests {
     #[test]
     fn a_query_is_read_strictly() {
         let read = |query| wanted(query).ok();
-        assert_eq!(read(""), Some(ProofWanted::default()));
-        let both = ProofWanted { seqs: vec![3, 7], from_size: Some(2) };
+        assert_eq!(read(""), Some(ProofQuery::default()));
+        let both = ProofQuery { seqs: vec![3, 7], from_size: Some(2) };
         assert_eq!(read("seq=7&from_size=2&seq=3&seq=7"), Some(both));
         for wrong in ["seq=", "seq=-1", "seq=1.0", "from_size=1&from_size=1", "size=1", "seq=%31"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-        let many: Vec<String> = (0..=SEQS_MAX).map(|seq| format!("seq={seq}")).collect();
+        let many: Vec<String> = (0..=PROOF_SEQS_MAX).map(|seq| format!("seq={seq}")).collect();
         assert_eq!(read(&many.join("&")), None);
     }
 }

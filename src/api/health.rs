@@ -78,8 +78,8 @@ pub(super) async fn live() -> Response {
     responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
-    let mut readings = metrics::process_readings();
-    readings.extend(api.gauges.read().await);
-    let text = metrics::render(&readings);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    metrics::report_process();
+    api.metrics.report().await;
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], metrics::render()).into_response()
 }

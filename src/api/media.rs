@@ -7,7 +7,6 @@ mod sdp_fragment;
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -22,21 +21,49 @@ use self::sdp_fragment::Fragment;
 use super::Api;
 use super::body::{WholeBody, expect_content_type};
 use super::caller::{Credentials, see};
-use super::error::{ApiError, ErrorBody};
-use super::ports::{MediaMember, MediaRefused, WhipRoom};
+use super::error::ApiError;
+use super::refusals::{BODY, READER, refusals};
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::role::Action;
 use crate::domain::session::{Provider, Session, SessionStatus};
+use crate::room::MemberHandle;
+use crate::room::error::RoomError;
+use crate::sfu::TransportSide;
 
 const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-impl From<MediaRefused> for ApiError {
-    fn from(refused: MediaRefused) -> Self {
-        Self::new(refused.code, refused.message)
+/// When a client should try again whose room could not be reached.
+const RETRY_AFTER_S: u32 = 5;
+
+/// What WHIP and WHEP may refuse an offer with.
+const OPEN: &[ErrorCode] = &[
+    ErrorCode::CredentialsMissing,
+    ErrorCode::TokenInvalid,
+    ErrorCode::TokenExpired,
+    ErrorCode::Forbidden,
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionStateConflict,
+    ErrorCode::ParticipantLimitReached,
+    ErrorCode::TrackLimitReached,
+    ErrorCode::ProviderUnsupported,
+    ErrorCode::SessionOver,
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::UnsupportedMediaType,
+    ErrorCode::SdpInvalid,
+    ErrorCode::DependencyUnavailable,
+];
+
+impl From<RoomError> for ApiError {
+    fn from(error: RoomError) -> Self {
+        let refusal = Self::new(error.code(), error.to_string());
+        match error.code() {
+            ErrorCode::DependencyUnavailable => refusal.retry_after_s(RETRY_AFTER_S),
+            _ => refusal,
+        }
     }
 }
 
@@ -48,7 +75,17 @@ impl Kind {
             Self::Whep => Action::JoinRoom,
         }
     }
+
+    /// The side of the transport that a client of it has.
+    const fn side(self) -> TransportSide {
+        match self {
+            Self::Whip => TransportSide::Publish,
+            Self::Whep => TransportSide::Subscribe,
+        }
+    }
 }
+
+refusals!(WhipRefusals: OPEN);
 
 /// Publishes into a session.
 #[utoipa::path(
@@ -58,16 +95,7 @@ impl Kind {
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
             headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"))),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, PARTICIPANT_LIMIT_REACHED, TRACK_LIMIT_REACHED, PROVIDER_UNSUPPORTED", body = ErrorBody),
-        (status = 410, description = "SESSION_OVER", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "SDP_INVALID", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        WhipRefusals,
     )
 )]
 pub(super) async fn whip(
@@ -79,6 +107,8 @@ pub(super) async fn whip(
     open(&api, &credentials, &id, &body, Kind::Whip).await
 }
 
+refusals!(WhepRefusals: OPEN);
+
 /// Plays a session.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/whep", tag = "media", operation_id = "whepPlay",
@@ -87,16 +117,7 @@ pub(super) async fn whip(
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
             headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"))),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, PARTICIPANT_LIMIT_REACHED, TRACK_LIMIT_REACHED, PROVIDER_UNSUPPORTED", body = ErrorBody),
-        (status = 410, description = "SESSION_OVER", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "SDP_INVALID", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        WhepRefusals,
     )
 )]
 pub(super) async fn whep(
@@ -115,7 +136,6 @@ async fn open(
     body: &[u8],
     kind: Kind,
 ) -> Result<Response, ApiError> {
-    let room = room_of(api)?;
     let person = credentials.reader(api, kind.action()).await?;
     api.rate_limits.write(person.tenant_id, &person.user_id)?;
     let id = session_id(id)?;
@@ -124,10 +144,10 @@ async fn open(
     expect_content_type(&credentials.headers, &[SDP])?;
     let offer = text_of(body)?;
     api.media.expect_space(&person).await?;
-    let member = room.join(&person, id).await?;
+    let member = Arc::new(api.rooms.enter_by_media(person.clone(), id).await?.member);
     let answer = match kind {
-        Kind::Whip => member.publish(offer).await,
-        Kind::Whep => member.play(offer).await,
+        Kind::Whip => member.publish(offer, Vec::new()).await.map(|answer| answer.sdp),
+        Kind::Whep => member.whep(offer).await,
     };
     let resource = Resource::new(&person, id, kind, Arc::clone(&member));
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
@@ -161,6 +181,8 @@ pub(super) async fn options() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
+refusals!(PatchRefusals: READER, BODY, &[ErrorCode::MediaResourceNotFound, ErrorCode::VersionConflict, ErrorCode::SdpInvalid, ErrorCode::PreconditionRequired]);
+
 /// Trickles candidates or restarts ICE (RFC 9725 §4.3).
 #[utoipa::path(
     patch, path = "/api/v1/sessions/{id}/{kind}/{resource}", tag = "media", operation_id = "whipPatch",
@@ -174,24 +196,16 @@ pub(super) async fn options() -> Response {
         (status = 200, description = "ICE was restarted: the server's new credentials", body = String, content_type = "application/trickle-ice-sdpfrag",
             headers(("ETag" = String, description = "the new ICE session"))),
         (status = 204, description = "Acknowledged"),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "MEDIA_RESOURCE_NOT_FOUND", body = ErrorBody),
-        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "SDP_INVALID", body = ErrorBody),
-        (status = 428, description = "PRECONDITION_REQUIRED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        PatchRefusals,
     )
 )]
 pub(super) async fn patch(
     State(api): State<Api>,
     credentials: Credentials,
-    Extension(kind): Extension<Kind>,
-    Path((id, name)): Path<(String, String)>,
+    Path((id, kind, name)): Path<(String, String, String)>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let (member, entity_tag) = resource_of(&api, &credentials, &id, kind, &name).await?;
+    let (member, kind, entity_tag) = resource_of(&api, &credentials, &id, &kind, &name).await?;
     expect_content_type(&credentials.headers, &[SDP_FRAGMENT])?;
     let wanted = if_match(&credentials.headers)?;
     let fragment = Fragment::parse(&text_of(&body)?).map_err(|problem| {
@@ -201,7 +215,7 @@ pub(super) async fn patch(
         let (ufrag, password) = fragment.credentials.ok_or_else(|| {
             ApiError::new(ErrorCode::SdpInvalid, "a restart needs ice-ufrag and ice-pwd")
         })?;
-        let (ufrag, password) = member.restart_ice(ufrag, password).await?;
+        let (ufrag, password) = member.restart_ice(kind.side(), ufrag, password).await?;
         let entity_tag = api.media.renew(&name)?;
         let answer = sdp_fragment::credentials(&ufrag, &password);
         let headers = [(CONTENT_TYPE, SDP_FRAGMENT.to_owned()), (ETAG, entity_tag)];
@@ -214,6 +228,8 @@ pub(super) async fn patch(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+refusals!(DeleteRefusals: READER, &[ErrorCode::MediaResourceNotFound]);
+
 /// Leaves the session.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/{kind}/{resource}", tag = "media", operation_id = "whipDelete",
@@ -221,19 +237,15 @@ pub(super) async fn patch(
     params(("id" = String, Path, format = Uuid), ("kind" = String, Path, description = "whip or whep"), ("resource" = String, Path)),
     responses(
         (status = 200, description = "Gone"),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "MEDIA_RESOURCE_NOT_FOUND", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
+        DeleteRefusals,
     )
 )]
 pub(super) async fn delete(
     State(api): State<Api>,
     credentials: Credentials,
-    Extension(kind): Extension<Kind>,
-    Path((id, name)): Path<(String, String)>,
+    Path((id, kind, name)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
-    let (member, _) = resource_of(&api, &credentials, &id, kind, &name).await?;
+    let (member, _, _) = resource_of(&api, &credentials, &id, &kind, &name).await?;
     api.media.remove(&name);
     member.leave().await;
     Ok(StatusCode::OK.into_response())
@@ -245,9 +257,11 @@ async fn resource_of(
     api: &Api,
     credentials: &Credentials,
     id: &str,
-    kind: Kind,
+    kind: &str,
     name: &str,
-) -> Result<(Arc<dyn MediaMember>, String), ApiError> {
+) -> Result<(Arc<MemberHandle>, Kind, String), ApiError> {
+    let kind = Kind::of_path(kind)
+        .ok_or_else(|| ApiError::new(ErrorCode::RouteNotFound, "no such route"))?;
     let person = credentials.reader(api, kind.action()).await?;
     let session = session_id(id)?;
     see(&person, session)?;
@@ -256,11 +270,7 @@ async fn resource_of(
         api.media.remove(name);
         return Err(resources::not_found());
     }
-    Ok((member, entity_tag))
-}
-
-fn room_of(api: &Api) -> Result<&Arc<dyn WhipRoom>, ApiError> {
-    api.whip.as_ref().ok_or_else(|| ApiError::new(ErrorCode::RouteNotFound, "no such route"))
+    Ok((member, kind, entity_tag))
 }
 
 fn expect_joinable(session: &Session) -> Result<(), ApiError> {

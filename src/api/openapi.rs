@@ -5,27 +5,18 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{dev, error, evidence, health, media, recordings, session_body, sessions, web};
+use super::error::ErrorBody;
+use super::router::every_route;
 use crate::domain::error_code::ErrorCode;
 
+/// What is in the description beside the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Cabildo",
         description = "Sessions, media and operation of a Cabildo server. Errors are listed by their stable code."
     ),
-    paths(
-        sessions::create, sessions::list, sessions::read, sessions::patch, sessions::start,
-        sessions::cancel, sessions::end,
-        media::whip, media::whep, media::patch, media::delete,
-        evidence::audit_proof, evidence::keys, evidence::log_file,
-        recordings::addresses, recordings::play, recordings::timeline,
-        health::health, health::ready, health::live, health::scrape,
-        web::client_config, describe,
-        dev::token, dev::jwks, dev::list, dev::create, dev::step,
-    ),
-    components(schemas(error::ErrorBody, session_body::SessionBody)),
-    modifiers(&Schemes, &Codes),
+    components(schemas(ErrorBody)),
     tags(
         (name = "sessions", description = "Governed meetings"),
         (name = "media", description = "WHIP (RFC 9725) and WHEP"),
@@ -91,10 +82,18 @@ impl Modify for Codes {
     }
 }
 
-/// The whole description.
+/// The whole description, of the development routes too.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+    let mut document = Description::openapi();
+    document.merge(every_route().into_openapi());
+    // `{*path}` is how the router writes a parameter of several segments.
+    let paths = std::mem::take(&mut document.paths.paths);
+    let plain = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item));
+    document.paths.paths = plain.collect();
+    Schemes.modify(&mut document);
+    Codes.modify(&mut document);
+    document
 }
 
 /// This description.

@@ -15,10 +15,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::Api;
 use super::error::ApiError;
+use super::metrics;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{TenantId, UserId};
 use crate::domain::network::ClientNetwork;
-use crate::telemetry::metrics;
 
 /// Most keys remembered in each table; about 100 bytes each.
 const KEYS_MAX: usize = 50_000;

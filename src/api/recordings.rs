@@ -19,6 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 pub use self::token::PlaybackKey;
@@ -28,21 +29,47 @@ use self::token::{Grant, TokenRefused};
 use super::Api;
 use super::body::query;
 use super::caller::{Credentials, see, with_nonce};
-use super::error::{ApiError, ErrorBody};
-use super::ports::{Access, RecordingFile, RecordingView, Recordings};
+use super::error::ApiError;
+use super::evidence::record_unavailable;
+use super::refusals::{PLAYBACK, WRITER, refusals};
 use super::sessions::session_id;
 use super::words::Moment;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{PlayableId, SessionId};
+use crate::domain::id::{PlayableId, SessionId, TenantId, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::recording::PlayableState;
 use crate::domain::role::Action;
 use crate::domain::time::Timestamp;
+use crate::evidence::EventKind;
+use crate::history::{HistoryError, Item};
+use crate::playable::{LibraryError, RecordingFile, RecordingView};
 use crate::recorder::repository::PlayableOf;
 
 /// Most addresses whose opening is remembered, so that a player's many range
 /// requests are entered once. Beyond it an opening is entered again.
 const OPENED_MAX: usize = 10_000;
+
+impl From<LibraryError> for ApiError {
+    fn from(error: LibraryError) -> Self {
+        let message = error.to_string();
+        match error {
+            LibraryError::NotFound => Self::new(ErrorCode::RecordingNotFound, message),
+            LibraryError::Erased => Self::new(ErrorCode::RecordingErased, message),
+            LibraryError::Store(_) | LibraryError::Playable(_) => record_unavailable(&error),
+        }
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        let message = error.to_string();
+        match error {
+            HistoryError::NoLog => Self::new(ErrorCode::RecordingNotFound, message),
+            HistoryError::Erased => Self::new(ErrorCode::RecordingErased, message),
+            error => record_unavailable(&error),
+        }
+    }
+}
 
 /// Which addresses were given and opened, until they expire.
 #[derive(Debug, Default)]
@@ -130,6 +157,8 @@ struct FileBody {
     url: Option<String>,
 }
 
+refusals!(AddressesRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound]);
+
 /// Gives signed addresses by which a recording can be watched for a while.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}/recording-url", tag = "recordings",
@@ -137,12 +166,7 @@ struct FileBody {
     security(("dpop" = [])), params(("id" = String, Path, format = Uuid), Selection),
     responses(
         (status = 200, description = "What there is and where", body = AddressesBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND, RECORDING_NOT_FOUND", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        AddressesRefusals,
     )
 )]
 pub(super) async fn addresses(
@@ -155,12 +179,12 @@ pub(super) async fn addresses(
     let selection: Selection = query(&parts)?;
     let id = session_id(&id)?;
     let session = api.sessions.find(see(&person, id)?, id).await?;
-    let recordings = door(&api)?;
-    let mut view = recordings.view(&session).await?;
+    let log_closed = api.evidence.is_closed(person.tenant_id, id).await?;
+    let mut view = api.library.view(&session, log_closed).await?;
     select(&mut view, &selection)?;
     let now = api.clock.now();
     let expires_at = now.after(api.playback.valid_for());
-    enter_giving(&api, recordings, &person, (id, &view), expires_at).await?;
+    enter_giving(&api, &person, (id, &view), expires_at).await?;
     let sign = |file: Option<PlayableId>| {
         api.playback.sign(&Grant {
             tenant: person.tenant_id,
@@ -173,7 +197,7 @@ pub(super) async fn addresses(
     let body = AddressesBody {
         session_id: id.to_string(),
         title: session.title.clone(),
-        state: view.state,
+        state: view.stage.as_str(),
         pending_tracks: view.pending_tracks,
         expires_at: Moment(expires_at),
         timeline_url: format!("/api/v1/recordings/{}/timeline", sign(None)),
@@ -188,7 +212,6 @@ pub(super) async fn addresses(
 /// has no address to give.
 async fn enter_giving(
     api: &Api,
-    recordings: &dyn Recordings,
     person: &Principal,
     (session, view): (SessionId, &RecordingView),
     expires_at: Timestamp,
@@ -206,7 +229,7 @@ async fn enter_giving(
     }
     let now = api.clock.now();
     let access = Access { user, what: "addresses_given", file: None, at: now };
-    recordings.enter_access(tenant, session, access).await?;
+    enter(api, tenant, session, access).await?;
     api.opened.insert(name, expires_at, now);
     Ok(())
 }
@@ -257,6 +280,8 @@ fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String)
     }
 }
 
+refusals!(PlayRefusals: PLAYBACK, &[ErrorCode::RangeNotSatisfiable]);
+
 /// A file of a recording, whole or by range.
 #[utoipa::path(
     get, path = "/api/v1/recordings/{token}", tag = "recordings", operation_id = "playRecording",
@@ -264,12 +289,7 @@ fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String)
     responses(
         (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 401, description = "PLAYBACK_TOKEN_FORMAT_INVALID, PLAYBACK_TOKEN_SIGNATURE_INVALID, PLAYBACK_TOKEN_EXPIRED", body = ErrorBody),
-        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
-        (status = 410, description = "RECORDING_ERASED", body = ErrorBody),
-        (status = 416, description = "RANGE_NOT_SATISFIABLE", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        PlayRefusals,
     )
 )]
 pub(super) async fn play(
@@ -281,8 +301,7 @@ pub(super) async fn play(
     let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "no such file");
     let id = grant.file.ok_or_else(nothing)?;
     let download: Download = query(&parts)?;
-    let recordings = door(&api)?;
-    let file = recordings.file(grant.tenant, grant.session, id).await?;
+    let file = api.library.file(grant.tenant, grant.session, id).await?;
     let size = file.parts.iter().sum::<u64>();
     let (status, range) = match wanted_range(parts.headers.get(RANGE), size) {
         Wanted::All => (StatusCode::OK, 0..size),
@@ -293,10 +312,10 @@ pub(super) async fn play(
             return Err(refusal.with_header(CONTENT_RANGE, &format!("bytes */{size}")));
         }
     };
-    enter_opening(&api, recordings, &grant, &token, id).await?;
+    enter_opening(&api, &grant, &token, id).await?;
     let length = range.end - range.start;
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
-    let body = recordings.read(grant.tenant, grant.session, &file, range).await?;
+    let body = api.library.read(grant.tenant, grant.session, &file, range).await?;
     let headers = [
         (CONTENT_TYPE, file.media_type.clone()),
         (ACCEPT_RANGES, "bytes".to_owned()),
@@ -335,7 +354,6 @@ fn add_names(headers: &mut HeaderMap, status: StatusCode, range: &str, download:
 /// A player opens one address with many requests; the first is entered.
 async fn enter_opening(
     api: &Api,
-    recordings: &dyn Recordings,
     grant: &Grant,
     token: &str,
     file: PlayableId,
@@ -346,10 +364,40 @@ async fn enter_opening(
     }
     let now = api.clock.now();
     let access = Access { user: &grant.user, what: "file_opened", file: Some(file), at: now };
-    recordings.enter_access(grant.tenant, grant.session, access).await?;
+    enter(api, grant.tenant, grant.session, access).await?;
     api.opened.insert(name, grant.expires_at, now);
     Ok(())
 }
+
+/// Somebody got the addresses of a recording, or opened one.
+struct Access<'a> {
+    user: &'a UserId,
+    /// `addresses_given` or `file_opened`.
+    what: &'static str,
+    /// Which file; `None` for all.
+    file: Option<PlayableId>,
+    at: Timestamp,
+}
+
+/// Enters an access into the log; when it can't be entered, nobody gets
+/// anything.
+async fn enter(
+    api: &Api,
+    tenant: TenantId,
+    session: SessionId,
+    access: Access<'_>,
+) -> Result<(), ApiError> {
+    let event = json!({
+        "type": access.what,
+        "at": access.at.to_string(),
+        "user_id": access.user.as_str(),
+        "file": access.file.map(|file| file.to_string()),
+    });
+    api.evidence.note(tenant, session, EventKind::RecordingAccess, event.to_string()).await?;
+    Ok(())
+}
+
+refusals!(TimelineRefusals: PLAYBACK);
 
 /// What happened when: turns, votes, transcript, gaps, people.
 #[utoipa::path(
@@ -357,10 +405,7 @@ async fn enter_opening(
     operation_id = "recordingTimeline", params(("token" = String, Path)),
     responses(
         (status = 200, description = "The time line", body = Object),
-        (status = 401, description = "PLAYBACK_TOKEN_FORMAT_INVALID, PLAYBACK_TOKEN_SIGNATURE_INVALID, PLAYBACK_TOKEN_EXPIRED", body = ErrorBody),
-        (status = 404, description = "RECORDING_NOT_FOUND", body = ErrorBody),
-        (status = 410, description = "RECORDING_ERASED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        TimelineRefusals,
     )
 )]
 pub(super) async fn timeline(
@@ -368,8 +413,25 @@ pub(super) async fn timeline(
     Path(token): Path<String>,
 ) -> Result<Response, ApiError> {
     let grant = granted(&api, &token)?;
-    let line = door(&api)?.timeline(grant.tenant, grant.session).await?;
+    let line = api.history.timeline(grant.tenant, grant.session).await?;
+    let first = line.items.iter().map(|item| item.from).min();
+    let last = line.items.iter().map(|item| item.to.unwrap_or(item.from)).max();
+    let text = |moment: Timestamp| moment.to_string();
+    let items: Vec<Value> = line.items.iter().map(item_json).collect();
+    let line = json!({"from": first.map(text), "to": last.map(text), "items": items});
     Ok(([(CACHE_CONTROL, "private, no-store")], Json(line)).into_response())
+}
+
+fn item_json(item: &Item) -> Value {
+    json!({
+        "kind": item.kind.as_str(),
+        "from": item.from.to_string(),
+        "to": item.to.map(|moment| moment.to_string()),
+        "user_id": item.user.as_ref().map(UserId::as_str),
+        "name": item.name,
+        "text": item.text,
+        "track": item.track.map(|track| track.to_string()),
+    })
 }
 
 fn granted(api: &Api, token: &str) -> Result<Grant, ApiError> {
@@ -381,9 +443,4 @@ fn granted(api: &Api, token: &str) -> Result<Grant, ApiError> {
         };
         ApiError::new(code, refused.to_string())
     })
-}
-
-fn door(api: &Api) -> Result<&dyn Recordings, ApiError> {
-    let absent = || ApiError::new(ErrorCode::RouteNotFound, "this server records nothing");
-    api.recordings.as_deref().ok_or_else(absent)
 }

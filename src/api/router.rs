@@ -1,16 +1,17 @@
 //! Every route on one screen.
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, patch, post};
-use axum::{Extension, Router};
+use axum::routing::{get, options};
 use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
-use super::media::Kind;
 use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{Api, MetricsDoor, dev, evidence, health, media, openapi, recordings, sessions, web};
@@ -31,70 +32,81 @@ pub enum Listener {
 /// moderation channel), under the same trace and limits.
 pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
     if listener == Listener::Metrics {
-        let routes = Router::new().route("/metrics", get(health::scrape));
-        return around(routes.with_state(api.clone()).fallback(handle_unknown_route), api);
+        let routes = Router::from(metrics()).with_state(api.clone());
+        return around(routes.fallback(handle_unknown_route), api);
     }
-    let rest = Router::new()
-        .route("/api/v1/sessions", get(sessions::list).post(sessions::create))
-        .route("/api/v1/sessions/{id}", get(sessions::read).patch(sessions::patch))
-        .route("/api/v1/sessions/{id}/start", post(sessions::start))
-        .route("/api/v1/sessions/{id}/cancel", post(sessions::cancel))
-        .route("/api/v1/sessions/{id}/end", post(sessions::end))
-        .route("/api/v1/client-config", get(web::client_config))
-        .route("/health", get(health::health))
-        .route("/health/ready", get(health::ready))
-        .route("/health/live", get(health::live));
-    let whip = Router::new()
-        .route("/api/v1/sessions/{id}/whip", post(media::whip).options(media::options))
-        .route("/api/v1/sessions/{id}/whep", post(media::whep).options(media::options))
-        .route("/api/v1/sessions/{id}/whip/{resource}", resource(Kind::Whip))
-        .route("/api/v1/sessions/{id}/whep/{resource}", resource(Kind::Whep));
-    let record = Router::new()
-        .route("/api/v1/sessions/{id}/audit-proof", get(evidence::audit_proof))
-        .route("/.well-known/cabildo-evidence-keys.json", get(evidence::keys))
-        .route("/evidence/log/{*path}", get(evidence::log_file))
-        .layer(map_response(evidence::readable_everywhere));
-    let recordings = Router::new()
-        .route("/api/v1/sessions/{id}/recording-url", get(recordings::addresses))
-        .route("/api/v1/recordings/{token}", get(recordings::play))
-        .route("/api/v1/recordings/{token}/timeline", get(recordings::timeline));
-    let metrics = Router::new().route("/metrics", get(health::scrape));
-    let development = Router::new()
-        .route("/dev/token", post(dev::token))
-        .route("/dev/jwks.json", get(dev::jwks))
-        .route("/dev/sessions", get(dev::list).post(dev::create))
-        .route("/dev/sessions/{id}/{step}", post(dev::step))
-        .layer(from_fn(refuse_other_sites));
-    let pages = Router::new()
-        .route("/", get(web::index))
-        .route("/openapi.json", get(openapi::describe))
-        .merge(web::docs().layer(map_response(async |answer| web::secure_docs(answer))))
-        .layer(CompressionLayer::new());
-
-    let mut routes = rest.merge(pages);
-    if api.whip.is_some() {
-        routes = routes.merge(whip);
-    }
-    if api.proofs.is_some() {
-        routes = routes.merge(record);
-    }
-    if api.recordings.is_some() {
-        routes = routes.merge(recordings);
-    }
+    let mut routes = open().merge(pages());
     if api.options.metrics == MetricsDoor::Public {
-        routes = routes.merge(metrics);
+        routes = routes.merge(metrics());
     }
     if api.is_dev() {
-        routes = routes.merge(development);
+        routes = routes.merge(development());
     }
+    let routes = Router::from(routes)
+        .route("/api/v1/sessions/{id}/whip", options(media::options))
+        .route("/api/v1/sessions/{id}/whep", options(media::options))
+        .merge(front());
     // Whatever is no route may be a file of the web client.
     let files = Router::new().fallback(web::file).layer(CompressionLayer::new());
     around(routes.with_state(api.clone()).merge(others).fallback_service(files), api)
 }
 
-/// The routes of a WHIP or WHEP resource.
-fn resource(kind: Kind) -> MethodRouter<Api> {
-    patch(media::patch).delete(media::delete).layer(Extension(kind))
+/// Every route there is, for the description.
+pub(super) fn every_route() -> OpenApiRouter<Api> {
+    open().merge(pages()).merge(metrics()).merge(development())
+}
+
+/// What is served on both listeners.
+fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(sessions::list, sessions::create))
+        .routes(routes!(sessions::read, sessions::patch))
+        .routes(routes!(sessions::start))
+        .routes(routes!(sessions::cancel))
+        .routes(routes!(sessions::end))
+        .routes(routes!(media::whip))
+        .routes(routes!(media::whep))
+        .routes(routes!(media::patch, media::delete))
+        .routes(routes!(recordings::addresses))
+        .routes(routes!(recordings::play))
+        .routes(routes!(recordings::timeline))
+        .routes(routes!(web::client_config))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::live))
+        .merge(evidence())
+}
+
+/// What anybody may read, from pages of every origin.
+fn evidence() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(evidence::audit_proof))
+        .routes(routes!(evidence::keys))
+        .routes(routes!(evidence::log_file))
+        .layer(map_response(evidence::readable_everywhere))
+}
+
+fn metrics() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health::scrape))
+}
+
+fn development() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(dev::token))
+        .routes(routes!(dev::jwks))
+        .routes(routes!(dev::list, dev::create))
+        .routes(routes!(dev::step))
+        .layer(from_fn(refuse_other_sites))
+}
+
+fn pages() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(openapi::describe)).layer(CompressionLayer::new())
+}
+
+/// The front page, and the description for people.
+fn front() -> Router<Api> {
+    let docs = web::docs().layer(map_response(async |answer| web::secure_docs(answer)));
+    Router::new().route("/", get(web::index)).merge(docs).layer(CompressionLayer::new())
 }
 
 /// What surrounds every route: trace, panic, limits, and refusals in one form.

@@ -12,8 +12,9 @@ use utoipa::IntoParams;
 use super::Api;
 use super::body::{WholeBody, json, query};
 use super::caller::{Credentials, PersonOrService, see, with_nonce};
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::idempotency::once;
+use super::refusals::{BODY, READER, REPEATABLE, SERVICE, WRITER, refusals};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
 use super::words::{Id, Modality, Moment, SessionStatus};
 use crate::domain::error_code::ErrorCode;
@@ -26,6 +27,18 @@ use crate::sessions::{ListQuery, SessionError, SessionFilter};
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
+/// What every change of a session's state may be refused with.
+const STEP: &[ErrorCode] = &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionStateConflict,
+    ErrorCode::VersionConflict,
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::IdempotencyKeyInUse,
+    ErrorCode::IdempotencyKeyReused,
+];
+
+refusals!(CreateRefusals: SERVICE, BODY, REPEATABLE, &[ErrorCode::UnprocessableRequest]);
+
 /// Creates a session, in state `scheduled`.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", operation_id = "createSession",
@@ -35,15 +48,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
     responses(
         (status = 201, description = "Created", body = SessionBody,
             headers(("ETag" = String, description = "its version"), ("Location" = String, description = "where it is"))),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CLIENT_CERTIFICATE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 409, description = "IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST, IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        CreateRefusals,
     )
 )]
 pub(super) async fn create(
@@ -116,18 +121,15 @@ impl ListParameters {
     }
 }
 
+refusals!(ListRefusals: READER, &[ErrorCode::UnprocessableRequest]);
+
 /// Lists the sessions of the caller's tenant, newest first.
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = "sessions", operation_id = "listSessions",
     security(("bearer" = [])), params(ListParameters),
     responses(
         (status = 200, description = "A page", body = SessionPageBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        ListRefusals,
     )
 )]
 pub(super) async fn list(
@@ -156,6 +158,8 @@ pub(super) async fn page(
     Ok(Json(SessionPageBody { items, next_cursor: page.next_cursor }).into_response())
 }
 
+refusals!(ReadRefusals: READER, &[ErrorCode::SessionNotFound]);
+
 /// Shows one session.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "readSession",
@@ -163,11 +167,7 @@ pub(super) async fn page(
     responses(
         (status = 200, description = "The session", body = SessionBody,
             headers(("ETag" = String, description = "its version"))),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        ReadRefusals,
     )
 )]
 pub(super) async fn read(
@@ -180,6 +180,8 @@ pub(super) async fn read(
     let session = api.sessions.find(see(&person, id)?, id).await?;
     Ok(shown(&api, StatusCode::OK, &session))
 }
+
+refusals!(PatchRefusals: WRITER, BODY, REPEATABLE, &[ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::VersionConflict, ErrorCode::UnprocessableRequest, ErrorCode::PreconditionRequired]);
 
 /// Changes a session by merge patch (RFC 7396). Once it is active only its
 /// title, planned end, number of people and retention can change.
@@ -195,18 +197,7 @@ pub(super) async fn read(
     responses(
         (status = 200, description = "Changed", body = SessionBody,
             headers(("ETag" = String, description = "its version"))),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
-        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
-        (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ErrorBody),
-        (status = 422, description = "UNPROCESSABLE_REQUEST, IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
-        (status = 428, description = "PRECONDITION_REQUIRED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        PatchRefusals,
     )
 )]
 pub(super) async fn patch(
@@ -237,6 +228,8 @@ pub(super) async fn patch(
     Ok(with_nonce(response, &api))
 }
 
+refusals!(StartRefusals: WRITER, STEP, &[ErrorCode::SessionLimitReached]);
+
 /// Starts a scheduled session.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/start", tag = "sessions", operation_id = "startSession",
@@ -244,15 +237,7 @@ pub(super) async fn patch(
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 200, description = "Active", body = SessionBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, SESSION_LIMIT_REACHED, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
-        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        StartRefusals,
     )
 )]
 pub(super) async fn start(
@@ -266,6 +251,8 @@ pub(super) async fn start(
     change_state(&api, &credentials, caller, &id, &body, Step::Start).await
 }
 
+refusals!(CancelRefusals: WRITER, STEP);
+
 /// Calls off a session that is not over.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/cancel", tag = "sessions", operation_id = "cancelSession",
@@ -273,15 +260,7 @@ pub(super) async fn start(
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 200, description = "Cancelled", body = SessionBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CREDENTIALS_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, DPOP_PROOF_INVALID, DPOP_PROOF_REPLAYED, DPOP_NONCE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
-        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        CancelRefusals,
     )
 )]
 pub(super) async fn cancel(
@@ -295,6 +274,8 @@ pub(super) async fn cancel(
     change_state(&api, &credentials, caller, &id, &body, Step::Cancel).await
 }
 
+refusals!(EndRefusals: SERVICE, STEP);
+
 /// Completes an active session.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/end", tag = "sessions", operation_id = "endSession",
@@ -302,15 +283,7 @@ pub(super) async fn cancel(
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 200, description = "Completed", body = SessionBody),
-        (status = 400, description = "MALFORMED_REQUEST", body = ErrorBody),
-        (status = 401, description = "CLIENT_CERTIFICATE_REQUIRED", body = ErrorBody),
-        (status = 403, description = "FORBIDDEN", body = ErrorBody),
-        (status = 404, description = "SESSION_NOT_FOUND", body = ErrorBody),
-        (status = 409, description = "SESSION_STATE_CONFLICT, IDEMPOTENCY_KEY_IN_USE", body = ErrorBody),
-        (status = 412, description = "VERSION_CONFLICT", body = ErrorBody),
-        (status = 422, description = "IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
-        (status = 429, description = "RATE_LIMITED", body = ErrorBody),
-        (status = 503, description = "DEPENDENCY_UNAVAILABLE", body = ErrorBody),
+        EndRefusals,
     )
 )]
 pub(super) async fn end(

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
 
 use super::error::internal_error;
-use crate::telemetry::{TraceId, metrics, traced};
+use super::metrics;
+use crate::telemetry::{TraceId, traced};
 
 /// Header with the trace id of a request.
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -66,5 +67,41 @@ fn method_name(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_carried_out_to_its_end_when_its_caller_goes_away() {
+        let (begun, go_on, done) =
+            (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (begun, go_on, done) = (begun.clone(), go_on.clone(), done.clone());
+            move || async move {
+                begun.notify_one();
+                go_on.notified().await;
+                done.notify_one();
+            }
+        };
+        let routes = Router::new().route("/", get(handler)).layer(from_fn(trace));
+        let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
+        tokio::select! {
+            answer = routes.oneshot(request) => panic!("answered early: {answer:?}"),
+            () = begun.notified() => {}
+        }
+        go_on.notify_one();
+        done.notified().await;
     }
 }

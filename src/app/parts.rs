@@ -11,13 +11,12 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 
 use super::Addresses;
-use super::gauges::AllGauges;
-use super::record::{ProofDoor, Record, open_foundation};
-use super::rooms::{RoomDoor, RoomObserver};
+use super::metrics::Stations;
+use super::record::{Record, open_foundation};
+use super::rooms::RoomObserver;
 use crate::api::{
     Api, ApiOptions, ApiParts, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
 };
-use crate::api::{Recordings, WhipRoom};
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{
@@ -49,12 +48,12 @@ pub(super) struct Built {
     pub(super) api: Api,
     pub(super) sessions: SessionService,
     pub(super) outbox: OutboxUpkeep,
-    pub(super) rooms: Option<Rooms>,
+    pub(super) rooms: Rooms,
     /// What records them.
-    pub(super) record: Option<Record>,
+    pub(super) record: Record,
     /// The logs of sessions, which commands and proofs need without rooms too.
     pub(super) evidence: Evidence,
-    /// The moderation channel's route, if there are rooms.
+    /// The moderation channel's route.
     pub(super) channel: axum::Router,
 }
 
@@ -77,8 +76,7 @@ pub fn public_origin(config: &Config) -> &str {
 }
 
 /// How the media plane is started.
-#[must_use]
-pub fn media_options(config: &Config) -> SfuOptions {
+pub(super) fn media_options(config: &Config) -> SfuOptions {
     SfuOptions {
         bind: config.media.bind,
         candidates: config.media.candidates.clone(),
@@ -107,11 +105,7 @@ pub(super) async fn tls_files(
 }
 
 /// Makes the parts and plugs them together.
-pub(super) async fn build(
-    plan: Plan<'_>,
-    store: &Store,
-    media: Option<&Sfu>,
-) -> anyhow::Result<Built> {
+pub(super) async fn build(plan: Plan<'_>, store: &Store, media: &Sfu) -> anyhow::Result<Built> {
     let Plan { config, addresses, dev_data_dir, clock } = plan;
     let dev_issuer = match dev_data_dir {
         Some(data_dir) => Some(Arc::new(open_issuer(config, data_dir).await?)),
@@ -121,38 +115,26 @@ pub(super) async fn build(
     let database = Arc::new(store.clone());
     let limits = Arc::new(tenant_limits(config));
     let foundation = open_foundation(config, store, &clock)?;
-    let record = match media {
-        Some(media) => Some(Record::start(config, store, &foundation, media, &clock).await?),
-        None => None,
-    };
-    let rooms = media.zip(record.as_ref()).map(|(media, record)| {
-        let (database, clock) = (database.clone(), clock.clone());
-        let ports = RoomPorts { limits: Some(limits.clone()), ..record.ports() };
-        Rooms::new(database.clone(), database, media.clone(), clock, ports)
-    });
+    let record = Record::start(config, store, &foundation, media, &clock).await?;
+    let ports = RoomPorts { limits: Some(limits.clone()), ..record.ports() };
+    let (rooms_store, journal) = (database.clone(), database.clone());
+    let rooms = Rooms::new(rooms_store, journal, media.clone(), clock.clone(), ports);
     let origins = public_origins(config, addresses.http, dev_issuer.is_some())?;
-    let mut observers: Vec<Arc<dyn SessionObserver>> = Vec::new();
-    if let Some((rooms, record)) = rooms.as_ref().zip(record.as_ref()) {
-        // Rooms first: what they tell at their end is to be in the log.
-        observers.push(Arc::new(RoomObserver::new(rooms.clone())));
-        observers.push(Arc::new(record.observer()));
-        record.tell_heads(rooms.clone());
-        record.recover().await?;
-    }
+    // Rooms first: what they tell at their end is to be in the log.
+    let observers: Vec<Arc<dyn SessionObserver>> =
+        vec![Arc::new(RoomObserver::new(rooms.clone())), Arc::new(record.observer())];
+    record.tell_heads(rooms.clone());
+    record.recover().await?;
     let sessions = SessionService::new(database.clone(), limits, observers);
     sessions.start_telling(clock.clone());
     let outbox = OutboxUpkeep::start(database.clone(), clock.clone());
-    let whip =
-        rooms.as_ref().map(|rooms| Arc::new(RoomDoor::new(rooms.clone())) as Arc<dyn WhipRoom>);
-    let channel = rooms.as_ref().map_or_else(axum::Router::new, |rooms| {
-        routes(ChannelOptions {
-            rooms: rooms.clone(),
-            authenticator: Arc::clone(&authenticator),
-            clock: clock.clone(),
-            urls: origins.iter().map(|origin| format!("{origin}/moderation")).collect(),
-            ice_servers: Vec::new(),
-            limits: ChannelLimits::default(),
-        })
+    let channel = routes(ChannelOptions {
+        rooms: rooms.clone(),
+        authenticator: Arc::clone(&authenticator),
+        clock: clock.clone(),
+        urls: origins.iter().map(|origin| format!("{origin}/moderation")).collect(),
+        ice_servers: Vec::new(),
+        limits: ChannelLimits::default(),
     });
     let api = Api::new(ApiParts {
         options: ApiOptions {
@@ -168,16 +150,17 @@ pub(super) async fn build(
         clock,
         authenticator,
         services: allow_list(config)?,
-        whip,
-        proofs: Some(Arc::new(ProofDoor::new(foundation.evidence.clone()))),
-        recordings: record.as_ref().map(|it| Arc::new(it.door()) as Arc<dyn Recordings>),
+        rooms: rooms.clone(),
+        evidence: foundation.evidence.clone(),
+        library: record.library(&foundation),
+        history: record.history(),
         playback: playback_key(config),
-        readiness: Arc::new(Dependencies { store: store.clone(), media: media.cloned() }),
-        gauges: Arc::new(AllGauges {
-            media: media.cloned(),
+        readiness: Arc::new(Dependencies { store: store.clone(), media: media.clone() }),
+        metrics: Arc::new(Stations {
+            media: media.clone(),
             rooms: rooms.clone(),
             evidence: foundation.evidence.clone(),
-            recorder: record.as_ref().map(Record::recorder),
+            recorder: record.recorder(),
         }),
         dev_issuer,
     });
@@ -246,17 +229,16 @@ impl ReplayCache for SharedReplayCache {
 /// What has to answer before this instance takes calls.
 struct Dependencies {
     store: Store,
-    media: Option<Sfu>,
+    media: Sfu,
 }
 
 #[async_trait]
 impl Readiness for Dependencies {
     async fn check(&self) -> Vec<(&'static str, bool)> {
-        let mut checks = vec![("database", self.store.check_writable().await.is_ok())];
-        if let Some(media) = &self.media {
-            checks.push(("media", media.stats().await.is_ok()));
-        }
-        checks
+        vec![
+            ("database", self.store.check_writable().await.is_ok()),
+            ("media", self.media.stats().await.is_ok()),
+        ]
     }
 }
 

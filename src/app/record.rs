@@ -19,9 +19,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::door::ProofDoor;
-
-use self::door::RecordingDoor;
 use self::lifecycle::RecordsObserver;
 use self::room::{Recording, Witness};
 
@@ -34,7 +31,9 @@ use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
 use crate::history::History;
-use crate::playable::{PART_BYTES, Playables, PlayablesOptions, PlayablesParts};
+use crate::playable::{
+    Library, LibraryParts, PART_BYTES, Playables, PlayablesOptions, PlayablesParts,
+};
 use crate::recorder::{Recorder, RecorderOptions, RecorderParts};
 use crate::room::Rooms;
 use crate::room::ports::RoomPorts;
@@ -160,16 +159,9 @@ pub(super) struct Record {
     custody: CustodyTask,
     claims: Claims,
     stopping: CancellationToken,
-    door: DoorParts,
-    clock: Clock,
-}
-
-/// What the door to recordings is made of.
-struct DoorParts {
     store: Arc<Store>,
     evidence: Evidence,
-    vault: Arc<dyn Vault>,
-    keys: Arc<dyn KeyVault>,
+    clock: Clock,
 }
 
 impl Record {
@@ -200,20 +192,14 @@ impl Record {
             claims: foundation.claims.clone(),
             clock: clock.clone(),
         });
-        let door = DoorParts {
-            store: Arc::new(store.clone()),
-            evidence,
-            vault: foundation.vault.clone(),
-            keys: foundation.keys.clone(),
-        };
-        let claims = foundation.claims.clone();
+        let (store, claims) = (Arc::new(store.clone()), foundation.claims.clone());
         let (custody, stopping) = (custody.start(interval), CancellationToken::new());
-        Ok(Self { settlement, recorder, custody, claims, stopping, door, clock })
+        Ok(Self { settlement, recorder, custody, claims, stopping, store, evidence, clock })
     }
 
     /// What rooms are given.
     pub(super) fn ports(&self) -> RoomPorts {
-        let witness = Witness::new(self.door.evidence.clone(), self.clock.clone());
+        let witness = Witness::new(self.evidence.clone(), self.clock.clone());
         RoomPorts {
             recorder: Some(Arc::new(Recording::new(self.recorder.clone()))),
             witness: Some(Arc::new(witness)),
@@ -225,16 +211,19 @@ impl Record {
         RecordsObserver::new(self.settlement.clone())
     }
 
-    /// The door to recordings.
-    pub(super) fn door(&self) -> RecordingDoor {
-        let DoorParts { store, evidence, vault, keys } = &self.door;
-        RecordingDoor {
-            store: store.clone(),
-            evidence: evidence.clone(),
+    /// The playable files of its recordings.
+    pub(super) fn library(&self, foundation: &Foundation) -> Library {
+        Library::new(LibraryParts {
+            repository: self.store.clone(),
+            vault: foundation.vault.clone(),
+            keys: foundation.keys.clone(),
             recorder: self.recorder.clone(),
-            vault: vault.clone(),
-            keys: keys.clone(),
-        }
+        })
+    }
+
+    /// What happened when in its sessions.
+    pub(super) fn history(&self) -> History {
+        History::new(self.store.clone(), self.store.clone())
     }
 
     pub(super) fn recorder(&self) -> Recorder {
@@ -244,7 +233,7 @@ impl Record {
     /// Tells rooms of every head that is signed.
     pub(super) fn tell_heads(&self, rooms: Rooms) {
         let stopped = self.stopping.clone();
-        let telling = lifecycle::tell_heads(self.door.evidence.clone(), rooms);
+        let telling = lifecycle::tell_heads(self.evidence.clone(), rooms);
         tokio::spawn(async move { stopped.run_until_cancelled(telling).await });
     }
 

@@ -7,10 +7,9 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Place, output, runtime};
-use crate::app::{Addresses, App, AppOptions, media_options};
+use crate::app::{Addresses, App, AppOptions};
 use crate::clock::Clock;
 use crate::config::{Config, Profile, Source};
-use crate::sfu::Sfu;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -118,9 +117,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
             .with_context(|| format!("{} can't be made", data_dir.display()))?;
     }
     let clock = Clock::system();
-    let media = Sfu::start(media_options(&config)).context("media.bind")?;
-    let options = AppOptions { config, dev_data_dir, media: Some(media), clock };
-    let app = App::start(options).await?;
+    let app = App::start(AppOptions { config, dev_data_dir, clock }).await?;
     output::print(&ready_line(app.addresses(), app.announced()));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to terminate"),
@@ -134,13 +131,8 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
 /// which addresses clients are told for media.
 fn ready_line(addresses: Addresses, announced: &[SocketAddr]) -> String {
     let Addresses { http, internal, media, metrics } = addresses;
-    let mut line = format!("ready http={http} internal={internal}");
-    for (name, address) in [("media", media), ("metrics", metrics)] {
-        if let Some(address) = address {
-            line.extend([format!(" {name}={address}")]);
-        }
-    }
     let announced: Vec<String> = announced.iter().map(ToString::to_string).collect();
-    line.extend([format!(" announced={}", announced.join(","))]);
-    line
+    let metrics = metrics.map(|metrics| format!(" metrics={metrics}")).unwrap_or_default();
+    let announced = announced.join(",");
+    format!("ready http={http} internal={internal} media={media}{metrics} announced={announced}")
 }

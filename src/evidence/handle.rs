@@ -1,7 +1,7 @@
 //! The handle that the rest of the house holds of its evidence.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,7 +28,6 @@ use crate::evidence::proof::{
 use crate::evidence::repository::{EvidenceRepository, Hash, StoredHead};
 use crate::evidence::scribe::{Command, Request};
 use crate::evidence::shared::{Counters, Shared};
-use crate::telemetry::metrics::Reading;
 use crate::vault::KeyVault;
 
 /// Heads that a listener may lag behind before it misses some.
@@ -100,7 +99,7 @@ pub struct HeadNotice {
 /// The evidence of an installation. Clones share it. The second field is what
 /// requests name when they are the background work of an instance.
 #[derive(Clone)]
-pub struct Evidence(Arc<Shared>, Option<Fence>);
+pub struct Evidence(pub(super) Arc<Shared>, Option<Fence>);
 
 impl Evidence {
     /// Starts; to be called within a runtime.
@@ -241,6 +240,16 @@ impl Evidence {
         Ok(self.0.repository.latest_head(tenant, session).await?)
     }
 
+    /// Whether a log is closed; `false` for a session that has none.
+    pub async fn is_closed(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<bool, EvidenceError> {
+        let log = self.0.repository.log(tenant, session).await?;
+        Ok(log.is_some_and(|log| log.closed_seq.is_some()))
+    }
+
     /// The public proof of a log. `status` is how it stands unless the proof
     /// shows that it is closed.
     pub async fn proof(
@@ -289,46 +298,6 @@ impl Evidence {
     /// A tile of the operator log; `None` when it is not that large.
     pub async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, EvidenceError> {
         self.0.operator.tile(path).await
-    }
-
-    /// What is measured.
-    #[must_use]
-    pub fn readings(&self) -> Vec<Reading> {
-        #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in f64 anyway")]
-        let number = |value: u64| value as f64;
-        let now_us = self.0.clock.now().unix_us();
-        let scribes = self.0.scribes.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = scribes.values().map(|scribe| scribe.signals.uncovered_since_us());
-        let oldest_us = waiting.filter(|since_us| *since_us > 0).min().unwrap_or(now_us);
-        let lag_us = u64::try_from(now_us.saturating_sub(oldest_us)).unwrap_or(0);
-        let mut readings = vec![
-            Reading::counter(
-                "cabildo_evidence_heads_total",
-                "Heads signed and stored.",
-                number(self.0.counters.heads()),
-            ),
-            Reading::gauge(
-                "cabildo_evidence_lag_seconds",
-                "Age of the oldest entry that no head covers.",
-                number(lag_us) / 1e6,
-            ),
-            Reading::gauge(
-                "cabildo_evidence_logs",
-                "Logs in memory.",
-                number(scribes.len() as u64),
-            ),
-            Reading::gauge(
-                "cabildo_evidence_operator_leaves",
-                "Leaves of the operator log.",
-                number(self.0.operator.known_size()),
-            ),
-        ];
-        for (kind, count) in self.0.counters.entries() {
-            let help = "Entries appended, by kind.";
-            let reading = Reading::counter("cabildo_evidence_entries_total", help, number(count));
-            readings.push(reading.with("kind", kind.to_owned()));
-        }
-        readings
     }
 
     /// Stops: what was accepted is stored, last heads are signed and made

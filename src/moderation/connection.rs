@@ -16,6 +16,7 @@ use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
 use crate::moderation::door::{Channel, SUBPROTOCOL};
 use crate::moderation::member::{Member, Refusal};
+use crate::moderation::metrics::Connected;
 use crate::moderation::parse::{Malformed, Parsed, Wish, parse};
 use crate::moderation::rate::MessageRate;
 use crate::moderation::resume_token::{ResumeSecret, ResumeToken};
@@ -25,7 +26,6 @@ use crate::room::engine::Goodbye;
 use crate::room::error::RoomError;
 use crate::room::ports::LossReason;
 use crate::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest};
-use crate::telemetry::metrics;
 
 /// Why a connection ends: the close code and a word for it (CONTRACT,
 /// "Moderation channel"; RFC 6455 §7.4.1 for those below 4000).
@@ -131,10 +131,8 @@ impl Connection {
     pub(super) async fn serve(mut self, session: Option<SessionId>) {
         let close = match self.handshake(session).await {
             Ok(welcomed) => {
-                metrics::channel_opened();
-                let close = self.converse(welcomed).await;
-                metrics::channel_closed();
-                close
+                let _connected = Connected::new();
+                self.converse(welcomed).await
             }
             Err(close) => close,
         };

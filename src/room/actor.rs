@@ -22,10 +22,10 @@ use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
 use crate::room::member::{
     Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Sink,
 };
+use crate::room::metrics;
 use crate::room::ports::{ConnectionPart, EvidenceHead, RoomPorts};
 use crate::sfu::plane::Gate;
 use crate::sfu::{RoomMediaEvent, Sfu, SfuError, TransportSide};
-use crate::telemetry::metrics;
 
 /// Most missed events that a resumed connection is told; with more it starts
 /// from the state alone. Raising it makes resuming after long absence slower.
@@ -225,7 +225,7 @@ impl RoomActor {
         let lost_for = self.engine.lost_for(connection, self.parts.clock.now());
         self.decide(|engine, now| engine.handle_resume(connection, secret, next, now)).await?;
         if let Some(lost_for) = lost_for {
-            metrics::ws_reconnected(lost_for);
+            metrics::reconnected(lost_for);
         }
         if let Some((_, Some(old))) = self.sinks.get(&connection) {
             // An old socket too slow to hear it will find its channel closed.

@@ -18,12 +18,12 @@ use crate::sessions::limits::{TenantLimits, TenantLimitsSource};
 use crate::sessions::listing::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionPage, SessionPosition,
 };
+use crate::sessions::metrics;
 use crate::sessions::new_session::NewSession;
 use crate::sessions::observer::SessionObserver;
 use crate::sessions::repository::{Activation, RepositoryError, SessionRepository};
 use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{problems_of, settled_member};
-use crate::telemetry::metrics;
 
 /// How often a change without an expected version is tried again after
 /// somebody else's change came between. Raising it helps nobody: five changes

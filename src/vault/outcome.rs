@@ -1,7 +1,15 @@
 //! What operations of vaults are counted as.
 
-use crate::telemetry::metrics;
 use crate::vault::VaultError;
+
+const OPERATIONS: &str = "cabildo_vault_operations_total";
+const BYTES: &str = "cabildo_vault_bytes_total";
+
+/// Describes every metric of vaults.
+pub fn describe_metrics() {
+    metrics::describe_counter!(OPERATIONS, "What was asked of the vault, by result.");
+    metrics::describe_counter!(BYTES, "Bytes put into the vault and read from it.");
+}
 
 /// What was asked of a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +38,11 @@ pub(super) fn counted<T>(
         Ok((_, bytes)) => ("done", *bytes),
         Err(error) => (word(error), 0),
     };
-    metrics::vault_operation(operation.as_str(), outcome, bytes);
+    let operation = operation.as_str();
+    metrics::counter!(OPERATIONS, "operation" => operation, "result" => outcome).increment(1);
+    if bytes > 0 {
+        metrics::counter!(BYTES, "operation" => operation).increment(bytes);
+    }
     result.map(|(done, _)| done)
 }
 

@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::api::error::ApiError;
-use crate::api::ports::MediaMember;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::participant::Principal;
+use crate::room::MemberHandle;
 
 /// Most resources at once; beyond them clients are refused as when a session
 /// is full.
@@ -27,6 +27,11 @@ pub(in crate::api) enum Kind {
 }
 
 impl Kind {
+    /// The protocol that a segment of a path names.
+    pub(super) fn of_path(segment: &str) -> Option<Self> {
+        [Self::Whip, Self::Whep].into_iter().find(|kind| kind.as_str() == segment)
+    }
+
     /// Its segment of the path.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +47,7 @@ pub(super) struct Resource {
     user: UserId,
     session: SessionId,
     kind: Kind,
-    member: Arc<dyn MediaMember>,
+    member: Arc<MemberHandle>,
     /// Names its ICE session, quotes included.
     pub(super) entity_tag: String,
 }
@@ -52,7 +57,7 @@ impl Resource {
         principal: &Principal,
         session: SessionId,
         kind: Kind,
-        member: Arc<dyn MediaMember>,
+        member: Arc<MemberHandle>,
     ) -> Self {
         Self {
             tenant: principal.tenant_id,
@@ -103,7 +108,7 @@ impl Resources {
     }
 
     /// The caller's own resources, and when the table is full a few of others.
-    fn candidates_to_forget(&self, principal: &Principal) -> Vec<(String, Arc<dyn MediaMember>)> {
+    fn candidates_to_forget(&self, principal: &Principal) -> Vec<(String, Arc<MemberHandle>)> {
         /// Raising it lets one request ask more rooms.
         const OTHERS_MAX: usize = 32;
         let resources = self.lock();
@@ -137,7 +142,7 @@ impl Resources {
         principal: &Principal,
         session: SessionId,
         kind: Kind,
-    ) -> Result<(Arc<dyn MediaMember>, String), ApiError> {
+    ) -> Result<(Arc<MemberHandle>, String), ApiError> {
         let resources = self.lock();
         let resource = resources.get(name).ok_or_else(not_found)?;
         if resource.is_of(principal) && resource.session == session && resource.kind == kind {

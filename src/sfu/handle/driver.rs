@@ -15,9 +15,9 @@ use crate::domain::id::{SessionId, TrackId};
 use crate::sfu::control::{Control, Output};
 use crate::sfu::handle::request::{Reply, Request};
 use crate::sfu::interface::{RoomMediaEvent, SfuError};
+use crate::sfu::metrics;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::worker::FromWorker;
-use crate::telemetry::metrics;
 
 /// What is taken of one queue before the others get their turn.
 const BATCH: usize = 64;

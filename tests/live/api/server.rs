@@ -10,7 +10,6 @@ use cabildo::app::{App, AppOptions};
 use cabildo::clock::Clock;
 use cabildo::config::{Config, Profile, Source};
 use cabildo::domain::id::TenantId;
-use cabildo::sfu::{Sfu, SfuOptions};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -165,6 +164,8 @@ impl Server {
         for (key, value) in [
             ("http.bind", "127.0.0.1:0".to_owned()),
             ("internal.bind", "127.0.0.1:0".to_owned()),
+            ("media.bind", "127.0.0.1:0".to_owned()),
+            ("media.workers", "1".to_owned()),
             ("internal.ca", path("test-ca.pem")),
             ("internal.cert", path("test.pem")),
             ("internal.key", path("test.key")),
@@ -178,14 +179,12 @@ impl Server {
         let profile = Profile::Dev { data_dir: data.path().to_owned() };
         let config = Config::read(source, &profile).expect("a configuration");
         let dev_data_dir = Some(data.path().to_owned());
-        let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
-        let media = Some(media.expect("a media plane"));
         let (machine, ahead) = (Clock::system(), ahead_us.clone());
         let clock = Clock::from_fn(move || {
             let ahead_us = ahead.load(Ordering::SeqCst).unsigned_abs();
             machine.now().after(Duration::from_micros(ahead_us))
         });
-        let options = AppOptions { config, dev_data_dir, media, clock };
+        let options = AppOptions { config, dev_data_dir, clock };
         let app = App::start(options).await.expect("a server");
         let addresses = app.addresses();
         Self {

@@ -1,0 +1,211 @@
+//! The playable files of recordings, as people find and watch them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::recording::PlayableState;
+use crate::domain::session::Session;
+use crate::playable::{PlayableError, PlayableReader};
+use crate::recorder::Recorder;
+use crate::recorder::repository::{
+    Playable, PlayableOf, RecordedTrack, RecordingRepository, RecordingStoreError,
+};
+use crate::vault::{KeyVault, Vault};
+
+/// What [`Library`] reads.
+pub struct LibraryParts {
+    /// What is known of tracks and files.
+    pub repository: Arc<dyn RecordingRepository>,
+    /// Where the sealed files live.
+    pub vault: Arc<dyn Vault>,
+    /// Where the keys live that wrap their keys.
+    pub keys: Arc<dyn KeyVault>,
+    /// What is still on its way to the vault.
+    pub recorder: Recorder,
+}
+
+/// The playable files of every session. Clones share it.
+#[derive(Clone)]
+pub struct Library(Arc<LibraryParts>);
+
+/// Why a file can't be watched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LibraryError {
+    /// There is no such file, or it is not made yet.
+    #[error("there is no such recording")]
+    NotFound,
+    /// It was erased.
+    #[error("the recording was erased")]
+    Erased,
+    /// What is known of it can't be read.
+    #[error(transparent)]
+    Store(#[from] RecordingStoreError),
+    /// It can't be opened.
+    #[error(transparent)]
+    Playable(#[from] PlayableError),
+}
+
+/// How far a session's recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingStage {
+    /// Nothing was recorded.
+    None,
+    /// The session goes on.
+    Recording,
+    /// The session is over and its log is not closed yet.
+    Sealing,
+    /// Its files are being made.
+    Making,
+    /// Every file that can be made is made.
+    Ready,
+    /// It was erased.
+    Erased,
+}
+
+impl RecordingStage {
+    /// Its stable text, the name in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Recording => "recording",
+            Self::Sealing => "sealing",
+            Self::Making => "making",
+            Self::Ready => "ready",
+            Self::Erased => "erased",
+        }
+    }
+}
+
+/// A recording as people watch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingView {
+    /// How far it is.
+    pub stage: RecordingStage,
+    /// Tracks of which something is not in the vault and the log yet.
+    pub pending_tracks: usize,
+    /// Its playable files, the combined one first.
+    pub files: Vec<RecordingFile>,
+}
+
+/// A playable file as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingFile {
+    /// The file.
+    pub file: Playable,
+    /// Whose track it is; `None` for the combined one.
+    pub track: Option<RecordedTrack>,
+}
+
+impl Library {
+    /// The library over its parts.
+    #[must_use]
+    pub fn new(parts: LibraryParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// What there is of a session's recording. `log_closed` says whether the
+    /// session's log is closed.
+    pub async fn view(
+        &self,
+        session: &Session,
+        log_closed: bool,
+    ) -> Result<RecordingView, LibraryError> {
+        let (tenant, id) = (session.tenant_id, session.id);
+        let tracks = self.0.repository.tracks(tenant, id).await?;
+        let playables = self.0.repository.playables(tenant, id).await?;
+        let nothing_taken =
+            log_closed && playables.is_empty() && !self.has_segments(tenant, id, &tracks).await?;
+        let stage = if nothing_taken {
+            RecordingStage::None
+        } else {
+            stage_of(session, &tracks, &playables, log_closed)
+        };
+        let pending_tracks = self.0.recorder.pending_tracks(tenant, id);
+        let files = playables.into_iter().map(|file| with_track(file, &tracks)).collect();
+        Ok(RecordingView { stage, pending_tracks, files })
+    }
+
+    /// A playable file that is ready.
+    pub async fn file(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        file: PlayableId,
+    ) -> Result<Playable, LibraryError> {
+        let playables = self.0.repository.playables(tenant, session).await?;
+        let found = playables.into_iter().find(|found| found.id == file);
+        let found = found.ok_or(LibraryError::NotFound)?;
+        match found.state {
+            PlayableState::Ready => Ok(found),
+            PlayableState::Erased => Err(LibraryError::Erased),
+            PlayableState::Waiting | PlayableState::Building | PlayableState::Failed => {
+                Err(LibraryError::NotFound)
+            }
+        }
+    }
+
+    /// The bytes of a file in `range`, decrypted on the way, in constant memory.
+    pub async fn read(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        file: &Playable,
+        range: Range<u64>,
+    ) -> Result<impl Stream<Item = Result<Bytes, PlayableError>> + Send + use<>, LibraryError> {
+        let (vault, keys) = (self.0.vault.clone(), &*self.0.keys);
+        let reader = PlayableReader::open(vault, keys, tenant, session, file).await?;
+        Ok(reader.read(range))
+    }
+
+    /// Whether a segment of these tracks was stored: on a full disk none was.
+    async fn has_segments(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        tracks: &[RecordedTrack],
+    ) -> Result<bool, LibraryError> {
+        for track in tracks {
+            if self.0.repository.last_segment(tenant, session, track.id).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn with_track(file: Playable, tracks: &[RecordedTrack]) -> RecordingFile {
+    let track = match file.of {
+        PlayableOf::Combined => None,
+        PlayableOf::Track(id) => tracks.iter().find(|track| track.id == id).cloned(),
+    };
+    RecordingFile { file, track }
+}
+
+fn stage_of(
+    session: &Session,
+    tracks: &[RecordedTrack],
+    playables: &[Playable],
+    log_closed: bool,
+) -> RecordingStage {
+    if tracks.is_empty() {
+        return RecordingStage::None;
+    }
+    if tracks.iter().all(|track| track.wrapped_key.is_none()) {
+        return RecordingStage::Erased;
+    }
+    if !session.status.is_over() {
+        return RecordingStage::Recording;
+    }
+    let unfinished =
+        |file: &Playable| matches!(file.state, PlayableState::Waiting | PlayableState::Building);
+    match log_closed {
+        false => RecordingStage::Sealing,
+        true if playables.is_empty() || playables.iter().any(unfinished) => RecordingStage::Making,
+        true => RecordingStage::Ready,
+    }
+}

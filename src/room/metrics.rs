@@ -1,0 +1,34 @@
+//! What rooms tell Prometheus.
+
+use std::time::Duration;
+
+use crate::room::Rooms;
+use crate::telemetry::metrics::number;
+
+const ROOMS: &str = "cabildo_rooms";
+const MODERATION_ACTIONS: &str = "cabildo_moderation_actions_total";
+const WS_RECONNECT: &str = "cabildo_ws_reconnect_seconds";
+
+/// Describes every metric of rooms.
+pub fn describe_metrics() {
+    metrics::describe_gauge!(ROOMS, "Rooms open.");
+    metrics::describe_counter!(MODERATION_ACTIONS, "What moderators did, by action.");
+    metrics::describe_histogram!(WS_RECONNECT, "Time that members were gone before they resumed.");
+}
+
+/// A moderator did something; `action` is its `type` on the wire.
+pub(super) fn moderation_action(action: &'static str) {
+    metrics::counter!(MODERATION_ACTIONS, "action" => action).increment(1);
+}
+
+/// A member resumed `gone` after its connection was lost.
+pub(super) fn reconnected(gone: Duration) {
+    metrics::histogram!(WS_RECONNECT).record(gone);
+}
+
+impl Rooms {
+    /// Copies the number of rooms to the metrics recorder.
+    pub async fn report_metrics(&self) {
+        metrics::gauge!(ROOMS).set(number(self.count().await as u64));
+    }
+}
