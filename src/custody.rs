@@ -1,7 +1,7 @@
 //! What is done to recordings once their session is over: they are settled,
 //! that is, brought to their end in vault and log; they are erased when their time
-//! has come or somebody may ask for it, their keys are rewrapped when the
-//! tenant's key is rotated, and whoever needs proof gets a bundle.
+//! has come or a person asks for it, their keys are rewrapped when the
+//! tenant's key is rotated, and proofs of them are exported as bundles.
 //!
 //! Every step can be repeated: what a step has done is seen in the log, the
 //! repositories and the vault, so that work that was cut short anywhere is
@@ -103,8 +103,8 @@ pub enum CustodyError {
     /// Its log is not closed yet.
     #[error("the session is still being recorded; end it first")]
     StillRecorded,
-    /// Somebody else erases, rewraps or erased it.
-    #[error("somebody else is working on the recording; try again later")]
+    /// Another instance or command is erasing it or rewrapping its keys.
+    #[error("another instance or command is working on the recording; try again later")]
     Claimed,
     /// Who works on it could not be asked.
     #[error(transparent)]

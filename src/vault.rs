@@ -76,7 +76,7 @@ pub enum Put {
 /// The vault could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// There is no such object.
+    /// The vault has no object of that name.
     #[error("no such object")]
     NotFound,
     /// Another object has that name already.
@@ -91,7 +91,7 @@ pub enum VaultError {
     /// Not now; trying again later may work.
     #[error("the vault is unavailable: {0}")]
     Unavailable(String),
-    /// Trying again will not help until somebody changes something.
+    /// Trying again will not help until an operator changes something.
     #[error("the vault refuses: {0}")]
     Refused(String),
 }

@@ -95,7 +95,7 @@ impl Custody {
                 }
                 erasing.events(log, &mut erased).await?;
             }
-            // Whoever never recorded has nothing to prove either.
+            // A session without a recording has nothing whose erasure could be logged.
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),
         }

@@ -30,7 +30,7 @@ pub struct Rewrapped {
     /// Sessions they belong to.
     pub sessions: u64,
     /// Keys that could not be rewrapped now: of files that are being made, of
-    /// recordings that somebody else works on, or that nothing unwraps.
+    /// recordings that another instance works on, or that no tenant key unwraps.
     pub left: u64,
 }
 
@@ -149,7 +149,7 @@ impl Custody {
         version: u32,
         owned: &Owned,
     ) -> Result<(u64, u64), CustodyError> {
-        // Read again, because somebody may have erased it before the claim.
+        // Read again, because it may have been erased before the claim was taken.
         let keys = self.session_keys(tenant, session).await?;
         let (mut moved, mut left) = (0, 0);
         let mut count = |outcome: Moved| match outcome {
@@ -200,7 +200,7 @@ impl Custody {
         let old = track.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
         let Some(wrapped) = old else { return Ok(Moved::Nothing) };
         if is_erased {
-            // The log says that this very key was destroyed; so be it.
+            // The log says that this key was destroyed, so it must not be wrapped anew.
             recordings.put_track_key(tenant, session, track.id, None).await?;
             return Ok(Moved::Nothing);
         }
@@ -282,7 +282,7 @@ enum Moved {
 fn settle(outcome: Result<(), RecordingStoreError>) -> Result<Moved, CustodyError> {
     match outcome {
         Ok(()) => Ok(Moved::Rewrapped),
-        // Somebody has rewrapped or destroyed it meanwhile.
+        // Another process has rewrapped or destroyed it meanwhile.
         Err(RecordingStoreError::Conflict) => Ok(Moved::Nothing),
         Err(error) => Err(error.into()),
     }

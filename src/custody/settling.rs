@@ -37,7 +37,7 @@ const INTERRUPTED: u32 = 3;
 /// Between two attempts to settle a recording; doubles up to the longest.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(5);
-/// How often it is looked for what another instance has left. Raising it makes
+/// How often recordings that another instance has left are looked for. Raising it makes
 /// the recordings of an instance that was killed wait longer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// States of one session that are looked through for one that was noted before.
@@ -116,7 +116,7 @@ struct Inner {
 enum Ending {
     /// This process saw it end, or recorded it until it did.
     Seen,
-    /// Whoever recorded it no longer runs.
+    /// The instance that recorded it no longer runs.
     Found,
 }
 
@@ -192,7 +192,7 @@ impl Settlement {
             let mut ticks = tokio::time::interval(LOOK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
-                // Whoever ended a session has this long to claim it.
+                // The instance that ended a session has this long to claim it.
                 if let Err(error) = settlement.look(LeaseTimes::default().length).await {
                     tracing::warn!(%error, "recordings that were left could not be looked for");
                 }
@@ -215,8 +215,8 @@ impl Settlement {
         tasks.wait().await;
     }
 
-    /// Looks for tracks and logs that nobody works on. A session that ended less
-    /// than `grace` ago is left to whoever ended it.
+    /// Looks for tracks and logs that no instance has a claim on. A session that ended less
+    /// than `grace` ago is left to the instance that ended it.
     async fn look(&self, grace: Duration) -> Result<(), SettlementError> {
         let Inner { sessions, logs, recorder, claims, clock, .. } = &*self.0;
         recorder.take_over().await?;
@@ -284,8 +284,8 @@ impl Settlement {
         let mut pause = RETRY_MIN;
         while let Err(error) = self.try_settle(session, ending).await {
             if matches!(error, SettlementError::Claim(ClaimError::Taken)) {
-                // Whoever has it finds that the session is over, or ends; then
-                // it is found here.
+                // The instance that has the claim finds that the session is over and
+                // settles it, or its lease runs out and `look` finds the session here.
                 tracing::info!(session = %session.id, "another instance settles this recording");
                 return;
             }

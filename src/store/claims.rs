@@ -76,7 +76,7 @@ pub(super) async fn is_current(
     Ok(number::<u64>(row.try_get("", "epoch")?, "epoch")? == fence.epoch)
 }
 
-/// One statement, so that nobody comes between looking and taking.
+/// One statement, so that no other instance takes it between looking and taking.
 async fn take(
     store: &Store,
     (tenant, session, work): (TenantId, SessionId, Work),

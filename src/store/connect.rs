@@ -155,7 +155,7 @@ pub(super) async fn open(
     if engine != Engine::Postgres {
         connect.map_sqlx_sqlite_pool_opts(close_after_open_transactions);
         // One connection always stays: without any, a file in memory is gone,
-        // and one on disk has to be recovered by whoever comes next.
+        // and one on disk has to be recovered by the next connection.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);
         connect.map_sqlx_sqlite_opts(|sqlite| {
             sqlite

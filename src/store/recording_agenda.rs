@@ -1,5 +1,5 @@
-//! Which recordings somebody has to look after, of all tenants. A start, and
-//! whoever erases, ask before they know a tenant; so this holds who and when,
+//! Which recordings of all tenants have work left to do. A start and the task
+//! that erases ask before they know a tenant; so this holds who and when,
 //! and nothing of the recordings themselves.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};

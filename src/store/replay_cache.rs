@@ -42,7 +42,7 @@ impl ReplayCache {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.sweep_when_due(now).await?;
-        // One statement, so that nobody can come between looking and writing;
+        // One statement, so that no other instance writes between looking and writing;
         // one that has expired is taken as if it were not there.
         let insert = Query::insert()
             .into_table(DpopProofs::Table)

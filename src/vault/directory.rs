@@ -134,9 +134,9 @@ impl Shared {
                     self.sync(parent)?;
                     return Ok((Put::Stored, bytes));
                 }
-                // Somebody else was first: the next round says with what.
+                // Another process stored it first: the next round compares it.
                 Ok(false) => {}
-                // Somebody removed the directory, which was empty until now.
+                // Another process removed the directory, which was empty until now.
                 Err(error) if files::is_absent(&error) => self.forget_synced(),
                 Err(error) => return Err(vault_error(&error)),
             }
@@ -155,7 +155,7 @@ impl Shared {
         });
         match read {
             Ok(_) if <[u8; 32]>::from(hash.finalize()) == sha256 => {
-                // Whoever stored it may not have come to this yet.
+                // The process that stored it may not have synced the directory yet.
                 self.sync(path.parent().unwrap_or(&self.root))?;
                 Ok(Some(Put::AlreadyThere))
             }

@@ -26,9 +26,9 @@ impl Draft {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let draft = Self { path, file };
         match draft.file.try_lock() {
-            // Somebody who starts is about to remove it.
+            // A process that starts is about to remove it.
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            // Where nobody can lock, nobody takes it for abandoned either.
+            // On a file system without locks no process takes it for abandoned.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(draft),
         }
     }

@@ -153,7 +153,7 @@ impl KeyVault for LocalKeyVault {
 
 impl Keys {
     /// The key to wrap with. One that follows a destroyed one is new: an older
-    /// one would bring back what somebody rotated away.
+    /// one would bring back a key that was rotated out.
     fn newest(&self, tenant: TenantId) -> Result<(u32, Secret<[u8; 32]>), KeyVaultError> {
         for _ in 0..ATTEMPTS {
             let versions = self.versions(tenant).map_err(|error| unavailable(&error))?;
@@ -166,7 +166,7 @@ impl Keys {
                 Err(KeyVaultError::NoSuchKey) => {}
                 loaded => {
                     let key = loaded?;
-                    // Whoever made it may not have come to this, or failed at it.
+                    // The process that made it may not have synced it yet, or failed to.
                     self.sync(tenant, versions.newest)?;
                     return Ok((versions.newest, key));
                 }

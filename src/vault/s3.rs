@@ -192,7 +192,7 @@ impl S3 {
     /// Whether what is there has that size and hash.
     async fn compare(&self, key: &str, size: u64, sha256: [u8; 32]) -> Result<Put, VaultError> {
         let found = match self.find(key).await {
-            // Somebody is writing it at this moment, or has just deleted it.
+            // Another client is writing it at this moment, or has just deleted it.
             Err(VaultError::NotFound) => {
                 return Err(VaultError::Unavailable("others are at the same object".to_owned()));
             }

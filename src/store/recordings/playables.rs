@@ -27,7 +27,7 @@ pub(super) async fn put(
 ) -> Result<Written, StoreError> {
     let row = row_of(tenant, session, playable)?;
     let tx = TenantTx::write(store, tenant).await?;
-    // Whoever changes a file of this session comes after whoever did before.
+    // Changes to files of this session are made one after the other.
     recording_agenda::hold(&tx, session).await?;
     let there = Entity::find()
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
@@ -65,7 +65,7 @@ fn may_follow(there: &Model, row: &Model) -> bool {
     if there.state == erased {
         return row.state == erased && row.wrapped_key.is_none();
     }
-    // A file that waits has no key yet; that is no destroyed one.
+    // A file that waits has no key yet, which is not a destroyed key.
     there.wrapped_key.is_none()
         || may_replace(there.wrapped_key.as_deref(), row.wrapped_key.as_deref())
 }

@@ -153,7 +153,7 @@ pub(super) async fn list(
     rows.into_iter().map(track_of).collect()
 }
 
-/// Forgets whose the tracks were, once nobody can hear or see them any more.
+/// Removes the names of the people whose tracks have no key any more.
 pub(super) async fn forget_people(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
     let changes = ActiveModel {
         user_id: Set(FORGOTTEN.to_owned()),

@@ -13,9 +13,9 @@ const CODE_BYTES_MAX: usize = 64;
 
 /// Why a request was not answered as hoped.
 pub(super) enum Refusal {
-    /// An object has that name, or is getting it from somebody else just now.
+    /// An object has that name, or another client is storing one under it now.
     AlreadyThere,
-    /// Nobody knows what became of it.
+    /// Whether the request was carried out is not known.
     Unanswered(VaultError),
     /// Anything else.
     Other(VaultError),
@@ -98,7 +98,7 @@ fn refused(status: u16, code: &str) -> VaultError {
             | "RequestTimeout",
         ) => VaultError::Unavailable(plain(code)),
         (501, _) => VaultError::Refused(said()),
-        // A success that could not be read is no success.
+        // An answer that says success but can't be read counts as a failure.
         (200..=299 | 408 | 425 | 429 | 500.., _) => VaultError::Unavailable(said()),
         _ => VaultError::Refused(said()),
     }

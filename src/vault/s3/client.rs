@@ -78,7 +78,7 @@ fn tls_context(options: &S3Options) -> Result<TlsContext, VaultError> {
     let is_plain = options.endpoint.as_deref().and_then(url_scheme) == Some("http");
     let trust = match &options.ca {
         Some(path) => TrustStore::empty().with_pem_certificate(authorities(path)?),
-        // Nobody is asked for a certificate.
+        // No client certificate is used.
         None if is_plain => TrustStore::empty(),
         None => TrustStore::default(),
     };
