@@ -241,7 +241,7 @@ mod tests {
             let mut arrivals: Vec<(ClientNetwork, bool)> = Vec::new();
             // 200 requests a second of each address.
             arrivals.extend((0..hostile).map(|number| (network(number), false)));
-            if now % 20 == 0 {
+            if now.is_multiple_of(20) {
                 let own_address = u32::try_from(now / 20).expect("short") + 1_000;
                 arrivals.push((network(own_address), true));
                 arrivals.push((network(500), true));

@@ -200,7 +200,7 @@ mod tests {
                 limits.admits_handshake(*from, now);
             }
             // Fifty honest transports a second, each pair from another address.
-            if step % 20 == 0 {
+            if step.is_multiple_of(20) {
                 let from = IpAddr::from((0x0A00_0000 + step / 40).to_be_bytes());
                 tried += 1;
                 admitted += u32::from(limits.admits_handshake(from, now));
