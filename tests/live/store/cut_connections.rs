@@ -13,9 +13,8 @@ use cabildo::store::{OnConnect, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::store::fixture::{Fixture, cases};
-
-cases!(nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit);
+use crate::store::fixture::Kind;
+use crate::store::postgres::Cluster;
 
 /// Rounds of each kind of cut.
 const ROUNDS: u64 = 12;
@@ -84,7 +83,10 @@ async fn pass_on(client: TcpStream, server: TcpStream, next: Arc<AtomicU8>) {
     }
 }
 
-async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit(fixture: Fixture) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
+    let kind = Kind::postgres(Cluster::start()).await;
+    let fixture = kind.fixture("cut").await;
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let url = fixture.options.url.expose();
