@@ -1,6 +1,6 @@
 //! A disk that is full for a while, again and again, under a store that goes on
 //! working: nothing acknowledged is lost, and it heals by itself.
-//!   CABILDO_DISK_ROUNDS  how often the disk is filled (30)
+//!   CABILDO_DISK_ROUNDS  how often the disk is filled (8)
 //! Mounting a small file system takes the rights of root; without them these
 //! tests say so and end.
 
@@ -111,7 +111,7 @@ async fn stored(options: &StoreOptions, session: &Session) -> BTreeSet<u64> {
 async fn nothing_acknowledged_is_lost_while_the_disk_is_full_now_and_then() {
     let Some(disk) = SmallDisk::mount(DISK_BYTES) else { return };
     let rounds: u64 = std::env::var("CABILDO_DISK_ROUNDS")
-        .map_or(30, |rounds| rounds.parse().expect("a number of rounds"));
+        .map_or(8, |rounds| rounds.parse().expect("a number of rounds"));
     let mut options = StoreOptions::sqlite_file(&disk.path().join("cabildo.db"));
     options.free_bytes_min = 0;
     let store = Store::connect(&options).await.expect("connected");
