@@ -9,6 +9,7 @@ pub mod event;
 pub mod journal;
 mod member;
 mod metrics;
+mod open_rooms;
 pub mod ports;
 mod refusals;
 mod rooms;

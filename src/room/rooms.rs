@@ -1,10 +1,9 @@
 //! The rooms of this process: opened when somebody comes, closed when their
 //! session is over or nobody has been there for a while.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, SessionId, TenantId, UserId};
@@ -18,6 +17,7 @@ use crate::room::member::{
     Admitted, Entered, Entering, Input, MediaAfterLoss, MemberHandle, Reply, Resuming, RoomHandle,
     Sink,
 };
+use crate::room::open_rooms::{OpenRoom, OpenRooms};
 use crate::room::ports::{EvidenceHead, Refusal, RoomPorts};
 use crate::room::refusals::Refusals;
 use crate::sessions::SessionRepository;
@@ -34,7 +34,7 @@ const MEDIA_EVENTS_MAX: usize = 1_024;
 #[derive(Clone)]
 pub struct Rooms {
     parts: Arc<Parts>,
-    open: Arc<Mutex<BTreeMap<SessionId, OpenRoom>>>,
+    open: Arc<OpenRooms>,
 }
 
 struct Parts {
@@ -43,12 +43,7 @@ struct Parts {
     media: Sfu,
     clock: Clock,
     ports: RoomPorts,
-    refusals: StdMutex<Refusals>,
-}
-
-struct OpenRoom {
-    tenant: TenantId,
-    handle: RoomHandle,
+    refusals: Mutex<Refusals>,
 }
 
 impl Rooms {
@@ -61,7 +56,7 @@ impl Rooms {
         clock: Clock,
         ports: RoomPorts,
     ) -> Self {
-        let refusals = StdMutex::default();
+        let refusals = Mutex::default();
         let shared = Parts { sessions, journal, media, clock, ports, refusals };
         Self { parts: Arc::new(shared), open: Arc::default() }
     }
@@ -132,47 +127,47 @@ impl Rooms {
     /// Ends the room of a session that is over. When this returns, what the room
     /// told at its end is in its journal, or can't be kept.
     pub async fn session_over(&self, session: SessionId, status: SessionStatus) {
+        let Some(room) = self.open.remove(session).await else { return };
         let (told, answer) = oneshot::channel();
-        self.tell(session, Input::SessionOver { reason: status.as_str(), told }).await;
-        // A room that is gone, or goes without an answer, has told all it will.
-        drop(answer.await);
-        self.open.lock().await.remove(&session);
+        let over = Input::SessionOver { reason: status.as_str(), told };
+        if room.handle.inputs.send(over).await.is_ok() {
+            // A room that stops without an answer tells nothing more.
+            drop(answer.await);
+        }
     }
 
     /// Tells the members of a session's room, if it is open here, that the
     /// session's log was signed. Never waits for the room: one that is too busy
     /// to hear of this head hears of the next one.
-    pub async fn evidence_head(&self, session: SessionId, head: EvidenceHead) {
-        let handle = self.open.lock().await.get(&session).map(|room| room.handle.clone());
-        if let Some(handle) = handle {
-            // A room that is gone, or too busy, misses this one.
-            let _missed = handle.inputs.try_send(Input::EvidenceHead(Arc::new(head)));
+    pub fn evidence_head(&self, session: SessionId, head: EvidenceHead) {
+        if let Some(room) = self.open.find(session) {
+            // A room whose queue is full misses this head and hears the next one.
+            let _missed = room.handle.inputs.try_send(Input::EvidenceHead(Arc::new(head)));
         }
     }
 
     /// Closes all rooms without ending their sessions: what they decided is
     /// kept, and members resume with the next process.
     pub async fn shutdown(&self) {
-        let rooms = std::mem::take(&mut *self.open.lock().await);
-        for (_, room) in rooms {
+        for room in self.open.close() {
             let (stopped, answer) = oneshot::channel();
             if room.handle.inputs.send(Input::Stop(stopped)).await.is_ok() {
-                // A room that ended meanwhile needs no stopping.
+                // No answer means that the room has ended by itself.
                 drop(answer.await);
             }
         }
     }
 
     /// How many rooms are open.
-    pub async fn count(&self) -> usize {
-        self.open.lock().await.len()
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.count()
     }
 
     async fn tell(&self, session: SessionId, input: Input) {
-        let handle = self.open.lock().await.get(&session).map(|room| room.handle.clone());
-        if let Some(handle) = handle {
-            // A room that is gone needs no telling.
-            drop(handle.inputs.send(input).await);
+        if let Some(room) = self.open.find_opened(session).await {
+            // The room may end before it reads this; then nobody is left to tell.
+            drop(room.handle.inputs.send(input).await);
         }
     }
 
@@ -218,7 +213,7 @@ impl Rooms {
         let (code, now) = (refused.code(), self.parts.clock.now());
         let is_new = {
             let refusals = self.parts.refusals.lock();
-            // What was remembered is whole whoever panicked.
+            // A panic of another holder can't leave the table half changed.
             let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
             refusals.admit(session, user, code, now)
         };
@@ -228,18 +223,21 @@ impl Rooms {
         }
     }
 
-    /// The open room of a session, opened if need be.
+    /// The open room of a session, opened if need be. Another tenant's session is
+    /// answered as one that does not exist.
     async fn room(&self, tenant: TenantId, session: SessionId) -> Result<RoomHandle, RoomError> {
-        let mut open = self.open.lock().await;
-        if let Some(room) = open.get(&session)
-            && !room.handle.inputs.is_closed()
-        {
-            // Another tenant's session is no session.
-            let own = room.tenant == tenant;
-            return if own { Ok(room.handle.clone()) } else { Err(RoomError::SessionNotFound) };
-        }
-        // The session is read with the rooms locked, so that one that ends now
-        // is either seen to be over or finds its room to close.
+        let room = self.open.find_or_open(session, self.open_session(tenant, session)).await?;
+        if room.tenant == tenant { Ok(room.handle) } else { Err(RoomError::SessionNotFound) }
+    }
+
+    /// Reads a session and opens its room. This runs while the session's opening
+    /// is locked, so a session that ends meanwhile is either read as over, or
+    /// finds its room to close.
+    async fn open_session(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<OpenRoom, RoomError> {
         let found = self.parts.sessions.find(tenant, session).await;
         let found = found.map_err(|error| {
             tracing::error!(%session, %error, "a session could not be read");
@@ -257,9 +255,7 @@ impl Rooms {
             return Err(RoomError::ProviderUnsupported);
         }
         let handle = self.open_room(&found).await?;
-        open.retain(|_, room| !room.handle.inputs.is_closed());
-        open.insert(session, OpenRoom { tenant, handle: handle.clone() });
-        Ok(handle)
+        Ok(OpenRoom { tenant, handle })
     }
 
     async fn budget(&self, tenant: TenantId) -> BitrateBudget {

@@ -25,6 +25,7 @@ use cabildo::store::{Store, StoreOptions};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+mod opening;
 mod record;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -95,28 +96,14 @@ impl House {
         let data = tempfile::tempdir().expect("a directory");
         let options = StoreOptions::sqlite_file(&data.path().join("cabildo.db"));
         let store = Store::connect(&options).await.expect("a store");
-        let limits = Arc::new(FixedLimits::default());
-        let sessions = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
         let tenant = TenantId::generate();
-        let now = Clock::system().now();
-        let mut wanted = NewSession {
-            tenant_id: tenant,
-            assembly_id: AssemblyId::generate(),
-            title: "Assembly".to_owned(),
-            modality: Modality::Mixed,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
-            max_participants: None,
-            moderation: None,
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-        };
-        change(&mut wanted);
-        let session = sessions.create(wanted, now).await.expect("created").id;
-        sessions.start(tenant, session, None, now).await.expect("started");
+        let session = start_session(&store, tenant, change).await;
         Self { store, tenant, session, _data: data }
+    }
+
+    /// One more active session of the tenant.
+    async fn another_session(&self) -> SessionId {
+        start_session(&self.store, self.tenant, |_| {}).await
     }
 
     /// Another process that works on the same database.
@@ -166,6 +153,34 @@ impl House {
         let entered = rooms.enter(principal, self.session, [1; 32], sink).await.expect("let in");
         (entered, outbound)
     }
+}
+
+async fn start_session(
+    store: &Store,
+    tenant: TenantId,
+    change: impl FnOnce(&mut NewSession),
+) -> SessionId {
+    let limits = Arc::new(FixedLimits::default());
+    let sessions = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
+    let now = Clock::system().now();
+    let mut wanted = NewSession {
+        tenant_id: tenant,
+        assembly_id: AssemblyId::generate(),
+        title: "Assembly".to_owned(),
+        modality: Modality::Mixed,
+        provider: None,
+        scheduled_start_at: None,
+        scheduled_end_at: None,
+        max_participants: None,
+        moderation: None,
+        recording: RecordingPatch::default(),
+        transcription: TranscriptionPatch::default(),
+        speaking: SpeakingPatch::default(),
+    };
+    change(&mut wanted);
+    let session = sessions.create(wanted, now).await.expect("created").id;
+    sessions.start(tenant, session, None, now).await.expect("started");
+    session
 }
 
 fn chat(text: &str) -> Action {

@@ -25,7 +25,7 @@ pub(super) async fn tell_heads(evidence: Evidence, rooms: Rooms) {
                     cose: base64_text(&notice.head.cose),
                     at: notice.head.at,
                 };
-                rooms.evidence_head(notice.session, head).await;
+                rooms.evidence_head(notice.session, head);
             }
             // A later head covers what the missed ones did.
             Err(RecvError::Lagged(_)) => {}
