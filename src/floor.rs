@@ -3,6 +3,7 @@
 //! those who join from a browser. Pure: time and identifiers are handed in,
 //! what follows from a command is polled. `docs/MODERATION.md` has the rules.
 
+mod changes;
 mod engine;
 mod error;
 mod event;
@@ -10,6 +11,7 @@ mod list;
 mod snapshot;
 mod turn;
 
+pub use changes::FloorPart;
 pub use engine::{Canceller, EVENTS_PER_COMMAND_MAX, Floor, FloorPolicy, PEOPLE_COUNTED_MAX};
 pub use error::FloorError;
 pub use event::{Cancellation, FloorEvent, PauseCause, WARNINGS};

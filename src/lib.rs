@@ -2,12 +2,13 @@
 //! must hold up legally. The map of the house, one line a module, in floor
 //! order; `docs/ARCHITECTURE.md` explains it and `tests/house.rs` checks it.
 
-// Ground floor: the words of the field, the clock, the cipher, media formats.
-// No I/O, no async.
+// Ground floor: the words of the field, the clock, the cipher, media formats,
+// state that remembers its changes. No I/O, no async.
 pub mod clock;
 pub mod domain;
 pub mod formats;
 pub mod sealing;
+pub mod tracked;
 
 // First floor: stations. Each knows the ground floor and nothing beside it.
 pub mod attendance;

@@ -13,6 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["domain"]),
     // Bytes of media: shared by all who carry, read or write it.
     ("formats", &["domain"]),
+    // State of engines that remembers its changes, to undo or to store them.
+    ("tracked", &[]),
     // What every floor may be told by and may tell.
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
@@ -20,8 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain", "clock", "telemetry"]),
     ("attendance", &["domain", "clock", "telemetry"]),
     ("claims", &["domain", "clock", "telemetry"]),
-    ("floor", &["domain", "clock", "telemetry"]),
     ("events", &["domain", "clock", "telemetry"]),
+    ("floor", &["domain", "clock", "telemetry", "tracked"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),
     // The cipher of sealed objects: pure, and shared by all who seal and open.
@@ -71,7 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "playable",
         ],
     ),
-    ("room", &["domain", "clock", "telemetry", "floor", "sessions", "sfu"]),
+    ("room", &["domain", "clock", "telemetry", "tracked", "floor", "sessions", "sfu"]),
     // What happened, read back from the log for people.
     ("history", &["domain", "telemetry", "evidence", "recorder", "room"]),
     (

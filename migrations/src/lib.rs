@@ -11,6 +11,7 @@ mod m0005_work_claims;
 mod m0006_erased_rooms;
 mod m0007_write_probes;
 mod m0008_outbox;
+mod m0009_room_parts;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -48,6 +49,7 @@ pub const TABLES: &[&str] = &[
     "outbox",
     "outbox_state",
     "outbox_readers",
+    "room_parts",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -79,6 +81,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("outbox", "SELECT, INSERT, UPDATE, DELETE"),
     ("outbox_state", "SELECT, UPDATE"),
     ("outbox_readers", "SELECT, INSERT, UPDATE"),
+    ("room_parts", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -97,6 +100,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0006_erased_rooms::ErasedRooms),
             Box::new(m0007_write_probes::WriteProbes),
             Box::new(m0008_outbox::Outbox),
+            Box::new(m0009_room_parts::RoomParts),
         ]
     }
 }

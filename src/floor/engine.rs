@@ -1,13 +1,14 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! The engine: commands and time in, events out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::domain::floor::{SpeechKind, TurnEnd};
 use crate::domain::id::{RequestId, TurnId, UserId};
 use crate::domain::session::SpeakingPolicy;
 use crate::domain::time::Timestamp;
+use crate::tracked::{Tracked, TrackedMap};
 
 use super::error::FloorError;
 use super::event::{Cancellation, FloorEvent, PauseCause, WARNINGS};
@@ -70,17 +71,37 @@ pub enum Canceller<'a> {
 /// A command either succeeds, and then [`poll_event`](Self::poll_event) tells
 /// what followed, or fails and changes nothing. A command that takes `now` first
 /// counts the time of the running turn and gives the warnings that are due.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Floor {
     pub(super) policy: FloorPolicy,
-    pub(super) queue: QueueState,
+    pub(super) queue: Tracked<QueueState>,
     pub(super) list: SpeakingList,
+    pub(super) turns: Tracked<Turns>,
+    /// Counts what was told of turns. Time that passes changes a turn, but what
+    /// was stored of it when something was last told stays true.
+    pub(super) turns_told: Tracked<u64>,
+    pub(super) turns_started: TrackedMap<UserId, u32>,
+    pub(super) events: VecDeque<FloorEvent>,
+}
+
+/// The turns there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Turns {
     pub(super) current: Option<Turn>,
     /// Turns that wait for interposed questions to end, the first interrupted
     /// first. Empty when there is no current turn.
     pub(super) stacked: Vec<Turn>,
-    pub(super) turns_started: BTreeMap<UserId, u32>,
-    pub(super) events: VecDeque<FloorEvent>,
+}
+
+impl PartialEq for Floor {
+    fn eq(&self, other: &Self) -> bool {
+        self.policy == other.policy
+            && self.queue == other.queue
+            && self.list == other.list
+            && self.turns == other.turns
+            && self.turns_started == other.turns_started
+            && self.events == other.events
+    }
 }
 
 impl Floor {
@@ -90,11 +111,11 @@ impl Floor {
     pub fn new(policy: FloorPolicy) -> Self {
         Self {
             policy: policy.bounded(),
-            queue: QueueState::Open,
+            queue: Tracked::new(QueueState::Open),
             list: SpeakingList::default(),
-            current: None,
-            stacked: Vec::new(),
-            turns_started: BTreeMap::new(),
+            turns: Tracked::default(),
+            turns_told: Tracked::default(),
+            turns_started: TrackedMap::default(),
             events: VecDeque::new(),
         }
     }
@@ -113,7 +134,7 @@ impl Floor {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.current.as_ref()?.next_warning()
+        self.turns.current.as_ref()?.next_warning()
     }
 
     /// Gives the warnings that are due.
@@ -123,8 +144,8 @@ impl Floor {
 
     /// Opens the list for requests or closes it; who is on it stays on it.
     pub fn set_queue(&mut self, state: QueueState) {
-        if self.queue != state {
-            self.queue = state;
+        if *self.queue != state {
+            *self.queue.edit() = state;
             self.events.push_back(FloorEvent::QueueUpdated);
         }
     }
@@ -138,13 +159,13 @@ impl Floor {
         request: NewRequest,
         now: Timestamp,
     ) -> Result<(), FloorError> {
-        if self.queue == QueueState::Closed {
+        if *self.queue == QueueState::Closed {
             return Err(FloorError::QueueClosed);
         }
         self.check_request(&request)?;
         self.count(now);
         let entry = self.list.arrive(request, Microphone::Own, now);
-        self.list.requested.push(entry.clone());
+        self.list.requested.insert(entry.arrival, entry.clone());
         self.events.push_back(FloorEvent::RequestReceived(entry));
         Ok(())
     }
@@ -178,15 +199,13 @@ impl Floor {
         request_id: RequestId,
         by: Canceller<'_>,
     ) -> Result<(), FloorError> {
-        let position = self.list.find(request_id)?;
+        let (position, entry) = self.list.find(request_id)?;
         let by = match by {
             Canceller::Moderator => Cancellation::Moderator,
-            Canceller::Speaker(user) if *user == self.list.at(position).user_id => {
-                Cancellation::Speaker
-            }
+            Canceller::Speaker(user) if *user == entry.user_id => Cancellation::Speaker,
             Canceller::Speaker(_) => return Err(FloorError::RequestNotFound),
         };
-        let entry = self.list.remove(position);
+        let entry = self.list.remove(position).ok_or(FloorError::RequestNotFound)?;
         self.events.push_back(FloorEvent::SpeechCancelled { entry, by });
         if matches!(position, Position::Waiting(_)) {
             self.events.push_back(FloorEvent::QueueUpdated);
@@ -207,13 +226,13 @@ impl Floor {
         turn_id: TurnId,
         now: Timestamp,
     ) -> Result<(), FloorError> {
-        let index = self.list.find_requested(request_id)?;
-        let starts = self.policy.auto_start && self.current.is_none();
+        let position = self.list.find_requested(request_id)?;
+        let starts = self.policy.auto_start && self.turns.current.is_none();
         if starts {
             self.check_turn_id(turn_id)?;
         }
         self.count(now);
-        let mut entry = self.list.remove(Position::Requested(index));
+        let mut entry = self.list.remove(position).ok_or(FloorError::RequestNotFound)?;
         entry.approved_at = Some(now);
         self.events.push_back(FloorEvent::SpeechApproved(entry.clone()));
         if starts {
@@ -235,11 +254,11 @@ impl Floor {
         request_id: RequestId,
         reason: Option<String>,
     ) -> Result<(), FloorError> {
-        let index = self.list.find_requested(request_id)?;
+        let position = self.list.find_requested(request_id)?;
         if reason.as_deref().is_some_and(|reason| longer_than(reason, REASON_LENGTH_MAX)) {
             return Err(FloorError::ReasonTooLong);
         }
-        let entry = self.list.remove(Position::Requested(index));
+        let entry = self.list.remove(position).ok_or(FloorError::RequestNotFound)?;
         self.events.push_back(FloorEvent::SpeechDenied { entry, reason });
         Ok(())
     }
@@ -250,9 +269,7 @@ impl Floor {
     /// # Errors
     /// `OrderInvalid` unless `order` names each entry that waits exactly once.
     pub fn handle_reorder(&mut self, order: &[RequestId]) -> Result<(), FloorError> {
-        let waiting = self.list.reordered(order)?;
-        if waiting != self.list.waiting {
-            self.list.waiting = waiting;
+        if self.list.reorder(order)? {
             self.events.push_back(FloorEvent::QueueUpdated);
         }
         Ok(())
@@ -272,15 +289,15 @@ impl Floor {
         limit: Option<Duration>,
         now: Timestamp,
     ) -> Result<(), FloorError> {
-        let index = match request {
+        let (position, entry) = match request {
             Some(request_id) => self.list.find_waiting(request_id)?,
-            None => 0,
+            None => self.list.next().ok_or(FloorError::QueueEmpty)?,
         };
-        let kind = self.list.waiting.get(index).ok_or(FloorError::QueueEmpty)?.kind;
+        let kind = entry.kind;
         let limit = self.checked_limit(limit)?;
         self.check_turn_id(turn_id)?;
-        let interposed = kind == SpeechKind::InterposedQuestion && self.current.is_some();
-        if interposed && self.stacked.len() >= STACKED_TURNS_MAX {
+        let interposed = kind == SpeechKind::InterposedQuestion && self.turns.current.is_some();
+        if interposed && self.turns.stacked.len() >= STACKED_TURNS_MAX {
             return Err(FloorError::StackFull);
         }
         self.count(now);
@@ -289,7 +306,7 @@ impl Floor {
         } else {
             self.end_all(TurnEnd::Replaced, now);
         }
-        let entry = self.list.remove(Position::Waiting(index));
+        let entry = self.list.remove(position).ok_or(FloorError::RequestNotFound)?;
         self.events.push_back(FloorEvent::QueueUpdated);
         self.begin(entry, turn_id, limit, now);
         Ok(())
@@ -301,14 +318,14 @@ impl Floor {
     /// # Errors
     /// `NoTurn`; `TurnStateConflict` when it is paused already.
     pub fn pause_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
-        if !self.current.as_ref().ok_or(FloorError::NoTurn)?.is_running() {
+        if !self.turns.current.as_ref().ok_or(FloorError::NoTurn)?.is_running() {
             return Err(FloorError::TurnStateConflict);
         }
         self.count(now);
-        if let Some(turn) = &mut self.current {
+        if let Some(turn) = &mut self.turns.edit().current {
             turn.clock = TurnClock::Paused;
             let turn = turn.view(now);
-            self.events.push_back(FloorEvent::TurnPaused { turn, cause: PauseCause::Moderator });
+            self.tell_turn(FloorEvent::TurnPaused { turn, cause: PauseCause::Moderator });
         }
         Ok(())
     }
@@ -318,12 +335,14 @@ impl Floor {
     /// # Errors
     /// `NoTurn`; `TurnStateConflict` when it runs already.
     pub fn resume_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
-        let turn = self.current.as_mut().ok_or(FloorError::NoTurn)?;
-        if turn.is_running() {
+        if self.turns.current.as_ref().ok_or(FloorError::NoTurn)?.is_running() {
             return Err(FloorError::TurnStateConflict);
         }
-        turn.clock = TurnClock::Running { counted_until: now };
-        self.events.push_back(FloorEvent::TurnResumed(turn.view(now)));
+        if let Some(turn) = &mut self.turns.edit().current {
+            turn.clock = TurnClock::Running { counted_until: now };
+            let turn = turn.view(now);
+            self.tell_turn(FloorEvent::TurnResumed(turn));
+        }
         Ok(())
     }
 
@@ -332,7 +351,7 @@ impl Floor {
     /// # Errors
     /// `NoTurn`, `NoDuration`, `TurnLimitReached`.
     pub fn extend_turn(&mut self, by: Duration, now: Timestamp) -> Result<(), FloorError> {
-        let turn = self.current.as_ref().ok_or(FloorError::NoTurn)?;
+        let turn = self.turns.current.as_ref().ok_or(FloorError::NoTurn)?;
         let by = whole_us(by);
         if by.is_zero() {
             return Err(FloorError::NoDuration);
@@ -342,9 +361,10 @@ impl Floor {
             return Err(FloorError::TurnLimitReached);
         }
         self.count(now);
-        if let Some(turn) = &mut self.current {
+        if let Some(turn) = &mut self.turns.edit().current {
             turn.limit = limit;
-            self.events.push_back(FloorEvent::TurnExtended(turn.view(now)));
+            let turn = turn.view(now);
+            self.tell_turn(FloorEvent::TurnExtended(turn));
         }
         Ok(())
     }
@@ -354,7 +374,7 @@ impl Floor {
     /// # Errors
     /// `NoTurn`.
     pub fn stop_turn(&mut self, now: Timestamp) -> Result<(), FloorError> {
-        if self.current.is_none() {
+        if self.turns.current.is_none() {
             return Err(FloorError::NoTurn);
         }
         self.count(now);
@@ -367,7 +387,7 @@ impl Floor {
     /// # Errors
     /// `NotYourTurn` unless `by` holds the current turn, running or paused.
     pub fn end_speech(&mut self, by: &UserId, now: Timestamp) -> Result<(), FloorError> {
-        if self.current.as_ref().is_none_or(|turn| turn.user_id != *by) {
+        if self.turns.current.as_ref().is_none_or(|turn| turn.user_id != *by) {
             return Err(FloorError::NotYourTurn);
         }
         self.count(now);
@@ -382,7 +402,9 @@ impl Floor {
         self.count(now);
         let waiting_before = self.list.waiting.len();
         for entries in [&mut self.list.requested, &mut self.list.waiting] {
-            for entry in entries.extract_if(.., |entry| entry.user_id == *user) {
+            let theirs = entries.iter().filter(|(_, entry)| entry.user_id == *user);
+            let theirs: Vec<u64> = theirs.map(|(key, _)| *key).collect();
+            for entry in theirs.into_iter().filter_map(|key| entries.remove(&key)) {
                 let by = Cancellation::Removed;
                 self.events.push_back(FloorEvent::SpeechCancelled { entry, by });
             }
@@ -390,10 +412,12 @@ impl Floor {
         if self.list.waiting.len() != waiting_before {
             self.events.push_back(FloorEvent::QueueUpdated);
         }
-        for turn in self.stacked.extract_if(.., |turn| turn.user_id == *user) {
-            self.events.push_back(ended(turn, TurnEnd::Removed, now));
+        let theirs = |turn: &mut Turn| turn.user_id == *user;
+        let ended_turns: Vec<Turn> = self.turns.edit().stacked.extract_if(.., theirs).collect();
+        for turn in ended_turns {
+            self.tell_turn(ended(turn, TurnEnd::Removed, now));
         }
-        if self.current.as_ref().is_some_and(|turn| turn.user_id == *user) {
+        if self.turns.current.as_ref().is_some_and(|turn| turn.user_id == *user) {
             self.end_current(TurnEnd::Removed, now);
         }
     }
@@ -411,37 +435,37 @@ impl Floor {
 
     /// Approved entries in the order in which they get the floor.
     pub fn waiting(&self) -> impl Iterator<Item = &Entry> {
-        self.list.waiting.iter()
+        self.list.waiting.values()
     }
 
     /// Entries that nobody has decided yet, by arrival.
     pub fn requested(&self) -> impl Iterator<Item = &Entry> {
-        self.list.requested.iter()
+        self.list.requested.values()
     }
 
     /// Who holds the floor.
     #[must_use]
     pub fn current_turn(&self, now: Timestamp) -> Option<TurnView> {
-        self.current.as_ref().map(|turn| turn.view(now))
+        self.turns.current.as_ref().map(|turn| turn.view(now))
     }
 
     /// Turns that interposed questions interrupted, the next to go on last.
     pub fn stacked_turns(&self, now: Timestamp) -> impl Iterator<Item = TurnView> {
-        self.stacked.iter().map(move |turn| turn.view(now))
+        self.turns.stacked.iter().map(move |turn| turn.view(now))
     }
 
     /// Who is to be heard now, and through which microphone: the holder of the
     /// running turn.
     #[must_use]
     pub fn speaker(&self) -> Option<(&UserId, Microphone)> {
-        let turn = self.current.as_ref().filter(|turn| turn.is_running())?;
+        let turn = self.turns.current.as_ref().filter(|turn| turn.is_running())?;
         Some((&turn.user_id, turn.microphone))
     }
 
     /// Whether the list takes requests.
     #[must_use]
     pub fn is_queue_open(&self) -> bool {
-        self.queue == QueueState::Open
+        *self.queue == QueueState::Open
     }
 
     /// How many turns of `user` have started, the current one included.
@@ -478,14 +502,19 @@ impl Floor {
     }
 
     fn turns(&self) -> impl Iterator<Item = &Turn> {
-        self.stacked.iter().chain(&self.current)
+        self.turns.stacked.iter().chain(&self.turns.current)
     }
 
     /// Brings the clock of the running turn up to `now`.
     fn count(&mut self, now: Timestamp) {
-        let Some(turn) = &mut self.current else { return };
-        for left in turn.count(now) {
-            self.events.push_back(FloorEvent::TurnWarning { turn: turn.view(now), left });
+        if self.turns.current.is_none() {
+            return;
+        }
+        let Some(turn) = &mut self.turns.edit().current else { return };
+        let warnings = turn.count(now);
+        let turn = turn.view(now);
+        for left in warnings {
+            self.tell_turn(FloorEvent::TurnWarning { turn: turn.clone(), left });
         }
     }
 
@@ -493,44 +522,54 @@ impl Floor {
     fn begin(&mut self, entry: Entry, turn_id: TurnId, limit: Duration, now: Timestamp) {
         let people = self.turns_started.len();
         if people < PEOPLE_COUNTED_MAX || self.turns_started.contains_key(&entry.user_id) {
-            let count = self.turns_started.entry(entry.user_id.clone()).or_insert(0);
-            *count = count.saturating_add(1);
+            let count = self.turns_started(&entry.user_id).saturating_add(1);
+            self.turns_started.insert(entry.user_id.clone(), count);
         }
         let turn = Turn::start(entry, turn_id, limit, now);
-        self.events.push_back(FloorEvent::TurnStarted(turn.view(now)));
-        self.current = Some(turn);
+        self.tell_turn(FloorEvent::TurnStarted(turn.view(now)));
+        self.turns.edit().current = Some(turn);
     }
 
     /// Stacks the current turn for an interposed question.
     fn interrupt(&mut self, now: Timestamp) {
-        let Some(mut turn) = self.current.take() else { return };
+        let Some(mut turn) = self.turns.edit().current.take() else { return };
         if turn.is_running() {
             turn.clock = TurnClock::Interrupted;
             let view = turn.view(now);
             let cause = PauseCause::Interposed;
-            self.events.push_back(FloorEvent::TurnPaused { turn: view, cause });
+            self.tell_turn(FloorEvent::TurnPaused { turn: view, cause });
         }
-        self.stacked.push(turn);
+        self.turns.edit().stacked.push(turn);
     }
 
     /// Ends the current turn and makes the last stacked one current again.
     fn end_current(&mut self, reason: TurnEnd, now: Timestamp) {
-        let Some(turn) = self.current.take() else { return };
-        self.events.push_back(ended(turn, reason, now));
-        let Some(mut turn) = self.stacked.pop() else { return };
-        self.events.push_back(if turn.clock == TurnClock::Interrupted {
+        let Some(turn) = self.turns.edit().current.take() else { return };
+        self.tell_turn(ended(turn, reason, now));
+        let Some(mut turn) = self.turns.edit().stacked.pop() else { return };
+        self.tell_turn(if turn.clock == TurnClock::Interrupted {
             turn.clock = TurnClock::Running { counted_until: now };
             FloorEvent::TurnResumed(turn.view(now))
         } else {
             FloorEvent::TurnPaused { turn: turn.view(now), cause: PauseCause::StillPaused }
         });
-        self.current = Some(turn);
+        self.turns.edit().current = Some(turn);
     }
 
     /// Ends the current turn and every stacked one, the last interrupted first.
     fn end_all(&mut self, reason: TurnEnd, now: Timestamp) {
-        let turns = self.current.take().into_iter().chain(self.stacked.drain(..).rev());
-        self.events.extend(turns.map(|turn| ended(turn, reason, now)));
+        if self.turns.current.is_none() {
+            return;
+        }
+        let Turns { current, stacked } = std::mem::take(self.turns.edit());
+        for turn in current.into_iter().chain(stacked.into_iter().rev()) {
+            self.tell_turn(ended(turn, reason, now));
+        }
+    }
+
+    fn tell_turn(&mut self, event: FloorEvent) {
+        *self.turns_told.edit() += 1;
+        self.events.push_back(event);
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, UserId};
 use crate::domain::time::Timestamp;
+use crate::tracked::{Tracked, TrackedMap};
 
 use super::error::FloorError;
 
@@ -92,54 +93,88 @@ impl Entry {
     }
 }
 
-/// Whether an entry waits or is still undecided.
+/// Distance between the places of entries that follow each other, so that an
+/// entry can be put between two others without moving them. Places are
+/// numbered anew when there is no room left.
+const PLACE_STEP: u64 = 1 << 32;
+
+/// Where an entry stands: among the undecided ones by its arrival, or among the
+/// waiting ones by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
-    Requested(usize),
-    Waiting(usize),
+    Requested(u64),
+    Waiting(u64),
 }
 
-/// See the module. Undecided entries stand by arrival.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// See the module.
+#[derive(Debug, Clone, Default)]
 pub(super) struct SpeakingList {
-    pub(super) requested: Vec<Entry>,
-    pub(super) waiting: Vec<Entry>,
-    pub(super) next_arrival: u64,
+    /// Undecided entries by arrival.
+    pub(super) requested: TrackedMap<u64, Entry>,
+    /// Approved entries by place: the lowest gets the floor first.
+    pub(super) waiting: TrackedMap<u64, Entry>,
+    pub(super) next_arrival: Tracked<u64>,
+}
+
+/// Entries and their order are compared; the numbers of the places are not.
+impl PartialEq for SpeakingList {
+    fn eq(&self, other: &Self) -> bool {
+        self.requested == other.requested
+            && self.waiting.values().eq(other.waiting.values())
+            && self.next_arrival == other.next_arrival
+    }
 }
 
 impl SpeakingList {
+    /// A list of these entries, both in order, which counts as stored.
+    pub(super) fn of(requested: Vec<Entry>, waiting: Vec<Entry>, next_arrival: u64) -> Self {
+        Self {
+            requested: requested.into_iter().map(|entry| (entry.arrival, entry)).collect(),
+            waiting: places().zip(waiting).collect(),
+            next_arrival: Tracked::new(next_arrival),
+        }
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.requested.iter().chain(&self.waiting)
+        self.requested.values().chain(self.waiting.values())
     }
 
-    pub(super) fn find(&self, id: RequestId) -> Result<Position, FloorError> {
-        let among = |entries: &[Entry]| entries.iter().position(|entry| entry.request_id == id);
-        among(&self.requested)
+    pub(super) fn find(&self, id: RequestId) -> Result<(Position, &Entry), FloorError> {
+        let among = |entries: &'_ TrackedMap<u64, Entry>| {
+            entries.iter().find(|(_, entry)| entry.request_id == id).map(|(key, _)| *key)
+        };
+        let position = among(&self.requested)
             .map(Position::Requested)
-            .or_else(|| among(&self.waiting).map(Position::Waiting))
-            .ok_or(FloorError::RequestNotFound)
+            .or_else(|| among(&self.waiting).map(Position::Waiting));
+        let found = position.and_then(|position| Some((position, self.at(position)?)));
+        found.ok_or(FloorError::RequestNotFound)
     }
 
-    /// Where an entry that is still undecided stands.
-    pub(super) fn find_requested(&self, id: RequestId) -> Result<usize, FloorError> {
-        match self.find(id)? {
-            Position::Requested(index) => Ok(index),
+    /// The position of an entry that is still undecided.
+    pub(super) fn find_requested(&self, id: RequestId) -> Result<Position, FloorError> {
+        match self.find(id)?.0 {
+            position @ Position::Requested(_) => Ok(position),
             Position::Waiting(_) => Err(FloorError::RequestStateConflict),
         }
     }
 
-    /// Where an entry that waits stands.
-    pub(super) fn find_waiting(&self, id: RequestId) -> Result<usize, FloorError> {
+    /// The position of an entry that waits.
+    pub(super) fn find_waiting(&self, id: RequestId) -> Result<(Position, &Entry), FloorError> {
         match self.find(id)? {
-            Position::Waiting(index) => Ok(index),
-            Position::Requested(_) => Err(FloorError::RequestStateConflict),
+            found @ (Position::Waiting(_), _) => Ok(found),
+            (Position::Requested(_), _) => Err(FloorError::RequestStateConflict),
         }
     }
 
-    pub(super) fn at(&self, position: Position) -> &Entry {
+    /// The first of those who wait.
+    pub(super) fn next(&self) -> Option<(Position, &Entry)> {
+        self.waiting.first().map(|(place, entry)| (Position::Waiting(*place), entry))
+    }
+
+    fn at(&self, position: Position) -> Option<&Entry> {
         match position {
-            Position::Requested(index) => &self.requested[index],
-            Position::Waiting(index) => &self.waiting[index],
+            Position::Requested(arrival) => self.requested.get(&arrival),
+            Position::Waiting(place) => self.waiting.get(&place),
         }
     }
 
@@ -156,7 +191,7 @@ impl SpeakingList {
                 return Err(FloorError::AlreadyWaiting);
             }
         }
-        let full = self.entries().count() >= ENTRIES_MAX || self.next_arrival >= ARRIVALS_MAX;
+        let full = self.entries().count() >= ENTRIES_MAX || *self.next_arrival >= ARRIVALS_MAX;
         if full { Err(FloorError::QueueFull) } else { Ok(()) }
     }
 
@@ -167,8 +202,8 @@ impl SpeakingList {
         microphone: Microphone,
         now: Timestamp,
     ) -> Entry {
-        let arrival = self.next_arrival;
-        self.next_arrival += 1;
+        let arrival = *self.next_arrival;
+        *self.next_arrival.edit() += 1;
         let NewRequest { id, user_id, mut name, kind, stance, note } = request;
         if let Some((end, _)) = name.char_indices().nth(NAME_LENGTH_MAX) {
             name.truncate(end);
@@ -192,34 +227,90 @@ impl SpeakingList {
     /// by kind and arrival; in a reordered one it is the earliest place at which
     /// it overtakes nobody whom the rule puts ahead of it.
     pub(super) fn wait(&mut self, entry: Entry) {
-        let ahead = self.waiting.iter().rposition(|other| other.precedes(&entry));
-        self.waiting.insert(ahead.map_or(0, |index| index + 1), entry);
+        let ahead = self.waiting.iter().rev().find(|(_, other)| other.precedes(&entry));
+        let ahead = ahead.map(|(place, _)| *place);
+        let place = self.place_behind(ahead).unwrap_or_else(|| {
+            let index = ahead.map_or(0, |ahead| 1 + self.waiting.range(..ahead).count());
+            self.renumber();
+            let behind = index.checked_sub(1).and_then(|index| self.waiting.keys().nth(index));
+            self.place_behind(behind.copied()).unwrap_or(PLACE_STEP / 2)
+        });
+        self.waiting.insert(place, entry);
+    }
+
+    /// A free place behind `ahead`, or before everybody; `None` when there is no
+    /// number between the neighbours.
+    fn place_behind(&self, ahead: Option<u64>) -> Option<u64> {
+        let after = ahead.map_or(0, |ahead| ahead + 1);
+        let next = self.waiting.range(after..).next().map(|(place, _)| *place);
+        let before = ahead.unwrap_or(0);
+        match next {
+            None => before.checked_add(PLACE_STEP),
+            Some(next) => Some(before + (next - before) / 2).filter(|place| *place > before),
+        }
+    }
+
+    /// Numbers the places anew, evenly.
+    fn renumber(&mut self) {
+        let entries: Vec<Entry> = self.waiting.values().cloned().collect();
+        self.waiting.clear();
+        for (place, entry) in places().zip(entries) {
+            self.waiting.insert(place, entry);
+        }
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, position: Position) -> Entry {
+    pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
         match position {
-            Position::Requested(index) => self.requested.remove(index),
-            Position::Waiting(index) => self.waiting.remove(index),
+            Position::Requested(arrival) => self.requested.remove(&arrival),
+            Position::Waiting(place) => self.waiting.remove(&place),
         }
     }
 
-    /// The waiting entries in the order of `order`, when it names exactly them.
-    pub(super) fn reordered(&self, order: &[RequestId]) -> Result<Vec<Entry>, FloorError> {
+    /// Puts the waiting entries into the order of `order`, when it names exactly
+    /// them. Says whether anything moved.
+    pub(super) fn reorder(&mut self, order: &[RequestId]) -> Result<bool, FloorError> {
         if order.len() != self.waiting.len() {
             return Err(FloorError::OrderInvalid);
         }
-        let mut left: Vec<&Entry> = self.waiting.iter().collect();
-        let mut next = Vec::with_capacity(order.len());
-        for id in order {
-            let index = left
-                .iter()
-                .position(|entry| entry.request_id == *id)
-                .ok_or(FloorError::OrderInvalid)?;
-            next.push(left.remove(index).clone());
+        let mut left: Vec<&Entry> = self.waiting.values().collect();
+        let mut moved = Vec::new();
+        for (id, (place, stands)) in order.iter().zip(self.waiting.iter()) {
+            let index = left.iter().position(|entry| entry.request_id == *id);
+            let entry = left.remove(index.ok_or(FloorError::OrderInvalid)?);
+            if entry.request_id != stands.request_id {
+                moved.push((*place, entry.clone()));
+            }
         }
-        Ok(next)
+        let has_moved = !moved.is_empty();
+        for (place, entry) in moved {
+            self.waiting.insert(place, entry);
+        }
+        Ok(has_moved)
     }
+
+    pub(super) fn undo(&mut self) {
+        self.requested.undo();
+        self.waiting.undo();
+        self.next_arrival.undo();
+    }
+
+    pub(super) fn accept(&mut self) {
+        self.requested.accept();
+        self.waiting.accept();
+        self.next_arrival.accept();
+    }
+
+    pub(super) fn stored(&mut self) {
+        self.requested.stored();
+        self.waiting.stored();
+        self.next_arrival.stored();
+    }
+}
+
+/// Evenly spaced places.
+fn places() -> impl Iterator<Item = u64> {
+    (1..).map(|step| step * PLACE_STEP)
 }
 
 /// Whether `text` has more than `max` characters.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::domain::floor::SpeechKind;
 use crate::domain::id::UserId;
+use crate::tracked::Tracked;
 
-use super::engine::{Floor, FloorPolicy, PEOPLE_COUNTED_MAX};
+use super::engine::{Floor, FloorPolicy, PEOPLE_COUNTED_MAX, Turns};
 use super::error::FloorError;
 use super::list::{
     ARRIVALS_MAX, ENTRIES_MAX, Entry, Microphone, NAME_LENGTH_MAX, NOTE_LENGTH_MAX, QueueState,
@@ -41,13 +42,13 @@ impl Floor {
     #[must_use]
     pub fn snapshot(&self) -> FloorSnapshot {
         FloorSnapshot {
-            queue: self.queue,
-            requested: self.list.requested.clone(),
-            waiting: self.list.waiting.clone(),
-            current: self.current.clone(),
-            stacked: self.stacked.clone(),
-            next_arrival: self.list.next_arrival,
-            turns_started: self.turns_started.clone(),
+            queue: *self.queue,
+            requested: self.requested().cloned().collect(),
+            waiting: self.waiting().cloned().collect(),
+            current: self.turns.current.clone(),
+            stacked: self.turns.stacked.clone(),
+            next_arrival: *self.list.next_arrival,
+            turns_started: self.turns_started.iter().map(|(user, n)| (user.clone(), *n)).collect(),
         }
     }
 
@@ -70,11 +71,11 @@ impl Floor {
         } = snapshot;
         Ok(Self {
             policy: policy.bounded(),
-            queue,
-            list: SpeakingList { requested, waiting, next_arrival },
-            current,
-            stacked,
-            turns_started,
+            queue: Tracked::new(queue),
+            list: SpeakingList::of(requested, waiting, next_arrival),
+            turns: Tracked::new(Turns { current, stacked }),
+            turns_told: Tracked::default(),
+            turns_started: turns_started.into_iter().collect(),
             events: VecDeque::new(),
         })
     }

@@ -149,6 +149,18 @@ impl Action {
         }
     }
 
+    /// Whether it moderates: whether it is for those who run the floor, decide
+    /// about people or control the recording.
+    #[must_use]
+    pub const fn is_moderation(&self) -> bool {
+        matches!(
+            self.permission(),
+            role::Action::ModerateFloor
+                | role::Action::ModeratePeople
+                | role::Action::ControlRecording
+        )
+    }
+
     /// Its name in metrics: the `type` of the message that asks for it.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::room::action::FreshIds;
 use crate::room::engine::{Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
-use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use crate::room::journal::{JournalError, JournalEvent, RoomJournal};
 use crate::room::member::{
     Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Sink,
 };
@@ -151,11 +151,11 @@ impl RoomActor {
             }
             Input::Act { connection, action, reply } => {
                 let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
-                let name = action.name();
+                let counted = action.is_moderation().then(|| action.name());
                 let result = self
                     .decide(|engine, now| engine.handle_action(connection, action, fresh, now))
                     .await;
-                if result.is_ok() {
+                if let (Ok(_), Some(name)) = (&result, counted) {
                     metrics::moderation_action(name);
                 }
                 answer(reply, result);
@@ -317,60 +317,62 @@ impl RoomActor {
         }
     }
 
-    /// Lets the engine decide, keeps what it decided, and only then carries it
-    /// out and tells. What can't be kept was not decided.
+    /// Lets the engine decide, stores what it decided, and only then carries it
+    /// out and tells. What can't be stored is undone.
     async fn decide<T>(
         &mut self,
         decision: impl FnOnce(&mut RoomEngine, Timestamp) -> Result<T, RoomError>,
     ) -> Result<T, RoomError> {
-        let before = self.engine.clone();
         let now = self.parts.clock.now();
-        let result = decision(&mut self.engine, now)?;
-        let outputs = self.engine.take_outputs();
-        if let Err(error) = self.keep(&outputs).await {
-            self.engine = before;
+        let result = match decision(&mut self.engine, now) {
+            Ok(result) => result,
+            Err(refused) => {
+                self.engine.undo();
+                return Err(refused);
+            }
+        };
+        if let Err(error) = self.keep().await {
+            self.engine.undo();
             return Err(self.journal_failed(&error));
         }
+        let outputs = self.engine.take_outputs();
         self.carry_out(outputs).await;
         Ok(result)
     }
 
-    /// As [`Self::decide`] for what has happened whether it can be kept or not:
-    /// it is carried out at once, and told once it is kept.
+    /// As [`Self::decide`] for what has happened whether it can be stored or not:
+    /// it is carried out at once, and told once it is stored.
     async fn decide_surely(&mut self, happened: impl FnOnce(&mut RoomEngine, Timestamp)) {
         let now = self.parts.clock.now();
         happened(&mut self.engine, now);
         self.keep_clock_decisions().await;
     }
 
-    /// Keeps and tells what the engine decided by itself; tries again later
-    /// when it can't be kept. Gates, goodbyes and the end of a recording do not
+    /// Stores and tells what the engine decided by itself; tries again later
+    /// when it can't be stored. Gates, goodbyes and the end of a recording do not
     /// wait for that; its beginning does, since nobody was told of it yet.
     async fn keep_clock_decisions(&mut self) {
         self.retry_at = None;
         let now = self.parts.clock.now();
         self.engine.handle_timeout(now);
-        let mut outputs = self.engine.take_outputs();
-        let kept = self.keep(&outputs).await;
-        if let Err(error) = kept {
-            self.journal_failed(&error);
-            if outputs.records_before_telling() {
-                outputs.recording = None;
-                self.engine.put_back_recording();
+        let outputs = match self.keep().await {
+            Ok(()) => self.engine.take_outputs(),
+            Err(error) => {
+                self.journal_failed(&error);
+                self.engine.accept();
+                self.retry_at = Some(now.after(JOURNAL_RETRY));
+                self.engine.take_urgent_outputs()
             }
-            let told = std::mem::take(&mut outputs.told);
-            self.engine.put_back(told);
-            self.retry_at = Some(now.after(JOURNAL_RETRY));
-        }
+        };
         self.carry_out(outputs).await;
     }
 
-    async fn keep(&self, outputs: &Outputs) -> Result<(), JournalError> {
-        if outputs.told.is_empty() {
-            return Ok(());
-        }
-        let events = outputs
-            .told
+    /// Stores what has changed in the room and the events to be told.
+    async fn keep(&mut self) -> Result<(), JournalError> {
+        let change = self.engine.to_store();
+        let events: Vec<JournalEvent> = self
+            .engine
+            .told()
             .iter()
             .map(|(told, at)| JournalEvent {
                 seq: told.seq,
@@ -378,11 +380,15 @@ impl RoomActor {
                 kind: told.event.kind().to_owned(),
                 payload: told.to_json(),
             })
-            .collect::<Vec<_>>();
-        let record = RoomRecord { seq: self.engine.seq(), state: self.engine.to_record() };
-        let RoomParts { tenant, session, journal, .. } = &self.parts;
-        journal.append(*tenant, *session, &record, &events).await?;
-        self.events_kept();
+            .collect();
+        if !events.is_empty() || !change.parts.is_empty() {
+            let RoomParts { tenant, session, journal, .. } = &self.parts;
+            journal.append(*tenant, *session, &change, &events).await?;
+            self.engine.stored();
+        }
+        if !events.is_empty() {
+            self.events_kept();
+        }
         Ok(())
     }
 

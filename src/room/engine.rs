@@ -4,12 +4,13 @@
 //! gates and goodbyes, to be drained after every call.
 
 mod act;
+mod changes;
+mod index;
 mod media;
 mod record;
 mod recording;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
@@ -25,7 +26,10 @@ use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
 use crate::room::ports::RoomTrack;
 use crate::sfu::plane::Gate;
+use crate::tracked::{Tracked, TrackedMap};
 
+use index::Index;
+use media::Settled;
 pub use record::RecordInvalid;
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
@@ -108,8 +112,6 @@ pub(super) struct Connection {
     pub(super) lost_at: Option<Timestamp>,
     /// The newest resume secret and the one before, since an answer may be lost.
     pub(super) resume: [Option<ResumeHash>; 2],
-    /// What the media plane was last told.
-    pub(super) gate: Gate,
 }
 
 /// A track somebody publishes.
@@ -206,29 +208,46 @@ impl Outputs {
     }
 }
 
-/// The room of one session.
-#[derive(Debug, Clone)]
-pub struct RoomEngine {
-    pub(super) info: RoomInfo,
-    pub(super) moderation: ModerationMode,
-    pub(super) floor: Floor,
-    pub(super) members: BTreeMap<UserId, Member>,
-    pub(super) connections: BTreeMap<ConnectionId, Connection>,
-    pub(super) muted: BTreeSet<UserId>,
-    pub(super) removed: BTreeSet<UserId>,
-    pub(super) tracks: BTreeMap<TrackId, Track>,
-    pub(super) seq: u64,
-    recording: Recording,
+/// What only lasts as long as the process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Passing {
+    /// Whom the media plane hears, loudest first.
     pub(super) speakers: Vec<(TrackId, u8)>,
     pub(super) speakers_told: Vec<TrackId>,
     pub(super) speakers_told_at: Option<Timestamp>,
     pub(super) featured: Featured,
-    pub(super) told: Vec<(Told, Timestamp)>,
-    pub(super) gates: Vec<(ConnectionId, Gate)>,
-    pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
     pub(super) featured_changed: bool,
     pub(super) recording_changed: bool,
+    /// What the gates were last decided by.
+    settled: Settled,
+}
+
+/// The room of one session. What it consists of is held so that a decision can
+/// be undone and stored at the cost of what it touched.
+#[derive(Debug)]
+pub struct RoomEngine {
+    pub(super) info: RoomInfo,
+    pub(super) moderation: Tracked<ModerationMode>,
+    pub(super) floor: Floor,
+    pub(super) members: TrackedMap<UserId, Member>,
+    pub(super) connections: TrackedMap<ConnectionId, Connection>,
+    pub(super) muted: TrackedMap<UserId, ()>,
+    pub(super) removed: TrackedMap<UserId, ()>,
+    pub(super) tracks: TrackedMap<TrackId, Track>,
+    index: Index,
+    pub(super) seq: u64,
+    recording: Tracked<Recording>,
+    /// Who knows of the recording.
+    pub(super) acknowledged: TrackedMap<UserId, ()>,
+    pub(super) passing: Tracked<Passing>,
+    pub(super) told: Vec<(Told, Timestamp)>,
+    /// How many of `told` stand, whether or not the decision being made does.
+    pub(super) told_accepted: usize,
+    pub(super) gates: Vec<(ConnectionId, Gate)>,
+    pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
     pub(super) track_changes: Vec<TrackChange>,
+    /// Whether the store has a record of this version of the format.
+    pub(super) has_record: bool,
 }
 
 impl RoomEngine {
@@ -242,28 +261,32 @@ impl RoomEngine {
 
     /// An empty room in which nothing has been decided.
     fn silent(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
+        // A recorder learns the state of every room that opens.
+        let passing = Passing { recording_changed: true, ..Passing::default() };
+        let mut moderation = Tracked::new(info.moderation);
+        moderation.store_all();
+        let mut recording = Tracked::new(Recording::none(recorder, now));
+        recording.store_all();
         Self {
-            moderation: info.moderation,
+            moderation,
             floor: Floor::new(info.policy),
             info,
-            members: BTreeMap::new(),
-            connections: BTreeMap::new(),
-            muted: BTreeSet::new(),
-            removed: BTreeSet::new(),
-            tracks: BTreeMap::new(),
+            members: TrackedMap::default(),
+            connections: TrackedMap::default(),
+            muted: TrackedMap::default(),
+            removed: TrackedMap::default(),
+            tracks: TrackedMap::default(),
+            index: Index::default(),
             seq: 0,
-            recording: Recording::none(recorder, now),
-            speakers: Vec::new(),
-            speakers_told: Vec::new(),
-            speakers_told_at: None,
-            featured: Featured::default(),
+            recording,
+            acknowledged: TrackedMap::default(),
+            passing: Tracked::new(passing),
             told: Vec::new(),
+            told_accepted: 0,
             gates: Vec::new(),
             goodbyes: Vec::new(),
-            featured_changed: false,
-            // A recorder learns the state of every room that opens.
-            recording_changed: true,
             track_changes: Vec::new(),
+            has_record: false,
         }
     }
 
@@ -283,35 +306,33 @@ impl RoomEngine {
         let user = &principal.user_id;
         let may_join = principal.roles.may(role::Action::JoinRoom);
         // A token that names a part of the server would pose as it.
-        if !may_join || self.removed.contains(user) || is_reserved(user) {
+        if !may_join || self.removed.contains_key(user) || is_reserved(user) {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);
         if new && self.members.len() >= self.info.participants_max as usize {
             return Err(RoomError::ParticipantLimitReached);
         }
-        let held = self.connections.values().filter(|other| other.user == *user).count();
-        if held >= CONNECTIONS_PER_USER_MAX {
+        if self.index.connections_of(user).len() >= CONNECTIONS_PER_USER_MAX {
             return Err(RoomError::ConnectionLimitReached);
         }
-        let media = MediaFlags::default();
-        self.members
-            .entry(user.clone())
-            .or_insert_with(|| Member { name: String::new(), media, joined_at: now })
-            .name
-            .clone_from(&principal.name);
-        self.connections.insert(
-            connection,
-            Connection {
-                user: user.clone(),
-                roles: principal.roles,
-                kind,
-                expires_at: principal.expires_at,
-                lost_at: None,
-                resume: [Some(resume), None],
-                gate: Gate::Closed,
-            },
-        );
+        if let Some(member) = self.members.get_mut(user) {
+            member.name.clone_from(&principal.name);
+        } else {
+            let media = MediaFlags::default();
+            let member = Member { name: principal.name.clone(), media, joined_at: now };
+            self.members.insert(user.clone(), member);
+        }
+        let entered = Connection {
+            user: user.clone(),
+            roles: principal.roles,
+            kind,
+            expires_at: principal.expires_at,
+            lost_at: None,
+            resume: [Some(resume), None],
+        };
+        self.index.add_connection(connection, &entered);
+        self.connections.insert(connection, entered);
         let view = self.participant_view(user);
         let event =
             if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
@@ -337,7 +358,8 @@ impl RoomEngine {
             return Err(RoomError::NothingToResume);
         }
         found.resume = [Some(next), Some(secret)];
-        if found.lost_at.take().is_some() {
+        if let Some(lost_at) = found.lost_at.take() {
+            self.index.lost.remove(&(lost_at, connection));
             let user = found.user.clone();
             self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
         }
@@ -365,6 +387,7 @@ impl RoomEngine {
         found.resume = [Some(next), found.resume[0]];
         if found.roles != principal.roles {
             found.roles = principal.roles;
+            self.index.set_hall(connection, principal.roles);
             let view = self.participant_view(&principal.user_id);
             self.tell(Event::ParticipantUpdated(view), now);
         }
@@ -383,6 +406,7 @@ impl RoomEngine {
         let Some(found) = self.connections.get_mut(&connection) else { return };
         if found.lost_at.is_none() {
             found.lost_at = Some(now);
+            self.index.lost.insert((now, connection), ());
             let user = found.user.clone();
             self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
         }
@@ -432,26 +456,26 @@ impl RoomEngine {
         self.tell_floor(now);
         self.end_recording(now);
         self.tell(Event::SessionEnded { reason: reason.to_owned() }, now);
-        let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        for connection in all {
-            self.connections.remove(&connection);
-            self.goodbyes.push((connection, Goodbye::SessionOver));
-        }
+        self.goodbyes.extend(self.connections.keys().map(|gone| (*gone, Goodbye::SessionOver)));
+        self.track_changes.extend(self.tracks.keys().map(|track| TrackChange::Unpublished(*track)));
+        // Nobody comes back to this room, so nothing about people stays in its record.
+        self.connections.clear();
         self.members.clear();
-        let ended = std::mem::take(&mut self.tracks);
-        self.track_changes.extend(ended.into_keys().map(TrackChange::Unpublished));
+        self.tracks.clear();
+        self.muted.clear();
+        self.removed.clear();
+        self.acknowledged.clear();
+        self.floor.forget_counts();
+        self.index.clear();
     }
 
     /// Time has come to what [`Self::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.floor.handle_timeout(now);
         self.tell_floor(now);
-        let overdue: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, found)| found.lost_at.is_some_and(|at| at.after(RESUME_GRACE) <= now))
-            .map(|(connection, _)| *connection)
-            .collect();
+        let is_overdue = |(at, _): &&(Timestamp, ConnectionId)| at.after(RESUME_GRACE) <= now;
+        let overdue: Vec<ConnectionId> =
+            self.index.lost.keys().take_while(is_overdue).map(|(_, lost)| *lost).collect();
         for connection in overdue {
             self.end_connection(connection, Goodbye::Disconnected, now);
         }
@@ -462,19 +486,25 @@ impl RoomEngine {
     /// When [`Self::handle_timeout`] is wanted next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let grace = self.connections.values().filter_map(|found| found.lost_at).min();
-        let speakers = (self.speaker_order() != self.speakers_told)
-            .then(|| self.speakers_told_at.map(|at| at.after(SPEAKERS_INTERVAL)))
+        let grace = self.index.lost.first().map(|((lost_at, _), ())| lost_at.after(RESUME_GRACE));
+        let passing = &self.passing;
+        let speakers = (self.speaker_order() != passing.speakers_told)
+            .then(|| passing.speakers_told_at.map(|at| at.after(SPEAKERS_INTERVAL)))
             .flatten();
-        let times = [self.floor.poll_timeout(), grace.map(|at| at.after(RESUME_GRACE)), speakers];
-        times.into_iter().flatten().min()
+        [self.floor.poll_timeout(), grace, speakers].into_iter().flatten().min()
     }
 
     /// What followed from the calls since the last drain.
     #[must_use]
     pub fn take_outputs(&mut self) -> Outputs {
-        let featured = std::mem::take(&mut self.featured_changed).then_some(self.featured);
-        let recording = std::mem::take(&mut self.recording_changed).then_some(self.recording.state);
+        let featured = self.passing.featured_changed.then_some(self.passing.featured);
+        let recording = self.passing.recording_changed.then_some(self.recording.state);
+        if featured.is_some() || recording.is_some() {
+            let passing = self.passing.edit();
+            passing.featured_changed = false;
+            passing.recording_changed = false;
+        }
+        self.told_accepted = 0;
         Outputs {
             gates: std::mem::take(&mut self.gates),
             goodbyes: std::mem::take(&mut self.goodbyes),
@@ -485,21 +515,30 @@ impl RoomEngine {
         }
     }
 
-    /// Takes the recording's state back that could not be applied yet; the next
-    /// drain yields it again.
-    pub const fn put_back_recording(&mut self) {
-        self.recording_changed = true;
+    /// What followed and does not wait for its events to be stored: everything
+    /// but the events, and the beginning of a recording that nobody was told of.
+    /// Those stay for the next drain.
+    #[must_use]
+    pub fn take_urgent_outputs(&mut self) -> Outputs {
+        let mut outputs = self.take_outputs();
+        if outputs.records_before_telling() {
+            outputs.recording = None;
+            self.passing.edit().recording_changed = true;
+        }
+        self.told = std::mem::take(&mut outputs.told);
+        self.told_accepted = self.told.len();
+        outputs
+    }
+
+    /// Events that were not drained yet, with the moments they were decided at.
+    #[must_use]
+    pub fn told(&self) -> &[(Told, Timestamp)] {
+        &self.told
     }
 
     /// Tracks that are published.
     pub fn tracks(&self) -> impl Iterator<Item = TrackId> {
         self.tracks.keys().copied()
-    }
-
-    /// Takes events back that could not be kept; the next drain yields them first.
-    pub fn put_back(&mut self, told: Vec<(Told, Timestamp)>) {
-        let newer = std::mem::replace(&mut self.told, told);
-        self.told.extend(newer);
     }
 
     /// How long a connection has been lost; `None` while it stands.
@@ -532,18 +571,19 @@ impl RoomEngine {
     }
 
     fn end_connection(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
-        let Some(gone) = self.connections.remove(&connection) else { return };
-        self.goodbyes.push((connection, goodbye));
-        for track in self.tracks_of(connection) {
-            self.unpublish_of(track, &gone.user, now);
+        for track in self.index.tracks_of(connection) {
+            self.unpublish(track, now);
         }
-        if self.connections.values().any(|other| other.user == gone.user) {
-            self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
-        } else {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        self.index.remove_connection(connection, &gone);
+        self.goodbyes.push((connection, goodbye));
+        if self.index.connections_of(&gone.user).is_empty() {
             self.members.remove(&gone.user);
             let reason = goodbye.as_str().to_owned();
             let user_id = gone.user.as_str().to_owned();
             self.tell(Event::ParticipantLeft { user_id, reason }, now);
+        } else {
+            self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
         }
     }
 }

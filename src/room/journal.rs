@@ -1,6 +1,8 @@
 //! What of a room outlives the process: its state, and the events it has told
 //! its members, so that a restart continues the same list, clock and `seq`.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::domain::id::{SessionId, TenantId};
@@ -20,12 +22,25 @@ pub struct JournalEvent {
 }
 
 /// Everything a room needs to continue after a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoomRecord {
     /// `seq` of the last event told; 0 when there was none.
     pub seq: u64,
-    /// The room's state as JSON in the room's own format.
+    /// The version of the room's format; of records of version 1 the whole state.
     pub state: String,
+    /// The parts of the state by their names, as JSON in the room's own format.
+    pub parts: BTreeMap<String, String>,
+}
+
+/// What a decision changes in a room's record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordChange {
+    /// `seq` of the last event told, once the change is stored.
+    pub seq: u64,
+    /// What [`RoomRecord::state`] becomes; `None` to leave it.
+    pub state: Option<String>,
+    /// Parts with their new values, or without one when they are gone.
+    pub parts: Vec<(String, Option<String>)>,
 }
 
 /// The journal could not be read or written; nothing was changed.
@@ -49,14 +64,15 @@ pub trait RoomJournal: Send + Sync {
         session: SessionId,
     ) -> Result<Option<RoomRecord>, JournalError>;
 
-    /// Stores the new record and the events that led to it, in one transaction.
-    /// The events' `seq` continue the stored record's without a hole, and end at
-    /// `record.seq`; otherwise [`JournalError::Conflict`] and nothing is stored.
+    /// Stores a change of the record and the events that led to it, in one
+    /// transaction. The events' `seq` continue the stored record's without a
+    /// hole, and end at `change.seq`; otherwise [`JournalError::Conflict`] and
+    /// nothing is stored. The first change of a room gives a `state`.
     async fn append(
         &self,
         tenant: TenantId,
         session: SessionId,
-        record: &RoomRecord,
+        change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError>;
 

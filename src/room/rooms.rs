@@ -12,7 +12,7 @@ use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine};
 use crate::room::error::RoomError;
-use crate::room::journal::{RoomJournal, RoomRecord};
+use crate::room::journal::RoomJournal;
 use crate::room::member::{
     Admitted, Entered, Entering, Input, MediaAfterLoss, MemberHandle, Reply, Resuming, RoomHandle,
     Sink,
@@ -276,14 +276,11 @@ impl Rooms {
         })?;
         let engine = match stored {
             None => RoomEngine::new(session.into(), recorder, now),
-            Some(RoomRecord { seq, state }) => {
-                RoomEngine::from_record(session.into(), recorder, seq, &state, now).map_err(
-                    |error| {
-                        tracing::error!(session = %session.id, %error, "a room can't be continued");
-                        RoomError::Unreachable
-                    },
-                )?
-            }
+            Some(record) => RoomEngine::from_record(session.into(), recorder, record, now)
+                .map_err(|error| {
+                    tracing::error!(session = %session.id, %error, "a room can't be continued");
+                    RoomError::Unreachable
+                })?,
         };
         let (media_events, media_inputs) = mpsc::channel(MEDIA_EVENTS_MAX);
         media

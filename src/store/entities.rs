@@ -13,5 +13,6 @@ pub(super) mod recorded_gap;
 pub(super) mod recorded_segment;
 pub(super) mod recorded_track;
 pub(super) mod room_event;
+pub(super) mod room_part;
 pub(super) mod room_record;
 pub(super) mod session;

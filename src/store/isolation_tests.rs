@@ -21,7 +21,7 @@ use crate::evidence::repository::{
 use crate::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
-use crate::room::journal::{JournalEvent, RoomJournal, RoomRecord};
+use crate::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use crate::sessions::{
     Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, RecordingPatch,
     SessionService, SpeakingPatch, TranscriptionPatch,
@@ -69,7 +69,8 @@ async fn tenant_with_everything(store: &Store) -> Session {
         speaking: SpeakingPatch::default(),
     };
     let session = service.create(new_session, NOW).await.expect("created");
-    let record = RoomRecord { seq: 1, state: "{}".to_owned() };
+    let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];
+    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts };
     let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
     RoomJournal::append(store, tenant_id, session.id, &record, &[event]).await.expect("appended");
     let claim = Claim {

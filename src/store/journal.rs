@@ -3,22 +3,25 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::{OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
-use crate::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use crate::store::connect::Store;
-use crate::store::entities::{room_event, room_record};
+use crate::store::entities::{room_event, room_part, room_record};
 use crate::store::error::{StoreError, number, stored};
 use crate::store::outbox::{self, Span};
 use crate::store::tenant_tx::TenantTx;
 
 /// Events inserted by one statement. SQLite binds at most 32,766 values.
 const EVENTS_PER_INSERT_MAX: usize = 500;
+/// Parts of a room's record written or deleted by one statement, for the same
+/// reason.
+const PARTS_PER_STATEMENT_MAX: usize = 500;
 
 #[async_trait]
 impl RoomJournal for Store {
@@ -34,12 +37,13 @@ impl RoomJournal for Store {
         &self,
         tenant: TenantId,
         session: SessionId,
-        record: &RoomRecord,
+        change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
-        let Some(base) = base_of(record, events) else { return Err(JournalError::Conflict) };
+        let Some(base) = base_of(change, events) else { return Err(JournalError::Conflict) };
         let tx = TenantTx::write(self, tenant).await?;
-        if advance(&tx, session, record, base).await? {
+        if advance(&tx, session, change, base).await? {
+            store_parts(&tx, session, &change.parts).await?;
             insert_events(&tx, session, events).await?;
             enter_in_outbox(&tx, session, events).await?;
             Ok(tx.commit().await?)
@@ -61,10 +65,10 @@ impl RoomJournal for Store {
 }
 
 /// The `seq` the stored record must have, or `None` when the events have a
-/// hole or don't end where the record says.
-fn base_of(record: &RoomRecord, events: &[JournalEvent]) -> Option<u64> {
+/// hole or don't end where the change says.
+fn base_of(change: &RecordChange, events: &[JournalEvent]) -> Option<u64> {
     let count = u64::try_from(events.len()).ok()?;
-    let base = record.seq.checked_sub(count)?;
+    let base = change.seq.checked_sub(count)?;
     let continuous = events.iter().zip(base + 1..).all(|(event, seq)| event.seq == seq);
     continuous.then_some(base)
 }
@@ -75,15 +79,12 @@ fn base_of(record: &RoomRecord, events: &[JournalEvent]) -> Option<u64> {
 async fn advance(
     tx: &TenantTx,
     session: SessionId,
-    record: &RoomRecord,
+    change: &RecordChange,
     base: u64,
 ) -> Result<bool, StoreError> {
     use room_record::{ActiveModel, Column, Entity};
-    let changes = ActiveModel {
-        seq: Set(stored(record.seq)?),
-        state: Set(record.state.clone()),
-        ..Default::default()
-    };
+    let state = change.state.clone().map_or(NotSet, Set);
+    let changes = ActiveModel { seq: Set(stored(change.seq)?), state, ..Default::default() };
     let moved = Entity::update_many()
         .set(changes)
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
@@ -100,14 +101,54 @@ async fn advance(
         .values_panic([
             tx.tenant().as_uuid().into(),
             session.as_uuid().into(),
-            stored(record.seq)?.into(),
-            record.state.as_str().into(),
+            stored(change.seq)?.into(),
+            change.state.as_deref().unwrap_or_default().into(),
         ])
         .on_conflict(
             OnConflict::columns([Column::TenantId, Column::SessionId]).do_nothing().to_owned(),
         )
         .take();
     Ok(tx.connection().execute(&first).await?.rows_affected() == 1)
+}
+
+/// Writes and deletes parts of the record.
+async fn store_parts(
+    tx: &TenantTx,
+    session: SessionId,
+    parts: &[(String, Option<String>)],
+) -> Result<(), StoreError> {
+    use room_part::{ActiveModel, Column, Entity};
+    let written: Vec<_> = parts
+        .iter()
+        .filter_map(|(part, value)| {
+            Some(ActiveModel {
+                tenant_id: Set(tx.tenant().as_uuid()),
+                session_id: Set(session.as_uuid()),
+                part: Set(part.clone()),
+                value: Set(value.clone()?),
+            })
+        })
+        .collect();
+    for chunk in written.chunks(PARTS_PER_STATEMENT_MAX) {
+        let replace = OnConflict::columns([Column::TenantId, Column::SessionId, Column::Part])
+            .update_column(Column::Value)
+            .to_owned();
+        Entity::insert_many(chunk.to_vec())
+            .on_conflict(replace)
+            .exec_without_returning(tx.connection())
+            .await?;
+    }
+    let gone: Vec<&str> =
+        parts.iter().filter(|(_, value)| value.is_none()).map(|(part, _)| part.as_str()).collect();
+    for chunk in gone.chunks(PARTS_PER_STATEMENT_MAX) {
+        Entity::delete_many()
+            .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+            .filter(Column::SessionId.eq(session.as_uuid()))
+            .filter(Column::Part.is_in(chunk.iter().copied()))
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(())
 }
 
 async fn insert_events(
@@ -160,8 +201,18 @@ async fn load(
         .filter(Column::SessionId.eq(session.as_uuid()))
         .one(tx.connection())
         .await?;
+    let Some(row) = row else {
+        tx.commit().await?;
+        return Ok(None);
+    };
+    let parts = room_part::Entity::find()
+        .filter(room_part::Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(room_part::Column::SessionId.eq(session.as_uuid()))
+        .all(tx.connection())
+        .await?;
     tx.commit().await?;
-    row.map(|row| Ok(RoomRecord { seq: number(row.seq, "seq")?, state: row.state })).transpose()
+    let parts = parts.into_iter().map(|row| (row.part, row.value)).collect();
+    Ok(Some(RoomRecord { seq: number(row.seq, "seq")?, state: row.state, parts }))
 }
 
 async fn events_after(

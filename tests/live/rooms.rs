@@ -14,7 +14,7 @@ use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::Modality;
 use cabildo::room::action::Action;
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{
@@ -60,11 +60,11 @@ impl RoomJournal for Fragile {
         &self,
         tenant: TenantId,
         session: SessionId,
-        record: &RoomRecord,
+        change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
         self.check()?;
-        self.store.append(tenant, session, record, events).await
+        self.store.append(tenant, session, change, events).await
     }
 
     async fn events_after(

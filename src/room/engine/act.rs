@@ -2,7 +2,7 @@
 //! What members wish, carried out on the floor and on people.
 
 use crate::domain::floor::SpeechKind;
-use crate::domain::id::{ConnectionId, RequestId, UserId};
+use crate::domain::id::{RequestId, UserId};
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::ModerationMode;
@@ -70,7 +70,7 @@ impl RoomEngine {
             }
             Action::RemoveParticipant(target) => self.remove(&target, now)?,
             Action::Admit(target) => {
-                if !self.removed.remove(&target) {
+                if self.removed.remove(&target).is_none() {
                     return Err(RoomError::ParticipantNotFound);
                 }
             }
@@ -147,8 +147,8 @@ impl RoomEngine {
     }
 
     fn set_moderation(&mut self, mode: ModerationMode, by: &UserId, now: Timestamp) {
-        if self.moderation != mode {
-            self.moderation = mode;
+        if *self.moderation != mode {
+            *self.moderation.edit() = mode;
             let (moderation, by) = (mode.as_str().to_owned(), by.as_str().to_owned());
             self.tell(Event::ModerationChanged { moderation, by }, now);
         }
@@ -158,7 +158,7 @@ impl RoomEngine {
         if !self.members.contains_key(target) {
             return Err(RoomError::ParticipantNotFound);
         }
-        if self.muted.insert(target.clone()) {
+        if self.muted.insert(target.clone(), ()).is_none() {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserMuted { user_id, by: by.as_str().to_owned() }, now);
         }
@@ -166,7 +166,7 @@ impl RoomEngine {
     }
 
     fn unmute(&mut self, target: &UserId, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        if self.muted.remove(target) {
+        if self.muted.remove(target).is_some() {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserUnmuted { user_id, by: by.as_str().to_owned() }, now);
         } else if !self.members.contains_key(target) {
@@ -179,16 +179,10 @@ impl RoomEngine {
         if !self.members.contains_key(target) {
             return Err(RoomError::ParticipantNotFound);
         }
-        self.removed.insert(target.clone());
+        self.removed.insert(target.clone(), ());
         self.floor.handle_removed(target, now);
         self.tell_floor(now);
-        let theirs: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, found)| found.user == *target)
-            .map(|(connection, _)| *connection)
-            .collect();
-        for connection in theirs {
+        for connection in self.index.connections_of(target) {
             self.end_connection(connection, Goodbye::Removed, now);
         }
         Ok(())

@@ -1,7 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! Tracks, gates and speakers of the room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
@@ -17,6 +17,13 @@ use crate::room::event::{Event, SpeakerView};
 use crate::room::ports::RoomTrack;
 use crate::sfu::TransportSide;
 use crate::sfu::plane::Gate;
+
+/// What the gates of a room follow from, besides each connection itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Settled {
+    pub(super) moderation: Option<ModerationMode>,
+    pub(super) speaker: Option<(UserId, Microphone)>,
+}
 
 impl RoomEngine {
     /// The media plane took or dropped tracks of a connection.
@@ -35,6 +42,7 @@ impl RoomEngine {
                 continue;
             }
             let NewTrack { track, source, codec, layers } = new;
+            self.index.add_track(connection, track);
             self.tracks.insert(track, Track { connection, source, codec, layers });
             self.tell_published(track, now);
         }
@@ -43,7 +51,7 @@ impl RoomEngine {
 
     /// The media plane hears these tracks, loudest first.
     pub fn handle_speakers(&mut self, speakers: Vec<(TrackId, u8)>, now: Timestamp) {
-        self.speakers = speakers;
+        self.passing.edit().speakers = speakers;
         self.tell_speakers(now);
         self.settle(now);
     }
@@ -60,9 +68,8 @@ impl RoomEngine {
         if found.kind == ConnectionKind::MediaOnly {
             self.end_connection(connection, Goodbye::Disconnected, now);
         } else if side == TransportSide::Publish {
-            let user = found.user.clone();
-            for track in self.tracks_of(connection) {
-                self.unpublish_of(track, &user, now);
+            for track in self.index.tracks_of(connection) {
+                self.unpublish(track, now);
             }
         }
         self.settle(now);
@@ -94,37 +101,32 @@ impl RoomEngine {
         Some(RoomTrack { track, user, name, source: *source, codec: *codec })
     }
 
-    pub(super) fn tracks_of(&self, connection: ConnectionId) -> Vec<TrackId> {
-        let theirs = self.tracks.iter().filter(|(_, track)| track.connection == connection);
-        theirs.map(|(track, _)| *track).collect()
-    }
-
-    fn unpublish(&mut self, track: TrackId, now: Timestamp) {
+    pub(super) fn unpublish(&mut self, track: TrackId, now: Timestamp) {
         let Some(found) = self.tracks.get(&track) else { return };
-        let Some(owner) = self.connections.get(&found.connection) else { return };
-        let user = owner.user.clone();
-        self.unpublish_of(track, &user, now);
-    }
-
-    pub(super) fn unpublish_of(&mut self, track: TrackId, user: &UserId, now: Timestamp) {
+        let connection = found.connection;
+        let Some(owner) = self.connections.get(&connection) else { return };
+        let user_id = owner.user.as_str().to_owned();
         self.tracks.remove(&track);
+        self.index.remove_track(connection, track);
         self.track_changes.push(TrackChange::Unpublished(track));
-        self.speakers.retain(|(speaker, _)| *speaker != track);
-        let (track, user_id) = (track.to_string(), user.as_str().to_owned());
-        self.tell(Event::TrackUnpublished { track, user_id }, now);
+        if self.passing.speakers.iter().any(|(speaker, _)| *speaker == track) {
+            self.passing.edit().speakers.retain(|(speaker, _)| *speaker != track);
+        }
+        self.tell(Event::TrackUnpublished { track: track.to_string(), user_id }, now);
     }
 
     pub(super) fn speaker_order(&self) -> Vec<TrackId> {
-        self.speakers.iter().map(|(track, _)| *track).collect()
+        self.passing.speakers.iter().map(|(track, _)| *track).collect()
     }
 
     pub(super) fn tell_speakers(&mut self, now: Timestamp) {
         let order = self.speaker_order();
-        let due = self.speakers_told_at.is_none_or(|at| now.since(at) >= SPEAKERS_INTERVAL);
-        if order == self.speakers_told || !due {
+        let passing = &self.passing;
+        let due = passing.speakers_told_at.is_none_or(|at| now.since(at) >= SPEAKERS_INTERVAL);
+        if order == passing.speakers_told || !due {
             return;
         }
-        let speakers = self
+        let speakers = passing
             .speakers
             .iter()
             .filter_map(|(track, level)| {
@@ -133,46 +135,73 @@ impl RoomEngine {
                 Some(SpeakerView { user_id, track: track.to_string(), level: *level })
             })
             .collect();
-        self.speakers_told = order;
-        self.speakers_told_at = Some(now);
+        let passing = self.passing.edit();
+        passing.speakers_told = order;
+        passing.speakers_told_at = Some(now);
         self.tell(Event::ActiveSpeakers { speakers }, now);
     }
 
-    /// Brings gates and featured tracks in line with what was decided.
+    /// Brings gates and featured tracks in line with what was decided. Only what
+    /// the decision can have changed is looked at.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        let mut changed = BTreeSet::new();
-        let wanted: Vec<(ConnectionId, Gate)> = self
-            .connections
-            .iter()
-            .map(|(connection, found)| (*connection, self.gate_of(found)))
-            .collect();
-        for (connection, gate) in wanted {
-            let Some(found) = self.connections.get_mut(&connection) else { continue };
-            if found.gate != gate {
-                found.gate = gate;
-                self.gates.push((connection, gate));
-                changed.insert(found.user.clone());
+        let speaker = self.floor.speaker().map(|(user, microphone)| (user.clone(), microphone));
+        let affected = self.affected(speaker.as_ref());
+        let mut changed = BTreeMap::new();
+        for connection in &affected {
+            let Some(found) = self.connections.get(connection) else { continue };
+            let gate = self.gate_of(found);
+            if gate != self.gate(*connection) {
+                changed.insert(*connection, (gate, found.user.clone()));
             }
+        }
+        for (connection, (gate, _)) in &changed {
+            match gate {
+                Gate::Open => self.index.open.insert(*connection, ()),
+                Gate::Closed => self.index.open.remove(connection),
+            };
+            self.gates.push((*connection, *gate));
         }
         // What closes, closes before anything opens.
         self.gates.sort_by_key(|(_, gate)| *gate == Gate::Open);
-        for user in changed {
-            if self.members.contains_key(&user) {
-                self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        let people: BTreeSet<&UserId> = changed.values().map(|(_, user)| user).collect();
+        for user in people {
+            if self.members.contains_key(user) {
+                self.tell(Event::ParticipantUpdated(self.participant_view(user)), now);
             }
         }
-        let featured = self.choose_featured();
-        if featured != self.featured {
-            self.featured = featured;
-            self.featured_changed = true;
+        self.feature(&affected, &changed, speaker.as_ref());
+        let settled = Settled { moderation: Some(*self.moderation), speaker };
+        if settled != self.passing.settled {
+            self.passing.edit().settled = settled;
         }
+    }
+
+    /// Connections whose gates may have changed since they were last settled.
+    fn affected(&self, speaker: Option<&(UserId, Microphone)>) -> BTreeSet<ConnectionId> {
+        let settled = &self.passing.settled;
+        if settled.moderation != Some(*self.moderation) {
+            return self.connections.keys().copied().collect();
+        }
+        let mut affected: BTreeSet<ConnectionId> = self.connections.touched().copied().collect();
+        for user in self.muted.touched() {
+            affected.extend(self.index.connections_of(user));
+        }
+        if settled.speaker.as_ref() != speaker {
+            for (user, microphone) in settled.speaker.iter().chain(speaker) {
+                affected.extend(self.index.connections_of(user));
+                if *microphone == Microphone::Hall {
+                    affected.extend(self.index.halls.keys().copied());
+                }
+            }
+        }
+        affected
     }
 
     /// Whether the sound of a connection may pass.
     pub(super) fn gate_of(&self, connection: &Connection) -> Gate {
         let heard = connection.roles.may(role::Action::PublishMedia)
-            && !self.muted.contains(&connection.user)
-            && (self.moderation == ModerationMode::Open
+            && !self.muted.contains_key(&connection.user)
+            && (*self.moderation == ModerationMode::Open
                 || connection.roles.may(role::Action::SpeakWithoutTurn)
                 || self.holds_floor(connection));
         if heard { Gate::Open } else { Gate::Closed }
@@ -188,32 +217,63 @@ impl RoomEngine {
         }
     }
 
-    /// The floor holder's tracks, else the loudest speaker's, else the first.
-    fn choose_featured(&self) -> Featured {
-        let holder = self.floor.speaker().map(|(user, _)| user.clone());
-        let loudest = self
-            .speakers
-            .first()
-            .and_then(|(track, _)| self.connections.get(&self.tracks.get(track)?.connection))
-            .map(|owner| owner.user.clone());
-        let choose = |kind: MediaKind| {
-            let rank = |track: &Track| {
-                let owner = self.connections.get(&track.connection).map(|owner| &owner.user);
-                let closed = kind == MediaKind::Audio
-                    && self
-                        .connections
-                        .get(&track.connection)
-                        .is_none_or(|c| c.gate == Gate::Closed);
-                let stranger = owner != holder.as_ref() || holder.is_none();
-                let quiet = owner != loudest.as_ref() || loudest.is_none();
-                (closed, stranger, quiet, track.source != TrackSource::Screen)
+    /// Chooses what WHEP receivers are shown: the floor holder's tracks, else the
+    /// loudest speaker's, else what was shown before.
+    fn feature(
+        &mut self,
+        affected: &BTreeSet<ConnectionId>,
+        changed: &BTreeMap<ConnectionId, (Gate, UserId)>,
+        speaker: Option<&(UserId, Microphone)>,
+    ) {
+        let holder = speaker.map(|(user, _)| user);
+        let loudest = self.passing.speakers.first().and_then(|(track, _)| self.owner_of(*track));
+        let mut candidates: BTreeSet<TrackId> = self.tracks.touched().copied().collect();
+        for user in holder.into_iter().chain(loudest) {
+            for connection in self.index.connections_of(user) {
+                candidates.extend(self.index.tracks_of(connection));
+            }
+        }
+        for connection in affected {
+            candidates.extend(self.index.tracks_of(*connection));
+        }
+        let choose = |kind: MediaKind, shown: Option<TrackId>| {
+            let rank = |track: TrackId| {
+                let found = self.tracks.get(&track).filter(|found| found.source.kind() == kind)?;
+                let owner = self.owner_of(track);
+                let closed =
+                    kind == MediaKind::Audio && self.gate(found.connection) == Gate::Closed;
+                let stranger = holder.is_none() || owner != holder;
+                let quiet = loudest.is_none() || owner != loudest;
+                let screen = found.source == TrackSource::Screen;
+                Some(((closed, stranger, quiet, !screen), track))
             };
-            self.tracks
-                .iter()
-                .filter(|(_, track)| track.source.kind() == kind)
-                .min_by_key(|(track, found)| (rank(found), **track))
-                .map(|(track, _)| *track)
+            let best = |tracks: &mut dyn Iterator<Item = TrackId>| tracks.filter_map(rank).min();
+            // What is shown was the best of all. While it is there and has not
+            // become worse, only candidates can be better.
+            let stands = shown.filter(|shown| {
+                let found = self.tracks.get(shown);
+                found.is_some_and(|found| !changed.contains_key(&found.connection))
+            });
+            let chosen = match stands {
+                Some(shown) => best(&mut candidates.iter().copied().chain([shown])),
+                None => best(&mut self.tracks.keys().copied()),
+            };
+            chosen.map(|(_, track)| track)
         };
-        Featured { audio: choose(MediaKind::Audio), video: choose(MediaKind::Video) }
+        let Featured { audio, video } = self.passing.featured;
+        let featured = Featured {
+            audio: choose(MediaKind::Audio, audio),
+            video: choose(MediaKind::Video, video),
+        };
+        if featured != self.passing.featured {
+            let passing = self.passing.edit();
+            passing.featured = featured;
+            passing.featured_changed = true;
+        }
+    }
+
+    fn owner_of(&self, track: TrackId) -> Option<&UserId> {
+        let connection = self.tracks.get(&track)?.connection;
+        self.connections.get(&connection).map(|owner| &owner.user)
     }
 }

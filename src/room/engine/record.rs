@@ -1,48 +1,58 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! A room as the journal keeps it: JSON with a version. Domain types do not
-//! serialise, so each has its own form here; reading one back checks it.
+//! A room as the journal keeps it: parts with names, each JSON, so that a
+//! decision writes the parts that it changed. Domain types do not serialise, so
+//! each has its own form here; reading one back checks it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod floor;
+mod v1;
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::floor::{SpeechKind, Stance};
-use crate::domain::id::{ConnectionId, UserId};
+use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
-use crate::floor::{Entry, Floor, FloorSnapshot, Microphone, QueueState, Turn, TurnClock};
+use crate::floor::Floor;
 use crate::room::action::MediaFlags;
 use crate::room::engine::{
-    Connection, ConnectionKind, Goodbye, Member, Recorder, Recording, RoomEngine, RoomInfo,
+    Connection, ConnectionKind, Goodbye, Member, Recorder, Recording, ResumeHash, RoomEngine,
+    RoomInfo,
 };
 use crate::room::event::Event;
+use crate::room::journal::{RecordChange, RoomRecord};
 use crate::sfu::plane::Gate;
+use crate::tracked::{Tracked, TrackedMap};
+
+use floor::{FloorParts, floor_part};
 
 /// A stored room that this binary can't continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored room is unreadable: {0}")]
 pub struct RecordInvalid(String);
 
-const VERSION: u32 = 1;
-
+/// What `RoomRecord::state` holds: the version of the parts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RoomRecordV1 {
+struct Header {
     v: u32,
-    moderation: String,
-    muted: Vec<String>,
-    removed: Vec<String>,
-    members: Vec<MemberRecord>,
-    connections: Vec<ConnectionRecord>,
-    tracks: Vec<TrackRecord>,
-    floor: FloorRecord,
-    /// Absent from records of versions that recorded nothing.
-    #[serde(default)]
-    recording: Option<RecordingRecord>,
 }
+
+const VERSION: u32 = 2;
+const HEADER: &str = r#"{"v":2}"#;
+
+// Names of parts. Those that end in a slash are followed by what they are of.
+const MODERATION: &str = "moderation";
+const RECORDING: &str = "recording";
+const ACKNOWLEDGED: &str = "acknowledged/";
+const MUTED: &str = "muted/";
+const REMOVED: &str = "removed/";
+const MEMBER: &str = "member/";
+const CONNECTION: &str = "connection/";
+const TRACK: &str = "track/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,13 +61,11 @@ struct RecordingRecord {
     by: Option<String>,
     since_us: i64,
     followed: bool,
-    acknowledged: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MemberRecord {
-    user: String,
     name: String,
     audio: bool,
     video: bool,
@@ -68,96 +76,47 @@ struct MemberRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConnectionRecord {
-    id: String,
     user: String,
     roles: Vec<String>,
     media_only: bool,
     expires_at_us: i64,
     lost_at_us: Option<i64>,
-    resume: [Option<[u8; 32]>; 2],
+    /// Hexadecimal.
+    resume: [Option<String>; 2],
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrackRecord {
-    track: String,
     user: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FloorRecord {
-    open: bool,
-    requested: Vec<EntryRecord>,
-    waiting: Vec<EntryRecord>,
-    current: Option<TurnRecord>,
-    stacked: Vec<TurnRecord>,
-    next_arrival: u64,
-    turns_started: BTreeMap<String, u32>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntryRecord {
-    request: String,
-    user: String,
-    name: String,
-    kind: String,
-    stance: Option<String>,
-    note: Option<String>,
-    in_hall: bool,
-    arrival: u64,
-    requested_at_us: i64,
-    approved_at_us: Option<i64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TurnRecord {
-    turn: String,
-    request: String,
-    user: String,
-    name: String,
-    kind: String,
-    stance: Option<String>,
-    in_hall: bool,
-    started_at_us: i64,
-    limit_us: u64,
-    used_us: u64,
-    clock: ClockRecord,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum ClockRecord {
-    Running { counted_until_us: i64 },
-    Paused,
-    Interrupted,
 }
 
 impl RoomEngine {
-    /// The room as the journal keeps it.
+    /// What of the room has to be stored: what changed since the last time.
     #[must_use]
-    pub fn to_record(&self) -> String {
-        let record = RoomRecordV1 {
-            v: VERSION,
-            moderation: self.moderation.as_str().to_owned(),
-            muted: self.muted.iter().map(text).collect(),
-            removed: self.removed.iter().map(text).collect(),
-            members: self.members.iter().map(member_record).collect(),
-            connections: self.connections.iter().map(connection_record).collect(),
-            tracks: self
-                .tracks
-                .iter()
-                .filter_map(|(track, found)| {
-                    let owner = self.connections.get(&found.connection)?;
-                    Some(TrackRecord { track: track.to_string(), user: text(&owner.user) })
-                })
-                .collect(),
-            floor: floor_record(self.floor.snapshot()),
-            recording: Some(recording_record(&self.recording)),
-        };
-        serde_json::to_string(&record).unwrap_or_default()
+    pub fn to_store(&self) -> RecordChange {
+        let mut parts = Vec::new();
+        if self.moderation.is_to_store() {
+            parts.push((MODERATION.to_owned(), Some(json(&self.moderation.as_str()))));
+        }
+        if self.recording.is_to_store() {
+            parts.push((RECORDING.to_owned(), Some(json(&recording_record(&self.recording)))));
+        }
+        for (map, name) in
+            [(&self.acknowledged, ACKNOWLEDGED), (&self.muted, MUTED), (&self.removed, REMOVED)]
+        {
+            add(&mut parts, name, map, |()| json(&true));
+        }
+        add(&mut parts, MEMBER, &self.members, |member| json(&member_record(member)));
+        add(&mut parts, CONNECTION, &self.connections, |found| json(&connection_record(found)));
+        for (track, found) in self.tracks.to_store() {
+            let owner = found.and_then(|found| self.connections.get(&found.connection));
+            let value = owner.map(|owner| json(&TrackRecord { user: text(&owner.user) }));
+            parts.push((format!("{TRACK}{track}"), value));
+        }
+        parts.extend(self.floor.to_store().map(floor_part));
+        let state = (!self.has_record).then(|| HEADER.to_owned());
+        RecordChange { seq: self.seq, state, parts }
     }
 
     /// The room that a record was made of, after the process that had it is
@@ -170,69 +129,180 @@ impl RoomEngine {
     pub fn from_record(
         info: RoomInfo,
         recorder: Recorder,
-        seq: u64,
-        state: &str,
+        record: RoomRecord,
         now: Timestamp,
     ) -> Result<Self, RecordInvalid> {
-        let invalid = |error: &dyn std::fmt::Display| RecordInvalid(error.to_string());
-        let record: RoomRecordV1 = serde_json::from_str(state).map_err(|error| invalid(&error))?;
-        if record.v != VERSION {
-            return Err(invalid(&format!("version {}", record.v)));
+        let header: serde_json::Value = read(&record.state)?;
+        let version = header.get("v").and_then(serde_json::Value::as_u64);
+        let (parts, has_record) = match version {
+            Some(1) => (v1::parts(&record.state)?, false),
+            _ => (record.parts, true),
+        };
+        if has_record {
+            let Header { v } = read(&record.state)?;
+            if v != VERSION {
+                return Err(RecordInvalid(format!("version {v}")));
+            }
         }
         let mut room = Self::silent(info, recorder, now);
-        room.seq = seq;
-        if let Some(stored) = &record.recording {
-            room.recording = recording(stored, recorder)?;
+        room.seq = record.seq;
+        room.has_record = has_record;
+        let tracks = room.read_parts(parts, now)?;
+        if !has_record {
+            room.store_all();
         }
-        room.moderation = word(ModerationMode::parse, &record.moderation)?;
-        room.muted = users(&record.muted)?;
-        room.removed = users(&record.removed)?;
-        for member in record.members {
-            let media =
-                MediaFlags { audio: member.audio, video: member.video, screen: member.screen };
-            let joined_at = Timestamp::from_unix_us(member.joined_at_us);
-            room.members.insert(id(&member.user)?, Member { name: member.name, media, joined_at });
-        }
-        let policy = room.info.policy;
-        room.floor = Floor::restore(floor_snapshot(record.floor)?, policy)
-            .map_err(|error| invalid(&error))?;
-        let mut gone = Vec::new();
-        for stored in record.connections {
-            let (connection, found) = connection(&stored, now)?;
-            if !room.members.contains_key(&found.user) {
-                return Err(invalid(&"a connection without a member"));
-            }
-            if found.kind == ConnectionKind::MediaOnly {
-                gone.push(connection);
-            }
-            room.connections.insert(connection, found);
-        }
-        // What was heard is heard again; the media plane learns it as they join.
-        let gates: Vec<Gate> = room.connections.values().map(|found| room.gate_of(found)).collect();
-        for (found, gate) in room.connections.values_mut().zip(gates) {
-            found.gate = gate;
-        }
-        for TrackRecord { track, user } in record.tracks {
-            room.tell(Event::TrackUnpublished { track, user_id: user }, now);
-        }
-        for connection in gone {
-            room.handle_leave(connection, Goodbye::Disconnected, now);
-        }
-        let left: Vec<UserId> = room
-            .members
-            .keys()
-            .filter(|user| !room.connections.values().any(|found| found.user == **user))
-            .cloned()
-            .collect();
-        for user in left {
-            room.members.remove(&user);
-            let reason = "disconnected".to_owned();
-            room.tell(Event::ParticipantLeft { user_id: text(&user), reason }, now);
-        }
-        room.handle_timeout(now);
-        room.follow_recording_policy(now);
+        room.continue_after_restart(tracks, now);
         Ok(room)
     }
+
+    /// Takes the parts of a record in. Yields the tracks that were published.
+    fn read_parts(
+        &mut self,
+        parts: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<Vec<(TrackId, UserId)>, RecordInvalid> {
+        let mut floor = FloorParts::default();
+        let mut tracks = Vec::new();
+        let recorder = self.recording.recorder;
+        for (name, value) in parts {
+            let of = |part: &str| name.strip_prefix(part);
+            if name == MODERATION {
+                self.moderation =
+                    Tracked::new(word(ModerationMode::parse, &read::<String>(&value)?)?);
+            } else if name == RECORDING {
+                self.recording = Tracked::new(recording(&read(&value)?, recorder)?);
+            } else if let Some(user) = of(ACKNOWLEDGED) {
+                take_in(&mut self.acknowledged, user, &value)?;
+            } else if let Some(user) = of(MUTED) {
+                take_in(&mut self.muted, user, &value)?;
+            } else if let Some(user) = of(REMOVED) {
+                take_in(&mut self.removed, user, &value)?;
+            } else if let Some(user) = of(MEMBER) {
+                self.members.insert(id(user)?, member(read(&value)?));
+            } else if let Some(key) = of(CONNECTION) {
+                let (key, found) = (id(key)?, connection(&read(&value)?, now)?);
+                self.index.add_connection(key, &found);
+                self.connections.insert(key, found);
+            } else if let Some(track) = of(TRACK) {
+                let TrackRecord { user } = read(&value)?;
+                tracks.push((id(track)?, id(&user)?));
+            } else if !floor.take_in(&name, &value)? {
+                return Err(RecordInvalid(format!("an unknown part {name:?}")));
+            }
+        }
+        let is_strange = |found: &Connection| !self.members.contains_key(&found.user);
+        if self.connections.values().any(is_strange) {
+            return Err(RecordInvalid("a connection without a member".to_owned()));
+        }
+        let FloorParts { snapshot, places } = floor;
+        self.floor = Floor::restore(snapshot, self.info.policy)
+            .map_err(|error| RecordInvalid(error.to_string()))?;
+        self.read();
+        // Places are numbered anew.
+        self.floor.store_waiting(places);
+        Ok(tracks)
+    }
+
+    /// What was read counts as stored.
+    fn read(&mut self) {
+        let has_record = self.has_record;
+        self.stored();
+        self.has_record = has_record;
+    }
+
+    /// Everything counts as not stored, for a record in another format.
+    fn store_all(&mut self) {
+        self.moderation.store_all();
+        self.recording.store_all();
+        self.acknowledged.store_all([]);
+        self.muted.store_all([]);
+        self.removed.store_all([]);
+        self.members.store_all([]);
+        self.connections.store_all([]);
+        self.floor.store_all();
+    }
+
+    /// Ends what ended with the process before.
+    fn continue_after_restart(&mut self, tracks: Vec<(TrackId, UserId)>, now: Timestamp) {
+        // What was heard is heard again; the media plane learns it as they join.
+        let open: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, found)| self.gate_of(found) == Gate::Open)
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in open {
+            self.index.open.insert(connection, ());
+        }
+        for (track, user) in tracks {
+            self.tracks.store_all([track]);
+            let (track, user_id) = (track.to_string(), text(&user));
+            self.tell(Event::TrackUnpublished { track, user_id }, now);
+        }
+        let is_media_only =
+            |(_, found): &(&ConnectionId, &Connection)| found.kind == ConnectionKind::MediaOnly;
+        let gone: Vec<ConnectionId> =
+            self.connections.iter().filter(is_media_only).map(|(gone, _)| *gone).collect();
+        for connection in gone {
+            self.handle_leave(connection, Goodbye::Disconnected, now);
+        }
+        let is_absent = |user: &&UserId| self.index.connections_of(user).is_empty();
+        let left: Vec<UserId> = self.members.keys().filter(is_absent).cloned().collect();
+        for user in left {
+            self.members.remove(&user);
+            let reason = "disconnected".to_owned();
+            self.tell(Event::ParticipantLeft { user_id: text(&user), reason }, now);
+        }
+        self.handle_timeout(now);
+        self.follow_recording_policy(now);
+    }
+}
+
+/// Adds what has changed in a map: a part for each key.
+fn add<K: Ord + Clone + Name, V: Clone + PartialEq>(
+    parts: &mut Vec<(String, Option<String>)>,
+    name: &str,
+    map: &TrackedMap<K, V>,
+    value: impl Fn(&V) -> String,
+) {
+    let changed = map.to_store();
+    parts.extend(changed.map(|(key, now)| (format!("{name}{}", key.name()), now.map(&value))));
+}
+
+/// What a part is of, as a part of its name.
+trait Name {
+    fn name(&self) -> String;
+}
+
+impl Name for UserId {
+    fn name(&self) -> String {
+        text(self)
+    }
+}
+
+impl Name for ConnectionId {
+    fn name(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Takes a person into a set of people.
+fn take_in(set: &mut TrackedMap<UserId, ()>, user: &str, value: &str) -> Result<(), RecordInvalid> {
+    if !read::<bool>(value)? {
+        return Err(RecordInvalid("a person is listed as not being in a list".to_owned()));
+    }
+    set.insert(id(user)?, ());
+    Ok(())
+}
+
+/// The form of a part. None of them has a map with keys that are not texts, so
+/// serialising can't fail.
+fn json(record: &impl Serialize) -> String {
+    serde_json::to_string(record).unwrap_or_default()
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, RecordInvalid> {
+    serde_json::from_str(text).map_err(|error| RecordInvalid(error.to_string()))
 }
 
 fn recording_record(recording: &Recording) -> RecordingRecord {
@@ -241,7 +311,6 @@ fn recording_record(recording: &Recording) -> RecordingRecord {
         by: recording.by.as_ref().map(text),
         since_us: recording.since.unix_us(),
         followed: recording.followed,
-        acknowledged: recording.acknowledged.iter().map(text).collect(),
     }
 }
 
@@ -252,7 +321,6 @@ fn recording(stored: &RecordingRecord, recorder: Recorder) -> Result<Recording, 
         by: stored.by.as_deref().map(id).transpose()?,
         since: Timestamp::from_unix_us(stored.since_us),
         followed: stored.followed,
-        acknowledged: users(&stored.acknowledged)?,
     })
 }
 
@@ -268,156 +336,62 @@ fn word<T>(parse: impl Fn(&str) -> Option<T>, text: &str) -> Result<T, RecordInv
     parse(text).ok_or_else(|| RecordInvalid("an unknown word".to_owned()))
 }
 
-fn users(texts: &[String]) -> Result<BTreeSet<UserId>, RecordInvalid> {
-    texts.iter().map(|text| id(text)).collect()
-}
-
-fn us(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn member_record((user, member): (&UserId, &Member)) -> MemberRecord {
+fn member_record(member: &Member) -> MemberRecord {
     let MediaFlags { audio, video, screen } = member.media;
     let joined_at_us = member.joined_at.unix_us();
-    MemberRecord { user: text(user), name: member.name.clone(), audio, video, screen, joined_at_us }
+    MemberRecord { name: member.name.clone(), audio, video, screen, joined_at_us }
 }
 
-fn connection_record((id, found): (&ConnectionId, &Connection)) -> ConnectionRecord {
+fn member(stored: MemberRecord) -> Member {
+    let MemberRecord { name, audio, video, screen, joined_at_us } = stored;
+    let joined_at = Timestamp::from_unix_us(joined_at_us);
+    Member { name, media: MediaFlags { audio, video, screen }, joined_at }
+}
+
+fn connection_record(found: &Connection) -> ConnectionRecord {
     ConnectionRecord {
-        id: id.to_string(),
         user: text(&found.user),
         roles: found.roles.iter().map(|role| role.as_str().to_owned()).collect(),
         media_only: found.kind == ConnectionKind::MediaOnly,
         expires_at_us: found.expires_at.unix_us(),
         lost_at_us: found.lost_at.map(Timestamp::unix_us),
-        resume: found.resume,
+        resume: found.resume.map(|hash| hash.map(|hash| hex(&hash))),
     }
 }
 
-fn connection(
-    stored: &ConnectionRecord,
-    now: Timestamp,
-) -> Result<(ConnectionId, Connection), RecordInvalid> {
+fn connection(stored: &ConnectionRecord, now: Timestamp) -> Result<Connection, RecordInvalid> {
     let roles: Vec<Role> =
         stored.roles.iter().map(|role| word(Role::parse, role)).collect::<Result<_, _>>()?;
     let kind = if stored.media_only { ConnectionKind::MediaOnly } else { ConnectionKind::Channel };
-    let found = Connection {
+    let [newest, before] = &stored.resume;
+    let hash = |text: &Option<String>| text.as_deref().map(resume_hash).transpose();
+    Ok(Connection {
         user: id(&stored.user)?,
         roles: Roles::of(&roles),
         kind,
         expires_at: Timestamp::from_unix_us(stored.expires_at_us),
         lost_at: Some(now),
-        resume: stored.resume,
-        gate: Gate::Closed,
-    };
-    Ok((id(&stored.id)?, found))
-}
-
-fn floor_record(snapshot: FloorSnapshot) -> FloorRecord {
-    FloorRecord {
-        open: snapshot.queue == QueueState::Open,
-        requested: snapshot.requested.into_iter().map(entry_record).collect(),
-        waiting: snapshot.waiting.into_iter().map(entry_record).collect(),
-        current: snapshot.current.map(turn_record),
-        stacked: snapshot.stacked.into_iter().map(turn_record).collect(),
-        next_arrival: snapshot.next_arrival,
-        turns_started: snapshot.turns_started.iter().map(|(user, n)| (text(user), *n)).collect(),
-    }
-}
-
-fn floor_snapshot(record: FloorRecord) -> Result<FloorSnapshot, RecordInvalid> {
-    let entries = |records: Vec<EntryRecord>| {
-        records.into_iter().map(entry).collect::<Result<Vec<_>, RecordInvalid>>()
-    };
-    Ok(FloorSnapshot {
-        queue: if record.open { QueueState::Open } else { QueueState::Closed },
-        requested: entries(record.requested)?,
-        waiting: entries(record.waiting)?,
-        current: record.current.map(turn).transpose()?,
-        stacked: record.stacked.into_iter().map(turn).collect::<Result<_, _>>()?,
-        next_arrival: record.next_arrival,
-        turns_started: record
-            .turns_started
-            .iter()
-            .map(|(user, n)| Ok((id(user)?, *n)))
-            .collect::<Result<_, RecordInvalid>>()?,
+        resume: [hash(newest)?, hash(before)?],
     })
 }
 
-fn microphone(in_hall: bool) -> Microphone {
-    if in_hall { Microphone::Hall } else { Microphone::Own }
-}
-
-fn entry_record(entry: Entry) -> EntryRecord {
-    EntryRecord {
-        request: entry.request_id.to_string(),
-        user: text(&entry.user_id),
-        name: entry.name,
-        kind: entry.kind.as_str().to_owned(),
-        stance: entry.stance.map(|stance| stance.as_str().to_owned()),
-        note: entry.note,
-        in_hall: entry.microphone == Microphone::Hall,
-        arrival: entry.arrival,
-        requested_at_us: entry.requested_at.unix_us(),
-        approved_at_us: entry.approved_at.map(Timestamp::unix_us),
-    }
-}
-
-fn entry(record: EntryRecord) -> Result<Entry, RecordInvalid> {
-    Ok(Entry {
-        request_id: id(&record.request)?,
-        user_id: id(&record.user)?,
-        name: record.name,
-        kind: word(SpeechKind::parse, &record.kind)?,
-        stance: record.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
-        note: record.note,
-        microphone: microphone(record.in_hall),
-        arrival: record.arrival,
-        requested_at: Timestamp::from_unix_us(record.requested_at_us),
-        approved_at: record.approved_at_us.map(Timestamp::from_unix_us),
+fn hex(hash: &ResumeHash) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::with_capacity(2 * hash.len()), |mut text, byte| {
+        // Writing to a text can't fail.
+        let _written = write!(text, "{byte:02x}");
+        text
     })
 }
 
-fn turn_record(turn: Turn) -> TurnRecord {
-    TurnRecord {
-        turn: turn.turn_id.to_string(),
-        request: turn.request_id.to_string(),
-        user: text(&turn.user_id),
-        name: turn.name,
-        kind: turn.kind.as_str().to_owned(),
-        stance: turn.stance.map(|stance| stance.as_str().to_owned()),
-        in_hall: turn.microphone == Microphone::Hall,
-        started_at_us: turn.started_at.unix_us(),
-        limit_us: us(turn.limit),
-        used_us: us(turn.used),
-        clock: match turn.clock {
-            TurnClock::Running { counted_until } => {
-                ClockRecord::Running { counted_until_us: counted_until.unix_us() }
-            }
-            TurnClock::Paused => ClockRecord::Paused,
-            TurnClock::Interrupted => ClockRecord::Interrupted,
-        },
+fn resume_hash(text: &str) -> Result<ResumeHash, RecordInvalid> {
+    let invalid = || RecordInvalid("a resume hash".to_owned());
+    let mut hash = ResumeHash::default();
+    if text.len() != 2 * hash.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(invalid());
     }
-}
-
-fn turn(record: TurnRecord) -> Result<Turn, RecordInvalid> {
-    Ok(Turn {
-        turn_id: id(&record.turn)?,
-        request_id: id(&record.request)?,
-        user_id: id(&record.user)?,
-        name: record.name,
-        kind: word(SpeechKind::parse, &record.kind)?,
-        stance: record.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
-        microphone: microphone(record.in_hall),
-        started_at: Timestamp::from_unix_us(record.started_at_us),
-        limit: Duration::from_micros(record.limit_us),
-        used: Duration::from_micros(record.used_us),
-        clock: match record.clock {
-            ClockRecord::Running { counted_until_us } => {
-                TurnClock::Running { counted_until: Timestamp::from_unix_us(counted_until_us) }
-            }
-            ClockRecord::Paused => TurnClock::Paused,
-            ClockRecord::Interrupted => TurnClock::Interrupted,
-        },
-    })
+    for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| invalid())?;
+    }
+    Ok(hash)
 }

@@ -2,8 +2,6 @@
 //! Whether the room is recorded, who decided it, and the recorder as everybody
 //! sees it.
 
-use std::collections::BTreeSet;
-
 use crate::domain::id::UserId;
 use crate::domain::recording::RecordingState;
 use crate::domain::time::Timestamp;
@@ -44,19 +42,11 @@ pub(super) struct Recording {
     /// What the policy was when it was last followed, so that only its changes
     /// undo what a moderator decided.
     pub(super) followed: bool,
-    pub(super) acknowledged: BTreeSet<UserId>,
 }
 
 impl Recording {
     pub(super) const fn none(recorder: Recorder, now: Timestamp) -> Self {
-        Self {
-            recorder,
-            state: RecordingState::Stopped,
-            by: None,
-            since: now,
-            followed: false,
-            acknowledged: BTreeSet::new(),
-        }
+        Self { recorder, state: RecordingState::Stopped, by: None, since: now, followed: false }
     }
 }
 
@@ -73,7 +63,7 @@ impl RoomEngine {
         let present = self.recording.recorder == Recorder::Present;
         let wanted = self.info.recording.enabled && present;
         let changed = self.recording.followed != wanted;
-        self.recording.followed = wanted;
+        self.recording.edit().followed = wanted;
         let is_stopped = self.recording.state == RecordingState::Stopped;
         if !present && !is_stopped {
             self.set_recording(RecordingState::Stopped, None, now);
@@ -125,17 +115,17 @@ impl RoomEngine {
 
     /// Somebody knows of the recording; told once of each person.
     pub(super) fn acknowledge_recording(&mut self, user: &UserId, now: Timestamp) {
-        if self.recording.acknowledged.contains(user) {
+        if self.acknowledged.contains_key(user) {
             return;
         }
-        if self.recording.acknowledged.len() >= ACKNOWLEDGED_MAX {
+        if self.acknowledged.len() >= ACKNOWLEDGED_MAX {
             let has_left = |other: &&UserId| !self.members.contains_key(*other);
-            let forgotten = self.recording.acknowledged.iter().find(has_left).cloned();
+            let forgotten = self.acknowledged.keys().find(has_left).cloned();
             if let Some(forgotten) = forgotten {
-                self.recording.acknowledged.remove(&forgotten);
+                self.acknowledged.remove(&forgotten);
             }
         }
-        self.recording.acknowledged.insert(user.clone());
+        self.acknowledged.insert(user.clone(), ());
         self.tell(Event::RecordingAcknowledged { user_id: user.as_str().to_owned() }, now);
     }
 
@@ -153,20 +143,24 @@ impl RoomEngine {
             return;
         }
         let comes = self.recording.state == RecordingState::Stopped;
-        self.recording.state = state;
-        self.recording.by = by.cloned();
-        self.recording_changed = true;
+        let recording = self.recording.edit();
+        recording.state = state;
+        recording.by = by.cloned();
         if comes {
-            self.recording.since = now;
+            recording.since = now;
+        }
+        self.passing.edit().recording_changed = true;
+        if comes {
             self.tell(Event::ParticipantJoined(self.recorder_view()), now);
         }
         self.tell_recording(now);
     }
 
     fn stop_recording(&mut self, by: Option<&UserId>, reason: &str, now: Timestamp) {
-        self.recording.state = RecordingState::Stopped;
-        self.recording.by = by.cloned();
-        self.recording_changed = true;
+        let recording = self.recording.edit();
+        recording.state = RecordingState::Stopped;
+        recording.by = by.cloned();
+        self.passing.edit().recording_changed = true;
         self.tell_recording(now);
         let (user_id, reason) = (RECORDER_USER_ID.to_owned(), reason.to_owned());
         self.tell(Event::ParticipantLeft { user_id, reason }, now);
@@ -206,7 +200,7 @@ impl RoomEngine {
             state: self.recording.state.as_str().to_owned(),
             enabled: self.info.recording.enabled,
             retention_days: self.info.recording.retention_days,
-            acknowledged: self.recording.acknowledged.contains(user),
+            acknowledged: self.acknowledged.contains_key(user),
         }
     }
 }

@@ -58,13 +58,14 @@ impl RoomEngine {
     /// Whether the sound of a connection passes, as last decided.
     #[must_use]
     pub fn gate(&self, connection: ConnectionId) -> Gate {
-        self.connections.get(&connection).map_or(Gate::Closed, |found| found.gate)
+        if self.index.open.contains_key(&connection) { Gate::Open } else { Gate::Closed }
     }
 
     pub(super) fn participant_view(&self, user: &UserId) -> ParticipantView {
-        let theirs = || self.connections.values().filter(|found| found.user == *user);
-        let all: Vec<Role> = theirs().flat_map(|found| found.roles.iter()).collect();
-        let standing = theirs().filter(|found| found.lost_at.is_none()).count();
+        let theirs = self.index.connections_of(user);
+        let found = || theirs.iter().filter_map(|connection| self.connections.get(connection));
+        let all: Vec<Role> = found().flat_map(|found| found.roles.iter()).collect();
+        let standing = found().filter(|found| found.lost_at.is_none()).count();
         let member = self.members.get(user);
         let media = member.map_or_else(MediaFlags::default, |member| member.media);
         ParticipantView {
@@ -75,8 +76,8 @@ impl RoomEngine {
             audio: media.audio,
             video: media.video,
             screen: media.screen,
-            muted: self.muted.contains(user),
-            may_be_heard: theirs().any(|found| found.gate == Gate::Open),
+            muted: self.muted.contains_key(user),
+            may_be_heard: theirs.iter().any(|theirs| self.gate(*theirs) == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
         }
     }

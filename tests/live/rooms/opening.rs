@@ -108,8 +108,9 @@ async fn a_slow_read_of_one_session_delays_no_other_room() {
         .map(|name| {
             let (rooms, principal) = (rooms.clone(), house.principal(name));
             let (sink, outbound) = mpsc::channel(512);
-            let enter =
-                async move { (rooms.enter(principal, slow_session, [1; 32], sink).await, outbound) };
+            let enter = async move {
+                (rooms.enter(principal, slow_session, [1; 32], sink).await, outbound)
+            };
             tokio::spawn(enter)
         })
         .collect();

@@ -374,10 +374,10 @@ async fn every_member_hears_of_heads_and_the_newest_greets_whoever_comes() {
     assert_eq!(ana.evidence, None);
     let before = bea.view.seq;
     for size in [2, 5, 5, 4, 9] {
-        rooms.evidence_head(house.session, head(size)).await;
+        rooms.evidence_head(house.session, head(size));
     }
     // A session without a room here has nobody to tell.
-    rooms.evidence_head(SessionId::generate(), head(3)).await;
+    rooms.evidence_head(SessionId::generate(), head(3));
     let (late, mut late_outbound) = house.enter(&rooms, "late", 512).await;
     for outbound in [&mut ana_outbound, &mut bea_outbound] {
         assert_eq!(sizes(outbound), [2, 5, 9], "an older one tells nothing new");
@@ -407,7 +407,7 @@ async fn heads_are_left_out_for_slow_readers_and_let_nobody_go() {
     let (slow, mut unread) = house.enter(&rooms, "slow", 8).await;
     let (_quick, mut read) = house.enter(&rooms, "quick", 512).await;
     for size in 1..=100 {
-        rooms.evidence_head(house.session, head(size)).await;
+        rooms.evidence_head(house.session, head(size));
     }
     assert!(!slow.member.is_gone().await);
     assert_eq!(sizes(&mut read).len(), 100, "others hear of all");
@@ -415,7 +415,7 @@ async fn heads_are_left_out_for_slow_readers_and_let_nobody_go() {
     let heard = sizes(&mut unread);
     assert_eq!(heard, (1..=heard.len() as u64).collect::<Vec<_>>());
     assert!((1..=5).contains(&heard.len()), "{heard:?}");
-    rooms.evidence_head(house.session, head(101)).await;
+    rooms.evidence_head(house.session, head(101));
     assert!(!slow.member.is_gone().await);
     assert_eq!(sizes(&mut unread), [101], "who has caught up hears of the next");
     slow.member.act(chat("still here")).await.expect("said");

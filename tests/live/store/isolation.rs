@@ -5,7 +5,7 @@ use cabildo::domain::id::TenantId;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::RecordingRepository as _;
-use cabildo::room::journal::{JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use cabildo::store::{Store, StoreError};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
@@ -106,7 +106,8 @@ pub(crate) async fn tell(store: &Store, session: &Session) {
         kind: "chat".to_owned(),
         payload: r#"{"type":"chat","name":"María Ñúñez","text":"a secret"}"#.to_owned(),
     };
-    let record = RoomRecord { seq: 1, state: r#"{"people":["María Ñúñez"]}"#.to_owned() };
+    let parts = vec![("member/maria".to_owned(), Some(r#"{"name":"María Ñúñez"}"#.to_owned()))];
+    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts };
     let told = RoomJournal::append(store, session.tenant_id, session.id, &record, &[event]).await;
     told.expect("told");
 }

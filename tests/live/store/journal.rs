@@ -1,7 +1,9 @@
 //! The journal of rooms.
 
+use std::collections::BTreeMap;
+
 use cabildo::domain::id::{SessionId, TenantId};
-use cabildo::room::journal::{JournalError, JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use tokio::task::JoinSet;
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -12,6 +14,8 @@ cases!(
     of_concurrent_appends_one_is_stored,
     another_tenant_reads_and_writes_nothing,
     a_long_silence_fits_one_append,
+    a_change_writes_the_parts_that_it_names_and_no_others,
+    a_room_of_thousands_fits_one_change,
 );
 
 fn event(seq: u64) -> JournalEvent {
@@ -19,8 +23,20 @@ fn event(seq: u64) -> JournalEvent {
     JournalEvent { seq, at: NOW, kind, payload: format!(r#"{{"seq":{seq},"text":"¡Sí!"}}"#) }
 }
 
+/// A change of the whole state, with no parts.
+fn change(seq: u64, state: &str) -> RecordChange {
+    RecordChange { seq, state: Some(state.to_owned()), parts: Vec::new() }
+}
+
 fn record(seq: u64, state: &str) -> RoomRecord {
-    RoomRecord { seq, state: state.to_owned() }
+    RoomRecord { seq, state: state.to_owned(), parts: BTreeMap::new() }
+}
+
+/// A change of parts alone.
+fn parts(seq: u64, parts: &[(&str, Option<&str>)]) -> RecordChange {
+    let parts =
+        parts.iter().map(|(part, value)| ((*part).to_owned(), value.map(str::to_owned))).collect();
+    RecordChange { seq, state: None, parts }
 }
 
 async fn a_room_continues_where_it_stopped(fixture: Fixture) {
@@ -28,11 +44,11 @@ async fn a_room_continues_where_it_stopped(fixture: Fixture) {
     let (tenant, id) = (session.tenant_id, session.id);
     let [first, second] = &fixture.stores;
     assert_eq!(first.load(tenant, id).await.expect("loaded"), None);
-    first.append(tenant, id, &record(0, "empty"), &[]).await.expect("a state without events");
-    first.append(tenant, id, &record(0, "still"), &[]).await.expect("another one");
-    first.append(tenant, id, &record(2, "two"), &[event(1), event(2)]).await.expect("two");
-    second.append(tenant, id, &record(3, "three"), &[event(3)]).await.expect("one more");
-    second.append(tenant, id, &record(3, "changed"), &[]).await.expect("only the state");
+    first.append(tenant, id, &change(0, "empty"), &[]).await.expect("a state without events");
+    first.append(tenant, id, &change(0, "still"), &[]).await.expect("another one");
+    first.append(tenant, id, &change(2, "two"), &[event(1), event(2)]).await.expect("two");
+    second.append(tenant, id, &change(3, "three"), &[event(3)]).await.expect("one more");
+    second.append(tenant, id, &change(3, "changed"), &[]).await.expect("only the state");
 
     assert_eq!(first.load(tenant, id).await.expect("loaded"), Some(record(3, "changed")));
     let after = async |seq, limit| first.events_after(tenant, id, seq, limit).await.expect("read");
@@ -46,19 +62,19 @@ async fn events_that_do_not_continue_the_record_are_refused(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let stored = record(2, "stored");
-    store.append(tenant, id, &stored, &[event(1), event(2)]).await.expect("stored");
-    for (name, record, events) in [
-        ("stale", record(2, "x"), vec![event(1), event(2)]),
-        ("from the beginning", record(1, "x"), vec![event(1)]),
-        ("a hole before", record(4, "x"), vec![event(4)]),
-        ("a hole within", record(5, "x"), vec![event(3), event(5)]),
-        ("an end elsewhere", record(4, "x"), vec![event(3)]),
-        ("out of order", record(4, "x"), vec![event(4), event(3)]),
-        ("more events than seq", record(1, "x"), vec![event(0), event(1)]),
-        ("a state of the future", record(9, "x"), vec![]),
-        ("a state of the past", record(0, "x"), vec![]),
+    store.append(tenant, id, &change(2, "stored"), &[event(1), event(2)]).await.expect("stored");
+    for (name, change, events) in [
+        ("stale", change(2, "x"), vec![event(1), event(2)]),
+        ("from the beginning", change(1, "x"), vec![event(1)]),
+        ("a hole before", change(4, "x"), vec![event(4)]),
+        ("a hole within", change(5, "x"), vec![event(3), event(5)]),
+        ("an end elsewhere", change(4, "x"), vec![event(3)]),
+        ("out of order", change(4, "x"), vec![event(4), event(3)]),
+        ("more events than seq", change(1, "x"), vec![event(0), event(1)]),
+        ("a state of the future", change(9, "x"), vec![]),
+        ("a state of the past", change(0, "x"), vec![]),
     ] {
-        let outcome = store.append(tenant, id, &record, &events).await;
+        let outcome = store.append(tenant, id, &change, &events).await;
         assert!(matches!(outcome, Err(JournalError::Conflict)), "{name}: {outcome:?}");
     }
     assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(stored));
@@ -75,7 +91,7 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
             let store = fixture.stores[writer % 2].clone();
             let state = format!("writer {writer}");
             tasks.spawn(async move {
-                let outcome = store.append(tenant, id, &record(seq, &state), &[event(seq)]).await;
+                let outcome = store.append(tenant, id, &change(seq, &state), &[event(seq)]).await;
                 outcome.map(|()| state)
             });
         }
@@ -92,16 +108,16 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
 async fn another_tenant_reads_and_writes_nothing(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    store.append(tenant, id, &record(1, "mine"), &[event(1)]).await.expect("stored");
+    store.append(tenant, id, &change(1, "mine"), &[event(1)]).await.expect("stored");
     let stranger = TenantId::generate();
     assert_eq!(store.load(stranger, id).await.expect("loaded"), None);
     assert_eq!(store.events_after(stranger, id, 0, 9).await.expect("read"), []);
-    let outcome = store.append(stranger, id, &record(2, "theirs"), &[event(2)]).await;
+    let outcome = store.append(stranger, id, &change(2, "theirs"), &[event(2)]).await;
     assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
-    let outcome = store.append(stranger, id, &record(1, "theirs"), &[event(1)]).await;
+    let outcome = store.append(stranger, id, &change(1, "theirs"), &[event(1)]).await;
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
     let nowhere = SessionId::generate();
-    let outcome = store.append(tenant, nowhere, &record(1, "nowhere"), &[event(1)]).await;
+    let outcome = store.append(tenant, nowhere, &change(1, "nowhere"), &[event(1)]).await;
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
     assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(1, "mine")));
     assert_eq!(fixture.count("room_records").await, 1);
@@ -111,6 +127,45 @@ async fn a_long_silence_fits_one_append(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let events: Vec<_> = (1..=1_234).map(event).collect();
-    store.append(tenant, id, &record(1_234, "s"), &events).await.expect("stored");
+    store.append(tenant, id, &change(1_234, "s"), &events).await.expect("stored");
     assert_eq!(store.events_after(tenant, id, 0, 2_000).await.expect("read"), events);
+}
+
+async fn a_change_writes_the_parts_that_it_names_and_no_others(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id) = (session.tenant_id, session.id);
+    let [first, second] = &fixture.stores;
+    first.append(tenant, id, &change(0, "v"), &[]).await.expect("the first change");
+    let three = [("a", Some("1")), ("b", Some("2")), ("c", Some("3"))];
+    first.append(tenant, id, &parts(1, &three), &[event(1)]).await.expect("three parts");
+    let two = [("b", Some("22")), ("c", None), ("d", None)];
+    second.append(tenant, id, &parts(1, &two), &[]).await.expect("without an event");
+    let stale = first.append(tenant, id, &parts(1, &three), &[event(1)]).await;
+    assert!(matches!(stale, Err(JournalError::Conflict)), "{stale:?}");
+
+    let loaded = first.load(tenant, id).await.expect("loaded").expect("there");
+    assert_eq!((loaded.seq, loaded.state.as_str()), (1, "v"));
+    let expected = [("a", "1"), ("b", "22")];
+    let expected: BTreeMap<_, _> =
+        expected.into_iter().map(|(part, value)| (part.to_owned(), value.to_owned())).collect();
+    assert_eq!(loaded.parts, expected, "what was refused has changed nothing");
+
+    let stranger = TenantId::generate();
+    let outcome = first.append(stranger, id, &parts(1, &[("a", None)]), &[]).await;
+    assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
+    assert_eq!(fixture.count("room_parts").await, 2);
+}
+
+async fn a_room_of_thousands_fits_one_change(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
+    let named: Vec<String> = (0..2_345).map(|number| format!("part/{number:05}")).collect();
+    let all: Vec<_> = named.iter().map(|name| (name.clone(), Some("x".to_owned()))).collect();
+    let first = RecordChange { seq: 0, state: Some("v".to_owned()), parts: all };
+    store.append(tenant, id, &first, &[]).await.expect("stored");
+    assert_eq!(store.load(tenant, id).await.expect("loaded").expect("there").parts.len(), 2_345);
+    let gone = named.into_iter().map(|name| (name, None)).collect();
+    let change = RecordChange { seq: 0, state: None, parts: gone };
+    store.append(tenant, id, &change, &[]).await.expect("deleted");
+    assert!(store.load(tenant, id).await.expect("loaded").expect("there").parts.is_empty());
 }

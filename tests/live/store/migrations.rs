@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -26,6 +26,7 @@ const ALL: [&str; 8] = [
     "m0006_erased_rooms",
     "m0007_write_probes",
     "m0008_outbox",
+    "m0009_room_parts",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

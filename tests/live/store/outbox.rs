@@ -10,7 +10,7 @@ use cabildo::domain::time::Timestamp;
 use cabildo::events::{
     Beginning, EventSource, Outbox, OutboxError, OutboxEvent, Position, ReaderName, Scope,
 };
-use cabildo::room::journal::{JournalEvent, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use cabildo::sessions::{
     Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
     SessionRepository as _, SessionService, TOLD_BY,
@@ -61,7 +61,7 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
         kind: "chat".to_owned(),
         payload: format!(r#"{{"seq":{seq}}}"#),
     };
-    let record = RoomRecord { seq: last, state: "{}".to_owned() };
+    let record = RecordChange { seq: last, state: Some("{}".to_owned()), parts: Vec::new() };
     let events: Vec<_> = (first..=last).map(event).collect();
     store.append(session.tenant_id, session.id, &record, &events).await.expect("kept");
 }

@@ -1,0 +1,61 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! A decision is made, and then stored or undone.
+
+use crate::room::engine::RoomEngine;
+
+impl RoomEngine {
+    /// Undoes everything since the last [`accept`](Self::accept) or
+    /// [`stored`](Self::stored), as if it had never been asked for.
+    pub fn undo(&mut self) {
+        self.moderation.undo();
+        self.floor.undo();
+        self.members.undo();
+        self.connections.undo();
+        self.muted.undo();
+        self.removed.undo();
+        self.tracks.undo();
+        self.index.undo();
+        self.recording.undo();
+        self.acknowledged.undo();
+        self.passing.undo();
+        let untold = self.told.split_off(self.told_accepted);
+        self.seq -= untold.len() as u64;
+        self.gates.clear();
+        self.goodbyes.clear();
+        self.track_changes.clear();
+    }
+
+    /// Everything since stands, although it could not be stored: it has happened.
+    /// It is stored with the next decision.
+    pub fn accept(&mut self) {
+        self.moderation.accept();
+        self.floor.accept();
+        self.members.accept();
+        self.connections.accept();
+        self.muted.accept();
+        self.removed.accept();
+        self.tracks.accept();
+        self.index.stored();
+        self.recording.accept();
+        self.acknowledged.accept();
+        self.passing.stored();
+        self.told_accepted = self.told.len();
+    }
+
+    /// What [`to_store`](Self::to_store) yielded is stored, and stands.
+    pub fn stored(&mut self) {
+        self.moderation.stored();
+        self.floor.stored();
+        self.members.stored();
+        self.connections.stored();
+        self.muted.stored();
+        self.removed.stored();
+        self.tracks.stored();
+        self.index.stored();
+        self.recording.stored();
+        self.acknowledged.stored();
+        self.passing.stored();
+        self.told_accepted = self.told.len();
+        self.has_record = true;
+    }
+}

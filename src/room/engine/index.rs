@@ -1,0 +1,109 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! What follows from the connections and tracks of a room, kept at hand so that
+//! no decision has to look through all of them. Undone with them, and not
+//! stored.
+
+use crate::domain::id::{ConnectionId, TrackId, UserId};
+use crate::domain::role::{Role, Roles};
+use crate::domain::time::Timestamp;
+use crate::room::engine::Connection;
+use crate::tracked::TrackedMap;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    connections: TrackedMap<UserId, Vec<ConnectionId>>,
+    tracks: TrackedMap<ConnectionId, Vec<TrackId>>,
+    /// Lost connections, the first lost first.
+    pub(super) lost: TrackedMap<(Timestamp, ConnectionId), ()>,
+    /// Connections of devices in the hall.
+    pub(super) halls: TrackedMap<ConnectionId, ()>,
+    /// Connections whose sound passes, as the media plane was last told.
+    pub(super) open: TrackedMap<ConnectionId, ()>,
+}
+
+impl Index {
+    pub(super) fn connections_of(&self, user: &UserId) -> Vec<ConnectionId> {
+        self.connections.get(user).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn tracks_of(&self, connection: ConnectionId) -> Vec<TrackId> {
+        self.tracks.get(&connection).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn add_connection(&mut self, id: ConnectionId, connection: &Connection) {
+        add(&mut self.connections, &connection.user, id);
+        if let Some(lost_at) = connection.lost_at {
+            self.lost.insert((lost_at, id), ());
+        }
+        self.set_hall(id, connection.roles);
+    }
+
+    pub(super) fn set_hall(&mut self, id: ConnectionId, roles: Roles) {
+        if roles.contains(Role::Hall) {
+            self.halls.insert(id, ());
+        } else {
+            self.halls.remove(&id);
+        }
+    }
+
+    pub(super) fn remove_connection(&mut self, id: ConnectionId, connection: &Connection) {
+        take(&mut self.connections, &connection.user, id);
+        if let Some(lost_at) = connection.lost_at {
+            self.lost.remove(&(lost_at, id));
+        }
+        self.tracks.remove(&id);
+        self.halls.remove(&id);
+        self.open.remove(&id);
+    }
+
+    pub(super) fn add_track(&mut self, connection: ConnectionId, track: TrackId) {
+        add(&mut self.tracks, &connection, track);
+    }
+
+    pub(super) fn remove_track(&mut self, connection: ConnectionId, track: TrackId) {
+        take(&mut self.tracks, &connection, track);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.connections.clear();
+        self.tracks.clear();
+        self.lost.clear();
+        self.halls.clear();
+        self.open.clear();
+    }
+
+    pub(super) fn undo(&mut self) {
+        self.connections.undo();
+        self.tracks.undo();
+        self.lost.undo();
+        self.halls.undo();
+        self.open.undo();
+    }
+
+    /// What is indexed stands. Nothing of it is stored.
+    pub(super) fn stored(&mut self) {
+        self.connections.stored();
+        self.tracks.stored();
+        self.lost.stored();
+        self.halls.stored();
+        self.open.stored();
+    }
+}
+
+fn add<K: Ord + Clone, V: Clone>(map: &mut TrackedMap<K, Vec<V>>, key: &K, value: V) {
+    if let Some(values) = map.get_mut(key) {
+        values.push(value);
+    } else {
+        map.insert(key.clone(), vec![value]);
+    }
+}
+
+/// Takes a value out; a key without values goes with it.
+fn take<K: Ord + Clone, V: Clone + PartialEq>(map: &mut TrackedMap<K, Vec<V>>, key: &K, value: V) {
+    let Some(values) = map.get_mut(key) else { return };
+    values.retain(|held| *held != value);
+    if values.is_empty() {
+        map.remove(key);
+    }
+}

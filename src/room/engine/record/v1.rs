@@ -1,0 +1,133 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! Records of version 1: the whole room as one JSON object, written anew by
+//! every decision.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::room::engine::ResumeHash;
+
+use super::floor::{
+    EntryRecord, LIST, ListRecord, REQUESTED, TURNS, TURNS_STARTED, TurnRecord, TurnsRecord,
+    WAITING,
+};
+use super::{
+    ACKNOWLEDGED, CONNECTION, ConnectionRecord, MEMBER, MODERATION, MUTED, MemberRecord, RECORDING,
+    REMOVED, RecordInvalid, RecordingRecord, TRACK, TrackRecord, hex, json, read,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoomV1 {
+    #[serde(rename = "v")]
+    _version: u32,
+    moderation: String,
+    muted: Vec<String>,
+    removed: Vec<String>,
+    members: Vec<MemberV1>,
+    connections: Vec<ConnectionV1>,
+    tracks: Vec<TrackV1>,
+    floor: FloorV1,
+    /// Absent from records of versions that recorded nothing.
+    #[serde(default)]
+    recording: Option<RecordingV1>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordingV1 {
+    state: String,
+    by: Option<String>,
+    since_us: i64,
+    followed: bool,
+    acknowledged: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberV1 {
+    user: String,
+    name: String,
+    audio: bool,
+    video: bool,
+    screen: bool,
+    joined_at_us: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectionV1 {
+    id: String,
+    user: String,
+    roles: Vec<String>,
+    media_only: bool,
+    expires_at_us: i64,
+    lost_at_us: Option<i64>,
+    resume: [Option<ResumeHash>; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrackV1 {
+    track: String,
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FloorV1 {
+    open: bool,
+    requested: Vec<EntryRecord>,
+    waiting: Vec<EntryRecord>,
+    current: Option<TurnRecord>,
+    stacked: Vec<TurnRecord>,
+    next_arrival: u64,
+    turns_started: BTreeMap<String, u32>,
+}
+
+/// The same room as parts of the present version.
+pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInvalid> {
+    let room: RoomV1 = read(state)?;
+    let mut parts = BTreeMap::new();
+    parts.insert(MODERATION.to_owned(), json(&room.moderation));
+    let mut acknowledged = Vec::new();
+    if let Some(recording) = room.recording {
+        let RecordingV1 { state, by, since_us, followed, acknowledged: people } = recording;
+        acknowledged = people;
+        let record = RecordingRecord { state, by, since_us, followed };
+        parts.insert(RECORDING.to_owned(), json(&record));
+    }
+    for (name, people) in
+        [(MUTED, room.muted), (REMOVED, room.removed), (ACKNOWLEDGED, acknowledged)]
+    {
+        parts.extend(people.into_iter().map(|user| (format!("{name}{user}"), json(&true))));
+    }
+    for MemberV1 { user, name, audio, video, screen, joined_at_us } in room.members {
+        let record = MemberRecord { name, audio, video, screen, joined_at_us };
+        parts.insert(format!("{MEMBER}{user}"), json(&record));
+    }
+    for stored in room.connections {
+        let ConnectionV1 { id, user, roles, media_only, expires_at_us, lost_at_us, resume } =
+            stored;
+        let resume = resume.map(|hash| hash.map(|hash| hex(&hash)));
+        let record =
+            ConnectionRecord { user, roles, media_only, expires_at_us, lost_at_us, resume };
+        parts.insert(format!("{CONNECTION}{id}"), json(&record));
+    }
+    for TrackV1 { track, user } in room.tracks {
+        parts.insert(format!("{TRACK}{track}"), json(&TrackRecord { user }));
+    }
+    let FloorV1 { open, requested, waiting, current, stacked, next_arrival, turns_started } =
+        room.floor;
+    parts.insert(LIST.to_owned(), json(&ListRecord { open, next_arrival }));
+    parts.insert(TURNS.to_owned(), json(&TurnsRecord { current, stacked }));
+    for (name, entries) in [(REQUESTED, requested), (WAITING, waiting)] {
+        let numbered = entries.iter().enumerate();
+        parts.extend(numbered.map(|(place, entry)| (format!("{name}{place:020}"), json(entry))));
+    }
+    for (user, count) in turns_started {
+        parts.insert(format!("{TURNS_STARTED}{user}"), json(&count));
+    }
+    Ok(parts)
+}
