@@ -201,7 +201,7 @@ impl Record {
     pub(super) fn ports(&self) -> RoomPorts {
         let witness = Witness::new(self.evidence.clone(), self.clock.clone());
         RoomPorts {
-            recorder: Some(Arc::new(Recording::new(self.recorder.clone()))),
+            listeners: vec![Arc::new(Recording::new(self.recorder.clone()))],
             witness: Some(Arc::new(witness)),
             limits: None,
         }

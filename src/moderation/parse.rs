@@ -11,7 +11,9 @@ use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
 use crate::room::MediaAfterLoss;
-use crate::room::action::{Action, MediaFlags};
+use crate::room::action::{
+    Action, ChatAction, FloorAction, MediaFlags, PeopleAction, RecordingAction,
+};
 use crate::sfu::plane::Demand;
 
 /// Longest `id` of a request, in characters.
@@ -174,55 +176,57 @@ fn wish(message: ClientMessage) -> Result<Wish, Problem> {
         }
         M::Unsubscribe { track } => Wish::Unsubscribe { track: track_id(&track)? },
         M::SetMedia { audio, video, screen } => {
-            Wish::Act(Action::SetMedia(MediaFlags { audio, video, screen }))
+            Wish::Act(PeopleAction::SetMedia(MediaFlags { audio, video, screen }).into())
         }
-        M::Chat { text } => Wish::Act(Action::Chat { text }),
-        M::MuteUser { user_id } => Wish::Act(Action::MuteUser(user(&user_id)?)),
-        M::UnmuteUser { user_id } => Wish::Act(Action::UnmuteUser(user(&user_id)?)),
-        M::RemoveParticipant { user_id } => Wish::Act(Action::RemoveParticipant(user(&user_id)?)),
-        M::Admit { user_id } => Wish::Act(Action::Admit(user(&user_id)?)),
-        M::StartRecording {} => Wish::Act(Action::StartRecording),
-        M::PauseRecording {} => Wish::Act(Action::PauseRecording),
-        M::StopRecording {} => Wish::Act(Action::StopRecording),
-        M::AcknowledgeRecording {} => Wish::Act(Action::AcknowledgeRecording),
+        M::Chat { text } => Wish::Act(ChatAction::Say { text }.into()),
+        M::MuteUser { user_id } => Wish::Act(PeopleAction::Mute(user(&user_id)?).into()),
+        M::UnmuteUser { user_id } => Wish::Act(PeopleAction::Unmute(user(&user_id)?).into()),
+        M::RemoveParticipant { user_id } => Wish::Act(PeopleAction::Remove(user(&user_id)?).into()),
+        M::Admit { user_id } => Wish::Act(PeopleAction::Admit(user(&user_id)?).into()),
+        M::StartRecording {} => Wish::Act(RecordingAction::Start.into()),
+        M::PauseRecording {} => Wish::Act(RecordingAction::Pause.into()),
+        M::StopRecording {} => Wish::Act(RecordingAction::Stop.into()),
+        M::AcknowledgeRecording {} => Wish::Act(RecordingAction::Acknowledge.into()),
         M::SetModeration { moderation } => {
             let mode = ModerationMode::parse(&moderation);
-            Wish::Act(Action::SetModeration(mode.ok_or("`moderation` is open or moderated")?))
+            Wish::Act(
+                FloorAction::SetModeration(mode.ok_or("`moderation` is open or moderated")?).into(),
+            )
         }
-        floor => Wish::Act(floor_action(floor)?),
+        floor => Wish::Act(floor_action(floor)?.into()),
     })
 }
 
-fn floor_action(message: ClientMessage) -> Result<Action, Problem> {
+fn floor_action(message: ClientMessage) -> Result<FloorAction, Problem> {
     use ClientMessage as M;
     Ok(match message {
-        M::RequestSpeech { kind, stance, note } => Action::RequestSpeech {
+        M::RequestSpeech { kind, stance, note } => FloorAction::RequestSpeech {
             kind: kind_of(&kind)?,
             stance: stance.as_deref().map(stance_of).transpose()?,
             note: note.filter(|note| !note.is_empty()),
         },
         M::CancelSpeech { request_id } => {
-            Action::CancelSpeech { request: request_id.as_deref().map(request).transpose()? }
+            FloorAction::CancelSpeech { request: request_id.as_deref().map(request).transpose()? }
         }
-        M::EndSpeech {} => Action::EndSpeech,
-        M::ApproveSpeech { request_id } => Action::ApproveSpeech(request(&request_id)?),
+        M::EndSpeech {} => FloorAction::EndSpeech,
+        M::ApproveSpeech { request_id } => FloorAction::ApproveSpeech(request(&request_id)?),
         M::DenySpeech { request_id, reason } => {
-            Action::DenySpeech { request: request(&request_id)?, reason }
+            FloorAction::DenySpeech { request: request(&request_id)?, reason }
         }
-        M::StartTurn { request_id, limit_s } => Action::StartTurn {
+        M::StartTurn { request_id, limit_s } => FloorAction::StartTurn {
             request: request_id.as_deref().map(request).transpose()?,
             limit: limit_s.map(|seconds| Duration::from_secs(seconds.into())),
         },
-        M::PauseTurn {} => Action::PauseTurn,
-        M::ResumeTurn {} => Action::ResumeTurn,
-        M::ExtendTurn { seconds } => Action::ExtendTurn(Duration::from_secs(seconds.into())),
-        M::StopTurn {} => Action::StopTurn,
-        M::ReorderQueue { order } => Action::ReorderQueue(
+        M::PauseTurn {} => FloorAction::PauseTurn,
+        M::ResumeTurn {} => FloorAction::ResumeTurn,
+        M::ExtendTurn { seconds } => FloorAction::ExtendTurn(Duration::from_secs(seconds.into())),
+        M::StopTurn {} => FloorAction::StopTurn,
+        M::ReorderQueue { order } => FloorAction::ReorderQueue(
             order.iter().map(|id| request(id)).collect::<Result<_, Problem>>()?,
         ),
-        M::OpenQueue {} => Action::OpenQueue,
-        M::CloseQueue {} => Action::CloseQueue,
-        M::AddSpeaker { user_id, name, kind } => Action::AddSpeaker {
+        M::OpenQueue {} => FloorAction::OpenQueue,
+        M::CloseQueue {} => FloorAction::CloseQueue,
+        M::AddSpeaker { user_id, name, kind } => FloorAction::AddSpeaker {
             user: user(&user_id)?,
             name: name.as_deref().map(person_name).transpose()?,
             kind: kind.as_deref().map_or(Ok(SpeechKind::Normal), kind_of)?,
@@ -299,20 +303,21 @@ mod tests {
     fn a_message_is_read_with_its_reference() {
         let parsed = parse(r#"{"type":"end_speech","id":7}"#).expect("valid");
         assert_eq!(parsed.reference, Some(Reference::Number(7)));
-        assert_eq!(parsed.wish, Wish::Act(Action::EndSpeech));
+        assert_eq!(parsed.wish, Wish::Act(FloorAction::EndSpeech.into()));
         let parsed = parse(r#"{"type":"extend_turn","seconds":30,"id":"a"}"#).expect("valid");
         assert_eq!(parsed.reference, Some(Reference::Text("a".to_owned())));
-        assert_eq!(parsed.wish, Wish::Act(Action::ExtendTurn(Duration::from_secs(30))));
+        assert_eq!(parsed.wish, Wish::Act(FloorAction::ExtendTurn(Duration::from_secs(30)).into()));
     }
 
     #[test]
     fn what_controls_the_recording_is_read() {
         for (kind, action) in [
-            ("start_recording", Action::StartRecording),
-            ("pause_recording", Action::PauseRecording),
-            ("stop_recording", Action::StopRecording),
-            ("acknowledge_recording", Action::AcknowledgeRecording),
+            ("start_recording", RecordingAction::Start),
+            ("pause_recording", RecordingAction::Pause),
+            ("stop_recording", RecordingAction::Stop),
+            ("acknowledge_recording", RecordingAction::Acknowledge),
         ] {
+            let action = Action::from(action);
             assert_eq!(action.name(), kind);
             let parsed = parse(&format!(r#"{{"type":"{kind}","id":1}}"#)).expect(kind);
             assert_eq!(parsed.wish, Wish::Act(action));

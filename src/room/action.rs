@@ -7,9 +7,22 @@ use crate::domain::id::{RequestId, TurnId, UserId};
 use crate::domain::role;
 use crate::domain::session::ModerationMode;
 
-/// A wish of a member, parsed and within its bounds.
+/// A request of a member, parsed and within its bounds, by what it acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// The speaking list, its turns, and whether they decide who is heard.
+    Floor(FloorAction),
+    /// The people and devices in the room.
+    People(PeopleAction),
+    /// The recording.
+    Recording(RecordingAction),
+    /// The chat.
+    Chat(ChatAction),
+}
+
+/// What is done on the floor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FloorAction {
     /// Asks for the floor.
     RequestSpeech {
         /// What for.
@@ -26,13 +39,6 @@ pub enum Action {
     },
     /// Gives the floor back.
     EndSpeech,
-    /// Writes to everyone.
-    Chat {
-        /// 1 to [`CHAT_LENGTH_MAX`] characters.
-        text: String,
-    },
-    /// Says what the member sends.
-    SetMedia(MediaFlags),
     /// Takes a request into the list.
     ApproveSpeech(RequestId),
     /// Refuses a request.
@@ -42,10 +48,6 @@ pub enum Action {
         /// Why.
         reason: Option<String>,
     },
-    /// Closes somebody's sound.
-    MuteUser(UserId),
-    /// Opens it again, as far as the floor allows.
-    UnmuteUser(UserId),
     /// Gives the floor.
     StartTurn {
         /// To whom, or to the next.
@@ -78,18 +80,44 @@ pub enum Action {
     },
     /// Lets the floor decide who is heard, or not.
     SetModeration(ModerationMode),
-    /// Sends somebody out and keeps them out.
-    RemoveParticipant(UserId),
+}
+
+/// What is done to those in the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeopleAction {
+    /// Says what the member sends.
+    SetMedia(MediaFlags),
+    /// Closes somebody's sound.
+    Mute(UserId),
+    /// Opens it again, as far as the floor allows.
+    Unmute(UserId),
+    /// Sends somebody out, and keeps people out.
+    Remove(UserId),
     /// Lets somebody in again.
     Admit(UserId),
+}
+
+/// What is done about the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingAction {
     /// Records, or goes on recording after a pause.
-    StartRecording,
+    Start,
     /// Records nothing until it is started again.
-    PauseRecording,
+    Pause,
     /// Ends the recording; it may be started again.
-    StopRecording,
+    Stop,
     /// Says that the member knows of the recording.
-    AcknowledgeRecording,
+    Acknowledge,
+}
+
+/// What is done in the chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChatAction {
+    /// Writes to everyone.
+    Say {
+        /// 1 to [`CHAT_LENGTH_MAX`] characters.
+        text: String,
+    },
 }
 
 /// Longest chat message in characters. Raising it makes every event larger.
@@ -121,31 +149,12 @@ impl Action {
     #[must_use]
     pub const fn permission(&self) -> role::Action {
         match self {
-            Self::RequestSpeech { .. } | Self::CancelSpeech { .. } | Self::EndSpeech => {
-                role::Action::RequestSpeech
-            }
-            Self::Chat { .. } => role::Action::Chat,
-            Self::SetMedia(_) => role::Action::PublishMedia,
-            Self::ApproveSpeech(_)
-            | Self::DenySpeech { .. }
-            | Self::StartTurn { .. }
-            | Self::PauseTurn
-            | Self::ResumeTurn
-            | Self::ExtendTurn(_)
-            | Self::StopTurn
-            | Self::ReorderQueue(_)
-            | Self::OpenQueue
-            | Self::CloseQueue
-            | Self::AddSpeaker { .. }
-            | Self::SetModeration(_) => role::Action::ModerateFloor,
-            Self::MuteUser(_)
-            | Self::UnmuteUser(_)
-            | Self::RemoveParticipant(_)
-            | Self::Admit(_) => role::Action::ModeratePeople,
-            Self::StartRecording | Self::PauseRecording | Self::StopRecording => {
-                role::Action::ControlRecording
-            }
-            Self::AcknowledgeRecording => role::Action::JoinRoom,
+            Self::Floor(action) => action.permission(),
+            Self::People(PeopleAction::SetMedia(_)) => role::Action::PublishMedia,
+            Self::People(_) => role::Action::ModeratePeople,
+            Self::Recording(RecordingAction::Acknowledge) => role::Action::JoinRoom,
+            Self::Recording(_) => role::Action::ControlRecording,
+            Self::Chat(_) => role::Action::Chat,
         }
     }
 
@@ -165,15 +174,42 @@ impl Action {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Floor(action) => action.name(),
+            Self::People(action) => match action {
+                PeopleAction::SetMedia(_) => "set_media",
+                PeopleAction::Mute(_) => "mute_user",
+                PeopleAction::Unmute(_) => "unmute_user",
+                PeopleAction::Remove(_) => "remove_participant",
+                PeopleAction::Admit(_) => "admit",
+            },
+            Self::Recording(action) => match action {
+                RecordingAction::Start => "start_recording",
+                RecordingAction::Pause => "pause_recording",
+                RecordingAction::Stop => "stop_recording",
+                RecordingAction::Acknowledge => "acknowledge_recording",
+            },
+            Self::Chat(ChatAction::Say { .. }) => "chat",
+        }
+    }
+}
+
+impl FloorAction {
+    const fn permission(&self) -> role::Action {
+        match self {
+            Self::RequestSpeech { .. } | Self::CancelSpeech { .. } | Self::EndSpeech => {
+                role::Action::RequestSpeech
+            }
+            _ => role::Action::ModerateFloor,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
             Self::RequestSpeech { .. } => "request_speech",
             Self::CancelSpeech { .. } => "cancel_speech",
             Self::EndSpeech => "end_speech",
-            Self::Chat { .. } => "chat",
-            Self::SetMedia(_) => "set_media",
             Self::ApproveSpeech(_) => "approve_speech",
             Self::DenySpeech { .. } => "deny_speech",
-            Self::MuteUser(_) => "mute_user",
-            Self::UnmuteUser(_) => "unmute_user",
             Self::StartTurn { .. } => "start_turn",
             Self::PauseTurn => "pause_turn",
             Self::ResumeTurn => "resume_turn",
@@ -184,23 +220,30 @@ impl Action {
             Self::CloseQueue => "close_queue",
             Self::AddSpeaker { .. } => "add_speaker",
             Self::SetModeration(_) => "set_moderation",
-            Self::RemoveParticipant(_) => "remove_participant",
-            Self::Admit(_) => "admit",
-            Self::StartRecording => "start_recording",
-            Self::PauseRecording => "pause_recording",
-            Self::StopRecording => "stop_recording",
-            Self::AcknowledgeRecording => "acknowledge_recording",
         }
     }
+}
 
-    /// Whom it is done to as a person: heard, or let in.
-    pub(super) const fn person(&self) -> Option<&UserId> {
-        match self {
-            Self::MuteUser(user)
-            | Self::UnmuteUser(user)
-            | Self::Admit(user)
-            | Self::AddSpeaker { user, .. } => Some(user),
-            _ => None,
-        }
+impl From<FloorAction> for Action {
+    fn from(action: FloorAction) -> Self {
+        Self::Floor(action)
+    }
+}
+
+impl From<PeopleAction> for Action {
+    fn from(action: PeopleAction) -> Self {
+        Self::People(action)
+    }
+}
+
+impl From<RecordingAction> for Action {
+    fn from(action: RecordingAction) -> Self {
+        Self::Recording(action)
+    }
+}
+
+impl From<ChatAction> for Action {
+    fn from(action: ChatAction) -> Self {
+        Self::Chat(action)
     }
 }

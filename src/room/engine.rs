@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
-use crate::domain::participant::Principal;
+use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::{ModerationMode, RecordingPolicy, Session};
@@ -93,12 +93,19 @@ pub enum ConnectionKind {
 /// SHA-256 of the secret part of a resume token.
 pub type ResumeHash = [u8; 32];
 
-/// Somebody in the room.
+/// Anyone or anything in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
+    pub(super) kind: ParticipantKind,
     pub(super) name: String,
     pub(super) media: MediaFlags,
     pub(super) joined_at: Timestamp,
+}
+
+impl Member {
+    pub(super) fn new(kind: ParticipantKind, name: String, joined_at: Timestamp) -> Self {
+        Self { kind, name, media: MediaFlags::default(), joined_at }
+    }
 }
 
 /// One of a member's connections.
@@ -254,18 +261,18 @@ impl RoomEngine {
     /// An empty room. When its policy is to record, it begins with that.
     #[must_use]
     pub fn new(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
-        let mut room = Self::silent(info, recorder, now);
+        let mut room = Self::silent(info, recorder);
         room.follow_recording_policy(now);
         room
     }
 
     /// An empty room in which nothing has been decided.
-    fn silent(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
+    fn silent(info: RoomInfo, recorder: Recorder) -> Self {
         // A recorder learns the state of every room that opens.
         let passing = Passing { recording_changed: true, ..Passing::default() };
         let mut moderation = Tracked::new(info.moderation);
         moderation.store_all();
-        let mut recording = Tracked::new(Recording::none(recorder, now));
+        let mut recording = Tracked::new(Recording::none(recorder));
         recording.store_all();
         Self {
             moderation,
@@ -310,7 +317,8 @@ impl RoomEngine {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);
-        if new && self.members.len() >= self.info.participants_max as usize {
+        let places_taken = self.members.len() - self.index.without_place.len();
+        if new && places_taken >= self.info.participants_max as usize {
             return Err(RoomError::ParticipantLimitReached);
         }
         if self.index.connections_of(user).len() >= CONNECTIONS_PER_USER_MAX {
@@ -319,9 +327,8 @@ impl RoomEngine {
         if let Some(member) = self.members.get_mut(user) {
             member.name.clone_from(&principal.name);
         } else {
-            let media = MediaFlags::default();
-            let member = Member { name: principal.name.clone(), media, joined_at: now };
-            self.members.insert(user.clone(), member);
+            let (kind, name) = (ParticipantKind::Person, principal.name.clone());
+            self.add_member(user.clone(), Member::new(kind, name, now));
         }
         let entered = Connection {
             user: user.clone(),
@@ -578,12 +585,23 @@ impl RoomEngine {
         self.index.remove_connection(connection, &gone);
         self.goodbyes.push((connection, goodbye));
         if self.index.connections_of(&gone.user).is_empty() {
-            self.members.remove(&gone.user);
-            let reason = goodbye.as_str().to_owned();
-            let user_id = gone.user.as_str().to_owned();
-            self.tell(Event::ParticipantLeft { user_id, reason }, now);
+            self.end_member(&gone.user, goodbye, now);
         } else {
             self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
         }
+    }
+
+    pub(super) fn add_member(&mut self, user: UserId, member: Member) {
+        if !member.kind.takes_place() {
+            self.index.without_place.insert(user.clone(), ());
+        }
+        self.members.insert(user, member);
+    }
+
+    pub(super) fn end_member(&mut self, user: &UserId, goodbye: Goodbye, now: Timestamp) {
+        self.members.remove(user);
+        self.index.without_place.remove(user);
+        let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
+        self.tell(Event::ParticipantLeft { user_id, reason }, now);
     }
 }

@@ -19,6 +19,9 @@ pub enum RoomError {
     /// No such person in the room.
     #[error("no such participant")]
     ParticipantNotFound,
+    /// The participant is a part of the server: it is not heard and holds no turn.
+    #[error("this participant is a part of the server, and can't be muted or given the floor")]
+    NotAPerson,
     /// The recording is not in a state that allows this.
     #[error("the recording is not in a state that allows this")]
     RecordingStateConflict,
@@ -74,7 +77,7 @@ impl RoomError {
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
             Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
-            Self::Unprocessable(_) => ErrorCode::UnprocessableRequest,
+            Self::Unprocessable(_) | Self::NotAPerson => ErrorCode::UnprocessableRequest,
             Self::Floor(error) => error.code(),
             Self::Media { code, .. } => *code,
             Self::JournalUnavailable | Self::Unreachable | Self::RecorderAbsent => {

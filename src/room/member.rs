@@ -207,8 +207,11 @@ impl MemberHandle {
     ///
     /// # Errors
     /// What the room says; nothing has changed then.
-    pub async fn act(&self, action: Action) -> Result<Option<RequestId>, RoomError> {
-        let connection = self.connection;
+    pub async fn act(
+        &self,
+        action: impl Into<Action> + Send,
+    ) -> Result<Option<RequestId>, RoomError> {
+        let (connection, action) = (self.connection, action.into());
         self.room.ask(|reply| Input::Act { connection, action, reply }).await
     }
 

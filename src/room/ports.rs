@@ -1,5 +1,5 @@
-//! What a room needs of the record: somebody who records its tracks, and
-//! somebody who writes down what became of it.
+//! What a room tells other parts of the server: those that listen to its
+//! tracks, and the one that writes down what became of it.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::{LostReason, TransportSide};
 
-/// A track of a room, as its recorder needs it.
+/// A track of a room, as those that listen to it need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomTrack {
     /// The track.
@@ -29,15 +30,19 @@ pub struct RoomTrack {
     pub codec: Codec,
 }
 
-/// Records rooms. The room waits for each call, so each returns as soon as it
-/// holds and never waits for a disk, a network or a room.
+/// A part of the server that listens to the tracks of rooms. The room waits for
+/// each call, so each returns as soon as it holds and never waits for a disk, a
+/// network or a room.
 #[async_trait]
-pub trait RoomRecorder: Send + Sync {
+pub trait TrackListener: Send + Sync {
+    /// As what it takes part in rooms.
+    fn kind(&self) -> ParticipantKind;
+
     /// The state of a room's recording from here on. Told when a room opens or
     /// is loaded again, whatever the state is, and then at every change.
     /// `recording` comes after the members were told, `paused` and `stopped`
-    /// come before: when the call returns, nothing more is taken.
-    async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState);
+    /// come before: when the call returns, a recorder takes nothing more.
+    async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState);
 
     /// A track was published, or its first packet shows that its codec is
     /// another than was told before. Told of every track in every state.
@@ -66,16 +71,24 @@ pub trait RoomWitness: Send + Sync {
     fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection);
 }
 
-/// Who takes part in a room's record; a server may have neither. Without a
-/// recorder nothing is recorded, and no room says that it is.
+/// The parts of the server that rooms work with; there may be none. Without a
+/// recorder among the listeners nothing is recorded, and no room says that it is.
 #[derive(Clone, Default)]
 pub struct RoomPorts {
-    /// Records.
-    pub recorder: Option<Arc<dyn RoomRecorder>>,
-    /// Writes down.
+    /// Who listens to the tracks.
+    pub listeners: Vec<Arc<dyn TrackListener>>,
+    /// Who writes down what becomes of rooms.
     pub witness: Option<Arc<dyn RoomWitness>>,
     /// What a tenant may receive; without it there is no limit.
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
+}
+
+impl RoomPorts {
+    /// Whether a listener of this kind is there.
+    #[must_use]
+    pub fn has(&self, kind: ParticipantKind) -> bool {
+        self.listeners.iter().any(|listener| listener.kind() == kind)
+    }
 }
 
 /// Somebody could not enter.

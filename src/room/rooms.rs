@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, SessionId, TenantId, UserId};
-use crate::domain::participant::Principal;
+use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine};
@@ -268,7 +268,8 @@ impl Rooms {
 
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
-        let recorder = if ports.recorder.is_some() { Recorder::Present } else { Recorder::Absent };
+        let has_recorder = ports.has(ParticipantKind::Recorder);
+        let recorder = if has_recorder { Recorder::Present } else { Recorder::Absent };
         let now = clock.now();
         let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::custody::policy_of;
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId, TrackId};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::evidence::media::MediaEntry;
@@ -18,7 +19,7 @@ use crate::evidence::{
 };
 use crate::recorder::{self, Recorder, RecorderLog, RecorderLogError};
 use crate::room::journal::RoomJournal;
-use crate::room::ports::{LostConnection, Refusal, RoomRecorder, RoomTrack, RoomWitness};
+use crate::room::ports::{LostConnection, Refusal, RoomTrack, RoomWitness, TrackListener};
 use crate::store::Store;
 
 /// The journal of rooms, as the log reads it.
@@ -144,8 +145,12 @@ impl Recording {
 }
 
 #[async_trait]
-impl RoomRecorder for Recording {
-    async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
+impl TrackListener for Recording {
+    fn kind(&self) -> ParticipantKind {
+        ParticipantKind::Recorder
+    }
+
+    async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
         self.recorder.set_state(tenant, session, state).await;
     }
 

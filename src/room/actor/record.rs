@@ -1,5 +1,5 @@
-//! What a room's record is told: its recorder, its witness, and the members of
-//! the heads that were signed.
+//! What a room tells its listeners and its witness, and what it tells its members
+//! of heads that were signed.
 
 use std::sync::Arc;
 
@@ -12,21 +12,22 @@ use crate::room::ports::{ConnectionPart, EvidenceHead, LossReason, LostConnectio
 
 impl RoomActor {
     pub(super) async fn set_recording(&self, state: RecordingState) {
-        if let Some(recorder) = &self.parts.ports.recorder {
-            recorder.set_state(self.parts.tenant, self.parts.session, state).await;
+        for listener in &self.parts.ports.listeners {
+            listener.recording_changed(self.parts.tenant, self.parts.session, state).await;
         }
     }
 
     pub(super) async fn change_tracks(&self, changes: Vec<TrackChange>) {
-        let Some(recorder) = &self.parts.ports.recorder else { return };
         let (tenant, session) = (self.parts.tenant, self.parts.session);
         for change in changes {
-            match change {
-                TrackChange::Published(track) => {
-                    recorder.track_published(tenant, session, track).await;
-                }
-                TrackChange::Unpublished(track) => {
-                    recorder.track_unpublished(tenant, session, track).await;
+            for listener in &self.parts.ports.listeners {
+                match &change {
+                    TrackChange::Published(track) => {
+                        listener.track_published(tenant, session, track.clone()).await;
+                    }
+                    TrackChange::Unpublished(track) => {
+                        listener.track_unpublished(tenant, session, *track).await;
+                    }
                 }
             }
         }

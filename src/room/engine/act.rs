@@ -1,15 +1,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! What members wish, carried out on the floor and on people.
+//! What members ask for, carried out on the floor, on people and in the chat.
 
 use crate::domain::floor::SpeechKind;
 use crate::domain::id::{RequestId, UserId};
-use crate::domain::recording::RecordingState;
+use crate::domain::participant::ParticipantKind;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
 use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
-use crate::room::action::{Action, CHAT_LENGTH_MAX, FreshIds};
-use crate::room::engine::{Goodbye, RECORDER_USER_ID, RoomEngine, is_reserved};
+use crate::room::action::{
+    Action, CHAT_LENGTH_MAX, ChatAction, FloorAction, FreshIds, PeopleAction,
+};
+use crate::room::engine::{Goodbye, RoomEngine, is_reserved};
 use crate::room::error::RoomError;
 use crate::room::event::Event;
 
@@ -25,63 +27,77 @@ impl RoomEngine {
         fresh: FreshIds,
         now: Timestamp,
     ) -> Made {
-        if action.person().is_some_and(is_reserved) {
-            let problem = "a user id that begins with cabildo: names a part of the server, \
-                           which is no person";
-            return Err(RoomError::Unprocessable(problem));
-        }
         match action {
-            Action::RequestSpeech { kind, stance, note } => {
+            Action::Floor(action) => return self.act_on_floor(user, roles, action, fresh, now),
+            Action::People(action) => self.act_on_people(user, action, now)?,
+            Action::Recording(action) => self.act_on_recording(user, action, now)?,
+            Action::Chat(ChatAction::Say { text }) => self.chat(user, text, now)?,
+        }
+        Ok(None)
+    }
+
+    fn act_on_floor(
+        &mut self,
+        user: &UserId,
+        roles: Roles,
+        action: FloorAction,
+        fresh: FreshIds,
+        now: Timestamp,
+    ) -> Made {
+        match action {
+            FloorAction::RequestSpeech { kind, stance, note } => {
                 let (user_id, name) = (user.clone(), self.name_of(user));
                 let request = NewRequest { id: fresh.request, user_id, name, kind, stance, note };
                 self.floor.handle_request_speech(request, now)?;
                 return Ok(Some(fresh.request));
             }
-            Action::CancelSpeech { request } => self.cancel_speech(user, roles, request)?,
-            Action::EndSpeech => self.floor.end_speech(user, now)?,
-            Action::Chat { text } => self.chat(user, text, now)?,
-            Action::SetMedia(flags) => {
-                let member = self.members.get_mut(user).ok_or(RoomError::ParticipantNotFound)?;
-                if member.media != flags {
+            FloorAction::AddSpeaker { user, name, kind } => {
+                return self.add_speaker(user, name, kind, fresh.request, now);
+            }
+            FloorAction::CancelSpeech { request } => self.cancel_speech(user, roles, request)?,
+            FloorAction::EndSpeech => self.floor.end_speech(user, now)?,
+            FloorAction::ApproveSpeech(request) => self.floor.approve(request, fresh.turn, now)?,
+            FloorAction::DenySpeech { request, reason } => self.floor.deny(request, reason)?,
+            FloorAction::StartTurn { request, limit } => {
+                self.floor.start_turn(request, fresh.turn, limit, now)?;
+            }
+            FloorAction::PauseTurn => self.floor.pause_turn(now)?,
+            FloorAction::ResumeTurn => self.floor.resume_turn(now)?,
+            FloorAction::ExtendTurn(by) => self.floor.extend_turn(by, now)?,
+            FloorAction::StopTurn => self.floor.stop_turn(now)?,
+            FloorAction::ReorderQueue(order) => self.floor.handle_reorder(&order)?,
+            FloorAction::OpenQueue => self.floor.set_queue(QueueState::Open),
+            FloorAction::CloseQueue => self.floor.set_queue(QueueState::Closed),
+            FloorAction::SetModeration(mode) => self.set_moderation(mode, user, now),
+        }
+        Ok(None)
+    }
+
+    fn act_on_people(
+        &mut self,
+        user: &UserId,
+        action: PeopleAction,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        match action {
+            PeopleAction::SetMedia(flags) => {
+                let member = self.members.get(user).ok_or(RoomError::ParticipantNotFound)?;
+                if member.media != flags
+                    && let Some(member) = self.members.get_mut(user)
+                {
                     member.media = flags;
                     self.tell(Event::ParticipantUpdated(self.participant_view(user)), now);
                 }
+                Ok(())
             }
-            Action::ApproveSpeech(request) => self.floor.approve(request, fresh.turn, now)?,
-            Action::DenySpeech { request, reason } => self.floor.deny(request, reason)?,
-            Action::StartTurn { request, limit } => {
-                self.floor.start_turn(request, fresh.turn, limit, now)?;
+            PeopleAction::Mute(target) => self.mute(&target, user, now),
+            PeopleAction::Unmute(target) => self.unmute(&target, user, now),
+            PeopleAction::Remove(target) => self.remove(&target, user, now),
+            PeopleAction::Admit(target) => {
+                let removed = self.removed.remove(&target);
+                removed.ok_or(RoomError::ParticipantNotFound)
             }
-            Action::PauseTurn => self.floor.pause_turn(now)?,
-            Action::ResumeTurn => self.floor.resume_turn(now)?,
-            Action::ExtendTurn(by) => self.floor.extend_turn(by, now)?,
-            Action::StopTurn => self.floor.stop_turn(now)?,
-            Action::ReorderQueue(order) => self.floor.handle_reorder(&order)?,
-            Action::OpenQueue => self.floor.set_queue(QueueState::Open),
-            Action::CloseQueue => self.floor.set_queue(QueueState::Closed),
-            Action::AddSpeaker { user, name, kind } => {
-                return self.add_speaker(user, name, kind, fresh.request, now);
-            }
-            Action::SetModeration(mode) => self.set_moderation(mode, user, now),
-            Action::MuteUser(target) => self.mute(&target, user, now)?,
-            Action::UnmuteUser(target) => self.unmute(&target, user, now)?,
-            Action::RemoveParticipant(target) if target.as_str() == RECORDER_USER_ID => {
-                self.remove_recorder(user, now)?;
-            }
-            Action::RemoveParticipant(target) => self.remove(&target, now)?,
-            Action::Admit(target) => {
-                if self.removed.remove(&target).is_none() {
-                    return Err(RoomError::ParticipantNotFound);
-                }
-            }
-            Action::StartRecording => {
-                self.control_recording(RecordingState::Recording, user, now)?;
-            }
-            Action::PauseRecording => self.control_recording(RecordingState::Paused, user, now)?,
-            Action::StopRecording => self.control_recording(RecordingState::Stopped, user, now)?,
-            Action::AcknowledgeRecording => self.acknowledge_recording(user, now),
         }
-        Ok(None)
     }
 
     fn add_speaker(
@@ -92,7 +108,12 @@ impl RoomEngine {
         id: RequestId,
         now: Timestamp,
     ) -> Made {
-        let connected = self.members.contains_key(&user);
+        let connected = match self.members.get(&user) {
+            Some(member) if !member.kind.may_hold_floor() => return Err(RoomError::NotAPerson),
+            Some(_) => true,
+            None if is_reserved(&user) => return Err(RoomError::NotAPerson),
+            None => false,
+        };
         let microphone = if connected { Microphone::Own } else { Microphone::Hall };
         let name = match name {
             Some(name) if !connected => name,
@@ -155,9 +176,7 @@ impl RoomEngine {
     }
 
     fn mute(&mut self, target: &UserId, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        if !self.members.contains_key(target) {
-            return Err(RoomError::ParticipantNotFound);
-        }
+        self.check_heard(target)?;
         if self.muted.insert(target.clone(), ()).is_none() {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserMuted { user_id, by: by.as_str().to_owned() }, now);
@@ -169,21 +188,34 @@ impl RoomEngine {
         if self.muted.remove(target).is_some() {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserUnmuted { user_id, by: by.as_str().to_owned() }, now);
-        } else if !self.members.contains_key(target) {
-            return Err(RoomError::ParticipantNotFound);
+        } else {
+            self.check_heard(target)?;
         }
         Ok(())
     }
 
-    fn remove(&mut self, target: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        if !self.members.contains_key(target) {
-            return Err(RoomError::ParticipantNotFound);
-        }
-        self.removed.insert(target.clone(), ());
-        self.floor.handle_removed(target, now);
-        self.tell_floor(now);
-        for connection in self.index.connections_of(target) {
-            self.end_connection(connection, Goodbye::Removed, now);
+    /// Whether `target` is in the room and sends sound that can be muted.
+    fn check_heard(&self, target: &UserId) -> Result<(), RoomError> {
+        let member = self.members.get(target).ok_or(RoomError::ParticipantNotFound)?;
+        if member.kind.is_heard() { Ok(()) } else { Err(RoomError::NotAPerson) }
+    }
+
+    /// Sends a participant out. A person is kept out until admitted; a part of the
+    /// server comes again when it is wanted again.
+    fn remove(&mut self, target: &UserId, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
+        let member = self.members.get(target).ok_or(RoomError::ParticipantNotFound)?;
+        match member.kind {
+            ParticipantKind::Person => {
+                self.removed.insert(target.clone(), ());
+                self.floor.handle_removed(target, now);
+                self.tell_floor(now);
+                for connection in self.index.connections_of(target) {
+                    self.end_connection(connection, Goodbye::Removed, now);
+                }
+            }
+            ParticipantKind::Recorder => {
+                self.stop_recording(Some(by), Goodbye::Removed, now);
+            }
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub(super) struct Index {
     tracks: TrackedMap<ConnectionId, Vec<TrackId>>,
     /// Lost connections, the first lost first.
     pub(super) lost: TrackedMap<(Timestamp, ConnectionId), ()>,
+    /// Members that take none of the session's places.
+    pub(super) without_place: TrackedMap<UserId, ()>,
     /// Connections of devices in the hall.
     pub(super) halls: TrackedMap<ConnectionId, ()>,
     /// Connections whose sound passes, as the media plane was last told.
@@ -69,6 +71,7 @@ impl Index {
         self.connections.clear();
         self.tracks.clear();
         self.lost.clear();
+        self.without_place.clear();
         self.halls.clear();
         self.open.clear();
     }
@@ -77,6 +80,7 @@ impl Index {
         self.connections.undo();
         self.tracks.undo();
         self.lost.undo();
+        self.without_place.undo();
         self.halls.undo();
         self.open.undo();
     }
@@ -86,6 +90,7 @@ impl Index {
         self.connections.stored();
         self.tracks.stored();
         self.lost.stored();
+        self.without_place.stored();
         self.halls.stored();
         self.open.stored();
     }

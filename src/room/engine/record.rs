@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{ConnectionId, TrackId, UserId};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::ModerationMode;
@@ -59,13 +60,13 @@ const TRACK: &str = "track/";
 struct RecordingRecord {
     state: String,
     by: Option<String>,
-    since_us: i64,
     followed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MemberRecord {
+    kind: String,
     name: String,
     audio: bool,
     video: bool,
@@ -144,7 +145,7 @@ impl RoomEngine {
                 return Err(RecordInvalid(format!("version {v}")));
             }
         }
-        let mut room = Self::silent(info, recorder, now);
+        let mut room = Self::silent(info, recorder);
         room.seq = record.seq;
         room.has_record = has_record;
         let tracks = room.read_parts(parts, now)?;
@@ -178,7 +179,7 @@ impl RoomEngine {
             } else if let Some(user) = of(REMOVED) {
                 take_in(&mut self.removed, user, &value)?;
             } else if let Some(user) = of(MEMBER) {
-                self.members.insert(id(user)?, member(read(&value)?));
+                self.add_member(id(user)?, member(read(&value)?)?);
             } else if let Some(key) = of(CONNECTION) {
                 let (key, found) = (id(key)?, connection(&read(&value)?, now)?);
                 self.index.add_connection(key, &found);
@@ -193,6 +194,9 @@ impl RoomEngine {
         let is_strange = |found: &Connection| !self.members.contains_key(&found.user);
         if self.connections.values().any(is_strange) {
             return Err(RecordInvalid("a connection without a member".to_owned()));
+        }
+        if self.recorder().is_some() != (self.recording.state != RecordingState::Stopped) {
+            return Err(RecordInvalid("a recording without its recorder".to_owned()));
         }
         let FloorParts { snapshot, places } = floor;
         self.floor = Floor::restore(snapshot, self.info.policy)
@@ -246,12 +250,13 @@ impl RoomEngine {
         for connection in gone {
             self.handle_leave(connection, Goodbye::Disconnected, now);
         }
-        let is_absent = |user: &&UserId| self.index.connections_of(user).is_empty();
-        let left: Vec<UserId> = self.members.keys().filter(is_absent).cloned().collect();
+        let is_absent = |(user, member): &(&UserId, &Member)| {
+            member.kind == ParticipantKind::Person && self.index.connections_of(user).is_empty()
+        };
+        let left: Vec<UserId> =
+            self.members.iter().filter(is_absent).map(|(user, _)| user.clone()).collect();
         for user in left {
-            self.members.remove(&user);
-            let reason = "disconnected".to_owned();
-            self.tell(Event::ParticipantLeft { user_id: text(&user), reason }, now);
+            self.end_member(&user, Goodbye::Disconnected, now);
         }
         self.handle_timeout(now);
         self.follow_recording_policy(now);
@@ -309,7 +314,6 @@ fn recording_record(recording: &Recording) -> RecordingRecord {
     RecordingRecord {
         state: recording.state.as_str().to_owned(),
         by: recording.by.as_ref().map(text),
-        since_us: recording.since.unix_us(),
         followed: recording.followed,
     }
 }
@@ -319,7 +323,6 @@ fn recording(stored: &RecordingRecord, recorder: Recorder) -> Result<Recording, 
         recorder,
         state: word(RecordingState::parse, &stored.state)?,
         by: stored.by.as_deref().map(id).transpose()?,
-        since: Timestamp::from_unix_us(stored.since_us),
         followed: stored.followed,
     })
 }
@@ -339,13 +342,15 @@ fn word<T>(parse: impl Fn(&str) -> Option<T>, text: &str) -> Result<T, RecordInv
 fn member_record(member: &Member) -> MemberRecord {
     let MediaFlags { audio, video, screen } = member.media;
     let joined_at_us = member.joined_at.unix_us();
-    MemberRecord { name: member.name.clone(), audio, video, screen, joined_at_us }
+    let kind = member.kind.as_str().to_owned();
+    MemberRecord { kind, name: member.name.clone(), audio, video, screen, joined_at_us }
 }
 
-fn member(stored: MemberRecord) -> Member {
-    let MemberRecord { name, audio, video, screen, joined_at_us } = stored;
+fn member(stored: MemberRecord) -> Result<Member, RecordInvalid> {
+    let MemberRecord { kind, name, audio, video, screen, joined_at_us } = stored;
+    let kind = word(ParticipantKind::parse, &kind)?;
     let joined_at = Timestamp::from_unix_us(joined_at_us);
-    Member { name, media: MediaFlags { audio, video, screen }, joined_at }
+    Ok(Member { kind, name, media: MediaFlags { audio, video, screen }, joined_at })
 }
 
 fn connection_record(found: &Connection) -> ConnectionRecord {

@@ -3,11 +3,13 @@
 //! sees it.
 
 use crate::domain::id::UserId;
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::time::Timestamp;
-use crate::room::engine::RoomEngine;
+use crate::room::action::RecordingAction;
+use crate::room::engine::{Goodbye, Member, RoomEngine};
 use crate::room::error::RoomError;
-use crate::room::event::{Event, ParticipantView, RecordingView};
+use crate::room::event::{Event, RecordingView};
 
 /// How the user ids of parts of the server begin. No token may claim one.
 pub const RESERVED_PREFIX: &str = "cabildo:";
@@ -18,8 +20,7 @@ pub const RECORDER_USER_ID: &str = "cabildo:recorder";
 /// the room's record larger.
 pub const ACKNOWLEDGED_MAX: usize = 10_000;
 
-const RECORDER_NAME: &str = "Recorder";
-const RECORDER_ROLE: &str = "recorder";
+pub(super) const RECORDER_NAME: &str = "Recorder";
 
 /// Whether the server has a recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +38,13 @@ pub(super) struct Recording {
     pub(super) state: RecordingState,
     /// Who decided it; `None` for the policy.
     pub(super) by: Option<UserId>,
-    /// Since when it is not stopped, or when it was made.
-    pub(super) since: Timestamp,
     /// What the policy was when it was last followed, so that only its changes
     /// undo what a moderator decided.
     pub(super) followed: bool,
 }
 
 impl Recording {
-    pub(super) const fn none(recorder: Recorder, now: Timestamp) -> Self {
+    pub(super) const fn none(recorder: Recorder) -> Self {
         Self { recorder, state: RecordingState::Stopped, by: None, since: now, followed: false }
     }
 }
@@ -74,8 +73,27 @@ impl RoomEngine {
         }
     }
 
+    /// Carries out what `user` asks for, whose roles allow it.
+    pub(super) fn act_on_recording(
+        &mut self,
+        user: &UserId,
+        action: RecordingAction,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let wanted = match action {
+            RecordingAction::Acknowledge => {
+                self.acknowledge_recording(user, now);
+                return Ok(());
+            }
+            RecordingAction::Start => RecordingState::Recording,
+            RecordingAction::Pause => RecordingState::Paused,
+            RecordingAction::Stop => RecordingState::Stopped,
+        };
+        self.control_recording(wanted, user, now)
+    }
+
     /// A moderator decides about the recording.
-    pub(super) fn control_recording(
+    fn control_recording(
         &mut self,
         wanted: RecordingState,
         by: &UserId,
@@ -97,24 +115,15 @@ impl RoomEngine {
         Ok(())
     }
 
-    /// A moderator sends the recorder out.
-    pub(super) fn remove_recorder(&mut self, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        if self.recording.state == RecordingState::Stopped {
-            return Err(RoomError::ParticipantNotFound);
-        }
-        self.stop_recording(Some(by), "removed", now);
-        Ok(())
-    }
-
     /// The session is over.
     pub(super) fn end_recording(&mut self, now: Timestamp) {
         if self.recording.state != RecordingState::Stopped {
-            self.stop_recording(None, "session_over", now);
+            self.stop_recording(None, Goodbye::SessionOver, now);
         }
     }
 
     /// Somebody knows of the recording; told once of each person.
-    pub(super) fn acknowledge_recording(&mut self, user: &UserId, now: Timestamp) {
+    fn acknowledge_recording(&mut self, user: &UserId, now: Timestamp) {
         if self.acknowledged.contains_key(user) {
             return;
         }
@@ -139,31 +148,29 @@ impl RoomEngine {
 
     fn set_recording(&mut self, state: RecordingState, by: Option<&UserId>, now: Timestamp) {
         if state == RecordingState::Stopped {
-            self.stop_recording(by, "left", now);
+            self.stop_recording(by, Goodbye::Left, now);
             return;
         }
         let comes = self.recording.state == RecordingState::Stopped;
         let recording = self.recording.edit();
         recording.state = state;
         recording.by = by.cloned();
-        if comes {
-            recording.since = now;
-        }
         self.passing.edit().recording_changed = true;
         if comes {
-            self.tell(Event::ParticipantJoined(self.recorder_view()), now);
+            self.recorder_enters(now);
         }
         self.tell_recording(now);
     }
 
-    fn stop_recording(&mut self, by: Option<&UserId>, reason: &str, now: Timestamp) {
+    pub(super) fn stop_recording(&mut self, by: Option<&UserId>, goodbye: Goodbye, now: Timestamp) {
         let recording = self.recording.edit();
         recording.state = RecordingState::Stopped;
         recording.by = by.cloned();
         self.passing.edit().recording_changed = true;
         self.tell_recording(now);
-        let (user_id, reason) = (RECORDER_USER_ID.to_owned(), reason.to_owned());
-        self.tell(Event::ParticipantLeft { user_id, reason }, now);
+        if let Some(recorder) = self.recorder() {
+            self.end_member(&recorder, goodbye, now);
+        }
     }
 
     fn tell_recording(&mut self, now: Timestamp) {
@@ -175,24 +182,19 @@ impl RoomEngine {
         self.tell(event, now);
     }
 
-    /// The recorder among the participants, while it is there.
-    pub(super) fn recorder_in_room(&self) -> Option<ParticipantView> {
-        (self.recording.state != RecordingState::Stopped).then(|| self.recorder_view())
+    /// The user id of the recorder, while it is in the room.
+    pub(super) fn recorder(&self) -> Option<UserId> {
+        let user = RECORDER_USER_ID.parse().ok()?;
+        self.members.contains_key(&user).then_some(user)
     }
 
-    fn recorder_view(&self) -> ParticipantView {
-        ParticipantView {
-            user_id: RECORDER_USER_ID.to_owned(),
-            name: RECORDER_NAME.to_owned(),
-            roles: vec![RECORDER_ROLE.to_owned()],
-            connections: 1,
-            audio: false,
-            video: false,
-            screen: false,
-            muted: false,
-            may_be_heard: false,
-            joined_at: self.recording.since.to_string(),
-        }
+    /// The recorder comes in.
+    fn recorder_enters(&mut self, now: Timestamp) {
+        // The id is a constant, which parses.
+        let Ok(user) = RECORDER_USER_ID.parse::<UserId>() else { return };
+        let (kind, name) = (ParticipantKind::Recorder, RECORDER_NAME.to_owned());
+        self.add_member(user.clone(), Member::new(kind, name, now));
+        self.tell(Event::ParticipantJoined(self.participant_view(&user)), now);
     }
 
     pub(super) fn recording_view(&self, user: &UserId) -> RecordingView {

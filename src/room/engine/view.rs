@@ -2,6 +2,7 @@
 //! The room as its members see it.
 
 use crate::domain::id::{ConnectionId, TrackId, UserId};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::role::{Role, Roles};
 use crate::domain::time::Timestamp;
 use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
@@ -19,7 +20,7 @@ pub struct RoomView {
     pub info: RoomInfo,
     /// The member the connection belongs to.
     pub you: ParticipantView,
-    /// Everybody in the room, and the recorder while it is there.
+    /// Everybody in the room, people or not.
     pub participants: Vec<ParticipantView>,
     /// Everything that can be subscribed to.
     pub tracks: Vec<TrackView>,
@@ -41,12 +42,7 @@ impl RoomEngine {
         Some(RoomView {
             info: self.info.clone(),
             you: self.participant_view(user),
-            participants: self
-                .members
-                .keys()
-                .map(|user| self.participant_view(user))
-                .chain(self.recorder_in_room())
-                .collect(),
+            participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
             tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
             floor: self.floor_view(now),
             recording: self.recording_view(user),
@@ -65,14 +61,25 @@ impl RoomEngine {
         let theirs = self.index.connections_of(user);
         let found = || theirs.iter().filter_map(|connection| self.connections.get(connection));
         let all: Vec<Role> = found().flat_map(|found| found.roles.iter()).collect();
-        let standing = found().filter(|found| found.lost_at.is_none()).count();
         let member = self.members.get(user);
+        let kind = member.map_or(ParticipantKind::Person, |member| member.kind);
+        let standing = found().filter(|found| found.lost_at.is_none()).count();
         let media = member.map_or_else(MediaFlags::default, |member| member.media);
         ParticipantView {
             user_id: user.as_str().to_owned(),
             name: member.map(|member| member.name.clone()).unwrap_or_default(),
-            roles: Roles::of(&all).iter().map(|role| role.as_str().to_owned()).collect(),
-            connections: u32::try_from(standing).unwrap_or(u32::MAX),
+            // A part of the server has neither an access token nor a connection: it
+            // is what it is, and it is there while it is listed.
+            roles: match kind {
+                ParticipantKind::Person => {
+                    Roles::of(&all).iter().map(|role| role.as_str().to_owned()).collect()
+                }
+                service @ ParticipantKind::Recorder => vec![service.as_str().to_owned()],
+            },
+            connections: match kind {
+                ParticipantKind::Person => u32::try_from(standing).unwrap_or(u32::MAX),
+                ParticipantKind::Recorder => 1,
+            },
             audio: media.audio,
             video: media.video,
             screen: media.screen,

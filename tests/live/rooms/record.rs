@@ -9,7 +9,7 @@ use cabildo::domain::recording::RecordingState;
 use cabildo::domain::session::Session;
 use cabildo::room::Sink;
 use cabildo::room::ports::{
-    ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomRecorder, RoomTrack, RoomWitness,
+    ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomTrack, RoomWitness, TrackListener,
 };
 use cabildo::sessions::{Change, SessionRepository as _};
 
@@ -79,7 +79,7 @@ impl Record {
 }
 
 #[async_trait]
-impl RoomRecorder for Record {
+impl TrackListener for Record {
     async fn set_state(&self, _: TenantId, _: SessionId, state: RecordingState) {
         self.note(Said::State(state));
     }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::room::engine::ResumeHash;
+use crate::domain::participant::ParticipantKind;
+use crate::domain::recording::RecordingState;
+use crate::room::engine::recording::RECORDER_NAME;
+use crate::room::engine::{RECORDER_USER_ID, ResumeHash};
 
 use super::floor::{
     EntryRecord, LIST, ListRecord, REQUESTED, TURNS, TURNS_STARTED, TurnRecord, TurnsRecord,
@@ -95,8 +98,18 @@ pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInval
     if let Some(recording) = room.recording {
         let RecordingV1 { state, by, since_us, followed, acknowledged: people } = recording;
         acknowledged = people;
-        let record = RecordingRecord { state, by, since_us, followed };
-        parts.insert(RECORDING.to_owned(), json(&record));
+        if state != RecordingState::Stopped.as_str() {
+            let recorder = MemberRecord {
+                kind: ParticipantKind::Recorder.as_str().to_owned(),
+                name: RECORDER_NAME.to_owned(),
+                audio: false,
+                video: false,
+                screen: false,
+                joined_at_us: since_us,
+            };
+            parts.insert(format!("{MEMBER}{RECORDER_USER_ID}"), json(&recorder));
+        }
+        parts.insert(RECORDING.to_owned(), json(&RecordingRecord { state, by, followed }));
     }
     for (name, people) in
         [(MUTED, room.muted), (REMOVED, room.removed), (ACKNOWLEDGED, acknowledged)]
@@ -104,7 +117,8 @@ pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInval
         parts.extend(people.into_iter().map(|user| (format!("{name}{user}"), json(&true))));
     }
     for MemberV1 { user, name, audio, video, screen, joined_at_us } in room.members {
-        let record = MemberRecord { name, audio, video, screen, joined_at_us };
+        let kind = ParticipantKind::Person.as_str().to_owned();
+        let record = MemberRecord { kind, name, audio, video, screen, joined_at_us };
         parts.insert(format!("{MEMBER}{user}"), json(&record));
     }
     for stored in room.connections {
