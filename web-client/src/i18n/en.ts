@@ -351,6 +351,9 @@ export const en: Catalogue = {
     'The session is full. Wait until somebody leaves and try again.',
   'error.BITRATE_LIMIT_REACHED':
     'The organisation uses all its bandwidth. Turn the camera off and try again.',
+  'error.DECISION_STALE':
+    'Something changed before your decision arrived, so nothing was done. Look again and decide.',
+  'error.LAST_MODERATOR': 'This is the last moderator in the room and cannot be removed.',
   'error.RATE_LIMITED': 'Too many requests in a row. Wait a moment and try again.',
   'error.DEPENDENCY_UNAVAILABLE':
     'A service this depends on does not answer. Try again in a moment.',

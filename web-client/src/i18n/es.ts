@@ -351,6 +351,9 @@ export const es = {
     'La sesión está completa. Espere a que alguien salga y reintente.',
   'error.BITRATE_LIMIT_REACHED':
     'La organización usa todo su ancho de banda. Apague la cámara y reintente.',
+  'error.DECISION_STALE':
+    'Algo cambió antes de que llegara su decisión y no se hizo nada. Mire de nuevo y decida.',
+  'error.LAST_MODERATOR': 'Es la última persona que modera en la sala y no se puede retirar.',
   'error.RATE_LIMITED': 'Demasiadas peticiones seguidas. Espere un momento y reintente.',
   'error.DEPENDENCY_UNAVAILABLE':
     'Un servicio del que esto depende no responde. Reintente en un momento.',

@@ -352,6 +352,9 @@ export const pt: Catalogue = {
   'error.PARTICIPANT_LIMIT_REACHED': 'A sessão está cheia. Espere alguém sair e tente de novo.',
   'error.BITRATE_LIMIT_REACHED':
     'A organização usa toda a sua largura de banda. Desligue a câmera e tente de novo.',
+  'error.DECISION_STALE':
+    'Algo mudou antes de a sua decisão chegar e nada foi feito. Veja de novo e decida.',
+  'error.LAST_MODERATOR': 'É a última pessoa que modera na sala e não pode ser retirada.',
   'error.RATE_LIMITED': 'Pedidos demais seguidos. Espere um momento e tente de novo.',
   'error.DEPENDENCY_UNAVAILABLE':
     'Um serviço do qual isto depende não responde. Tente de novo em um momento.',

@@ -202,6 +202,31 @@ describe('requests', () => {
     await expect(two).rejects.toMatchObject({ code: 'NOT_YOUR_TURN' });
   });
 
+  it('tell what their sender had seen when they decide something', async () => {
+    const { channel, socket, enter } = setUp();
+    channel.connect();
+    await enter();
+    socket().says(chat(channel.lastSeq + 1));
+    for (const type of ['stop_turn', 'open_queue', 'start_recording'] as const) {
+      void channel.request({ type }).catch(() => undefined);
+      expect(socket().last(type)).toMatchObject({ seen: channel.lastSeq });
+    }
+    void channel.request({ type: 'chat', text: 'hi' }).catch(() => undefined);
+    expect(socket().last('chat')).not.toHaveProperty('seen');
+  });
+
+  it('wait for an outcome that the server does not know yet', async () => {
+    const { channel, socket, enter } = setUp();
+    channel.connect();
+    await enter();
+    const answer = channel.request({ type: 'stop_turn' }, 1_000);
+    const ref = socket().sent.at(-1)?.id;
+    socket().says({ type: 'pending', ref });
+    await vi.advanceTimersByTimeAsync(5_000);
+    socket().says({ type: 'ack', ref });
+    expect(await answer).toMatchObject({ type: 'ack' });
+  });
+
   it('fail when nobody answers, when the connection is lost and when there is none', async () => {
     const { channel, socket, enter } = setUp();
     const codes: string[] = [];

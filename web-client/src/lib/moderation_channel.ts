@@ -15,6 +15,8 @@ const PONG_WITHIN_MS = 8_000;
 /** When the device woke or changed network, the path is doubted: a dead one shows sooner. */
 const PROBE_WITHIN_MS = 2_500;
 const REQUEST_WITHIN_MS = 10_000;
+/** How long the outcome of a request that the server calls pending is waited for. */
+const PENDING_WITHIN_MS = 120_000;
 /** First retry at once, then doubling from here to the cap. */
 const BACKOFF_MS_FIRST = 250;
 const BACKOFF_MS_MAX = 5_000;
@@ -22,6 +24,9 @@ const BACKOFF_MS_MAX = 5_000;
 const STABLE_AFTER_MS = 3_000;
 /** Refusals of a fresh token in a row after which the person must sign in anew. */
 const UNAUTHORISED_MAX = 3;
+
+/** Ids of a page begin below this. */
+const FIRST_ID_MAX = 2 ** 40;
 
 /** Why a channel will not connect again. */
 export type ClosedReason =
@@ -90,8 +95,33 @@ export type Ack = Extract<ServerMessage, { type: 'ack' }>;
 interface Pending {
   readonly resolve: (ack: Ack) => void;
   readonly reject: (error: ChannelError) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
+  timer: ReturnType<typeof setTimeout>;
 }
+
+/** Messages that decide something: they carry what their sender had seen. */
+const DECISIONS: ReadonlySet<ClientMessage['type']> = new Set([
+  'approve_speech',
+  'deny_speech',
+  'cancel_speech',
+  'end_speech',
+  'start_turn',
+  'pause_turn',
+  'resume_turn',
+  'extend_turn',
+  'stop_turn',
+  'reorder_queue',
+  'open_queue',
+  'close_queue',
+  'add_speaker',
+  'set_moderation',
+  'mute_user',
+  'unmute_user',
+  'remove_participant',
+  'admit',
+  'start_recording',
+  'pause_recording',
+  'stop_recording',
+]);
 
 interface ResumeState {
   readonly resume_token: string;
@@ -117,7 +147,8 @@ export class ModerationChannel {
   private nonce = '';
   private welcomed = false;
   private welcomedAtMs = 0;
-  private lastId = 0;
+  /** Ids begin anywhere: a page that resumes must not repeat those before its reload. */
+  private lastId: number;
   private attempt = 0;
   private unauthorised = 0;
   private handshakeWasResume = false;
@@ -136,6 +167,7 @@ export class ModerationChannel {
     this.storageKey = `cabildo.resume.${options.sessionId}`;
     this.createSocket = options.createSocket ?? ((url, protocol) => new WebSocket(url, protocol));
     this.random = options.random ?? Math.random;
+    this.lastId = Math.floor(this.random() * FIRST_ID_MAX);
     this.resume = this.storedResume();
   }
 
@@ -191,14 +223,26 @@ export class ModerationChannel {
       return { id, answer: Promise.reject(error) };
     }
     const answer = new Promise<Ack>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.pending.delete(id);
-        reject(new ChannelError('TIMED_OUT', 'the server did not answer in time'));
-      }, timeoutMs);
-      this.pending.set(id, { resolve, reject, timer });
+      this.pending.set(id, { resolve, reject, timer: this.timeOut(id, timeoutMs) });
     });
-    this.socket.send(JSON.stringify({ ...message, id }));
+    const seen = DECISIONS.has(message.type) ? { seen: this.lastSeq } : {};
+    this.socket.send(JSON.stringify({ ...message, ...seen, id }));
     return { id, answer };
+  }
+
+  private timeOut(id: number, timeoutMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const error = new ChannelError('TIMED_OUT', 'the server did not answer in time');
+      this.settle(id)?.reject(error);
+    }, timeoutMs);
+  }
+
+  /** The server has taken a request and can't tell its outcome yet. */
+  private handlePending(ref: string | number): void {
+    const pending = this.pending.get(Number(ref));
+    if (pending === undefined) return;
+    clearTimeout(pending.timer);
+    pending.timer = this.timeOut(Number(ref), PENDING_WITHIN_MS);
   }
 
   private open(): void {
@@ -246,6 +290,9 @@ export class ModerationChannel {
         return;
       case 'ack':
         this.settle(message.ref)?.resolve(message);
+        return;
+      case 'pending':
+        this.handlePending(message.ref);
         return;
       case 'error':
         this.handleError(message);

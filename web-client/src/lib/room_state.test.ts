@@ -152,7 +152,15 @@ describe('the speaking list', () => {
     state = play(
       { ...state, describedSeq: 20 },
       { type: 'speech_approved', request_id: 'r1', user_id: 'ana' },
-      { type: 'queue_updated', requested: [], queue: [other, mine], open: true },
+      {
+        type: 'queue_updated',
+        removed: [],
+        placed: [
+          { request_id: 'r2', after: null, request: other },
+          { request_id: 'r1', after: 'r2', request: mine },
+        ],
+        open: true,
+      },
     );
     expect(myPlace(state)).toMatchObject({ kind: 'waiting', ahead: 1 });
     state = play(
@@ -171,16 +179,62 @@ describe('the speaking list', () => {
   it('drops what was denied or withdrawn, from either part', () => {
     const state = play(
       room(),
+      { type: 'speech_request_received', ...request('a', 'x') },
       {
         type: 'queue_updated',
-        requested: [request('a', 'x')],
-        queue: [request('b', 'y')],
+        removed: [],
+        placed: [{ request_id: 'b', after: null, request: request('b', 'y') }],
         open: false,
       },
       { type: 'speech_denied', request_id: 'a', user_id: 'x', reason: null },
       { type: 'speech_cancelled', request_id: 'b', user_id: 'y' },
     );
     expect(state.floor).toMatchObject({ requested: [], queue: [], open: false });
+  });
+
+  it('follows the differences that it is told', () => {
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((id) => request(id, id)) as [
+      RequestView,
+      RequestView,
+      RequestView,
+      RequestView,
+    ];
+    let seq = 20;
+    const next = (state: RoomState, event: Happening): RoomState =>
+      after(state, { ...event, seq: (seq += 1), at: START });
+    const place = (one: RequestView, ahead: string | null) => ({
+      request_id: one.request_id,
+      after: ahead,
+      request: one,
+    });
+    const move = (id: string, ahead: string | null) => ({
+      request_id: id,
+      after: ahead,
+      request: null,
+    });
+    const order = (state: RoomState) => state.floor.queue.map((one) => one.request_id).join('');
+    let state = next(room(), {
+      type: 'queue_updated',
+      removed: [],
+      placed: [place(a, null), place(b, 'a'), place(c, 'b')],
+      open: true,
+    });
+    expect(order(state)).toBe('abc');
+    state = next(state, {
+      type: 'queue_updated',
+      removed: ['b'],
+      placed: [move('c', null), place(d, 'c')],
+      open: false,
+    });
+    expect(order(state)).toBe('cda');
+    expect(state.floor.open).toBe(false);
+    state = next(state, {
+      type: 'queue_updated',
+      removed: [],
+      placed: [move('a', null), move('gone', 'a')],
+      open: true,
+    });
+    expect(order(state)).toBe('acd');
   });
 
   it('moves an entry, always to exactly the entries there are', () => {

@@ -90,7 +90,7 @@ export function after(state: RoomState, event: Told): RoomState {
     case 'speech_cancelled':
       return afterRequest(state, event);
     case 'queue_updated':
-      return withFloor(state, { requested: event.requested, queue: event.queue, open: event.open });
+      return afterQueueUpdate(state, event);
     case 'turn_started':
     case 'turn_paused':
     case 'turn_resumed':
@@ -119,7 +119,10 @@ export function after(state: RoomState, event: Told): RoomState {
     case 'chat':
       return withChat(state, event);
     case 'session_ended':
-      return { ...withFloor(state, { turn: null, interrupted: [] }), ended: event.reason };
+      return {
+        ...withFloor(state, { turn: null, interrupted: [], requested: [], queue: [] }),
+        ended: event.reason,
+      };
     default:
       return state;
   }
@@ -181,6 +184,22 @@ function afterRequest(state: RoomState, event: RequestEvent): RoomState {
     });
   }
   return withFloor(state, { requested: requested.filter(other), queue: queue.filter(other) });
+}
+
+/** What left or moved is taken out; then what came or moved is put at its place. */
+function afterQueueUpdate(state: RoomState, event: EventOf<'queue_updated'>): RoomState {
+  const known = new Map(state.floor.queue.map((one) => [one.request_id, one]));
+  const gone = new Set([...event.removed, ...event.placed.map((one) => one.request_id)]);
+  const queue = state.floor.queue.filter((one) => !gone.has(one.request_id));
+  for (const { request_id, after: ahead, request } of event.placed) {
+    const entry = request ?? known.get(request_id);
+    if (entry === undefined) continue;
+    const place = ahead === null ? 0 : queue.findIndex((one) => one.request_id === ahead) + 1;
+    queue.splice(place, 0, entry);
+  }
+  const placed = (one: RequestView) => gone.has(one.request_id);
+  const requested = state.floor.requested.filter((one) => !placed(one));
+  return withFloor(state, { requested, queue, open: event.open });
 }
 
 function withRecording(state: RoomState, change: Partial<RecordingView>): RoomState {
