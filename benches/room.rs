@@ -24,10 +24,10 @@ use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, ModerationMode};
-use cabildo::room::action::{Action, MediaFlags};
+use cabildo::room::action::{Action, ChatAction, FloorAction, MediaFlags, PeopleAction};
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::RoomPorts;
-use cabildo::room::{Entered, Rooms};
+use cabildo::room::{Entered, MemberHandle, Rooms};
 use cabildo::sessions::{
     FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TenantLimits,
     TranscriptionPatch,
@@ -126,7 +126,7 @@ impl Meeting {
         let default =
             TenantLimits { max_participants_per_session: 5_000, ..TenantLimits::default() };
         let limits = Arc::new(FixedLimits { default, ..FixedLimits::default() });
-        let sessions = SessionService::new(Arc::new(store.clone()), limits);
+        let sessions = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
         let tenant = TenantId::generate();
         let now = Clock::system().now();
         let wanted = NewSession {
@@ -192,19 +192,21 @@ impl Meeting {
         let speaker = &self.members[1 + number % (self.members.len() - 1)];
         let muted = &self.members[1 + (number + 1) % (self.members.len() - 1)].user;
         let (kind, stance, note) = (SpeechKind::Normal, None, None);
-        let ask = Action::RequestSpeech { kind, stance, note };
+        let ask = FloorAction::RequestSpeech { kind, stance, note };
         let request = speaker.member.act(ask).await.expect("asked").expect("a request");
         let flags = |audio| MediaFlags { audio, video: false, screen: false };
-        for (member, action) in [
-            (chair, Action::ApproveSpeech(request)),
-            (chair, Action::StartTurn { request: Some(request), limit: None }),
-            (&speaker.member, Action::SetMedia(flags(true))),
-            (chair, Action::MuteUser(muted.clone())),
-            (&speaker.member, Action::Chat { text: "I agree with the last speaker.".to_owned() }),
-            (chair, Action::UnmuteUser(muted.clone())),
-            (&speaker.member, Action::SetMedia(flags(false))),
-            (chair, Action::StopTurn),
-        ] {
+        let remark = ChatAction::Say { text: "I agree with the last speaker.".to_owned() };
+        let decisions: [(&MemberHandle, Action); 8] = [
+            (chair, FloorAction::ApproveSpeech(request).into()),
+            (chair, FloorAction::StartTurn { request: Some(request), limit: None }.into()),
+            (&speaker.member, PeopleAction::SetMedia(flags(true)).into()),
+            (chair, PeopleAction::Mute(muted.clone()).into()),
+            (&speaker.member, remark.into()),
+            (chair, PeopleAction::Unmute(muted.clone()).into()),
+            (&speaker.member, PeopleAction::SetMedia(flags(false)).into()),
+            (chair, FloorAction::StopTurn.into()),
+        ];
+        for (member, action) in decisions {
             member.act(action).await.expect("done");
         }
         9

@@ -4,6 +4,7 @@
 mod connection;
 pub mod describe;
 mod door;
+mod json;
 mod member;
 mod metrics;
 pub mod parse;

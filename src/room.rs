@@ -14,7 +14,9 @@ pub mod ports;
 mod refusals;
 mod rooms;
 
-pub use member::{Entered, MediaAfterLoss, MemberHandle, Outbound, Sink};
+pub use member::{
+    Acted, Entered, MediaAfterLoss, MemberHandle, Outbound, PendingAct, Request, Sink,
+};
 pub use metrics::describe_metrics;
 pub use refusals::REFUSAL_INTERVAL;
 pub use rooms::{ResumeRequest, Rooms};

@@ -146,6 +146,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::NoTurn
         | C::TurnStateConflict
         | C::RequestStateConflict
+        | C::DecisionStale
+        | C::LastModerator
         | C::RecordingStateConflict
         | C::TurnLimitReached
         | C::SignallingStateConflict

@@ -34,7 +34,7 @@ pub(super) struct Stations {
 #[async_trait]
 impl MetricsSource for Stations {
     async fn report(&self) {
-        self.rooms.report_metrics().await;
+        self.rooms.report_metrics();
         self.media.report_metrics().await;
         self.evidence.report_metrics();
         self.recorder.report_metrics();

@@ -89,6 +89,10 @@ words!(
         OrderInvalid => "ORDER_INVALID",
         /// No such participant in the room.
         ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
+        /// What the decision is about has changed since the caller last saw it.
+        DecisionStale => "DECISION_STALE",
+        /// Without this moderator nobody could let people in again.
+        LastModerator => "LAST_MODERATOR",
         /// The recording is not in a state that allows this.
         RecordingStateConflict => "RECORDING_STATE_CONFLICT",
 

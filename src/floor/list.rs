@@ -24,7 +24,7 @@ pub const NAME_LENGTH_MAX: usize = 200;
 /// that arrival numbers are exact in JSON.
 pub const ARRIVALS_MAX: u64 = 1 << 53;
 
-/// Somebody's wish to speak, as it comes in.
+/// A request to speak, as it comes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
     /// Identifier to use; must not name a live request or turn.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::moderation::door::{Channel, SUBPROTOCOL};
 use crate::moderation::member::{Member, Refusal};
 use crate::moderation::metrics::Connected;
-use crate::moderation::parse::{Malformed, Parsed, Wish, parse};
+use crate::moderation::parse::{Command, Malformed, Parsed, parse};
 use crate::moderation::rate::MessageRate;
 use crate::moderation::resume_token::{ResumeSecret, ResumeToken};
 use crate::moderation::welcome::welcome;
@@ -35,6 +35,10 @@ pub(super) enum Close {
     Gone,
     /// The server stops; the client comes again.
     GoingAway,
+    /// The client left for good, and said so.
+    Left,
+    /// A text is not UTF-8.
+    NotUtf8,
     /// The message is larger than the channel takes.
     TooLarge,
     /// The token is wrong or has expired.
@@ -54,8 +58,9 @@ pub(super) enum Close {
 impl Close {
     const fn frame(self) -> Option<(u16, &'static str)> {
         Some(match self {
-            Self::Gone => return None,
+            Self::Gone | Self::Left => return None,
             Self::GoingAway => (1001, "server stops"),
+            Self::NotUtf8 => (1007, "not UTF-8"),
             Self::TooLarge => (1009, "message too large"),
             Self::Unauthenticated => (4401, "token expired or invalid"),
             Self::Forbidden => (4403, "not allowed"),
@@ -73,6 +78,19 @@ impl Close {
             Self::TooLarge => LossReason::MessageTooLarge,
             Self::GoingAway => LossReason::ServerFault,
             _ => LossReason::SocketClosed,
+        }
+    }
+
+    /// What a socket's failure means. The WebSocket implementation behind `axum`
+    /// is not ours to name, so its texts are looked at.
+    fn of_socket(error: &axum::Error) -> Self {
+        let text = error.to_string();
+        if text.contains("UTF-8") {
+            Self::NotUtf8
+        } else if text.contains("too long") || text.contains("too large") {
+            Self::TooLarge
+        } else {
+            Self::Gone
         }
     }
 
@@ -115,6 +133,8 @@ struct Welcomed {
 enum Wake {
     Outbound(Option<Outbound>),
     Frame(Option<Result<Message, axum::Error>>),
+    /// What became of a request that was pending.
+    Outcome(ServerMessage),
     Timer,
 }
 
@@ -138,7 +158,7 @@ impl Connection {
         };
         if let Some((code, reason)) = close.frame() {
             let frame = CloseFrame { code, reason: reason.into() };
-            // The peer may be gone, and then there is nobody to tell.
+            // The peer may be gone already; then this is not read.
             let _gone = self.write(Message::Close(Some(frame))).await;
             self.linger().await;
         }
@@ -163,7 +183,7 @@ impl Connection {
         self.send(&ServerMessage::Hello { nonce: nonce.clone(), version }).await?;
         let deadline = Instant::now() + options.limits.handshake;
         let first = timeout_at(deadline, self.first_message());
-        let Parsed { reference, wish } = tokio::select! {
+        let Parsed { reference, command, .. } = tokio::select! {
             first = first => first.map_err(|_| Close::SlowOrSilent)??,
             _ = gave_way => return Err(Close::SlowOrSilent),
         };
@@ -171,13 +191,13 @@ impl Connection {
             return Err(Close::SlowOrSilent);
         }
         let session = session.ok_or(Close::NoSession);
-        match wish {
-            Wish::Authenticate { token, proof } => {
+        match command {
+            Command::Authenticate { token, proof } => {
                 let principal =
                     self.authenticate(&token, &proof, &nonce, reference.as_ref()).await?;
                 self.enter(principal, session?, nonce, reference.as_ref()).await
             }
-            Wish::Resume { token, last_seq, media } => {
+            Command::Resume { token, last_seq, media } => {
                 let wanted = (token.as_str(), last_seq, media);
                 self.resume(wanted, session?, nonce, reference.as_ref()).await
             }
@@ -193,6 +213,9 @@ impl Connection {
     async fn first_message(&mut self) -> Result<Parsed, Close> {
         loop {
             match self.socket.recv().await {
+                Some(Ok(Message::Text(text))) if self.is_too_large(&text) => {
+                    return Err(Close::TooLarge);
+                }
                 Some(Ok(Message::Text(text))) => match parse(&text) {
                     Ok(parsed) => return Ok(parsed),
                     Err(malformed) => {
@@ -203,7 +226,7 @@ impl Connection {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err(Close::Unauthenticated),
                 Some(Ok(Message::Close(_))) | None => return Err(Close::Gone),
-                Some(Err(_)) => return Err(Close::TooLarge),
+                Some(Err(error)) => return Err(Close::of_socket(&error)),
             }
         }
     }
@@ -335,8 +358,9 @@ impl Connection {
         member.set_expiry(expires_at);
         let close = self.exchange(&mut member, &mut outbound).await;
         match close {
-            // A token that was not renewed ends the connection for good.
-            Close::Unauthenticated => member.handle.leave().await,
+            // Whoever leaves and a token that was not renewed end the connection
+            // for good.
+            Close::Left | Close::Unauthenticated => member.handle.leave().await,
             _ => member.handle.lost(close.loss()).await,
         }
         close
@@ -357,10 +381,12 @@ impl Connection {
             let wake = tokio::select! {
                 out = outbound.recv() => Wake::Outbound(out),
                 frame = self.socket.recv() => Wake::Frame(frame),
+                Some(outcome) = member.next_outcome() => Wake::Outcome(outcome),
                 () = tokio::time::sleep_until(timer) => Wake::Timer,
             };
             let done = match wake {
                 Wake::Outbound(Some(out)) => self.handle_outbound(out).await,
+                Wake::Outcome(answer) => self.send(&answer).await,
                 // The room let a reader go that did not keep up.
                 Wake::Outbound(None) => Err(Close::SlowOrSilent),
                 Wake::Frame(frame) => {
@@ -412,7 +438,7 @@ impl Connection {
             Outbound::Told(text) => self.write(Message::Text(text.as_ref().into())).await,
             Outbound::Goodbye(Goodbye::SessionOver) => Err(Close::SessionOver),
             Outbound::Goodbye(Goodbye::Removed) => Err(Close::Forbidden),
-            Outbound::Replaced => Err(Close::Replaced),
+            Outbound::Replaced | Outbound::Goodbye(Goodbye::Replaced) => Err(Close::Replaced),
             Outbound::Closing | Outbound::Goodbye(Goodbye::Left | Goodbye::Disconnected) => {
                 Err(Close::GoingAway)
             }
@@ -431,15 +457,27 @@ impl Connection {
     ) -> Result<(), Close> {
         let text = match frame {
             Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            // They are answered by the socket, and count like messages.
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                let admitted = rate.admit(Instant::now()) || !rate.is_hopeless();
+                return if admitted { Ok(()) } else { Err(Close::SlowOrSilent) };
+            }
+            // RFC 6455 §7.4.1: a normal closure means that the purpose is
+            // fulfilled; browsers give other codes to pages that go away.
+            Some(Ok(Message::Close(Some(frame)))) if frame.code == close_code::NORMAL => {
+                return Err(Close::Left);
+            }
             Some(Ok(Message::Close(_))) | None => return Err(Close::Gone),
-            Some(Err(_)) => return Err(Close::TooLarge),
+            Some(Err(error)) => return Err(Close::of_socket(&error)),
             Some(Ok(Message::Binary(_))) => {
                 let problem = "the channel takes text".to_owned();
                 let malformed = Malformed { reference: None, problem };
                 return self.refuse_malformed(malformed).await;
             }
         };
+        if self.is_too_large(&text) {
+            return Err(Close::TooLarge);
+        }
         if !rate.admit(Instant::now()) {
             let reference = parse(&text).map_or_else(|bad| bad.reference, |good| good.reference);
             let refusal = Refusal::new(ErrorCode::RateLimited, "too many messages");
@@ -447,8 +485,8 @@ impl Connection {
             return if rate.is_hopeless() { Err(Close::SlowOrSilent) } else { Ok(()) };
         }
         match parse(&text) {
-            Ok(Parsed { reference, wish }) => {
-                let answers = member.handle_wish(wish, reference).await?;
+            Ok(Parsed { reference, seen, command }) => {
+                let answers = member.handle_command(command, seen, reference).await?;
                 for answer in answers {
                     self.send(&answer).await?;
                 }
@@ -456,6 +494,10 @@ impl Connection {
             }
             Err(malformed) => self.refuse_malformed(malformed).await,
         }
+    }
+
+    fn is_too_large(&self, text: &str) -> bool {
+        text.len() > self.channel.options.limits.message_bytes_max
     }
 
     async fn refuse_malformed(&mut self, malformed: Malformed) -> Result<(), Close> {

@@ -27,7 +27,7 @@ pub fn asyncapi() -> Value {
         "channels": { "moderation": {
             "address": "/moderation",
             "description": "Subprotocol cabildo.v1. Close codes: 1001 the server stops or is full, \
-                come again; 1009 message too large; 4401 token wrong or expired; 4403 not allowed; \
+                come again; 1007 not UTF-8; 1009 message too large; 4401 token wrong or expired; 4403 not allowed; \
                 4404 no such session; 4408 slow, silent or too loud; 4409 replaced by a newer \
                 connection; 4410 session over.",
             "bindings": { "ws": { "method": "GET", "query": {
@@ -37,13 +37,14 @@ pub fn asyncapi() -> Value {
             } } },
             "messages": {
                 "client": { "payload": reference("ClientMessage"), "description":
-                    "May also carry id, a string of 1 to 64 characters or an integer." },
+                    "May also carry id, a string of 1 to 64 characters or an integer; and, when it \
+                    decides something, seen, the seq of the newest event its sender had been shown." },
                 "server": { "payload": reference("ServerMessage") },
                 "event": { "payload": reference("Told") },
             },
         } },
         "operations": {
-            "wish": {
+            "request": {
                 "action": "receive",
                 "channel": { "$ref": "#/channels/moderation" },
                 "messages": [message("client")],

@@ -23,6 +23,10 @@ use crate::room::Rooms;
 /// The name of the channel and its version, as a WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "cabildo.v1";
 
+/// How many times the longest message is read before its connection is given up
+/// without waiting for the rest. Raising it lets each connection hold more memory.
+const READ_BEYOND_LIMIT: usize = 4;
+
 /// Bounds of one connection. Each is named in `docs/MODERATION.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelLimits {
@@ -121,7 +125,9 @@ async fn upgrade(
     // Without a socket, as in a test of the router, everybody is one network.
     let nowhere = || ClientNetwork::of(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let network = network.map_or_else(nowhere, |Extension(network)| network);
-    let bytes_max = channel.options.limits.message_bytes_max;
+    // A message somewhat above the limit is still read, so that its sender can be
+    // told: a socket that is closed with unread bytes is reset, and the reason lost.
+    let bytes_max = channel.options.limits.message_bytes_max * READ_BEYOND_LIMIT;
     upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(bytes_max)

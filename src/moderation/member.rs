@@ -1,23 +1,43 @@
-//! A client that was let in: its wishes carried to the room, its token watched.
+//! A client that was let in: its commands carried to the room, its token watched.
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::auth::AuthError;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{TenantId, UserId};
+use crate::domain::id::{RequestId, TenantId, UserId};
 use crate::domain::time::Timestamp;
 use crate::moderation::connection::{Close, verify};
 use crate::moderation::door::Channel;
-use crate::moderation::parse::Wish;
+use crate::moderation::parse::Command;
 use crate::moderation::resume_token::ResumeSecret;
 use crate::moderation::wire::{Reference, SectionTrack, ServerMessage, TransportName};
+use crate::room::action::Action;
 use crate::room::error::RoomError;
-use crate::room::{MemberHandle, Outbound};
+use crate::room::{Acted, MemberHandle, Outbound, Request};
 use crate::sfu::TransportSide;
 
-/// Why a wish was not carried out.
+/// Most requests of one connection whose outcome is not known yet. Raising it
+/// lets one client leave more of them with a room that stores slowly.
+const PENDING_MAX: usize = 16;
+
+/// The answer to a request: an `ack` for one that has an `id`, or an `error`.
+fn answer(
+    outcome: Result<Option<RequestId>, RoomError>,
+    reference: Option<Reference>,
+) -> Option<ServerMessage> {
+    match outcome {
+        Ok(made) => {
+            let request_id = made.map(|request| request.to_string());
+            reference.map(|r#ref| ServerMessage::Ack { r#ref, request_id })
+        }
+        Err(error) => Some(Refusal::from(&error).message(reference)),
+    }
+}
+
+/// Why a command was not carried out.
 pub(super) struct Refusal {
     code: ErrorCode,
     message: String,
@@ -64,6 +84,8 @@ pub(super) struct Member {
     /// For the proof of the next renewal.
     nonce: String,
     expiry: Expiry,
+    /// Requests whose outcome is not known yet.
+    pending: JoinSet<Option<ServerMessage>>,
 }
 
 impl Member {
@@ -77,7 +99,7 @@ impl Member {
         let now = Instant::now();
         let at = Timestamp::from_unix_us(0);
         let expiry = Expiry { at, notice_at: now, end_at: now, told: true };
-        Self { channel, handle, user, tenant, nonce, expiry }
+        Self { channel, handle, user, tenant, nonce, expiry, pending: JoinSet::new() }
     }
 
     /// The token expires at this moment.
@@ -109,58 +131,86 @@ impl Member {
         Some(Ok(ServerMessage::TokenExpiring { expires_at, nonce: self.nonce.clone() }))
     }
 
-    /// Carries a wish out; yields what to answer.
-    pub(super) async fn handle_wish(
+    /// Carries a command out; yields what to answer.
+    pub(super) async fn handle_command(
         &mut self,
-        wish: Wish,
+        command: Command,
+        seen: Option<u64>,
         reference: Option<Reference>,
     ) -> Result<Vec<ServerMessage>, Close> {
         let mut answers = Vec::new();
-        let carried_out = match wish {
-            Wish::Renew { token, proof } => match self.renew(&token, &proof).await {
+        let carried_out = match command {
+            Command::Renew { token, proof } => match self.renew(&token, &proof).await {
                 Ok(renewed) => {
                     answers.push(renewed);
-                    Ok(None)
+                    Ok(())
                 }
                 Err(refusal) => Err(refusal),
             },
-            Wish::Authenticate { .. } | Wish::Resume { .. } => Err(Refusal::new(
+            Command::Authenticate { .. } | Command::Resume { .. } => Err(Refusal::new(
                 ErrorCode::SignallingStateConflict,
                 "the connection is authenticated already",
             )),
-            Wish::Ping => {
+            Command::Ping => {
                 let server_time = self.channel.options.clock.now().to_string();
                 answers.push(ServerMessage::Pong { server_time });
-                Ok(None)
+                Ok(())
             }
-            Wish::Act(action) => self
-                .handle
-                .act(action)
-                .await
-                .map(|made| made.map(|request| request.to_string()))
-                .map_err(|error| Refusal::from(&error)),
+            Command::Act(action) => return Ok(self.act(action, seen, reference).await),
             media => self
-                .handle_media_wish(media, reference.as_ref(), &mut answers)
+                .handle_media_command(media, reference.as_ref(), &mut answers)
                 .await
-                .map(|()| None)
                 .map_err(|error| Refusal::from(&error)),
         };
         match (carried_out, reference) {
-            (Ok(request_id), Some(r#ref)) => answers.push(ServerMessage::Ack { r#ref, request_id }),
-            (Ok(_), None) => {}
+            (Ok(()), Some(r#ref)) => answers.push(ServerMessage::Ack { r#ref, request_id: None }),
+            (Ok(()), None) => {}
             (Err(refusal), reference) => answers.push(refusal.message(reference)),
         }
         Ok(answers)
     }
 
-    async fn handle_media_wish(
+    /// Asks the room for something; yields what to answer now.
+    async fn act(
+        &mut self,
+        action: Action,
+        seen: Option<u64>,
+        reference: Option<Reference>,
+    ) -> Vec<ServerMessage> {
+        if self.pending.len() >= PENDING_MAX {
+            let refusal = Refusal::new(ErrorCode::RateLimited, "too many requests are pending");
+            return vec![refusal.message(reference)];
+        }
+        let id = reference.as_ref().map(Reference::name);
+        match self.handle.begin(Request { action, seen, id }).await {
+            Acted::Done(outcome) => answer(outcome, reference).into_iter().collect(),
+            Acted::Pending(pending) => {
+                let answers = reference.clone().map(|r#ref| ServerMessage::Pending { r#ref });
+                self.pending.spawn(async move { answer(pending.outcome().await, reference) });
+                answers.into_iter().collect()
+            }
+        }
+    }
+
+    /// The answer to a request that was pending, once its outcome is known;
+    /// `None` when nothing is pending.
+    pub(super) async fn next_outcome(&mut self) -> Option<ServerMessage> {
+        loop {
+            // A request without an `id` that is done has no answer.
+            if let Ok(Some(answer)) = self.pending.join_next().await? {
+                return Some(answer);
+            }
+        }
+    }
+
+    async fn handle_media_command(
         &self,
-        wish: Wish,
+        command: Command,
         reference: Option<&Reference>,
         answers: &mut Vec<ServerMessage>,
     ) -> Result<(), RoomError> {
-        match wish {
-            Wish::Offer { sdp, sources } => {
+        match command {
+            Command::Offer { sdp, sources } => {
                 let published = self.handle.publish(sdp, sources).await?;
                 let tracks = published
                     .tracks
@@ -174,10 +224,10 @@ impl Member {
                 });
                 Ok(())
             }
-            Wish::Answer { sdp } => self.handle.answer(sdp).await,
-            Wish::RestartIce(TransportName::Subscribe) => self.handle.restart_subscriber().await,
-            Wish::Subscribe { track, demand } => self.handle.subscribe(track, demand).await,
-            Wish::Unsubscribe { track } => self.handle.unsubscribe(track).await,
+            Command::Answer { sdp } => self.handle.answer(sdp).await,
+            Command::RestartIce(TransportName::Subscribe) => self.handle.restart_subscriber().await,
+            Command::Subscribe { track, demand } => self.handle.subscribe(track, demand).await,
+            Command::Unsubscribe { track } => self.handle.unsubscribe(track).await,
             // The server is ICE-lite: it learns addresses from checks, and new
             // credentials of the publish transport come with the client's offer.
             _ => Ok(()),

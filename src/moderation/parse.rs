@@ -1,4 +1,4 @@
-//! From the text of a frame to a wish that can be carried out. Everything is
+//! From the text of a frame to a command. Everything is
 //! checked here, so that nothing behind the door sees a raw string.
 
 use std::time::Duration;
@@ -9,6 +9,7 @@ use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
+use crate::moderation::json;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
 use crate::room::MediaAfterLoss;
 use crate::room::action::{
@@ -38,13 +39,15 @@ pub struct Malformed {
 pub struct Parsed {
     /// The `id`.
     pub reference: Option<Reference>,
-    /// What is wished.
-    pub wish: Wish,
+    /// The `seq` of the newest event that its sender had been shown.
+    pub seen: Option<u64>,
+    /// What is asked for.
+    pub command: Command,
 }
 
-/// What a client wishes.
+/// A message of a client, checked.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Wish {
+pub enum Command {
     /// To be let in.
     Authenticate {
         /// Access token.
@@ -111,16 +114,24 @@ pub fn parse(text: &str) -> Result<Parsed, Malformed> {
         reference: reference.clone(),
         problem,
     };
-    let value: Value =
-        serde_json::from_str(text).map_err(|_| malformed(&None, "not JSON".to_owned()))?;
+    let value = json::parse(text).map_err(|problem| malformed(&None, problem))?;
     let Value::Object(mut fields) = value else {
         return Err(malformed(&None, "not a JSON object".to_owned()));
     };
     let reference = fields.remove("id").map(reference).transpose()?;
+    let seen = match fields.remove("seen") {
+        None => None,
+        Some(seen) => Some(seen.as_u64().ok_or_else(|| {
+            malformed(&reference, "`seen` is not the number of an event".to_owned())
+        })?),
+    };
     let message: ClientMessage = serde_json::from_value(Value::Object(fields))
         .map_err(|error| malformed(&reference, error.to_string()))?;
-    let wish = wish(message).map_err(|problem| malformed(&reference, problem.to_owned()))?;
-    Ok(Parsed { reference, wish })
+    let command = command(message).map_err(|problem| malformed(&reference, problem.to_owned()))?;
+    if seen.is_some() && !matches!(command, Command::Act(_)) {
+        return Err(malformed(&reference, "`seen` belongs to a decision".to_owned()));
+    }
+    Ok(Parsed { reference, seen, command })
 }
 
 fn reference(value: Value) -> Result<Reference, Malformed> {
@@ -139,11 +150,11 @@ fn reference(value: Value) -> Result<Reference, Malformed> {
 
 type Problem = &'static str;
 
-fn wish(message: ClientMessage) -> Result<Wish, Problem> {
+fn command(message: ClientMessage) -> Result<Command, Problem> {
     use ClientMessage as M;
     Ok(match message {
-        M::Authenticate { token, dpop } => Wish::Authenticate { token, proof: dpop },
-        M::Resume { resume_token, last_seq, media_lost } => Wish::Resume {
+        M::Authenticate { token, dpop } => Command::Authenticate { token, proof: dpop },
+        M::Resume { resume_token, last_seq, media_lost } => Command::Resume {
             token: resume_token,
             last_seq,
             media: if media_lost == Some(true) {
@@ -152,21 +163,21 @@ fn wish(message: ClientMessage) -> Result<Wish, Problem> {
                 MediaAfterLoss::Kept
             },
         },
-        M::RenewToken { token, dpop } => Wish::Renew { token, proof: dpop },
-        M::Ping {} => Wish::Ping,
+        M::RenewToken { token, dpop } => Command::Renew { token, proof: dpop },
+        M::Ping {} => Command::Ping,
         M::Offer { transport, sdp, tracks } => {
             expect(transport, TransportName::Publish)?;
-            Wish::Offer { sdp, sources: sources(tracks.unwrap_or_default())? }
+            Command::Offer { sdp, sources: sources(tracks.unwrap_or_default())? }
         }
         M::Answer { transport, sdp } => {
             expect(transport, TransportName::Subscribe)?;
-            Wish::Answer { sdp }
+            Command::Answer { sdp }
         }
-        M::Candidate { .. } => Wish::Candidate,
-        M::RestartIce { transport } => Wish::RestartIce(transport),
+        M::Candidate { .. } => Command::Candidate,
+        M::RestartIce { transport } => Command::RestartIce(transport),
         M::Subscribe { track, max_layer, paused } => {
             let best = Demand::default();
-            Wish::Subscribe {
+            Command::Subscribe {
                 track: track_id(&track)?,
                 demand: Demand {
                     layer_max: max_layer.unwrap_or(best.layer_max),
@@ -174,26 +185,28 @@ fn wish(message: ClientMessage) -> Result<Wish, Problem> {
                 },
             }
         }
-        M::Unsubscribe { track } => Wish::Unsubscribe { track: track_id(&track)? },
+        M::Unsubscribe { track } => Command::Unsubscribe { track: track_id(&track)? },
         M::SetMedia { audio, video, screen } => {
-            Wish::Act(PeopleAction::SetMedia(MediaFlags { audio, video, screen }).into())
+            Command::Act(PeopleAction::SetMedia(MediaFlags { audio, video, screen }).into())
         }
-        M::Chat { text } => Wish::Act(ChatAction::Say { text }.into()),
-        M::MuteUser { user_id } => Wish::Act(PeopleAction::Mute(user(&user_id)?).into()),
-        M::UnmuteUser { user_id } => Wish::Act(PeopleAction::Unmute(user(&user_id)?).into()),
-        M::RemoveParticipant { user_id } => Wish::Act(PeopleAction::Remove(user(&user_id)?).into()),
-        M::Admit { user_id } => Wish::Act(PeopleAction::Admit(user(&user_id)?).into()),
-        M::StartRecording {} => Wish::Act(RecordingAction::Start.into()),
-        M::PauseRecording {} => Wish::Act(RecordingAction::Pause.into()),
-        M::StopRecording {} => Wish::Act(RecordingAction::Stop.into()),
-        M::AcknowledgeRecording {} => Wish::Act(RecordingAction::Acknowledge.into()),
+        M::Chat { text } => Command::Act(ChatAction::Say { text }.into()),
+        M::MuteUser { user_id } => Command::Act(PeopleAction::Mute(user(&user_id)?).into()),
+        M::UnmuteUser { user_id } => Command::Act(PeopleAction::Unmute(user(&user_id)?).into()),
+        M::RemoveParticipant { user_id } => {
+            Command::Act(PeopleAction::Remove(user(&user_id)?).into())
+        }
+        M::Admit { user_id } => Command::Act(PeopleAction::Admit(user(&user_id)?).into()),
+        M::StartRecording {} => Command::Act(RecordingAction::Start.into()),
+        M::PauseRecording {} => Command::Act(RecordingAction::Pause.into()),
+        M::StopRecording {} => Command::Act(RecordingAction::Stop.into()),
+        M::AcknowledgeRecording {} => Command::Act(RecordingAction::Acknowledge.into()),
         M::SetModeration { moderation } => {
             let mode = ModerationMode::parse(&moderation);
-            Wish::Act(
+            Command::Act(
                 FloorAction::SetModeration(mode.ok_or("`moderation` is open or moderated")?).into(),
             )
         }
-        floor => Wish::Act(floor_action(floor)?.into()),
+        floor => Command::Act(floor_action(floor)?.into()),
     })
 }
 
@@ -303,10 +316,31 @@ mod tests {
     fn a_message_is_read_with_its_reference() {
         let parsed = parse(r#"{"type":"end_speech","id":7}"#).expect("valid");
         assert_eq!(parsed.reference, Some(Reference::Number(7)));
-        assert_eq!(parsed.wish, Wish::Act(FloorAction::EndSpeech.into()));
+        assert_eq!(parsed.command, Command::Act(FloorAction::EndSpeech.into()));
         let parsed = parse(r#"{"type":"extend_turn","seconds":30,"id":"a"}"#).expect("valid");
         assert_eq!(parsed.reference, Some(Reference::Text("a".to_owned())));
-        assert_eq!(parsed.wish, Wish::Act(FloorAction::ExtendTurn(Duration::from_secs(30)).into()));
+        assert_eq!(
+            parsed.command,
+            Command::Act(FloorAction::ExtendTurn(Duration::from_secs(30)).into())
+        );
+    }
+
+    #[test]
+    fn what_its_sender_had_seen_belongs_to_a_decision() {
+        let parsed = parse(r#"{"type":"stop_turn","id":7,"seen":41}"#).expect("valid");
+        assert_eq!(
+            (parsed.seen, parsed.command),
+            (Some(41), Command::Act(FloorAction::StopTurn.into()))
+        );
+        for text in [
+            r#"{"type":"stop_turn","seen":-1}"#,
+            r#"{"type":"stop_turn","seen":"41"}"#,
+            r#"{"type":"stop_turn","seen":1.5}"#,
+            r#"{"type":"ping","seen":41}"#,
+            r#"{"type":"stop_turn","seen":41,"seen":42}"#,
+        ] {
+            refused(text);
+        }
     }
 
     #[test]
@@ -320,7 +354,7 @@ mod tests {
             let action = Action::from(action);
             assert_eq!(action.name(), kind);
             let parsed = parse(&format!(r#"{{"type":"{kind}","id":1}}"#)).expect(kind);
-            assert_eq!(parsed.wish, Wish::Act(action));
+            assert_eq!(parsed.command, Command::Act(action));
         }
     }
 

@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 use crate::room::event::{FloorView, ParticipantView, RecordingView, TrackView};
 
 /// What a client sends. Every message may carry `id` (a string of 1 to 64
-/// characters or an integer) and is then answered by `ack` or `error`.
+/// characters or an integer) and is then answered by `ack` or `error`; the same
+/// `id` again on a connection or its resumption is the same request. Messages
+/// that decide something may carry `seen`, the `seq` of the newest event that
+/// their sender had been shown.
 #[derive(Debug, Clone, PartialEq, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
@@ -230,6 +233,16 @@ pub enum Reference {
     Number(#[ts(type = "number")] i64),
 }
 
+impl Reference {
+    /// A text that differs from that of every other reference.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Text(text) => format!("text:{text}"),
+            Self::Number(number) => format!("number:{number}"),
+        }
+    }
+}
+
 /// One of the two transports of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -342,7 +355,7 @@ pub enum ServerMessage {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
-    /// A request was refused and changed nothing.
+    /// A request was refused: it has changed nothing, and will not.
     Error {
         /// The request's `id`, if it had one.
         #[ts(optional)]
@@ -352,6 +365,12 @@ pub enum ServerMessage {
         code: String,
         /// For people.
         message: String,
+    },
+    /// A request was taken, and its outcome is not known yet: an `ack` or an
+    /// `error` for it follows.
+    Pending {
+        /// The request's `id`.
+        r#ref: Reference,
     },
     /// Answers `ping`.
     Pong {

@@ -2,6 +2,7 @@
 //! it out in the media plane and then tells everybody, in this order.
 
 mod record;
+mod requests;
 mod signal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,12 @@ use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::room::action::FreshIds;
+use crate::room::actor::requests::Requests;
 use crate::room::engine::{Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
-use crate::room::journal::{JournalError, JournalEvent, RoomJournal};
+use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal};
 use crate::room::member::{
-    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Resuming, Sink,
+    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Request, Resuming, Sink,
 };
 use crate::room::metrics;
 use crate::room::ports::{ConnectionPart, EvidenceHead, RoomPorts};
@@ -34,6 +36,11 @@ const MISSED_EVENTS_MAX: u32 = 2_000;
 const IDLE: Duration = Duration::from_mins(5);
 /// How long until a room tries again to keep what its clock decided.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// How often a room asks, each time after [`JOURNAL_RETRY`], whether the journal
+/// has stored what it was given before the database went away. Then the room
+/// closes, and whoever comes next reads what is stored.
+const UNKNOWN_TRIES_MAX: u32 = 60;
 
 /// What a room works with.
 #[derive(Clone)]
@@ -55,6 +62,8 @@ pub(super) struct RoomActor {
     /// Offers that have not been answered: a socket that is lost may have taken
     /// one with it, so whoever comes back is given it again.
     unanswered: BTreeMap<ConnectionId, Outbound>,
+    /// What was done lately, by the names that clients gave it.
+    requests: Requests,
     sockets: u64,
     /// The newest head of the session's log.
     head: Option<Arc<EvidenceHead>>,
@@ -78,6 +87,7 @@ impl RoomActor {
             sinks: BTreeMap::new(),
             joined: BTreeSet::new(),
             unanswered: BTreeMap::new(),
+            requests: Requests::default(),
             sockets: 0,
             head: None,
             retry_at: None,
@@ -86,7 +96,7 @@ impl RoomActor {
     }
 
     /// Runs until the session is over, nobody has been here for a while, or the
-    /// house closes.
+    /// server stops.
     pub(super) async fn run(
         mut self,
         session: Box<Session>,
@@ -149,12 +159,23 @@ impl RoomActor {
                 let result = self.resume(resuming).await;
                 self.answer_admitted(result, reply).await;
             }
-            Input::Act { connection, action, reply } => {
+            Input::Act { connection, request, reply } => {
+                let Request { action, seen, id } = request;
+                if let Some(made) = self.requests.find(connection, id.as_deref(), &action) {
+                    answer(reply, Ok(made));
+                    return;
+                }
                 let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+                let asked = id.map(|id| (id, action.clone()));
                 let counted = action.is_moderation().then(|| action.name());
                 let result = self
-                    .decide(|engine, now| engine.handle_action(connection, action, fresh, now))
+                    .decide(|engine, now| {
+                        engine.handle_action(connection, action, seen, fresh, now)
+                    })
                     .await;
+                if let (Ok(made), Some((id, action))) = (&result, asked) {
+                    self.requests.remember(connection, id, action, *made);
+                }
                 if let (Ok(_), Some(name)) = (&result, counted) {
                     metrics::moderation_action(name);
                 }
@@ -382,14 +403,53 @@ impl RoomActor {
             })
             .collect();
         if !events.is_empty() || !change.parts.is_empty() {
-            let RoomParts { tenant, session, journal, .. } = &self.parts;
-            journal.append(*tenant, *session, &change, &events).await?;
+            self.append(&change, &events).await?;
             self.engine.stored();
         }
         if !events.is_empty() {
             self.events_kept();
         }
         Ok(())
+    }
+
+    /// Appends to the journal. When the database went away meanwhile, it is asked
+    /// whether it has stored; until it says so nothing else is decided.
+    async fn append(
+        &self,
+        change: &RecordChange,
+        events: &[JournalEvent],
+    ) -> Result<(), JournalError> {
+        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        let mut outcome = journal.append(*tenant, *session, change, events).await;
+        for _ in 0..UNKNOWN_TRIES_MAX {
+            let Err(JournalError::Unknown(_)) = outcome else { return outcome };
+            tokio::time::sleep(JOURNAL_RETRY).await;
+            outcome = self.append_again(change, events).await;
+        }
+        outcome
+    }
+
+    /// Finds out whether an append was stored. Without events it is simply done
+    /// again, which changes nothing if it was.
+    async fn append_again(
+        &self,
+        change: &RecordChange,
+        events: &[JournalEvent],
+    ) -> Result<(), JournalError> {
+        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        let Some(first) = events.first() else {
+            return journal.append(*tenant, *session, change, events).await;
+        };
+        let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
+        let found = journal.events_after(*tenant, *session, first.seq - 1, limit).await;
+        match found {
+            Err(error) => Err(JournalError::Unknown(error.to_string())),
+            Ok(found) if found == events => Ok(()),
+            Ok(found) if found.is_empty() => {
+                Err(JournalError::Unavailable("the database lost what was given to it".to_owned()))
+            }
+            Ok(_) => Err(JournalError::Conflict),
+        }
     }
 
     async fn carry_out(&mut self, outputs: Outputs) {
@@ -420,6 +480,7 @@ impl RoomActor {
         for (connection, goodbye) in outputs.goodbyes {
             self.offer(connection, Outbound::Goodbye(goodbye));
             self.sinks.remove(&connection);
+            self.requests.forget(connection);
             self.unanswered.remove(&connection);
             if self.joined.remove(&connection) {
                 log_media(media.leave(session, connection).await);
@@ -450,12 +511,15 @@ impl RoomActor {
         }
     }
 
-    /// A journal that another process has continued ends this room: whoever
-    /// comes next loads it anew.
+    /// A journal that another process has continued, or of which it is not known
+    /// what it holds, ends this room: whoever comes next loads it anew.
     fn journal_failed(&mut self, error: &JournalError) -> RoomError {
         tracing::error!(session = %self.parts.session, %error, "the room's journal failed");
-        self.over |= matches!(error, JournalError::Conflict);
-        RoomError::JournalUnavailable
+        self.over |= matches!(error, JournalError::Conflict | JournalError::Unknown(_));
+        match error {
+            JournalError::Unknown(_) => RoomError::OutcomeUnknown,
+            JournalError::Conflict | JournalError::Unavailable(_) => RoomError::JournalUnavailable,
+        }
     }
 
     async fn close(&mut self) {

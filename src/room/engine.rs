@@ -1,21 +1,25 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! Who is in the room, who is heard and what everybody is told: decided here,
-//! carried out by the driver. Handed members' wishes and time; yields events,
+//! carried out by the driver. Handed members' requests and time; yields events,
 //! gates and goodbyes, to be drained after every call.
 
 mod act;
+mod budget;
 mod changes;
+mod entering;
 mod index;
 mod media;
+mod queue;
 mod record;
 mod recording;
+mod seen;
 mod view;
 
 use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
-use crate::domain::participant::{ParticipantKind, Principal};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::{ModerationMode, RecordingPolicy, Session};
@@ -28,18 +32,25 @@ use crate::room::ports::RoomTrack;
 use crate::sfu::plane::Gate;
 use crate::tracked::{Tracked, TrackedMap};
 
+use budget::Budget;
 use index::Index;
 use media::Settled;
+use queue::QueueTold;
 pub use record::RecordInvalid;
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
+use seen::LastChanges;
 pub use view::RoomView;
 
 /// Most connections of one person. Raising it lets one person hold more
 /// transports.
 pub const CONNECTIONS_PER_USER_MAX: usize = 4;
+/// Places of a full session that only moderators can take, so that strangers who
+/// fill it do not keep out those who run it. Raising it lets more people in than
+/// the session says.
+pub const MODERATOR_PLACES: usize = 8;
 /// How long a lost connection may come back before its member has left.
-/// Raising it keeps ghosts in the list for longer.
+/// Raising it keeps people in the list who are gone.
 pub const RESUME_GRACE: Duration = Duration::from_secs(30);
 /// Least time between two `active_speakers` events. Raising it makes the
 /// picture follow speech later; lowering it writes the journal more often.
@@ -150,6 +161,8 @@ pub enum Goodbye {
     Left,
     /// It was lost and did not come back in time.
     Disconnected,
+    /// A newer connection of its member took its place.
+    Replaced,
     /// A moderator sent its member out.
     Removed,
     /// The session is over.
@@ -161,6 +174,7 @@ impl Goodbye {
         match self {
             Self::Left => "left",
             Self::Disconnected => "disconnected",
+            Self::Replaced => "replaced",
             Self::Removed => "removed",
             Self::SessionOver => "session_over",
         }
@@ -247,6 +261,11 @@ pub struct RoomEngine {
     /// Who knows of the recording.
     pub(super) acknowledged: TrackedMap<UserId, ()>,
     pub(super) passing: Tracked<Passing>,
+    last_changes: Tracked<LastChanges>,
+    /// The `seq` of the last mute or its end of each member.
+    mutes_changed: TrackedMap<UserId, u64>,
+    queue_told: Tracked<QueueTold>,
+    budget: Budget,
     pub(super) told: Vec<(Told, Timestamp)>,
     /// How many of `told` stand, whether or not the decision being made does.
     pub(super) told_accepted: usize,
@@ -261,13 +280,13 @@ impl RoomEngine {
     /// An empty room. When its policy is to record, it begins with that.
     #[must_use]
     pub fn new(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
-        let mut room = Self::silent(info, recorder);
+        let mut room = Self::silent(info, recorder, now);
         room.follow_recording_policy(now);
         room
     }
 
     /// An empty room in which nothing has been decided.
-    fn silent(info: RoomInfo, recorder: Recorder) -> Self {
+    fn silent(info: RoomInfo, recorder: Recorder, now: Timestamp) -> Self {
         // A recorder learns the state of every room that opens.
         let passing = Passing { recording_changed: true, ..Passing::default() };
         let mut moderation = Tracked::new(info.moderation);
@@ -288,6 +307,10 @@ impl RoomEngine {
             recording,
             acknowledged: TrackedMap::default(),
             passing: Tracked::new(passing),
+            last_changes: Tracked::default(),
+            mutes_changed: TrackedMap::default(),
+            queue_told: Tracked::default(),
+            budget: Budget::new(now),
             told: Vec::new(),
             told_accepted: 0,
             gates: Vec::new(),
@@ -297,142 +320,17 @@ impl RoomEngine {
         }
     }
 
-    /// Lets a connection in.
+    /// A member asks for something. Yields the speech request it made, if any.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and
-    /// [`RoomError::ConnectionLimitReached`].
-    pub fn handle_enter(
-        &mut self,
-        connection: ConnectionId,
-        principal: &Principal,
-        kind: ConnectionKind,
-        resume: ResumeHash,
-        now: Timestamp,
-    ) -> Result<(), RoomError> {
-        let user = &principal.user_id;
-        let may_join = principal.roles.may(role::Action::JoinRoom);
-        // A token that names a part of the server would pose as it.
-        if !may_join || self.removed.contains_key(user) || is_reserved(user) {
-            return Err(RoomError::Forbidden);
-        }
-        let new = !self.members.contains_key(user);
-        let places_taken = self.members.len() - self.index.without_place.len();
-        if new && places_taken >= self.info.participants_max as usize {
-            return Err(RoomError::ParticipantLimitReached);
-        }
-        if self.index.connections_of(user).len() >= CONNECTIONS_PER_USER_MAX {
-            return Err(RoomError::ConnectionLimitReached);
-        }
-        if let Some(member) = self.members.get_mut(user) {
-            member.name.clone_from(&principal.name);
-        } else {
-            let (kind, name) = (ParticipantKind::Person, principal.name.clone());
-            self.add_member(user.clone(), Member::new(kind, name, now));
-        }
-        let entered = Connection {
-            user: user.clone(),
-            roles: principal.roles,
-            kind,
-            expires_at: principal.expires_at,
-            lost_at: None,
-            resume: [Some(resume), None],
-        };
-        self.index.add_connection(connection, &entered);
-        self.connections.insert(connection, entered);
-        let view = self.participant_view(user);
-        let event =
-            if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
-        self.tell(event, now);
-        self.settle(now);
-        Ok(())
-    }
-
-    /// Takes a lost connection up again, or one whose old socket still stands.
-    ///
-    /// # Errors
-    /// [`RoomError::NothingToResume`] when the secret is not one of the last two
-    /// or the access token has expired.
-    pub fn handle_resume(
-        &mut self,
-        connection: ConnectionId,
-        secret: ResumeHash,
-        next: ResumeHash,
-        now: Timestamp,
-    ) -> Result<(), RoomError> {
-        let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
-        if !found.resume.contains(&Some(secret)) || found.expires_at <= now {
-            return Err(RoomError::NothingToResume);
-        }
-        found.resume = [Some(next), Some(secret)];
-        if let Some(lost_at) = found.lost_at.take() {
-            self.index.lost.remove(&(lost_at, connection));
-            let user = found.user.clone();
-            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
-        }
-        self.settle(now);
-        Ok(())
-    }
-
-    /// A connection's access token was renewed, and its roles with it.
-    ///
-    /// # Errors
-    /// [`RoomError::Forbidden`] when the token is somebody else's or no longer
-    /// allows to be here.
-    pub fn handle_renewal(
-        &mut self,
-        connection: ConnectionId,
-        principal: &Principal,
-        next: ResumeHash,
-        now: Timestamp,
-    ) -> Result<(), RoomError> {
-        let found = self.connections.get_mut(&connection).ok_or(RoomError::ParticipantNotFound)?;
-        if found.user != principal.user_id || !principal.roles.may(role::Action::JoinRoom) {
-            return Err(RoomError::Forbidden);
-        }
-        found.expires_at = principal.expires_at;
-        found.resume = [Some(next), found.resume[0]];
-        if found.roles != principal.roles {
-            found.roles = principal.roles;
-            self.index.set_hall(connection, principal.roles);
-            let view = self.participant_view(&principal.user_id);
-            self.tell(Event::ParticipantUpdated(view), now);
-        }
-        self.settle(now);
-        Ok(())
-    }
-
-    /// Whose a connection is, and when its access token expires.
-    #[must_use]
-    pub fn holder(&self, connection: ConnectionId) -> Option<(UserId, Timestamp)> {
-        self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
-    }
-
-    /// A connection was lost; it may come back within [`RESUME_GRACE`].
-    pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {
-        let Some(found) = self.connections.get_mut(&connection) else { return };
-        if found.lost_at.is_none() {
-            found.lost_at = Some(now);
-            self.index.lost.insert((now, connection), ());
-            let user = found.user.clone();
-            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
-        }
-    }
-
-    /// A connection ends for good.
-    pub fn handle_leave(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
-        self.end_connection(connection, goodbye, now);
-        self.settle(now);
-    }
-
-    /// A member wishes something. Yields the speech request it made, if any.
-    ///
-    /// # Errors
-    /// [`RoomError::Forbidden`] by the table of roles, and whatever the floor says.
+    /// [`RoomError::Forbidden`] by the table of roles, [`RoomError::DecisionStale`]
+    /// when what it decides about changed after `seen`, [`RoomError::TooMuch`],
+    /// and whatever the floor says.
     pub fn handle_action(
         &mut self,
         connection: ConnectionId,
         action: Action,
+        seen: Option<u64>,
         fresh: FreshIds,
         now: Timestamp,
     ) -> Result<Option<RequestId>, RoomError> {
@@ -441,7 +339,12 @@ impl RoomEngine {
             return Err(RoomError::Forbidden);
         }
         let (user, roles) = (caller.user.clone(), caller.roles);
-        let made = self.act(&user, roles, action, fresh, now)?;
+        self.check_seen(&action, seen)?;
+        if !roles.may(role::Action::ModerateFloor) || matches!(action, Action::Chat(_)) {
+            self.budget.spend(&user, &action, now)?;
+        }
+        let made = self.act(&user, roles, action, fresh, now);
+        let made = made.map_err(|refused| self.explain_stale(refused, seen))?;
         self.tell_floor(now);
         self.settle(now);
         Ok(made)
@@ -574,34 +477,7 @@ impl RoomEngine {
 
     pub(super) fn tell(&mut self, event: Event, now: Timestamp) {
         self.seq += 1;
+        self.note_change(&event, self.seq);
         self.told.push((Told { seq: self.seq, at: now.to_string(), event }, now));
-    }
-
-    fn end_connection(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
-        for track in self.index.tracks_of(connection) {
-            self.unpublish(track, now);
-        }
-        let Some(gone) = self.connections.remove(&connection) else { return };
-        self.index.remove_connection(connection, &gone);
-        self.goodbyes.push((connection, goodbye));
-        if self.index.connections_of(&gone.user).is_empty() {
-            self.end_member(&gone.user, goodbye, now);
-        } else {
-            self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
-        }
-    }
-
-    pub(super) fn add_member(&mut self, user: UserId, member: Member) {
-        if !member.kind.takes_place() {
-            self.index.without_place.insert(user.clone(), ());
-        }
-        self.members.insert(user, member);
-    }
-
-    pub(super) fn end_member(&mut self, user: &UserId, goodbye: Goodbye, now: Timestamp) {
-        self.members.remove(user);
-        self.index.without_place.remove(user);
-        let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
-        self.tell(Event::ParticipantLeft { user_id, reason }, now);
     }
 }

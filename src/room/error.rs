@@ -3,7 +3,7 @@
 use crate::domain::error_code::ErrorCode;
 use crate::floor::FloorError;
 
-/// A wish was refused and changed nothing.
+/// A request was refused and changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
     /// The member's roles do not allow it, or a moderator sent the person out.
@@ -22,6 +22,15 @@ pub enum RoomError {
     /// The participant is a part of the server: it is not heard and holds no turn.
     #[error("this participant is a part of the server, and can't be muted or given the floor")]
     NotAPerson,
+    /// What the decision is about has changed since the caller last saw it.
+    #[error("what this decision is about has changed in the meantime; nothing was done")]
+    DecisionStale,
+    /// Without this moderator nobody could let people in again.
+    #[error("this is the last moderator in the room, who can't be removed")]
+    LastModerator,
+    /// A person or the room has said, asked or changed too much of late.
+    #[error("too much at once; try again in a minute")]
+    TooMuch,
     /// The recording is not in a state that allows this.
     #[error("the recording is not in a state that allows this")]
     RecordingStateConflict,
@@ -42,12 +51,16 @@ pub enum RoomError {
     Media {
         /// Its stable code.
         code: ErrorCode,
-        /// Its words.
+        /// Its message.
         message: String,
     },
     /// The decision could not be stored, so it was not made.
     #[error("the decision could not be stored; nothing has changed")]
     JournalUnavailable,
+    /// The database went away while it stored, and has not come back: whether the
+    /// decision was stored shows when the room is open again.
+    #[error("it is not known whether this was done; look again when the room is back")]
+    OutcomeUnknown,
     /// No such session for this caller.
     #[error("no such session")]
     SessionNotFound,
@@ -75,14 +88,18 @@ impl RoomError {
                 ErrorCode::ParticipantLimitReached
             }
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
+            Self::DecisionStale => ErrorCode::DecisionStale,
+            Self::LastModerator => ErrorCode::LastModerator,
+            Self::TooMuch => ErrorCode::RateLimited,
             Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
             Self::Unprocessable(_) | Self::NotAPerson => ErrorCode::UnprocessableRequest,
             Self::Floor(error) => error.code(),
             Self::Media { code, .. } => *code,
-            Self::JournalUnavailable | Self::Unreachable | Self::RecorderAbsent => {
-                ErrorCode::DependencyUnavailable
-            }
+            Self::JournalUnavailable
+            | Self::OutcomeUnknown
+            | Self::Unreachable
+            | Self::RecorderAbsent => ErrorCode::DependencyUnavailable,
             Self::SessionNotFound => ErrorCode::SessionNotFound,
             Self::SessionNotActive => ErrorCode::SessionStateConflict,
             Self::SessionOver => ErrorCode::SessionOver,

@@ -47,12 +47,13 @@ pub enum Event {
         /// Whose.
         user_id: String,
     },
-    /// The list has changed: everything it holds now.
+    /// The waiting list has changed, and how. Take out of the list what is removed
+    /// or placed, then put in what is placed, one after the other.
     QueueUpdated {
-        /// Requests that wait for a moderator, by arrival.
-        requested: Vec<RequestView>,
-        /// Approved requests in the order they will speak.
-        queue: Vec<RequestView>,
+        /// Entries that wait no more.
+        removed: Vec<String>,
+        /// Entries that came or moved, in this order.
+        placed: Vec<PlacedView>,
         /// Whether new requests are taken.
         open: bool,
     },
@@ -244,6 +245,17 @@ pub struct RequestView {
     pub in_hall: bool,
     /// Turns this person has had in this session.
     pub previous_turns: u32,
+}
+
+/// An approved request at its place in the waiting list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct PlacedView {
+    /// Which.
+    pub request_id: String,
+    /// Right behind which other one; null for the first place.
+    pub after: Option<String>,
+    /// The request, when it was not in the list before.
+    pub request: Option<RequestView>,
 }
 
 /// A turn.

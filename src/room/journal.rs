@@ -43,13 +43,16 @@ pub struct RecordChange {
     pub parts: Vec<(String, Option<String>)>,
 }
 
-/// The journal could not be read or written; nothing was changed.
+/// The journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Another process wrote events of this room: the caller's `seq` is stale.
     #[error("the room's journal has moved on")]
     Conflict,
-    /// The database does not answer or refuses.
+    /// The database went away while it stored: whether it has is not known.
+    #[error("it is not known whether the room's journal was written: {0}")]
+    Unknown(String),
+    /// The database does not answer or refuses; nothing was changed.
     #[error("the room's journal is unavailable: {0}")]
     Unavailable(String),
 }

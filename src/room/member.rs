@@ -20,6 +20,10 @@ use crate::sfu::{PublishAnswer, TransportSide};
 /// more callers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the outcome of a request is waited for before it is told to be
+/// pending. Raising it leaves clients longer without any answer.
+const PENDING_AFTER: Duration = Duration::from_secs(2);
+
 /// What a room sends to one connection.
 #[derive(Debug, Clone)]
 pub enum Outbound {
@@ -89,6 +93,43 @@ pub(super) struct RoomHandle {
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
+/// What a member asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is to be done.
+    pub action: Action,
+    /// The `seq` of the newest event that the member had been shown.
+    pub seen: Option<u64>,
+    /// The client's name for the request: the same again is the same request.
+    pub id: Option<String>,
+}
+
+/// What became of a request so far.
+#[derive(Debug)]
+pub enum Acted {
+    /// It was done, or was not and will not be.
+    Done(Result<Option<RequestId>, RoomError>),
+    /// It was taken, and is not decided yet.
+    Pending(PendingAct),
+}
+
+/// A request whose outcome is not known yet.
+#[derive(Debug)]
+pub struct PendingAct {
+    answer: oneshot::Receiver<Result<Option<RequestId>, RoomError>>,
+}
+
+impl PendingAct {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    /// What the room says; nothing has changed then, and nothing will.
+    pub async fn outcome(self) -> Result<Option<RequestId>, RoomError> {
+        // What a room that closes left in its queue is not done.
+        self.answer.await.unwrap_or(Err(RoomError::Unreachable))
+    }
+}
+
 /// Where the answer to an input goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
@@ -135,7 +176,7 @@ pub(super) struct Admitted {
     pub(super) media_gone: bool,
 }
 
-/// Media wishes of a connection.
+/// What a connection asks of the media plane.
 #[derive(Debug)]
 pub(super) enum Signal {
     Publish {
@@ -176,7 +217,7 @@ pub(super) enum Signal {
 pub(super) enum Input {
     Enter(Entering, Reply<Admitted>),
     Resume(Resuming, Reply<Admitted>),
-    Act { connection: ConnectionId, action: Action, reply: Reply<Option<RequestId>> },
+    Act { connection: ConnectionId, request: Request, reply: Reply<Option<RequestId>> },
     Signal { connection: ConnectionId, signal: Signal },
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
@@ -203,16 +244,37 @@ impl RoomHandle {
 }
 
 impl MemberHandle {
-    /// Wishes something. Yields the speech request it made, if any.
+    /// Asks for something. The outcome is waited for shortly; a room that stores
+    /// slowly leaves it pending.
+    pub async fn begin(&self, request: Request) -> Acted {
+        let (reply, mut answer) = oneshot::channel();
+        let input = Input::Act { connection: self.connection, request, reply };
+        // What does not get into the queue in time is not done.
+        match tokio::time::timeout(PATIENCE, self.room.inputs.send(input)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Acted::Done(Err(RoomError::Unreachable)),
+        }
+        match tokio::time::timeout(PENDING_AFTER, &mut answer).await {
+            // What a room that closes left in its queue is not done.
+            Ok(outcome) => Acted::Done(outcome.unwrap_or(Err(RoomError::Unreachable))),
+            Err(_) => Acted::Pending(PendingAct { answer }),
+        }
+    }
+
+    /// Asks for something and waits for its outcome. Yields the speech request it
+    /// made, if any.
     ///
     /// # Errors
-    /// What the room says; nothing has changed then.
+    /// What the room says; nothing has changed then, and nothing will.
     pub async fn act(
         &self,
         action: impl Into<Action> + Send,
     ) -> Result<Option<RequestId>, RoomError> {
-        let (connection, action) = (self.connection, action.into());
-        self.room.ask(|reply| Input::Act { connection, action, reply }).await
+        let action = action.into();
+        match self.begin(Request { action, seen: None, id: None }).await {
+            Acted::Done(outcome) => outcome,
+            Acted::Pending(pending) => pending.outcome().await,
+        }
     }
 
     /// Offers the publish transport, or renegotiates it.
@@ -305,14 +367,14 @@ impl MemberHandle {
     pub async fn lost(&self, reason: LossReason) {
         let (connection, socket) = (self.connection, self.socket);
         let input = Input::Lost { connection, socket, reason };
-        // A room that is gone has nobody to miss.
+        // A room that has closed needs no telling.
         drop(self.room.inputs.send(input).await);
     }
 
     /// The connection ends for good.
     pub async fn leave(&self) {
         let input = Input::Leave { connection: self.connection, socket: self.socket };
-        // A room that is gone has nobody to miss.
+        // A room that has closed needs no telling.
         drop(self.room.inputs.send(input).await);
     }
 

@@ -28,7 +28,7 @@ pub(super) fn reconnected(gone: Duration) {
 
 impl Rooms {
     /// Copies the number of rooms to the metrics recorder.
-    pub async fn report_metrics(&self) {
-        metrics::gauge!(ROOMS).set(number(self.count().await as u64));
+    pub fn report_metrics(&self) {
+        metrics::gauge!(ROOMS).set(number(self.count() as u64));
     }
 }

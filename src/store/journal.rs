@@ -46,7 +46,7 @@ impl RoomJournal for Store {
             store_parts(&tx, session, &change.parts).await?;
             insert_events(&tx, session, events).await?;
             enter_in_outbox(&tx, session, events).await?;
-            Ok(tx.commit().await?)
+            tx.commit().await.map_err(|error| JournalError::Unknown(error.to_string()))
         } else {
             tx.rollback().await?;
             Err(JournalError::Conflict)
@@ -255,6 +255,11 @@ pub(super) async fn forget(tx: &TenantTx, session: SessionId) -> Result<(), Stor
     room_event::Entity::delete_many()
         .filter(room_event::Column::TenantId.eq(tx.tenant().as_uuid()))
         .filter(room_event::Column::SessionId.eq(session.as_uuid()))
+        .exec(tx.connection())
+        .await?;
+    room_part::Entity::delete_many()
+        .filter(room_part::Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(room_part::Column::SessionId.eq(session.as_uuid()))
         .exec(tx.connection())
         .await?;
     room_record::Entity::delete_many()

@@ -5,6 +5,7 @@ mod bad_input;
 mod binary;
 mod channel;
 mod channel_client;
+mod channel_frames;
 mod description;
 mod door;
 mod media;

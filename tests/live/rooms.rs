@@ -12,7 +12,7 @@ use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::Modality;
-use cabildo::room::action::Action;
+use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::{LossReason, RoomPorts};
@@ -26,6 +26,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 mod opening;
+mod outcomes;
 mod record;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -184,7 +185,7 @@ async fn start_session(
 }
 
 fn chat(text: &str) -> Action {
-    Action::Chat { text: text.to_owned() }
+    ChatAction::Say { text: text.to_owned() }.into()
 }
 
 /// What is told next, as JSON; `None` when the room has let the socket go.
@@ -255,7 +256,7 @@ async fn what_cannot_be_kept_is_not_decided_and_what_happened_is_told_later() {
     ana.member.act(chat("before")).await.expect("said");
     assert_eq!(told_chat(&mut outbound).await, "before");
     journal.broken.store(true, Ordering::SeqCst);
-    let mute = Action::MuteUser("bea".parse().expect("a user id"));
+    let mute = PeopleAction::Mute("bea".parse().expect("a user id"));
     let refused = ana.member.act(mute).await.expect_err("not kept");
     assert_eq!(refused, RoomError::JournalUnavailable);
     assert_eq!(refused.code(), ErrorCode::DependencyUnavailable);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cabildo::domain::error_code::ErrorCode;
 use cabildo::domain::floor::SpeechKind;
 use cabildo::domain::id::{
     AssemblyId, ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId,
@@ -18,10 +19,12 @@ use cabildo::domain::session::{
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
-use cabildo::room::action::{Action, FreshIds, MediaFlags};
+use cabildo::room::action::{
+    Action, ChatAction, FloorAction, FreshIds, MediaFlags, PeopleAction, RecordingAction,
+};
 use cabildo::room::engine::{
-    ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, NewTrack, Outputs,
-    RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine, RoomInfo, TrackChange,
+    ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, MODERATOR_PLACES,
+    NewTrack, Outputs, RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine, RoomInfo, TrackChange,
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, ParticipantView};
@@ -114,23 +117,40 @@ impl Hall {
         self.try_enter(name, role).expect("let in")
     }
 
-    fn act(&mut self, by: ConnectionId, action: Action) -> Result<Option<RequestId>, RoomError> {
+    fn act(
+        &mut self,
+        by: ConnectionId,
+        action: impl Into<Action>,
+    ) -> Result<Option<RequestId>, RoomError> {
         let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
-        let result = self.engine.handle_action(by, action, fresh, self.now);
+        let result = self.engine.handle_action(by, action.into(), None, fresh, self.now);
+        self.drain();
+        result
+    }
+
+    /// Decides as somebody who has seen the events up to `seen`.
+    fn act_seen(
+        &mut self,
+        by: ConnectionId,
+        action: impl Into<Action>,
+        seen: u64,
+    ) -> Result<Option<RequestId>, RoomError> {
+        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        let result = self.engine.handle_action(by, action.into(), Some(seen), fresh, self.now);
         self.drain();
         result
     }
 
     fn ask(&mut self, by: ConnectionId) -> RequestId {
         let (stance, note) = (None, None);
-        let action = Action::RequestSpeech { kind: SpeechKind::Normal, stance, note };
+        let action = FloorAction::RequestSpeech { kind: SpeechKind::Normal, stance, note };
         self.act(by, action).expect("may ask").expect("a request is made")
     }
 
     /// Approves and starts a request as the chair.
     fn give_floor(&mut self, chair: ConnectionId, request: RequestId) {
-        self.act(chair, Action::ApproveSpeech(request)).expect("approved");
-        let start = Action::StartTurn { request: Some(request), limit: None };
+        self.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
+        let start = FloorAction::StartTurn { request: Some(request), limit: None };
         self.act(chair, start).expect("started");
     }
 
@@ -273,20 +293,20 @@ fn in_a_moderated_session_only_the_holder_of_a_running_turn_and_moderators_are_h
 
     let request = hall.ask(ana);
     assert!(!hall.heard(ana), "asking opens nothing");
-    hall.act(chair, Action::ApproveSpeech(request)).expect("approved");
+    hall.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
     assert!(!hall.heard(ana), "waiting opens nothing");
-    hall.act(chair, Action::StartTurn { request: None, limit: None }).expect("started");
+    hall.act(chair, FloorAction::StartTurn { request: None, limit: None }).expect("started");
     assert_eq!((hall.heard(ana), hall.heard(bea)), (true, false));
 
-    hall.act(chair, Action::PauseTurn).expect("paused");
+    hall.act(chair, FloorAction::PauseTurn).expect("paused");
     assert!(!hall.heard(ana), "a paused turn is not heard");
-    hall.act(chair, Action::ResumeTurn).expect("resumed");
+    hall.act(chair, FloorAction::ResumeTurn).expect("resumed");
     assert!(hall.heard(ana));
 
     let request = hall.ask(bea);
     hall.give_floor(chair, request);
     assert_eq!((hall.heard(ana), hall.heard(bea)), (false, true), "the floor moved on");
-    hall.act(bea, Action::EndSpeech).expect("gave it back");
+    hall.act(bea, FloorAction::EndSpeech).expect("gave it back");
     assert!(!hall.heard(bea));
 }
 
@@ -296,14 +316,14 @@ fn what_a_client_claims_opens_nothing() {
     let ana = hall.enter("ana", Role::Participant);
     hall.publish(ana, TrackSource::Microphone, Codec::Opus);
     let on = MediaFlags { audio: true, video: true, screen: true };
-    hall.act(ana, Action::SetMedia(on)).expect("may say so");
+    hall.act(ana, PeopleAction::SetMedia(on)).expect("may say so");
     assert!(!hall.heard(ana));
     let request = hall.ask(ana);
     for action in [
-        Action::ApproveSpeech(request),
-        Action::StartTurn { request: Some(request), limit: None },
-        Action::SetModeration(ModerationMode::Open),
-        Action::UnmuteUser(user("ana")),
+        Action::from(FloorAction::ApproveSpeech(request)),
+        Action::from(FloorAction::StartTurn { request: Some(request), limit: None }),
+        Action::from(FloorAction::SetModeration(ModerationMode::Open)),
+        Action::from(PeopleAction::Unmute(user("ana"))),
     ] {
         assert_eq!(hall.act(ana, action), Err(RoomError::Forbidden));
     }
@@ -316,7 +336,7 @@ fn a_mute_holds_through_turns_modes_reconnects_and_restarts() {
     let chair = hall.enter("chair", Role::Moderator);
     let ana = hall.enter("ana", Role::Participant);
     assert!(hall.heard(ana));
-    hall.act(chair, Action::MuteUser(user("ana"))).expect("muted");
+    hall.act(chair, PeopleAction::Mute(user("ana"))).expect("muted");
     assert!(!hall.heard(ana));
     let request = hall.ask(ana);
     hall.give_floor(chair, request);
@@ -328,7 +348,7 @@ fn a_mute_holds_through_turns_modes_reconnects_and_restarts() {
     hall.engine.handle_resume(chair, secret("chair"), secret("n"), hall.now).expect("resumed");
     hall.drain();
     assert!(!hall.heard(ana), "a restart does not lift a mute");
-    hall.act(chair, Action::UnmuteUser(user("ana"))).expect("unmuted");
+    hall.act(chair, PeopleAction::Unmute(user("ana"))).expect("unmuted");
     assert!(hall.heard(ana));
 }
 
@@ -340,17 +360,17 @@ fn the_hall_microphone_opens_for_a_speaker_without_a_device() {
     let ana = hall.enter("ana", Role::Participant);
     assert!(!hall.heard(device));
     let name = Some("Don Julio, 3B".to_owned());
-    let add = Action::AddSpeaker { user: user("julio"), name, kind: SpeechKind::Normal };
+    let add = FloorAction::AddSpeaker { user: user("julio"), name, kind: SpeechKind::Normal };
     let request = hall.act(chair, add).expect("added").expect("a request is made");
-    let start = Action::StartTurn { request: Some(request), limit: None };
+    let start = FloorAction::StartTurn { request: Some(request), limit: None };
     hall.act(chair, start).expect("started");
     assert_eq!((hall.heard(device), hall.heard(ana)), (true, false));
-    hall.act(chair, Action::StopTurn).expect("stopped");
+    hall.act(chair, FloorAction::StopTurn).expect("stopped");
     assert!(!hall.heard(device));
     // For somebody who is connected it is their own microphone.
-    let add = Action::AddSpeaker { user: user("ana"), name: None, kind: SpeechKind::Normal };
+    let add = FloorAction::AddSpeaker { user: user("ana"), name: None, kind: SpeechKind::Normal };
     let request = hall.act(chair, add).expect("added").expect("a request is made");
-    let start = Action::StartTurn { request: Some(request), limit: None };
+    let start = FloorAction::StartTurn { request: Some(request), limit: None };
     hall.act(chair, start).expect("started");
     assert_eq!((hall.heard(device), hall.heard(ana)), (false, true));
 }
@@ -400,12 +420,15 @@ fn whoever_is_removed_stays_out_until_admitted() {
     let request = hall.ask(ana);
     hall.give_floor(chair, request);
     let before = hall.engine.seq();
-    hall.act(chair, Action::RemoveParticipant(user("ana"))).expect("removed");
+    hall.act(chair, PeopleAction::Remove(user("ana"))).expect("removed");
     assert_eq!(hall.goodbyes, [(ana, Goodbye::Removed)]);
     assert_eq!(hall.kinds_since(before), ["turn_ended", "participant_left"]);
     assert_eq!(hall.try_enter("ana", Role::Participant), Err(RoomError::Forbidden));
-    assert_eq!(hall.act(chair, Action::Admit(user("bea"))), Err(RoomError::ParticipantNotFound));
-    hall.act(chair, Action::Admit(user("ana"))).expect("admitted");
+    assert_eq!(
+        hall.act(chair, PeopleAction::Admit(user("bea"))),
+        Err(RoomError::ParticipantNotFound)
+    );
+    hall.act(chair, PeopleAction::Admit(user("ana"))).expect("admitted");
     hall.enter("ana", Role::Participant);
 }
 
@@ -434,7 +457,7 @@ fn a_restart_continues_the_same_list_clock_and_seq() {
     let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
     hall.publish(ana, TrackSource::Microphone, Codec::Opus);
     let (first, second) = (hall.ask(ana), hall.ask(bea));
-    hall.act(chair, Action::ApproveSpeech(second)).expect("approved");
+    hall.act(chair, FloorAction::ApproveSpeech(second)).expect("approved");
     hall.give_floor(chair, first);
     hall.pass(Duration::from_secs(20));
     let before = hall.engine.seq();
@@ -463,7 +486,7 @@ fn a_record_that_was_tampered_with_is_refused() {
     let mut hall = Hall::recorded();
     let chair = hall.enter("chair", Role::Moderator);
     let request = hall.ask(chair);
-    hall.act(chair, Action::ApproveSpeech(request)).expect("approved");
+    hall.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
     let connection = format!("connection/{chair}");
     for (part, from, to) in [
         ("moderation", "open", "wild"),
@@ -512,25 +535,29 @@ fn a_decision_that_is_undone_has_never_been_made() {
     let device = hall.enter("hall-1", Role::Hall);
     hall.publish(ana, TrackSource::Microphone, Codec::Opus);
     let (first, second) = (hall.ask(ana), hall.ask(chair));
-    hall.act(chair, Action::ApproveSpeech(second)).expect("approved");
+    hall.act(chair, FloorAction::ApproveSpeech(second)).expect("approved");
     hall.give_floor(chair, first);
-    hall.act(chair, Action::MuteUser(user("hall-1"))).expect("muted");
+    hall.act(chair, PeopleAction::Mute(user("hall-1"))).expect("muted");
     let name = Some("Don Julio, 3B".to_owned());
     for action in [
-        Action::Chat { text: "hello".to_owned() },
-        Action::StopTurn,
-        Action::PauseTurn,
-        Action::ExtendTurn(Duration::from_secs(30)),
-        Action::StartTurn { request: None, limit: None },
-        Action::CancelSpeech { request: Some(second) },
-        Action::CloseQueue,
-        Action::AddSpeaker { user: user("julio"), name, kind: SpeechKind::Intervention },
-        Action::SetModeration(ModerationMode::Open),
-        Action::MuteUser(user("ana")),
-        Action::UnmuteUser(user("hall-1")),
-        Action::RemoveParticipant(user("ana")),
-        Action::StartRecording,
-        Action::AcknowledgeRecording,
+        Action::from(ChatAction::Say { text: "hello".to_owned() }),
+        Action::from(FloorAction::StopTurn),
+        Action::from(FloorAction::PauseTurn),
+        Action::from(FloorAction::ExtendTurn(Duration::from_secs(30))),
+        Action::from(FloorAction::StartTurn { request: None, limit: None }),
+        Action::from(FloorAction::CancelSpeech { request: Some(second) }),
+        Action::from(FloorAction::CloseQueue),
+        Action::from(FloorAction::AddSpeaker {
+            user: user("julio"),
+            name,
+            kind: SpeechKind::Intervention,
+        }),
+        Action::from(FloorAction::SetModeration(ModerationMode::Open)),
+        Action::from(PeopleAction::Mute(user("ana"))),
+        Action::from(PeopleAction::Unmute(user("hall-1"))),
+        Action::from(PeopleAction::Remove(user("ana"))),
+        Action::from(RecordingAction::Start),
+        Action::from(RecordingAction::Acknowledge),
     ] {
         hall.now = hall.now.after(Duration::from_secs(1));
         let view = |hall: &Hall| {
@@ -538,7 +565,7 @@ fn a_decision_that_is_undone_has_never_been_made() {
         };
         let (before, deadline) = (view(&hall), hall.engine.poll_timeout());
         let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
-        let decided = hall.engine.handle_action(chair, action.clone(), fresh, hall.now);
+        let decided = hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now);
         decided.expect("may be done");
         assert!(!hall.engine.to_store().parts.is_empty() || !hall.engine.told().is_empty());
         hall.engine.undo();
@@ -551,7 +578,7 @@ fn a_decision_that_is_undone_has_never_been_made() {
         assert_eq!((outputs.recording, outputs.featured), (None, None), "{action:?}");
     }
     // What follows is as if none of it had been asked for.
-    hall.act(chair, Action::StopTurn).expect("the turn still runs");
+    hall.act(chair, FloorAction::StopTurn).expect("the turn still runs");
     assert!(!hall.heard(ana));
 }
 
@@ -566,11 +593,11 @@ fn what_happened_and_could_not_be_stored_is_stored_with_the_next_decision() {
     let urgent = hall.engine.take_urgent_outputs();
     assert!(urgent.told.is_empty(), "told once it is stored");
     let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
-    let mute = Action::MuteUser(user("ana"));
-    hall.engine.handle_action(chair, mute, fresh, hall.now).expect("may be done");
+    let mute = PeopleAction::Mute(user("ana"));
+    hall.engine.handle_action(chair, mute.into(), None, fresh, hall.now).expect("may be done");
     hall.engine.undo();
     assert_eq!(hall.engine.seq(), before + 1, "what happened stays");
-    hall.act(chair, Action::Chat { text: "after".to_owned() }).expect("said");
+    hall.act(chair, ChatAction::Say { text: "after".to_owned() }).expect("said");
     assert_eq!(hall.kinds_since(before), ["participant_updated", "chat"]);
     assert!(hall.stored.parts[&format!("connection/{ana}")].contains("\"lost_at_us\":18"));
     assert!(!hall.stored.parts.contains_key("muted/ana"));
@@ -585,19 +612,19 @@ fn a_decision_stores_what_it_touched_however_many_people_there_are() {
         (0..300).map(|number| hall.enter(&format!("guest-{number}"), Role::Participant)).collect();
     let requests: Vec<RequestId> = guests.iter().map(|guest| hall.ask(*guest)).collect();
     for request in &requests {
-        hall.act(chair, Action::ApproveSpeech(*request)).expect("approved");
+        hall.act(chair, FloorAction::ApproveSpeech(*request)).expect("approved");
     }
     for (action, parts) in [
-        (Action::Chat { text: "hello".to_owned() }, 0),
-        (Action::MuteUser(user("guest-7")), 1),
-        (Action::StartTurn { request: None, limit: None }, 3),
-        (Action::PauseTurn, 1),
-        (Action::CancelSpeech { request: Some(requests[200]) }, 1),
-        (Action::SetModeration(ModerationMode::Open), 1),
-        (Action::RemoveParticipant(user("guest-9")), 4),
+        (Action::from(ChatAction::Say { text: "hello".to_owned() }), 0),
+        (Action::from(PeopleAction::Mute(user("guest-7"))), 1),
+        (Action::from(FloorAction::StartTurn { request: None, limit: None }), 3),
+        (Action::from(FloorAction::PauseTurn), 1),
+        (Action::from(FloorAction::CancelSpeech { request: Some(requests[200]) }), 1),
+        (Action::from(FloorAction::SetModeration(ModerationMode::Open)), 1),
+        (Action::from(PeopleAction::Remove(user("guest-9"))), 4),
     ] {
         let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
-        hall.engine.handle_action(chair, action.clone(), fresh, hall.now).expect("done");
+        hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now).expect("done");
         let change = hall.engine.to_store();
         assert_eq!(change.parts.len(), parts, "{action:?}: {:?}", change.parts);
         hall.drain();
@@ -694,20 +721,20 @@ fn moderators_start_pause_and_stop_the_recording_in_order() {
     let mut hall = Hall::new(ModerationMode::Open);
     let chair = hall.enter("chair", Role::Moderator);
     let conflict = Err(RoomError::RecordingStateConflict);
-    assert_eq!(hall.act(chair, Action::PauseRecording), conflict);
-    assert_eq!(hall.act(chair, Action::StopRecording), conflict);
+    assert_eq!(hall.act(chair, RecordingAction::Pause), conflict);
+    assert_eq!(hall.act(chair, RecordingAction::Stop), conflict);
     let before = hall.engine.seq();
-    hall.act(chair, Action::StartRecording).expect("also where the policy is not to record");
+    hall.act(chair, RecordingAction::Start).expect("also where the policy is not to record");
     assert_eq!(hall.last_recording(), Some(("recording".to_owned(), Some("chair".to_owned()))));
-    assert_eq!(hall.act(chair, Action::StartRecording), conflict);
+    assert_eq!(hall.act(chair, RecordingAction::Start), conflict);
     hall.now = hall.now.after(Duration::from_secs(9));
     let since = hall.recorder(chair).expect("there").joined_at;
-    hall.act(chair, Action::PauseRecording).expect("paused");
-    assert_eq!(hall.act(chair, Action::PauseRecording), conflict);
+    hall.act(chair, RecordingAction::Pause).expect("paused");
+    assert_eq!(hall.act(chair, RecordingAction::Pause), conflict);
     assert_eq!(hall.recorder(chair).expect("still there").joined_at, since);
-    hall.act(chair, Action::StartRecording).expect("goes on");
-    hall.act(chair, Action::PauseRecording).expect("paused");
-    hall.act(chair, Action::StopRecording).expect("stopped");
+    hall.act(chair, RecordingAction::Start).expect("goes on");
+    hall.act(chair, RecordingAction::Pause).expect("paused");
+    hall.act(chair, RecordingAction::Stop).expect("stopped");
     assert_eq!(hall.recorder(chair), None);
     assert_eq!(hall.recorded, [Stopped, Recording, Paused, Recording, Paused, Stopped]);
     assert_eq!(
@@ -730,10 +757,10 @@ fn nobody_but_a_moderator_controls_the_recording() {
     for role in [Role::Participant, Role::Observer, Role::Hall] {
         let connection = hall.enter(role.as_str(), role);
         for action in [
-            Action::StartRecording,
-            Action::PauseRecording,
-            Action::StopRecording,
-            Action::RemoveParticipant(user(RECORDER_USER_ID)),
+            Action::from(RecordingAction::Start),
+            Action::from(RecordingAction::Pause),
+            Action::from(RecordingAction::Stop),
+            Action::from(PeopleAction::Remove(user(RECORDER_USER_ID))),
         ] {
             assert_eq!(hall.act(connection, action), Err(RoomError::Forbidden), "{role}");
         }
@@ -745,7 +772,7 @@ fn nobody_but_a_moderator_controls_the_recording() {
 fn sending_the_recorder_out_stops_the_recording() {
     let mut hall = Hall::recorded();
     let chair = hall.enter("chair", Role::Moderator);
-    let remove = || Action::RemoveParticipant(user(RECORDER_USER_ID));
+    let remove = || PeopleAction::Remove(user(RECORDER_USER_ID));
     let before = hall.engine.seq();
     hall.act(chair, remove()).expect("removed");
     assert_eq!(hall.recorded.last(), Some(&RecordingState::Stopped));
@@ -755,7 +782,7 @@ fn sending_the_recorder_out_stops_the_recording() {
     };
     assert_eq!((user_id.as_str(), reason.as_str()), (RECORDER_USER_ID, "removed"));
     assert_eq!(hall.act(chair, remove()), Err(RoomError::ParticipantNotFound));
-    hall.act(chair, Action::StartRecording).expect("it is not kept out");
+    hall.act(chair, RecordingAction::Start).expect("it is not kept out");
     assert!(hall.recorder(chair).is_some());
 }
 
@@ -768,17 +795,20 @@ fn the_recorder_is_no_person_and_nobody_can_pose_as_it() {
         for role in Role::ALL {
             assert_eq!(hall.try_enter(name, *role), Err(RoomError::Forbidden), "{name} {role}");
         }
-        for action in [
-            Action::MuteUser(user(name)),
-            Action::UnmuteUser(user(name)),
-            Action::Admit(user(name)),
-            Action::AddSpeaker { user: user(name), name: None, kind: SpeechKind::Normal },
-        ] {
-            let refused = hall.act(chair, action).expect_err("refused");
-            assert!(matches!(refused, RoomError::Unprocessable(_)), "{name}: {refused:?}");
-        }
+        let (user, name, kind) = (user(name), None, SpeechKind::Normal);
+        let add = FloorAction::AddSpeaker { user, name, kind };
+        assert_eq!(hall.act(chair, add), Err(RoomError::NotAPerson));
     }
-    let others = Action::RemoveParticipant(user("cabildo:chair"));
+    for mute in [PeopleAction::Mute, PeopleAction::Unmute] {
+        let refused = hall.act(chair, mute(user(RECORDER_USER_ID))).expect_err("refused");
+        assert_eq!(refused, RoomError::NotAPerson);
+        assert_eq!(refused.code(), ErrorCode::UnprocessableRequest);
+        let nobody = hall.act(chair, mute(user("cabildo:chair")));
+        assert_eq!(nobody, Err(RoomError::ParticipantNotFound));
+    }
+    let admit = PeopleAction::Admit(user(RECORDER_USER_ID));
+    assert_eq!(hall.act(chair, admit), Err(RoomError::ParticipantNotFound));
+    let others = PeopleAction::Remove(user("cabildo:chair"));
     assert_eq!(hall.act(chair, others), Err(RoomError::ParticipantNotFound));
     assert_eq!(hall.engine.seq(), before, "nothing has changed");
     for name in ["b", "c", "d", "e"] {
@@ -792,12 +822,12 @@ fn the_recorder_is_no_person_and_nobody_can_pose_as_it() {
 fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
     for (steps, state, is_there) in [
         (&[][..], RecordingState::Recording, true),
-        (&[Action::PauseRecording][..], RecordingState::Paused, true),
-        (&[Action::StopRecording][..], RecordingState::Stopped, false),
+        (&[RecordingAction::Pause][..], RecordingState::Paused, true),
+        (&[RecordingAction::Stop][..], RecordingState::Stopped, false),
     ] {
         let mut hall = Hall::recorded();
         let chair = hall.enter("chair", Role::Moderator);
-        hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged");
+        hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged");
         for step in steps {
             hall.act(chair, step.clone()).expect("done");
         }
@@ -811,7 +841,7 @@ fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
         assert!(hall.kinds_since(before).is_empty(), "nobody else is");
         assert_eq!(hall.recorder(chair), seen, "since the same moment");
         assert!(hall.engine.view(chair, hall.now).expect("there").recording.acknowledged);
-        hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged before");
+        hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged before");
         assert!(!hall.kinds_since(before).contains(&"recording_acknowledged"));
     }
 }
@@ -852,7 +882,7 @@ fn a_change_of_the_policy_is_followed_and_other_patches_are_not() {
     let chair = hall.enter("chair", Role::Moderator);
     hall.patch(|info| info.recording.enabled = true);
     assert_eq!(hall.last_recording(), Some(("recording".to_owned(), None)));
-    hall.act(chair, Action::StopRecording).expect("stopped");
+    hall.act(chair, RecordingAction::Stop).expect("stopped");
     hall.patch(|info| info.title = "Another".to_owned());
     assert_eq!(
         hall.last_recording(),
@@ -866,11 +896,11 @@ fn a_change_of_the_policy_is_followed_and_other_patches_are_not() {
         Some(("stopped".to_owned(), Some("chair".to_owned()))),
         "it stays so"
     );
-    hall.act(chair, Action::StartRecording).expect("started");
-    hall.act(chair, Action::PauseRecording).expect("paused");
+    hall.act(chair, RecordingAction::Start).expect("started");
+    hall.act(chair, RecordingAction::Pause).expect("paused");
     hall.patch(|info| info.recording.enabled = false);
     assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
-    hall.act(chair, Action::StartRecording).expect("a moderator decides otherwise");
+    hall.act(chair, RecordingAction::Start).expect("a moderator decides otherwise");
     hall.patch(|info| info.title = "Again".to_owned());
     assert_eq!(hall.last_recording(), Some(("recording".to_owned(), Some("chair".to_owned()))));
     let before = hall.engine.seq();
@@ -897,7 +927,7 @@ fn without_a_recorder_no_room_says_that_it_is_recorded() {
     hall.restart_with(Recorder::Absent);
     assert_eq!(hall.kinds_since(before), ["recording_state", "participant_left"]);
     assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
-    assert_eq!(hall.act(chair, Action::StartRecording), Err(RoomError::RecorderAbsent));
+    assert_eq!(hall.act(chair, RecordingAction::Start), Err(RoomError::RecorderAbsent));
     hall.patch(|info| info.recording.enabled = false);
     hall.patch(|info| info.recording.enabled = true);
     assert_eq!(hall.recorder(chair), None);
@@ -914,7 +944,7 @@ fn a_recording_is_acknowledged_once_by_each_person() {
         let connection = hall.enter(role.as_str(), role);
         let before = hall.engine.seq();
         for _ in 0..3 {
-            hall.act(connection, Action::AcknowledgeRecording).expect("everybody may");
+            hall.act(connection, RecordingAction::Acknowledge).expect("everybody may");
         }
         assert_eq!(hall.kinds_since(before), ["recording_acknowledged"], "{role}");
         let view = hall.engine.view(connection, hall.now).expect("there");
@@ -926,10 +956,10 @@ fn a_recording_is_acknowledged_once_by_each_person() {
 fn acknowledgements_are_bounded_and_those_who_are_here_are_remembered() {
     let mut hall = Hall::recorded();
     let chair = hall.enter("a-chair", Role::Moderator);
-    hall.act(chair, Action::AcknowledgeRecording).expect("acknowledged");
+    hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged");
     for number in 0..ACKNOWLEDGED_MAX + 3 {
         let guest = hall.enter(&format!("guest-{number:05}"), Role::Participant);
-        hall.act(guest, Action::AcknowledgeRecording).expect("acknowledged");
+        hall.act(guest, RecordingAction::Acknowledge).expect("acknowledged");
         hall.engine.handle_leave(guest, Goodbye::Left, hall.now);
         hall.drain();
     }
@@ -954,12 +984,12 @@ fn the_recorder_hears_of_every_track_in_every_state() {
         TrackChange::Published(RoomTrack { track, user, name, source, codec })
     };
     assert_eq!(hall.tracks, [published(track, "ana", source, codec)]);
-    hall.act(chair, Action::StartRecording).expect("started");
+    hall.act(chair, RecordingAction::Start).expect("started");
     hall.tracks.clear();
     let camera = hall.publish(chair, TrackSource::Camera, Codec::Vp8);
     hall.engine.handle_codec(camera, Codec::H264, hall.now);
     hall.engine.handle_codec(camera, Codec::H264, hall.now);
-    hall.act(chair, Action::RemoveParticipant(user("ana"))).expect("removed");
+    hall.act(chair, PeopleAction::Remove(user("ana"))).expect("removed");
     assert_eq!(
         hall.tracks,
         [
@@ -977,4 +1007,264 @@ fn the_recorder_hears_of_every_track_in_every_state() {
     let kinds = hall.kinds_since(before);
     assert_eq!(kinds, ["recording_state", "participant_left", "session_ended"]);
     assert_eq!(hall.last_recording(), Some(("stopped".to_owned(), None)));
+}
+
+#[test]
+fn of_two_moderators_who_decide_at_once_one_is_told_that_things_have_changed() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let deputy = hall.enter("deputy", Role::Moderator);
+    let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
+    let requests = [hall.ask(ana), hall.ask(bea)];
+    for request in requests {
+        hall.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
+    }
+    let third = hall.ask(chair);
+    let next = || FloorAction::StartTurn { request: None, limit: None };
+    let named = |request| FloorAction::StartTurn { request: Some(request), limit: None };
+    let more = || FloorAction::ExtendTurn(Duration::from_secs(10));
+    let mute = |name| PeopleAction::Mute(user(name));
+    // Both decide about the same; the second has not seen what the first did.
+    let pairs: [(Action, Action); 12] = [
+        (FloorAction::ApproveSpeech(third).into(), FloorAction::ApproveSpeech(third).into()),
+        (next().into(), next().into()),
+        (more().into(), more().into()),
+        (FloorAction::PauseTurn.into(), FloorAction::StopTurn.into()),
+        (FloorAction::ResumeTurn.into(), FloorAction::StopTurn.into()),
+        (named(requests[1]).into(), next().into()),
+        (FloorAction::StopTurn.into(), next().into()),
+        (FloorAction::CloseQueue.into(), FloorAction::OpenQueue.into()),
+        (mute("ana").into(), PeopleAction::Unmute(user("ana")).into()),
+        (
+            FloorAction::SetModeration(ModerationMode::Open).into(),
+            FloorAction::SetModeration(ModerationMode::Open).into(),
+        ),
+        (RecordingAction::Start.into(), RecordingAction::Stop.into()),
+        (
+            FloorAction::CancelSpeech { request: Some(third) }.into(),
+            FloorAction::CancelSpeech { request: Some(third) }.into(),
+        ),
+    ];
+    for (first, second) in pairs {
+        let seen = hall.engine.seq();
+        hall.act_seen(chair, first.clone(), seen).expect("the first is carried out");
+        let decided = hall.engine.seq();
+        let refused = hall.act_seen(deputy, second.clone(), seen).expect_err("the second is not");
+        assert_eq!(refused, RoomError::DecisionStale, "{first:?} and {second:?}");
+        assert_eq!(refused.code(), ErrorCode::DecisionStale);
+        assert_eq!(hall.engine.seq(), decided, "nothing has happened");
+    }
+    // Things that have nothing to do with the decision make nothing stale.
+    hall.act(chair, FloorAction::OpenQueue).expect("opened");
+    let seen = hall.engine.seq();
+    hall.act(ana, ChatAction::Say { text: "meanwhile".to_owned() }).expect("said");
+    hall.ask(ana);
+    hall.act(chair, mute("bea")).expect("muted");
+    hall.act_seen(deputy, FloorAction::OpenQueue, seen).expect("not stale");
+    hall.act_seen(deputy, PeopleAction::Unmute(user("ana")), seen).expect("not stale");
+    let ahead = hall.engine.seq() + 1;
+    let refused = hall.act_seen(deputy, FloorAction::CloseQueue, ahead).expect_err("refused");
+    assert!(matches!(refused, RoomError::Unprocessable(_)), "{refused:?}");
+}
+
+#[test]
+fn a_full_room_lets_its_moderators_in() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    for name in ["a", "b", "c", "d", "e"] {
+        hall.enter(name, Role::Participant);
+    }
+    for number in 0..MODERATOR_PLACES {
+        hall.enter(&format!("moderator-{number}"), Role::Moderator);
+    }
+    let more = hall.try_enter("moderator", Role::Moderator);
+    assert_eq!(more, Err(RoomError::ParticipantLimitReached), "these places are counted too");
+    let stranger = hall.try_enter("f", Role::Participant);
+    assert_eq!(stranger, Err(RoomError::ParticipantLimitReached));
+}
+
+#[test]
+fn whoever_leaves_makes_place_at_once() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let all: Vec<ConnectionId> =
+        ["a", "b", "c", "d", "e"].map(|name| hall.enter(name, Role::Participant)).to_vec();
+    hall.engine.handle_leave(all[2], Goodbye::Left, hall.now);
+    hall.drain();
+    hall.enter("f", Role::Participant);
+}
+
+#[test]
+fn a_new_connection_replaces_one_that_is_of_no_use() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let held: Vec<ConnectionId> =
+        (0..CONNECTIONS_PER_USER_MAX).map(|_| hall.enter("ana", Role::Participant)).collect();
+    let refused = hall.try_enter("ana", Role::Participant);
+    assert_eq!(refused, Err(RoomError::ConnectionLimitReached), "all of them are in use");
+    for lost in [held[2], held[1]] {
+        hall.engine.handle_lost(lost, hall.now);
+        hall.drain();
+        hall.now = hall.now.after(Duration::from_secs(1));
+    }
+    hall.enter("ana", Role::Participant);
+    assert_eq!(hall.goodbyes, [(held[2], Goodbye::Replaced)], "the one that was lost first");
+    let spent = hall.engine.handle_resume(held[2], secret("ana"), secret("x"), hall.now);
+    assert_eq!(spent, Err(RoomError::NothingToResume));
+    hall.enter("ana", Role::Participant);
+    assert_eq!(hall.goodbyes.last(), Some(&(held[1], Goodbye::Replaced)));
+    let by_media = |hall: &mut Hall| {
+        let connection = ConnectionId::generate();
+        let principal = hall.principal("encoder", Role::Hall);
+        let kind = ConnectionKind::MediaOnly;
+        let entered = hall.engine.handle_enter(connection, &principal, kind, [0; 32], hall.now);
+        hall.drain();
+        entered.map(|()| connection)
+    };
+    let encoders: Vec<ConnectionId> =
+        (0..CONNECTIONS_PER_USER_MAX).map(|_| by_media(&mut hall).expect("let in")).collect();
+    for connected in &encoders[..3] {
+        hall.engine.handle_transport_connected(*connected);
+    }
+    let newest = by_media(&mut hall).expect("for the one whose media never came");
+    assert_eq!(hall.goodbyes.last(), Some(&(encoders[3], Goodbye::Replaced)));
+    hall.engine.handle_transport_connected(newest);
+    assert_eq!(by_media(&mut hall), Err(RoomError::ConnectionLimitReached));
+}
+
+#[test]
+fn the_last_moderator_cannot_be_sent_out() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let deputy = hall.enter("deputy", Role::Moderator);
+    hall.enter("ana", Role::Participant);
+    hall.act(chair, PeopleAction::Remove(user("deputy"))).expect("another is left");
+    assert!(hall.goodbyes.contains(&(deputy, Goodbye::Removed)));
+    let refused = hall.act(chair, PeopleAction::Remove(user("chair"))).expect_err("refused");
+    assert_eq!(
+        (refused.clone(), refused.code()),
+        (RoomError::LastModerator, ErrorCode::LastModerator)
+    );
+    hall.act(chair, PeopleAction::Remove(user("ana"))).expect("others can be");
+    hall.act(chair, PeopleAction::Admit(user("deputy"))).expect("admitted");
+    hall.enter("deputy", Role::Moderator);
+    hall.act(chair, PeopleAction::Remove(user("chair"))).expect("now somebody is left");
+}
+
+#[test]
+fn people_and_rooms_have_budgets_of_messages_and_of_bytes() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    hall.patch(|info| info.participants_max = 100);
+    let chair = hall.enter("chair", Role::Moderator);
+    let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
+    let say = |length: usize| ChatAction::Say { text: "x".repeat(length) };
+    let said = |hall: &mut Hall, by, length| {
+        (0..100).take_while(|_| hall.act(by, say(length)).is_ok()).count()
+    };
+    assert_eq!(said(&mut hall, ana, 10), 20, "of one person at once");
+    let refused = hall.act(ana, say(10)).expect_err("refused");
+    assert_eq!((refused.clone(), refused.code()), (RoomError::TooMuch, ErrorCode::RateLimited));
+    assert_eq!(said(&mut hall, bea, 2_000), 8, "16 KiB of one person at once");
+    hall.now = hall.now.after(Duration::from_secs(30));
+    assert_eq!(said(&mut hall, ana, 10), 10, "twenty a minute");
+    assert_eq!(said(&mut hall, bea, 2_000), 2, "8 KiB a minute");
+    let asks = |hall: &mut Hall| {
+        let (kind, stance, note) = (SpeechKind::Normal, None, None);
+        let ask = FloorAction::RequestSpeech { kind, stance, note };
+        hall.act(bea, ask).is_ok()
+            && hall.act(bea, FloorAction::CancelSpeech { request: None }).is_ok()
+    };
+    assert_eq!((0..100).take_while(|_| asks(&mut hall)).count(), 15);
+    for _ in 0..100 {
+        hall.act(chair, PeopleAction::Mute(user("ana"))).expect("deciding is not limited");
+        hall.act(chair, PeopleAction::Unmute(user("ana"))).expect("deciding is not limited");
+    }
+    let mut all = 0;
+    for number in 0..60 {
+        let guest = hall.enter(&format!("guest-{number}"), Role::Participant);
+        all += said(&mut hall, guest, 10);
+    }
+    assert!((150..=250).contains(&all), "{all} of everybody at once");
+}
+
+/// What thirty people can add to the journal in an hour by chatting, asking for
+/// the floor, withdrawing and saying what they send. `docs/THREATS.md` states it.
+const HOSTILE_HOUR_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[test]
+fn thirty_hostile_people_write_a_bounded_number_of_bytes_in_an_hour() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    hall.patch(|info| info.participants_max = 100);
+    let people: Vec<ConnectionId> =
+        (0..30).map(|number| hall.enter(&format!("guest-{number}"), Role::Participant)).collect();
+    // Characters that JSON writes with two bytes.
+    let (text, note) = ("\"".repeat(2_000), "\\".repeat(500));
+    let mut bytes = 0;
+    for second in 0..3_600_u32 {
+        hall.now = hall.now.after(Duration::from_secs(1));
+        for person in &people {
+            let (kind, stance, note) = (SpeechKind::Normal, None, Some(note.clone()));
+            let audio = second % 2 == 0;
+            let flags = MediaFlags { audio, ..MediaFlags::default() };
+            for action in [
+                Action::from(ChatAction::Say { text: text.clone() }),
+                Action::from(FloorAction::RequestSpeech { kind, stance, note }),
+                Action::from(FloorAction::CancelSpeech { request: None }),
+                Action::from(PeopleAction::SetMedia(flags)),
+            ] {
+                let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+                // Refused or not, as a driver goes on from here.
+                match hall.engine.handle_action(*person, action, None, fresh, hall.now) {
+                    Ok(_) => hall.engine.accept(),
+                    Err(_) => hall.engine.undo(),
+                }
+            }
+        }
+        let change = hall.engine.to_store();
+        let part = |(name, value): &(String, Option<String>)| {
+            name.len() + value.as_ref().map_or(0, String::len)
+        };
+        bytes += change.parts.iter().map(part).sum::<usize>();
+        hall.engine.stored();
+        let outputs = hall.engine.take_outputs();
+        bytes += outputs.told.iter().map(|(told, _)| told.to_json().len()).sum::<usize>();
+    }
+    assert!(bytes < HOSTILE_HOUR_BYTES_MAX, "{bytes} bytes");
+    assert!(bytes > 1024 * 1024, "{bytes} bytes: they were not let in at all");
+}
+
+#[test]
+fn the_list_is_told_as_a_difference_whatever_its_length() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    hall.patch(|info| info.participants_max = 500);
+    let chair = hall.enter("chair", Role::Moderator);
+    let mut longest = 0;
+    let mut requests = Vec::new();
+    for number in 0..200 {
+        let guest = hall.enter(&format!("guest-{number:03}"), Role::Participant);
+        requests.push(hall.ask(guest));
+        hall.act(chair, FloorAction::ApproveSpeech(requests[number])).expect("approved");
+        let (_, event) = hall.told.last().expect("told");
+        let Event::QueueUpdated { removed, placed, .. } = event else { panic!("{event:?}") };
+        assert!(removed.is_empty());
+        let after = number.checked_sub(1).map(|index| requests[index].to_string());
+        assert_eq!((placed.len(), &placed[0].after), (1, &after));
+        assert_eq!(placed[0].request.as_ref().expect("new").user_id, format!("guest-{number:03}"));
+        longest = longest.max(serde_json::to_string(event).expect("JSON").len());
+    }
+    assert!(longest < 700, "{longest} bytes");
+    let mut order = requests.clone();
+    let moved = order.remove(150);
+    order.insert(3, moved);
+    hall.act(chair, FloorAction::ReorderQueue(order)).expect("reordered");
+    let Some((_, Event::QueueUpdated { placed, .. })) = hall.told.last() else { panic!("told") };
+    let expected = (moved.to_string(), Some(requests[2].to_string()), None);
+    let found: Vec<_> = placed
+        .iter()
+        .map(|one| (one.request_id.clone(), one.after.clone(), one.request.clone()))
+        .collect();
+    assert_eq!(found, [expected]);
+    hall.act(chair, FloorAction::StartTurn { request: None, limit: None }).expect("started");
+    let told = hall.told.iter().rev().find_map(|(_, event)| match event {
+        Event::QueueUpdated { removed, placed, .. } => Some((removed.clone(), placed.len())),
+        _ => None,
+    });
+    assert_eq!(told, Some((vec![requests[0].to_string()], 0)));
 }

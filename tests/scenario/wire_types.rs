@@ -25,6 +25,7 @@ fn declarations() -> String {
     text += &declaration::<event::ParticipantView>(&config);
     text += &declaration::<event::TrackView>(&config);
     text += &declaration::<event::RequestView>(&config);
+    text += &declaration::<event::PlacedView>(&config);
     text += &declaration::<event::TurnView>(&config);
     text += &declaration::<event::SpeakerView>(&config);
     text += &declaration::<event::FloorView>(&config);

@@ -82,6 +82,8 @@ impl RoomActor {
                 self.offer(peer, offer);
             }
             RoomMediaEvent::TransportConnected { peer, side } => {
+                self.engine.handle_transport_connected(peer);
+                self.engine.accept();
                 self.offer(peer, Outbound::TransportConnected(side));
             }
             RoomMediaEvent::TransportLost { peer, side, reason } => {

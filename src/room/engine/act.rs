@@ -11,7 +11,7 @@ use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
 use crate::room::action::{
     Action, CHAT_LENGTH_MAX, ChatAction, FloorAction, FreshIds, PeopleAction,
 };
-use crate::room::engine::{Goodbye, RoomEngine, is_reserved};
+use crate::room::engine::{Connection, Goodbye, RoomEngine, is_reserved};
 use crate::room::error::RoomError;
 use crate::room::event::Event;
 
@@ -206,6 +206,9 @@ impl RoomEngine {
         let member = self.members.get(target).ok_or(RoomError::ParticipantNotFound)?;
         match member.kind {
             ParticipantKind::Person => {
+                if self.is_last_moderator(target) {
+                    return Err(RoomError::LastModerator);
+                }
                 self.removed.insert(target.clone(), ());
                 self.floor.handle_removed(target, now);
                 self.tell_floor(now);
@@ -220,26 +223,26 @@ impl RoomEngine {
         Ok(())
     }
 
-    /// Tells what the floor decided, and the whole list once when any of it
-    /// touched the list.
+    /// Whether nobody but `user` in the room could let people in again.
+    fn is_last_moderator(&self, user: &UserId) -> bool {
+        let moderates = |found: &&Connection| found.roles.may(role::Action::ModeratePeople);
+        let mut moderators = self.connections.values().filter(moderates).map(|it| &it.user);
+        moderators.clone().any(|it| it == user) && moderators.all(|it| it == user)
+    }
+
+    /// Tells what the floor decided, and once what has changed in the waiting list
+    /// when any of it touched that.
     pub(super) fn tell_floor(&mut self, now: Timestamp) {
         let mut list_changed = false;
         while let Some(decided) = self.floor.poll_event() {
-            list_changed |= matches!(
-                decided,
-                FloorEvent::RequestReceived(_)
-                    | FloorEvent::SpeechApproved(_)
-                    | FloorEvent::SpeechDenied { .. }
-                    | FloorEvent::SpeechCancelled { .. }
-                    | FloorEvent::QueueUpdated
-            );
+            list_changed |= matches!(decided, FloorEvent::QueueUpdated);
             if let Some(event) = self.floor_event(decided) {
                 self.tell(event, now);
             }
         }
         if list_changed {
-            let (requested, queue, open) = self.list_view();
-            self.tell(Event::QueueUpdated { requested, queue, open }, now);
+            self.tell_queue(now);
+            self.note_next();
         }
     }
 

@@ -18,6 +18,9 @@ impl RoomEngine {
         self.recording.undo();
         self.acknowledged.undo();
         self.passing.undo();
+        self.last_changes.undo();
+        self.mutes_changed.undo();
+        self.queue_told.undo();
         let untold = self.told.split_off(self.told_accepted);
         self.seq -= untold.len() as u64;
         self.gates.clear();
@@ -39,6 +42,9 @@ impl RoomEngine {
         self.recording.accept();
         self.acknowledged.accept();
         self.passing.stored();
+        self.last_changes.stored();
+        self.mutes_changed.stored();
+        self.queue_told.stored();
         self.told_accepted = self.told.len();
     }
 
@@ -55,6 +61,9 @@ impl RoomEngine {
         self.recording.stored();
         self.acknowledged.stored();
         self.passing.stored();
+        self.last_changes.stored();
+        self.mutes_changed.stored();
+        self.queue_told.stored();
         self.told_accepted = self.told.len();
         self.has_record = true;
     }

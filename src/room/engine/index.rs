@@ -6,7 +6,7 @@
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::role::{Role, Roles};
 use crate::domain::time::Timestamp;
-use crate::room::engine::Connection;
+use crate::room::engine::{Connection, ConnectionKind};
 use crate::tracked::TrackedMap;
 
 /// See the module.
@@ -18,6 +18,8 @@ pub(super) struct Index {
     pub(super) lost: TrackedMap<(Timestamp, ConnectionId), ()>,
     /// Members that take none of the session's places.
     pub(super) without_place: TrackedMap<UserId, ()>,
+    /// Connections by media alone whose media has never arrived.
+    pub(super) unconnected: TrackedMap<ConnectionId, ()>,
     /// Connections of devices in the hall.
     pub(super) halls: TrackedMap<ConnectionId, ()>,
     /// Connections whose sound passes, as the media plane was last told.
@@ -38,6 +40,9 @@ impl Index {
         if let Some(lost_at) = connection.lost_at {
             self.lost.insert((lost_at, id), ());
         }
+        if connection.kind == ConnectionKind::MediaOnly {
+            self.unconnected.insert(id, ());
+        }
         self.set_hall(id, connection.roles);
     }
 
@@ -55,6 +60,7 @@ impl Index {
             self.lost.remove(&(lost_at, id));
         }
         self.tracks.remove(&id);
+        self.unconnected.remove(&id);
         self.halls.remove(&id);
         self.open.remove(&id);
     }
@@ -72,6 +78,7 @@ impl Index {
         self.tracks.clear();
         self.lost.clear();
         self.without_place.clear();
+        self.unconnected.clear();
         self.halls.clear();
         self.open.clear();
     }
@@ -81,6 +88,7 @@ impl Index {
         self.tracks.undo();
         self.lost.undo();
         self.without_place.undo();
+        self.unconnected.undo();
         self.halls.undo();
         self.open.undo();
     }
@@ -91,6 +99,7 @@ impl Index {
         self.tracks.stored();
         self.lost.stored();
         self.without_place.stored();
+        self.unconnected.stored();
         self.halls.stored();
         self.open.stored();
     }

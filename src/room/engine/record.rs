@@ -145,7 +145,7 @@ impl RoomEngine {
                 return Err(RecordInvalid(format!("version {v}")));
             }
         }
-        let mut room = Self::silent(info, recorder);
+        let mut room = Self::silent(info, recorder, now);
         room.seq = record.seq;
         room.has_record = has_record;
         let tracks = room.read_parts(parts, now)?;
@@ -202,6 +202,11 @@ impl RoomEngine {
         self.floor = Floor::restore(snapshot, self.info.policy)
             .map_err(|error| RecordInvalid(error.to_string()))?;
         self.read();
+        self.queue_is_told();
+        self.note_next();
+        self.queue_told.stored();
+        // Nobody has seen this room yet, so no decision can be stale.
+        self.last_changes.stored();
         // Places are numbered anew.
         self.floor.store_waiting(places);
         Ok(tracks)

@@ -45,7 +45,7 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) const fn none(recorder: Recorder) -> Self {
-        Self { recorder, state: RecordingState::Stopped, by: None, since: now, followed: false }
+        Self { recorder, state: RecordingState::Stopped, by: None, followed: false }
     }
 }
 

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::session::{Session, SessionStatus};
+use cabildo::domain::time::Timestamp;
 use cabildo::room::Rooms;
 use cabildo::room::error::RoomError;
 use cabildo::room::ports::{EvidenceHead, RoomPorts};
 use cabildo::sessions::{
-    Activation, RepositoryError, SessionFilter, SessionPosition, SessionRepository,
+    Activation, ChangeId, RepositoryError, SessionEvent, SessionFilter, SessionPosition,
+    SessionRepository,
 };
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::Store;
@@ -32,8 +34,8 @@ struct Slow {
 
 #[async_trait]
 impl SessionRepository for Slow {
-    async fn insert(&self, session: &Session) -> Result<(), RepositoryError> {
-        self.store.insert(session).await
+    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError> {
+        self.store.insert(event).await
     }
 
     async fn find(
@@ -60,17 +62,36 @@ impl SessionRepository for Slow {
         self.store.list(tenant, filter, after, limit).await
     }
 
-    async fn replace(&self, session: &Session, expected: u64) -> Result<bool, RepositoryError> {
-        self.store.replace(session, expected).await
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError> {
+        self.store.replace(event, expected).await
     }
 
     async fn activate(
         &self,
-        session: &Session,
+        event: &SessionEvent,
         expected: u64,
         active_max: u32,
     ) -> Result<Activation, RepositoryError> {
-        self.store.activate(session, expected, active_max).await
+        self.store.activate(event, expected, active_max).await
+    }
+
+    async fn untold(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ChangeId>, RepositoryError> {
+        self.store.untold(before, limit).await
+    }
+
+    async fn untold_event(
+        &self,
+        change: ChangeId,
+    ) -> Result<Option<SessionEvent>, RepositoryError> {
+        self.store.untold_event(change).await
+    }
+
+    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError> {
+        self.store.mark_told(change).await
     }
 }
 

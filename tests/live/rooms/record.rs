@@ -5,9 +5,11 @@ use std::sync::Mutex;
 
 use cabildo::domain::id::{TrackId, UserId};
 use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::participant::ParticipantKind;
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::session::Session;
 use cabildo::room::Sink;
+use cabildo::room::action::RecordingAction;
 use cabildo::room::ports::{
     ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomTrack, RoomWitness, TrackListener,
 };
@@ -60,7 +62,7 @@ impl Record {
     }
 
     fn ports(self: &Arc<Self>) -> RoomPorts {
-        RoomPorts { recorder: Some(self.clone()), witness: Some(self.clone()), limits: None }
+        RoomPorts { listeners: vec![self.clone()], witness: Some(self.clone()), limits: None }
     }
 
     /// Enters and watches the queue of whoever entered.
@@ -80,7 +82,11 @@ impl Record {
 
 #[async_trait]
 impl TrackListener for Record {
-    async fn set_state(&self, _: TenantId, _: SessionId, state: RecordingState) {
+    fn kind(&self) -> ParticipantKind {
+        ParticipantKind::Recorder
+    }
+
+    async fn recording_changed(&self, _: TenantId, _: SessionId, state: RecordingState) {
         self.note(Said::State(state));
     }
 
@@ -162,16 +168,16 @@ async fn nobody_is_recorded_before_they_are_told_or_told_before_it_ends() {
     held(&mut outbound);
     given(&record);
     for (action, given_before, told) in [
-        (Action::StartRecording, 2, &["participant_joined", "recording_state"][..]),
-        (Action::PauseRecording, 0, &["recording_state"][..]),
-        (Action::StartRecording, 1, &["recording_state"][..]),
-        (Action::StopRecording, 0, &["recording_state", "participant_left"][..]),
+        (RecordingAction::Start, 2, &["participant_joined", "recording_state"][..]),
+        (RecordingAction::Pause, 0, &["recording_state"][..]),
+        (RecordingAction::Start, 1, &["recording_state"][..]),
+        (RecordingAction::Stop, 0, &["recording_state", "participant_left"][..]),
     ] {
-        chair.member.act(action.clone()).await.expect("done");
+        chair.member.act(action).await.expect("done");
         assert_eq!(given(&record), [given_before], "{action:?}");
         assert_eq!(kinds(&held(&mut outbound)), told, "{action:?}");
     }
-    chair.member.act(Action::StartRecording).await.expect("started");
+    chair.member.act(RecordingAction::Start).await.expect("started");
     held(&mut outbound);
     given(&record);
     rooms.session_over(house.session, cabildo::domain::session::SessionStatus::Completed).await;
@@ -188,7 +194,7 @@ async fn a_recording_that_cannot_be_kept_does_not_begin_and_its_end_does_not_wai
     record.take();
     held(&mut outbound);
     journal.broken.store(true, Ordering::SeqCst);
-    let refused = chair.member.act(Action::StartRecording).await.expect_err("not kept");
+    let refused = chair.member.act(RecordingAction::Start).await.expect_err("not kept");
     assert_eq!(refused, RoomError::JournalUnavailable);
     assert_eq!(record.take(), []);
 
@@ -227,8 +233,8 @@ async fn a_room_that_is_loaded_again_goes_on_as_it_was() {
     let (first, second) = (Arc::new(Record::default()), Arc::new(Record::default()));
     let (rooms, _) = house.process_with(first.ports());
     let (chair, _outbound) = house.enter(&rooms, "chair", 512).await;
-    chair.member.act(Action::AcknowledgeRecording).await.expect("acknowledged");
-    chair.member.act(Action::PauseRecording).await.expect("paused");
+    chair.member.act(RecordingAction::Acknowledge).await.expect("acknowledged");
+    chair.member.act(RecordingAction::Pause).await.expect("paused");
     rooms.shutdown().await;
     let (rooms, _) = house.process_with(second.ports());
     let (again, _outbound) = house.enter(&rooms, "chair", 512).await;
@@ -271,7 +277,7 @@ async fn who_cannot_enter_an_active_session_is_written_down_once() {
     let (rooms, _) = house.process_with(record.ports());
     let (chair, _outbound) = house.enter(&rooms, "chair", 512).await;
     let (_ana, _ana_outbound) = house.enter(&rooms, "ana", 512).await;
-    let remove = Action::RemoveParticipant("ana".parse().expect("a user id"));
+    let remove = PeopleAction::Remove("ana".parse().expect("a user id"));
     chair.member.act(remove).await.expect("removed");
     record.take();
     let try_enter = async |principal: Principal, session| {
@@ -320,7 +326,8 @@ async fn a_full_room_is_written_down() {
     let (_chair, _outbound) = house.enter(&rooms, "chair", 512).await;
     record.take();
     let (sink, _outbound) = mpsc::channel(8);
-    let late = rooms.enter(house.principal("late"), house.session, [1; 32], sink).await;
+    let late = house.principal_as("late", Role::Participant);
+    let late = rooms.enter(late, house.session, [1; 32], sink).await;
     assert_eq!(late.map(|_| ()).expect_err("full"), RoomError::ParticipantLimitReached);
     let user = Some("late".parse().expect("a user id"));
     let code = ErrorCode::ParticipantLimitReached;

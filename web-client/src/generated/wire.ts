@@ -41,13 +41,13 @@ request_id: string,
  */
 user_id: string, } | { "type": "queue_updated", 
 /**
- * Requests that wait for a moderator, by arrival.
+ * Entries that wait no more.
  */
-requested: Array<RequestView>, 
+removed: Array<string>, 
 /**
- * Approved requests in the order they will speak.
+ * Entries that came or moved, in this order.
  */
-queue: Array<RequestView>, 
+placed: Array<PlacedView>, 
 /**
  * Whether new requests are taken.
  */
@@ -250,13 +250,13 @@ request_id: string,
  */
 user_id: string, } | { "type": "queue_updated", 
 /**
- * Requests that wait for a moderator, by arrival.
+ * Entries that wait no more.
  */
-requested: Array<RequestView>, 
+removed: Array<string>, 
 /**
- * Approved requests in the order they will speak.
+ * Entries that came or moved, in this order.
  */
-queue: Array<RequestView>, 
+placed: Array<PlacedView>, 
 /**
  * Whether new requests are taken.
  */
@@ -527,6 +527,23 @@ in_hall: boolean,
 previous_turns: number, };
 
 /**
+ * An approved request at its place in the waiting list.
+ */
+export type PlacedView = { 
+/**
+ * Which.
+ */
+request_id: string, 
+/**
+ * Right behind which other one; null for the first place.
+ */
+after: string | null, 
+/**
+ * The request, when it was not in the list before.
+ */
+request: RequestView | null, };
+
+/**
  * A turn.
  */
 export type TurnView = { 
@@ -649,7 +666,10 @@ acknowledged: boolean, };
 
 /**
  * What a client sends. Every message may carry `id` (a string of 1 to 64
- * characters or an integer) and is then answered by `ack` or `error`.
+ * characters or an integer) and is then answered by `ack` or `error`; the same
+ * `id` again on a connection or its resumption is the same request. Messages
+ * that decide something may carry `seen`, the `seq` of the newest event that
+ * their sender had been shown.
  */
 export type ClientMessage = { "type": "authenticate", 
 /**
@@ -985,7 +1005,11 @@ code: string,
 /**
  * For people.
  */
-message: string, } | { "type": "pong", 
+message: string, } | { "type": "pending", 
+/**
+ * The request's `id`.
+ */
+ref: Reference, } | { "type": "pong", 
 /**
  * RFC 3339.
  */

@@ -1,0 +1,59 @@
+//! What connections asked for and got, so that a request that comes again is not
+//! carried out twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::id::{ConnectionId, RequestId};
+use crate::room::action::Action;
+
+/// Most requests of one connection that are remembered. A client that repeats an
+/// older one has it carried out again.
+const REMEMBERED_MAX: usize = 64;
+
+/// A request that was carried out.
+#[derive(Debug)]
+struct Done {
+    id: String,
+    action: Action,
+    made: Option<RequestId>,
+}
+
+/// See the module. A request that was refused is not remembered: it has changed
+/// nothing, and may be tried again.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    done: BTreeMap<ConnectionId, VecDeque<Done>>,
+}
+
+impl Requests {
+    /// What came of the same request before, if it was carried out.
+    pub(super) fn find(
+        &self,
+        connection: ConnectionId,
+        id: Option<&str>,
+        action: &Action,
+    ) -> Option<Option<RequestId>> {
+        let id = id?;
+        let done = self.done.get(&connection)?;
+        let found = done.iter().find(|done| done.id == id && done.action == *action)?;
+        Some(found.made)
+    }
+
+    pub(super) fn remember(
+        &mut self,
+        connection: ConnectionId,
+        id: String,
+        action: Action,
+        made: Option<RequestId>,
+    ) {
+        let done = self.done.entry(connection).or_default();
+        if done.len() >= REMEMBERED_MAX {
+            done.pop_front();
+        }
+        done.push_back(Done { id, action, made });
+    }
+
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.done.remove(&connection);
+    }
+}

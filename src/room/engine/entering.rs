@@ -1,0 +1,204 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+//! Connections that come, are lost, come back and go.
+
+use crate::domain::id::{ConnectionId, UserId};
+use crate::domain::participant::{ParticipantKind, Principal};
+use crate::domain::role;
+use crate::domain::time::Timestamp;
+use crate::room::engine::{
+    CONNECTIONS_PER_USER_MAX, Connection, ConnectionKind, Goodbye, MODERATOR_PLACES, Member,
+    ResumeHash, RoomEngine, is_reserved,
+};
+use crate::room::error::RoomError;
+use crate::room::event::Event;
+
+impl RoomEngine {
+    /// Lets a connection in.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and
+    /// [`RoomError::ConnectionLimitReached`].
+    pub fn handle_enter(
+        &mut self,
+        connection: ConnectionId,
+        principal: &Principal,
+        kind: ConnectionKind,
+        resume: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let user = &principal.user_id;
+        let may_join = principal.roles.may(role::Action::JoinRoom);
+        // A token that names a part of the server would pose as it.
+        if !may_join || self.removed.contains_key(user) || is_reserved(user) {
+            return Err(RoomError::Forbidden);
+        }
+        let new = !self.members.contains_key(user);
+        if new && !self.has_place_for(principal) {
+            return Err(RoomError::ParticipantLimitReached);
+        }
+        self.make_room_for_connection(user, now)?;
+        if let Some(member) = self.members.get_mut(user) {
+            member.name.clone_from(&principal.name);
+        } else {
+            let (kind, name) = (ParticipantKind::Person, principal.name.clone());
+            self.add_member(user.clone(), Member::new(kind, name, now));
+        }
+        let entered = Connection {
+            user: user.clone(),
+            roles: principal.roles,
+            kind,
+            expires_at: principal.expires_at,
+            lost_at: None,
+            resume: [Some(resume), None],
+        };
+        self.index.add_connection(connection, &entered);
+        self.connections.insert(connection, entered);
+        let view = self.participant_view(user);
+        let event =
+            if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
+        self.tell(event, now);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Takes a lost connection up again, or one whose old socket still stands.
+    ///
+    /// # Errors
+    /// [`RoomError::NothingToResume`] when the secret is not one of the last two
+    /// or the access token has expired.
+    pub fn handle_resume(
+        &mut self,
+        connection: ConnectionId,
+        secret: ResumeHash,
+        next: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
+        if !found.resume.contains(&Some(secret)) || found.expires_at <= now {
+            return Err(RoomError::NothingToResume);
+        }
+        found.resume = [Some(next), Some(secret)];
+        if let Some(lost_at) = found.lost_at.take() {
+            self.index.lost.remove(&(lost_at, connection));
+            let user = found.user.clone();
+            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A connection's access token was renewed, and its roles with it.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] when the token is somebody else's or no longer
+    /// allows to be here.
+    pub fn handle_renewal(
+        &mut self,
+        connection: ConnectionId,
+        principal: &Principal,
+        next: ResumeHash,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::ParticipantNotFound)?;
+        if found.user != principal.user_id || !principal.roles.may(role::Action::JoinRoom) {
+            return Err(RoomError::Forbidden);
+        }
+        found.expires_at = principal.expires_at;
+        found.resume = [Some(next), found.resume[0]];
+        if found.roles != principal.roles {
+            found.roles = principal.roles;
+            self.index.set_hall(connection, principal.roles);
+            let view = self.participant_view(&principal.user_id);
+            self.tell(Event::ParticipantUpdated(view), now);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Whose a connection is, and when its access token expires.
+    #[must_use]
+    pub fn holder(&self, connection: ConnectionId) -> Option<(UserId, Timestamp)> {
+        self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
+    }
+
+    /// A connection was lost; it may come back within [`RESUME_GRACE`].
+    pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        if found.lost_at.is_none() {
+            found.lost_at = Some(now);
+            self.index.lost.insert((now, connection), ());
+            let user = found.user.clone();
+            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        }
+    }
+
+    /// A connection ends for good.
+    pub fn handle_leave(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
+        self.end_connection(connection, goodbye, now);
+        self.settle(now);
+    }
+
+    /// Whether the session has a place for one more person. Moderators have some
+    /// that nobody else can take.
+    fn has_place_for(&self, principal: &Principal) -> bool {
+        let taken = self.members.len() - self.index.without_place.len();
+        let places = self.info.participants_max as usize;
+        let moderates = principal.roles.may(role::Action::ModeratePeople);
+        taken < if moderates { places.saturating_add(MODERATOR_PLACES) } else { places }
+    }
+
+    /// A person who has as many connections as they may gets a new one for one
+    /// that is of no use: the one lost first, or one that never got media.
+    fn make_room_for_connection(&mut self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
+        let held = self.index.connections_of(user);
+        if held.len() < CONNECTIONS_PER_USER_MAX {
+            return Ok(());
+        }
+        let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
+        let lost = held.iter().filter_map(|id| Some((lost_at(id)?, *id))).min();
+        let unconnected = || held.iter().find(|id| self.index.unconnected.contains_key(id));
+        let useless = lost.map(|(_, id)| id).or_else(|| unconnected().copied());
+        let useless = useless.ok_or(RoomError::ConnectionLimitReached)?;
+        self.end_connection(useless, Goodbye::Replaced, now);
+        Ok(())
+    }
+
+    /// A transport of a connection works.
+    pub fn handle_transport_connected(&mut self, connection: ConnectionId) {
+        self.index.unconnected.remove(&connection);
+    }
+
+    pub(super) fn end_connection(
+        &mut self,
+        connection: ConnectionId,
+        goodbye: Goodbye,
+        now: Timestamp,
+    ) {
+        for track in self.index.tracks_of(connection) {
+            self.unpublish(track, now);
+        }
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        self.index.remove_connection(connection, &gone);
+        self.goodbyes.push((connection, goodbye));
+        if self.index.connections_of(&gone.user).is_empty() {
+            self.end_member(&gone.user, goodbye, now);
+        } else {
+            self.tell(Event::ParticipantUpdated(self.participant_view(&gone.user)), now);
+        }
+    }
+
+    pub(super) fn add_member(&mut self, user: UserId, member: Member) {
+        if !member.kind.takes_place() {
+            self.index.without_place.insert(user.clone(), ());
+        }
+        self.members.insert(user, member);
+    }
+
+    pub(super) fn end_member(&mut self, user: &UserId, goodbye: Goodbye, now: Timestamp) {
+        self.members.remove(user);
+        self.mutes_changed.remove(user);
+        self.index.without_place.remove(user);
+        let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
+        self.tell(Event::ParticipantLeft { user_id, reason }, now);
+    }
+}
