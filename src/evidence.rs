@@ -17,10 +17,14 @@ pub mod media;
 mod metrics;
 mod operator;
 mod operator_key;
+mod ports;
 mod proof;
+mod readers;
 mod receipt;
 pub mod repository;
+mod requests;
 mod scribe;
+mod scribes;
 mod shared;
 mod tree;
 
@@ -30,19 +34,18 @@ pub use engine::{HEAD_INTERVAL_MS, TEXT_BYTES_MAX};
 pub use entry::{Body, Entry, kind_number};
 pub use error::EvidenceError;
 pub use event_kind::EventKind;
-pub use handle::{
-    Evidence, EvidenceOptions, EvidenceParts, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX,
-};
+pub use handle::{Evidence, EvidenceParts};
 pub use head::{Point, sign_head};
 pub use key_file::KeyFileError;
 pub use keys::{EvidenceKey, EvidenceKeys};
 pub use metrics::describe_metrics;
 pub use operator::TilePath;
 pub use operator_key::OperatorKey;
+pub use ports::{EvidenceOptions, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX};
 pub use proof::{
     EventDisclosure, LogStatus, PROOF_SEQS_MAX, ProofEntry, ProofHead, ProofKey, ProofOperator,
     ProofQuery, PublicProof, SubjectDisclosure,
 };
 pub use receipt::{consistency_receipt, inclusion_receipt};
-pub use scribe::WAITING_MAX;
+pub use requests::WAITING_MAX;
 pub use tree::{LEAVES_MAX, Tree, empty_root, leaf_hash};

@@ -1,4 +1,4 @@
-//! The words of the speaking list.
+//! Types of the speaking list.
 
 use crate::domain::words::words;
 

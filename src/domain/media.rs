@@ -1,4 +1,4 @@
-//! The words of media.
+//! Types of media.
 
 use crate::domain::words::words;
 

@@ -1,4 +1,4 @@
-//! The words of recordings.
+//! Types of recordings.
 
 use crate::domain::words::words;
 

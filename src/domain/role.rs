@@ -9,18 +9,18 @@ words!(
         Participant => "participant",
         /// A chair or secretary.
         Moderator => "moderator",
-        /// Somebody who only follows.
+        /// A person who watches and listens only.
         Observer => "observer",
         /// A device in the hall.
         Hall => "hall",
         /// Whoever runs the server.
         Operator => "operator",
-        /// Somebody who checks afterwards.
+        /// A person who checks recordings afterwards.
         Auditor => "auditor",
     }
 );
 words!(
-    /// What somebody wants to do. Every door asks [`Role::may`] with one of these.
+    /// A permission. Every route and message asks [`Role::may`] for one of these.
     Action {
         /// Read sessions of the own tenant.
         ReadSession => "read_session",
@@ -99,7 +99,7 @@ impl Roles {
         Role::ALL.iter().copied().filter(move |role| self.contains(*role))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -89,7 +89,7 @@ pub struct TranscriptionPolicy {
 /// How turns are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpeakingPolicy {
-    /// Time of a turn when nobody says otherwise, in seconds.
+    /// Default time of a turn, in seconds.
     pub default_turn_s: u32,
     /// Longest a turn may be extended to, in seconds.
     pub max_turn_s: u32,

@@ -1,4 +1,4 @@
-//! How enumerations with stable texts are written down.
+//! A macro for enumerations whose values have stable texts.
 
 /// An enumeration whose values have one stable text each, on every wire and in
 /// every store.

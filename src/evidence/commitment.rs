@@ -15,7 +15,7 @@ pub fn event_commitment(salt: &[u8; 32], event: &str) -> Hash {
     commitment("ev1", salt, event)
 }
 
-/// The commitment to whose track it is.
+/// The commitment to the person of a track.
 #[must_use]
 pub fn subject_commitment(salt: &[u8; 32], subject: &str) -> Hash {
     commitment("sub1", salt, subject)
@@ -27,8 +27,8 @@ fn commitment(what: &str, salt: &[u8; 32], text: &str) -> Hash {
     Sha256::digest(writer.into_bytes()).into()
 }
 
-/// Whose track it is, as the text that its entry commits to. Whoever records
-/// and whoever discloses have to make the same one.
+/// The text about the person of a track that its entry commits to. Recording and
+/// disclosing have to make the same one.
 ///
 /// # Panics
 /// Never: texts are JSON.

@@ -76,7 +76,7 @@ fn claims(identity: &LogIdentity, tree_size: u64, at: Timestamp) -> Value {
 }
 
 /// The message of a head of our own that was stored: who signed it and its
-/// payload. `None` when it is none.
+/// payload. `None` when the bytes are no such message.
 pub(super) fn read_own(cose: &[u8]) -> Option<(CoseSign1, Hash, Vec<Value>)> {
     let message = CoseSign1::from_tagged_slice(cose).ok()?;
     let kid = message.protected.header.key_id.as_slice().try_into().ok()?;

@@ -150,8 +150,8 @@ impl LogEngine {
     }
 
     /// A track, segment or gap; its `seq`. What is in the log already as the
-    /// last of its track, equal, is not added again: whoever did not hear that
-    /// it was stored may repeat it.
+    /// last of its track, equal, is not added again, so that a caller whose
+    /// answer was lost may repeat it.
     pub(super) fn handle_media(
         &mut self,
         entry: MediaEntry,
@@ -276,7 +276,7 @@ impl LogEngine {
         Ok(seq)
     }
 
-    /// `K_events` is gone: from here on nothing can be committed to.
+    /// `K_events` was destroyed: no event can be added from here on.
     pub(super) fn handle_events_key_destroyed(&mut self) {
         self.events_key = None;
     }

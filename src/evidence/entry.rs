@@ -36,7 +36,7 @@ pub enum Body {
         track: RecordedTrackId,
         /// What it carries.
         codec: Codec,
-        /// Commitment to whose it is.
+        /// Commitment to the person it is of.
         subject_commitment: Hash,
     },
     /// A segment is in the vault.

@@ -24,7 +24,7 @@ pub enum EvidenceError {
     /// The log knows no such track.
     #[error("the log has no such track")]
     TrackUnknown,
-    /// The track is in the log already, as somebody else's.
+    /// The track is in the log already, for another person.
     #[error("the track is in the log already, with another subject")]
     TrackConflict,
     /// The segment does not continue its track, or the tails name segments that
@@ -49,7 +49,7 @@ pub enum EvidenceError {
     /// Not now; trying again later may work.
     #[error("evidence is unavailable: {0}")]
     Unavailable(String),
-    /// What is stored contradicts what was signed. Nothing is signed on top.
+    /// What is stored contradicts what was signed; no further head is signed.
     #[error("the stored log contradicts what was signed: {0}")]
     Integrity(&'static str),
     /// The key that has to sign is not in the key directory.

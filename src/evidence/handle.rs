@@ -1,10 +1,8 @@
-//! The handle that the rest of the house holds of its evidence.
+//! The handle by which other modules use the logs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::error::TrySendError;
@@ -20,44 +18,20 @@ use crate::evidence::engine::TEXT_BYTES_MAX;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::keys::EvidenceKeys;
 use crate::evidence::media::{MediaEntry, TrackTail};
-use crate::evidence::operator::{OperatorLog, TilePath};
+use crate::evidence::operator::{OperatorLog, SEQUENCING_INTERVAL, TilePath};
 use crate::evidence::operator_key::OperatorKey;
+use crate::evidence::ports::{EvidenceOptions, HeadNotice, RoomEventSource};
 use crate::evidence::proof::{
-    EventDisclosure, LogStatus, ProofQuery, PublicProof, Readers, SubjectDisclosure,
+    EventDisclosure, LogStatus, ProofQuery, PublicProof, SubjectDisclosure,
 };
+use crate::evidence::readers::Readers;
 use crate::evidence::repository::{EvidenceRepository, Hash, StoredHead};
-use crate::evidence::scribe::{Command, Request};
+use crate::evidence::requests::{Command, Request};
 use crate::evidence::shared::{Counters, Shared};
 use crate::vault::KeyVault;
 
 /// Heads that a listener may lag behind before it misses some.
 const HEADS_LAG_MAX: usize = 1_024;
-/// How long logs are still written once the server stops.
-pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
-
-/// A decision as the room's journal keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomEvent {
-    /// Its number in the room, from 1.
-    pub seq: u64,
-    /// The text that members were told.
-    pub text: String,
-}
-
-/// The journals of rooms.
-#[async_trait]
-pub trait RoomEventSource: Send + Sync {
-    /// Decisions of a room with `seq` larger than `after`, in order, at most
-    /// `limit`.
-    async fn room_events(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<RoomEvent>, String>;
-}
-
 /// What evidence is made with.
 pub struct EvidenceParts {
     /// Where logs are kept.
@@ -72,28 +46,6 @@ pub struct EvidenceParts {
     pub source: Arc<dyn RoomEventSource>,
     /// The time.
     pub clock: Clock,
-}
-
-/// How evidence is made.
-#[derive(Debug, Clone)]
-pub struct EvidenceOptions {
-    /// Who issues: a URL of this installation.
-    pub issuer: String,
-    /// Origin of the operator log: a name without scheme, spaces or `+`.
-    pub origin: String,
-    /// SHA-256 of the server's executable.
-    pub build_hash: Hash,
-}
-
-/// A head that was signed and stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadNotice {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Of this session's log.
-    pub session: SessionId,
-    /// The head.
-    pub head: StoredHead,
 }
 
 /// The evidence of an installation. Clones share it. The second field is what
@@ -124,7 +76,7 @@ impl Evidence {
             sequencing_ends: CancellationToken::new(),
             sequencing: TaskTracker::new(),
         });
-        shared.sequencing.spawn(OperatorLog::run(Arc::clone(&shared)));
+        shared.sequencing.spawn(sequence(Arc::clone(&shared)));
         Self(shared, None)
     }
 
@@ -194,8 +146,8 @@ impl Evidence {
     }
 
     /// Notes that a track's wrapped key is destroyed; the `seq` of the entry.
-    /// To be called before it is destroyed, so that nothing is gone without a
-    /// word. The same target is noted once.
+    /// To be called before it is destroyed, so that the log says so before
+    /// anything is lost. The same target is noted once.
     pub async fn erase(
         &self,
         tenant: TenantId,
@@ -301,7 +253,7 @@ impl Evidence {
     }
 
     /// Stops: what was accepted is stored, last heads are signed and made
-    /// leaves of the operator log. Takes [`SHUTDOWN_MAX`] and the store's answer
+    /// leaves of the operator log. Takes [`SHUTDOWN_MAX`](super::SHUTDOWN_MAX) and the store's answer
     /// at most.
     pub async fn shutdown(&self) {
         self.0.stop_scribes();
@@ -323,7 +275,7 @@ impl Evidence {
             let scribe = self.0.scribe(tenant, session).ok_or(EvidenceError::Stopping)?;
             match scribe.commands.try_send(command) {
                 Ok(()) => return answered.await.unwrap_or(Err(EvidenceError::Stopping)),
-                // It has just ended, being quiet; another takes its place.
+                // It has just ended because its log was idle; another is started.
                 Err(TrySendError::Closed(unsent)) => command = unsent,
                 Err(TrySendError::Full(_)) => {
                     return Err(EvidenceError::Unavailable("too much waits".to_owned()));
@@ -331,6 +283,26 @@ impl Evidence {
             }
         }
     }
+}
+
+/// Makes heads leaves of the operator log until the server stops, and then once
+/// more.
+async fn sequence(shared: Arc<Shared>) {
+    let log = &shared.operator;
+    let mut round = tokio::time::interval(SEQUENCING_INTERVAL);
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.sequencing_ends.cancelled() => break,
+            () = log.urgent() => {}
+            _ = round.tick() => {
+                shared.refresh_keys();
+            }
+        }
+        log.sequence().await;
+    }
+    log.sequence().await;
 }
 
 fn is_short(text: &str) -> Result<(), EvidenceError> {

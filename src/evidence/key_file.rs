@@ -1,5 +1,5 @@
 //! Files of private keys: made whole or not at all, readable by their owner
-//! only, and never replaced, whoever else makes one at the same moment.
+//! only, and never replaced, even when another process makes one at the same moment.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -46,7 +46,7 @@ pub(super) enum Made {
 pub(super) fn make(directory: &Path, name: &str, pem: &str) -> Result<Made, KeyFileError> {
     fs::create_dir_all(directory).map_err(at(directory))?;
     let path = directory.join(name);
-    // Written under a name that nobody reads, then linked: a link never replaces
+    // Written under a temporary name, then linked: a link never replaces
     // a file, and what it shows is whole.
     let draft = directory.join(format!(".draft-{:032x}", rand::random::<u128>()));
     let made = write_draft(&draft, pem).and_then(|()| match fs::hard_link(&draft, &path) {

@@ -203,7 +203,7 @@ fn number_of(name: &str) -> Option<u32> {
 }
 
 /// Random bytes are a key unless they are zero or beyond the curve's order: a
-/// chance of 2^-32 that the next draw settles.
+/// chance of 2^-32 after which others are drawn.
 fn random_key() -> SigningKey {
     loop {
         let bytes = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());

@@ -37,7 +37,7 @@ pub enum MediaEntry {
         /// As in the format.
         flags: u32,
     },
-    /// Nothing was taken.
+    /// A span of which nothing was recorded.
     Gap {
         /// Of this track.
         track: RecordedTrackId,

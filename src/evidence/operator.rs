@@ -1,6 +1,6 @@
 //! The log of the installation: heads of all sessions, as C2SP tlog-tiles has
-//! them read. Whoever watches it sees every session's heads, so that a rewritten
-//! one has to be rewritten before everybody's eyes.
+//! them read. Monitors see every session's heads in it, so that a session's log
+//! can't be rewritten unnoticed.
 
 mod tiles;
 
@@ -21,7 +21,6 @@ use crate::evidence::keys::EvidenceKey;
 use crate::evidence::operator_key::OperatorKey;
 use crate::evidence::receipt::inclusion_receipt;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
-use crate::evidence::shared::Shared;
 use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
 
 pub use tiles::TilePath;
@@ -89,28 +88,14 @@ impl OperatorLog {
         }
     }
 
-    /// Sequences until the server stops, and then once more.
-    pub(super) async fn run(shared: Arc<Shared>) {
-        let log = &shared.operator;
-        let mut round = tokio::time::interval(SEQUENCING_INTERVAL);
-        round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = shared.sequencing_ends.cancelled() => break,
-                () = log.urgent.notified() => {}
-                _ = round.tick() => {
-                    shared.refresh_keys();
-                }
-            }
-            log.sequence().await;
-        }
-        log.sequence().await;
+    /// Waits until a head is offered that should not wait for the next round.
+    pub(super) async fn urgent(&self) {
+        self.urgent.notified().await;
     }
 
     /// Makes leaves of what was offered. What can't be stored waits for the
     /// next round, unless a newer head has come by then.
-    async fn sequence(&self) {
+    pub(super) async fn sequence(&self) {
         let offered =
             std::mem::take(&mut *self.offered.lock().unwrap_or_else(PoisonError::into_inner));
         for (session, head) in offered {

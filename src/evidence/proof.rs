@@ -1,8 +1,7 @@
 //! What anybody may ask of a log: the public proof, and with the right to it
 //! the disclosure of one event or subject.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,20 +14,16 @@ use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{NotOwn, read_own_head};
 use crate::evidence::keys::EvidenceKey;
+use crate::evidence::readers::Reader;
 use crate::evidence::receipt::{consistency_receipt, inclusion_receipt};
 use crate::evidence::repository::{LogRecord, StoredEntry, StoredHead};
 use crate::evidence::shared::Shared;
-use crate::evidence::tree::{Tree, leaf_hash};
+use crate::evidence::tree::leaf_hash;
 use crate::sealing::EventsKey;
 use crate::vault::KeyPurpose;
 
 /// Most entries one proof is asked for.
 pub const PROOF_SEQS_MAX: usize = 64;
-/// Trees kept for proofs, at most this many leaves together but always one.
-/// Raising it raises memory, 64 bytes a leaf.
-const READER_LEAVES_MAX: u64 = 1 << 20;
-/// Most trees kept for proofs, however small.
-const READERS_MAX: usize = 256;
 /// Receipts kept of one head. Raising it raises memory, about 600 bytes each.
 const RECEIPTS_MAX: usize = 256;
 
@@ -148,58 +143,6 @@ pub struct SubjectDisclosure {
     pub salt: String,
     /// JSON with `user_id`, `name`, `source`.
     pub subject: String,
-}
-
-/// The tree of one log as proofs need it, and receipts made of it.
-#[derive(Default)]
-struct Reader {
-    tree: Tree,
-    /// Size of the head that `receipts` are about.
-    size: u64,
-    receipts: BTreeMap<u64, Vec<u8>>,
-}
-
-/// Trees that were read for proofs lately.
-#[derive(Default)]
-pub(super) struct Readers(Mutex<ReaderTable>);
-
-#[derive(Default)]
-struct ReaderTable {
-    uses: u64,
-    readers: BTreeMap<(TenantId, SessionId), KeptReader>,
-}
-
-#[derive(Default)]
-struct KeptReader {
-    used: u64,
-    leaves: u64,
-    reader: Arc<tokio::sync::Mutex<Reader>>,
-}
-
-impl Readers {
-    fn reader(&self, key: (TenantId, SessionId), leaves: u64) -> Arc<tokio::sync::Mutex<Reader>> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.uses += 1;
-        let used = table.uses;
-        let kept = table.readers.entry(key).or_default();
-        kept.used = used;
-        kept.leaves = leaves;
-        let reader = Arc::clone(&kept.reader);
-        loop {
-            let total: u64 = table.readers.values().map(|kept| kept.leaves).sum();
-            let fits = total <= READER_LEAVES_MAX && table.readers.len() <= READERS_MAX;
-            if fits || table.readers.len() == 1 {
-                return reader;
-            }
-            let oldest = table.readers.iter().min_by_key(|(_, kept)| kept.used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else { return reader };
-            table.readers.remove(&oldest);
-        }
-    }
-
-    fn forget(&self, key: (TenantId, SessionId)) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).readers.remove(&key);
-    }
 }
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -425,7 +368,7 @@ impl Proving<'_> {
         let key = self.shared.signing.active();
         let proof = operator.prove(self.session, issuer, at, &key).await?;
         // A process that ended before it could make a leaf of the closing head
-        // left that to whoever comes next.
+        // left that to the next request.
         if is_closed && proof.as_ref().is_none_or(|proof| proof.head != self.head.cose) {
             operator.offer(self.session, self.head.tree_size, &self.head.cose, true);
         }

@@ -1,31 +1,27 @@
 //! The driver of one log. One task a log takes what is to be noted, stores it,
-//! and signs heads; nothing is told that is not stored.
+//! and signs heads. Callers are answered after what they sent is stored.
 
 mod recall;
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{Point, sign_head};
-use crate::evidence::media::{MediaEntry, TrackTail};
-use crate::evidence::repository::{Append, EvidenceStoreError, Hash, StoredHead};
+use crate::evidence::ports::{HeadNotice, SHUTDOWN_MAX};
+use crate::evidence::repository::{Append, EvidenceStoreError, StoredHead};
+use crate::evidence::requests::{Command, Request, ScribeHandle, Signals, WAITING_MAX};
 use crate::evidence::shared::Shared;
-use crate::evidence::{EventKind, HeadNotice};
 
-/// Most requests that wait for one log; a further one is refused as unavailable.
-/// Raising it raises the memory that a store which does not answer costs.
-pub const WAITING_MAX: usize = 1_024;
 /// Most entries written at once. Raising it lengthens the transactions.
 const APPEND_MAX: usize = 512;
 /// Decisions read from the room's journal at once.
@@ -35,70 +31,14 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a first failure; it doubles up to the longest.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long a quiet log stays in memory.
+/// How long a log stays in memory that is not written to.
 const QUIET: Duration = Duration::from_mins(1);
-
-/// How a request is answered: with the `seq` of its entry.
-pub(super) type Answer = oneshot::Sender<Result<u64, EvidenceError>>;
-
-/// What a log is asked to take.
-#[derive(Debug, Clone)]
-pub(super) enum Request {
-    Open { policy: String },
-    Note { kind: EventKind, text: String },
-    Media(MediaEntry),
-    Erase { target_seq: u64, reason: u32, wrapped_key_hash: Hash },
-    Close { tails: Vec<TrackTail>, reason: u32 },
-}
-
-/// A request and who waits for it.
-#[derive(Debug)]
-pub(super) struct Command {
-    pub(super) request: Request,
-    /// What the write of its entry names.
-    pub(super) fence: Option<Fence>,
-    pub(super) answer: Answer,
-}
-
-/// What others hold of a scribe.
-#[derive(Debug, Clone)]
-pub(super) struct ScribeHandle {
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) signals: Arc<Signals>,
-}
-
-/// What a scribe is told and tells without a queue.
-#[derive(Debug, Default)]
-pub(super) struct Signals {
-    /// The room's journal has grown.
-    nudged: AtomicBool,
-    nudge: Notify,
-    /// When the oldest entry without a head was stored, microseconds since
-    /// 1970; 0 when all are covered.
-    uncovered_since_us: AtomicI64,
-}
-
-impl Signals {
-    /// The room's journal has grown. Says it once however often it is called.
-    pub(super) fn nudge(&self) {
-        self.nudged.store(true, Ordering::Release);
-        self.nudge.notify_one();
-    }
-
-    /// Whether a nudge waits to be heard.
-    pub(super) fn is_nudged(&self) -> bool {
-        self.nudged.load(Ordering::Acquire)
-    }
-
-    pub(super) fn uncovered_since_us(&self) -> i64 {
-        self.uncovered_since_us.load(Ordering::Relaxed)
-    }
-}
 
 /// Why a step did not get through.
 #[derive(Debug)]
 enum Trouble {
-    /// Somebody else continued the log, or what we wrote last may be there.
+    /// Another process continued the log, or our last write may be stored although
+    /// its answer was lost.
     Conflict,
     /// What was asked for under a fence has another owner by now.
     Fenced,
@@ -156,7 +96,7 @@ pub(super) struct Scribe {
     /// head, the end of a key.
     following: Vec<(Command, u64)>,
     log: Option<LogEngine>,
-    /// What may or may not have been stored, when that was not heard.
+    /// The last write, when it is not known whether it was stored.
     unheard: Option<Append>,
     /// The room's journal may hold more than the log.
     room_grew: bool,
@@ -196,7 +136,7 @@ impl Scribe {
         (scribe, handle)
     }
 
-    /// Runs until the log is quiet or the server stops.
+    /// Runs until the log is not written to any more, or the server stops.
     pub(super) async fn run(mut self) {
         loop {
             match self.wait().await {
@@ -238,7 +178,7 @@ impl Scribe {
 
     /// Takes what was accepted, signs a last head, and ends.
     async fn stop(&mut self) {
-        self.deadline.get_or_insert(Instant::now() + super::SHUTDOWN_MAX);
+        self.deadline.get_or_insert(Instant::now() + SHUTDOWN_MAX);
         self.commands.close();
         if !self.is_quiet() || !self.waiting.is_empty() {
             self.work().await;
@@ -281,7 +221,7 @@ impl Scribe {
                 }
             }
             if self.shared.stopping.is_cancelled() {
-                self.deadline.get_or_insert(Instant::now() + super::SHUTDOWN_MAX);
+                self.deadline.get_or_insert(Instant::now() + SHUTDOWN_MAX);
             }
             if self.deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
                 self.fail(&EvidenceError::Stopping);
@@ -332,7 +272,7 @@ impl Scribe {
         }
     }
 
-    /// Answers whoever asked for the log to be there, which it is.
+    /// Answers requests to open the log: it is open.
     fn answer_opened(&mut self) {
         let is_open = |command: &Command| matches!(command.request, Request::Open { .. });
         if self.waiting.iter().any(is_open) {
@@ -412,7 +352,7 @@ impl Scribe {
         }
     }
 
-    /// Stores what is pending, and answers whoever waits for nothing more.
+    /// Stores what is pending, and answers requests that need no more than that.
     async fn store(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if let Some(append) = log.poll_append() {

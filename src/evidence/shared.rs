@@ -13,10 +13,10 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::keys::{EvidenceKey, EvidenceKeys};
 use crate::evidence::operator::OperatorLog;
-use crate::evidence::proof::Readers;
+use crate::evidence::ports::{EvidenceOptions, HeadNotice, RoomEventSource};
+use crate::evidence::readers::Readers;
 use crate::evidence::repository::{Append, EvidenceRepository, Hash};
-use crate::evidence::scribe::{Scribe, ScribeHandle};
-use crate::evidence::{EvidenceOptions, HeadNotice, RoomEventSource};
+use crate::evidence::requests::ScribeHandle;
 use crate::vault::KeyVault;
 
 /// The parts and the state of [`crate::evidence::Evidence`].
@@ -43,42 +43,6 @@ impl Shared {
     /// Who signs what about a session's log.
     pub(super) fn identity(&self, session: SessionId) -> LogIdentity {
         LogIdentity { issuer: self.options.issuer.clone(), subject: format!("urn:uuid:{session}") }
-    }
-
-    /// The scribe of a log, which is started when it does not run; `None` once
-    /// the server stops.
-    pub(super) fn scribe(
-        self: &Arc<Self>,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Option<ScribeHandle> {
-        self.with_scribe(tenant, session, ScribeHandle::clone)
-    }
-
-    /// Tells a scribe that the room's journal has grown.
-    pub(super) fn nudge(self: &Arc<Self>, tenant: TenantId, session: SessionId) {
-        // Under the same lock as `forget`, so that no nudge is lost to a scribe
-        // that is leaving.
-        self.with_scribe(tenant, session, |scribe| scribe.signals.nudge());
-    }
-
-    fn with_scribe<T>(
-        self: &Arc<Self>,
-        tenant: TenantId,
-        session: SessionId,
-        use_it: impl FnOnce(&ScribeHandle) -> T,
-    ) -> Option<T> {
-        let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.stopping.is_cancelled() {
-            return None;
-        }
-        let key = (tenant, session);
-        if scribes.get(&key).is_none_or(|scribe| scribe.commands.is_closed()) {
-            let (scribe, handle) = Scribe::new(Arc::clone(self), tenant, session);
-            self.tasks.spawn(scribe.run());
-            scribes.insert(key, handle);
-        }
-        scribes.get(&key).map(use_it)
     }
 
     /// Starts no scribe any more, and tells those that run to end.

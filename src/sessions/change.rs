@@ -32,7 +32,8 @@ impl<T> Change<T> {
         value.map_or(Self::Clear, Self::Set)
     }
 
-    /// What an optional setting of a new session means: nothing, or a value.
+    /// The change that an optional setting of a new session means: `None` keeps the
+    /// default.
     #[must_use]
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)
@@ -85,7 +86,7 @@ pub struct TranscriptionPatch {
 /// Changes to a speaking policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpeakingPatch {
-    /// Time of a turn when nobody says otherwise, in seconds.
+    /// Default time of a turn, in seconds.
     pub default_turn_s: Change<u32>,
     /// Longest a turn may be extended to, in seconds.
     pub max_turn_s: Change<u32>,

@@ -4,7 +4,7 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::session::SessionStatus;
 use crate::sessions::repository::RepositoryError;
 
-/// One field that can't be taken, and why, in words for whoever sent it.
+/// One field that is refused, with the reason for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldProblem {
     /// The field as the wire names it, members by a dot
@@ -20,13 +20,13 @@ impl FieldProblem {
     }
 }
 
-/// Why something was not done to a session. Nothing was changed.
+/// Why a request about a session was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// The tenant has no such session.
     #[error("no such session")]
     NotFound,
-    /// Values that can't be taken; every one of them is listed.
+    /// Values that are refused; every one of them is listed.
     #[error("{} of the fields cannot be taken", .0.len())]
     Invalid(Vec<FieldProblem>),
     /// The session is not in a state that allows this.

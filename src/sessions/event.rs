@@ -1,5 +1,5 @@
-//! What becomes of a session, as it is kept with the change itself: for whoever
-//! is told in this process, and for whoever reads it later.
+//! Events of a session. Each is stored in the transaction of the change it is
+//! about; observers in this process and readers of the outbox get it.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ impl SessionEvent {
         serde_json::to_string(&Payload::of(&self.session)).unwrap_or_default()
     }
 
-    /// Reads an event back from what was kept of it; `None` when that is none.
+    /// Reads an event back from what was kept of it; `None` when it can't be read.
     #[must_use]
     pub fn read(kind: &str, at: Timestamp, payload: &str) -> Option<Self> {
         let payload: Payload = serde_json::from_str(payload).ok()?;

@@ -7,7 +7,7 @@ use crate::domain::id::{AssemblyId, SessionId};
 use crate::domain::session::{Modality, Session, SessionStatus};
 use crate::domain::time::Timestamp;
 
-/// Sessions of a page when nobody says otherwise.
+/// Sessions of a page when the caller names no limit.
 pub const LIST_LIMIT_DEFAULT: u32 = 50;
 /// Most sessions of a page. Raising it makes single answers larger and slower.
 pub const LIST_LIMIT_MAX: u32 = 200;
@@ -72,7 +72,7 @@ impl SessionPosition {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a cursor; `None` when it is none of ours.
+    /// Reads a cursor; `None` unless this server made it.
     pub(crate) fn from_cursor(text: &str) -> Option<Self> {
         // 24 bytes are 32 characters; what is longer is not even decoded.
         if text.len() != 32 {

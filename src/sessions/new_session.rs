@@ -1,4 +1,5 @@
-//! What a creator says of a session, and what holds when nothing is said.
+//! A session as its creator describes it, and the defaults of what they leave
+//! out.
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session::{
@@ -12,15 +13,14 @@ use crate::sessions::change::{
 };
 use crate::sessions::limits::TenantLimits;
 
-/// Most people of a session when nobody says otherwise, or the tenant's limit
-/// when that is lower.
+/// Default number of people of a session; the tenant's limit when that is lower.
 pub const MAX_PARTICIPANTS_DEFAULT: u32 = 300;
-/// Days a recording is kept when nobody says otherwise: the year in which a
-/// decision is usually disputed.
+/// Default number of days a recording is kept: the year in which a decision is
+/// usually disputed.
 pub const RETENTION_DAYS_DEFAULT: u32 = 365;
-/// Time of a turn when nobody says otherwise, in seconds.
+/// Default time of a turn, in seconds.
 pub const DEFAULT_TURN_S: u32 = 180;
-/// Longest a turn may be extended to when nobody says otherwise, in seconds.
+/// Default of the longest a turn may be extended to, in seconds.
 pub const MAX_TURN_S_DEFAULT: u32 = 600;
 
 pub(crate) const PROVIDER_DEFAULT: Provider = Provider::Webrtc;
@@ -30,7 +30,7 @@ pub(crate) fn max_participants_default(limits: &TenantLimits) -> u32 {
     MAX_PARTICIPANTS_DEFAULT.min(limits.max_participants_per_session)
 }
 
-/// Nobody is recorded unless somebody has decided it.
+/// Recording is off unless the creator turns it on.
 pub(crate) const fn recording_default() -> RecordingPolicy {
     RecordingPolicy { enabled: false, retention_days: RETENTION_DAYS_DEFAULT }
 }
@@ -115,7 +115,7 @@ impl NewSession {
     }
 }
 
-/// The defaults, bent so that they don't contradict what the creator said.
+/// The defaults, adjusted where they would contradict what the creator said.
 fn speaking_beside(said: &SpeakingPatch) -> SpeakingPolicy {
     let mut policy = speaking_default();
     if let Change::Set(max_turn_s) = said.max_turn_s {

@@ -26,15 +26,15 @@ use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{problems_of, settled_member};
 
 /// How often a change without an expected version is tried again after
-/// somebody else's change came between. Raising it helps nobody: five changes
-/// of one session within a few milliseconds are a defect elsewhere.
+/// another process changed the session in between. More tries would not help: five
+/// changes of one session within a few milliseconds are a defect elsewhere.
 const TRIES_MAX: u32 = 5;
 
 /// Creates, reads and changes sessions, and tells observers of every change.
 /// Cheap to clone.
 ///
-/// Whoever calls has checked that the caller may; everything here is about one
-/// tenant and finds nothing of another.
+/// Callers have been authorised before. Every operation is about one tenant and
+/// finds nothing of another.
 #[derive(Clone)]
 pub struct SessionService {
     repository: Arc<dyn SessionRepository>,
@@ -233,8 +233,8 @@ impl SessionService {
         })
     }
 
-    /// Reads, decides and stores if nobody else came between, a few times
-    /// unless the caller has said which version it means.
+    /// Reads, decides and stores unless the session changed in between; then tries
+    /// again a few times, unless the caller has named the version it means.
     async fn change_state(
         &self,
         tenant: TenantId,

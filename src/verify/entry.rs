@@ -47,7 +47,7 @@ pub enum Body {
         media: String,
         /// Name of its codec.
         codec: String,
-        /// Commitment to whose it is.
+        /// Commitment to the person it is of.
         subject_commit: Hash,
     },
     /// A segment was stored.

@@ -22,7 +22,7 @@ pub enum TrustedKeys {
     Own,
     /// A list that came the same way as what is checked; the report says so.
     SameSource(Vec<u8>),
-    /// A list that whoever asks trusts.
+    /// A list that the user of the verifier trusts.
     Independent(Vec<u8>),
 }
 
@@ -35,7 +35,7 @@ pub struct Options {
     pub held_heads: Option<Vec<u8>>,
 }
 
-/// A head that somebody kept.
+/// A head that a witness kept.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) size: u64,

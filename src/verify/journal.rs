@@ -40,7 +40,7 @@ pub enum JournalError {
     /// A number is not in its shortest form, or beyond 64 bits.
     #[error("a number of the journal is malformed at byte {0}")]
     Number(u64),
-    /// A record is none that there is.
+    /// A record is of an unknown kind.
     #[error("a record of the journal is malformed at byte {0}")]
     Record(u64),
 }
@@ -201,7 +201,7 @@ fn is_sender_report(body: &[u8]) -> bool {
     body.len() == 28 && body[0] >> 6 == 2 && body[1] == 200
 }
 
-/// Whether a side event starts a source; `None` when it is none that there is.
+/// Whether a side event starts a source; `None` when it is of an unknown kind.
 fn side_event(body: &[u8]) -> Option<bool> {
     match *body {
         [1, _, _, _, _, _] => Some(true),

@@ -22,7 +22,7 @@ pub enum Code {
     NotCanonical,
     /// It is beyond a limit of this verifier.
     TooLarge,
-    /// A key that nobody who is trusted published.
+    /// A key that is not on a trusted list.
     UnknownKey,
     /// A signature does not hold.
     SignatureInvalid,
@@ -111,7 +111,7 @@ impl Code {
 pub struct Finding {
     /// What it is.
     pub code: Code,
-    /// In plain words.
+    /// A sentence for people.
     pub message: String,
 }
 
@@ -167,7 +167,7 @@ impl Place {
 pub struct Problem {
     /// What it is.
     pub code: Code,
-    /// In plain words.
+    /// A sentence for people.
     pub message: String,
     /// Where it is.
     #[serde(flatten)]

@@ -14,8 +14,8 @@ use crate::vault::KeyPurpose;
 const PAGE: u32 = 1_000;
 
 impl Scribe {
-    /// Finds the log in the store, or begins it when somebody asks for that.
-    /// `false` when there is none.
+    /// Loads the log from the store, or begins it when a request asks for that.
+    /// `false` when the session has no log.
     pub(super) async fn recall(&mut self) -> Result<bool, Trouble> {
         let record = in_time(self.shared.repository.log(self.tenant, self.session)).await??;
         let Some(record) = record else {
@@ -68,7 +68,7 @@ impl Scribe {
         if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
             self.shared.counters.appended(&stored);
         }
-        // What was decided before the log began belongs into it.
+        // Events of the room from before the log began are taken into it.
         self.room_grew = true;
         self.log = Some(log);
         self.note_uncovered();
@@ -116,7 +116,7 @@ impl Scribe {
         }
     }
 
-    /// A stored head, if it is one of ours.
+    /// A stored head, if one of our keys signed it.
     fn check_head(&self, head: &StoredHead) -> Result<Point, EvidenceError> {
         let read = read_own_head(head, &self.shared.signing);
         let read = match read {
@@ -132,8 +132,8 @@ impl Scribe {
         })
     }
 
-    /// Finds out whether what was written last is in the log; what is not is
-    /// asked again.
+    /// Finds out whether the last write is in the log; requests whose entries are
+    /// not are taken again.
     async fn settle_unheard(&mut self) -> Result<(), Trouble> {
         let Some(append) = &self.unheard else { return Ok(()) };
         let limit = u32::try_from(append.entries.len()).unwrap_or(u32::MAX);
