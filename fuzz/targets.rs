@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cabildo::auth::{
-    AuthOptions, Authenticator, DpopRequest, InMemoryReplayCache, KeySet, KeySource,
+    AuthOptions, Authenticator, DpopRequest, Freshness, InMemoryReplayCache, KeySet, KeySource,
     KeySourceError, NonceKey,
 };
 use cabildo::domain::media::Codec;
@@ -246,7 +246,8 @@ pub(crate) fn dpop_proof(data: &[u8]) {
             method: "POST",
             url: "https://cabildo.example/api/v1/sessions",
         };
-        let answer = issuer.runtime.block_on(issuer.authenticator.dpop(request, NOW));
+        let proving = issuer.authenticator.dpop(request, Freshness::Nonce, NOW);
+        let answer = issuer.runtime.block_on(proving);
         assert!(answer.is_err(), "a proof without a nonce of ours was taken");
     });
 }

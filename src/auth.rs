@@ -68,6 +68,15 @@ pub struct DpopRequest<'a> {
     pub url: &'a str,
 }
 
+/// What shows that a proof was made for this request and just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// A nonce of this server: every write.
+    Nonce,
+    /// A nonce of this server, or a time within the last minute: reads.
+    NonceOrTime,
+}
+
 /// What a moderation socket shows in `authenticate` or `renew_token`.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketCredentials<'a> {
@@ -103,35 +112,55 @@ impl Authenticator {
         Self { tokens, nonce_key: options.nonce_key, replay }
     }
 
-    /// Who makes a read with `Authorization: Bearer`. A token that is bound to
-    /// a key is taken without its proof: reads only.
+    /// Who makes a read with `Authorization: Bearer`. A token that is bound to a
+    /// key is no bearer token (RFC 9449 §7.2): whoever has it has to prove that
+    /// they have the key.
     pub async fn bearer(
         &self,
         authorization: Option<&str>,
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
         let token = credentials(authorization, Scheme::Bearer)?;
-        Ok(self.tokens.verify(token, now).await?.principal)
+        let verified = self.tokens.verify(token, now).await?;
+        if verified.thumbprint.is_some() {
+            return Err(AuthError::TokenBound);
+        }
+        Ok(verified.principal)
     }
 
-    /// Who makes a write with `Authorization: DPoP` and a proof
-    /// (RFC 9449 §4.3 and §7.1). A proof that lacks a current nonce is answered
-    /// by [`AuthError::NonceRequired`] once everything else about it is right.
+    /// Who makes a request with `Authorization: DPoP` and a proof
+    /// (RFC 9449 §4.3 and §7.1). A proof with a fresh nonce may be dated by a
+    /// clock that is wrong by up to a day. One without is fresh enough for a read
+    /// when it was made within the last minute; otherwise, and for every write, it
+    /// is answered by [`AuthError::NonceRequired`] once everything else about it
+    /// is right.
     pub async fn dpop(
         &self,
         request: DpopRequest<'_>,
+        freshness: Freshness,
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
-        let token = credentials(request.authorization, Scheme::Dpop)?;
+        let token = match credentials(request.authorization, Scheme::Dpop) {
+            Ok(token) => token,
+            Err(missing) => {
+                // A token with a key that comes as a bearer token is told so.
+                let refused = self.bearer(request.authorization, now).await.err();
+                let bound = refused.filter(|error| *error == AuthError::TokenBound);
+                return Err(bound.unwrap_or(missing));
+            }
+        };
         let proof = request.proof.ok_or(AuthError::ProofInvalid)?;
         let verified = self.tokens.verify(token, now).await?;
-        let expected = expected(token, &verified, request.method, request.url);
+        let expected = expected(token, &verified, request.method, request.url)?;
         let checked = dpop::check(proof, &expected, now).ok_or(AuthError::ProofInvalid)?;
-        let nonce = checked.nonce.as_deref();
-        if !nonce.is_some_and(|nonce| self.nonce_key.is_current_for_requests(nonce, now)) {
-            return Err(AuthError::NonceRequired { nonce: self.fresh_nonce(now) });
-        }
-        self.use_once(&checked, now).await?;
+        let until = match (checked.nonce.as_deref(), freshness) {
+            (Some(nonce), _) => self.nonce_key.fresh_until(nonce, now),
+            (None, Freshness::NonceOrTime) => checked.fresh_until(now),
+            (None, Freshness::Nonce) => None,
+        };
+        let until =
+            until.ok_or_else(|| AuthError::NonceRequired { nonce: self.fresh_nonce(now) })?;
+        self.use_once(&checked, until, now).await?;
         Ok(verified.principal)
     }
 
@@ -150,7 +179,7 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
         let verified = self.tokens.verify(credentials.token, now).await?;
-        let expected = expected(credentials.token, &verified, "GET", credentials.url);
+        let expected = expected(credentials.token, &verified, "GET", credentials.url)?;
         let checked =
             dpop::check(credentials.proof, &expected, now).ok_or(AuthError::ProofInvalid)?;
         let same_nonce = checked
@@ -160,7 +189,10 @@ impl Authenticator {
         if !same_nonce || !self.nonce_key.is_for_socket(credentials.nonce) {
             return Err(AuthError::ProofInvalid);
         }
-        self.use_once(&checked, now).await?;
+        // The connection's nonce serves once, so the proof can't come again; it is
+        // remembered for as long as one without a nonce would be.
+        let until = now.after(SOCKET_PROOF_REMEMBERED);
+        self.use_once(&checked, until, now).await?;
         Ok(verified.principal)
     }
 
@@ -173,8 +205,13 @@ impl Authenticator {
 
     /// The last check of all, so that only holders of valid tokens and keys
     /// can write to the cache.
-    async fn use_once(&self, proof: &CheckedProof, now: Timestamp) -> Result<(), AuthError> {
-        match self.replay.insert_if_absent(proof.replay_key, proof.expires_at, now).await {
+    async fn use_once(
+        &self,
+        proof: &CheckedProof,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), AuthError> {
+        match self.replay.insert_if_absent(proof.replay_key, until, now).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(AuthError::ProofReplayed),
             Err(ReplayCacheUnavailable) => {
@@ -184,6 +221,8 @@ impl Authenticator {
     }
 }
 
+/// How long the proof that opened a socket is remembered.
+const SOCKET_PROOF_REMEMBERED: Duration = Duration::from_mins(2);
 /// What clients are told to wait when the replay cache does not answer.
 const REPLAY_RETRY_AFTER_S: u32 = 5;
 
@@ -198,8 +237,10 @@ fn expected<'a>(
     verified: &VerifiedToken,
     method: &'a str,
     url: &'a str,
-) -> Expected<'a> {
-    Expected { token, thumbprint: verified.thumbprint, method, url }
+) -> Result<Expected<'a>, AuthError> {
+    // A proof says nothing about a token that is bound to no key.
+    let thumbprint = verified.thumbprint.ok_or(AuthError::TokenInvalid)?;
+    Ok(Expected { token, thumbprint, method, url })
 }
 
 /// The credentials of an `Authorization` header with this scheme (RFC 9110

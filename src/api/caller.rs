@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::Api;
 use super::error::{ApiError, DPOP_NONCE};
 use crate::auth::client_cert::ServiceIdentity;
-use crate::auth::{AuthError, DpopRequest, Scheme};
+use crate::auth::{AuthError, DpopRequest, Freshness, Scheme};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::participant::{Principal, ServiceName};
@@ -72,12 +72,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Credentials {
 }
 
 impl Credentials {
-    /// A person who may do `action`, with a bearer token; a proof of possession
-    /// is taken as well.
+    /// A person who may do `action`: with a token that is bound to no key as a
+    /// bearer, or with a token that is bound to a key and a proof of it.
     pub(super) async fn reader(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
-        let shows_proof = self.headers.contains_key(DPOP);
-        let person = if shows_proof {
-            self.prove(api).await?
+        let person = if self.headers.contains_key(DPOP) || self.has_scheme(Scheme::Dpop) {
+            self.prove(api, Freshness::NonceOrTime).await?
         } else {
             let authorization = self.single(&AUTHORIZATION).map_err(|()| {
                 ApiError::unauthenticated(&AuthError::CredentialsMissing, Scheme::Bearer)
@@ -85,7 +84,7 @@ impl Credentials {
             api.authenticator
                 .bearer(authorization, api.clock.now())
                 .await
-                .map_err(|error| ApiError::unauthenticated(&error, Scheme::Bearer))?
+                .map_err(|error| self.refused(api, &error, Scheme::Bearer))?
         };
         permit(&person, action)?;
         Ok(person)
@@ -94,7 +93,7 @@ impl Credentials {
     /// A person who may do `action` and has not written too often, with a
     /// proof of possession.
     pub(super) async fn writer(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
-        let person = self.prove(api).await?;
+        let person = self.prove(api, Freshness::Nonce).await?;
         permit(&person, action)?;
         api.rate_limits.write(person.tenant_id, &person.user_id)?;
         Ok(person)
@@ -121,22 +120,33 @@ impl Credentials {
         }
     }
 
-    async fn prove(&self, api: &Api) -> Result<Principal, ApiError> {
-        let refuse = |error: AuthError| {
-            let refusal = ApiError::unauthenticated(&error, Scheme::Dpop);
-            // Clients that were refused for another reason learn the nonce too.
-            if error.nonce().is_some() {
-                refusal
-            } else {
-                refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.clock.now()))
-            }
-        };
+    /// Whether the `Authorization` header has this scheme.
+    fn has_scheme(&self, scheme: Scheme) -> bool {
+        let value = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let name = value.and_then(|value| value.split(' ').next());
+        name.is_some_and(|name| name.eq_ignore_ascii_case(scheme.as_str()))
+    }
+
+    /// A refusal with a nonce for the next proof. Clients that were refused for
+    /// another reason learn it too.
+    fn refused(&self, api: &Api, error: &AuthError, scheme: Scheme) -> ApiError {
+        let refusal = ApiError::unauthenticated(error, scheme);
+        let wants_proof = scheme == Scheme::Dpop || *error == AuthError::TokenBound;
+        if error.nonce().is_some() || !wants_proof {
+            refusal
+        } else {
+            refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.clock.now()))
+        }
+    }
+
+    async fn prove(&self, api: &Api, freshness: Freshness) -> Result<Principal, ApiError> {
+        let refuse = |error: AuthError| self.refused(api, &error, Scheme::Dpop);
         let authorization =
             self.single(&AUTHORIZATION).map_err(|()| refuse(AuthError::CredentialsMissing))?;
         let proof = self.single(&DPOP).map_err(|()| refuse(AuthError::ProofInvalid))?;
         let url = format!("{}{}", self.origin(api), self.uri.path());
         let request = DpopRequest { authorization, proof, method: self.method.as_str(), url: &url };
-        api.authenticator.dpop(request, api.clock.now()).await.map_err(refuse)
+        api.authenticator.dpop(request, freshness, api.clock.now()).await.map_err(refuse)
     }
 
     /// A header that may come once; an error when it comes twice or is not text.

@@ -46,8 +46,9 @@ pub(super) struct TokenRequestBody {
     /// The only session it is good for.
     #[schema(value_type = Option<String>, format = Uuid)]
     session_id: Option<Id<SessionId>>,
-    /// RFC 7638 thumbprint of the key it is bound to.
-    jkt: String,
+    /// RFC 7638 thumbprint of the key it is bound to. Without one the token is a
+    /// bearer token, which reads only.
+    jkt: Option<String>,
 }
 
 /// An access token.
@@ -55,7 +56,7 @@ pub(super) struct TokenRequestBody {
 #[schema(as = DevToken)]
 pub(super) struct TokenBody {
     access_token: String,
-    /// Always `DPoP`.
+    /// `DPoP` when it is bound to a key, else `Bearer`.
     token_type: &'static str,
     /// Seconds.
     expires_in: u32,
@@ -89,17 +90,15 @@ pub(super) async fn token(
         jkt: wanted.jkt,
     };
     let token = issuer.issue(&request, api.clock.now()).map_err(|error| match error {
-        DevIssuerError::ThumbprintInvalid => {
-            let fields = json!({"fields": [{"field": "jkt", "problem": error.to_string()}]});
-            ApiError::new(ErrorCode::UnprocessableRequest, error.to_string()).with_details(fields)
-        }
+        DevIssuerError::ThumbprintInvalid => unprocessable("jkt", &error),
+        DevIssuerError::SubjectReserved => unprocessable("user_id", &error),
         DevIssuerError::File { .. } | DevIssuerError::KeyInvalid { .. } => {
             super::error::internal_error()
         }
     })?;
     let body = TokenBody {
         access_token: token.access_token,
-        token_type: "DPoP",
+        token_type: token.token_type,
         expires_in: token.expires_in_s,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
@@ -191,6 +190,11 @@ pub(super) async fn step(
         _ => return Err(not_here()),
     };
     change_state(&api, &credentials, governance_page(), &id, &body, step).await
+}
+
+fn unprocessable(field: &'static str, error: &DevIssuerError) -> ApiError {
+    let fields = json!({"fields": [{"field": field, "problem": error.to_string()}]});
+    ApiError::new(ErrorCode::UnprocessableRequest, error.to_string()).with_details(fields)
 }
 
 fn not_here() -> ApiError {

@@ -116,6 +116,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         C::CredentialsMissing
         | C::TokenInvalid
         | C::TokenExpired
+        | C::TokenBound
         | C::DpopProofInvalid
         | C::DpopProofReplayed
         | C::DpopNonceRequired

@@ -15,6 +15,10 @@ pub(super) const READER: &[Code] = &[
     Code::CredentialsMissing,
     Code::TokenInvalid,
     Code::TokenExpired,
+    Code::TokenBound,
+    Code::DpopProofInvalid,
+    Code::DpopProofReplayed,
+    Code::DpopNonceRequired,
     Code::Forbidden,
     Code::DependencyUnavailable,
 ];
@@ -23,6 +27,7 @@ pub(super) const WRITER: &[Code] = &[
     Code::CredentialsMissing,
     Code::TokenInvalid,
     Code::TokenExpired,
+    Code::TokenBound,
     Code::DpopProofInvalid,
     Code::DpopProofReplayed,
     Code::DpopNonceRequired,

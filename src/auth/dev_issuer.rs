@@ -1,4 +1,4 @@
-//! The identity issuer of `--dev`: signs access tokens for whoever asks. Its
+//! The identity issuer of `--dev`: signs access tokens for every caller. Its
 //! tokens pass the same verifier as everybody's.
 
 use std::fs::{self, OpenOptions};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::auth::error::Scheme;
 use crate::auth::jwks::KeySet;
 use crate::auth::jws::{decode_exactly, encode};
 use crate::auth::key_source::{KeySource, KeySourceError};
@@ -47,6 +48,9 @@ pub enum DevIssuerError {
     /// The thumbprint asked for is not one (RFC 7638, SHA-256).
     #[error("the key thumbprint is not 32 bytes in base64url")]
     ThumbprintInvalid,
+    /// The subject asked for is the id of a part of the server.
+    #[error("user ids that begin with `cabildo:` are reserved for the server")]
+    SubjectReserved,
 }
 
 /// Whom a token is asked for.
@@ -62,15 +66,18 @@ pub struct TokenRequest {
     pub roles: Roles,
     /// The only session it is good for.
     pub session_id: Option<SessionId>,
-    /// Thumbprint of the key it is bound to, base64url (RFC 7638).
-    pub jkt: String,
+    /// Thumbprint of the key it is bound to, base64url (RFC 7638); without one it
+    /// is a bearer token, which reads only.
+    pub jkt: Option<String>,
 }
 
 /// An issued token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
-    /// The token; `token_type` is `DPoP`.
+    /// The token.
     pub access_token: String,
+    /// How it is presented: `DPoP` when it is bound to a key, else `Bearer`.
+    pub token_type: &'static str,
     /// Its life, in seconds.
     pub expires_in_s: u32,
 }
@@ -124,20 +131,28 @@ impl DevIssuer {
         &self.jwks
     }
 
-    /// Issues a token in force from `now`. Asks nobody.
+    /// Issues a token in force from `now`, without any check of who asks.
     pub fn issue(
         &self,
         request: &TokenRequest,
         now: Timestamp,
     ) -> Result<IssuedToken, DevIssuerError> {
-        decode_exactly::<32>(&request.jkt).ok_or(DevIssuerError::ThumbprintInvalid)?;
+        if let Some(jkt) = &request.jkt {
+            decode_exactly::<32>(jkt).ok_or(DevIssuerError::ThumbprintInvalid)?;
+        }
+        if request.user_id.is_reserved() {
+            return Err(DevIssuerError::SubjectReserved);
+        }
         let roles: Vec<_> = request.roles.iter().map(Role::as_str).collect();
         let mut claims = json!({
             "iss": self.issuer, "aud": self.audience, "sub": request.user_id.as_str(),
             "iat": now.unix_s(), "exp": now.unix_s() + i64::from(TOKEN_LIFETIME_S),
             "jti": Uuid::new_v4(), "tenant_id": request.tenant_id.as_uuid(),
-            "roles": roles, "cnf": {"jkt": request.jkt},
+            "roles": roles,
         });
+        if let Some(jkt) = &request.jkt {
+            claims["cnf"] = json!({"jkt": jkt});
+        }
         if let Some(name) = &request.name {
             claims["name"] = json!(name);
         }
@@ -152,12 +167,14 @@ impl DevIssuer {
         );
         let signature: Signature = self.key.sign(signed.as_bytes());
         let access_token = format!("{signed}.{}", encode(&signature.to_bytes()));
-        Ok(IssuedToken { access_token, expires_in_s: TOKEN_LIFETIME_S })
+        let scheme = if request.jkt.is_some() { Scheme::Dpop } else { Scheme::Bearer };
+        let token_type = scheme.as_str();
+        Ok(IssuedToken { access_token, token_type, expires_in_s: TOKEN_LIFETIME_S })
     }
 }
 
 /// Random bytes are a key unless they are zero or beyond the curve's order:
-/// a chance of 2^-32 that the next draw settles.
+/// a chance of 2^-32, after which others are drawn.
 fn random_key() -> SigningKey {
     loop {
         if let Ok(key) = SigningKey::from_slice(&rand::random::<[u8; 32]>()) {

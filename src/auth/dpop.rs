@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::auth::CLOCK_LEEWAY;
+use crate::auth::access_token::numeric_date;
 use crate::auth::jws::{Algorithm, CompactJws, PublicKey, decode_exactly};
 use crate::domain::time::Timestamp;
 
 /// Longest proof taken, in bytes. A proof by a browser has about 700.
 const PROOF_LENGTH_MAX: usize = 4 * 1024;
-/// Age at which a proof is refused. Raising it lengthens what the replay cache
-/// remembers. Proofs from the future are taken within [`CLOCK_LEEWAY`].
-const PROOF_AGE_MAX: Duration = Duration::from_mins(1);
+/// Age at which a proof is refused when no nonce of this server shows that it is
+/// fresh. Raising it lengthens what the replay cache remembers. Such a proof may
+/// come from the future by [`CLOCK_LEEWAY`].
+const WINDOW_WITHOUT_NONCE: Duration = Duration::from_mins(1);
+/// How far the time of a proof with a fresh nonce may lie from ours: a client
+/// whose clock is wrong, or whose time zone is, is let in.
+const WINDOW_WITH_NONCE: Duration = Duration::from_hours(24);
 /// Longest `jti` of a proof, in bytes.
 const PROOF_ID_LENGTH_MAX: usize = 256;
 /// Longest `nonce` of a proof, in bytes.
@@ -48,8 +53,17 @@ pub(super) struct CheckedProof {
     pub(super) nonce: Option<String>,
     /// What names it in the replay cache.
     pub(super) replay_key: [u8; 32],
-    /// When it would be refused by its age.
-    pub(super) expires_at: Timestamp,
+    /// When it says it was made; within [`WINDOW_WITH_NONCE`].
+    issued_at: Timestamp,
+}
+
+impl CheckedProof {
+    /// Whether it is fresh without a nonce, and until when it would be.
+    pub(super) fn fresh_until(&self, now: Timestamp) -> Option<Timestamp> {
+        // The second itself is cut off by the client: it counts as part of the age.
+        let until = self.issued_at.after(WINDOW_WITHOUT_NONCE + Duration::from_secs(1));
+        (self.issued_at <= now.after(CLOCK_LEEWAY) && now < until).then_some(until)
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,12 +71,13 @@ struct ProofClaims {
     jti: String,
     htm: String,
     htu: String,
-    iat: i64,
+    iat: Number,
     ath: String,
     nonce: Option<String>,
 }
 
-/// Checks `proof` (RFC 9449 §4.3, checks 2 to 12 but the nonce).
+/// Checks `proof` (RFC 9449 §4.3, checks 2 to 12, without the nonce and what
+/// follows from it for its age).
 pub(super) fn check(proof: &str, expected: &Expected<'_>, now: Timestamp) -> Option<CheckedProof> {
     let jws = CompactJws::parse(proof, PROOF_LENGTH_MAX)?;
     let is_proof = jws.header_text("typ") == Some("dpop+jwt") && jws.algorithm == Algorithm::Es256;
@@ -76,13 +91,15 @@ pub(super) fn check(proof: &str, expected: &Expected<'_>, now: Timestamp) -> Opt
     let is_about_this = claims.htm == expected.method
         && is_same_resource(&claims.htu, expected.url)
         && bool::from(decode_exactly::<32>(&claims.ath)?.ct_eq(&token_hash));
-    let expires_at = in_force_until(claims.iat, now)?;
+    let issued_at = numeric_date(&claims.iat)?;
+    let in_a_day =
+        issued_at <= now.after(WINDOW_WITH_NONCE) && now <= issued_at.after(WINDOW_WITH_NONCE);
     let fits = (1..=PROOF_ID_LENGTH_MAX).contains(&claims.jti.len())
         && claims.nonce.as_ref().is_none_or(|nonce| nonce.len() <= NONCE_LENGTH_MAX);
-    (is_about_this && fits).then(|| CheckedProof {
+    (is_about_this && in_a_day && fits).then(|| CheckedProof {
         nonce: claims.nonce,
         replay_key: replay_key(&thumbprint, &claims.jti),
-        expires_at,
+        issued_at,
     })
 }
 
@@ -100,15 +117,6 @@ fn proof_key(jwk: &Map<String, Value>) -> Option<(PublicKey, [u8; 32])> {
     // Both coordinates are base64url by now, so nothing needs escaping.
     let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
     Some((key, Sha256::digest(canonical).into()))
-}
-
-/// When a proof made at `issued_at_s` is refused by its age; `None` when it
-/// already is, or comes from the future.
-fn in_force_until(issued_at_s: i64, now: Timestamp) -> Option<Timestamp> {
-    let issued_at = Timestamp::from_unix_us(issued_at_s.checked_mul(1_000_000)?);
-    // The second itself is cut off by the client: it counts as part of the age.
-    let expires_at = issued_at.after(PROOF_AGE_MAX + Duration::from_secs(1));
-    (issued_at <= now.after(CLOCK_LEEWAY) && now < expires_at).then_some(expires_at)
 }
 
 /// A `jti` is unique for its key only: nobody can use up another's.

@@ -23,7 +23,7 @@ impl Scheme {
 }
 
 /// Why a caller was refused. Says no more about a token or proof than its code
-/// does, so that nobody learns from refusals how to make a better one.
+/// does, so that refusals do not help to forge a better one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No credentials, or of another scheme than the route takes.
@@ -35,6 +35,9 @@ pub enum AuthError {
     /// The access token has expired, or was issued too long ago.
     #[error("the access token has expired")]
     TokenExpired,
+    /// The access token is bound to a key, so it can't be used as a bearer token.
+    #[error("the access token is bound to a key and needs a proof of it")]
+    TokenBound,
     /// The proof of possession is missing or wrong.
     #[error("the proof of possession is invalid")]
     ProofInvalid,
@@ -69,6 +72,7 @@ impl AuthError {
             Self::CredentialsMissing => ErrorCode::CredentialsMissing,
             Self::TokenInvalid => ErrorCode::TokenInvalid,
             Self::TokenExpired => ErrorCode::TokenExpired,
+            Self::TokenBound => ErrorCode::TokenBound,
             Self::ProofInvalid => ErrorCode::DpopProofInvalid,
             Self::ProofReplayed => ErrorCode::DpopProofReplayed,
             Self::NonceRequired { .. } => ErrorCode::DpopNonceRequired,
@@ -107,7 +111,7 @@ impl AuthError {
             (Self::TokenInvalid | Self::TokenExpired, Scheme::Bearer) => {
                 Some(r#"Bearer error="invalid_token""#)
             }
-            (Self::TokenInvalid | Self::TokenExpired, Scheme::Dpop) => {
+            (Self::TokenBound, _) | (Self::TokenInvalid | Self::TokenExpired, Scheme::Dpop) => {
                 Some(r#"DPoP error="invalid_token", algs="ES256""#)
             }
             (Self::ProofInvalid | Self::ProofReplayed, _) => {
@@ -132,6 +136,7 @@ mod tests {
                 AuthError::CredentialsMissing,
                 AuthError::TokenInvalid,
                 AuthError::TokenExpired,
+                AuthError::TokenBound,
                 AuthError::ProofInvalid,
                 AuthError::ProofReplayed,
                 AuthError::NonceRequired { nonce: "n".into() },

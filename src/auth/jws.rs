@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Compact JWS (RFC 7515 §3.1) as strangers send it: taken apart strictly,
+//! Compact JWS (RFC 7515 §3.1) as unauthenticated callers send it: taken apart strictly,
 //! trusted only after [`CompactJws::is_signed_by`].
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm with this registered name, if it is one of ours.
+    /// The algorithm with this registered name, if this server takes it.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name {
             "ES256" => Some(Self::Es256),

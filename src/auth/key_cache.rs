@@ -67,7 +67,7 @@ impl KeyCache {
             Lookup::Missing => {
                 if self.decide(Need::Missing, now) == Decision::Fetch {
                     let flight = Arc::clone(&self.flight).lock_owned().await;
-                    // Whoever held the flight before may have brought the key.
+                    // The fetch that held the lock before may have brought the key.
                     if matches!(self.look_up(jws), Lookup::Missing) {
                         join(self.start_fetch(flight, Need::Missing, now)).await;
                     }
@@ -80,7 +80,7 @@ impl KeyCache {
         }
     }
 
-    /// What the keys at hand say, with nothing more to be asked.
+    /// The decision by the keys at hand, without another fetch.
     fn key_after_fetch(
         &self,
         jws: &CompactJws<'_>,
@@ -229,7 +229,7 @@ mod tests {
     async fn ageing_keys_serve_while_one_refresh_is_under_way() {
         let (source, cache) = scene(1);
         assert!(key_at(&cache, at(0)).await.is_ok());
-        // From here on the source hangs, and nobody hangs with it.
+        // From here on the source hangs; callers are answered all the same.
         for _ in 0..20 {
             assert!(key_at(&cache, at(400)).await.is_ok());
         }

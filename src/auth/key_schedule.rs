@@ -13,7 +13,7 @@ pub(super) const FRESH_FOR: Duration = Duration::from_mins(5);
 /// Age at which callers wait for the refresh: how long a key that the issuer
 /// has withdrawn can still be taken, while the issuer answers.
 pub(super) const WAIT_AFTER: Duration = Duration::from_hours(1);
-/// Least time between two attempts, whatever strangers send. Raising it makes
+/// Least time between two attempts, whatever key ids unauthenticated callers send. Raising it makes
 /// tokens of a new key wait longer.
 pub(super) const ATTEMPT_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// First pause after a failure; doubles with each further one.
@@ -40,7 +40,7 @@ pub(super) enum Decision {
     ServeAndFetch,
     /// Fetch, wait for the outcome, then use what there is.
     Fetch,
-    /// Do not ask the issuer now, and there is nothing else to be had.
+    /// Do not ask the issuer now; there is no set to use either.
     Refuse,
 }
 

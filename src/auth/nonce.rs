@@ -52,16 +52,18 @@ impl NonceKey {
         encode(&[&slot[..], &self.tag(b"request", &slot)].concat())
     }
 
-    /// Whether `nonce` is ours for requests, of this slot or the one before.
-    /// The next slot is taken within the clock leeway, for instances whose
-    /// clocks differ.
-    pub(super) fn is_current_for_requests(&self, nonce: &str, now: Timestamp) -> bool {
-        let Some(bytes) = decode_exactly::<{ 8 + TAG_BYTES }>(nonce) else { return false };
+    /// Until when `nonce` is taken, if it is ours for requests, of this slot or
+    /// the one before. The next slot is taken within the clock leeway, for
+    /// instances whose clocks differ.
+    pub(super) fn fresh_until(&self, nonce: &str, now: Timestamp) -> Option<Timestamp> {
+        let bytes = decode_exactly::<{ 8 + TAG_BYTES }>(nonce)?;
         let (slot, tag) = bytes.split_at(8);
         let genuine = self.tag(b"request", slot).ct_eq(tag);
         let slot = slot.iter().fold(0_i64, |value, byte| value << 8 | i64::from(*byte));
         let current = slot_of(now) - 1..=slot_of(now.after(CLOCK_LEEWAY));
-        bool::from(genuine) && current.contains(&slot)
+        let ends_s = slot.checked_add(2)?.checked_mul(SLOT.as_secs().cast_signed())?;
+        let ends = Timestamp::from_unix_us(ends_s.checked_mul(1_000_000)?);
+        (bool::from(genuine) && current.contains(&slot)).then_some(ends)
     }
 
     /// A nonce for one socket, unlike any other as long as `unique` is.
@@ -115,15 +117,15 @@ mod tests {
         for (seconds, taken) in
             [(1_169, false), (1_170, true), (1_200, true), (1_439, true), (1_440, false)]
         {
-            assert_eq!(key(1).is_current_for_requests(&nonce, at(seconds)), taken, "{seconds} s");
+            assert_eq!(key(1).fresh_until(&nonce, at(seconds)).is_some(), taken, "{seconds} s");
         }
     }
 
     #[test]
     fn instances_share_nonces_by_sharing_the_key() {
         let nonce = key(1).for_requests(at(1_200));
-        assert!(key(1).is_current_for_requests(&nonce, at(1_200)));
-        assert!(!key(2).is_current_for_requests(&nonce, at(1_200)));
+        assert!(key(1).fresh_until(&nonce, at(1_200)).is_some());
+        assert!(!key(2).fresh_until(&nonce, at(1_200)).is_some());
         assert_eq!(NonceKey::new(vec![1; 31]).err(), Some(NonceKeyTooShort));
     }
 
@@ -132,7 +134,7 @@ mod tests {
         let key = key(1);
         let socket = key.for_socket([7; 16]);
         assert!(key.is_for_socket(&socket));
-        assert!(!key.is_current_for_requests(&socket, at(0)));
+        assert!(!key.fresh_until(&socket, at(0)).is_some());
         assert!(!key.is_for_socket(&key.for_requests(at(1_200))));
         assert_ne!(socket, key.for_socket([8; 16]));
     }
@@ -144,8 +146,8 @@ mod tests {
             let mut altered = nonce.clone().into_bytes();
             altered[position] = if altered[position] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).expect("ASCII");
-            assert!(!key(1).is_current_for_requests(&altered, at(1_200)), "{altered}");
+            assert!(!key(1).fresh_until(&altered, at(1_200)).is_some(), "{altered}");
         }
-        assert!(!key(1).is_current_for_requests("", at(1_200)));
+        assert!(!key(1).fresh_until("", at(1_200)).is_some());
     }
 }

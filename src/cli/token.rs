@@ -25,9 +25,9 @@ pub(super) struct Arguments {
     #[arg(long = "role", required = true, value_parser = role_parser())]
     roles: Vec<Role>,
     /// RFC 7638 thumbprint of the key that the token is bound to: whoever
-    /// writes with it proves to hold that key.
+    /// uses it proves to hold that key. Without one the token reads only.
     #[arg(long)]
-    jkt: String,
+    jkt: Option<String>,
     /// Name for people.
     #[arg(long)]
     name: Option<String>,
@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let token = issuer.issue(&request, Clock::system().now()).map_err(|error| match error {
         DevIssuerError::ThumbprintInvalid => Failure::Usage(format!("--jkt: {error}")),
+        DevIssuerError::SubjectReserved => Failure::Usage(format!("--user: {error}")),
         DevIssuerError::File { .. } | DevIssuerError::KeyInvalid { .. } => {
             Failure::Missing(error.into())
         }

@@ -20,10 +20,13 @@ words!(
         RouteNotFound => "ROUTE_NOT_FOUND",
         /// No credentials.
         CredentialsMissing => "CREDENTIALS_MISSING",
-        /// The access token is not one of ours, or its signature is wrong.
+        /// The access token is not from our issuer for us, or its signature is wrong.
         TokenInvalid => "TOKEN_INVALID",
         /// The access token has expired.
         TokenExpired => "TOKEN_EXPIRED",
+        /// The access token is bound to a key and came without a proof of it
+        /// (RFC 9449 §7.2).
+        TokenBound => "TOKEN_BOUND",
         /// The proof of possession is wrong (RFC 9449 §4.3).
         DpopProofInvalid => "DPOP_PROOF_INVALID",
         /// The proof of possession was used before.
@@ -75,7 +78,7 @@ words!(
         RequestNotFound => "REQUEST_NOT_FOUND",
         /// The speech request is not approved yet, or already is.
         RequestStateConflict => "REQUEST_STATE_CONFLICT",
-        /// Nobody waits.
+        /// No approved request waits in the speaking list.
         QueueEmpty => "QUEUE_EMPTY",
         /// Nobody holds the floor.
         NoTurn => "NO_TURN",
@@ -98,7 +101,7 @@ words!(
 
         /// The session description is malformed or offers nothing usable.
         SdpInvalid => "SDP_INVALID",
-        /// A description came that nobody asked for.
+        /// A session description came out of turn.
         SignallingStateConflict => "SIGNALLING_STATE_CONFLICT",
         /// No such track in the room.
         TrackNotFound => "TRACK_NOT_FOUND",

@@ -119,18 +119,28 @@ impl RecordedTrackId {
 }
 
 /// A person or device as the identity service names it (the `sub` of its
-/// access token): 1 to 128 visible ASCII characters. Prints shortened.
+/// access token): 1 to 255 ASCII characters as OpenID Connect Core §2 has it,
+/// without control characters. Prints shortened.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(String);
 
 impl UserId {
     /// Longest identifier taken, in bytes. Raising it widens database indexes.
-    pub const LENGTH_MAX: usize = 128;
+    pub const LENGTH_MAX: usize = 255;
+    /// How the ids of parts of the server begin that are in rooms like people. No
+    /// person has such an id.
+    pub const RESERVED_PREFIX: &str = "cabildo:";
 
     /// The whole identifier, for stores and wires; logs use `Display`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is the id of a part of the server.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(Self::RESERVED_PREFIX)
     }
 }
 
@@ -139,7 +149,7 @@ impl FromStr for UserId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let fits = (1..=Self::LENGTH_MAX).contains(&text.len());
-        if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if fits && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId { expected: "user id" })
@@ -173,11 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn a_user_id_is_visible_ascii_and_prints_shortened() {
+    fn a_user_id_is_printable_ascii_and_prints_shortened() {
         let user: UserId = "maria.gomez@example".parse().expect("valid");
         assert_eq!(format!("{user:?}"), "UserId(mari…)");
-        for bad in ["", "a b", "é", "a\n", &"x".repeat(129)] {
+        for good in ["auth0|5f7c", "María".replace('í', "i").as_str(), "a b", &"x".repeat(255)] {
+            assert!(good.parse::<UserId>().is_ok(), "{good:?} was refused");
+        }
+        for bad in ["", "é", "a\n", "a\0", &"x".repeat(256)] {
             assert!(bad.parse::<UserId>().is_err(), "{bad:?} was taken");
         }
+        assert!("cabildo:recorder".parse::<UserId>().expect("valid").is_reserved());
+        assert!(!"cabildo".parse::<UserId>().expect("valid").is_reserved());
     }
 }

@@ -15,7 +15,8 @@ pub struct Principal {
     pub user_id: UserId,
     /// What it is.
     pub roles: Roles,
-    /// Name for people; the user id when the token has none.
+    /// Name for people, cleaned (`domain::shown_text`); the user id when the token
+    /// has none that can be shown.
     pub name: String,
     /// BCP 47 language the person prefers.
     pub locale: Option<String>,

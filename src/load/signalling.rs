@@ -44,6 +44,7 @@ pub struct Who {
 }
 
 /// An access token and the key it is bound to.
+#[derive(Clone)]
 pub struct Access {
     /// The token.
     pub token: String,

@@ -180,7 +180,8 @@ impl Connection {
         };
         let nonce = options.authenticator.socket_nonce();
         let version = SUBPROTOCOL.to_owned();
-        self.send(&ServerMessage::Hello { nonce: nonce.clone(), version }).await?;
+        let server_time = options.clock.now().to_string();
+        self.send(&ServerMessage::Hello { nonce: nonce.clone(), version, server_time }).await?;
         let deadline = Instant::now() + options.limits.handshake;
         let first = timeout_at(deadline, self.first_message());
         let Parsed { reference, command, .. } = tokio::select! {

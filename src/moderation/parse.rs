@@ -292,7 +292,7 @@ fn track_id(text: &str) -> Result<TrackId, Problem> {
 }
 
 fn user(text: &str) -> Result<UserId, Problem> {
-    text.parse().map_err(|_| "`user_id` has 1 to 128 visible ASCII characters")
+    text.parse().map_err(|_| "`user_id` has 1 to 255 ASCII characters and no control characters")
 }
 
 fn kind_of(text: &str) -> Result<SpeechKind, Problem> {
@@ -374,7 +374,7 @@ mod tests {
             r#"{"type":"extend_turn","seconds":-1}"#,
             r#"{"type":"request_speech","kind":"song"}"#,
             r#"{"type":"approve_speech","request_id":"7"}"#,
-            r#"{"type":"mute_user","user_id":"a b"}"#,
+            r#"{"type":"mute_user","user_id":"é"}"#,
             r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
             r#"{"type":"answer","transport":"publish","sdp":""}"#,
             r#"{"type":"set_moderation","moderation":"wild"}"#,

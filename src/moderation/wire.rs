@@ -329,6 +329,8 @@ pub enum ServerMessage {
         nonce: String,
         /// Version of the channel: `cabildo.v1`.
         version: String,
+        /// The server's clock, RFC 3339: proofs are dated by it.
+        server_time: String,
     },
     /// The client is in the room. After a resume the missed events follow.
     Welcome(Box<Welcome>),

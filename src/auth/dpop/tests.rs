@@ -113,7 +113,7 @@ fn the_proof_of_rfc_9449_section_7_1_passes_at_its_time() {
 fn a_right_proof_passes() {
     let proof = checked(&header(), &claims()).expect("valid");
     assert_eq!(proof.nonce.as_deref(), Some("n"));
-    assert_eq!(proof.expires_at.unix_s(), NOW_S + 61);
+    assert_eq!(proof.fresh_until(now()).expect("fresh").unix_s(), NOW_S + 61);
 }
 
 #[test]
@@ -152,8 +152,9 @@ fn wrong_claims_are_refused() {
         ("htu", json!("https://cabildo.example/api/v1/sessions/8/start")),
         ("htu", json!("http://cabildo.example/api/v1/sessions/7/start")),
         ("htu", json!("/api/v1/sessions/7/start")),
-        ("iat", json!(NOW_S - 61)),
-        ("iat", json!(NOW_S + 31)),
+        ("iat", json!(NOW_S - 86_401)),
+        ("iat", json!(NOW_S + 86_401)),
+        ("iat", json!(-0.5)),
         ("iat", json!(i64::MAX)),
         ("iat", json!(i64::MIN)),
         ("iat", json!("1700000000")),
@@ -171,15 +172,32 @@ fn wrong_claims_are_refused() {
 }
 
 #[test]
-fn the_window_is_a_minute_back_and_the_leeway_ahead() {
+fn without_a_nonce_the_window_is_a_minute_back_and_the_leeway_ahead() {
     for (iat, taken) in
         [(NOW_S - 61, false), (NOW_S - 60, true), (NOW_S + 30, true), (NOW_S + 31, false)]
     {
-        assert_eq!(
-            checked(&header(), &with(claims(), "iat", json!(iat))).is_some(),
-            taken,
-            "{iat}"
-        );
+        let proof = checked(&header(), &with(claims(), "iat", json!(iat))).expect("within a day");
+        assert_eq!(proof.fresh_until(now()).is_some(), taken, "{iat}");
+    }
+}
+
+#[test]
+fn a_proof_is_dated_within_a_day() {
+    for (iat, taken) in [
+        (NOW_S - 86_401, false),
+        (NOW_S - 86_400, true),
+        (NOW_S + 86_400, true),
+        (NOW_S + 86_401, false),
+    ] {
+        let claims = with(claims(), "iat", json!(iat));
+        assert_eq!(checked(&header(), &claims).is_some(), taken, "{iat}");
+    }
+}
+
+#[test]
+fn a_date_may_have_a_fraction() {
+    for iat in [json!(1_700_000_000.123_456), json!(1.7e9), json!(NOW_S)] {
+        assert!(checked(&header(), &with(claims(), "iat", iat.clone())).is_some(), "{iat}");
     }
 }
 
@@ -264,6 +282,6 @@ proptest! {
         let name = ["jti", "htm", "htu", "iat", "ath", "nonce"][name];
         let _: Option<CheckedProof> = checked(&header(), &with(claims(), name, json!(value)));
         let passed = checked(&header(), &with(claims(), "iat", json!(number))).is_some();
-        prop_assert_eq!(passed, (NOW_S - 60..=NOW_S + 30).contains(&number));
+        prop_assert_eq!(passed, (NOW_S - 86_400..=NOW_S + 86_400).contains(&number));
     }
 }

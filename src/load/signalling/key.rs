@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::load::LoadError;
 
 /// A P-256 key and its public half as a JSON Web Key.
+#[derive(Clone)]
 pub struct Key {
     signing: SigningKey,
     public: Value,

@@ -10,7 +10,7 @@ use crate::load::driver::{ClientHandle, Driver, Timed};
 pub struct WebResource {
     server: Server,
     location: String,
-    token: String,
+    access: Access,
     /// The transport.
     pub client: ClientHandle,
     /// What happens on it.
@@ -51,10 +51,12 @@ impl WebResource {
         mut client: MediaClient,
     ) -> Result<Self, LoadError> {
         let offer = client.offer();
+        let url = format!("{}/api/v1/sessions/{path}", server.url);
         let request = server
             .http
-            .post(format!("{}/api/v1/sessions/{path}", server.url))
-            .bearer_auth(&access.token)
+            .post(&url)
+            .header("authorization", format!("DPoP {}", access.token))
+            .header("dpop", access.key.proof("POST", &url, &access.token, None))
             .header("content-type", "application/sdp")
             .body(offer);
         let response = request.send().await.map_err(unreachable)?;
@@ -69,7 +71,7 @@ impl WebResource {
             .call(move |client, now| client.handle_answer(&answer, now))
             .await
             .ok_or(LoadError::Contract("the load driver has stopped"))??;
-        Ok(Self { server: server.clone(), location, token: access.token.clone(), client, events })
+        Ok(Self { server: server.clone(), location, access: access.clone(), client, events })
     }
 
     /// Deletes the resource, and with it the transport.
@@ -79,7 +81,13 @@ impl WebResource {
         } else {
             format!("{}{}", self.server.url, self.location)
         };
-        let request = self.server.http.delete(url).bearer_auth(&self.token);
+        let Access { token, key } = &self.access;
+        let request = self
+            .server
+            .http
+            .delete(&url)
+            .header("authorization", format!("DPoP {token}"))
+            .header("dpop", key.proof("DELETE", &url, token, None));
         let response = request.send().await.map_err(unreachable)?;
         if response.status().is_success() { Ok(()) } else { Err(refusal(response).await) }
     }

@@ -162,7 +162,8 @@ async fn credentials_that_do_not_hold_are_refused() {
     for (authorization, proofs, code) in [
         (None, vec![], "CREDENTIALS_MISSING"),
         (Some("Basic eDp5".to_owned()), vec![], "CREDENTIALS_MISSING"),
-        (Some(format!("Bearer {}", person.token)), vec![], "CREDENTIALS_MISSING"),
+        (Some(format!("Bearer {}", person.token)), vec![], "TOKEN_BOUND"),
+        (Some(format!("Bearer {broken}")), vec![], "CREDENTIALS_MISSING"),
         (Some(format!("DPoP {broken}")), vec![right.clone()], "TOKEN_INVALID"),
         (Some(dpop.clone()), vec![], "DPOP_PROOF_INVALID"),
         (Some(dpop.clone()), vec![right.clone(), right.clone()], "DPOP_PROOF_INVALID"),

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::api::channel_client::{Channel, Heard};
 use crate::api::person::Person;
-use crate::api::server::Server;
+use crate::api::server::{Server, send};
 
 const NOBODYS: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -273,11 +273,12 @@ async fn the_recorder_is_no_person_and_a_recording_is_acknowledged_once() {
     assert_eq!(told[0]["user_id"], json!(chair.user_id));
     let (_again, welcome) = Channel::enter(&server, &session, &chair).await;
     assert_eq!(welcome["recording"]["acknowledged"], true);
-    let poser = Person::named(&server, "cabildo:recorder", "moderator").await;
-    let mut refused = Channel::open(&server, &session).await;
-    let credentials = refused.credentials(&poser);
-    refused.say(&credentials).await;
-    assert_eq!(refused.hear_close().await, (vec!["FORBIDDEN".to_owned()], 4403));
+    let asked = json!({
+        "tenant_id": server.tenant.to_string(), "user_id": "cabildo:recorder",
+        "roles": ["moderator"],
+    });
+    let refused = send(server.request(Method::POST, "/dev/token").json(&asked)).await;
+    assert_eq!((refused.status, refused.code()), (422, "UNPROCESSABLE_REQUEST"), "{refused:?}");
     server.app.stop().await;
 }
 

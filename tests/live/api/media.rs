@@ -33,7 +33,7 @@ fn offer(kind: &str) -> String {
 }
 
 async fn post(server: &Server, person: &Person, path: &str, kind: &str, body: String) -> Answer {
-    let request = server.request(Method::POST, path).bearer_auth(&person.token);
+    let request = person.prove(server.request(Method::POST, path));
     send(request.header("content-type", kind).body(body)).await
 }
 
@@ -43,13 +43,13 @@ async fn open(server: &Server, person: &Person, session: &str, kind: &str) -> An
 }
 
 async fn patch(server: &Server, person: &Person, at: &str, tag: &str, body: &str) -> Answer {
-    let request = server.request(Method::PATCH, at).bearer_auth(&person.token);
+    let request = person.prove(server.request(Method::PATCH, at));
     let request = request.header("content-type", FRAGMENT).header("if-match", tag);
     send(request.body(body.to_owned())).await
 }
 
 async fn delete(server: &Server, person: &Person, at: &str) -> Answer {
-    send(server.request(Method::DELETE, at).bearer_auth(&person.token)).await
+    send(person.prove(server.request(Method::DELETE, at))).await
 }
 
 #[tokio::test]

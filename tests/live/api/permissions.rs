@@ -6,7 +6,7 @@ use cabildo::domain::role::{Action, Role};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::api::person::Person;
+use crate::api::person::{Person, token};
 use crate::api::server::{Answer, Server, send};
 
 /// Who may call a route.
@@ -59,8 +59,11 @@ enum Caller {
     /// On the internal listener, without a token.
     Governance,
     Stranger,
+    /// With a token that is bound to no key.
     Bearer(Role),
     Dpop(Role),
+    /// A moderator whose token is bound to a key, and who proves nothing.
+    Bound,
     /// A moderator of another tenant.
     OtherBearer,
     OtherDpop,
@@ -74,6 +77,7 @@ fn callers() -> Vec<Caller> {
         Caller::Nobody,
         Caller::Governance,
         Caller::Stranger,
+        Caller::Bound,
         Caller::OtherBearer,
         Caller::OtherDpop,
         Caller::ElsewhereBearer,
@@ -104,6 +108,7 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
         (Who::Public, _) | (Who::Service | Who::ManagerOrService, C::Governance) => done,
         (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
+        (_, C::Bound) => (401, "TOKEN_BOUND"),
         (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
         (Who::ManagerOrService | Who::Watcher, _) if !with_proof => missing,
         (Who::ReaderOfOne | Who::ManagerOrService | Who::Watcher, _) if outsider => hidden,
@@ -121,6 +126,12 @@ async fn prepared(server: &Server, route: &Route) -> String {
         assert_eq!(send(server.govern(Method::POST, &start)).await.status, 200);
     }
     id
+}
+
+/// A token that is bound to no key.
+async fn bearer(server: &Server, tenant: TenantId, role: Role, session: Option<&str>) -> String {
+    let user_id = format!("user-{}", uuid::Uuid::new_v4());
+    token(server, tenant, (&user_id, role.as_str()), session, None).await
 }
 
 async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
@@ -144,21 +155,29 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
             let url = format!("{}{path}", server.internal);
             return send(adjust(server.stranger.request(method, url))).await;
         }
-        Caller::Bearer(role) | Caller::Dpop(role) => Person::with_role(server, role.as_str()).await,
-        Caller::OtherBearer | Caller::OtherDpop => {
-            Person::of(server, TenantId::generate(), "moderator", None).await
+        Caller::Bearer(role) => {
+            let token = bearer(server, server.tenant, role, None).await;
+            return send(adjust(server.request(method, &path)).bearer_auth(token)).await;
         }
-        Caller::ElsewhereBearer | Caller::ElsewhereDpop => {
+        Caller::OtherBearer => {
+            let token = bearer(server, TenantId::generate(), Role::Moderator, None).await;
+            return send(adjust(server.request(method, &path)).bearer_auth(token)).await;
+        }
+        Caller::ElsewhereBearer => {
+            let token = bearer(server, server.tenant, Role::Moderator, Some(elsewhere)).await;
+            return send(adjust(server.request(method, &path)).bearer_auth(token)).await;
+        }
+        Caller::Bound => {
+            let person = Person::with_role(server, "moderator").await;
+            return send(adjust(server.request(method, &path)).bearer_auth(&person.token)).await;
+        }
+        Caller::Dpop(role) => Person::with_role(server, role.as_str()).await,
+        Caller::OtherDpop => Person::of(server, TenantId::generate(), "moderator", None).await,
+        Caller::ElsewhereDpop => {
             Person::of(server, server.tenant, "moderator", Some(elsewhere)).await
         }
     };
-    let bearer =
-        matches!(caller, Caller::Bearer(_) | Caller::OtherBearer | Caller::ElsewhereBearer);
-    if bearer {
-        send(adjust(server.request(method, &path)).bearer_auth(&person.token)).await
-    } else {
-        person.write(server, method, &path, adjust).await
-    }
+    person.write(server, method, &path, adjust).await
 }
 
 #[tokio::test]

@@ -47,6 +47,31 @@ fn now_s() -> u64 {
     now.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
+/// A token of the built-in issuer; a bearer token without `jkt`.
+pub(crate) async fn token(
+    server: &Server,
+    tenant: TenantId,
+    (user_id, role): (&str, &str),
+    session: Option<&str>,
+    jkt: Option<String>,
+) -> String {
+    let mut body = json!({
+        "tenant_id": tenant.to_string(), "user_id": user_id,
+        "name": "Somebody", "roles": [role],
+    });
+    if let Some(jkt) = &jkt {
+        body["jkt"] = json!(jkt);
+    }
+    if let Some(session) = session {
+        body["session_id"] = json!(session);
+    }
+    let answer = send(server.request(Method::POST, "/dev/token").json(&body)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["token_type"], if jkt.is_some() { "DPoP" } else { "Bearer" });
+    answer["access_token"].as_str().expect("a token").to_owned()
+}
+
 impl Person {
     /// A person of the server's tenant.
     pub(crate) async fn with_role(server: &Server, role: &str) -> Self {
@@ -76,17 +101,19 @@ impl Person {
         session: Option<&str>,
     ) -> Self {
         let key = fresh_key();
-        let mut body = json!({
-            "tenant_id": tenant.to_string(), "user_id": user_id,
-            "name": "Somebody", "roles": [role], "jkt": thumbprint(&key),
-        });
-        if let Some(session) = session {
-            body["session_id"] = json!(session);
-        }
-        let answer = send(server.request(Method::POST, "/dev/token").json(&body)).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let token = answer.json()["access_token"].as_str().expect("a token").to_owned();
+        let jkt = Some(thumbprint(&key));
+        let token = token(server, tenant, (&user_id, role), session, jkt).await;
         Self { key, user_id, token, nonce: Mutex::new(None) }
+    }
+
+    /// This request with the token and a proof of its key, made just now.
+    pub(crate) fn prove(&self, request: RequestBuilder) -> RequestBuilder {
+        let (request, built) = (request.try_clone().expect("no stream"), request.build());
+        let built = built.expect("a request");
+        let mut address = built.url().clone();
+        address.set_query(None);
+        let proof = self.proof(built.method(), address.as_str(), None);
+        request.header("authorization", format!("DPoP {}", self.token)).header("dpop", proof)
     }
 
     /// A proof for one request (RFC 9449 §4.2).
@@ -119,9 +146,9 @@ impl Person {
         format!("{signed}.{}", encode(&signature.to_bytes()))
     }
 
-    /// A read with the token alone.
+    /// A read with a proof that carries no nonce.
     pub(crate) async fn read(&self, server: &Server, method: Method, path: &str) -> Answer {
-        send(server.request(method, path).bearer_auth(&self.token)).await
+        send(self.prove(server.request(method, path))).await
     }
 
     /// A write with a proof; asks for a nonce first when it has none.

@@ -24,9 +24,8 @@ fn camera() -> MediaClient {
 
 /// Trickles nothing.
 async fn patch(server: &Server, person: &Person, location: &str, entity_tag: &str) -> Answer {
-    let request = server
-        .request(Method::PATCH, location)
-        .bearer_auth(&person.token)
+    let request = person
+        .prove(server.request(Method::PATCH, location))
         .header("content-type", "application/trickle-ice-sdpfrag")
         .header("if-match", entity_tag)
         .body("a=end-of-candidates\r\n");
@@ -39,9 +38,8 @@ async fn the_resource_of_a_camera_that_has_gone_is_gone_too() {
     let session = server.create_active().await;
     let person = Person::with_role(&server, "participant").await;
     let mut client = camera();
-    let request = server
-        .request(Method::POST, &format!("/api/v1/sessions/{session}/whip"))
-        .bearer_auth(&person.token)
+    let request = person
+        .prove(server.request(Method::POST, &format!("/api/v1/sessions/{session}/whip")))
         .header("content-type", "application/sdp")
         .body(client.offer());
     let created = send(request).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cabildo::auth::{
-    AuthError, Authenticator, DpopRequest, InMemoryReplayCache, ReplayCache,
+    AuthError, Authenticator, DpopRequest, Freshness, InMemoryReplayCache, ReplayCache,
     ReplayCacheUnavailable, SocketCredentials,
 };
 use cabildo::domain::error_code::ErrorCode;
@@ -12,7 +12,9 @@ use cabildo::domain::participant::Principal;
 use cabildo::domain::time::Timestamp;
 use serde_json::json;
 
-use crate::auth::fixture::{Issuer, IssuerKey, Person, URL, at, authenticator, proof_claims};
+use crate::auth::fixture::{
+    Issuer, IssuerKey, NOW_S, Person, URL, at, authenticator, claims, proof_claims,
+};
 
 async fn write(
     authenticator: &Authenticator,
@@ -20,10 +22,20 @@ async fn write(
     proof: Option<&str>,
     now: Timestamp,
 ) -> Result<Principal, AuthError> {
+    request(authenticator, token, proof, Freshness::Nonce, now).await
+}
+
+async fn request(
+    authenticator: &Authenticator,
+    token: &str,
+    proof: Option<&str>,
+    freshness: Freshness,
+    now: Timestamp,
+) -> Result<Principal, AuthError> {
     let authorization = format!("DPoP {token}");
     let request =
         DpopRequest { authorization: Some(&authorization), proof, method: "POST", url: URL };
-    authenticator.dpop(request, now).await
+    authenticator.dpop(request, freshness, now).await
 }
 
 struct Scene {
@@ -136,8 +148,86 @@ async fn a_stolen_token_is_of_no_use_for_writing() {
         method: "POST",
         url: URL,
     };
-    assert_eq!(authenticator.dpop(request, at(0)).await, Err(AuthError::CredentialsMissing));
-    assert!(authenticator.bearer(Some(&authorization), at(0)).await.is_ok(), "reads only");
+    let outcome = authenticator.dpop(request, Freshness::Nonce, at(0)).await;
+    assert_eq!(outcome, Err(AuthError::TokenBound));
+}
+
+#[tokio::test]
+async fn a_token_with_a_key_is_no_bearer_token() {
+    let Scene { authenticator, maria, token, _issuer } = scene().await;
+    let authorization = format!("Bearer {token}");
+    let outcome = authenticator.bearer(Some(&authorization), at(0)).await;
+    assert_eq!(outcome, Err(AuthError::TokenBound));
+    // And one without a key is nothing else.
+    let mut unbound = claims(&maria);
+    unbound.as_object_mut().expect("object").remove("cnf");
+    let key = IssuerKey::p256("ec", 1);
+    let unbound = key.sign(&key.header(), &unbound);
+    let authorization = format!("Bearer {unbound}");
+    assert!(authenticator.bearer(Some(&authorization), at(0)).await.is_ok());
+    let proof = maria.proof(&unbound, "one", &authenticator.fresh_nonce(at(0)));
+    let outcome = write(&authenticator, &unbound, Some(&proof), at(0)).await;
+    assert_eq!(outcome, Err(AuthError::TokenInvalid));
+    let channel = "https://cabildo.example/moderation";
+    let nonce = authenticator.socket_nonce();
+    let credentials =
+        SocketCredentials { token: &unbound, proof: &proof, nonce: &nonce, url: channel };
+    assert_eq!(authenticator.socket(credentials, at(0)).await, Err(AuthError::TokenInvalid));
+}
+
+#[tokio::test]
+async fn a_fresh_nonce_stands_in_for_a_right_clock() {
+    let Scene { authenticator, maria, token, .. } = scene().await;
+    let nonce = authenticator.fresh_nonce(at(0));
+    let dated = |id: &str, iat: f64| {
+        let mut claims = proof_claims(&token, id, &nonce);
+        claims["iat"] = json!(iat);
+        maria.prove(&claims)
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a date of this century")]
+    let now = NOW_S as f64;
+    for (id, iat) in [("a", now - 86_000.0), ("b", now + 86_000.0), ("c", now + 0.25)] {
+        let outcome = write(&authenticator, &token, Some(&dated(id, iat)), at(0)).await;
+        assert!(outcome.is_ok(), "{id}: {outcome:?}");
+        // However far away its date is, it serves once while its nonce does.
+        for later in [1, 60, 119] {
+            let again = write(&authenticator, &token, Some(&dated(id, iat)), at(later)).await;
+            assert_eq!(again, Err(AuthError::ProofReplayed), "{id} after {later} s");
+        }
+    }
+    for iat in [now - 87_000.0, now + 87_000.0] {
+        let outcome = write(&authenticator, &token, Some(&dated("d", iat)), at(0)).await;
+        assert_eq!(outcome, Err(AuthError::ProofInvalid), "{iat}");
+    }
+    let stale = write(&authenticator, &token, Some(&dated("e", now)), at(600)).await;
+    assert!(matches!(stale, Err(AuthError::NonceRequired { .. })), "{stale:?}");
+}
+
+#[tokio::test]
+async fn a_read_needs_no_nonce_within_a_minute() {
+    let Scene { authenticator, maria, token, .. } = scene().await;
+    let without_nonce = |id: &str, iat: i64| {
+        let mut claims = proof_claims(&token, id, "");
+        claims["iat"] = json!(iat);
+        claims.as_object_mut().expect("object").remove("nonce");
+        maria.prove(&claims)
+    };
+    let read = async |proof: String| {
+        request(&authenticator, &token, Some(&proof), Freshness::NonceOrTime, at(0)).await
+    };
+    assert!(read(without_nonce("a", NOW_S - 60)).await.is_ok());
+    assert_eq!(read(without_nonce("a", NOW_S - 60)).await, Err(AuthError::ProofReplayed));
+    for iat in [NOW_S - 61, NOW_S + 31] {
+        let outcome = read(without_nonce("b", iat)).await;
+        assert!(matches!(outcome, Err(AuthError::NonceRequired { .. })), "{outcome:?}");
+    }
+    // A write needs one whatever its date.
+    let outcome = write(&authenticator, &token, Some(&without_nonce("c", NOW_S)), at(0)).await;
+    assert!(matches!(outcome, Err(AuthError::NonceRequired { .. })), "{outcome:?}");
+    // A nonce that is not ours is not passed over.
+    let foreign = maria.proof(&token, "d", "made-up");
+    let outcome = read(foreign).await;
+    assert!(matches!(outcome, Err(AuthError::NonceRequired { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -150,7 +240,8 @@ async fn a_proof_is_for_one_method_and_one_resource() {
     {
         let request =
             DpopRequest { authorization: Some(&authorization), proof: Some(&proof), method, url };
-        assert_eq!(authenticator.dpop(request, at(0)).await, Err(AuthError::ProofInvalid));
+        let outcome = authenticator.dpop(request, Freshness::Nonce, at(0)).await;
+        assert_eq!(outcome, Err(AuthError::ProofInvalid));
     }
     assert!(write(&authenticator, &token, Some(&proof), at(0)).await.is_ok());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use cabildo::auth::{AuthError, Authenticator, InMemoryReplayCache};
+use cabildo::auth::{AuthError, Authenticator, DpopRequest, Freshness, InMemoryReplayCache};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::time::Timestamp;
@@ -14,15 +14,27 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::auth::fixture::{
-    Answer, Issuer, IssuerKey, NOW_S, Person, at, authenticator, claims, encode, message,
+    Answer, Issuer, IssuerKey, NOW_S, Person, URL, at, authenticator, claims, encode, message,
+    proof_claims,
 };
 
-async fn bearer(
+/// Reads with a token of María's and a proof of her key.
+async fn read(
     authenticator: &Authenticator,
     token: &str,
     now: Timestamp,
 ) -> Result<Principal, AuthError> {
-    authenticator.bearer(Some(&format!("Bearer {token}")), now).await
+    let mut claims = proof_claims(token, &uuid::Uuid::new_v4().to_string(), "");
+    claims["iat"] = json!(now.unix_s());
+    claims.as_object_mut().expect("object").remove("nonce");
+    let authorization = format!("DPoP {token}");
+    let request = DpopRequest {
+        authorization: Some(&authorization),
+        proof: Some(&Person::new(7).prove(&claims)),
+        method: "POST",
+        url: URL,
+    };
+    authenticator.dpop(request, Freshness::NonceOrTime, now).await
 }
 
 #[tokio::test]
@@ -31,7 +43,7 @@ async fn tokens_of_all_three_algorithms_are_taken() {
     let issuer = Issuer::serving(&[&keys[0], &keys[1], &keys[2]]).await;
     let (authenticator, maria) = (issuer.authenticator(), Person::new(7));
     for key in &keys {
-        let principal = bearer(&authenticator, &key.token(&maria), at(0)).await.expect("valid");
+        let principal = read(&authenticator, &key.token(&maria), at(0)).await.expect("valid");
         assert_eq!(principal.user_id.as_str(), "maria");
         assert_eq!(principal.roles, Roles::of(&[Role::Moderator]));
         assert_eq!(principal.key_thumbprint, Some(maria.thumbprint()));
@@ -90,10 +102,10 @@ async fn a_header_cannot_choose_how_it_is_verified() {
     forgeries.push(ec.sign(&padded, &claims));
     assert!(forgeries.len() > 40);
     for forgery in forgeries {
-        let outcome = bearer(&authenticator, &forgery, at(0)).await;
+        let outcome = read(&authenticator, &forgery, at(0)).await;
         assert_eq!(outcome, Err(AuthError::TokenInvalid), "{forgery}");
     }
-    assert!(bearer(&authenticator, &ec.token(&maria), at(0)).await.is_ok());
+    assert!(read(&authenticator, &ec.token(&maria), at(0)).await.is_ok());
 }
 
 #[tokio::test]
@@ -114,7 +126,7 @@ async fn tokens_out_of_force_or_for_others_are_refused() {
         let mut claims = claims(&maria);
         claims[name] = value;
         let token = key.sign(&key.header(), &claims);
-        assert_eq!(bearer(&authenticator, &token, at(0)).await, Err(error), "{name}");
+        assert_eq!(read(&authenticator, &token, at(0)).await, Err(error), "{name}");
     }
 }
 
@@ -123,11 +135,11 @@ async fn a_rotated_key_is_found_and_the_old_one_goes() {
     let (old, new) = (IssuerKey::p256("old", 1), IssuerKey::p256("new", 2));
     let issuer = Issuer::serving(&[&old]).await;
     let (authenticator, maria) = (issuer.authenticator(), Person::new(7));
-    assert!(bearer(&authenticator, &old.token(&maria), at(0)).await.is_ok());
+    assert!(read(&authenticator, &old.token(&maria), at(0)).await.is_ok());
     issuer.keys(&[&new]);
-    assert!(bearer(&authenticator, &new.token(&maria), at(11)).await.is_ok());
+    assert!(read(&authenticator, &new.token(&maria), at(11)).await.is_ok());
     assert_eq!(issuer.fetches(), 2);
-    let outcome = bearer(&authenticator, &old.token(&maria), at(12)).await;
+    let outcome = read(&authenticator, &old.token(&maria), at(12)).await;
     assert_eq!(outcome, Err(AuthError::TokenInvalid));
 }
 
@@ -136,9 +148,9 @@ async fn a_withdrawn_key_is_taken_for_an_hour_at_most() {
     let (old, new) = (IssuerKey::p256("old", 1), IssuerKey::p256("new", 2));
     let issuer = Issuer::serving(&[&old]).await;
     let (authenticator, maria) = (issuer.authenticator(), Person::new(7));
-    assert!(bearer(&authenticator, &old.token(&maria), at(0)).await.is_ok());
+    assert!(read(&authenticator, &old.token(&maria), at(0)).await.is_ok());
     issuer.keys(&[&new]);
-    let outcome = bearer(&authenticator, &old.token(&maria), at(3_600)).await;
+    let outcome = read(&authenticator, &old.token(&maria), at(3_600)).await;
     assert_eq!(outcome, Err(AuthError::TokenInvalid));
 }
 
@@ -147,21 +159,21 @@ async fn a_storm_of_unknown_keys_does_not_reach_the_issuer() {
     let key = IssuerKey::p256("ec", 1);
     let issuer = Issuer::serving(&[&key]).await;
     let (authenticator, maria) = (Arc::new(issuer.authenticator()), Person::new(7));
-    assert!(bearer(&authenticator, &key.token(&maria), at(0)).await.is_ok());
+    assert!(read(&authenticator, &key.token(&maria), at(0)).await.is_ok());
     let storm: Vec<_> = (0..300)
         .map(|number| {
             let mut header = key.header();
             header["kid"] = json!(format!("random-{number}"));
             let token = key.sign(&header, &claims(&maria));
             let authenticator = Arc::clone(&authenticator);
-            tokio::spawn(async move { bearer(&authenticator, &token, at(20)).await })
+            tokio::spawn(async move { read(&authenticator, &token, at(20)).await })
         })
         .collect();
     for stranger in storm {
         assert_eq!(stranger.await.expect("ran"), Err(AuthError::TokenInvalid));
     }
     assert_eq!(issuer.fetches(), 2, "the first, and one for the whole storm");
-    assert!(bearer(&authenticator, &key.token(&maria), at(20)).await.is_ok());
+    assert!(read(&authenticator, &key.token(&maria), at(20)).await.is_ok());
 }
 
 #[tokio::test]
@@ -172,7 +184,7 @@ async fn first_callers_share_one_fetch() {
     let callers: Vec<_> = (0..50)
         .map(|_| {
             let (authenticator, token) = (Arc::clone(&authenticator), token.clone());
-            tokio::spawn(async move { bearer(&authenticator, &token, at(0)).await })
+            tokio::spawn(async move { read(&authenticator, &token, at(0)).await })
         })
         .collect();
     for caller in callers {
@@ -187,7 +199,7 @@ async fn known_keys_serve_while_the_issuer_is_broken() {
     let issuer = Issuer::serving(&[&key]).await;
     let (authenticator, maria) = (issuer.authenticator(), Person::new(7));
     let token = key.token(&maria);
-    assert!(bearer(&authenticator, &token, at(0)).await.is_ok());
+    assert!(read(&authenticator, &token, at(0)).await.is_ok());
     // Each of these would be a key set with the new key, were it not for its flaw.
     let keys = json!({"keys": [new.jwk]}).to_string().into_bytes();
     let mut huge = keys.clone();
@@ -207,15 +219,15 @@ async fn known_keys_serve_while_the_issuer_is_broken() {
         let before = issuer.fetches();
         issuer.answer(answer);
         now_s += 120;
-        assert!(bearer(&authenticator, &token, at(now_s)).await.is_ok());
+        assert!(read(&authenticator, &token, at(now_s)).await.is_ok());
         assert_eq!(issuer.fetches(), before + 1);
         // Nobody can say whether this key exists: that is no verdict on the token.
-        let outcome = bearer(&authenticator, &new.token(&maria), at(now_s)).await;
+        let outcome = read(&authenticator, &new.token(&maria), at(now_s)).await;
         assert!(matches!(outcome, Err(AuthError::Unavailable { retry_after_s: 1..=61 })));
     }
     assert_eq!(elsewhere.fetches(), 0, "redirects are not followed");
     issuer.keys(&[&key, &new]);
-    assert!(bearer(&authenticator, &new.token(&maria), at(now_s + 120)).await.is_ok());
+    assert!(read(&authenticator, &new.token(&maria), at(now_s + 120)).await.is_ok());
 }
 
 #[tokio::test]
@@ -229,11 +241,11 @@ async fn without_any_key_nothing_is_decided() {
     let authenticator = authenticator(&url, Arc::new(InMemoryReplayCache::default()));
     let token = IssuerKey::p256("ec", 1).token(&Person::new(7));
     for seconds in 0..3 {
-        let outcome = bearer(&authenticator, &token, at(seconds)).await;
+        let outcome = read(&authenticator, &token, at(seconds)).await;
         assert!(matches!(outcome, Err(AuthError::Unavailable { .. })), "{outcome:?}");
     }
     // What is no token at all is refused without asking anybody.
-    assert_eq!(bearer(&authenticator, "a.b.c", at(3)).await, Err(AuthError::TokenInvalid));
+    assert_eq!(read(&authenticator, "a.b.c", at(3)).await, Err(AuthError::TokenInvalid));
 }
 
 #[test]
@@ -253,10 +265,10 @@ fn no_altered_token_passes() {
         }
         let altered: String = altered.into_iter().collect();
         prop_assume!(altered != token && altered.trim_matches(' ') != token);
-        let outcome = runtime.block_on(bearer(&authenticator, &altered, at(0)));
+        let outcome = runtime.block_on(read(&authenticator, &altered, at(0)));
         prop_assert!(outcome.is_err(), "{altered}");
         Ok(())
     });
     outcome.expect("no altered token passes");
-    assert!(runtime.block_on(bearer(&authenticator, &token, at(0))).is_ok());
+    assert!(runtime.block_on(read(&authenticator, &token, at(0))).is_ok());
 }

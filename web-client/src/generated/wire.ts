@@ -969,7 +969,11 @@ nonce: string,
 /**
  * Version of the channel: `cabildo.v1`.
  */
-version: string, } | { "type": "welcome" } & Welcome | { "type": "token_expiring", 
+version: string, 
+/**
+ * The server's clock, RFC 3339: proofs are dated by it.
+ */
+server_time: string, } | { "type": "welcome" } & Welcome | { "type": "token_expiring", 
 /**
  * When, RFC 3339.
  */

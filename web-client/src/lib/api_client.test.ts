@@ -31,18 +31,33 @@ function refusal(status: number, code: string, headers: Record<string, string> =
   return Response.json(body, { status, headers });
 }
 
-function nonceOf(headers: Headers): unknown {
+function claimOf(headers: Headers, name: string): unknown {
   const [, claims = ''] = (headers.get('DPoP') ?? '').split('.');
-  return (JSON.parse(textFromBase64url(claims)) as Record<string, unknown>).nonce;
+  return (JSON.parse(textFromBase64url(claims)) as Record<string, unknown>)[name];
 }
 
 describe('ApiClient', () => {
-  it('reads with a bearer token and no proof', async () => {
-    const { api, seen } = await client(Response.json({ id: 's1' }));
+  it('reads with a proof, and once more when the server asks for a nonce', async () => {
+    const { api, seen } = await client(
+      refusal(401, 'DPOP_NONCE_REQUIRED', { 'DPoP-Nonce': 'n1' }),
+      Response.json({ id: 's1' }),
+    );
     await api.session('s1');
-    expect(seen[0]?.headers.get('Authorization')).toBe('Bearer token-0');
-    expect(seen[0]?.headers.has('DPoP')).toBe(false);
+    expect(seen[0]?.headers.get('Authorization')).toBe('DPoP token-0');
+    expect(seen.map(({ headers }) => claimOf(headers, 'nonce'))).toEqual([undefined, 'n1']);
     expect(seen[0]?.headers.has('Idempotency-Key')).toBe(false);
+  });
+
+  it('dates proofs by the clock of the server', async () => {
+    const anHourAhead = new Date(Date.now() + 3_600_000).toUTCString();
+    const { api, seen } = await client(
+      Response.json({ id: 's1' }, { headers: { Date: anHourAhead } }),
+      Response.json({ id: 's1' }),
+    );
+    await api.session('s1');
+    await api.session('s1');
+    const [before, after] = seen.map(({ headers }) => Number(claimOf(headers, 'iat')));
+    expect(Math.abs((after ?? 0) - (before ?? 0) - 3_600)).toBeLessThanOrEqual(2);
   });
 
   it('answers a demand for a nonce once, with the same idempotency key', async () => {
@@ -52,11 +67,11 @@ describe('ApiClient', () => {
       Response.json({ ok: true }),
     );
     await api.request('POST', '/api/v1/sessions/s1/start');
-    expect(seen.map(({ headers }) => nonceOf(headers))).toEqual([undefined, 'n1']);
+    expect(seen.map(({ headers }) => claimOf(headers, 'nonce'))).toEqual([undefined, 'n1']);
     const keys = seen.map(({ headers }) => headers.get('Idempotency-Key'));
     expect(keys[0]).toBe(keys[1]);
     await api.request('POST', '/api/v1/sessions/s1/cancel');
-    expect(seen[2] && nonceOf(seen[2].headers)).toBe('n2');
+    expect(seen[2] && claimOf(seen[2].headers, 'nonce')).toBe('n2');
     expect(seen[2]?.headers.get('Idempotency-Key')).not.toBe(keys[0]);
   });
 
@@ -76,7 +91,7 @@ describe('ApiClient', () => {
     );
     await api.session('s1');
     expect(tokens.renewals).toBe(1);
-    expect(seen[1]?.headers.get('Authorization')).toBe('Bearer token-1');
+    expect(seen[1]?.headers.get('Authorization')).toBe('DPoP token-1');
   });
 
   it('tells refusals as the server does, and what is not of the server', async () => {

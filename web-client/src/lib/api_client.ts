@@ -1,5 +1,6 @@
 import { ApiError } from './errors';
 import type { DpopKey } from './dpop_key';
+import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 
 /** What pages must know before anybody has signed in. */
@@ -44,11 +45,13 @@ export interface RequestOptions {
 }
 
 /**
- * The REST API: bearer tokens for reads, proofs of possession for writes
- * (RFC 9449), with the server's nonce kept and one retry when it asks for one.
+ * The REST API with proofs of possession (RFC 9449): the server's nonce is kept,
+ * a request is sent again once when the server asks for one, and proofs are dated
+ * by the server's clock.
  */
 export class ApiClient {
   private nonce: string | undefined;
+  private readonly clock = new ServerClock();
 
   constructor(
     private readonly key: DpopKey | null,
@@ -75,14 +78,9 @@ export class ApiClient {
     return listed(answer);
   }
 
-  /** One call: reads carry the token as bearer, everything else a proof. */
+  /** One call with the token and a proof of its key. */
   request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    return this.send(method, path, options, method === 'GET' ? 'bearer' : 'dpop');
-  }
-
-  /** A read that asks for a proof as a write does, for what is given to a person and noted down. */
-  provenRead<T>(path: string, options: RequestOptions = {}): Promise<T> {
-    return this.send('GET', path, options, 'dpop');
+    return this.send(method, path, options, 'dpop');
   }
 
   /** A call without any credentials, for public and development routes. */
@@ -94,7 +92,7 @@ export class ApiClient {
     method: string,
     path: string,
     options: RequestOptions,
-    credentials: 'public' | 'bearer' | 'dpop',
+    credentials: 'public' | 'dpop',
   ): Promise<T> {
     const url = this.origin + path;
     const idempotencyKey =
@@ -104,6 +102,7 @@ export class ApiClient {
       if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey);
       if (options.ifMatch !== undefined) headers.set('If-Match', options.ifMatch);
       if (options.body !== undefined) headers.set('Content-Type', 'application/json');
+      const sentMs = Date.now();
       const response = await this.fetchOnce(url, {
         method,
         headers,
@@ -111,6 +110,8 @@ export class ApiClient {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
       this.nonce = response.headers.get('DPoP-Nonce') ?? this.nonce;
+      const date = response.headers.get('Date');
+      if (date !== null) this.clock.handleReading(date, sentMs, Date.now());
       if (response.ok) {
         return (response.status === 204 ? undefined : await response.json()) as T;
       }
@@ -134,7 +135,7 @@ export class ApiClient {
   private async headers(
     method: string,
     url: string,
-    credentials: 'public' | 'bearer' | 'dpop',
+    credentials: 'public' | 'dpop',
   ): Promise<Headers> {
     const headers = new Headers({ Accept: 'application/json' });
     if (credentials === 'public') return headers;
@@ -142,15 +143,12 @@ export class ApiClient {
       throw new ApiError(401, 'CREDENTIALS_MISSING', 'nobody has signed in');
     }
     const { token } = await this.tokens.current();
-    if (credentials === 'bearer') {
-      headers.set('Authorization', `Bearer ${token}`);
-    } else {
-      headers.set('Authorization', `DPoP ${token}`);
-      headers.set(
-        'DPoP',
-        await this.key.proof({ method, url, accessToken: token, nonce: this.nonce }),
-      );
-    }
+    const nowMs = this.clock.now();
+    headers.set('Authorization', `DPoP ${token}`);
+    headers.set(
+      'DPoP',
+      await this.key.proof({ method, url, accessToken: token, nonce: this.nonce, nowMs }),
+    );
     return headers;
   }
 }

@@ -15,6 +15,8 @@ export interface ProofSubject {
   readonly accessToken?: string | undefined;
   /** Last nonce the server gave, for `nonce`. */
   readonly nonce?: string | undefined;
+  /** Now by the server's clock, milliseconds since the epoch, for `iat`. */
+  readonly nowMs?: number | undefined;
 }
 
 /**
@@ -60,7 +62,7 @@ export class DpopKey {
     const claims = {
       htm: subject.method,
       htu: url.origin + url.pathname,
-      iat: Math.floor(Date.now() / 1000),
+      iat: Math.floor((subject.nowMs ?? Date.now()) / 1000),
       jti: crypto.randomUUID(),
       ...(subject.accessToken === undefined ? {} : { ath: await sha256(subject.accessToken) }),
       ...(subject.nonce === undefined ? {} : { nonce: subject.nonce }),

@@ -50,7 +50,12 @@ function setUp() {
   const socket = () => sockets.at(-1) ?? new FakeSocket('', '');
   const enter = async (more = {}) => {
     await settle();
-    socket().says({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
+    socket().says({
+      type: 'hello',
+      nonce: 'n',
+      version: 'cabildo.v1',
+      server_time: new Date().toISOString(),
+    });
     await settle();
     socket().says(welcome(more));
     await settle();
@@ -342,7 +347,12 @@ describe('losing and finding again', () => {
     room.media?.setTrack('microphone', mediaTrack('audio'));
     room.join();
     await settle();
-    socket().says({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
+    socket().says({
+      type: 'hello',
+      nonce: 'n',
+      version: 'cabildo.v1',
+      server_time: new Date().toISOString(),
+    });
     await settle();
     socket().says(welcome({ tracks: [published('m-ben', 'ben')] }));
     socket().says({ type: 'transport_state', transport: 'publish', state: 'lost' });

@@ -41,7 +41,12 @@ function setUp(storage: FakeStorage | null = new FakeStorage()) {
   });
   const socket = () => sockets.at(-1) ?? new FakeSocket('', '');
   const hello = async () => {
-    socket().says({ type: 'hello', nonce: `nonce-${sockets.length}`, version: 'cabildo.v1' });
+    socket().says({
+      type: 'hello',
+      nonce: `nonce-${sockets.length}`,
+      version: 'cabildo.v1',
+      server_time: new Date().toISOString(),
+    });
     await vi.advanceTimersByTimeAsync(0);
   };
   const enter = async (more = {}) => {
@@ -81,6 +86,7 @@ describe('the handshake', () => {
       url: 'https://h.example/moderation',
       accessToken: 'token-0',
       nonce: 'nonce-1',
+      nowMs: Date.parse(START),
     });
     socket().says(welcome());
     expect(statuses.map(({ phase }) => phase)).toEqual(['connecting', 'open']);

@@ -1,6 +1,7 @@
 import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import { ChannelError, SignInRequired } from './errors';
+import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 
 /** Subprotocol and version of the channel. */
@@ -145,6 +146,7 @@ export class ModerationChannel {
   /** Whether this page was ever welcomed. */
   private entered = false;
   private nonce = '';
+  private readonly clock = new ServerClock();
   private welcomed = false;
   private welcomedAtMs = 0;
   /** Ids begin anywhere: a page that resumes must not repeat those before its reload. */
@@ -276,6 +278,7 @@ export class ModerationChannel {
     switch (message.type) {
       case 'hello':
         this.nonce = message.nonce;
+        this.clock.handleReading(message.server_time, null, Date.now());
         void this.introduce(this.socket, this.resume);
         return;
       case 'welcome':
@@ -344,6 +347,7 @@ export class ModerationChannel {
       url: `${this.origin}/moderation`,
       accessToken: token,
       nonce: this.nonce,
+      nowMs: this.clock.now(),
     });
   }
 

@@ -147,7 +147,7 @@ function useAddresses(access: Access, session: string) {
       let next: number;
       try {
         const path = `/api/v1/sessions/${encodeURIComponent(session)}/recording-url`;
-        const found = await access.api.provenRead<RecordingAddresses>(path);
+        const found = await access.api.request<RecordingAddresses>('GET', path);
         if (stopped) return;
         setView(found);
         setFailure('');
