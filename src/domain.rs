@@ -3,6 +3,7 @@
 //! types and convert.
 
 pub mod attendance;
+pub mod backoff;
 pub mod claim;
 pub mod error_code;
 pub mod floor;
@@ -17,4 +18,5 @@ pub mod service_route;
 pub mod session;
 pub mod shown_text;
 pub mod time;
+pub mod token_bucket;
 pub(crate) mod words;

@@ -12,7 +12,6 @@ mod owner;
 mod ports;
 mod recover;
 pub mod repository;
-mod retry;
 mod spool;
 mod sync;
 mod thread;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 
 /// Age at which keys are fetched again beside serving with them. Lowering it
@@ -45,12 +46,23 @@ pub(super) enum Decision {
 }
 
 /// The state behind the decision.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct KeySchedule {
     fetched_at: Option<Timestamp>,
     attempted_at: Option<Timestamp>,
-    failures: u32,
+    backoff: Backoff,
     pause: Duration,
+}
+
+impl Default for KeySchedule {
+    fn default() -> Self {
+        Self {
+            fetched_at: None,
+            attempted_at: None,
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_MAX),
+            pause: Duration::ZERO,
+        }
+    }
 }
 
 impl KeySchedule {
@@ -73,7 +85,7 @@ impl KeySchedule {
     /// Whether the last attempt failed, so that a missing key says nothing
     /// about the token that names it.
     pub(super) const fn is_failing(&self) -> bool {
-        self.failures > 0
+        self.backoff.failures() > 0
     }
 
     /// Time until the next attempt is allowed.
@@ -91,16 +103,14 @@ impl KeySchedule {
     /// The attempt started at `started_at` brought keys.
     pub(super) fn handle_success(&mut self, started_at: Timestamp) {
         self.fetched_at = Some(started_at);
-        self.failures = 0;
+        self.backoff.reset();
         self.pause = ATTEMPT_INTERVAL_MIN;
     }
 
-    /// The attempt failed. `jitter` is random over its whole range and spreads
+    /// The attempt failed. `drawn` is random over its whole range and spreads
     /// instances that failed together over half of the pause.
-    pub(super) fn handle_failure(&mut self, jitter: u8) {
-        let doubled = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(8)).min(BACKOFF_MAX);
-        self.failures = self.failures.saturating_add(1);
-        self.pause = doubled / 2 + doubled * u32::from(jitter) / 510;
+    pub(super) fn handle_failure(&mut self, drawn: u8) {
+        self.pause = self.backoff.next(drawn);
     }
 }
 
@@ -195,8 +205,8 @@ mod tests {
             schedule.handle_failure(jitter);
             schedule.retry_in(at(0))
         };
-        assert_eq!(pause(0), Duration::from_secs(1));
-        assert_eq!(pause(255), Duration::from_secs(2));
+        assert_eq!(pause(0), Duration::from_secs(2));
+        assert_eq!(pause(255), Duration::from_secs(1));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::claims::{Claim, ClaimError, Claims, LeaseTimes};
 use crate::clock::Clock;
+use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
 use crate::domain::id::SessionId;
 use crate::domain::recording::RecordingState;
@@ -281,7 +282,7 @@ impl Settlement {
     }
 
     async fn settle_surely(&self, session: &Session, ending: Ending) {
-        let mut pause = RETRY_MIN;
+        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         while let Err(error) = self.try_settle(session, ending).await {
             if matches!(error, SettlementError::Claim(ClaimError::Taken)) {
                 // The instance that has the claim finds that the session is over and
@@ -290,8 +291,7 @@ impl Settlement {
                 return;
             }
             tracing::warn!(session = %session.id, %error, "the recording is not settled yet");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MAX);
+            tokio::time::sleep(backoff.next(rand::random())).await;
         }
     }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::domain::backoff::Backoff;
+use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};
@@ -196,12 +198,12 @@ impl Scribe {
 
     /// Steps until nothing is left to do now.
     async fn work(&mut self) {
-        let mut pause = BACKOFF_MIN;
+        let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
         loop {
             match self.step().await {
                 Ok(Step::Done) => return,
                 Ok(Step::More) => {
-                    pause = BACKOFF_MIN;
+                    backoff.reset();
                     continue;
                 }
                 Err(Trouble::Conflict) => {
@@ -223,12 +225,12 @@ impl Scribe {
             if self.shared.stopping.is_cancelled() {
                 self.deadline.get_or_insert(Instant::now() + SHUTDOWN_MAX);
             }
+            let pause = backoff.next(rand::random());
             if self.deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
                 self.fail(&EvidenceError::Stopping);
                 return;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF_MAX);
         }
     }
 

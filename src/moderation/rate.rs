@@ -2,41 +2,34 @@
 
 use tokio::time::Instant;
 
+use crate::domain::token_bucket::TokenBucket;
 use crate::moderation::door::ChannelLimits;
 
-/// A token bucket, and a count of how often it was found empty in a row.
+/// What one connection may send, and how many messages in a row were too many.
 #[derive(Debug)]
 pub(super) struct MessageRate {
-    limits: ChannelLimits,
-    allowance: f64,
-    refilled_at: Instant,
+    bucket: TokenBucket,
     refused: u32,
+    refusals_max: u32,
 }
 
 impl MessageRate {
     pub(super) fn new(limits: ChannelLimits, now: Instant) -> Self {
-        Self { allowance: f64::from(limits.messages_burst), limits, refilled_at: now, refused: 0 }
+        let ChannelLimits { messages_per_s, messages_burst, refusals_max, .. } = limits;
+        let bucket = TokenBucket::new(messages_per_s, messages_burst, now.into_std());
+        Self { bucket, refused: 0, refusals_max }
     }
 
     /// Whether one more message may be handled now.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
-        let passed = now.duration_since(self.refilled_at).as_secs_f64();
-        self.refilled_at = now;
-        let refilled = self.allowance + passed * f64::from(self.limits.messages_per_s);
-        self.allowance = refilled.min(f64::from(self.limits.messages_burst));
-        if self.allowance >= 1.0 {
-            self.allowance -= 1.0;
-            self.refused = 0;
-            true
-        } else {
-            self.refused = self.refused.saturating_add(1);
-            false
-        }
+        let admitted = self.bucket.try_take(now.into_std());
+        self.refused = if admitted { 0 } else { self.refused.saturating_add(1) };
+        admitted
     }
 
     /// Whether the client goes on sending although it is refused.
     pub(super) const fn is_hopeless(&self) -> bool {
-        self.refused > self.limits.refusals_max
+        self.refused > self.refusals_max
     }
 }
 

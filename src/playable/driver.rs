@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
+use crate::domain::backoff::Backoff;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{PlayableId, SessionId, TenantId};
 use crate::domain::recording::{Container, PlayableState};
@@ -26,9 +27,11 @@ use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 /// found when these are done.
 const WAITING_MAX: usize = 1_024;
 /// How often something that may work later is tried.
-const ATTEMPTS_MAX: u32 = 6;
-/// Before the second attempt; each further one waits four times as long.
-const BACK_OFF: Duration = Duration::from_secs(1);
+const ATTEMPTS_MAX: u32 = 10;
+/// Wait before the second attempt; doubles with each further one.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_mins(2);
 
 /// Where the driver gets what a session was like.
 #[async_trait]
@@ -296,7 +299,7 @@ async fn run(shared: Arc<Shared>) {
 }
 
 async fn work(shared: &Shared) {
-    let mut failures = 0;
+    let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
     loop {
         let (job, overflowed) = {
             let mut queue = shared.queue();
@@ -316,10 +319,9 @@ async fn work(shared: &Shared) {
         } else if overflowed {
             if let Err(error) = shared.refill().await {
                 tracing::warn!(%error, "unfinished playable files can't be looked for");
-                failures = (failures + 1).min(ATTEMPTS_MAX);
-                tokio::time::sleep(BACK_OFF * 4_u32.pow(failures - 1)).await;
+                tokio::time::sleep(backoff.next(rand::random())).await;
             } else {
-                failures = 0;
+                backoff.reset();
             }
         } else {
             // Another instance may have ended before it had made its files.
@@ -336,7 +338,7 @@ async fn make_session(shared: &Shared, job: Job) {
         Err(ClaimError::Taken) => return,
         Err(error) => {
             tracing::warn!(%error, session = %job.1, "playable files have to wait");
-            tokio::time::sleep(BACK_OFF).await;
+            tokio::time::sleep(BACKOFF_FIRST).await;
             shared.queue().overflowed = true;
             return;
         }
@@ -347,10 +349,9 @@ async fn make_session(shared: &Shared, job: Job) {
 
 async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
     let maker = shared.maker(job, fence);
-    let mut attempt = 0;
+    let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
     loop {
-        attempt += 1;
-        let is_last = attempt >= ATTEMPTS_MAX;
+        let is_last = backoff.failures() + 1 >= ATTEMPTS_MAX;
         match maker.make_open_files(shared, is_last).await {
             // Or it was erased, or another process makes it.
             Ok(())
@@ -362,8 +363,9 @@ async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, session = %job.1, attempt, "playable files have to wait");
-                tokio::time::sleep(BACK_OFF * 4_u32.pow(attempt - 1)).await;
+                let wait = backoff.next(rand::random());
+                tracing::warn!(%error, session = %job.1, ?wait, "playable files have to wait");
+                tokio::time::sleep(wait).await;
             }
         }
     }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rand::Rng as _;
-
+use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
 use crate::recorder::core::Core;
@@ -17,7 +16,6 @@ use crate::recorder::engine::{FIRST_EPOCH, Opened};
 use crate::recorder::owner::{Owner, Write};
 use crate::recorder::recover::Left;
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
-use crate::recorder::retry::Backoff;
 use crate::recorder::spool::{Item, ItemKind, Place};
 use crate::recorder::sync::{Entry, TrackShared};
 use crate::vault::{Contents, KeyPurpose, ObjectName, VaultError};
@@ -513,21 +511,22 @@ impl Upload {
     }
 
     fn tries(&self) -> Backoff {
-        Backoff::new(self.core.options.retry_ms_min, self.core.options.retry_ms_max)
+        let options = &self.core.options;
+        let [first, max] = [options.retry_ms_min, options.retry_ms_max].map(Duration::from_millis);
+        Backoff::new(first, max)
     }
 
     /// Something failed: says so now and then, and waits before the next try.
     async fn wait(&self, tries: &mut Backoff, what: &str, error: &(dyn Display + Sync)) {
         self.core.counters.failures.fetch_add(1, Ordering::Relaxed);
-        let failed = tries.tries();
+        let failed = tries.failures();
         if failed.is_multiple_of(TELL_EVERY) {
             tracing::warn!(%error, what, failed, "the recorder tries again");
         }
         if failed % TELL_EVERY == TELL_AFTER {
             self.tell(&format!("{what}: {error}")).await;
         }
-        let drawn = rand::rng().random_range(0..=1_000);
-        tokio::time::sleep(tries.next(drawn)).await;
+        tokio::time::sleep(tries.next(rand::random())).await;
     }
 
     async fn tell(&self, text: &str) {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::domain::network::ClientNetwork;
+use crate::domain::token_bucket::TokenBucket;
 
 /// Failed connectivity checks a second, of one address. One costs an HMAC.
 const FAILED_CHECKS_PER_S: u32 = 100;
@@ -27,52 +28,20 @@ const HANDSHAKES_FEW: u32 = 4;
 /// Networks with an account of their own. Beyond it, further ones share one.
 const SOURCES_MAX: usize = 4096;
 
-/// A budget that fills up again within a second.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    filled_at: Instant,
-    per_s: f64,
-}
-
-impl Bucket {
-    fn new(per_s: u32, now: Instant) -> Self {
-        Self { tokens: f64::from(per_s), filled_at: now, per_s: f64::from(per_s) }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let elapsed_s = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        self.tokens = elapsed_s.mul_add(self.per_s, self.tokens).min(self.per_s);
-        self.filled_at = now;
-    }
-
-    fn has_one(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        self.tokens >= 1.0
-    }
-
-    fn take(&mut self) {
-        self.tokens = (self.tokens - 1.0).max(0.0);
-    }
-
-    /// Whether at most so many were taken of late.
-    fn has_given_at_most(&self, taken: u32) -> bool {
-        self.tokens > self.per_s - f64::from(taken)
-    }
+/// A budget that is full again after a second.
+fn bucket(per_s: u32, now: Instant) -> TokenBucket {
+    TokenBucket::new(per_s, per_s, now)
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Account {
-    checks: Bucket,
-    handshakes: Bucket,
+    checks: TokenBucket,
+    handshakes: TokenBucket,
 }
 
 impl Account {
     fn new(now: Instant) -> Self {
-        Self {
-            checks: Bucket::new(FAILED_CHECKS_PER_S, now),
-            handshakes: Bucket::new(HANDSHAKES_PER_S, now),
-        }
+        Self { checks: bucket(FAILED_CHECKS_PER_S, now), handshakes: bucket(HANDSHAKES_PER_S, now) }
     }
 }
 
@@ -81,10 +50,10 @@ pub(super) struct HandshakeLimits {
     sources: BTreeMap<ClientNetwork, Account>,
     /// For those that found the table full.
     others: Account,
-    checks: Bucket,
-    handshakes: Bucket,
+    checks: TokenBucket,
+    handshakes: TokenBucket,
     /// For networks that began few when `handshakes` is used up.
-    reserved: Bucket,
+    reserved: TokenBucket,
 }
 
 impl HandshakeLimits {
@@ -92,9 +61,9 @@ impl HandshakeLimits {
         Self {
             sources: BTreeMap::new(),
             others: Account::new(now),
-            checks: Bucket::new(FAILED_CHECKS_PER_S_TOTAL, now),
-            handshakes: Bucket::new(HANDSHAKES_PER_S_TOTAL, now),
-            reserved: Bucket::new(HANDSHAKES_PER_S_RESERVED, now),
+            checks: bucket(FAILED_CHECKS_PER_S_TOTAL, now),
+            handshakes: bucket(HANDSHAKES_PER_S_TOTAL, now),
+            reserved: bucket(HANDSHAKES_PER_S_RESERVED, now),
         }
     }
 
@@ -137,16 +106,16 @@ impl HandshakeLimits {
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&network) {
             // A second without a charge has filled an account up again.
             self.sources.retain(|_, account| {
-                let charged_at = account.checks.filled_at.max(account.handshakes.filled_at);
-                now.saturating_duration_since(charged_at) < Duration::from_secs(1)
+                let Account { checks, handshakes } = account;
+                checks.unused_for(now).min(handshakes.unused_for(now)) < Duration::from_secs(1)
             });
             if self.sources.len() >= SOURCES_MAX {
-                self.others.checks.fill(now);
+                self.others.checks.has_one(now);
                 return &mut self.others;
             }
         }
         let account = self.sources.entry(network).or_insert_with(|| Account::new(now));
-        account.checks.fill(now);
+        account.checks.has_one(now);
         account
     }
 }
