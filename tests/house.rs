@@ -128,7 +128,7 @@ const FILE_LINES_MAX: usize = 600;
 
 /// Directories that hold nothing of ours, or what a build made.
 const NOT_OURS: &[&str] =
-    &[".git", ".venv", "artefacts", "corpus", "data", "dist", "node_modules", "target"];
+    &[".git", ".venv", "artefacts", "corpus", "data", "dist", "node_modules", "out", "target"];
 
 #[test]
 fn the_import_table_has_no_cycle() {

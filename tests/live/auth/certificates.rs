@@ -11,13 +11,14 @@ use cabildo::auth::client_cert::{
 };
 use cabildo::auth::dev_certificates::{self, DevCertificates, GOVERNANCE_IDENTITY};
 use cabildo::auth::dev_issuer::{DevIssuer, DevIssuerError, TokenRequest};
+use cabildo::auth::internal_tls::{InternalTls, Refreshed};
 use cabildo::auth::{AuthError, Authenticator, InMemoryReplayCache};
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::participant::ServiceName;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::time::Timestamp;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -119,6 +120,59 @@ async fn visit(
     Ok(said)
 }
 
+/// Serves one connection; the names of the client's certificate if it was let in.
+async fn answer(
+    listener: &TcpListener,
+    config: Arc<ServerConfig>,
+) -> Option<BTreeSet<ServiceIdentity>> {
+    let (socket, _) = listener.accept().await.expect("accepts");
+    let mut stream = TlsAcceptor::from(config).accept(socket).await.ok()?;
+    let names = identities_of(stream.get_ref().1.peer_certificates().expect("verified"));
+    let mut question = [0];
+    stream.read_exact(&mut question).await.expect("asked");
+    stream.write_all(b"welcome").await.expect("answered");
+    stream.shutdown().await.expect("closed");
+    Some(names)
+}
+
+#[tokio::test]
+async fn new_certificates_are_used_without_a_restart() {
+    let [before, after, used] = [(); 3].map(|()| tempfile::tempdir().expect("a directory"));
+    let before = dev_certificates::ensure(before.path(), clock()).expect("written");
+    let after = dev_certificates::ensure(after.path(), clock()).expect("written");
+    let files = dev_certificates::ensure(used.path(), clock()).expect("written").tls_files();
+    let install = |from: &Path, to: &Path| {
+        fs::copy(from, to).expect("copied");
+    };
+    install(&before.authority, &files.client_authorities);
+    install(&before.server, &files.certificate);
+    install(&before.server_key, &files.key);
+    let tls = InternalTls::read(files.clone()).expect("usable");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("bound").port();
+    let holder = |set: &DevCertificates| (set.governance.clone(), set.governance_key.clone());
+    let let_in = async |set: &DevCertificates| {
+        let (certificate, key) = holder(set);
+        let visit = visit(port, set, Some((&certificate, &key)));
+        let (said, names) = tokio::join!(visit, answer(&listener, tls.current()));
+        said.is_ok_and(|said| said == "welcome") && names.is_some()
+    };
+    assert_eq!(tls.refresh(), Refreshed::Unchanged);
+    assert_eq!((let_in(&before).await, let_in(&after).await), (true, false));
+    // The certificate is replaced before its key, as files are.
+    install(&after.server, &files.certificate);
+    assert_eq!(tls.refresh(), Refreshed::Rejected);
+    assert_eq!(tls.refresh(), Refreshed::Unchanged, "reported once");
+    assert_eq!((let_in(&before).await, let_in(&after).await), (true, false));
+    install(&after.server_key, &files.key);
+    install(&after.authority, &files.client_authorities);
+    assert_eq!(tls.refresh(), Refreshed::Renewed);
+    assert_eq!((let_in(&before).await, let_in(&after).await), (false, true));
+    fs::remove_file(&files.key).expect("removed");
+    assert_eq!(tls.refresh(), Refreshed::Rejected);
+    assert!(let_in(&after).await, "the certificates in use stay in use");
+}
+
 #[tokio::test]
 async fn only_certificates_of_the_authority_pass_the_internal_listener() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -126,24 +180,13 @@ async fn only_certificates_of_the_authority_pass_the_internal_listener() {
     let now = clock();
     let files = dev_certificates::ensure(directory.path(), now).expect("written");
     let strangers = dev_certificates::ensure(other.path(), now).expect("written");
-    let config = internal_server_config(&files.tls_files()).expect("a configuration");
+    let config = Arc::new(internal_server_config(&files.tls_files()).expect("a configuration"));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     let server = tokio::spawn(async move {
         let mut seen = Vec::new();
         for _ in 0..4 {
-            let (socket, _) = listener.accept().await.expect("accepts");
-            let Ok(mut stream) = acceptor.accept(socket).await else {
-                seen.push(None);
-                continue;
-            };
-            let chain = stream.get_ref().1.peer_certificates().expect("verified");
-            seen.push(Some(identities_of(chain)));
-            let mut question = [0];
-            stream.read_exact(&mut question).await.expect("asked");
-            stream.write_all(b"welcome").await.expect("answered");
-            stream.shutdown().await.expect("closed");
+            seen.push(answer(&listener, Arc::clone(&config)).await);
         }
         seen
     });
