@@ -2,6 +2,7 @@
 //! configuration, plugs them together, opens the listeners, and takes it all
 //! down again. Nothing else reads configuration.
 
+mod descriptors;
 mod listener;
 mod metrics;
 mod parts;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::api::{Listener, router};
-use crate::auth::client_cert::{TlsFiles, internal_server_config};
+use crate::auth::client_cert::TlsFiles;
+use crate::auth::internal_tls::InternalTls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::OutboxUpkeep;
@@ -27,7 +29,7 @@ use crate::sfu::Sfu;
 use crate::store::Store;
 use crate::telemetry;
 
-use self::listener::Serving;
+use self::listener::{Limits, Serving};
 use self::record::Record;
 
 pub use self::parts::{public_origin, store_options};
@@ -96,7 +98,7 @@ impl App {
         let store = Store::connect(&store_options(&config)).await.context("the store")?;
         let plan = parts::Plan { config: &config, addresses, dev_data_dir, clock };
         let built = parts::build(plan, &store, &media).await?;
-        let servings = serve(&built, &tls, (http, internal, metrics))?;
+        let servings = serve(&built, &config, tls, (http, internal, metrics))?;
         let upkeep = tokio::spawn(async {
             let mut ticks = tokio::time::interval(METRICS_UPKEEP);
             loop {
@@ -186,18 +188,30 @@ type Listeners = (TcpListener, TcpListener, Option<TcpListener>);
 /// Opens the listeners on what was built.
 fn serve(
     built: &parts::Built,
-    tls: &TlsFiles,
+    config: &Config,
+    tls: TlsFiles,
     (http, internal, metrics): Listeners,
 ) -> anyhow::Result<Vec<Serving>> {
     let api = &built.api;
-    let tls = Arc::new(internal_server_config(tls).context("internal")?);
+    let tls = Arc::new(InternalTls::read(tls).context("internal")?);
+    let shares = descriptors::raise_limit();
+    let limits = |connections: usize, per_network: usize| Limits {
+        connections,
+        per_network: per_network.max(1),
+        proxies: config.http.trusted_proxies.clone(),
+    };
+    let for_public = limits(shares.public, shares.public / 2);
+    let for_services = limits(shares.internal, shares.internal);
+    let for_metrics = limits(shares.metrics, shares.metrics);
     let public = router(api, Listener::Public, built.channel.clone());
     let services = router(api, Listener::Internal, built.channel.clone());
-    let mut servings =
-        vec![listener::serve_plain(http, public)?, listener::serve_tls(internal, services, tls)?];
+    let mut servings = vec![
+        listener::serve_plain("public", http, public, for_public)?,
+        listener::serve_tls("internal", internal, services, for_services, tls)?,
+    ];
     if let Some(metrics) = metrics {
         let routes = router(api, Listener::Metrics, axum::Router::new());
-        servings.push(listener::serve_plain(metrics, routes)?);
+        servings.push(listener::serve_plain("metrics", metrics, routes, for_metrics)?);
     }
     Ok(servings)
 }

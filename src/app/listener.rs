@@ -1,173 +1,320 @@
-//! The TCP listeners: how many connections, how slow they may be, and who a
-//! client certificate says they are.
+//! The TCP listeners: how many connections each holds, how slow a client may be,
+//! and who a client certificate says that it is.
+
+mod activity;
+mod table;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
-use axum_server::accept::Accept;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Handle, Server};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, StatusCode};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper_util::rt::TokioTimer;
-use rustls::ServerConfig;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use self::activity::{Activity, RequestInProgress, WatchedBody, WatchedStream};
+use self::table::{Place, Table};
 use crate::api::CallerIdentities;
 use crate::auth::client_cert::{ServiceIdentity, identities_of};
+use crate::auth::internal_tls::InternalTls;
 
-/// Most connections of one listener; further ones are closed at once. Raising
-/// it raises what strangers can make the server hold.
-const CONNECTIONS_MAX: usize = 20_000;
-/// Time in which a client has to send the head of a request.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+pub(super) use self::table::Limits;
+
 /// Time in which a client has to complete the TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Most requests at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 128;
+/// Most bytes of the head of a request of HTTP/1, and of a response that waits
+/// to be written. Raising it raises what silent connections can make the server hold.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of the head of a request of HTTP/2.
+const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Pause after the system refused to accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often such refusals are logged.
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the files of certificates are looked at.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(10);
+
+const OPEN: &str = "cabildo_connections";
+const REFUSED: &str = "cabildo_connections_refused_total";
+const CLOSED: &str = "cabildo_connections_closed_total";
 
 /// A listener that serves.
 pub(super) struct Serving {
-    handle: Handle<SocketAddr>,
-    task: tokio::task::JoinHandle<io::Result<()>>,
+    ending: Ending,
+    accepting: tokio::task::JoinHandle<()>,
+    connections: TaskTracker,
+}
+
+/// How a listener and its connections are told to end.
+#[derive(Debug, Clone, Default)]
+struct Ending {
+    /// Accept nothing more, and finish the requests in progress.
+    drain: CancellationToken,
+    /// Close what is still open.
+    abort: CancellationToken,
 }
 
 impl Serving {
     /// Takes no more connections and ends those there are within `grace`.
     pub(super) fn drain(&self, grace: Duration) {
-        self.handle.graceful_shutdown(Some(grace));
+        self.ending.drain.cancel();
+        let (abort, connections) = (self.ending.abort.clone(), self.connections.clone());
+        tokio::spawn(async move {
+            if tokio::time::timeout(grace, connections.wait()).await.is_err() {
+                abort.cancel();
+            }
+        });
     }
 
     /// Waits until the last connection has ended.
     pub(super) async fn finished(self) {
-        match self.task.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a listener failed"),
-            Err(error) => tracing::error!(%error, "a listener ended badly"),
+        if let Err(error) = self.accepting.await {
+            tracing::error!(%error, "a listener panicked");
+        }
+        self.connections.wait().await;
+    }
+}
+
+/// Serves without TLS. `name` is the listener's in metrics and logs.
+pub(super) fn serve_plain(
+    name: &'static str,
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+) -> io::Result<Serving> {
+    serve(Shared::new(name, routes, limits, None), listener)
+}
+
+/// Serves with TLS, telling the routes who the client certificate names. New
+/// certificates are used for new connections without a restart.
+pub(super) fn serve_tls(
+    name: &'static str,
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+    tls: Arc<InternalTls>,
+) -> io::Result<Serving> {
+    let serving = serve(Shared::new(name, routes, limits, Some(Arc::clone(&tls))), listener)?;
+    tokio::spawn(renew_certificates(tls, serving.ending.drain.clone()));
+    Ok(serving)
+}
+
+fn serve(shared: Shared, listener: TcpListener) -> io::Result<Serving> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (ending, connections) = (shared.ending.clone(), TaskTracker::new());
+    let accepting = tokio::spawn(accept(Arc::new(shared), listener, connections.clone()));
+    Ok(Serving { ending, accepting, connections })
+}
+
+/// Looks at the files again and again, until the listener ends.
+async fn renew_certificates(tls: Arc<InternalTls>, ending: CancellationToken) {
+    let mut ticks = tokio::time::interval(CERTIFICATES_INTERVAL);
+    while ending.run_until_cancelled(ticks.tick()).await.is_some() {
+        let tls = Arc::clone(&tls);
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.refresh()).await {
+            tracing::error!(%error, "looking at the certificates panicked");
         }
     }
 }
 
-/// Serves without TLS.
-pub(super) fn serve_plain(listener: TcpListener, routes: Router) -> io::Result<Serving> {
-    serve(listener, routes, |connections| PlainDoor { connections })
+/// What all connections of a listener have in common.
+struct Shared {
+    name: &'static str,
+    routes: Router,
+    tls: Option<Arc<InternalTls>>,
+    http: Builder<TokioExecutor>,
+    table: Arc<Table>,
+    ending: Ending,
 }
 
-/// Serves with TLS, telling the routes who the client certificate names.
-pub(super) fn serve_tls(
-    listener: TcpListener,
-    routes: Router,
-    tls: Arc<ServerConfig>,
-) -> io::Result<Serving> {
-    let tls = RustlsAcceptor::new(RustlsConfig::from_config(tls));
-    let tls = tls.handshake_timeout(HANDSHAKE_TIME_MAX);
-    serve(listener, routes, |connections| TlsDoor { tls, connections })
+impl Shared {
+    fn new(
+        name: &'static str,
+        routes: Router,
+        limits: Limits,
+        tls: Option<Arc<InternalTls>>,
+    ) -> Self {
+        metrics::describe_gauge!(OPEN, "Open TCP connections, by listener.");
+        metrics::describe_counter!(REFUSED, "Connections that found no place, by listener.");
+        metrics::describe_counter!(CLOSED, "Connections closed by the server, by reason.");
+        let mut http = Builder::new(TokioExecutor::new());
+        // Times are limited by `Activity`, for both versions and from the first byte on.
+        http.http1().max_buf_size(BUFFER_BYTES_MAX);
+        http.http2()
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX);
+        let (table, ending) = (Arc::new(Table::new(limits)), Ending::default());
+        Self { name, routes, tls, http, table, ending }
+    }
+
+    fn closed(&self, reason: &'static str) {
+        metrics::counter!(CLOSED, "listener" => self.name, "reason" => reason).increment(1);
+    }
 }
 
-fn serve<A>(
-    listener: TcpListener,
-    routes: Router,
-    door: impl FnOnce(Arc<Semaphore>) -> A,
-) -> io::Result<Serving>
+async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, tasks: TaskTracker) {
+    let mut warned_at: Option<tokio::time::Instant> = None;
+    while let Some(accepted) = shared.ending.drain.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => begin(&shared, &tasks, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                // Most often there is no descriptor left.
+                if warned_at.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
+                    warned_at = Some(tokio::time::Instant::now());
+                    let open = shared.table.len();
+                    tracing::warn!(%error, listener = shared.name, open, "accepting failed");
+                }
+                shared.table.make_room();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    tasks.close();
+}
+
+/// The client gave up before its connection was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves a connection in a task of its own, if there is a place for it.
+fn begin(shared: &Arc<Shared>, tasks: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
+    let activity = Arc::new(Activity::new());
+    let Some(place) = shared.table.admit(peer.ip(), &activity) else {
+        metrics::counter!(REFUSED, "listener" => shared.name).increment(1);
+        return;
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY can't be set");
+    }
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        let open = metrics::gauge!(OPEN, "listener" => shared.name);
+        open.increment(1);
+        serve_until_closed(&shared, stream, peer, &activity, place).await;
+        open.decrement(1);
+    });
+}
+
+/// Serves a connection until its client, the limits of time, a newer connection
+/// or the end of the listener closes it.
+async fn serve_until_closed(
+    shared: &Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: &Arc<Activity>,
+    place: Place,
+) {
+    let close = place.close.clone();
+    let stream = WatchedStream::new(stream, Arc::clone(activity), place);
+    let known = Known {
+        routes: shared.routes.clone(),
+        peer,
+        identities: BTreeSet::new(),
+        activity: Arc::clone(activity),
+    };
+    tokio::select! {
+        () = serve_connection(shared, stream, known) => {}
+        overdue = activity.overdue() => shared.closed(overdue.as_str()),
+        () = close.cancelled() => shared.closed("gave_way"),
+        () = shared.ending.abort.cancelled() => shared.closed("shutdown"),
+    }
+}
+
+async fn serve_connection(shared: &Shared, stream: WatchedStream<TcpStream>, mut known: Known) {
+    let Some(tls) = &shared.tls else {
+        return serve_http(shared, stream, known).await;
+    };
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    match tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake).await {
+        Ok(Ok(stream)) => {
+            let (_, connection) = stream.get_ref();
+            let chain: Option<&[CertificateDer<'_>]> = connection.peer_certificates();
+            known.identities = chain.map(identities_of).unwrap_or_default();
+            serve_http(shared, stream, known).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => shared.closed("handshake"),
+    }
+}
+
+async fn serve_http<S>(shared: &Shared, stream: S, known: Known)
 where
-    A: Accept<TcpStream, Routes, Service = Known> + Clone + Send + Sync + 'static,
-    A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
-    A::Future: Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handle = Handle::new();
-    let mut server: Server<SocketAddr> = axum_server::from_tcp(listener)?;
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
-    let server =
-        server.handle(handle.clone()).acceptor(door(Arc::new(Semaphore::new(CONNECTIONS_MAX))));
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let task = tokio::spawn(server.serve(service));
-    Ok(Serving { handle, task })
+    let service = TowerToHyperService::new(known);
+    let connection = shared.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = shared.ending.drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(error, "a connection ended badly");
+    }
 }
 
-/// What axum makes for one connection.
-type Routes = axum::middleware::AddExtension<Router, axum::extract::ConnectInfo<SocketAddr>>;
-
-/// The routes of one connection, with who it is; holds its place.
+/// The routes of one connection, and who is at its other end.
 #[derive(Clone)]
 struct Known {
-    routes: Routes,
+    routes: Router,
+    peer: SocketAddr,
     identities: BTreeSet<ServiceIdentity>,
-    _place: Arc<OwnedSemaphorePermit>,
+    activity: Arc<Activity>,
 }
 
 impl<B> Service<Request<B>> for Known
 where
-    Routes: Service<Request<B>>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
 {
-    type Response = <Routes as Service<Request<B>>>::Response;
-    type Error = <Routes as Service<Request<B>>>::Error;
-    type Future = <Routes as Service<Request<B>>>::Future;
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.routes.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let in_progress = RequestInProgress::begin(&self.activity);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
         if !self.identities.is_empty() {
             request.extensions_mut().insert(CallerIdentities(self.identities.clone()));
         }
-        self.routes.call(request)
-    }
-}
-
-fn place(connections: &Arc<Semaphore>) -> io::Result<Arc<OwnedSemaphorePermit>> {
-    let place = Arc::clone(connections).try_acquire_owned();
-    place.map(Arc::new).map_err(|_| io::Error::other("too many connections"))
-}
-
-/// Takes connections as they are.
-#[derive(Clone)]
-struct PlainDoor {
-    connections: Arc<Semaphore>,
-}
-
-impl Accept<TcpStream, Routes> for PlainDoor {
-    type Stream = TcpStream;
-    type Service = Known;
-    type Future = std::future::Ready<io::Result<(TcpStream, Known)>>;
-
-    fn accept(&self, stream: TcpStream, routes: Routes) -> Self::Future {
-        let accepted = place(&self.connections).and_then(|place| {
-            stream.set_nodelay(true)?;
-            Ok((stream, Known { routes, identities: BTreeSet::new(), _place: place }))
-        });
-        std::future::ready(accepted)
-    }
-}
-
-/// Takes connections with TLS.
-#[derive(Clone)]
-struct TlsDoor {
-    tls: RustlsAcceptor,
-    connections: Arc<Semaphore>,
-}
-
-impl Accept<TcpStream, Routes> for TlsDoor {
-    type Stream = tokio_rustls::server::TlsStream<TcpStream>;
-    type Service = Known;
-    type Future = BoxFuture<'static, io::Result<(Self::Stream, Known)>>;
-
-    fn accept(&self, stream: TcpStream, routes: Routes) -> Self::Future {
-        let (tls, place) = (self.tls.clone(), place(&self.connections));
+        let activity = Arc::clone(&self.activity);
+        let response = self.routes.call(request);
         async move {
-            let place = place?;
-            stream.set_nodelay(true)?;
-            let (stream, routes) = tls.accept(stream, routes).await?;
-            let (_, connection) = stream.get_ref();
-            let identities = connection.peer_certificates().map(identities_of).unwrap_or_default();
-            Ok((stream, Known { routes, identities, _place: place }))
+            let response = response.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.upgraded();
+            }
+            Ok(response.map(|body| Body::new(WatchedBody::new(body, in_progress))))
         }
         .boxed()
     }

@@ -1,0 +1,394 @@
+//! What a connection does, and when it has done nothing for too long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::table::Place;
+
+/// Time from accepting a connection to the complete head of its first request;
+/// the TLS handshake and the preface of HTTP/2 are part of it.
+pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// Time that a connection may be open without a request. Browsers and proxies
+/// open another one when they need it.
+pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time without progress after which a connection with a request, or a reader
+/// that takes nothing, is closed. Longer than any request takes to be answered.
+pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time without progress after which a request does not keep its connection from
+/// being closed when the listener is full.
+const GIVE_WAY_AFTER: Duration = Duration::from_secs(5);
+/// Bytes written that count as progress. Less would let a client that only sends
+/// pings of HTTP/2, which are answered, hold a connection that it never reads.
+const PROGRESS_BYTES: usize = 16 * 1024;
+
+/// What one connection does; shared by its stream, its requests and whoever
+/// decides to close it.
+#[derive(Debug)]
+pub(super) struct Activity(Mutex<State>);
+
+/// The decisions, on times that are handed in.
+#[derive(Debug)]
+struct State {
+    accepted_at: Instant,
+    /// When something last began, ended or moved.
+    progress_at: Instant,
+    /// Bytes written since then.
+    written: usize,
+    had_request: bool,
+    requests: usize,
+    is_upgraded: bool,
+}
+
+/// Why a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// No complete head of a request came.
+    Head,
+    /// It had no request for too long.
+    Idle,
+    /// Its request made no progress.
+    Stalled,
+}
+
+impl Overdue {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
+impl Activity {
+    /// Of a connection that was accepted now.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State::new(Instant::now())))
+    }
+
+    /// Whether it may be closed to make room for another: it is no WebSocket, and
+    /// has no request or one that made no progress for [`GIVE_WAY_AFTER`].
+    pub(super) fn is_silent(&self) -> bool {
+        self.lock().is_silent(Instant::now())
+    }
+
+    /// The head of a request is complete.
+    pub(super) fn request_began(&self) {
+        self.lock().request_began(Instant::now());
+    }
+
+    fn request_ended(&self) {
+        self.lock().request_ended(Instant::now());
+    }
+
+    /// It is a WebSocket now, whose own limits hold from here on.
+    pub(super) fn upgraded(&self) {
+        self.lock().is_upgraded = true;
+    }
+
+    fn progress(&self) {
+        self.lock().progress(Instant::now());
+    }
+
+    fn wrote(&self, bytes: usize) {
+        self.lock().wrote(bytes, Instant::now());
+    }
+
+    /// Ends when the connection has to be closed.
+    pub(super) async fn overdue(&self) -> Overdue {
+        loop {
+            let Some((at, reason)) = self.lock().deadline() else { break };
+            if at <= Instant::now() {
+                return reason;
+            }
+            tokio::time::sleep_until(at).await;
+        }
+        std::future::pending().await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn new(now: Instant) -> Self {
+        Self {
+            accepted_at: now,
+            progress_at: now,
+            written: 0,
+            had_request: false,
+            requests: 0,
+            is_upgraded: false,
+        }
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        let is_stalled = now.duration_since(self.progress_at) >= GIVE_WAY_AFTER;
+        !self.is_upgraded && (self.requests == 0 || is_stalled)
+    }
+
+    fn request_began(&mut self, now: Instant) {
+        self.had_request = true;
+        self.requests += 1;
+        self.progress(now);
+    }
+
+    fn request_ended(&mut self, now: Instant) {
+        self.requests = self.requests.saturating_sub(1);
+        self.progress(now);
+    }
+
+    fn wrote(&mut self, bytes: usize, now: Instant) {
+        self.written += bytes;
+        if self.written >= PROGRESS_BYTES {
+            self.progress(now);
+        }
+    }
+
+    fn progress(&mut self, now: Instant) {
+        self.progress_at = now;
+        self.written = 0;
+    }
+
+    /// When it has to be closed if nothing happens until then; `None` when its
+    /// own protocol watches it.
+    fn deadline(&self) -> Option<(Instant, Overdue)> {
+        if self.is_upgraded {
+            None
+        } else if !self.had_request {
+            Some((self.accepted_at + HEAD_TIME_MAX, Overdue::Head))
+        } else if self.requests == 0 {
+            Some((self.progress_at + IDLE_TIME_MAX, Overdue::Idle))
+        } else {
+            Some((self.progress_at + STALL_TIME_MAX, Overdue::Stalled))
+        }
+    }
+}
+
+/// A request until the last byte of its response was taken, or nobody wants it
+/// any more.
+pub(super) struct RequestInProgress(Arc<Activity>);
+
+impl RequestInProgress {
+    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+        activity.request_began();
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for RequestInProgress {
+    fn drop(&mut self) {
+        self.0.request_ended();
+    }
+}
+
+/// The body of a response, which tells that its connection makes progress.
+pub(super) struct WatchedBody {
+    inner: Body,
+    request: RequestInProgress,
+}
+
+impl WatchedBody {
+    pub(super) fn new(inner: Body, request: RequestInProgress) -> Self {
+        Self { inner, request }
+    }
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(context);
+        if frame.is_ready() {
+            self.request.0.progress();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The stream of a connection. Holds its place in the table for as long as the
+/// stream is open, also as a WebSocket, and fails when the peer takes nothing
+/// for [`STALL_TIME_MAX`].
+pub(super) struct WatchedStream<S> {
+    inner: S,
+    activity: Arc<Activity>,
+    /// How long a write may wait.
+    write_time_max: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+impl<S> WatchedStream<S> {
+    pub(super) fn new(inner: S, activity: Arc<Activity>, place: Place) -> Self {
+        let write_time_max = STALL_TIME_MAX;
+        Self { inner, activity, write_time_max, stalled: None, _place: place }
+    }
+
+    fn after_write(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(outcome) = outcome {
+            self.stalled = None;
+            if let Ok(bytes) = &outcome {
+                self.activity.wrote(*bytes);
+            }
+            return Poll::Ready(outcome);
+        }
+        let limit = self.write_time_max;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.after_write(context, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+        self.after_write(context, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_connection_without_a_request_is_overdue() {
+        let start = Instant::now();
+        let mut state = State::new(start);
+        // Bytes alone, such as part of a preface or frames of HTTP/2, gain no time.
+        state.wrote(10 * PROGRESS_BYTES, after(start, 10));
+        assert_eq!(state.deadline(), Some((start + HEAD_TIME_MAX, Overdue::Head)));
+        assert!(state.is_silent(start));
+    }
+
+    #[test]
+    fn a_connection_is_idle_after_its_last_request() {
+        let start = Instant::now();
+        let mut state = State::new(start);
+        state.request_began(after(start, 1));
+        state.request_began(after(start, 2));
+        state.request_ended(after(start, 3));
+        assert!(!state.is_silent(after(start, 4)), "the other request goes on");
+        state.request_ended(after(start, 5));
+        assert!(state.is_silent(after(start, 5)));
+        assert_eq!(state.deadline(), Some((after(start, 5) + IDLE_TIME_MAX, Overdue::Idle)));
+    }
+
+    #[test]
+    fn a_request_may_take_long_while_its_answer_moves() {
+        let start = Instant::now();
+        let mut state = State::new(start);
+        state.request_began(start);
+        let mut now = start;
+        for _ in 0..10 {
+            now += STALL_TIME_MAX - Duration::from_secs(1);
+            assert!(state.deadline().is_some_and(|(at, _)| at > now));
+            state.wrote(PROGRESS_BYTES, now);
+        }
+        assert!(!state.is_silent(now));
+        // What pings of HTTP/2 make the server write is not progress.
+        let moved_at = now;
+        for _ in 0..50 {
+            now += Duration::from_secs(1);
+            state.wrote(17, now);
+        }
+        assert_eq!(state.deadline(), Some((moved_at + STALL_TIME_MAX, Overdue::Stalled)));
+        assert!(state.is_silent(now), "it gives way when the listener is full");
+    }
+
+    #[test]
+    fn a_websocket_is_left_to_its_own_limits() {
+        let start = Instant::now();
+        let mut state = State::new(start);
+        state.request_began(start);
+        state.is_upgraded = true;
+        state.request_ended(start);
+        assert_eq!(state.deadline(), None);
+        assert!(!state.is_silent(after(start, 3_600)));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        use tokio::io::AsyncWriteExt as _;
+
+        use crate::app::listener::table::{Limits, Table};
+
+        let limits = Limits { connections: 1, per_network: 1, proxies: [].into() };
+        let table = Arc::new(Table::new(limits));
+        let activity = Arc::new(Activity::new());
+        let place = table.admit([192, 0, 2, 1].into(), &activity).expect("a place");
+        let (near, _far) = tokio::io::duplex(1_000);
+        let mut stream = WatchedStream::new(near, activity, place);
+        stream.write_time_max = Duration::from_millis(10);
+        let outcome = stream.write_all(&[0; 2_000]).await;
+        assert_eq!(outcome.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+        assert_eq!(table.len(), 1);
+        drop(stream);
+        assert_eq!(table.len(), 0);
+    }
+}
