@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
-use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};

@@ -98,7 +98,7 @@ pub enum JournalError {
 
 /// The number of a codec in journals.
 #[must_use]
-pub const fn codec_number(codec: Codec) -> u8 {
+const fn codec_number(codec: Codec) -> u8 {
     match codec {
         Codec::Opus => 1,
         Codec::Vp8 => 2,
@@ -110,7 +110,7 @@ pub const fn codec_number(codec: Codec) -> u8 {
 
 /// The codec of a number in journals, if it is one that this server takes.
 #[must_use]
-pub fn codec_of(number: u8) -> Option<Codec> {
+fn codec_of(number: u8) -> Option<Codec> {
     Codec::ALL.iter().copied().find(|codec| codec_number(*codec) == number)
 }
 

@@ -26,12 +26,6 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// What a member that is present means, `None` being `null`.
-    #[must_use]
-    pub fn from_member(value: Option<T>) -> Self {
-        value.map_or(Self::Clear, Self::Set)
-    }
-
     /// The change that an optional setting of a new session means: `None` keeps the
     /// default.
     #[must_use]
@@ -232,7 +226,7 @@ mod tests {
         let (current, wanted, problems) = patched(SessionPatch {
             provider: Change::Clear,
             scheduled_start_at: Change::Clear,
-            scheduled_end_at: Change::from_member(None),
+            scheduled_end_at: Change::Clear,
             max_participants: Change::Clear,
             moderation: Change::Clear,
             recording: Change::Clear,

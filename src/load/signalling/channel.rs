@@ -75,7 +75,7 @@ impl Participant {
 
     /// Enters the room with a token that is there already; when it expires, the
     /// built-in identity service gives the next one.
-    pub async fn join_with(
+    async fn join_with(
         server: &Server,
         driver: &Driver,
         who: &Who,
@@ -188,12 +188,6 @@ impl Participant {
         Ok(count)
     }
 
-    /// The next event; `None` when the channel is closed. A last object of type
-    /// `closed` carries the close code.
-    pub async fn next_event(&mut self) -> Option<Value> {
-        self.events.recv().await
-    }
-
     /// Waits for an event of this type; others are passed over.
     pub async fn wait_for(&mut self, kind: &str, within: Duration) -> Result<Value, LoadError> {
         let found = async {
@@ -206,11 +200,6 @@ impl Participant {
         };
         let late = Err(LoadError::Contract("the event did not come in time"));
         tokio::time::timeout(within, found).await.unwrap_or(late)
-    }
-
-    /// What happens next on a transport.
-    pub async fn next_media_event(&mut self) -> Option<(Side, Timed)> {
-        self.media.recv().await
     }
 
     /// Waits for the first complete key frame; `None` when a transport fails.

@@ -43,7 +43,7 @@ impl GcmSession {
     }
 
     /// Uses session keys that were derived already.
-    pub fn from_session(
+    fn from_session(
         key: &[u8; KEY_BYTES],
         salt: [u8; SALT_BYTES],
         crypto: &dyn RTCCrypto,
