@@ -29,10 +29,14 @@ process.on('exit', () => {
 
 /** A server and its data directory, which outlives restarts. */
 export class Server {
-  /** `environment` is configuration beside what `--dev` brings; it may be changed between starts. */
-  constructor(name, environment = {}) {
+  /**
+   * `environment` is configuration beside what `--dev` brings; it may be changed between
+   * starts. `descriptors` limits the file descriptors of the process.
+   */
+  constructor(name, environment = {}, { descriptors } = {}) {
     this.name = name;
     this.environment = environment;
+    this.descriptors = descriptors;
     this.dataDir = mkdtempSync(join(tmpdir(), `cabildo-live-${name}-`));
     this.starts = 0;
     this.child = null;
@@ -40,8 +44,8 @@ export class Server {
     this.addresses = { http: '127.0.0.1:0', internal: '127.0.0.1:0', media: '127.0.0.1:0' };
   }
 
-  static async start(name, environment) {
-    const server = new Server(name, environment);
+  static async start(name, environment, limits) {
+    const server = new Server(name, environment, limits);
     await server.start();
     return server;
   }
@@ -65,9 +69,12 @@ export class Server {
     this.starts += 1;
     mkdirSync(ARTEFACTS, { recursive: true });
     const log = createWriteStream(this.logPath(this.starts));
+    const limited = ['-c', `ulimit -n ${this.descriptors} && exec "$0" "$@"`, binary()];
+    const [program, ...first] = this.descriptors === undefined ? [binary()] : ['bash', ...limited];
     const child = spawn(
-      binary(),
+      program,
       [
+        ...first,
         'serve',
         '--dev',
         '--data-dir',
