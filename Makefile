@@ -2,7 +2,7 @@
 # is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint wire-types openapi bench load-test kill-loop fuzz check-readme clean
+.PHONY: help run build test lint wire-types openapi bench load-test attack contract kill-loop fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -29,6 +29,12 @@ bench: ## measure what claims of speed rest on
 
 load-test: ## rooms of real WebRTC clients against a release server
 	@scripts/load-test $(ARGS)
+
+attack: ## the long forms of all attacks; ARGS="…" are minutes for the parsers
+	@scripts/attack $(ARGS)
+
+contract: ## call every route of the OpenAPI description with valid and invalid requests
+	@scripts/contract $(ARGS)
 
 kill-loop: ## kill a recording server KILLS times (default 30) at random moments
 	@scripts/kill-loop $(KILLS)
