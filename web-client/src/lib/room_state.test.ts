@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Told } from '../generated/wire';
+import type { RequestView, Told } from '../generated/wire';
 import type { RoomState } from './room_state';
 import { CHAT_LINES_MAX, after, stateOf } from './room_state';
 import { microphoneState, movedOrder, myPlace, turnTime } from './room_view';
