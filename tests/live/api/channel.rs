@@ -257,7 +257,7 @@ async fn the_recorder_is_no_person_and_a_recording_is_acknowledged_once() {
             json!({"type": "remove_participant", "user_id": "cabildo:recorder"}),
             "PARTICIPANT_NOT_FOUND",
         ),
-        (json!({"type": "mute_user", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
+        (json!({"type": "mute_user", "user_id": "cabildo:recorder"}), "PARTICIPANT_NOT_FOUND"),
         (json!({"type": "admit", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
         (json!({"type": "add_speaker", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
         (json!({"type": "acknowledge_recording", "user_id": "x"}), "MALFORMED_REQUEST"),

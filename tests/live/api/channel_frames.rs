@@ -88,7 +88,8 @@ async fn the_same_id_is_the_same_request_also_after_resuming() {
     channel.welcome().await;
     channel.say(&once).await;
     channel.hear_type("ack").await;
-    channel.done(json!({"type": "chat", "text": "last"})).await;
+    channel.say(&json!({"type": "chat", "text": "last"})).await;
+    channel.hear_type("chat").await;
     let texts: Vec<&str> = channel
         .events
         .iter()
