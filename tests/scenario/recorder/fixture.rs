@@ -292,7 +292,8 @@ impl Fixture {
     }
 }
 
-/// The names of the files of a spool, as far as they stay while it is read.
+/// The names of the files of a spool, as far as they stay while it is read. What
+/// belongs to the whole spool and not to a track is left out.
 pub(crate) fn files(spool: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut directories = vec![spool.to_owned()];
@@ -306,7 +307,7 @@ pub(crate) fn files(spool: &Path) -> Vec<String> {
             }
         }
     }
-    files.retain(|name| name != "lock");
+    files.retain(|name| !["lock", "instance"].contains(&name.as_str()));
     files
 }
 
