@@ -258,12 +258,16 @@ async fn the_recorder_is_no_person_and_a_recording_is_acknowledged_once() {
             "PARTICIPANT_NOT_FOUND",
         ),
         (json!({"type": "mute_user", "user_id": "cabildo:recorder"}), "PARTICIPANT_NOT_FOUND"),
-        (json!({"type": "admit", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
+        (json!({"type": "admit", "user_id": "cabildo:recorder"}), "PARTICIPANT_NOT_FOUND"),
         (json!({"type": "add_speaker", "user_id": "cabildo:recorder"}), "UNPROCESSABLE_REQUEST"),
         (json!({"type": "acknowledge_recording", "user_id": "x"}), "MALFORMED_REQUEST"),
     ] {
         assert_eq!(channel.refused(message.clone()).await, code, "{message}");
     }
+    channel.done(json!({"type": "start_recording"})).await;
+    let mute = json!({"type": "mute_user", "user_id": "cabildo:recorder"});
+    assert_eq!(channel.refused(mute).await, "UNPROCESSABLE_REQUEST", "it is there, and not heard");
+    channel.done(json!({"type": "stop_recording"})).await;
     for _ in 0..2 {
         channel.done(json!({"type": "acknowledge_recording"})).await;
     }
@@ -278,7 +282,11 @@ async fn the_recorder_is_no_person_and_a_recording_is_acknowledged_once() {
         "roles": ["moderator"],
     });
     let refused = send(server.request(Method::POST, "/dev/token").json(&asked)).await;
-    assert_eq!((refused.status, refused.code().as_str()), (422, "UNPROCESSABLE_REQUEST"), "{refused:?}");
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (422, "UNPROCESSABLE_REQUEST"),
+        "{refused:?}"
+    );
     server.app.stop().await;
 }
 
