@@ -91,19 +91,16 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
     }
 
     /// Keys and values in order.
-    #[must_use]
     pub fn iter(&self) -> btree_map::Iter<'_, K, V> {
         self.now.iter()
     }
 
     /// The keys in order.
-    #[must_use]
     pub fn keys(&self) -> btree_map::Keys<'_, K, V> {
         self.now.keys()
     }
 
     /// The values in the order of their keys.
-    #[must_use]
     pub fn values(&self) -> btree_map::Values<'_, K, V> {
         self.now.values()
     }
@@ -179,6 +176,15 @@ impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for TrackedMap<K, V> {
     /// A map with these entries, which count as stored.
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
         Self { now: entries.into_iter().collect(), ..Self::default() }
+    }
+}
+
+impl<'a, K: Ord + Clone, V: Clone> IntoIterator for &'a TrackedMap<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = btree_map::Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -161,8 +161,8 @@ impl RoomActor {
             }
             Input::Act { connection, request, reply } => {
                 let Request { action, seen, id } = request;
-                if let Some(made) = self.requests.find(connection, id.as_deref(), &action) {
-                    answer(reply, Ok(made));
+                if let Some(done) = self.requests.find(connection, id.as_deref(), &action) {
+                    answer(reply, Ok(done.made));
                     return;
                 }
                 let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };

@@ -12,10 +12,11 @@ const REMEMBERED_MAX: usize = 64;
 
 /// A request that was carried out.
 #[derive(Debug)]
-struct Done {
+pub(super) struct Done {
     id: String,
     action: Action,
-    made: Option<RequestId>,
+    /// The speech request that it made.
+    pub(super) made: Option<RequestId>,
 }
 
 /// See the module. A request that was refused is not remembered: it has changed
@@ -26,17 +27,16 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// What came of the same request before, if it was carried out.
+    /// The same request, if it was carried out before.
     pub(super) fn find(
         &self,
         connection: ConnectionId,
         id: Option<&str>,
         action: &Action,
-    ) -> Option<Option<RequestId>> {
+    ) -> Option<&Done> {
         let id = id?;
         let done = self.done.get(&connection)?;
-        let found = done.iter().find(|done| done.id == id && done.action == *action)?;
-        Some(found.made)
+        done.iter().find(|done| done.id == id && done.action == *action)
     }
 
     pub(super) fn remember(

@@ -55,7 +55,7 @@ impl Index {
     }
 
     pub(super) fn remove_connection(&mut self, id: ConnectionId, connection: &Connection) {
-        take(&mut self.connections, &connection.user, id);
+        take(&mut self.connections, &connection.user, &id);
         if let Some(lost_at) = connection.lost_at {
             self.lost.remove(&(lost_at, id));
         }
@@ -70,7 +70,7 @@ impl Index {
     }
 
     pub(super) fn remove_track(&mut self, connection: ConnectionId, track: TrackId) {
-        take(&mut self.tracks, &connection, track);
+        take(&mut self.tracks, &connection, &track);
     }
 
     pub(super) fn clear(&mut self) {
@@ -114,9 +114,9 @@ fn add<K: Ord + Clone, V: Clone>(map: &mut TrackedMap<K, Vec<V>>, key: &K, value
 }
 
 /// Takes a value out; a key without values goes with it.
-fn take<K: Ord + Clone, V: Clone + PartialEq>(map: &mut TrackedMap<K, Vec<V>>, key: &K, value: V) {
+fn take<K: Ord + Clone, V: Clone + PartialEq>(map: &mut TrackedMap<K, Vec<V>>, key: &K, value: &V) {
     let Some(values) = map.get_mut(key) else { return };
-    values.retain(|held| *held != value);
+    values.retain(|held| held != value);
     if values.is_empty() {
         map.remove(key);
     }
