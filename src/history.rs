@@ -70,9 +70,10 @@ impl History {
             let Some(last) = read.last() else { break };
             from = last.seq + 1;
             for stored in &read {
-                match LogEvent::read(stored.kind, &stored.text) {
-                    Some(event) => events.push(event),
-                    None => tracing::warn!(%session, seq = stored.seq, "an event can't be read"),
+                if let Some(event) = LogEvent::read(stored.kind, &stored.text) {
+                    events.push(event);
+                } else {
+                    tracing::warn!(%session, seq = stored.seq, "an event can't be read");
                 }
             }
         }

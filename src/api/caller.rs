@@ -84,7 +84,7 @@ impl Credentials {
             api.authenticator
                 .bearer(authorization, api.clock.now())
                 .await
-                .map_err(|error| self.refused(api, &error, Scheme::Bearer))?
+                .map_err(|error| Self::refused(api, &error, Scheme::Bearer))?
         };
         permit(&person, action)?;
         Ok(person)
@@ -129,7 +129,7 @@ impl Credentials {
 
     /// A refusal with a nonce for the next proof. Clients that were refused for
     /// another reason learn it too.
-    fn refused(&self, api: &Api, error: &AuthError, scheme: Scheme) -> ApiError {
+    fn refused(api: &Api, error: &AuthError, scheme: Scheme) -> ApiError {
         let refusal = ApiError::unauthenticated(error, scheme);
         let wants_proof = scheme == Scheme::Dpop || *error == AuthError::TokenBound;
         if error.nonce().is_some() || !wants_proof {
@@ -140,7 +140,7 @@ impl Credentials {
     }
 
     async fn prove(&self, api: &Api, freshness: Freshness) -> Result<Principal, ApiError> {
-        let refuse = |error: AuthError| self.refused(api, &error, Scheme::Dpop);
+        let refuse = |error: AuthError| Self::refused(api, &error, Scheme::Dpop);
         let authorization =
             self.single(&AUTHORIZATION).map_err(|()| refuse(AuthError::CredentialsMissing))?;
         let proof = self.single(&DPOP).map_err(|()| refuse(AuthError::ProofInvalid))?;

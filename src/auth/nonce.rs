@@ -125,7 +125,7 @@ mod tests {
     fn instances_share_nonces_by_sharing_the_key() {
         let nonce = key(1).for_requests(at(1_200));
         assert!(key(1).fresh_until(&nonce, at(1_200)).is_some());
-        assert!(!key(2).fresh_until(&nonce, at(1_200)).is_some());
+        assert!(key(2).fresh_until(&nonce, at(1_200)).is_none());
         assert_eq!(NonceKey::new(vec![1; 31]).err(), Some(NonceKeyTooShort));
     }
 
@@ -134,7 +134,7 @@ mod tests {
         let key = key(1);
         let socket = key.for_socket([7; 16]);
         assert!(key.is_for_socket(&socket));
-        assert!(!key.fresh_until(&socket, at(0)).is_some());
+        assert!(key.fresh_until(&socket, at(0)).is_none());
         assert!(!key.is_for_socket(&key.for_requests(at(1_200))));
         assert_ne!(socket, key.for_socket([8; 16]));
     }
@@ -146,8 +146,8 @@ mod tests {
             let mut altered = nonce.clone().into_bytes();
             altered[position] = if altered[position] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).expect("ASCII");
-            assert!(!key(1).fresh_until(&altered, at(1_200)).is_some(), "{altered}");
+            assert!(key(1).fresh_until(&altered, at(1_200)).is_none(), "{altered}");
         }
-        assert!(!key(1).fresh_until("", at(1_200)).is_some());
+        assert!(key(1).fresh_until("", at(1_200)).is_none());
     }
 }

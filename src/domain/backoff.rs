@@ -25,7 +25,7 @@ impl Backoff {
         let doubled = self.first.saturating_mul(1 << self.failures.min(31));
         self.failures = self.failures.saturating_add(1);
         let whole = doubled.min(self.max);
-        whole - (whole / 2).saturating_mul(u32::from(drawn)) / u32::from(u8::MAX)
+        whole.saturating_sub((whole / 2).saturating_mul(u32::from(drawn)) / u32::from(u8::MAX))
     }
 
     /// It worked: the next failure waits as after the first one.

@@ -119,7 +119,7 @@ impl RecordedTrackId {
 }
 
 /// A person or device as the identity service names it (the `sub` of its
-/// access token): 1 to 255 ASCII characters as OpenID Connect Core §2 has it,
+/// access token): 1 to 255 ASCII characters as `OpenID` Connect Core §2 has it,
 /// without control characters. Prints shortened.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(String);

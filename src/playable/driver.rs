@@ -260,7 +260,7 @@ impl Shared {
         let stopped = queue.refilling.take().unwrap_or_default();
         match &found {
             Ok(jobs) => {
-                jobs.iter().filter(|it| !stopped.contains(it)).for_each(|it| queue.push(*it))
+                jobs.iter().filter(|it| !stopped.contains(it)).for_each(|it| queue.push(*it));
             }
             Err(_) => queue.overflowed = true,
         }

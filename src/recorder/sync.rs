@@ -447,6 +447,7 @@ fn run(core: &Core, lane: &Lane) {
 }
 
 /// Does a job. One that failed comes back with the time of its next try.
+#[expect(clippy::result_large_err, reason = "the job that failed is moved back into its lane")]
 fn bring(core: &Core, mut job: Job) -> Result<RecordedTrackId, (Job, Instant)> {
     let Err(error) = job.shared.complete(core, &mut job.entry) else { return Ok(job.recorded()) };
     if let Some(entry) = job.entry.as_ref().filter(|_| Job::is_lost(&error)) {

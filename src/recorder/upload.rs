@@ -266,7 +266,9 @@ impl Upload {
         let started_ms = u64::try_from(track.started_at.unix_ms()).unwrap_or(0);
         let last_ms = last.map_or(started_ms, |last| last.to_ms.max(started_ms));
         self.logged_ms = last_ms;
-        gaps.iter().for_each(|gap| self.cover(*gap));
+        for gap in gaps {
+            self.cover(gap);
+        }
         let found = loop {
             let (place, next_index) = (self.shared.place, self.next_index);
             let left = Left { last_ms, covered_ms: self.logged_ms, next_index };

@@ -491,10 +491,10 @@ fn a_record_that_was_tampered_with_is_refused() {
     for (part, from, to) in [
         ("moderation", "open", "wild"),
         ("recording", r#""state":"recording""#, r#""state":"secretly""#),
-        ("recording", r#""by":null"#, r#""by":"ch air""#),
+        ("recording", r#""by":null"#, r#""by":"ch\u0007air""#),
         ("recording", r#""followed":true"#, r#""followed":1"#),
         ("recording", r#""followed":true"#, r#""followed":true,"hidden":true"#),
-        (connection.as_str(), r#""user":"chair""#, r#""user":"ch air""#),
+        (connection.as_str(), r#""user":"chair""#, r#""user":"ch\u0007air""#),
         (connection.as_str(), r#""user":"chair""#, r#""user":"nobody""#),
         (connection.as_str(), r#""media_only":false"#, r#""media_only":0"#),
         (connection.as_str(), r#""resume":[""#, r#""resume":["é"#),
@@ -510,7 +510,7 @@ fn a_record_that_was_tampered_with_is_refused() {
     }
     for (part, value) in [
         ("cellar", "1"),
-        ("muted/ch air", "true"),
+        ("muted/ch\u{7}air", "true"),
         ("muted/ana", "false"),
         ("waiting/first", "1"),
         ("turns", r#"{"current":null}"#),

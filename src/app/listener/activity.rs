@@ -18,10 +18,10 @@ use super::table::Place;
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// Time that a connection may be open without a request. Browsers and proxies
 /// open another one when they need it.
-pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+pub(super) const IDLE_TIME_MAX: Duration = Duration::from_mins(1);
 /// Time without progress after which a connection with a request, or a reader
 /// that takes nothing, is closed. Longer than any request takes to be answered.
-pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
+pub(super) const STALL_TIME_MAX: Duration = Duration::from_mins(1);
 /// Time without progress after which a request does not keep its connection from
 /// being closed when the listener is full.
 const GIVE_WAY_AFTER: Duration = Duration::from_secs(5);
@@ -346,7 +346,7 @@ mod tests {
         state.request_began(start);
         let mut now = start;
         for _ in 0..10 {
-            now += STALL_TIME_MAX - Duration::from_secs(1);
+            now += STALL_TIME_MAX.saturating_sub(Duration::from_secs(1));
             assert!(state.deadline().is_some_and(|(at, _)| at > now));
             state.wrote(PROGRESS_BYTES, now);
         }

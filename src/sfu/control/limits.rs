@@ -90,7 +90,7 @@ impl HandshakeLimits {
         let began_few = account.handshakes.has_given_at_most(HANDSHAKES_FEW);
         // Attempts count: who is refused and goes on trying did not begin few.
         account.handshakes.take();
-        if !has_room && !(began_few && has_reserve) {
+        if !(has_room || (began_few && has_reserve)) {
             return false;
         }
         if has_room {

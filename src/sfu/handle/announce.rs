@@ -47,7 +47,7 @@ fn choose(
         });
         let mut found: Vec<IpAddr> = reachable.copied().collect();
         // IPv4 first: some networks announce IPv6 and do not carry it.
-        found.sort_by_key(|ip| ip.is_ipv6());
+        found.sort_by_key(IpAddr::is_ipv6);
         found.dedup();
         found.truncate(ANNOUNCED_MAX);
         found.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect()

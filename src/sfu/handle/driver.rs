@@ -155,6 +155,7 @@ impl<W: Workers> Driver<W> {
         self.workers.shutdown().await;
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each request, and nothing else")]
     fn handle_request(&mut self, request: Request, now: Instant) {
         match request {
             Request::OpenRoom { room, budget, events, reply } => {
