@@ -240,7 +240,7 @@ async fn a_track_that_the_process_feeds_reaches_a_receiver() {
         while stopped.try_recv().is_err() {
             frames.tick().await;
             sequence = sequence.wrapping_add(1);
-            let mut packet = vec![0x80, 0x80 | 96];
+            let mut packet = vec![0x80, 0x80 | 0x60];
             packet.extend(sequence.to_be_bytes());
             packet.extend((u32::from(sequence) * 3_000).to_be_bytes());
             packet.extend(7_u32.to_be_bytes());

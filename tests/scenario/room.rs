@@ -829,7 +829,7 @@ fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
         let chair = hall.enter("chair", Role::Moderator);
         hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged");
         for step in steps {
-            hall.act(chair, step.clone()).expect("done");
+            hall.act(chair, *step).expect("done");
         }
         let seen = hall.recorder(chair);
         assert_eq!(seen.is_some(), is_there);

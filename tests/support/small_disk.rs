@@ -20,7 +20,7 @@ impl SmallDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            eprintln!("no file system can be mounted here: this test needs the rights of root");
+            tell("no file system can be mounted here: this test needs the rights of root");
         }
         mounted.then_some(Self(directory))
     }
@@ -49,7 +49,12 @@ impl Drop for SmallDisk {
         // Lazily, because a file may still be open; what stays ends with this process.
         let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
         if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} stays mounted", self.path().display());
+            tell(&format!("{} stays mounted", self.path().display()));
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests reads why one did nothing")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }

@@ -147,8 +147,8 @@ async fn whoever_closes_normally_leaves_and_whoever_is_cut_off_is_waited_for() {
         } else {
             assert_eq!(event["connections"], 0);
         }
-        let later = watching.events[from..].iter().map(|event| &event["type"]);
-        assert_eq!(later.filter(|kind| *kind != "evidence_head").last(), Some(&json!(told)));
+        let mut later = watching.events[from..].iter().map(|event| &event["type"]);
+        assert_eq!(later.rfind(|kind| *kind != "evidence_head"), Some(&json!(told)));
     }
     server.app.stop().await;
 }

@@ -137,7 +137,7 @@ async fn a_slow_read_of_one_session_delays_no_other_room() {
         .collect();
     in_time(slow.reading.notified()).await;
 
-    let (ana, mut outbound) = in_time(house.enter(&rooms, "ana", 512)).await;
+    let (ana, mut outbound) = in_time(Box::pin(house.enter(&rooms, "ana", 512))).await;
     in_time(ana.member.act(chat("on time"))).await.expect("said");
     assert_eq!(told_chat(&mut outbound).await, "on time");
     let head = EvidenceHead {

@@ -1,6 +1,6 @@
 //! A disk that is full for a while, again and again, under a store that goes on
 //! working: nothing acknowledged is lost, and it heals by itself.
-//!   CABILDO_DISK_ROUNDS  how often the disk is filled (8)
+//!   `CABILDO_DISK_ROUNDS`  how often the disk is filled (8)
 //! Mounting a small file system takes the rights of root; without them these
 //! tests say so and end.
 
@@ -27,7 +27,7 @@ const DISK_BYTES: u64 = 48 << 20;
 /// Tasks that write at the same time.
 const WRITERS: u64 = 4;
 /// A deadline says "never", not "slow".
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Writers on one store, and what was acknowledged to them.
 struct Writing {

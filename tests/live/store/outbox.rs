@@ -161,11 +161,11 @@ async fn a_reader_misses_nothing_that_overlapping_writers_store(fixture: Fixture
         read
     });
     writers.join_all().await;
-    let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    let read = tokio::time::timeout(Duration::from_mins(1), reading).await;
     let read = read.expect("every event is read in the end").expect("read");
     let again = all_after(&fixture.stores[1], Scope::Everyone, Position::default()).await;
     assert_eq!(read, again, "who reads while others write reads what who comes later reads");
-    let mut seqs: std::collections::BTreeMap<SessionId, Vec<u64>> = Default::default();
+    let mut seqs = std::collections::BTreeMap::<SessionId, Vec<u64>>::default();
     for event in read.iter().filter(|event| event.source == EventSource::Room) {
         seqs.entry(event.session).or_default().push(event.seq);
     }
