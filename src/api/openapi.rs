@@ -1,11 +1,14 @@
 //! The API's own description.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::error::ErrorBody;
+use super::error::{ApiError, ErrorBody};
 use super::router::every_route;
 use crate::domain::error_code::ErrorCode;
 
@@ -102,5 +105,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
 pub(super) async fn describe() -> Response {
-    Json(document()).into_response()
+    // Made once: anybody may ask, and making it takes as long as many requests.
+    static TEXT: LazyLock<Option<Bytes>> =
+        LazyLock::new(|| serde_json::to_vec(&document()).ok().map(Bytes::from));
+    match &*TEXT {
+        Some(text) => ([(CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        None => ApiError::new(ErrorCode::Internal, "the description can't be made").into_response(),
+    }
 }
