@@ -20,6 +20,8 @@ import { until } from './until.mjs';
 const DESCRIPTORS = 1_024;
 const SOCKETS = 1_100;
 const ATTACK_MS = process.env.CABILDO_ATTACK === 'long' ? 90_000 : 10_000;
+/** How soon a connection that the server closed is opened again. */
+const REOPEN_MS = 1_000;
 /** Strangers use addresses of their own; people come from 127.0.0.1. */
 const HOSTILE = ['127.0.0.2', '127.0.0.3'];
 /** Segments of a track follow each other within this time unless something is missing. */
@@ -28,13 +30,14 @@ const SEAM_MS_MAX = 100;
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 const REQUEST = 'GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n';
-/** What is sent, on connections whose answers are never read. */
+const askWithoutReading = (socket) => socket.write(REQUEST.repeat(100));
+/** What is sent on a connection, and nothing after it. */
 const OPENINGS = [
   () => undefined,
   (socket) => socket.write(PREFACE.slice(0, 9)),
   (socket) => socket.write(Buffer.concat([Buffer.from(PREFACE), EMPTY_SETTINGS])),
   (socket) => socket.write('GET / HTTP/1.1\r\nHost: '),
-  (socket) => socket.write(REQUEST.repeat(100)),
+  askWithoutReading,
 ];
 
 /** Keeps `SOCKETS` connections open until it is stopped. */
@@ -42,6 +45,7 @@ class Strangers {
   constructor(server) {
     this.port = server.port.http;
     this.sockets = new Set();
+    this.again = new Set();
     this.opened = 0;
     this.isOver = false;
     for (let count = 0; count < SOCKETS; count += 1) this.open();
@@ -55,18 +59,21 @@ class Strangers {
       localAddress: HOSTILE[number % HOSTILE.length],
     });
     this.sockets.add(socket);
-    socket.pause();
-    socket.once('connect', () => OPENINGS[number % OPENINGS.length](socket));
+    const open = OPENINGS[number % OPENINGS.length];
+    // Whoever does not read does not see either that the server closed the connection.
+    if (open !== askWithoutReading) socket.resume();
+    socket.once('connect', () => open(socket));
     // The server closing it is what the test is about.
     socket.on('error', () => undefined);
     socket.once('close', () => {
       this.sockets.delete(socket);
-      if (!this.isOver) this.open();
+      if (!this.isOver) this.again.add(setTimeout(() => this.open(), REOPEN_MS));
     });
   }
 
   stop() {
     this.isOver = true;
+    for (const timer of this.again) clearTimeout(timer);
     for (const socket of this.sockets) socket.destroy();
   }
 }
