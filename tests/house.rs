@@ -1,7 +1,7 @@
 //! The rules of the house, checked by every test run. A rule that gets in the
 //! way is changed here, in the commit that gives the reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -328,6 +328,158 @@ fn every_threat_is_attacked_by_a_test_that_exists() {
     }
     assert!(named > 20, "docs/THREATS.md was read wrongly: {named} tests named");
     assert_none(&broken);
+}
+
+/// A permission that no code asks for is a promise that nothing keeps.
+#[test]
+fn every_permission_is_asked_for() {
+    let roles = read(&root().join("src/domain/role.rs"));
+    let table = roles.split("const TABLE").nth(1).expect("role.rs has its table");
+    let permissions: BTreeSet<String> =
+        table.split("(Action::").skip(1).map(identifier).filter(|name| !name.is_empty()).collect();
+    assert!(permissions.len() > 5, "src/domain/role.rs was read wrongly: {permissions:?}");
+    let mut unused = permissions;
+    for path in rust_files("src").into_iter().filter(|path| !path.ends_with("domain/role.rs")) {
+        let code = product_code_of(&path);
+        unused.retain(|name| !words(&code).any(|word| word == name));
+    }
+    let broken: Vec<_> = unused.iter().map(|name| format!("Action::{name}: unused")).collect();
+    assert_none(&broken);
+}
+
+/// Dependencies that are used without being named in code.
+const NAMELESS_DEPENDENCIES: &[(&str, &str)] = &[];
+
+#[test]
+fn every_dependency_is_used() {
+    let mut broken = Vec::new();
+    for package in ["", "migrations", "fuzz"] {
+        let directory = root().join(package);
+        let manifest = read(&directory.join("Cargo.toml"));
+        let code_of_package = |directories: &[&str]| -> BTreeSet<String> {
+            let files = directories.iter().map(|name| directory.join(name));
+            let files = files.filter(|path| path.exists()).flat_map(|path| files_under(&path));
+            let rust = files.filter(|path| extension(path) == "rs");
+            rust.flat_map(|path| words(&code_of(&path)).map(str::to_owned).collect::<Vec<_>>())
+                .collect()
+        };
+        let product = code_of_package(if package == "fuzz" { &[""] } else { &["src", "fuzz"] });
+        let tests = code_of_package(&["src", "tests", "benches", "examples"]);
+        for (section, used) in [("[dependencies]", &product), ("[dev-dependencies]", &tests)] {
+            for name in names_in(&manifest, section) {
+                let is_nameless = NAMELESS_DEPENDENCIES.iter().any(|(other, _)| *other == name);
+                if !used.contains(&name.replace('-', "_")) && !is_nameless {
+                    broken.push(format!("{package}/Cargo.toml: `{name}` is not used"));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// Public functions that wait for the code that will use them. A row that is no
+/// longer needed fails the test too.
+const NOT_USED_YET: &[(&str, &str)] =
+    &[("src/attendance/proof.rs", "tenths"), ("src/domain/shown_text.rs", "notice_of")];
+
+/// What is public can be used from elsewhere, and no lint tells when nothing does.
+/// Types are exempt when others can reach them through signatures.
+#[test]
+fn what_is_public_is_used_elsewhere() {
+    let texts: Vec<(PathBuf, Vec<String>)> =
+        ["src", "migrations/src", "tests", "benches", "examples", "fuzz"]
+            .into_iter()
+            .flat_map(rust_files)
+            .filter(|path| !path.ends_with("tests/house.rs"))
+            .map(|path| {
+                let code = code_of(&path);
+                let without_exports = without(&code, "pub use ", ';');
+                let words = words(&without_exports).map(str::to_owned).collect();
+                (path, words)
+            })
+            .collect();
+    let mut uses: BTreeMap<&str, BTreeSet<&Path>> = BTreeMap::new();
+    for (path, words) in &texts {
+        for word in words {
+            uses.entry(word).or_default().insert(path);
+        }
+    }
+    let mut broken = Vec::new();
+    let mut items = 0;
+    for path in rust_files("src").into_iter().chain(rust_files("migrations/src")) {
+        let code = product_code_of(&path);
+        let here = |name: &str| words(&code).filter(|word| *word == name).count();
+        for (kind, name) in public_items(&code) {
+            items += 1;
+            let elsewhere =
+                uses.get(name.as_str()).is_some_and(|files| files.iter().any(|file| *file != path));
+            let waits = NOT_USED_YET.contains(&(shown(&path).as_str(), name.as_str()));
+            if elsewhere && waits {
+                broken.push(format!("{}: `{name}` is used now: remove its row", shown(&path)));
+            }
+            if !elsewhere && !waits && (kind == "fn" || here(&name) == 1) {
+                broken.push(format!("{}: `{name}` is public and used nowhere else", shown(&path)));
+            }
+        }
+    }
+    assert!(items > 500, "only {items} public items were found");
+    assert_none(&broken);
+}
+
+/// Kind and name of everything that is `pub` without restriction.
+fn public_items(code: &str) -> Vec<(&str, String)> {
+    let mut items = Vec::new();
+    for rest in code.split("pub ").skip(1) {
+        let mut words = rest.split_whitespace().peekable();
+        while words.next_if(|word| matches!(*word, "async" | "unsafe")).is_some() {}
+        let Some(mut kind) = words.next() else { continue };
+        if kind == "const" && words.next_if_eq(&"fn").is_some() {
+            kind = "fn";
+        }
+        if matches!(kind, "fn" | "const" | "static" | "struct" | "enum" | "trait" | "type") {
+            items.extend(words.next().map(|name| (kind, identifier(name))));
+        }
+    }
+    items
+}
+
+#[test]
+fn public_items_are_read_with_their_qualifiers() {
+    let code = "pub fn a() {} pub const fn b() {} pub const C: u8 = 1; pub(crate) fn d() {} \
+                pub async fn e() {} pub struct F<T>(T); pub mod g; pub use h::I;";
+    let found = public_items(code);
+    let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "C", "e", "F"]);
+}
+
+/// The names that a section of a manifest gives values to.
+fn names_in<'a>(manifest: &'a str, section: &str) -> Vec<&'a str> {
+    let lines = manifest.lines().skip_while(|line| *line != section).skip(1);
+    lines
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once('=')?.0.trim()))
+        .collect()
+}
+
+/// The code before the tests of the file.
+fn product_code_of(path: &Path) -> String {
+    let code = code_of(path);
+    code.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+}
+
+/// The code without what begins with `from` and ends with `to`.
+fn without(code: &str, from: &str, to: char) -> String {
+    let mut parts = code.split(from);
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str(part.split_once(to).map_or("", |(_, rest)| rest));
+    }
+    kept
 }
 
 fn is_function_name(word: &str) -> bool {

@@ -458,7 +458,7 @@ impl Attendance {
 
     /// Whether somebody is a member or represents one.
     #[must_use]
-    pub fn is_eligible(&self, user: &UserId) -> bool {
+    fn is_eligible(&self, user: &UserId) -> bool {
         self.roll.as_ref().is_some_and(|roll| roll.member(user).is_some())
             || self.represented_by.contains_key(user)
     }

@@ -68,7 +68,7 @@ impl ShownText {
     /// Most grapheme clusters (what a reader counts as characters). Raising it
     /// makes every event that holds such a text larger.
     #[must_use]
-    pub const fn graphemes_max(self) -> usize {
+    const fn graphemes_max(self) -> usize {
         match self {
             Self::Name => 100,
             Self::Note => 500,
@@ -205,7 +205,7 @@ impl Looks {
 
     /// Whether the two can be taken for each other.
     #[must_use]
-    pub fn alike(&self, other: &Self) -> bool {
+    fn alike(&self, other: &Self) -> bool {
         self.0.iter().any(|look| !look.is_empty() && other.0.contains(look))
     }
 }

@@ -222,7 +222,7 @@ pub struct Outputs {
 impl Outputs {
     /// Whether somebody would be recorded who has not been told yet.
     #[must_use]
-    pub fn records_before_telling(&self) -> bool {
+    fn records_before_telling(&self) -> bool {
         let untold =
             |(told, _): &(Told, Timestamp)| matches!(told.event, Event::RecordingState { .. });
         self.recording == Some(RecordingState::Recording) && self.told.iter().any(untold)
