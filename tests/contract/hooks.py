@@ -1,8 +1,9 @@
 """Hooks of Schemathesis: who calls, and a proof of possession for every call.
 
 Each call is made as a moderator with an access token of the built-in issuer and
-a proof (RFC 9449) of its own: the server refuses a proof that it has seen. Half
-of the calls that name a session name one that exists.
+a proof (RFC 9449) of its own: the server refuses a proof that it has seen. With
+CABILDO_CALLER=service no call has a token; the client certificate says who calls.
+Calls that name a session with a well-formed id name one that exists.
 """
 
 import base64
@@ -68,6 +69,7 @@ TENANT = str(uuid.uuid4())
 PERSON = Person(TENANT)
 MEETING = {"tenant_id": TENANT, "assembly_id": str(uuid.uuid4())}
 SESSION = post("/dev/sessions", MEETING | {"title": "Contract", "modality": "mixed"})["id"]
+IS_SERVICE = os.environ.get("CABILDO_CALLER") == "service"
 
 
 @schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag")
@@ -75,16 +77,20 @@ def as_text(context, value):
     return (value if isinstance(value, str) else json.dumps(value)).encode(errors="replace")
 
 
-@schemathesis.hook
-def map_path_parameters(context, path_parameters):
-    wanted = (path_parameters or {}).get("id")
-    if isinstance(wanted, str) and hashlib.sha256(wanted.encode()).digest()[0] % 2 == 0:
-        return {**path_parameters, "id": SESSION}
-    return path_parameters
+def is_uuid(value: object) -> bool:
+    try:
+        return str(uuid.UUID(str(value))) == value
+    except ValueError:
+        return False
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    # The steps of development would end the session that the other calls need.
+    if is_uuid(case.path_parameters.get("id")) and not case.path.startswith("/dev/"):
+        case.path_parameters["id"] = SESSION
+    if IS_SERVICE:
+        return
     case.headers["Authorization"] = f"DPoP {PERSON.token}"
     case.headers["DPoP"] = PERSON.proof(case.method.upper(), URL + case.formatted_path)
 
