@@ -82,7 +82,7 @@ impl ShownText {
 
     /// The text as it may be shown: without control characters, bidirectional
     /// overrides and invisible characters, with balanced isolates, white space
-    /// trimmed, cut to [`Self::graphemes_max`]. `None` when nothing visible is
+    /// trimmed, cut to the longest length of its kind. `None` when nothing visible is
     /// left.
     #[must_use]
     pub fn cleaned(self, text: &str) -> Option<String> {

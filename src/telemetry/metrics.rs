@@ -70,7 +70,7 @@ pub const fn number(value: u64) -> f64 {
 }
 
 /// The value of the label `tenant`: the tenant's id, or `other` for those that
-/// came after the first [`TENANT_LABELS_MAX`].
+/// came after the first `TENANT_LABELS_MAX`.
 #[must_use]
 pub fn tenant_label(tenant: TenantId) -> String {
     let mut tenants = TENANTS.lock().unwrap_or_else(PoisonError::into_inner);

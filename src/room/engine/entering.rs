@@ -121,7 +121,7 @@ impl RoomEngine {
         self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
     }
 
-    /// A connection was lost; it may come back within [`RESUME_GRACE`].
+    /// A connection was lost; it may come back within `RESUME_GRACE`.
     pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {
         let Some(found) = self.connections.get_mut(&connection) else { return };
         if found.lost_at.is_none() {
