@@ -4,6 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use package_root::package_root;
+
+#[path = "support/package_root.rs"]
+mod package_root;
 
 /// Modules in floor order, each with what it may import. Only earlier rows may
 /// be listed, so that the graph has no cycle.
@@ -552,7 +558,8 @@ fn top_module(path: &Path) -> String {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(package_root);
+    &ROOT
 }
 
 fn shown(path: &Path) -> String {

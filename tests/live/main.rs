@@ -4,6 +4,8 @@
 mod api;
 mod auth;
 mod load;
+#[path = "../support/package_root.rs"]
+mod package_root;
 mod plane;
 mod rooms;
 #[path = "../support/small_disk.rs"]

@@ -6,8 +6,9 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::time::{Duration, Instant};
+
+use crate::package_root::package_root;
 
 #[path = "../../fuzz/targets.rs"]
 mod targets;
@@ -72,7 +73,7 @@ impl Generator {
 
 /// Seeds of a target; an input without any would be attacked blindly.
 fn seeds_of(target: &str) -> Vec<Vec<u8>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let directory = package_root().join("fuzz/seeds").join(target);
     let mut paths: Vec<_> = fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.expect("a directory entry is readable").path())
@@ -118,7 +119,7 @@ macro_rules! fuzz_tests {
 
         #[test]
         fn every_target_has_seeds_and_a_cargo_fuzz_target() {
-            let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+            let fuzz = package_root().join("fuzz");
             let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).expect("readable");
             for target in [$(stringify!($target)),+] {
                 assert!(!seeds_of(target).is_empty());

@@ -11,6 +11,8 @@ mod floor;
 mod forwarding;
 mod fuzz_seeds;
 mod interop;
+#[path = "../support/package_root.rs"]
+mod package_root;
 mod playable;
 mod recorder;
 mod room;

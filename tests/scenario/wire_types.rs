@@ -2,11 +2,12 @@
 //! change, run `make wire-types` and commit the file.
 
 use std::fs;
-use std::path::Path;
 
 use cabildo::moderation::wire;
 use cabildo::room::event;
 use ts_rs::{Config, TS};
+
+use crate::package_root::package_root;
 
 const FILE: &str = "web-client/src/generated/wire.ts";
 
@@ -46,7 +47,7 @@ fn declarations() -> String {
 
 #[test]
 fn the_web_client_has_the_servers_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    let path = package_root().join(FILE);
     let made = declarations();
     if std::env::var_os("CABILDO_WRITE_WIRE_TYPES").is_some() {
         fs::write(&path, &made).expect("the web client's directory is writable");
@@ -59,7 +60,7 @@ const DESCRIPTION: &str = "docs/asyncapi.json";
 
 #[test]
 fn the_channel_is_described_as_it_is() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DESCRIPTION);
+    let path = package_root().join(DESCRIPTION);
     let made = format!("{:#}\n", cabildo::moderation::describe::asyncapi());
     if std::env::var_os("CABILDO_WRITE_WIRE_TYPES").is_some() {
         fs::write(&path, &made).expect("the documentation's directory is writable");

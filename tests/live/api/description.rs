@@ -1,14 +1,13 @@
 //! The description of the API is kept in the repository, and true.
 
-use std::path::Path;
-
 use reqwest::Method;
 
 use crate::api::server::{Server, send};
+use crate::package_root::package_root;
 
 #[test]
 fn the_description_in_the_repository_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let path = package_root().join("docs/openapi.json");
     let mut text = cabildo::api::document().to_pretty_json().expect("JSON");
     text.push('\n');
     if std::env::var_os("CABILDO_WRITE_OPENAPI").is_some() {
