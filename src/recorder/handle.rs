@@ -137,7 +137,8 @@ impl Recorder {
         let entry = self.session(tenant, session).await;
         let mut known = entry.lock().await;
         let before = std::mem::replace(&mut known.state, state);
-        self.send(Input::State { tenant, session, state }).await;
+        let at_ms = self.now_ms();
+        self.send(Input::State { tenant, session, state, at_ms }).await;
         let (was, is) = (before == RecordingState::Recording, state == RecordingState::Recording);
         for track in known.tracks.iter().filter(|_| was != is) {
             if is {
@@ -168,7 +169,8 @@ impl Recorder {
         let entry = self.session(tenant, session).await;
         let mut known = entry.lock().await;
         known.tracks.retain(|it| *it != track);
-        self.send(Input::RemoveTrack { track }).await;
+        let at_ms = self.now_ms();
+        self.send(Input::RemoveTrack { track, at_ms }).await;
         if known.state == RecordingState::Recording {
             self.untap(session, track).await;
         }
@@ -248,7 +250,7 @@ impl Recorder {
             let working = core.working.lock().unwrap_or_else(PoisonError::into_inner);
             working.values().min().copied()
         };
-        let now_ms = u64::try_from(core.parts.clock.now().unix_ms()).unwrap_or(0);
+        let now_ms = self.now_ms();
         RecorderStats {
             tracks: read(&counters.tracks),
             batches_waiting: self.0.waiting.load(Ordering::Relaxed) as u64,
@@ -290,6 +292,10 @@ impl Recorder {
             // What still runs may touch the spool, so it stays locked.
             tracing::error!("the disk of the recorder hangs: what it has not taken is lost");
         }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.core.parts.clock.now().unix_ms()).unwrap_or(0)
     }
 
     async fn session(

@@ -111,9 +111,14 @@ impl TrackShared {
         if entry.progress != Progress::Renamed {
             let path = core.spool.path(&self.place, &entry.item);
             match core.spool.disk().rename(&entry.part, &path) {
-                // Somebody else has removed the file. The uploader finds out
-                // whether that was after it got its name.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lose(core, entry),
+                // Somebody else has removed the file. A segment is lost, unless it
+                // got its name before, which the uploader finds out.
+                Err(error) if entry.is_lost_by(&error) => self.lose(core, entry),
+                // Any other item is known, so its file is made again.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    entry.progress = Progress::Writing;
+                    return Err(error);
+                }
                 renamed => renamed?,
             }
             entry.progress = Progress::Renamed;
@@ -206,10 +211,19 @@ impl Entry {
         Self { file, written, backlog, ..Self::new(core, place, item) }
     }
 
+    fn is_segment(&self) -> bool {
+        matches!(self.item.kind, ItemKind::Segment { .. })
+    }
+
     /// Whether it counts among the segments of the spool.
     fn is_counted(&self) -> bool {
-        let stored = matches!(self.progress, Progress::Stored | Progress::Renamed);
-        stored && matches!(self.item.kind, ItemKind::Segment { .. })
+        self.is_segment() && matches!(self.progress, Progress::Stored | Progress::Renamed)
+    }
+
+    /// Whether trying again after this error can't help: the contents are gone.
+    fn is_lost_by(&self, error: &io::Error) -> bool {
+        let is_gone = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound);
+        self.is_segment() && is_gone
     }
 
     /// Brings its file to stable storage, under a temporary name.
@@ -279,11 +293,6 @@ impl Job {
     fn recorded(&self) -> RecordedTrackId {
         self.shared.place.recorded
     }
-
-    /// Whether trying again can't help.
-    fn is_lost(error: &io::Error) -> bool {
-        matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
-    }
 }
 
 /// What waits in a lane.
@@ -307,13 +316,15 @@ impl Waiting {
         }
     }
 
-    /// Makes room in a lane that is full: gives up the track that fails, if
-    /// there is one.
+    /// Makes room in a lane that is full: gives up the segments of the track that
+    /// fails, if there is one. Its other items stay, since the log needs them.
     fn evict(&mut self, core: &Core) {
         let Some((&recorded, _)) = self.failing.first_key_value() else { return };
-        let (given_up, kept) = self.jobs.drain(..).partition(|job| job.recorded() == recorded);
+        let is_given_up = |job: &Job| {
+            job.recorded() == recorded && job.entry.as_ref().is_some_and(Entry::is_segment)
+        };
+        let (given_up, kept) = self.jobs.drain(..).partition(is_given_up);
         self.jobs = kept;
-        self.failing.remove(&recorded);
         let given_up: VecDeque<Job> = given_up;
         for entry in given_up.iter().filter_map(|job| Some((&job.shared, job.entry.as_ref()?))) {
             entry.0.lose(core, entry.1);
@@ -450,7 +461,7 @@ fn run(core: &Core, lane: &Lane) {
 #[expect(clippy::result_large_err, reason = "the job that failed is moved back into its lane")]
 fn bring(core: &Core, mut job: Job) -> Result<RecordedTrackId, (Job, Instant)> {
     let Err(error) = job.shared.complete(core, &mut job.entry) else { return Ok(job.recorded()) };
-    if let Some(entry) = job.entry.as_ref().filter(|_| Job::is_lost(&error)) {
+    if let Some(entry) = job.entry.as_ref().filter(|it| it.is_lost_by(&error)) {
         tracing::error!(%error, "a file of the recorder's spool can't be completed");
         job.shared.lose(core, entry);
         return Ok(job.recorded());

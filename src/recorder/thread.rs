@@ -38,8 +38,8 @@ const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) enum Input {
     Batch(TapBatch),
     AddTrack { tenant: TenantId, session: SessionId, track: RoomTrack },
-    RemoveTrack { track: TrackId },
-    State { tenant: TenantId, session: SessionId, state: RecordingState },
+    RemoveTrack { track: TrackId, at_ms: u64 },
+    State { tenant: TenantId, session: SessionId, state: RecordingState, at_ms: u64 },
     Finish { tenant: TenantId, session: SessionId, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
     Wake,
@@ -187,9 +187,9 @@ impl Thread {
                     tracing::error!("too many tracks for the recorder: one is not recorded");
                 }
             }
-            Input::RemoveTrack { track } => self.engine.remove_track(track, now_ms),
-            Input::State { tenant, session, state } => {
-                self.engine.set_state(tenant, session, state, now_ms);
+            Input::RemoveTrack { track, at_ms } => self.engine.remove_track(track, at_ms),
+            Input::State { tenant, session, state, at_ms } => {
+                self.engine.set_state(tenant, session, state, at_ms);
             }
             Input::Finish { tenant, session, done } => {
                 self.engine.finish(tenant, session, now_ms);

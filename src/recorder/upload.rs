@@ -45,6 +45,8 @@ pub(super) struct Upload {
     logged_ms: u64,
     /// Latest time that an item of the spool names.
     spooled_ms: u64,
+    /// Number of the last gap that this process has logged.
+    logged_item: Option<u64>,
     /// Whether the log may have the next entry already.
     unsure: bool,
     /// The claim on the recording of its session.
@@ -93,6 +95,7 @@ impl Upload {
             tail: None,
             logged_ms: 0,
             spooled_ms: 0,
+            logged_item: None,
             unsure: false,
             owner: None,
         }
@@ -337,8 +340,14 @@ impl Upload {
                 self.core.work(self.shared.place, item);
                 self.segment(item).await
             }
+            // Its file was made again after it was logged.
+            ItemKind::Gap { .. } if self.logged_item.is_some_and(|it| item.number <= it) => {
+                self.remove(item).await;
+                Step::Done
+            }
             ItemKind::Gap { ms, reason } => {
                 self.gap(*ms, *reason).await;
+                self.logged_item = Some(item.number);
                 self.remove(item).await;
                 Step::Done
             }

@@ -154,7 +154,7 @@ impl SpoolDisk for TestDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.act(Operation::SyncDirectory, path, || SystemDisk.sync_directory(path))
+        self.act(Operation::SyncDirectory, path, || File::open(path).map(|_| ()))
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {

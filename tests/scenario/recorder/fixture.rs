@@ -45,7 +45,7 @@ pub(crate) struct Fixture {
 /// Batches that may wait for the recorder before a sender waits. Time in the
 /// stories passes with what is sent: a recorder that is further behind would find
 /// that its segments have lasted too long.
-const BATCHES_AHEAD_MAX: u64 = 8;
+const BATCHES_AHEAD_MAX: u64 = 4;
 
 /// A fixture that records these streams.
 pub(crate) async fn recording(streams: &[&Stream]) -> Fixture {
@@ -263,6 +263,8 @@ impl Fixture {
 
     /// The session is over: taps end as they are taken off.
     pub(crate) async fn finish(&self) -> Vec<TrackTail> {
+        // Not before everything was taken: its time would be over.
+        self.caught_up().await;
         // Time passes while it waits for taps that say nothing.
         let now_us = Arc::clone(&self.now_us);
         let passing = tokio::spawn(async move {
