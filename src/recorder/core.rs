@@ -15,7 +15,7 @@ use crate::recorder::spool::{Item, ItemKind, Place, Spool};
 
 pub(super) type SessionKey = (TenantId, SessionId);
 
-/// Plain numbers, read at any time.
+/// Counters that any thread may read.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) tracks: AtomicU64,
@@ -64,11 +64,12 @@ pub(super) struct Core {
     pub(super) uploads: TaskTracker,
     pub(super) cancel: CancellationToken,
     pub(super) runtime: tokio::runtime::Handle,
-    /// Tracks of each session that are not wholly in vault and log yet.
+    /// Number of tracks of each session that are not completely in the vault and
+    /// the log yet.
     pub(super) busy: Mutex<BTreeMap<SessionKey, usize>>,
     /// Tracks that this process records or brings to the vault.
     pub(super) handled: Mutex<BTreeSet<RecordedTrackId>>,
-    /// When the segments began that are on their way now.
+    /// When the segment began that each track is uploading now.
     pub(super) working: Mutex<BTreeMap<RecordedTrackId, u64>>,
     pub(super) changed: Notify,
     /// The disk has refused to sync a sealed segment since the recorder's thread
@@ -77,7 +78,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// A track of a session has something to bring.
+    /// A track begins to be uploaded.
     pub(super) fn begin(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         *busy.entry((place.tenant, place.session)).or_default() += 1;
@@ -85,7 +86,7 @@ impl Core {
         self.handled().insert(place.recorded);
     }
 
-    /// It has brought it.
+    /// All of a track is uploaded and logged.
     pub(super) fn end(&self, place: Place) {
         self.handled().remove(&place.recorded);
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
-//! What becomes of what taps give: recorded tracks, their segments, and the
-//! gaps between. It seals as it goes and holds one chunk of plaintext a track;
-//! files, keys that are kept, and the log are its driver's.
+//! The engine of the recorder. It turns the items of taps into recorded tracks,
+//! sealed segments, gaps and rests. It seals while it takes and holds one chunk
+//! of plaintext per track. Its driver writes files, stores keys and appends to
+//! the log.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -18,16 +19,19 @@ use track::Track;
 
 /// Longest segment, milliseconds from its first record to its last.
 pub const SEGMENT_MS_MAX: u64 = 4_000;
-/// From this age on a segment of pictures ends before a key frame.
+/// A video segment that is at least this old, in milliseconds, ends before the
+/// next key frame.
 const SEGMENT_MS_MIN: u64 = 2_000;
-/// What a tap has on its way when a segment's time is over.
+/// How long after a segment's time is over, in milliseconds, items that a tap has
+/// not delivered yet are waited for.
 const SEGMENT_GRACE_MS: u64 = 500;
-/// A track that was taken away says its end within this time, or has ended.
+/// How long the end of a removed track's tap is waited for, in milliseconds. After
+/// that the track ends without it.
 const LEAVING_MS_MAX: u64 = 1_000;
-/// Tracks at once; further ones are refused.
+/// Tracks at the same time. Further tracks are refused and not recorded.
 pub const TRACKS_MAX: usize = 16_384;
 
-/// The epoch that keys of tracks begin with.
+/// The first epoch of a track's key.
 pub const FIRST_EPOCH: u32 = 1;
 
 /// Flag of a segment: it starts with a key frame.
@@ -68,11 +72,11 @@ impl GapReason {
 /// A track of a room, as it is told to the recorder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomTrack {
-    /// Which.
+    /// Its identity in the room.
     pub track: TrackId,
-    /// Whose.
+    /// The user who published it.
     pub user: UserId,
-    /// Their name.
+    /// The user's name.
     pub name: String,
     /// Where it comes from.
     pub source: TrackSource,
@@ -93,17 +97,17 @@ pub trait Randomness {
 /// A recorded track that begins.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// Whose organisation's.
+    /// The tenant of the session.
     pub tenant: TenantId,
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
-    /// What is recorded.
+    /// The track in the room.
     pub track: RoomTrack,
-    /// What it really carries.
+    /// The codec that its packets have.
     pub codec: Codec,
     /// Its identity in log and vault.
     pub recorded: RecordedTrackId,
-    /// `K_track`, not kept anywhere yet.
+    /// `K_track`, which is not stored anywhere yet.
     pub key: TrackKey,
     /// When its first packet came, milliseconds since 1970.
     pub at_ms: u64,
@@ -130,7 +134,8 @@ pub struct SegmentMeta {
 /// which they are to be logged.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// Keep its key and log it, before anything of it is complete.
+    /// Store its key and append its entry to the log, before any of its segments
+    /// is complete.
     Opened(Box<Opened>),
     /// A segment begins.
     Begun {
@@ -158,7 +163,7 @@ pub enum Output {
         /// Of which track.
         recorded: RecordedTrackId,
     },
-    /// Nothing was taken.
+    /// Nothing was recorded.
     Gap {
         /// Of which track.
         recorded: RecordedTrackId,
@@ -169,25 +174,25 @@ pub enum Output {
         /// Why.
         reason: GapReason,
     },
-    /// Nothing more comes of a track.
+    /// The track has ended.
     Ended {
-        /// Which.
+        /// Of which track.
         recorded: RecordedTrackId,
         /// Its number among the track's items.
         item: u64,
         /// When its last record came, milliseconds since 1970.
         at_ms: u64,
-        /// Segments that it has.
+        /// Number of its segments.
         segments: u64,
     },
 }
 
-/// Whether the disk takes more.
+/// Whether segments can be written to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
-    /// It does.
+    /// They can.
     Open,
-    /// Too little of it is free.
+    /// Too little of it is free, or writing fails.
     Full,
 }
 
@@ -199,11 +204,11 @@ pub struct Engine {
     effects: Effects,
 }
 
-/// What is to be done, and where plaintext waits for its sealer.
+/// The outputs of the engine, and the buffer of plaintext that is sealed next.
 struct Effects {
     outputs: VecDeque<Output>,
     journal: Vec<u8>,
-    /// What was counted; plain numbers that only grow.
+    /// Counters.
     counts: Counts,
 }
 
@@ -214,7 +219,7 @@ pub struct Counts {
     pub segments: u64,
     /// Milliseconds between their first and last records.
     pub recorded_ms: u64,
-    /// Gaps told.
+    /// Gaps.
     pub gaps: u64,
     /// Packets that taps lost.
     pub packets_lost: u64,
@@ -240,7 +245,7 @@ impl Engine {
         Self { tracks: BTreeMap::new(), states: BTreeMap::new(), disk: Disk::Open, effects }
     }
 
-    /// The next thing to do.
+    /// The next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.effects.outputs.pop_front()
     }
@@ -257,7 +262,8 @@ impl Engine {
         self.tracks.values().filter(|track| track.is_recorded()).count()
     }
 
-    /// A track is there. `false` when there are too many; it is not recorded.
+    /// A track was published. `false` if there are [`TRACKS_MAX`] already: then it
+    /// is not recorded.
     pub fn add_track(&mut self, tenant: TenantId, session: SessionId, track: RoomTrack) -> bool {
         if self.tracks.len() >= TRACKS_MAX && !self.tracks.contains_key(&track.track) {
             return false;
@@ -267,7 +273,7 @@ impl Engine {
         true
     }
 
-    /// A track is gone. What its tap still has is taken.
+    /// A track was removed. Items that its tap still delivers are recorded.
     pub fn remove_track(&mut self, track: TrackId, now_ms: u64) {
         if let Some(found) = self.tracks.get_mut(&track) {
             found.leave(now_ms + LEAVING_MS_MAX);
@@ -275,7 +281,7 @@ impl Engine {
         self.forget_idle(now_ms);
     }
 
-    /// What the recorder of a session does from here on.
+    /// Changes the state of a session's recording.
     pub fn set_state(
         &mut self,
         tenant: TenantId,
@@ -290,7 +296,7 @@ impl Engine {
         }
     }
 
-    /// A session is over: each of its tracks ends once its tap has said so.
+    /// A session is over: each of its tracks ends when its tap has ended.
     pub fn finish(&mut self, tenant: TenantId, session: SessionId, now_ms: u64) {
         self.states.remove(&(tenant, session));
         for track in self.tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
@@ -299,13 +305,13 @@ impl Engine {
         self.forget_idle(now_ms);
     }
 
-    /// Whether anything of a session is still being taken.
+    /// Whether a track of a session has not ended.
     #[must_use]
     pub fn is_busy(&self, tenant: TenantId, session: SessionId) -> bool {
         self.tracks.values().any(|track| track.is_of(tenant, session))
     }
 
-    /// Takes what a tap gives.
+    /// Handles an item of a tap.
     pub fn handle_item(&mut self, item: &TapItem<'_>, random: &mut dyn Randomness) {
         let Self { tracks, effects, disk, .. } = self;
         let Some(track) = tracks.get_mut(&item.track) else { return };
@@ -323,8 +329,8 @@ impl Engine {
         self.forget_idle(now_ms);
     }
 
-    /// What the disk takes from here on. One that is full takes the end of what
-    /// was begun.
+    /// The disk is full, or has room again. When it gets full, open segments end
+    /// and gaps begin.
     pub fn handle_disk(&mut self, disk: Disk, now_ms: u64) {
         if std::mem::replace(&mut self.disk, disk) != disk && disk == Disk::Full {
             for track in self.tracks.values_mut() {
@@ -352,8 +358,8 @@ impl Engine {
         }
     }
 
-    /// The server stops: what is open is sealed as it is. Nothing ends, since
-    /// nobody knows until when the server will be down.
+    /// The server stops: open segments are sealed as they are. Tracks do not end:
+    /// the next start ends them and declares the gap.
     pub fn stop(&mut self, now_ms: u64) {
         for track in self.tracks.values_mut() {
             track.stop(now_ms, &mut self.effects);

@@ -1,4 +1,4 @@
-//! What the rest of the house holds of a recorder.
+//! The handle through which the rest of the server uses a recorder.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ const PUTS_MAX: usize = 16;
 /// How soon a full queue of commands is tried again.
 const COMMAND_RETRY: Duration = Duration::from_millis(2);
 
-/// What is told about a session.
+/// What the handle knows of a session.
 struct Session {
     state: RecordingState,
     tracks: Vec<TrackId>,
@@ -67,10 +67,9 @@ impl Drop for Inner {
 pub struct Recorder(Arc<Inner>);
 
 impl Recorder {
-    /// Starts a recorder and takes up what earlier ones left in the spool:
-    /// every complete segment is uploaded and logged, and tracks that did not
-    /// end get a gap until now and an end. That goes on beside; what fails is
-    /// tried again.
+    /// Starts a recorder and continues what earlier ones left in the spool: every
+    /// complete segment is uploaded and logged, and tracks that did not end get a
+    /// gap until now and an end. This continues in the background, with retries.
     ///
     /// # Errors
     /// [`RecorderError::Spool`], [`RecorderError::SpoolInUse`],
@@ -98,7 +97,8 @@ impl Recorder {
             changed: Notify::new(),
             spool_full: AtomicBool::new(false),
         });
-        // Before anything new is begun: only what is found now is of others.
+        // Before anything new begins, so that only tracks of earlier processes are
+        // found.
         core.recover().await?;
         let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -131,8 +131,8 @@ impl Recorder {
         self.0.core.take_over().await
     }
 
-    /// Says what the recorder of a session does from here on, with the tracks
-    /// it has and those that come.
+    /// Changes the state of a session's recording, for its present and future
+    /// tracks.
     pub async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
         let entry = self.session(tenant, session).await;
         let mut known = entry.lock().await;
@@ -149,7 +149,7 @@ impl Recorder {
         }
     }
 
-    /// A track is there, whether it is to be recorded now or not.
+    /// A track was published, whatever the state of the recording is.
     pub async fn add_track(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {
         let entry = self.session(tenant, session).await;
         let mut known = entry.lock().await;
@@ -164,7 +164,7 @@ impl Recorder {
         }
     }
 
-    /// A track is gone.
+    /// A track was removed.
     pub async fn remove_track(&self, tenant: TenantId, session: SessionId, track: TrackId) {
         let entry = self.session(tenant, session).await;
         let mut known = entry.lock().await;
@@ -232,8 +232,8 @@ impl Recorder {
         self.0.sessions.lock().await.contains_key(&(tenant, session))
     }
 
-    /// Tracks of a session of which something is not in vault and log yet, as far
-    /// as they have begun.
+    /// Recorded tracks of a session that are not completely in the vault and the
+    /// log yet.
     #[must_use]
     pub fn pending_tracks(&self, tenant: TenantId, session: SessionId) -> usize {
         let busy = self.0.core.busy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -314,7 +314,7 @@ impl Recorder {
     async fn tap(&self, tenant: TenantId, session: SessionId, track: TrackId) {
         let media = &self.0.core.parts.media;
         match media.tap(session, track, self.0.sink.clone()).await {
-            // It is gone already, and nothing of it came.
+            // It was removed before any packet came.
             Ok(()) | Err(SfuError::TrackNotFound | SfuError::RoomNotFound) => {}
             Err(error) => {
                 tracing::error!(%error, %track, "a track can't be recorded");
@@ -326,7 +326,7 @@ impl Recorder {
 
     async fn untap(&self, session: SessionId, track: TrackId) {
         let media = &self.0.core.parts.media;
-        // One that is gone has told its end.
+        // The tap of a removed track has ended by itself.
         media.untap(session, track, self.0.sink.clone()).await.ok();
     }
 

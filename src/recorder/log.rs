@@ -1,4 +1,4 @@
-//! The log, as the recorder needs it.
+//! What the recorder needs of a session's log.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a recorder is made of, started with, counts, and refuses.
+//! The parts, options, counters and errors of a recorder.
 
 use std::io;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub struct RecorderParts {
     pub vault: Arc<dyn Vault>,
     /// What wraps their keys.
     pub keys: Arc<dyn KeyVault>,
-    /// What is known of recordings.
+    /// The recordings in the database.
     pub repository: Arc<dyn RecordingRepository>,
     /// The logs of sessions.
     pub log: Arc<dyn RecorderLog>,
@@ -104,7 +104,7 @@ pub enum RecorderError {
     /// The directory of the spool can't be used.
     #[error("the spool can't be used: {0}")]
     Spool(#[source] io::Error),
-    /// Another process uses it.
+    /// Another process uses the directory.
     #[error("another process uses the spool")]
     SpoolInUse,
     /// A thread can't be started.
@@ -113,7 +113,7 @@ pub enum RecorderError {
     /// The recorder has been shut down.
     #[error("the recorder is stopped")]
     Stopped,
-    /// What is known of recordings can't be read now.
+    /// The database can't be read now.
     #[error(transparent)]
     Repository(#[from] RecordingStoreError),
     /// Which sessions other instances record can't be read now.
@@ -144,8 +144,8 @@ pub struct RecorderStats {
     pub spool_free_bytes: u64,
     /// Times that vault, log, key vault or repository failed.
     pub upload_failures: u64,
-    /// Gaps told.
+    /// Gaps.
     pub gaps: u64,
-    /// Packets that found the recorder busy.
+    /// Packets that were lost because the recorder was busy.
     pub packets_lost: u64,
 }

@@ -1,5 +1,5 @@
-//! What is known of recordings beside the log: whose track each is, its wrapped
-//! key, where its segments are, and the playable files made of it.
+//! What the database has of recordings: tracks with their users and wrapped keys,
+//! segments, gaps, and playable files.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub struct RecordedTrack {
     pub id: RecordedTrackId,
     /// The track in the room.
     pub track: TrackId,
-    /// Whose.
+    /// The user who published it.
     pub user: UserId,
-    /// Their name, as it was then.
+    /// The user's name when it began.
     pub name: String,
     /// Where it comes from.
     pub source: TrackSource,
@@ -34,7 +34,7 @@ pub struct RecordedTrack {
     pub seq: u64,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; `None` while it is taken.
+    /// When it ended; `None` while it is recorded.
     pub ended_at: Option<Timestamp>,
 }
 
@@ -59,7 +59,7 @@ pub struct RecordedSegment {
     pub seq: u64,
 }
 
-/// Why nothing is there.
+/// A gap of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedGap {
     /// Its track.
@@ -88,13 +88,13 @@ pub struct Playable {
     pub id: PlayableId,
     /// What it shows.
     pub of: PlayableOf,
-    /// What it is packed in.
+    /// Its container.
     pub container: Container,
     /// Its media type with codecs, once known: `video/webm; codecs="vp8"`.
     pub media_type: String,
-    /// How far it is.
+    /// Its state.
     pub state: PlayableState,
-    /// Part of it that is made, 0 to 1000.
+    /// Progress of making it, 0 to 1000.
     pub progress_permille: u32,
     /// `K_file`, wrapped; `None` once destroyed.
     pub wrapped_key: Option<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! The thread that owns the engine: takes what taps give, and writes what the
-//! engine seals.
+//! The thread that owns the engine: it handles the batches of taps, and writes
+//! what the engine seals.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,18 +23,18 @@ use crate::recorder::upload::Upload;
 use crate::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
 use crate::sfu::tap::{TapBatch, TapSink};
 
-/// Batches that wait for the thread. At the limit taps lose what they give.
+/// Batches that wait for the thread. At the limit taps lose further batches.
 pub(super) const BATCHES_MAX: usize = 256;
-/// Commands that wait for the thread; callers beyond them wait.
+/// Commands that wait for the thread. At the limit callers wait.
 pub(super) const COMMANDS_MAX: usize = 256;
-/// Between two looks at what time has ended.
+/// How often time-outs are handled.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two looks at how much of the disk is free.
+/// How often the free space of the disk is read.
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two warnings about it.
+/// Shortest time between two warnings about it.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What the thread is told.
+/// A message to the thread.
 pub(super) enum Input {
     Batch(TapBatch),
     AddTrack { tenant: TenantId, session: SessionId, track: RoomTrack },
@@ -45,7 +45,7 @@ pub(super) enum Input {
     Wake,
 }
 
-/// A sink whose batches go to the thread, as many as may wait.
+/// A sink that sends batches to the thread, up to [`BATCHES_MAX`].
 pub(super) fn sink(inputs: SyncSender<Input>, waiting: Arc<AtomicUsize>) -> TapSink {
     TapSink::new(move |batch| {
         if waiting.fetch_add(1, Ordering::AcqRel) >= BATCHES_MAX {
@@ -96,7 +96,7 @@ struct Part {
     backlog: Vec<u8>,
 }
 
-/// The thread's own.
+/// The state of the thread.
 pub(super) struct Thread {
     core: Arc<Core>,
     inputs: Receiver<Input>,
@@ -140,8 +140,8 @@ impl Thread {
         }
     }
 
-    /// Runs until it is told to stop; cancelled, it leaves everything as a
-    /// process that is killed does.
+    /// Runs until it is told to stop. When the recorder is cancelled it returns at
+    /// once and leaves the spool as a killed process does.
     pub(super) fn run(mut self) {
         let mut ticked = Instant::now();
         self.tick();
@@ -149,7 +149,7 @@ impl Thread {
             let turn = match self.inputs.recv_timeout(TICK) {
                 Ok(Input::Stop { done }) => {
                     self.stop();
-                    // Nobody may wait for it any more.
+                    // The caller may have stopped waiting.
                     done.send(()).ok();
                     return;
                 }
@@ -210,7 +210,8 @@ impl Thread {
         self.core.counters.take(&self.engine.counts(), self.engine.recorded());
     }
 
-    /// Answers whose session is sealed; what they read then is counted.
+    /// Answers those who wait for the end of a session whose tracks have ended. The
+    /// counters are updated before.
     fn answer_finished(&mut self) {
         if self.finishing.is_empty() {
             return;
@@ -219,7 +220,7 @@ impl Thread {
         self.core.counters.take(&engine.counts(), engine.recorded());
         let over = |it: &mut (TenantId, SessionId, _)| !engine.is_busy(it.0, it.1);
         for (_, _, done) in self.finishing.extract_if(.., over) {
-            // Nobody may wait for it any more.
+            // The caller may have stopped waiting.
             done.send(()).ok();
         }
     }

@@ -1,6 +1,6 @@
-//! Bringing one recorded track to the vault and into the log, item after item.
-//! Every step can be repeated: whoever begins again after a crash finds out how
-//! far it came.
+//! Uploads one recorded track to the vault and appends it to the log, item after
+//! item. Every step can be repeated: after a crash the next start finds out how
+//! far the upload came.
 
 use std::fmt::Display;
 use std::io;
@@ -20,20 +20,21 @@ use crate::recorder::spool::{Item, ItemKind, Place};
 use crate::recorder::sync::{Entry, TrackShared};
 use crate::vault::{Contents, KeyPurpose, ObjectName, VaultError};
 
-/// Items of one track looked at together.
+/// Items of a track that are listed at once.
 const ITEMS_MAX: usize = 256;
-/// An upload that takes longer is begun again.
+/// An upload that takes longer is started again.
 const PUT_MAX: Duration = Duration::from_mins(5);
-/// Telling of a failure may not hold up what failed.
+/// Longest time to write a failure into the log, so that it does not delay the
+/// retry.
 const TELL_MAX: Duration = Duration::from_secs(5);
-/// Failures of one step before the log is told.
+/// Failures of one step before it is written into the log.
 const TELL_AFTER: u32 = 5;
-/// Failures between two times that it is told.
+/// Failures between two such entries.
 const TELL_EVERY: u32 = 64;
 /// Reason of a gap: the object was lost before it was stored.
 const REASON_LOST: u32 = 5;
 
-/// Brings one track.
+/// The upload of one track.
 pub(super) struct Upload {
     core: Arc<Core>,
     shared: Arc<TrackShared>,
@@ -47,7 +48,7 @@ pub(super) struct Upload {
     spooled_ms: u64,
     /// Number of the last gap that this process has logged.
     logged_item: Option<u64>,
-    /// Whether the log may have the next entry already.
+    /// Whether the log may already have the next entry.
     unsure: bool,
     /// The claim on the recording of its session.
     owner: Option<Owner>,
@@ -293,7 +294,7 @@ impl Upload {
         self.name_waiting().await;
     }
 
-    /// Brings what is complete.
+    /// Uploads and logs the items that have their names.
     async fn pass(&mut self) -> Step {
         let mut tries = self.tries();
         let items = loop {

@@ -17,7 +17,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Begins with a record that comes at `at_us`.
+    /// Begins a segment whose first record came at `at_us`.
     pub(super) fn begin(
         recorded: RecordedTrackId,
         index: u64,
@@ -95,7 +95,7 @@ impl Segment {
         }
     }
 
-    /// Ends it; `extended` stands for its packets when it has none.
+    /// Ends it. `extended` is its sequence number if it has no packets.
     pub(super) fn finish(self, flags: u32, extended: u64, effects: &mut Effects) -> SegmentMeta {
         let (from_ms, to_ms) = (self.began_ms(), self.latest_ms());
         let mut bytes = Vec::with_capacity(crate::sealing::CHUNK_BYTES);

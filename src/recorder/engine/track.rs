@@ -1,4 +1,4 @@
-//! One track of a room, and what is recorded of it.
+//! One track of a room, and how it is recorded.
 
 use super::segment::Segment;
 use super::{
@@ -13,9 +13,10 @@ use crate::recorder::journal::SideEvent;
 use crate::sealing::{Context, Sealer, TrackKey};
 use crate::sfu::tap::{TapItem, TapKind};
 
-/// Encodings that one track may have.
+/// Simulcast encodings of one track.
 const LAYERS_MAX: usize = 4;
-/// Side events that wait for a segment; later ones say nothing new.
+/// Side events that wait for the next segment. Further ones are dropped: they
+/// repeat what the earlier ones say.
 const WAITING_MAX: usize = 8;
 
 /// A track of a room.
@@ -29,9 +30,9 @@ pub(super) struct Track {
     /// Latest source of each encoding.
     sources: [Option<u32>; LAYERS_MAX],
     waiting: Vec<SideEvent>,
-    /// Ends of taps that were taken off for a pause.
+    /// Taps that were removed for a pause and have not ended yet.
     ends_expected: u32,
-    /// It was taken away, and has ended by then.
+    /// It was removed, and ends at this time at the latest.
     leaves_ms: Option<u64>,
     over: bool,
     taken: Option<Taken>,
@@ -45,14 +46,14 @@ struct Taken {
     segments: u64,
     items: u64,
     segment: Option<Segment>,
-    /// Extended number of the packet furthest on.
+    /// Highest extended sequence number.
     extended: Option<u64>,
-    /// The source that numbers come from has changed.
+    /// The source has changed: the next sequence number begins a new cycle.
     cycle_ended: bool,
     last_ms: u64,
-    /// Nothing is taken since.
+    /// The reason and the beginning of a gap that has not ended.
     gap: Option<(GapReason, u64)>,
-    /// Packets were lost between.
+    /// From when until when packets were lost.
     lost: Option<(u64, u64)>,
 }
 
@@ -98,7 +99,7 @@ impl Track {
     pub(super) fn leave(&mut self, until_ms: u64) {
         self.leaves_ms.get_or_insert(until_ms);
         if self.state != RecordingState::Recording {
-            // No tap is there that would say more.
+            // Without a tap nothing is left to wait for.
             self.leaves_ms = Some(0);
         }
     }
@@ -127,7 +128,7 @@ impl Track {
         }
     }
 
-    /// Ends the open segment; nothing is taken from here on.
+    /// Ends the open segment and begins a gap.
     pub(super) fn close_for(&mut self, reason: GapReason, now_ms: u64, effects: &mut Effects) {
         let Some(taken) = &mut self.taken else { return };
         taken.close_segment(0, effects);
@@ -135,8 +136,8 @@ impl Track {
         taken.gap.get_or_insert((reason, from_ms));
     }
 
-    /// Takes nothing, since the disk is full. A track that begins now begins
-    /// with a gap: that it was there is said all the same.
+    /// Drops a packet, since the disk is full. A track that begins now begins with
+    /// a gap, so that the log has it all the same.
     fn miss(&mut self, now_ms: u64, random: &mut dyn Randomness, effects: &mut Effects) {
         if let (None, Some(_), Some((_, codec))) = (&self.taken, self.source, self.codec) {
             self.taken = Some(self.open(codec, now_ms, random, effects));
@@ -221,7 +222,7 @@ impl Track {
         } else if self.ends_expected > 0 {
             self.ends_expected -= 1;
         } else {
-            // Its publication is gone; whoever named it will say so too.
+            // Its publication has ended; the room removes the track as well.
             self.end(at_ms, effects);
         }
     }
@@ -256,7 +257,7 @@ impl Track {
         let same = self.source.replace((ssrc, layer)) == Some((ssrc, layer));
         let Some(taken) = &mut self.taken else { return };
         if before.is_some_and(|before| before != ssrc) {
-            // Its publisher began anew.
+            // Its publisher has restarted it.
             self.end(at_us / 1_000, effects);
         } else if !same {
             taken.close_segment(0, effects);
@@ -348,7 +349,7 @@ impl Track {
         }
     }
 
-    /// Ends what is recorded under its identity.
+    /// Ends the recorded track.
     pub(super) fn end(&mut self, now_ms: u64, effects: &mut Effects) {
         self.waiting.clear();
         let Some(mut taken) = self.taken.take() else { return };
@@ -366,7 +367,7 @@ impl Taken {
         self.items - 1
     }
 
-    /// Sequence numbers without their wrap; another source begins a new cycle.
+    /// Extends a sequence number to 64 bits. Another source begins a new cycle.
     fn extend(&mut self, sequence: u16) -> u64 {
         let extended = match self.extended {
             None => u64::from(sequence),
