@@ -93,12 +93,12 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: BTreeSet<Job>,
-    current: Option<(Job, CancellationToken)>,
+    /// One is being made.
+    is_making: bool,
     /// Some wait in the repository only.
     overflowed: bool,
-    /// While the repository is read for what waits there: the sessions that were
-    /// stopped since the reading began, and may be in what was read before.
-    refilling: Option<BTreeSet<Job>>,
+    /// The repository is being read for what waits there.
+    refilling: bool,
 }
 
 impl Queue {
@@ -114,8 +114,8 @@ impl Queue {
     /// still in the repository counts as one.
     fn pending(&self) -> usize {
         self.waiting.len()
-            + usize::from(self.current.is_some())
-            + usize::from(self.overflowed || self.refilling.is_some())
+            + usize::from(self.is_making)
+            + usize::from(self.overflowed || self.refilling)
     }
 }
 
@@ -163,31 +163,6 @@ impl Playables {
         self.shared.enqueue((tenant, session));
     }
 
-    /// Stops making files of a session, at once: it is being erased. When the
-    /// call returns no step of it is begun any more, until it is requested again.
-    /// An object that was being stored may still appear in the vault: a vault that
-    /// hangs can't be waited for.
-    pub async fn stop(&self, tenant: TenantId, session: SessionId) {
-        let mut pending = self.shared.pending.subscribe();
-        loop {
-            {
-                let mut queue = self.shared.queue();
-                queue.waiting.remove(&(tenant, session));
-                if let Some(stopped) = &mut queue.refilling {
-                    stopped.insert((tenant, session));
-                }
-                match &queue.current {
-                    Some((job, cancelled)) if *job == (tenant, session) => cancelled.cancel(),
-                    _ => break,
-                }
-            }
-            if pending.changed().await.is_err() {
-                break;
-            }
-        }
-        self.shared.tell_pending();
-    }
-
     /// Waits until nothing is left to make.
     pub async fn settled(&self) {
         let mut pending = self.shared.pending.subscribe();
@@ -233,9 +208,6 @@ impl Shared {
 
     fn enqueue(&self, job: Job) {
         let mut queue = self.queue();
-        if let Some(stopped) = &mut queue.refilling {
-            stopped.remove(&job);
-        }
         queue.push(job);
         drop(queue);
         self.tell_pending();
@@ -253,15 +225,13 @@ impl Shared {
         {
             let mut queue = self.queue();
             queue.overflowed = false;
-            queue.refilling = Some(BTreeSet::new());
+            queue.refilling = true;
         }
         let found = self.find_unfinished().await;
         let mut queue = self.queue();
-        let stopped = queue.refilling.take().unwrap_or_default();
+        queue.refilling = false;
         match &found {
-            Ok(jobs) => {
-                jobs.iter().filter(|it| !stopped.contains(it)).for_each(|it| queue.push(*it));
-            }
+            Ok(jobs) => jobs.iter().for_each(|job| queue.push(*job)),
             Err(_) => queue.overflowed = true,
         }
         drop(queue);
@@ -294,7 +264,7 @@ async fn run(shared: Arc<Shared>) {
     if shutdown.run_until_cancelled(Box::pin(work(&shared))).await.is_none() {
         tracing::debug!("the maker of playable files stops");
     }
-    shared.queue().current = None;
+    shared.queue().is_making = false;
     shared.pending.send_replace(0);
 }
 
@@ -304,17 +274,13 @@ async fn work(shared: &Shared) {
         let (job, overflowed) = {
             let mut queue = shared.queue();
             let job = queue.waiting.pop_first();
-            if let Some(job) = job {
-                queue.current = Some((job, CancellationToken::new()));
-            }
+            queue.is_making = job.is_some();
             (job, queue.overflowed)
         };
         if let Some(job) = job {
             shared.tell_pending();
-            let cancelled =
-                shared.queue().current.as_ref().map(|(_, token)| token.clone()).unwrap_or_default();
-            cancelled.run_until_cancelled(make_session(shared, job)).await;
-            shared.queue().current = None;
+            make_session(shared, job).await;
+            shared.queue().is_making = false;
             shared.tell_pending();
         } else if overflowed {
             if let Err(error) = shared.refill().await {
