@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::custody::disclosure::{Disclosures, Revealing};
-use crate::custody::entries::GAP;
+use crate::custody::entries::{GAP, REST};
 use crate::custody::output::Output;
 use crate::custody::{Custody, CustodyError, CustodyLogError};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
@@ -397,9 +397,10 @@ impl Custody {
         tracks: &[RecordedTrack],
         wanted: &ClipWanted,
     ) -> Result<Vec<u64>, CustodyError> {
-        let gaps = self.entries_of_kind(tenant, session, GAP).await?;
+        let mut gaps = self.entries_of_kind(tenant, session, GAP).await?;
+        gaps.extend(self.entries_of_kind(tenant, session, REST).await?);
         let touches = |entry: &&Entry| match &entry.body {
-            Body::Gap { track, from_ms, to_ms, .. } => {
+            Body::Gap { track, from_ms, to_ms, .. } | Body::Rest { track, from_ms, to_ms, .. } => {
                 let is_shown = tracks.iter().any(|shown| shown.id == *track);
                 is_shown && *from_ms < wanted.to_ms && *to_ms >= wanted.from_ms
             }

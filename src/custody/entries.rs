@@ -11,6 +11,8 @@ use crate::evidence::{Body, Entry, kind_number};
 const ENTRIES_PER_READ: u32 = 1_000;
 /// Number of the kind of entries about gaps (`docs/EVIDENCE.md` §Entries).
 pub(super) const GAP: u64 = 4;
+/// Number of the kind of entries about rests.
+pub(super) const REST: u64 = 8;
 /// Number of the kind of entries about destroyed keys.
 const ERASURE: u64 = 5;
 

@@ -44,6 +44,14 @@ impl Writer {
         self
     }
 
+    pub(super) fn unsigned_or_null(&mut self, number: Option<u64>) -> &mut Self {
+        if let Some(number) = number {
+            return self.unsigned(number);
+        }
+        self.0.push(Self::NULL);
+        self
+    }
+
     /// What was written.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0

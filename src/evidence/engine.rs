@@ -15,10 +15,10 @@ use crate::domain::id::RecordedTrackId;
 use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::evidence::commitment::{event_commitment, subject_commitment};
-use crate::evidence::entry::Body;
+use crate::evidence::entry::{Body, VERSION};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::Point;
-use crate::evidence::media::{MediaEntry, TrackTail};
+use crate::evidence::media::{MediaEntry, Rest, TrackTail};
 use crate::evidence::repository::{Append, Hash, StoredEntry, StoredEvent};
 use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
 use crate::sealing::EventsKey;
@@ -70,9 +70,13 @@ struct Track {
 /// The log.
 #[derive(Debug)]
 pub(super) struct LogEngine {
+    /// Version of its entries.
+    version: u64,
     tree: Tree,
     events_key: Option<EventsKey>,
     room_seq: u64,
+    /// `seq` of each decision of the room. Decision *n* of the room is the *n*-th.
+    decisions: Vec<u64>,
     last_event_seq: u64,
     closed_seq: Option<u64>,
     tracks: BTreeMap<RecordedTrackId, Track>,
@@ -89,6 +93,8 @@ impl LogEngine {
     /// A log that begins; its first entries are pending.
     pub(super) fn begin(beginning: Beginning, at: Timestamp) -> Result<Self, EvidenceError> {
         let mut log = Self {
+            version: VERSION,
+            decisions: Vec::new(),
             tree: Tree::new(),
             events_key: Some(beginning.events_key),
             room_seq: 0,
@@ -143,8 +149,9 @@ impl LogEngine {
         at: Timestamp,
     ) -> Result<(), EvidenceError> {
         if room_seq > self.room_seq {
-            self.handle_event(EventKind::RoomEvent, text, at)?;
+            let seq = self.handle_event(EventKind::RoomEvent, text, at)?;
             self.room_seq = room_seq;
+            self.decisions.push(seq);
         }
         Ok(())
     }
@@ -218,7 +225,25 @@ impl LogEngine {
                 self.is_open_with_room()?;
                 Ok(self.add(&Body::Gap { track, from_ms, to_ms, reason }, at))
             }
+            MediaEntry::Rest { track, from_ms, to_ms, rest } => {
+                let known = self.tracks.get(&track).ok_or(EvidenceError::TrackUnknown)?;
+                if self.version < 2 {
+                    return Ok(known.seq);
+                }
+                self.is_open_with_room()?;
+                let (gated, event) = match rest {
+                    Rest::Silent => (false, None),
+                    Rest::Gated { decision } => (true, decision.and_then(|it| self.decision(it))),
+                };
+                Ok(self.add(&Body::Rest { track, from_ms, to_ms, gated, event }, at))
+            }
         }
+    }
+
+    /// `seq` of the entry of a decision of the room.
+    fn decision(&self, room_seq: u64) -> Option<u64> {
+        let at = usize::try_from(room_seq.checked_sub(1)?).ok()?;
+        self.decisions.get(at).copied()
     }
 
     /// The end. Whoever closes says what they took the tails to be; a tail that
@@ -393,7 +418,8 @@ impl LogEngine {
 
     fn add(&mut self, body: &Body, at: Timestamp) -> u64 {
         let seq = self.size();
-        let bytes = body.encode(seq, u64::try_from(at.unix_ms()).unwrap_or(0));
+        let at_ms = u64::try_from(at.unix_ms()).unwrap_or(0);
+        let bytes = body.encode_as(self.version, seq, at_ms);
         let leaf = leaf_hash(&bytes);
         self.pending().entries.push(StoredEntry { seq, bytes, leaf });
         self.tree.append(leaf);

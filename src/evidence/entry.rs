@@ -9,8 +9,12 @@ use crate::evidence::cbor::Writer;
 use crate::evidence::media::TrackTail;
 use crate::evidence::repository::Hash;
 
-/// First item of every entry.
-const VERSION: u64 = 1;
+/// First item of every entry of a log that begins now. Logs of version 1 have no
+/// [`Body::Rest`] and need not account for every moment of a track; they are
+/// continued as they began.
+pub(super) const VERSION: u64 = 2;
+/// Versions that are continued.
+const VERSIONS: std::ops::RangeInclusive<u64> = 1..=VERSION;
 /// The suite of every segment: `docs/EVIDENCE.md` §Sealed objects.
 const SUITE: u64 = 1;
 
@@ -78,6 +82,20 @@ pub enum Body {
         /// As in the format.
         reason: u32,
     },
+    /// Nothing came of a track while it was recorded.
+    Rest {
+        /// The track.
+        track: RecordedTrackId,
+        /// From when, milliseconds since 1970.
+        from_ms: u64,
+        /// Until when.
+        to_ms: u64,
+        /// Whether the floor or a mute had closed its gate; otherwise its source
+        /// sent nothing.
+        gated: bool,
+        /// `seq` of the decision that closed it, if it is known.
+        event: Option<u64>,
+    },
     /// A key was destroyed.
     Erasure {
         /// `seq` of the track entry, or 0 for `K_events`.
@@ -116,14 +134,20 @@ impl Body {
             Self::Erasure { .. } => 5,
             Self::Key { .. } => 6,
             Self::Close { .. } => 7,
+            Self::Rest { .. } => 8,
         }
     }
 
-    /// The entry's bytes at its place.
+    /// The entry's bytes at its place in a log that begins now.
     #[must_use]
     pub fn encode(&self, seq: u64, t_ms: u64) -> Vec<u8> {
+        self.encode_as(VERSION, seq, t_ms)
+    }
+
+    /// The entry's bytes at its place in a log of this version.
+    pub(super) fn encode_as(&self, version: u64, seq: u64, t_ms: u64) -> Vec<u8> {
         let mut writer = Writer::default();
-        writer.array(5).unsigned(VERSION).unsigned(self.kind()).unsigned(seq).unsigned(t_ms);
+        writer.array(5).unsigned(version).unsigned(self.kind()).unsigned(seq).unsigned(t_ms);
         match self {
             Self::Genesis { log_id, kid, policy_hash, head_interval_ms, build_hash } => {
                 writer.array(5).bytes(log_id).bytes(kid).bytes(policy_hash);
@@ -141,6 +165,11 @@ impl Body {
             Self::Gap { track, from_ms, to_ms, reason } => {
                 writer.array(4).bytes(track.as_uuid().as_bytes());
                 writer.unsigned(*from_ms).unsigned(*to_ms).unsigned((*reason).into());
+            }
+            Self::Rest { track, from_ms, to_ms, gated, event } => {
+                writer.array(5).bytes(track.as_uuid().as_bytes());
+                writer.unsigned(*from_ms).unsigned(*to_ms);
+                writer.unsigned(if *gated { 1 } else { 2 }).unsigned_or_null(*event);
             }
             Self::Erasure { target_seq, reason, wrapped_key_hash } => {
                 writer.array(3).unsigned(*target_seq).unsigned((*reason).into());
@@ -178,6 +207,8 @@ impl Body {
 /// An entry at its place in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Version of the format of its log.
+    pub version: u64,
     /// Its leaf index, from 0.
     pub seq: u64,
     /// When it was appended, milliseconds since 1970.
@@ -196,11 +227,12 @@ impl Entry {
         let [version, kind, seq, t_ms, Value::Array(body)] = entry.as_array()?.as_slice() else {
             return None;
         };
-        if unsigned(version)? != VERSION {
-            return None;
-        }
-        let body = read_body(unsigned(kind)?, body)?;
-        Some(Self { seq: unsigned(seq)?, t_ms: unsigned(t_ms)?, body })
+        let version = unsigned(version).filter(|version| VERSIONS.contains(version))?;
+        let body = match (unsigned(kind)?, body.as_slice()) {
+            (8, body) if version >= 2 => read_rest(body)?,
+            (kind, body) => read_body(kind, body)?,
+        };
+        Some(Self { version, seq: unsigned(seq)?, t_ms: unsigned(t_ms)?, body })
     }
 }
 
@@ -249,6 +281,18 @@ fn read_body(kind: u64, body: &[Value]) -> Option<Body> {
         },
         _ => return None,
     })
+}
+
+fn read_rest(body: &[Value]) -> Option<Body> {
+    let [id, from_ms, to_ms, state, event] = body else { return None };
+    let gated = match unsigned(state)? {
+        1 => true,
+        2 => false,
+        _ => return None,
+    };
+    let event = if event.is_null() { None } else { Some(unsigned(event)?) };
+    let (from_ms, to_ms) = (unsigned(from_ms)?, unsigned(to_ms)?);
+    Some(Body::Rest { track: track(id)?, from_ms, to_ms, gated, event })
 }
 
 fn read_segment(fields: &[Value]) -> Option<Body> {
@@ -334,13 +378,15 @@ mod tests {
             Body::Erasure { target_seq: 2, reason: 2, wrapped_key_hash: hash },
             Body::Key { kid: hash },
             Body::Close { tails: vec![tail], last_event_seq: 3, reason: 1 },
+            Body::Rest { track: a_track(), from_ms: 1, to_ms: 2, gated: true, event: Some(3) },
+            Body::Rest { track: a_track(), from_ms: 2, to_ms: 3, gated: false, event: None },
         ]
     }
 
     #[test]
     fn an_entry_is_the_bytes_of_the_format() {
         let event = Body::Event { kind: EventKind::RecordingAccess, commitment: [0xab; 32] };
-        let mut expected = vec![0x85, 0x01, 0x03, 0x18, 0x20];
+        let mut expected = vec![0x85, 0x02, 0x03, 0x18, 0x20];
         expected.extend([0x1b, 0, 0, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b]);
         expected.extend([0x82, 0x18, 0x40, 0x58, 0x20]);
         expected.extend([0xab; 32]);
@@ -357,7 +403,7 @@ mod tests {
             ms: (7, 8),
             flags: 1,
         };
-        let mut expected = vec![0x85, 0x01, 0x02, 0x02, 0x09, 0x8a, 0x50];
+        let mut expected = vec![0x85, 0x02, 0x02, 0x02, 0x09, 0x8a, 0x50];
         expected.extend([7; 16]);
         expected.extend([0x00, 0xf6, 0x01, 0x18, 57, 0x58, 0x20]);
         expected.extend([1; 32]);
@@ -372,7 +418,12 @@ mod tests {
         for body in one_of_each() {
             let bytes = body.encode(40, 5);
             assert_eq!(kind_number(&bytes), Some(body.kind()), "{body:?}");
-            assert_eq!(Entry::read(&bytes), Some(Entry { seq: 40, t_ms: 5, body }));
+            let old = body.encode_as(1, 40, 5);
+            let is_new = matches!(body, Body::Rest { .. });
+            let entry = Entry { version: 2, seq: 40, t_ms: 5, body };
+            assert_eq!(Entry::read(&bytes).as_ref(), Some(&entry));
+            let old_entry = (!is_new).then(|| Entry { version: 1, ..entry });
+            assert_eq!(Entry::read(&old), old_entry, "in a log of version 1");
         }
     }
 
@@ -383,7 +434,7 @@ mod tests {
             assert!(Entry::read(&bytes[..bytes.len() - 1]).is_none(), "{body:?} cut off");
         }
         assert!(Entry::read(&[]).is_none());
-        assert!(Entry::read(&[0x85, 2, 3, 0, 0, 0x82, 3, 0x40]).is_none(), "another version");
+        assert!(Entry::read(&[0x85, 3, 3, 0, 0, 0x82, 3, 0x40]).is_none(), "another version");
         assert!(Entry::read(&[0x85, 1, 9, 0, 0, 0x80]).is_none(), "another kind");
     }
 }

@@ -48,6 +48,30 @@ pub enum MediaEntry {
         /// As in the format.
         reason: u32,
     },
+    /// Nothing came while the track was recorded. Logs of version 1 do not have
+    /// such entries: they leave it out.
+    Rest {
+        /// Of this track.
+        track: RecordedTrackId,
+        /// From when, milliseconds since 1970.
+        from_ms: u64,
+        /// Until when.
+        to_ms: u64,
+        /// Why.
+        rest: Rest,
+    },
+}
+
+/// Why nothing came of a track while it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rest {
+    /// The floor or a mute had closed its gate.
+    Gated {
+        /// Number of the room's decision that closed it, if it is known.
+        decision: Option<u64>,
+    },
+    /// Its source sent nothing.
+    Silent,
 }
 
 /// Where a track ended, for the closing entry.

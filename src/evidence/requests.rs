@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::domain::claim::Fence;
 use crate::evidence::EventKind;
 use crate::evidence::error::EvidenceError;
-use crate::evidence::media::{MediaEntry, TrackTail};
+use crate::evidence::media::{MediaEntry, Rest, TrackTail};
 use crate::evidence::repository::Hash;
 
 /// Most requests that wait for one log; a further one is refused as unavailable.
@@ -25,6 +25,20 @@ pub(super) enum Request {
     Media(MediaEntry),
     Erase { target_seq: u64, reason: u32, wrapped_key_hash: Hash },
     Close { tails: Vec<TrackTail>, reason: u32 },
+}
+
+impl Request {
+    /// Whether the room's decisions have to be in the log first, of which it has
+    /// those up to `known`.
+    pub(super) fn needs_decisions(&self, known: u64) -> bool {
+        match self {
+            Self::Close { .. } => true,
+            Self::Media(MediaEntry::Rest { rest, .. }) => {
+                matches!(rest, Rest::Gated { decision: Some(decision) } if *decision > known)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A request and who waits for it.

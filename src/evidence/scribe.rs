@@ -267,8 +267,9 @@ impl Scribe {
             let Ok(command) = self.commands.try_recv() else { break };
             self.waiting.push_back(command);
         }
-        let closes = |command: &Command| matches!(command.request, Request::Close { .. });
-        if self.signals.nudged.swap(false, Ordering::AcqRel) || self.waiting.iter().any(closes) {
+        let known = self.log.as_ref().map_or(0, LogEngine::room_seq);
+        let needs = |command: &Command| command.request.needs_decisions(known);
+        if self.signals.nudged.swap(false, Ordering::AcqRel) || self.waiting.iter().any(needs) {
             self.room_grew = true;
         }
     }
@@ -328,7 +329,8 @@ impl Scribe {
             }
             fence = fence.or(command.fence);
             let closes = matches!(command.request, Request::Close { .. });
-            if closes && self.room_grew {
+            let needs = command.request.needs_decisions(log.room_seq());
+            if needs && self.room_grew {
                 self.waiting.push_front(command);
                 return;
             }

@@ -88,8 +88,8 @@ impl Shared {
 }
 
 /// Names of the kinds of entries, by number.
-pub(super) const KINDS: [&str; 8] =
-    ["genesis", "track", "segment", "event", "gap", "erasure", "key", "close"];
+pub(super) const KINDS: [&str; 9] =
+    ["genesis", "track", "segment", "event", "gap", "erasure", "key", "close", "rest"];
 
 /// What is counted.
 #[derive(Debug, Default)]

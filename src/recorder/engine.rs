@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::RecordingState;
+use crate::evidence::media::Rest;
 use crate::sealing::{SALT_BYTES, TrackKey};
-use crate::sfu::tap::TapItem;
+use crate::sfu::tap::{TapItem, TapKind};
 use track::Track;
 
 /// Longest segment, milliseconds from its first record to its last.
@@ -25,6 +26,11 @@ const SEGMENT_MS_MIN: u64 = 2_000;
 /// How long after a segment's time is over, in milliseconds, items that a tap has
 /// not delivered yet are waited for.
 const SEGMENT_GRACE_MS: u64 = 500;
+/// From this time between two records on the log says why nothing came.
+const SILENCE_MS_MIN: u64 = 1_000;
+/// Closings of a gate between two records that are told one by one. At the limit
+/// the last one is told to last until the next record.
+const CLOSINGS_MAX: usize = 64;
 /// How long the end of a removed track's tap is waited for, in milliseconds. After
 /// that the track ends without it.
 const LEAVING_MS_MAX: u64 = 1_000;
@@ -174,6 +180,17 @@ pub enum Output {
         /// Why.
         reason: GapReason,
     },
+    /// Nothing came, though the track was recorded.
+    Rest {
+        /// Of which track.
+        recorded: RecordedTrackId,
+        /// Its number among the track's items.
+        item: u64,
+        /// From when until when, milliseconds since 1970.
+        ms: (u64, u64),
+        /// Why.
+        rest: Rest,
+    },
     /// The track has ended.
     Ended {
         /// Of which track.
@@ -200,6 +217,8 @@ pub enum Disk {
 pub struct Engine {
     tracks: BTreeMap<TrackId, Track>,
     states: BTreeMap<(TenantId, SessionId), RecordingState>,
+    /// The latest decision of each room that changes gates.
+    decisions: BTreeMap<(TenantId, SessionId), u64>,
     disk: Disk,
     effects: Effects,
 }
@@ -242,7 +261,8 @@ impl Engine {
             journal: Vec::with_capacity(2_048),
             counts: Counts::default(),
         };
-        Self { tracks: BTreeMap::new(), states: BTreeMap::new(), disk: Disk::Open, effects }
+        let (tracks, states, decisions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { tracks, states, decisions, disk: Disk::Open, effects }
     }
 
     /// The next output.
@@ -296,9 +316,15 @@ impl Engine {
         }
     }
 
+    /// A decision of a room with this number changes gates from here on.
+    pub fn set_decision(&mut self, tenant: TenantId, session: SessionId, decision: u64) {
+        self.decisions.insert((tenant, session), decision);
+    }
+
     /// A session is over: each of its tracks ends when its tap has ended.
     pub fn finish(&mut self, tenant: TenantId, session: SessionId, now_ms: u64) {
         self.states.remove(&(tenant, session));
+        self.decisions.remove(&(tenant, session));
         for track in self.tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
             track.leave(now_ms + LEAVING_MS_MAX);
         }
@@ -313,8 +339,11 @@ impl Engine {
 
     /// Handles an item of a tap.
     pub fn handle_item(&mut self, item: &TapItem<'_>, random: &mut dyn Randomness) {
-        let Self { tracks, effects, disk, .. } = self;
+        let Self { tracks, effects, disk, decisions, .. } = self;
         let Some(track) = tracks.get_mut(&item.track) else { return };
+        if item.kind == TapKind::GateClosed {
+            track.set_decision(decisions);
+        }
         track.handle(item, *disk, random, effects);
         if track.is_over() {
             tracks.remove(&item.track);

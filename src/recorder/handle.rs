@@ -164,6 +164,12 @@ impl Recorder {
         }
     }
 
+    /// A decision of the room with this number changes gates. Told before it does,
+    /// so that the log can name it where a gate kept something out.
+    pub async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64) {
+        self.send(Input::Gates { tenant, session, decision }).await;
+    }
+
     /// A track was removed.
     pub async fn remove_track(&self, tenant: TenantId, session: SessionId, track: TrackId) {
         let entry = self.session(tenant, session).await;

@@ -115,7 +115,7 @@ impl Left {
                     self.next_index = self.next_index.max(index + 1);
                     segments.push(core.spool.object(place, &item)?.0);
                 }
-                ItemKind::Gap { .. } => {}
+                ItemKind::Gap { .. } | ItemKind::Rest { .. } => {}
                 ItemKind::End { .. } => is_ended = true,
             }
             self.covered_ms = self.covered_ms.max(item.latest_ms());

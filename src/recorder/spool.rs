@@ -13,12 +13,16 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
+use crate::evidence::media::Rest;
 use crate::recorder::disk::SpoolDisk;
 use crate::recorder::engine::SegmentMeta;
 use crate::recorder::ports::RecorderError;
 
 /// The end of the name of a file that is not complete yet.
 const PART: &str = "part";
+/// How names of files write down why nothing came.
+const GATED: u32 = 1;
+const SILENT: u32 = 2;
 /// The file that keeps other processes out.
 const LOCK: &str = "lock";
 /// The file that names the process whose spool it is.
@@ -58,6 +62,8 @@ pub(super) enum ItemKind {
     /// The file is empty.
     Gap { ms: (u64, u64), reason: u32 },
     /// The file is empty.
+    Rest { ms: (u64, u64), rest: Rest },
+    /// The file is empty.
     End { at_ms: u64, segments: u64 },
 }
 
@@ -70,9 +76,9 @@ impl Item {
     /// The latest time that it names, milliseconds since 1970.
     pub(super) const fn latest_ms(&self) -> u64 {
         match self.kind {
-            ItemKind::Segment { ms: (_, to_ms), .. } | ItemKind::Gap { ms: (_, to_ms), .. } => {
-                to_ms
-            }
+            ItemKind::Segment { ms: (_, to_ms), .. }
+            | ItemKind::Gap { ms: (_, to_ms), .. }
+            | ItemKind::Rest { ms: (_, to_ms), .. } => to_ms,
             ItemKind::End { at_ms, .. } => at_ms,
         }
     }
@@ -87,6 +93,14 @@ impl Item {
             }
             ItemKind::Gap { ms: (from, to), reason } => {
                 format!("{number:010}.g.{from}.{to}.{reason}")
+            }
+            ItemKind::Rest { ms: (from, to), rest } => {
+                // 0 stands for no decision: those of a room count from 1.
+                let (state, decision) = match rest {
+                    Rest::Gated { decision } => (GATED, decision.unwrap_or(0)),
+                    Rest::Silent => (SILENT, 0),
+                };
+                format!("{number:010}.r.{from}.{to}.{state}.{decision}")
             }
             ItemKind::End { at_ms, segments } => format!("{number:010}.e.{at_ms}.{segments}"),
         }
@@ -108,6 +122,11 @@ impl Item {
                 ms: (number_of(&mut words)?, number_of(&mut words)?),
                 reason: number_of(&mut words)?,
             },
+            "r" => {
+                let ms = (number_of(&mut words)?, number_of(&mut words)?);
+                let (state, decision) = (number_of(&mut words)?, number_of(&mut words)?);
+                ItemKind::Rest { ms, rest: rest(state, decision)? }
+            }
             "e" => {
                 ItemKind::End { at_ms: number_of(&mut words)?, segments: number_of(&mut words)? }
             }
@@ -123,6 +142,15 @@ fn number<T: FromStr>(word: Option<&str>) -> Option<T> {
 
 fn number_of<'name, T: FromStr>(words: &mut impl Iterator<Item = &'name str>) -> Option<T> {
     number(words.next())
+}
+
+fn rest(state: u32, decision: u64) -> Option<Rest> {
+    match (state, decision) {
+        (GATED, 0) => Some(Rest::Gated { decision: None }),
+        (GATED, decision) => Some(Rest::Gated { decision: Some(decision) }),
+        (SILENT, 0) => Some(Rest::Silent),
+        _ => None,
+    }
 }
 
 struct Hex<'hash>(&'hash [u8; 32]);
@@ -343,14 +371,29 @@ mod tests {
             flags: 9,
         };
         let gap = ItemKind::Gap { ms: (1, 2), reason: 3 };
-        for (number, kind) in
-            [(0, segment), (12, gap), (13, ItemKind::End { at_ms: 5, segments: 8 })]
-        {
+        let rest = |rest| ItemKind::Rest { ms: (1, 2), rest };
+        for (number, kind) in [
+            (0, segment),
+            (12, gap),
+            (13, rest(Rest::Silent)),
+            (14, rest(Rest::Gated { decision: None })),
+            (15, rest(Rest::Gated { decision: Some(7) })),
+            (16, ItemKind::End { at_ms: 5, segments: 8 }),
+        ] {
             let item = Item { number, kind };
             assert!(item.name().len() < 200);
             assert_eq!(Item::parse(&item.name()), Some(item));
         }
-        for bad in ["", "0000000001.part", "1.g.1.2", "1.g.1.2.3.4", "1.g.+1.2.3", "x.e.1.2"] {
+        for bad in [
+            "",
+            "0000000001.part",
+            "1.g.1.2",
+            "1.g.1.2.3.4",
+            "1.g.+1.2.3",
+            "x.e.1.2",
+            "1.r.1.2.2.1",
+            "1.r.1.2.3.0",
+        ] {
             assert_eq!(Item::parse(bad), None, "{bad}");
         }
     }

@@ -40,6 +40,7 @@ pub(super) enum Input {
     AddTrack { tenant: TenantId, session: SessionId, track: RoomTrack },
     RemoveTrack { track: TrackId, at_ms: u64 },
     State { tenant: TenantId, session: SessionId, state: RecordingState, at_ms: u64 },
+    Gates { tenant: TenantId, session: SessionId, decision: u64 },
     Finish { tenant: TenantId, session: SessionId, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
     Wake,
@@ -191,6 +192,9 @@ impl Thread {
             Input::State { tenant, session, state, at_ms } => {
                 self.engine.set_state(tenant, session, state, at_ms);
             }
+            Input::Gates { tenant, session, decision } => {
+                self.engine.set_decision(tenant, session, decision);
+            }
             Input::Finish { tenant, session, done } => {
                 self.engine.finish(tenant, session, now_ms);
                 self.finishing.push((tenant, session, done));
@@ -246,6 +250,9 @@ impl Thread {
                 Output::Gap { recorded, item: number, ms, reason } => {
                     let kind = ItemKind::Gap { ms, reason: reason.number() };
                     self.note(recorded, Item { number, kind });
+                }
+                Output::Rest { recorded, item: number, ms, rest } => {
+                    self.note(recorded, Item { number, kind: ItemKind::Rest { ms, rest } });
                 }
                 Output::Ended { recorded, item: number, at_ms, segments } => {
                     self.note(recorded, Item { number, kind: ItemKind::End { at_ms, segments } });

@@ -46,7 +46,7 @@ pub(super) struct Upload {
     logged_ms: u64,
     /// Latest time that an item of the spool names.
     spooled_ms: u64,
-    /// Number of the last gap that this process has logged.
+    /// Number of the last item that this process has logged.
     logged_item: Option<u64>,
     /// Whether the log may already have the next entry.
     unsure: bool,
@@ -342,12 +342,23 @@ impl Upload {
                 self.segment(item).await
             }
             // Its file was made again after it was logged.
-            ItemKind::Gap { .. } if self.logged_item.is_some_and(|it| item.number <= it) => {
+            ItemKind::Gap { .. } | ItemKind::Rest { .. }
+                if self.logged_item.is_some_and(|logged| item.number <= logged) =>
+            {
                 self.remove(item).await;
                 Step::Done
             }
             ItemKind::Gap { ms, reason } => {
                 self.gap(*ms, *reason).await;
+                self.logged_item = Some(item.number);
+                self.remove(item).await;
+                Step::Done
+            }
+            ItemKind::Rest { ms: (from_ms, to_ms), rest } => {
+                let (track, rest) = (self.shared.place.recorded, *rest);
+                let (from_ms, to_ms) = (*from_ms, *to_ms);
+                self.append(MediaEntry::Rest { track, from_ms, to_ms, rest }).await;
+                self.cover((from_ms, to_ms));
                 self.logged_item = Some(item.number);
                 self.remove(item).await;
                 Step::Done
@@ -449,7 +460,7 @@ impl Upload {
         self.cover((from_ms, to_ms));
     }
 
-    /// A gap is logged. One behind a segment that is missing covers nothing of
+    /// A gap or rest is logged. One behind a segment that is missing covers nothing of
     /// the time before it.
     fn cover(&mut self, (from_ms, to_ms): (u64, u64)) {
         if from_ms <= self.logged_ms {

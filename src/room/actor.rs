@@ -454,6 +454,9 @@ impl RoomActor {
 
     async fn carry_out(&mut self, outputs: Outputs) {
         let (media, session) = (self.parts.media.clone(), self.parts.session);
+        if let Some((told, _)) = outputs.told.first().filter(|_| !outputs.gates.is_empty()) {
+            self.gates_decided(told.seq).await;
+        }
         for (connection, gate) in outputs.gates {
             if self.joined.contains(&connection) {
                 let applied = media.set_audio_gate(session, connection, gate).await;

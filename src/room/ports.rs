@@ -44,6 +44,10 @@ pub trait TrackListener: Send + Sync {
     /// come before: when the call returns, a recorder takes nothing more.
     async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState);
 
+    /// A decision with this number changes gates. Comes before the gates change,
+    /// so that the record can name the decision that closed one.
+    async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64);
+
     /// A track was published, or its first packet shows that its codec is
     /// another than was told before. Told of every track in every state.
     async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack);

@@ -121,6 +121,7 @@ impl Examination {
             }
             Body::Event { .. }
             | Body::Gap { .. }
+            | Body::Rest { .. }
             | Body::Erasure { .. }
             | Body::Key { .. }
             | Body::Close { .. } => {}

@@ -19,6 +19,8 @@ pub(super) type TrackId = [u8; 16];
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Version of the format of its log, 1 or 2.
+    pub version: u64,
     /// Its leaf index.
     pub seq: u64,
     /// When it was made, in milliseconds since 1970.
@@ -68,6 +70,17 @@ pub enum Body {
         /// End, in milliseconds since 1970.
         to_ms: u64,
     },
+    /// Nothing came of a track while it was recorded.
+    Rest {
+        /// The track.
+        track: [u8; 16],
+        /// Start, in milliseconds since 1970.
+        from_ms: u64,
+        /// End, in milliseconds since 1970.
+        to_ms: u64,
+        /// Why.
+        state: Rest,
+    },
     /// A key was destroyed.
     Erasure {
         /// The track entry, or 0.
@@ -89,6 +102,18 @@ pub enum Body {
         /// Why.
         reason: u64,
     },
+}
+
+/// Why nothing came of a track while it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// The floor or a mute had closed its gate.
+    Gated {
+        /// The decision that says so.
+        event: Option<u64>,
+    },
+    /// Its source sent nothing.
+    Silent,
 }
 
 /// What the log says of a segment.
@@ -146,9 +171,9 @@ impl Entry {
     }
 
     pub(super) fn from_value(value: &Value<'_>) -> Result<Self, Finding> {
-        let shape = || malformed("an entry is [1, kind, seq, t-ms, body]");
+        let shape = || malformed("an entry is [1 or 2, kind, seq, t-ms, body]");
         let [version, kind, seq, at_ms, body] = value.tuple().ok_or_else(shape)?;
-        let (Some(1), Some(kind), Some(seq), Some(at_ms)) =
+        let (Some(version @ 1..=2), Some(kind), Some(seq), Some(at_ms)) =
             (version.uint(), kind.uint(), seq.uint(), time(at_ms))
         else {
             return Err(shape());
@@ -163,10 +188,11 @@ impl Entry {
             5 => erasure(items),
             6 => key(items),
             7 => close(items),
+            8 if version >= 2 => rest(items),
             _ => return Err(malformed("an entry of a kind that there is not")),
         };
         let wrong = || malformed(&format!("the body is not one of kind {kind}"));
-        Ok(Self { seq, at_ms, body: body.ok_or_else(wrong)? })
+        Ok(Self { version, seq, at_ms, body: body.ok_or_else(wrong)? })
     }
 }
 
@@ -241,6 +267,21 @@ fn gap(items: &[Value<'_>]) -> Option<Body> {
     one_of(reason, 5)?;
     let (from_ms, to_ms) = (time(from)?, time(to)?);
     (from_ms <= to_ms).then_some(Body::Gap { track: track.fixed()?, from_ms, to_ms })
+}
+
+fn rest(items: &[Value<'_>]) -> Option<Body> {
+    let [track, from, to, state, event] = items else { return None };
+    let event = match event {
+        Value::Null => None,
+        other => Some(other.uint()?),
+    };
+    let state = match (one_of(state, 2)?, event) {
+        (1, event) => Rest::Gated { event },
+        (_, None) => Rest::Silent,
+        (_, Some(_)) => return None,
+    };
+    let (from_ms, to_ms) = (time(from)?, time(to)?);
+    (from_ms <= to_ms).then_some(Body::Rest { track: track.fixed()?, from_ms, to_ms, state })
 }
 
 fn erasure(items: &[Value<'_>]) -> Option<Body> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Body, Entry, Segment, TrackId, close_reason, erasure_reason};
+use super::entry::{Body, Entry, Rest, Segment, TrackId, close_reason, erasure_reason};
 use super::proof::hyphenated;
 use super::report::{
     CloseFacts, Code, ErasureFacts, FACTS_MAX, Finding, PROBLEMS_MAX, Place, Problem, Report,
@@ -12,6 +12,10 @@ use super::tree::Hash;
 
 /// Most tracks of one log; a meeting of a thousand, each joining many times.
 pub(super) const TRACKS_MAX: usize = 200_000;
+/// Event type of what the room decided.
+const DECISION: u64 = 3;
+/// Time between two packets that needs no account, in milliseconds.
+const UNTOLD_MS: u64 = 1_000;
 
 /// A track as far as it was read.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Track {
     next_index: u64,
     tail: Option<Hash>,
     is_over: bool,
+    /// Until when its time is accounted for, in milliseconds since 1970.
+    told_ms: Option<u64>,
     /// Objects that are not there, which an erasure may yet explain.
     missing: Vec<Problem>,
     missing_more: u64,
@@ -57,6 +63,10 @@ pub(super) struct Log {
     pub(super) keys: Vec<(u64, Hash)>,
     pub(super) close: Option<u64>,
     last_event: Option<u64>,
+    /// As the first entry says; logs of version 1 do not account for every moment.
+    version: Option<u64>,
+    /// Events that are decisions of the room, in order.
+    decisions: Vec<u64>,
 }
 
 /// Findings of one entry.
@@ -77,6 +87,9 @@ impl Log {
             found.push(sequence(text));
         }
         self.handle_order(expected, entry, &mut found);
+        if let Some((track, from_ms, to_ms)) = span(&entry.body) {
+            self.account(expected, track, from_ms, to_ms, report);
+        }
         let facts = &mut report.facts;
         facts.from_ms.get_or_insert(entry.at_ms);
         facts.to_ms = Some(entry.at_ms);
@@ -90,9 +103,12 @@ impl Log {
                 self.handle_track(expected, *track, media, codec, &mut found);
             }
             Body::Segment(segment) => self.handle_segment(segment, &mut found),
-            Body::Event { .. } => {
+            Body::Event { etype, .. } => {
                 if self.close.is_none() {
                     self.last_event = Some(expected);
+                }
+                if *etype == DECISION {
+                    self.decisions.push(expected);
                 }
             }
             Body::Gap { track, from_ms, to_ms } => {
@@ -104,6 +120,9 @@ impl Log {
                 } else {
                     found.push(sequence("a gap of a track that no entry names"));
                 }
+            }
+            Body::Rest { track, from_ms, to_ms, state } => {
+                self.handle_rest(*track, to_ms - from_ms, *state, &mut found);
             }
             Body::Erasure { target, reason } => {
                 self.handle_erasure(expected, *target, *reason, report, &mut found);
@@ -123,6 +142,9 @@ impl Log {
         let is_first = matches!(entry.body, Body::Genesis { .. });
         if is_first != (seq == 0) {
             found.push(sequence("a genesis is the first entry, and the first entry a genesis"));
+        }
+        if *self.version.get_or_insert(entry.version) != entry.version {
+            found.push(sequence("an entry of another version than its log"));
         }
         if seq == 1 && !matches!(entry.body, Body::Event { etype: 1, .. }) {
             found.push(sequence("entry 1 is the policy"));
@@ -157,6 +179,7 @@ impl Log {
             track: hyphenated(&track),
             media: media.to_owned(),
             codec: codec.to_owned(),
+            unaccounted_ms: self.tells_time().then_some(0),
             ..TrackFacts::default()
         };
         self.track_seqs.insert(seq, track);
@@ -167,6 +190,7 @@ impl Log {
                 next_index: 0,
                 tail: None,
                 is_over: false,
+                told_ms: None,
                 missing: Vec::new(),
                 missing_more: 0,
             },
@@ -200,6 +224,55 @@ impl Log {
         facts.recorded_ms = facts.recorded_ms.saturating_add(to_ms - from_ms);
         facts.from_ms.get_or_insert(from_ms);
         facts.to_ms = Some(to_ms);
+    }
+
+    fn handle_rest(&mut self, id: TrackId, ms: u64, state: Rest, found: &mut Found) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            found.push(sequence("a rest of a track that no entry names"));
+            return;
+        };
+        let facts = &mut track.facts;
+        match state {
+            Rest::Silent => facts.silent_ms = facts.silent_ms.saturating_add(ms),
+            Rest::Gated { event: Some(event) } if self.decisions.binary_search(&event).is_ok() => {
+                facts.gated_ms = facts.gated_ms.saturating_add(ms);
+            }
+            Rest::Gated { .. } => {
+                let before = facts.unaccounted_ms.unwrap_or(0);
+                facts.unaccounted_ms = Some(before.saturating_add(ms));
+                let text = "a closed gate without a decision before it that says so";
+                found.push(Finding::new(Code::TimeUnaccounted, text));
+            }
+        }
+    }
+
+    /// Whether entries account for every moment of a track.
+    pub(super) fn tells_time(&self) -> bool {
+        self.version.is_some_and(|version| version >= 2)
+    }
+
+    /// Takes a span of a track, and says which time before it no entry accounts
+    /// for.
+    fn account(&mut self, seq: u64, id: TrackId, from_ms: u64, to_ms: u64, report: &mut Report) {
+        let tells_time = self.tells_time();
+        let Some(track) = self.tracks.get_mut(&id).filter(|_| tells_time) else { return };
+        let told_ms = track.told_ms.unwrap_or(from_ms);
+        let untold_ms = from_ms.saturating_sub(told_ms);
+        if untold_ms > UNTOLD_MS {
+            let facts = &mut track.facts;
+            let before = facts.unaccounted_ms.unwrap_or(0);
+            facts.unaccounted_ms = Some(before.saturating_add(untold_ms));
+            let text = format!("no entry accounts for {untold_ms} ms of the track");
+            let place = Place {
+                seq: Some(seq),
+                track: Some(facts.track.clone()),
+                from_ms: Some(told_ms),
+                to_ms: Some(from_ms),
+                ..Place::default()
+            };
+            report.finds(Finding::new(Code::TimeUnaccounted, text).at(place));
+        }
+        track.told_ms = Some(told_ms.max(to_ms));
     }
 
     fn handle_erasure(
@@ -272,6 +345,9 @@ impl Log {
 
     /// Says what could be said only at the end, and hands the tracks over.
     pub(super) fn finish(&mut self, report: &mut Report) {
+        if !self.tells_time() && !self.tracks.is_empty() {
+            report.leaves("whether entries account for every moment: a log of version 1 need not");
+        }
         for track in self.tracks.values_mut() {
             let missing = std::mem::take(&mut track.missing);
             if track.facts.erased_by.is_some() && !missing.is_empty() {
@@ -295,6 +371,17 @@ impl Log {
     }
 }
 
+/// The time of a track that an entry accounts for.
+fn span(body: &Body) -> Option<(TrackId, u64, u64)> {
+    match body {
+        Body::Segment(segment) => Some((segment.track, segment.time_ms[0], segment.time_ms[1])),
+        Body::Gap { track, from_ms, to_ms } | Body::Rest { track, from_ms, to_ms, .. } => {
+            Some((*track, *from_ms, *to_ms))
+        }
+        _ => None,
+    }
+}
+
 /// Where a segment is.
 pub(super) fn place_of(seq: u64, segment: &Segment) -> Place {
     Place {
@@ -314,7 +401,7 @@ pub(super) fn place_of_entry(seq: u64, entry: &Entry) -> Place {
         Body::Track { track, .. } => {
             Place { seq: Some(seq), track: Some(hyphenated(track)), ..Place::default() }
         }
-        Body::Gap { track, from_ms, to_ms } => Place {
+        Body::Gap { track, from_ms, to_ms } | Body::Rest { track, from_ms, to_ms, .. } => Place {
             seq: Some(seq),
             track: Some(hyphenated(track)),
             from_ms: Some(*from_ms),

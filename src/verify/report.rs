@@ -64,6 +64,8 @@ pub enum Code {
     ErasureInvalid,
     /// The operator's log does not hold.
     OperatorLogInvalid,
+    /// No entry accounts for some time of a track.
+    TimeUnaccounted,
 }
 
 impl Code {
@@ -101,6 +103,7 @@ impl Code {
             Self::NotClosed => "NOT_CLOSED",
             Self::ErasureInvalid => "ERASURE_INVALID",
             Self::OperatorLogInvalid => "OPERATOR_LOG_INVALID",
+            Self::TimeUnaccounted => "TIME_UNACCOUNTED",
         }
     }
 }
@@ -216,6 +219,13 @@ pub struct TrackFacts {
     pub gaps: u64,
     /// Their sum, in milliseconds.
     pub gap_ms: u64,
+    /// Time in which the floor or a mute had closed it, in milliseconds.
+    pub gated_ms: u64,
+    /// Time in which its source sent nothing, in milliseconds.
+    pub silent_ms: u64,
+    /// Time that no entry accounts for, in milliseconds; `None` where the log's
+    /// version does not tell.
+    pub unaccounted_ms: Option<u64>,
     /// The entry that says that its key was destroyed.
     pub erased_by: Option<u64>,
 }
@@ -484,6 +494,15 @@ impl fmt::Display for Facts {
             write!(out, "{segments} segments, {}", Span(track.recorded_ms))?;
             if track.gaps > 0 {
                 write!(out, ", {} gaps of {}", track.gaps, Span(track.gap_ms))?;
+            }
+            if track.gated_ms > 0 {
+                write!(out, ", {} closed by the floor", Span(track.gated_ms))?;
+            }
+            if track.silent_ms > 0 {
+                write!(out, ", {} silent", Span(track.silent_ms))?;
+            }
+            if let Some(ms @ 1..) = track.unaccounted_ms {
+                write!(out, ", {} unaccounted for", Span(ms))?;
             }
             if let Some(seq) = track.erased_by {
                 write!(out, ", key destroyed (entry {seq})")?;

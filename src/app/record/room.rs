@@ -12,7 +12,7 @@ use crate::domain::id::{SessionId, TenantId, TrackId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
-use crate::evidence::media::MediaEntry;
+use crate::evidence::media::{MediaEntry, Rest};
 use crate::evidence::repository::{EvidenceRepository as _, EvidenceStoreError};
 use crate::evidence::{
     Body, Entry, EventKind, Evidence, EvidenceError, RoomEvent, RoomEventSource,
@@ -51,7 +51,7 @@ impl RoomEventSource for JournalSource {
     }
 }
 
-/// Entries looked through for a gap that may have been logged. A gap is looked
+/// Entries looked through for a gap or rest that may have been logged. It is looked
 /// for right after it was sent, so that it is among the last ones.
 const GAP_LOOKED_FOR: u64 = 4_096;
 
@@ -65,6 +65,25 @@ pub(super) struct MediaLog {
 impl MediaLog {
     pub(super) const fn new(evidence: Evidence, store: Store, clock: Clock) -> Self {
         Self { evidence, store, clock }
+    }
+}
+
+/// Whether an entry of the log is the gap or rest that is looked for. The decision
+/// that closed a gate is left out: the log knows it by another number.
+fn is_wanted(body: &Body, wanted: &MediaEntry) -> bool {
+    match (body, wanted) {
+        (
+            Body::Gap { track, from_ms, to_ms, reason },
+            MediaEntry::Gap { track: its_track, from_ms: from, to_ms: to, reason: its_reason },
+        ) => (track, from_ms, to_ms, reason) == (its_track, from, to, its_reason),
+        (
+            Body::Rest { track, from_ms, to_ms, gated, .. },
+            MediaEntry::Rest { track: its_track, from_ms: from, to_ms: to, rest },
+        ) => {
+            let is_gated = matches!(rest, Rest::Gated { .. });
+            (track, from_ms, to_ms, *gated) == (its_track, from, to, is_gated)
+        }
+        _ => false,
     }
 }
 
@@ -91,14 +110,16 @@ impl RecorderLog for MediaLog {
     }
 
     /// Tracks and segments that the log has are recognised by it when they come
-    /// again, so only gaps are looked for.
+    /// again, so only gaps and rests are looked for.
     async fn find(
         &self,
         tenant: TenantId,
         session: SessionId,
         entry: &MediaEntry,
     ) -> Result<Option<u64>, RecorderLogError> {
-        let MediaEntry::Gap { track, from_ms, to_ms, reason } = entry else { return Ok(None) };
+        if matches!(entry, MediaEntry::Track { .. } | MediaEntry::Segment { .. }) {
+            return Ok(None);
+        }
         let unavailable =
             |error: EvidenceStoreError| RecorderLogError::Unavailable(error.to_string());
         let Some(log) = self.store.log(tenant, session).await.map_err(unavailable)? else {
@@ -108,10 +129,8 @@ impl RecorderLog for MediaLog {
         let limit = u32::try_from(GAP_LOOKED_FOR).unwrap_or(u32::MAX);
         let entries =
             self.store.entries(tenant, session, from, limit).await.map_err(unavailable)?;
-        let (track, from_ms, to_ms, reason) = (*track, *from_ms, *to_ms, *reason);
-        let gap = Body::Gap { track, from_ms, to_ms, reason };
-        let is_gap = |bytes: &[u8]| Entry::read(bytes).is_some_and(|entry| entry.body == gap);
-        Ok(entries.iter().rev().find(|it| is_gap(&it.bytes)).map(|it| it.seq))
+        let is_it = |bytes: &[u8]| Entry::read(bytes).is_some_and(|it| is_wanted(&it.body, entry));
+        Ok(entries.iter().rev().find(|it| is_it(&it.bytes)).map(|it| it.seq))
     }
 
     async fn failed(&self, tenant: TenantId, session: SessionId, text: String) {
@@ -152,6 +171,10 @@ impl TrackListener for Recording {
 
     async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
         self.recorder.set_state(tenant, session, state).await;
+    }
+
+    async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64) {
+        self.recorder.gates_decided(tenant, session, decision).await;
     }
 
     async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::{LogEngine, Point};
+use crate::evidence::EventKind;
 use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::repository::{LogRecord, StoredEntry};
@@ -18,6 +19,9 @@ impl Recollection {
     /// Nothing recalled yet.
     pub(in crate::evidence) fn new(record: &LogRecord, events_key: Option<EventsKey>) -> Self {
         Self(LogEngine {
+            // Until the genesis says it.
+            version: 1,
+            decisions: Vec::new(),
             tree: Tree::new(),
             events_key,
             room_seq: record.room_seq,
@@ -51,7 +55,16 @@ impl Recollection {
         let entry = Entry::read(&stored.bytes).filter(|it| it.seq == seq && stored.seq == seq);
         let entry = entry.ok_or(EvidenceError::Integrity("an entry is missing or unreadable"))?;
         match entry.body {
-            Body::Genesis { kid, .. } | Body::Key { kid } => log.signers.push((seq, kid)),
+            Body::Genesis { kid, .. } => {
+                log.version = entry.version;
+                log.signers.push((seq, kid));
+            }
+            Body::Key { kid } => log.signers.push((seq, kid)),
+            Body::Event { kind, .. } => {
+                if kind == EventKind::RoomEvent {
+                    log.decisions.push(seq);
+                }
+            }
             Body::Track { track, subject_commitment, .. } => {
                 log.remember_track(track, seq, subject_commitment);
             }
@@ -59,7 +72,7 @@ impl Recollection {
             Body::Erasure { target_seq, .. } => {
                 log.erased.entry(target_seq).or_insert(seq);
             }
-            Body::Event { .. } | Body::Gap { .. } | Body::Close { .. } => {}
+            Body::Gap { .. } | Body::Rest { .. } | Body::Close { .. } => {}
         }
         log.tree.append(leaf_hash(&stored.bytes));
         Ok(())

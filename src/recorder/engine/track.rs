@@ -1,13 +1,16 @@
 //! One track of a room, and how it is recorded.
 
+use std::collections::BTreeMap;
+
 use super::segment::Segment;
 use super::{
-    Disk, Effects, FIRST_EPOCH, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output, Randomness,
-    RoomTrack, SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN,
+    CLOSINGS_MAX, Disk, Effects, FIRST_EPOCH, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output,
+    Randomness, RoomTrack, SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN, SILENCE_MS_MIN,
 };
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::domain::recording::RecordingState;
+use crate::evidence::media::Rest;
 use crate::formats::rtp::{extend_sequence, wire_sequence};
 use crate::recorder::journal::SideEvent;
 use crate::sealing::{Context, Sealer, TrackKey};
@@ -35,6 +38,8 @@ pub(super) struct Track {
     /// It was removed, and ends at this time at the latest.
     leaves_ms: Option<u64>,
     over: bool,
+    /// The latest decision of the room when its gate was closed.
+    decision: Option<u64>,
     taken: Option<Taken>,
 }
 
@@ -51,10 +56,25 @@ struct Taken {
     /// The source has changed: the next sequence number begins a new cycle.
     cycle_ended: bool,
     last_ms: u64,
+    /// Until when each moment is in a segment, a gap or a rest.
+    told_ms: u64,
+    /// When its gate was closed since.
+    closings: Vec<Closing>,
+    /// Decision that had closed its gate before a pause.
+    closed_before: Option<u64>,
     /// The reason and the beginning of a gap that has not ended.
     gap: Option<(GapReason, u64)>,
     /// From when until when packets were lost.
     lost: Option<(u64, u64)>,
+}
+
+/// A time in which a gate was closed.
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    from_ms: u64,
+    /// `None` while it is closed.
+    to_ms: Option<u64>,
+    decision: Option<u64>,
 }
 
 impl Track {
@@ -76,12 +96,18 @@ impl Track {
             ends_expected: 0,
             leaves_ms: None,
             over: false,
+            decision: None,
             taken: None,
         }
     }
 
     pub(super) fn is_of(&self, tenant: TenantId, session: SessionId) -> bool {
         self.tenant == tenant && self.session == session
+    }
+
+    /// Its gate is closed by the latest of these decisions.
+    pub(super) fn set_decision(&mut self, decisions: &BTreeMap<(TenantId, SessionId), u64>) {
+        self.decision = decisions.get(&(self.tenant, self.session)).copied();
     }
 
     pub(super) const fn is_recorded(&self) -> bool {
@@ -121,6 +147,7 @@ impl Track {
             RecordingState::Recording => {
                 if let Some(taken) = &mut self.taken {
                     taken.close_gap(now_ms, effects);
+                    taken.forget_gate();
                 }
             }
             RecordingState::Paused => self.close_for(GapReason::Paused, now_ms, effects),
@@ -132,8 +159,14 @@ impl Track {
     pub(super) fn close_for(&mut self, reason: GapReason, now_ms: u64, effects: &mut Effects) {
         let Some(taken) = &mut self.taken else { return };
         taken.close_segment(0, effects);
-        let from_ms = taken.last_ms.min(now_ms);
-        taken.gap.get_or_insert((reason, from_ms));
+        if taken.gap.is_none() {
+            if reason == GapReason::Paused {
+                taken.account(now_ms, effects);
+            }
+            // A full disk is noticed while packets wait: nobody knows what came
+            // since the last record.
+            taken.gap = Some((reason, taken.told_ms.min(now_ms)));
+        }
     }
 
     /// Drops a packet, since the disk is full. A track that begins now begins with
@@ -160,6 +193,7 @@ impl Track {
         if let Some(taken) = &mut self.taken {
             taken.close_segment(FLAG_STOPPED, effects);
             taken.close_gap(now_ms, effects);
+            taken.account(now_ms, effects);
         }
     }
 
@@ -205,8 +239,18 @@ impl Track {
             TapKind::Codec { payload_type, codec } => {
                 self.codec(item.at_us, payload_type, codec, effects);
             }
-            TapKind::GateClosed => self.side(item.at_us, SideEvent::GateClosed, effects),
-            TapKind::GateOpened => self.side(item.at_us, SideEvent::GateOpened, effects),
+            TapKind::GateClosed => {
+                self.side(item.at_us, SideEvent::GateClosed, effects);
+                if let Some(taken) = &mut self.taken {
+                    taken.close_gate(item.at_us / 1_000, self.decision, effects);
+                }
+            }
+            TapKind::GateOpened => {
+                self.side(item.at_us, SideEvent::GateOpened, effects);
+                if let Some(taken) = &mut self.taken {
+                    taken.open_gate(item.at_us / 1_000);
+                }
+            }
             TapKind::KeyFrameRequested => {
                 self.side(item.at_us, SideEvent::KeyFrameRequested, effects);
             }
@@ -301,6 +345,7 @@ impl Track {
         }
         let extended = taken.extend(sequence);
         if taken.segment.is_none() {
+            taken.account(now_ms, effects);
             let mut segment = taken.begin(self.session, at_us, random, effects);
             let (ssrc, layer) = source;
             segment.side(at_us, SideEvent::Source { ssrc, layer }, effects);
@@ -344,6 +389,9 @@ impl Track {
             extended: None,
             cycle_ended: false,
             last_ms: at_ms,
+            told_ms: at_ms,
+            closings: Vec::new(),
+            closed_before: None,
             gap: None,
             lost: None,
         }
@@ -408,8 +456,13 @@ impl Taken {
         if let Some(segment) = self.segment.take() {
             let segment = segment.finish(flags, self.extended.unwrap_or(0), effects);
             self.last_ms = self.last_ms.max(segment.ms.1);
+            self.told_ms = self.told_ms.max(segment.ms.1);
             self.segments += 1;
         }
+        self.tell_lost(effects);
+    }
+
+    fn tell_lost(&mut self, effects: &mut Effects) {
         if let Some((from_ms, to_ms)) = self.lost.take() {
             self.gap(GapReason::Overload, from_ms, to_ms, effects);
         }
@@ -425,5 +478,62 @@ impl Taken {
         let (recorded, item) = (self.recorded, self.next_item());
         effects.counts.gaps += 1;
         effects.outputs.push_back(Output::Gap { recorded, item, ms: (from_ms, to_ms), reason });
+        self.told_ms = self.told_ms.max(to_ms);
+    }
+
+    /// The gate is closed: what follows is not recorded, so the segment ends.
+    fn close_gate(&mut self, at_ms: u64, decision: Option<u64>, effects: &mut Effects) {
+        self.close_segment(0, effects);
+        let is_closed = self.closings.last().is_some_and(|closing| closing.to_ms.is_none());
+        if !is_closed && self.closings.len() < CLOSINGS_MAX {
+            let decision = self.closed_before.take().or(decision);
+            self.closings.push(Closing { from_ms: at_ms, to_ms: None, decision });
+        }
+    }
+
+    fn open_gate(&mut self, at_ms: u64) {
+        self.closed_before = None;
+        if self.closings.len() < CLOSINGS_MAX
+            && let Some(closing) = self.closings.last_mut()
+        {
+            closing.to_ms.get_or_insert(at_ms);
+        }
+    }
+
+    /// The track is tapped again, and the tap says whether the gate is closed.
+    fn forget_gate(&mut self) {
+        let closed = self.closings.drain(..).next_back().filter(|it| it.to_ms.is_none());
+        self.closed_before = closed.and_then(|closing| closing.decision);
+    }
+
+    /// Says why there is no segment of the time until now: packets were lost, the
+    /// gate was closed, or nothing came.
+    fn account(&mut self, now_ms: u64, effects: &mut Effects) {
+        self.tell_lost(effects);
+        for closing in std::mem::take(&mut self.closings) {
+            let from_ms = closing.from_ms.max(self.told_ms);
+            let to_ms = closing.to_ms.unwrap_or(now_ms);
+            if from_ms < to_ms {
+                self.silence(from_ms, effects);
+                let rest = Rest::Gated { decision: closing.decision };
+                self.rest((from_ms, to_ms), rest, effects);
+            }
+            if closing.to_ms.is_none() {
+                self.closings.push(closing);
+            }
+        }
+        self.silence(now_ms, effects);
+    }
+
+    fn silence(&mut self, until_ms: u64, effects: &mut Effects) {
+        if until_ms.saturating_sub(self.told_ms) >= SILENCE_MS_MIN {
+            self.rest((self.told_ms, until_ms), Rest::Silent, effects);
+        }
+    }
+
+    fn rest(&mut self, ms: (u64, u64), rest: Rest, effects: &mut Effects) {
+        let (recorded, item) = (self.recorded, self.next_item());
+        effects.outputs.push_back(Output::Rest { recorded, item, ms, rest });
+        self.told_ms = ms.1;
     }
 }

@@ -17,6 +17,12 @@ impl RoomActor {
         }
     }
 
+    pub(super) async fn gates_decided(&self, decision: u64) {
+        for listener in &self.parts.ports.listeners {
+            listener.gates_decided(self.parts.tenant, self.parts.session, decision).await;
+        }
+    }
+
     pub(super) async fn change_tracks(&self, changes: Vec<TrackChange>) {
         let (tenant, session) = (self.parts.tenant, self.parts.session);
         for change in changes {

@@ -90,6 +90,8 @@ impl TrackListener for Record {
         self.note(Said::State(state));
     }
 
+    async fn gates_decided(&self, _: TenantId, _: SessionId, _: u64) {}
+
     async fn track_published(&self, _: TenantId, _: SessionId, track: RoomTrack) {
         self.note(Said::Published(track.user, track.source, track.codec));
     }

@@ -172,7 +172,7 @@ pub(crate) fn read_entry(entry: &[u8], seq: u64) -> (u64, Vec<Value>) {
     assert_eq!(again, entry, "not the shortest form");
     let parts = value.into_array().expect("an array");
     assert_eq!(parts.len(), 5);
-    assert_eq!((number(&parts[0]), number(&parts[2])), (1, seq));
+    assert_eq!((number(&parts[0]), number(&parts[2])), (2, seq));
     (number(&parts[1]), parts[4].as_array().expect("an array").clone())
 }
 

@@ -4,6 +4,7 @@ use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
+use cabildo::evidence::media::Rest;
 use cabildo::recorder::RoomTrack;
 use cabildo::recorder::engine::{Disk, Engine, GapReason, Output, Randomness, SegmentMeta};
 use cabildo::sealing::{SALT_BYTES, TrackKey};
@@ -40,6 +41,7 @@ struct Scene {
     sequence: u16,
     segments: Vec<SegmentMeta>,
     gaps: Vec<(u64, u64, GapReason)>,
+    rests: Vec<(u64, u64, Rest)>,
     ends: Vec<(u64, u64)>,
     sealed_bytes: usize,
     largest_output: usize,
@@ -59,6 +61,7 @@ impl Scene {
             sequence: 0,
             segments: Vec::new(),
             gaps: Vec::new(),
+            rests: Vec::new(),
             ends: Vec::new(),
             sealed_bytes: 0,
             largest_output: 0,
@@ -104,6 +107,10 @@ impl Scene {
                     self.gaps.push((ms.0, ms.1, reason));
                     self.items.push(item);
                 }
+                Output::Rest { ms, rest, item, .. } => {
+                    self.rests.push((ms.0, ms.1, rest));
+                    self.items.push(item);
+                }
                 Output::Begun { item, .. } => self.items.push(item),
                 Output::Ended { at_ms, segments, item, .. } => {
                     self.ends.push((at_ms, segments));
@@ -135,6 +142,7 @@ fn a_track_that_begins_on_a_full_disk_is_a_gap_until_there_is_room() {
     scene.give(6_000, TapKind::Ended);
     assert_eq!(scene.spans(), [(3_000, 3_000)]);
     assert_eq!(scene.gaps[1..], [(3_000, 6_000, GapReason::DiskFull)]);
+    assert_eq!(scene.rests, []);
     assert_eq!(scene.ends, [(3_000, 1)]);
 }
 
@@ -263,6 +271,8 @@ proptest! {
         engine.add_track(tenant, session, room);
         engine.set_state(tenant, session, RecordingState::Recording, 0);
         let (mut now_ms, mut sequence) = (1_000, 0_u16);
+        let mut spans: std::collections::BTreeMap<RecordedTrackId, Vec<(u64, u64)>> =
+            std::collections::BTreeMap::new();
         let mut tracks: std::collections::BTreeMap<RecordedTrackId, (u64, u64, bool)> =
             std::collections::BTreeMap::new();
         let mut open: Option<(RecordedTrackId, u64)> = None;
@@ -326,12 +336,21 @@ proptest! {
                         prop_assert!(segment.ms.1 - segment.ms.0 < 4_000);
                         prop_assert!(segment.rtp.0 <= segment.rtp.1);
                         *segments += 1;
+                        spans.entry(recorded).or_default().push(segment.ms);
                     }
                     Output::Gap { recorded, item, ms, .. } => {
                         let (_, items, ended) = tracks.get_mut(&recorded).expect("opened");
                         prop_assert_eq!((item, *ended), (*items, false));
                         prop_assert!(ms.0 <= ms.1);
                         *items += 1;
+                        spans.entry(recorded).or_default().push(ms);
+                    }
+                    Output::Rest { recorded, item, ms, .. } => {
+                        let (_, items, ended) = tracks.get_mut(&recorded).expect("opened");
+                        prop_assert_eq!((item, *ended), (*items, false));
+                        prop_assert!(ms.0 < ms.1);
+                        *items += 1;
+                        spans.entry(recorded).or_default().push(ms);
                     }
                     Output::Ended { recorded, item, segments: told, .. } => {
                         let (segments, items, ended) = tracks.get_mut(&recorded).expect("opened");
@@ -342,5 +361,54 @@ proptest! {
             }
             prop_assert!(!gives_up || open.is_none(), "an open segment is given up");
         }
+        for spans in spans.values() {
+            let mut told_ms = spans[0].0;
+            for (from_ms, to_ms) in spans {
+                prop_assert!(*from_ms < told_ms + 1_000, "{told_ms}..{from_ms} of {spans:?}");
+                told_ms = told_ms.max(*to_ms);
+            }
+        }
     }
+}
+
+#[test]
+fn time_without_packets_is_told_as_closed_by_a_decision_or_as_silent() {
+    let mut scene = Scene::new(Codec::Opus);
+    let (tenant, session) = (scene.tenant, scene.session);
+    scene.packet(0, true, 100);
+    scene.packet(500, true, 100);
+    scene.engine.set_decision(tenant, session, 7);
+    scene.give(1_000, TapKind::GateClosed);
+    assert_eq!(scene.spans(), [(0, 1_000)], "what follows is not recorded");
+    scene.engine.set_decision(tenant, session, 8);
+    scene.give(9_000, TapKind::GateOpened);
+    scene.packet(12_000, true, 100);
+    scene.packet(12_900, true, 100);
+    let gated = Rest::Gated { decision: Some(7) };
+    assert_eq!(scene.rests, [(1_000, 9_000, gated), (9_000, 12_000, Rest::Silent)]);
+    // Nobody closed it, and nobody spoke.
+    scene.engine.handle_timeout(17_000);
+    scene.packet(40_000, true, 100);
+    assert_eq!(scene.rests[2..], [(12_900, 40_000, Rest::Silent)]);
+    assert_eq!(scene.gaps, []);
+}
+
+#[test]
+fn a_gate_that_is_closed_over_a_pause_is_told_on_both_sides() {
+    let mut scene = Scene::new(Codec::Opus);
+    let (tenant, session) = (scene.tenant, scene.session);
+    scene.packet(0, true, 100);
+    scene.engine.set_decision(tenant, session, 3);
+    scene.give(100, TapKind::GateClosed);
+    scene.engine.set_state(tenant, session, RecordingState::Paused, 5_000);
+    scene.give(5_000, TapKind::Ended);
+    scene.engine.set_decision(tenant, session, 4);
+    scene.engine.set_state(tenant, session, RecordingState::Recording, 8_000);
+    scene.give(8_000, TapKind::Source { ssrc: 1, layer: 0 });
+    scene.give(8_000, TapKind::GateClosed);
+    scene.give(9_000, TapKind::GateOpened);
+    scene.packet(9_100, true, 100);
+    let gated = Rest::Gated { decision: Some(3) };
+    assert_eq!(scene.rests, [(100, 5_000, gated), (8_000, 9_000, gated)]);
+    assert_eq!(scene.gaps, [(5_000, 8_000, GapReason::Paused)]);
 }

@@ -13,7 +13,7 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
-use cabildo::evidence::media::{MediaEntry, TrackTail};
+use cabildo::evidence::media::{MediaEntry, Rest, TrackTail};
 use cabildo::recorder::journal::{JournalReader, RecordKind, SideEvent};
 use cabildo::recorder::{
     Recorder, RecorderError, RecorderOptions, RecorderParts, RecorderStats, RoomTrack,
@@ -338,6 +338,17 @@ pub(crate) fn check_accounts(fixture: &Fixture, streams: &[Stream], context: &st
         }
         assert_eq!(found.next(), None, "{context}: what was not sent, or in another order");
     }
+    for audited in audited.values() {
+        let mut spans: Vec<_> = audited.segments.iter().map(|it| it.ms).collect();
+        spans.extend(audited.gaps.iter().map(|(from, to, _)| (*from, *to)));
+        spans.extend(audited.rests.iter().map(|(from, to, _)| (*from, *to)));
+        spans.sort_unstable();
+        let mut told_ms = spans.first().map_or(0, |span| span.0);
+        for (from_ms, to_ms) in spans {
+            assert!(from_ms <= told_ms + 1_000, "{context}: nothing tells of {told_ms}..{from_ms}");
+            told_ms = told_ms.max(to_ms);
+        }
+    }
 }
 
 /// A segment as the auditor found it.
@@ -358,6 +369,7 @@ pub(crate) struct Found {
 pub(crate) struct Audited {
     pub(crate) segments: Vec<Found>,
     pub(crate) gaps: Vec<(u64, u64, u32)>,
+    pub(crate) rests: Vec<(u64, u64, Rest)>,
 }
 
 impl Audited {
@@ -389,6 +401,10 @@ pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
             MediaEntry::Gap { track, from_ms, to_ms, reason } => {
                 assert!(from_ms <= to_ms);
                 audited.entry(*track).or_default().gaps.push((*from_ms, *to_ms, *reason));
+            }
+            MediaEntry::Rest { track, from_ms, to_ms, rest } => {
+                assert!(from_ms < to_ms);
+                audited.entry(*track).or_default().rests.push((*from_ms, *to_ms, *rest));
             }
             MediaEntry::Segment {
                 track,

@@ -489,3 +489,85 @@ fn input_made_to_exhaust_its_reader_ends_at_once() {
     forge.sign_head();
     found(&verify(&forge.full()), Code::TooLarge);
 }
+
+/// Two segments of a track, four seconds apart, with what `between` says of the
+/// time between them, which is given.
+fn with_hole(between: impl FnOnce(&mut Forge, [u64; 2])) -> Report {
+    let mut forge = Forge::of_version(2, SESSION, Key::new(3));
+    forge.track(0);
+    forge.segment(0, b"media", 1);
+    between(&mut forge, [START_MS + 20, START_MS + 4_000]);
+    forge.segment(0, b"media", 2);
+    forge.close();
+    forge.sign_head();
+    verify(&forge.full())
+}
+
+#[test]
+fn a_hole_that_nobody_declared_is_found() {
+    let report = with_hole(|_, _| {});
+    let problem = found(&report, Code::TimeUnaccounted);
+    assert_eq!(problem.place.track, Some(uuid(&track_id(0))));
+    let place = (problem.place.from_ms, problem.place.to_ms);
+    assert_eq!(place, (Some(START_MS + 20), Some(START_MS + 4_000)));
+    assert_eq!(report.verdict, Verdict::Invalid);
+    assert_eq!(report.facts.tracks[0].unaccounted_ms, Some(3_980));
+    assert!(report.to_string().contains("unaccounted for"), "{report}");
+
+    // Declared in part.
+    let report = with_hole(|forge, [from, to]| {
+        forge.gap(0, from, from + 900, 3);
+        forge.rest(0, [to - 900, to], 2, None);
+    });
+    found(&report, Code::TimeUnaccounted);
+    assert_eq!(report.facts.tracks[0].unaccounted_ms, Some(3_980 - 1_800));
+
+    // A closed gate that no decision before it explains.
+    for event in [None, Some(0), Some(1), Some(2), Some(4), Some(5), Some(99)] {
+        let report = with_hole(|forge, ms| {
+            forge.rest(0, ms, 1, event);
+        });
+        found(&report, Code::TimeUnaccounted);
+        assert_eq!(report.facts.tracks[0].unaccounted_ms, Some(3_980), "{event:?}");
+    }
+}
+
+#[test]
+fn time_that_is_accounted_for_is_told() {
+    let report = with_hole(|forge, [from, to]| {
+        let decision = forge.event(3, r#"{"type":"turn_ended","seq":7}"#);
+        forge.rest(0, [from, from + 1_000], 1, Some(decision));
+        forge.rest(0, [from + 1_000, from + 3_000], 2, None);
+        forge.gap(0, from + 3_000, to, 4);
+    });
+    assert_eq!(report.verdict, Verdict::Valid, "{report}");
+    let track = &report.facts.tracks[0];
+    assert_eq!((track.gated_ms, track.silent_ms, track.gap_ms), (1_000, 2_000, 980));
+    assert_eq!(track.unaccounted_ms, Some(0));
+}
+
+#[test]
+fn a_log_of_version_1_holds_and_the_verifier_says_what_it_does_not_tell() {
+    let report = verify(&small().full());
+    assert_eq!(report.verdict, Verdict::Valid);
+    assert_eq!(report.facts.tracks[0].unaccounted_ms, None);
+    assert!(report.not_checked.iter().any(|line| line.contains("every moment")), "{report}");
+}
+
+#[test]
+fn the_versions_of_a_log_can_not_be_mixed() {
+    let report = with_hole(|forge, ms| {
+        forge.version = 1;
+        forge.gap(0, ms[0], ms[1], 4);
+        forge.version = 2;
+    });
+    found(&report, Code::SequenceInvalid);
+    for (version, state, event) in [(1, 2, None), (3, 2, None), (2, 3, None), (2, 2, Some(1))] {
+        let report = with_hole(|forge, ms| {
+            forge.version = version;
+            forge.rest(0, ms, state, event);
+            forge.version = 2;
+        });
+        found(&report, Code::Malformed);
+    }
+}

@@ -399,6 +399,8 @@ pub(crate) struct Forge {
     pub(crate) keys: Vec<Key>,
     pub(crate) events: BTreeMap<u64, String>,
     pub(crate) close: Option<usize>,
+    /// Of the format of its entries.
+    pub(crate) version: u64,
     now_ms: u64,
 }
 
@@ -407,8 +409,13 @@ pub(crate) fn track_id(number: u8) -> [u8; 16] {
 }
 
 impl Forge {
-    /// A log with its genesis and policy.
+    /// A log of version 1 with its genesis and policy.
     pub(crate) fn new(session: [u8; 16], key: Key) -> Self {
+        Self::of_version(1, session, key)
+    }
+
+    /// A log with its genesis and policy.
+    pub(crate) fn of_version(version: u64, session: [u8; 16], key: Key) -> Self {
         let mut forge = Self {
             session,
             events_key: sha256(&[&b"events"[..], &session].concat()),
@@ -419,6 +426,7 @@ impl Forge {
             keys: vec![key.clone()],
             events: BTreeMap::new(),
             close: None,
+            version,
             now_ms: START_MS,
             key,
         };
@@ -440,7 +448,7 @@ impl Forge {
 
     pub(crate) fn entry(&self, kind: u64, body: Vec<u8>) -> Vec<u8> {
         let seq = self.entries.len() as u64;
-        array(&[uint(1), uint(kind), uint(seq), uint(self.now_ms), body])
+        array(&[uint(self.version), uint(kind), uint(seq), uint(self.now_ms), body])
     }
 
     pub(crate) fn append(&mut self, kind: u64, body: Vec<u8>) -> u64 {
@@ -518,6 +526,13 @@ impl Forge {
     pub(crate) fn gap(&mut self, number: u8, from_ms: u64, to_ms: u64, reason: u64) -> u64 {
         let id = track_id(number);
         self.append(4, array(&[bytes(&id), uint(from_ms), uint(to_ms), uint(reason)]))
+    }
+
+    /// State 1 is a gate that the decision `event` closed, 2 silence.
+    pub(crate) fn rest(&mut self, number: u8, ms: [u64; 2], state: u64, event: Option<u64>) -> u64 {
+        let event = event.map_or_else(null, uint);
+        let id = bytes(&track_id(number));
+        self.append(8, array(&[id, uint(ms[0]), uint(ms[1]), uint(state), event]))
     }
 
     pub(crate) fn erase(&mut self, target: u64) -> u64 {

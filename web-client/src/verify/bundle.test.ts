@@ -8,6 +8,7 @@ import { rootOfInclusion, leafHash, rootsOfConsistency, Tree } from './merkle';
 import { Refused } from './problem';
 import type { Report } from './report';
 import {
+  SEGMENT_MS,
   Signer,
   Writer,
   cbor,
@@ -361,6 +362,93 @@ describe('a history that is false though it is signed', () => {
         writer.close();
       }),
     ).toContain('SEQUENCE_INVALID');
+  });
+
+  describe('time that no entry accounts for', () => {
+    const silent = 2;
+    const gated = 1;
+    /** Two segments a minute apart, with what `between` says of the time between. */
+    const hole = async (between: (writer: Writer, track: Octets, from: number) => unknown) => {
+      const writer = await Writer.create();
+      await writer.begin();
+      const track = await writer.track('audio');
+      await writer.segment(track, 2, 40);
+      const from = writer.now + SEGMENT_MS;
+      await between(writer, track, from);
+      writer.now = from + 60_000 - 100;
+      await writer.segment(track, 2, 40, 2);
+      writer.close();
+      await writer.head();
+      return check(writer);
+    };
+
+    it('is a hole that nobody declared', async () => {
+      const report = await hole(() => undefined);
+      expect(report.verdict).toBe('invalid');
+      expect(codes(report)).toEqual(['TIME_UNACCOUNTED']);
+      const { fromMs = 0, toMs = 0 } = report.problems[0]?.place ?? {};
+      expect(toMs - fromMs).toBe(60_000);
+      expect(report.tracks[0]?.unaccountedMs).toBe(60_000);
+    });
+
+    it('is what a declaration leaves out', async () => {
+      const report = await hole((writer, track, from) => {
+        writer.append(4, [track, from, from + 20_000, 3]);
+        writer.append(8, [track, from + 30_000, from + 60_000, silent, null]);
+      });
+      expect(codes(report)).toEqual(['TIME_UNACCOUNTED']);
+      expect(report.tracks[0]?.unaccountedMs).toBe(10_000);
+    });
+
+    it('is none when it was silent, lost, or closed by a decision', async () => {
+      const report = await hole(async (writer, track, from) => {
+        const decision = await writer.event(3, '{"type":"turn_ended","seq":7}');
+        writer.append(8, [track, from, from + 20_000, gated, decision]);
+        writer.append(8, [track, from + 20_000, from + 40_000, silent, null]);
+        writer.append(4, [track, from + 40_000, from + 60_000, 4]);
+      });
+      expect(report.problems).toEqual([]);
+      expect(report.verdict).toBe('valid');
+    });
+
+    it('is a closed gate without a decision before it', async () => {
+      for (const event of [null, 1, 2, 99]) {
+        const report = await hole((writer, track, from) =>
+          writer.append(8, [track, from, from + 60_000, gated, event]),
+        );
+        expect(codes(report)).toEqual(['TIME_UNACCOUNTED']);
+      }
+    });
+
+    it('is not told in a log of version 1, which holds all the same', async () => {
+      const writer = await Writer.create();
+      writer.version = 1;
+      await writer.begin();
+      const track = await writer.track('audio');
+      await writer.segment(track, 2, 40);
+      writer.now += 60_000;
+      await writer.segment(track, 2, 40, 2);
+      writer.close();
+      await writer.head();
+      const report = await check(writer);
+      expect(report.verdict).toBe('valid');
+      expect(report.notChecked.map(({ what }) => what)).toContain('timeNotTold');
+    });
+
+    it('cannot be hidden by mixing versions', async () => {
+      const mixed = await log((writer, track) => {
+        writer.version = 1;
+        writer.append(4, [track, 1, 2, 1]);
+      });
+      expect(mixed).toContain('SEQUENCE_INVALID');
+      const early = await log((writer, track) => {
+        writer.version = 1;
+        writer.append(8, [track, 1, 2, silent, null]);
+      });
+      expect(early).toContain('MALFORMED');
+      const caused = await log((writer, track) => writer.append(8, [track, 1, 2, silent, 1]));
+      expect(caused).toContain('MALFORMED');
+    });
   });
 
   it('an erasure of nothing', async () => {

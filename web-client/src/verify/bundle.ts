@@ -122,6 +122,7 @@ async function verifyFull(
     codec: one.codec,
     segments: one.segments,
     gaps: one.gaps,
+    unaccountedMs: one.unaccountedMs,
     fromMs: one.fromMs,
     toMs: one.toMs,
     erased: one.erased,
@@ -175,6 +176,7 @@ function inspectWalk(findings: Findings, walk: LogWalk, proof: ProofView): void 
   if (walk.genesis !== null && !equal(walk.genesis.log, proof.log)) {
     findings.say('WRONG_SESSION', { entry: 0 }, 'the genesis of another log');
   }
+  if (walk.version === 1) findings.left('timeNotTold');
   findings.passed('tracks', walk.tracks.size);
   findings.passed('segments', walk.segments.length);
   findings.closed = walk.closedAt !== null;
@@ -322,6 +324,7 @@ function tracksOf(entries: readonly Entry[], segments: readonly LoggedSegment[])
         codec: body.codec,
         segments: own.length,
         gaps: 0,
+        unaccountedMs: 0,
         fromMs: own[0]?.fromMs ?? null,
         toMs: own.at(-1)?.toMs ?? null,
         erased: false,

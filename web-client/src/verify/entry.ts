@@ -52,6 +52,16 @@ export type Body =
       readonly toMs: number;
       readonly reason: number;
     }
+  | {
+      readonly kind: 'rest';
+      readonly track: string;
+      readonly fromMs: number;
+      readonly toMs: number;
+      /** `gated` by the floor or a mute; `silent`: the source sent nothing. */
+      readonly state: 'gated' | 'silent';
+      /** Entry of the decision that closed the gate. */
+      readonly event: number | null;
+    }
   | { readonly kind: 'erasure'; readonly target: number; readonly reason: number }
   | { readonly kind: 'key'; readonly kid: Bytes }
   | {
@@ -63,6 +73,7 @@ export type Body =
 
 /** One entry of a log. */
 export interface Entry {
+  readonly version: 1 | 2;
   readonly seq: number;
   readonly atMs: number;
   readonly body: Body;
@@ -77,11 +88,17 @@ export function readEntry(bytes: Bytes): Entry {
 /** The entry that a decoded value is. */
 export function entryOf(value: Cbor): Entry {
   const [version, kind, seq, atMs, body] = arrayOf(value, 5);
-  demand(version === 1, 'MALFORMED', 'an entry of another version');
-  const read = BODIES[unsignedOf(kind)];
+  if (version !== 1 && version !== 2) {
+    throw new Refused('MALFORMED', 'an entry of another version');
+  }
+  const number = unsignedOf(kind);
+  const read = number === REST && version === 1 ? undefined : BODIES[number];
   if (read === undefined) throw new Refused('MALFORMED', 'an entry of no known kind');
-  return { seq: unsignedOf(seq), atMs: unsignedOf(atMs), body: read(body) };
+  return { version, seq: unsignedOf(seq), atMs: unsignedOf(atMs), body: read(body) };
 }
+
+/** Kind of the entries that only logs of version 2 have. */
+const REST = 8;
 
 const BODIES: readonly ((body: Cbor | undefined) => Body)[] = [
   (body) => {
@@ -138,6 +155,18 @@ const BODIES: readonly ((body: Cbor | undefined) => Body)[] = [
       tails: arrayOf(tails).map(tailOf),
       lastEvent: unsignedOf(lastEvent),
       reason: within(reason, 1, 3),
+    };
+  },
+  (body) => {
+    const [track, from, to, state, event] = arrayOf(body, 5);
+    const gated = within(state, 1, 2) === 1;
+    demand(gated || event === null, 'MALFORMED', 'no decision makes a source silent');
+    return {
+      kind: 'rest',
+      track: toUuid(octetsOf(track, 16)),
+      ...spanOf(from, to),
+      state: gated ? 'gated' : 'silent',
+      event: event === null ? null : unsignedOf(event),
     };
   },
 ];

@@ -7,6 +7,10 @@ import type { Code, Place } from './problem';
 const FIRST_LATE_EVENT = 64;
 const LAST_OF_TRACK = 2;
 const OBJECT_LOST = 5;
+/** Event type of what the room decided. */
+const DECISION = 3;
+/** Time between two packets that needs no account, in milliseconds. */
+const UNTOLD_MS = 1_000;
 
 /** A track as the log tells it. */
 export interface TrackState {
@@ -21,6 +25,10 @@ export interface TrackState {
   fromMs: number | null;
   toMs: number | null;
   gaps: number;
+  /** Until when its time is accounted for. */
+  toldMs: number | null;
+  /** Time that no entry accounts for, in milliseconds. */
+  unaccountedMs: number;
   tail: Bytes | null;
   ended: boolean;
   erased: boolean;
@@ -38,6 +46,8 @@ type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>;
 export class LogWalk {
   readonly tracks = new Map<string, TrackState>();
   readonly segments: LoggedSegment[] = [];
+  /** As the genesis says; logs of version 1 do not account for every moment. */
+  version: 1 | 2 | null = null;
   readonly events = new Map<number, { type: number; commitment: Bytes }>();
   /** Key changes: the entry, and the key of heads of larger trees. */
   readonly keys: { seq: number; kid: string }[] = [];
@@ -60,6 +70,10 @@ export class LogWalk {
     const place = { entry: seq };
     if (entry.seq !== seq) {
       this.say('SEQUENCE_INVALID', place, `entry ${entry.seq} stands in place ${seq}`);
+    }
+    this.version ??= entry.version;
+    if (entry.version !== this.version) {
+      this.say('SEQUENCE_INVALID', place, 'an entry of another version than its log');
     }
     const { body } = entry;
     if ((seq === 0) !== (body.kind === 'genesis')) {
@@ -106,6 +120,9 @@ export class LogWalk {
       case 'gap':
         this.handleGap(body, seq);
         break;
+      case 'rest':
+        this.handleRest(body, seq);
+        break;
       case 'erasure':
         this.handleErasure(body, seq);
         break;
@@ -135,6 +152,8 @@ export class LogWalk {
       fromMs: null,
       toMs: null,
       gaps: 0,
+      toldMs: null,
+      unaccountedMs: 0,
       tail: null,
       ended: false,
       erased: false,
@@ -165,6 +184,7 @@ export class LogWalk {
     track.tail = body.hash;
     track.fromMs ??= fromMs;
     track.toMs = toMs;
+    this.account(track, fromMs, toMs, seq);
     track.ended ||= (body.flags & LAST_OF_TRACK) !== 0;
   }
 
@@ -178,7 +198,35 @@ export class LogWalk {
     }
     track.gaps += 1;
     this.gaps += 1;
+    this.account(track, body.fromMs, body.toMs, seq);
     if (body.reason === OBJECT_LOST) this.lost.push(body);
+  }
+
+  private handleRest(body: BodyOf<'rest'>, seq: number): void {
+    const { track: id, fromMs, toMs, state, event } = body;
+    const place = { entry: seq, track: id, fromMs, toMs };
+    const track = this.tracks.get(id);
+    if (track === undefined) {
+      this.say('CHAIN_BROKEN', place, 'a rest of a track that has not begun');
+      return;
+    }
+    if (state === 'gated' && (event === null || this.events.get(event)?.type !== DECISION)) {
+      track.unaccountedMs += toMs - fromMs;
+      this.say('TIME_UNACCOUNTED', place, 'a closed gate without a decision before it');
+    }
+    this.account(track, fromMs, toMs, seq);
+  }
+
+  /** Says which time before a span of a track no entry accounts for. */
+  private account(track: TrackState, fromMs: number, toMs: number, seq: number): void {
+    if (this.version !== 2) return;
+    const told = track.toldMs ?? fromMs;
+    if (fromMs - told > UNTOLD_MS) {
+      track.unaccountedMs += fromMs - told;
+      const place = { entry: seq, track: track.id, fromMs: told, toMs: fromMs };
+      this.say('TIME_UNACCOUNTED', place, `no entry accounts for ${fromMs - told} ms`);
+    }
+    track.toldMs = Math.max(track.toldMs ?? toMs, toMs);
   }
 
   private handleErasure(body: BodyOf<'erasure'>, seq: number): void {

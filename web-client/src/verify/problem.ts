@@ -24,6 +24,7 @@ export const CODES = [
   'NOT_CLOSED',
   'ERASURE_INVALID',
   'OPERATOR_LOG_INVALID',
+  'TIME_UNACCOUNTED',
 ] as const;
 export type Code = (typeof CODES)[number];
 

@@ -48,6 +48,7 @@ export const OPTIONAL = [
   'timestamps',
   'consistencyUnheld',
   'noHeld',
+  'timeNotTold',
 ] as const;
 export type Unchecked = (typeof NEEDED)[number] | (typeof OPTIONAL)[number];
 
@@ -61,6 +62,8 @@ export interface TrackReport {
   readonly codec: string;
   readonly segments: number;
   readonly gaps: number;
+  /** Milliseconds of it that no entry accounts for. */
+  readonly unaccountedMs: number;
   readonly fromMs: number | null;
   readonly toMs: number | null;
   readonly erased: boolean;

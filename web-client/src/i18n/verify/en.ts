@@ -64,6 +64,7 @@ export const en: Readonly<Record<VerifyKey, string>> = {
   'track.name': 'Track {number}',
   'track.segments': '{count, plural, one {one segment} other {# segments}}',
   'track.gaps': '{count, plural, =0 {no gaps} one {one gap} other {# gaps}}',
+  'track.unaccounted': '{seconds} s that nothing accounts for',
   'track.erased': 'erased',
   'place.entry': 'entry {entry}',
   'place.head': 'signature of {size} entries',
@@ -137,6 +138,8 @@ export const en: Readonly<Record<VerifyKey, string>> = {
   'unchecked.consistencyUnheld': 'A receipt of continuity whose starting point nobody here knows.',
   'unchecked.noHeld':
     'Whether the record was another one in the past: there is no saved proof to compare it with.',
+  'unchecked.timeNotTold':
+    'Whether there are moments of a track that nothing accounts for: this record is of an older format, which does not say so.',
   'code.MALFORMED': 'Something is missing or does not have its proper form.',
   'code.NOT_CANONICAL': 'It is written in a way that the format does not allow.',
   'code.TOO_LARGE': 'It is larger than it can be.',
@@ -162,4 +165,6 @@ export const en: Readonly<Record<VerifyKey, string>> = {
   'code.NOT_CLOSED': 'The session is said to be closed, but its close is missing.',
   'code.ERASURE_INVALID': 'Something is said to be erased that does not exist.',
   'code.OPERATOR_LOG_INVALID': 'The general log of the operator does not support this session.',
+  'code.TIME_UNACCOUNTED':
+    'The record does not account for some of the time: nothing says that it was recorded, silent, closed by the floor, paused or lost.',
 };

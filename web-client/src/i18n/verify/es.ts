@@ -62,6 +62,7 @@ export const es = {
   'track.name': 'Pista {number}',
   'track.segments': '{count, plural, one {un segmento} other {# segmentos}}',
   'track.gaps': '{count, plural, =0 {sin huecos} one {un hueco} other {# huecos}}',
+  'track.unaccounted': '{seconds} s sin explicación',
   'track.erased': 'borrada',
   'place.entry': 'entrada {entry}',
   'place.head': 'firma de {size} entradas',
@@ -134,6 +135,8 @@ export const es = {
     'Un recibo de continuidad cuyo punto de partida nadie aquí conoce.',
   'unchecked.noHeld':
     'Si el registro fue otro en el pasado: no hay ninguna prueba guardada con que compararlo.',
+  'unchecked.timeNotTold':
+    'Si hay momentos de una pista sin explicación: este registro es de un formato anterior, que no lo dice.',
   'code.MALFORMED': 'Falta algo o no tiene la forma debida.',
   'code.NOT_CANONICAL': 'Está escrito de una forma que el formato no admite.',
   'code.TOO_LARGE': 'Es más grande de lo que puede ser.',
@@ -159,4 +162,6 @@ export const es = {
   'code.NOT_CLOSED': 'La sesión consta como cerrada, pero falta su cierre.',
   'code.ERASURE_INVALID': 'Consta un borrado de algo que no existe.',
   'code.OPERATOR_LOG_INVALID': 'El registro general del operador no respalda esta sesión.',
+  'code.TIME_UNACCOUNTED':
+    'El registro no explica una parte del tiempo: nada dice que se grabara, que hubiera silencio, que la palabra estuviera cerrada, que hubiera una pausa o que se perdiera.',
 } as const;

@@ -66,6 +66,7 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'track.name': 'Faixa {number}',
   'track.segments': '{count, plural, one {um segmento} other {# segmentos}}',
   'track.gaps': '{count, plural, =0 {sem lacunas} one {uma lacuna} other {# lacunas}}',
+  'track.unaccounted': '{seconds} s sem explicação',
   'track.erased': 'apagada',
   'place.entry': 'entrada {entry}',
   'place.head': 'assinatura de {size} entradas',
@@ -137,6 +138,8 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
     'Um recibo de continuidade cujo ponto de partida ninguém aqui conhece.',
   'unchecked.noHeld':
     'Se o registo foi outro no passado: não há nenhuma prova guardada com que o comparar.',
+  'unchecked.timeNotTold':
+    'Se há momentos de uma pista sem explicação: este registo é de um formato anterior, que não o diz.',
   'code.MALFORMED': 'Falta algo ou não tem a forma devida.',
   'code.NOT_CANONICAL': 'Está escrito de uma forma que o formato não admite.',
   'code.TOO_LARGE': 'É maior do que pode ser.',
@@ -162,4 +165,6 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'code.NOT_CLOSED': 'A sessão consta como fechada, mas falta o seu fecho.',
   'code.ERASURE_INVALID': 'Consta um apagamento de algo que não existe.',
   'code.OPERATOR_LOG_INVALID': 'O registo geral do operador não apoia esta sessão.',
+  'code.TIME_UNACCOUNTED':
+    'O registo não explica uma parte do tempo: nada diz que foi gravada, que houve silêncio, que a palavra estava fechada, que houve uma pausa ou que se perdeu.',
 };

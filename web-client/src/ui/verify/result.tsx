@@ -151,6 +151,8 @@ function Tracks({ report }: { report: Report }) {
             <strong>{v('track.name', { number: number(track.number) })}</strong>{' '}
             {v(`track.${track.media}`)} · {v('track.segments', { count: track.segments })} ·{' '}
             {v('track.gaps', { count: track.gaps })}
+            {track.unaccountedMs > 0 &&
+              ` · ${v('track.unaccounted', { seconds: number(Math.ceil(track.unaccountedMs / 1000)) })}`}
             {track.erased && ` · ${v('track.erased')}`}
             {track.fromMs !== null && <span class="quiet"> {exactTime(track.fromMs)}</span>}
           </li>

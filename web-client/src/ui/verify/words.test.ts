@@ -62,7 +62,14 @@ describe('the words of a report', () => {
 
   it('name a place by track, segment and time, and nobody', () => {
     const at = Date.UTC(2026, 2, 1, 10, 0, 0);
-    const track = { number: 3, media: 'audio', codec: 'opus', segments: 1, gaps: 0 } as const;
+    const track = {
+      number: 3,
+      media: 'audio',
+      codec: 'opus',
+      segments: 1,
+      gaps: 0,
+      unaccountedMs: 0,
+    } as const;
     const tracks = [{ ...track, id: 'abcdef0123456789', fromMs: at, toMs: at, erased: false }];
     const place = { track: 'abcdef0123456789', segment: 0, fromMs: at, toMs: at + 4000, entry: 12 };
     const text = placeText(place, tracks);

@@ -118,6 +118,8 @@ export class Writer {
   };
   readonly iss = 'https://meetings.example';
   status = 'closed';
+  /** Of every entry; logs of version 1 do not account for every moment. */
+  version = 2;
   closeSeq: number | null = null;
   now = 1_800_000_000_000;
   private readonly tails = new Map<string, { id: Octets; index: number; hash: Octets }>();
@@ -140,7 +142,7 @@ export class Writer {
   append(kind: number, body: Value): number {
     const seq = this.entries.length;
     this.now += 100;
-    this.entries.push(cbor([1, kind, seq, this.now, body]));
+    this.entries.push(cbor([this.version, kind, seq, this.now, body]));
     return seq;
   }
 
@@ -194,7 +196,7 @@ export class Writer {
     flags = 0,
   ): void {
     const commitment = object.subarray(24, 56);
-    const span: Value[] = [this.now, this.now + 4000];
+    const span: Value[] = [this.now, this.now + SEGMENT_MS];
     this.append(2, [
       track,
       index,
@@ -412,6 +414,8 @@ export class Writer {
   }
 }
 
+/** Length of every segment, in milliseconds. */
+export const SEGMENT_MS = 4000;
 const ORIGIN = 'meetings.example/operator';
 
 export function json(value: object): Octets {
