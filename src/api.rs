@@ -13,6 +13,7 @@ mod media;
 mod metrics;
 mod openapi;
 mod ports;
+mod precondition;
 mod rate_limit;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod recordings;
@@ -119,6 +120,7 @@ pub struct ApiState {
     rate_limits: rate_limit::RateLimits,
     media: media::Resources,
     opened: recordings::Opened,
+    asked_of: evidence::AskedOf,
 }
 
 impl Api {
@@ -131,6 +133,7 @@ impl Api {
             rate_limits,
             media: media::Resources::default(),
             opened: recordings::Opened::default(),
+            asked_of: evidence::AskedOf::default(),
         }))
     }
 

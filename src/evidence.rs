@@ -19,6 +19,7 @@ mod operator;
 mod operator_key;
 mod ports;
 mod proof;
+mod public_proof;
 mod readers;
 mod receipt;
 pub mod repository;
@@ -42,7 +43,7 @@ pub use metrics::describe_metrics;
 pub use operator::TilePath;
 pub use operator_key::OperatorKey;
 pub use ports::{EvidenceOptions, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX};
-pub use proof::{
+pub use public_proof::{
     EventDisclosure, LogStatus, PROOF_SEQS_MAX, ProofEntry, ProofHead, ProofKey, ProofOperator,
     ProofQuery, PublicProof, SubjectDisclosure,
 };

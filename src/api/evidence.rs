@@ -1,6 +1,10 @@
 //! The public proof, the public keys and the operator log: for anybody, with
 //! nothing personal in them, and for pages of other origins too.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -18,12 +22,18 @@ use super::error::ApiError;
 use super::refusals::refusals;
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::{EvidenceError, LogStatus, PROOF_SEQS_MAX, ProofQuery, TilePath};
 
 /// How long caches may keep the proof of a session that goes on, and one that
 /// is over, seconds. A live one is at most this much behind the newest head.
 const LIVE_MAX_AGE_S: u32 = 1;
 const CLOSED_MAX_AGE_S: u32 = 30;
+/// How long it is believed whether a session is over.
+const ASKED_AGE_MAX: Duration = Duration::from_secs(1);
+/// Most sessions of which it is remembered; about 100 bytes each. Beyond them
+/// all are read again.
+const ASKED_MAX: usize = 4_096;
 /// When somebody should ask again after the record was not to be reached.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -79,15 +89,52 @@ pub(super) async fn audit_proof(
 ) -> Result<Response, ApiError> {
     let wanted = wanted(parts.uri.query().unwrap_or_default())?;
     let id = session_id(&id)?;
-    let nobody = || ApiError::new(ErrorCode::SessionNotFound, "no such session");
-    let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
-    let session = api.sessions.find(tenant, id).await?;
-    let over = session.status.is_over();
+    let (tenant, over) = whose(&api, id).await?;
     let status = if over { LogStatus::Interrupted } else { LogStatus::Live };
     let proof = api.evidence.proof(tenant, id, status, &wanted).await?;
     let max_age_s = if over { CLOSED_MAX_AGE_S } else { LIVE_MAX_AGE_S };
     let proof = serde_json::to_vec(&proof).map_err(|error| record_unavailable(&error))?;
     Ok(cached(&parts.headers, max_age_s, "application/json", proof))
+}
+
+/// Sessions that proofs were asked of lately, so that who asks again and again
+/// does not make the database answer.
+#[derive(Debug, Default)]
+pub(super) struct AskedOf(Mutex<BTreeMap<SessionId, Asked>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    tenant: TenantId,
+    over: bool,
+    read_at: Instant,
+}
+
+impl AskedOf {
+    fn find(&self, session: SessionId) -> Option<Asked> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(&session).copied().filter(|asked| asked.read_at.elapsed() < ASKED_AGE_MAX)
+    }
+
+    fn insert(&self, session: SessionId, found: Asked) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() >= ASKED_MAX {
+            asked.clear();
+        }
+        asked.insert(session, found);
+    }
+}
+
+/// Whose a session is, and whether it is over.
+async fn whose(api: &Api, id: SessionId) -> Result<(TenantId, bool), ApiError> {
+    if let Some(Asked { tenant, over, .. }) = api.asked_of.find(id) {
+        return Ok((tenant, over));
+    }
+    let nobody = || ApiError::new(ErrorCode::SessionNotFound, "no such session");
+    let read_at = Instant::now();
+    let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
+    let over = api.sessions.find(tenant, id).await?.status.is_over();
+    api.asked_of.insert(id, Asked { tenant, over, read_at });
+    Ok((tenant, over))
 }
 
 /// What a query wants: `seq` may come several times.

@@ -21,7 +21,7 @@ use crate::evidence::media::{MediaEntry, TrackTail};
 use crate::evidence::operator::{OperatorLog, SEQUENCING_INTERVAL, TilePath};
 use crate::evidence::operator_key::OperatorKey;
 use crate::evidence::ports::{EvidenceOptions, HeadNotice, RoomEventSource};
-use crate::evidence::proof::{
+use crate::evidence::public_proof::{
     EventDisclosure, LogStatus, ProofQuery, PublicProof, SubjectDisclosure,
 };
 use crate::evidence::readers::Readers;

@@ -1,11 +1,12 @@
 //! What anybody may ask of a log: the public proof, and with the right to it
 //! the disclosure of one event or subject.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::evidence::commitment::{event_commitment, subject_commitment};
@@ -14,136 +15,25 @@ use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{NotOwn, read_own_head};
 use crate::evidence::keys::EvidenceKey;
-use crate::evidence::readers::Reader;
+use crate::evidence::public_proof::{
+    EventDisclosure, LogStatus, PROOF_SEQS_MAX, ProofEntry, ProofHead, ProofKey, ProofOperator,
+    ProofQuery, PublicProof, SubjectDisclosure,
+};
+use crate::evidence::readers::{Basis, Reader};
 use crate::evidence::receipt::{consistency_receipt, inclusion_receipt};
-use crate::evidence::repository::{LogRecord, StoredEntry, StoredHead};
+use crate::evidence::repository::{StoredEntry, StoredHead};
 use crate::evidence::shared::Shared;
 use crate::evidence::tree::leaf_hash;
 use crate::sealing::EventsKey;
 use crate::vault::KeyPurpose;
 
-/// Most entries one proof is asked for.
-pub const PROOF_SEQS_MAX: usize = 64;
-/// Receipts kept of one head. Raising it raises memory, about 600 bytes each.
-const RECEIPTS_MAX: usize = 256;
-
-/// What a proof is asked to show beside the newest head.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProofQuery {
-    /// Entries to prove, at most [`PROOF_SEQS_MAX`].
-    pub seqs: Vec<u64>,
-    /// A size whose tree the newest one has to continue.
-    pub from_size: Option<u64>,
-}
-
-/// How the session of a log stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogStatus {
-    /// It goes on.
-    Live,
-    /// The log is closed.
-    Closed,
-    /// The session is over and its log is not closed.
-    Interrupted,
-}
-
-/// The public proof, as JSON. It holds nothing personal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PublicProof {
-    /// 1.
-    pub v: u32,
-    /// The session.
-    pub session: String,
-    /// The log's identifier, b64.
-    pub log: String,
-    /// How it stands.
-    pub status: LogStatus,
-    /// Who issues.
-    pub iss: String,
-    /// Keys of the installation. Who verifies trusts a list of their own.
-    pub keys: Vec<ProofKey>,
-    /// The newest head.
-    pub head: ProofHead,
-    /// Receipts of consistency, b64.
-    pub consistency: Vec<String>,
-    /// The session in the operator log.
-    pub operator: Option<ProofOperator>,
-    /// Timestamps of authorities (RFC 3161).
-    pub tst: Vec<String>,
-    /// The closing entry.
-    pub close: Option<ProofEntry>,
-    /// The entries asked for.
-    pub receipts: Vec<ProofEntry>,
-}
-
-/// A key in a proof.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofKey {
-    /// b64.
-    pub kid: String,
-    /// b64.
-    pub spki: String,
-}
-
-/// A head in a proof.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofHead {
-    /// Entries.
-    pub tree_size: u64,
-    /// b64.
-    pub root: String,
-    /// When it was signed, in seconds since 1970.
-    pub iat: i64,
-    /// b64.
-    pub cose: String,
-    /// Compact.
-    pub jws: String,
-}
-
-/// A session in the operator log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofOperator {
-    /// The session's newest head that is a leaf, b64.
-    pub head: String,
-    /// That it is one, b64.
-    pub receipt: String,
-    /// The signed checkpoint of the receipt's size.
-    pub checkpoint: String,
-}
-
-/// An entry with its receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofEntry {
-    /// Which.
-    pub seq: u64,
-    /// Its bytes, b64.
-    pub entry: String,
-    /// That it is in the head's tree, b64.
-    pub receipt: String,
-}
-
-/// An event, revealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EventDisclosure {
-    /// Its entry.
-    pub seq: u64,
-    /// b64.
-    pub salt: String,
-    /// Its text.
-    pub event: String,
-}
-
-/// Whose track it is, revealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SubjectDisclosure {
-    /// The track's entry.
-    pub seq: u64,
-    /// b64.
-    pub salt: String,
-    /// JSON with `user_id`, `name`, `source`.
-    pub subject: String,
-}
+/// Entries with receipts kept of one head, and as many receipts of consistency. Raising
+/// it raises memory, about 1 KiB each.
+const RECEIPTS_MAX: usize = 128;
+/// How long a proof goes by the head that was read before, unless this process
+/// signed a newer one. Raising it lets heads of other processes, and leaves of
+/// the operator log, be seen later.
+const BASIS_AGE_MAX: Duration = Duration::from_secs(1);
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -155,8 +45,7 @@ struct Proving<'a> {
     tenant: TenantId,
     session: SessionId,
     identity: LogIdentity,
-    head: StoredHead,
-    key: Arc<EvidenceKey>,
+    basis: Arc<Basis>,
 }
 
 impl Shared {
@@ -171,14 +60,87 @@ impl Shared {
         if query.seqs.len() > PROOF_SEQS_MAX {
             return Err(EvidenceError::TooMany);
         }
+        let key = (tenant, session);
+        let (reader, generation) = self.readers.reader(key);
+        let mut reader = reader.lock().await;
+        let basis = reader.basis.clone().filter(|basis| {
+            // Whoever knows of more than the head covers knows of a newer one.
+            basis.generation == generation
+                && basis.read_at.elapsed() < BASIS_AGE_MAX
+                && query.seqs.iter().all(|seq| *seq < basis.head.tree_size)
+                && query.from_size.is_none_or(|size| size <= basis.head.tree_size)
+        });
+        let basis = match basis {
+            Some(basis) => basis,
+            None => match self.read_basis(&mut reader, key, generation).await {
+                Ok(basis) => basis,
+                Err(error) => {
+                    self.readers.forget(key);
+                    return Err(error);
+                }
+            },
+        };
+        let identity = self.identity(session);
+        let proving = Proving { shared: self, tenant, session, identity, basis };
+        proving.prove(&mut reader, status, query).await
+    }
+
+    /// Reads what a log says now, and the leaves that its newest head covers;
+    /// checks that it covers them.
+    async fn read_basis(
+        &self,
+        reader: &mut Reader,
+        (tenant, session): (TenantId, SessionId),
+        generation: u64,
+    ) -> Result<Arc<Basis>, EvidenceError> {
+        let read_at = Instant::now();
         let record = self.repository.log(tenant, session).await?.ok_or(EvidenceError::NoLog)?;
         let head = self.repository.latest_head(tenant, session).await?;
         let head =
             head.ok_or_else(|| EvidenceError::Unavailable("there is no head yet".to_owned()))?;
         let key = self.key_of(&head)?;
-        let identity = self.identity(session);
-        let proving = Proving { shared: self, tenant, session, identity, head, key };
-        proving.prove(&record, status, query).await
+        let size = head.tree_size;
+        if reader.tree.size() < size {
+            let from = reader.tree.size();
+            for leaf in self.repository.leaves(tenant, session, from).await? {
+                reader.tree.append(leaf);
+            }
+            self.readers.grown((tenant, session), reader.tree.size());
+        }
+        if reader.tree.root(size) != Some(head.root) {
+            return Err(EvidenceError::Integrity("the newest head is not of these entries"));
+        }
+        if reader.size != size {
+            reader.size = size;
+            reader.entries.clear();
+            reader.consistency.clear();
+        }
+        let is_closed = record.closed_seq.is_some_and(|seq| seq < size);
+        let operator = self.operator_proof(session, &head, is_closed).await?;
+        let basis = Arc::new(Basis { read_at, generation, record, head, key, operator });
+        reader.basis = Some(Arc::clone(&basis));
+        Ok(basis)
+    }
+
+    /// Where a session's newest leaf is in the operator log.
+    async fn operator_proof(
+        &self,
+        session: SessionId,
+        head: &StoredHead,
+        is_closed: bool,
+    ) -> Result<Option<ProofOperator>, EvidenceError> {
+        let (at, key) = (self.clock.now(), self.signing.active());
+        let proof = self.operator.prove(session, &self.options.issuer, at, &key).await?;
+        // A process that ended before it could make a leaf of the closing head
+        // left that to whoever comes next.
+        if is_closed && proof.as_ref().is_none_or(|proof| proof.head != head.cose) {
+            self.operator.offer(session, head.tree_size, &head.cose, true);
+        }
+        Ok(proof.map(|proof| ProofOperator {
+            head: b64(&proof.head),
+            receipt: b64(&proof.receipt),
+            checkpoint: proof.checkpoint,
+        }))
     }
 
     /// The key that signed a head; receipts of its size are signed by it too.
@@ -263,29 +225,21 @@ impl Shared {
 impl Proving<'_> {
     async fn prove(
         &self,
-        record: &LogRecord,
+        reader: &mut Reader,
         status: LogStatus,
         query: &ProofQuery,
     ) -> Result<PublicProof, EvidenceError> {
-        let size = self.head.tree_size;
-        let key = (self.tenant, self.session);
-        let reader = self.shared.readers.reader(key, size);
-        let mut reader = reader.lock().await;
-        if let Err(error) = self.catch_up(&mut reader).await {
-            self.shared.readers.forget(key);
-            return Err(error);
-        }
-        let consistency = self.consistency(&reader, query.from_size)?;
+        let Basis { record, head, operator, .. } = &*self.basis;
+        let size = head.tree_size;
+        let consistency = self.consistency(reader, query.from_size)?;
         let mut receipts = Vec::new();
         for seq in &query.seqs {
-            receipts.push(self.proven(&mut reader, *seq).await?);
+            receipts.push(self.proven(reader, *seq).await?);
         }
         let close = match record.closed_seq.filter(|seq| *seq < size) {
-            Some(seq) => Some(self.proven(&mut reader, seq).await?),
+            Some(seq) => Some(self.proven(reader, seq).await?),
             None => None,
         };
-        drop(reader);
-        let operator = self.operator(close.is_some()).await?;
         Ok(PublicProof {
             v: 1,
             session: self.session.to_string(),
@@ -295,92 +249,67 @@ impl Proving<'_> {
             keys: self.keys(),
             head: ProofHead {
                 tree_size: size,
-                root: b64(self.head.root),
-                iat: self.head.at.unix_s(),
-                cose: b64(&self.head.cose),
-                jws: self.head.jws.clone(),
+                root: b64(head.root),
+                iat: head.at.unix_s(),
+                cose: b64(&head.cose),
+                jws: head.jws.clone(),
             },
             consistency,
-            operator,
+            operator: operator.clone(),
             tst: Vec::new(),
             close,
             receipts,
         })
     }
 
-    /// Reads leaves that the head covers, and checks that it covers them.
-    async fn catch_up(&self, reader: &mut Reader) -> Result<(), EvidenceError> {
-        let size = self.head.tree_size;
-        if reader.tree.size() < size {
-            let from = reader.tree.size();
-            let leaves = self.shared.repository.leaves(self.tenant, self.session, from).await?;
-            for leaf in leaves {
-                reader.tree.append(leaf);
-            }
-        }
-        if reader.tree.root(size) != Some(self.head.root) {
-            return Err(EvidenceError::Integrity("the newest head is not of these entries"));
-        }
-        if reader.size != size {
-            reader.size = size;
-            reader.receipts.clear();
-        }
-        Ok(())
-    }
-
     fn consistency(
         &self,
-        reader: &Reader,
+        reader: &mut Reader,
         from_size: Option<u64>,
     ) -> Result<Vec<String>, EvidenceError> {
-        let size = self.head.tree_size;
+        let size = self.basis.head.tree_size;
         let Some(from) = from_size.filter(|from| *from != size) else { return Ok(Vec::new()) };
+        if let Some(receipt) = reader.consistency.get(&from) {
+            return Ok(vec![receipt.clone()]);
+        }
         let about = (&self.identity, self.shared.clock.now());
-        let receipt = consistency_receipt(&reader.tree, from, size, about, &self.key);
-        Ok(vec![b64(receipt.ok_or(EvidenceError::NotCovered(from))?)])
+        let receipt = consistency_receipt(&reader.tree, from, size, about, &self.basis.key);
+        let receipt = b64(receipt.ok_or(EvidenceError::NotCovered(from))?);
+        keep(&mut reader.consistency, from, receipt.clone());
+        Ok(vec![receipt])
     }
 
     async fn proven(&self, reader: &mut Reader, seq: u64) -> Result<ProofEntry, EvidenceError> {
-        let size = self.head.tree_size;
+        let size = self.basis.head.tree_size;
         if seq >= size {
             return Err(EvidenceError::NotCovered(seq));
+        }
+        if let Some(proven) = reader.entries.get(&seq) {
+            return Ok(proven.clone());
         }
         let entry = self.shared.entry(self.tenant, self.session, seq).await?;
         if reader.tree.leaf(seq) != Some(leaf_hash(&entry.bytes)) {
             return Err(EvidenceError::Integrity("an entry is not what was signed"));
         }
-        if !reader.receipts.contains_key(&seq) {
-            let about = (&self.identity, self.shared.clock.now());
-            let receipt = inclusion_receipt(&reader.tree, seq, size, about, &self.key);
-            if reader.receipts.len() >= RECEIPTS_MAX {
-                reader.receipts.clear();
-            }
-            reader.receipts.insert(seq, receipt.ok_or(EvidenceError::NotCovered(seq))?);
-        }
-        let receipt = reader.receipts.get(&seq).map(b64).unwrap_or_default();
-        Ok(ProofEntry { seq, entry: b64(&entry.bytes), receipt })
-    }
-
-    async fn operator(&self, is_closed: bool) -> Result<Option<ProofOperator>, EvidenceError> {
-        let at = self.shared.clock.now();
-        let issuer = &self.identity.issuer;
-        let operator = &self.shared.operator;
-        let key = self.shared.signing.active();
-        let proof = operator.prove(self.session, issuer, at, &key).await?;
-        // A process that ended before it could make a leaf of the closing head
-        // left that to the next request.
-        if is_closed && proof.as_ref().is_none_or(|proof| proof.head != self.head.cose) {
-            operator.offer(self.session, self.head.tree_size, &self.head.cose, true);
-        }
-        Ok(proof.map(|proof| ProofOperator {
-            head: b64(&proof.head),
-            receipt: b64(&proof.receipt),
-            checkpoint: proof.checkpoint,
-        }))
+        let about = (&self.identity, self.shared.clock.now());
+        let receipt = inclusion_receipt(&reader.tree, seq, size, about, &self.basis.key);
+        let receipt = b64(receipt.ok_or(EvidenceError::NotCovered(seq))?);
+        let proven = ProofEntry { seq, entry: b64(&entry.bytes), receipt };
+        keep(&mut reader.entries, seq, proven.clone());
+        Ok(proven)
     }
 
     fn keys(&self) -> Vec<ProofKey> {
         let keys = self.shared.signing.all();
         keys.iter().map(|key| ProofKey { kid: b64(key.kid()), spki: b64(key.spki()) }).collect()
     }
+}
+
+/// Adds to what was made for one head; all of it is forgotten when it is too
+/// much.
+fn keep<T>(made: &mut BTreeMap<u64, T>, at: u64, value: T) {
+    if made.len() >= RECEIPTS_MAX {
+        made.clear();
+    }
+    made.insert(at, value);
 }

@@ -1,9 +1,13 @@
-//! Trees of logs, kept in memory for proofs.
+//! Trees of logs and what was made of them, kept in memory for proofs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::domain::id::{SessionId, TenantId};
+use crate::evidence::keys::EvidenceKey;
+use crate::evidence::public_proof::{ProofEntry, ProofOperator};
+use crate::evidence::repository::{LogRecord, StoredHead};
 use crate::evidence::tree::Tree;
 
 /// Trees kept for proofs, at most this many leaves together but always one.
@@ -11,13 +15,28 @@ use crate::evidence::tree::Tree;
 const READER_LEAVES_MAX: u64 = 1 << 20;
 /// Most trees kept for proofs, however small.
 const READERS_MAX: usize = 256;
-/// The tree of one log as proofs need it, and receipts made of it.
+
+/// What every proof of a log under one head has in common.
+pub(super) struct Basis {
+    pub(super) read_at: Instant,
+    /// Heads of the log that this process had signed before it was read.
+    pub(super) generation: u64,
+    pub(super) record: LogRecord,
+    pub(super) head: StoredHead,
+    pub(super) key: Arc<EvidenceKey>,
+    pub(super) operator: Option<ProofOperator>,
+}
+
+/// The tree of one log as proofs need it, and what was made of it.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) tree: Tree,
-    /// Size of the head that `receipts` are about.
+    pub(super) basis: Option<Arc<Basis>>,
+    /// Size of the head that `entries` and `consistency` are about.
     pub(super) size: u64,
-    pub(super) receipts: BTreeMap<u64, Vec<u8>>,
+    pub(super) entries: BTreeMap<u64, ProofEntry>,
+    /// Receipts of consistency by the smaller size.
+    pub(super) consistency: BTreeMap<u64, String>,
 }
 
 /// Trees that were read for proofs lately.
@@ -34,37 +53,59 @@ struct ReaderTable {
 struct KeptReader {
     used: u64,
     leaves: u64,
+    /// Heads that this process has signed since the reader was kept.
+    generation: u64,
     reader: Arc<tokio::sync::Mutex<Reader>>,
 }
 
 impl Readers {
-    /// The reader of a log; others make room for it.
-    pub(super) fn reader(
-        &self,
-        key: (TenantId, SessionId),
-        leaves: u64,
-    ) -> Arc<tokio::sync::Mutex<Reader>> {
+    /// The reader of a log, and how many heads were signed since it is kept.
+    pub(super) fn reader(&self, key: (TenantId, SessionId)) -> (Arc<tokio::sync::Mutex<Reader>>, u64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.uses += 1;
         let used = table.uses;
         let kept = table.readers.entry(key).or_default();
         kept.used = used;
-        kept.leaves = leaves;
-        let reader = Arc::clone(&kept.reader);
-        loop {
-            let total: u64 = table.readers.values().map(|kept| kept.leaves).sum();
-            let fits = total <= READER_LEAVES_MAX && table.readers.len() <= READERS_MAX;
-            if fits || table.readers.len() == 1 {
-                return reader;
-            }
-            let oldest = table.readers.iter().min_by_key(|(_, kept)| kept.used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else { return reader };
-            table.readers.remove(&oldest);
+        let found = (Arc::clone(&kept.reader), kept.generation);
+        table.make_room();
+        found
+    }
+
+    /// Notes how large a reader has become.
+    pub(super) fn grown(&self, key: (TenantId, SessionId), leaves: u64) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = table.readers.get_mut(&key) {
+            kept.leaves = leaves;
+        }
+        table.make_room();
+    }
+
+    /// Notes that a head was signed: the next proof goes by it.
+    pub(super) fn head_signed(&self, key: (TenantId, SessionId)) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = table.readers.get_mut(&key) {
+            kept.generation += 1;
         }
     }
 
     /// Drops the reader of a log.
     pub(super) fn forget(&self, key: (TenantId, SessionId)) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).readers.remove(&key);
+    }
+}
+
+impl ReaderTable {
+    /// Forgets what was not used for longest, as long as there is too much.
+    fn make_room(&mut self) {
+        loop {
+            let total: u64 = self.readers.values().map(|kept| kept.leaves).sum();
+            let fits = total <= READER_LEAVES_MAX && self.readers.len() <= READERS_MAX;
+            if fits || self.readers.len() == 1 {
+                return;
+            }
+            let oldest = self.readers.iter().min_by_key(|(_, kept)| kept.used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else { return };
+            self.readers.remove(&oldest);
+        }
     }
 }

@@ -424,6 +424,7 @@ impl Scribe {
     fn handle_signed(&mut self, point: Point, head: StoredHead) {
         self.signed = point;
         self.shared.counters.head_signed();
+        self.shared.readers.head_signed((self.tenant, self.session));
         let closes = self.log.as_ref().is_some_and(LogEngine::is_closed);
         if let Some(log) = &mut self.log {
             log.handle_head_stored(point);

@@ -527,6 +527,33 @@ async fn the_public_proof_verifies_by_hand() {
 }
 
 #[tokio::test]
+async fn whoever_asks_again_and_again_does_not_make_the_store_answer() {
+    const PROOFS: i64 = 1_000;
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
+    let mut heads = evidence.heads();
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    let first = heads.recv().await.expect("signed").head.tree_size;
+    let before = process.calls();
+    for index in 0..PROOFS {
+        // Each costs a read of its entry and a signature once.
+        let seq = index.unsigned_abs() % first;
+        let query = ProofQuery { seqs: vec![seq], from_size: Some(seq + 1) };
+        let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+        assert_eq!(proof.expect("proven").head.tree_size, first);
+    }
+    let calls = process.calls() - before;
+    assert!(calls < PROOFS, "{PROOFS} proofs made {calls} calls");
+
+    evidence.note(tenant, session, EventKind::Failure, "more".to_owned()).await.expect("noted");
+    let newest = heads.recv().await.expect("signed").head.tree_size;
+    let query = ProofQuery::default();
+    let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await.expect("proven");
+    assert_eq!(proof.head.tree_size, newest, "a head that was signed here is seen at once");
+}
+
+#[tokio::test]
 async fn a_proof_of_entries_that_were_changed_is_not_given() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();

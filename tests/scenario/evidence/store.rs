@@ -88,6 +88,11 @@ impl Process {
         })
     }
 
+    /// Calls it has made, if it does not die.
+    pub(crate) fn calls(&self) -> i64 {
+        i64::MAX - self.lives.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn kill(&self) {
         self.lives.store(0, Ordering::SeqCst);
     }
