@@ -8,8 +8,12 @@ mod sdp_fragment;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CONTENT_TYPE, ETAG, LOCATION,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 pub(super) use resources::Resources;
@@ -22,6 +26,7 @@ use super::Api;
 use super::body::{WholeBody, expect_content_type};
 use super::caller::{Credentials, see};
 use super::error::ApiError;
+use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, refusals};
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
@@ -35,6 +40,15 @@ const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+const ENDPOINT_METHODS: &str = "OPTIONS, POST";
+const RESOURCE_METHODS: &str = "DELETE, OPTIONS, PATCH";
+/// Headers that pages of other origins may send, and may read in answers. The
+/// asterisk does not cover `Authorization` (Fetch Standard §CORS protocol).
+const ALLOWED: &str = "authorization, content-type, dpop, if-match, traceparent";
+const EXPOSED: &str = "accept-patch, accept-post, dpop-nonce, etag, link, location, retry-after, \
+    www-authenticate, x-trace-id";
+/// How long a browser may remember the answer to a preflight, seconds.
+const PREFLIGHT_MAX_AGE_S: &str = "86400";
 
 /// When a client should try again whose room could not be reached.
 const RETRY_AFTER_S: u32 = 5;
@@ -176,13 +190,45 @@ async fn open(
 }
 
 /// Tells what the endpoint takes; asks nobody who they are (RFC 9725 §4.2).
-pub(super) async fn options() -> Response {
+pub(super) async fn endpoint_options() -> Response {
     let headers = [
-        (ALLOW, HeaderValue::from_static("OPTIONS, POST")),
+        (ALLOW, HeaderValue::from_static(ENDPOINT_METHODS)),
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ENDPOINT_METHODS)),
         (ACCEPT_POST, HeaderValue::from_static(SDP)),
         (ACCEPT, HeaderValue::from_static(SDP)),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// Tells what a resource takes, whether it exists or not, likewise.
+pub(super) async fn resource_options(
+    Path((_, kind, _)): Path<(String, String, String)>,
+) -> Result<Response, ApiError> {
+    Kind::of_path(&kind).ok_or_else(no_such_route)?;
+    let headers = [
+        (ALLOW, HeaderValue::from_static(RESOURCE_METHODS)),
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(RESOURCE_METHODS)),
+        (ACCEPT_PATCH, HeaderValue::from_static(SDP_FRAGMENT)),
+    ];
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// Lets pages of every origin use WHIP and WHEP: who may is decided by the
+/// token that they send, never by a cookie.
+pub(super) async fn usable_everywhere(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    if response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE_S));
+    }
+    response
+}
+
+fn no_such_route() -> ApiError {
+    ApiError::new(ErrorCode::RouteNotFound, "no such route")
 }
 
 refusals!(PatchRefusals: READER, BODY, &[ErrorCode::MediaResourceNotFound, ErrorCode::VersionConflict, ErrorCode::SdpInvalid, ErrorCode::PreconditionRequired]);
@@ -211,11 +257,11 @@ pub(super) async fn patch(
 ) -> Result<Response, ApiError> {
     let (member, kind, entity_tag) = resource_of(&api, &credentials, &id, &kind, &name).await?;
     expect_content_type(&credentials.headers, &[SDP_FRAGMENT])?;
-    let wanted = if_match(&credentials.headers)?;
+    let wanted = IfMatch::required(&credentials.headers)?;
     let fragment = Fragment::parse(&text_of(&body)?).map_err(|problem| {
         ApiError::new(ErrorCode::SdpInvalid, format!("the fragment {problem}"))
     })?;
-    if wanted == "*" {
+    let IfMatch::Tags(tags) = wanted else {
         let (ufrag, password) = fragment.credentials.ok_or_else(|| {
             ApiError::new(ErrorCode::SdpInvalid, "a restart needs ice-ufrag and ice-pwd")
         })?;
@@ -224,8 +270,8 @@ pub(super) async fn patch(
         let answer = sdp_fragment::credentials(&ufrag, &password);
         let headers = [(CONTENT_TYPE, SDP_FRAGMENT.to_owned()), (ETAG, entity_tag)];
         return Ok((StatusCode::OK, headers, answer).into_response());
-    }
-    if wanted != entity_tag {
+    };
+    if !tags.iter().any(|tag| entity_tag == format!("\"{tag}\"")) {
         let message = "If-Match names another ICE session than the one that is";
         return Err(ApiError::new(ErrorCode::VersionConflict, message));
     }
@@ -264,8 +310,7 @@ async fn resource_of(
     kind: &str,
     name: &str,
 ) -> Result<(Arc<MemberHandle>, Kind, String), ApiError> {
-    let kind = Kind::of_path(kind)
-        .ok_or_else(|| ApiError::new(ErrorCode::RouteNotFound, "no such route"))?;
+    let kind = Kind::of_path(kind).ok_or_else(no_such_route)?;
     let person = credentials.reader(api, kind.action()).await?;
     let session = session_id(id)?;
     see(&person, session)?;
@@ -298,19 +343,5 @@ fn text_of(body: &[u8]) -> Result<String, ApiError> {
     match std::str::from_utf8(body) {
         Ok(text) if !text.trim().is_empty() => Ok(text.to_owned()),
         _ => Err(ApiError::new(ErrorCode::SdpInvalid, "the body is not a session description")),
-    }
-}
-
-/// The entity tag of `If-Match`, quotes included; `*` for either spelling of it
-/// (RFC 9725 §4.3.2 has it in quotes).
-fn if_match(headers: &HeaderMap) -> Result<String, ApiError> {
-    let Some(value) = headers.get(IF_MATCH) else {
-        let message = "a change has to name the ICE session it is of in If-Match";
-        return Err(ApiError::new(ErrorCode::PreconditionRequired, message));
-    };
-    match value.to_str().map(str::trim) {
-        Ok("*" | "\"*\"") => Ok("*".to_owned()),
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(ApiError::malformed_field("If-Match", "expected an entity tag")),
     }
 }

@@ -1,8 +1,9 @@
 //! How often somebody may knock. Tables are bounded: when one is full of keys
 //! that are still in use, newcomers share one allowance.
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -110,7 +111,7 @@ pub(super) async fn limit_address(
 ) -> Response {
     // Without a peer address there is no socket: the router is called directly.
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let address = client_address(&api, peer.ip(), request.headers());
+        let address = client_address(&api.options.trusted_proxies, peer.ip(), request.headers());
         let network = ClientNetwork::of(address);
         if let Err(wait_s) = api.rate_limits.addresses.take(&network) {
             return limited("address", wait_s).into_response();
@@ -122,20 +123,43 @@ pub(super) async fn limit_address(
 }
 
 /// The peer, or whom a trusted proxy says it forwards: the last address in
-/// `X-Forwarded-For` that is not itself a trusted proxy.
-fn client_address(api: &Api, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let trusted = &api.options.trusted_proxies;
+/// `X-Forwarded-For` that is not itself a trusted proxy. What stands left of
+/// something that is no address was not written by a proxy that we know, and is
+/// not believed.
+fn client_address(trusted: &BTreeSet<IpAddr>, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     if !trusted.contains(&peer.to_canonical()) {
         return peer;
     }
-    headers
-        .get_all("x-forwarded-for")
+    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    let newest_first = values
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|text| text.trim().parse::<IpAddr>().ok())
-        .rfind(|address| !trusted.contains(&address.to_canonical()))
-        .unwrap_or(peer)
+        .rev()
+        .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','))
+        .map(forwarded_address);
+    for address in newest_first {
+        match address {
+            Some(address) if trusted.contains(&address) => {}
+            Some(address) => return address,
+            None => return peer,
+        }
+    }
+    peer
+}
+
+/// An element of `X-Forwarded-For`: an IPv4 address, or an IPv6 address with or
+/// without brackets, and a port if there is one. `None` when it is something
+/// else, such as `unknown`.
+fn forwarded_address(element: &str) -> Option<IpAddr> {
+    let text = element.trim();
+    let address = text
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| {
+            let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+            inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        })?;
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -149,5 +173,41 @@ mod tests {
         assert_eq!(allowance.take(&2), Ok(()));
         let wait_s = allowance.take(&1).expect_err("used up");
         assert!((1..=61).contains(&wait_s), "{wait_s}");
+    }
+
+    #[test]
+    fn a_proxy_names_whom_it_forwards_with_and_without_ports() {
+        let proxy: IpAddr = "10.0.0.10".parse().expect("address");
+        let second: IpAddr = "2001:db8::10".parse().expect("address");
+        let trusted = BTreeSet::from([proxy, second]);
+        let seen = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().expect("a header"));
+            }
+            client_address(&trusted, proxy, &headers).to_string()
+        };
+        for (lines, client) in [
+            (&[][..], "10.0.0.10"),
+            (&["192.0.2.1"], "192.0.2.1"),
+            (&["192.0.2.1:4711"], "192.0.2.1"),
+            (&["2001:db8::1"], "2001:db8::1"),
+            (&["[2001:db8::1]"], "2001:db8::1"),
+            (&["[2001:db8::1]:4711"], "2001:db8::1"),
+            (&["::ffff:192.0.2.1"], "192.0.2.1"),
+            (&["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
+            (&["192.0.2.1, [2001:db8::10]:443, 10.0.0.10:80"], "192.0.2.1"),
+            (&["203.0.113.9", "192.0.2.1 , 10.0.0.10"], "192.0.2.1"),
+            // Whatever a client wrote itself stands left of what a proxy wrote.
+            (&["203.0.113.9, unknown"], "10.0.0.10"),
+            (&["203.0.113.9, "], "10.0.0.10"),
+            (&["203.0.113.9, 192.0.2.1:port"], "10.0.0.10"),
+        ] {
+            assert_eq!(seen(lines), client, "{lines:?}");
+        }
+        let stranger: IpAddr = "198.51.100.1".parse().expect("address");
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "192.0.2.1".parse().expect("a header"));
+        assert_eq!(client_address(&trusted, stranger, &headers), stranger);
     }
 }

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_MATCH, LOCATION};
+use axum::http::header::{ETAG, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,6 +14,7 @@ use super::body::{WholeBody, json, query};
 use super::caller::{Credentials, PersonOrService, see, with_nonce};
 use super::error::ApiError;
 use super::idempotency::once;
+use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, WRITER, refusals};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
 use super::words::{Id, Modality, Moment, SessionStatus};
@@ -210,16 +211,13 @@ pub(super) async fn patch(
     let caller = credentials.writer_or_service(&api, Action::ManageSession, route).await?;
     let id = session_id(&id)?;
     let tenant = tenant_for(&api, &caller, id).await?;
-    let expected = match if_match(&credentials.headers)? {
-        Some(IfMatch::Version(version)) => version,
-        Some(IfMatch::Any) => api.sessions.find(tenant, id).await?.version,
-        None => {
-            let message = "a change has to name the version it is of in If-Match";
-            return Err(ApiError::new(ErrorCode::PreconditionRequired, message));
-        }
-    };
+    let wanted = IfMatch::required(&credentials.headers)?;
     let patch: SessionPatchBody = json(&credentials.headers, &body, &[MERGE_PATCH, JSON])?;
     let work = async {
+        let expected = match expected_version(&api, wanted, (tenant, id)).await? {
+            Some(version) => version,
+            None => api.sessions.find(tenant, id).await?.version,
+        };
         let now = api.clock.now();
         let session = api.sessions.patch(tenant, id, expected, patch.into(), now).await?;
         Ok(shown(&api, StatusCode::OK, &session))
@@ -317,11 +315,12 @@ pub(super) async fn change_state(
     let id = session_id(id)?;
     expect_nothing(body)?;
     let tenant = tenant_for(api, &caller, id).await?;
-    let expected = match if_match(&credentials.headers)? {
-        Some(IfMatch::Version(version)) => Some(version),
-        Some(IfMatch::Any) | None => None,
-    };
+    let wanted = IfMatch::read(&credentials.headers)?;
     let work = async {
+        let expected = match wanted {
+            Some(wanted) => expected_version(api, wanted, (tenant, id)).await?,
+            None => None,
+        };
         let session = match step {
             Step::Start => api.sessions.start(tenant, id, expected, api.clock.now()).await?,
             Step::Cancel => api.sessions.cancel(tenant, id, expected, api.clock.now()).await?,
@@ -378,25 +377,27 @@ fn expect_nothing(body: &[u8]) -> Result<(), ApiError> {
     if empty { Ok(()) } else { Err(ApiError::malformed_field("", "this route takes no body")) }
 }
 
-/// What `If-Match` asks for (RFC 9110 §13.1.1).
-enum IfMatch {
-    Any,
-    Version(u64),
+/// The version that a change with this `If-Match` is of. `None` when it may be
+/// of any.
+async fn expected_version(
+    api: &Api,
+    wanted: IfMatch,
+    (tenant, id): (TenantId, SessionId),
+) -> Result<Option<u64>, ApiError> {
+    let IfMatch::Tags(tags) = wanted else { return Ok(None) };
+    if let [tag] = &tags[..]
+        && let Some(version) = version_of(tag)
+    {
+        return Ok(Some(version));
+    }
+    let current = api.sessions.find(tenant, id).await?.version;
+    if tags.iter().any(|tag| version_of(tag) == Some(current)) {
+        return Ok(Some(current));
+    }
+    Err(SessionError::VersionConflict { current }.into())
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, ApiError> {
-    let mut values = headers.get_all(IF_MATCH).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or("").trim();
-    if values.next().is_none() {
-        if text == "*" {
-            return Ok(Some(IfMatch::Any));
-        }
-        let digits = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let plain = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        if let Some(version) = plain.and_then(|digits| digits.parse().ok()) {
-            return Ok(Some(IfMatch::Version(version)));
-        }
-    }
-    Err(ApiError::malformed_field("If-Match", "expected one version as an entity tag, like \"7\""))
+/// The version that an entity tag of [`etag`] names.
+fn version_of(tag: &str) -> Option<u64> {
+    tag.parse().ok().filter(|version: &u64| version.to_string() == tag)
 }

@@ -23,8 +23,7 @@ pub(super) fn wanted_range(header: Option<&HeaderValue>, size: u64) -> Wanted {
     else {
         return Wanted::All;
     };
-    let number = |text: &str| text.trim().parse::<u64>().ok();
-    let range = match (first.trim(), last.trim()) {
+    let range = match (first.trim_matches(WHITE), last.trim_matches(WHITE)) {
         ("", suffix) => number(suffix).map(|length| size.saturating_sub(length)..size),
         (first, "") => number(first).map(|first| first..size),
         (first, last) => match (number(first), number(last)) {
@@ -39,6 +38,16 @@ pub(super) fn wanted_range(header: Option<&HeaderValue>, size: u64) -> Wanted {
         Some(range) if range.start >= range.end => Wanted::Unsatisfiable,
         Some(range) => Wanted::Part(range),
     }
+}
+
+/// Optional white space of RFC 9110 §5.6.3.
+const WHITE: [char; 2] = [' ', '\t'];
+
+/// A position, which is digits only. One beyond 64 bits is beyond every file,
+/// as the largest number is.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -63,5 +72,23 @@ mod tests {
         }
         let huge = format!("bytes=0-{}", u64::MAX);
         assert_eq!(read(&huge), Wanted::Part(0..100));
+    }
+
+    #[test]
+    fn positions_beyond_64_bits_are_beyond_the_file() {
+        let read = |text: &str| wanted_range(Some(&text.parse().expect("a header")), 100);
+        for beyond in ["18446744073709551616", &"9".repeat(1_000)] {
+            assert_eq!(read(&format!("bytes={beyond}-")), Wanted::Unsatisfiable);
+            assert_eq!(read(&format!("bytes={beyond}-{beyond}")), Wanted::Unsatisfiable);
+            assert_eq!(read(&format!("bytes=10-{beyond}")), Wanted::Part(10..100));
+            assert_eq!(read(&format!("bytes=-{beyond}")), Wanted::Part(0..100));
+        }
+        for ignored in ["bytes=+1-2", "bytes=1-+2", "bytes=-+1", "bytes=0x1-"] {
+            assert_eq!(read(ignored), Wanted::All, "{ignored}");
+        }
+        assert_eq!(
+            wanted_range(Some(&"bytes=0-".parse().expect("a header")), 0),
+            Wanted::Unsatisfiable
+        );
     }
 }

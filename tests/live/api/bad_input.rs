@@ -13,6 +13,13 @@ fn raw(content_type: &'static str, body: impl Into<String>) -> Adjust {
     Box::new(move |request| request.header("content-type", content_type).body(body.clone()))
 }
 
+/// The body of a new session with another member in front, which may be there
+/// already.
+fn twice(server: &Server, member: &str, value: &str) -> String {
+    let body = server.new_session().to_string();
+    body.replacen('{', &format!("{{\"{member}\":{value},"), 1)
+}
+
 fn with(server: &Server, change: impl FnOnce(&mut Value)) -> Adjust {
     let mut body = server.new_session();
     change(&mut body);
@@ -30,6 +37,14 @@ async fn a_session_that_cannot_be_is_refused_with_its_fields() {
         (raw(json_type, "[]"), 400, "MALFORMED_REQUEST", ""),
         (raw(json_type, format!("{} x", server.new_session())), 400, "MALFORMED_REQUEST", ""),
         (raw(json_type, "\u{0}"), 400, "MALFORMED_REQUEST", ""),
+        (raw(json_type, twice(&server, "title", "\"Other\"")), 400, "MALFORMED_REQUEST", ""),
+        (raw(json_type, twice(&server, "t\\u0069tle", "\"Other\"")), 400, "MALFORMED_REQUEST", ""),
+        (
+            raw(json_type, twice(&server, "speaking", "{\"max_turn_s\":1,\"max_turn_s\":2}")),
+            400,
+            "MALFORMED_REQUEST",
+            "speaking",
+        ),
         (raw("text/plain", server.new_session().to_string()), 415, "UNSUPPORTED_MEDIA_TYPE", ""),
         (raw(json_type, large), 413, "PAYLOAD_TOO_LARGE", ""),
         (with(&server, |body| body["colour"] = json!("red")), 400, "MALFORMED_REQUEST", "colour"),
@@ -125,11 +140,14 @@ async fn a_change_has_to_name_the_version_it_is_of() {
     for (if_match, status, code) in [
         (None, 428, "PRECONDITION_REQUIRED"),
         (Some("1"), 400, "MALFORMED_REQUEST"),
-        (Some("W/\"1\""), 400, "MALFORMED_REQUEST"),
-        (Some("\"1\", \"2\""), 400, "MALFORMED_REQUEST"),
+        (Some("\"1\" \"2\""), 400, "MALFORMED_REQUEST"),
+        // The comparison is strong (RFC 9110 §13.1.1).
+        (Some("W/\"1\""), 412, "VERSION_CONFLICT"),
         (Some("\"2\""), 412, "VERSION_CONFLICT"),
+        (Some("\"2\", \"3\", \"other\""), 412, "VERSION_CONFLICT"),
         (Some("\"1\""), 200, ""),
         (Some("\"1\""), 412, "VERSION_CONFLICT"),
+        (Some("W/\"1\", \"1\", \"2\""), 200, ""),
         (Some("*"), 200, ""),
     ] {
         let title = uuid::Uuid::new_v4().to_string();
@@ -201,7 +219,7 @@ async fn both_spellings_of_loopback_are_right_in_proofs_and_no_other() {
     let server = Server::start().await;
     let person = Person::with_role(&server, "moderator").await;
     let port = server.app.addresses().http.port();
-    for (host, status) in [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 401)] {
+    for (host, status) in [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 403)] {
         let path = format!("/api/v1/sessions/{}/start", server.create().await);
         let nonce = person.learn_nonce(&server).await;
         let url = format!("http://{host}:{port}{path}");

@@ -20,6 +20,21 @@ fn the_description_in_the_repository_is_up_to_date() {
     );
 }
 
+#[test]
+fn every_body_that_can_be_refused_is_described_so() {
+    let document = serde_json::to_value(cabildo::api::document()).expect("JSON");
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let refusals: &[&str] =
+                if operation["requestBody"].is_object() { &["413", "415"] } else { &[] };
+            for status in refusals {
+                let described = operation["responses"][status].is_object();
+                assert!(described, "{method} {path} does not say that it answers {status}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_operation_that_is_described_exists() {
     let server = Server::start().await;

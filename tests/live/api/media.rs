@@ -143,10 +143,6 @@ async fn what_cannot_be_taken_leaves_nobody_behind() {
         assert_eq!((answer.status, answer.code().as_str()), (422, "SDP_INVALID"), "{answer:?}");
     }
     assert_eq!(open(&server, &person, &session, "whip").await.status, 201);
-    let options = send(server.request(Method::OPTIONS, &path)).await;
-    assert_eq!(options.status, 204);
-    assert_eq!(options.header("accept-post"), SDP);
-
     let scheduled = server.create().await;
     let early = open(&server, &person, &scheduled, "whip").await;
     assert_eq!((early.status, early.code().as_str()), (409, "SESSION_STATE_CONFLICT"));
@@ -178,5 +174,58 @@ async fn one_person_has_a_few_clients_and_gone_ones_do_not_count() {
     assert_eq!(open(&server, &other, &session, "whip").await.status, 201);
     assert_eq!(delete(&server, &person, &locations[0]).await.status, 200);
     assert_eq!(open(&server, &person, &session, "whip").await.status, 201);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_every_origin_may_use_them() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let person = Person::with_role(&server, "participant").await;
+    let opened = open(&server, &person, &session, "whip").await;
+    let endpoint = format!("/api/v1/sessions/{session}/whip");
+    let preflight = |path: &str, method: &str| {
+        server
+            .request(Method::OPTIONS, path)
+            .header("origin", "https://player.example")
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", "authorization, content-type, if-match")
+    };
+    // A preflight carries no token, and a resource answers it whether it exists.
+    let gone = format!("{endpoint}/none");
+    for (path, method, accepts) in [
+        (endpoint.as_str(), "POST", ("accept-post", SDP)),
+        (opened.header("location"), "PATCH", ("accept-patch", FRAGMENT)),
+        (opened.header("location"), "DELETE", ("accept-patch", FRAGMENT)),
+        (&gone, "PATCH", ("accept-patch", FRAGMENT)),
+    ] {
+        let answer = send(preflight(path, method)).await;
+        assert_eq!(answer.status, 204, "{path}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert!(answer.header("access-control-allow-methods").contains(method), "{answer:?}");
+        for header in ["authorization", "content-type", "if-match", "dpop"] {
+            let allowed = answer.header("access-control-allow-headers");
+            assert!(allowed.split(", ").any(|name| name == header), "{header}: {answer:?}");
+        }
+        assert_eq!(answer.header(accepts.0), accepts.1, "{answer:?}");
+    }
+    let refused = delete(&server, &person, &gone).await;
+    for answer in [&opened, &refused] {
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "{answer:?}");
+        let exposed = answer.header("access-control-expose-headers");
+        for header in ["location", "etag", "link", "accept-patch"] {
+            assert!(exposed.split(", ").any(|name| name == header), "{header}: {answer:?}");
+        }
+    }
+    let tag = opened.header("etag");
+    for (tags, status) in
+        [(format!("\"other\", {tag}"), 204), (format!("W/{tag}"), 412), ("other".to_owned(), 400)]
+    {
+        let location = opened.header("location");
+        let answer = patch(&server, &person, location, &tags, "a=end-of-candidates\r\n").await;
+        assert_eq!(answer.status, status, "{tags}: {answer:?}");
+    }
+    let elsewhere = send(server.request(Method::OPTIONS, &endpoint.replace("whip", "x/y"))).await;
+    assert_eq!(elsewhere.code(), "ROUTE_NOT_FOUND", "{elsewhere:?}");
     server.app.stop().await;
 }
