@@ -80,7 +80,7 @@ impl App {
     /// Starts an instance; when this returns every listener serves.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let AppOptions { config, dev_data_dir, clock } = options;
-        telemetry::metrics::start()?;
+        telemetry::metrics::start(parts::tenant_labels(&config))?;
         metrics::describe();
         // Bound first: in development the public URL follows from the port.
         let http = bind(config.http.bind, "http.bind")?;

@@ -113,6 +113,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             };
         }
     };
+    keep_files_private();
     match carry_out(cli.command) {
         Ok(code) => code,
         Err(failure) => {
@@ -123,6 +124,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Makes what this process writes readable and writable for its own user only:
+/// databases, keys, recordings.
+fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 fn carry_out(command: Command) -> Result<ExitCode, Failure> {

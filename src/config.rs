@@ -255,6 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn metrics_stay_on_the_machine_and_name_no_tenant_unless_asked() {
+        let config = production(EXAMPLE, &[]).expect("valid");
+        assert!(config.http.metrics_bind.is_some_and(|bind| bind.ip().is_loopback()));
+        assert!(!config.telemetry.tenant_labels);
+        let asked = [
+            ("CABILDO_HTTP__METRICS_BIND", "10.0.0.1:9464"),
+            ("CABILDO_TELEMETRY__TENANT_LABELS", "true"),
+        ];
+        let config = production(EXAMPLE, &asked).expect("valid");
+        assert_eq!(config.http.metrics_bind, "10.0.0.1:9464".parse().ok());
+        assert!(config.telemetry.tenant_labels);
+    }
+
+    #[test]
     fn development_needs_nothing() {
         let profile = Profile::Dev { data_dir: "/tmp/somewhere".into() };
         let config = Config::read(Source::default(), &profile).expect("defaults");

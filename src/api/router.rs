@@ -1,9 +1,12 @@
 //! Every route on one screen.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use std::net::IpAddr;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options};
@@ -40,15 +43,17 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
         routes = routes.merge(metrics());
     }
     if api.is_dev() {
-        routes = routes.merge(development());
+        let own = from_fn_with_state(api.clone(), refuse_other_sites);
+        routes = routes.merge(development().layer(own));
     }
-    let routes = Router::from(routes)
-        .route("/api/v1/sessions/{id}/whip", options(media::options))
-        .route("/api/v1/sessions/{id}/whep", options(media::options))
-        .merge(front());
+    let routes = Router::from(routes).merge(front());
     // Whatever is no route may be a file of the web client.
     let files = Router::new().fallback(web::file).layer(CompressionLayer::new());
-    around(routes.with_state(api.clone()).merge(others).fallback_service(files), api)
+    let mut routes = routes.with_state(api.clone()).merge(others).fallback_service(files);
+    if api.is_dev() && listener == Listener::Public {
+        routes = routes.layer(from_fn_with_state(api.clone(), refuse_other_hosts));
+    }
+    around(routes, api)
 }
 
 /// Every route there is, for the description.
@@ -64,9 +69,6 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::start))
         .routes(routes!(sessions::cancel))
         .routes(routes!(sessions::end))
-        .routes(routes!(media::whip))
-        .routes(routes!(media::whep))
-        .routes(routes!(media::patch, media::delete))
         .routes(routes!(recordings::addresses))
         .routes(routes!(recordings::play))
         .routes(routes!(recordings::timeline))
@@ -74,7 +76,20 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(health::live))
+        .merge(media())
         .merge(evidence())
+}
+
+/// WHIP and WHEP, from pages of every origin.
+fn media() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(media::whip))
+        .routes(routes!(media::whep))
+        .routes(routes!(media::patch, media::delete))
+        .route("/api/v1/sessions/{id}/whip", options(media::endpoint_options))
+        .route("/api/v1/sessions/{id}/whep", options(media::endpoint_options))
+        .route("/api/v1/sessions/{id}/{kind}/{resource}", options(media::resource_options))
+        .layer(map_response(media::usable_everywhere))
 }
 
 /// What anybody may read, from pages of every origin.
@@ -96,7 +111,6 @@ fn development() -> OpenApiRouter<Api> {
         .routes(routes!(dev::jwks))
         .routes(routes!(dev::list, dev::create))
         .routes(routes!(dev::step))
-        .layer(from_fn(refuse_other_sites))
 }
 
 fn pages() -> OpenApiRouter<Api> {
@@ -120,14 +134,52 @@ fn around(routes: Router, api: &Api) -> Router {
         .layer(from_fn(trace))
 }
 
-/// Other sites, open in the developer's browser, have no business here.
-async fn refuse_other_sites(request: Request, next: Next) -> Response {
-    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if matches!(site, None | Some("same-origin" | "none")) {
+/// Other sites, open in the developer's browser, must not get tokens here.
+/// Browsers name the origin of what they send across sites, and newer ones
+/// also say whether it comes from another site.
+async fn refuse_other_sites(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if is_own_page(&api.options.public_origins, request.headers()) {
         next.run(request).await
     } else {
         ApiError::new(ErrorCode::Forbidden, "not for other sites").into_response()
     }
+}
+
+/// Whether a request comes from a page of one of `origins`, or from no page.
+fn is_own_page(origins: &[String], headers: &HeaderMap) -> bool {
+    let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let own_site = matches!(header("sec-fetch-site"), None | Some(b"same-origin" | b"none"));
+    let own = |origin: &[u8]| origins.iter().any(|own| own.as_bytes() == origin);
+    own_site && header("origin").is_none_or(own)
+}
+
+/// A name that somebody else's DNS points at this machine is another site to
+/// the browser that follows it, and must not be served by a server on which
+/// everybody may be anybody.
+async fn refuse_other_hosts(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let host = request
+        .uri()
+        .authority()
+        .map(Authority::as_str)
+        .or_else(|| request.headers().get(HOST)?.to_str().ok());
+    if host.is_some_and(|host| is_own_host(&api.options.public_origins, host)) {
+        next.run(request).await
+    } else {
+        let message = "this server is not known by this name; http.public_url gives it one";
+        ApiError::new(ErrorCode::Forbidden, message).into_response()
+    }
+}
+
+/// Whether `host` is of one of `origins`, or an address: those can't be
+/// pointed elsewhere.
+fn is_own_host(origins: &[String], host: &str) -> bool {
+    let own = |origin: &String| {
+        let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+        authority.eq_ignore_ascii_case(host)
+    };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    origins.iter().any(own) || name.parse::<IpAddr>().is_ok()
 }
 
 /// Refusals that axum makes itself have bodies in plain text.
@@ -145,5 +197,30 @@ async fn refuse_in_form(request: Request, next: Next) -> Response {
             ApiError::new(ErrorCode::MalformedRequest, "the request can't be read").into_response()
         }
         _ => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_names_and_addresses_are_served() {
+        let origins = ["http://localhost:3014".to_owned(), "https://dev.example".to_owned()];
+        for own in
+            ["localhost:3014", "LOCALHOST:3014", "dev.example", "127.0.0.1:3014", "[::1]:3014"]
+        {
+            assert!(is_own_host(&origins, own), "{own}");
+        }
+        for other in [
+            "attacker.example:3014",
+            "localhost",
+            "localhost:80",
+            "127.0.0.1.attacker.example",
+            "",
+            "a b",
+        ] {
+            assert!(!is_own_host(&origins, other), "{other}");
+        }
     }
 }

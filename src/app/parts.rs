@@ -34,6 +34,7 @@ use crate::room::ports::RoomPorts;
 use crate::sessions::{FixedLimits, SessionObserver, SessionService, TenantLimits};
 use crate::sfu::{Sfu, SfuOptions};
 use crate::store::{OnConnect, Store, StoreOptions};
+use crate::telemetry::metrics::TenantLabels;
 
 /// What [`build`] goes by.
 pub(super) struct Plan<'a> {
@@ -275,6 +276,10 @@ fn playback_key(config: &Config) -> PlaybackKey {
         Some(key) => PlaybackKey::new(key.clone(), valid_for),
         None => PlaybackKey::random(valid_for),
     }
+}
+
+pub(super) const fn tenant_labels(config: &Config) -> TenantLabels {
+    if config.telemetry.tenant_labels { TenantLabels::Ids } else { TenantLabels::Hidden }
 }
 
 fn metrics_door(config: &Config) -> MetricsDoor {

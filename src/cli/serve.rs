@@ -1,7 +1,9 @@
 //! `cabildo serve`.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -113,8 +115,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
     let dev_data_dir: Option<PathBuf> = arguments.dev.then_some(arguments.place.data_dir);
     if let Some(data_dir) = &dev_data_dir {
-        std::fs::create_dir_all(data_dir)
-            .with_context(|| format!("{} can't be made", data_dir.display()))?;
+        make_private(data_dir).with_context(|| format!("{} can't be used", data_dir.display()))?;
     }
     let clock = Clock::system();
     let app = App::start(AppOptions { config, dev_data_dir, clock }).await?;
@@ -125,6 +126,13 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     }
     app.stop().await;
     Ok(())
+}
+
+/// Makes a directory that only this user may enter, or closes to others one
+/// that is there.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
 /// Tells whoever started the server that every listener serves, and where, and

@@ -148,6 +148,8 @@ pub struct TelemetryConfig {
     pub filter: String,
     /// How it looks.
     pub format: LogFormat,
+    /// Whether metrics tell tenants apart.
+    pub tenant_labels: bool,
 }
 
 /// Identity of the governance service in certificates made for development.
@@ -188,6 +190,10 @@ fn bind(reader: &mut Reader, key: &str, port: u16, profile: &Profile) -> SocketA
     reader.parsed(key, "an address and port, like 0.0.0.0:3014").unwrap_or(default)
 }
 
+/// Where production serves metrics unless it is told otherwise. They tell who
+/// uses the server how much and when, so they stay on this machine.
+const METRICS_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
 fn read_http(reader: &mut Reader, profile: &Profile) -> HttpConfig {
     let public_url = reader.text("http.public_url").map(|url| url.trim_end_matches('/').to_owned());
     match &public_url {
@@ -201,7 +207,9 @@ fn read_http(reader: &mut Reader, profile: &Profile) -> HttpConfig {
     }
     HttpConfig {
         bind: bind(reader, "http.bind", 3014, profile),
-        metrics_bind: reader.parsed("http.metrics_bind", "an address and port"),
+        metrics_bind: reader
+            .parsed("http.metrics_bind", "an address and port")
+            .or_else(|| (*profile == Profile::Production).then_some(METRICS_BIND)),
         public_url,
         trusted_proxies: reader.list("http.trusted_proxies", "IP addresses").into_iter().collect(),
     }
@@ -406,5 +414,6 @@ fn read_telemetry(reader: &mut Reader, profile: &Profile) -> TelemetryConfig {
             LogFormat::Json
         }
     };
-    TelemetryConfig { filter, format }
+    let tenant_labels = reader.parsed("telemetry.tenant_labels", "true or false");
+    TelemetryConfig { filter, format, tenant_labels: tenant_labels.unwrap_or(false) }
 }

@@ -60,7 +60,10 @@ struct KeptReader {
 
 impl Readers {
     /// The reader of a log, and how many heads were signed since it is kept.
-    pub(super) fn reader(&self, key: (TenantId, SessionId)) -> (Arc<tokio::sync::Mutex<Reader>>, u64) {
+    pub(super) fn reader(
+        &self,
+        key: (TenantId, SessionId),
+    ) -> (Arc<tokio::sync::Mutex<Reader>>, u64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.uses += 1;
         let used = table.uses;

@@ -5,7 +5,7 @@ use crate::domain::id::TenantId;
 use crate::sfu::engine::Totals;
 use crate::sfu::worker::WorkerStats;
 use crate::sfu::{Sfu, SfuStats};
-use crate::telemetry::metrics::{number, tenant_label};
+use crate::telemetry::metrics::{number, tenant_label, tenants_are_named};
 
 const ROOMS: &str = "cabildo_sfu_rooms";
 const PEERS: &str = "cabildo_sfu_peers";
@@ -94,9 +94,12 @@ pub fn describe_metrics() {
     }
 }
 
-/// So much media comes for the rooms of a tenant.
+/// So much media comes for the rooms of a tenant. Shown only when metrics tell
+/// tenants apart.
 pub(super) fn media_bitrate(tenant: TenantId, kbps: u32) {
-    metrics::gauge!(MEDIA_BITRATE, "tenant" => tenant_label(tenant)).set(kbps);
+    if tenants_are_named() {
+        metrics::gauge!(MEDIA_BITRATE, "tenant" => tenant_label(tenant)).set(kbps);
+    }
 }
 
 /// A track was refused because its tenant receives as much as it may.

@@ -22,11 +22,21 @@ const TENANT_LABELS_MAX: usize = 1_000;
 const BUCKETS_S: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 30.0];
 
+/// Whether metrics tell tenants apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantLabels {
+    /// The label `tenant` has the tenant's id.
+    Ids,
+    /// The label `tenant` is `all`.
+    Hidden,
+}
+
+static LABELS: OnceLock<TenantLabels> = OnceLock::new();
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 static TENANTS: Mutex<BTreeSet<TenantId>> = Mutex::new(BTreeSet::new());
 
 /// Records metrics from here on. Further calls change nothing.
-pub fn start() -> Result<(), TelemetryError> {
+pub fn start(labels: TenantLabels) -> Result<(), TelemetryError> {
     static STARTING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if HANDLE.get().is_some() {
@@ -36,6 +46,7 @@ pub fn start() -> Result<(), TelemetryError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS_S)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|_| TelemetryError::Recorder)?;
+    LABELS.get_or_init(|| labels);
     HANDLE.get_or_init(|| handle);
     Ok(())
 }
@@ -69,10 +80,24 @@ pub const fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// The value of the label `tenant`: the tenant's id, or `other` for those that
-/// came after the first `TENANT_LABELS_MAX`.
+/// The value of the label `tenant`: `all` unless tenants are told apart, else
+/// the tenant's id, or `other` for those that came after the first `TENANT_LABELS_MAX`.
 #[must_use]
 pub fn tenant_label(tenant: TenantId) -> String {
+    match LABELS.get() {
+        Some(TenantLabels::Ids) => label_of(tenant),
+        Some(TenantLabels::Hidden) | None => "all".to_owned(),
+    }
+}
+
+/// Whether metrics tell tenants apart. What can't be added up over tenants has
+/// no value otherwise.
+#[must_use]
+pub fn tenants_are_named() -> bool {
+    LABELS.get() == Some(&TenantLabels::Ids)
+}
+
+fn label_of(tenant: TenantId) -> String {
     let mut tenants = TENANTS.lock().unwrap_or_else(PoisonError::into_inner);
     if tenants.contains(&tenant) {
         return tenant.to_string();
@@ -104,8 +129,13 @@ mod tests {
     #[test]
     fn labels_of_tenants_are_bounded() {
         for _ in 0..TENANT_LABELS_MAX {
-            assert_ne!(tenant_label(TenantId::generate()), "other");
+            assert_ne!(label_of(TenantId::generate()), "other");
         }
-        assert_eq!(tenant_label(TenantId::generate()), "other");
+        assert_eq!(label_of(TenantId::generate()), "other");
+    }
+
+    #[test]
+    fn tenants_are_not_told_apart_unless_asked() {
+        assert_eq!(tenant_label(TenantId::generate()), "all");
     }
 }

@@ -1,7 +1,11 @@
 //! The binary itself: what it prints, refuses and leaves behind.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use serde_json::json;
 
 fn cabildo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
@@ -117,4 +121,77 @@ fn commands_print_what_they_are_asked_for() {
     assert_eq!((code, text.trim().split('.').count()), (Some(0), 3), "{text}");
     assert_eq!(run(&[&token[..], &["--jkt", "short"]].concat()).0, Some(2));
     assert_eq!(run(&["fly"]).0, Some(2));
+}
+
+/// Everything below a directory.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+#[tokio::test]
+async fn files_are_private_and_logs_hold_no_tokens_whatever_is_asked_of_them() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let data = parent.path().join("data");
+    std::fs::create_dir(&data).expect("made");
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .expect("opened to all");
+    let mut server = Command::new("sh")
+        .args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_cabildo")])
+        .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+        .args(["--media", "127.0.0.1:0", "--data-dir"])
+        .arg(&data)
+        .env("CABILDO_TELEMETRY__FILTER", "trace")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut stderr = server.stderr.take().expect("piped");
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("text");
+        log
+    });
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let http = line.split_whitespace().find_map(|word| word.strip_prefix("http=")).expect("ready");
+
+    let client = reqwest::Client::new();
+    let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let body = json!({
+        "tenant_id": tenant, "user_id": "maria-of-the-log", "name": "Maria Quintana",
+        "roles": ["moderator"], "jkt": "A".repeat(43),
+    });
+    let issued = client.post(format!("http://{http}/dev/token")).json(&body).send().await;
+    let issued: serde_json::Value = issued.expect("answered").json().await.expect("JSON");
+    let token = issued["access_token"].as_str().expect("a token").to_owned();
+    let title = "An assembly that no log names";
+    let created = json!({
+        "tenant_id": tenant, "assembly_id": tenant, "title": title, "modality": "mixed",
+    });
+    let created = client.post(format!("http://{http}/dev/sessions")).json(&created).send().await;
+    assert_eq!(created.expect("answered").status(), 201);
+    let list = format!("http://{http}/api/v1/sessions");
+    client.get(list).bearer_auth(&token).send().await.expect("answered");
+
+    let pid = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    assert_eq!(server.wait().expect("ended").code(), Some(0));
+    let log = log.join().expect("read");
+    assert!(log.contains("request answered"), "{log}");
+    for secret in [token.rsplit('.').next().expect("a signature"), title, "Maria Quintana"] {
+        assert!(!log.contains(secret), "{secret} is in {log}");
+    }
+    for path in files_below(&data).into_iter().chain([data]) {
+        let mode = std::fs::symlink_metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {:o}", path.display(), mode);
+    }
 }

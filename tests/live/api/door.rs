@@ -60,3 +60,39 @@ async fn the_front_page_is_there_or_says_what_is_missing() {
     assert_eq!(config.json(), serde_json::json!({"dev": true, "login_url": null}));
     server.app.stop().await;
 }
+
+#[tokio::test]
+async fn a_development_server_is_for_its_own_pages_only() {
+    let server = Server::start().await;
+    let port = server.app.addresses().http.port();
+    let body = serde_json::json!({
+        "tenant_id": server.tenant.to_string(), "user_id": "maria", "roles": ["moderator"],
+        "jkt": "A".repeat(43),
+    });
+    let token = || server.request(Method::POST, "/dev/token").json(&body);
+    // A name of somebody else that resolves to this machine (DNS rebinding).
+    for host in ["attacker.example".to_owned(), format!("attacker.example:{port}")] {
+        let answer = send(token().header("host", &host)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "FORBIDDEN"), "{answer:?}");
+        for path in ["/", "/health", "/api/v1/client-config", "/moderation", "/nothing.js"] {
+            let answer = send(server.request(Method::GET, path).header("host", &host)).await;
+            assert_eq!(answer.code(), "FORBIDDEN", "{path}: {answer:?}");
+        }
+    }
+    // A page of another site that sends a form or a fetch here.
+    for (name, value) in [
+        ("origin", "https://attacker.example".to_owned()),
+        ("origin", "null".to_owned()),
+        ("origin", format!("http://localhost:{}", port ^ 1)),
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("sec-fetch-site", "same-site".to_owned()),
+    ] {
+        let answer = send(token().header(name, &value)).await;
+        assert_eq!(answer.code(), "FORBIDDEN", "{name}: {value}: {answer:?}");
+    }
+    for origin in [format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}")] {
+        let own = token().header("origin", &origin).header("sec-fetch-site", "same-origin");
+        assert_eq!(send(own).await.status, 200, "{origin}");
+    }
+    server.app.stop().await;
+}
