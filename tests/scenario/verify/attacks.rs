@@ -544,6 +544,7 @@ fn time_that_is_accounted_for_is_told() {
     let track = &report.facts.tracks[0];
     assert_eq!((track.gated_ms, track.silent_ms, track.gap_ms), (1_000, 2_000, 980));
     assert_eq!(track.unaccounted_ms, Some(0));
+    assert!(!report.not_checked.iter().any(|line| line.contains("every moment")), "{report}");
 }
 
 #[test]
