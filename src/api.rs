@@ -9,6 +9,7 @@ mod error;
 mod evidence;
 mod health;
 mod idempotency;
+pub mod listener;
 mod media;
 mod metrics;
 mod openapi;

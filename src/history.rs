@@ -2,6 +2,7 @@
 //! a recording, for whoever draws the combined picture, and for reports.
 
 mod event;
+mod pictures;
 mod timeline;
 
 use std::sync::Arc;

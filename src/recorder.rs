@@ -4,6 +4,7 @@
 mod core;
 mod disk;
 pub mod engine;
+mod evidence_log;
 mod handle;
 pub mod journal;
 mod log;
@@ -19,6 +20,7 @@ mod upload;
 
 pub use disk::{DirectoryEntry, SpoolDisk, SystemDisk};
 pub use engine::RoomTrack;
+pub use evidence_log::EvidenceLog;
 pub use handle::Recorder;
 pub use log::{RecorderLog, RecorderLogError};
 pub use metrics::describe_metrics;

@@ -80,8 +80,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("room", &["domain", "clock", "telemetry", "tracked", "floor", "sessions", "sfu"]),
-    // What happened, read back from the log for people.
-    ("history", &["domain", "telemetry", "evidence", "recorder", "room"]),
+    // What happened, read back from the log for people and combined pictures.
+    ("history", &["domain", "telemetry", "evidence", "recorder", "playable", "room"]),
     (
         "store",
         &[

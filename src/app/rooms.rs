@@ -1,20 +1,79 @@
-//! Rooms as they hear of their sessions.
+//! Rooms, what they are given, and what they are told.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
 
+use super::base::Base;
+use super::foundation::Foundation;
+use super::media::Media;
+use super::record::Record;
+use super::tenants;
+use crate::api::MetricsSource;
+use crate::clock::Clock;
+use crate::custody::policy_of;
+use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::session::Session;
+use crate::evidence::{EventKind, Evidence};
 use crate::room::Rooms;
+use crate::room::ports::{EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness};
 use crate::sessions::{NotTold, SessionObserver};
 
-/// Tells rooms what becomes of their sessions.
-pub(super) struct RoomObserver {
-    rooms: Rooms,
+/// The live gatherings.
+pub(super) struct LiveRooms {
+    pub(super) rooms: Rooms,
+    /// Tells rooms of every head that is signed.
+    heads: JoinHandle<()>,
 }
 
-impl RoomObserver {
-    pub(super) const fn new(rooms: Rooms) -> Self {
-        Self { rooms }
+impl LiveRooms {
+    pub(super) fn start(
+        base: &Base,
+        foundation: &Foundation,
+        media: &Media,
+        record: &Record,
+    ) -> Self {
+        let store = Arc::new(base.store.clone());
+        let (evidence, clock) = (foundation.evidence.clone(), base.clock.clone());
+        let ports = RoomPorts {
+            listeners: vec![record.listener()],
+            witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
+            limits: Some(tenants::limits(base)),
+        };
+        let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock, ports);
+        let heads = tokio::spawn(tell_heads(evidence, rooms.clone()));
+        Self { rooms, heads }
     }
+
+    pub(super) fn observer(&self) -> Arc<dyn SessionObserver> {
+        Arc::new(RoomObserver { rooms: self.rooms.clone() })
+    }
+
+    pub(super) fn readings(&self) -> Arc<dyn MetricsSource> {
+        Arc::new(self.rooms.clone())
+    }
+
+    pub(super) async fn shutdown(self) {
+        self.rooms.shutdown().await;
+        self.heads.abort();
+    }
+}
+
+#[async_trait]
+impl MetricsSource for Rooms {
+    async fn report(&self) {
+        self.report_metrics();
+    }
+}
+
+/// Tells rooms what becomes of their sessions.
+struct RoomObserver {
+    rooms: Rooms,
 }
 
 #[async_trait]
@@ -32,5 +91,89 @@ impl SessionObserver for RoomObserver {
     async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         self.rooms.session_over(session.id, session.status).await;
         Ok(())
+    }
+}
+
+/// Tells rooms of every head that is signed, until evidence ends.
+async fn tell_heads(evidence: Evidence, rooms: Rooms) {
+    let mut heads = evidence.heads();
+    // No handle is kept that would keep the channel open.
+    drop(evidence);
+    loop {
+        match heads.recv().await {
+            Ok(notice) => {
+                let head = EvidenceHead {
+                    tree_size: notice.head.tree_size,
+                    root: base64_text(&notice.head.root),
+                    cose: base64_text(&notice.head.cose),
+                    at: notice.head.at,
+                };
+                rooms.evidence_head(notice.session, head);
+            }
+            // A later head covers what the missed ones did.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Bytes as text on the wire (RFC 4648 §5, without padding).
+fn base64_text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Writes down what becomes of rooms.
+struct Witness {
+    evidence: Evidence,
+    clock: Clock,
+}
+
+#[async_trait]
+impl RoomWitness for Witness {
+    async fn room_opened(&self, session: &Session) {
+        let opened = self.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
+        if let Err(error) = opened {
+            tracing::error!(session = %session.id, %error, "the log is not open");
+        }
+    }
+
+    fn events_kept(&self, tenant: TenantId, session: SessionId) {
+        self.evidence.room_events_kept(tenant, session);
+    }
+
+    async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal) {
+        let event = json!({
+            "type": "join_refused",
+            "at": self.clock.now().to_string(),
+            "user_id": refusal.user.as_ref().map(UserId::as_str),
+            "code": refusal.code.as_str(),
+        });
+        note(&self.evidence, tenant, session, EventKind::JoinRefused, &event).await;
+    }
+
+    fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection) {
+        let event = json!({
+            "type": "connection_lost",
+            "at": self.clock.now().to_string(),
+            "user_id": lost.user.as_str(),
+            "part": lost.part.as_str(),
+            "reason": lost.reason.as_str(),
+        });
+        let evidence = self.evidence.clone();
+        tokio::spawn(async move {
+            note(&evidence, tenant, session, EventKind::ConnectionLost, &event).await;
+        });
+    }
+}
+
+async fn note(
+    evidence: &Evidence,
+    tenant: TenantId,
+    session: SessionId,
+    kind: EventKind,
+    event: &serde_json::Value,
+) {
+    if let Err(error) = evidence.note(tenant, session, kind, event.to_string()).await {
+        tracing::error!(%session, %kind, %error, "an event is not in the log");
     }
 }

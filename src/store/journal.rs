@@ -10,6 +10,7 @@ use sea_orm::{
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
+use crate::evidence::{RoomEvent, RoomEventSource};
 use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
@@ -22,6 +23,25 @@ const EVENTS_PER_INSERT_MAX: usize = 500;
 /// Parts of a room's record written or deleted by one statement, for the same
 /// reason.
 const PARTS_PER_STATEMENT_MAX: usize = 500;
+
+/// The journal of rooms, as the log reads it.
+#[async_trait]
+impl RoomEventSource for Store {
+    async fn room_events(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RoomEvent>, String> {
+        let events = self.events_after(tenant, session, after, limit).await;
+        let events = events.map_err(|error| error.to_string())?;
+        Ok(events
+            .into_iter()
+            .map(|event| RoomEvent { seq: event.seq, text: event.payload })
+            .collect())
+    }
+}
 
 #[async_trait]
 impl RoomJournal for Store {

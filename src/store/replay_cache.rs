@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DeriveIden};
 
+use crate::auth::{self, ReplayCacheUnavailable};
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
@@ -81,5 +83,20 @@ impl ReplayCache {
             self.store.connection.execute(&delete).await?;
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl auth::ReplayCache for ReplayCache {
+    async fn insert_if_absent(
+        &self,
+        key: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, ReplayCacheUnavailable> {
+        self.insert_if_absent(key, expires_at, now).await.map_err(|error| {
+            tracing::error!(%error, "used proofs can't be remembered");
+            ReplayCacheUnavailable
+        })
     }
 }

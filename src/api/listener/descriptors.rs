@@ -20,10 +20,13 @@ const METRICS_MAX: u64 = 64;
 /// of the descriptors, the others a sixteenth each; the rest is left to
 /// recordings, the database, the vault and the media plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shares {
-    pub(super) public: usize,
-    pub(super) internal: usize,
-    pub(super) metrics: usize,
+pub struct Shares {
+    /// Of the public listener.
+    pub public: usize,
+    /// Of the listener for services.
+    pub internal: usize,
+    /// Of the listener for metrics.
+    pub metrics: usize,
 }
 
 impl Shares {
@@ -40,7 +43,8 @@ impl Shares {
 }
 
 /// Raises the soft limit of this process to the hard one, and shares it out.
-pub(super) fn raise_limit() -> Shares {
+#[must_use]
+pub fn raise_limit() -> Shares {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };
     let descriptors = match setrlimit(Resource::Nofile, raised) {

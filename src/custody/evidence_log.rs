@@ -1,5 +1,6 @@
-//! The log as custody writes and quotes it.
+//! What custody does is written to the session's log, and quoted from it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +19,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The log of sessions, for custody.
-pub(super) struct LogDoor {
+#[derive(Clone)]
+pub struct EvidenceLog {
     evidence: Evidence,
     repository: Arc<dyn EvidenceRepository>,
 }
 
-impl LogDoor {
-    pub(super) const fn new(evidence: Evidence, repository: Arc<dyn EvidenceRepository>) -> Self {
+impl EvidenceLog {
+    /// The logs of `evidence`, which are kept in `repository`.
+    #[must_use]
+    pub fn new(evidence: Evidence, repository: Arc<dyn EvidenceRepository>) -> Self {
         Self { evidence, repository }
     }
 
@@ -50,6 +54,12 @@ impl LogDoor {
     }
 }
 
+impl fmt::Debug for EvidenceLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EvidenceLog")
+    }
+}
+
 impl From<EvidenceError> for CustodyLogError {
     fn from(error: EvidenceError) -> Self {
         match error {
@@ -63,7 +73,7 @@ impl From<EvidenceError> for CustodyLogError {
 }
 
 #[async_trait]
-impl CustodyLog for LogDoor {
+impl CustodyLog for EvidenceLog {
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn CustodyLog> {
         Arc::new(Self::new(self.evidence.fenced(fence), Arc::clone(&self.repository)))
     }

@@ -2,6 +2,7 @@
 //! and who a client certificate says that it is.
 
 mod activity;
+mod descriptors;
 mod table;
 
 use std::collections::BTreeSet;
@@ -36,7 +37,8 @@ use crate::api::CallerIdentities;
 use crate::auth::client_cert::{ServiceIdentity, identities_of};
 use crate::auth::internal_tls::InternalTls;
 
-pub(super) use self::table::Limits;
+pub use self::descriptors::{Shares, raise_limit};
+pub use self::table::Limits;
 
 /// Time in which a client has to complete the TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -59,7 +61,8 @@ const REFUSED: &str = "cabildo_connections_refused_total";
 const CLOSED: &str = "cabildo_connections_closed_total";
 
 /// A listener that serves.
-pub(super) struct Serving {
+#[derive(Debug)]
+pub struct Serving {
     ending: Ending,
     accepting: tokio::task::JoinHandle<()>,
     connections: TaskTracker,
@@ -76,7 +79,7 @@ struct Ending {
 
 impl Serving {
     /// Takes no more connections and ends those there are within `grace`.
-    pub(super) fn drain(&self, grace: Duration) {
+    pub fn drain(&self, grace: Duration) {
         self.ending.drain.cancel();
         let (abort, connections) = (self.ending.abort.clone(), self.connections.clone());
         tokio::spawn(async move {
@@ -87,7 +90,7 @@ impl Serving {
     }
 
     /// Waits until the last connection has ended.
-    pub(super) async fn finished(self) {
+    pub async fn finished(self) {
         if let Err(error) = self.accepting.await {
             tracing::error!(%error, "a listener panicked");
         }
@@ -96,7 +99,7 @@ impl Serving {
 }
 
 /// Serves without TLS. `name` is the listener's in metrics and logs.
-pub(super) fn serve_plain(
+pub fn serve_plain(
     name: &'static str,
     listener: TcpListener,
     routes: Router,
@@ -107,7 +110,7 @@ pub(super) fn serve_plain(
 
 /// Serves with TLS, telling the routes who the client certificate names. New
 /// certificates are used for new connections without a restart.
-pub(super) fn serve_tls(
+pub fn serve_tls(
     name: &'static str,
     listener: TcpListener,
     routes: Router,

@@ -12,14 +12,14 @@ use crate::domain::network::ClientNetwork;
 
 /// How many connections a listener holds.
 #[derive(Debug, Clone)]
-pub(in crate::app) struct Limits {
+pub struct Limits {
     /// In all. Each costs one descriptor and up to 64 KiB for the head of a request.
-    pub(in crate::app) connections: usize,
+    pub connections: usize,
     /// Of one IPv4 address or one IPv6 network of 64 bits.
-    pub(in crate::app) per_network: usize,
+    pub per_network: usize,
     /// Addresses that are not limited as a network: proxies, which bring the
     /// connections of many clients.
-    pub(in crate::app) proxies: BTreeSet<IpAddr>,
+    pub proxies: BTreeSet<IpAddr>,
 }
 
 /// The open connections of one listener.

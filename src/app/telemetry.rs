@@ -1,17 +1,59 @@
 //! The metrics of every station: described at the start, and brought up to
 //! date when they are scraped.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::api::MetricsSource;
-use crate::evidence::Evidence;
-use crate::recorder::Recorder;
-use crate::room::Rooms;
-use crate::sfu::Sfu;
+use crate::config::Config;
+use crate::telemetry::metrics::TenantLabels;
 use crate::{api, evidence, moderation, recorder, room, sessions, sfu, telemetry, vault};
 
+/// How often metrics forget old samples.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The metrics of the process, being kept.
+pub(super) struct Telemetry {
+    upkeep: tokio::task::JoinHandle<()>,
+}
+
+impl Telemetry {
+    pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
+        let labels =
+            if config.telemetry.tenant_labels { TenantLabels::Ids } else { TenantLabels::Hidden };
+        telemetry::metrics::start(labels)?;
+        describe();
+        let upkeep = tokio::spawn(async {
+            let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                telemetry::metrics::maintain();
+            }
+        });
+        Ok(Self { upkeep })
+    }
+
+    pub(super) fn shutdown(self) {
+        self.upkeep.abort();
+    }
+}
+
+/// What is asked at a scrape, one after the other.
+pub(super) struct Readings(pub(super) Vec<Arc<dyn MetricsSource>>);
+
+#[async_trait]
+impl MetricsSource for Readings {
+    async fn report(&self) {
+        for reading in &self.0 {
+            reading.report().await;
+        }
+    }
+}
+
 /// Describes every metric of the server.
-pub(super) fn describe() {
+fn describe() {
     telemetry::metrics::describe_process();
     sessions::describe_metrics();
     sfu::describe_metrics();
@@ -21,24 +63,6 @@ pub(super) fn describe() {
     room::describe_metrics();
     moderation::describe_metrics();
     api::describe_metrics();
-}
-
-/// What is asked at a scrape.
-pub(super) struct Stations {
-    pub(super) media: Sfu,
-    pub(super) rooms: Rooms,
-    pub(super) evidence: Evidence,
-    pub(super) recorder: Recorder,
-}
-
-#[async_trait]
-impl MetricsSource for Stations {
-    async fn report(&self) {
-        self.rooms.report_metrics();
-        self.media.report_metrics().await;
-        self.evidence.report_metrics();
-        self.recorder.report_metrics();
-    }
 }
 
 #[cfg(test)]

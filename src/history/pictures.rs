@@ -7,25 +7,14 @@ use crate::domain::time::Timestamp;
 use crate::history::{History, HistoryError, ItemKind, Timeline};
 use crate::playable::{self, FloorTurn, MeetingTimeline, TimelineSource};
 
-/// What a combined picture is drawn by.
-pub(super) struct StoredTimeline {
-    history: History,
-}
-
-impl StoredTimeline {
-    pub(super) const fn new(history: History) -> Self {
-        Self { history }
-    }
-}
-
 #[async_trait]
-impl TimelineSource for StoredTimeline {
+impl TimelineSource for History {
     async fn timeline(
         &self,
         tenant: TenantId,
         session: SessionId,
     ) -> Result<MeetingTimeline, String> {
-        let line = match self.history.timeline(tenant, session).await {
+        let line = match Self::timeline(self, tenant, session).await {
             Ok(line) => line,
             // The picture is then drawn by who has a camera.
             Err(HistoryError::NoLog | HistoryError::Erased) => Timeline::default(),

@@ -376,7 +376,7 @@ mod tests {
     async fn a_reader_that_takes_nothing_is_given_up() {
         use tokio::io::AsyncWriteExt as _;
 
-        use crate::app::listener::table::{Limits, Table};
+        use crate::api::listener::table::{Limits, Table};
 
         let limits = Limits { connections: 1, per_network: 1, proxies: [].into() };
         let table = Arc::new(Table::new(limits));

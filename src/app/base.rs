@@ -1,0 +1,49 @@
+//! What every feature is started with.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::AppOptions;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::{OnConnect, Store, StoreOptions};
+
+/// What every feature is started with.
+pub(super) struct Base {
+    /// Everything an operator can set.
+    pub(super) config: Config,
+    /// Where development keeps its keys and certificates; `None` in production.
+    pub(super) dev_data_dir: Option<PathBuf>,
+    /// The time.
+    pub(super) clock: Clock,
+    /// The database.
+    pub(super) store: Store,
+}
+
+impl Base {
+    /// Connects to the database.
+    pub(super) async fn open(options: AppOptions) -> anyhow::Result<Self> {
+        let AppOptions { config, dev_data_dir, clock } = options;
+        let store = Store::connect(&store_options(&config)).await.context("the store")?;
+        Ok(Self { config, dev_data_dir, clock, store })
+    }
+
+    /// Closes the database.
+    pub(super) async fn close(self) {
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the store did not close");
+        }
+    }
+}
+
+/// How the database is reached; also for commands beside a running server.
+#[must_use]
+pub fn store_options(config: &Config) -> StoreOptions {
+    let mut options = StoreOptions::new(config.store.url.clone());
+    options.migration_url.clone_from(&config.store.migration_url);
+    options.max_connections = config.store.max_connections;
+    options.free_bytes_min = u64::from(config.store.free_mib_min) << 20;
+    options.on_connect = OnConnect::Migrate;
+    options
+}

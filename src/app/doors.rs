@@ -1,0 +1,216 @@
+//! The doors: REST, the moderation channel, and the listeners that serve them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+
+use super::base::Base;
+use super::foundation::Foundation;
+use super::identity::Identity;
+use super::media::Media;
+use super::record::Record;
+use super::rooms::LiveRooms;
+use super::sessions::Sessions;
+use super::telemetry::Readings;
+use crate::api::listener::{self, Limits, Serving};
+use crate::api::{
+    Api, ApiOptions, ApiParts, Listener, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
+    router,
+};
+use crate::auth::internal_tls::InternalTls;
+use crate::config::Config;
+use crate::moderation::{ChannelLimits, ChannelOptions, routes};
+use crate::sfu::Sfu;
+use crate::store::Store;
+
+/// The listeners' sockets, bound before anything is started: in development
+/// the public URL follows from the port.
+pub(super) struct Sockets {
+    http: TcpListener,
+    internal: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Sockets {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
+        let metrics = config.http.metrics_bind.map(|addr| bind(addr, "http.metrics_bind"));
+        Ok(Self {
+            http: bind(config.http.bind, "http.bind")?,
+            internal: bind(config.internal.bind, "internal.bind")?,
+            metrics: metrics.transpose()?,
+        })
+    }
+
+    pub(super) fn http(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.http.local_addr()?)
+    }
+
+    pub(super) fn internal(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.internal.local_addr()?)
+    }
+
+    pub(super) fn metrics(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.metrics.as_ref().map(TcpListener::local_addr).transpose()?)
+    }
+}
+
+fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("{key}: {address} can't be bound"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What the doors open on.
+pub(super) struct Behind<'a> {
+    pub(super) identity: Identity,
+    pub(super) foundation: &'a Foundation,
+    pub(super) media: &'a Media,
+    pub(super) rooms: &'a LiveRooms,
+    pub(super) record: &'a Record,
+    pub(super) sessions: &'a Sessions,
+}
+
+/// The doors, open.
+pub(super) struct Doors {
+    servings: Vec<Serving>,
+    grace: Duration,
+}
+
+impl Doors {
+    pub(super) fn start(base: &Base, sockets: Sockets, behind: Behind<'_>) -> anyhow::Result<Self> {
+        let tls = InternalTls::read(behind.identity.tls.clone()).context("internal")?;
+        let channel = channel(base, &behind);
+        let api = api(base, behind);
+        let shares = listener::raise_limit();
+        let limits = |connections: usize, per_network: usize| Limits {
+            connections,
+            per_network: per_network.max(1),
+            proxies: base.config.http.trusted_proxies.clone(),
+        };
+        let public = router(&api, Listener::Public, channel.clone());
+        let services = router(&api, Listener::Internal, channel);
+        let for_public = limits(shares.public, shares.public / 2);
+        let for_services = limits(shares.internal, shares.internal);
+        let mut servings = vec![
+            listener::serve_plain("public", sockets.http, public, for_public)?,
+            listener::serve_tls(
+                "internal",
+                sockets.internal,
+                services,
+                for_services,
+                Arc::new(tls),
+            )?,
+        ];
+        if let Some(metrics) = sockets.metrics {
+            let routes = router(&api, Listener::Metrics, axum::Router::new());
+            let for_metrics = limits(shares.metrics, shares.metrics);
+            servings.push(listener::serve_plain("metrics", metrics, routes, for_metrics)?);
+        }
+        let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
+        Ok(Self { servings, grace })
+    }
+
+    /// Takes no more connections, and lets those there are finish.
+    pub(super) fn drain(&self) {
+        for serving in &self.servings {
+            serving.drain(self.grace);
+        }
+    }
+
+    /// Waits until the last connection has ended.
+    pub(super) async fn shutdown(self) {
+        for serving in self.servings {
+            serving.finished().await;
+        }
+    }
+}
+
+/// The moderation channel's route.
+fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
+    routes(ChannelOptions {
+        rooms: behind.rooms.rooms.clone(),
+        authenticator: Arc::clone(&behind.identity.authenticator),
+        clock: base.clock.clone(),
+        urls: behind.identity.origins.iter().map(|origin| format!("{origin}/moderation")).collect(),
+        ice_servers: Vec::new(),
+        limits: ChannelLimits::default(),
+    })
+}
+
+fn api(base: &Base, behind: Behind<'_>) -> Api {
+    let Behind { identity, foundation, media, rooms, record, sessions } = behind;
+    let (config, store) = (&base.config, Arc::new(base.store.clone()));
+    Api::new(ApiParts {
+        options: ApiOptions {
+            public_origins: identity.origins,
+            trusted_proxies: config.http.trusted_proxies.clone(),
+            rate_limits: rate_limits(config),
+            login_url: config.identity.login_url.clone(),
+            metrics: metrics_door(config),
+        },
+        sessions: sessions.service.clone(),
+        directory: store.clone(),
+        idempotency: store,
+        clock: base.clock.clone(),
+        authenticator: identity.authenticator,
+        services: identity.services,
+        rooms: rooms.rooms.clone(),
+        evidence: foundation.evidence.clone(),
+        library: record.library.clone(),
+        history: record.history.clone(),
+        playback: playback_key(config),
+        readiness: Arc::new(Dependencies { store: base.store.clone(), media: media.sfu.clone() }),
+        metrics: Arc::new(Readings(vec![
+            rooms.readings(),
+            media.readings(),
+            foundation.readings(),
+            record.readings(),
+        ])),
+        dev_issuer: identity.dev_issuer,
+    })
+}
+
+/// What has to answer before this instance takes calls.
+struct Dependencies {
+    store: Store,
+    media: Sfu,
+}
+
+#[async_trait]
+impl Readiness for Dependencies {
+    async fn check(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("database", self.store.check_writable().await.is_ok()),
+            ("media", self.media.stats().await.is_ok()),
+        ]
+    }
+}
+
+fn rate_limits(config: &Config) -> RateLimitOptions {
+    let limits = &config.limits;
+    // The configuration refuses zero.
+    let positive = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    RateLimitOptions {
+        requests_per_address_per_s: positive(limits.requests_per_address_per_s),
+        writes_per_user_per_min: positive(limits.writes_per_user_per_min),
+        writes_per_tenant_per_min: positive(limits.writes_per_tenant_per_min),
+    }
+}
+
+fn playback_key(config: &Config) -> PlaybackKey {
+    let playback = &config.record.playback;
+    let valid_for = Duration::from_secs(playback.url_ttl_s.into());
+    match &playback.signing_key {
+        Some(key) => PlaybackKey::new(key.clone(), valid_for),
+        None => PlaybackKey::random(valid_for),
+    }
+}
+
+fn metrics_door(config: &Config) -> MetricsDoor {
+    if config.http.metrics_bind.is_some() { MetricsDoor::Elsewhere } else { MetricsDoor::Public }
+}

@@ -1,0 +1,169 @@
+//! What the record stands on: vault, keys, log and claims; also what commands
+//! beside a running server need.
+
+use std::env::current_exe;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+
+use crate::api::MetricsSource;
+use crate::claims::{BootClock, Claims, ClaimsParts, LeaseTimes};
+use crate::clock::Clock;
+use crate::config::{Config, VaultConfig};
+use crate::custody::{self, Custody, CustodyParts};
+use crate::domain::id::InstanceId;
+use crate::evidence::repository::Hash;
+use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
+use crate::store::Store;
+use crate::vault::{Directory, KeyVault, LocalKeyVault, S3, S3Options, S3Timeouts, Vault};
+
+/// Bytes of the executable in memory while it is hashed.
+const HASHED_AT_ONCE: usize = 256 * 1024;
+
+/// What the record stands on: also what commands beside a running server need.
+pub struct Foundation {
+    /// Where sealed objects live.
+    pub vault: Arc<dyn Vault>,
+    /// Where tenant keys live.
+    pub keys: Arc<dyn KeyVault>,
+    /// The log.
+    pub evidence: Evidence,
+    /// Which background work this process does.
+    pub claims: Claims,
+}
+
+impl Foundation {
+    pub(super) fn readings(&self) -> Arc<dyn MetricsSource> {
+        Arc::new(self.evidence.clone())
+    }
+
+    /// Gives back the claims and closes the log.
+    pub(super) async fn shutdown(self) {
+        self.claims.shutdown().await;
+        self.evidence.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl MetricsSource for Evidence {
+    async fn report(&self) {
+        self.report_metrics();
+    }
+}
+
+/// Opens vault and keys, and starts the log.
+///
+/// # Errors
+/// When a directory can't be made or read, or the bucket's options are wrong.
+pub fn open_foundation(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+) -> anyhow::Result<Foundation> {
+    let public_origin = public_origin(config);
+    let directory = &config.record.keys.directory;
+    let keys: Arc<dyn KeyVault> =
+        Arc::new(LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?);
+    let signing = EvidenceKeys::open(&directory.join("evidence")).context("keys.directory")?;
+    let operator = OperatorKey::open(&directory.join("operator")).context("keys.directory")?;
+    let issuer = config.record.evidence.issuer.clone();
+    let database = Arc::new(store.clone());
+    let evidence = Evidence::start(
+        EvidenceParts {
+            repository: database.clone(),
+            keys: keys.clone(),
+            signing: Arc::new(signing),
+            operator: Arc::new(operator),
+            source: database,
+            clock: clock.clone(),
+        },
+        EvidenceOptions {
+            issuer: issuer.unwrap_or_else(|| public_origin.to_owned()),
+            origin: log_origin(public_origin),
+            build_hash: build_hash(),
+        },
+    );
+    let claims = Claims::start(ClaimsParts {
+        repository: Arc::new(store.clone()),
+        instance: InstanceId::generate(),
+        clock: BootClock::system(),
+        times: LeaseTimes::default(),
+    });
+    Ok(Foundation { vault: open_vault(config)?, keys, evidence, claims })
+}
+
+/// The name of the operator log: its address without a scheme.
+fn log_origin(public_origin: &str) -> String {
+    let host = public_origin.split_once("://").map_or(public_origin, |(_, host)| host);
+    format!("{host}/evidence/log")
+}
+
+/// SHA-256 of the running executable; of its version where that can't be read.
+fn build_hash() -> Hash {
+    hash_of_executable().unwrap_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")).into())
+}
+
+fn hash_of_executable() -> std::io::Result<Hash> {
+    let mut executable = BufReader::with_capacity(HASHED_AT_ONCE, File::open(current_exe()?)?);
+    let mut hash = Sha256::new();
+    loop {
+        let read = executable.fill_buf()?;
+        if read.is_empty() {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(read);
+        let length = read.len();
+        executable.consume(length);
+    }
+}
+
+fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
+    Ok(match &config.record.vault {
+        VaultConfig::Directory(path) => {
+            Arc::new(Directory::open(path.clone()).context("vault.directory")?)
+        }
+        VaultConfig::S3(s3) => Arc::new(
+            S3::new(&S3Options {
+                endpoint: s3.endpoint.clone(),
+                region: s3.region.clone(),
+                bucket: s3.bucket.clone(),
+                prefix: s3.prefix.trim_matches('/').to_owned(),
+                path_style: s3.path_style,
+                access_key_id: s3.access_key_id.clone(),
+                secret_access_key: s3.secret_access_key.clone(),
+                ca: s3.ca.clone(),
+                object_lock_days: s3.object_lock_days,
+                timeouts: S3Timeouts::default(),
+            })
+            .context("vault.s3")?,
+        ),
+    })
+}
+
+/// The origin that heads of logs name. In development it has no port, so that
+/// commands beside a server name the same.
+fn public_origin(config: &Config) -> &str {
+    config.http.public_url.as_deref().unwrap_or("http://localhost")
+}
+
+/// Erasure, rewrapping and bundles on that foundation; also for commands
+/// beside a running server.
+#[must_use]
+pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Custody {
+    let store = Arc::new(store.clone());
+    let log = custody::EvidenceLog::new(foundation.evidence.clone(), store.clone());
+    Custody::new(CustodyParts {
+        evidence: store.clone(),
+        recordings: store.clone(),
+        claims: foundation.claims.clone(),
+        sessions: store,
+        vault: foundation.vault.clone(),
+        keys: foundation.keys.clone(),
+        log: Arc::new(log),
+        clock: clock.clone(),
+    })
+}

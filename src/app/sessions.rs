@@ -1,0 +1,32 @@
+//! The life of sessions, and who is told of it.
+
+use std::sync::Arc;
+
+use super::base::Base;
+use super::record::Record;
+use super::rooms::LiveRooms;
+use super::tenants;
+use crate::events::OutboxUpkeep;
+use crate::sessions::SessionService;
+
+/// The life of sessions.
+pub(super) struct Sessions {
+    pub(super) service: SessionService,
+    outbox: OutboxUpkeep,
+}
+
+impl Sessions {
+    pub(super) fn start(base: &Base, rooms: &LiveRooms, record: &Record) -> Self {
+        let store = Arc::new(base.store.clone());
+        // Rooms first: what they tell at their end is to be in the log.
+        let observers = vec![rooms.observer(), record.observer()];
+        let service = SessionService::new(store.clone(), tenants::limits(base), observers);
+        service.start_telling(base.clock.clone());
+        Self { service, outbox: OutboxUpkeep::start(store, base.clock.clone()) }
+    }
+
+    pub(super) async fn shutdown(self) {
+        self.service.shutdown().await;
+        self.outbox.shutdown().await;
+    }
+}
