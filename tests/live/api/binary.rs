@@ -164,6 +164,7 @@ async fn files_are_private_and_logs_hold_no_tokens_whatever_is_asked_of_them() {
     BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     let http = line.split_whitespace().find_map(|word| word.strip_prefix("http=")).expect("ready");
 
+    drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::new();
     let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
     let body = json!({
