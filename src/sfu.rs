@@ -1,6 +1,6 @@
-//! The media plane: relays what people publish to whoever subscribes, and
-//! nothing that the floor has not opened. A control half (signalling, ICE,
-//! DTLS) and worker threads that forward; `plane` is the language between them.
+//! The media plane: relays the tracks that peers publish to the peers that subscribe to them, and
+//! drops the packets of tracks whose gate is closed. It has a control half (signalling, ICE, DTLS)
+//! and worker threads that forward packets; `plane` holds the messages between the two.
 
 mod control;
 pub mod engine;

@@ -1,7 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The control half: which peers are in which rooms, what they publish and
-//! receive, and over which transports. Takes datagrams, requests and time;
-//! gives datagrams, commands to the workers and events to the rooms.
+//! The control half: which peers are in which rooms, what they publish and receive, and over which
+//! transports. Its inputs are datagrams, requests and the time; its outputs are datagrams, commands
+//! for the workers and events for the rooms.
 
 mod budget;
 mod feed;
@@ -36,30 +36,31 @@ use publish::{Publisher, Track};
 use subscribe::Subscriber;
 use whep::WhepReceiver;
 
-/// Rooms of one process.
+/// Rooms that one process has open at most.
 const ROOMS_MAX: usize = 4096;
-/// Peers of one room. Raising it lengthens what a departure has to visit.
+/// Peers that one room has at most. Raising it makes the departure of a peer slower, since every
+/// other peer of the room is visited.
 const PEERS_PER_ROOM_MAX: usize = 2048;
-/// Tracks that one peer publishes.
+/// Tracks that one peer publishes at most.
 const TRACKS_PER_PEER_MAX: usize = 6;
-/// Tracks that one peer is subscribed to.
+/// Tracks that one peer is subscribed to at most.
 const SUBSCRIPTIONS_PER_PEER_MAX: usize = 256;
 
-/// Tells the source of retransmissions from that of their stream.
+/// The bit by which the SSRC of a stream's retransmissions differs from the SSRC of the stream.
 const RTX_SOURCE: u32 = 1 << 31;
 
-/// What the engine wants done.
+/// An action that the driver carries out for the engine.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Tell a worker.
+    /// Give a command to a worker.
     Command { worker: usize, command: Command },
     /// Send a datagram from a worker's socket.
     Transmit { worker: usize, to: SocketAddr, bytes: Vec<u8> },
-    /// Give a worker media that came to another.
+    /// Give a worker a media datagram that arrived at the socket of another worker.
     HandOver { worker: usize, from: SocketAddr, bytes: Vec<u8> },
-    /// Tell a room.
+    /// Send an event to a room.
     Event { room: SessionId, event: RoomMediaEvent },
-    /// Tell the operator what a tenant receives.
+    /// Report the bitrate that the rooms of a tenant receive to the metrics.
     TenantBitrate { tenant: TenantId, kbps: u32 },
 }
 
@@ -74,16 +75,16 @@ struct Room {
 struct Peer {
     audio: Gate,
     publisher: Option<Publisher>,
-    /// Tracks that this process feeds for it.
+    /// Tracks whose packets come from this process on behalf of this peer.
     feeds: Vec<Track>,
     receiver: Option<Receiver>,
 }
 
-/// How a peer receives.
+/// The way in which a peer receives.
 enum Receiver {
-    /// This server offers.
+    /// This server makes the offers.
     Offered(Subscriber),
-    /// The peer has offered.
+    /// The peer has made the offer (WHEP).
     Whep(WhepReceiver),
 }
 
@@ -107,9 +108,9 @@ struct Association {
     transport: Transport,
     owner: Owner,
     worker: usize,
-    /// What stands in the timer table for it.
+    /// The deadline under which the timer table lists this transport.
     due_at: Option<Instant>,
-    /// Its handshake has completed.
+    /// Whether the DTLS handshake has completed.
     was_connected: bool,
     session_id: u64,
     version: u64,
@@ -132,23 +133,23 @@ pub(crate) struct Control {
     by_address: BTreeMap<SocketAddr, TransportId>,
     timers: BTreeSet<(Instant, TransportId)>,
     publishers: BTreeMap<TrackId, (SessionId, ConnectionId)>,
-    /// Receivers that are owed an offer.
+    /// Receivers that must be sent an offer.
     owed: BTreeSet<(SessionId, ConnectionId)>,
-    /// Who was offered something last; those after it are next.
+    /// The receiver that was sent an offer last; the next round starts after it.
     offered_last: (SessionId, ConnectionId),
     workers: Vec<WorkerLoad>,
     limits: HandshakeLimits,
     budgets: Budgets,
     next_transport: u64,
     next_subscription: u64,
-    /// Source of the latest stream.
+    /// The SSRC given to the latest stream.
     last_source: u32,
     outputs: VecDeque<Output>,
     stats: SfuStats,
 }
 
 impl Control {
-    /// An engine for this many workers; `seed` comes from a secure generator.
+    /// Makes an engine for this many workers; `seed` comes from a secure generator.
     pub(crate) fn new(
         identity: Arc<Identity>,
         candidates: Arc<[SocketAddr]>,
@@ -186,7 +187,7 @@ impl Control {
         self.outputs.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] must be called next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -204,8 +205,8 @@ impl Control {
         }
     }
 
-    /// Takes a datagram that a worker can't handle: a handshake, or media of a
-    /// transport that it does not have.
+    /// Takes a datagram that a worker can't handle: STUN, DTLS, or media from an address that
+    /// belongs to no transport of that worker.
     pub(crate) fn handle_datagram(
         &mut self,
         worker: usize,
@@ -223,7 +224,7 @@ impl Control {
                         let worker = owner.worker;
                         self.outputs.push_back(Output::HandOver { worker, from, bytes });
                     }
-                    // Media before its handshake, or of nobody.
+                    // Media before the handshake has completed, or from an unknown address.
                     _ => self.stats.datagrams_unroutable += 1,
                 }
             }
@@ -231,8 +232,8 @@ impl Control {
         }
     }
 
-    /// The user fragment overrides the address: a rejoin from the same address
-    /// is another transport.
+    /// The user fragment decides, not the address: when a peer rejoins from the same address, its
+    /// checks belong to another transport.
     fn handle_check(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         let id = peek_ufrag(bytes).and_then(|ufrag| self.by_ufrag.get(ufrag)).copied();
         let Some((id, association)) = id.and_then(|id| Some((id, self.associations.get_mut(&id)?)))
@@ -269,10 +270,10 @@ impl Control {
         self.settle(id, now);
     }
 
-    /// Peers that sent media are there, whether or not they send checks.
+    /// Media counts as a sign of life, whether or not the peer also sends connectivity checks.
     fn handle_heard(&mut self, transports: &[TransportId], now: Instant) {
         for id in transports {
-            // A transport may have ended by now.
+            // The transport may have ended since the worker reported it.
             if let Some(association) = self.associations.get_mut(id) {
                 association.transport.handle_media(now);
                 self.settle(*id, now);
@@ -280,8 +281,8 @@ impl Control {
         }
     }
 
-    /// A worker's thread has ended: what it carried is lost, and its rooms go
-    /// on with another.
+    /// The thread of a worker has ended: the transports that it carried are lost, and its rooms
+    /// continue on another worker.
     pub(crate) fn handle_worker_gone(&mut self, worker: usize, now: Instant) {
         let Some(load) = self.workers.get_mut(worker).filter(|load| !load.gone) else { return };
         load.gone = true;
@@ -333,7 +334,7 @@ impl Control {
         self.by_ufrag.insert(credentials.ufrag.clone(), id);
         let worker = self.rooms.get(&owner.room).map_or(0, |room| room.worker);
         self.workers[worker].transports += 1;
-        // RFC 8866 §5.2 leaves 63 bits; browsers take no more.
+        // RFC 8866 §5.2 leaves 63 bits; browsers accept no larger number.
         let session_id = self.random.next_u64() >> 2;
         let transport = Transport::new(Arc::clone(&self.identity), credentials, now);
         let association = Association {
@@ -350,7 +351,7 @@ impl Control {
         id
     }
 
-    /// Credentials whose user fragment no other transport has.
+    /// Makes credentials whose user fragment no other transport has.
     fn new_credentials(&mut self) -> Credentials {
         loop {
             let mut random = [0; 32];
@@ -375,7 +376,7 @@ impl Control {
         self.associations.get(&id).is_some_and(|it| it.transport.is_connected())
     }
 
-    /// Writes a description of a transport, one version further than the last.
+    /// Writes a session description of a transport and increments its version.
     fn describe(
         &mut self,
         id: TransportId,
@@ -392,7 +393,8 @@ impl Control {
         }))
     }
 
-    /// Does what a transport wants after it was touched.
+    /// Carries out what a transport asks for (datagrams, events, its next deadline) after it was
+    /// called.
     fn settle(&mut self, id: TransportId, now: Instant) {
         let mut lost = None;
         let Some(association) = self.associations.get_mut(&id) else { return };
@@ -455,7 +457,7 @@ impl Control {
         }
     }
 
-    /// Takes a transport away; the peer is told.
+    /// Removes a transport and sends its peer a DTLS `close_notify`.
     fn remove_transport(&mut self, id: TransportId, now: Instant) {
         let Some(mut association) = self.associations.remove(&id) else { return };
         let worker = association.worker;
@@ -480,7 +482,7 @@ impl Control {
         self.outputs.push_back(Output::Command { worker, command });
     }
 
-    /// A transport has ended by itself: its tracks or subscriptions go with it.
+    /// Handles a transport that has ended by itself: its tracks or subscriptions end too.
     fn lose_transport(&mut self, id: TransportId, reason: LostReason, now: Instant) {
         let Some(association) = self.associations.get(&id) else { return };
         let Owner { room, peer, side } = association.owner;
@@ -523,9 +525,9 @@ impl Control {
     fn new_subscription(&mut self) -> (SubscriptionId, u32, u32) {
         let id = SubscriptionId(self.next_subscription);
         self.next_subscription += 1;
-        // Receivers tell streams apart by their sources, and a worker refuses
-        // one that it has used for the same receiver: counted on from a random
-        // start, none comes twice within two thousand million.
+        // Receivers tell streams apart by SSRC, and a worker refuses an SSRC that it has used for
+        // the same receiver before. Counting up from a random start repeats none within two
+        // thousand million streams.
         self.last_source = (self.last_source.wrapping_add(1) & !RTX_SOURCE).max(1);
         (id, self.last_source, self.last_source | RTX_SOURCE)
     }

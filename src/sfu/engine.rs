@@ -1,6 +1,6 @@
-//! The forwarder: decrypts what publishers send, decides what of it reaches
-//! whom, and writes every copy into the outbox of its receiver. Owned by one
-//! worker; no lock, no allocation and no clock on the path of a packet.
+//! The forwarder: decrypts the packets of publishers, decides which receivers get each of them, and
+//! writes every copy into the outbox of its receiver. Owned by one worker; the path of a packet
+//! takes no lock, allocates nothing and reads no clock.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -45,37 +45,37 @@ pub const TRANSPORTS_MAX: usize = 16_384;
 pub const PUBLICATIONS_MAX: usize = 16_384;
 /// Subscriptions that one worker holds; further ones are refused and counted.
 pub const SUBSCRIPTIONS_MAX: usize = 262_144;
-/// Events that wait to be taken; at the limit the newest is lost and counted.
+/// Events that wait to be taken; at the limit the newest is dropped and counted.
 pub const EVENTS_MAX: usize = 1024;
-/// Time between two ticks, at which missing packets, wanted key frames and ended
-/// encodings are looked for.
+/// Interval of the tick that handles missing packets, key-frame requests and encodings that have
+/// ended.
 const TICK_US: u64 = 20_000;
 /// Engine time starts here, so that differences never fall below zero.
 const EPOCH_US: u64 = 1_000_000;
 
-/// What became of a datagram.
+/// How a datagram was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// It was media of a transport that is known, forwarded or dropped.
+    /// It was media of a known transport, forwarded or dropped.
     Media,
-    /// It is STUN or DTLS, for control.
+    /// It is STUN or DTLS; the control half must handle it.
     Handshake,
-    /// It looks like media, and no transport has its address.
+    /// It looks like media, but no transport has its address.
     UnknownAddress,
     /// It is neither media nor a handshake.
     Dropped,
 }
 
-/// Datagrams of one size for one peer, back to back; the last may be shorter.
+/// Datagrams of one size for one peer, one after the other; the last may be shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit<'outbox> {
     /// Where they go.
     pub destination: SocketAddr,
     /// Their bytes.
     pub contents: &'outbox [u8],
-    /// Bytes of each but the last.
+    /// Bytes of every datagram except the last.
     pub segment_bytes: usize,
-    /// How many they are.
+    /// Number of datagrams.
     pub datagrams: usize,
 }
 
@@ -95,13 +95,13 @@ pub struct Forwarder {
     events: VecDeque<MediaEvent>,
     generations: u64,
     schedule: feedback::Schedule,
-    /// When incoming bitrates were measured last.
+    /// When incoming bitrates were last measured, in microseconds of engine time.
     measured_us: u64,
-    /// Rooms that are held to lower layers.
+    /// The highest layer that may leave each limited room.
     layers_max: BTreeMap<SessionId, u8>,
     taps: Taps,
     totals: Totals,
-    /// Room for control packets being written, kept to be used again.
+    /// Buffers in which control packets are written, kept to be reused.
     scratch: Scratch,
 }
 
@@ -111,7 +111,7 @@ struct Scratch {
     sequences: Vec<u16>,
 }
 
-/// Transports with something to send, in the order in which they got it.
+/// Transports with something to send, in the order in which they received it.
 #[derive(Debug, Default)]
 struct Outbound {
     slots: Vec<usize>,
@@ -159,7 +159,8 @@ impl Forwarder {
         u64::try_from(elapsed).unwrap_or(u64::MAX / 2) + EPOCH_US
     }
 
-    /// Does what control says. A name that is not known is ignored.
+    /// Carries out a command of the control half. A command that names something unknown is
+    /// ignored.
     pub fn handle_command(&mut self, command: Command, now: Instant) {
         let now_us = self.elapsed_us(now);
         match command {
@@ -190,8 +191,8 @@ impl Forwarder {
         self.schedule.start(now_us, self.is_busy());
     }
 
-    /// Takes a datagram in, decrypting it where it lies. Whatever it holds,
-    /// the work is bounded and nothing panics.
+    /// Takes a datagram and decrypts it in place. The work is bounded and nothing panics, whatever
+    /// it contains.
     pub fn handle_datagram(
         &mut self,
         from: SocketAddr,
@@ -220,16 +221,15 @@ impl Forwarder {
         Handled::Media
     }
 
-    /// When `handle_timeout` wants to be called; `None` while there is nothing
-    /// to look after.
+    /// When `handle_timeout` must be called next; `None` while there is nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due_us = self.schedule.due_us()?;
         Some(self.epoch + Duration::from_micros(due_us.saturating_sub(EPOCH_US)))
     }
 
-    /// Writes what is due: feedback to publishers, reports to subscribers,
-    /// requests, and who is heard.
+    /// Does the regular work that is due: feedback to publishers, reports to subscribers, requests
+    /// for packets and key frames, and active speakers.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now_us = self.elapsed_us(now);
         if self.schedule.due_us().is_some_and(|due_us| due_us <= now_us) {
@@ -238,14 +238,14 @@ impl Forwarder {
         }
     }
 
-    /// Whether ticks are needed. After the last track has gone they still are,
-    /// until the room was told that nobody speaks and each tap that its track ended.
+    /// Whether ticks are needed. After the last track has ended they still are, until the room was
+    /// told that nobody speaks and each tap that its track ended.
     fn is_busy(&self) -> bool {
         let carries = !self.transport_slots.is_empty() || !self.publication_slots.is_empty();
         carries || !self.rooms.is_empty() || self.taps.is_owing()
     }
 
-    /// The next run of datagrams to send; drain it until there is none.
+    /// The next run of datagrams to send; call it until it returns `None`.
     pub fn poll_transmit(
         &mut self,
         datagrams_max: usize,
@@ -275,13 +275,13 @@ impl Forwarder {
         })
     }
 
-    /// Whether `poll_transmit` has something.
+    /// Whether `poll_transmit` would return something.
     #[must_use]
     pub fn has_output(&self) -> bool {
         self.outbound.drained < self.outbound.slots.len()
     }
 
-    /// The next thing to tell.
+    /// The next event for the control half.
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
     }
@@ -294,13 +294,13 @@ impl Forwarder {
         }
     }
 
-    /// The counters of the whole worker. Costs nothing.
+    /// The counters of the whole worker, without computing anything.
     #[must_use]
     pub const fn totals(&self) -> &Totals {
         &self.totals
     }
 
-    /// Everything counted.
+    /// All counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
@@ -311,7 +311,7 @@ impl Forwarder {
         }
     }
 
-    /// How much is held.
+    /// How many entries each table has.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         Sizes {

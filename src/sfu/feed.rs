@@ -1,7 +1,6 @@
-//! A feed: a publication whose packets come from this process, such as a camera
-//! that the server has opened itself. They enter the forwarder where a peer's
-//! packets do once they are decrypted, so gates, taps, subscriptions and
-//! statistics treat them alike.
+//! A feed: a publication whose packets come from this process, such as a camera that the server
+//! itself has opened. Its packets enter the forwarder where the packets of a peer do after
+//! decryption, so gates, taps, subscriptions and statistics treat both alike.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,19 +8,19 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::domain::id::TrackId;
 
-/// Largest packet of a feed, in bytes: with the overhead of SRTP, UDP and IP it
-/// crosses any path that browsers use. Raising it loses packets to fragmentation.
+/// Largest packet of a feed, in bytes. With the overhead of SRTP, UDP and IP it fits the MTU of
+/// every path that browsers use. Raising it loses packets to fragmentation.
 pub const PACKET_BYTES_MAX: usize = 1_400;
-/// Bytes that one batch holds at most; one picture of a camera fits. Raising it
-/// makes batches fewer, and one that is lost larger.
+/// Bytes that one batch holds at most; one picture of a camera fits. Raising it makes batches
+/// fewer, and each lost one larger.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Packets that one batch holds at most.
 const BATCH_PACKETS_MAX: usize = 512;
-/// Emptied batches that a feed keeps to fill again.
+/// Emptied batches that a feed keeps for reuse.
 const SPARE_BATCHES_MAX: usize = 8;
 
-/// A worker raises this when the track of a feed needs a key frame; whoever
-/// feeds it looks when it can. Clones are the same signal.
+/// A flag that a worker sets when the track of a feed needs a key frame; the feeding code reads it
+/// when it can. Clones share the flag.
 #[derive(Debug, Clone, Default)]
 pub struct KeyFrameSignal(Arc<AtomicBool>);
 
@@ -31,7 +30,7 @@ impl KeyFrameSignal {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether one was asked for since this was last called.
+    /// Whether a key frame was requested since this was last called.
     #[must_use]
     pub fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
@@ -46,15 +45,15 @@ impl PartialEq for KeyFrameSignal {
 
 impl Eq for KeyFrameSignal {}
 
-/// The memory of a batch: packets back to back, and where each ends.
+/// The memory of a batch: packets one after the other, and the offset at which each ends.
 #[derive(Debug, Default)]
 struct Storage {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// Packets of one feed on their way to its worker. Its memory goes back to the
-/// feed when it is dropped.
+/// Packets of one feed on their way to its worker. When it is dropped, its memory returns to the
+/// feed.
 #[derive(Debug)]
 pub struct FeedBatch {
     track: TrackId,
@@ -75,7 +74,7 @@ impl FeedBatch {
         self.storage.ends.len()
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no packet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.storage.ends.is_empty()
@@ -88,7 +87,7 @@ impl FeedBatch {
         spans.map(|(start, end)| self.storage.bytes.get(start..*end).unwrap_or_default())
     }
 
-    /// Appends a packet; `false` when the batch is full.
+    /// Appends a packet; returns `false` when the batch is full.
     pub(super) fn push(&mut self, packet: &[u8]) -> bool {
         let Storage { bytes, ends } = &mut self.storage;
         if bytes.len() + packet.len() > BATCH_BYTES_MAX || ends.len() >= BATCH_PACKETS_MAX {
@@ -105,12 +104,12 @@ impl Drop for FeedBatch {
         let mut storage = std::mem::take(&mut self.storage);
         storage.bytes.clear();
         storage.ends.clear();
-        // The feed has enough of them, or has ended: then the memory is freed.
+        // Fails when the feed has enough spare batches or has ended; the memory is then freed.
         self.home.try_send(storage).ok();
     }
 }
 
-/// Makes the batches of one feed.
+/// Makes the batches of one feed and reuses their memory.
 #[derive(Debug)]
 pub(super) struct FeedBatches {
     track: TrackId,
@@ -124,7 +123,7 @@ impl FeedBatches {
         Self { track, home, returned }
     }
 
-    /// An empty batch, with the memory of one that was emptied if there is one.
+    /// An empty batch, in reused memory when there is some.
     pub(super) fn batch(&self) -> FeedBatch {
         let storage = self.returned.try_recv().unwrap_or_default();
         FeedBatch { track: self.track, storage, home: self.home.clone() }

@@ -32,12 +32,12 @@ pub use feed::{Feed, FeedError};
 use pool::Pool;
 use request::{REQUESTS_MAX, Reply, Request};
 
-/// What each worker's socket keeps, each way: a key frame to every receiver of
-/// a hundred. The kernel may give less.
+/// Bytes that the kernel buffers for each worker's socket, in each direction: enough for a key
+/// frame to each of a hundred receivers. The kernel may allow less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// A handle of a running media plane. Clones speak to the same one; it ends
-/// with [`Sfu::shutdown`] or with its last handle.
+/// A handle of a running media plane. Clones refer to the same media plane, which ends with
+/// [`Sfu::shutdown`] or when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct Sfu {
     requests: mpsc::Sender<Request>,
@@ -47,8 +47,8 @@ pub struct Sfu {
 }
 
 impl Sfu {
-    /// Starts the workers and the control thread. They end with
-    /// [`Sfu::shutdown`] or with the last handle.
+    /// Starts the workers and the control thread. They end with [`Sfu::shutdown`] or when the last
+    /// handle is dropped.
     ///
     /// # Errors
     /// [`SfuError::Bind`], [`SfuError::Unreachable`] and [`SfuError::Start`].
@@ -73,7 +73,7 @@ impl Sfu {
         Ok(Self { workers, ..sfu })
     }
 
-    /// Starts the control thread over workers that run.
+    /// Starts the control thread for workers that are running.
     fn launch<W: Workers>(
         workers: W,
         local_addr: SocketAddr,
@@ -99,20 +99,20 @@ impl Sfu {
         Ok(Self { requests, local_addr, candidates, workers: Arc::default() })
     }
 
-    /// The UDP address of all media.
+    /// The UDP address at which all media arrives.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The addresses that session descriptions name.
+    /// The addresses that session descriptions announce.
     #[must_use]
     pub fn candidates(&self) -> &[SocketAddr] {
         &self.candidates
     }
 
-    /// Opens a room; what happens to its media goes to `events`. The latest
-    /// `budget` of a tenant holds for all of its rooms.
+    /// Opens a room; events about its media are sent to `events`. The `budget` given last for a
+    /// tenant applies to all of its rooms.
     ///
     /// # Errors
     /// [`SfuError::RoomExists`], [`SfuError::RoomLimit`], [`SfuError::Stopped`].
@@ -125,7 +125,7 @@ impl Sfu {
         self.request(|reply| Request::OpenRoom { room, budget, events, reply }).await
     }
 
-    /// Closes a room and everything in it; its transports are told.
+    /// Closes a room and ends everything in it; its transports send DTLS `close_notify`.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::Stopped`].
@@ -133,7 +133,7 @@ impl Sfu {
         self.request(|reply| Request::CloseRoom { room, reply }).await
     }
 
-    /// Lets a peer into a room. `audio` gates every sound it will publish.
+    /// Adds a peer to a room. `audio` is the gate of all audio that it will publish.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::PeerExists`], [`SfuError::PeerLimit`],
@@ -147,7 +147,7 @@ impl Sfu {
         self.request(|reply| Request::Join { room, peer, audio, reply }).await
     }
 
-    /// Takes a peer and all its media out of a room.
+    /// Removes a peer and all its media from a room.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::PeerNotFound`], [`SfuError::Stopped`].
@@ -155,9 +155,9 @@ impl Sfu {
         self.request(|reply| Request::Leave { room, peer, reply }).await
     }
 
-    /// Opens or closes every audio track of a peer, present and future.
-    /// Returns once the worker has applied it: after closing, no packet of the
-    /// peer's sound that comes later reaches anybody.
+    /// Opens or closes the gate of every audio track of a peer, present and future. Returns once
+    /// the worker has applied it: after closing, no audio packet of the peer that arrives later
+    /// reaches anybody.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::PeerNotFound`], [`SfuError::Stopped`].
@@ -170,18 +170,16 @@ impl Sfu {
         self.request(|reply| Request::SetAudioGate { room, peer, gate, reply }).await
     }
 
-    /// Takes a publisher's offer: the first makes its transport, later ones
-    /// renegotiate it. One with another certificate and other ICE credentials
-    /// is of a new peer connection and replaces the transport: the tracks of
-    /// the old one are [`PublishAnswer::removed`]. `sources` says which section (by `mid`) is what; for the
-    /// rest, the first audio is a microphone, the first video a camera, the
-    /// second audio and video a shared screen.
+    /// Takes a publisher's offer: the first makes its transport, later ones renegotiate it. An
+    /// offer with another certificate and other ICE credentials comes from a new peer connection
+    /// and replaces the transport: the tracks of the old one are [`PublishAnswer::removed`].
+    /// `sources` says which section (by `mid`) is which source; for the other sections, the first
+    /// audio is a microphone, the first video a camera, the second audio and video a shared screen.
     ///
     /// # Errors
-    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (a changed
-    /// certificate alone), [`SfuError::TrackLimit`], [`SfuError::BitrateLimit`]
-    /// (further pictures) and what [`Sfu::leave`] names;
-    /// nothing has changed then.
+    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (the certificate changed without the
+    /// ICE credentials), [`SfuError::TrackLimit`], [`SfuError::BitrateLimit`] (another video track)
+    /// and the errors of [`Sfu::leave`]. In each case nothing has changed.
     pub async fn publish(
         &self,
         room: SessionId,
@@ -192,21 +190,20 @@ impl Sfu {
         self.request(|reply| Request::Publish { room, peer, offer, sources, reply }).await
     }
 
-    /// Ends a peer's publish transport and its tracks. Without one, nothing happens.
+    /// Ends a peer's publish transport and its tracks. Does nothing when there is none.
     ///
     /// # Errors
-    /// As [`Sfu::leave`].
+    /// The errors of [`Sfu::leave`].
     pub async fn unpublish(&self, room: SessionId, peer: ConnectionId) -> Result<(), SfuError> {
         self.request(|reply| Request::Unpublish { room, peer, reply }).await
     }
 
-    /// Lets a peer publish a track whose packets come from this process. It is
-    /// gated, tapped, subscribed to and counted like any other.
+    /// Lets a peer publish a track whose packets come from this process. It has a gate, taps,
+    /// subscribers and counters like any other track.
     ///
     /// # Errors
-    /// [`SfuError::FeedInvalid`], [`SfuError::TrackLimit`],
-    /// [`SfuError::BitrateLimit`] and what
-    /// [`Sfu::leave`] names.
+    /// [`SfuError::FeedInvalid`], [`SfuError::TrackLimit`], [`SfuError::BitrateLimit`] and the
+    /// errors of [`Sfu::leave`].
     pub async fn feed(
         &self,
         room: SessionId,
@@ -221,11 +218,11 @@ impl Sfu {
         Ok(Feed::new(track, worker, wanted))
     }
 
-    /// Ends a track that is fed. It also ends when its peer leaves.
+    /// Ends a feed. A feed also ends when its peer leaves.
     ///
     /// # Errors
-    /// [`SfuError::TrackNotFound`] when the peer feeds no such track, and what
-    /// [`Sfu::leave`] names.
+    /// [`SfuError::TrackNotFound`] when the peer has no such feed, and the errors of
+    /// [`Sfu::leave`].
     pub async fn end_feed(
         &self,
         room: SessionId,
@@ -235,12 +232,12 @@ impl Sfu {
         self.request(|reply| Request::EndFeed { room, peer, track, reply }).await
     }
 
-    /// Subscribes a peer to a track, or changes what it wants of it. A new
+    /// Subscribes a peer to a track, or changes the layer it wants or whether it is paused. A new
     /// subscription causes [`RoomMediaEvent::SubscriberOffer`].
     ///
     /// # Errors
-    /// [`SfuError::TrackNotFound`], [`SfuError::TrackLimit`],
-    /// [`SfuError::SignallingState`] (a WHEP receiver) and what [`Sfu::leave`] names.
+    /// [`SfuError::TrackNotFound`], [`SfuError::TrackLimit`], [`SfuError::SignallingState`] (a WHEP
+    /// receiver can't subscribe) and the errors of [`Sfu::leave`].
     pub async fn subscribe(
         &self,
         room: SessionId,
@@ -254,8 +251,8 @@ impl Sfu {
     /// Ends a subscription.
     ///
     /// # Errors
-    /// [`SfuError::TrackNotFound`] when the peer is not subscribed to it, and
-    /// what [`Sfu::leave`] names.
+    /// [`SfuError::TrackNotFound`] when the peer is not subscribed to it, and the errors of
+    /// [`Sfu::leave`].
     pub async fn unsubscribe(
         &self,
         room: SessionId,
@@ -265,14 +262,13 @@ impl Sfu {
         self.request(|reply| Request::Unsubscribe { room, peer, track, reply }).await
     }
 
-    /// Takes a receiver's answer to the offer it was given. One with another
-    /// certificate is of a new peer connection: the transport ends, and another
-    /// is offered for everything that the receiver is subscribed to.
+    /// Takes a receiver's answer to the offer that it was sent. An answer with another certificate
+    /// comes from a new peer connection: the transport ends, and a new one is offered with
+    /// everything that the receiver is subscribed to.
     ///
     /// # Errors
-    /// [`SfuError::SdpInvalid`] and [`SfuError::SignallingState`] (no offer is
-    /// open, or it is an answer that came before); an offer that is open stays
-    /// so. And what [`Sfu::leave`] names.
+    /// [`SfuError::SdpInvalid`] and [`SfuError::SignallingState`] (no offer waits for an answer, or
+    /// the answer is a repetition); an open offer stays open. Also the errors of [`Sfu::leave`].
     pub async fn answer(
         &self,
         room: SessionId,
@@ -282,11 +278,11 @@ impl Sfu {
         self.request(|reply| Request::Answer { room, peer, sdp, reply }).await
     }
 
-    /// Offers a receiver new ICE credentials, since its network has changed;
-    /// while an offer is open, once that was answered.
+    /// Sends a receiver an offer with new ICE credentials, because its network has changed. While
+    /// an offer is open, this happens after it was answered.
     ///
     /// # Errors
-    /// [`SfuError::TransportNotFound`], and what [`Sfu::leave`] names.
+    /// [`SfuError::TransportNotFound`], and the errors of [`Sfu::leave`].
     pub async fn restart_subscriber_ice(
         &self,
         room: SessionId,
@@ -295,12 +291,12 @@ impl Sfu {
         self.request(|reply| Request::RestartSubscriberIce { room, peer, reply }).await
     }
 
-    /// Takes the offer of a receiver that offers (WHEP) and answers it: at most
-    /// one audio and one video slot, which show what [`Sfu::feature`] says.
+    /// Takes the offer of a WHEP receiver and answers it: at most one audio and one video slot,
+    /// which show the tracks set with [`Sfu::feature`].
     ///
     /// # Errors
-    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (the peer
-    /// receives already), and what [`Sfu::leave`] names.
+    /// [`SfuError::SdpInvalid`], [`SfuError::SignallingState`] (the peer has a receiving transport
+    /// already), and the errors of [`Sfu::leave`].
     pub async fn whep(
         &self,
         room: SessionId,
@@ -310,7 +306,7 @@ impl Sfu {
         self.request(|reply| Request::Whep { room, peer, offer, reply }).await
     }
 
-    /// Says what the slots of a room's WHEP receivers show, present and future.
+    /// Sets the tracks that the slots of a room's WHEP receivers show, present and future.
     ///
     /// # Errors
     /// [`SfuError::TrackNotFound`] (also for a track of the other kind),
@@ -328,8 +324,8 @@ impl Sfu {
     /// RFC 9725 §4.3.2): takes the peer's new credentials, returns this server's.
     ///
     /// # Errors
-    /// [`SfuError::TransportNotFound`], [`SfuError::SdpInvalid`] for
-    /// credentials that RFC 8839 §5.4 does not allow, and what [`Sfu::leave`] names.
+    /// [`SfuError::TransportNotFound`], [`SfuError::SdpInvalid`] for credentials that RFC 8839 §5.4
+    /// does not allow, and the errors of [`Sfu::leave`].
     pub async fn restart_ice(
         &self,
         room: SessionId,
@@ -349,10 +345,10 @@ impl Sfu {
         .await
     }
 
-    /// Gives `sink` what passes the gate of a track from here on: the packets
-    /// of its best encoding that comes, as they came, and what happens to it.
-    /// A sink without room misses what it is offered and is told how much. A
-    /// track that ends says so. What taps a track already stays as it is.
+    /// Adds a tap: `sink` gets what passes the gate of a track from now on, which is the packets of
+    /// the best encoding with packets, as they arrived, and changes of the track's state. A sink
+    /// without room loses the items and is told how many. When the track ends, the sink gets an
+    /// item that says so. A tap of this track with this sink that exists already is kept.
     ///
     /// # Errors
     /// [`SfuError::TrackNotFound`], [`SfuError::RoomNotFound`], [`SfuError::Stopped`].
@@ -365,10 +361,10 @@ impl Sfu {
         self.request(|reply| Request::Tap { room, track, sink, reply }).await
     }
 
-    /// Ends a tap; the sink is told once it has everything that came before.
+    /// Ends a tap; the sink is told once it has received everything that came before.
     ///
     /// # Errors
-    /// As [`Sfu::tap`]; a track that is gone has told its sinks.
+    /// The errors of [`Sfu::tap`]; a track that has ended has told its sinks.
     pub async fn untap(
         &self,
         room: SessionId,
@@ -378,7 +374,7 @@ impl Sfu {
         self.request(|reply| Request::Untap { room, track, sink, reply }).await
     }
 
-    /// Counters and sizes.
+    /// The counters of the control half and the number of open rooms, peers and tracks.
     ///
     /// # Errors
     /// [`SfuError::Stopped`].
@@ -386,7 +382,7 @@ impl Sfu {
         self.request(|reply| Request::Stats { reply }).await
     }
 
-    /// What each worker counted, in their order; one that has ended is left out.
+    /// The counters of each worker, with its number; workers that have ended are left out.
     pub async fn worker_stats(&self) -> Vec<(usize, WorkerStats)> {
         let mut counted = Vec::with_capacity(self.workers.len());
         for (index, worker) in self.workers.iter().enumerate() {
@@ -397,9 +393,9 @@ impl Sfu {
         counted
     }
 
-    /// Closes every room and stops the threads; when this returns they have ended.
+    /// Closes every room and stops the threads; they have ended when this returns.
     pub async fn shutdown(&self) {
-        // An error says that it is stopped already.
+        // An error means that it is stopped already.
         drop(self.request(|reply| Request::Shutdown { reply }).await);
     }
 

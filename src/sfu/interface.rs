@@ -1,5 +1,5 @@
-//! The types of the media plane that its callers use: options, answers, events,
-//! counters and errors.
+//! The types of the media plane that its callers use: options, answers, events, counters and
+//! errors.
 
 use std::net::SocketAddr;
 
@@ -8,82 +8,83 @@ use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::sdp::CodecConfig;
 
-/// What a media plane is started with.
+/// Options with which a media plane is started.
 #[derive(Debug, Clone)]
 pub struct SfuOptions {
-    /// The one UDP address of all media. Port 0 takes any free one.
+    /// The UDP address at which all media arrives. Port 0 takes any free port.
     pub bind: SocketAddr,
-    /// Addresses that clients reach `bind` by, best first. Empty means the bound
-    /// address, or those of the machine's interfaces when that is a wildcard.
+    /// Addresses at which clients reach `bind`, best first. When empty, the bound address is
+    /// announced, or the addresses of the machine's interfaces if it is a wildcard.
     pub candidates: Vec<SocketAddr>,
-    /// Threads that forward; 0 means one for each processor.
+    /// Number of threads that forward; 0 means one per processor.
     pub workers: usize,
 }
 
 impl Default for SfuOptions {
-    /// One worker a processor on loopback, any free port.
+    /// One worker per processor, on loopback, at any free port.
     fn default() -> Self {
         Self { bind: SocketAddr::from(([127, 0, 0, 1], 0)), candidates: Vec::new(), workers: 0 }
     }
 }
 
-/// What the rooms of a tenant may receive together on this instance.
+/// The bitrate that the rooms of a tenant may receive together on this instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BitrateBudget {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Kilobits of payload a second.
+    /// Kilobits of payload per second.
     pub max_kbps: u32,
 }
 
 /// Which of a peer's two transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransportSide {
-    /// The one it sends by; it offers.
+    /// The transport over which the peer sends; the peer makes the offers.
     Publish,
-    /// The one it receives by; this server offers, except to WHEP receivers.
+    /// The transport over which the peer receives; this server makes the offers, except to WHEP
+    /// receivers.
     Subscribe,
 }
 
-/// Why a transport ended without anybody asking for it.
+/// Why a transport ended although nobody closed it on this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LostReason {
-    /// No authenticated connectivity check came in time after it was made, or
-    /// its handshake did not complete.
+    /// No authenticated connectivity check came in time after the transport was made, or the
+    /// handshake did not complete.
     NeverConnected,
-    /// Checks stopped (RFC 7675 consent).
+    /// Connectivity checks stopped, and with them consent (RFC 7675).
     ConsentExpired,
     /// The peer closed it (DTLS `close_notify`).
     ClosedByPeer,
-    /// The handshake failed, or its certificate was not the one that was signalled.
+    /// The handshake failed, or the certificate was not the one in the session description.
     HandshakeFailed,
-    /// The thread that carried it has ended.
+    /// The worker thread that carried it has ended.
     ServerFault,
 }
 
-/// One track as its publisher is told about it.
+/// A track, as its publisher is told about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedTrack {
-    /// Its identity, kept across renegotiation.
+    /// Its id, kept across renegotiation.
     pub track: TrackId,
     /// Identification of its section (RFC 9143).
     pub mid: String,
-    /// Where it comes from.
+    /// Its source: microphone, camera, screen and so on.
     pub source: TrackSource,
-    /// What it carries.
+    /// Audio or video.
     pub kind: MediaKind,
-    /// The codec preferred; [`RoomMediaEvent::TrackStarted`] tells the one used.
+    /// The preferred codec; [`RoomMediaEvent::TrackStarted`] tells the one used.
     pub codec: Codec,
-    /// How many encodings it is sent in, at least 1.
+    /// Number of encodings in which it is sent, at least 1.
     pub layers: u8,
 }
 
-/// What a publisher in this process sends.
+/// What a feed sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedSpec {
-    /// Where it comes from.
+    /// Its source: microphone, camera, screen and so on.
     pub source: TrackSource,
-    /// What it carries, of the same kind.
+    /// Its codec, of the same kind (audio or video) as the source.
     pub config: CodecConfig,
     /// The payload type of its packets, 0 to 127.
     pub payload_type: u8,
@@ -94,71 +95,72 @@ pub struct FeedSpec {
 pub struct PublishAnswer {
     /// The session description to apply.
     pub sdp: String,
-    /// Every track the peer publishes now.
+    /// Every track that the peer publishes now.
     pub tracks: Vec<PublishedTrack>,
     /// The tracks that this offer ended.
     pub removed: Vec<TrackId>,
 }
 
-/// What the media plane tells a room. When the room's channel is full, offers
-/// are tried again, lost transports too; the rest is dropped and counted.
+/// An event that the media plane sends to a room. When the room's channel is full, offers and lost
+/// transports are sent again later; the other events are dropped and counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoomMediaEvent {
-    /// A receiver must be given this offer; its answer goes to [`Sfu::answer`](crate::sfu::Sfu::answer).
-    /// Until then there is no further offer to it. The session id of the `o=`
-    /// line names the transport: when it differs from the last offer's, the
-    /// receiver starts a new peer connection.
+    /// The receiver must be given this offer, and its answer passed to
+    /// [`Sfu::answer`](crate::sfu::Sfu::answer). Until then there is no further offer to it. The
+    /// session id of the `o=` line identifies the transport: when it differs from that of the last
+    /// offer, the receiver starts a new peer connection.
     SubscriberOffer {
-        /// Who.
+        /// The receiver.
         peer: ConnectionId,
         /// The session description.
         sdp: String,
-        /// Which section carries which track; sections not named are inactive.
+        /// Which section (by `mid`) carries which track; all other sections are inactive.
         tracks: Vec<(String, TrackId)>,
     },
-    /// A transport completed its handshake.
+    /// A transport has completed its handshake.
     TransportConnected {
-        /// Whose.
+        /// The peer to which it belongs.
         peer: ConnectionId,
-        /// Which.
+        /// Which of the peer's two transports.
         side: TransportSide,
     },
-    /// A transport is gone, its tracks or subscriptions with it. Publishing or
-    /// subscribing again makes a new one.
+    /// A transport has ended, and its tracks or subscriptions with it. Publishing or subscribing
+    /// again makes a new one.
     TransportLost {
-        /// Whose.
+        /// The peer to which it belonged.
         peer: ConnectionId,
-        /// Which.
+        /// Which of the peer's two transports.
         side: TransportSide,
-        /// Why.
+        /// Why it ended.
         reason: LostReason,
     },
-    /// The first packet of a track has come.
+    /// The first packet of a track has arrived.
     TrackStarted {
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// What its packets carry.
+        /// The codec of its packets.
         codec: Codec,
     },
-    /// Who is heard has changed, loudest first.
+    /// The active speakers or their levels have changed.
     ActiveSpeakers {
-        /// Who, on which track, and the RFC 6464 level: 0 the loudest, 127 silence.
+        /// Peer, track and RFC 6464 level (0 the loudest, 127 silence) of each speaker, loudest
+        /// first.
         speakers: Vec<(ConnectionId, TrackId, u8)>,
     },
 }
 
-/// Counters and sizes of the control half, since it was started.
+/// Counters of the control half since it was started, and its current sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SfuStats {
-    /// Rooms open.
+    /// Open rooms.
     pub rooms: u64,
-    /// Peers in them.
+    /// Peers in all rooms.
     pub peers: u64,
-    /// Transports that live, connected or not.
+    /// Transports that exist, connected or not.
     pub transports: u64,
-    /// Tracks published.
+    /// Published tracks.
     pub tracks: u64,
-    /// Streams towards receivers.
+    /// Streams to receivers.
     pub subscriptions: u64,
     /// Handshakes completed.
     pub handshakes_completed: u64,
@@ -166,37 +168,37 @@ pub struct SfuStats {
     pub handshakes_failed: u64,
     /// Datagrams that the rate limits refused before any work was spent on them.
     pub datagrams_limited: u64,
-    /// Datagrams that belong to no transport.
+    /// Datagrams that belong to no transport and were dropped.
     pub datagrams_unroutable: u64,
     /// Room events dropped because the room's channel was full.
     pub events_dropped: u64,
 }
 
-/// Why the media plane did not do something.
+/// Why the media plane refused or failed to do something.
 #[derive(Debug, thiserror::Error)]
 pub enum SfuError {
     /// The UDP address can't be used.
     #[error("the media address can't be bound: {0}")]
     Bind(#[source] std::io::Error),
-    /// Nobody on another machine could reach what would be announced.
+    /// No address was found that another machine could reach.
     #[error(
         "media.candidates: no address but loopback can be announced to clients; name one that \
          they reach, or bind media to loopback"
     )]
     Unreachable,
-    /// The certificate or the threads can't be made.
+    /// The certificate can't be made, or the threads can't be started.
     #[error("the media plane can't start: {0}")]
     Start(String),
-    /// The media plane is stopped, or a worker of it has ended.
+    /// The media plane is stopped, or one of its workers has ended.
     #[error("the media plane is stopped")]
     Stopped,
-    /// The server carries as many rooms as it may.
+    /// The server has as many rooms as it may.
     #[error("this server can't open more rooms")]
     RoomLimit,
     /// The room is already open.
     #[error("the room is open already")]
     RoomExists,
-    /// No such room.
+    /// There is no such room.
     #[error("no such room")]
     RoomNotFound,
     /// The room has as many peers as it may.
@@ -205,34 +207,34 @@ pub enum SfuError {
     /// The peer is already in the room.
     #[error("the peer is in the room already")]
     PeerExists,
-    /// No such peer in the room.
+    /// There is no such peer in the room.
     #[error("no such peer")]
     PeerNotFound,
-    /// No such track in the room.
+    /// There is no such track in the room.
     #[error("no such track")]
     TrackNotFound,
-    /// The peer publishes or subscribes to as much as it may.
+    /// The peer has as many tracks or subscriptions as it may.
     #[error("too many tracks")]
     TrackLimit,
-    /// The tenant receives as much as it may; sound is still taken.
+    /// The tenant receives as much media as it may; audio tracks are still accepted.
     #[error("the tenant's bitrate limit is reached")]
     BitrateLimit,
     /// The peer has no such transport.
     #[error("no such transport")]
     TransportNotFound,
-    /// What is to be fed makes no sense.
+    /// The description of a feed is contradictory.
     #[error("feed: {0}")]
     FeedInvalid(&'static str),
     /// The session description is malformed or offers nothing usable.
     #[error("session description: {0}")]
     SdpInvalid(&'static str),
-    /// A description came that does not fit the state of its transport.
+    /// The session description does not fit the state of its transport.
     #[error("signalling state: {0}")]
     SignallingState(&'static str),
 }
 
 impl SfuError {
-    /// The stable code of this refusal.
+    /// The stable error code that clients are given.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {

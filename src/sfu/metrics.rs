@@ -1,5 +1,5 @@
-//! What the media plane tells Prometheus. Workers count without locks; their
-//! counters are copied when metrics are scraped.
+//! The Prometheus metrics of the media plane. Workers count without locks; their counters are
+//! copied when metrics are scraped.
 
 use crate::domain::id::TenantId;
 use crate::sfu::engine::Totals;
@@ -24,7 +24,7 @@ const WORKER_CPU: &str = "cabildo_sfu_worker_cpu_seconds_total";
 
 type Count = fn(&Totals) -> u64;
 
-/// Counters of each worker: name, description, value.
+/// Counters of each worker: metric name, description, and how to read the value.
 const WORKER_COUNTERS: &[(&str, &str, Count)] = &[
     ("cabildo_sfu_received_packets_total", "Media packets received.", |it| it.packets_in),
     ("cabildo_sfu_received_bytes_total", "Bytes of media received.", |it| it.bytes_in),
@@ -54,7 +54,7 @@ const WORKER_COUNTERS: &[(&str, &str, Count)] = &[
     }),
 ];
 
-/// Why packets are dropped: value of the label `reason`, count.
+/// Why packets are dropped: value of the label `reason`, and how to read the count.
 const DROP_REASONS: &[(&str, Count)] = &[
     ("other", |it| it.dropped_other),
     ("unknown_address", |it| it.dropped_unknown_address),
@@ -94,23 +94,22 @@ pub fn describe_metrics() {
     }
 }
 
-/// So much media comes for the rooms of a tenant. Shown only when metrics tell
-/// tenants apart.
+/// Sets the bitrate that the rooms of a tenant receive. Shown only when metrics have a label for
+/// tenants.
 pub(super) fn media_bitrate(tenant: TenantId, kbps: u32) {
     if tenants_are_named() {
         metrics::gauge!(MEDIA_BITRATE, "tenant" => tenant_label(tenant)).set(kbps);
     }
 }
 
-/// A track was refused because its tenant receives as much as it may.
+/// Counts a track that was refused because its tenant receives as much as it may.
 pub(super) fn publication_refused() {
     metrics::counter!(PUBLICATIONS_REFUSED).increment(1);
 }
 
 impl Sfu {
-    /// Copies the counters of the control half and of the workers to the
-    /// metrics recorder. Counters of a part that does not answer stay as they
-    /// were.
+    /// Copies the counters of the control half and of the workers to the metrics recorder. The
+    /// counters of a part that does not answer keep their last value.
     pub async fn report_metrics(&self) {
         if let Ok(stats) = self.stats().await {
             report_control(&stats);

@@ -1,6 +1,6 @@
-//! What the control half and the workers say to each other. Control decides
-//! who may send what to whom and hands over keys; a worker owns the media of
-//! the rooms given to it, and hands back whatever is not media.
+//! The messages between the control half and the workers. The control half decides who may send
+//! what to whom and hands over keys; a worker owns the media of the rooms given to it, and hands
+//! back datagrams that are not media.
 
 use std::net::SocketAddr;
 
@@ -10,11 +10,11 @@ use crate::domain::secret::Secret;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::tap::TapSink;
 
-/// One ICE/DTLS/SRTP association. Never reused while the process lives.
+/// Number of a transport: one ICE/DTLS/SRTP association. Never reused while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub u64);
 
-/// One receiver's copy of a track. Never reused while the process lives.
+/// Number of a subscription: one receiver's copy of a track. Never reused while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
@@ -23,8 +23,8 @@ pub struct SubscriptionId(pub u64);
 pub enum SrtpProfile {
     /// `SRTP_AEAD_AES_128_GCM`.
     AeadAes128Gcm,
-    /// `SRTP_AES128_CM_HMAC_SHA1_80`, for clients without GCM; several times
-    /// the cost.
+    /// `SRTP_AES128_CM_HMAC_SHA1_80`, for clients without GCM. It costs several times as much
+    /// processor time.
     Aes128CmHmacSha1_80,
 }
 
@@ -40,11 +40,11 @@ pub struct MasterKey {
 /// The keys of one association.
 #[derive(Debug, Clone)]
 pub struct SrtpKeys {
-    /// How to use them.
+    /// The protection profile with which they are used.
     pub profile: SrtpProfile,
-    /// What this server sends with.
+    /// The key that this server sends with.
     pub local: MasterKey,
-    /// What the peer sends with.
+    /// The key that the peer sends with.
     pub remote: MasterKey,
 }
 
@@ -64,240 +64,238 @@ pub struct ExtensionIds {
     pub audio_level: Option<u8>,
 }
 
-/// A payload type and what it means on one transport.
+/// A payload type and its meaning on one transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
     /// RTP payload type, 0 to 127.
     pub payload_type: u8,
-    /// What it carries.
+    /// Its codec.
     pub codec: Codec,
     /// Payload type of its retransmissions (RFC 4588), when negotiated.
     pub rtx_payload_type: Option<u8>,
 }
 
-/// One encoding of a track, as far as signalling names it. Unnamed sources are
-/// learnt from authenticated packets by `mid` and `rid`.
+/// One encoding of a track, as far as signalling describes it. Undeclared SSRCs are learnt from the
+/// `mid` and `rid` of authenticated packets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncodingSpec {
     /// RFC 8851 restriction identifier; `None` without simulcast.
     pub rid: Option<String>,
-    /// Source of its packets, when declared.
+    /// SSRC of its packets, when declared.
     pub ssrc: Option<u32>,
-    /// Source of its retransmissions, when declared.
+    /// SSRC of its retransmissions, when declared.
     pub rtx_ssrc: Option<u32>,
 }
 
-/// Whether the packets of a publication reach anybody.
+/// Whether the packets of a publication are forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// They do.
+    /// They are forwarded.
     Open,
-    /// They are decrypted for their statistics and dropped.
+    /// They are decrypted and counted, then dropped.
     Closed,
 }
 
 /// Where the packets of a publication come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationOrigin {
-    /// The transport of a peer.
+    /// A transport of a peer.
     Transport(TransportId),
-    /// This process, as a feed; whoever feeds it is asked for key frames by this.
+    /// This process, as a feed, which is asked for key frames by this signal.
     Process(KeyFrameSignal),
 }
 
 /// A track that is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicationSpec {
-    /// Its identity.
+    /// Its id.
     pub track: TrackId,
     /// The room whose members may subscribe to it.
     pub room: SessionId,
-    /// Where its packets come from.
+    /// The transport or feed that its packets come from.
     pub origin: PublicationOrigin,
-    /// What it carries.
+    /// Audio or video.
     pub kind: MediaKind,
     /// RFC 9143 identification of its section; empty for a feed.
     pub mid: String,
-    /// What its payload types mean; the first is the one preferred.
+    /// The meaning of its payload types; the first is the preferred one.
     pub formats: Vec<Format>,
     /// Its encodings, lowest quality first; at least one, at most three. A feed
     /// has one.
     pub encodings: Vec<EncodingSpec>,
     /// Header extensions of its transport.
     pub extensions: ExtensionIds,
-    /// Whether its packets reach anybody from the start.
+    /// Whether its packets are forwarded from the start.
     pub gate: Gate,
 }
 
 /// What a receiver wants of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// Highest encoding to forward, 0 the lowest; higher than there are means
-    /// the best.
+    /// Highest encoding to forward; 0 is the lowest quality. A number higher than the encodings
+    /// that exist means the best one.
     pub layer_max: u8,
-    /// Whether to forward nothing for now.
+    /// Whether nothing is forwarded for now.
     pub paused: bool,
 }
 
 impl Default for Demand {
-    /// The best there is, now.
+    /// The best encoding, not paused.
     fn default() -> Self {
         Self { layer_max: u8::MAX, paused: false }
     }
 }
 
-/// A stream towards one receiver. Its source may change while it lives (a
-/// slot that follows the floor); sequence numbers and timestamps stay
-/// continuous across changes of source and of layer.
+/// A stream to one receiver. Its source may change while it exists (a slot that shows the featured
+/// track); sequence numbers and timestamps stay continuous across changes of source and of layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionSpec {
-    /// Its identity.
+    /// Its id.
     pub subscription: SubscriptionId,
-    /// The transport its packets leave by.
+    /// The transport over which its packets are sent.
     pub transport: TransportId,
-    /// What it carries.
+    /// Audio or video.
     pub kind: MediaKind,
-    /// The publication it shows at first.
+    /// The track that it shows at first.
     pub source: Option<TrackId>,
     /// RFC 9143 identification of its section.
     pub mid: String,
-    /// What the receiver understands by which payload type.
+    /// The formats that the receiver understands, with their payload types.
     pub formats: Vec<Format>,
-    /// Source of its packets.
+    /// SSRC of its packets.
     pub ssrc: u32,
-    /// Source of its retransmissions.
+    /// SSRC of its retransmissions.
     pub rtx_ssrc: u32,
     /// Header extensions of its transport.
     pub extensions: ExtensionIds,
-    /// What the receiver wants.
+    /// The layer that the receiver wants, and whether it is paused.
     pub demand: Demand,
 }
 
-/// What control tells a worker. Commands of one transport or track arrive in
-/// the order given; a name that is not known (any more) is ignored, since
-/// removal may race with use.
+/// A command from the control half to a worker. Commands for one transport or track arrive in the
+/// order given. A command that names something unknown is ignored, since it may have been removed a
+/// moment ago.
 #[derive(Debug)]
 pub enum Command {
     /// The handshake of a transport is complete.
     AddTransport {
-        /// Which.
+        /// The transport.
         transport: TransportId,
         /// The room it belongs to.
         room: SessionId,
         /// Its keys.
         keys: SrtpKeys,
-        /// Where its peer is.
+        /// The address of its peer.
         remote: SocketAddr,
     },
     /// ICE nominated another address of the same peer.
     MoveTransport {
-        /// Which.
+        /// The transport.
         transport: TransportId,
-        /// Where its peer is now.
+        /// The new address of its peer.
         remote: SocketAddr,
     },
-    /// A transport is gone, and its publications and subscriptions with it.
+    /// A transport has ended, and its publications and subscriptions with it.
     RemoveTransport {
-        /// Which.
+        /// The transport.
         transport: TransportId,
     },
     /// A peer publishes a track, possibly before its transport is complete.
     AddPublication(PublicationSpec),
     /// A peer no longer publishes a track.
     RemovePublication {
-        /// Which.
+        /// The track.
         track: TrackId,
     },
-    /// The floor opens or closes a track.
+    /// Opens or closes the gate of a track.
     SetGate {
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// Whether its packets reach anybody from here on.
+        /// Whether its packets are forwarded from now on.
         gate: Gate,
     },
-    /// Limits the encodings that leave a room; the best is [`u8::MAX`].
+    /// Limits the encodings that leave a room; [`u8::MAX`] removes the limit.
     SetLayerMax {
-        /// Which.
+        /// The room.
         room: SessionId,
-        /// Highest encoding of a track, 0 the lowest.
+        /// Highest encoding of a track that may leave; 0 is the lowest quality.
         layer_max: u8,
     },
-    /// A receiver gets a stream.
+    /// Adds a stream to a receiver.
     AddSubscription(SubscriptionSpec),
-    /// A receiver wants something else of a stream.
+    /// Changes the layer that a receiver wants of a stream, or whether it is paused.
     SetDemand {
-        /// Which.
+        /// The subscription.
         subscription: SubscriptionId,
-        /// What it wants from here on.
+        /// The new demand.
         demand: Demand,
     },
-    /// A stream shows another publication, or none.
+    /// Lets a stream show another publication, or none.
     SetSource {
-        /// Which.
+        /// The subscription.
         subscription: SubscriptionId,
-        /// What it shows from here on.
+        /// The track to show from now on.
         source: Option<TrackId>,
     },
-    /// A receiver no longer gets a stream.
+    /// Ends a stream to a receiver.
     RemoveSubscription {
-        /// Which.
+        /// The subscription.
         subscription: SubscriptionId,
     },
-    /// A sink in this process gets what passes the gate of a track.
+    /// Gives a sink in this process what passes the gate of a track.
     AddTap {
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// Where to.
+        /// The sink.
         sink: TapSink,
     },
-    /// It no longer does; it is told so after what came before.
+    /// Ends a tap; the sink is told so after everything that came before.
     RemoveTap {
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// Where to.
+        /// The sink.
         sink: TapSink,
     },
 }
 
-/// How loud a track is.
+/// The audio level of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loudness {
-    /// Which.
+    /// The track.
     pub track: TrackId,
     /// RFC 6464 level below overload, 0 the loudest, 127 silence.
     pub level_dbov: u8,
 }
 
-/// What a worker tells about its media.
+/// An event that a worker reports about its media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaEvent {
-    /// The first packet of a track has come.
+    /// The first packet of a track has arrived.
     TrackStarted {
         /// The room it is in.
         room: SessionId,
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// What its packets carry.
+        /// The codec of its packets.
         codec: Codec,
     },
-    /// Transports whose peers sent something that authenticated since this was
-    /// told last, about a second ago.
+    /// Transports whose peers sent authenticated media since the last such event, about a second
+    /// ago.
     Heard {
-        /// Which.
+        /// The transports.
         transports: Vec<TransportId>,
     },
-    /// The bitrate of payload that came for each room with a track, measured
-    /// about once a second.
+    /// The bitrate of payload that each room with a track received, measured about once a second.
     Incoming {
-        /// Room and kilobits a second.
+        /// Rooms and kilobits per second.
         rooms: Vec<(SessionId, u32)>,
     },
-    /// Who is heard has changed: the tracks that carry speech and are open,
-    /// loudest first; empty when nobody speaks.
+    /// The active speakers or their levels have changed: the tracks with an open gate that carry
+    /// speech, loudest first; empty when nobody speaks.
     ActiveSpeakers {
         /// The room they are in.
         room: SessionId,
-        /// At most five.
+        /// At most five speakers.
         speakers: Vec<Loudness>,
     },
 }

@@ -1,6 +1,5 @@
-//! RTCP as bytes (RFC 3550 §6, RFC 4585, RFC 5104): compound and reduced-size
-//! packets are read with bounded work; what this server says is written
-//! without intermediate structures.
+//! RTCP as bytes (RFC 3550 §6, RFC 4585, RFC 5104). Compound and reduced-size packets are read with
+//! bounded work; the packets that this server sends are written without intermediate structures.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -8,13 +7,13 @@ mod twcc;
 
 pub use twcc::ArrivalRecorder;
 
-/// Packets looked at in one compound; more in one datagram is an attack.
+/// Packets read from one compound; one datagram with more is an attack.
 const PACKETS_MAX: usize = 32;
-/// Pairs looked at in one NACK; each names up to 17 packets.
+/// Pairs read from one NACK; each names up to 17 packets.
 const NACK_PAIRS_MAX: usize = 64;
-/// Requests looked at in one FIR.
+/// Requests read from one FIR.
 const FIR_ENTRIES_MAX: usize = 16;
-/// The source that this server's feedback names as its sender.
+/// The SSRC that this server's feedback gives as its sender.
 pub const FEEDBACK_SSRC: u32 = 1;
 
 const SENDER_REPORT: u8 = 200;
@@ -22,21 +21,21 @@ const RECEIVER_REPORT: u8 = 201;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 
-/// A part of a compound packet that this server acts on.
+/// A part of a compound packet that this server handles.
 #[derive(Debug, Clone)]
 pub enum Message<'packet> {
-    /// The sender's clocks (RFC 3550 §6.4.1).
+    /// A sender's NTP time and RTP timestamp at one instant (RFC 3550 §6.4.1).
     SenderReport(SenderReport),
-    /// Packets that a receiver misses (RFC 4585 §6.2.1).
+    /// Packets that a receiver is missing (RFC 4585 §6.2.1).
     Nack {
-        /// Source.
+        /// SSRC of the packets.
         ssrc: u32,
-        /// Which.
+        /// The sequence numbers of the missing packets.
         lost: LostSequences<'packet>,
     },
     /// A receiver needs a key frame (RFC 4585 §6.3.1, RFC 5104 §4.3.1).
     KeyFrameRequest {
-        /// Source.
+        /// SSRC that should send the key frame.
         ssrc: u32,
     },
 }
@@ -76,8 +75,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
 }
 
-/// Calls `act` for every message in `compound`; ends at the first part whose
-/// length lies.
+/// Calls `act` for every message in `compound`; stops at the first part whose stated length is
+/// wrong.
 pub fn read<'packet>(compound: &'packet [u8], mut act: impl FnMut(Message<'packet>)) {
     let mut rest = compound;
     for _ in 0..PACKETS_MAX {
@@ -142,15 +141,15 @@ fn write_header(out: &mut Vec<u8>, format: u8, packet_type: u8, words_after: u16
     out.extend_from_slice(&words_after.to_be_bytes());
 }
 
-/// Asks the sender of `ssrc` for a key frame.
+/// Writes a request to the sender of `ssrc` for a key frame.
 pub fn write_pli(out: &mut Vec<u8>, ssrc: u32) {
     write_header(out, 1, PAYLOAD_FEEDBACK, 2);
     out.extend_from_slice(&FEEDBACK_SSRC.to_be_bytes());
     out.extend_from_slice(&ssrc.to_be_bytes());
 }
 
-/// Asks the sender of `ssrc` for the packets in `lost`, which ascend; as many
-/// as fit `NACK_PAIRS_MAX` pairs.
+/// Writes a request to the sender of `ssrc` for the packets in `lost`, which must ascend; at most
+/// `NACK_PAIRS_MAX` pairs are written.
 pub fn write_nack(out: &mut Vec<u8>, ssrc: u32, lost: impl IntoIterator<Item = u16>) {
     let start = out.len();
     write_header(out, 1, TRANSPORT_FEEDBACK, 2);
@@ -190,29 +189,29 @@ fn write_pair(out: &mut Vec<u8>, (first, mask): (u16, u16)) {
     out.extend_from_slice(&mask.to_be_bytes());
 }
 
-/// What a receiver report says of one source (RFC 3550 §6.4.2).
+/// The part of a receiver report about one source (RFC 3550 §6.4.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReportBlock {
-    /// Source.
+    /// SSRC of the source.
     pub ssrc: u32,
     /// Loss since the last report, in 256ths.
     pub fraction_lost: u8,
     /// Packets lost since the beginning.
     pub lost_total: u32,
-    /// Highest sequence number, extended by its wraps.
+    /// Highest sequence number, extended by the number of wraps.
     pub highest_sequence: u32,
     /// Jitter between arrivals, in ticks of the codec's clock.
     pub jitter: u32,
-    /// Middle of the last sender report's NTP time; zero without one.
+    /// Middle 32 bits of the last sender report's NTP time; zero without one.
     pub last_report: u32,
-    /// Since that report came, in 65,536ths of a second.
+    /// Time since that report came, in 65,536ths of a second.
     pub since_last_report: u32,
 }
 
-/// Most blocks that one report holds; the count field has five bits.
+/// Blocks that one report holds at most; the count field has five bits.
 pub const REPORT_BLOCKS_MAX: usize = 31;
 
-/// Reports on what was received, at most `REPORT_BLOCKS_MAX` sources.
+/// Writes a receiver report about at most `REPORT_BLOCKS_MAX` sources.
 pub fn write_receiver_report(out: &mut Vec<u8>, blocks: &[ReportBlock]) {
     let blocks = &blocks[..blocks.len().min(REPORT_BLOCKS_MAX)];
     let count = u8::try_from(blocks.len()).unwrap_or(0);
@@ -229,12 +228,12 @@ pub fn write_receiver_report(out: &mut Vec<u8>, blocks: &[ReportBlock]) {
     }
 }
 
-/// What a sender report says (RFC 3550 §6.4.1).
+/// The contents of a sender report (RFC 3550 §6.4.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SenderReport {
-    /// Source.
+    /// SSRC of the source.
     pub ssrc: u32,
-    /// NTP format, 32.32 fixed point.
+    /// Wall-clock time in NTP format, 32.32 fixed point.
     pub ntp: u64,
     /// The same instant in ticks of the codec's clock.
     pub timestamp: u32,
@@ -244,8 +243,8 @@ pub struct SenderReport {
     pub payload_bytes: u32,
 }
 
-/// Tells a receiver how the timestamps of a stream relate to its sender's
-/// wall clock, which is what it synchronises lips by.
+/// Writes a sender report. It tells a receiver how the timestamps of a stream relate to its
+/// sender's wall clock, so that the receiver can synchronise audio and video.
 pub fn write_sender_report(out: &mut Vec<u8>, report: &SenderReport) {
     write_header(out, 0, SENDER_REPORT, 6);
     out.extend_from_slice(&report.ssrc.to_be_bytes());

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Session descriptions (RFC 8866, RFC 9429): what strangers say is read into
-//! types, and what this server says is written from types.
+//! Session descriptions (RFC 8866, RFC 9429): those of peers are parsed into checked types, and
+//! those of this server are written from types.
 
 mod codec;
 mod parse;
@@ -18,11 +18,11 @@ pub use codec::{CodecConfig, H264Profile, PacketizationMode};
 pub use parse::parse;
 pub use write::{answer, offer};
 
-/// Encodings of one track. What the plane forwards.
+/// Encodings that one track may have; the media plane forwards no more.
 pub const LAYERS_MAX: usize = 3;
-/// Longest section identification, in bytes: what the header extension carries.
+/// Longest `mid`, in bytes: what the header extension can carry.
 pub const MID_BYTES_MAX: usize = 16;
-/// Longest encoding identification, in bytes: what the header extension carries.
+/// Longest `rid`, in bytes: what the header extension can carry.
 pub const RID_BYTES_MAX: usize = 16;
 
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
@@ -32,7 +32,7 @@ const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
-/// Extensions of the transports that this server offers.
+/// Header extensions in the offers of this server.
 pub const OFFERED_EXTENSIONS: ExtensionIds = ExtensionIds {
     mid: Some(1),
     rid: None,
@@ -41,7 +41,7 @@ pub const OFFERED_EXTENSIONS: ExtensionIds = ExtensionIds {
     audio_level: Some(2),
 };
 
-/// How much of a description is read.
+/// How much of a session description is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Longest text, in bytes.
@@ -50,12 +50,12 @@ pub struct Limits {
     pub sections: usize,
 }
 
-/// What a peer may offer. Browsers write under 8 KiB for four sections.
+/// Limits of a peer's offer. Browsers write under 8 KiB for four sections.
 pub const OFFER_LIMITS: Limits = Limits { bytes: 64 * 1024, sections: 32 };
-/// What a peer may answer: as many sections as it was offered at the most.
+/// Limits of a peer's answer, which has as many sections as the offer.
 pub const ANSWER_LIMITS: Limits = Limits { bytes: 1024 * 1024, sections: 512 };
 
-/// A description that can't be taken, and why.
+/// A session description that is refused, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SdpError(pub &'static str);
@@ -63,24 +63,24 @@ pub struct SdpError(pub &'static str);
 /// The role in the DTLS handshake (RFC 8842 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// Either, the other decides.
+    /// `actpass`: either; the other side decides.
     ActiveOrPassive,
-    /// Client.
+    /// `active`: the client.
     Active,
-    /// Server.
+    /// `passive`: the server.
     Passive,
 }
 
-/// Who sends in a section, from the writer's side.
+/// Who sends in a section, seen from the writer of the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Both.
+    /// Both sides.
     SendReceive,
-    /// The writer.
+    /// Only the writer.
     SendOnly,
-    /// The reader.
+    /// Only the reader.
     ReceiveOnly,
-    /// Nobody.
+    /// Neither side.
     Inactive,
 }
 
@@ -107,7 +107,7 @@ impl Direction {
     }
 }
 
-/// How to reach and recognise a peer.
+/// The values by which a peer is reached and recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportParameters {
     /// ICE user fragment.
@@ -125,104 +125,104 @@ pub struct TransportParameters {
 pub struct OfferedFormat {
     /// Its payload types.
     pub format: Format,
-    /// What it is.
+    /// Its codec and parameters.
     pub config: CodecConfig,
-    /// Level of H.264.
+    /// The level of H.264 in `profile-level-id`.
     pub level: Option<u8>,
-    /// Whether transport-wide feedback was named for it.
+    /// Whether it has `a=rtcp-fb` for transport-wide feedback.
     pub transport_cc: bool,
-    /// Whether negative acknowledgements were named for it.
+    /// Whether it has `a=rtcp-fb` for NACK.
     pub nack: bool,
 }
 
-/// One section of a peer's description.
+/// One media section of a peer's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// Its identification (RFC 9143), a token of at most [`MID_BYTES_MAX`].
+    /// Its `mid` (RFC 9143), a token of at most [`MID_BYTES_MAX`] bytes.
     pub mid: String,
-    /// Media, protocol and first format of its media line, for a rejection.
+    /// Media type of its media line, repeated when the section is rejected.
     pub media: String,
-    /// As [`Self::media`].
+    /// Protocol of its media line, repeated when the section is rejected.
     pub proto: String,
-    /// As [`Self::media`].
+    /// First format of its media line, repeated when the section is rejected.
     pub format: String,
-    /// What it carries, when it is media at all.
+    /// Audio or video; `None` for other media.
     pub kind: Option<MediaKind>,
-    /// Stopped by the peer, or of no use to this server.
+    /// Whether the peer has stopped it or this server can't use it.
     pub rejected: bool,
     /// Who sends.
     pub direction: Direction,
-    /// What this server forwards of its formats, best first.
+    /// Its formats that this server forwards, best first.
     pub formats: Vec<OfferedFormat>,
     /// Header extensions.
     pub extensions: ExtensionIds,
-    /// Encodings it sends, lowest first; empty without simulcast.
+    /// The `rid`s of the encodings it sends, lowest quality first; empty without simulcast.
     pub rids: Vec<String>,
-    /// Declared source.
+    /// Declared SSRC.
     pub primary_ssrc: Option<u32>,
-    /// Declared source of retransmissions.
+    /// Declared SSRC of retransmissions.
     pub rtx_ssrc: Option<u32>,
 }
 
-/// A peer's description.
+/// A peer's session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Its transport; `None` when every section is rejected.
     pub transport: Option<TransportParameters>,
-    /// Whether it bundles its sections.
+    /// Whether its sections share one transport (BUNDLE).
     pub bundle: bool,
     /// Its sections, in order.
     pub sections: Vec<Section>,
 }
 
-/// This server's side of a transport, as descriptions tell it.
+/// The values of this server's side of a transport that descriptions contain.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalSide<'a> {
     /// ICE credentials.
     pub credentials: &'a Credentials,
     /// Fingerprint of its certificate.
     pub fingerprint: Fingerprint,
-    /// Where it is reached, best first.
+    /// The addresses at which it is reached, best first.
     pub candidates: &'a [SocketAddr],
-    /// `o=` session id; names the transport.
+    /// Session id of the `o=` line; identifies the transport.
     pub session_id: u64,
-    /// `o=` version; one more with each description.
+    /// Version of the `o=` line; one more with each description.
     pub version: u64,
 }
 
-/// A stream that a section of ours sends.
+/// A stream that this server sends in a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
-    /// What groups the streams of one person: the peer's id.
+    /// Media stream id (`msid`) that groups the streams of one peer: the peer's id.
     pub group: String,
-    /// The track's id.
+    /// Track id (`msid`).
     pub track: String,
-    /// Source of its packets.
+    /// SSRC of its packets.
     pub ssrc: u32,
-    /// Source of its retransmissions.
+    /// SSRC of its retransmissions.
     pub rtx_ssrc: u32,
 }
 
-/// One section of an offer of ours.
+/// One section of this server's offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferSection {
-    /// Its identification.
+    /// Its `mid`.
     pub mid: String,
-    /// Its one codec.
+    /// Its only codec.
     pub config: CodecConfig,
-    /// What it sends; inactive without.
+    /// The stream that it sends; `None` makes it inactive.
     pub stream: Option<Stream>,
 }
 
-/// What an answer of ours says to one section.
+/// This server's answer to one section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SectionAnswer {
-    /// Not taken.
+    /// The section is refused.
     Rejected,
-    /// Taken, and nobody sends.
+    /// The section is accepted, but neither side sends.
     Inactive,
-    /// This server receives.
+    /// This server receives in it.
     Receive,
-    /// This server sends this.
+    /// This server sends this stream in it.
     Send(Stream),
 }

@@ -1,6 +1,5 @@
-//! SRTP of one association (RFC 3711, RFC 7714). AES-GCM packets are opened
-//! and sealed where they lie, without an allocation; the older profile and all
-//! control packets go through `rtc_srtp`.
+//! SRTP of one transport (RFC 3711, RFC 7714). AES-GCM packets are decrypted and encrypted in
+//! place, without an allocation; the older profile and all control packets go through `rtc_srtp`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -19,21 +18,20 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 use super::plane::{MasterKey, SrtpKeys, SrtpProfile};
 use crate::formats::rtp::Header;
 
-/// Most bytes that sealing adds to a packet.
+/// Bytes that sealing adds to a packet at most.
 pub const SEAL_BYTES_MAX: usize = 16;
-/// Sources that one peer may send from while its transport lives: enough to
-/// turn a camera of three encodings on and off eighty times. More would let a
-/// peer grow the replay windows (160 bytes each) without end; packets of
-/// further sources are dropped.
+/// SSRCs that one peer may send from while its transport exists: enough to turn a camera with three
+/// encodings on and off eighty times. A higher limit lets a peer use more memory for replay windows
+/// (160 bytes each). Packets of further SSRCs are dropped.
 pub const SOURCES_MAX: usize = 512;
 
-/// Why a packet was not opened.
+/// Why a packet was not decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SrtpError {
     /// It is shorter than its header and tag.
     #[error("malformed packet")]
     Malformed,
-    /// It was seen before, or is too old to tell.
+    /// It was received before, or it is too old to tell.
     #[error("replayed packet")]
     Replayed,
     /// Its tag is wrong.
@@ -47,7 +45,7 @@ pub enum SrtpError {
     WrongKeys,
 }
 
-/// Protection of one association, both directions.
+/// The keys and replay state of one transport, in both directions.
 pub struct Srtp {
     rtp: RtpProtection,
     rtcp_in: GuardedContext,
@@ -61,7 +59,7 @@ enum RtpProtection {
 
 struct GcmInbound {
     session: GcmSession,
-    /// Sorted, so that a lookup is a short binary search.
+    /// Sorted by SSRC, for binary search.
     sources: Vec<(u32, ReplayWindow)>,
 }
 
@@ -88,9 +86,8 @@ impl Srtp {
         })
     }
 
-    /// Authenticates and decrypts `packet`, whose `header` was parsed, where it
-    /// lies; returns the bytes that are left of it. Nothing is remembered of a
-    /// packet that is not authentic.
+    /// Authenticates and decrypts `packet` in place, whose header was parsed into `header`; returns
+    /// the length of the decrypted packet. A packet that is not authentic changes no state.
     pub fn open_rtp(&mut self, packet: &mut [u8], header: &Header) -> Result<usize, SrtpError> {
         match &mut self.rtp {
             RtpProtection::Gcm { inbound, .. } => inbound.open(packet, header),
@@ -104,9 +101,9 @@ impl Srtp {
         }
     }
 
-    /// Encrypts the packet that `buffer` holds from `start` on, and appends its
-    /// tag. `index` is its sequence number without the wrap: the caller must
-    /// not use one twice for different bytes (RFC 7714 §8.3).
+    /// Encrypts in place the packet that starts at `start` in `buffer`, and appends its tag.
+    /// `index` is its sequence number extended by the wraps; the caller must not use one twice for
+    /// different bytes (RFC 7714 §8.3).
     pub fn seal_rtp(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -249,7 +246,7 @@ mod tests {
                 let packet = plain(crate::formats::rtp::wire_sequence(index));
                 let sealed = theirs.encrypt_rtp(&packet).expect("sealed");
                 assert_eq!(open(&mut ours, &sealed).expect("authentic"), packet);
-                assert!(open(&mut ours, &sealed).is_err(), "a replay was taken");
+                assert!(open(&mut ours, &sealed).is_err(), "a replay was accepted");
             }
         }
     }
@@ -262,7 +259,7 @@ mod tests {
             let mut forged = sealed.to_vec();
             for at in 0..forged.len() {
                 forged[at] ^= 0x40;
-                assert!(open(&mut ours, &forged).is_err(), "byte {at} is not covered");
+                assert!(open(&mut ours, &forged).is_err(), "byte {at} is not authenticated");
                 forged[at] ^= 0x40;
             }
             assert!(open(&mut ours, &sealed).is_ok());

@@ -1,7 +1,6 @@
-//! A tap: a subscription that ends in the process. It hangs on a publication
-//! behind its gate; a worker copies what passes into batches and offers them to
-//! a sink. A sink that is full gets nothing, is told how much it missed, and
-//! never makes forwarding wait.
+//! A tap: a subscription that ends in this process. It is attached to a publication, after its
+//! gate; a worker copies the packets into batches and offers these to a sink. A sink that is full
+//! loses the batch and is told how many packets it lost; forwarding never waits for a sink.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,69 +10,68 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use crate::domain::id::TrackId;
 use crate::domain::media::Codec;
 
-/// Bytes of packets that one batch holds at most. Raising it makes batches
-/// fewer, and one that is lost larger.
+/// Bytes of packets that one batch holds at most. Raising it makes batches fewer, and each lost one
+/// larger.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Items that one batch holds at most.
 pub const BATCH_ITEMS_MAX: usize = 1024;
-/// Emptied batches that one worker keeps to fill again, and thus what it takes
-/// to run without allocating: 20 ms of a gigabit.
+/// Emptied batches that one worker keeps for reuse: the data of 20 ms at one gigabit per second.
 const SPARE_BATCHES_MAX: usize = 64;
 /// Bytes of a sender report without report blocks (RFC 3550 §6.4.1).
 pub const SENDER_REPORT_BYTES: usize = 28;
 
-/// What came of a track.
+/// An item about a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TapKind<'batch> {
-    /// An RTP packet as it came out of SRTP. One that a retransmission brought
-    /// has the source, payload type and sequence number of what it repairs.
+    /// A decrypted RTP packet. A packet that came in a retransmission has the SSRC, payload type
+    /// and sequence number of the original.
     Packet {
         /// Its bytes.
         bytes: &'batch [u8],
-        /// Whether a receiver can start here.
+        /// Whether a decoder can start at this packet.
         key_frame_start: bool,
     },
     /// A sender report of the source, without report blocks.
     SenderReport(&'batch [u8]),
-    /// Packets come from this source from here on. The first item of a tap.
+    /// Packets come from this source from now on. The first item of a tap.
     Source {
-        /// Its synchronisation source.
+        /// Its SSRC.
         ssrc: u32,
-        /// Its encoding, 0 the lowest quality.
+        /// Its encoding; 0 is the lowest quality.
         layer: u8,
     },
-    /// Packets of this payload type carry this codec. Follows each source.
+    /// Packets of this payload type have this codec. Follows every `Source`.
     Codec {
         /// 0 to 127.
         payload_type: u8,
-        /// What they carry.
+        /// The codec.
         codec: Codec,
     },
-    /// The floor closed the gate: nothing comes until it opens.
+    /// The gate was closed: no packets come until it is opened.
     GateClosed,
-    /// The floor opened the gate.
+    /// The gate was opened.
     GateOpened,
-    /// The publisher was asked for a key frame.
+    /// The publisher was sent a key-frame request.
     KeyFrameRequested,
-    /// So many packets passed the gate and found the sink full. What follows
-    /// says again where it comes from.
+    /// This number of packets passed the gate but found the sink full. The next item is a `Source`
+    /// again.
     Lost(u32),
-    /// The tap has ended, or its publication: nothing more comes.
+    /// The tap or its publication has ended: this is the last item.
     Ended,
 }
 
 /// One item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TapItem<'batch> {
-    /// Of this track.
+    /// The track.
     pub track: TrackId,
-    /// When it came, microseconds since 1970.
+    /// When it arrived, in microseconds since 1970.
     pub at_us: u64,
-    /// What came.
+    /// What arrived or happened.
     pub kind: TapKind<'batch>,
 }
 
-/// What stands in the index of a batch; bytes are in its arena.
+/// An entry in the index of a batch; the bytes are in its arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Note {
     Packet { key_frame_start: bool },
@@ -103,8 +101,8 @@ struct Storage {
     index: Vec<Indexed>,
 }
 
-/// Items of many tracks in the order in which they came. Its memory goes back
-/// to the worker that filled it when it is dropped.
+/// Items of many tracks in the order in which they came. When it is dropped, its memory returns to
+/// the worker that filled it.
 #[derive(Debug)]
 pub struct TapBatch {
     storage: Storage,
@@ -112,7 +110,7 @@ pub struct TapBatch {
 }
 
 impl TapBatch {
-    /// A batch of these items that came from elsewhere than a worker.
+    /// Makes a batch of these items outside a worker.
     #[must_use]
     pub fn of(items: &[TapItem<'_>]) -> Self {
         let (home, _) = sync_channel(1);
@@ -147,13 +145,13 @@ impl TapBatch {
         })
     }
 
-    /// Bytes of packets that it holds.
+    /// Bytes of the packets that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.storage.bytes.len()
     }
 
-    /// Whether it holds nothing.
+    /// Whether it holds no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.storage.index.is_empty()
@@ -164,7 +162,7 @@ impl TapBatch {
             && self.storage.index.len() < BATCH_ITEMS_MAX
     }
 
-    /// Appends an item whose bytes `write` appends.
+    /// Appends an item; `write` appends its bytes.
     pub(super) fn push(
         &mut self,
         track: TrackId,
@@ -185,7 +183,7 @@ impl Drop for TapBatch {
         let mut storage = std::mem::take(&mut self.storage);
         storage.bytes.clear();
         storage.index.clear();
-        // The worker has enough of them, or has ended: then the memory is freed.
+        // Fails when the worker has enough spare batches or has ended; the memory is then freed.
         self.home.try_send(storage).ok();
     }
 }
@@ -206,7 +204,7 @@ impl Note {
     }
 }
 
-/// Where a worker takes empty batches from.
+/// The empty batches of a worker.
 #[derive(Debug)]
 pub(super) struct BatchPool {
     home: SyncSender<Storage>,
@@ -219,7 +217,7 @@ impl BatchPool {
         Self { home, returned }
     }
 
-    /// An empty batch, with the memory of one that was emptied if there is one.
+    /// An empty batch, in reused memory when there is some.
     pub(super) fn batch(&self) -> TapBatch {
         let storage = self.returned.try_recv().unwrap_or_else(|_| Storage {
             bytes: Vec::with_capacity(BATCH_BYTES_MAX),
@@ -231,7 +229,7 @@ impl BatchPool {
 
 type Offer = dyn Fn(TapBatch) -> Result<(), TapBatch> + Send + Sync;
 
-/// Where batches go. Clones are the same sink.
+/// The receiver of batches. Clones are the same sink.
 #[derive(Clone)]
 pub struct TapSink {
     id: u64,
@@ -239,14 +237,14 @@ pub struct TapSink {
 }
 
 impl TapSink {
-    /// A sink that `offer` takes batches for. It is called by workers, must
-    /// return at once, and gives back what it has no room for.
+    /// A sink that calls `offer` with each batch. Workers call it, so it must return at once; it
+    /// returns batches that it has no room for.
     pub fn new(offer: impl Fn(TapBatch) -> Result<(), TapBatch> + Send + Sync + 'static) -> Self {
         static SINKS: AtomicU64 = AtomicU64::new(0);
         Self { id: SINKS.fetch_add(1, Ordering::Relaxed), offer: Arc::new(offer) }
     }
 
-    /// A sink and the end of its channel, which holds this many batches.
+    /// A sink and the receiving end of its channel, which holds this number of batches.
     #[must_use]
     pub fn bounded(batches: usize) -> (Self, Receiver<TapBatch>) {
         let (sender, receiver) = sync_channel(batches);
@@ -258,10 +256,10 @@ impl TapSink {
         (sink, receiver)
     }
 
-    /// Offers a batch; gives it back when there is no room for it.
+    /// Offers a batch to the sink.
     ///
     /// # Errors
-    /// The batch, unchanged.
+    /// The batch, unchanged, when there is no room for it.
     pub fn offer(&self, batch: TapBatch) -> Result<(), TapBatch> {
         (self.offer)(batch)
     }

@@ -1,7 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! One ICE/DTLS/SRTP association, the side of this server: an ICE-lite
-//! responder and a DTLS 1.2 server over one address. It answers checks, makes
-//! the keys and follows its peer; the media goes elsewhere.
+//! The server side of one ICE/DTLS/SRTP association: an ICE-lite responder and a DTLS 1.2 server at
+//! one address. It answers connectivity checks, makes the keys and follows its peer to new
+//! addresses; media is handled by the workers.
 
 mod dtls;
 mod guard;
@@ -23,9 +23,8 @@ pub use ice::{
 };
 pub use identity::{Fingerprint, Identity, IdentityError};
 
-/// How long a transport may take from when it was made until it is connected.
-/// People grant their microphone before it is made. Raising it keeps abandoned
-/// transports longer.
+/// Time that a transport has from its creation until it is connected. People grant access to their
+/// microphone before it is made. Raising it keeps abandoned transports longer.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a datagram is, by its first byte (RFC 7983 §7).
@@ -37,7 +36,7 @@ pub enum DatagramClass {
     Dtls,
     /// SRTP or SRTCP.
     Media,
-    /// Nothing this server speaks.
+    /// A protocol that this server does not speak.
     Other,
 }
 
@@ -54,45 +53,45 @@ impl DatagramClass {
     }
 }
 
-/// What the peer's session description says of it.
+/// The values of the peer's session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteParameters {
     /// Its ICE user fragment.
     pub ufrag: String,
-    /// SHA-256 fingerprints, one of which its certificate must have.
+    /// SHA-256 fingerprints; the peer's certificate must have one of them.
     pub fingerprints: Vec<Fingerprint>,
 }
 
 /// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where.
+    /// Its destination.
     pub to: SocketAddr,
-    /// What.
+    /// Its contents.
     pub bytes: Vec<u8>,
 }
 
-/// What a transport tells its owner.
+/// An event that a transport reports to its owner.
 #[derive(Debug)]
 pub enum TransportEvent {
-    /// The handshake is complete and its peer is who was signalled.
+    /// The handshake is complete, and the peer's certificate is the one in its session description.
     Connected {
         /// The keys of its media.
         keys: SrtpKeys,
-        /// Where its peer is.
+        /// The address of its peer.
         remote: SocketAddr,
     },
-    /// The peer is at another address: it has nominated it, or is silent where it
-    /// was. Only after `Connected`.
+    /// The peer is at another address, because it nominated that or was silent at the old one.
+    /// Comes only after `Connected`.
     Moved {
-        /// Where its peer is now.
+        /// The new address of its peer.
         remote: SocketAddr,
     },
-    /// An address is not this transport's any more.
+    /// An address no longer belongs to this transport.
     PathForgotten(SocketAddr),
-    /// A user fragment is not this transport's any more.
+    /// A user fragment no longer belongs to this transport.
     UfragRetired(String),
-    /// The transport has ended and does nothing any more.
+    /// The transport has ended.
     Lost(LostReason),
 }
 
@@ -103,14 +102,14 @@ enum Phase {
     Over,
 }
 
-/// One association.
+/// The state of one association.
 #[derive(Debug)]
 pub struct Transport {
     identity: Arc<Identity>,
     ice: IceLite,
     dtls: Dtls,
     phase: Phase,
-    /// Where the handshake comes from since an address was nominated last.
+    /// The address from which handshake datagrams came since an address was last nominated.
     heard_from: Option<SocketAddr>,
     fingerprints: Vec<Fingerprint>,
     created_at: Instant,
@@ -119,7 +118,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A transport that waits for its peer, with the credentials it is known by.
+    /// Makes a transport that waits for its peer, with this server's credentials.
     #[must_use]
     pub fn new(identity: Arc<Identity>, local: Credentials, now: Instant) -> Self {
         Self {
@@ -141,7 +140,7 @@ impl Transport {
         self.ice.local()
     }
 
-    /// Every user fragment by which checks may come now.
+    /// Every user fragment that checks may name now.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         self.ice.local_ufrags()
     }
@@ -152,31 +151,31 @@ impl Transport {
         self.ice.remote_ufrag()
     }
 
-    /// Addresses that authenticated checks have come from; at most [`PATHS_MAX`].
+    /// Addresses from which authenticated checks have come; at most [`PATHS_MAX`].
     pub fn paths(&self) -> impl Iterator<Item = SocketAddr> {
         self.ice.paths()
     }
 
-    /// Whether an authenticated check has come from there.
+    /// Whether an authenticated check has come from this address.
     #[must_use]
     pub fn knows(&self, address: SocketAddr) -> bool {
         self.ice.knows(address)
     }
 
-    /// Whether keys have been made.
+    /// Whether the handshake is complete and keys exist.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.phase == Phase::Connected
     }
 
-    /// Whether a handshake has begun; before that nothing costly has happened.
+    /// Whether a handshake has begun; before that the transport has cost little.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.dtls.has_begun()
     }
 
-    /// Takes what the peer's description says. Keys are made only now when the
-    /// handshake was faster. A certificate that is known does not change.
+    /// Stores the values of the peer's session description. If the handshake completed earlier, the
+    /// keys are made now. A fingerprint that is known does not change.
     pub fn set_remote(&mut self, remote: RemoteParameters) {
         self.ice.set_remote_ufrag(remote.ufrag);
         if self.fingerprints.is_empty() {
@@ -185,15 +184,15 @@ impl Transport {
         self.release_keys();
     }
 
-    /// Starts another ICE generation; DTLS and its keys stay. The peer's new
-    /// user fragment is `None` until its answer has come.
+    /// Starts another ICE generation; DTLS and its keys stay. `remote_ufrag` is `None` until the
+    /// peer's answer has come.
     pub fn restart_ice(&mut self, local: Credentials, remote_ufrag: Option<String>) {
         if let Some(retired) = self.ice.restart(local, remote_ufrag) {
             self.events.push_back(TransportEvent::UfragRetired(retired));
         }
     }
 
-    /// Takes a datagram. Garbage, and what does not authenticate, changes nothing.
+    /// Takes a datagram. A malformed or unauthenticated datagram changes nothing.
     pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         match DatagramClass::of(bytes) {
             _ if self.phase == Phase::Over => {}
@@ -205,7 +204,7 @@ impl Transport {
         }
     }
 
-    /// Takes a connectivity check; whether it authenticated.
+    /// Takes a connectivity check; returns whether it was authentic.
     pub fn handle_check(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) -> bool {
         if self.phase == Phase::Over {
             return false;
@@ -219,15 +218,15 @@ impl Transport {
         checked.authentic
     }
 
-    /// The worker has taken authenticated media from this peer since it said so
-    /// last: a sign of life, like a check.
+    /// Reports that the worker received authenticated media from this peer, which keeps the
+    /// transport alive as a check does.
     pub fn handle_media(&mut self, now: Instant) {
         if self.phase == Phase::Connected {
             self.ice.handle_media(now);
         }
     }
 
-    /// Goes where ICE says, when that has changed.
+    /// Sends to the address that ICE has selected, when it has changed.
     fn follow(&mut self, selected: Option<SocketAddr>) {
         let Some(remote) = selected else { return };
         match self.phase {
@@ -249,7 +248,7 @@ impl Transport {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due at this time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.phase == Phase::Over {
             return;
@@ -266,7 +265,7 @@ impl Transport {
         self.collect();
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] must be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let connect_until =
@@ -278,17 +277,17 @@ impl Transport {
             .filter(|_| self.phase != Phase::Over)
     }
 
-    /// A datagram to send.
+    /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
 
-    /// What has happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
         self.events.pop_front()
     }
 
-    /// Ends the association and tells the peer (`close_notify`). No event.
+    /// Ends the association and tells the peer (`close_notify`). Reports no event.
     pub fn close(&mut self, now: Instant) {
         if self.phase != Phase::Over {
             self.dtls.close(now);
@@ -320,8 +319,8 @@ impl Transport {
         }
     }
 
-    /// Handshakes are answered the way they came, unless an address was nominated
-    /// since; afterwards they go where media goes.
+    /// Handshake datagrams are answered to the address that they came from, unless an address was
+    /// nominated since; after the handshake they go where media goes.
     fn reply_to(&self) -> Option<SocketAddr> {
         match self.phase {
             Phase::Connecting => self.heard_from.or(self.ice.selected()),

@@ -1,6 +1,6 @@
-//! Worker threads: each owns a socket, a forwarder, and the rooms given to it.
-//! Sockets of all workers share one port (`SO_REUSEPORT`); whatever is not
-//! media of a transport that a worker knows goes to control.
+//! Worker threads: each owns a socket, a forwarder, and the rooms given to it. The sockets of all
+//! workers share one port (`SO_REUSEPORT`). Datagrams that are not media of a transport that the
+//! worker knows are handed to the control half.
 
 mod options;
 mod socket;
@@ -23,18 +23,18 @@ use super::plane::{Command, Gate, MediaEvent};
 use crate::domain::id::TrackId;
 use thread::{Order, Worker};
 
-/// Orders that wait for one worker; a caller beyond them waits, for as long as
-/// a turn of the worker takes.
+/// Orders that may wait for one worker; at the limit a caller waits until the worker has taken
+/// some.
 const ORDERS_MAX: usize = 4096;
-/// Datagrams that wait for control; at the limit new ones are dropped and
-/// counted. Handshakes repeat theirs.
+/// Datagrams that may wait for the control half; at the limit new ones are dropped and counted.
+/// Clients repeat handshake datagrams.
 const DATAGRAMS_MAX: usize = 2048;
-/// Events that wait for control; at the limit new ones are lost and counted.
+/// Events that may wait for the control half; at the limit new ones are dropped and counted.
 const EVENTS_MAX: usize = 4096;
-/// Batches of feeds that wait for one worker; at the limit new ones are dropped
-/// and whoever feeds is told. Raising it delays what comes after a busy moment.
+/// Batches of feeds that may wait for one worker; at the limit new ones are dropped and the feed
+/// gets an error. Raising it increases the delay after a busy moment.
 const FEED_BATCHES_MAX: usize = 256;
-/// Workers at most; more than any machine has cores.
+/// Number of workers at most; more than any machine has cores.
 const WORKERS_MAX: usize = 256;
 
 /// The worker has ended.
@@ -45,7 +45,7 @@ pub struct WorkerGone;
 /// Why a worker did not take a batch of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedRefused {
-    /// Too many wait already.
+    /// Too many batches wait already.
     Full,
     /// The worker has ended.
     Gone,
@@ -56,14 +56,14 @@ pub enum FeedRefused {
 pub enum DatagramClass {
     /// STUN or DTLS.
     Handshake,
-    /// Media from an address that this worker does not know: another one may.
+    /// Media from an address that this worker does not know; another worker may know it.
     StrayMedia,
 }
 
 /// A datagram for control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FromWorker {
-    /// Which worker it came to.
+    /// The worker at which it arrived.
     pub worker: usize,
     /// What it is.
     pub kind: DatagramClass,
@@ -73,10 +73,10 @@ pub struct FromWorker {
     pub bytes: Vec<u8>,
 }
 
-/// What a worker counted.
+/// The counters of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerStats {
-    /// What its forwarder counted.
+    /// The counters of its forwarder.
     pub forwarder: Stats,
     /// Processor time of its thread.
     pub cpu_time: Duration,
@@ -86,23 +86,23 @@ pub struct WorkerStats {
     pub sends_blocked: u64,
     /// Runs of datagrams that could not be sent for another reason.
     pub sends_failed: u64,
-    /// Datagrams that control was too slow to take, and stray media beyond
-    /// what is handed over.
+    /// Datagrams dropped because the queue to the control half was full, and stray media beyond the
+    /// number that is handed over.
     pub control_datagrams_dropped: u64,
-    /// Events that control was too slow to take.
+    /// Events dropped because the queue to the control half was full.
     pub events_lost: u64,
 }
 
-/// Workers and what they tell.
+/// All workers and their queues to the control half.
 #[derive(Debug)]
 pub struct Workers {
-    /// One a worker, in order of their numbers.
+    /// One handle per worker, in order of their numbers.
     pub handles: Vec<WorkerHandle>,
-    /// Where all of them listen.
+    /// The address at which all of them listen.
     pub local_address: SocketAddr,
-    /// What they hand to control.
+    /// Datagrams that they hand to the control half.
     pub datagrams: mpsc::Receiver<FromWorker>,
-    /// What they tell about media.
+    /// Events about media.
     pub events: mpsc::Receiver<MediaEvent>,
 }
 
@@ -117,8 +117,7 @@ impl ReplySocket {
     }
 }
 
-/// Speaks to one worker. The worker ends when its last handle is dropped, or
-/// at `shutdown`.
+/// A handle of one worker. The worker ends when its last handle is dropped, or at `shutdown`.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle(Arc<Shared>);
 
@@ -132,27 +131,26 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Without the wake the worker notices after its idle wait.
+        // If waking fails, the worker notices the order after its idle wait.
         self.waker.wake().ok();
     }
 }
 
 impl WorkerHandle {
-    /// Gives a command. Commands of one caller are done in order.
+    /// Gives a command. Commands of one caller are carried out in order.
     pub fn send(&self, command: Command) -> Result<(), WorkerGone> {
         self.order(Order::Do(command))
     }
 
-    /// Opens or closes a track; returns once not one packet more passes a gate
-    /// that was closed.
+    /// Opens or closes the gate of a track; once this returns, no further packet passes a gate that
+    /// was closed.
     pub async fn set_gate_and_wait(&self, track: TrackId, gate: Gate) -> Result<(), WorkerGone> {
         let (applied, done) = oneshot::channel();
         self.order(Order::Gate { track, gate, applied })?;
         done.await.map_err(|_| WorkerGone)
     }
 
-    /// Gives the worker media that came to another worker. Dropped when the
-    /// worker is too busy to take it.
+    /// Gives the worker media that arrived at another worker. Dropped when the worker is too busy.
     pub fn hand_over(&self, from: SocketAddr, bytes: Vec<u8>) -> Result<(), WorkerGone> {
         match self.0.orders.try_send(Order::HandOver { from, bytes }) {
             Ok(()) => self.0.waker.wake().map_err(|_| WorkerGone),
@@ -161,8 +159,8 @@ impl WorkerHandle {
         }
     }
 
-    /// Gives packets of a feed, without waiting. They are forwarded after what
-    /// was commanded before.
+    /// Gives packets of a feed, without waiting. They are forwarded after the commands given
+    /// before.
     pub fn feed(&self, batch: FeedBatch) -> Result<(), FeedRefused> {
         match self.0.feeds.try_send(batch) {
             Ok(()) => self.0.waker.wake().map_err(|_| FeedRefused::Gone),
@@ -171,19 +169,19 @@ impl WorkerHandle {
         }
     }
 
-    /// Asks for everything that was counted.
+    /// Asks for the worker's counters.
     pub async fn stats(&self) -> Result<WorkerStats, WorkerGone> {
         let (reply, stats) = oneshot::channel();
         self.order(Order::Count(reply))?;
         stats.await.map(|stats| *stats).map_err(|_| WorkerGone)
     }
 
-    /// Ends the worker; what waits to be sent leaves first.
+    /// Ends the worker; datagrams that wait to be sent are sent first.
     pub fn shutdown(&self) -> Result<(), WorkerGone> {
         self.order(Order::End)
     }
 
-    /// A way to answer from the worker's port.
+    /// A socket that sends from the worker's port.
     #[must_use]
     pub fn reply_socket(&self) -> ReplySocket {
         ReplySocket(Arc::clone(&self.0.socket))
@@ -195,7 +193,7 @@ impl WorkerHandle {
     }
 }
 
-/// Starts worker threads on one port. Port 0 takes any that is free.
+/// Starts worker threads on one port. Port 0 takes any free port.
 pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
     let (datagrams_out, datagrams) = mpsc::channel(DATAGRAMS_MAX);
     let (events_out, events) = mpsc::channel(EVENTS_MAX);

@@ -1,6 +1,6 @@
-//! How much the rooms of a tenant receive together, and what follows when it is
-//! more than the tenant may: no further pictures are taken, and those that come
-//! in several layers go on in their lowest. Sound is never cut.
+//! How much media the rooms of a tenant receive together, and what happens when it is more than the
+//! tenant is allowed: new video tracks are refused, and video with several layers continues in its
+//! lowest layer. Audio is never limited.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::sfu::control::{Control, Output};
 use crate::sfu::interface::{BitrateBudget, SfuError};
 use crate::sfu::plane::Command;
 
-/// Layer that simulcast goes on in while its tenant receives too much.
+/// The only layer of simulcast that is forwarded while its tenant is over its limit.
 const HELD_LAYER: u8 = 0;
 
-/// What one tenant receives.
+/// The bitrates of one tenant.
 #[derive(Debug)]
 struct Account {
     max_kbps: u32,
@@ -27,8 +27,9 @@ impl Account {
         self.rooms.values().fold(0, |sum, kbps| sum.saturating_add(*kbps))
     }
 
-    /// Looks at the sum again; whether it crossed a threshold. Ends only a tenth
-    /// below the limit, so that a sum near it does not switch layers each second.
+    /// Adds the rooms up again and returns whether the tenant went over its limit or back below it.
+    /// The state ends only a tenth below the limit, so that a sum near the limit does not switch
+    /// layers every second.
     fn update(&mut self) -> bool {
         let measured = self.measured_kbps();
         let is_exceeded = if self.is_exceeded {
@@ -51,7 +52,8 @@ impl Budgets {
 }
 
 impl Control {
-    /// A room was opened: it counts for its tenant, whose latest limit holds.
+    /// Counts a room that was opened for its tenant. The tenant's limit is the one given with the
+    /// room opened last.
     pub(super) fn open_budget(&mut self, room: SessionId, budget: BitrateBudget) {
         let BitrateBudget { tenant, max_kbps } = budget;
         let account = self.budgets.0.entry(tenant).or_insert_with(|| Account {
@@ -66,7 +68,7 @@ impl Control {
         }
     }
 
-    /// A room was closed: it no longer counts.
+    /// Stops counting a room that was closed.
     pub(super) fn close_budget(&mut self, room: SessionId, worker: usize, tenant: TenantId) {
         let Some(account) = self.budgets.0.get_mut(&tenant) else { return };
         account.rooms.remove(&room);
@@ -78,11 +80,11 @@ impl Control {
         self.budgets.0.retain(|_, account| !account.rooms.is_empty());
     }
 
-    /// Takes what workers measured.
+    /// Takes the bitrates that workers measured.
     pub(super) fn handle_incoming(&mut self, measured: &[(SessionId, u32)]) {
         let mut tenants = Vec::new();
         for (room, kbps) in measured {
-            // The room may be closed by now.
+            // The room may have been closed since the measurement.
             let Some(tenant) = self.rooms.get(room).map(|room| room.tenant) else { continue };
             if let Some(account) = self.budgets.0.get_mut(&tenant) {
                 account.rooms.insert(*room, *kbps);
@@ -96,7 +98,7 @@ impl Control {
         }
     }
 
-    /// A room without a track receives nothing; its worker does not say so.
+    /// Sets the bitrate of a room without tracks to zero; its worker does not report it.
     pub(super) fn note_silence(&mut self, room: SessionId) {
         if self.publishers.values().any(|(of, _)| *of == room) {
             return;
@@ -104,7 +106,7 @@ impl Control {
         self.handle_incoming(&[(room, 0)]);
     }
 
-    /// Whether a peer of a room may publish another track of this kind.
+    /// Refuses a new video track while the tenant of the room is over its limit.
     pub(super) fn check_budget(&self, room: SessionId, kind: MediaKind) -> Result<(), SfuError> {
         let tenant = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?.tenant;
         if kind == MediaKind::Audio || !self.budgets.is_exceeded(tenant) {
@@ -113,7 +115,7 @@ impl Control {
         Err(SfuError::BitrateLimit)
     }
 
-    /// A room goes on with another worker, which knows nothing of it.
+    /// Tells the new worker of a room about the layer limit, since it knows nothing of it.
     pub(super) fn move_budget(&mut self, room: SessionId) {
         let tenant = self.rooms.get(&room).map(|room| room.tenant);
         if tenant.is_some_and(|tenant| self.budgets.is_exceeded(tenant)) {

@@ -1,4 +1,4 @@
-//! Tracks that this process feeds.
+//! Tracks whose packets come from this process.
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::MediaKind;
@@ -12,8 +12,8 @@ use crate::sfu::plane::{
 use crate::sfu::sdp::OfferedFormat;
 
 impl Control {
-    /// Makes a track that this process feeds; returns it and the worker that
-    /// takes its packets.
+    /// Makes a track whose packets come from this process; returns the track and the number of the
+    /// worker that takes its packets.
     pub(crate) fn feed(
         &mut self,
         room: SessionId,
@@ -23,10 +23,12 @@ impl Control {
     ) -> Result<(TrackId, usize), SfuError> {
         let FeedSpec { source, config, payload_type } = spec;
         if source.kind() != config.kind() {
-            return Err(SfuError::FeedInvalid("the codec is of another kind than the source"));
+            return Err(SfuError::FeedInvalid(
+                "the codec and the source are not both audio or both video",
+            ));
         }
         if payload_type > 127 {
-            return Err(SfuError::FeedInvalid("a payload type has seven bits"));
+            return Err(SfuError::FeedInvalid("the payload type is larger than 127"));
         }
         let worker = self.rooms.get(&room).ok_or(SfuError::RoomNotFound)?.worker;
         if self.workers.get(worker).is_none_or(|load| load.gone) {
@@ -86,7 +88,7 @@ impl Control {
         Ok(())
     }
 
-    /// Ends all tracks that are fed for a peer; whether there were any.
+    /// Ends all feeds of a peer; returns whether there were any.
     pub(super) fn drop_feeds(&mut self, room: SessionId, peer: ConnectionId) -> bool {
         let feeds = self.peer(room, peer).map(|it| it.feeds.iter().map(|it| it.id).collect());
         let feeds: Vec<TrackId> = feeds.unwrap_or_default();
@@ -96,7 +98,7 @@ impl Control {
         !feeds.is_empty()
     }
 
-    /// A worker has ended: what was fed to it is told as lost.
+    /// Reports the feeds of a worker that has ended as lost.
     pub(super) fn lose_feeds(&mut self, rooms: &[SessionId]) {
         let fed: Vec<(SessionId, ConnectionId)> = rooms
             .iter()

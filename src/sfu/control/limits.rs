@@ -1,6 +1,6 @@
-//! Rate limits for peers that have not authenticated yet. A check that
-//! authenticates costs nothing; one that fails, and every handshake that begins,
-//! is counted against the network it came from and against a total.
+//! Rate limits for peers that have not authenticated yet. A check that authenticates is not
+//! counted. A check that fails, and every handshake that begins, counts against the network it came
+//! from and against a total.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use crate::domain::network::ClientNetwork;
 use crate::domain::token_bucket::TokenBucket;
 
-/// Failed connectivity checks a second, of one address. One costs an HMAC.
+/// Failed connectivity checks per second from one address. Each costs one HMAC.
 const FAILED_CHECKS_PER_S: u32 = 100;
-/// Failed connectivity checks a second, in total: 3 % of a processor.
+/// Failed connectivity checks per second in total: 3 % of a processor.
 const FAILED_CHECKS_PER_S_TOTAL: u32 = 10_000;
-/// Handshakes begun a second, of one address: a hall behind one address
-/// reconnects two hundred people in eight seconds. One costs half a
-/// millisecond to a millisecond.
+/// Handshakes begun per second from one address. A hall of two hundred people behind one address
+/// can reconnect in eight seconds. Each handshake costs half a millisecond to a millisecond.
 const HANDSHAKES_PER_S: u32 = 50;
-/// Handshakes begun a second, in total: under a third of a processor.
+/// Handshakes begun per second in total: under a third of a processor.
 const HANDSHAKES_PER_S_TOTAL: u32 = 250;
-/// Handshakes begun a second beyond that, by networks that began few: those who
-/// use up the total leave this to everybody else.
+/// Handshakes begun per second beyond that total, for networks that have begun few. Networks that
+/// exhaust the total can't take these from others.
 const HANDSHAKES_PER_S_RESERVED: u32 = 100;
-/// A network that tried no more than this many in the last second began few: the
-/// two transports of a page, twice.
+/// A network has begun few handshakes when it tried at most this many in the last second: the two
+/// transports of a page, twice.
 const HANDSHAKES_FEW: u32 = 4;
-/// Networks with an account of their own. Beyond it, further ones share one.
+/// Networks that are counted separately. When the table is full, further networks share one
+/// account.
 const SOURCES_MAX: usize = 4096;
 
-/// A budget that is full again after a second.
+/// A token bucket that is full again after one second.
 fn bucket(per_s: u32, now: Instant) -> TokenBucket {
     TokenBucket::new(per_s, per_s, now)
 }
@@ -48,11 +48,11 @@ impl Account {
 #[derive(Debug)]
 pub(super) struct HandshakeLimits {
     sources: BTreeMap<ClientNetwork, Account>,
-    /// For those that found the table full.
+    /// The account shared by networks that found the table full.
     others: Account,
     checks: TokenBucket,
     handshakes: TokenBucket,
-    /// For networks that began few when `handshakes` is used up.
+    /// For networks that have begun few handshakes, when `handshakes` is used up.
     reserved: TokenBucket,
 }
 
@@ -67,19 +67,19 @@ impl HandshakeLimits {
         }
     }
 
-    /// Whether a check of an address that has not authenticated is looked at.
+    /// Whether a check from an address that has not authenticated may be processed.
     pub(super) fn admits_check(&mut self, from: IpAddr, now: Instant) -> bool {
         let known = self.sources.get_mut(&ClientNetwork::of(from));
         known.is_none_or(|account| account.checks.has_one(now)) && self.checks.has_one(now)
     }
 
-    /// Charges a check that failed.
+    /// Counts a check that failed.
     pub(super) fn charge_check(&mut self, from: IpAddr, now: Instant) {
         self.account(from, now).checks.take();
         self.checks.take();
     }
 
-    /// Whether a handshake may begin; charges it.
+    /// Whether a handshake may begin; counts the attempt.
     pub(super) fn admits_handshake(&mut self, from: IpAddr, now: Instant) -> bool {
         let has_room = self.handshakes.has_one(now);
         let has_reserve = self.reserved.has_one(now);
@@ -88,7 +88,7 @@ impl HandshakeLimits {
             return false;
         }
         let began_few = account.handshakes.has_given_at_most(HANDSHAKES_FEW);
-        // Attempts count: who is refused and goes on trying did not begin few.
+        // Refused attempts count too: a network that keeps trying has not begun few.
         account.handshakes.take();
         if !(has_room || (began_few && has_reserve)) {
             return false;
@@ -104,7 +104,7 @@ impl HandshakeLimits {
     fn account(&mut self, from: IpAddr, now: Instant) -> &mut Account {
         let network = ClientNetwork::of(from);
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&network) {
-            // A second without a charge has filled an account up again.
+            // An account that was not used for a second is full again, so it can be removed.
             self.sources.retain(|_, account| {
                 let Account { checks, handshakes } = account;
                 checks.unused_for(now).min(handshakes.unused_for(now)) < Duration::from_secs(1)
@@ -168,7 +168,7 @@ mod tests {
             for from in &hostile {
                 limits.admits_handshake(*from, now);
             }
-            // Fifty honest transports a second, each pair from another address.
+            // Fifty well-behaved transports per second, each pair from another address.
             if step.is_multiple_of(20) {
                 let from = IpAddr::from((0x0A00_0000 + step / 40).to_be_bytes());
                 tried += 1;

@@ -1,4 +1,4 @@
-//! What peers publish: their offers become tracks.
+//! What peers publish: turns their offers into tracks.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::sfu::transport::{Fingerprint, RemoteParameters};
 pub(super) struct Publisher {
     pub(super) transport: TransportId,
     fingerprints: Vec<Fingerprint>,
-    /// Sections of its last offer; they never become fewer.
+    /// Number of media sections of its last offer; later offers may not have fewer.
     sections: usize,
     pub(super) tracks: Vec<Track>,
 }
@@ -30,26 +30,26 @@ pub(super) struct Track {
     pub(super) id: TrackId,
     pub(super) mid: String,
     pub(super) source: TrackSource,
-    /// What receivers are offered.
+    /// The codec that receivers are offered.
     pub(super) config: CodecConfig,
     pub(super) formats: Vec<OfferedFormat>,
     pub(super) encodings: Vec<EncodingSpec>,
 }
 
-/// A section that sends, before it is a track.
+/// A section in which the peer sends, before a track is made from it.
 struct Planned {
     section: usize,
     source: TrackSource,
-    /// The track that it goes on as.
+    /// The existing track that the section continues, if any.
     kept: Option<TrackId>,
 }
 
-/// What an offer is to the publish transport that its peer has.
+/// How an offer relates to the peer's existing publish transport.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Succession {
-    /// The first one, or another of the same transport.
+    /// It is the first offer, or another offer of the same transport.
     Follows,
-    /// The first of another peer connection.
+    /// It is the first offer of a new peer connection.
     Replaces,
 }
 
@@ -78,7 +78,7 @@ impl Control {
         for new in planned.iter().filter(|plan| plan.kept.is_none()) {
             self.check_budget(room, new.source.kind())?;
         }
-        // Everything was checked; from here on it is done.
+        // Everything has been checked; nothing below can fail.
         if succession == Succession::Replaces {
             self.drop_publisher(room, peer, now);
         }
@@ -110,9 +110,9 @@ impl Control {
         Ok(PublishAnswer { sdp, tracks, removed })
     }
 
-    /// Whether an offer may follow what is known of its peer. Who has another
-    /// certificate and other ICE credentials is a new peer connection of the
-    /// same peer, as after a reload; the caller has authenticated the peer.
+    /// Checks whether an offer may follow what is known of its peer. Another certificate together
+    /// with other ICE credentials means a new peer connection of the same peer, as after a page
+    /// reload; the caller has authenticated the peer.
     fn check_offer(
         &self,
         offer: &Description,
@@ -125,7 +125,7 @@ impl Control {
         let Some(known) = known else {
             return match transport {
                 Some(_) => Ok(Succession::Follows),
-                None => Err(SfuError::SdpInvalid("nothing usable is offered")),
+                None => Err(SfuError::SdpInvalid("the offer has no usable section")),
             };
         };
         if let Some(transport) = transport
@@ -134,18 +134,21 @@ impl Control {
             let association = self.associations.get(&known.transport);
             let before = association.and_then(|it| it.transport.remote_ufrag());
             return if before == Some(transport.ufrag.as_str()) {
-                Err(SfuError::SignallingState("the certificate alone has changed"))
+                Err(SfuError::SignallingState(
+                    "the certificate has changed but the ICE credentials have not",
+                ))
             } else {
                 Ok(Succession::Replaces)
             };
         }
         if offer.sections.len() < known.sections {
-            return Err(SfuError::SdpInvalid("sections have vanished"));
+            return Err(SfuError::SdpInvalid("the offer has fewer sections than the one before"));
         }
         Ok(Succession::Follows)
     }
 
-    /// The transport of an offer: made, kept, or given another ICE generation.
+    /// The transport of an offer: a new one, the existing one, or the existing one with an ICE
+    /// restart.
     fn publish_transport(
         &mut self,
         room: SessionId,
@@ -156,7 +159,7 @@ impl Control {
         let publisher = self.peer(room, peer)?.publisher.as_ref();
         let known = publisher.map(|publisher| publisher.transport);
         let Some(TransportParameters { ufrag, fingerprints, .. }) = offer.transport.clone() else {
-            return known.ok_or(SfuError::SdpInvalid("nothing usable is offered"));
+            return known.ok_or(SfuError::SdpInvalid("the offer has no usable section"));
         };
         if let Some(id) = known {
             let before = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());
@@ -186,7 +189,7 @@ impl Control {
     ) -> Result<(), SfuError> {
         let id = self.new_track();
         let member = self.peer_mut(room, peer)?;
-        // Pictures are not gated; sound is as the floor has it now.
+        // Video is not gated; audio starts with the gate that the room has set for this peer.
         let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };
         let publisher = member.publisher.as_mut().ok_or(SfuError::TransportNotFound)?;
         let config = section.formats.first().map(|format| format.config);
@@ -236,7 +239,7 @@ impl Control {
         self.command(room, Command::RemovePublication { track });
     }
 
-    /// Ends a peer's publish transport and its tracks.
+    /// Ends the publish transport of a peer and its tracks.
     pub(crate) fn unpublish(
         &mut self,
         room: SessionId,
@@ -263,7 +266,7 @@ impl Control {
         self.remove_transport(transport, now);
     }
 
-    /// A track of a room and who publishes it.
+    /// A track of a room, and the peer that publishes it.
     pub(super) fn track(&self, room: SessionId, track: TrackId) -> Option<(ConnectionId, &Track)> {
         let (of, peer) = self.publishers.get(&track).filter(|(of, _)| *of == room)?;
         let member = self.peer(*of, *peer).ok()?;
@@ -272,7 +275,7 @@ impl Control {
 }
 
 impl Peer {
-    /// Everything it publishes, by its transport or as a feed.
+    /// Every track of this peer, published over its transport or as a feed.
     pub(super) fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.publisher.iter().flat_map(|publisher| &publisher.tracks).chain(&self.feeds)
     }
@@ -291,7 +294,7 @@ impl Track {
     }
 }
 
-/// The encodings of a section, lowest first as it lists them.
+/// The encodings of a section, in the order in which it lists them: lowest quality first.
 fn encodings(section: &Section) -> Vec<EncodingSpec> {
     if section.rids.is_empty() {
         let (ssrc, rtx_ssrc) = (section.primary_ssrc, section.rtx_ssrc);
@@ -301,8 +304,8 @@ fn encodings(section: &Section) -> Vec<EncodingSpec> {
     section.rids.iter().map(named).collect()
 }
 
-/// Which sections become which tracks. Formats of a section that goes on as
-/// the same track are cut down to what the worker knows already.
+/// Decides which section becomes which track. When a section continues an existing track, its
+/// formats are reduced to those that the worker knows already.
 fn plan(
     offer: &mut Description,
     sources: &[(String, TrackSource)],
@@ -310,9 +313,13 @@ fn plan(
 ) -> Result<Vec<Planned>, SfuError> {
     for (mid, source) in sources {
         let section = offer.sections.iter().find(|section| section.mid == *mid);
-        let kind = section.ok_or(SfuError::SdpInvalid("a source names no section"))?.kind;
+        let kind = section
+            .ok_or(SfuError::SdpInvalid("a source names a section that does not exist"))?
+            .kind;
         if kind != Some(source.kind()) {
-            return Err(SfuError::SdpInvalid("a source of another kind than its section"));
+            return Err(SfuError::SdpInvalid(
+                "a source and its section are not both audio or both video",
+            ));
         }
     }
     let sends: Vec<usize> = (0..offer.sections.len())

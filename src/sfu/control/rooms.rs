@@ -1,4 +1,4 @@
-//! Rooms, who is in them, and what their workers tell.
+//! Rooms, the peers in them, and the events that workers report.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -87,7 +87,7 @@ impl Control {
         Ok(())
     }
 
-    /// Gives a sink in this process what passes the gate of a track.
+    /// Copies the packets of a track that pass its gate to a sink in this process.
     pub(crate) fn tap(
         &mut self,
         room: SessionId,
@@ -119,8 +119,8 @@ impl Control {
         if known { Ok(()) } else { Err(SfuError::TrackNotFound) }
     }
 
-    /// Notes the gate for what the peer will publish, and returns the worker
-    /// and the tracks that it has to be applied to now.
+    /// Stores the gate for what the peer will publish later, and returns the worker and the tracks
+    /// to which it must be applied now.
     pub(crate) fn set_audio_gate(
         &mut self,
         room: SessionId,
@@ -154,10 +154,10 @@ impl Control {
         }
         .ok_or(SfuError::TransportNotFound)?;
         if !is_ufrag(&ufrag) || !is_pwd(pwd) {
-            return Err(SfuError::SdpInvalid("odd ICE credentials"));
+            return Err(SfuError::SdpInvalid("the ICE credentials are malformed"));
         }
         let known = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());
-        // The same user fragment again restarts nothing (RFC 9725 §4.3.2).
+        // The same user fragment again is not an ICE restart (RFC 9725 §4.3.2).
         if known != Some(ufrag.as_str()) {
             self.restart_transport(id, Some(ufrag), now);
         }
@@ -166,12 +166,12 @@ impl Control {
         Ok((local.ufrag.clone(), local.pwd.expose().clone()))
     }
 
-    /// Takes what a worker tells about its media.
+    /// Takes an event that a worker reports.
     pub(crate) fn handle_media_event(&mut self, event: MediaEvent, now: Instant) {
         match event {
             MediaEvent::Heard { transports } => self.handle_heard(&transports, now),
             MediaEvent::TrackStarted { room, track, codec } => {
-                // The track may be gone by now.
+                // The track may have ended since the worker reported it.
                 if self.publishers.get(&track).is_some_and(|(of, _)| *of == room) {
                     self.adopt_codec(track, codec);
                     let event = RoomMediaEvent::TrackStarted { track, codec };
@@ -193,8 +193,8 @@ impl Control {
         }
     }
 
-    /// A publisher may send any codec of its answer. When it is not the first
-    /// one, its receivers have to be offered that instead.
+    /// A publisher may send any codec of its answer. When it sends another than the first one, its
+    /// receivers have to be offered that codec instead.
     fn adopt_codec(&mut self, track: TrackId, codec: Codec) {
         let Some((room, peer)) = self.publishers.get(&track).copied() else { return };
         let Ok(member) = self.peer_mut(room, peer) else { return };

@@ -1,6 +1,6 @@
-//! Receivers that are offered to. At most one offer is open at a time; what
-//! changes meanwhile is in the next. Sections are never taken away: an empty
-//! one is inactive, and used again for the same codec once that was answered.
+//! Receivers to which this server makes the offers. At most one offer waits for an answer; changes
+//! made meanwhile go into the next offer. Media sections are never removed: an empty one is marked
+//! inactive, and is used again for the same codec after the receiver has answered that.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,44 +19,44 @@ use crate::sfu::sdp::{
 };
 use crate::sfu::transport::{Fingerprint, RemoteParameters};
 
-/// Offers made before datagrams get their turn: a track of a full room is
-/// offered to two thousand. Raising it lets handshakes wait longer.
+/// Offers made before datagrams are handled again; a track of a full room is offered to two
+/// thousand receivers. Raising it makes handshakes wait longer.
 const OFFERS_PER_TURN: usize = 32;
 
-/// What one peer receives.
+/// The tracks that one peer receives.
 #[derive(Default)]
 pub(super) struct Subscriber {
-    /// Made with the first offer.
+    /// `None` until the first offer.
     pub(super) transport: Option<TransportId>,
     fingerprints: Vec<Fingerprint>,
     wanted: BTreeMap<TrackId, Demand>,
     slots: Vec<Slot>,
-    /// The offer that waits for its answer.
+    /// The offer that waits for an answer.
     open: Option<OpenOffer>,
-    /// Sections of the last offer that was answered.
+    /// Number of sections of the last offer that was answered.
     answered: usize,
-    /// Digest of the last answer, which may come again after a lost socket.
+    /// Digest of the last answer. A client may send the same answer again after it lost its socket.
     last_answer: Option<u64>,
-    /// The next offer is to bring another ICE generation.
+    /// Whether the next offer must restart ICE.
     restart_owed: bool,
 }
 
 /// An offer that waits for its answer.
 struct OpenOffer {
-    /// How many of the slots it had.
+    /// How many of the slots the offer contained.
     sections: usize,
-    /// The receiver's user fragment before the ICE restart that it makes.
+    /// For an offer that restarts ICE: the receiver's user fragment before it.
     restarts: Option<String>,
 }
 
-/// One section.
+/// One media section.
 struct Slot {
     mid: String,
     config: CodecConfig,
     stream: Option<SlotStream>,
-    /// What was in it in the last offer.
+    /// The subscription that the last offer put in it.
     told: Option<SubscriptionId>,
-    /// The receiver has answered that nothing is in it.
+    /// Whether the receiver has answered an offer in which it was empty.
     free: bool,
 }
 
@@ -70,18 +70,18 @@ struct SlotStream {
 }
 
 enum StreamState {
-    /// Not in an answered offer yet.
+    /// No answered offer contains it yet.
     New,
-    /// The receiver does not take it.
+    /// The receiver has refused it.
     Refused,
-    /// Taken; waits for the transport.
+    /// The receiver has accepted it; it waits for the transport to connect.
     Waiting(Box<SubscriptionSpec>),
-    /// The worker has it.
+    /// The worker has been told of it.
     Flowing,
 }
 
 impl Subscriber {
-    /// How many streams there are towards it.
+    /// How many streams go to this receiver.
     pub(super) fn streams(&self) -> usize {
         self.slots.iter().filter(|slot| slot.stream.is_some()).count()
     }
@@ -90,7 +90,7 @@ impl Subscriber {
         self.slots.iter_mut().filter_map(|slot| slot.stream.as_mut()).find(|it| it.track == track)
     }
 
-    /// Empties the slot of a track. The subscription that the worker has to forget.
+    /// Empties the slot of a track. Returns the subscription that the worker has to remove.
     fn vacate(&mut self, track: TrackId) -> Option<SubscriptionId> {
         let slot = self
             .slots
@@ -106,8 +106,8 @@ impl Subscriber {
         self.slots.iter().position(reusable)
     }
 
-    /// Whether there is a section for another stream of this codec. Without
-    /// one, the stream waits until one of the same codec has ended.
+    /// Whether there is a section for another stream of this codec. If not, the stream waits until
+    /// one of the same codec has ended.
     fn has_space(&self, config: CodecConfig) -> bool {
         self.slots.len() < ANSWER_LIMITS.sections || self.reusable_slot(config).is_some()
     }
@@ -194,11 +194,11 @@ impl Control {
         Ok(())
     }
 
-    /// Stops a track towards a receiver; the section follows with an offer.
+    /// Stops sending a track to a receiver; the next offer marks its section inactive.
     fn clear_stream(&mut self, room: SessionId, peer: ConnectionId, track: TrackId) {
         let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
         let flowing = subscriber.vacate(track);
-        // Before the first offer there is nothing to take back.
+        // Before the first offer there is nothing to stop.
         if subscriber.transport.is_some() {
             self.owed.insert((room, peer));
         }
@@ -207,7 +207,7 @@ impl Control {
         }
     }
 
-    /// A track is gone: nobody wants it any more.
+    /// Removes a track that has ended from every subscription.
     pub(super) fn forget_wanted(&mut self, room: SessionId, track: TrackId) {
         for peer in self.subscribers_of(room, track) {
             if let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) {
@@ -217,7 +217,7 @@ impl Control {
         }
     }
 
-    /// Everybody who wants a track is to be offered it anew.
+    /// Marks every receiver of a track as due for a new offer.
     pub(super) fn owe_offers(&mut self, room: SessionId, track: TrackId) {
         let peers = self.subscribers_of(room, track);
         self.owed.extend(peers.into_iter().map(|peer| (room, peer)));
@@ -232,9 +232,9 @@ impl Control {
         members.filter(|(_, peer)| wants(peer)).map(|(id, _)| *id).collect()
     }
 
-    /// Makes offers that are owed, some at a time and everybody's in turn.
-    /// Called once after a batch of requests, so that what is asked together is
-    /// offered together, and again while [`Self::owes_offers`].
+    /// Makes the offers that are due, a bounded number per call and receivers in turn. Called once
+    /// after a batch of requests, so that subscriptions made together are offered together, and
+    /// again while [`Self::owes_offers`].
     pub(crate) fn flush_offers(&mut self, now: Instant) {
         for _ in 0..OFFERS_PER_TURN {
             let after = (Bound::Excluded(self.offered_last), Bound::Unbounded);
@@ -244,7 +244,7 @@ impl Control {
             self.offered_last = (room, peer);
             let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { continue };
             if subscriber.open.is_some() {
-                // The answer will bring it back.
+                // Handling the answer to the open offer marks it as due again.
                 continue;
             }
             if subscriber.transport.is_none() && subscriber.wanted.is_empty() {
@@ -254,7 +254,7 @@ impl Control {
         }
     }
 
-    /// Whether there is more for [`Self::flush_offers`] to do.
+    /// Whether [`Self::flush_offers`] has more offers to make.
     pub(crate) fn owes_offers(&self) -> bool {
         !self.owed.is_empty()
     }
@@ -295,7 +295,7 @@ impl Control {
         }
     }
 
-    /// Gives every wanted track a slot of its codec.
+    /// Assigns every wanted track to a slot of its codec.
     fn fill_slots(&mut self, room: SessionId, peer: ConnectionId) {
         let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
         let wanted: Vec<TrackId> = subscriber.wanted.keys().copied().collect();
@@ -336,7 +336,7 @@ impl Control {
         sdp: &str,
         now: Instant,
     ) -> Result<(), SfuError> {
-        let no_offer = SfuError::SignallingState("no offer is open");
+        let no_offer = SfuError::SignallingState("no offer waits for an answer");
         let Some(subscriber) = offered(self.peer_mut(room, peer)?) else { return Err(no_offer) };
         let (Some(transport), Some(open)) = (subscriber.transport, &subscriber.open) else {
             return Err(no_offer);
@@ -345,10 +345,11 @@ impl Control {
             sdp::parse(sdp, ANSWER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
         let remote = check_answer(&answer, subscriber, open)?;
         let digest = digest_of(sdp);
-        // Browsers count their answers, so one that is the same to the letter
-        // was sent again. Who does not count gets through the second time.
+        // The `o=` line of a browser's answers has a version that increases, so an identical answer
+        // is a repetition. A client without increasing versions is refused once and succeeds when it
+        // sends the answer again.
         if subscriber.last_answer.take_if(|last| *last == digest).is_some() {
-            return Err(SfuError::SignallingState("the answer was taken already"));
+            return Err(SfuError::SignallingState("this answer has been accepted before"));
         }
         subscriber.last_answer = Some(digest);
         subscriber.answered = answer.sections.len();
@@ -365,7 +366,7 @@ impl Control {
             }
         }
         self.take_answer(room, peer, transport, &answer);
-        // Something may have changed since the offer.
+        // The subscriptions may have changed since the offer was made.
         self.owe_if_stale(room, peer);
         self.settle(transport, now);
         if self.is_connected(transport) {
@@ -418,8 +419,8 @@ impl Control {
         }
     }
 
-    /// Owes a receiver an offer when its slots differ from what it wants or
-    /// from what it was last told.
+    /// Marks a receiver as due for an offer when its slots differ from its subscriptions or from
+    /// the last offer.
     fn owe_if_stale(&mut self, room: SessionId, peer: ConnectionId) {
         let Ok(Some(Receiver::Offered(subscriber))) =
             self.peer(room, peer).map(|member| member.receiver.as_ref())
@@ -443,7 +444,7 @@ impl Control {
         }
     }
 
-    /// Tells the worker of every stream that waited for the transport.
+    /// Tells the worker of every stream that waited for the transport to connect.
     pub(super) fn announce_streams(&mut self, room: SessionId, peer: ConnectionId) {
         let mut commands = Vec::new();
         match self.peer_mut(room, peer).map(|member| member.receiver.as_mut()) {
@@ -465,9 +466,9 @@ impl Control {
         }
     }
 
-    /// Another ICE generation by an offer: the next one, when one is open. If
-    /// that was lost with the network the room gives it again, so that two are
-    /// never under way.
+    /// Restarts ICE with the next offer. While an offer waits for its answer, the restart follows
+    /// that answer; the room resends an offer that was lost with the network, so that two are never
+    /// open.
     pub(crate) fn restart_subscriber_ice(
         &mut self,
         room: SessionId,
@@ -480,8 +481,8 @@ impl Control {
         Ok(())
     }
 
-    /// The receiver has answered from another peer connection, as after a
-    /// reload: what it had is gone, and it is offered all of it anew.
+    /// Handles an answer from another peer connection, as after a page reload: the old transport
+    /// ends, and everything is offered again.
     fn replace_receiver(&mut self, room: SessionId, peer: ConnectionId, now: Instant) {
         let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
         let wanted = std::mem::take(&mut subscriber.wanted);
@@ -498,7 +499,7 @@ impl Control {
         let Ok(member) = self.peer_mut(room, peer) else { return };
         let receiver = member.receiver.take();
         self.owed.remove(&(room, peer));
-        // The worker drops the streams of a transport with it.
+        // When the worker removes a transport it removes its streams too.
         if let Some(transport) = receiver.as_ref().and_then(Receiver::transport) {
             self.remove_transport(transport, now);
         }
@@ -512,13 +513,13 @@ fn offered(member: &mut Peer) -> Option<&mut Subscriber> {
     }
 }
 
-/// Whether an answer is one to the open offer; what it says of the transport.
+/// Checks that an answer fits the open offer; returns what it says about the transport.
 fn check_answer(
     answer: &Description,
     subscriber: &Subscriber,
     open: &OpenOffer,
 ) -> Result<Option<RemoteParameters>, SfuError> {
-    const EARLIER: SfuError = SfuError::SignallingState("an answer to an earlier offer");
+    const EARLIER: SfuError = SfuError::SignallingState("the answer belongs to an earlier offer");
     let fits = |sections| {
         let mids = subscriber.slots.iter().take(sections).map(|slot| slot.mid.as_str());
         answer.sections.iter().map(|section| section.mid.as_str()).eq(mids)
@@ -528,7 +529,7 @@ fn check_answer(
         return Err(if earlier {
             EARLIER
         } else {
-            SfuError::SdpInvalid("other sections than were offered")
+            SfuError::SdpInvalid("the answer has other sections than the offer")
         });
     }
     let Some(TransportParameters { ufrag, fingerprints, setup, .. }) = answer.transport.clone()
@@ -538,7 +539,7 @@ fn check_answer(
     if setup != Setup::Active {
         return Err(SfuError::SdpInvalid("the answerer must be the DTLS client"));
     }
-    // Who answers an ICE restart has restarted too (RFC 8839 §4.4.2).
+    // A peer that answers an ICE restart must have restarted too (RFC 8839 §4.4.2).
     if open.restarts.as_ref() == Some(&ufrag) {
         return Err(EARLIER);
     }
@@ -551,21 +552,21 @@ fn digest_of(sdp: &str) -> u64 {
     hasher.finish()
 }
 
-/// The format by which a receiver takes a stream, when it does.
+/// The format by which a receiver accepts a stream, if it does.
 fn taken(section: &Section, config: CodecConfig) -> Option<Format> {
     if section.rejected || !section.direction.receives() {
         return None;
     }
     let (payload_type, rtx) = config.payload_types();
     let offered = section.formats.iter().find(|it| it.config.codec() == config.codec())?;
-    // Answers keep the offerer's payload types (RFC 3264 §6.1); what does not
-    // would be mistaken for something else.
+    // Answers keep the offerer's payload types (RFC 3264 §6.1); packets with another payload type
+    // would be decoded as something else.
     let fits = offered.format.payload_type == payload_type
         && offered.format.rtx_payload_type.is_none_or(|answered| Some(answered) == rtx);
     fits.then(|| offered.format.clone())
 }
 
-/// Extensions that were offered and answered by the same number.
+/// Extensions that offer and answer give the same number.
 fn agreed(answered: ExtensionIds) -> ExtensionIds {
     let both = |ours: Option<u8>, theirs| ours.filter(|_| ours == theirs);
     ExtensionIds {

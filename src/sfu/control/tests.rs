@@ -1,5 +1,4 @@
-//! What the control half decides, in virtual time, against clients that know
-//! nothing of its code.
+//! What the control half decides, in virtual time, tested with clients that share no code with it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -68,7 +67,7 @@ impl Scene {
         answered
     }
 
-    /// As the driver does after everything; what was sent to whom.
+    /// Carries out the outputs as the driver does; returns what was sent and to whom.
     fn settle(&mut self) -> Vec<Vec<u8>> {
         self.control.flush_offers(self.now);
         while self.control.owes_offers() {
@@ -98,7 +97,7 @@ impl Scene {
         self.settle()
     }
 
-    /// Checks, nominates and shakes hands by what a description says.
+    /// Sends checks, nominates and completes the handshake that a session description asks for.
     fn connect(&mut self, client: &mut Client, sdp: &str) {
         let said = |key: &str| attribute(sdp, key).expect("credentials");
         let check = client.peer.check(said("ice-ufrag"), said("ice-pwd"), Check::Nominating);
@@ -136,7 +135,7 @@ impl Scene {
         lost.collect()
     }
 
-    /// Somebody publishes sound and picture; their tracks.
+    /// Adds a peer that publishes audio and video; returns its tracks.
     fn publisher(&mut self) -> (ConnectionId, [TrackId; 2]) {
         let peer = self.join();
         let client = Client::new(0, 1);
@@ -180,7 +179,7 @@ impl Client {
         self.session(1, "actpass") + &group + "\r\n" + &sections.concat()
     }
 
-    /// Takes everything that is offered.
+    /// Accepts every section of an offer.
     fn answer(&mut self, offer: &str) -> String {
         self.descriptions += 1;
         let kept =
@@ -264,22 +263,22 @@ fn one_offer_is_open_at_a_time_and_an_answer_is_to_the_one_it_answers() {
     scene.subscribe(peer, picture);
     scene.control.restart_subscriber_ice(scene.room, peer).expect("noted");
     scene.settle();
-    assert!(scene.offers().is_empty(), "the first is unanswered");
+    assert!(scene.offers().is_empty(), "the first offer has no answer yet");
     let answer = client.answer(first);
-    scene.answer(peer, &answer).expect("it answers the first");
+    scene.answer(peer, &answer).expect("it answers the first offer");
     let [(second, tracks)] = &scene.offers()[..] else { panic!("one offer") };
     assert_eq!(tracks.len(), 2);
     assert_ne!(attribute(second, "ice-ufrag"), attribute(first, "ice-ufrag"), "ICE restarts");
-    assert!(is_conflict(&scene.answer(peer, &answer)), "to an earlier offer");
+    assert!(is_conflict(&scene.answer(peer, &answer)), "it answers an earlier offer");
     let from_before = client.answer(second);
     assert!(is_conflict(&scene.answer(peer, &from_before)), "without restarting");
     client.peer.ufrag = "restarted".to_owned();
     let answer = client.answer(second);
-    scene.answer(peer, &answer).expect("the offer is still open");
-    assert!(is_conflict(&scene.answer(peer, &answer)), "nothing is open");
+    scene.answer(peer, &answer).expect("the offer still waits for its answer");
+    assert!(is_conflict(&scene.answer(peer, &answer)), "no offer waits for an answer");
     assert!(scene.offers().is_empty());
     scene.connect(&mut client, second);
-    assert!(client.peer.connected, "nothing was broken");
+    assert!(client.peer.connected, "the connection is still up");
 }
 
 #[test]
@@ -300,7 +299,7 @@ fn an_answer_that_comes_twice_is_not_taken_for_the_next_offer() {
     assert_ne!(first, second);
     assert!(is_conflict(&scene.answer(peer, &answers[0])));
     let answer = client.answer(&second);
-    scene.answer(peer, &answer).expect("the second is still open");
+    scene.answer(peer, &answer).expect("the second offer still waits for its answer");
 }
 
 #[test]
@@ -343,11 +342,11 @@ fn a_publisher_that_comes_with_another_peer_connection_starts_over() {
     let mut new = Client::new(1, 2);
     new.peer.ufrag.clone_from(&old.peer.ufrag);
     let odd = scene.publish(peer, &new.offer(&sections));
-    assert!(is_conflict(&odd), "a certificate does not change alone");
+    assert!(is_conflict(&odd), "a certificate may not change without the ICE credentials");
     let mut new = Client::new(1, 2);
     let unusable = new.offer(&[audio("0", "sendonly"), audio("0", "sendonly")]);
     assert!(scene.publish(peer, &unusable).is_err());
-    assert_eq!(scene.control.stats().tracks, 2, "what is refused changes nothing");
+    assert_eq!(scene.control.stats().tracks, 2, "a refused offer changes nothing");
     let second = scene.publish(peer, &new.offer(&sections[..1])).expect("replaced");
     let ids = |answer: &PublishAnswer| answer.tracks.iter().map(|it| it.track).collect::<Vec<_>>();
     assert_eq!(second.removed, ids(&first));
@@ -374,7 +373,7 @@ fn a_receiver_that_answers_from_another_peer_connection_is_offered_everything_an
     let second = scene.offers().remove(0).0;
     let mut new = Client::new(1, 3);
     let answer = new.answer(&second);
-    scene.answer(peer, &answer).expect("its transport starts over");
+    scene.answer(peer, &answer).expect("its transport is made anew");
     let [(third, tracks)] = &scene.offers()[..] else { panic!("one offer") };
     let mut offered: Vec<TrackId> = tracks.iter().map(|(_, track)| *track).collect();
     let mut wanted = [sound, picture];
@@ -440,7 +439,7 @@ fn a_receiver_without_a_section_left_uses_the_old_ones_again_and_is_left_in_peac
     let (sections, tracks) = answer_all(&mut scene);
     assert_eq!(sections, 2 * SUBSCRIPTIONS_PER_PEER_MAX);
     assert_eq!(tracks.iter().map(|(_, track)| *track).collect::<Vec<_>>(), [sounds[7]]);
-    assert!(scene.offers().is_empty(), "what has no section is not offered for ever");
+    assert!(scene.offers().is_empty(), "a track without a section is not offered again and again");
 }
 
 #[test]
@@ -461,11 +460,12 @@ fn a_full_room_is_offered_a_track_in_turns_that_reach_everybody_once() {
                 output
             {
                 assert!(waiting.remove(&peer), "offered twice");
-                // Who is first in the order comes back at once, and waits for the others.
+                // The receiver that comes first in the order asks again at once, and still waits
+                // for the others.
                 let _missing = scene.control.restart_subscriber_ice(scene.room, peer);
             }
         }
-        assert!(turns < 20, "it never ends");
+        assert!(turns < 20, "the offers never end");
     }
     assert!(waiting.is_empty() && turns > 1, "{turns} turns, {} left", waiting.len());
 }

@@ -1,5 +1,5 @@
-//! Receivers that offer (WHEP). Their sections are slots that show what the
-//! room features; the same stream goes on when that changes.
+//! Receivers that make the offer themselves (WHEP). Their sections are slots that show the featured
+//! tracks of the room; the stream of a slot stays the same when the featured track changes.
 
 use std::time::Instant;
 
@@ -11,19 +11,19 @@ use crate::sfu::plane::{Command, Demand, ExtensionIds, SubscriptionSpec, Transpo
 use crate::sfu::sdp::{self, OFFER_LIMITS, Section, SectionAnswer, Setup, Stream};
 use crate::sfu::transport::RemoteParameters;
 
-/// What groups the two slots of a receiver.
+/// The media stream id (`msid`) shared by the two slots of a receiver.
 const STREAM_GROUP: &str = "featured";
 
-/// A receiver that has offered.
+/// A receiver that has made an offer.
 pub(super) struct WhepReceiver {
     pub(super) transport: TransportId,
     pub(super) slots: Vec<SubscriptionSpec>,
-    /// The worker knows the slots.
+    /// Whether the worker has been told of the slots.
     announced: bool,
 }
 
 impl WhepReceiver {
-    /// What the worker has to be told once the transport is connected.
+    /// The commands for the worker once the transport is connected.
     pub(super) fn announce(&mut self) -> Vec<Command> {
         if std::mem::replace(&mut self.announced, true) {
             return Vec::new();
@@ -60,7 +60,7 @@ impl Control {
             |kind| offer.sections.iter().position(|it| receives(it) && it.kind == Some(kind));
         let chosen = [first(MediaKind::Audio), first(MediaKind::Video)];
         let remote = offer.transport.clone().filter(|_| chosen.iter().any(Option::is_some));
-        let remote = remote.ok_or(SfuError::SdpInvalid("nothing usable is offered"))?;
+        let remote = remote.ok_or(SfuError::SdpInvalid("the offer has no usable section"))?;
         if remote.setup == Setup::Passive {
             return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
         }
@@ -115,7 +115,7 @@ impl Control {
             formats: section.formats.iter().map(|it| it.format.clone()).collect(),
             ssrc,
             rtx_ssrc,
-            // A receiver gets one encoding; there is nothing to name.
+            // A receiver gets one encoding, so it needs no `rid`.
             extensions: ExtensionIds { rid: None, repaired_rid: None, ..section.extensions },
             demand: Demand::default(),
         }
@@ -142,7 +142,7 @@ impl Control {
         Ok(())
     }
 
-    /// A track is gone: no slot shows it any more.
+    /// Removes a track that has ended from every slot.
     pub(super) fn forget_featured(&mut self, room: SessionId, track: TrackId) {
         let Some(opened) = self.rooms.get(&room) else { return };
         let left = |featured: Option<TrackId>| featured.filter(|it| *it != track);

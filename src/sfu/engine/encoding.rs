@@ -1,4 +1,4 @@
-//! One encoding of a publication: what came, what is missing, what to ask for.
+//! One encoding of a publication: which packets came, which are missing, and what to request.
 
 use crate::domain::media::MediaKind;
 use crate::formats::rtp::extend_sequence;
@@ -7,18 +7,18 @@ use crate::sfu::rtcp::ReportBlock;
 
 use super::ring::Ring;
 
-/// Packets that may be missing at once; beyond it the oldest are given up.
+/// Missing packets that are tracked at once; beyond it the oldest are given up.
 const MISSING_MAX: usize = 256;
-/// A gap wider than this is not asked for: a key frame is cheaper.
+/// A gap wider than this many packets is not requested again: a key frame is cheaper.
 const GAP_MAX: u64 = 128;
-/// Times a packet is asked for before it is given up.
+/// How often a packet is requested before it is given up.
 const REQUESTS_MAX: u8 = 8;
-/// Between two requests for one packet; about a round trip.
+/// Time between two requests for one packet; about a round trip.
 const REQUEST_INTERVAL_US: u64 = 60_000;
-/// Reordered packets get this long before they are asked for.
+/// How long a missing packet may be late because of reordering before it is requested.
 const REORDER_US: u64 = 5_000;
-/// Between two key frame requests to one encoding. Lower costs the publisher
-/// bandwidth when many join at once.
+/// Time between two key-frame requests to one encoding. Lowering it costs the publisher bandwidth
+/// when many receivers join at once.
 const KEY_FRAME_INTERVAL_US: u64 = 250_000;
 /// An encoding without a packet for this long has ended or is paused.
 const ALIVE_US: u64 = 1_000_000;
@@ -26,12 +26,12 @@ const ALIVE_US: u64 = 1_000_000;
 /// first one have positive numbers too.
 const FIRST_CYCLE: u64 = 1 << 16;
 
-/// Why a packet goes no further.
+/// Why a packet is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It came before, or too late.
+    /// It came before, or it is too old.
     Duplicate,
-    /// It repairs a stream that has not begun.
+    /// It is a retransmission of a stream from which no packet has come yet.
     Premature,
 }
 
@@ -43,7 +43,7 @@ struct Missing {
     requests: u8,
 }
 
-/// The sender's clocks at one instant, and when we heard of it.
+/// The sender's NTP time and RTP timestamp at one instant, and when the report arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClockReport {
     pub(super) ntp: u64,
@@ -59,8 +59,7 @@ impl ClockReport {
         (ntp, self.timestamp.wrapping_add(ticks(elapsed_us, clock_rate_hz)))
     }
 
-    /// How much later than this report `timestamp` was taken, as 32.32 fixed
-    /// point seconds on the sender's wall clock.
+    /// The sender's wall-clock time at which `timestamp` was sampled, in 32.32 fixed-point seconds.
     pub(super) fn wall_clock_of(&self, timestamp: u32, clock_rate_hz: u32) -> u64 {
         let behind = timestamp.wrapping_sub(self.timestamp).cast_signed();
         let seconds = (i64::from(behind) << 32) / i64::from(clock_rate_hz.max(1));
@@ -81,14 +80,14 @@ fn fixed_point_seconds(us: u64) -> u64 {
     ((us / 1_000_000) << 32) | (((us % 1_000_000) << 32) / 1_000_000)
 }
 
-/// Microseconds as ticks of a clock, wrapping like timestamps do.
+/// Microseconds as ticks of a clock, wrapping as RTP timestamps do.
 pub(super) fn ticks(us: u64, clock_rate_hz: u32) -> u32 {
     let ticks = us.wrapping_mul(u64::from(clock_rate_hz)) / 1_000_000;
     let [.., a, b, c, d] = ticks.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// What receiver reports are made of (RFC 3550 appendix A.3, A.8).
+/// The values that receiver reports are computed from (RFC 3550 appendix A.3, A.8).
 #[derive(Debug, Clone, Copy, Default)]
 struct Receipt {
     first: u64,
@@ -107,20 +106,20 @@ pub(super) struct Encoding {
     pub(super) ssrc: Option<u32>,
     pub(super) rtx_ssrc: Option<u32>,
     pub(super) ring: Ring,
-    /// Names this stretch of the encoding among all that ever were: it changes
-    /// when the numbering starts over and when the floor opens it again.
+    /// Identifies this stretch of the encoding for the life of the worker. It changes when the
+    /// sequence numbers start over and when the gate opens again.
     pub(super) generation: u64,
-    /// Names its clock: changes only when the source does.
+    /// Identifies the clock of its source; changes only when the source does.
     pub(super) clock: u64,
     /// Whether packets are coming.
     pub(super) alive: bool,
     pub(super) report: Option<ClockReport>,
     pub(super) key_frame_wanted: bool,
-    /// A packet was lost for good since this was looked at.
+    /// Whether a packet was given up since this was last read.
     pub(super) given_up: bool,
     key_frame_asked_us: Option<u64>,
     highest: Option<u64>,
-    /// Packets below came, or belong to, before the floor opened it.
+    /// Packets with lower extended sequence numbers were sent before the gate opened.
     floor: u64,
     missing: Vec<Missing>,
     last_packet_us: u64,
@@ -149,7 +148,7 @@ impl Encoding {
         }
     }
 
-    /// Another source carries this encoding from here on.
+    /// Handles a change of source: another SSRC carries this encoding from now on.
     pub(super) fn restart(&mut self, generation: u64) {
         self.ring.clear();
         self.missing.clear();
@@ -161,21 +160,21 @@ impl Encoding {
         self.receipt = Receipt::default();
     }
 
-    /// The floor has closed it: what came is forgotten.
+    /// Called when the gate closes: forgets the packets that came.
     pub(super) fn close(&mut self) {
         self.ring.clear();
         self.missing.clear();
     }
 
-    /// The floor has opened it: only what is sent from here on passes.
+    /// Called when the gate opens: only packets sent from now on pass.
     pub(super) fn open(&mut self, generation: u64) {
         self.close();
         self.generation = generation;
         self.floor = self.highest.map_or(0, |highest| highest + 1);
     }
 
-    /// Places a packet in the order of its source. While the gate is closed
-    /// nothing is missed.
+    /// Places a packet in the order of its source. While the gate is closed, missing packets are
+    /// not tracked.
     pub(super) fn place(
         &mut self,
         sequence: u16,
@@ -248,12 +247,13 @@ impl Encoding {
         receipt.transit = Some(transit);
     }
 
-    /// Whether anything is missing or wanted.
+    /// Whether packets are missing or a key frame is wanted.
     pub(super) fn has_requests(&self) -> bool {
         !self.missing.is_empty()
     }
 
-    /// Appends the packets to ask for now, and gives up on some.
+    /// Appends the sequence numbers to request now, and gives up packets that were requested too
+    /// often.
     pub(super) fn take_requests(&mut self, now_us: u64, into: &mut Vec<u16>) {
         let oldest = self.highest.unwrap_or(0).saturating_sub(self.ring.capacity());
         let before = self.missing.len();
@@ -272,8 +272,8 @@ impl Encoding {
         }
     }
 
-    /// The source to ask for a key frame now, if one is wanted and the last
-    /// request is long enough ago.
+    /// The source to send a key-frame request to now, if a key frame is wanted and the last request
+    /// is long enough ago.
     pub(super) fn take_key_frame_request(&mut self, now_us: u64) -> Option<u32> {
         let ssrc = self.ssrc?;
         let early =
@@ -285,7 +285,7 @@ impl Encoding {
         Some(ssrc)
     }
 
-    /// Whether packets still come; `true` when that has changed.
+    /// Updates whether packets are coming; returns `true` when that has changed.
     pub(super) fn update_alive(&mut self, now_us: u64) -> bool {
         let alive = self.highest.is_some() && self.last_packet_us + ALIVE_US > now_us;
         std::mem::replace(&mut self.alive, alive) != alive
@@ -341,7 +341,11 @@ mod tests {
         let mut encoding = encoding();
         encoding.place(65_534, Gate::Open, false, 0).expect("first");
         encoding.place(2, Gate::Open, false, 0).expect("later");
-        assert_eq!(requests(&mut encoding, 0), [0_u16; 0], "reordering gets a moment");
+        assert_eq!(
+            requests(&mut encoding, 0),
+            [0_u16; 0],
+            "reordered packets get some time to arrive"
+        );
         assert_eq!(requests(&mut encoding, 10_000), [65_535, 0, 1]);
         assert_eq!(requests(&mut encoding, 20_000), [0_u16; 0]);
         encoding.place(0, Gate::Open, true, 30_000).expect("repaired");
@@ -372,7 +376,7 @@ mod tests {
         assert_eq!(encoding.place(15, Gate::Open, false, 1), Err(Refusal::Duplicate));
         assert_eq!(encoding.place(16, Gate::Open, true, 1), Err(Refusal::Duplicate));
         assert!(encoding.place(21, Gate::Open, false, 2).is_ok());
-        assert!(!encoding.has_requests(), "nothing from before is asked for");
+        assert!(!encoding.has_requests(), "packets from before are not requested");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Packets of publishers in this process.
+//! Packets of publishers in this process (feeds).
 
 use std::time::Instant;
 
@@ -10,13 +10,12 @@ use crate::sfu::rtcp::{self, Message};
 use super::transport::Source;
 use super::{Forwarder, Handled};
 
-/// A feed has one encoding.
+/// The number of the only encoding that a feed has.
 const ENCODING: u8 = 0;
 
 impl Forwarder {
-    /// Takes a plain RTP or RTCP packet of a feed. Any source is believed; when
-    /// it changes the track goes on from its next key frame. Of RTCP, sender
-    /// reports count.
+    /// Takes an unencrypted RTP or RTCP packet of a feed. Any SSRC is accepted; when it changes,
+    /// the track continues at the next key frame. Of RTCP, only sender reports are used.
     pub fn handle_fed_packet(&mut self, track: TrackId, packet: &[u8], now: Instant) -> Handled {
         let now_us = self.elapsed_us(now);
         let at = self.publication_slots.get(&track).copied();
@@ -52,7 +51,7 @@ impl Forwarder {
         self.handle_media(source, packet, &header, now_us);
     }
 
-    /// Notes the source of a feed; another one begins its numbering anew.
+    /// Stores the SSRC of a feed; when it changes, the sequence numbers start over.
     fn follow_source(&mut self, at: usize, ssrc: u32) {
         let Some(publication) = self.publications.at_mut(at) else { return };
         let Some(encoding) = publication.encodings.get_mut(usize::from(ENCODING)) else { return };

@@ -1,5 +1,5 @@
-//! What is sent at regular intervals: feedback on arrivals and losses to
-//! publishers, sender reports to subscribers, events to control.
+//! Regular reports: feedback on arrivals and losses to publishers, sender reports to subscribers,
+//! events to the control half.
 
 use crate::domain::id::SessionId;
 use crate::domain::media::{Codec, MediaKind};
@@ -11,7 +11,8 @@ use super::{Forwarder, TICK_US, loudness};
 /// Time between two feedbacks on arrivals; the interval that Chromium's bandwidth
 /// estimator expects.
 const ARRIVALS_INTERVAL_US: u64 = 60_000;
-/// Between two reports, either way.
+/// Time between two receiver reports to a publisher, and between two sender reports to a
+/// subscriber.
 const REPORT_INTERVAL_US: u64 = 1_000_000;
 
 /// When each regular task is due, in microseconds of engine time.
@@ -21,7 +22,7 @@ pub(super) struct Schedule {
     arrivals: u64,
     reports: u64,
     levels: u64,
-    /// Ticks so far.
+    /// Number of ticks so far.
     pub(super) count: u64,
 }
 
@@ -30,7 +31,7 @@ impl Schedule {
         self.tick
     }
 
-    /// Ticks while there is something to look after.
+    /// Starts the ticks, or stops them when `busy` is false.
     pub(super) fn start(&mut self, now_us: u64, busy: bool) {
         match self.tick {
             _ if !busy => self.tick = None,
@@ -40,7 +41,7 @@ impl Schedule {
     }
 }
 
-/// Whether an interval has passed; begins the next if so.
+/// Whether an interval has passed; if so, starts the next one.
 fn passed(due_us: &mut u64, now_us: u64, interval_us: u64) -> bool {
     let passed = *due_us <= now_us;
     if passed {
@@ -92,8 +93,8 @@ impl Forwarder {
         self.send_key_frame_requests(at, now_us);
     }
 
-    /// Asks a publisher for the packets that are missing. A feed can't be asked;
-    /// what it lost is given up like what a peer does not send again.
+    /// Asks a publisher for the packets that are missing. A feed can't be asked; its missing
+    /// packets are given up.
     fn request_missing(&mut self, at: usize, now_us: u64) {
         let Self { publications, transports, outbound, totals, scratch, .. } = self;
         let Some(publication) = publications.at_mut(at) else { return };
@@ -108,7 +109,7 @@ impl Forwarder {
             }
             scratch.sequences.clear();
             encoding.take_requests(now_us, &mut scratch.sequences);
-            // Receivers send key-frame requests of their own; a tap can't.
+            // Receivers send key-frame requests themselves; taps do not.
             if std::mem::take(&mut encoding.given_up) && !publication.taps.is_empty() {
                 encoding.key_frame_wanted = publication.kind == MediaKind::Video;
             }
@@ -129,7 +130,7 @@ impl Forwarder {
         }
     }
 
-    /// Tells control which peers sent media; it sees their checks only.
+    /// Tells the control half which peers sent media, since it sees only their connectivity checks.
     fn tell_heard(&mut self) {
         let mut transports = Vec::new();
         for slot in 0..self.transports.reach() {
@@ -181,8 +182,8 @@ impl Forwarder {
         outbound.queue(slot, transport);
     }
 
-    /// Tells each receiver how its timestamps relate to the wall clock of
-    /// whoever it sees, so that it can bring sound and picture together.
+    /// Tells each receiver how the timestamps of its streams relate to the publisher's wall clock,
+    /// so that it can synchronise audio and video.
     fn send_sender_reports(&mut self, slot: usize, now_us: u64) {
         let Self { publications, subscriptions, transports, outbound, scratch, .. } = self;
         let Some(transport) = transports.at_mut(slot) else { return };

@@ -1,5 +1,5 @@
-//! The path of a packet: decrypt it, find its encoding, put it in order, store it
-//! for retransmission, and copy it to every subscriber.
+//! The path of a packet: decrypt it, find its encoding, put it in order, store it for
+//! retransmission, and copy it to every subscriber.
 
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::{Vp8Descriptor, is_key_frame_start};
@@ -49,7 +49,7 @@ impl Forwarder {
         self.handle_media(source, packet, &header, now_us);
     }
 
-    /// Finds out where an authenticated packet of an unknown source belongs.
+    /// Finds the publication and encoding of an authenticated packet whose SSRC is unknown.
     fn learn(&mut self, slot: usize, packet: &[u8], header: &Header) -> Option<Source> {
         let transport = self.transports.at(slot)?;
         let knows = |publication: &usize| {
@@ -84,8 +84,8 @@ impl Forwarder {
         Some(source)
     }
 
-    /// Takes a plain packet whose source is known: what follows is the same for
-    /// packets of peers and of feeds.
+    /// Takes a decrypted packet whose source is known. From here on, packets of peers and of feeds
+    /// are treated alike.
     pub(super) fn handle_media(
         &mut self,
         source: Source,
@@ -149,7 +149,7 @@ impl Forwarder {
         self.fan_out(source, &described, now_us);
     }
 
-    /// An encoding has begun, or begun again.
+    /// Handles the beginning of an encoding, or its beginning anew.
     fn begin(&mut self, source: Source, codec: Codec, now_us: u64) {
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
         if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
@@ -163,7 +163,7 @@ impl Forwarder {
         self.retarget_all(source.publication, now_us);
     }
 
-    /// Keeps a packet and copies it to every subscriber that gets it.
+    /// Stores a packet and copies it to every subscriber that should get it.
     fn fan_out(&mut self, source: Source, packet: &Packet<'_>, now_us: u64) {
         let Self { publications, subscriptions, transports, outbound, totals, .. } = self;
         let Some(publication) = publications.at_mut(source.publication) else { return };
@@ -187,9 +187,9 @@ impl Forwarder {
             let Some(slot) = subscription.transport else { continue };
             let Some(transport) = transports.at_mut(slot) else { continue };
             if !subscription.understands(packet.codec) {
-                // When packets in a codec it understands follow, they begin a new
-                // segment: its sequence numbers must not have a gap for those
-                // that were left out, since nobody could resend them.
+                // When packets follow in a codec that the receiver understands, they begin a new
+                // segment. Its sequence numbers must not have a gap for the packets left out here,
+                // since nobody could resend them.
                 if subscription.segment.is_some_and(|it| it.generation == origin.generation) {
                     subscription.end_segment();
                 }
@@ -240,7 +240,7 @@ impl Forwarder {
         }
     }
 
-    /// Notes how the timestamps of an encoding relate to its sender's clock.
+    /// Stores how the timestamps of an encoding relate to its sender's clock.
     pub(super) fn note_clock(
         &mut self,
         at: usize,
@@ -299,8 +299,7 @@ impl Forwarder {
         self.send_key_frame_requests(source, now_us);
     }
 
-    /// Asks for the key frames of a publication that are wanted and may be
-    /// asked for now.
+    /// Sends the key-frame requests of a publication that are wanted and allowed now.
     pub(super) fn send_key_frame_requests(&mut self, at: usize, now_us: u64) {
         let Self { publications, transports, outbound, totals, scratch, taps, .. } = self;
         let Some(publication) = publications.at_mut(at) else { return };
@@ -329,7 +328,7 @@ impl Forwarder {
     }
 }
 
-/// The packet of a stretch, while its publication still has it.
+/// A packet of a segment, if its publication still has it.
 fn kept_packet<'ring>(
     publications: &'ring Slots<Publication>,
     segment: &Segment,
@@ -374,8 +373,8 @@ fn describe<'packet>(
     }
 }
 
-/// The timestamp of `packet` on the clock of the encoding shown before, when
-/// both belong to one publication and have told their clocks.
+/// The timestamp of `packet` on the clock of the encoding forwarded before. `None` unless both
+/// belong to one publication and both have sent a sender report.
 fn aligned_timestamp(
     publication: &Publication,
     before: &Segment,
@@ -396,7 +395,7 @@ fn aligned_timestamp(
 }
 
 impl Transport {
-    /// Whether its peer publishes anything.
+    /// Whether the peer of this transport publishes anything.
     pub(super) fn publishes(&self) -> bool {
         !self.publications.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What comes in for each room, and the highest layer of it that goes out.
+//! The bitrate that each room receives, and the highest layer that may leave it.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::sfu::plane::MediaEvent;
 use super::Forwarder;
 use super::publication::Publication;
 
-/// A measurement over less time than this would be mostly chance.
+/// Measurements over a shorter time than this would be mostly chance.
 const MEASURED_OVER_US_MIN: u64 = 500_000;
 
 impl Forwarder {
-    /// Tells the bitrate that came for each room since the last measurement,
-    /// whether or not it passed a gate.
+    /// Reports the bitrate that each room received since the last measurement, whether or not the
+    /// packets passed a gate.
     pub(super) fn measure_incoming(&mut self, now_us: u64) {
         let elapsed_us = now_us.saturating_sub(self.measured_us);
         if elapsed_us < MEASURED_OVER_US_MIN {
@@ -26,7 +26,7 @@ impl Forwarder {
                 *bits.entry(publication.room).or_default() += 8 * publication.take_measured_bytes();
             }
         }
-        // A bit in a thousandth of a second is a kilobit in a second.
+        // Bits per millisecond are kilobits per second.
         let kbps = |bits: u64| u32::try_from(bits * 1_000 / elapsed_us).unwrap_or(u32::MAX);
         let rooms: Vec<_> = bits.into_iter().map(|(room, bits)| (room, kbps(bits))).collect();
         if !rooms.is_empty() {
@@ -34,8 +34,8 @@ impl Forwarder {
         }
     }
 
-    /// Limits the layers that leave a room, for receivers and taps, present and
-    /// future. Tracks of one encoding go on.
+    /// Limits the layers that leave a room, for all receivers and taps, present and future. Tracks
+    /// with one encoding are not affected.
     pub(super) fn set_layer_max(&mut self, room: SessionId, layer_max: u8, now_us: u64) {
         if layer_max == u8::MAX {
             self.layers_max.remove(&room);

@@ -1,23 +1,22 @@
-//! Who is heard: RFC 6464 levels, smoothed, ranked with hysteresis.
+//! Active speakers: the audio levels of RFC 6464, smoothed and ranked with hysteresis.
 
 use crate::domain::id::TrackId;
 use crate::sfu::plane::Loudness;
 
-/// Between two looks at the levels.
+/// Time between two evaluations of the levels.
 pub(super) const INTERVAL_US: u64 = 300_000;
-/// Speakers told at most.
+/// Speakers reported at most.
 const SPEAKERS_MAX: usize = 5;
-/// Loudness (127 less the level) at which a track begins to be heard: 50 dB
-/// below overload.
+/// Loudness (127 minus the level) from which a track counts as speaking: 50 dB below overload.
 const HEARD_FROM: u32 = 77;
-/// Loudness at which it no longer is: 65 dB below overload.
+/// Loudness below which it no longer does: 65 dB below overload.
 const HEARD_UNTIL: u32 = 62;
-/// How much louder one must be to pass another in the order, in dB.
+/// How many dB louder a track must be to move up in the order.
 const OVERTAKE_BY: u32 = 6;
-/// Between two tellings of levels alone.
+/// Time between two reports in which only the levels have changed.
 const LEVELS_INTERVAL_US: u64 = 1_000_000;
 
-/// The levels of one track since the last look.
+/// The levels of one track since the last evaluation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LevelMeter {
     sum: u32,
@@ -26,18 +25,18 @@ pub(super) struct LevelMeter {
 }
 
 impl LevelMeter {
-    /// Takes the byte of the extension: seven bits of level under the bit of
-    /// voice activity.
+    /// Takes the byte of the header extension: the level in the lower seven bits, voice activity in
+    /// the highest bit.
     pub(super) fn note(&mut self, level: u8) {
         self.sum = self.sum.saturating_add(u32::from(127 - (level & 0x7F)));
         self.packets = self.packets.saturating_add(1);
     }
 
-    /// Ends an interval; the smoothed loudness, 0 silence, 127 the loudest.
+    /// Ends an interval; returns the smoothed loudness, from 0 (silence) to 127 (loudest).
     fn settle(&mut self) -> u32 {
         let fresh = self.sum.checked_div(self.packets).unwrap_or(0);
-        // Twice as quick to hear as to forget, so that pauses between words
-        // do not take a speaker off the list.
+        // Rises twice as fast as it falls, so that pauses between words do not take a speaker off
+        // the list.
         self.smoothed = if fresh > self.smoothed {
             self.smoothed.midpoint(fresh).max(fresh.saturating_sub(OVERTAKE_BY))
         } else {
@@ -47,16 +46,16 @@ impl LevelMeter {
         self.smoothed
     }
 
-    /// Forgets everything: the floor has closed the track.
+    /// Resets the meter, because the gate of the track was closed.
     pub(super) fn silence(&mut self) {
         *self = Self::default();
     }
 }
 
-/// The sound of one room.
+/// The audio of one room.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Slots of the publications of sound in it.
+    /// Slots of its audio publications.
     pub(super) tracks: Vec<usize>,
     speakers: Vec<(TrackId, u32)>,
     told: Vec<Loudness>,
@@ -64,13 +63,14 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Whether anybody was heard at the last look or there is anybody to hear.
+    /// Whether there is nothing to report: the room has no audio track and the last report was
+    /// empty.
     pub(super) fn is_quiet(&self) -> bool {
         self.tracks.is_empty() && self.told.is_empty()
     }
 
-    /// Ends an interval. `heard` are the open tracks and their meters. Returns
-    /// the speakers when there is something to tell.
+    /// Ends an interval. `heard` are the tracks with an open gate and their meters. Returns the
+    /// speakers when there is something to report.
     pub(super) fn look<'meter>(
         &mut self,
         heard: impl Iterator<Item = (TrackId, &'meter mut LevelMeter)>,
@@ -85,7 +85,7 @@ impl Room {
                 fresh.push((track, loudness));
             }
         }
-        // The old order holds, with new levels; newcomers stand behind.
+        // Speakers keep their order, with new levels; new speakers are appended.
         for (track, _) in &self.speakers {
             if let Some(at) = fresh.iter().position(|(it, _)| it == track) {
                 next.push(fresh.swap_remove(at));
@@ -93,7 +93,7 @@ impl Room {
         }
         fresh.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(&right.0)));
         next.extend(fresh);
-        // One climbs past its neighbour only when clearly louder.
+        // A speaker moves up only when clearly louder than the one before.
         for end in 1..next.len() {
             let mut at = end;
             while at > 0 && next[at].1 >= next[at - 1].1 + OVERTAKE_BY {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_speaker_is_heard_at_once_and_forgotten_after_a_pause() {
         let mut scene = Scene::new(2);
-        assert_eq!(scene.interval(&[127, 127]), None, "silence is nothing to tell");
+        assert_eq!(scene.interval(&[127, 127]), None, "silence is not reported");
         assert_eq!(scene.interval(&[30, 127]), Some(vec![0]));
         assert_eq!(scene.interval(&[127, 127]), None, "a pause between words");
         let forgotten = (0..6).any(|_| scene.interval(&[127, 127]) == Some(vec![]));
@@ -183,7 +183,7 @@ mod tests {
         let mut scene = Scene::new(1);
         assert!(scene.interval(&[40]).is_some());
         let told = (0..20_u8).filter(|step| scene.interval(&[20 + step % 7]).is_some()).count();
-        assert!((1..=5).contains(&told), "{told} in six seconds");
+        assert!((1..=5).contains(&told), "{told} reports in six seconds");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A track that a peer publishes: what its payload types mean, its encodings,
-//! who gets it.
+//! A track that a peer publishes: the meaning of its payload types, its encodings, and its
+//! subscribers.
 
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
@@ -21,7 +21,7 @@ const FORMATS_MAX: usize = 32;
 pub(super) struct PayloadMeaning {
     pub(super) codec: Codec,
     pub(super) repair: bool,
-    /// The payload type itself, or of what it repairs.
+    /// The payload type itself or, for retransmissions, the payload type that they repair.
     pub(super) primary: u8,
 }
 
@@ -31,25 +31,25 @@ pub(super) struct Publication {
     pub(super) track: TrackId,
     pub(super) room: SessionId,
     pub(super) origin: PublicationOrigin,
-    /// Where its transport is, once that is complete; a feed has none.
+    /// Slot of its transport, once the handshake is complete; `None` for a feed.
     pub(super) transport: Option<usize>,
     pub(super) kind: MediaKind,
     pub(super) gate: Gate,
     pub(super) extensions: ExtensionIds,
     pub(super) encodings: Vec<Encoding>,
-    /// Slots of the subscriptions that show it.
+    /// Slots of the subscriptions that receive it.
     pub(super) subscribers: Vec<usize>,
     pub(super) taps: Vec<Tap>,
     pub(super) started: bool,
     pub(super) level: LevelMeter,
     pub(super) stats: PublicationStats,
     pub(super) mid: String,
-    /// Highest encoding that anybody gets.
+    /// Highest encoding that any receiver gets.
     pub(super) layer_max: u8,
-    /// Bytes of payload at the last measurement.
+    /// Total bytes of payload at the last measurement.
     pub(super) measured_bytes: u64,
     meanings: Vec<(u8, PayloadMeaning)>,
-    /// Whether lost packets can be asked for.
+    /// Whether lost packets can be requested again.
     pub(super) repairable: bool,
 }
 
@@ -91,7 +91,7 @@ impl Publication {
         }
     }
 
-    /// Whether packets can come.
+    /// Whether packets can arrive: it is a feed, or its transport is connected.
     pub(super) const fn is_complete(&self) -> bool {
         match self.origin {
             PublicationOrigin::Transport(_) => self.transport.is_some(),
@@ -99,7 +99,7 @@ impl Publication {
         }
     }
 
-    /// Whether its packets come by this transport.
+    /// Whether its packets come over this transport.
     pub(super) fn is_of(&self, id: TransportId) -> bool {
         matches!(self.origin, PublicationOrigin::Transport(of) if of == id)
     }
@@ -108,9 +108,9 @@ impl Publication {
         self.meanings.iter().find(|(it, _)| *it == payload_type).map(|(_, meaning)| *meaning)
     }
 
-    /// Which encoding an authenticated packet of an undeclared source belongs
-    /// to: by the section and encoding that its extensions name (RFC 9143 §9,
-    /// RFC 8852 §3.1). `alone` says that no other section could claim it.
+    /// Which encoding an authenticated packet of an undeclared SSRC belongs to, by the `mid` and
+    /// `rid` in its header extensions (RFC 9143 §9, RFC 8852 §3.1). `alone` says that no other
+    /// section could claim it.
     pub(super) fn encoding_of(&self, packet: &[u8], header: &Header, alone: Alone) -> Option<u8> {
         let meaning = self.meaning(header.payload_type)?;
         let (mut mid, mut rid, mut repaired_rid) = (None, None, None);
@@ -137,9 +137,9 @@ impl Publication {
         u8::try_from(at).ok()
     }
 
-    /// The encoding to send to somebody who wants at most `layer_max`: the
-    /// best that is alive, or the least above when none below is. `current`
-    /// stays while nothing is alive.
+    /// The encoding to send to a receiver that wants at most `layer_max`: the highest one with
+    /// packets up to that, or else the lowest one above. `current` is kept while no encoding has
+    /// packets.
     pub(super) fn best_layer(&self, layer_max: u8, current: u8) -> u8 {
         let alive = || {
             (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.alive).map(|(at, _)| at)
@@ -150,8 +150,7 @@ impl Publication {
     }
 }
 
-/// Whether a publication is the only one of its transport that knows a payload
-/// type.
+/// Whether a publication is the only one of its transport that uses a payload type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alone {
     Yes,

@@ -1,28 +1,28 @@
-//! The plaintext of the last packets of one encoding, shared by all its
-//! receivers for retransmission.
+//! The decrypted payloads of the last packets of one encoding, shared by all its receivers for
+//! retransmission.
 
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::Vp8Descriptor;
 
-/// Packets of pictures kept, about two seconds at 2 Mbit/s. Raising it costs
-/// `PACKET_BYTES_MAX` each per encoding.
+/// Video packets kept, about two seconds at 2 Mbit/s. Raising it costs `PACKET_BYTES_MAX` per
+/// packet and encoding.
 const VIDEO_PACKETS: usize = 512;
-/// Packets of sound kept, about a second.
+/// Audio packets kept, about a second.
 const AUDIO_PACKETS: usize = 64;
 /// Longest payload kept; a longer one is forwarded and cannot be sent again.
 pub(super) const PACKET_BYTES_MAX: usize = 1472;
 
-/// A packet of media between its publisher and its subscribers.
+/// A decrypted packet on its way from its publisher to its subscribers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet<'payload> {
-    /// Its sequence number without the wrap, as its publisher counts.
+    /// Its sequence number as its publisher counts, extended by the wraps.
     pub(super) extended: u64,
     pub(super) timestamp: u32,
     pub(super) marker: bool,
     pub(super) codec: Codec,
-    /// Whether a receiver can start here.
+    /// Whether a decoder can start at this packet.
     pub(super) key_frame_start: bool,
-    /// The byte of RFC 6464, when there was one.
+    /// The byte of the RFC 6464 extension, when the packet had it.
     pub(super) level: Option<u8>,
     pub(super) vp8: Option<Vp8Descriptor>,
     pub(super) payload: &'payload [u8],
@@ -30,7 +30,7 @@ pub(super) struct Packet<'payload> {
 
 #[derive(Debug, Clone, Copy)]
 struct Kept {
-    /// 0 when the place is empty.
+    /// 0 when the entry is empty.
     extended: u64,
     length: Option<u16>,
     timestamp: u32,
@@ -50,7 +50,7 @@ const EMPTY: Kept = Kept {
     vp8: None,
 };
 
-/// Allocated once; packets are copied into it.
+/// A ring buffer that is allocated once; packets are copied into it.
 #[derive(Debug)]
 pub(super) struct Ring {
     bytes: Box<[u8]>,
@@ -69,17 +69,17 @@ impl Ring {
         }
     }
 
-    /// Packets kept.
+    /// Number of packets that it holds.
     pub(super) fn capacity(&self) -> u64 {
         self.kept.len() as u64
     }
 
     fn place(&self, extended: u64) -> usize {
-        // Lossless: a remainder of a length fits what indexes it.
+        // Lossless: the remainder is smaller than the length, which is a `usize`.
         usize::try_from(extended % self.capacity()).unwrap_or(0)
     }
 
-    /// Whether this packet, or one that took its place, came already.
+    /// Whether this packet came already, or was overwritten by a later one.
     pub(super) fn seen(&self, extended: u64) -> bool {
         self.kept[self.place(extended)].extended >= extended
     }
@@ -126,7 +126,7 @@ impl Ring {
         })
     }
 
-    /// Forgets everything, so that nothing of it is ever sent again.
+    /// Removes all packets, so that none of them is ever sent again.
     pub(super) fn clear(&mut self) {
         self.kept.fill(EMPTY);
     }
@@ -157,7 +157,7 @@ mod tests {
             ring.store(&packet(extended, &extended.to_be_bytes()));
         }
         assert!(ring.packet(1000).is_none());
-        assert!(ring.seen(1000), "its place went to a later one");
+        assert!(ring.seen(1000), "a later packet has overwritten it");
         let kept = ring.packet(1001).expect("the oldest kept");
         assert_eq!(kept.payload, 1001_u64.to_be_bytes());
         assert!(!ring.seen(last + 1));

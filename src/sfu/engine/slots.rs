@@ -1,5 +1,4 @@
-//! A table of numbered slots: the packet path finds its entries by index instead
-//! of searching.
+//! A table of numbered slots: the path of a packet finds its entries by index instead of searching.
 
 /// Numbered places, reused after a removal.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl<T> Slots<T> {
         self.places.len() - self.free.len()
     }
 
-    /// How far slots reach; some below may be empty.
+    /// One more than the highest slot in use; slots below it may be empty.
     pub(super) fn reach(&self) -> usize {
         self.places.len()
     }

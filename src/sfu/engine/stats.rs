@@ -1,4 +1,4 @@
-//! Counters of a worker. They only grow.
+//! Counters of a worker, which only ever increase.
 
 use crate::domain::id::TrackId;
 use crate::sfu::plane::{SubscriptionId, TransportId};
@@ -6,27 +6,27 @@ use crate::sfu::plane::{SubscriptionId, TransportId};
 /// Counters of a whole worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Media packets received, before authentication.
+    /// Media packets received, counted before authentication.
     pub packets_in: u64,
-    /// Their bytes.
+    /// Bytes of `packets_in`.
     pub bytes_in: u64,
     /// Copies of media packets sent to subscribers, retransmissions excluded.
     pub packets_forwarded: u64,
-    /// Their bytes of payload.
+    /// Bytes of payload of `packets_forwarded`.
     pub payload_bytes_forwarded: u64,
-    /// Packets sent again to a subscriber that missed them.
+    /// Packets resent to subscribers that missed them.
     pub packets_resent: u64,
-    /// Packets of a publisher that a retransmission brought.
+    /// Missing packets that publishers sent again.
     pub packets_recovered: u64,
-    /// Packets asked for again from publishers.
+    /// Packets requested again from publishers.
     pub nacks_sent: u64,
-    /// Packets that subscribers asked for again.
+    /// Packets that subscribers requested again.
     pub nacks_received: u64,
-    /// Key frames asked for from publishers.
+    /// Key-frame requests sent to publishers.
     pub key_frame_requests_sent: u64,
-    /// Key frames that subscribers asked for.
+    /// Key-frame requests received from subscribers.
     pub key_frame_requests_received: u64,
-    /// Streams that changed their encoding or source.
+    /// Times that a stream changed its encoding or source.
     pub switches: u64,
     /// Datagrams that are neither media nor a handshake.
     pub dropped_other: u64,
@@ -34,25 +34,25 @@ pub struct Totals {
     pub dropped_unknown_address: u64,
     /// Packets with a malformed header or payload.
     pub dropped_malformed: u64,
-    /// Packets that did not prove authentic, and replays.
+    /// Packets that failed authentication, and replays.
     pub dropped_unauthentic: u64,
     /// Packets whose source or payload type belongs to no publication.
     pub dropped_unknown_source: u64,
     /// Packets that came twice or too late.
     pub dropped_duplicate: u64,
-    /// Packets of publications that the floor has closed.
+    /// Packets of publications whose gate is closed.
     pub dropped_gate: u64,
-    /// Copies that a subscriber has no format for.
+    /// Copies dropped because the subscriber has no format for them.
     pub dropped_format: u64,
-    /// Copies that found the outbox of their peer full.
+    /// Copies dropped because the outbox of the peer was full.
     pub dropped_full: u64,
-    /// Commands refused: a table was full or keys did not fit.
+    /// Commands refused because a table was full or keys did not fit their profile.
     pub commands_refused: u64,
-    /// Events lost because nobody took them.
+    /// Events dropped because too many waited.
     pub events_lost: u64,
     /// Packets copied for taps.
     pub packets_tapped: u64,
-    /// Packets that a tap was to get and its sink had no room for.
+    /// Packets not copied to a tap because its sink was full.
     pub tap_packets_lost: u64,
 }
 
@@ -61,15 +61,15 @@ pub struct Totals {
 pub struct TransportStats {
     /// Datagrams of media received.
     pub packets_in: u64,
-    /// Their bytes.
+    /// Bytes of `packets_in`.
     pub bytes_in: u64,
     /// Datagrams sent.
     pub packets_out: u64,
-    /// Their bytes.
+    /// Bytes of `packets_out`.
     pub bytes_out: u64,
-    /// Packets that did not prove authentic, and replays.
+    /// Packets that failed authentication, and replays.
     pub dropped_unauthentic: u64,
-    /// Datagrams that found the outbox full.
+    /// Datagrams dropped because the outbox was full.
     pub dropped_full: u64,
 }
 
@@ -80,15 +80,15 @@ pub struct PublicationStats {
     pub packets_in: u64,
     /// Bytes of payload.
     pub payload_bytes_in: u64,
-    /// Packets that a retransmission brought.
+    /// Missing packets that the publisher sent again.
     pub packets_recovered: u64,
-    /// Packets dropped because the floor has closed it.
+    /// Packets dropped because the gate was closed.
     pub dropped_gate: u64,
     /// Packets that came twice or too late.
     pub dropped_duplicate: u64,
-    /// Packets asked for again.
+    /// Packets requested again from the publisher.
     pub nacks_sent: u64,
-    /// Key frames asked for.
+    /// Key-frame requests sent to the publisher.
     pub key_frame_requests_sent: u64,
 }
 
@@ -99,21 +99,21 @@ pub struct SubscriptionStats {
     pub packets_out: u64,
     /// Bytes of payload.
     pub payload_bytes_out: u64,
-    /// Packets sent again.
+    /// Packets resent.
     pub packets_resent: u64,
-    /// Packets that the receiver asked for again.
+    /// Packets that the receiver requested again.
     pub nacks_received: u64,
-    /// Key frames that the receiver asked for.
+    /// Key-frame requests received from the receiver.
     pub key_frame_requests_received: u64,
     /// Changes of encoding or source.
     pub switches: u64,
-    /// Packets that the receiver has no format for.
+    /// Packets dropped because the receiver has no format for them.
     pub dropped_format: u64,
-    /// The encoding being sent, 0 the lowest.
+    /// The encoding being sent; 0 is the lowest quality.
     pub layer: Option<u8>,
 }
 
-/// Everything counted at one instant.
+/// All counters at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// The worker as a whole.
@@ -126,17 +126,17 @@ pub struct Stats {
     pub subscriptions: Vec<(SubscriptionId, SubscriptionStats)>,
 }
 
-/// How much a forwarder holds.
+/// How many entries the tables of a forwarder have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Transports.
     pub transports: usize,
-    /// Addresses known.
+    /// Known addresses of peers.
     pub addresses: usize,
     /// Publications.
     pub publications: usize,
     /// Subscriptions.
     pub subscriptions: usize,
-    /// Rooms with sound in them.
+    /// Rooms with audio tracks.
     pub rooms: usize,
 }

@@ -1,5 +1,5 @@
-//! A stream towards one receiver: numbers that stay continuous whatever its
-//! source does, and the way back from a number to the packet it was.
+//! A stream to one receiver. Its sequence numbers stay continuous when its source changes, and each
+//! can be traced back to the packet that was sent under it.
 
 use crate::domain::id::TrackId;
 use crate::domain::media::{Codec, MediaKind};
@@ -12,27 +12,27 @@ use super::stats::SubscriptionStats;
 use super::template::Template;
 use super::transport::Transport;
 
-/// Stretches of earlier sources that lost packets are still found in.
+/// Segments of earlier sources that are remembered to resend lost packets.
 const PAST_SEGMENTS: usize = 6;
-/// Packets whose resends are counted; a power of two.
+/// Packets whose retransmissions are counted; a power of two.
 const RESENDS_TRACKED: usize = 256;
-/// Times one packet is sent again.
+/// How often one packet is resent at most.
 const RESENDS_PER_PACKET: u8 = 4;
-/// Packets of one stream sent again between two ticks. A receiver that asks
-/// for more is on a path that cannot carry them.
+/// Packets of one stream resent between two ticks. A receiver that requests more is on a path that
+/// cannot carry them.
 const RESENDS_PER_TICK: u16 = 64;
 
-/// How a codec goes out.
+/// The payload types under which a codec is sent.
 #[derive(Debug, Clone, Copy)]
 struct Outgoing {
     payload_type: u8,
     rtx_payload_type: Option<u8>,
 }
 
-/// A stretch of outgoing numbers that one stretch of one encoding fills.
+/// A range of outgoing sequence numbers that is filled from one stretch of one encoding.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
-    /// Slot of the publication; may have been reused, `generation` tells.
+    /// Slot of the publication. It may have been reused; `generation` shows that.
     pub(super) publication: usize,
     pub(super) encoding: u8,
     pub(super) generation: u64,
@@ -45,7 +45,7 @@ pub(super) struct Segment {
     tl0_offset: u8,
 }
 
-/// Where a packet comes from, as seen by a subscription.
+/// The encoding that a packet comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) publication: usize,
@@ -54,16 +54,16 @@ pub(super) struct Origin {
     pub(super) clock: u64,
 }
 
-/// A stream towards one receiver.
+/// A stream to one receiver.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) id: SubscriptionId,
     pub(super) transport_id: TransportId,
-    /// Where its transport is, once that is complete.
+    /// Slot of its transport, once the handshake is complete.
     pub(super) transport: Option<usize>,
-    /// What it is to show.
+    /// The track that it should show.
     pub(super) wanted: Option<TrackId>,
-    /// Where that is, once it is there and in the same room.
+    /// Slot of that track's publication, once it exists in the same room.
     pub(super) source: Option<usize>,
     pub(super) kind: MediaKind,
     pub(super) ssrc: u32,
@@ -76,7 +76,7 @@ pub(super) struct Subscription {
     outgoing: [Option<Outgoing>; Codec::ALL.len()],
     template: Template,
     past: [Option<Segment>; PAST_SEGMENTS],
-    /// The last number given; the next stretch begins behind it.
+    /// The last sequence number used; the next segment begins after it.
     highest: u64,
     last_timestamp: u32,
     last_sent_us: Option<u64>,
@@ -85,7 +85,7 @@ pub(super) struct Subscription {
     rtx_index: u64,
     resends: Box<[(u16, u8); RESENDS_TRACKED]>,
     resends_left: u16,
-    /// The tick that they are left of.
+    /// The tick to which that count belongs.
     resends_tick: u64,
 }
 
@@ -101,8 +101,8 @@ impl Subscription {
                 });
             }
         }
-        // A packet resent as it was must be the same to the last byte, or its
-        // nonce would protect two texts; a transport-wide number would differ.
+        // A packet that is resent unchanged must be identical to the last byte, or its nonce would
+        // protect two different texts; a transport-wide sequence number would differ.
         let numbered = spec.kind == MediaKind::Audio
             || outgoing.iter().flatten().all(|it| it.rtx_payload_type.is_some());
         Self {
@@ -121,8 +121,8 @@ impl Subscription {
             outgoing,
             template: Template::new(&spec.mid, spec.extensions, spec.kind, numbered),
             past: [None; PAST_SEGMENTS],
-            // Below half of the range, so that no receiver mistakes the
-            // beginning for the end of a cycle (RFC 3711 §3.3.1).
+            // In the lower half of the range, so that no receiver mistakes the first numbers for
+            // the end of a cycle (RFC 3711 §3.3.1).
             highest: u64::from(spec.ssrc & 0x3FFF) + 1,
             last_timestamp: 0,
             last_sent_us: None,
@@ -135,19 +135,19 @@ impl Subscription {
         }
     }
 
-    /// Whether it waits for a key frame of `target`.
+    /// Whether it waits for a key frame of the encoding `target`.
     pub(super) fn awaits_key_frame(&self, generation_of_target: u64) -> bool {
         self.kind == MediaKind::Video
             && !self.demand.paused
             && self.segment.is_none_or(|segment| segment.generation != generation_of_target)
     }
 
-    /// The sources that it sends from.
+    /// The SSRCs that it sends from: packets and retransmissions.
     pub(super) const fn sources(&self) -> [u32; 2] {
         [self.ssrc, self.rtx_ssrc]
     }
 
-    /// Ends the current stretch; the next packet must be one to start at.
+    /// Ends the current segment; the next packet must be one that a decoder can start at.
     pub(super) fn end_segment(&mut self) {
         if let Some(segment) = self.segment.take() {
             self.past.rotate_right(1);
@@ -160,9 +160,8 @@ impl Subscription {
         self.outgoing[codec as usize].is_some()
     }
 
-    /// The outgoing number of a packet, if it goes out at all. `aligned` is
-    /// its timestamp on the clock of the segment before, when both encodings
-    /// have told theirs.
+    /// The outgoing sequence number of a packet, or `None` when it is not sent. `aligned` is its
+    /// timestamp on the clock of the segment before, when both encodings have sent a sender report.
     pub(super) fn number(
         &mut self,
         origin: Origin,
@@ -215,8 +214,8 @@ impl Subscription {
         self.stats.layer = Some(origin.encoding);
     }
 
-    /// Time goes on as the publisher's clock says where there is one to go by,
-    /// and as ours does otherwise.
+    /// The first timestamp of a new segment. The elapsed time is taken from the publisher's clock
+    /// if it is known, and from ours otherwise.
     fn next_timestamp(
         &self,
         before: Option<Segment>,
@@ -235,7 +234,7 @@ impl Subscription {
         } else {
             aligned(&before).map(|it| it.wrapping_add(before.timestamp_offset))
         };
-        // A clock that runs back, or far from ours, is not believed.
+        // A publisher's clock that runs backwards, or far from ours, is ignored.
         let believable = |it: &u32| {
             let ahead = it.wrapping_sub(self.last_timestamp);
             ahead > 0 && ahead < elapsed.saturating_add(2 * rate_hz)
@@ -243,7 +242,7 @@ impl Subscription {
         told.filter(believable).unwrap_or_else(|| self.last_timestamp.wrapping_add(elapsed.max(1)))
     }
 
-    /// Writes, seals and queues a packet under the number that it was given.
+    /// Writes, seals and queues a packet under the sequence number that it was given.
     pub(super) fn forward(
         &mut self,
         transport: &mut Transport,
@@ -273,8 +272,8 @@ impl Subscription {
         sent
     }
 
-    /// The stretch in which `sequence` went out, its number there and the one
-    /// that its packet had when it came, unless it may not be sent again.
+    /// The segment in which `sequence` was sent, and the packet's sequence numbers going out and
+    /// coming in. `None` when it may not be resent.
     pub(super) fn find_sent(&mut self, sequence: u16, tick: u64) -> Option<(Segment, u64, u64)> {
         if self.resends_tick != tick {
             self.resends_tick = tick;
@@ -305,8 +304,8 @@ impl Subscription {
         Some((segment, index, segment.first_in + (index - segment.first_out)))
     }
 
-    /// Sends a packet once more, as a retransmission where the receiver has a
-    /// format for it and as it was otherwise.
+    /// Resends a packet: as an RTX retransmission where the receiver has a format for it, unchanged
+    /// otherwise.
     pub(super) fn resend(
         &mut self,
         transport: &mut Transport,
@@ -334,22 +333,22 @@ impl Subscription {
         sent
     }
 
-    /// A timestamp of the source as it goes out, while `generation` does.
+    /// The outgoing timestamp for a timestamp of the source, while `generation` is being sent.
     pub(super) fn outgoing_timestamp(&self, generation: u64, timestamp: u32) -> Option<u32> {
         let segment = self.segment.filter(|segment| segment.generation == generation)?;
         Some(timestamp.wrapping_add(segment.timestamp_offset))
     }
 }
 
-/// Under which numbers a packet goes out.
+/// The SSRC and numbers under which a packet is sent.
 struct Stream {
     ssrc: u32,
     payload_type: u8,
     index: u64,
 }
 
-/// Writes a packet straight into the outbox of its receiver. `original` is
-/// what a retransmission repairs (RFC 4588 §4).
+/// Writes a packet into the outbox of its receiver. `original` is the sequence number that a
+/// retransmission repairs (RFC 4588 §4).
 fn write(
     template: &Template,
     transport: &mut Transport,

@@ -1,4 +1,4 @@
-//! Taps of publications: which encoding they get, and what they are told.
+//! Taps of publications: which encoding they get, and which items they receive.
 
 use std::collections::VecDeque;
 
@@ -18,35 +18,33 @@ use super::transport::Source;
 
 /// Taps that one publication may have.
 const TAPS_PER_PUBLICATION_MAX: usize = 4;
-/// Sinks that one worker fills batches for.
+/// Sinks that one worker fills batches for at most.
 const SINKS_MAX: usize = 16;
-/// Full batches that wait to be taken; a worker takes them after every read. At
-/// the limit further items count as lost.
+/// Full batches that wait to be taken; a worker takes them after every read. At the limit further
+/// items count as lost.
 const READY_MAX: usize = 64;
-/// A tap whose pictures had no key frame for so long has one asked for: people
-/// can only seek to one. Raising it makes seeking coarser; lowering it costs
-/// publishers more bits.
+/// When a tap had no key frame for this long, one is requested, since a player can only seek to key
+/// frames. Raising it makes seeking coarser; lowering it costs publishers bandwidth.
 const KEY_FRAME_INTERVAL_US: u64 = 20_000_000;
 
 /// A tap of one publication.
 #[derive(Debug)]
 pub(super) struct Tap {
     sink: TapSink,
-    /// The encoding it should get.
+    /// The encoding that it should get.
     target: u8,
-    /// What it gets.
+    /// The encoding that it gets.
     current: Option<Current>,
     /// Packets that passed the gate and were lost since its last item.
     lost: u32,
-    /// When it last got a key frame, or had one asked for because that was long
-    /// ago.
+    /// When it last got a key frame, or when one was requested because the last was long ago.
     key_frame_at_us: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Current {
     encoding: u8,
-    /// Names the source, as long as it is the same.
+    /// Identifies the clock of the source; changes only when the source does.
     clock: u64,
     payload_type: u8,
 }
@@ -68,9 +66,9 @@ pub(super) struct Passed<'packet> {
 struct Sink {
     to: TapSink,
     filling: TapBatch,
-    /// Taps that fill it.
+    /// Number of taps that fill it.
     taps: usize,
-    /// Ends that it has no room for yet, each with packets lost before.
+    /// `Ended` items for which the sink had no room yet, each with the packets lost before it.
     owed: Vec<(TrackId, u32)>,
 }
 
@@ -80,7 +78,7 @@ pub(super) struct Taps {
     sinks: Vec<Sink>,
     ready: VecDeque<(TapSink, TapBatch)>,
     pool: BatchPool,
-    /// What the wall clock is ahead of engine time.
+    /// Microseconds from engine time to wall-clock time since 1970.
     wall_ahead_us: u64,
 }
 
@@ -94,7 +92,7 @@ impl Taps {
         }
     }
 
-    /// Whether something waits for room in a sink.
+    /// Whether an item waits for room in a sink.
     pub(super) fn is_owing(&self) -> bool {
         self.sinks.iter().any(|sink| !sink.owed.is_empty())
     }
@@ -112,8 +110,8 @@ impl Taps {
         true
     }
 
-    /// The state of a sink; made anew when it was removed in the meantime, so
-    /// that the ends of tracks it has not been told of are kept.
+    /// The state of a sink. It is made again if it was removed in the meantime, so that `Ended`
+    /// items that it was not given yet are kept.
     fn sink_of(&mut self, sink: &TapSink) -> &mut Sink {
         let known = self.sinks.iter().position(|it| it.to == *sink);
         let at = known.unwrap_or_else(|| {
@@ -124,12 +122,12 @@ impl Taps {
         &mut self.sinks[at]
     }
 
-    /// Removes sinks that have no tap, no unsent items and no ends to be told.
+    /// Removes sinks that have no tap, no unsent items and no `Ended` items to deliver.
     fn close_idle(&mut self) {
         self.sinks.retain(|it| it.taps > 0 || !it.owed.is_empty() || !it.filling.is_empty());
     }
 
-    /// Appends an item to the batch of a sink; `false` when there is no room.
+    /// Appends an item to the batch of a sink; returns `false` when there is no room.
     fn push(
         &mut self,
         sink: &TapSink,
@@ -155,7 +153,7 @@ impl Taps {
         true
     }
 
-    /// Puts what has gathered for a sink where it is taken from.
+    /// Moves the batch of a sink to the list of batches ready to be taken.
     fn flush(&mut self, at: usize) {
         let Some(sink) = self.sinks.get_mut(at) else { return };
         if self.ready.len() < READY_MAX && !sink.filling.is_empty() {
@@ -178,20 +176,20 @@ impl Taps {
 }
 
 impl Forwarder {
-    /// Takes the wall-clock time at `now`; items of taps carry wall-clock times.
+    /// Stores which wall-clock time `now` is; the items of taps carry wall-clock times.
     pub fn handle_wall_clock(&mut self, wall: Timestamp, now: std::time::Instant) {
         let wall_us = u64::try_from(wall.unix_us()).unwrap_or(0);
         self.taps.wall_ahead_us = wall_us.wrapping_sub(self.elapsed_us(now));
     }
 
-    /// The next batch for a sink. One that the sink has no room for goes to
+    /// The next batch for a sink. A batch that the sink has no room for must be returned with
     /// [`Self::handle_tap_refused`].
     pub fn poll_tap(&mut self) -> Option<(TapSink, TapBatch)> {
         self.taps.ready.pop_front()
     }
 
-    /// Takes back what a sink had no room for: it is counted, and each track
-    /// says so in its next item.
+    /// Takes back a batch that a sink had no room for: its packets are counted as lost, and the
+    /// next item of each track says so.
     pub fn handle_tap_refused(&mut self, sink: &TapSink, batch: &TapBatch) {
         for TapItem { track, kind, .. } in batch.items() {
             let lost = match kind {
@@ -247,7 +245,7 @@ impl Forwarder {
         self.end_tap(track, &tap, now_us);
     }
 
-    /// Tells a tap that was taken off that nothing more comes, at once.
+    /// Tells the sink of a removed tap that nothing more will come.
     pub(super) fn end_tap(&mut self, track: TrackId, tap: &Tap, now_us: u64) {
         self.taps.push_end(&tap.sink, track, now_us, tap.lost);
         if let Some(at) = self.taps.sinks.iter().position(|it| it.to == tap.sink) {
@@ -257,7 +255,7 @@ impl Forwarder {
         self.taps.close_idle();
     }
 
-    /// Hands over what has gathered, and what was owed.
+    /// Makes the gathered items and waiting `Ended` items ready to be taken.
     pub(super) fn flush_taps(&mut self, now_us: u64) {
         for at in 0..self.taps.sinks.len() {
             let owed = std::mem::take(&mut self.taps.sinks[at].owed);
@@ -265,7 +263,8 @@ impl Forwarder {
             for (track, lost) in owed {
                 let publication = self.publication_slots.get(&track).copied();
                 let publication = publication.and_then(|at| self.publications.at_mut(at));
-                // A sink that taps the track again needs no end of the first tap.
+                // When the sink taps the track again, the `Ended` item of the first tap is not
+                // needed.
                 match publication.and_then(|it| it.restart_tap(&sink)) {
                     Some(tap) => tap.lost = tap.lost.saturating_add(lost),
                     None => self.taps.push_end(&sink, track, now_us, lost),
@@ -276,8 +275,8 @@ impl Forwarder {
         self.taps.close_idle();
     }
 
-    /// Chooses the encoding that each tap of a publication gets, and asks for
-    /// the key frame that it changes at.
+    /// Chooses the encoding that each tap of a publication gets, and requests the key frame at
+    /// which it changes.
     pub(super) fn retarget_taps(&mut self, at: usize, now_us: u64) {
         let Some(publication) = self.publications.at_mut(at) else { return };
         if publication.taps.is_empty() {
@@ -320,8 +319,7 @@ impl Forwarder {
 }
 
 impl Publication {
-    /// What a tap of `sink` gets from here on says again where it comes from;
-    /// pictures go on at a key frame.
+    /// Lets the next item of a tap name its source again; video continues at a key frame.
     fn restart_tap(&mut self, sink: &TapSink) -> Option<&mut Tap> {
         let tap = self.taps.iter_mut().find(|tap| tap.sink == *sink)?;
         if let Some(current) = tap.current.take()
@@ -333,7 +331,7 @@ impl Publication {
         Some(tap)
     }
 
-    /// Copies a packet for every tap that gets it.
+    /// Copies a packet for every tap that should get it.
     pub(super) fn tap(
         &mut self,
         taps: &mut Taps,
@@ -391,8 +389,8 @@ impl Publication {
         }
     }
 
-    /// Tells every tap that gets `encoding`, or waits for it, that its
-    /// publisher was asked for a key frame.
+    /// Tells every tap that gets `encoding`, or waits for it, that the publisher was sent a
+    /// key-frame request.
     pub(super) fn tap_key_frame_request(&self, taps: &mut Taps, number: usize, now_us: u64) {
         for tap in &self.taps {
             let encoding = u8::try_from(number).unwrap_or(u8::MAX);
@@ -424,9 +422,8 @@ impl Publication {
 }
 
 impl Tap {
-    /// Whether it gets a packet of `offered`: it stays with its encoding, goes
-    /// to a better one at a key frame, and to any that comes when its own does
-    /// not.
+    /// Whether the tap gets a packet of `offered`. It stays with its encoding, changes to a better
+    /// one at a key frame, and to any other when its own has stopped.
     fn takes(&self, offered: Current, key_frame_start: bool, encodings: &[Encoding]) -> bool {
         let Some(current) = self.current else { return offered.encoding == self.target };
         if current.encoding == offered.encoding {
@@ -438,8 +435,8 @@ impl Tap {
 }
 
 impl<'packet> Passed<'packet> {
-    /// The header of what a retransmission repairs: its own, with the numbers
-    /// of the original and without padding.
+    /// The header of the packet that a retransmission repairs: the retransmission's header with the
+    /// numbers of the original, without padding.
     fn original_header(&self, ssrc: u32) -> ([u8; 12], &'packet [u8]) {
         let (mut fixed, rest) = match self.packet.split_first_chunk::<12>() {
             Some((fixed, rest)) => (*fixed, rest),

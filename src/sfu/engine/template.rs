@@ -1,30 +1,30 @@
-//! The header extensions of a stream, laid out once and patched per packet.
+//! The header extensions of a stream, laid out once; per packet only the values that differ are
+//! written.
 
 use crate::domain::media::MediaKind;
 use crate::formats::rtp::{ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 use crate::sfu::plane::ExtensionIds;
 
-/// Room for a section name of 32 bytes and the two numbers, in either form.
+/// Space for a `mid` of 32 bytes and the two numbers, in the one-byte or two-byte form.
 const BLOCK_BYTES_MAX: usize = 64;
-/// Longest section name written; one that is longer is left out, since the
-/// source says as much.
+/// Longest `mid` written; a longer one is left out, since the SSRC identifies the section too.
 const MID_BYTES_MAX: usize = 32;
 /// Highest identifier, and longest value, of the one-byte form.
 const ONE_BYTE_ID_MAX: u8 = 14;
 const ONE_BYTE_VALUE_MAX: usize = 16;
 
-/// A header extension block with places for what differs between packets.
+/// A header extension block with places for the values that differ between packets.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     bytes: [u8; BLOCK_BYTES_MAX],
     length: usize,
     transport_sequence_at: Option<usize>,
-    /// Where the element of the level begins and where its value is.
+    /// Offsets at which the element of the audio level and its value begin.
     level_at: Option<(usize, usize)>,
 }
 
 impl Template {
-    /// `numbered` says whether packets carry transport-wide numbers.
+    /// `numbered` says whether packets carry transport-wide sequence numbers.
     pub(super) fn new(mid: &str, ids: ExtensionIds, kind: MediaKind, numbered: bool) -> Self {
         let mid = mid.as_bytes();
         let mid_id = ids.mid.filter(|id| *id > 0 && (1..=MID_BYTES_MAX).contains(&mid.len()));
@@ -55,13 +55,12 @@ impl Template {
         self.length
     }
 
-    /// Whether a packet written twice is the same twice.
+    /// Whether writing the same packet twice gives the same bytes.
     pub(super) const fn repeats_exactly(&self) -> bool {
         self.transport_sequence_at.is_none()
     }
 
-    /// Appends the block for one packet. Without a level its element becomes
-    /// padding.
+    /// Appends the block for one packet. Without a level, its element becomes padding.
     pub(super) fn write(&self, out: &mut Vec<u8>, transport_sequence: u16, level: Option<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.bytes[..self.length]);
@@ -84,7 +83,7 @@ struct Block {
 }
 
 impl Block {
-    /// Appends an element; returns where its value is.
+    /// Appends an element; returns the offset of its value.
     fn push(&mut self, id: u8, value: &[u8]) -> usize {
         let length = u8::try_from(value.len()).unwrap_or(0);
         if self.two_byte {

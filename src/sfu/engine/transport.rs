@@ -1,4 +1,4 @@
-//! One association: its keys, its peer, and what waits to be sent to it.
+//! One transport: its keys, its peer, and the datagrams that wait to be sent to it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use crate::sfu::srtp::{SEAL_BYTES_MAX, SOURCES_MAX, Srtp};
 use super::publication::Publication;
 use super::stats::TransportStats;
 
-/// Bytes that may wait for one peer between two sends; allocated once, touched
-/// as used. What does not fit is dropped and counted: the receiver asks again.
+/// Bytes that may wait for one peer between two sends, allocated once. Datagrams that do not fit
+/// are dropped and counted; the receiver requests them again.
 const OUTBOX_BYTES: usize = 256 * 1024;
 /// Datagrams that may wait for one peer between two sends.
 const OUTBOX_DATAGRAMS: usize = 512;
 
-/// Sources, two a subscription, that one transport sends from while it lives;
-/// further subscriptions are refused.
+/// SSRCs that one transport sends from during its life, two per subscription; at the limit further
+/// subscriptions are refused.
 const SENT_SOURCES_MAX: usize = 16_384;
 
-/// Where the packets of a source belong.
+/// The publication and encoding that the packets of an SSRC belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) ssrc: u32,
@@ -31,13 +31,13 @@ pub(super) struct Source {
     pub(super) repair: bool,
 }
 
-/// Sources of ended publications that one transport remembers; the oldest gives
-/// way. Enough for twice the tracks of a peer.
+/// SSRCs of ended publications that one transport remembers; at the limit the oldest is removed.
+/// Enough for twice the tracks of a peer.
 const FORMER_SOURCES_MAX: usize = 64;
 
-/// What a source carried whose publication has ended. When its section is used
-/// again its packets go on, and browsers name section and encoding only until
-/// they were heard the first time (RFC 8843 §15.2).
+/// What an SSRC carried whose publication has ended. When its section is used again its packets
+/// continue, and browsers send `mid` and `rid` only until the first packets have been received (RFC
+/// 8843 §15.2).
 #[derive(Debug)]
 struct FormerSource {
     ssrc: u32,
@@ -46,8 +46,8 @@ struct FormerSource {
     repair: bool,
 }
 
-/// Datagrams that wait for one peer, back to back, so that runs of equal size
-/// leave in one system call.
+/// Datagrams that wait for one peer, one after the other in memory, so that runs of equal size can
+/// be sent in one system call.
 #[derive(Debug)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
@@ -75,7 +75,7 @@ impl Outbox {
         }
     }
 
-    /// Whether a datagram of `length` bytes before sealing fits.
+    /// Whether a datagram with this many bytes before sealing fits.
     pub(super) fn fits(&self, length: usize) -> bool {
         self.bytes.len() + length + SEAL_BYTES_MAX <= OUTBOX_BYTES
             && self.lengths.len() < OUTBOX_DATAGRAMS
@@ -85,7 +85,7 @@ impl Outbox {
         self.lengths.is_empty()
     }
 
-    /// Takes the next run out, of at most `datagrams_max` and `bytes_max`.
+    /// Removes the next run, of at most `datagrams_max` datagrams and `bytes_max` bytes.
     fn take_run(&mut self, datagrams_max: usize, bytes_max: usize) -> Option<Run> {
         let first = usize::from(*self.lengths.get(self.sent_datagrams)?);
         let start = self.sent_bytes;
@@ -115,29 +115,29 @@ impl Outbox {
     }
 }
 
-/// One association.
+/// One transport.
 pub(super) struct Transport {
     pub(super) id: TransportId,
     pub(super) room: SessionId,
     pub(super) remote: SocketAddr,
     pub(super) srtp: Srtp,
     outbox: Outbox,
-    /// Whether it stands in the list of those with something to send.
+    /// Whether it is in the list of transports with something to send.
     pub(super) queued: bool,
-    /// Sorted by source; at most `SOURCES_MAX`, like the keys take.
+    /// Sorted by SSRC; at most `SOURCES_MAX`, which is also the limit of `Srtp`.
     sources: Vec<Source>,
     /// Oldest first; at most [`FORMER_SOURCES_MAX`].
     former_sources: VecDeque<FormerSource>,
-    /// Sources that were ever sent from.
+    /// All SSRCs that were ever sent from.
     sent_sources: BTreeSet<u32>,
     pub(super) publications: Vec<usize>,
     pub(super) subscriptions: Vec<usize>,
-    /// The number of the next packet to this peer, over all its streams.
+    /// The transport-wide sequence number of the next packet to this peer, over all its streams.
     pub(super) next_transport_sequence: u16,
     /// Extension that carries the publisher's transport-wide numbers.
     pub(super) numbers_extension: Option<u8>,
     pub(super) arrivals: ArrivalRecorder,
-    /// Something that authenticated came since this was told last.
+    /// Whether an authenticated packet came since this was last reported.
     pub(super) heard: bool,
     pub(super) stats: TransportStats,
 }
@@ -169,8 +169,8 @@ impl Transport {
         Some(self.sources[at])
     }
 
-    /// Remembers where a source belongs. The first claim holds; at the limit
-    /// further sources are not learnt and their packets are dropped.
+    /// Stores where the packets of an SSRC belong. The first claim is kept; at the limit further
+    /// SSRCs are not stored and their packets are dropped.
     pub(super) fn add_source(&mut self, source: Source) -> bool {
         match self.sources.binary_search_by_key(&source.ssrc, |it| it.ssrc) {
             Ok(_) => false,
@@ -186,8 +186,8 @@ impl Transport {
         self.sources.retain(|source| source.ssrc != ssrc);
     }
 
-    /// A publication begins: its declared sources are known, and so are those
-    /// that its section had before.
+    /// Attaches a publication: its declared SSRCs are stored, and those that its section had
+    /// before.
     pub(super) fn attach_publication(&mut self, slot: usize, publication: &mut Publication) {
         self.publications.push(slot);
         self.numbers_extension = self.numbers_extension.or(publication.extensions.transport_cc);
@@ -197,7 +197,7 @@ impl Transport {
         let again: VecDeque<FormerSource> = again;
         for (number, encoding) in (0_u8..).zip(&mut publication.encodings) {
             for (place, repair) in [(&mut encoding.ssrc, false), (&mut encoding.rtx_ssrc, true)] {
-                // The latest that it had.
+                // The latest SSRC that it had.
                 let before = again.iter().rfind(|it| it.repair == repair && it.rid == encoding.rid);
                 *place = place.or(before.map(|it| it.ssrc));
                 if let Some(ssrc) = *place {
@@ -224,8 +224,8 @@ impl Transport {
         self.publications.retain(|&it| it != slot);
     }
 
-    /// Lets `write` append one plain packet, which returns its header length,
-    /// source and index; seals it. `false` when it did not fit.
+    /// Lets `write` append one unencrypted packet and return its header length, SSRC and index;
+    /// then seals it. Returns `false` when it did not fit.
     pub(super) fn send_rtp(
         &mut self,
         length: usize,
@@ -263,8 +263,8 @@ impl Transport {
         self.stats.bytes_out += u64::from(length);
     }
 
-    /// Reserves sources to send from, for good; `false` when one was used
-    /// before, they are the same, or the limit is reached.
+    /// Reserves two SSRCs to send from, permanently. Returns `false` when one was used before, when
+    /// they are equal, or at the limit.
     pub(super) fn claim_sources(&mut self, sources: [u32; 2]) -> bool {
         let used = sources.iter().any(|ssrc| self.sent_sources.contains(ssrc));
         if used || sources[0] == sources[1] || self.sent_sources.len() >= SENT_SOURCES_MAX {

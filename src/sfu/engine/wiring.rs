@@ -1,6 +1,5 @@
-//! Carries out the commands of control: transports, publications and
-//! subscriptions are added and removed in any order, and connected once both
-//! ends exist.
+//! Carries out the commands of the control half: transports, publications and subscriptions are
+//! added and removed in any order, and connected once both ends exist.
 
 use std::net::SocketAddr;
 
@@ -58,7 +57,7 @@ impl Forwarder {
     }
 
     pub(super) fn remove_transport(&mut self, id: TransportId, now_us: u64) {
-        // Its publications and subscriptions go too, attached or not.
+        // Its publications and subscriptions are removed too, attached or not.
         let of_it = |(_, it): (usize, &Publication)| it.is_of(id).then_some(it.track);
         let tracks: Vec<TrackId> = self.publications.iter().filter_map(of_it).collect();
         let of_it = |(_, it): (usize, &Subscription)| (it.transport_id == id).then_some(it.id);
@@ -110,8 +109,8 @@ impl Forwarder {
         }
     }
 
-    /// Connects a publication with its transport, and with those who wait for
-    /// it. A publication of another room than its transport is never connected.
+    /// Connects a publication with its transport and with the subscriptions that wait for it. A
+    /// publication of another room than its transport is never connected.
     fn attach_publication(&mut self, at: usize, slot: usize, now_us: u64) {
         let Some(publication) = self.publications.at_mut(at) else { return };
         let Some(transport) = self.transports.at_mut(slot) else { return };
@@ -125,7 +124,7 @@ impl Forwarder {
         self.connect_waiting(track, now_us);
     }
 
-    /// Connects a track that is complete with the subscriptions that wait for it.
+    /// Connects a publication whose transport is complete with the subscriptions that wait for it.
     fn connect_waiting(&mut self, track: TrackId, now_us: u64) {
         let waits = |(waiting, it): (usize, &Subscription)| {
             (it.wanted == Some(track) && it.source.is_none()).then_some(waiting)
@@ -204,9 +203,9 @@ impl Forwarder {
         }
     }
 
-    /// Connects a subscription with its transport. A source that the transport
-    /// has sent from before is refused: its numbers, and with them the nonces
-    /// of its packets, would begin anew under the same key.
+    /// Connects a subscription with its transport. An SSRC that the transport has sent from before
+    /// is refused: its sequence numbers, and with them the nonces of its packets, would begin again
+    /// under the same key.
     fn attach_subscription(&mut self, at: usize, slot: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
         let Some(transport) = self.transports.at_mut(slot) else { return };
@@ -219,8 +218,8 @@ impl Forwarder {
         self.connect(at, now_us);
     }
 
-    /// Connects a subscription with what it is to show, once both are there,
-    /// in one room, and of one kind.
+    /// Connects a subscription with the publication that it should show, once both exist, in one
+    /// room and of one kind.
     fn connect(&mut self, at: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
         let room = subscription.transport.and_then(|it| self.transports.at(it)).map(|it| it.room);
@@ -278,8 +277,8 @@ impl Forwarder {
         }
     }
 
-    /// Chooses the encoding that a subscription gets, and asks for the key
-    /// frame that it can start at.
+    /// Chooses the encoding that a subscription gets, and requests the key frame at which it can
+    /// start.
     fn retarget(&mut self, at: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
         let Some(source) = subscription.source else { return };
@@ -295,7 +294,7 @@ impl Forwarder {
         self.send_key_frame_requests(source, now_us);
     }
 
-    /// The same for everybody who gets a publication.
+    /// Does [`Self::retarget`] for every subscriber of a publication.
     pub(super) fn retarget_all(&mut self, source: usize, now_us: u64) {
         let mut next = 0;
         while let Some(&at) =

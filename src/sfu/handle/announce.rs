@@ -1,4 +1,4 @@
-//! The addresses that session descriptions name for the one media port.
+//! The addresses that session descriptions announce for the one media port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,11 +7,11 @@ use nix::net::if_::InterfaceFlags;
 
 use crate::sfu::interface::SfuError;
 
-/// Addresses of interfaces that are announced; further ones are left out. Each
-/// is a candidate in every description, and a path that every client checks.
+/// Interface addresses that are announced at most. Each is a candidate in every session
+/// description, and one more path that every client checks.
 const ANNOUNCED_MAX: usize = 8;
 
-/// What to announce for a port that is bound to `bound`: what is configured, the
+/// The addresses to announce when the socket is bound to `bound`: the configured ones, or else the
 /// bound address, or for a wildcard the addresses of this machine's interfaces.
 pub(super) fn announced(
     bound: SocketAddr,
@@ -42,11 +42,11 @@ fn choose(
         configured
     } else if bound.ip().is_unspecified() {
         let reachable = interfaces.iter().filter(|ip| {
-            // A socket bound to 0.0.0.0 takes nothing of IPv6.
+            // A socket bound to 0.0.0.0 receives no IPv6.
             is_reachable(**ip) && (bound.is_ipv6() || ip.is_ipv4())
         });
         let mut found: Vec<IpAddr> = reachable.copied().collect();
-        // IPv4 first: some networks announce IPv6 and do not carry it.
+        // IPv4 first: some networks announce IPv6 but do not carry it.
         found.sort_by_key(IpAddr::is_ipv6);
         found.dedup();
         found.truncate(ANNOUNCED_MAX);
@@ -64,7 +64,7 @@ fn choose(
     Ok(announced)
 }
 
-/// Whether somebody on another machine may reach this address.
+/// Whether another machine may be able to reach this address.
 fn is_reachable(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4 == Ipv4Addr::UNSPECIFIED),

@@ -1,6 +1,6 @@
-//! The thread that owns the control engine. Handshakes cost up to a millisecond of
-//! processor time each and must not delay the threads that serve requests. It is
-//! woken by requests, by datagrams and events of the workers, and by its timer.
+//! The thread that owns the control engine. A handshake costs up to a millisecond of processor time
+//! and must not delay the threads that serve requests. The thread is woken by requests, by
+//! datagrams and events from the workers, and by its timer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -19,35 +19,35 @@ use crate::sfu::metrics;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::worker::FromWorker;
 
-/// What is taken of one queue before the others get their turn.
+/// Entries taken from one queue before the other queues are looked at.
 const BATCH: usize = 64;
-/// Events that wait for a room whose channel is full. A room so far behind does
-/// not listen: beyond it events are dropped and counted.
+/// Events that wait for rooms whose channel is full; beyond this number events are dropped and
+/// counted.
 const PENDING_EVENTS_MAX: usize = 16_384;
-/// How soon a full channel is tried again.
+/// Time after which a full channel is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// A worker's thread has ended.
+/// The thread of a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
 
 pub(crate) type Applied = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send>>;
 
-/// The workers, as the control thread needs them. Commands to one worker
-/// arrive in the order given, gates among them.
+/// The workers, as the control thread uses them. Commands to one worker, including gates, are
+/// applied in the order given.
 pub(crate) trait Workers: Send + 'static {
     fn count(&self) -> usize;
     fn send(&self, worker: usize, command: Command) -> Result<(), Gone>;
-    /// Completes when the worker has applied it.
+    /// Gives a gate; the future completes when the worker has applied it.
     fn set_gate(&self, worker: usize, track: TrackId, gate: Gate) -> Applied;
-    /// Sends from the media port; a full socket buffer drops.
+    /// Sends from the media port; when the socket buffer is full the datagram is dropped.
     fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]);
     fn hand_over(&self, worker: usize, from: SocketAddr, bytes: Vec<u8>);
-    /// Completes when the threads have ended.
+    /// Stops the threads; the future completes when they have ended.
     fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// What the thread listens to.
+/// The queues that the thread listens to.
 pub(crate) struct Inputs {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) strays: mpsc::Receiver<FromWorker>,
@@ -78,7 +78,7 @@ impl<W: Workers> Driver<W> {
         Self { control, workers, rooms: BTreeMap::new(), events_dropped: 0 }
     }
 
-    /// Runs until it is told to stop or its last handle is gone.
+    /// Runs until it is told to stop or its last handle is dropped.
     pub(crate) async fn run(mut self, mut inputs: Inputs) {
         let mut requests = Vec::with_capacity(BATCH);
         let mut strays = Vec::with_capacity(BATCH);
@@ -87,8 +87,8 @@ impl<W: Workers> Driver<W> {
         loop {
             let wake = tokio::select! {
                 count = inputs.requests.recv_many(&mut requests, BATCH) => Wake::Requests(count),
-                // A closed queue is a plane whose workers are gone; requests
-                // still have to be answered.
+                // The queue is closed when all workers have ended; requests still have to be
+                // answered then.
                 _ = inputs.strays.recv_many(&mut strays, BATCH), if !inputs.strays.is_closed()
                     => Wake::Strays,
                 _ = inputs.media.recv_many(&mut media, BATCH), if !inputs.media.is_closed()
@@ -148,7 +148,7 @@ impl<W: Workers> Driver<W> {
     async fn stop(mut self) {
         let now = Instant::now();
         for room in self.control.rooms() {
-            // It can't fail: the room is open.
+            // Can't fail, since the room is open.
             drop(self.control.close_room(room, now));
         }
         self.drain(now);
@@ -232,7 +232,7 @@ impl<W: Workers> Driver<W> {
         }
     }
 
-    /// Does something, tells the workers what follows from it, then answers.
+    /// Answers a request after the workers were given the commands that follow from it.
     fn finish<T>(
         &mut self,
         reply: Reply<T>,
@@ -247,8 +247,8 @@ impl<W: Workers> Driver<W> {
         answer(reply, done);
     }
 
-    /// Answers once every track has the gate. The commands are queued here and
-    /// now, so that gates asked for one after the other are applied so.
+    /// Answers once every track has the gate. The commands are queued before this returns, so that
+    /// gates are applied in the order in which they were requested.
     fn apply_gate(&self, worker: usize, tracks: &[TrackId], gate: Gate, reply: Reply<()>) {
         let applied: Vec<Applied> =
             tracks.iter().map(|track| self.workers.set_gate(worker, *track, gate)).collect();
@@ -320,7 +320,7 @@ impl<W: Workers> Driver<W> {
     }
 }
 
-/// Answers a request. A caller that has given up meanwhile gets no answer.
+/// Answers a request. The answer is dropped when the caller no longer waits.
 fn answer<T>(reply: Reply<T>, done: Result<T, SfuError>) {
     drop(reply.send(done));
 }

@@ -1,16 +1,16 @@
-//! What somebody in this process holds of the track that it feeds.
+//! The handle by which code in this process sends the packets of a feed.
 
 use crate::domain::id::TrackId;
 use crate::sfu::feed::{FeedBatch, FeedBatches, KeyFrameSignal, PACKET_BYTES_MAX};
 use crate::sfu::worker::{FeedRefused, WorkerHandle};
 
-/// Why packets of a feed went nowhere.
+/// Why packets of a feed were not forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
     /// The packet is larger than [`PACKET_BYTES_MAX`].
     #[error("the packet is too large to be forwarded")]
     PacketTooLarge,
-    /// The worker is too busy; so many packets were dropped.
+    /// The worker's queue is full; this number of packets was dropped.
     #[error("the worker is too busy: {0} packets were dropped")]
     Busy(usize),
     /// The media plane is stopped, or the worker has ended.
@@ -18,9 +18,9 @@ pub enum FeedError {
     Stopped,
 }
 
-/// The way of one track into the media plane. Nothing here waits: what a worker
-/// has no room for is dropped and told. Dropping it does not end the track;
-/// [`Sfu::end_feed`](crate::sfu::Sfu::end_feed) does.
+/// Sends the packets of one track into the media plane without ever waiting: packets that the
+/// worker has no room for are dropped, and an error says so. Dropping this handle does not end the
+/// track; [`Sfu::end_feed`](crate::sfu::Sfu::end_feed) does.
 #[derive(Debug)]
 pub struct Feed {
     track: TrackId,
@@ -37,24 +37,24 @@ impl Feed {
         Self { track, worker, wanted, batches, filling }
     }
 
-    /// The track that it feeds.
+    /// The track to which the packets belong.
     #[must_use]
     pub const fn track(&self) -> TrackId {
         self.track
     }
 
-    /// Whether a receiver has asked for a key frame since this was last called.
+    /// Whether a receiver has requested a key frame since this was last called.
     #[must_use]
     pub fn take_key_frame_request(&self) -> bool {
         self.wanted.take()
     }
 
-    /// Takes a plain RTP packet, or RTCP with the sender's clock. It leaves with
-    /// the next [`Self::flush`], or with what follows it when a batch is full.
+    /// Takes an unencrypted RTP packet, or RTCP with the sender's clock. It is sent with the next
+    /// [`Self::flush`], or earlier when the batch is full.
     ///
     /// # Errors
-    /// [`FeedError::PacketTooLarge`]; the rest is of an earlier batch, and this
-    /// packet is taken.
+    /// [`FeedError::PacketTooLarge`] when this packet is too large. [`FeedError::Busy`] and
+    /// [`FeedError::Stopped`] concern an earlier batch; this packet was taken.
     pub fn push(&mut self, packet: &[u8]) -> Result<(), FeedError> {
         if packet.len() > PACKET_BYTES_MAX {
             return Err(FeedError::PacketTooLarge);
@@ -67,10 +67,10 @@ impl Feed {
         flushed
     }
 
-    /// Gives the worker what was taken.
+    /// Gives the worker the packets taken so far.
     ///
     /// # Errors
-    /// [`FeedError::Busy`] and [`FeedError::Stopped`]: it is dropped.
+    /// [`FeedError::Busy`] and [`FeedError::Stopped`]: the packets are dropped.
     pub fn flush(&mut self) -> Result<(), FeedError> {
         if self.filling.is_empty() {
             return Ok(());

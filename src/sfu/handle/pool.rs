@@ -1,4 +1,4 @@
-//! The worker threads, as the control thread sees them.
+//! The worker threads, as the control thread uses them.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -38,14 +38,14 @@ impl Workers for Pool {
 
     fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]) {
         if let Some(socket) = self.sockets.get(worker) {
-            // A full socket loses it as the network would.
+            // When the socket buffer is full the datagram is lost, as the network might lose it.
             socket.send_to(bytes, to).ok();
         }
     }
 
     fn hand_over(&self, worker: usize, from: SocketAddr, bytes: Vec<u8>) {
         if let Some(handle) = self.handles.get(worker) {
-            // A worker that is gone is noticed at its next command.
+            // A worker that has ended is noticed at the next command to it.
             handle.hand_over(from, bytes).ok();
         }
     }
@@ -53,7 +53,7 @@ impl Workers for Pool {
     fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for handle in &self.handles {
-                // An error says that the worker has ended already.
+                // An error means that the worker has ended already.
                 handle.shutdown().ok();
             }
         })

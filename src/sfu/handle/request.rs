@@ -1,4 +1,4 @@
-//! What the handle asks of the control thread.
+//! The requests of the handle to the control thread.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,10 +11,10 @@ use crate::sfu::interface::{
 use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::tap::TapSink;
 
-/// Requests that wait for the control thread; beyond it callers wait.
+/// Requests that may wait for the control thread; at the limit callers wait.
 pub(crate) const REQUESTS_MAX: usize = 1024;
 
-/// Where the answer to a request goes.
+/// The channel for the answer to a request.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, SfuError>>;
 
 /// One request to the control thread.

@@ -1,23 +1,23 @@
-//! Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01
-//! §3.1): when each packet of a transport arrived. Senders estimate their
-//! bandwidth from it; Chromium sends its best encoding only then.
+//! Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): when each
+//! packet of a transport arrived. Senders estimate their bandwidth from it; without it Chromium
+//! does not send its best encoding.
 
 use super::{FEEDBACK_SSRC, TRANSPORT_FEEDBACK};
 
-/// Packets that one feedback covers; a sender of more in one interval hears of
-/// the newest.
+/// Packets that one feedback message covers. When more came in one interval, only the newest are
+/// covered.
 const COVERED_MAX: u16 = 1024;
 const DELTA_US: i64 = 250;
 const REFERENCE_US: i64 = 64_000;
 const SYMBOLS_PER_VECTOR: usize = 7;
 const RUN_MAX: usize = 0x1FFF;
 
-/// Arrival times that were not fed back yet.
+/// Arrival times for which no feedback was sent yet.
 #[derive(Debug, Default)]
 pub struct ArrivalRecorder {
-    /// Arrival of packet `base + n`, in microseconds; negative when it did not.
+    /// Arrival of packet `base + n`, in microseconds; negative when it did not arrive.
     arrivals_us: Vec<i64>,
-    /// Sequence number of the first, once there is one.
+    /// Sequence number of the first packet, once there is one.
     base: Option<u16>,
     feedback_count: u8,
 }
@@ -32,17 +32,16 @@ enum Symbol {
 }
 
 impl ArrivalRecorder {
-    /// Remembers that packet `sequence` came at `now_us`, counted from any
-    /// fixed instant.
+    /// Stores that packet `sequence` arrived at `now_us`, counted from any fixed instant.
     pub fn record(&mut self, sequence: u16, now_us: u64) {
         if self.arrivals_us.capacity() == 0 {
-            // Once, on the first packet: many transports only receive.
+            // Allocated at the first packet, since many transports only receive.
             self.arrivals_us.reserve_exact(usize::from(COVERED_MAX));
         }
         let base = *self.base.get_or_insert(sequence);
         let offset = sequence.wrapping_sub(base);
         if offset >= 0x8000 {
-            // Fed back as missing already; too late to correct.
+            // It was already reported as missing; too late to correct.
             return;
         }
         if offset >= COVERED_MAX {
@@ -60,8 +59,7 @@ impl ArrivalRecorder {
         }
     }
 
-    /// Appends feedback on everything since the last time; nothing when
-    /// nothing came.
+    /// Appends feedback on every packet since the last time; nothing when no packet came.
     pub fn write_feedback(&mut self, out: &mut Vec<u8>, media_ssrc: u32) {
         let Some(base) = self.base else { return };
         let Some(&first_us) = self.arrivals_us.iter().find(|&&at| at != MISSING) else { return };
@@ -115,8 +113,7 @@ impl ArrivalRecorder {
     }
 }
 
-/// Run-length chunks where they are shorter, vectors of two-bit symbols
-/// otherwise.
+/// Writes run-length chunks where they are shorter, and vectors of two-bit symbols otherwise.
 fn write_chunks(out: &mut Vec<u8>, symbols: &[Symbol]) {
     let mut rest = symbols;
     while let Some(&symbol) = rest.first() {

@@ -1,30 +1,30 @@
-//! Which formats this server forwards, how it recognises them in a session
-//! description, and how it names them in its own.
+//! The formats that this server forwards, how it recognises them in a session description, and how
+//! it writes them in its own.
 
 use crate::domain::media::{Codec, MediaKind};
 
-/// A codec with what must be equal at both ends for a stream to be understood.
-/// Nothing of a peer's text survives in it, so it can be offered to others.
+/// A codec with the parameters that must be equal at both ends. It contains no text of a peer, so
+/// it can be offered to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CodecConfig {
-    /// RFC 7587.
+    /// Opus (RFC 7587).
     Opus,
-    /// RFC 7741.
+    /// VP8 (RFC 7741).
     Vp8,
-    /// RFC 9628, profile 0.
+    /// VP9, profile 0 (RFC 9628).
     Vp9,
     /// AV1, main profile.
     Av1,
-    /// RFC 6184.
+    /// H.264 (RFC 6184).
     H264 {
-        /// What the encoder may use.
+        /// The coding tools that the encoder may use.
         profile: H264Profile,
-        /// How units are put in packets.
+        /// How NAL units are put in packets.
         mode: PacketizationMode,
     },
 }
 
-/// Profiles of H.264, poorest first.
+/// Profiles of H.264, from the simplest to the most capable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum H264Profile {
     /// `42e0…`.
@@ -37,12 +37,12 @@ pub enum H264Profile {
     High,
 }
 
-/// RFC 6184 §5.4.
+/// How NAL units are put in packets (RFC 6184 §5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PacketizationMode {
-    /// Mode 1: fragments and aggregates.
+    /// Mode 1: fragments and aggregates of NAL units.
     NonInterleaved,
-    /// Mode 0: one unit a packet.
+    /// Mode 0: one NAL unit per packet.
     SingleUnit,
 }
 
@@ -69,8 +69,8 @@ const CONFIGS: [CodecConfig; 12] = {
     ]
 };
 
-/// Payload types of our offers, primary and retransmission, by position in
-/// `CONFIGS`. From the dynamic range, then from what RFC 5761 §4 leaves free.
+/// Payload types of this server's offers, for packets and retransmissions, by position in
+/// `CONFIGS`. First from the dynamic range, then from the numbers that RFC 5761 §4 leaves free.
 const PAYLOAD_TYPES: [(u8, u8); 12] = [
     (111, 0),
     (96, 97),
@@ -99,14 +99,13 @@ impl CodecConfig {
         }
     }
 
-    /// What it carries.
+    /// Audio or video.
     #[must_use]
     pub const fn kind(self) -> MediaKind {
         self.codec().kind()
     }
 
-    /// The payload type that our offers give it, and the one of its
-    /// retransmissions.
+    /// The payload type that this server's offers give it, and that of its retransmissions.
     #[must_use]
     pub fn payload_types(self) -> (u8, Option<u8>) {
         let position = CONFIGS.iter().position(|config| *config == self).unwrap_or_default();
@@ -142,7 +141,7 @@ impl CodecConfig {
                     H264Profile::Main => "4d00",
                     H264Profile::High => "6400",
                 };
-                // 3.1 is what browsers say; asymmetry lets encoders exceed it.
+                // Browsers write level 3.1; `level-asymmetry-allowed` lets encoders exceed it.
                 let level = level.unwrap_or(0x1f);
                 Some(format!(
                     "level-asymmetry-allowed=1;packetization-mode={mode};\
@@ -152,8 +151,8 @@ impl CodecConfig {
         }
     }
 
-    /// Recognises a format by the values of its `a=rtpmap` and `a=fmtp`, both
-    /// without the payload type. Also the level of H.264, to answer with.
+    /// Recognises a format by the values of its `a=rtpmap` and `a=fmtp`, both without the payload
+    /// type. Also returns the level of H.264, which the answer repeats.
     #[must_use]
     pub fn recognise(rtpmap: &str, fmtp: &str) -> Option<(Self, Option<u8>)> {
         let parameter = |name: &str| {
@@ -170,7 +169,7 @@ impl CodecConfig {
             "vp9/90000" => plain(Self::Vp9, "profile-id"),
             "av1/90000" => plain(Self::Av1, "profile"),
             "h264/90000" => {
-                // Without the parameter: Baseline at level 1 (RFC 6184 §8.1).
+                // Without the parameter it is Baseline at level 1 (RFC 6184 §8.1).
                 let id = parameter("profile-level-id").unwrap_or("42000a");
                 let mode = match parameter("packetization-mode").unwrap_or("0") {
                     "1" => PacketizationMode::NonInterleaved,

@@ -1,5 +1,5 @@
-//! Reads a session description of a stranger. What it says is bounded, checked
-//! and turned into types; nothing of its text reaches other people.
+//! Parses a peer's session description. Its size is bounded, its values are checked and turned into
+//! types, and none of its text reaches other people.
 
 use std::io::Cursor;
 
@@ -15,18 +15,18 @@ use crate::sfu::sdp::{
 };
 use crate::sfu::transport::{Fingerprint, is_pwd, is_ufrag};
 
-/// Formats read of one section; the rest is ignored.
+/// Formats read from one section; further ones are ignored.
 const FORMATS_MAX: usize = 64;
-/// Fingerprints read of one description; the rest is ignored.
+/// Fingerprints read from one description; further ones are ignored.
 const FINGERPRINTS_MAX: usize = 8;
-/// Longest token echoed to the peer itself, in bytes.
+/// Longest token that is repeated to the peer, in bytes.
 const TOKEN_BYTES_MAX: usize = 32;
 
-/// Reads a description.
+/// Parses a session description.
 ///
 /// # Errors
-/// [`SdpError`], for everything that can't be taken as it stands. Sections of
-/// no use are not errors: they are read as rejected.
+/// [`SdpError`] for a description that is malformed or not allowed. Sections that this server can't
+/// use are no errors: they are returned as rejected.
 pub fn parse(text: &str, limits: Limits) -> Result<Description, SdpError> {
     if text.len() > limits.bytes {
         return Err(SdpError("longer than allowed"));
@@ -56,14 +56,14 @@ pub fn parse(text: &str, limits: Limits) -> Result<Description, SdpError> {
         let attributes = Attributes::of(media, &session);
         let mut section = read_section(media, &attributes, bundle.as_deref())?;
         if sections.iter().any(|earlier| earlier.mid == section.mid) {
-            return Err(SdpError("two sections of one mid"));
+            return Err(SdpError("two sections have the same mid"));
         }
-        // Without BUNDLE each section would be a transport of its own.
+        // Without BUNDLE each section would need a transport of its own.
         if bundle.is_none() && sections.iter().any(|earlier| !earlier.rejected) {
             section.rejected = true;
         }
-        // The section that carries the bundle's transport may be one that is
-        // of no use otherwise: inactive, or a data channel.
+        // The section that carries the transport of the bundle may be one that this server can't
+        // use otherwise: inactive, or a data channel.
         let bundled = bundle.as_ref().is_some_and(|mids| mids.contains(&section.mid.as_str()));
         let has_credentials = attributes.inherited("ice-ufrag").next().is_some();
         if carrier.is_none() && has_credentials && (bundled || !section.rejected) {
@@ -80,8 +80,8 @@ pub fn parse(text: &str, limits: Limits) -> Result<Description, SdpError> {
     Ok(Description { transport, bundle: bundle.is_some(), sections })
 }
 
-/// A lone carriage return is a line end to some readers and not to others;
-/// control characters are line ends or worse.
+/// Some parsers end a line at a lone carriage return and others do not; other control characters
+/// are refused for the same reason.
 fn check_characters(text: &str) -> Result<(), SdpError> {
     let bytes = text.as_bytes();
     let lone = |index: usize| bytes.get(index + 1) != Some(&b'\n');
@@ -93,7 +93,7 @@ fn check_characters(text: &str) -> Result<(), SdpError> {
     if odd { Err(SdpError("control characters")) } else { Ok(()) }
 }
 
-/// The attributes of a section, with those of the session below them.
+/// The attributes of a section, and those of the session that apply to it.
 struct Attributes<'a> {
     own: Vec<(&'a str, &'a str)>,
     session: &'a [(&'a str, &'a str)],
@@ -117,7 +117,7 @@ impl<'a> Attributes<'a> {
         self.own.iter().filter(move |(own, _)| *own == key).map(|(_, value)| *value)
     }
 
-    /// The section's values, or else the session's.
+    /// The values in the section, or else those of the session.
     fn inherited(&self, key: &str) -> impl Iterator<Item = &'a str> {
         let source = if self.has(key) { &self.own[..] } else { self.session };
         source.iter().filter(move |(own, _)| *own == key).map(|(_, value)| *value)
@@ -132,7 +132,7 @@ fn read_transport(attributes: &Attributes<'_>) -> Result<TransportParameters, Sd
         Some("actpass") | None => Setup::ActiveOrPassive,
         Some("active") => Setup::Active,
         Some("passive") => Setup::Passive,
-        Some(_) => return Err(SdpError("setup of no use")),
+        Some(_) => return Err(SdpError("a=setup has no usable value")),
     };
     let mut fingerprints: Vec<Fingerprint> = attributes
         .inherited("fingerprint")
@@ -157,7 +157,7 @@ fn read_section(
     let name = &media.media_name;
     let mid = attributes.all("mid").next().map(str::trim).unwrap_or_default();
     if !is_token(mid, MID_BYTES_MAX) {
-        return Err(SdpError("a section without a usable mid"));
+        return Err(SdpError("a section has no usable mid"));
     }
     let proto = name.protos.join("/");
     let format = name.formats.first().map_or("0", String::as_str);
@@ -166,7 +166,7 @@ fn read_section(
         && proto.len() <= 2 * TOKEN_BYTES_MAX
         && is_token(format, TOKEN_BYTES_MAX);
     if !echoed {
-        return Err(SdpError("a media line of odd tokens"));
+        return Err(SdpError("a media line has malformed tokens"));
     }
     let kind = MediaKind::parse(&name.media);
     let bundled = bundle.is_some_and(|mids| mids.contains(&mid));
@@ -216,8 +216,8 @@ fn read_direction(attributes: &Attributes<'_>) -> Direction {
     }
 }
 
-/// The formats this server forwards, in the order of the media line, which is
-/// the offerer's preference; packetization mode 1 before mode 0.
+/// The formats that this server forwards, in the order of the media line, which is the offerer's
+/// preference; packetization mode 1 before mode 0.
 fn read_formats(
     kind: Option<MediaKind>,
     listed: &[String],
@@ -295,7 +295,7 @@ fn read_extensions(attributes: &Attributes<'_>) -> Result<ExtensionIds, SdpError
     let mut used: Vec<u8> = ids_of(&ids).into_iter().flatten().collect();
     used.sort_unstable();
     if used.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(SdpError("one extension id for two extensions"));
+        return Err(SdpError("one id is used for two header extensions"));
     }
     Ok(ids)
 }
@@ -304,7 +304,7 @@ const fn ids_of(ids: &ExtensionIds) -> [Option<u8>; 5] {
     [ids.mid, ids.rid, ids.repaired_rid, ids.transport_cc, ids.audio_level]
 }
 
-/// Inside a bundle an id means one extension (RFC 8843 §9.1).
+/// In a bundle, an id must mean the same extension in all sections (RFC 8843 §9.1).
 fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
     let mut meaning = [None; 15];
     for section in sections.iter().filter(|section| !section.rejected) {
@@ -312,7 +312,7 @@ fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
             let Some(id) = id else { continue };
             let slot = &mut meaning[usize::from(id)];
             if slot.is_some_and(|known| known != which) {
-                return Err(SdpError("one extension id for two extensions"));
+                return Err(SdpError("one id is used for two header extensions"));
             }
             *slot = Some(which);
         }
@@ -320,7 +320,7 @@ fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
     Ok(())
 }
 
-/// The encodings a simulcast section sends, in the order it lists them.
+/// The encodings that a simulcast section sends, in the order in which it lists them.
 fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
     let declared: Vec<&str> = attributes
         .all("rid")
@@ -338,10 +338,10 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
         return Err(SdpError("more than three encodings"));
     }
     if !declared.iter().all(usable) {
-        return Err(SdpError("an odd rid"));
+        return Err(SdpError("a malformed rid"));
     }
     if (1..declared.len()).any(|at| declared[..at].contains(&declared[at])) {
-        return Err(SdpError("two encodings of one rid"));
+        return Err(SdpError("two encodings have the same rid"));
     }
     let Some(listed) = attributes.all("simulcast").find_map(|value| {
         let mut parts = value.split_ascii_whitespace();
@@ -350,7 +350,7 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
     }) else {
         return Ok(declared.into_iter().map(str::to_owned).collect());
     };
-    // Alternatives are separated by commas, `~` marks one that starts paused.
+    // Commas separate alternatives; `~` marks an encoding that starts paused.
     let first = |it: &'_ str| -> String {
         it.split(',').next().unwrap_or_default().trim_start_matches('~').to_owned()
     };
@@ -358,12 +358,12 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
     let known = ordered.iter().all(|rid| declared.contains(&rid.as_str()));
     let twice = (1..ordered.len()).any(|at| ordered[..at].contains(&ordered[at]));
     if !known || twice || ordered.len() > LAYERS_MAX {
-        return Err(SdpError("simulcast of unknown encodings"));
+        return Err(SdpError("a=simulcast names an unknown rid"));
     }
     Ok(ordered)
 }
 
-/// The declared sources: primary and retransmission (RFC 5576 §4.2, FID).
+/// The declared SSRCs of packets and retransmissions (RFC 5576 §4.2, `FID`).
 fn read_sources(attributes: &Attributes<'_>) -> (Option<u32>, Option<u32>) {
     let first =
         attributes.all("ssrc").find_map(|value| value.split(' ').next()?.parse::<u32>().ok());

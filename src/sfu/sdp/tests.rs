@@ -1,4 +1,4 @@
-//! Offers as browsers write them, and as nobody should.
+//! Offers as browsers write them, and malformed ones.
 
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ fn firefox_sections_that_only_live_in_the_bundle_are_not_rejected() {
     assert_eq!((audio.primary_ssrc, audio.rtx_ssrc), (Some(2_316_790_853), None));
     assert_eq!((video.primary_ssrc, video.rtx_ssrc), (Some(1_141_517_105), Some(2_906_230_226)));
     assert_eq!(payload_types(video)[0], (120, Codec::Vp8, Some(124)));
-    // The same without the attribute is a stopped section.
+    // The same without the attribute is a section that was stopped.
     let stopped = read(&FIREFOX.replace("a=bundle-only\n", "")).expect("valid");
     assert!(!stopped.sections[0].rejected && stopped.sections[1].rejected);
 }
@@ -149,25 +149,28 @@ fn descriptions_that_lie_are_refused() {
         ("a null", swap("a=mid:0", "a=mid:0\0")),
         ("both lite", swap("a=group", "a=ice-lite\na=group")),
         ("no ufrag", swap(&ufrag, "a=x:y")),
-        ("an odd ufrag", swap(&ufrag, "a=ice-ufrag:a b c d")),
+        ("a malformed ufrag", swap(&ufrag, "a=ice-ufrag:a b c d")),
         ("a short password", swap(&pwd, "a=ice-pwd:short")),
         ("no fingerprint", swap(&fingerprint, "a=x:y")),
         ("a weak fingerprint", swap("sha-256", "sha-1")),
         ("hold", swap("a=setup:actpass", "a=setup:holdconn")),
         ("one mid twice", swap("a=mid:1", "a=mid:0")),
         ("a long mid", swap("a=mid:1", "a=mid:12345678901234567")),
-        ("an odd mid", swap("a=mid:1", "a=mid:a b")),
+        ("a malformed mid", swap("a=mid:1", "a=mid:a b")),
         ("no mid", swap("a=mid:1", "a=x:1")),
         ("four encodings", swap("a=rid:q send", "a=rid:q send\na=rid:z send")),
         ("an encoding twice", swap("a=rid:h send", "a=rid:q send")),
-        ("an odd rid", swap("a=rid:q send", "a=rid:q,f send")),
-        ("simulcast of nobody", swap("a=simulcast:send q;h;f", "a=simulcast:send q;h;g")),
-        ("simulcast without end", swap("a=simulcast:send q;h;f", "a=simulcast:send q;q;q;q;q")),
-        ("an id for two", swap("a=extmap:10 urn", "a=extmap:4 urn")),
+        ("a malformed rid", swap("a=rid:q send", "a=rid:q,f send")),
+        ("simulcast with an unknown rid", swap("a=simulcast:send q;h;f", "a=simulcast:send q;h;g")),
+        (
+            "simulcast with too many encodings",
+            swap("a=simulcast:send q;h;f", "a=simulcast:send q;q;q;q;q"),
+        ),
+        ("an id for two extensions", swap("a=extmap:10 urn", "a=extmap:4 urn")),
         ("an id for two, across sections", swap("a=extmap:10 urn", "a=extmap:1 urn")),
     ];
     for (name, text) in table {
-        assert!(read(&text).is_err(), "{name} was taken");
+        assert!(read(&text).is_err(), "{name} was accepted");
     }
     let many = (10..50).fold(String::new(), |many, mid| {
         many + &format!("m=audio 9 UDP/TLS/RTP/SAVPF 0\nc=IN IP4 0.0.0.0\na=mid:{mid}\n")
@@ -186,7 +189,7 @@ fn sections_of_no_use_are_rejected_and_the_rest_is_taken() {
             "another protocol",
             CHROMIUM.replacen("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 RTP/AVP", 1),
         ),
-        ("no codec of ours", CHROMIUM.replace("opus/48000/2", "speex/16000")),
+        ("no codec that this server forwards", CHROMIUM.replace("opus/48000/2", "speex/16000")),
         ("stopped", CHROMIUM.replacen("m=audio 9 ", "m=audio 0 ", 1)),
         ("no multiplexing", CHROMIUM.replacen("a=rtcp-mux\n", "", 1)),
         ("outside the bundle", CHROMIUM.replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 1")),

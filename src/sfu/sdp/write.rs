@@ -1,5 +1,5 @@
-//! Writes this server's session descriptions. Everything in them is a number,
-//! a token that was checked, or a text of our own.
+//! Writes this server's session descriptions. Every value in them is a number, a checked token, or
+//! a text of this server.
 
 use crate::domain::media::MediaKind;
 use crate::sfu::plane::ExtensionIds;
@@ -8,7 +8,7 @@ use crate::sfu::sdp::{
     OfferedFormat, REPAIRED_RID_URI, RID_URI, Section, SectionAnswer, Stream, TRANSPORT_CC_URI,
 };
 
-/// Writes the answer to an offer: one entry of `answers` for each section.
+/// Writes the answer to an offer, with one entry of `answers` per section.
 #[must_use]
 pub fn answer(offer: &Description, answers: &[SectionAnswer], local: LocalSide<'_>) -> String {
     let mut text = Text::default();
@@ -101,7 +101,7 @@ impl Text {
         self.line(format_args!("a=inactive"));
     }
 
-    /// The media line and what every live section of a transport says alike.
+    /// Writes the media line and the lines that every active section of a transport has.
     fn media(&mut self, kind: MediaKind, formats: &[u8], local: LocalSide<'_>) {
         let formats = formats.iter().fold(String::new(), |list, it| format!("{list} {it}"));
         self.line(format_args!("m={kind} 9 UDP/TLS/RTP/SAVPF{formats}"));
@@ -152,8 +152,8 @@ impl Text {
             }
         }
         self.extensions(section.extensions);
-        // Also where nobody sends now: an answer without them is a refusal of
-        // simulcast, after which browsers send one encoding for good.
+        // Written also for sections in which nobody sends now. An answer without them refuses
+        // simulcast, after which browsers always send one encoding.
         if direction != Direction::SendOnly && !section.rids.is_empty() {
             for rid in &section.rids {
                 self.line(format_args!("a=rid:{rid} recv"));
@@ -212,8 +212,8 @@ impl Text {
         if rtx {
             self.line(format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
         }
-        // The primary first: Chromium takes the first source for it, whatever
-        // the group says, and decodes nothing otherwise.
+        // The primary SSRC comes first: Chromium takes the first SSRC for it, whatever the group
+        // says, and decodes nothing otherwise.
         self.line(format_args!("a=ssrc:{ssrc} cname:{group}"));
         if rtx {
             self.line(format_args!("a=ssrc:{rtx_ssrc} cname:{group}"));

@@ -42,7 +42,7 @@ impl GcmSession {
         Self::from_session(&session_key, session_salt, crypto)
     }
 
-    /// Uses session keys that were derived already.
+    /// Makes a session from session keys that were derived already.
     fn from_session(
         key: &[u8; KEY_BYTES],
         salt: [u8; SALT_BYTES],
@@ -53,7 +53,7 @@ impl GcmSession {
         Ok(Self { cipher, salt })
     }
 
-    /// Opens `packet` in place; returns where its plaintext ends.
+    /// Decrypts `packet` in place; returns the offset at which its plaintext ends.
     pub fn open(
         &mut self,
         packet: &mut [u8],
@@ -74,7 +74,7 @@ impl GcmSession {
         Ok(end)
     }
 
-    /// Seals what `buffer` holds from `start` on and appends the tag.
+    /// Encrypts `buffer` in place from `start` on and appends the tag.
     pub fn seal(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -93,8 +93,8 @@ impl GcmSession {
         self.cipher.seal_in_place(&nonce, header, payload, tag).map_err(|_| SrtpError::Malformed)
     }
 
-    /// Two zero bytes, the source and the 48-bit index, masked with the salt
-    /// (RFC 7714 §8.1).
+    /// The nonce: two zero bytes, the SSRC and the 48-bit index, XORed with the salt (RFC 7714
+    /// §8.1).
     fn nonce(&self, ssrc: u32, index: u64) -> [u8; SALT_BYTES] {
         let mut nonce = [0; SALT_BYTES];
         nonce[2..6].copy_from_slice(&ssrc.to_be_bytes());
@@ -118,7 +118,7 @@ mod tests {
             .collect()
     }
 
-    /// RFC 7714 §16.1.1 and §16.1.2.
+    /// The test vectors of RFC 7714 §16.1.1 and §16.1.2.
     #[test]
     fn the_published_packet_is_sealed_and_opened() {
         let plain = bytes(

@@ -1,6 +1,6 @@
-//! `rtc_srtp` keeps state for every source it is asked about, authentic or not, so
-//! packets with forged sources would make it grow without limit. Packets of
-//! unknown sources are tried on a second context, which is replaced regularly.
+//! `rtc_srtp` keeps state for every SSRC that it is given, authentic or not, so packets with forged
+//! SSRCs would make it grow without limit. Packets of unknown SSRCs are tried on a second context,
+//! which is replaced regularly.
 
 use bytes::BytesMut;
 use rtc_srtp::context::Context;
@@ -9,14 +9,13 @@ use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use super::{SOURCES_MAX, SrtpError, protection_profile};
 use crate::sfu::plane::{MasterKey, SrtpProfile};
 
-/// Packets of unknown sources that a context may fail on before it is
-/// replaced. Lower costs more key derivations under attack, higher more
-/// memory (about 300 bytes each).
+/// Packets of unknown SSRCs that may fail on a context before it is replaced. Lowering it costs
+/// more key derivations under attack; raising it costs memory (about 300 bytes per packet).
 const STRANGERS_MAX: usize = 64;
-/// Packets that may be this far behind the newest.
+/// How far behind the newest packet one may be and still be accepted.
 const WINDOW_PACKETS: usize = 1024;
 
-/// An inbound context that holds a bounded number of sources.
+/// An inbound context that holds a bounded number of SSRCs.
 pub(super) struct GuardedContext {
     profile: SrtpProfile,
     master: MasterKey,
@@ -39,7 +38,7 @@ impl GuardedContext {
         })
     }
 
-    /// Opens a packet of `ssrc` with the context that may learn of it.
+    /// Decrypts a packet of `ssrc`, with the second context when the SSRC is unknown.
     pub(super) fn open(
         &mut self,
         ssrc: u32,

@@ -1,18 +1,18 @@
-//! Which packets of a source were seen (RFC 3711 §3.3.2).
+//! Which packets of a source have been received (RFC 3711 §3.3.2).
 
 use super::SrtpError;
 use crate::formats::rtp::extend_sequence;
 
-/// Packets that may be this far behind the newest; a retransmission that comes
+/// How far behind the newest packet one may be and still be accepted; a retransmission that comes
 /// later is dropped. A multiple of 64.
 const WINDOW_PACKETS: u64 = 1024;
 const WORDS: usize = 16;
 
-/// The packets seen of one source.
+/// The packets received from one source.
 #[derive(Debug, Clone)]
 pub struct ReplayWindow {
     highest: u64,
-    /// One bit a packet, at its index modulo the window.
+    /// One bit per packet, at its index modulo the window.
     seen: [u64; WORDS],
 }
 
@@ -21,7 +21,7 @@ const fn place(index: u64) -> (usize, u64) {
 }
 
 impl ReplayWindow {
-    /// A source whose first authentic packet has this index.
+    /// The window of a source whose first authentic packet has this index.
     #[must_use]
     pub const fn starting_at(index: u64) -> Self {
         let mut seen = [0; WORDS];
@@ -30,8 +30,8 @@ impl ReplayWindow {
         Self { highest: index, seen }
     }
 
-    /// The index of the packet with this sequence number, unless it was seen
-    /// or is too old to tell. Changes nothing.
+    /// The index of the packet with this sequence number, unless it was received before or is too
+    /// old to tell. Changes no state.
     pub fn check(&self, sequence: u16) -> Result<u64, SrtpError> {
         let index = extend_sequence(self.highest, sequence);
         let (word, bit) = place(index);
@@ -42,7 +42,7 @@ impl ReplayWindow {
         Ok(index)
     }
 
-    /// Remembers a packet that `check` let pass and that proved authentic.
+    /// Marks a packet as received, after `check` accepted it and it was authenticated.
     pub fn accept(&mut self, index: u64) {
         if index > self.highest {
             if index - self.highest >= WINDOW_PACKETS {

@@ -1,6 +1,6 @@
-//! The DTLS 1.2 server of one transport (RFC 5764), on rtc-dtls's engine. The
-//! engine keys associations by address; ICE may move ours, so it is given a
-//! constant one.
+//! The DTLS 1.2 server of one transport (RFC 5764), using the engine of rtc-dtls. That engine
+//! identifies associations by address; since ICE may change the address of a peer, it is always
+//! given the same constant.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,27 +20,27 @@ use crate::sfu::plane::{MasterKey, SrtpKeys, SrtpProfile};
 use crate::sfu::transport::guard::Guard;
 use crate::sfu::transport::identity::{Fingerprint, Identity};
 
-/// The address the engine knows the peer by (RFC 5737 documentation block).
+/// The address under which the engine knows the peer (RFC 5737 documentation block).
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
-/// First wait before our last flight is sent again; doubles up to
-/// [`RESEND_AFTER_MAX`]. RFC 6347 §4.2.4.1 says one second for unknown paths;
-/// ICE has shown this one to work.
+/// First wait before the last flight is resent; doubles up to [`RESEND_AFTER_MAX`]. RFC 6347
+/// §4.2.4.1 says one second for unknown paths; here ICE has shown that the path works.
 const RESEND_AFTER: Duration = Duration::from_millis(100);
 const RESEND_AFTER_MAX: Duration = Duration::from_secs(1);
-/// A repeated client message within this long of our flight crossed it.
+/// A repeated client message that arrives within this time of our flight was sent before the flight
+/// arrived.
 const REPEAT_AFTER: Duration = Duration::from_millis(30);
-/// How often our last flight is sent again, for timers and repeats together.
-/// Bounds what an address that is not authenticated by DTLS can be sent.
+/// How often the last flight is resent, by timers and repeated messages together. Bounds how much
+/// can be sent to an address that DTLS has not authenticated.
 const RESENDS_MAX: u32 = 24;
-/// Client datagrams kept until the profile is chosen.
+/// Client datagrams kept until the SRTP profile is chosen.
 const EARLY_MAX: usize = 8;
 /// Content type of an alert record.
 const ALERT: u8 = 21;
 const HELLO_VERIFY_REQUEST: u8 = 3;
-/// Where a datagram's first handshake message has its type.
+/// Offset of the type of a datagram's first handshake message.
 const MESSAGE_TYPE_AT: usize = 13;
 
-/// What became of an association.
+/// How an association has ended or completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DtlsOutcome {
     Pending,
@@ -49,12 +49,12 @@ pub(super) enum DtlsOutcome {
     Failed,
 }
 
-/// The completed handshake is not with whom it should be, or of no use.
+/// Why a completed handshake gives no keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeysRefused {
-    #[error("the certificate is not the one that was signalled")]
+    #[error("the certificate is not the one in the session description")]
     Certificate,
-    #[error("no keys can be exported")]
+    #[error("the keys can't be exported")]
     Export,
 }
 
@@ -70,12 +70,12 @@ pub(super) struct Dtls {
     identity: Arc<Identity>,
     endpoint: Endpoint,
     fallback: bool,
-    /// What the client sent before we answered, for the fallback endpoint.
+    /// The datagrams of the client before our first answer, given to the fallback endpoint.
     early: Vec<Vec<u8>>,
     stage: Stage,
     guard: Guard,
-    /// Our last flight. rtc-dtls disarms its own timer on any repeated client
-    /// message without sending again, and hangs.
+    /// Our last flight. rtc-dtls stops its own timer at any repeated client message without
+    /// resending, and the handshake would hang.
     flight: Vec<BytesMut>,
     sent_at: Option<Instant>,
     resend_after: Duration,
@@ -104,7 +104,7 @@ impl Dtls {
         self.stage == Stage::Complete
     }
 
-    /// Whether the peer has said anything yet.
+    /// Whether the peer has sent anything yet.
     pub(super) fn has_begun(&self) -> bool {
         self.stage > Stage::Waiting || !self.early.is_empty()
     }
@@ -120,15 +120,14 @@ impl Dtls {
         let result = self.read(bytes, now);
         let sent = self.drain();
         let Ok(events) = result else {
-            // A damaged or forged record ends nothing (RFC 6347 §4.1.2.7). When
-            // the engine has sent a fatal alert, the handshake has failed.
+            // A damaged or forged record must not end the association (RFC 6347 §4.1.2.7). When the
+            // engine has sent a fatal alert, the handshake has failed.
             let fatal = !complete && sent.iter().any(|it| it.first() == Some(&ALERT));
             self.transmits.extend(sent);
             return if fatal { DtlsOutcome::Failed } else { DtlsOutcome::Pending };
         };
         if sent.is_empty() {
-            // Also after completion: the client has not heard our last flight
-            // while it repeats its own.
+            // After completion too: a client that repeats its last flight has not received ours.
             if !complete || is_unprotected(bytes) {
                 self.repeat(now);
             }
@@ -153,14 +152,14 @@ impl Dtls {
                     self.stage = Stage::Closed;
                     return DtlsOutcome::ClosedByPeer;
                 }
-                // Application data: this server carries none over DTLS.
+                // Application data: this server uses none over DTLS.
                 _ => {}
             }
         }
         outcome
     }
 
-    /// Sends our last flight again when it is time.
+    /// Resends the last flight when it is time.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.resend(now);
@@ -170,8 +169,7 @@ impl Dtls {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let first = self.flight.first()?;
-        // A server keeps no state for HelloVerifyRequest (RFC 6347 §4.2.1); the
-        // client asks again.
+        // A server keeps no state for HelloVerifyRequest (RFC 6347 §4.2.1); the client asks again.
         let armed = self.stage == Stage::Answered
             && self.resends < RESENDS_MAX
             && first.get(MESSAGE_TYPE_AT) != Some(&HELLO_VERIFY_REQUEST);
@@ -191,8 +189,7 @@ impl Dtls {
         self.stage = Stage::Closed;
     }
 
-    /// The keys of a completed handshake, if its peer has one of these
-    /// certificates.
+    /// The keys of a completed handshake, if the peer's certificate has one of these fingerprints.
     pub(super) fn keys(&self, fingerprints: &[Fingerprint]) -> Result<SrtpKeys, KeysRefused> {
         let state = self.endpoint.get_connection_state(PEER).ok_or(KeysRefused::Export)?;
         let presented = state
@@ -233,7 +230,7 @@ impl Dtls {
         if self.fallback || !matches!(result, Err(Error::ErrServerNoMatchingSrtpProfile)) {
             return result;
         }
-        // The alert that the engine has queued goes with it.
+        // The queued alert of the first engine is dropped together with that engine.
         self.fallback = true;
         self.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(self.identity.cm()));
         let mut result = Ok(Vec::new());
@@ -255,7 +252,7 @@ impl Dtls {
         sent
     }
 
-    /// The client repeats itself, so our flight was lost.
+    /// Resends our flight: the client repeats its messages, so ours was lost.
     fn repeat(&mut self, now: Instant) {
         if self.sent_at.is_some_and(|at| now.saturating_duration_since(at) > REPEAT_AFTER) {
             self.resend(now);
@@ -271,7 +268,7 @@ impl Dtls {
     }
 }
 
-/// Whether a datagram begins with a record of epoch 0.
+/// Whether a datagram begins with a record of epoch 0, which is not encrypted.
 fn is_unprotected(datagram: &[u8]) -> bool {
     datagram.get(3..5) == Some(&[0, 0])
 }

@@ -1,14 +1,14 @@
-//! What a datagram may look like before the DTLS engine sees it. rtc-dtls
-//! reassembles fragments without a bound and believes plaintext alerts: 150
-//! datagrams of one-byte fragments cost it 16 seconds, one forged alert ends a
-//! handshake. Everything that is not authenticated yet is on a budget.
+//! Checks datagrams before the DTLS engine sees them. rtc-dtls reassembles fragments without a
+//! bound and trusts plaintext alerts: 150 datagrams of one-byte fragments take it 16 seconds, and
+//! one forged alert ends a handshake. Everything that is not authenticated yet counts against a
+//! budget.
 
-/// Datagrams taken before completion. An honest handshake needs under ten, and
-/// under forty where 40 % are lost.
+/// Datagrams accepted before the handshake completes. A normal handshake needs under ten, and under
+/// forty where 40 % are lost.
 pub const DATAGRAMS_MAX: u32 = 64;
-/// Bytes taken before completion.
+/// Bytes accepted before the handshake completes.
 pub const BYTES_MAX: usize = 64 * 1024;
-/// Unprotected records in one datagram. Browsers put at most five.
+/// Unencrypted records in one datagram. Browsers put at most five.
 pub const RECORDS_MAX: usize = 8;
 
 const HEADER_BYTES: usize = 13;
@@ -16,10 +16,10 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
-/// Type, length, sequence, fragment offset and length (RFC 6347 §4.2.2).
+/// Type, length, sequence, fragment offset and fragment length (RFC 6347 §4.2.2).
 const HANDSHAKE_HEADER_BYTES: usize = 12;
 
-/// What is left for a peer that has not proven who it is.
+/// What remains of the budget of a peer that is not authenticated yet.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     datagrams: u32,
@@ -27,8 +27,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Whether the engine may see this datagram. `complete` says whether the
-    /// handshake is; only unprotected records are on the budget then.
+    /// Whether the engine may see this datagram. When the handshake is `complete`, only unencrypted
+    /// records count against the budget.
     pub(super) fn admits(&mut self, datagram: &[u8], complete: bool) -> bool {
         let Some(unprotected) = unprotected_records(datagram) else { return false };
         if complete && unprotected == 0 {
@@ -44,9 +44,8 @@ impl Guard {
     }
 }
 
-/// How many records of epoch 0 a well-framed datagram holds; `None` when the
-/// framing is wrong, or when a record says in plaintext what may only be said
-/// under protection.
+/// The number of unencrypted records (epoch 0) in a datagram. `None` when the framing is wrong, or
+/// when a record is unencrypted that must be encrypted.
 fn unprotected_records(mut datagram: &[u8]) -> Option<usize> {
     let mut unprotected = 0;
     datagram.first()?;
@@ -58,7 +57,7 @@ fn unprotected_records(mut datagram: &[u8]) -> Option<usize> {
             (CHANGE_CIPHER_SPEC, true) if body == [1] => unprotected += 1,
             (HANDSHAKE, true) if fragment_fits(body) => unprotected += 1,
             (CHANGE_CIPHER_SPEC..=APPLICATION_DATA, false) => {}
-            // Plaintext alerts and data, and content types that do not exist.
+            // Unencrypted alerts and data, and unknown content types.
             (ALERT | _, _) => return None,
         }
         datagram = &rest[length..];
@@ -66,7 +65,7 @@ fn unprotected_records(mut datagram: &[u8]) -> Option<usize> {
     Some(unprotected)
 }
 
-/// Whether the handshake messages in a record say of themselves what is true.
+/// Whether the handshake messages in a record state consistent lengths.
 fn fragment_fits(mut body: &[u8]) -> bool {
     let number =
         |bytes: &[u8]| bytes.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
@@ -79,7 +78,7 @@ fn fragment_fits(mut body: &[u8]) -> bool {
         };
         let (whole, offset, length) =
             (number(&header[1..4]), number(&header[6..9]), number(&header[9..12]));
-        // An empty fragment of a message that is not empty can only waste work.
+        // An empty fragment of a message that is not empty serves only to waste work.
         if length > rest.len() || offset + length > whole || (length == 0 && whole > 0) {
             return false;
         }
@@ -135,7 +134,10 @@ mod tests {
         let hello = record(22, 0, &fragment(4, 0, 4));
         let admitted = (0..10_000).filter(|_| guard.admits(&hello, false)).count();
         assert_eq!(admitted, usize::try_from(DATAGRAMS_MAX).expect("small"));
-        assert!(!guard.admits(&record(22, 1, &[0; 40]), false), "queues for later are on it too");
+        assert!(
+            !guard.admits(&record(22, 1, &[0; 40]), false),
+            "encrypted records before completion count too"
+        );
         assert!(guard.admits(&record(23, 1, &[0; 40]), true));
         assert!(!guard.admits(&hello, true));
         assert!(!Guard::default().admits(&hello.repeat(RECORDS_MAX + 1), false));

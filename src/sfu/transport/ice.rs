@@ -1,15 +1,13 @@
-//! The ICE-lite side of a transport (RFC 8445 §2.5): answers authenticated
-//! connectivity checks, chooses the address to send to, and knows when consent
-//! ended. Whatever does not authenticate gets no answer, so that nothing is
-//! reflected to a forged address.
+//! The ICE-lite side of a transport (RFC 8445 §2.5): answers authenticated connectivity checks,
+//! selects the address to send to, and notices when consent has ended. Checks that are not
+//! authentic get no answer, so that nothing is reflected to a forged address.
 //!
-//! The address to send to is the one nominated last. Two things differ from the
-//! standard, because networks do. An address that falls silent while the peer is
-//! heard from another one gives way to it without a nomination: a router has
-//! given the flow another port, and clients that nominate once never say so. And
-//! a check that reaches us from two addresses was copied on the way: it does not
-//! move media away from an address that is in use, since nobody may be behind
-//! the other.
+//! The selected address is the one nominated last, with two deviations from the standard that real
+//! networks require. When the selected address falls silent while the peer sends from another one,
+//! that one is selected without a nomination: a router has given the flow another port, and clients
+//! that nominate only once never nominate the new one. And when the same check arrives from two
+//! addresses, it was copied on the way: it does not move media away from an address in use, since
+//! the peer may not be reachable at the other.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,31 +29,30 @@ use rtc_stun::xoraddr::XorMappedAddress;
 
 use crate::domain::secret::Secret;
 
-/// How long a transport lives without an authenticated check (RFC 7675 §5.1) or
-/// authenticated media: some clients check no more once they are connected.
+/// How long a transport lives without an authenticated check (RFC 7675 §5.1) or authenticated
+/// media; some clients send no checks once they are connected.
 pub const CONSENT: Duration = Duration::from_secs(30);
 
-/// An address that was not heard from for this long is silent: the longest time
-/// between two checks of a peer that keeps to RFC 7675 §5.1. Lowering it moves
-/// media of peers that only pause; raising it lengthens the gap when an address
-/// has changed.
+/// An address from which nothing came for this long is silent: the longest time between two checks
+/// of a peer that follows RFC 7675 §5.1. Lowering it moves the media of peers that only pause;
+/// raising it lengthens the interruption when an address has changed.
 pub const SILENT_AFTER: Duration = Duration::from_secs(6);
 
-/// How long a nomination away from an address in use waits for a copy of itself
-/// from elsewhere. Raising it delays every change of network by as much.
+/// How long a nomination away from an address in use is delayed to see whether the same check
+/// arrives from another address. Raising it delays every change of network by as much.
 pub const COPY_WITHIN: Duration = Duration::from_millis(200);
 
-/// Checks whose copies are recognised.
+/// Latest checks that are remembered to recognise copies.
 const RECENT_CHECKS_MAX: usize = 16;
 
-/// Addresses of one peer that are remembered; the one heard from longest ago gives
-/// way, the one that is sent to never. Raising it lets one peer fill the routes.
+/// Addresses of one peer that are remembered; at the limit the one that was silent longest is
+/// removed, but never the selected one. Raising it lets one peer fill the routing table.
 pub const PATHS_MAX: usize = 8;
 
 /// Largest check answered, in bytes. Browsers stay under 200.
 const CHECK_BYTES_MAX: usize = 548;
 
-/// What one side of ICE authenticates with (RFC 8839 §5.4).
+/// The credentials of one side of ICE (RFC 8839 §5.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// User fragment.
@@ -65,7 +62,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Credentials of 48 and 144 bits, from 32 bytes of a secure generator.
+    /// Makes credentials of 48 and 144 bits from 32 bytes of a secure generator.
     #[must_use]
     pub fn from_random(random: [u8; 32]) -> Self {
         const CHARACTERS: &[u8; 64] =
@@ -77,13 +74,13 @@ impl Credentials {
     }
 }
 
-/// Whether a text may be a user fragment.
+/// Whether a text is a well-formed user fragment.
 #[must_use]
 pub fn is_ufrag(text: &str) -> bool {
     (4..=256).contains(&text.len()) && is_ice_text(text)
 }
 
-/// Whether a text may be a password.
+/// Whether a text is a well-formed password.
 #[must_use]
 pub fn is_pwd(text: &str) -> bool {
     (22..=256).contains(&text.len()) && is_ice_text(text)
@@ -93,8 +90,8 @@ fn is_ice_text(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
-/// The local user fragment that a check names, before any authentication: what
-/// finds its transport. `None` when it is no check.
+/// The local user fragment that a check names, read before authentication to find its transport.
+/// `None` when the datagram is no check.
 #[must_use]
 pub fn peek_ufrag(bytes: &[u8]) -> Option<&str> {
     let header = bytes.first_chunk::<MESSAGE_HEADER_SIZE>()?;
@@ -119,11 +116,11 @@ pub fn peek_ufrag(bytes: &[u8]) -> Option<&str> {
 #[derive(Debug)]
 struct Path {
     address: SocketAddr,
-    /// When something that authenticated last came from there.
+    /// When an authenticated datagram last came from there.
     heard_at: Instant,
 }
 
-/// A nomination that waits whether it was copied.
+/// A nomination that is delayed to see whether its check was copied.
 #[derive(Debug)]
 struct Pending {
     address: SocketAddr,
@@ -131,18 +128,18 @@ struct Pending {
     due: Instant,
 }
 
-/// What came of a datagram.
+/// The result of handling a datagram.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Checked {
-    /// The answer, for where the check came from.
+    /// The answer to send to where the check came from.
     pub reply: Option<Vec<u8>>,
-    /// Whether it authenticated.
+    /// Whether it was authentic.
     pub authentic: bool,
-    /// The address to send to changed to this.
+    /// The newly selected address, when it has changed.
     pub selected: Option<SocketAddr>,
-    /// This address gave way to another.
+    /// An address that was removed to make room for another.
     pub forgotten: Option<SocketAddr>,
-    /// The generation before an ICE restart ended; its user fragment.
+    /// User fragment of the generation before an ICE restart, when that has ended.
     pub retired: Option<String>,
 }
 
@@ -150,15 +147,15 @@ pub(super) struct Checked {
 #[derive(Debug)]
 pub(super) struct IceLite {
     local: Credentials,
-    /// The generation before a restart, honoured until the new one nominates.
+    /// The generation before a restart, accepted until the new one nominates.
     previous: Option<Credentials>,
-    /// Unknown until the peer's description has come.
+    /// `None` until the peer's session description has come.
     remote_ufrag: Option<String>,
     paths: Vec<Path>,
-    /// Where to send to.
+    /// The address to send to.
     selected: Option<SocketAddr>,
     pending: Option<Pending>,
-    /// The latest checks and where each came from first.
+    /// The latest checks, and the address from which each came first.
     recent: VecDeque<(TransactionId, SocketAddr)>,
     heard_at: Option<Instant>,
 }
@@ -189,8 +186,8 @@ impl IceLite {
         self.remote_ufrag = Some(ufrag);
     }
 
-    /// Starts a new generation (RFC 8445 §9). Returns the user fragment of the
-    /// generation that is not honoured any more, if there were two already.
+    /// Starts a new generation (RFC 8445 §9). If there were two already, returns the user fragment
+    /// of the one that is no longer accepted.
     pub(super) fn restart(
         &mut self,
         local: Credentials,
@@ -201,7 +198,7 @@ impl IceLite {
         self.previous.replace(replaced).map(|credentials| credentials.ufrag)
     }
 
-    /// Every user fragment honoured now.
+    /// Every user fragment accepted now.
     pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.local).chain(&self.previous).map(|it| it.ufrag.as_str())
     }
@@ -218,7 +215,7 @@ impl IceLite {
         self.selected
     }
 
-    /// A handshake was completed with this address: replies get through to it.
+    /// Selects the address with which the handshake was completed, since replies have reached it.
     pub(super) fn select_proven(&mut self, address: SocketAddr) {
         if self.knows(address) {
             self.selected = Some(address);
@@ -226,7 +223,7 @@ impl IceLite {
         }
     }
 
-    /// Authenticated media came from the address that is sent to.
+    /// Reports that authenticated media came from the selected address.
     pub(super) fn handle_media(&mut self, now: Instant) {
         self.heard_at = Some(now);
         if let Some(address) = self.selected {
@@ -234,7 +231,7 @@ impl IceLite {
         }
     }
 
-    /// Does what is due; the address to send to when it has changed.
+    /// Does what is due; returns the selected address when it has changed.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<SocketAddr> {
         if let Some(pending) = self.pending.take_if(|pending| pending.due <= now) {
             return self.select(pending.address);
@@ -242,14 +239,14 @@ impl IceLite {
         self.leave_silent(now)
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] must be called next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let pending = self.pending.as_ref().map(|pending| pending.due);
         let silent_at = self.successor().map(|(silent_at, _)| silent_at);
         [self.consent_until(), pending, silent_at].into_iter().flatten().min()
     }
 
-    /// When consent ends, unless another check comes.
+    /// When consent ends unless another check comes.
     pub(super) fn consent_until(&self) -> Option<Instant> {
         self.heard_at.map(|at| at + CONSENT)
     }
@@ -271,7 +268,7 @@ impl IceLite {
         if MessageIntegrity::check(&mut message, pwd.as_bytes(), crypto).is_err() {
             return Checked::default();
         }
-        // Our offer may be unanswered; our password is proof enough until then.
+        // Our offer may not be answered yet; until then our password is sufficient proof.
         if current && self.remote_ufrag.as_ref().is_some_and(|known| *known != remote) {
             return Checked::default();
         }
@@ -293,7 +290,7 @@ impl IceLite {
             if self.selected == Some(from) {
                 return checked;
             }
-            // A peer that has restarted ICE says itself where it is now.
+            // A peer that has restarted ICE states its address itself.
             if is_in_use && checked.retired.is_none() {
                 let (transaction, due) = (message.transaction_id, now + COPY_WITHIN);
                 self.pending = Some(Pending { address: from, transaction, due });
@@ -306,8 +303,8 @@ impl IceLite {
         checked
     }
 
-    /// Whether a check came from elsewhere before. One that waits because of it
-    /// is not followed.
+    /// Whether this check came from another address before. If so, a nomination that waits because
+    /// of this check is dropped.
     fn is_copy(&mut self, transaction: TransactionId, from: SocketAddr) -> bool {
         let first = self.recent.iter().find(|(known, _)| *known == transaction);
         match first.map(|(_, first)| *first) {
@@ -326,7 +323,7 @@ impl IceLite {
         }
     }
 
-    /// Whether the address that is sent to was heard from of late.
+    /// Whether anything came from the selected address recently.
     fn is_in_use(&self, now: Instant) -> bool {
         let heard_at = self.selected.and_then(|address| self.heard_at_of(address));
         heard_at.is_some_and(|at| now < at + SILENT_AFTER)
@@ -340,14 +337,14 @@ impl IceLite {
         self.selected
     }
 
-    /// Goes over to another address when the one that is sent to is silent.
+    /// Selects another address when the selected one is silent.
     fn leave_silent(&mut self, now: Instant) -> Option<SocketAddr> {
         let (silent_at, address) = self.successor()?;
         if now < silent_at { None } else { self.select(address) }
     }
 
-    /// The address heard from last after the one that is sent to, and when that
-    /// is to be left for it.
+    /// The address from which a check came most recently after the selected one fell silent, and
+    /// when to select it.
     fn successor(&self) -> Option<(Instant, SocketAddr)> {
         let selected_heard_at = self.heard_at_of(self.selected?)?;
         let later = self.paths.iter().filter(|path| path.heard_at > selected_heard_at);
@@ -380,9 +377,8 @@ impl IceLite {
     }
 }
 
-/// A well-formed check, its user names, local and remote. Attributes that
-/// stand after MESSAGE-INTEGRITY are not protected by it, so nothing but
-/// FINGERPRINT may.
+/// Parses a well-formed check and its local and remote user fragments. Attributes after
+/// MESSAGE-INTEGRITY are not protected by it, so only FINGERPRINT may follow it.
 fn decode(bytes: &[u8]) -> Option<(Message, String, String)> {
     if bytes.len() > CHECK_BYTES_MAX {
         return None;
@@ -403,8 +399,8 @@ fn decode(bytes: &[u8]) -> Option<(Message, String, String)> {
     Some((message, local.to_owned(), remote.to_owned()))
 }
 
-/// The answer to an authenticated check: where it came from, or 487 when the
-/// peer thinks it is controlled, since this side always is (RFC 8445 §7.3.1.1).
+/// The answer to an authenticated check: the address that it came from, or error 487 when the peer
+/// claims to be controlled, since this side always is (RFC 8445 §7.3.1.1).
 fn answer(
     message: &Message,
     from: SocketAddr,

@@ -1,6 +1,5 @@
-//! The certificate by which peers recognise this process. One for all
-//! transports, made at start, never stored: session descriptions carry its
-//! fingerprint, so nothing else has to trust it.
+//! The DTLS certificate of this process. It is used for all transports, made at start and never
+//! stored. Session descriptions carry its fingerprint, so no certificate authority is needed.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,8 +11,8 @@ use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, 
 use rtc_dtls::crypto::Certificate;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 
-/// Largest DTLS datagram, in bytes: below the 1,200 that any path carries, with
-/// room for an encapsulation.
+/// Largest DTLS datagram, in bytes: below the 1,200 bytes that any path carries, with space for an
+/// encapsulation.
 const MTU: usize = 1150;
 
 /// A SHA-256 fingerprint of a certificate (RFC 8122 §5).
@@ -21,7 +20,7 @@ const MTU: usize = 1150;
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    /// Reads the colon-separated form; `None` when it is not 32 bytes of it.
+    /// Parses the colon-separated form; `None` unless it is 32 bytes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
@@ -46,12 +45,12 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
-/// The identity can't be made.
+/// The certificate can't be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate can't be made: {0}")]
 pub struct IdentityError(String);
 
-/// The certificate of this process and the handshakes it is used in.
+/// The certificate of this process and the DTLS configurations that use it.
 pub struct Identity {
     provider: Arc<dyn RTCCryptoProvider>,
     fingerprint: Fingerprint,
@@ -63,7 +62,7 @@ impl Identity {
     /// Makes a new key and a self-signed certificate for it.
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// When the system provides no randomness.
     pub fn generate() -> Result<Self, IdentityError> {
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
         let failed = |error: rtc_shared::error::Error| IdentityError(error.to_string());
@@ -78,8 +77,8 @@ impl Identity {
                 .with_certificates(vec![certificate.clone()])
                 .with_srtp_protection_profiles(vec![profile])
                 .with_client_auth(ClientAuthType::RequireAnyClientCert)
-                // Certificates are self-signed; the signalled fingerprint is what
-                // authenticates the peer, and it is checked after completion.
+                // Certificates are self-signed; the fingerprint in the session description
+                // authenticates the peer, and is checked after the handshake.
                 .with_insecure_skip_verify(true)
                 .with_extended_master_secret(ExtendedMasterSecretType::Require)
                 .with_flight_interval(Duration::from_millis(250))
@@ -93,13 +92,13 @@ impl Identity {
         Ok(Self { provider, fingerprint, gcm, cm })
     }
 
-    /// The fingerprint that session descriptions carry.
+    /// The fingerprint that this server's session descriptions carry.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The fingerprint of somebody's certificate in DER.
+    /// The fingerprint of a certificate in DER.
     pub(super) fn fingerprint_of(&self, der: &[u8]) -> Option<Fingerprint> {
         hash(&*self.provider, der)
     }
@@ -108,13 +107,13 @@ impl Identity {
         &*self.provider
     }
 
-    /// The handshake that offers GCM alone: rtc-dtls follows the client's order
-    /// of profiles, and browsers put the slower CM first.
+    /// The configuration that offers only GCM: rtc-dtls follows the client's order of profiles, and
+    /// browsers list the slower CM first.
     pub(super) fn gcm(&self) -> Arc<HandshakeConfig> {
         Arc::clone(&self.gcm)
     }
 
-    /// The handshake for clients without GCM.
+    /// The configuration for clients without GCM.
     pub(super) fn cm(&self) -> Arc<HandshakeConfig> {
         Arc::clone(&self.cm)
     }

@@ -1,15 +1,15 @@
-//! How workers are started.
+//! The options with which workers are started.
 
 use std::net::SocketAddr;
 
-/// How workers are started.
+/// The options with which workers are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerOptions {
-    /// Where all of them listen.
+    /// The address at which all of them listen.
     pub bind: SocketAddr,
-    /// How many; one a core.
+    /// Number of workers; one per core.
     pub count: usize,
-    /// Bytes that the kernel keeps for each socket, each way; it may give
-    /// less. Too little loses bursts of key frames.
+    /// Bytes that the kernel buffers for each socket, in each direction; it may allow less. Too
+    /// little loses bursts of key frames.
     pub socket_buffer_bytes: usize,
 }

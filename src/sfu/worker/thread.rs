@@ -1,4 +1,4 @@
-//! The loop of one worker.
+//! The loop of one worker thread.
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -19,34 +19,35 @@ use crate::sfu::plane::{Command, Gate, MediaEvent};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
-/// Buffers read into with one system call.
+/// Buffers that one system call reads into.
 const RECEIVE_BUFFERS: usize = 8;
-/// Bytes of each: what the kernel may join to one read.
+/// Bytes of each buffer; the kernel may join several datagrams in one (GRO).
 const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
-/// System calls to read before orders and sending get their turn.
+/// Read system calls before orders and sending are handled.
 const RECEIVES_PER_TURN: usize = 16;
-/// Orders done before media gets its turn.
+/// Orders carried out before media is handled.
 const ORDERS_PER_TURN: usize = 512;
-/// Batches of feeds forwarded before the rest gets its turn.
+/// Batches of feeds forwarded before other work is handled.
 const FEED_BATCHES_PER_TURN: usize = 32;
-/// Output waits this long for more to the same peers, so that more of it
-/// leaves in one system call; the delay that forwarding adds at most.
+/// Output waits this long for more to the same peers, so that more of it is sent in one system
+/// call; the most delay that forwarding adds.
 const GATHER: Duration = Duration::from_millis(1);
-/// Bytes sent with one system call.
+/// Bytes sent with one system call at most.
 const RUN_BYTES_MAX: usize = 60_000;
 /// Longest time that an idle worker waits before it looks for work again.
 const IDLE: Duration = Duration::from_secs(1);
-/// Stray datagrams that all workers together give to control in one interval.
-/// Raising it lets a flood crowd out handshakes; lowering it loses the bursts
-/// of key frames whose sender the kernel has given to another worker.
+/// Stray datagrams that all workers together hand to the control half in one interval. Raising it
+/// lets a flood displace handshakes; lowering it loses bursts of key frames that the kernel has
+/// given to the wrong worker.
 const STRAYS_PER_INTERVAL: u32 = 2048;
-/// What one of many workers may give at the least.
+/// Stray datagrams that each worker may hand over at least, however many workers there are.
 const STRAYS_PER_WORKER_MIN: u32 = 64;
 const STRAY_INTERVAL: Duration = Duration::from_millis(20);
-/// How often the wall clock is read for what taps get; it may be set meanwhile.
+/// How often the wall clock, from which the items of taps get their times, is read again, since it
+/// may have been set.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What others tell a worker.
+/// A message from a handle to its worker.
 #[derive(Debug)]
 pub(super) enum Order {
     Do(Command),
@@ -70,12 +71,12 @@ enum Turn {
     End,
 }
 
-/// One worker, on its way to its thread.
+/// One worker before its thread is started.
 pub(super) struct Worker {
     number: usize,
     workers: usize,
     poll: Poll,
-    /// Kept registered; the same socket as `socket`.
+    /// Kept so that it stays registered with the poll; the same socket as `socket`.
     _registered: mio::net::UdpSocket,
     socket: Arc<UdpSocket>,
     udp: UdpSocketState,
@@ -135,7 +136,11 @@ impl Worker {
             if let Err(error) = self.poll.poll(&mut ready, Some(wait))
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, worker = self.number, "a media worker cannot wait");
+                tracing::error!(
+                    %error,
+                    worker = self.number,
+                    "a media worker cannot wait for its socket and stops"
+                );
                 return;
             }
             let (turn, more_orders) = self.take_orders();
@@ -155,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// How long nothing needs to be done unless something comes.
+    /// How long the thread may wait when nothing arrives.
     fn wait(&self, now: Instant) -> Duration {
         let timeout = self.forwarder.poll_timeout();
         let gathered = self.gathering_since.map(|since| since + GATHER);
@@ -163,7 +168,7 @@ impl Worker {
         next.map_or(IDLE, |next| next.saturating_duration_since(now).min(IDLE))
     }
 
-    /// Does what was ordered; tells whether more orders wait.
+    /// Carries out orders; returns whether more wait.
     fn take_orders(&mut self) -> (Turn, bool) {
         for _ in 0..ORDERS_PER_TURN {
             match self.queues.orders.try_recv() {
@@ -173,7 +178,7 @@ impl Worker {
                 Ok(Order::Gate { track, gate, applied }) => {
                     let command = Command::SetGate { track, gate };
                     self.forwarder.handle_command(command, Instant::now());
-                    // What was let through before leaves before the answer.
+                    // Packets that passed the gate before must be sent before the answer.
                     self.send();
                     applied.send(()).ok();
                 }
@@ -190,7 +195,7 @@ impl Worker {
         (Turn::Continue, true)
     }
 
-    /// Forwards what came from feeds; tells whether more waits.
+    /// Forwards batches of feeds; returns whether more wait.
     fn take_fed(&mut self) -> bool {
         for _ in 0..FEED_BATCHES_PER_TURN {
             let Ok(batch) = self.queues.feeds.try_recv() else { return false };
@@ -212,7 +217,7 @@ impl Worker {
         WorkerStats { forwarder: self.forwarder.stats(), cpu_time, ..self.counted.clone() }
     }
 
-    /// Reads what has come; tells whether more is waiting.
+    /// Reads datagrams; returns whether more may wait.
     fn receive(&mut self) -> bool {
         for _ in 0..RECEIVES_PER_TURN {
             let mut chunks = self.buffers.chunks_mut(RECEIVE_BUFFER_BYTES);
@@ -220,7 +225,7 @@ impl Worker {
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
             let mut about = [RecvMeta::default(); RECEIVE_BUFFERS];
             let received = self.udp.recv(UdpSockRef::from(&*self.socket), &mut slices, &mut about);
-            // Any other error is of one datagram, and is told again if it lasts.
+            // Any other error concerns one datagram, and occurs again if it persists.
             let Ok(received) = received else { return false };
             let now = Instant::now();
             for (buffer, about) in about[..received].iter().enumerate() {
@@ -274,7 +279,7 @@ impl Worker {
         }
     }
 
-    /// Sends all there is. What the socket has no room for is dropped.
+    /// Sends everything that waits. Datagrams that the socket has no room for are dropped.
     fn send(&mut self) {
         self.gathering_since = None;
         let segments_max = self.udp.max_gso_segments();

@@ -1,11 +1,12 @@
-//! What a tenant may receive, and what follows when it is more.
+//! The bitrate that a tenant may receive, and what happens above it.
 
 use super::*;
 use crate::domain::media::MediaKind;
 use crate::sfu::plane::MediaEvent;
 
 impl Scene {
-    /// A worker has measured this for the room; the layers it is then held to.
+    /// Reports a measured bitrate of the room; returns the layer limits that the worker was then
+    /// given.
     fn measured(&mut self, kbps: u32) -> Vec<u8> {
         let rooms = vec![(self.room, kbps)];
         self.control.handle_media_event(MediaEvent::Incoming { rooms }, self.now);
@@ -27,7 +28,7 @@ impl Scene {
 fn a_tenant_beyond_its_bitrate_publishes_sound_only_and_is_held_to_low_layers() {
     let mut scene = Scene::new();
     let (_, [_, picture]) = scene.publisher();
-    assert_eq!(scene.measured(1_000), [0_u8; 0], "as much as it may");
+    assert_eq!(scene.measured(1_000), [0_u8; 0], "exactly at the limit");
     assert_eq!(scene.measured(1_001), [0]);
     assert_eq!(scene.bitrates, [1_000, 1_001]);
     let late = scene.join();
@@ -36,11 +37,11 @@ fn a_tenant_beyond_its_bitrate_publishes_sound_only_and_is_held_to_low_layers() 
     let refused = scene.publish(late, &client.offer(&both)).expect_err("refused");
     assert!(matches!(refused, SfuError::BitrateLimit), "{refused}");
     assert_eq!(refused.code().as_str(), "BITRATE_LIMIT_REACHED");
-    assert_eq!(scene.control.stats().tracks, 2, "nothing of it was taken");
+    assert_eq!(scene.control.stats().tracks, 2, "no part of the refused offer was accepted");
     let sound = [audio("0", "sendonly")];
     assert_eq!(scene.publish(late, &client.offer(&sound)).expect("taken").tracks.len(), 1);
-    assert!(scene.control.track(scene.room, picture).is_some(), "what is there goes on");
-    // Near the limit nothing changes; clearly below it everything is as before.
+    assert!(scene.control.track(scene.room, picture).is_some(), "existing tracks continue");
+    // Near the limit nothing changes; clearly below it the layer limit is removed.
     assert_eq!(scene.measured(950), [0_u8; 0]);
     assert_eq!(scene.measured(900), [u8::MAX]);
     assert_eq!(scene.publish(late, &client.offer(&both)).expect("taken").tracks.len(), 2);
@@ -63,14 +64,18 @@ fn rooms_of_one_tenant_count_together_and_of_another_do_not() {
     assert!(scene.control.check_budget(second, MediaKind::Video).is_err());
     assert!(scene.control.check_budget(second, MediaKind::Audio).is_ok());
     assert!(scene.control.check_budget(other, MediaKind::Video).is_ok());
-    // A room that opens meanwhile is held; a room that closes no longer counts.
+    // A room that opens meanwhile is limited; a room that closes no longer counts.
     let third = SessionId::generate();
     scene.control.open_room(third, BitrateBudget { tenant, max_kbps: 1_000 }).expect("opened");
     scene.settle();
     assert_eq!(scene.layers_max(), [0]);
     scene.control.close_room(second, scene.now).expect("closed");
     scene.settle();
-    assert_eq!(scene.layers_max(), [u8::MAX; 3], "the closed one is forgotten, the rest released");
+    assert_eq!(
+        scene.layers_max(),
+        [u8::MAX; 3],
+        "the closed room is not counted, the others are no longer limited"
+    );
     assert!(scene.control.check_budget(third, MediaKind::Video).is_ok());
 }
 

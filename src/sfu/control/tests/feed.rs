@@ -1,4 +1,4 @@
-//! Tracks that this process feeds.
+//! Tracks whose packets come from this process.
 
 use super::*;
 use crate::sfu::feed::KeyFrameSignal;
