@@ -1,7 +1,7 @@
-//! Media formats as bytes: RTP headers, payload formats of the codecs, and the
-//! files that frames are written to. Pure, and shared by all who carry media.
-//! Input comes from strangers: every length is checked and nothing panics.
-//! Cryptography and RTCP belong to [`sfu`](crate::sfu).
+//! Media formats as bytes: RTP headers, payload formats of the codecs, and the container files that
+//! frames are written to. No I/O; used by every module that handles media. Input comes from
+//! untrusted clients: every length is checked and nothing panics. Cryptography and RTCP are in
+//! [`sfu`](crate::sfu).
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -18,16 +18,16 @@ pub mod webm;
 /// Why a file can't be written, or its index can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContainerError {
-    /// There is not one frame in it.
+    /// The file has no frame.
     #[error("the file has no frame")]
     Empty,
-    /// A fragment, or a reference to one, exceeds what its box can say.
+    /// A fragment, or a reference to one, is larger than the fields of its box allow.
     #[error("a fragment is too large for the container")]
     TooLarge,
-    /// H.264 that never sent its parameter sets.
+    /// The H.264 stream never contained parameter sets.
     #[error("the H.264 stream has no parameter sets")]
     NoParameterSets,
-    /// The header has no index of the form that this module writes.
+    /// The file's header has no index in the form that this module writes.
     #[error("the file has no readable index")]
     NoIndex,
     /// A box can't be encoded.

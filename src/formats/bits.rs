@@ -1,6 +1,6 @@
-//! Bits of parameter sets and sequence headers, from the highest on.
+//! Reads the bits of parameter sets and sequence headers, highest bit first.
 
-/// Reads bits; beyond the end it yields `None`.
+/// Reads bits; returns `None` beyond the end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'bytes> {
     bytes: &'bytes [u8],
@@ -12,7 +12,7 @@ impl<'bytes> Bits<'bytes> {
         Self { bytes, at: 0 }
     }
 
-    /// One bit.
+    /// Reads one bit.
     pub(super) fn bit(&mut self) -> Option<bool> {
         let byte = self.bytes.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;
@@ -20,12 +20,12 @@ impl<'bytes> Bits<'bytes> {
         Some(bit == 1)
     }
 
-    /// Up to 32 bits.
+    /// Reads a number of up to 32 bits.
     pub(super) fn number(&mut self, bits: u32) -> Option<u32> {
         (0..bits).try_fold(0_u32, |number, _| Some(number << 1 | u32::from(self.bit()?)))
     }
 
-    /// An unsigned Exp-Golomb code (H.264 §9.1).
+    /// Reads an unsigned Exp-Golomb code (H.264 §9.1).
     pub(super) fn golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {
@@ -38,7 +38,7 @@ impl<'bytes> Bits<'bytes> {
         (1_u32 << zeros).checked_add(rest)?.checked_sub(1)
     }
 
-    /// A signed Exp-Golomb code (H.264 §9.1.1).
+    /// Reads a signed Exp-Golomb code (H.264 §9.1.1).
     pub(super) fn signed_golomb(&mut self) -> Option<i32> {
         let code = i32::try_from(self.golomb()?).ok()?;
         Some(if code % 2 == 0 { -(code / 2) } else { code / 2 + 1 })

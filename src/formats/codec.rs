@@ -1,5 +1,5 @@
-//! Turns RTP payloads into frames as files hold them. A frame that lacks a packet
-//! is dropped; input of any kind is read without panicking.
+//! Turns RTP payloads into frames in the form that container files hold. A frame that lacks a
+//! packet is dropped; no input makes it panic.
 
 mod av1;
 mod h264;
@@ -15,29 +15,28 @@ use crate::formats::order::{InOrder, Ordered};
 pub use opus::duration_us as opus_duration_us;
 pub use vp8::Vp8Descriptor;
 
-/// Largest frame, in bytes. A larger one is lost.
+/// Largest frame, in bytes. A larger one is dropped.
 const FRAME_BYTES_MAX: usize = 4 << 20;
-/// Most packets of one frame. A longer one is lost.
+/// Most packets of one frame. A frame with more is dropped.
 const FRAME_PACKETS_MAX: usize = 8_192;
 /// Most parameter sets of one kind that H.264 can name (§7.4.2).
 const PARAMETER_SETS_MAX: usize = 32;
 
-/// What a decoder has to know before the first frame, and a file says in its
-/// header.
+/// What a decoder must know before the first frame, and what the header of a file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
-    /// Width and height in pixels; zero for sound.
+    /// Width and height in pixels; zero for audio.
     pub size: (u32, u32),
-    /// H.264: the parameter sets.
+    /// H.264: the sequence parameter sets.
     pub sps: Vec<Vec<u8>>,
-    /// H.264: the parameter sets.
+    /// H.264: the picture parameter sets.
     pub pps: Vec<Vec<u8>>,
-    /// AV1: the configuration record. VP9: profile, in one byte.
+    /// AV1: the configuration record. VP9: the profile, in one byte.
     pub private: Vec<u8>,
 }
 
-/// Whether `payload` begins something that can be decoded without what came
-/// before. Every packet of sound does.
+/// Whether `payload` begins a frame that can be decoded without earlier frames. True for every
+/// audio packet.
 #[must_use]
 pub fn is_key_frame_start(codec: Codec, payload: &[u8]) -> bool {
     match codec {
@@ -52,43 +51,43 @@ pub fn is_key_frame_start(codec: Codec, payload: &[u8]) -> bool {
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// When, in ticks of its source.
+    /// Its RTP time in ticks, extended by the wraps.
     pub ticks: i64,
-    /// Whether it can be decoded without those before.
+    /// Whether it can be decoded without the frames before it.
     pub key: bool,
-    /// As it goes into a file.
+    /// Its bytes in the form that a container holds.
     pub data: Vec<u8>,
-    /// What a decoder has to know, where this frame says it.
+    /// The setup of the decoder, when this frame contains it.
     pub setup: Option<Setup>,
 }
 
-/// What a codec makes of the payloads of one moment.
+/// What a codec makes from the payloads with one RTP timestamp.
 struct Unit {
     key: bool,
     data: Vec<u8>,
     setup: Option<Setup>,
 }
 
-/// Collects packets in order into frames.
+/// Collects packets, in order, into frames.
 #[derive(Debug)]
 pub struct Depacketiser {
     codec: Codec,
     parameters: h264::Parameters,
     av1: av1::State,
-    /// Payloads of the moment that is being collected.
+    /// Payloads collected for the current RTP timestamp.
     payloads: Vec<Bytes>,
     bytes: usize,
     ticks: i64,
     last_marker: bool,
-    /// Something of this moment is missing.
+    /// Whether a packet of the current RTP timestamp is missing.
     torn: bool,
-    /// A picture that later ones refer to is missing.
+    /// Whether a frame that later ones refer to is missing.
     broken: bool,
     out: Vec<Frame>,
 }
 
 impl Depacketiser {
-    /// Begins a track. Pictures begin with a key frame.
+    /// Begins a track. Video begins with a key frame.
     #[must_use]
     pub fn new(codec: Codec) -> Self {
         Self {
@@ -105,7 +104,7 @@ impl Depacketiser {
         }
     }
 
-    /// Takes what comes next.
+    /// Takes the next packet, or the report that packets are missing.
     pub fn handle(&mut self, item: InOrder) {
         match item {
             InOrder::Packet(packet) => self.handle_packet(packet),
@@ -113,19 +112,19 @@ impl Depacketiser {
         }
     }
 
-    /// The source has changed: what was collected is ended, and pictures begin
-    /// with a key frame again.
+    /// Handles a change of source: the frame being collected is ended, and video begins with a key
+    /// frame again.
     pub fn handle_new_source(&mut self) {
         self.handle_loss();
         self.torn = false;
     }
 
-    /// Nothing more comes.
+    /// Ends the stream: the frame being collected is ended.
     pub fn finish(&mut self) {
         self.end_unit(self.last_marker);
     }
 
-    /// Takes the frames that are whole.
+    /// Takes the complete frames.
     pub fn poll(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.out)
     }
@@ -156,7 +155,7 @@ impl Depacketiser {
     }
 
     fn handle_loss(&mut self) {
-        // A marker says that the frame before the loss was whole.
+        // A marker bit says that the frame before the loss was complete.
         self.end_unit(self.last_marker);
         self.broken = true;
     }

@@ -1,4 +1,4 @@
-//! Elements of EBML (RFC 8794): an identifier, a size, a body.
+//! Writes elements of EBML (RFC 8794): an identifier, a size, a body.
 
 /// Appends an element.
 pub(super) fn element(out: &mut Vec<u8>, id: u32, body: &[u8]) {
@@ -19,19 +19,19 @@ pub(super) fn head(out: &mut Vec<u8>, id: u32, size: u64) {
     }
 }
 
-/// Appends an unsigned number, as short as it is.
+/// Appends an unsigned number in its shortest form.
 pub(super) fn unsigned(out: &mut Vec<u8>, id: u32, value: u64) {
     let bytes = value.to_be_bytes();
     let leading = usize::try_from(value.leading_zeros() / 8).unwrap_or(0).min(7);
     element(out, id, &bytes[leading..]);
 }
 
-/// Appends an unsigned number of eight bytes, whose size does not depend on it.
+/// Appends an unsigned number in eight bytes, so that its size does not depend on its value.
 pub(super) fn wide(out: &mut Vec<u8>, id: u32, value: u64) {
     element(out, id, &value.to_be_bytes());
 }
 
-/// Appends a number with a fraction.
+/// Appends a floating-point number.
 pub(super) fn float(out: &mut Vec<u8>, id: u32, value: f64) {
     element(out, id, &value.to_be_bytes());
 }

@@ -1,6 +1,6 @@
-//! Reads the index of a file, to cut a playable piece out of it: the header that
-//! every piece begins with, and the offsets at which pieces may begin. Understands
-//! only what [`webm`](super::webm) and [`mp4`](super::mp4) write.
+//! Reads the index of a file in order to cut a playable piece out of it: the header that every
+//! piece must begin with, and the offsets at which pieces may begin. Understands only files written
+//! by [`webm`](super::webm) and [`mp4`](super::mp4).
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use mp4_atom::{Atom as _, Sidx};
 use crate::domain::recording::Container;
 use crate::formats::ContainerError;
 
-/// Bytes of an MP4 box's size and kind.
+/// Bytes of the size and type of an MP4 box.
 const BOX_HEAD_BYTES: usize = 8;
 
-/// Where pieces of a file begin.
+/// The header of a file, and where pieces of it may begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// What every piece begins with.
+    /// The bytes that every piece must begin with.
     pub head: Vec<u8>,
-    /// Milliseconds after the beginning, and offset in the file.
+    /// Milliseconds after the beginning of the file, and offset in the file.
     points: Vec<(u64, u64)>,
     size: u64,
 }
@@ -34,8 +34,8 @@ impl Index {
         Ok(Self { head, points, size })
     }
 
-    /// The bytes that are needed to show this time, milliseconds after the
-    /// beginning: from the last place to jump to before it.
+    /// The bytes that are needed to show this time, in milliseconds after the beginning: from the
+    /// last seek point before it.
     #[must_use]
     pub fn piece(&self, ms: Range<u64>) -> Range<u64> {
         let before = self.points.partition_point(|point| point.0 <= ms.start);
@@ -46,7 +46,7 @@ impl Index {
     }
 }
 
-/// Where the cues begin, and what they say.
+/// Offset of the cues in a WebM header, and their contents.
 fn of_webm(header: &[u8]) -> Option<(usize, Vec<(u64, u64)>)> {
     let (_, ebml) = element(header, 0)?;
     let (segment, body) = element(header, ebml.end)?;
@@ -74,7 +74,7 @@ fn of_webm(header: &[u8]) -> Option<(usize, Vec<(u64, u64)>)> {
     }
 }
 
-/// Identifier and body of the element at this place.
+/// Identifier and body of the EBML element at this offset.
 fn element(bytes: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
     let id_bytes = bytes.get(at)?.leading_zeros() as usize + 1;
     let id = number(bytes.get(at..at.checked_add(id_bytes)?)?);
@@ -91,7 +91,7 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Where the index begins, and what it says.
+/// Offset of the `sidx` box in an MP4 header, and its contents.
 fn of_mp4(header: &[u8]) -> Option<(usize, Vec<(u64, u64)>)> {
     let mut at = 0;
     loop {

@@ -1,7 +1,7 @@
-//! Fragmented MP4 (ISO/IEC 14496-12) for H.264, and for the combined file with
-//! AAC beside it. Fragments say their own time and hold no offset into the
-//! file, so nothing before the end needs to be known; the header with the
-//! index (`sidx`) is written last and read first.
+//! Fragmented MP4 (ISO/IEC 14496-12) for H.264, and for the combined file, which also has AAC.
+//! Fragments contain their own times and no offset into the file, so they can be written as they
+//! come; the header, which contains the index (`sidx`), is written last and comes first in the
+//! file.
 
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
@@ -15,19 +15,19 @@ use crate::formats::ContainerError;
 use crate::formats::codec::Setup;
 use crate::formats::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
 
-/// Ticks of a second in `moov`.
+/// Ticks per second in `moov`.
 const MOVIE_RATE: u32 = 1_000;
-/// Ticks of a second of a track of pictures.
+/// Ticks per second of a video track.
 pub const VIDEO_RATE: u32 = 90_000;
-/// Ticks of a second of a track of sound.
+/// Ticks per second of an audio track.
 pub const AUDIO_RATE: u32 = 48_000;
-/// Flags of a sample that depends on none and of one that does (§8.8.3.1).
+/// Sample flags for a sample that depends on no other, and for one that does (§8.8.3.1).
 const KEY_FLAGS: u32 = 0x0200_0000;
 const DELTA_FLAGS: u32 = 0x0101_0000;
-/// How long the last frame is shown, in ticks of pictures: 40 ms.
+/// How long the last frame is shown, in ticks of video: 40 ms.
 const LAST_TICKS: u32 = VIDEO_RATE / 25;
 
-/// What a track of a file carries.
+/// The codec of a track in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carries {
     /// H.264.
@@ -44,24 +44,24 @@ pub enum Carries {
 /// The samples of one track in a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Of the track, from 1.
+    /// Number of the track, from 1.
     pub track: u32,
-    /// When the first is shown, in the track's ticks.
+    /// When the first sample is shown, in ticks of the track.
     pub at: u64,
-    /// Ticks that each lasts, whether it is a key frame, its bytes.
+    /// Duration in ticks, whether it is a key frame, and bytes of each sample.
     pub samples: Vec<(u32, bool, Vec<u8>)>,
 }
 
-/// A stretch between two places to jump to.
+/// The part of a file between two seek points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
-    /// Bytes from one to the next.
+    /// Bytes from one seek point to the next.
     pub bytes: u64,
-    /// Ticks of pictures from one to the next.
+    /// Ticks of video from one seek point to the next.
     pub ticks: u64,
 }
 
-/// One `moof` and its `mdat`.
+/// Writes one `moof` box and its `mdat` box.
 pub fn fragment(sequence: u32, runs: &[Run], out: &mut Vec<u8>) -> Result<(), ContainerError> {
     let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: Vec::new() };
     for run in runs {
@@ -102,7 +102,7 @@ fn entry((ticks, key, data): &(u32, bool, Vec<u8>)) -> TrunEntry {
     }
 }
 
-/// What comes before the fragments; the first track is of pictures.
+/// Writes the header that precedes the fragments; the first track is video.
 pub fn header(
     tracks: &[Carries],
     duration_us: u64,
@@ -196,7 +196,7 @@ fn track(track_id: u32, carries: &Carries) -> Result<Trak, ContainerError> {
     })
 }
 
-/// A side of a picture, as a box holds it.
+/// Converts width or height to the type of the box field.
 fn pixels(side: u32) -> u16 {
     u16::try_from(side).unwrap_or(u16::MAX)
 }
@@ -253,7 +253,7 @@ fn aac_entry() -> SampleEntry {
     .into()
 }
 
-/// The text that names this H.264 (RFC 6381 §3.3).
+/// The codec string of this H.264 stream (RFC 6381 §3.3).
 #[must_use]
 pub fn avc_codecs(setup: &Setup, in_band: bool) -> String {
     let name = if in_band { "avc3" } else { "avc1" };
@@ -265,7 +265,7 @@ pub fn avc_codecs(setup: &Setup, in_band: bool) -> String {
     }
 }
 
-/// Writes one track of H.264.
+/// Writes a file with one track of H.264.
 #[derive(Debug, Default)]
 pub struct Mp4Writer {
     setup: Option<Setup>,
@@ -278,7 +278,7 @@ pub struct Mp4Writer {
 }
 
 impl Mp4Writer {
-    /// Takes the parameter sets of a key frame.
+    /// Stores the parameter sets of a key frame.
     pub fn handle_setup(&mut self, setup: Setup) {
         match &mut self.setup {
             None => self.setup = Some(setup),
@@ -287,7 +287,7 @@ impl Mp4Writer {
         }
     }
 
-    /// Takes the next frame; appends to `out` what follows the header.
+    /// Takes the next frame; appends the fragments that are complete to `out`.
     pub fn write(&mut self, sample: Sample, out: &mut Vec<u8>) -> Result<(), ContainerError> {
         if self.chunk.is_full_for(&sample, MediaKind::Video) {
             self.end_chunk(Some(sample.at_us), out)?;
@@ -296,7 +296,7 @@ impl Mp4Writer {
         Ok(())
     }
 
-    /// Ends the file: appends what is left to `out` and says the header.
+    /// Ends the file: appends the last fragment to `out` and returns the header.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Finished, ContainerError> {
         self.end_chunk(None, out)?;
         let setup = self.setup.take().ok_or(ContainerError::Empty)?;
@@ -345,7 +345,7 @@ impl Mp4Writer {
     }
 }
 
-/// Ticks of a track of pictures.
+/// Converts microseconds to ticks of a video track.
 #[must_use]
 pub fn ticks(us: u64) -> u64 {
     us.saturating_mul(9) / 100

@@ -4,46 +4,45 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// How long a missing packet is waited for, in the time of arrival: longer
-/// than any retransmission takes. Waiting costs nothing after the meeting.
+/// How long a missing packet is waited for, in time of arrival: longer than any retransmission
+/// takes. Files are made after the meeting, so waiting delays nobody.
 const WAIT_US: u64 = 2_000_000;
-/// Most packets held back. When it is reached the missing one is lost.
+/// Most packets held back. At the limit the missing packet is given up.
 const HELD_MAX: usize = 4_096;
-/// A sequence number further away than this begins a new count (RFC 3550 §A.1).
+/// A sequence number further away than this starts a new count (RFC 3550 §A.1).
 const JUMP_MAX: i64 = 8_192;
 
-/// One packet in its place.
+/// A packet in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ordered {
-    /// Counted in ticks without wrapping.
+    /// RTP timestamp, extended by the wraps.
     pub ticks: i64,
-    /// Marker bit.
+    /// The marker bit.
     pub marker: bool,
-    /// Without padding.
+    /// The payload without padding.
     pub payload: Bytes,
 }
 
-/// What comes out.
+/// An item of the ordered stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InOrder {
     /// The next packet.
     Packet(Ordered),
-    /// One packet or more before the next will never come.
+    /// One or more packets before the next one are lost.
     Lost,
 }
 
 /// The packets of one source.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// Extended number of the next packet to let through.
+    /// Extended sequence number of the packet to return next.
     next: Option<i64>,
     held: BTreeMap<i64, (u64, Ordered)>,
     out: Vec<InOrder>,
 }
 
 impl Order {
-    /// Takes a packet that came at `at_us`. Whatever came twice or too late is
-    /// dropped.
+    /// Takes a packet that arrived at `at_us`. A packet that came twice or too late is dropped.
     pub fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: Ordered) {
         let expected = *self.next.get_or_insert_with(|| i64::from(sequence));
         let distance = sequence.wrapping_sub(expected.to_le_bytes_low()).cast_signed();
@@ -61,12 +60,12 @@ impl Order {
         self.give_up(at_us);
     }
 
-    /// Takes what is ready, in order.
+    /// Takes the items that are ready, in order.
     pub fn poll(&mut self) -> Vec<InOrder> {
         std::mem::take(&mut self.out)
     }
 
-    /// Lets everything through: the source has ended.
+    /// Makes all held packets ready, because the source has ended.
     pub fn flush(&mut self) {
         while let Some(&first) = self.held.keys().next() {
             self.skip_to(first);
@@ -99,7 +98,7 @@ impl Order {
     }
 }
 
-/// The lowest 16 bits of a count.
+/// The lowest 16 bits of an extended number.
 trait LowBits {
     fn to_le_bytes_low(self) -> u16;
 }
@@ -143,7 +142,7 @@ mod tests {
     #[test]
     fn a_packet_that_never_comes_is_a_loss_and_not_a_standstill() {
         assert_eq!(run(&[(0, 1), (10, 3), (2_500, 4)]), [Some(1), None, Some(3), Some(4)]);
-        // It is waited for until then.
+        // The missing packet arrives just in time.
         assert_eq!(run(&[(0, 1), (10, 3), (1_900, 2)]), [Some(1), Some(2), Some(3)]);
     }
 

@@ -8,20 +8,20 @@ pub const ONE_BYTE_PROFILE: u16 = 0xBEDE;
 /// Profile of the two-byte form of header extensions (RFC 8285 §4.3).
 pub const TWO_BYTE_PROFILE: u16 = 0x1000;
 
-/// What a datagram is, by its first bytes (RFC 7983 §7, RFC 5761 §4).
+/// The kind of a datagram, by its first bytes (RFC 7983 §7, RFC 5761 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatagramKind {
-    /// STUN or DTLS: not media.
+    /// STUN or DTLS, not media.
     Handshake,
     /// SRTP.
     Rtp,
     /// SRTCP.
     Rtcp,
-    /// Nothing this server speaks.
+    /// A protocol that this server does not speak.
     Other,
 }
 
-/// Tells media from the rest.
+/// Determines the kind of a datagram.
 #[must_use]
 pub fn classify(datagram: &[u8]) -> DatagramKind {
     match (datagram.first(), datagram.get(1)) {
@@ -32,32 +32,32 @@ pub fn classify(datagram: &[u8]) -> DatagramKind {
     }
 }
 
-/// The header of a packet, its lengths checked against the packet.
+/// The header of an RTP packet, with lengths that were checked against the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The marker bit.
     pub marker: bool,
     /// Whether the payload ends in padding.
     pub padding: bool,
-    /// 0 to 127.
+    /// Payload type, 0 to 127.
     pub payload_type: u8,
     /// Sequence number.
     pub sequence: u16,
-    /// In ticks of the codec's clock.
+    /// Timestamp, in ticks of the codec's clock.
     pub timestamp: u32,
-    /// Synchronisation source.
+    /// Synchronisation source (SSRC).
     pub ssrc: u32,
     /// Profile of the extension block, when there is one.
     pub extension_profile: Option<u16>,
-    /// Where the elements of the extension block begin.
+    /// Offset at which the elements of the extension block begin.
     extension_start: usize,
-    /// Bytes of the whole header, sources and extensions included.
+    /// Bytes of the whole header, with contributing sources and extensions.
     pub length: usize,
 }
 
 impl Header {
-    /// Reads the header of `packet`; `None` when it is no RTP version 2 packet
-    /// or says that it is longer than it is.
+    /// Parses the header of `packet`; `None` when it is not RTP version 2 or shorter than its
+    /// fields say.
     #[must_use]
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let fixed: &[u8; FIXED_HEADER_BYTES] = packet.first_chunk()?;
@@ -86,7 +86,7 @@ impl Header {
         })
     }
 
-    /// The extension elements of `packet`, whose header this is.
+    /// The extension elements of `packet`, which must be the packet that was parsed.
     #[must_use]
     pub fn extensions<'packet>(&self, packet: &'packet [u8]) -> Extensions<'packet> {
         let two_byte = match self.extension_profile {
@@ -114,17 +114,17 @@ impl Header {
     }
 }
 
-/// A decrypted packet: its header and where its payload is.
+/// A decrypted packet: its header and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'packet> {
     /// Its header.
     pub header: Header,
-    /// Without padding; empty when there is nothing else.
+    /// The payload without padding; may be empty.
     pub payload: &'packet [u8],
 }
 
 impl<'packet> Packet<'packet> {
-    /// Reads a packet; `None` when its header or its padding is longer than it.
+    /// Parses a packet; `None` when the header or the padding is longer than the packet.
     #[must_use]
     pub fn parse(packet: &'packet [u8]) -> Option<Self> {
         let header = Header::parse(packet)?;
@@ -132,8 +132,8 @@ impl<'packet> Packet<'packet> {
     }
 }
 
-/// Elements of a header extension block, in both forms of RFC 8285. Ends at
-/// the first element that does not fit.
+/// The elements of a header extension block, in either form of RFC 8285. Iteration ends at the
+/// first element that does not fit.
 #[derive(Debug, Clone)]
 pub struct Extensions<'packet> {
     rest: &'packet [u8],
@@ -171,17 +171,16 @@ impl<'packet> Iterator for Extensions<'packet> {
     }
 }
 
-/// Takes the payload of a retransmission apart: the sequence number of the
-/// packet it repairs and that packet's payload (RFC 4588 §4). `None` for the
-/// padding that senders probe with.
+/// Splits the payload of a retransmission (RFC 4588 §4) into the sequence number of the original
+/// packet and its payload. `None` for the padding that senders use to probe bandwidth.
 #[must_use]
 pub fn undo_retransmission(payload: &[u8]) -> Option<(u16, &[u8])> {
     let (sequence, original) = payload.split_first_chunk()?;
     (!original.is_empty()).then(|| (u16::from_be_bytes(*sequence), original))
 }
 
-/// Sequence numbers without their wrap, as long as no two packets that follow
-/// each other are 32,768 apart.
+/// Extends a sequence number by its wraps. Correct as long as two successive packets are less than
+/// 32,768 apart.
 #[must_use]
 pub const fn extend_sequence(highest: u64, sequence: u16) -> u64 {
     let [.., high, low] = highest.to_be_bytes();
@@ -189,7 +188,7 @@ pub const fn extend_sequence(highest: u64, sequence: u16) -> u64 {
     highest.saturating_add_signed(step as i64)
 }
 
-/// The low 16 bits, as they stand in a header.
+/// The low 16 bits, as they appear in a header.
 #[must_use]
 pub const fn wire_sequence(extended: u64) -> u16 {
     let [.., high, low] = extended.to_be_bytes();
@@ -231,7 +230,11 @@ mod tests {
     fn lengths_that_lie_are_refused() {
         let mut lying = packet(&[0x1F, 1, 2, 3], ONE_BYTE_PROFILE);
         let header = Header::parse(&lying).expect("the block itself fits");
-        assert_eq!(header.extensions(&lying).count(), 0, "an element reached past its block");
+        assert_eq!(
+            header.extensions(&lying).count(),
+            0,
+            "an element longer than its block was accepted"
+        );
         lying[15] = 200;
         assert_eq!(Header::parse(&lying), None);
         lying[0] = 0x8F;

@@ -1,29 +1,29 @@
-//! Frames as containers hold them, and the positions that players can seek to.
+//! Frames in the form that containers hold, and the positions to which players can seek.
 
 use crate::domain::media::{Codec, MediaKind};
 
-/// Most places to jump to in a file: as many as one `sidx` can name. When it
-/// is reached every other is left out, and later ones are further apart.
+/// Most seek points of a file, which is as many as one `sidx` can list. At the limit every other
+/// one is removed, and later ones are further apart.
 const KEYS_MAX: usize = 65_000;
-/// A chunk of a file, if no key frame comes, microseconds.
+/// Longest chunk of a file when no key frame comes, in microseconds.
 const CHUNK_US_MAX: u64 = 5_000_000;
-/// Key frames that come faster begin no chunk of a file, microseconds.
+/// A key frame that follows sooner than this, in microseconds, begins no new chunk.
 const CHUNK_US_MIN: u64 = 1_000_000;
-/// A chunk of a file ends when it has so many bytes.
+/// A chunk of a file ends at this many bytes.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// A frame in its place.
+/// A frame and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// After the beginning of the file, microseconds.
+    /// Microseconds after the beginning of the file.
     pub at_us: u64,
-    /// Whether it can be decoded without those before.
+    /// Whether it can be decoded without the frames before it.
     pub key: bool,
-    /// As the container holds it.
+    /// Its bytes in the form that the container holds.
     pub data: Vec<u8>,
 }
 
-/// Frames that are written together: a cluster, a fragment.
+/// Frames that are written together: a WebM cluster or an MP4 fragment.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) samples: Vec<Sample>,
@@ -31,7 +31,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Whether the chunk has to be written before this frame is taken.
+    /// Whether the chunk must be written before this frame is added.
     pub(super) fn is_full_for(&self, sample: &Sample, kind: MediaKind) -> bool {
         let Some(first) = self.samples.first() else { return false };
         let length_us = sample.at_us.saturating_sub(first.at_us);
@@ -45,16 +45,16 @@ impl Chunk {
     }
 }
 
-/// Where a player may jump to.
+/// A position to which a player can seek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyPoint {
-    /// After the beginning of the file, microseconds.
+    /// Microseconds after the beginning of the file.
     pub(super) at_us: u64,
     /// Where the chunk begins, in bytes after the header.
     pub(super) offset: u64,
 }
 
-/// All places to jump to.
+/// All seek points of a file.
 #[derive(Debug, Default)]
 pub(super) struct KeyPoints {
     pub(super) points: Vec<KeyPoint>,
@@ -62,7 +62,7 @@ pub(super) struct KeyPoints {
 }
 
 impl KeyPoints {
-    /// Takes the beginning of a chunk that begins with a key frame.
+    /// Adds the beginning of a chunk that begins with a key frame.
     pub(super) fn push(&mut self, point: KeyPoint) {
         let last = self.points.last();
         if last.is_some_and(|last| point.at_us < last.at_us.saturating_add(self.apart_us)) {
@@ -80,18 +80,18 @@ impl KeyPoints {
     }
 }
 
-/// What a finished file says in its header.
+/// The results of a finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The bytes that come before all others.
+    /// The header, which precedes the bytes written before.
     pub header: Vec<u8>,
-    /// How long it plays.
+    /// Playing time in microseconds.
     pub duration_us: u64,
-    /// With codecs, as browsers want it.
+    /// Media type with the `codecs` parameter, as browsers require it.
     pub media_type: String,
 }
 
-/// How long the last frame is shown when nothing says it.
+/// How long the last frame is shown when its duration is not known.
 pub(super) const fn last_frame_us(codec: Codec) -> u64 {
     match codec.kind() {
         MediaKind::Audio => 20_000,

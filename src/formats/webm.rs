@@ -1,6 +1,6 @@
-//! `WebM` (RFC 9559): clusters in the order of time. The header says all that
-//! is known at the end only (duration, cues, largest picture), so it is written
-//! last and read first.
+//! `WebM` (RFC 9559): clusters in order of time. The header contains values that are known only at
+//! the end (duration, cues, largest picture), so it is written last although it comes first in the
+//! file.
 
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::{Setup, opus_duration_us};
@@ -16,12 +16,12 @@ const CUES: u32 = 0x1C53_BB6B;
 const CLUSTER: u32 = 0x1F43_B675;
 const SIMPLE_BLOCK: u32 = 0xA3;
 
-/// Nanoseconds in a tick of the file: a millisecond.
+/// Nanoseconds per tick of the file: a millisecond.
 const TICK_NS: u64 = 1_000_000;
-/// What a decoder of Opus needs before it sounds right, nanoseconds.
+/// How much Opus must be decoded before the output is correct, in nanoseconds.
 const SEEK_PRE_ROLL_NS: u64 = 80_000_000;
 
-/// Writes one track.
+/// Writes a file with one track.
 #[derive(Debug)]
 pub struct WebmWriter {
     codec: Codec,
@@ -47,8 +47,8 @@ impl WebmWriter {
         }
     }
 
-    /// Takes what a key frame says; the largest picture and the first
-    /// configuration hold for the file.
+    /// Stores the setup of a key frame. The file has the largest picture size and the first
+    /// configuration.
     pub fn handle_setup(&mut self, setup: Setup) {
         let area = |size: (u32, u32)| u64::from(size.0) * u64::from(size.1);
         if area(setup.size) > area(self.setup.size) {
@@ -59,7 +59,7 @@ impl WebmWriter {
         }
     }
 
-    /// Takes the next frame; appends to `out` what follows the header.
+    /// Takes the next frame; appends the clusters that are complete to `out`.
     pub fn write(&mut self, sample: Sample, out: &mut Vec<u8>) {
         if self.chunk.is_full_for(&sample, self.codec.kind()) {
             self.end_chunk(out);
@@ -72,7 +72,7 @@ impl WebmWriter {
         self.chunk.push(sample);
     }
 
-    /// Ends the file: appends what is left to `out` and says the header.
+    /// Ends the file: appends the last cluster to `out` and returns the header.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Finished {
         self.end_chunk(out);
         let media_type = media_type(self.codec, &self.setup);
@@ -112,7 +112,7 @@ impl WebmWriter {
         });
         let mut tracks = Vec::new();
         nested(&mut tracks, TRACKS, |out| nested(out, 0xAE, |out| self.track(out)));
-        // All sizes are fixed, so a first pass says where things are.
+        // All sizes are fixed, so a first pass determines the offsets.
         let seek_bytes = seek_head([0; 3]).len() as u64;
         let info_at = seek_bytes;
         let tracks_at = info_at + info.len() as u64;
@@ -202,8 +202,8 @@ const fn codec_id(codec: Codec) -> &'static str {
     }
 }
 
-/// The identification header (RFC 7845 §5.1): two channels, which is what RTP
-/// says of all Opus (RFC 7587 §4.1). Nothing is skipped at the beginning.
+/// The Opus identification header (RFC 7845 §5.1): two channels, as RTP declares for all Opus (RFC
+/// 7587 §4.1), and no pre-skip.
 fn opus_head() -> [u8; 19] {
     let mut opus = *b"OpusHead\x01\x02\0\0\0\0\0\0\0\0\0";
     opus[12..16].copy_from_slice(&48_000_u32.to_le_bytes());
@@ -226,7 +226,7 @@ fn media_type(codec: Codec, setup: &Setup) -> String {
     format!("video/webm; codecs=\"{codecs}\"")
 }
 
-/// The text that the configuration record stands for (AV1 in ISOBMFF §5).
+/// The codec string for a configuration record (AV1 in ISOBMFF §5).
 fn av1_codecs(record: &[u8]) -> String {
     let [_, profile_level, flags, ..] = *record else { return "av01.0.08M.08".to_owned() };
     let tier = if flags & 0x80 == 0 { 'M' } else { 'H' };

@@ -1,5 +1,5 @@
-//! AV1 (RTP payload format for AV1, version 1.0). A file holds temporal units
-//! whose OBUs say their size, without temporal delimiters.
+//! AV1 (RTP payload format for AV1, version 1.0). A file holds temporal units whose OBUs contain
+//! their size, without temporal delimiters.
 
 use bytes::Bytes;
 
@@ -13,13 +13,13 @@ const FRAME: u8 = 6;
 const TILE_LIST: u8 = 8;
 const PADDING: u8 = 15;
 
-/// The sequence header that holds.
+/// The sequence header that applies now.
 #[derive(Debug, Default)]
 pub(super) struct State {
     sequence: Option<(Vec<u8>, Sequence)>,
 }
 
-/// What a sequence header says, as far as a file needs it (AV1 §5.5).
+/// The fields of a sequence header that a file needs (AV1 §5.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a bit field")]
 struct Sequence {
@@ -36,7 +36,7 @@ struct Sequence {
 }
 
 impl State {
-    /// The temporal unit of these payloads; `None` when it lacks something.
+    /// The temporal unit in these payloads; `None` when a part is missing.
     pub(super) fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
         let mut data = Vec::new();
         let mut key = None;
@@ -74,7 +74,7 @@ impl State {
     }
 }
 
-/// Joins the elements of packets into OBUs (§4.3 to §4.5).
+/// Joins the OBU elements of packets into OBUs (§4.3 to §4.5).
 fn obus(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
     let mut obus: Vec<Vec<u8>> = Vec::new();
     let mut continued = false;
@@ -88,7 +88,7 @@ fn obus(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
         let mut place = 0;
         while !rest.is_empty() {
             place += 1;
-            // With a count the last element has no length.
+            // When the packet states the number of elements, the last one has no length.
             let element = if count != 0 && place == count {
                 std::mem::take(&mut rest)
             } else {
@@ -112,7 +112,7 @@ fn obus(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
     (!continued).then_some(obus)
 }
 
-/// Header and body of an OBU that may say its size.
+/// Splits an OBU, whose size field is optional, into header and body.
 fn split(obu: &[u8]) -> Option<(&[u8], &[u8])> {
     let first = *obu.first()?;
     let header_bytes = if first & 0x04 == 0 { 1 } else { 2 };
@@ -157,7 +157,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 /// Whether a frame header begins a key frame that is shown (AV1 §5.9.2).
 fn is_key_frame(body: &[u8], still: bool) -> bool {
     let Some(&first) = body.first() else { return false };
-    // show_existing_frame, two bits of frame_type, show_frame.
+    // The bits are show_existing_frame, two bits of frame_type, show_frame.
     still || first & 0xF0 == 0x10
 }
 
@@ -183,7 +183,7 @@ impl Sequence {
         Self::colours(&mut bits, profile, still, level, tier, size)
     }
 
-    /// Level and tier of the first operating point, skipping what surrounds it.
+    /// Reads level and tier of the first operating point, and skips the others.
     fn operating_points(bits: &mut Bits<'_>) -> Option<(u32, bool)> {
         let mut has_decoder_model = false;
         let mut delay_bits = 0;
@@ -226,7 +226,7 @@ impl Sequence {
         if order_hint {
             bits.number(2)?;
         }
-        // Screen content tools: chosen per frame, or forced on or off.
+        // Screen content tools: chosen per frame, or set for all frames.
         let screen_content = bits.bit()? || bits.bit()?;
         if screen_content && !bits.bit()? {
             bits.bit()?;
@@ -304,8 +304,8 @@ impl Sequence {
     }
 }
 
-/// A new coded video sequence (N of the aggregation header), or a sequence
-/// header as the first unit (AV1 RTP payload format §4.4).
+/// Whether a payload begins a new coded video sequence (N of the aggregation header), or has a
+/// sequence header as its first unit (AV1 RTP payload format §4.4).
 pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
     const CONTINUES: u8 = 0x80;
     const NEW_SEQUENCE: u8 = 0x08;
@@ -316,7 +316,7 @@ pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
     if aggregation & NEW_SEQUENCE != 0 {
         return true;
     }
-    // One element, W = 1, has no length before it; otherwise it is LEB128.
+    // A single element (W = 1) has no length before it; otherwise the length is LEB128.
     let element = if (aggregation >> 4) & 3 == 1 {
         Some(rest)
     } else {

@@ -1,6 +1,5 @@
-//! H.264 (RFC 6184): single NAL units, STAP-A and FU-A, as browsers send them.
-//! A file holds NAL units behind four bytes of length, parameter sets with each
-//! key frame.
+//! H.264 (RFC 6184): single NAL units, STAP-A and FU-A, as browsers send them. A file holds each
+//! NAL unit after its length in four bytes, and the parameter sets with each key frame.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +14,11 @@ const PPS: u8 = 8;
 const DELIMITER: u8 = 9;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
-/// Aggregated units looked at in one packet; a packet with more holds nothing
-/// that a decoder starts at among its first units anyway.
+/// NAL units of one aggregation packet that are examined for a key frame; a key frame begins among
+/// the first ones.
 const AGGREGATED_UNITS_MAX: usize = 16;
 
-/// The parameter sets that hold, by their number.
+/// The parameter sets that apply now, by their number.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     sps: BTreeMap<u32, Vec<u8>>,
@@ -27,8 +26,8 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// The picture of these payloads, empty when they hold parameter sets only;
-    /// `None` when it lacks something.
+    /// The picture in these payloads, empty when they contain only parameter sets; `None` when a
+    /// part is missing.
     pub(super) fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
         let units = nal_units(payloads)?;
         for unit in &units {
@@ -38,7 +37,7 @@ impl Parameters {
         let Some(first) = units.iter().find(is_slice) else {
             return Some(Unit { key: false, data: Vec::new(), setup: None });
         };
-        // A picture begins with its first macroblock: the code for 0 is one bit.
+        // The first slice of a picture has first_mb_in_slice 0, whose code is one bit.
         if first.get(1)? & 0x80 == 0 {
             return None;
         }
@@ -89,7 +88,7 @@ fn push(data: &mut Vec<u8>, unit: &[u8]) {
     data.extend_from_slice(unit);
 }
 
-/// The NAL units of these payloads (§5.6 to §5.8).
+/// Extracts the NAL units of these payloads (§5.6 to §5.8).
 fn nal_units(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
     let mut units: Vec<Vec<u8>> = Vec::new();
     let mut fragmented = false;
@@ -206,7 +205,7 @@ fn skip_scaling_list(bits: &mut Bits<'_>, entries: u32) -> Option<()> {
     Some(())
 }
 
-/// The bytes that were meant (H.264 §7.4.1.1).
+/// Removes the emulation prevention bytes (H.264 §7.4.1.1).
 fn without_emulation(bytes: &[u8]) -> Vec<u8> {
     let mut meant = Vec::with_capacity(bytes.len());
     let mut zeros = 0;
@@ -221,8 +220,8 @@ fn without_emulation(bytes: &[u8]) -> Vec<u8> {
     meant
 }
 
-/// Sequence parameter sets precede an instantaneous decoder refresh; either
-/// is where to start (RFC 6184 §5.2).
+/// Whether a decoder can start at this payload: it has a sequence parameter set, which precedes an
+/// instantaneous decoder refresh, or the refresh itself (RFC 6184 §5.2).
 pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
     let starts = |kind: u8| matches!(kind, IDR | SPS);
     let Some((&first, mut rest)) = payload.split_first() else { return false };
@@ -267,7 +266,7 @@ mod tests {
     #[test]
     fn parameter_sets_go_before_every_key_frame() {
         let mut parameters = Parameters::default();
-        // None yet: nothing can be decoded.
+        // There are no parameter sets yet, so nothing can be decoded.
         assert!(parameters.unit(&[Bytes::from_static(&[0x65, 0x88, 1])]).is_none());
         let sets = parameters.unit(&[stap(&[SPS_720, PPS_1])]).expect("whole");
         assert!(sets.data.is_empty());

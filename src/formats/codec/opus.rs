@@ -1,7 +1,7 @@
 //! Opus (RFC 7587): one packet is one frame of a file.
 
-/// How long a packet plays, microseconds (RFC 6716 §3.1 and §3.2). An empty
-/// or malformed one plays for nothing.
+/// Playing time of a packet in microseconds (RFC 6716 §3.1 and §3.2); 0 for an empty or malformed
+/// one.
 #[must_use]
 pub fn duration_us(packet: &[u8]) -> u32 {
     let Some(&toc) = packet.first() else { return 0 };

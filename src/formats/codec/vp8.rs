@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Setup, Unit};
 
-/// The frame of these payloads; `None` when it lacks its beginning.
+/// The frame in these payloads; `None` when its beginning is missing.
 pub(super) fn unit(payloads: &[Bytes]) -> Option<Unit> {
     let mut data = Vec::new();
     for (place, payload) in payloads.iter().enumerate() {
@@ -18,7 +18,7 @@ pub(super) fn unit(payloads: &[Bytes]) -> Option<Unit> {
     Some(Unit { key: setup.is_some(), data, setup })
 }
 
-/// Whether a frame starts here, and what follows the descriptor (§4.2).
+/// Whether a frame starts in this payload, and the bytes after the descriptor (§4.2).
 fn split(payload: &[u8]) -> Option<(bool, &[u8])> {
     let (&first, mut rest) = payload.split_first()?;
     if first & 0x80 != 0 {
@@ -35,7 +35,7 @@ fn split(payload: &[u8]) -> Option<(bool, &[u8])> {
             rest = rest.get(1..)?;
         }
     }
-    // S is set and the partition is the first.
+    // The S bit is set and the partition index is 0.
     Some((first & 0x17 == 0x10, rest))
 }
 
@@ -47,7 +47,7 @@ fn key_frame_size(frame: &[u8]) -> Option<(u32, u32)> {
     is_key.then(|| (side(head[6], head[7]), side(head[8], head[9])))
 }
 
-/// Where the numbers stand that a receiver expects to be continuous.
+/// Offsets of the numbers in a payload descriptor that a receiver expects to be continuous.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vp8Descriptor {
     /// Whether the packet begins a key frame.
@@ -64,7 +64,7 @@ struct PictureId {
 }
 
 impl Vp8Descriptor {
-    /// Reads the descriptor that `payload` begins with.
+    /// Parses the descriptor at the beginning of `payload`.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let first = *payload.first()?;
@@ -92,8 +92,8 @@ impl Vp8Descriptor {
                 offset += 1;
             }
         }
-        // Start of the first partition, and the inverse key frame bit of the
-        // frame header (RFC 6386 §9.1).
+        // The start of the first partition, and the inverse key frame bit of the frame header (RFC
+        // 6386 §9.1).
         let header = payload.get(usize::from(offset));
         descriptor.key_frame_start =
             first & 0x17 == 0x10 && header.is_some_and(|byte| byte & 1 == 0);
@@ -106,13 +106,13 @@ impl Vp8Descriptor {
         self.picture_id.map(|id| id.value)
     }
 
-    /// The running index of base-layer pictures.
+    /// The index of base-layer pictures (TL0PICIDX).
     #[must_use]
     pub fn tl0_picture_index(&self) -> Option<u8> {
         self.tl0_picture_index.map(|(_, value)| value)
     }
 
-    /// Adds to both numbers in `payload`, a copy of what was parsed.
+    /// Adds to both numbers in `payload`, a copy of the payload that was parsed.
     pub fn shift(&self, payload: &mut [u8], picture_id: u16, tl0_picture_index: u8) {
         if let Some(id) = self.picture_id {
             let value = id.value.wrapping_add(picture_id);

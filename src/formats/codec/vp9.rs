@@ -1,15 +1,15 @@
-//! VP9 (RFC 9628). Layers of one moment become one superframe, which is how a
-//! file and a decoder take them (VP9 bitstream, annex B).
+//! VP9 (RFC 9628). The layers with one RTP timestamp become one superframe, the form in which files
+//! and decoders take them (VP9 bitstream, annex B).
 
 use bytes::Bytes;
 
 use super::{Setup, Unit};
 use crate::formats::bits::Bits;
 
-/// Most frames that a superframe index names.
+/// Most frames that a superframe index can list.
 const SUPERFRAME_MAX: usize = 8;
 
-/// The frame of these payloads; `None` when it lacks something.
+/// The frame in these payloads; `None` when a part is missing.
 pub(super) fn unit(payloads: &[Bytes]) -> Option<Unit> {
     let mut layers: Vec<Vec<u8>> = Vec::new();
     let mut open = false;
@@ -28,7 +28,7 @@ pub(super) fn unit(payloads: &[Bytes]) -> Option<Unit> {
         return None;
     }
     let setup = key_frame(layers.first()?).map(|(profile, first_size)| {
-        // The largest layer is what is shown.
+        // The size of the largest layer is the size of the picture.
         let size = layers.iter().filter_map(|layer| Some(key_frame(layer)?.1)).max();
         Setup { size: size.unwrap_or(first_size), private: vec![profile], ..Setup::default() }
     });
@@ -42,7 +42,7 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    /// The descriptor and what follows it (§4.2).
+    /// Parses the descriptor; returns it and the bytes after it (§4.2).
     fn split(payload: &[u8]) -> Option<(Self, &[u8])> {
         let (&first, mut rest) = payload.split_first()?;
         let has = |bit: u8| first & bit != 0;
@@ -56,7 +56,7 @@ impl Descriptor {
             rest = rest.get(if flexible { 1.. } else { 2.. })?;
         }
         if flexible && predicted {
-            // Up to three references, each saying whether another follows.
+            // Up to three references, each of which says whether another follows.
             for _ in 0..3 {
                 let (&reference, after) = rest.split_first()?;
                 rest = after;
@@ -72,7 +72,7 @@ impl Descriptor {
     }
 }
 
-/// What follows the scalability structure (§4.2.1).
+/// Skips the scalability structure; returns the bytes after it (§4.2.1).
 fn skip_scalability(bytes: &[u8]) -> Option<&[u8]> {
     let (&first, mut rest) = bytes.split_first()?;
     if first & 0x10 != 0 {
@@ -93,7 +93,7 @@ fn superframe(mut layers: Vec<Vec<u8>>) -> Vec<u8> {
     if layers.len() == 1 {
         return layers.pop().unwrap_or_default();
     }
-    // Three bits of frames less one, two bits of bytes of a size less one.
+    // Three bits hold the number of frames minus one, two bits the bytes per size minus one.
     let marker = 0xC0 | 3 << 3 | u8::try_from(layers.len() - 1).unwrap_or(7);
     let mut index = vec![marker];
     for layer in &layers {
@@ -140,8 +140,8 @@ fn key_frame(frame: &[u8]) -> Option<(u8, (u32, u32))> {
     Some((profile, (width, height)))
 }
 
-/// The beginning of a picture that refers to none, on the lowest spatial layer
-/// when layers are told (RFC 9628 §4.2).
+/// Whether a payload begins a picture that refers to no other, on the lowest spatial layer when the
+/// descriptor has layer indices (RFC 9628 §4.2).
 pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
     const PICTURE_ID: u8 = 0x80;
     const INTER_PICTURE: u8 = 0x40;
