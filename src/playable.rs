@@ -1,7 +1,7 @@
-//! Files for people, made from the journals of a recording: one for each track
-//! and one of the whole meeting. They are no evidence, can be made again at any
-//! time, and are sealed part by part so that a range of bytes is read without
-//! opening the rest. `docs/ARCHITECTURE.md` §The record.
+//! Playable files, made from the journals of a recording: one for each track and one combined file
+//! of the whole meeting. They are not evidence, can be made again at any time, and are sealed in
+//! parts so that a range of bytes can be read without decrypting the rest. `docs/ARCHITECTURE.md`
+//! §The record.
 
 mod build;
 mod combined;
@@ -36,38 +36,38 @@ pub use track::{TrackFile, TrackSurvey, TrackWriter};
 /// Why a playable file can't be made or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlayableError {
-    /// An object could not be read or stored.
+    /// An object can't be read or stored.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// A key could not be had.
+    /// A key can't be unwrapped or wrapped.
     #[error(transparent)]
     Key(#[from] KeyVaultError),
-    /// The repository could not do it.
+    /// The repository failed.
     #[error(transparent)]
     Store(#[from] RecordingStoreError),
-    /// Of which sessions other instances make the files could not be asked.
+    /// The claims on making the files of sessions can't be read or changed.
     #[error(transparent)]
     Claims(#[from] ClaimError),
-    /// An object does not open: it was changed, or belongs elsewhere.
+    /// An object can't be decrypted: it was changed, or belongs elsewhere.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A segment holds no journal.
+    /// A segment does not contain a valid journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The file can't be written, or its index can't be read.
     #[error(transparent)]
     Container(ContainerError),
-    /// There is not one frame that can be shown or heard.
-    #[error("nothing in it can be played")]
+    /// No frame in it can be shown or heard.
+    #[error("the track has no frame that can be played")]
     Nothing,
-    /// It is not ready, or its key was destroyed.
+    /// It is not made yet, or its key was destroyed.
     #[error("the file is not ready")]
     NotReady,
     /// The key of its track was destroyed, or the track has no segment.
-    #[error("the track can't be opened any more")]
+    #[error("the key of the track was destroyed, or it has no segment")]
     NoKey,
-    /// What a run before has stored is not what this one makes.
-    #[error("what is stored was made by another version")]
+    /// The parts stored by an earlier run differ from those that this run makes.
+    #[error("the stored parts were made by another version")]
     Moved,
     /// The combined file can't be mixed.
     #[error("{0}")]
@@ -83,7 +83,7 @@ impl From<ContainerError> for PlayableError {
     }
 }
 
-/// What files with this codec are packed in.
+/// The container of files with this codec.
 #[must_use]
 pub const fn container_of(codec: Codec) -> Container {
     match codec {

@@ -1,6 +1,6 @@
-//! Makes the file of one track out of its journals, part by part. A restart
-//! reads the journals again and makes the same bytes; parts that are stored
-//! are recognised and not stored again.
+//! Makes the file of one track from its journals, part by part. After a restart the journals are
+//! read again and give the same bytes; parts that are stored already are recognised and not stored
+//! again.
 
 use std::sync::Arc;
 
@@ -16,30 +16,29 @@ use crate::recorder::repository::{Playable, RecordedSegment, RecordedTrack, Reco
 use crate::sealing::{ContentKey, Context, Opener, TrackKey, random_key};
 use crate::vault::{KeyPurpose, KeyVault, ObjectName, Vault, VaultError};
 
-/// Segments asked of the repository at once.
+/// Segments requested from the repository at once.
 const PAGE: u32 = 256;
-/// Largest object of a segment that is read, in bytes. A larger one is none
-/// that the recorder made.
+/// Largest object of a segment that is read, in bytes. The recorder makes none that is larger.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
-/// Part of the work that the first reading is, in permille.
+/// Share of the progress that the first reading counts for, in permille.
 const SURVEY_PERMILLE: u64 = 300;
-/// Progress is told after so many segments: about two minutes of recording.
+/// Progress is reported after this many segments: about two minutes of recording.
 const TELL_EVERY: u64 = 32;
 
-/// What makes files of one session.
+/// Makes the files of one session.
 #[derive(Clone)]
 pub(super) struct Maker {
     pub vault: Arc<dyn Vault>,
     pub keys: Arc<dyn KeyVault>,
     pub repository: Arc<dyn RecordingRepository>,
     pub clock: Clock,
-    /// Plaintext of a part.
+    /// Plaintext bytes of a part.
     pub part_bytes: usize,
     pub tenant: TenantId,
     pub session: SessionId,
 }
 
-/// A file that is being made, and what its row says.
+/// A file that is being made, and its row in the repository.
 pub(super) struct Making {
     pub maker: Maker,
     pub playable: Playable,
@@ -47,14 +46,14 @@ pub(super) struct Making {
 }
 
 impl Maker {
-    /// Keeps what is known of a file.
+    /// Stores the state of a file in the repository.
     pub(super) async fn keep(&self, playable: &mut Playable) -> Result<(), PlayableError> {
         playable.updated_at = self.clock.now();
         self.repository.put_playable(self.tenant, self.session, playable).await?;
         Ok(())
     }
 
-    /// Begins or continues a file: it has a key then.
+    /// Begins or continues a file, and makes sure that it has a key.
     pub(super) async fn begin(&self, mut playable: Playable) -> Result<Making, PlayableError> {
         let purpose = KeyPurpose::File(playable.id);
         let secret = if let Some(wrapped) = &playable.wrapped_key {
@@ -80,7 +79,7 @@ impl Maker {
         Ok(Making { maker: self.clone(), playable, parts })
     }
 
-    /// Makes the file of a track.
+    /// Makes the file of one track.
     pub(super) async fn make_track(
         &self,
         track: &RecordedTrack,
@@ -119,7 +118,7 @@ impl Maker {
 }
 
 impl Making {
-    /// Tells progress now and then.
+    /// Reports progress at intervals.
     async fn tell(
         &mut self,
         done: u64,
@@ -129,7 +128,7 @@ impl Making {
     ) -> Result<(), PlayableError> {
         let permille = from_permille + of_permille * done.min(all) / all.max(1);
         self.playable.progress_permille = u32::try_from(permille.min(999)).unwrap_or(999);
-        // Others have their turn after each segment.
+        // Lets other tasks run after each segment.
         tokio::task::yield_now().await;
         if done.is_multiple_of(TELL_EVERY) {
             self.maker.keep(&mut self.playable).await?;
@@ -137,14 +136,14 @@ impl Making {
         Ok(())
     }
 
-    /// Stores the next part and keeps that it is there.
+    /// Stores the next part and its entry in the repository.
     pub(super) async fn add_part(&mut self, plaintext: &[u8]) -> Result<(), PlayableError> {
         self.parts.put(self.playable.parts.len() as u64, plaintext).await?;
         self.playable.parts.push(plaintext.len() as u64);
         Ok(())
     }
 
-    /// Stores the header; the file is ready then.
+    /// Stores the header, after which the file is ready.
     pub(super) async fn finish(mut self, file: TrackFile) -> Result<(), PlayableError> {
         self.parts.put(0, &file.header).await?;
         if let Some(header) = self.playable.parts.first_mut() {
@@ -160,11 +159,11 @@ impl Making {
     }
 }
 
-/// Bytes on their way into parts.
+/// Collects bytes into parts.
 struct Output {
     waiting: Vec<u8>,
     proof: Proof,
-    /// Parts that a run before has stored and this one has not made again yet.
+    /// Parts that an earlier run has stored and this run has not made again yet.
     stored: usize,
     made: usize,
 }
@@ -207,7 +206,7 @@ impl Output {
             if same_size && same {
                 return Ok(());
             }
-            // Another version made them: all over again, under the same name.
+            // The stored parts were made by another version: start again, under the same name.
             return Err(PlayableError::Moved);
         }
         making.add_part(part).await?;
@@ -217,16 +216,16 @@ impl Output {
     }
 }
 
-/// The journals of a track, in order.
+/// Reads the journals of a track in order.
 struct Journals<'maker> {
     maker: &'maker Maker,
     track: &'maker RecordedTrack,
     key: &'maker TrackKey,
-    /// Known segments, the next one last.
+    /// Segments read from the repository; the next one is last.
     page: Vec<RecordedSegment>,
-    /// Index of the segment after the last one handed out.
+    /// Index of the segment after the last one returned.
     next: u64,
-    /// Segments that could not be read.
+    /// Number of segments that could not be read.
     unread: u64,
 }
 
@@ -237,8 +236,8 @@ impl Journals<'_> {
         self.unread = 0;
     }
 
-    /// The next journal that opens. One that is not there or was changed is a
-    /// gap, like one that was never recorded.
+    /// The next journal that can be read. A segment that is missing or was changed is skipped, like
+    /// a gap in the recording.
     async fn next(&mut self) -> Result<Option<Bytes>, PlayableError> {
         loop {
             if self.page.is_empty() {

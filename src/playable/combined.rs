@@ -1,13 +1,12 @@
-//! One file of the whole meeting: who has the floor, fully visible, and all
-//! that was heard. H.264 and AAC in fragmented MP4, which plays everywhere.
+//! The combined file of the whole meeting: the picture of the person who has the floor, and all
+//! audio that was heard. H.264 and AAC in fragmented MP4, which all common players support.
 //!
-//! The meeting is cut into [`scenes`](super::scenes), and each is drawn and
-//! encoded by itself out of the files of single tracks, so that a run has few
-//! inputs however long the meeting is, and a restart continues with the scene
-//! that was not finished. What the program yields are elementary streams; our
-//! own writer puts them together, so the scenes join exactly: a scene is a
-//! whole number of pictures and of AAC frames, and the encoder of sound is led
-//! in by what was heard just before.
+//! The meeting is cut into [`scenes`](super::scenes). Each scene is drawn and encoded separately
+//! from the files of single tracks, so that a run of ffmpeg has few inputs however long the meeting
+//! is, and a restart continues with the scene that was not finished. ffmpeg writes elementary
+//! streams, and this server's own MP4 writer puts them together. Scenes join without a gap: a scene
+//! is a whole number of pictures and of AAC frames, and the audio encoder is first given the audio
+//! just before the scene.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -30,26 +29,27 @@ use crate::playable::track::TrackFile;
 use crate::playable::view::{FRAME_RATE, HEIGHT, WIDTH, script, shown};
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
 
-/// Pictures of a group that begins with a key frame: 5.12 s, one fragment.
+/// Pictures in a group that begins with a key frame: 5.12 s, one fragment.
 const GROUP_FRAMES: usize = 128;
-/// Pictures in a step of the grid.
+/// Pictures per step of the grid.
 const STEP_FRAMES: u64 = GRID_MS * FRAME_RATE / 1_000;
-/// Frames of AAC in a step of the grid.
+/// AAC frames per step of the grid.
 const STEP_SOUNDS: u64 = GRID_MS * 48 / SOUND_SAMPLES;
-/// Samples of a frame of AAC.
+/// Samples per AAC frame.
 const SOUND_SAMPLES: u64 = 1_024;
-/// Frames of AAC that lead the encoder in, and one that the encoder adds.
+/// AAC frames of audio before the scene that are encoded first and then dropped, as is one more that
+/// the encoder adds.
 const LEAD_IN: u64 = 8;
-/// Bytes of a sample of mixed sound: two channels of 16 bits.
+/// Bytes per sample of mixed audio: two channels of 16 bits.
 const SAMPLE_BYTES: usize = 4;
-/// Most tracks of sound that are decoded in one run; more take more runs.
+/// Most audio tracks that are decoded in one run; more need more runs.
 const SOUNDS_MAX: usize = 16;
-/// A pause in a track that is no pause, milliseconds.
+/// An interruption of a track shorter than this, in milliseconds, is ignored.
 const PRESENCE_GAP_MS: u64 = 2_000;
-/// Ticks of a picture.
+/// Ticks of video per picture.
 const FRAME_TICKS: u32 = 3_600;
 
-/// Where fonts are on Debian, Fedora, Alpine and Arch.
+/// Paths of fonts on Debian, Fedora, Alpine and Arch.
 const FONTS: &[&str] = &[
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
@@ -58,21 +58,21 @@ const FONTS: &[&str] = &[
     "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf",
 ];
 
-/// Where a restart continues.
+/// The state from which a restart continues.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Progress {
-    /// The scene that is next begins here, in steps of the grid.
+    /// Where the next scene begins, in steps of the grid.
     next: u64,
-    /// The beginning of the meeting, milliseconds since 1970.
+    /// The beginning of the meeting, in milliseconds since 1970.
     zero_ms: u64,
-    /// Parameter sets of the pictures, base64.
+    /// Parameter sets of the video, in base64.
     sps: String,
     pps: String,
-    /// Pictures and bytes of each fragment.
+    /// Number of pictures and bytes of each fragment.
     fragments: Vec<(u32, u32)>,
 }
 
-/// A track's file, ready to be cut.
+/// The file of a track, from which pieces are cut.
 struct Source {
     reader: PlayableReader,
     index: Index,
@@ -80,7 +80,7 @@ struct Source {
     scene: SceneTrack,
 }
 
-/// What all scenes need.
+/// What is needed for all scenes.
 struct Mixer<'mixer> {
     program: &'mixer Path,
     scratch: &'mixer Path,
@@ -91,7 +91,7 @@ struct Mixer<'mixer> {
 }
 
 impl Maker {
-    /// Makes the combined file of the files that are ready.
+    /// Makes the combined file from the track files that are ready.
     pub(super) async fn make_combined(
         &self,
         timeline: &dyn TimelineSource,
@@ -99,7 +99,8 @@ impl Maker {
         tracks: &[RecordedTrack],
         playable: Playable,
     ) -> Result<(), PlayableError> {
-        let reason = "no ffmpeg to mix with; the files of single tracks are whole";
+        let reason = "ffmpeg is not available, so no combined file is made; the files of single \
+                          tracks are complete";
         let program =
             options.ffmpeg.as_deref().ok_or_else(|| PlayableError::Mixing(reason.to_owned()))?;
         let sources = self.sources(tracks).await?;
@@ -107,10 +108,9 @@ impl Maker {
         let zero_ms = zero_ms.ok_or(PlayableError::Nothing)?;
         let end = |source: &Source| source.playable.from_ms + source.playable.duration_ms;
         let end_ms = sources.iter().map(end).max().unwrap_or(zero_ms);
-        let timeline = timeline
-            .timeline(self.tenant, self.session)
-            .await
-            .map_err(|error| PlayableError::Mixing(format!("no time line: {error}")))?;
+        let timeline = timeline.timeline(self.tenant, self.session).await.map_err(|error| {
+            PlayableError::Mixing(format!("the time line can't be read: {error}"))
+        })?;
         let scene_tracks: Vec<SceneTrack> =
             sources.iter().map(|source| source.scene.clone()).collect();
         let scenes = scenes(&scene_tracks, &timeline, zero_ms, end_ms);
@@ -172,7 +172,7 @@ impl Maker {
         Ok(sources)
     }
 
-    /// When there was something of a track, milliseconds since 1970.
+    /// The intervals in which a track was present, in milliseconds since 1970.
     async fn presence(&self, track: &RecordedTrack) -> Result<Vec<(u64, u64)>, PlayableError> {
         let mut present: Vec<(u64, u64)> = Vec::new();
         let mut next = 0;
@@ -194,7 +194,7 @@ impl Maker {
 }
 
 impl Making {
-    /// Draws, encodes and stores a scene, as parts of its own.
+    /// Draws, encodes and stores a scene, in parts of its own.
     async fn add_scene(
         &mut self,
         mixer: &Mixer<'_>,
@@ -209,7 +209,7 @@ impl Making {
         if progress.fragments.is_empty() {
             (progress.sps, progress.pps) = (sps, pps);
         } else if (&progress.sps, &progress.pps) != (&sps, &pps) {
-            // Another program than before the restart.
+            // Another version of ffmpeg is used than before the restart.
             return Err(PlayableError::Moved);
         }
         let mut part = Vec::new();
@@ -258,7 +258,7 @@ impl Progress {
             pps: vec![decode(&self.pps)?],
             private: Vec::new(),
         };
-        // More than one index can name: neighbours become one.
+        // There are more fragments than one index can list: neighbours are joined.
         let together = self.fragments.len().div_ceil(65_000).max(1);
         let references: Vec<Reference> = self
             .fragments
@@ -280,17 +280,17 @@ impl Progress {
     }
 }
 
-/// The encoded pictures of a scene.
+/// The encoded video of a scene.
 struct Pictures {
     sps: Vec<u8>,
     pps: Vec<u8>,
-    /// As the container holds them, without parameter sets.
+    /// Frames in the form that the container holds, without parameter sets.
     frames: Vec<Vec<u8>>,
 }
 
 impl Mixer<'_> {
-    /// The feed of a track for a time after the beginning of the meeting, and
-    /// how many milliseconds its own zero is later than that beginning.
+    /// The ffmpeg input for a track over a range of milliseconds after the beginning of the
+    /// meeting, and how many milliseconds later than that beginning the track's own time starts.
     fn feed(&self, place: usize, ms: &Range<u64>) -> Option<(Feed, &'static str, u64)> {
         let source = self.sources.get(place)?;
         let offset_ms = source.playable.from_ms - self.zero_ms;
@@ -339,7 +339,7 @@ impl Mixer<'_> {
     }
 
     async fn sounds(&self, scene: &Scene) -> Result<Vec<Vec<u8>>, PlayableError> {
-        // The first scene is led in by silence.
+        // Before the first scene there is only silence.
         let lead_ms = LEAD_IN * SOUND_SAMPLES / 48;
         let start_ms = scene.from * GRID_MS;
         let lead_samples = LEAD_IN * SOUND_SAMPLES;
@@ -373,8 +373,8 @@ impl Mixer<'_> {
         Err(PlayableError::Mixing(format!("ffmpeg made {made} frames of sound instead of {count}")))
     }
 
-    /// Tracks of sound, mixed: two channels of 16 bits, from sample `first` of
-    /// the meeting on.
+    /// Decodes and mixes audio tracks: two channels of 16 bits, from sample `first` of the meeting
+    /// on.
     async fn decoded(
         &self,
         places: &[usize],
@@ -411,15 +411,15 @@ impl Mixer<'_> {
 
 fn push_input(arguments: &mut Vec<String>, format: &str, offset_ms: u64, place: usize) {
     let offset = format!("{}.{:03}", offset_ms / 1_000, offset_ms % 1_000);
-    // A socket counts as seekable, so that it would look for an index at the end
-    // of the piece and not find its way back.
+    // ffmpeg treats a socket as seekable, and would look for an index at the end of the piece
+    // without being able to return.
     let before = ["-threads", "1", "-reinit_filter", "0", "-fflags", "+ignidx"];
     arguments.extend(before.map(str::to_owned));
     arguments.extend(["-itsoffset", &offset, "-f", format].map(str::to_owned));
     arguments.extend(["-i".to_owned(), format!("{{{place}}}")]);
 }
 
-/// The option that reads filters from a file: another one since version 7.
+/// The option with which ffmpeg reads filters from a file; its name changed in version 7.
 async fn script_option(program: &Path, scratch: &Path) -> Result<&'static str, PlayableError> {
     let arguments = vec!["-version".to_owned()];
     let run = Run { program, scratch, arguments, feeds: Vec::new(), script: String::new() };
@@ -428,14 +428,14 @@ async fn script_option(program: &Path, scratch: &Path) -> Result<&'static str, P
     let version = said.strip_prefix("ffmpeg version ").unwrap_or_default();
     let major: String =
         version.trim_start_matches('n').chars().take_while(char::is_ascii_digit).collect();
-    // A version without a number is a new one from its repository.
+    // A version without a number was built from the source repository and is recent.
     let is_old = major.parse::<u32>().is_ok_and(|major| major < 7);
     Ok(if is_old { "-filter_complex_script" } else { "-/filter_complex" })
 }
 
 impl Pictures {
-    /// Takes a byte stream apart (H.264 annex B), which has a delimiter before
-    /// each picture.
+    /// Splits a byte stream (H.264 annex B), which has an access unit delimiter before each
+    /// picture.
     fn of(stream: &[u8]) -> Self {
         let mut pictures = Self { sps: Vec::new(), pps: Vec::new(), frames: Vec::new() };
         for unit in nal_units(stream) {
@@ -457,7 +457,7 @@ impl Pictures {
     }
 }
 
-/// The units between start codes.
+/// The NAL units between start codes.
 fn nal_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = stream;
     std::iter::from_fn(move || {
@@ -466,7 +466,7 @@ fn nal_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
         let end = find_start(body).unwrap_or(body.len());
         let unit = body.get(..end)?;
         rest = body.get(end..)?;
-        // Zeros before a start code belong to it.
+        // Zero bytes before a start code belong to the start code.
         let last = unit.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
         unit.get(..last)
     })
@@ -476,7 +476,7 @@ fn find_start(bytes: &[u8]) -> Option<usize> {
     bytes.windows(3).position(|window| window == [0, 0, 1])
 }
 
-/// Frames of AAC without their headers (ISO/IEC 14496-3 §1.A.2).
+/// AAC frames without their ADTS headers (ISO/IEC 14496-3 §1.A.2).
 fn adts(stream: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let mut rest = stream;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Makes files one after another, in the background.
+//! Makes playable files one after another, in the background.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,20 +23,20 @@ use crate::recorder::repository::{
 };
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
-/// Most sessions that wait in memory. Others wait in the repository and are
-/// found when these are done.
+/// Most sessions that wait in memory. Further ones wait in the repository and are found when these
+/// are done.
 const WAITING_MAX: usize = 1_024;
-/// How often something that may work later is tried.
+/// How often making a file is tried when the failure may be temporary.
 const ATTEMPTS_MAX: u32 = 10;
 /// Wait before the second attempt; doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_mins(2);
 
-/// Where the driver gets what a session was like.
+/// Provides the time line of a session.
 #[async_trait]
 pub trait TimelineSource: Send + Sync {
-    /// Who had the floor and who was heard. The error is for the operator.
+    /// Who had the floor and who was heard. The error is shown to the operator.
     async fn timeline(
         &self,
         tenant: TenantId,
@@ -44,48 +44,47 @@ pub trait TimelineSource: Send + Sync {
     ) -> Result<MeetingTimeline, String>;
 }
 
-/// What files are made with.
+/// The other parts that are used to make files.
 #[derive(Clone)]
 pub struct PlayablesParts {
-    /// Where journals are and files go.
+    /// Where journals are read from and files are stored.
     pub vault: Arc<dyn Vault>,
-    /// Who unwraps keys of tracks and wraps those of files.
+    /// Unwraps the keys of tracks and wraps those of files.
     pub keys: Arc<dyn KeyVault>,
-    /// What there is.
+    /// Tracks, segments and files of sessions.
     pub repository: Arc<dyn RecordingRepository>,
-    /// What happened.
+    /// Time lines of sessions.
     pub timeline: Arc<dyn TimelineSource>,
-    /// Of which sessions this instance makes the files.
+    /// The claims by which this instance owns making the files of a session.
     pub claims: Claims,
-    /// What time it is.
+    /// The wall clock.
     pub clock: Clock,
 }
 
 /// How files are made.
 #[derive(Debug, Clone)]
 pub struct PlayablesOptions {
-    /// The program that mixes the combined file; `None` leaves that file out,
-    /// saying why.
+    /// The ffmpeg program that mixes the combined file. With `None` that file is not made and says
+    /// why.
     pub ffmpeg: Option<PathBuf>,
-    /// A directory for sockets, made when it is missing. No media is written
-    /// to it.
+    /// A directory for sockets, created when it is missing. No media is written to it.
     pub scratch: PathBuf,
-    /// Plaintext of a part of a file, in bytes: [`PART_BYTES`](super::PART_BYTES).
+    /// Plaintext bytes of a part of a file: [`PART_BYTES`](super::PART_BYTES).
     pub part_bytes: usize,
 }
 
-/// How often it is looked for files that another instance has left unmade.
+/// How often the repository is searched for files that another instance has not finished.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 type Job = (TenantId, SessionId);
 
-/// What the handle and the worker share.
+/// State shared by the handle and the worker.
 struct Shared {
     parts: PlayablesParts,
     options: PlayablesOptions,
     queue: Mutex<Queue>,
     wake: Notify,
-    /// Sessions that are waiting or being made.
+    /// Number of sessions that wait or are being made.
     pending: watch::Sender<usize>,
     shutdown: CancellationToken,
 }
@@ -93,11 +92,11 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: BTreeSet<Job>,
-    /// One is being made.
+    /// Whether the files of a session are being made.
     is_making: bool,
-    /// Some wait in the repository only.
+    /// Whether further sessions wait in the repository only.
     overflowed: bool,
-    /// The repository is being read for what waits there.
+    /// Whether the repository is being read for waiting sessions.
     refilling: bool,
 }
 
@@ -110,8 +109,8 @@ impl Queue {
         }
     }
 
-    /// Sessions that are waiting or being made, as far as they are known: what is
-    /// still in the repository counts as one.
+    /// Number of sessions that wait or are being made. Those that wait in the repository only count
+    /// as one together.
     fn pending(&self) -> usize {
         self.waiting.len()
             + usize::from(self.is_making)
@@ -119,21 +118,21 @@ impl Queue {
     }
 }
 
-/// Makes files in the background; dropped, it stops.
+/// Makes playable files in the background; stops when it is dropped.
 pub struct Playables {
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Playables {
-    /// Starts the worker, which continues what a run before has not finished.
-    /// Has to be called within a runtime.
+    /// Starts the worker, which continues what an earlier run has not finished. Must be called
+    /// within a tokio runtime.
     #[must_use]
     pub fn start(parts: PlayablesParts, options: PlayablesOptions) -> Self {
         let shared = Arc::new(Shared {
             parts,
             options,
-            // What a run before left is looked for first.
+            // The worker first looks for what an earlier run has left.
             queue: Mutex::new(Queue { overflowed: true, ..Queue::default() }),
             wake: Notify::new(),
             pending: watch::Sender::new(1),
@@ -143,10 +142,9 @@ impl Playables {
         Self { shared, worker: Some(worker) }
     }
 
-    /// Writes down which files of a session are to be made, whose recording has
-    /// ended: one for each track that has segments, then the combined one. Asked
-    /// again, it adds what is missing and tries nothing again that failed.
-    /// `fence` is of the caller's work on the session.
+    /// Stores which files of a session are to be made, after its recording has ended: one for each
+    /// track that has segments, then the combined one. A second call adds what is missing and does
+    /// not retry files that failed. `fence` is the claim of the caller's work on the session.
     pub async fn plan(
         &self,
         tenant: TenantId,
@@ -157,28 +155,27 @@ impl Playables {
         Ok(())
     }
 
-    /// Has the planned files of a session made. Those of a session for which
-    /// this is not called are found after a while or by the next start.
+    /// Starts making the planned files of a session. Sessions for which this is not called are
+    /// found by a later search or at the next start.
     pub fn make(&self, tenant: TenantId, session: SessionId) {
         self.shared.enqueue((tenant, session));
     }
 
-    /// Waits until nothing is left to make.
+    /// Waits until there is nothing left to make.
     pub async fn settled(&self) {
         let mut pending = self.shared.pending.subscribe();
-        // It fails only when there is no worker any more.
+        // Fails only when the worker has ended.
         let ended = pending.wait_for(|pending| *pending == 0).await;
         debug_assert!(ended.is_ok(), "the handle holds the sender");
     }
 
-    /// Stops the worker and waits until it has stopped. What is half made is
-    /// continued by the next start.
+    /// Stops the worker and waits until it has stopped. The next start continues unfinished files.
     pub async fn shutdown(mut self) {
         self.shared.shutdown.cancel();
         if let Some(worker) = self.worker.take()
             && let Err(error) = worker.await
         {
-            tracing::error!(%error, "the maker of playable files has failed");
+            tracing::error!(%error, "the task that makes playable files has failed");
         }
     }
 }
@@ -215,12 +212,12 @@ impl Shared {
     }
 
     fn tell_pending(&self) {
-        // Under the lock, so that no older number is told after a newer one.
+        // Sent under the lock, so that an older number never follows a newer one.
         let queue = self.queue();
         self.pending.send_replace(queue.pending());
     }
 
-    /// Finds what waits in the repository.
+    /// Adds the sessions that wait in the repository to the queue.
     async fn refill(&self) -> Result<(), PlayableError> {
         {
             let mut queue = self.queue();
@@ -262,7 +259,7 @@ impl Shared {
 async fn run(shared: Arc<Shared>) {
     let shutdown = shared.shutdown.clone();
     if shutdown.run_until_cancelled(Box::pin(work(&shared))).await.is_none() {
-        tracing::debug!("the maker of playable files stops");
+        tracing::debug!("the task that makes playable files stops");
     }
     shared.queue().is_making = false;
     shared.pending.send_replace(0);
@@ -290,20 +287,20 @@ async fn work(shared: &Shared) {
                 backoff.reset();
             }
         } else {
-            // Another instance may have ended before it had made its files.
+            // Another instance may have stopped before it had made its files.
             let waited = tokio::time::timeout(LOOK_EVERY, shared.wake.notified()).await;
             shared.queue().overflowed |= waited.is_err();
         }
     }
 }
 
-/// Makes what is open of one session, unless another instance does.
+/// Makes the unfinished files of one session, unless another instance does.
 async fn make_session(shared: &Shared, job: Job) {
     let claim = match shared.parts.claims.take(job.0, job.1, Work::Playables).await {
         Ok(claim) => claim,
         Err(ClaimError::Taken) => return,
         Err(error) => {
-            tracing::warn!(%error, session = %job.1, "playable files have to wait");
+            tracing::warn!(%error, session = %job.1, "playable files are made later");
             tokio::time::sleep(BACKOFF_FIRST).await;
             shared.queue().overflowed = true;
             return;
@@ -319,18 +316,18 @@ async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
     loop {
         let is_last = backoff.failures() + 1 >= ATTEMPTS_MAX;
         match maker.make_open_files(shared, is_last).await {
-            // Or it was erased, or another process makes it.
+            // It was made, or erased, or another process makes it.
             Ok(())
             | Err(PlayableError::Store(
                 RecordingStoreError::Conflict | RecordingStoreError::Fenced,
             )) => return,
             Err(error) if is_last => {
-                tracing::error!(%error, session = %job.1, "playable files stay unfinished");
+                tracing::error!(%error, session = %job.1, "playable files can't be made");
                 return;
             }
             Err(error) => {
                 let wait = backoff.next(rand::random());
-                tracing::warn!(%error, session = %job.1, ?wait, "playable files have to wait");
+                tracing::warn!(%error, session = %job.1, ?wait, "playable files are tried again");
                 tokio::time::sleep(wait).await;
             }
         }
@@ -338,7 +335,7 @@ async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
 }
 
 impl PlayableError {
-    /// Whether it may work later as it is.
+    /// Whether the failure may be temporary, so that another try makes sense.
     const fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -350,7 +347,7 @@ impl PlayableError {
 }
 
 impl Maker {
-    /// Adds a row for each file that should be there.
+    /// Adds a row for each file that should exist.
     async fn plan(&self) -> Result<Vec<RecordedTrack>, PlayableError> {
         let mut with_segments = Vec::new();
         for track in self.repository.tracks(self.tenant, self.session).await? {
@@ -393,7 +390,7 @@ impl Maker {
         let tracks = self.plan().await?;
         let mut files = self.repository.playables(self.tenant, self.session).await?;
         files.retain(|file| matches!(file.state, PlayableState::Waiting | PlayableState::Building));
-        // The combined file is made of the others.
+        // The combined file is made from the others, so it comes last.
         files.sort_by_key(|file| file.of == PlayableOf::Combined);
         for file in files {
             self.make_file(shared, &tracks, file, is_last).await?;

@@ -1,8 +1,8 @@
-//! The external program that decodes, lays out, mixes and encodes: `ffmpeg`,
-//! one process at a time. Media reaches it through sockets in a directory of
-//! its own and comes back through a pipe, so that no media is ever a file;
-//! what to draw reaches it through its standard input, so that no name is in
-//! its arguments. What it complains of is never logged, for it may hold names.
+//! Runs the external program `ffmpeg`, which decodes, lays out, mixes and encodes; one process at a
+//! time. Media is sent to it through sockets in a directory of its own and returned through a pipe,
+//! so that no media is ever stored in a file. What to draw is sent through its standard input, so
+//! that its arguments contain no names. Its error output is never logged, since it may contain
+//! names.
 
 use std::fs::{DirBuilder, remove_dir_all};
 use std::io;
@@ -23,28 +23,28 @@ use uuid::Uuid;
 use crate::playable::PlayableError;
 use crate::playable::reader::PlayableReader;
 
-/// Longest time of one run.
+/// Longest duration of one run.
 const RUN_TIME_MAX: Duration = Duration::from_mins(20);
-/// Most that a run may yield, in bytes: far more than half a minute.
+/// Largest output of one run, in bytes: far more than half a minute of media.
 const OUTPUT_BYTES_MAX: usize = 128 << 20;
-/// Of what it complains, so much is kept to tell why it failed.
+/// Bytes of its error output that are kept to determine why it failed.
 const COMPLAINT_BYTES_MAX: usize = 8 << 10;
-/// How long it may take to end once its output has ended.
+/// How long it may take to exit after its output has ended.
 const EXIT_TIME_MAX: Duration = Duration::from_secs(10);
-/// Longest path of a socket (`sun_path` of `unix(7)`, its end included).
+/// Longest path of a socket in bytes, with its end (`sun_path` of `unix(7)`).
 const SOCKET_PATH_MAX: usize = 107;
-/// Who yields to everybody else.
+/// The nice value of the process: lowest priority.
 const NICE: i32 = 19;
 
-/// What goes into a run.
+/// An input of a run.
 pub(super) enum Feed {
     /// Bytes in memory.
     Bytes(Vec<u8>),
-    /// A piece of a file: what every piece begins with, then these bytes.
+    /// A piece of a file: the header that every piece begins with, then these bytes.
     Piece { head: Vec<u8>, reader: PlayableReader, range: Range<u64> },
 }
 
-/// One run. `{n}` in an argument is the address of the n-th feed.
+/// One run. `{n}` in an argument stands for the address of the n-th input.
 pub(super) struct Run<'run> {
     pub program: &'run Path,
     pub scratch: &'run Path,
@@ -54,38 +54,38 @@ pub(super) struct Run<'run> {
     pub script: String,
 }
 
-/// A directory of sockets; gone when dropped.
+/// A directory of sockets, removed when dropped.
 struct Sockets(PathBuf);
 
 impl Drop for Sockets {
     fn drop(&mut self) {
         if let Err(error) = remove_dir_all(&self.0) {
-            tracing::debug!(%error, "a directory of sockets stays behind");
+            tracing::debug!(%error, "a directory of sockets could not be removed");
         }
     }
 }
 
-/// The process; killed and reaped when dropped.
+/// The process, killed and waited for when dropped.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Neither can fail in a way that matters: it may have ended already.
+        // Errors do not matter here: the process may have ended already.
         if self.0.kill().is_ok() && self.0.wait().is_err() {
-            tracing::debug!("a process was reaped elsewhere");
+            tracing::debug!("an ended process could not be waited for");
         }
     }
 }
 
-/// What a run complained of, if it complained.
+/// Makes an error of a failed step; `what` describes the step.
 fn cannot(what: &str) -> impl Fn(io::Error) -> PlayableError {
     let what = what.to_owned();
     move |error| PlayableError::Mixing(format!("{what}: {}", error.kind()))
 }
 
 impl Run<'_> {
-    /// Runs it to its end and returns what it wrote. The future may be dropped
-    /// at any moment: the process ends then.
+    /// Runs the program to its end and returns its output. When the future is dropped, the process
+    /// is killed.
     pub(super) async fn output(self) -> Result<Vec<u8>, PlayableError> {
         match tokio::time::timeout(RUN_TIME_MAX, self.output_in_any_time()).await {
             Ok(output) => output,
@@ -119,7 +119,7 @@ impl Run<'_> {
             let address = place.and_then(|place| addresses.get(place.parse::<usize>().ok()?));
             command.arg(address.unwrap_or(argument));
         }
-        // It has no business with the server's secrets.
+        // The process gets no environment variable with the server's secrets.
         let kept =
             std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "LD_LIBRARY_PATH");
         command.env_clear().envs(kept.collect::<Vec<_>>()).current_dir(&sockets.0);
@@ -163,7 +163,7 @@ async fn ended(child: &mut Child) -> Result<ExitStatus, PlayableError> {
     }
 }
 
-/// Why it failed, in words of ours: its own may hold names.
+/// Why it failed, in texts of this server, since its own output may contain names.
 fn failure(status: ExitStatus, complaint: &[u8]) -> PlayableError {
     let complaint = String::from_utf8_lossy(complaint);
     let reason = if complaint.contains("Unknown encoder") {
@@ -176,7 +176,7 @@ fn failure(status: ExitStatus, complaint: &[u8]) -> PlayableError {
     PlayableError::Mixing(reason.to_owned())
 }
 
-/// The ends of its standard streams.
+/// The server's ends of its standard streams.
 struct Streams {
     input: pipe::Sender,
     output: pipe::Receiver,
@@ -199,9 +199,9 @@ impl Streams {
     async fn talk(self, script: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), PlayableError> {
         let Self { mut input, mut output, mut complaint } = self;
         let writing = async move {
-            // It need not listen to the end.
+            // ffmpeg may close its input before the end.
             if let Err(error) = input.write_all(&script).await {
-                tracing::debug!(error = %error.kind(), "the mixer has closed its input");
+                tracing::debug!(error = %error.kind(), "ffmpeg has closed its input early");
             }
             Ok(())
         };
@@ -214,7 +214,7 @@ impl Streams {
     }
 }
 
-/// Reads to the end; beyond the limit drops what comes, or fails.
+/// Reads to the end. Bytes beyond the limit are dropped, or are an error.
 async fn read_bounded(
     from: &mut pipe::Receiver,
     bytes_max: usize,
@@ -237,7 +237,7 @@ async fn read_bounded(
 }
 
 impl Feed {
-    /// Serves whoever comes first. That it goes before the end is its right.
+    /// Serves the first connection to the socket. ffmpeg may close it before the end.
     async fn serve(self, socket: UnixListener) -> Result<(), PlayableError> {
         let (mut stream, _) = socket.accept().await.map_err(cannot("a socket failed"))?;
         drop(socket);

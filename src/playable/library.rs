@@ -1,4 +1,4 @@
-//! The playable files of recordings, as people find and watch them.
+//! Finds the playable files of recordings and reads them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::recorder::repository::{
 };
 use crate::vault::{KeyVault, Vault};
 
-/// What [`Library`] reads.
+/// The other parts that [`Library`] uses.
 pub struct LibraryParts {
-    /// What is known of tracks and files.
+    /// Tracks and files of sessions.
     pub repository: Arc<dyn RecordingRepository>,
-    /// Where the sealed files live.
+    /// Where the sealed files are stored.
     pub vault: Arc<dyn Vault>,
-    /// Where the keys live that wrap their keys.
+    /// Unwraps the keys of the files.
     pub keys: Arc<dyn KeyVault>,
-    /// What is still on its way to the vault.
+    /// Knows which segments are not stored in the vault yet.
     pub recorder: Recorder,
 }
 
-/// The playable files of every session. Clones share it.
+/// The playable files of all sessions. Clones share the same state.
 #[derive(Clone)]
 pub struct Library(Arc<LibraryParts>);
 
-/// Why a file can't be watched.
+/// Why a file can't be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LibraryError {
     /// There is no such file, or it is not made yet.
@@ -41,20 +41,20 @@ pub enum LibraryError {
     /// It was erased.
     #[error("the recording was erased")]
     Erased,
-    /// What is known of it can't be read.
+    /// The repository can't be read.
     #[error(transparent)]
     Store(#[from] RecordingStoreError),
-    /// It can't be opened.
+    /// It can't be decrypted or read.
     #[error(transparent)]
     Playable(#[from] PlayableError),
 }
 
-/// How far a session's recording is.
+/// The state of a session's recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordingStage {
     /// Nothing was recorded.
     None,
-    /// The session goes on.
+    /// The session is not over.
     Recording,
     /// The session is over and its log is not closed yet.
     Sealing,
@@ -81,35 +81,34 @@ impl RecordingStage {
     }
 }
 
-/// A recording as people watch it.
+/// A recording as users see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingView {
-    /// How far it is.
+    /// Its state.
     pub stage: RecordingStage,
-    /// Tracks of which something is not in the vault and the log yet.
+    /// Number of tracks with segments that are not stored in the vault and entered in the log yet.
     pub pending_tracks: usize,
     /// Its playable files, the combined one first.
     pub files: Vec<RecordingFile>,
 }
 
-/// A playable file as people see it.
+/// A playable file as users see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFile {
     /// The file.
     pub file: Playable,
-    /// Whose track it is; `None` for the combined one.
+    /// The track it was made from; `None` for the combined file.
     pub track: Option<RecordedTrack>,
 }
 
 impl Library {
-    /// The library over its parts.
+    /// Makes a library that uses these parts.
     #[must_use]
     pub fn new(parts: LibraryParts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// What there is of a session's recording. `log_closed` says whether the
-    /// session's log is closed.
+    /// The recording of a session. `log_closed` says whether the session's log is closed.
     pub async fn view(
         &self,
         session: &Session,
@@ -149,7 +148,8 @@ impl Library {
         }
     }
 
-    /// The bytes of a file in `range`, decrypted on the way, in constant memory.
+    /// The bytes of a file in `range`, decrypted as they are read, using a constant amount of
+    /// memory.
     pub async fn read(
         &self,
         tenant: TenantId,
@@ -162,7 +162,7 @@ impl Library {
         Ok(reader.read(range))
     }
 
-    /// Whether a segment of these tracks was stored: on a full disk none was.
+    /// Whether any segment of these tracks was stored. None is stored when the disk is full.
     async fn has_segments(
         &self,
         tenant: TenantId,

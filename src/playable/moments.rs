@@ -1,28 +1,24 @@
-//! When each frame was captured, on the clock of the server.
+//! Computes when each frame was captured, on the clock of the server.
 //!
-//! An RTP timestamp says how much time passed between two packets of one
-//! source, on a clock that begins anywhere. What ties it to the wall clock is
-//! an **anchor**: a number to add to it. Files of one session have one zero,
-//! the server's clock, because each anchor is on that clock:
+//! An RTP timestamp tells how much time passed between two packets of one source, on a clock that
+//! begins at an arbitrary value. An **anchor** relates it to the wall clock: a number of
+//! microseconds that is added to it. Since every anchor relates to the server's clock, the files of
+//! one session share one time base:
 //!
-//! - Without sender reports, the anchor is the smallest difference between
-//!   arrival and RTP timestamp in a window of a few tens of seconds: what came
-//!   with the least delay says the most, and a window follows a clock that
-//!   drifts.
-//! - A sender report (RFC 3550 §6.4.1) says which moment of the sender's wall
-//!   clock an RTP timestamp is. All tracks of a person share that clock, and
-//!   it knows of the time that a picture spends in an encoder, so with reports
-//!   sound and picture are in step. The median over neighbouring reports takes
-//!   their jitter away. The sender's wall clock may be wrong; it is corrected
-//!   by the smallest difference between a report's arrival and what it says.
+//! - Without sender reports, the anchor is the smallest difference between arrival and RTP
+//!   timestamp in a window of a few tens of seconds: the packet with the least delay is the most
+//!   exact, and windows follow a clock that drifts.
+//! - A sender report (RFC 3550 §6.4.1) tells which time of the sender's wall clock an RTP timestamp
+//!   stands for. All tracks of a person share that clock, and it includes the time that a picture
+//!   spends in an encoder, so with reports audio and video are synchronous. The median over
+//!   neighbouring reports removes their jitter. The sender's wall clock may be wrong; it is
+//!   corrected by the smallest difference between the arrival of a report and its time.
 //!
-//! Anchors hold for one **epoch** of a source. A new epoch begins with another
-//! SSRC (another layer, a reconnection) and where RTP time and arrival
-//! disagree by more than [`DISAGREEMENT_US`] (a clock that stood still during
-//! a mute, or was set anew). In all other silence, as while the floor has
-//! closed the gate, the RTP clock runs on and so does the epoch. Between two
-//! anchors the number is interpolated; before the first and after the last it
-//! is theirs.
+//! Anchors are valid for one **epoch** of a source. A new epoch begins with another SSRC (another
+//! layer, a reconnection) and where RTP time and arrival differ by more than [`DISAGREEMENT_US`] (a
+//! clock that stood still during a mute, or was set). During all other silence, such as while the
+//! gate is closed, the RTP clock runs on and the epoch continues. Between two anchors the number is
+//! interpolated; before the first anchor and after the last one it is constant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,39 +26,39 @@ use crate::domain::media::Codec;
 use crate::formats::rtp::Header;
 use crate::recorder::journal::{SENDER_REPORT_BYTES, SideEvent};
 
-/// Between two packets, what RTP time and arrival may differ by.
+/// The largest difference between RTP time and arrival time that two successive packets may have.
 const DISAGREEMENT_US: i64 = 3_000_000;
-/// Packets of so much time give one anchor.
+/// Packets over this much time give one anchor.
 const WINDOW_US: u64 = 10_000_000;
-/// Anchors at each side among which the smallest holds.
+/// Number of neighbouring windows on each side from which the smallest difference is taken.
 const NEIGHBOURS: usize = 3;
-/// Reports that come faster are left out.
+/// Reports that follow sooner than this are ignored.
 const REPORT_EVERY_US: i64 = 500_000;
-/// A sender's clock that jumps by more was set.
+/// A sender's clock that jumps by more than this was set.
 const CLOCK_SET_US: i64 = 500_000;
-/// Reports at each side that are taken for the median.
+/// Reports within this time on each side are used for the median.
 const MEDIAN_SPAN_US: i64 = 20_000_000;
-/// Reports at each side that are taken for the smallest difference.
+/// Reports within this time on each side are used for the smallest difference.
 const SMALLEST_SPAN_US: i64 = 60_000_000;
-/// Most epochs of a track. Then the last one goes on.
+/// Most epochs of a track. At the limit the last one continues.
 const EPOCHS_MAX: usize = 65_536;
-/// Most sources that are remembered as past.
+/// Most ended sources that are remembered.
 const RETIRED_MAX: usize = 1_024;
 
-/// Where a packet stands.
+/// The position of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Of its source, from 0.
+    /// Epoch of its source, from 0.
     pub epoch: usize,
-    /// RTP time without wrapping.
+    /// RTP timestamp, extended by the wraps.
     pub ticks: i64,
-    /// Another epoch than the packet before.
+    /// Whether it is in another epoch than the packet before.
     pub new_epoch: bool,
-    /// Another source than the packet before.
+    /// Whether it is from another source than the packet before.
     pub new_source: bool,
 }
 
-/// Follows the sources of one track. Given the same records it says the same.
+/// Follows the sources of one track. The same records always give the same result.
 #[derive(Debug)]
 pub(super) struct Sources {
     codec: Codec,
@@ -71,7 +67,7 @@ pub(super) struct Sources {
     retired: BTreeSet<u32>,
     payload_types: BTreeMap<u8, Codec>,
     epochs: usize,
-    /// The next packet is of another source.
+    /// Whether the next packet is from another source.
     changed: bool,
 }
 
@@ -81,7 +77,7 @@ struct Current {
     timestamp: u32,
     ticks: i64,
     at_us: u64,
-    /// No packet of it has come yet.
+    /// Whether no packet of it has come yet.
     fresh: bool,
 }
 
@@ -98,7 +94,7 @@ impl Sources {
         }
     }
 
-    /// Takes what happened to the source.
+    /// Takes an event about the source.
     pub(super) fn handle_side(&mut self, event: SideEvent) {
         match event {
             SideEvent::Source { ssrc, .. } => {
@@ -116,8 +112,8 @@ impl Sources {
         }
     }
 
-    /// The place of a packet that came at `at_us`; `None` when it is of a past
-    /// source or another codec.
+    /// The position of a packet that arrived at `at_us`; `None` when it belongs to an ended source
+    /// or another codec.
     pub(super) fn handle_packet(&mut self, at_us: u64, packet: &Header) -> Option<Place> {
         let codec = self.payload_types.get(&packet.payload_type);
         if !self.payload_types.is_empty() && codec != Some(&self.codec) {
@@ -151,8 +147,8 @@ impl Sources {
         Some(Place { epoch: self.epochs - 1, ticks: current.ticks, new_epoch, new_source })
     }
 
-    /// The RTP time of a report of the source, in its epoch; `None` when it is
-    /// of another source or can't be right.
+    /// The RTP time of a sender report, with its epoch; `None` when it is from another source or
+    /// implausible.
     fn handle_report(&self, at_us: u64, ssrc: u32, timestamp: u32) -> Option<(usize, i64)> {
         let current = self.current.filter(|current| current.ssrc == ssrc && !current.fresh)?;
         let step = i64::from(timestamp.wrapping_sub(current.timestamp).cast_signed());
@@ -179,19 +175,19 @@ fn us_of(ticks: i64, rate: i64) -> i64 {
     i64::try_from(us).unwrap_or(if us < 0 { i64::MIN / 4 } else { i64::MAX / 4 })
 }
 
-/// Reads the journals once to learn the anchors.
+/// Reads the journals once to compute the anchors.
 #[derive(Debug)]
 pub(super) struct Survey {
     sources: Sources,
     epochs: Vec<Observed>,
 }
 
-/// What was seen of one epoch.
+/// The values observed in one epoch.
 #[derive(Debug, Default)]
 struct Observed {
-    /// End of the current window of arrival.
+    /// End of the current window of arrival times.
     window_end_us: u64,
-    /// Of each window: RTP time, and smallest arrival less RTP time.
+    /// For each window: RTP time, and the smallest difference of arrival and RTP time.
     smallest: Vec<(i64, i64)>,
     reports: Vec<Report>,
 }
@@ -200,9 +196,9 @@ struct Observed {
 struct Report {
     ticks: i64,
     at_us: i64,
-    /// The sender's clock less RTP time.
+    /// The sender's clock minus RTP time.
     sender_us: i64,
-    /// Arrival less the sender's clock.
+    /// Arrival minus the sender's clock.
     delay_us: i64,
 }
 
@@ -258,7 +254,7 @@ impl Survey {
         epoch.reports.push(Report { ticks, at_us, sender_us, delay_us });
     }
 
-    /// What was learnt.
+    /// Computes the anchors.
     pub(super) fn finish(self) -> Moments {
         let rate = self.sources.rate;
         let anchors = self.epochs.into_iter().map(Observed::anchors).collect();
@@ -286,7 +282,7 @@ impl Observed {
     }
 }
 
-/// One anchor for each report of a sender whose clock was not set in between.
+/// One anchor per report of a sender whose clock was not set between them.
 fn anchors_of_reports(reports: &[Report]) -> Vec<(i64, i64)> {
     let near = |report: &Report, span_us: i64| {
         let first = reports.partition_point(|other| other.at_us < report.at_us - span_us);
@@ -304,16 +300,16 @@ fn anchors_of_reports(reports: &[Report]) -> Vec<(i64, i64)> {
     reports.iter().filter_map(anchor).collect()
 }
 
-/// Says when a packet was captured.
+/// Tells when a packet was captured.
 #[derive(Debug, Clone)]
 pub(super) struct Moments {
     rate: i64,
-    /// For each epoch: RTP time, and what to add, microseconds; by RTP time.
+    /// For each epoch, in order of RTP time: RTP time, and microseconds to add.
     anchors: Vec<Vec<(i64, i64)>>,
 }
 
 impl Moments {
-    /// Microseconds since 1970 on the server's clock.
+    /// Time of capture in microseconds since 1970 on the server's clock.
     pub(super) fn captured_us(&self, epoch: usize, ticks: i64) -> i64 {
         let anchors = self.anchors.get(epoch).map_or(&[][..], Vec::as_slice);
         let after = anchors.partition_point(|anchor| anchor.0 <= ticks);
@@ -384,7 +380,7 @@ mod tests {
 
     #[test]
     fn reports_bring_sound_and_picture_in_step() {
-        // The sender's clock is an hour late; pictures spend 80 ms in the encoder.
+        // The sender's clock is an hour slow; video spends 80 ms in the encoder.
         let sender_us = START_US - 3_600_000_000;
         let captured = |codec: Codec, encoder_us: u64, ssrc: u32| {
             let rate = u64::from(codec.clock_rate_hz());
@@ -419,7 +415,7 @@ mod tests {
             let timestamp = u32::try_from(at_us * 48 / 1_000).expect("small");
             survey.handle_packet(START_US + at_us + 5_000, &packet(1, timestamp));
             if n % 50 == 0 {
-                // After a minute the sender's clock is put forward an hour.
+                // After a minute the sender's clock is set forward an hour.
                 let set_us = if n < 3_000 { 0 } else { 3_600_000_000 };
                 let said = report(1, START_US + at_us + set_us, timestamp);
                 survey.handle_report(START_US + at_us + 5_000, &said);
@@ -442,13 +438,13 @@ mod tests {
         };
         let first = place(0, 1, 0).expect("taken");
         assert!(first.new_epoch && first.new_source);
-        // Muted for a minute, the clock ran on.
+        // Muted for a minute while the clock ran on.
         let second = place(60, 1, 60 * 48_000).expect("taken");
         assert_eq!((second.epoch, second.new_epoch), (0, false));
-        // Muted for a minute, the clock stood still.
+        // Muted for a minute while the clock stood still.
         let third = place(120, 1, 60 * 48_000 + 960).expect("taken");
         assert_eq!((third.epoch, third.new_epoch, third.new_source), (1, true, false));
-        // Another layer; what is left of the one before is past.
+        // Another layer; remaining packets of the one before are dropped.
         let fourth = place(121, 2, 5).expect("taken");
         assert_eq!((fourth.epoch, fourth.new_source), (2, true));
         assert_eq!(place(121, 1, 60 * 48_000 + 1_920), None);

@@ -1,4 +1,4 @@
-//! Parts of a file in the vault: each sealed as one object.
+//! Parts of a file in the vault; each is sealed as one object.
 
 use std::sync::Arc;
 
@@ -9,11 +9,10 @@ use crate::playable::PlayableError;
 use crate::sealing::{ContentKey, Context, Opener, Sealer, random_salt, sealed_bytes};
 use crate::vault::{Contents, ObjectName, Vault, VaultError};
 
-/// Plaintext of a part, in bytes, unless told otherwise; the last of a file or
-/// scene is shorter.
+/// Default plaintext size of a part, in bytes; the last part of a file or scene is shorter.
 pub const PART_BYTES: usize = 4 << 20;
 
-/// Where the parts of one file go.
+/// Stores the parts of one file.
 #[derive(Clone)]
 pub(super) struct Parts {
     pub vault: Arc<dyn Vault>,
@@ -32,8 +31,8 @@ impl Parts {
         Context::Part { session: self.session, file: self.file, part }
     }
 
-    /// Seals a part and stores it. One that is there with the same plaintext
-    /// stays; another is left from work that was interrupted, and replaced.
+    /// Seals a part and stores it. A stored part with the same plaintext is kept; one with another
+    /// plaintext was left by interrupted work and is replaced.
     pub(super) async fn put(&self, part: u64, plaintext: &[u8]) -> Result<(), PlayableError> {
         let name = self.name(part);
         let capacity = sealed_bytes(plaintext.len() as u64);
@@ -56,8 +55,8 @@ impl Parts {
     }
 }
 
-/// Proves to the same maker, after a restart, that the parts it makes again
-/// are the parts that are stored.
+/// A keyed hash over the parts, by which the server recognises after a restart that the parts it
+/// makes again equal the stored ones.
 #[derive(Clone)]
 pub(super) struct Proof(hmac::Hmac<sha2::Sha256>);
 
@@ -75,7 +74,7 @@ impl Proof {
         self.0.update(&sha2::Sha256::digest(plaintext));
     }
 
-    /// What to keep: hexadecimal.
+    /// The hash in hexadecimal, as it is stored.
     pub(super) fn text(&self) -> String {
         use std::fmt::Write as _;
 

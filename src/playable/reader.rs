@@ -1,5 +1,5 @@
-//! Reads a playable file by range of bytes: only the chunks that are needed
-//! are fetched and opened.
+//! Reads a playable file by ranges of bytes: only the chunks that are needed are fetched and
+//! decrypted.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::sealing::{
 };
 use crate::vault::{KeyPurpose, KeyVault, Vault};
 
-/// Most plaintext that is fetched at once and handed out as one piece: what a
-/// reader holds in memory, twice (sealed and opened).
+/// Most plaintext that is fetched at once and returned as one piece. A reader holds this much in
+/// memory twice: sealed and decrypted.
 pub const READ_BYTES_MAX: u64 = 16 * CHUNK_PLAINTEXT_BYTES as u64;
 
-/// An open file.
+/// An open playable file.
 #[derive(Clone)]
 pub struct PlayableReader {
     parts: Parts,
-    /// Where each part begins, and at the end where the file ends.
+    /// Offset at which each part begins, followed by the size of the file.
     starts: Arc<[u64]>,
 }
 
-/// Where a stream of pieces is.
+/// The position of a stream of pieces.
 struct Position {
     reader: PlayableReader,
     at: u64,
@@ -40,8 +40,7 @@ struct Position {
 }
 
 impl PlayableReader {
-    /// Opens a file that is ready. [`PlayableError::NotReady`] when it is not,
-    /// or its key was destroyed.
+    /// Opens a file. [`PlayableError::NotReady`] when it is not made yet, or its key was destroyed.
     pub async fn open(
         vault: Arc<dyn Vault>,
         keys: &dyn KeyVault,
@@ -67,15 +66,15 @@ impl PlayableReader {
         Self { parts, starts: std::iter::once(0).chain(ends).collect() }
     }
 
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The bytes in `range`, or what there is of it, in pieces of at most
-    /// [`READ_BYTES_MAX`]. Whatever was changed, cut or lost ends the stream
-    /// with an error before a byte of it is handed out.
+    /// The bytes in `range`, as far as the file has them, in pieces of at most [`READ_BYTES_MAX`].
+    /// The stream ends with an error, before any affected byte is returned, where the stored data
+    /// was changed, truncated or lost.
     pub fn read(
         &self,
         range: Range<u64>,
@@ -91,7 +90,7 @@ impl PlayableReader {
         })
     }
 
-    /// The bytes in `range` at once, for what is known to be small.
+    /// All bytes in `range` at once, for ranges that are known to be small.
     pub(super) async fn read_all(&self, range: Range<u64>) -> Result<Vec<u8>, PlayableError> {
         use futures_util::TryStreamExt as _;
         let fold = |mut all: Vec<u8>, piece: Bytes| async move {
@@ -112,7 +111,7 @@ impl Position {
         let (part, size) = (place as u64, after - start);
         let first = self.at - start;
         let first_chunk = chunk_of(first);
-        // To the end of a chunk, so that no chunk is opened twice.
+        // Reads to the end of a chunk, so that no chunk is decrypted twice.
         let reach = (first_chunk * CHUNK_PLAINTEXT_BYTES as u64).saturating_add(READ_BYTES_MAX);
         let last = reach.min(size).min(self.end - start);
         let chunks = self.chunks(part, first..last, size).await?;
@@ -130,8 +129,8 @@ impl Position {
         Ok(Bytes::from(plaintext).slice(skipped..wanted))
     }
 
-    /// The sealed chunks of a part that hold this plaintext, the header being
-    /// checked when the part is new.
+    /// The sealed chunks of a part that hold this plaintext. The header of the part is checked when
+    /// the part is opened first.
     async fn chunks(
         &mut self,
         part: u64,
@@ -142,7 +141,7 @@ impl Position {
         let name = self.reader.parts.name(part);
         let mut wanted = chunks_of(plaintext.clone());
         let sealed = crate::sealing::sealed_bytes(size);
-        // The last chunk may be empty; without it the part has been cut.
+        // The last chunk may be empty; if it is missing, the part has been truncated.
         if plaintext.end == size {
             wanted.end = sealed;
         }

@@ -1,47 +1,48 @@
-//! What the combined picture shows when: intervals in which nothing about it
-//! changes. Pure, so that the same meeting always gives the same scenes.
+//! Divides the meeting into scenes: intervals in which the layout of the combined picture does not
+//! change. No I/O; the same meeting always gives the same scenes.
 
 use std::collections::BTreeSet;
 
 use crate::domain::id::UserId;
 use crate::domain::media::{MediaKind, TrackSource};
 
-/// Scenes begin and end on this grid, milliseconds: 16 pictures at 25 a second
-/// and 30 frames of AAC at 48 kHz, so that encoded scenes join without a seam.
+/// Scenes begin and end at multiples of this many milliseconds: 16 pictures at 25 per second and 30
+/// AAC frames at 48 kHz, so that encoded scenes join without a gap.
 pub(super) const GRID_MS: u64 = 640;
 /// Longest scene, in steps of the grid: half a minute.
 const SCENE_STEPS_MAX: u64 = 47;
-/// Most pictures of a grid.
+/// Most pictures shown in a grid.
 const GRID_PICTURES_MAX: usize = 9;
 
-/// A turn: somebody had the floor.
+/// A turn: a person had the floor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FloorTurn {
-    /// Who.
+    /// The person.
     pub user: UserId,
-    /// Their name, as it is to be written on the picture.
+    /// Their name, as it is drawn on the picture.
     pub name: String,
-    /// From when, milliseconds since 1970.
+    /// Begin, in milliseconds since 1970.
     pub from_ms: u64,
-    /// Until when.
+    /// End, in milliseconds since 1970.
     pub to_ms: u64,
 }
 
-/// Who was heard from a moment on, until the next one.
+/// Who was heard from a moment on, until the next entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// From when, milliseconds since 1970.
+    /// The moment, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Loudest first; nobody when it is empty.
+    /// Loudest first; empty when nobody was heard.
     pub users: Vec<UserId>,
 }
 
-/// What happened in a meeting, as far as a picture of it shows.
+/// The events of a meeting that the combined picture shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeetingTimeline {
-    /// Turns, also such that interpose another; the one that began last counts.
+    /// Turns, including those that interpose another; of overlapping turns the one that began last
+    /// is shown.
     pub turns: Vec<FloorTurn>,
-    /// Who was heard, by time.
+    /// Who was heard, in order of time.
     pub speakers: Vec<Heard>,
 }
 
@@ -50,35 +51,35 @@ pub struct MeetingTimeline {
 pub(super) struct SceneTrack {
     pub user: UserId,
     pub source: TrackSource,
-    /// When there was something of it: milliseconds since 1970, by time.
+    /// Intervals in which it was present, in milliseconds since 1970, in order.
     pub present: Vec<(u64, u64)>,
 }
 
-/// What is shown. Tracks are named by their place in the list.
+/// A layout. Tracks are given by their position in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
-    /// These side by side; nothing when there are none.
+    /// These tracks side by side; an empty picture when there are none.
     Grid(Vec<usize>),
-    /// One fills the picture, another is small in its corner.
+    /// One track fills the picture, another is small in its corner.
     Speaker { main: usize, small: Option<usize> },
 }
 
-/// An interval in which the picture is laid out in one way.
+/// An interval with one layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scene {
-    /// In steps of the grid after the beginning.
+    /// Begin, in steps of the grid after the beginning of the meeting.
     pub from: u64,
-    /// As `from`; after it.
+    /// End, in steps of the grid; after `from`.
     pub to: u64,
     pub view: View,
-    /// Name of who has the floor.
+    /// Name of the person who has the floor.
     pub name: Option<String>,
     /// Tracks that are heard.
     pub sound: Vec<usize>,
 }
 
-/// The scenes from `zero_ms` to `end_ms`, without a hole; the last ends on the
-/// grid at or after `end_ms`.
+/// The scenes from `zero_ms` to `end_ms`, without a gap between them; the last one ends on the grid
+/// at or after `end_ms`.
 pub(super) fn scenes(
     tracks: &[SceneTrack],
     timeline: &MeetingTimeline,
@@ -146,7 +147,8 @@ fn view(tracks: &[SceneTrack], timeline: &MeetingTimeline, at_ms: u64) -> (View,
         Some(turn) => camera_of(&turn.user),
         None => heard.iter().find_map(camera_of),
     };
-    // The screen of who has the floor before that of others, the newest first.
+    // The screen shared by whoever has the floor comes before other screens; among those the newest
+    // is first.
     let screen = shown(TrackSource::Screen)
         .max_by_key(|(place, track)| (turn.is_some_and(|turn| turn.user == track.user), *place));
     let view = match (screen, turn, speaker) {
@@ -158,8 +160,7 @@ fn view(tracks: &[SceneTrack], timeline: &MeetingTimeline, at_ms: u64) -> (View,
     (view, name)
 }
 
-/// Everybody in the order of the list; when there are too many, who is heard
-/// comes first.
+/// Everybody in the order of the list; when there are too many, those who are heard come first.
 fn grid<'tracks>(
     cameras: impl Iterator<Item = (usize, &'tracks SceneTrack)>,
     heard: &[UserId],
@@ -210,7 +211,7 @@ mod tests {
             track("bea", TrackSource::Camera, &[(0, 40)]),
         ];
         let speaker = |main| View::Speaker { main, small: None };
-        // An interposed question, after which the first turn goes on.
+        // An interposed question, after which the first turn continues.
         let turns = vec![turn("ana", 5, 30), turn("bea", 10, 15)];
         let wanted = [
             (0, 5, View::Grid(vec![0, 1])),

@@ -1,7 +1,6 @@
-//! A track's journals become one file. They are read twice: first for when
-//! things were captured, then for what was captured. Both are pure: given the
-//! same journals they give the same bytes, so that work that was interrupted
-//! continues where it was.
+//! Makes one file from the journals of a track. The journals are read twice: first to compute when
+//! frames were captured, then to write the frames. Both readings depend only on the journals, so
+//! the same journals give the same bytes, and interrupted work can be continued.
 
 use bytes::Bytes;
 
@@ -16,10 +15,10 @@ use crate::playable::PlayableError;
 use crate::playable::moments::{Moments, Sources, Survey};
 use crate::recorder::journal::{JournalReader, RecordKind};
 
-/// Frames of pictures are at least so far apart in a file: its tick.
+/// Smallest distance of two video frames in a file: its tick.
 const VIDEO_STEP_US: u64 = 1_000;
 
-/// The first reading.
+/// The first reading: computes when frames were captured.
 #[derive(Debug)]
 pub struct TrackSurvey {
     codec: Codec,
@@ -33,8 +32,8 @@ impl TrackSurvey {
         Self { codec, survey: Survey::new(codec) }
     }
 
-    /// Takes the next segment's journal. [`PlayableError::Journal`] when it is
-    /// none; what came before the fault is taken.
+    /// Takes the journal of the next segment. [`PlayableError::Journal`] when it is malformed; the
+    /// records before the fault are used.
     pub fn handle_segment(&mut self, journal: &[u8]) -> Result<(), PlayableError> {
         for record in JournalReader::new(journal)? {
             let record = record?;
@@ -70,22 +69,22 @@ pub struct TrackWriter {
     order: Order,
     frames: Depacketiser,
     muxer: Muxer,
-    /// When the first frame was captured.
+    /// When the first frame was captured, in microseconds since 1970.
     zero_us: Option<i64>,
     last_us: u64,
 }
 
-/// What a finished file is.
+/// The properties of a finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackFile {
-    /// The bytes that come before all others.
+    /// The header, which precedes the bytes written before.
     pub header: Vec<u8>,
-    /// When its first frame was captured: microseconds since 1970 on the
-    /// server's clock, from which all its times count.
+    /// When its first frame was captured, in microseconds since 1970 on the server's clock; all
+    /// times in the file count from then.
     pub from_us: i64,
-    /// How long it plays.
+    /// Playing time in microseconds.
     pub duration_us: u64,
-    /// With codecs: `video/webm; codecs="vp8"`.
+    /// Media type with codecs, such as `video/webm; codecs="vp8"`.
     pub media_type: String,
 }
 
@@ -116,8 +115,7 @@ impl TrackWriter {
         }
     }
 
-    /// Takes the next segment's journal and appends to `out` what follows the
-    /// header.
+    /// Takes the journal of the next segment and appends to `out` the bytes that follow the header.
     pub fn handle_segment(
         &mut self,
         journal: &Bytes,
@@ -197,7 +195,7 @@ impl TrackWriter {
             MediaKind::Video if !is_first => VIDEO_STEP_US,
             _ => 0,
         };
-        // Time never runs back in a file, whatever a sender says.
+        // Time never runs backwards in a file, whatever the timestamps of the sender.
         let at_us = u64::try_from(captured_us.saturating_sub(zero_us)).unwrap_or(0);
         let at_us = at_us.max(self.last_us + step_us);
         self.last_us = at_us;

@@ -1,28 +1,27 @@
-//! A scene in the language of ffmpeg's filters. Pictures keep their shape and
-//! are never enlarged beyond their place; what changes its size on the way is
-//! scaled anew frame by frame.
+//! Writes a scene as ffmpeg filters. Pictures keep their aspect ratio and are never enlarged beyond
+//! their cell; a track that changes its size is scaled for each frame.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::playable::scenes::View;
 
-/// The canvas, in pixels.
+/// Width of the canvas, in pixels.
 pub(super) const WIDTH: u32 = 1_280;
-/// The canvas, in pixels.
+/// Height of the canvas, in pixels.
 pub(super) const HEIGHT: u32 = 720;
-/// Pictures of a second.
+/// Pictures per second.
 pub(super) const FRAME_RATE: u64 = 25;
-/// What is behind the pictures.
+/// Colour behind the pictures.
 const BACKGROUND: &str = "0x14181c";
-/// Who speaks, beside a shared screen.
+/// Size of the speaker's picture beside a shared screen.
 const SMALL: (u32, u32) = (320, 180);
-/// Around the small picture and the name.
+/// Margin around the small picture and the name, in pixels.
 const MARGIN: u32 = 24;
 /// Most characters of a name that are drawn.
 const NAME_CHARACTERS_MAX: usize = 60;
 
-/// A place on the canvas.
+/// A rectangle on the canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cell {
     x: u32,
@@ -59,8 +58,8 @@ fn cells(view: &View) -> Vec<Cell> {
     }
 }
 
-/// Filters that draw a scene of this time, milliseconds after the beginning of
-/// the meeting; their output is `[out]`.
+/// The filters that draw a scene of this time, in milliseconds after the beginning of the meeting;
+/// their output is `[out]`.
 pub(super) fn script(
     view: &View,
     name: Option<&str>,
@@ -75,7 +74,7 @@ pub(super) fn script(
     );
     let cells = cells(view);
     for (n, Cell { x, y, width, height }) in cells.iter().enumerate() {
-        // The last picture stays when a track says nothing new.
+        // The last picture stays when a track has no further one.
         let line = format!(
             "[{n}:v]fps={FRAME_RATE},tpad=stop=-1:stop_mode=clone,trim=start={from}:end={to},\
              setpts=PTS-{from}/TB,scale=w={width}:h={height}:\
@@ -110,13 +109,13 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1_000, ms % 1_000)
 }
 
-/// What is drawn of a name.
+/// The text that is drawn for a name.
 fn text_of(name: &str) -> String {
     let printable = name.chars().filter(|character| !character.is_control());
     printable.take(NAME_CHARACTERS_MAX).collect::<String>().trim().to_owned()
 }
 
-/// A value that says itself: once for the option, once for the graph.
+/// Escapes a value twice: for the filter option and for the filter graph.
 fn escaped(value: &str) -> String {
     let once = |text: &str, special: &[char]| {
         text.chars().fold(String::new(), |mut text, character| {
