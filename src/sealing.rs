@@ -1,6 +1,6 @@
-//! The cipher of sealed objects and the keys derived for it: C2SP
-//! chunked-encryption with AES-256-GCM and SHA-512, as `docs/EVIDENCE.md`
-//! writes it down. Pure: no clock, no I/O; randomness only where it is named.
+//! The cipher of sealed objects and the keys derived for it: C2SP chunked-encryption with
+//! AES-256-GCM and SHA-512, specified in `docs/EVIDENCE.md`. No clock and no I/O; only `random_key`
+//! and `random_salt` use randomness.
 
 mod cipher;
 mod context;

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 use crate::sealing::keys::expand;
 use crate::sealing::{CHUNKS_MAX, ContentKey, Context, SALT_BYTES, TAG_BYTES};
 
-/// What comes before the salt and the context in the derivation.
+/// Prefix of the input of the key derivation, before the salt and the context.
 const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 const NONCE_BYTES: usize = 12;
 
-/// Seals and opens the chunks of one object.
+/// Encrypts and decrypts the chunks of one object.
 pub(super) struct ChunkCipher {
     aead: Aes256Gcm,
     nonce_base: [u8; NONCE_BYTES],
@@ -31,11 +31,11 @@ impl ChunkCipher {
         Self { aead, nonce_base, commitment }
     }
 
-    /// Appends the chunk numbered `index` to `out`.
+    /// Encrypts the chunk numbered `index` and appends it to `out`.
     pub(super) fn seal(&self, index: u64, plaintext: &[u8], out: &mut Vec<u8>) {
         assert!(index < CHUNKS_MAX, "an object has at most 2^38 chunks");
         let start = out.len();
-        // Room first: growing later could leave a copy of the plaintext behind.
+        // Reserved first: growing the buffer later could leave a copy of the plaintext in memory.
         out.reserve(plaintext.len() + TAG_BYTES);
         out.extend_from_slice(plaintext);
         let chunk = (&mut out[start..]).into();
@@ -43,8 +43,8 @@ impl ChunkCipher {
         out.extend_from_slice(&tag.expect("a chunk is far shorter than GCM allows"));
     }
 
-    /// Appends the plaintext of a chunk to `out`, or nothing when it is not
-    /// authentic.
+    /// Appends the plaintext of a chunk to `out`; `None`, with `out` unchanged, when the chunk is
+    /// not authentic.
     pub(super) fn open(&self, index: u64, chunk: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let (ciphertext, tag) = chunk.split_last_chunk::<TAG_BYTES>()?;
         let start = out.len();

@@ -1,8 +1,9 @@
-//! What an object is, bound into its key so that it can't pass for another.
+//! Identifies an object. The identity is part of its key derivation, so that one object can't be
+//! passed off as another.
 
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionId};
 
-/// What is sealed, and where it belongs.
+/// What an object contains, and where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
     /// A segment of a recorded track.
@@ -13,7 +14,7 @@ pub enum Context {
         track: RecordedTrackId,
         /// Its number within the track, from 0.
         index: u64,
-        /// Which key of the track it is sealed with.
+        /// The epoch of the track's key with which it is sealed.
         epoch: u32,
     },
     /// A part of a playable file.
@@ -28,7 +29,7 @@ pub enum Context {
 }
 
 impl Context {
-    /// An array in deterministic CBOR (RFC 8949 §4.2.1).
+    /// The context as an array in deterministic CBOR (RFC 8949 §4.2.1).
     pub(super) fn to_cbor(self) -> Vec<u8> {
         let mut cbor = Vec::with_capacity(64);
         match self {
@@ -50,13 +51,13 @@ impl Context {
     }
 }
 
-/// A byte string of 16 bytes.
+/// Appends a byte string of 16 bytes.
 fn push_id(cbor: &mut Vec<u8>, id: &[u8; 16]) {
     cbor.push(0x50);
     cbor.extend_from_slice(id);
 }
 
-/// An unsigned integer in its shortest form.
+/// Appends an unsigned integer in its shortest form.
 fn push_unsigned(cbor: &mut Vec<u8>, value: u64) {
     let bytes = value.to_be_bytes();
     let [.., third, second, high, low] = bytes;

@@ -1,5 +1,5 @@
-//! Keys, and what is derived from them. Each is its own type, so that one can't
-//! be passed for another.
+//! Keys, and the values derived from them. Each kind has its own type, so that one can't be passed
+//! for another.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -17,14 +17,14 @@ use crate::sealing::SALT_BYTES;
 pub struct TrackKey(Secret<[u8; 32]>);
 
 impl TrackKey {
-    /// Takes the bytes of the key.
+    /// Makes the key from its bytes.
     #[must_use]
     pub const fn new(secret: Secret<[u8; 32]>) -> Self {
         Self(secret)
     }
 
-    /// `K_seg` of the segment with this index: it opens that segment and says
-    /// nothing about the others.
+    /// `K_seg` of the segment with this index. It decrypts that segment and reveals nothing about
+    /// the others.
     #[must_use]
     pub fn segment_key(&self, index: u64) -> ContentKey {
         let mut key = Secret::new([0; 32]);
@@ -39,12 +39,12 @@ impl TrackKey {
     }
 }
 
-/// `K_seg` or `K_file`: what an object is sealed with.
+/// `K_seg` or `K_file`: the key with which one object is sealed.
 #[derive(Debug, Clone)]
 pub struct ContentKey(Secret<[u8; 32]>);
 
 impl ContentKey {
-    /// Takes the bytes of the key.
+    /// Makes the key from its bytes.
     #[must_use]
     pub const fn new(secret: Secret<[u8; 32]>) -> Self {
         Self(secret)
@@ -57,12 +57,12 @@ impl ContentKey {
     }
 }
 
-/// `K_events`: what the salts of a log are derived from.
+/// `K_events`: the key from which the salts of a log are derived.
 #[derive(Debug, Clone)]
 pub struct EventsKey(Secret<[u8; 32]>);
 
 impl EventsKey {
-    /// Takes the bytes of the key.
+    /// Makes the key from its bytes.
     #[must_use]
     pub const fn new(secret: Secret<[u8; 32]>) -> Self {
         Self(secret)
@@ -95,27 +95,27 @@ impl EventsKey {
 
 /// HKDF-Expand with SHA-512 (RFC 5869 §2.3).
 pub(super) fn expand(key: &Secret<[u8; 32]>, info: &[&[u8]], output: &mut [u8]) {
-    // HMAC fills its key up with zeros, so this is the same key; the library
-    // wants one as long as the hash.
+    // HMAC pads its key with zeros, so this is the same key; the library requires one as long as
+    // the hash.
     let mut key_padded = Zeroizing::new([0; 64]);
     key_padded[..32].copy_from_slice(key.expose());
-    let hkdf = Hkdf::<Sha512>::from_prk(&*key_padded).expect("as long as the hash");
+    let hkdf = Hkdf::<Sha512>::from_prk(&*key_padded).expect("the key is as long as the hash");
     hkdf.expand_multi_info(info, output).expect("far below 255 hashes");
 }
 
-/// A new key, from the operating system.
+/// Makes a new key with randomness of the operating system.
 ///
 /// # Panics
-/// When the operating system has no randomness to give.
+/// When the operating system provides no randomness.
 #[must_use]
 pub fn random_key() -> Secret<[u8; 32]> {
     Secret::new(OsRng.unwrap_err().random())
 }
 
-/// A new salt, from the operating system.
+/// Makes a new salt with randomness of the operating system.
 ///
 /// # Panics
-/// When the operating system has no randomness to give.
+/// When the operating system provides no randomness.
 #[must_use]
 pub fn random_salt() -> [u8; SALT_BYTES] {
     OsRng.unwrap_err().random()

@@ -1,4 +1,4 @@
-//! Sealing an object as its plaintext comes.
+//! Encrypts an object while its plaintext arrives.
 
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -6,32 +6,32 @@ use zeroize::Zeroizing;
 use crate::sealing::cipher::ChunkCipher;
 use crate::sealing::{CHUNK_PLAINTEXT_BYTES, ContentKey, Context, SALT_BYTES, sealed_bytes};
 
-/// Seals one object. It holds at most one chunk of plaintext, which it wipes,
-/// and hashes what it writes. Dropped without [`Self::finish`] it leaves an
-/// object that nobody opens whole.
+/// Encrypts one object. It holds at most one chunk of plaintext, which it wipes afterwards, and
+/// hashes what it writes. If it is dropped without [`Self::finish`], the object is incomplete and
+/// can't be decrypted as a whole.
 pub struct Sealer {
     cipher: ChunkCipher,
-    /// Less than a chunk; never grows, so that no copy is left behind.
+    /// Plaintext of an incomplete chunk. The buffer never grows, so that no copy stays in memory.
     waiting: Zeroizing<Vec<u8>>,
     chunks: u64,
     plaintext_bytes: u64,
     hash: Sha256,
 }
 
-/// What was sealed.
+/// The properties of a sealed object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sealed {
     /// Size of the whole object in bytes.
     pub size: u64,
     /// Hash of the whole object.
     pub sha256: [u8; 32],
-    /// What commits the object to its key: bytes 24 to 56.
+    /// The commitment of the object to its key: bytes 24 to 56.
     pub commitment: [u8; 32],
 }
 
 impl Sealer {
-    /// Begins an object by appending its header to `out`. A salt never serves
-    /// twice for one key.
+    /// Begins an object by appending its header to `out`. A salt must not be used twice with one
+    /// key.
     #[must_use]
     pub fn new(
         key: &ContentKey,
@@ -47,7 +47,7 @@ impl Sealer {
         Self { cipher, waiting, chunks: 0, plaintext_bytes: 0, hash }
     }
 
-    /// Takes plaintext and appends each chunk that is full to `out`.
+    /// Takes plaintext and appends each complete chunk to `out`.
     ///
     /// # Panics
     /// When the object would exceed 4 PiB.

@@ -100,7 +100,7 @@ fn objects_are_sealed_as_frozen() {
         let plaintext = plaintext(number(&vector["length"]).try_into().expect("fits"));
         let expected = bytes(&vector["object"]);
 
-        // As packets come, in pieces that end with a chunk, and at once.
+        // In pieces as packets come, in pieces that end with a chunk, and all at once.
         for piece in [1_200, 8_192, 16_384, 100_000] {
             let mut object = Vec::new();
             let mut sealer = Sealer::new(&key, &context, array(&vector["salt"]), &mut object);
@@ -168,7 +168,7 @@ fn a_flipped_bit_is_refused_wherever_it_is() {
             assert_eq!(Opener::open(&key(1), &segment(0), &changed), Err(expected));
         }
     }
-    // In the second chunk the error says so.
+    // When the second chunk was changed, the error names it.
     let (mut object, _) = seal(&key(1), &segment(0), &plaintext(40_000));
     object[HEADER_BYTES + CHUNK_BYTES] ^= 1;
     let opened = Opener::open(&key(1), &segment(0), &object);
@@ -181,7 +181,7 @@ fn a_cut_object_is_refused_wherever_it_is_cut() {
     assert_eq!(object.len(), HEADER_BYTES + 3 * CHUNK_BYTES + TAG_BYTES);
     for chunks in 0..=3 {
         let boundary = HEADER_BYTES + chunks * CHUNK_BYTES;
-        // At the boundary and just after it, where no last chunk fits.
+        // Truncated at the boundary and just after it, where no last chunk fits.
         for end in boundary..boundary + TAG_BYTES {
             let opened = Opener::open(&key(1), &segment(0), &object[..end]);
             assert_eq!(opened, Err(OpenError::Truncated), "cut at {end}");
@@ -193,11 +193,11 @@ fn a_cut_object_is_refused_wherever_it_is_cut() {
         let opened = Opener::open(&key(1), &segment(0), &object[..end]);
         assert_eq!(opened, Err(OpenError::Truncated));
     }
-    // A chunk cut short can't pass for the last one.
+    // A truncated chunk is not accepted as the last one.
     let end = HEADER_BYTES + CHUNK_BYTES + 500;
     let opened = Opener::open(&key(1), &segment(0), &object[..end]);
     assert_eq!(opened, Err(OpenError::NotAuthentic(1)));
-    // Nor can anything follow the last one.
+    // Nothing may follow the last chunk.
     let longer = [&object[..], &[0; 7]].concat();
     let opened = Opener::open(&key(1), &segment(0), &longer);
     assert_eq!(opened, Err(OpenError::NotAuthentic(3)));
@@ -220,7 +220,7 @@ fn chunks_can_not_change_places() {
     let opener = Opener::new(&key(1), &segment(0), header).expect("the right key");
     let mut out = b"kept".to_vec();
     assert_eq!(opener.open_chunk(0, second, &mut out), Err(OpenError::NotAuthentic(0)));
-    assert_eq!(out, b"kept", "what is not authentic leaves nothing");
+    assert_eq!(out, b"kept", "a chunk that is not authentic adds nothing");
     let too_long = [first, &[0]].concat();
     for (index, chunk) in [(0, &too_long[..]), (0, &first[..15]), (CHUNKS_MAX, first)] {
         let opened = opener.open_chunk(index, chunk, &mut out);
@@ -230,9 +230,9 @@ fn chunks_can_not_change_places() {
     assert_eq!(out.len(), 4 + CHUNK_PLAINTEXT_BYTES);
 }
 
-/// AES-GCM alone would let one ciphertext say two things under two keys: the
-/// tag is an affine function of the ciphertext for each key, so that a block
-/// can be chosen for which both are the same.
+/// AES-GCM alone would let one ciphertext be authentic under two keys with two plaintexts: the tag
+/// is an affine function of the ciphertext for each key, so that a block can be chosen for which
+/// both tags are equal.
 #[test]
 fn an_object_made_for_two_keys_opens_under_one() {
     let ciphers = [1, 2].map(|byte| ChunkCipher::new(&key(byte), &segment(0), &SALT));
@@ -250,8 +250,8 @@ fn an_object_made_for_two_keys_opens_under_one() {
     };
     let difference = |block| tag_of_block(&ciphers[0], block) ^ tag_of_block(&ciphers[1], block);
     let constant = difference(0);
-    // Gaussian elimination over bits: which blocks change which bits of the
-    // difference between the two tags.
+    // Gaussian elimination over bits: which blocks change which bits of the difference between the
+    // two tags.
     let mut rows: Vec<(u128, u128)> = Vec::new();
     for bit in 0..128 {
         let (mut effect, mut cause) = (difference(1 << bit) ^ constant, 1_u128 << bit);
@@ -280,7 +280,7 @@ fn an_object_made_for_two_keys_opens_under_one() {
     for (cipher, inside) in ciphers.iter().zip(&mut inside) {
         cipher.open(0, &chunk, inside).expect("authentic under both keys");
     }
-    assert_ne!(inside[0], inside[1], "one ciphertext says two things");
+    assert_ne!(inside[0], inside[1], "one ciphertext has two plaintexts");
 
     let [first, second] = ciphers.map(|cipher| cipher.commitment);
     for (commitment, opens, refused) in [(first, 1, 2), (second, 2, 1)] {
