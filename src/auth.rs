@@ -1,11 +1,10 @@
-//! Who is calling: access tokens of the identity service, proofs of possession
-//! (RFC 9449) and client certificates become a [`Principal`] or a
+//! Authenticates callers: access tokens of the identity service, proofs of possession (RFC 9449)
+//! and client certificates become a [`Principal`] or a
 //! [`ServiceName`](crate::domain::participant::ServiceName).
 //!
-//! Doors hand over header values. A request with several `Authorization` or
-//! several `DPoP` headers is the door's to refuse (RFC 9449 §4.3, check 1): it
-//! answers [`AuthError::ProofInvalid`] or [`AuthError::CredentialsMissing`]
-//! itself and calls nothing here.
+//! The caller of this module passes header values. It must refuse a request with several
+//! `Authorization` or several `DPoP` headers itself (RFC 9449 §4.3, check 1), with
+//! [`AuthError::ProofInvalid`] or [`AuthError::CredentialsMissing`].
 
 mod access_token;
 pub mod client_cert;
@@ -40,22 +39,22 @@ use crate::auth::dpop::{CheckedProof, Expected};
 use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
 
-/// How far clocks of issuers, clients and other instances may differ from ours.
-/// Raising it lengthens the life of every token by as much.
+/// How far the clocks of issuers, clients and other instances may differ from ours. Raising it
+/// lengthens the life of every token by as much.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
 
-/// Whom the authenticator believes and as whom it is spoken to.
+/// The issuer that the authenticator trusts, and the audience it accepts.
 #[derive(Debug, Clone)]
 pub struct AuthOptions {
-    /// The `iss` that access tokens must have, exactly.
+    /// The `iss` that access tokens must have, compared exactly.
     pub issuer: String,
-    /// The `aud` that access tokens must have, or have among others.
+    /// The `aud` that access tokens must have, alone or among others.
     pub audience: String,
-    /// The secret behind server nonces; all instances share it.
+    /// The secret from which server nonces are made; all instances share it.
     pub nonce_key: NonceKey,
 }
 
-/// What a write by a person shows, as its headers have it.
+/// The credentials of a request with a proof of possession, as in its headers.
 #[derive(Debug, Clone, Copy)]
 pub struct DpopRequest<'a> {
     /// The `Authorization` header.
@@ -64,36 +63,35 @@ pub struct DpopRequest<'a> {
     pub proof: Option<&'a str>,
     /// The method as it was received.
     pub method: &'a str,
-    /// The absolute URL as the client knows it: the public base URL and the
-    /// path received, never the `Host` header alone.
+    /// The absolute URL that the client used: the public base URL and the path received, never the
+    /// `Host` header alone.
     pub url: &'a str,
 }
 
-/// What shows that a proof was made for this request and just now.
+/// What must show that a proof was made recently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// A nonce of this server: every write.
+    /// A nonce of this server: required for every write.
     Nonce,
-    /// A nonce of this server, or a time within the last minute: reads.
+    /// A nonce of this server, or a time within the last minute: enough for reads.
     NonceOrTime,
 }
 
-/// What a moderation socket shows in `authenticate` or `renew_token`.
+/// The credentials that a moderation socket sends in `authenticate` or `renew_token`.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketCredentials<'a> {
     /// The access token, without a scheme.
     pub token: &'a str,
     /// The proof of possession.
     pub proof: &'a str,
-    /// The nonce this connection was given by [`Authenticator::socket_nonce`].
-    /// The door forgets it after one use.
+    /// The nonce that this connection was given by [`Authenticator::socket_nonce`]. The caller must
+    /// accept it only once.
     pub nonce: &'a str,
-    /// The channel's http or https URL; its query does not matter.
+    /// The http or https URL of the channel; its query is ignored.
     pub url: &'a str,
 }
 
-/// Turns credentials into principals. One for the whole process; shared by
-/// reference.
+/// Turns credentials into principals. One for the whole process, shared by reference.
 pub struct Authenticator {
     tokens: AccessTokenVerifier,
     nonce_key: NonceKey,
@@ -101,8 +99,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator that takes keys from `keys` and remembers used proofs
-    /// in `replay`. Asks for keys on first use, within a tokio runtime.
+    /// Makes an authenticator that takes keys from `keys` and remembers used proofs in `replay`. It
+    /// fetches keys at first use, within a tokio runtime.
     #[must_use]
     pub fn new(
         options: AuthOptions,
@@ -113,9 +111,8 @@ impl Authenticator {
         Self { tokens, nonce_key: options.nonce_key, replay }
     }
 
-    /// Who makes a read with `Authorization: Bearer`. A token that is bound to a
-    /// key is no bearer token (RFC 9449 §7.2): whoever has it has to prove that
-    /// they have the key.
+    /// Authenticates a read with `Authorization: Bearer`. A token that is bound to a key is refused
+    /// (RFC 9449 §7.2): its holder has to prove possession of the key.
     pub async fn bearer(
         &self,
         authorization: Option<&str>,
@@ -129,11 +126,10 @@ impl Authenticator {
         Ok(verified.principal)
     }
 
-    /// Who makes a request with `Authorization: DPoP` and a proof
-    /// (RFC 9449 §4.3 and §7.1). A proof with a fresh nonce may be dated by a
-    /// clock that is wrong by up to a day. One without is fresh enough for a read
-    /// when it was made within the last minute; otherwise, and for every write, it
-    /// is answered by [`AuthError::NonceRequired`] once everything else about it
+    /// Authenticates a request with `Authorization: DPoP` and a proof (RFC 9449 §4.3 and §7.1). A
+    /// proof with a fresh nonce may have a time that is wrong by up to a day. A proof without one
+    /// is accepted for a read when it was made within the last minute; otherwise, and for every
+    /// write, the answer is [`AuthError::NonceRequired`], provided everything else about the proof
     /// is right.
     pub async fn dpop(
         &self,
@@ -144,7 +140,7 @@ impl Authenticator {
         let token = match credentials(request.authorization, Scheme::Dpop) {
             Ok(token) => token,
             Err(missing) => {
-                // A token with a key that comes as a bearer token is told so.
+                // A bound token with the Bearer scheme is refused with an error that says so.
                 let refused = self.bearer(request.authorization, now).await.err();
                 let bound = refused.filter(|error| *error == AuthError::TokenBound);
                 return Err(bound.unwrap_or(missing));
@@ -165,15 +161,15 @@ impl Authenticator {
         Ok(verified.principal)
     }
 
-    /// A nonce for `hello` or `token_expiring`, unlike any other. It does not
-    /// expire by itself: the door keeps it for its connection, gives it to
-    /// [`Authenticator::socket`] once, and forgets it.
+    /// Makes a unique nonce for `hello` or `token_expiring`. It does not expire by itself: the
+    /// caller keeps it for its connection, passes it to [`Authenticator::socket`] once, and forgets
+    /// it.
     #[must_use]
     pub fn socket_nonce(&self) -> String {
         self.nonce_key.for_socket(rand::random())
     }
 
-    /// Who opens, or renews the token of, a moderation socket.
+    /// Authenticates a moderation socket, when it is opened and when its token is renewed.
     pub async fn socket(
         &self,
         credentials: SocketCredentials<'_>,
@@ -190,21 +186,21 @@ impl Authenticator {
         if !same_nonce || !self.nonce_key.is_for_socket(credentials.nonce) {
             return Err(AuthError::ProofInvalid);
         }
-        // The connection's nonce serves once, so the proof can't come again; it is
-        // remembered for as long as one without a nonce would be.
+        // The nonce of the connection is accepted once, so the proof can't be used again there; it
+        // is remembered as long as a proof without a nonce would be.
         let until = now.after(SOCKET_PROOF_REMEMBERED);
         self.use_once(&checked, until, now).await?;
         Ok(verified.principal)
     }
 
-    /// The nonce to send in `DPoP-Nonce`: with [`AuthError::NonceRequired`],
-    /// and with successes so that clients rarely need the extra request.
+    /// Makes the nonce for the `DPoP-Nonce` header. It is sent with [`AuthError::NonceRequired`],
+    /// and with successes so that clients rarely need an extra request.
     #[must_use]
     pub fn fresh_nonce(&self, now: Timestamp) -> String {
         self.nonce_key.for_requests(now)
     }
 
-    /// The last check of all, so that only holders of valid tokens and keys
+    /// Marks a proof as used. This is the last check, so that only holders of valid tokens and keys
     /// can write to the cache.
     async fn use_once(
         &self,
@@ -224,7 +220,7 @@ impl Authenticator {
 
 /// How long the proof that opened a socket is remembered.
 const SOCKET_PROOF_REMEMBERED: Duration = Duration::from_mins(2);
-/// What clients are told to wait when the replay cache does not answer.
+/// How many seconds clients are told to wait when the replay cache does not answer.
 const REPLAY_RETRY_AFTER_S: u32 = 5;
 
 impl std::fmt::Debug for Authenticator {
@@ -239,13 +235,13 @@ fn expected<'a>(
     method: &'a str,
     url: &'a str,
 ) -> Result<Expected<'a>, AuthError> {
-    // A proof says nothing about a token that is bound to no key.
+    // Without a key to which the token is bound, a proof shows nothing.
     let thumbprint = verified.thumbprint.ok_or(AuthError::TokenInvalid)?;
     Ok(Expected { token, thumbprint, method, url })
 }
 
-/// The credentials of an `Authorization` header with this scheme (RFC 9110
-/// §11.4: the scheme is case-insensitive, one or more spaces follow).
+/// The credentials of an `Authorization` header with this scheme (RFC 9110 §11.4: the scheme is
+/// case-insensitive and followed by one or more spaces).
 fn credentials(authorization: Option<&str>, scheme: Scheme) -> Result<&str, AuthError> {
     let (name, token) = authorization
         .and_then(|value| value.split_once(' '))

@@ -17,18 +17,18 @@ use crate::domain::role::{Role, Roles};
 use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
 
-/// Longest token taken, in bytes.
+/// Longest token accepted, in bytes.
 const TOKEN_LENGTH_MAX: usize = 8 * 1024;
-/// Age at which a token is refused whatever its `exp`: how long an issuer's
-/// mistake can last.
+/// Age at which a token is refused whatever its `exp`. Bounds the effect of a mistake of the
+/// issuer.
 const TOKEN_AGE_MAX: Duration = Duration::from_hours(24);
 /// Most audiences of a token.
 const AUDIENCES_MAX: usize = 16;
 /// Most role names of a token, known or not.
 const ROLES_MAX: usize = 32;
-/// Longest `jti`, in bytes.
+/// Longest `jti` accepted, in bytes.
 const TOKEN_ID_LENGTH_MAX: usize = 256;
-/// Longest language tag, in bytes (RFC 5646 §4.4.1 asks for 35).
+/// Longest language tag, in bytes (RFC 5646 §4.4.1 recommends 35).
 const LOCALE_LENGTH_MAX: usize = 35;
 
 /// Checks access tokens.
@@ -38,22 +38,22 @@ pub(super) struct AccessTokenVerifier {
     keys: KeyCache,
 }
 
-/// What a genuine token says.
+/// The contents of a token that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct VerifiedToken {
-    /// Who it is for.
+    /// The person it was issued to.
     pub(super) principal: Principal,
     /// The RFC 7638 thumbprint of the key it is bound to, if it is bound to one.
     pub(super) thumbprint: Option<[u8; 32]>,
 }
 
 impl AccessTokenVerifier {
-    /// A verifier of tokens from `issuer` for `audience`.
+    /// Makes a verifier of tokens from `issuer` for `audience`.
     pub(super) fn new(issuer: String, audience: String, keys: Arc<dyn KeySource>) -> Self {
         Self { issuer, audience, keys: KeyCache::new(keys) }
     }
 
-    /// Checks `token` and says whose it is.
+    /// Verifies `token` and returns its contents.
     pub(super) async fn verify(
         &self,
         token: &str,
@@ -73,8 +73,8 @@ impl AccessTokenVerifier {
     }
 }
 
-/// Whether the token says it is an access token, or does not say what it is.
-/// Keeps other JWTs of the same issuer and keys out (RFC 8725 §3.11).
+/// Whether the `typ` of the token is that of access tokens, or missing. This refuses other JWTs
+/// that the same issuer signs with the same keys (RFC 8725 §3.11).
 fn has_token_type(jws: &CompactJws<'_>) -> bool {
     jws.header.get("typ").is_none_or(|value| {
         value.as_str().is_some_and(|name| {
@@ -98,7 +98,7 @@ struct Claims {
     roles: Vec<Value>,
     cnf: Option<Confirmation>,
     session_id: Option<String>,
-    /// For display only, as `locale`: whatever it holds, the token is taken.
+    /// Only shown to people, like `locale`: a malformed value does not make the token invalid.
     name: Option<Value>,
     locale: Option<Value>,
 }
@@ -116,7 +116,7 @@ struct Confirmation {
 }
 
 impl Claims {
-    /// Whom the token is for, if it is ours, in force and whole.
+    /// The contents of the token, if it is for this server, valid now and complete.
     fn check(
         self,
         issuer: &str,
@@ -160,7 +160,7 @@ impl Claims {
         }
     }
 
-    /// When the token ceases to be in force, if it is.
+    /// When the token expires, if it is valid now.
     fn check_times(&self, now: Timestamp) -> Result<Timestamp, AuthError> {
         let moment = |date: &Number| numeric_date(date).ok_or(AuthError::TokenInvalid);
         let (expires_at, issued_at) = (moment(&self.exp)?, moment(&self.iat)?);
@@ -193,7 +193,7 @@ impl Audience {
     }
 }
 
-/// Roles we do not know are other services' and are left out.
+/// Unknown roles belong to other services and are ignored.
 fn known_roles(names: &[Value]) -> Result<Roles, AuthError> {
     let mut roles = Vec::with_capacity(names.len());
     for name in names {
@@ -202,7 +202,7 @@ fn known_roles(names: &[Value]) -> Result<Roles, AuthError> {
     Ok(Roles::of(&roles))
 }
 
-/// A `NumericDate` (RFC 7519 §2) between 1970 and 9999; fractions are cut off.
+/// Converts a `NumericDate` (RFC 7519 §2) between 1970 and 9999; fractions are cut off.
 pub(super) fn numeric_date(date: &Number) -> Option<Timestamp> {
     /// 9999-12-31T23:59:59Z.
     const LAST_S: i64 = 253_402_300_799;
@@ -216,9 +216,8 @@ pub(super) fn numeric_date(date: &Number) -> Option<Timestamp> {
     (0..=LAST_S).contains(&seconds).then(|| Timestamp::from_unix_us(seconds * 1_000_000))
 }
 
-/// The language tag (RFC 5646) that a locale means: those of POSIX (`es_CO`,
-/// `en_US.UTF-8`, `de@euro`) without their encoding and modifier; `None` when it
-/// means no language.
+/// The language tag (RFC 5646) of a locale. POSIX locales (`es_CO`, `en_US.UTF-8`, `de@euro`) lose
+/// their encoding and modifier; `None` when the text names no language.
 fn language_tag(locale: &str) -> Option<String> {
     let tag = locale.split(['.', '@']).next().unwrap_or_default().trim().replace('_', "-");
     let is_tag = (2..=LOCALE_LENGTH_MAX).contains(&tag.len())

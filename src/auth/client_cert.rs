@@ -1,5 +1,5 @@
-//! Services: who a verified TLS client certificate names, and which routes
-//! that service may call.
+//! Services: which service a verified TLS client certificate names, and which routes that service
+//! may call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,24 +17,24 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::auth::error::AuthError;
 use crate::domain::participant::ServiceName;
 
-/// Most names taken from one certificate; further ones are ignored.
+/// Most names read from one certificate; further ones are ignored.
 const NAMES_MAX: usize = 32;
-/// Longest name taken, in bytes (RFC 1035 allows 253, SPIFFE 2048).
+/// Longest name accepted, in bytes (RFC 1035 allows 253, SPIFFE 2048).
 const NAME_LENGTH_MAX: usize = 2_048;
 
-/// A URI or DNS name that a certificate gives its holder. DNS names compare
-/// without case, URIs exactly; the two never equal each other.
+/// A URI or DNS name in a certificate. DNS names are compared without case, URIs exactly; a URI
+/// never equals a DNS name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceIdentity {
-    /// A URI, as `spiffe://cabildo.dev/governance`.
+    /// A URI, such as `spiffe://cabildo.dev/governance`.
     Uri(String),
     /// A DNS name, in lower case.
     Dns(String),
 }
 
 impl ServiceIdentity {
-    /// Reads an identity as the configuration writes it: a URI when it has
-    /// `://`, a DNS name otherwise. `None` when it is neither, or a wildcard.
+    /// Parses an identity as written in the configuration: a URI when it contains `://`, otherwise
+    /// a DNS name. `None` when it is neither, or a wildcard.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains("://") { Self::of_uri(text) } else { Self::of_dns(text) }
@@ -60,9 +60,8 @@ impl fmt::Display for ServiceIdentity {
     }
 }
 
-/// The identities that the first certificate of `chain` gives: its URI and DNS
-/// names (RFC 5280 §4.2.1.6). TLS has verified the chain before; a certificate
-/// without such a name gives none.
+/// The identities in the first certificate of `chain`: its URI and DNS names (RFC 5280 §4.2.1.6).
+/// TLS has verified the chain before. Empty when the certificate has no such name.
 #[must_use]
 pub fn identities_of(chain: &[CertificateDer<'_>]) -> BTreeSet<ServiceIdentity> {
     let Some(Ok((_, certificate))) = chain.first().map(|der| X509Certificate::from_der(der)) else {
@@ -79,8 +78,7 @@ pub fn identities_of(chain: &[CertificateDer<'_>]) -> BTreeSet<ServiceIdentity> 
     names.value.general_names.iter().take(NAMES_MAX).filter_map(identity).collect()
 }
 
-/// Which services may call which routes. A route that is not listed is for no
-/// service.
+/// Which services may call which routes. No service may call a route that is not listed.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceAllowList(BTreeMap<String, BTreeSet<ServiceIdentity>>);
 
@@ -111,7 +109,7 @@ impl ServiceAllowList {
     }
 }
 
-/// The files of the internal listener, all PEM.
+/// The files of the internal listener, all in PEM.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
     /// The authorities that client certificates must come from.
@@ -125,17 +123,17 @@ pub struct TlsFiles {
 /// Why the internal listener's TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFilesInvalid {
-    /// A file cannot be read or is not PEM of what it should hold.
+    /// A file can't be read or does not contain the expected PEM.
     #[error("{} does not hold {expected} in PEM: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// What it should contain.
         expected: &'static str,
         /// What is wrong with it.
         source: rustls_pki_types::pem::Error,
     },
-    /// A file holds no certificate.
+    /// A file contains no certificate.
     #[error("{} holds no certificate", path.display())]
     NoCertificate {
         /// The file.
@@ -169,9 +167,8 @@ pub enum TlsFilesInvalid {
     },
 }
 
-/// TLS for the internal listener: clients without a certificate of one of the
-/// authorities are refused in the handshake. Reads files, so it belongs at
-/// start.
+/// Makes the TLS configuration of the internal listener, which refuses clients without a
+/// certificate from one of the authorities. Reads files and blocks.
 pub fn internal_server_config(files: &TlsFiles) -> Result<ServerConfig, TlsFilesInvalid> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Arc::new(read_authorities(&files.client_authorities)?);
@@ -201,7 +198,7 @@ fn server_builder(
     ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
-/// The authorities of a PEM file.
+/// Reads the authorities in a PEM file.
 pub(super) fn read_authorities(path: &Path) -> Result<RootCertStore, TlsFilesInvalid> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(path)? {
@@ -213,7 +210,7 @@ pub(super) fn read_authorities(path: &Path) -> Result<RootCertStore, TlsFilesInv
     Ok(roots)
 }
 
-/// The certificates of a PEM file, at least one.
+/// Reads the certificates in a PEM file, at least one.
 pub(super) fn read_certificates(
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, TlsFilesInvalid> {
@@ -232,7 +229,7 @@ pub(super) fn read_certificates(
     Ok(certificates)
 }
 
-/// The private key of a PEM file.
+/// Reads the private key in a PEM file.
 pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFilesInvalid> {
     PrivateKeyDer::from_pem_file(path).map_err(|source| TlsFilesInvalid::Unreadable {
         path: path.to_owned(),

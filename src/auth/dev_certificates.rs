@@ -1,6 +1,6 @@
-//! The certificates of `--dev` and `cabildo certs`: an authority that exists
-//! only while it signs, a server certificate for this machine and a client
-//! certificate for the governance service.
+//! Makes the certificates for `--dev` and `cabildo certs`: an authority whose key is dropped after
+//! signing, a server certificate for this machine and a client certificate for the governance
+//! service.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -30,11 +30,11 @@ use crate::domain::time::Timestamp;
 
 /// The name of the governance service in its certificate.
 pub const GOVERNANCE_IDENTITY: &str = "spiffe://cabildo.dev/governance";
-/// Life of all certificates.
+/// How long all certificates are valid.
 const LIFETIME: Duration = Duration::from_hours(365 * 24);
-/// Certificates that expire sooner are replaced.
+/// Certificates that expire sooner than this are replaced.
 const REMAINING_MIN: Duration = Duration::from_hours(7 * 24);
-/// How far back certificates are valid, for clocks that are behind.
+/// How far in the past certificates begin to be valid, for clocks that are slow.
 const BACKDATED: Duration = Duration::from_hours(1);
 
 /// Why the certificates cannot be made or written.
@@ -51,15 +51,15 @@ pub enum DevCertificatesError {
     /// A certificate cannot be made.
     #[error("a certificate cannot be made")]
     Certificate(#[from] rcgen::Error),
-    /// `now` is not a date that certificates can have.
+    /// `now` is outside the dates that certificates can contain.
     #[error("the clock is outside of the dates of certificates")]
     DateOutOfRange,
 }
 
-/// Where the certificates and keys are.
+/// The paths of the certificates and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevCertificates {
-    /// The authority of both others.
+    /// The authority that signed the other two certificates.
     pub authority: PathBuf,
     /// The governance service's certificate.
     pub governance: PathBuf,
@@ -82,7 +82,7 @@ impl DevCertificates {
         }
     }
 
-    /// The files as the internal listener takes them.
+    /// The files in the form that the internal listener uses.
     #[must_use]
     pub fn tls_files(&self) -> TlsFiles {
         TlsFiles {
@@ -93,9 +93,8 @@ impl DevCertificates {
     }
 }
 
-/// Makes sure that `directory` holds certificates that match and stay valid
-/// for another week; replaces all of them otherwise, since the authority's key
-/// is not kept. Blocks on files.
+/// Makes sure that `directory` contains certificates that match and stay valid for another week.
+/// Otherwise replaces all of them, since the authority's key is not kept. Blocks on files.
 pub fn ensure(directory: &Path, now: Timestamp) -> Result<DevCertificates, DevCertificatesError> {
     let files = DevCertificates::within(directory);
     if !are_usable(&files, now) {
@@ -104,7 +103,7 @@ pub fn ensure(directory: &Path, now: Timestamp) -> Result<DevCertificates, DevCe
     Ok(files)
 }
 
-/// Whether the files pass what TLS will ask of them in a week.
+/// Whether the files would still be accepted by TLS in a week.
 fn are_usable(files: &DevCertificates, now: Timestamp) -> bool {
     let provider = Arc::new(ring::default_provider());
     let Ok(in_a_week_s) = u64::try_from(now.after(REMAINING_MIN).unix_s()) else { return false };
@@ -138,7 +137,7 @@ fn are_usable(files: &DevCertificates, now: Timestamp) -> bool {
         && identities_of(&[governance]).contains(&ServiceIdentity::Uri(GOVERNANCE_IDENTITY.into()))
 }
 
-/// The certificate, if the key is its own.
+/// The certificate, if the key belongs to it.
 fn matching(certificate: &Path, key: &Path) -> Option<CertificateDer<'static>> {
     let chain = read_certificates(certificate).ok()?;
     let first = chain.first()?.clone();
@@ -217,12 +216,12 @@ fn parameters(name: &str, now: Timestamp) -> Result<CertificateParams, DevCertif
     Ok(params)
 }
 
-/// Writes beside and renames, so that no reader sees half a file and a key is
-/// never readable by others, not even for a moment.
+/// Writes a temporary file and renames it, so that no reader sees an incomplete file and a key is
+/// never readable by others.
 fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let beside = path.with_extension(format!("new-{}", std::process::id()));
-    // Left over by a process that was ended while it wrote; in a container the
-    // next one has the same id.
+    // A process that was killed while writing may have left the file; in a container the next
+    // process has the same id.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,5 +1,5 @@
-//! The identity issuer of `--dev`: signs access tokens for every caller. Its
-//! tokens pass the same verifier as everybody's.
+//! The identity issuer of `--dev`: signs access tokens for every caller. Its tokens go through the
+//! same verifier as those of a real issuer.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -22,13 +22,13 @@ use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::role::{Role, Roles};
 use crate::domain::time::Timestamp;
 
-/// Life of a token, in seconds: long enough for an evening's work, short
-/// enough that renewal in band is met while developing.
+/// Life of a token, in seconds: long enough for an evening's work, short enough that token renewal
+/// occurs during development.
 pub const TOKEN_LIFETIME_S: u32 = 60 * 60;
-/// The key's file within the data directory.
+/// Name of the key's file in the data directory.
 const KEY_FILE: &str = "dev-issuer.key";
 
-/// Why the issuer cannot be opened or does not issue.
+/// Why the issuer can't be opened or refuses to issue a token.
 #[derive(Debug, thiserror::Error)]
 pub enum DevIssuerError {
     /// The key's file cannot be read or written.
@@ -45,29 +45,29 @@ pub enum DevIssuerError {
         /// The file.
         path: PathBuf,
     },
-    /// The thumbprint asked for is not one (RFC 7638, SHA-256).
+    /// The requested key thumbprint is malformed (RFC 7638, SHA-256).
     #[error("the key thumbprint is not 32 bytes in base64url")]
     ThumbprintInvalid,
-    /// The subject asked for is the id of a part of the server.
+    /// The requested subject is the id of a part of the server.
     #[error("user ids that begin with `cabildo:` are reserved for the server")]
     SubjectReserved,
 }
 
-/// Whom a token is asked for.
+/// The contents of a requested token.
 #[derive(Debug, Clone)]
 pub struct TokenRequest {
-    /// Its tenant.
+    /// Tenant of the token.
     pub tenant_id: TenantId,
-    /// Its subject.
+    /// Subject of the token.
     pub user_id: UserId,
-    /// Its name for people.
+    /// Name of the subject, shown to people.
     pub name: Option<String>,
-    /// Its roles.
+    /// Roles of the subject.
     pub roles: Roles,
-    /// The only session it is good for.
+    /// The only session for which it is valid; `None` for all.
     pub session_id: Option<SessionId>,
-    /// Thumbprint of the key it is bound to, base64url (RFC 7638); without one it
-    /// is a bearer token, which reads only.
+    /// Thumbprint of the key to which it is bound, in base64url (RFC 7638). Without one it is a
+    /// bearer token, which allows only reads.
     pub jkt: Option<String>,
 }
 
@@ -76,9 +76,9 @@ pub struct TokenRequest {
 pub struct IssuedToken {
     /// The token.
     pub access_token: String,
-    /// How it is presented: `DPoP` when it is bound to a key, else `Bearer`.
+    /// The scheme with which it is used: `DPoP` when it is bound to a key, else `Bearer`.
     pub token_type: &'static str,
-    /// Its life, in seconds.
+    /// How long it is valid, in seconds.
     pub expires_in_s: u32,
 }
 
@@ -92,8 +92,8 @@ pub struct DevIssuer {
 }
 
 impl DevIssuer {
-    /// Opens the issuer whose key is kept in `data_dir`, and makes the key on
-    /// first use, readable by its owner only. Blocks on files.
+    /// Opens the issuer whose key is kept in `data_dir`; makes the key, readable only by its owner,
+    /// at first use. Blocks on files.
     pub fn open(
         data_dir: &Path,
         issuer: impl Into<String>,
@@ -125,13 +125,13 @@ impl DevIssuer {
         Self { issuer, audience, key, key_id, jwks }
     }
 
-    /// The public key, as a JWK set to be published.
+    /// The public key, as a JWK set.
     #[must_use]
     pub const fn jwks(&self) -> &Value {
         &self.jwks
     }
 
-    /// Issues a token in force from `now`, without any check of who asks.
+    /// Issues a token that is valid from `now`, without checking who asks.
     pub fn issue(
         &self,
         request: &TokenRequest,
@@ -173,8 +173,8 @@ impl DevIssuer {
     }
 }
 
-/// Random bytes are a key unless they are zero or beyond the curve's order:
-/// a chance of 2^-32, after which others are drawn.
+/// Draws random bytes until they are a valid key. They are not when they are zero or above the
+/// order of the curve, which has a probability of 2^-32.
 fn random_key() -> SigningKey {
     loop {
         if let Ok(key) = SigningKey::from_slice(&rand::random::<[u8; 32]>()) {

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Proofs of possession (RFC 9449 §4): everything that can be checked without
-//! state. Nonce and replay are the façade's.
+//! Proofs of possession (RFC 9449 §4): every check that needs no state. The parent module checks
+//! nonces and replays.
 
 use std::time::Duration;
 
@@ -15,30 +15,29 @@ use crate::auth::access_token::numeric_date;
 use crate::auth::jws::{Algorithm, CompactJws, PublicKey, decode_exactly};
 use crate::domain::time::Timestamp;
 
-/// Longest proof taken, in bytes. A proof by a browser has about 700.
+/// Longest proof accepted, in bytes. A browser's proof has about 700.
 const PROOF_LENGTH_MAX: usize = 4 * 1024;
-/// Age at which a proof is refused when no nonce of this server shows that it is
-/// fresh. Raising it lengthens what the replay cache remembers. Such a proof may
-/// come from the future by [`CLOCK_LEEWAY`].
+/// Age at which a proof without a nonce of this server is refused. Raising it makes the replay
+/// cache remember proofs longer. The time of such a proof may be ahead by [`CLOCK_LEEWAY`].
 const WINDOW_WITHOUT_NONCE: Duration = Duration::from_mins(1);
-/// How far the time of a proof with a fresh nonce may lie from ours: a client
-/// whose clock is wrong, or whose time zone is, is let in.
+/// How far the time of a proof with a fresh nonce may differ from ours. This accepts clients whose
+/// clock or time zone is wrong.
 const WINDOW_WITH_NONCE: Duration = Duration::from_hours(24);
-/// Longest `jti` of a proof, in bytes.
+/// Longest `jti` accepted, in bytes.
 const PROOF_ID_LENGTH_MAX: usize = 256;
-/// Longest `nonce` of a proof, in bytes.
+/// Longest `nonce` accepted, in bytes.
 const NONCE_LENGTH_MAX: usize = 256;
-/// Longest `htu` of a proof, in bytes.
+/// Longest `htu` accepted, in bytes.
 const URL_LENGTH_MAX: usize = 2 * 1024;
 /// Members that only private and symmetric keys have (RFC 7518 §6).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// What a proof must be about.
+/// The values that a proof must match.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
     /// The access token it comes with.
     pub(super) token: &'a str,
-    /// The thumbprint that token is bound to.
+    /// The thumbprint of the key to which that token is bound.
     pub(super) thumbprint: [u8; 32],
     /// The method of the request.
     pub(super) method: &'a str,
@@ -46,21 +45,21 @@ pub(super) struct Expected<'a> {
     pub(super) url: &'a str,
 }
 
-/// A proof that is right in itself.
+/// A proof that passed every check that needs no state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CheckedProof {
-    /// The server nonce it carries, not yet judged.
+    /// The server nonce that it contains, not checked yet.
     pub(super) nonce: Option<String>,
-    /// What names it in the replay cache.
+    /// The key under which the replay cache stores it.
     pub(super) replay_key: [u8; 32],
-    /// When it says it was made; within [`WINDOW_WITH_NONCE`].
+    /// When it was made, according to the client; within [`WINDOW_WITH_NONCE`].
     issued_at: Timestamp,
 }
 
 impl CheckedProof {
-    /// Whether it is fresh without a nonce, and until when it would be.
+    /// Until when it is fresh without a nonce; `None` when it is not.
     pub(super) fn fresh_until(&self, now: Timestamp) -> Option<Timestamp> {
-        // The second itself is cut off by the client: it counts as part of the age.
+        // Clients cut off fractions of a second, so up to one second is added.
         let until = self.issued_at.after(WINDOW_WITHOUT_NONCE + Duration::from_secs(1));
         (self.issued_at <= now.after(CLOCK_LEEWAY) && now < until).then_some(until)
     }
@@ -76,8 +75,7 @@ struct ProofClaims {
     nonce: Option<String>,
 }
 
-/// Checks `proof` (RFC 9449 §4.3, checks 2 to 12, without the nonce and what
-/// follows from it for its age).
+/// Checks `proof` (RFC 9449 §4.3, checks 2 to 12, except the nonce and the age that depends on it).
 pub(super) fn check(proof: &str, expected: &Expected<'_>, now: Timestamp) -> Option<CheckedProof> {
     let jws = CompactJws::parse(proof, PROOF_LENGTH_MAX)?;
     let is_proof = jws.header_text("typ") == Some("dpop+jwt") && jws.algorithm == Algorithm::Es256;
@@ -114,12 +112,12 @@ fn proof_key(jwk: &Map<String, Value>) -> Option<(PublicKey, [u8; 32])> {
     }
     let (x, y) = (text("x")?, text("y")?);
     let key = PublicKey::from_p256_coordinates(x, y)?;
-    // Both coordinates are base64url by now, so nothing needs escaping.
+    // Both coordinates are valid base64url here, so no escaping is needed.
     let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
     Some((key, Sha256::digest(canonical).into()))
 }
 
-/// A `jti` is unique for its key only: nobody can use up another's.
+/// The `jti` is combined with the key, so that no client can use up the `jti` of another.
 fn replay_key(thumbprint: &[u8; 32], proof_id: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"cabildo proof\0");
@@ -128,15 +126,15 @@ fn replay_key(thumbprint: &[u8; 32], proof_id: &str) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Whether two URLs name the same resource once normalised as RFC 3986 §6.2.2
-/// and §6.2.3 say, query and fragment left out (RFC 9449 §4.3, check 9).
+/// Whether two URLs are equal after normalisation by RFC 3986 §6.2.2 and §6.2.3, without query and
+/// fragment (RFC 9449 §4.3, check 9).
 fn is_same_resource(claimed: &str, actual: &str) -> bool {
     claimed.len() <= URL_LENGTH_MAX
         && normalised(claimed).is_some_and(|claimed| Some(claimed) == normalised(actual))
 }
 
 fn normalised(text: &str) -> Option<(Url, String)> {
-    // The parser lowers scheme and host, drops default ports and dot segments.
+    // The parser lowercases scheme and host, and removes default ports and dot segments.
     let mut url = Url::parse(text).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "http" | "https") || !is_plain {
@@ -149,7 +147,7 @@ fn normalised(text: &str) -> Option<(Url, String)> {
     Some((url, path))
 }
 
-/// Percent-encodings in upper case, and none where none is needed.
+/// Writes percent-encodings in upper case, and decodes those that are not needed.
 fn normalised_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;

@@ -1,13 +1,13 @@
-//! Why a caller was refused.
+//! The errors of authentication.
 
 use crate::domain::error_code::ErrorCode;
 
-/// How a route wants its credentials.
+/// The authorisation scheme that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// `Authorization: Bearer` (RFC 6750), reads.
+    /// `Authorization: Bearer` (RFC 6750), for reads.
     Bearer,
-    /// `Authorization: DPoP` (RFC 9449), writes.
+    /// `Authorization: DPoP` (RFC 9449), for writes.
     Dpop,
 }
 
@@ -22,14 +22,14 @@ impl Scheme {
     }
 }
 
-/// Why a caller was refused. Says no more about a token or proof than its code
-/// does, so that refusals do not help to forge a better one.
+/// Why a caller was refused. It contains no details of a token or proof beyond its code, so that it
+/// does not help an attacker to forge one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// No credentials, or of another scheme than the route takes.
+    /// There are no credentials, or they have another scheme than the route requires.
     #[error("credentials are missing")]
     CredentialsMissing,
-    /// The access token is not one we take.
+    /// The access token is malformed, not signed by the issuer, or for another audience.
     #[error("the access token is invalid")]
     TokenInvalid,
     /// The access token has expired, or was issued too long ago.
@@ -50,16 +50,16 @@ pub enum AuthError {
         /// The nonce to use.
         nonce: String,
     },
-    /// No client certificate that names a service.
+    /// There is no client certificate that names a service.
     #[error("a client certificate is required")]
     ClientCertificateRequired,
-    /// Known, but may not.
+    /// The caller is authenticated but not allowed to do this.
     #[error("the caller may not do this")]
     Forbidden,
-    /// The issuer's keys or the replay cache cannot be had; nothing was decided.
+    /// The issuer's keys or the replay cache are not available, so nothing was decided.
     #[error("the caller cannot be authenticated at the moment")]
     Unavailable {
-        /// Seconds after which another try makes sense.
+        /// Seconds after which the client should try again.
         retry_after_s: u32,
     },
 }
@@ -100,9 +100,8 @@ impl AuthError {
         }
     }
 
-    /// The value of `WWW-Authenticate` to send with the answer of a route that
-    /// takes `scheme` (RFC 6750 §3, RFC 9449 §7.1 and §9); every 401 has one,
-    /// except those for a client certificate.
+    /// The value of `WWW-Authenticate` for the answer of a route that requires `scheme` (RFC 6750
+    /// §3, RFC 9449 §7.1 and §9). Every 401 has one, except those for a missing client certificate.
     #[must_use]
     pub const fn challenge(&self, scheme: Scheme) -> Option<&'static str> {
         match (self, scheme) {

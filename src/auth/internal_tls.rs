@@ -1,4 +1,4 @@
-//! The certificates of the internal listener, read again when their files change.
+//! The certificates of the internal listener, which are read again when their files change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use crate::auth::client_cert::{TlsFiles, TlsFilesInvalid, internal_server_config};
 
-/// TLS of the internal listener: its certificate and key, and the authorities of
+/// The TLS configuration of the internal listener: its certificate and key, and the authorities of
 /// client certificates.
 #[derive(Debug)]
 pub struct InternalTls {
@@ -20,45 +20,45 @@ pub struct InternalTls {
 #[derive(Debug)]
 struct State {
     config: Arc<ServerConfig>,
-    /// The files that `config` was made of.
+    /// The versions of the files from which `config` was made.
     used: Versions,
-    /// Files that could not be used, so that each is reported once.
+    /// Versions that could not be used, so that each is reported once.
     rejected: Option<Versions>,
 }
 
-/// What [`InternalTls::refresh`] did.
+/// The result of [`InternalTls::refresh`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The files are those in use.
+    /// The files have not changed.
     Unchanged,
-    /// New connections use the files as they are now.
+    /// The files have changed; new connections use them.
     Renewed,
-    /// The files changed and cannot be used; the ones before stay in use.
+    /// The files have changed and can't be used; new connections use the earlier ones.
     Rejected,
 }
 
-/// Device, inode, length and time of change of each file. A file that is replaced
-/// by a rename, or a link that is pointed elsewhere, changes its inode.
+/// Device, inode, length and change time of each file. A file that is replaced by a rename, or a
+/// symbolic link with a new target, changes the inode.
 type Versions = [Option<(u64, u64, u64, i64, i64)>; 3];
 
 impl InternalTls {
-    /// Reads the files; they have to be usable. Blocks.
+    /// Reads the files, which must be usable. Blocks.
     pub fn read(files: TlsFiles) -> Result<Self, TlsFilesInvalid> {
-        // Looked at before they are read, so that a change in between is seen.
+        // Taken before the files are read, so that a change in between is noticed.
         let used = versions(&files);
         let config = Arc::new(internal_server_config(&files)?);
         Ok(Self { files, state: Mutex::new(State { config, used, rejected: None }) })
     }
 
-    /// What a new connection uses.
+    /// The TLS configuration for a new connection.
     #[must_use]
     pub fn current(&self) -> Arc<ServerConfig> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&state.config)
     }
 
-    /// Takes up files that have changed. A certificate whose key is not written
-    /// yet is rejected, and taken up by a later call. Blocks.
+    /// Reads the files again if they have changed. A certificate whose key is not written yet is
+    /// rejected, and used by a later call. Blocks.
     pub fn refresh(&self) -> Refreshed {
         let found = versions(&self.files);
         {

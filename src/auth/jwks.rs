@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The public keys of an issuer as its JWK set states them (RFC 7517).
+//! The public keys of an issuer, parsed from its JWK set (RFC 7517).
 
 use std::sync::Arc;
 
@@ -8,32 +8,32 @@ use serde_json::{Map, Value};
 
 use crate::auth::jws::{Algorithm, CompactJws, PublicKey, decode, decode_exactly};
 
-/// Most keys a set may list. An issuer in rotation lists two or three; raising
-/// it lets a broken issuer cost more memory and time per refresh.
+/// Most keys of a set. An issuer that changes keys lists two or three; raising it lets a faulty
+/// issuer cost more memory and time per refresh.
 pub const KEYS_MAX: usize = 64;
-/// Longest key id taken, in bytes.
+/// Longest key id accepted, in bytes.
 const KEY_ID_LENGTH_MAX: usize = 256;
-/// RSA moduli taken, in bytes: 2048 bits is the least RFC 7518 §3.3 allows;
-/// more than 4096 makes each verification expensive.
+/// Lengths of RSA moduli accepted, in bytes: 2048 bits is the least that RFC 7518 §3.3 allows; more
+/// than 4096 bits makes each verification expensive.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
-/// Longest RSA exponent taken, in bytes; everybody uses 65537.
+/// Longest RSA exponent accepted, in bytes; nearly all keys use 65537.
 const RSA_EXPONENT_BYTES_MAX: usize = 4;
 
 /// Why a document is not a usable JWK set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetInvalid {
-    /// Not JSON, or without a `keys` array.
+    /// It is not JSON, or has no `keys` array.
     #[error("not a JWK set")]
     Malformed,
-    /// More than [`KEYS_MAX`] keys.
+    /// It has more than [`KEYS_MAX`] keys.
     #[error("more than {KEYS_MAX} keys")]
     TooManyKeys,
-    /// No key that verifies signatures with an algorithm we take.
+    /// It has no signature key for a supported algorithm.
     #[error("no usable signature key")]
     NoUsableKey,
 }
 
-/// The usable signature keys of an issuer. Cheap to clone.
+/// The usable signature keys of an issuer. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct KeySet(Arc<[NamedKey]>);
 
@@ -43,20 +43,19 @@ struct NamedKey {
     key: PublicKey,
 }
 
-/// What a set knows about the key a token names.
+/// The result of looking up the key that a token names.
 pub(super) enum Found<'a> {
-    /// The key to verify with.
+    /// The key that verifies the token.
     Key(&'a PublicKey),
-    /// No such key; a newer set may have it.
+    /// The set has no such key; a newer set may have it.
     Unknown,
-    /// No set could have it: the token names no key and several would do.
+    /// The token names no key and several keys fit, so a newer set would not help.
     Ambiguous,
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys for other uses, of other types, too weak or
-    /// malformed are left out, as RFC 7517 §5 asks; of two keys with the same
-    /// id and algorithm the first counts.
+    /// Parses a JWK set. Keys that are for other uses, of other types, too weak or malformed are
+    /// ignored, as RFC 7517 §5 asks; of two keys with the same id and algorithm the first is used.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetInvalid> {
         let document: Value =
             serde_json::from_slice(document).map_err(|_| KeySetInvalid::Malformed)?;
@@ -70,8 +69,8 @@ impl KeySet {
         if usable.is_empty() { Err(KeySetInvalid::NoUsableKey) } else { Ok(Self(usable)) }
     }
 
-    /// Finds the key that a token's header names (`kid`, and the key's type by
-    /// `alg`). A token without `kid` is taken only when there is one key.
+    /// Finds the key that a token's header names (`kid`, and the type of key by `alg`). A token
+    /// without `kid` is accepted only when exactly one key fits.
     pub(super) fn find(&self, jws: &CompactJws<'_>) -> Found<'_> {
         let wanted = match jws.header.get("kid") {
             None => {
@@ -88,7 +87,7 @@ impl KeySet {
         if same_id.peek().is_none() {
             return Found::Unknown;
         }
-        // A known id with another algorithm is an attack, not a rotation.
+        // A known id with another algorithm is an attack, not a new key.
         same_id
             .find(|named| named.key.algorithm() == jws.algorithm)
             .map_or(Found::Ambiguous, |named| Found::Key(&named.key))
@@ -111,8 +110,8 @@ fn named_key(jwk: &Map<String, Value>) -> Option<NamedKey> {
     algorithm_fits.then_some(NamedKey { id, key })
 }
 
-/// Whether the key is said to be for signatures, or not said to be for
-/// anything else (RFC 7517 §4.2 and §4.3; both members are optional).
+/// Whether the key is declared for signatures, or for no particular use (RFC 7517 §4.2 and §4.3;
+/// both members are optional).
 fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
     let use_fits = jwk.get("use").is_none_or(|value| value == "sig");
     let operations_fit = jwk.get("key_ops").is_none_or(|operations| {

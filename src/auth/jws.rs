@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Compact JWS (RFC 7515 §3.1) as unauthenticated callers send it: taken apart strictly,
-//! trusted only after [`CompactJws::is_signed_by`].
+//! Compact JWS (RFC 7515 §3.1) from unauthenticated callers: parsed strictly, and trusted only
+//! after [`CompactJws::is_signed_by`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,8 +9,8 @@ use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use serde_json::{Map, Value};
 
-/// The signature algorithms taken (RFC 7518 §3, RFC 8037). `none` and the
-/// HMAC family have no value here, so that no header can select them.
+/// The supported signature algorithms (RFC 7518 §3, RFC 8037). `none` and the HMAC family have no
+/// variant, so that no header can select them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -22,7 +22,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm with this registered name, if this server takes it.
+    /// The algorithm with this registered name, if it is supported.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name {
             "ES256" => Some(Self::Es256),
@@ -33,7 +33,7 @@ impl Algorithm {
     }
 }
 
-/// A public key, of the one type its algorithm takes.
+/// A public key, of the type that its algorithm requires.
 #[derive(Debug, Clone)]
 pub(super) enum PublicKey {
     /// For ES256.
@@ -45,7 +45,7 @@ pub(super) enum PublicKey {
 }
 
 impl PublicKey {
-    /// The only algorithm this key verifies: what stops a header from choosing
+    /// The only algorithm for which this key may be used, which prevents a header from choosing
     /// another one (RFC 8725 §3.1).
     pub(super) const fn algorithm(&self) -> Algorithm {
         match self {
@@ -64,7 +64,7 @@ impl PublicKey {
         VerifyingKey::from_sec1_bytes(&point).ok().map(|key| Self::P256(Box::new(key)))
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// Whether `signature` is a signature of `message` by this key.
     fn verifies(&self, message: &[u8], signature: &str) -> bool {
         let (key, algorithm) = match self {
             Self::P256(key) => {
@@ -79,7 +79,7 @@ impl PublicKey {
     }
 }
 
-/// The three parts of a compact JWS, decoded and not yet trusted.
+/// The three parts of a compact JWS, decoded but not verified.
 #[derive(Debug)]
 pub(super) struct CompactJws<'a> {
     /// The protected header.
@@ -93,9 +93,9 @@ pub(super) struct CompactJws<'a> {
 }
 
 impl<'a> CompactJws<'a> {
-    /// Takes a JWS of at most `length_max` bytes apart; `None` when it is not
-    /// one, names an algorithm that is not ours, or has a `crit` header: we
-    /// understand no extension (RFC 7515 §4.1.11).
+    /// Parses a JWS of at most `length_max` bytes. `None` when it is malformed, names an
+    /// unsupported algorithm, or has a `crit` header, since no extension is supported (RFC 7515
+    /// §4.1.11).
     pub(super) fn parse(text: &'a str, length_max: usize) -> Option<Self> {
         if text.len() > length_max {
             return None;
@@ -107,34 +107,34 @@ impl<'a> CompactJws<'a> {
             return None;
         }
         let algorithm = Algorithm::parse(header.get("alg")?.as_str()?)?;
-        // Refuses a fourth part too, as a dot is not base64url.
+        // A fourth part is refused too, since a dot is not base64url.
         let payload = decode(payload)?;
         decode(signature)?;
         Some(Self { header, algorithm, payload, signed: signed.as_bytes(), signature })
     }
 
-    /// A header member that must be text; `None` when it is absent or not text.
+    /// A header member that is a string; `None` when it is absent or not a string.
     pub(super) fn header_text(&self, name: &str) -> Option<&str> {
         self.header.get(name)?.as_str()
     }
 
-    /// Whether `key` signed this, with the algorithm the header names.
+    /// Whether `key` made the signature, with the algorithm that the header names.
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
         key.algorithm() == self.algorithm && key.verifies(self.signed, self.signature)
     }
 }
 
-/// Unpadded, canonical base64url (RFC 7515 §2).
+/// Decodes unpadded, canonical base64url (RFC 7515 §2).
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Unpadded, canonical base64url of exactly `N` bytes.
+/// Decodes unpadded, canonical base64url of exactly `N` bytes.
 pub(super) fn decode_exactly<const N: usize>(text: &str) -> Option<[u8; N]> {
     decode(text)?.try_into().ok()
 }
 
-/// Unpadded base64url.
+/// Encodes as unpadded base64url.
 pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,6 +1,5 @@
-//! The issuer's keys, kept: the driver of [`KeySchedule`]. A fetch runs in its
-//! own task, one at a time, so that a caller who leaves does not cancel what
-//! others wait for.
+//! Caches the issuer's keys and fetches them when [`KeySchedule`] says so. A fetch runs in a task
+//! of its own, one at a time, so that a caller that stops waiting does not cancel it for others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +13,7 @@ use crate::auth::key_schedule::{Decision, KeySchedule, Need};
 use crate::auth::key_source::KeySource;
 use crate::domain::time::Timestamp;
 
-/// The issuer's keys, kept between requests.
+/// The cache of the issuer's keys.
 pub(super) struct KeyCache {
     source: Arc<dyn KeySource>,
     state: Arc<Mutex<State>>,
@@ -27,7 +26,7 @@ struct State {
     schedule: KeySchedule,
 }
 
-/// What the keys at hand say about a token.
+/// The result of looking up a token's key in the cache.
 enum Lookup {
     Key(PublicKey),
     Missing,
@@ -35,12 +34,12 @@ enum Lookup {
 }
 
 impl KeyCache {
-    /// An empty cache in front of `source`.
+    /// Makes an empty cache for the keys of `source`.
     pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
         Self { source, state: Arc::default(), flight: Arc::default() }
     }
 
-    /// The key that must have signed `jws`. Asks the issuer at most once.
+    /// The key that must have signed `jws`. Fetches keys from the issuer at most once.
     pub(super) async fn key_for(
         &self,
         jws: &CompactJws<'_>,
@@ -80,7 +79,7 @@ impl KeyCache {
         }
     }
 
-    /// The decision by the keys at hand, without another fetch.
+    /// The result after a fetch, by the keys in the cache, without another fetch.
     fn key_after_fetch(
         &self,
         jws: &CompactJws<'_>,
@@ -114,8 +113,7 @@ impl KeyCache {
         locked(&self.state).schedule.decide(need, now)
     }
 
-    /// Starts a fetch, unless the one that held `flight` before has made it
-    /// unnecessary.
+    /// Starts a fetch, unless the one that held `flight` before has made it unnecessary.
     fn start_fetch(
         &self,
         flight: OwnedMutexGuard<()>,
@@ -140,7 +138,7 @@ impl KeyCache {
                     state.schedule.handle_success(now);
                 }
                 Err(error) => {
-                    // Its sources may print addresses; the outermost text does not.
+                    // Inner errors may contain addresses; the outermost message does not.
                     tracing::warn!(%error, "the issuer's keys could not be refreshed");
                     state.schedule.handle_failure(rand::random());
                 }
@@ -160,7 +158,7 @@ async fn join(fetch: Option<JoinHandle<()>>) {
     }
 }
 
-/// No holder of this lock panics, so what it guards is whole.
+/// No holder of this lock panics, so a poisoned lock can be used.
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -179,7 +177,7 @@ mod tests {
     use crate::auth::jws::encode;
     use crate::auth::key_source::KeySourceError;
 
-    /// A source that answers when it is let.
+    /// A source that answers only when the test allows it.
     struct Gated {
         gate: Semaphore,
         fetches: AtomicUsize,
@@ -229,7 +227,7 @@ mod tests {
     async fn ageing_keys_serve_while_one_refresh_is_under_way() {
         let (source, cache) = scene(1);
         assert!(key_at(&cache, at(0)).await.is_ok());
-        // From here on the source hangs; callers are answered all the same.
+        // From here on the source does not answer; callers still get an answer.
         for _ in 0..20 {
             assert!(key_at(&cache, at(400)).await.is_ok());
         }

@@ -1,29 +1,28 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! When the issuer is asked for its keys again: a pure decision. Everything
-//! is counted from the start of the last attempt, so that an attempt that
-//! never comes back counts as one.
+//! Decides when the issuer is asked for its keys again. No I/O. All times are counted from the
+//! start of the last attempt, so that an attempt that never ends counts too.
 
 use std::time::Duration;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 
-/// Age at which keys are fetched again beside serving with them. Lowering it
-/// asks the issuer more often.
+/// Age at which keys are fetched again in the background, while the old ones are still used.
+/// Lowering it asks the issuer more often.
 pub(super) const FRESH_FOR: Duration = Duration::from_mins(5);
-/// Age at which callers wait for the refresh: how long a key that the issuer
-/// has withdrawn can still be taken, while the issuer answers.
+/// Age at which callers wait for new keys: how long a key that the issuer has withdrawn is
+/// accepted, provided the issuer answers.
 pub(super) const WAIT_AFTER: Duration = Duration::from_hours(1);
 /// Least time between two attempts, whatever key ids unauthenticated callers send. Raising it makes
-/// tokens of a new key wait longer.
+/// tokens with a new key wait longer.
 pub(super) const ATTEMPT_INTERVAL_MIN: Duration = Duration::from_secs(10);
-/// First pause after a failure; doubles with each further one.
+/// First pause after a failure; doubled after each further failure.
 const BACKOFF_FIRST: Duration = Duration::from_secs(2);
-/// Longest pause between attempts while the issuer fails: how late we may
-/// notice that it is back.
+/// Longest pause between attempts while the issuer fails, and so the longest delay until its return
+/// is noticed.
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
-/// What the caller needs a key for.
+/// Whether the caller's key is in the cached set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     /// The key is in the set.
@@ -32,20 +31,20 @@ pub(super) enum Need {
     Missing,
 }
 
-/// What to do about it.
+/// What a caller should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Use the set as it is.
     Serve,
-    /// Use the set as it is and start a fetch beside.
+    /// Use the set as it is and start a fetch in the background.
     ServeAndFetch,
-    /// Fetch, wait for the outcome, then use what there is.
+    /// Fetch, wait for the result, then use the set.
     Fetch,
-    /// Do not ask the issuer now; there is no set to use either.
+    /// Refuse: the issuer must not be asked now and there is no set to use.
     Refuse,
 }
 
-/// The state behind the decision.
+/// The state from which the decision is made.
 #[derive(Debug, Clone)]
 pub(super) struct KeySchedule {
     fetched_at: Option<Timestamp>,
@@ -66,7 +65,7 @@ impl Default for KeySchedule {
 }
 
 impl KeySchedule {
-    /// Decides what a caller with this need does.
+    /// Decides what a caller with this need should do.
     pub(super) fn decide(&self, need: Need, now: Timestamp) -> Decision {
         let may_fetch = elapsed(self.attempted_at, now).is_none_or(|span| span >= self.pause);
         let age = elapsed(self.fetched_at, now);
@@ -82,8 +81,8 @@ impl KeySchedule {
         }
     }
 
-    /// Whether the last attempt failed, so that a missing key says nothing
-    /// about the token that names it.
+    /// Whether the last attempt failed. If so, a missing key does not mean that the token is
+    /// invalid.
     pub(super) const fn is_failing(&self) -> bool {
         self.backoff.failures() > 0
     }
@@ -94,28 +93,28 @@ impl KeySchedule {
             .map_or(Duration::ZERO, |span| self.pause.saturating_sub(span))
     }
 
-    /// An attempt starts.
+    /// Records that an attempt starts.
     pub(super) fn handle_attempt(&mut self, now: Timestamp) {
         self.attempted_at = Some(now);
         self.pause = ATTEMPT_INTERVAL_MIN;
     }
 
-    /// The attempt started at `started_at` brought keys.
+    /// Records that the attempt started at `started_at` has brought keys.
     pub(super) fn handle_success(&mut self, started_at: Timestamp) {
         self.fetched_at = Some(started_at);
         self.backoff.reset();
         self.pause = ATTEMPT_INTERVAL_MIN;
     }
 
-    /// The attempt failed. `drawn` is random over its whole range and spreads
-    /// instances that failed together over half of the pause.
+    /// Records that the attempt failed. `drawn` is a uniform random byte that shortens the pause by
+    /// up to half, so that instances that failed together do not retry together.
     pub(super) fn handle_failure(&mut self, drawn: u8) {
         self.pause = self.backoff.next(drawn);
     }
 }
 
-/// Time since `moment`; `None` when there was none, or when the clock was set
-/// back since, so that nothing waits for it to catch up.
+/// Time since `moment`; `None` when there is no moment or it is in the future, since the clock was
+/// set back. Otherwise callers would wait until the clock has caught up.
 fn elapsed(moment: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     moment.filter(|moment| *moment <= now).map(|moment| now.since(moment))
 }

@@ -1,4 +1,4 @@
-//! Where the issuer's keys come from.
+//! Fetches the issuer's keys.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use reqwest::{StatusCode, Url, redirect};
 
 use crate::auth::jwks::{KeySet, KeySetInvalid};
 
-/// Longest a fetch may take, from connecting to the last byte of the body.
+/// Longest time that a fetch may take, from connecting to the last byte of the body.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest document taken, in bytes: 64 keys with their certificates.
+/// Longest document accepted, in bytes: 64 keys with their certificates.
 const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Why the keys cannot be had.
+/// Why the keys can't be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySourceError {
     /// The address is not an absolute https URL, nor an allowed http one.
     #[error("the address of the key set is not an https URL")]
     AddressInvalid,
-    /// A request header is not one.
+    /// A configured request header is malformed.
     #[error("the request header {name} is not valid")]
     HeaderInvalid {
         /// Name of the header.
@@ -31,7 +31,7 @@ pub enum KeySourceError {
     /// The issuer answers with something else than 200.
     #[error("the issuer answers with status {0}")]
     Status(u16),
-    /// The document is longer than we take.
+    /// The document is longer than 256 KiB.
     #[error("the key set is longer than {DOCUMENT_BYTES_MAX} bytes")]
     DocumentTooLarge,
     /// The document is not a usable key set.
@@ -39,37 +39,36 @@ pub enum KeySourceError {
     DocumentInvalid(#[from] KeySetInvalid),
 }
 
-/// Where the issuer's keys come from. When it is asked is decided elsewhere.
+/// A source of the issuer's keys. When to ask it is decided by its caller.
 #[async_trait]
 pub trait KeySource: Send + Sync {
-    /// The keys as the issuer has them now.
+    /// The keys that the issuer publishes now.
     async fn fetch(&self) -> Result<KeySet, KeySourceError>;
 }
 
-/// Whether keys may be fetched without TLS, where whoever is on the path can
-/// replace them.
+/// Whether keys may be fetched without TLS. An attacker on the path could then replace them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PlainHttp {
     /// From this machine only.
     #[default]
     LoopbackOnly,
-    /// From anywhere: for networks that encrypt underneath, as a mesh does.
+    /// From anywhere, for networks that encrypt at a lower layer, such as a service mesh.
     Allowed,
 }
 
-/// How to reach the identity service's key set.
+/// How to reach the key set of the identity service.
 #[derive(Debug, Clone)]
 pub struct HttpKeySourceOptions {
     /// Absolute URL of the JWK set.
     pub url: String,
-    /// Headers to send, as services of the installation expect them.
+    /// Additional request headers that services of the installation require.
     pub headers: Vec<(String, String)>,
-    /// Whether http URLs are taken.
+    /// Whether http URLs are accepted.
     pub plain_http: PlainHttp,
 }
 
-/// Fetches a JWK set over HTTP. Follows no redirect and uses no proxy, so that
-/// only the address configured is ever trusted.
+/// Fetches a JWK set over HTTP. It follows no redirect and uses no proxy, so that only the
+/// configured address is trusted.
 #[derive(Debug)]
 pub struct HttpKeySource {
     client: reqwest::Client,
@@ -77,8 +76,8 @@ pub struct HttpKeySource {
 }
 
 impl HttpKeySource {
-    /// A source at the address of `options`. A rustls provider must be
-    /// installed for the process.
+    /// Makes a source for the address in `options`. A rustls provider must be installed for the
+    /// process.
     pub fn new(options: &HttpKeySourceOptions) -> Result<Self, KeySourceError> {
         let url = Url::parse(&options.url).map_err(|_| KeySourceError::AddressInvalid)?;
         if !is_allowed(&url, options.plain_http) {

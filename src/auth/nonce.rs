@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Server nonces without server state (RFC 9449 §8 and §9): a time slot and
-//! its HMAC, so that every instance with the same key takes them.
+//! Server nonces without server state (RFC 9449 §8 and §9): a nonce is a time slot and its HMAC, so
+//! that every instance with the same key accepts it.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::auth::jws::{decode_exactly, encode};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-/// Length of a time slot. A nonce serves for its slot and the next one; raising
-/// it lets proofs be made further in advance.
+/// Length of a time slot. A nonce is accepted in its slot and the next one; raising it lets proofs
+/// be made further in advance.
 const SLOT: Duration = Duration::from_mins(2);
-/// Bytes of the HMAC that are sent.
+/// Bytes of the HMAC in a nonce.
 const TAG_BYTES: usize = 16;
-/// Random bytes of a nonce for one socket.
+/// Random bytes in a nonce for one socket.
 pub(super) const UNIQUE_BYTES: usize = 16;
-/// Shortest key taken, in bytes.
+/// Shortest key accepted, in bytes.
 const KEY_BYTES_MIN: usize = 32;
 
 /// The nonce key is shorter than 32 bytes.
@@ -28,19 +28,19 @@ const KEY_BYTES_MIN: usize = 32;
 #[error("the nonce key must have at least {KEY_BYTES_MIN} bytes")]
 pub struct NonceKeyTooShort;
 
-/// The secret behind the nonces; all instances of an installation share it.
+/// The secret from which nonces are made; all instances of an installation share it.
 #[derive(Debug, Clone)]
 pub struct NonceKey(Secret<Vec<u8>>);
 
 impl NonceKey {
-    /// Takes a key of at least 32 bytes.
+    /// Makes a key from at least 32 bytes.
     pub fn new(bytes: Vec<u8>) -> Result<Self, NonceKeyTooShort> {
         let bytes = Secret::new(bytes);
         if bytes.expose().len() < KEY_BYTES_MIN { Err(NonceKeyTooShort) } else { Ok(Self(bytes)) }
     }
 
-    /// A random key, for an installation of one instance: nonces of before a
-    /// restart are refused after it, which costs each client one more request.
+    /// Makes a random key, for an installation of one instance. Nonces from before a restart are
+    /// refused afterwards, which costs each client one more request.
     #[must_use]
     pub fn random() -> Self {
         Self(Secret::new(rand::random::<[u8; KEY_BYTES_MIN]>().to_vec()))
@@ -52,9 +52,9 @@ impl NonceKey {
         encode(&[&slot[..], &self.tag(b"request", &slot)].concat())
     }
 
-    /// Until when `nonce` is taken, if it is ours for requests, of this slot or
-    /// the one before. The next slot is taken within the clock leeway, for
-    /// instances whose clocks differ.
+    /// Until when `nonce` is accepted, if it is a request nonce of this slot or the one before. A
+    /// nonce of the next slot is accepted within the clock leeway, for instances whose clocks
+    /// differ.
     pub(super) fn fresh_until(&self, nonce: &str, now: Timestamp) -> Option<Timestamp> {
         let bytes = decode_exactly::<{ 8 + TAG_BYTES }>(nonce)?;
         let (slot, tag) = bytes.split_at(8);
@@ -66,12 +66,12 @@ impl NonceKey {
         (bool::from(genuine) && current.contains(&slot)).then_some(ends)
     }
 
-    /// A nonce for one socket, unlike any other as long as `unique` is.
+    /// A nonce for one socket; unique if `unique` is.
     pub(super) fn for_socket(&self, unique: [u8; UNIQUE_BYTES]) -> String {
         encode(&[&unique[..], &self.tag(b"socket", &unique)].concat())
     }
 
-    /// Whether `nonce` is one of [`NonceKey::for_socket`].
+    /// Whether `nonce` was made by [`NonceKey::for_socket`].
     pub(super) fn is_for_socket(&self, nonce: &str) -> bool {
         decode_exactly::<{ UNIQUE_BYTES + TAG_BYTES }>(nonce).is_some_and(|bytes| {
             let (unique, tag) = bytes.split_at(UNIQUE_BYTES);
@@ -79,8 +79,8 @@ impl NonceKey {
         })
     }
 
-    /// The purpose is part of what is authenticated, so that a nonce for one
-    /// cannot serve the other.
+    /// The HMAC of a nonce. It covers the purpose, so that a nonce for one purpose is not accepted
+    /// for the other.
     fn tag(&self, purpose: &[u8], message: &[u8]) -> [u8; TAG_BYTES] {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
         let mut mac =

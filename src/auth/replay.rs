@@ -1,4 +1,4 @@
-//! Proofs that were used, so that none is used twice (RFC 9449 §11.1).
+//! Remembers used proofs, so that none is accepted twice (RFC 9449 §11.1).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -13,12 +13,12 @@ use crate::domain::time::Timestamp;
 #[error("the replay cache is unavailable")]
 pub struct ReplayCacheUnavailable;
 
-/// Where used proofs are remembered until they would be refused by their age.
-/// Shared by all instances in production.
+/// A store of used proofs, which remembers each until it is refused because of its age. In
+/// production all instances share it.
 #[async_trait]
 pub trait ReplayCache: Send + Sync {
-    /// Remembers `key` until `expires_at`; `false` when it was there already.
-    /// Of simultaneous calls with one key exactly one is answered `true`.
+    /// Stores `key` until `expires_at`; returns `false` when it was stored already. Of simultaneous
+    /// calls with one key, exactly one returns `true`.
     async fn insert_if_absent(
         &self,
         key: [u8; 32],
@@ -27,9 +27,8 @@ pub trait ReplayCache: Send + Sync {
     ) -> Result<bool, ReplayCacheUnavailable>;
 }
 
-/// A replay cache of this process, for tests, development and installations of
-/// one instance. When it is full of keys that have not expired it refuses
-/// rather than forget one.
+/// A replay cache in this process, for tests, development and installations of one instance. When
+/// it is full of keys that have not expired, it returns an error instead of forgetting one.
 #[derive(Debug)]
 pub struct InMemoryReplayCache {
     capacity: NonZeroUsize,
@@ -43,10 +42,10 @@ struct Entries {
 }
 
 impl InMemoryReplayCache {
-    /// Keys held by default: 1,800 proofs a second for 90 s, in about 20 MiB.
+    /// Default capacity: 1,800 proofs per second for 90 s, in about 20 MiB.
     pub const CAPACITY_DEFAULT: NonZeroUsize = NonZeroUsize::new(1 << 17).expect("not zero");
 
-    /// A cache of at most `capacity` keys.
+    /// Makes a cache of at most `capacity` keys.
     #[must_use]
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self { capacity, entries: Mutex::default() }
@@ -91,7 +90,7 @@ impl ReplayCache for InMemoryReplayCache {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, ReplayCacheUnavailable> {
-        // No call panics while it holds the lock, so the entries are whole.
+        // No call panics while it holds the lock, so a poisoned lock can be used.
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.insert_if_absent(key, expires_at, now, self.capacity)
     }

@@ -1,4 +1,4 @@
-//! Each check of RFC 9449 §4.3, attacked by itself.
+//! Each check of RFC 9449 §4.3, violated separately.
 
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -68,7 +68,7 @@ fn without(mut object: Value, name: &str) -> Value {
 
 const RFC_9449_HEADER: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19";
 
-/// RFC 9449 §6.1: the thumbprint of the key of all of its examples.
+/// RFC 9449 §6.1: the thumbprint of the key in all of its examples.
 fn rfc_9449_thumbprint() -> [u8; 32] {
     decode_exactly("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").expect("32 bytes")
 }
@@ -83,7 +83,7 @@ fn the_proof_of_rfc_9449_section_4_1_has_its_key_and_signature() {
     let (key, thumbprint) = proof_key(jwk).expect("a key");
     assert_eq!(thumbprint, rfc_9449_thumbprint());
     assert!(jws.is_signed_by(&key));
-    // It goes to a token endpoint, without `ath`: no proof for a resource.
+    // The example is for a token endpoint and has no `ath`, so it is no proof for a resource.
     let expected = Expected {
         token: "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU",
         thumbprint,
