@@ -1,11 +1,9 @@
-//! Checking bundles and proofs, as a stranger would: from `docs/EVIDENCE.md`
-//! alone. This module imports nothing of the crate, so that it can't repeat a
-//! mistake of the writer.
+//! Verifies bundles and proofs, using only the format in `docs/EVIDENCE.md`. This module imports
+//! nothing else of the crate, so that it can't repeat a mistake of the code that writes them.
 //!
-//! Nothing that is checked is trusted: everything read has a limit, nesting is
-//! bounded, no length that the input declares is allocated, and objects are
-//! read as streams. Time and memory grow with the bytes given, not with what
-//! they say.
+//! Nothing in the input is trusted: everything read has a limit, nesting is bounded, no memory is
+//! allocated by a length that the input declares, and objects are read as streams. Time and memory
+//! grow with the size of the input, not with numbers in it.
 
 pub mod cbor;
 pub mod checkpoint;
@@ -37,7 +35,7 @@ use files::{Unread, read_whole};
 use proof::{Kind, PROOF_BYTES_MAX, Proof};
 use report::{Finding, Place};
 
-/// Checks a bundle: full or a clip.
+/// Verifies a bundle: a full one or a clip.
 #[must_use]
 pub fn verify_bundle(files: &dyn Files, options: &Options) -> Report {
     let document = match read_whole(files, "bundle.json", PROOF_BYTES_MAX) {
@@ -55,18 +53,18 @@ pub fn verify_bundle(files: &dyn Files, options: &Options) -> Report {
         Some(Kind::Full) => examination.check_full(files),
         Some(Kind::Clip) => examination.check_clip(files),
         None => {
-            let finding = Finding::new(Code::Malformed, "the bundle does not say its kind");
+            let finding = Finding::new(Code::Malformed, "the bundle does not state its kind");
             examination.finds(finding, Place::default());
         }
     }
     examination.finish()
 }
 
-/// Checks a public proof by itself: heads and receipts, no objects.
+/// Verifies a public proof without a bundle: its heads and receipts, no objects.
 #[must_use]
 pub fn verify_proof(document: &[u8], options: &Options) -> Report {
     if document.len() as u64 > PROOF_BYTES_MAX {
-        return refused(Finding::new(Code::TooLarge, "a proof of too many bytes"));
+        return refused(Finding::new(Code::TooLarge, "the proof has too many bytes"));
     }
     match Proof::parse(document) {
         Ok(proof) => {

@@ -1,4 +1,4 @@
-//! Checking a full bundle: all heads, all entries, all objects.
+//! Verifies a full bundle: all heads, all entries, all objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +16,18 @@ use super::tree::{self, Frontier, Hash};
 /// Most heads of one log: one every two seconds for three weeks.
 pub(super) const HEADS_MAX: usize = 1_000_000;
 
-/// What is kept of a head.
+/// The parts of a head that are kept.
 struct HeadKept {
     size: u64,
     root: Hash,
     kid: Hash,
 }
 
-/// What the entries told.
+/// The results of reading the entries.
 #[derive(Default)]
 struct EntriesRead {
     log: Log,
-    /// Roots at the sizes that were asked for.
+    /// Roots at the requested sizes.
     roots: BTreeMap<u64, Hash>,
     size: u64,
     /// Whether the file could not be read to its end.
@@ -35,7 +35,7 @@ struct EntriesRead {
 }
 
 impl Examination {
-    /// Checks a full bundle.
+    /// Verifies a full bundle.
     pub(super) fn check_full(&mut self, files: &dyn Files) {
         self.is_whole = true;
         self.check_head();
@@ -44,8 +44,8 @@ impl Examination {
         let wanted = self.wanted_sizes(&heads);
         let mut read = self.check_entries(files, &wanted, &mut disclosures);
         let held_until = self.check_roots(&heads, &read);
-        // Where a head was signed its root counts; between heads, that of the
-        // entries, as far as they are what was signed.
+        // At the size of a signed head the root of that head is used; between heads the root of the
+        // entries is used, as long as the entries agree with the heads.
         for (size, root) in &read.roots {
             if *size <= held_until {
                 self.roots.entry(*size).or_insert(*root);
@@ -54,7 +54,7 @@ impl Examination {
         self.check_rotation(&heads, &read.log);
         self.log_kids = Some(read.log.keys.iter().map(|(_, kid)| *kid).collect());
         if read.log.id.is_some_and(|id| id != self.proof.log) {
-            let text = "the entries are those of another log than the proof names";
+            let text = "the entries belong to another log than the proof names";
             self.finds(Finding::new(Code::WrongSession, text), Place::seq(0));
         }
         for item in self.proof.receipts.clone() {
@@ -67,7 +67,7 @@ impl Examination {
         read.log.finish(&mut self.report);
     }
 
-    /// Reads all heads; each is checked by itself and against the one before.
+    /// Reads all heads, and checks each by itself and against the one before.
     fn check_heads(&mut self, files: &dyn Files) -> Vec<HeadKept> {
         let mut heads: Vec<HeadKept> = Vec::new();
         let opened = match files.open("heads.cborseq") {
@@ -95,7 +95,7 @@ impl Examination {
             };
             number += 1;
             if heads.len() >= HEADS_MAX {
-                let finding = Finding::new(Code::TooLarge, "a log of too many heads");
+                let finding = Finding::new(Code::TooLarge, "the log has too many heads");
                 self.finds(finding, Place::default());
                 break;
             }
@@ -139,7 +139,7 @@ impl Examination {
         self.heads.insert(tree::sha256(cose));
         let known = *self.roots.entry(head.size).or_insert(head.root);
         if known != head.root {
-            let text = format!("two trees of size {} were signed", head.size);
+            let text = format!("two different trees of size {} were signed", head.size);
             self.finds(Finding::new(Code::ForkedLog, text), Place::head(head.size));
         }
         self.report.count("heads", 1);
@@ -246,7 +246,7 @@ impl Examination {
         }
     }
 
-    /// Checks what was disclosed of an entry, and that it may be what it is.
+    /// Checks what was disclosed of an entry, and that it is consistent with the entry.
     pub(super) fn check_disclosed(
         &mut self,
         seq: u64,
@@ -267,7 +267,7 @@ impl Examination {
         }
         let hash = tree::sha256(opening.text.as_bytes());
         if seq == 1 && policy_hash.is_some_and(|policy| policy != hash) {
-            let text = "the policy is not the one that the genesis names";
+            let text = "the policy is not the one in the genesis entry";
             return self.finds(Finding::new(Code::DisclosureInvalid, text), Place::seq(seq));
         }
         self.report.count(
@@ -279,7 +279,7 @@ impl Examination {
         );
     }
 
-    /// Checks the object of a segment; the error says that it is not there.
+    /// Checks the object of a segment; the error says that it is missing.
     pub(super) fn check_object(
         &mut self,
         files: &dyn Files,
@@ -313,7 +313,7 @@ impl Examination {
         Ok(())
     }
 
-    /// Compares each head with the entries; the size until which they agree.
+    /// Compares each head with the entries; returns the size up to which they agree.
     fn check_roots(&mut self, heads: &[HeadKept], read: &EntriesRead) -> u64 {
         let mut good = 0;
         for head in heads {
@@ -326,11 +326,11 @@ impl Examination {
                         head: Some(head.size),
                         ..Place::default()
                     };
-                    let text = "these entries are not those that the head was signed over";
+                    let text = "these entries are not the ones that the head signs";
                     self.finds(Finding::new(Code::RootMismatch, text), place);
                     return good;
                 }
-                // Fewer entries than this head covers; said once for all.
+                // Fewer entries than this head covers; reported once, below.
                 None => break,
             }
         }
@@ -338,7 +338,7 @@ impl Examination {
         if read.size < signed && !read.is_cut {
             let place =
                 Place { seq: Some(read.size), seq_last: Some(signed - 1), ..Place::default() };
-            let text = "the newest head covers entries that are not here";
+            let text = "the newest head covers entries that are missing here";
             self.finds(Finding::new(Code::TruncatedLog, text), place);
         } else if read.size > signed {
             let place =
@@ -349,17 +349,17 @@ impl Examination {
         good
     }
 
-    /// Checks that each head was signed with the key whose turn it was: a new
-    /// key signs heads of larger trees than the head that covers its entry.
+    /// Checks that each head was signed with the right key: a new key signs only heads of trees
+    /// that are larger than the head which covers the key's entry.
     fn check_rotation(&mut self, heads: &[HeadKept], log: &Log) {
         let mut previous = 0;
         for head in heads {
-            // The genesis names the key of all heads until another is named.
+            // The genesis entry names the key of all heads until another entry names a new one.
             let turn = log.keys.iter().rev().find(|(seq, _)| *seq == 0 || *seq < previous);
             if let Some((_, kid)) = turn
                 && *kid != head.kid
             {
-                let text = "it is signed with a key whose turn it was not";
+                let text = "it is signed with a key that was not in use at that time";
                 self.finds(Finding::new(Code::WrongKey, text), Place::head(head.size));
             }
             previous = head.size;
@@ -369,12 +369,12 @@ impl Examination {
     fn check_end(&mut self, read: &EntriesRead) {
         match read.log.close {
             Some(seq) if self.proof.close.is_none() => {
-                let text = "the log is closed, and the proof has no close";
+                let text = "the log is closed, but the proof has no close entry";
                 self.finds(Finding::new(Code::Malformed, text), Place::seq(seq));
             }
             Some(_) => {}
             None => {
-                let text = "the log has no end: what came after its last entry is not known";
+                let text = "the log is not closed: it is not known what came after its last entry";
                 self.finds(Finding::new(Code::NotClosed, text), Place::default());
             }
         }
@@ -386,7 +386,7 @@ impl Examination {
                 self.finds(finding, Place::default());
                 Disclosures::default()
             }),
-            // Nothing has to be revealed.
+            // Disclosures are optional.
             Err(Unread::Absent) => Disclosures::default(),
             Err(unread) => {
                 self.does_not_read("disclosures.json", unread);
@@ -395,7 +395,7 @@ impl Examination {
         }
     }
 
-    /// Finds objects that no entry names.
+    /// Reports objects that no entry names.
     pub(super) fn check_unknown_objects(
         &mut self,
         files: &dyn Files,
@@ -419,14 +419,17 @@ impl Examination {
         }
     }
 
-    /// What is disclosed must be of something.
+    /// Reports disclosures that belong to no entry.
     pub(super) fn check_leftovers(&mut self, disclosures: &Disclosures) {
         let of = |text: String| Finding::new(Code::DisclosureInvalid, text);
         for seq in disclosures.events.keys() {
-            self.finds(of("an event is disclosed that is none".into()), Place::seq(*seq));
+            self.finds(of("the disclosed entry is not an event".into()), Place::seq(*seq));
         }
         for seq in disclosures.subjects.keys() {
-            self.finds(of("a subject is disclosed of what is no track".into()), Place::seq(*seq));
+            self.finds(
+                of("a subject is disclosed for an entry that is not a track".into()),
+                Place::seq(*seq),
+            );
         }
         for (track, index) in disclosures.segments.keys() {
             let place = Place {
@@ -434,7 +437,7 @@ impl Examination {
                 segment: Some(*index),
                 ..Place::default()
             };
-            self.finds(of("a key is disclosed of a segment that there is not".into()), place);
+            self.finds(of("a key is disclosed for a segment that does not exist".into()), place);
         }
     }
 }

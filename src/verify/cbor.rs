@@ -1,11 +1,10 @@
-//! A reader of deterministic CBOR (RFC 8949 §4.2.1) that takes nothing else:
-//! shortest integers, definite lengths, sorted and unique keys, no float, no
-//! tag but 18, no simple value but `null`. It borrows from its input and
-//! allocates as it reads, never by a length that the input declares.
+//! A reader that accepts only deterministic CBOR (RFC 8949 §4.2.1): shortest integers, definite
+//! lengths, sorted and unique keys, no floats, no tag but 18, no simple value but `null`. It
+//! borrows from its input, and never allocates by a length that the input declares.
 
 use std::str;
 
-/// Deepest nesting read; the format needs seven levels (a proof in a receipt).
+/// Deepest nesting accepted; the format needs seven levels (a proof in a receipt).
 pub const DEPTH_MAX: usize = 8;
 
 /// A data item.
@@ -29,7 +28,7 @@ pub enum Value<'a> {
     Null,
 }
 
-/// Why bytes are not an item of deterministic CBOR.
+/// Why bytes are not one item of deterministic CBOR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CborError {
     /// The input ends inside the item.
@@ -38,25 +37,25 @@ pub enum CborError {
     /// Bytes follow the item.
     #[error("bytes follow the data item, from byte {0}")]
     Trailing(usize),
-    /// It is no CBOR.
+    /// The bytes are not CBOR.
     #[error("is not CBOR at byte {0}")]
     Malformed(usize),
-    /// It is nested deeper than [`DEPTH_MAX`].
+    /// The item is nested deeper than [`DEPTH_MAX`].
     #[error("is nested too deep at byte {0}")]
     TooDeep(usize),
-    /// It is CBOR, and not in the one form that is taken.
+    /// The item is CBOR, but not in the only accepted form.
     #[error("is not deterministic CBOR at byte {0}")]
     NotCanonical(usize),
 }
 
-/// Reads one item that is all of `bytes`.
+/// Reads one item that consists of all of `bytes`.
 pub fn read(bytes: &[u8]) -> Result<Value<'_>, CborError> {
     let (value, length) = read_first(bytes)?;
     if length == bytes.len() { Ok(value) } else { Err(CborError::Trailing(length)) }
 }
 
-/// Reads the first item of `bytes` and how many bytes it takes.
-/// [`CborError::Ends`] says that more bytes could make it one.
+/// Reads the first item of `bytes`; returns it and its length. [`CborError::Ends`] means that more
+/// bytes could complete it.
 pub fn read_first(bytes: &[u8]) -> Result<(Value<'_>, usize), CborError> {
     let mut reader = Reader { bytes, at: 0 };
     let value = reader.item(0)?;
@@ -64,7 +63,7 @@ pub fn read_first(bytes: &[u8]) -> Result<(Value<'_>, usize), CborError> {
 }
 
 impl<'a> Value<'a> {
-    /// The integer, if it is one and not negative.
+    /// The integer, if it is one and is not negative.
     #[must_use]
     pub const fn uint(&self) -> Option<u64> {
         if let Self::Uint(number) = self { Some(*number) } else { None }
@@ -151,7 +150,7 @@ impl<'a> Reader<'a> {
             let start = self.at;
             let key = self.item(depth + 1)?;
             let encoded = &self.bytes[start..self.at];
-            // No encoding is empty, so the first key is above it.
+            // No encoding is empty, so the first key is always greater.
             if encoded <= before {
                 return Err(CborError::NotCanonical(start));
             }
@@ -172,7 +171,7 @@ impl<'a> Reader<'a> {
             25 => 2,
             26 => 4,
             27 => 8,
-            // Indefinite lengths are CBOR; the rest is reserved.
+            // Indefinite lengths are CBOR; the other values are reserved.
             31 if (2..=5).contains(&major) || major == 7 => {
                 return Err(CborError::NotCanonical(start));
             }
@@ -186,7 +185,7 @@ impl<'a> Reader<'a> {
             4 => 1 << 16,
             _ => 1 << 32,
         };
-        // Simple values beyond the first byte, and floats, are never taken.
+        // Floats, and simple values of two bytes, are never accepted.
         if argument < least || major == 7 {
             return Err(CborError::NotCanonical(start));
         }

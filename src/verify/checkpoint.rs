@@ -1,5 +1,4 @@
-//! Checkpoints of the operator's log: a C2SP tlog-checkpoint, which is a
-//! C2SP signed-note.
+//! Checkpoints of the operator log: C2SP tlog-checkpoint, which is a C2SP signed-note.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,17 +7,17 @@ use super::keys::OperatorKey;
 use super::report::{Code, Finding};
 use super::tree::Hash;
 
-/// Longest checkpoint read, in bytes; C2SP allows any number of cosignatures.
+/// Longest checkpoint accepted, in bytes; C2SP allows any number of cosignatures.
 const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
 
-/// A checkpoint, parsed.
+/// A parsed checkpoint.
 #[derive(Debug, Clone)]
 pub struct Checkpoint<'a> {
     /// Name of the log.
     pub origin: &'a str,
-    /// Entries in it.
+    /// Number of entries in the log.
     pub size: u64,
-    /// Its root.
+    /// Root hash of the log.
     pub root: Hash,
     text: &'a str,
     signatures: Vec<(&'a str, Vec<u8>)>,
@@ -29,12 +28,12 @@ fn invalid(why: &str) -> Finding {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Reads a checkpoint; nothing of its signatures is checked.
+    /// Parses a checkpoint without checking its signatures.
     pub fn parse(note: &'a str) -> Result<Self, Finding> {
         if note.len() > CHECKPOINT_BYTES_MAX {
-            return Err(Finding::new(Code::TooLarge, "a checkpoint of too many bytes"));
+            return Err(Finding::new(Code::TooLarge, "the checkpoint has too many bytes"));
         }
-        let malformed = || invalid("the checkpoint is no signed note of a log");
+        let malformed = || invalid("the checkpoint is not a signed note of a log");
         let (text, signatures) = note.rsplit_once("\n\n").ok_or_else(malformed)?;
         let text = &note[..=text.len()];
         let mut lines = text.lines();
@@ -54,7 +53,7 @@ impl<'a> Checkpoint<'a> {
     /// Checks that the operator's key signed it.
     pub(super) fn check(&self, key: &OperatorKey) -> Result<(), Finding> {
         if self.origin != key.origin {
-            return Err(invalid("the checkpoint is of another log"));
+            return Err(invalid("the checkpoint belongs to another log"));
         }
         let holds = self.signatures.iter().any(|(name, signature)| {
             let Some((hash, signature)) = signature.split_first_chunk::<4>() else { return false };
@@ -69,7 +68,7 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-/// A signature line: an em dash, a name and base64.
+/// Parses a signature line: an em dash, a name and base64.
 fn signature(line: &str) -> Option<(&str, Vec<u8>)> {
     let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     Some((name, STANDARD.decode(signature).ok()?))

@@ -1,4 +1,4 @@
-//! Checking a clip: the entries that its receipts prove, and their objects.
+//! Verifies a clip: the entries whose inclusion its receipts prove, and their objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use super::proof::hyphenated;
 use super::report::{Code, Finding, Place, TrackFacts};
 use super::tree::Hash;
 
-/// What a clip shows of its log.
+/// What a clip contains of its log.
 #[derive(Default)]
 struct Seen {
     tracks: BTreeMap<TrackId, TrackFacts>,
-    /// The newest segment of each track, in the order of the log.
+    /// The newest segment so far of each track.
     tails: BTreeMap<TrackId, (u64, Hash)>,
     objects: BTreeSet<(TrackId, u64)>,
     policy_hash: Option<Hash>,
-    /// Tracks whose key was destroyed, by their entries.
+    /// Track entries whose key was destroyed.
     erased: BTreeSet<u64>,
     track_seqs: BTreeMap<TrackId, u64>,
 }
 
 impl Examination {
-    /// Checks a clip.
+    /// Verifies a clip.
     pub(super) fn check_clip(&mut self, files: &dyn Files) {
         self.check_head();
         self.check_only_head(files);
@@ -46,13 +46,13 @@ impl Examination {
         let before = entries.len();
         entries.dedup_by_key(|entry| entry.seq);
         if entries.len() != before {
-            let finding = Finding::new(Code::SequenceInvalid, "an entry is there twice");
+            let finding = Finding::new(Code::SequenceInvalid, "an entry appears twice");
             self.finds(finding, Place::default());
         }
         self.report.facts.entries = entries.len() as u64;
         self.report.count("entries", entries.len() as u64);
         let mut seen = Seen::default();
-        // What was destroyed is known before what is missing is judged.
+        // Erasures are read first, since they explain missing objects.
         for entry in &entries {
             if let Body::Erasure { target, .. } = entry.body {
                 seen.erased.insert(target);
@@ -72,10 +72,10 @@ impl Examination {
         self.check_unknown_objects(files, &|track, index| seen.objects.contains(&(*track, index)));
         self.check_leftovers(&disclosures);
         self.report.facts.tracks = seen.tracks.into_values().collect();
-        self.report.leaves("what the log holds beside this clip");
+        self.report.leaves("the parts of the log outside this clip");
     }
 
-    /// The one head of a clip is the proof's.
+    /// The only head of a clip must be the one in its proof.
     fn check_only_head(&mut self, files: &dyn Files) {
         let opened = match files.open("heads.cborseq") {
             Ok(Some(opened)) => opened,
@@ -103,7 +103,7 @@ impl Examination {
             Body::Genesis { log, policy_hash, .. } => {
                 seen.policy_hash = Some(*policy_hash);
                 if *log != self.proof.log {
-                    let text = "the entries are those of another log than the proof names";
+                    let text = "the entries belong to another log than the proof names";
                     self.finds(Finding::new(Code::WrongSession, text), Place::seq(entry.seq));
                 }
             }
@@ -127,7 +127,7 @@ impl Examination {
             | Body::Close { .. } => {}
         }
         if entry.seq >= self.proof.head.size {
-            let finding = Finding::new(Code::SequenceInvalid, "it is beyond the head");
+            let finding = Finding::new(Code::SequenceInvalid, "the entry is beyond the head");
             self.finds(finding, place_of_entry(entry.seq, entry));
         }
     }
@@ -156,7 +156,7 @@ impl Seen {
         let before = self.tails.insert(segment.track, (segment.index, segment.hash));
         let (index, hash) = before?;
         if segment.index <= index {
-            let text = "a segment stands after later ones";
+            let text = "a segment follows later ones";
             return Some(Finding::new(Code::SequenceInvalid, text));
         }
         if segment.index - index > 1 {

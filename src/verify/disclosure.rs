@@ -1,5 +1,5 @@
-//! What was chosen to be revealed (docs/EVIDENCE.md, "Bundle"): texts of events
-//! and subjects with their salts, and keys of segments.
+//! Disclosures (docs/EVIDENCE.md, "Bundle"): texts of events and subjects with their salts, and
+//! keys of segments.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::proof::uuid;
 use super::report::{Code, Finding};
 use super::tree::Hash;
 
-/// Largest file of disclosures read, in bytes: a day's transcript and keys.
+/// Largest file of disclosures accepted, in bytes: a day's transcript and keys.
 pub const DISCLOSURES_BYTES_MAX: u64 = 64 << 20;
 
-/// What a commitment is to.
+/// The kind of text that a commitment is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Label {
     Event,
@@ -36,7 +36,8 @@ pub(super) struct SegmentKey {
     pub(super) key: Hash,
 }
 
-/// What is revealed, by what it belongs to. Each is taken out when checked.
+/// All disclosures, by the entry or segment to which they belong. Each is removed when it is
+/// checked.
 #[derive(Debug, Clone, Default)]
 pub struct Disclosures {
     pub(super) events: BTreeMap<u64, Opening>,
@@ -79,7 +80,7 @@ fn malformed(why: impl std::fmt::Display) -> Finding {
 }
 
 impl Disclosures {
-    /// Reads a file of disclosures.
+    /// Parses a file of disclosures.
     pub fn parse(document: &[u8]) -> Result<Self, Finding> {
         let json: DisclosuresJson = serde_json::from_slice(document).map_err(malformed)?;
         if json.v != 1 {
@@ -98,17 +99,17 @@ impl Disclosures {
             is_twice |= all.subjects.insert(seq, opening(&salt, subject)?).is_some();
         }
         for SegmentJson { track, index, epoch, key } in json.segments {
-            let track = uuid(&track).ok_or_else(|| malformed("a track is no UUID"))?;
+            let track = uuid(&track).ok_or_else(|| malformed("a track is not a UUID"))?;
             let key = fixed_b64(&key).ok_or_else(|| malformed("a key is not 32 bytes"))?;
             is_twice |= all.segments.insert((track, index), SegmentKey { epoch, key }).is_some();
         }
-        if is_twice { Err(malformed("the same thing is disclosed twice")) } else { Ok(all) }
+        if is_twice { Err(malformed("one entry or segment is disclosed twice")) } else { Ok(all) }
     }
 }
 
 impl Opening {
-    /// Checks that `commit` is to this text: SHA-256 of the deterministic CBOR
-    /// of `[label, salt, text]`.
+    /// Checks that `commit` is the commitment to this text: SHA-256 of the deterministic CBOR of
+    /// `[label, salt, text]`.
     pub(super) fn check(&self, label: Label, commit: &Hash) -> Result<(), Finding> {
         let mut hash = Sha256::new();
         hash.update([0x83]);
@@ -134,7 +135,7 @@ impl Opening {
         } else {
             Err(Finding::new(
                 Code::DisclosureInvalid,
-                "the text and its salt are not what the log committed to",
+                "the text and its salt do not match the commitment in the log",
             ))
         }
     }

@@ -1,5 +1,4 @@
-//! One entry of a log (docs/EVIDENCE.md, "Entries"): its form, whatever stands
-//! around it.
+//! Parses one entry of a log (docs/EVIDENCE.md, "Entries"), independently of the entries around it.
 
 use super::cbor::{self, Value};
 use super::cose::of_cbor;
@@ -7,38 +6,38 @@ use super::report::{Code, Finding};
 use super::sealed;
 use super::tree::Hash;
 
-/// Longest entry, in bytes: room for the close of 10,000 tracks.
+/// Longest entry accepted, in bytes: enough for the close of 10,000 tracks.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
-/// The last millisecond of the year 9999; no clock shows more.
+/// The last millisecond of the year 9999.
 const TIME_MS_MAX: u64 = 253_402_300_799_999;
 const TEXT_BYTES_MAX: usize = 64;
 
-/// A track's identifier.
+/// The identifier of a track.
 pub(super) type TrackId = [u8; 16];
 
-/// An entry.
+/// One entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Version of the format of its log, 1 or 2.
     pub version: u64,
-    /// Its leaf index.
+    /// Its index in the log, which is its leaf index.
     pub seq: u64,
     /// When it was made, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What it says.
+    /// Its contents.
     pub body: Body,
 }
 
-/// What an entry says.
+/// The contents of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The log starts.
+    /// The log begins.
     Genesis {
         /// Identifier of the log.
         log: [u8; 16],
-        /// The first key.
+        /// Identifier of the first key.
         kid: Hash,
-        /// Hash of the policy's text.
+        /// Hash of the text of the policy.
         policy_hash: Hash,
     },
     /// A track starts to be recorded.
@@ -49,19 +48,19 @@ pub enum Body {
         media: String,
         /// Name of its codec.
         codec: String,
-        /// Commitment to the person it is of.
+        /// Commitment to the person whose track it is.
         subject_commit: Hash,
     },
     /// A segment was stored.
     Segment(Box<Segment>),
     /// Something happened.
     Event {
-        /// Of which type.
+        /// Event type.
         etype: u64,
-        /// Commitment to its text.
+        /// Commitment to the text of the event.
         commit: Hash,
     },
-    /// Nothing was recorded of a track.
+    /// For a span of time nothing of a track was recorded.
     Gap {
         /// The track.
         track: [u8; 16],
@@ -70,7 +69,7 @@ pub enum Body {
         /// End, in milliseconds since 1970.
         to_ms: u64,
     },
-    /// Nothing came of a track while it was recorded.
+    /// For a span of time a recorded track had no packets.
     Rest {
         /// The track.
         track: [u8; 16],
@@ -78,54 +77,54 @@ pub enum Body {
         from_ms: u64,
         /// End, in milliseconds since 1970.
         to_ms: u64,
-        /// Why.
+        /// Why there were none.
         state: Rest,
     },
     /// A key was destroyed.
     Erasure {
-        /// The track entry, or 0.
+        /// Index of the track entry, or 0 for the key of the events.
         target: u64,
-        /// Why.
+        /// Number of the reason.
         reason: u64,
     },
     /// The evidence key changes.
     Key {
-        /// The new one.
+        /// Identifier of the new key.
         kid: Hash,
     },
     /// The log ends.
     Close {
-        /// Each track with its last index and the hash of its last segment.
+        /// Each track with the index and the hash of its last segment.
         tails: Vec<([u8; 16], u64, Hash)>,
-        /// The last event before.
+        /// Index of the last event before.
         last_event: u64,
-        /// Why.
+        /// Number of the reason.
         reason: u64,
     },
 }
 
-/// Why nothing came of a track while it was recorded.
+/// Why a recorded track had no packets for a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// The floor or a mute had closed its gate.
+    /// The gate was closed, by the floor or a mute.
     Gated {
-        /// The decision that says so.
+        /// Index of the decision that closed it.
         event: Option<u64>,
     },
-    /// Its source sent nothing.
+    /// The source sent nothing.
     Silent,
 }
 
-/// What the log says of a segment.
+/// The contents of a segment entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// The track.
     pub track: [u8; 16],
-    /// Place in the track, from 0.
+    /// Index of the segment in its track, from 0.
     pub index: u64,
-    /// Hash of the segment before.
+    /// Hash of the segment before it in the track.
     pub previous: Option<Hash>,
-    /// Bytes of the object.
+    /// Size of the object in bytes.
     pub size: u64,
     /// Hash of the object.
     pub hash: Hash,
@@ -135,11 +134,11 @@ pub struct Segment {
     pub rtp: [u64; 2],
     /// Start and end, in milliseconds since 1970.
     pub time_ms: [u64; 2],
-    /// Bit set; 2 is the track's last.
+    /// Bits; bit 2 marks the last segment of the track.
     pub flags: u64,
 }
 
-/// Why a key was destroyed.
+/// The text for the reason for which a key was destroyed.
 pub(super) const fn erasure_reason(reason: u64) -> &'static str {
     match reason {
         1 => "the retention time is over",
@@ -148,7 +147,7 @@ pub(super) const fn erasure_reason(reason: u64) -> &'static str {
     }
 }
 
-/// Why a log was closed.
+/// The text for the reason for which a log was closed.
 pub(super) const fn close_reason(reason: u64) -> &'static str {
     match reason {
         1 => "the session ended",
@@ -162,16 +161,16 @@ fn malformed(why: &str) -> Finding {
 }
 
 impl Entry {
-    /// Reads an entry that is all of `bytes`.
+    /// Parses an entry that consists of all of `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Finding> {
         if bytes.len() > ENTRY_BYTES_MAX {
-            return Err(Finding::new(Code::TooLarge, "an entry of too many bytes"));
+            return Err(Finding::new(Code::TooLarge, "the entry has too many bytes"));
         }
         Self::from_value(&cbor::read(bytes).map_err(of_cbor)?)
     }
 
     pub(super) fn from_value(value: &Value<'_>) -> Result<Self, Finding> {
-        let shape = || malformed("an entry is [1 or 2, kind, seq, t-ms, body]");
+        let shape = || malformed("the entry is not [1 or 2, kind, seq, t-ms, body]");
         let [version, kind, seq, at_ms, body] = value.tuple().ok_or_else(shape)?;
         let (Some(version @ 1..=2), Some(kind), Some(seq), Some(at_ms)) =
             (version.uint(), kind.uint(), seq.uint(), time(at_ms))
@@ -189,9 +188,9 @@ impl Entry {
             6 => key(items),
             7 => close(items),
             8 if version >= 2 => rest(items),
-            _ => return Err(malformed("an entry of a kind that there is not")),
+            _ => return Err(malformed("the entry has an unknown kind")),
         };
-        let wrong = || malformed(&format!("the body is not one of kind {kind}"));
+        let wrong = || malformed(&format!("the body does not fit kind {kind}"));
         Ok(Self { version, seq, at_ms, body: body.ok_or_else(wrong)? })
     }
 }

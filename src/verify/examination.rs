@@ -1,5 +1,5 @@
-//! What is checked of every proof, alone or in a bundle: its keys, its head,
-//! receipts, held heads and its place in the operator's log.
+//! The checks that every proof gets, alone or in a bundle: its keys, its head, receipts, held heads
+//! and its place in the operator log.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,19 +14,19 @@ use super::proof::{Operator, Proof, ProofEntry, Status, check_jws, hyphenated, p
 use super::report::{CloseFacts, Code, Finding, Place, Problem, Report};
 use super::tree::{self, Hash};
 
-/// Where the keys come from that a verifier trusts.
+/// The source of the keys that the verifier trusts.
 #[derive(Debug, Clone, Default)]
 pub enum TrustedKeys {
-    /// From what is checked; the report says so.
+    /// The proof or bundle itself; the report says that this was not verified.
     #[default]
     Own,
-    /// A list that came the same way as what is checked; the report says so.
+    /// A list that came from the same place as the proof; the report says so.
     SameSource(Vec<u8>),
     /// A list that the user of the verifier trusts.
     Independent(Vec<u8>),
 }
 
-/// What to check against.
+/// The values to verify against.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The keys to trust.
@@ -35,7 +35,7 @@ pub struct Options {
     pub held_heads: Option<Vec<u8>>,
 }
 
-/// A head that a witness kept.
+/// A head that a witness has kept.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) size: u64,
@@ -45,7 +45,7 @@ pub(super) struct Held {
     kid: Hash,
 }
 
-/// One proof being checked.
+/// The verification of one proof.
 #[derive(Debug)]
 pub(super) struct Examination {
     pub(super) proof: Proof,
@@ -54,18 +54,18 @@ pub(super) struct Examination {
     operator: Option<OperatorKey>,
     pub(super) report: Report,
     pub(super) held: Vec<Held>,
-    /// Roots that are known, by size: signed by a head, or of the entries.
+    /// Known roots by tree size: signed in a head, or computed from the entries.
     pub(super) roots: BTreeMap<u64, Hash>,
-    /// Hashes of the heads that are known to be of this log.
+    /// Hashes of the heads that are known to belong to this log.
     pub(super) heads: BTreeSet<Hash>,
-    /// The keys that the log names, once it was read.
+    /// The keys that the log names, once its entries were read.
     pub(super) log_kids: Option<BTreeSet<Hash>>,
-    /// Whether all entries are here.
+    /// Whether all entries are available.
     pub(super) is_whole: bool,
 }
 
 impl Examination {
-    /// Of a proof by itself.
+    /// Begins the verification of a proof without a bundle.
     pub(super) fn of_proof(proof: Proof, options: &Options) -> Self {
         let mut examination = Self::new(proof);
         examination.trust(options, None);
@@ -73,7 +73,7 @@ impl Examination {
         examination
     }
 
-    /// Of the proof of a bundle.
+    /// Begins the verification of the proof in a bundle.
     pub(super) fn of_bundle(proof: Proof, files: &dyn Files, options: &Options) -> Self {
         let mut examination = Self::new(proof);
         let list = match read_whole(files, "keys.json", KEYS_BYTES_MAX) {
@@ -116,7 +116,7 @@ impl Examination {
         self.report.finds(finding.at(place));
     }
 
-    /// Notes that a file of the bundle could not be read.
+    /// Reports that a file of the bundle could not be read.
     pub(super) fn does_not_read(&mut self, name: &str, unread: Unread) {
         match unread {
             Unread::Refused(finding) => {
@@ -144,7 +144,7 @@ impl Examination {
         match KeyList::parse(&list) {
             Ok(list) => {
                 if list.issuer != self.proof.issuer {
-                    let text = "the proof is another issuer's than the list of keys";
+                    let text = "the proof and the list of keys have different issuers";
                     self.finds(Finding::new(Code::UnknownKey, text), Place::default());
                 }
                 self.ring = list.ring;
@@ -167,7 +167,7 @@ impl Examination {
             Err(finding) => return self.finds(finding, Place::default()),
         };
         if session != self.proof.session {
-            let text = "the held heads are of another session";
+            let text = "the held heads belong to another session";
             return self.finds(Finding::new(Code::WrongSession, text), Place::default());
         }
         if heads.is_empty() {
@@ -190,17 +190,17 @@ impl Examination {
         }
     }
 
-    /// Reads a head of this log and checks its signature.
+    /// Parses a head of this log and checks its signature.
     pub(super) fn parse_head<'a>(&self, cose: &'a [u8]) -> Result<Head<'a>, Finding> {
         let head = Head::parse(cose)?;
-        // The newest head comes several times; its signature is checked once.
+        // The newest head occurs several times; its signature is checked once.
         if !self.heads.contains(&tree::sha256(cose)) {
             head.check(&self.ring, &self.proof.issuer, &self.subject)?;
         }
         Ok(head)
     }
 
-    /// Checks the proof's newest head in all its forms.
+    /// Checks every form in which the proof contains its newest head.
     pub(super) fn check_head(&mut self) {
         let place = Place::head(self.proof.head.size);
         self.report.facts.tree_size = Some(self.proof.head.size);
@@ -212,10 +212,10 @@ impl Examination {
         self.report.count("heads", 1);
         let stated = &self.proof.head;
         if stated.root != head.root {
-            let text = "the proof states another root than the signed one";
+            let text = "the proof states another root than the signed head";
             self.finds(Finding::new(Code::RootMismatch, text), place.clone());
         } else if (stated.size, stated.iat_s) != (head.size, head.iat_s()) {
-            let text = "the proof states another size or time than the signed one";
+            let text = "the proof states another size or time than the signed head";
             self.finds(Finding::new(Code::Malformed, text), place.clone());
         }
         self.heads.insert(tree::sha256(&cose));
@@ -230,7 +230,7 @@ impl Examination {
         }
     }
 
-    /// Checks a proof by itself.
+    /// Verifies a proof without a bundle.
     pub(super) fn check_proof(&mut self) {
         self.check_head();
         for item in self.proof.receipts.clone() {
@@ -242,16 +242,16 @@ impl Examination {
             }
         }
         self.check_rest();
-        self.report.leaves("entries and objects: a proof by itself has none");
+        self.report.leaves("entries and objects, which a proof without a bundle does not contain");
     }
 
     pub(super) fn misplaced(&mut self, seq: u64) {
-        let text = "the entry calls itself another than the proof does";
+        let text = "the entry states another index than the proof does";
         self.finds(Finding::new(Code::SequenceInvalid, text), Place::seq(seq));
     }
 
-    /// What comes after the entries in every kind: the close, consistency, held
-    /// heads and the operator's log.
+    /// The checks after the entries, which every kind gets: the close, consistency, held heads and
+    /// the operator log.
     pub(super) fn check_rest(&mut self) {
         self.check_close();
         for receipt in self.proof.consistency.clone() {
@@ -287,7 +287,7 @@ impl Examination {
                 if let Entry::Vacant(unknown) = self.roots.entry(size) {
                     unknown.insert(root);
                     self.report.lacks(format!(
-                        "whether the tree of size {size}, which has entry {}, is the start of the \
+                        "whether the tree of size {size}, which has entry {}, is a prefix of the \
                          head's: no receipt says so",
                         item.seq
                     ));
@@ -308,7 +308,7 @@ impl Examination {
         let checked = receipt.check(&self.ring, &self.proof.issuer, &self.subject, &root);
         match self.roots.get(&receipt.size) {
             Some(known) if *known != root => Err(if checked.is_ok() {
-                let text = format!("another tree of size {} was signed", receipt.size);
+                let text = format!("a different tree of size {} was signed", receipt.size);
                 Finding::new(Code::ForkedLog, text)
             } else {
                 Finding::new(Code::ReceiptInvalid, "it does not lead to the root of the log")
@@ -325,10 +325,10 @@ impl Examination {
         let is_said = self.proof.status == Status::Closed;
         let Some(item) = self.proof.close.clone() else {
             if is_said {
-                let text = "the proof calls the log closed and has no close";
+                let text = "the proof says that the log is closed, but has no close entry";
                 self.finds(Finding::new(Code::Malformed, text), Place::default());
             } else if !self.is_whole {
-                self.report.leaves("the log's end: it is not closed");
+                self.report.leaves("the end of the log, since it is not closed");
             }
             return;
         };
@@ -344,12 +344,12 @@ impl Examination {
                     let text = "the log is closed by another entry";
                     self.finds(Finding::new(Code::SequenceInvalid, text), place);
                 } else if self.proof.status == Status::Live {
-                    let text = "the proof calls a closed log live";
+                    let text = "the proof says that a closed log is live";
                     self.finds(Finding::new(Code::Malformed, text), place);
                 }
             }
             Ok(_) => {
-                let text = "the proof calls an entry the close that is none";
+                let text = "the entry that the proof names as close is not a close entry";
                 self.finds(Finding::new(Code::SequenceInvalid, text), place);
             }
             Err(finding) => self.finds(finding, place),
@@ -366,7 +366,7 @@ impl Examination {
             return Err(invalid("it is not a receipt of consistency"));
         };
         let Some(root) = self.roots.get(&receipt.size).copied() else {
-            return Err(invalid("it is not about a tree of this proof"));
+            return Err(invalid("it is not about a tree in this proof"));
         };
         receipt
             .check(&self.ring, &self.proof.issuer, &self.subject, &root)
@@ -377,26 +377,28 @@ impl Examination {
         let start = known.or(held);
         let Some(roots) = tree::roots_of_consistency(*first, receipt.size, start, path) else {
             if start.is_none() && first.is_power_of_two() {
-                let text = format!("the consistency with size {first}, whose root is not known");
+                let text = format!(
+                    "the consistency with the tree of size {first}, whose root is not known"
+                );
                 self.report.lacks(text);
                 return Ok(());
             }
-            return Err(invalid("its path is not one for these sizes"));
+            return Err(invalid("its path does not fit these sizes"));
         };
-        // From a power of two the way starts at the root itself: when it is the
-        // held one that does not lead here, there were two histories.
+        // From a power of two the path starts at the smaller root itself. If that root is the held
+        // one and the path does not lead here, there were two histories.
         if roots.second != root && known.is_none() && first.is_power_of_two() {
-            let text = format!("no way leads from the held head of size {first} to this log");
+            let text = format!("the held head of size {first} is not a prefix of this log");
             return Err(wrong(Code::ForkedLog, &text));
         }
         if roots.second != root || known.is_some_and(|known| known != roots.first) {
-            return Err(invalid("it does not lead from root to root"));
+            return Err(invalid("it does not lead from the smaller root to the larger one"));
         }
         self.roots.entry(*first).or_insert(roots.first);
         Ok(())
     }
 
-    /// Checks that a held head is of this very history.
+    /// Checks that a held head belongs to this history of the log.
     fn check_held(&mut self, held: &Held) {
         let place = Place::head(held.size);
         let newest = self.proof.head.size;
@@ -414,7 +416,7 @@ impl Examination {
                 Some(known) if *known == root => {}
                 Some(_) => {
                     let text = format!(
-                        "two trees of size {size} were signed: that of the held head of size \
+                        "two different trees of size {size} were signed: that of the held head of size \
                          {}, and that of this log of size {newest}",
                         held.size
                     );
@@ -422,12 +424,12 @@ impl Examination {
                 }
                 None if size == held.size => {
                     self.report.lacks(format!(
-                        "whether the held head of size {size} is of this log: no receipt of \
+                        "whether the held head of size {size} belongs to this log: no receipt of \
                          consistency from it"
                     ));
                     return;
                 }
-                // The head before needs no proof of its own.
+                // The head before needs no receipt of its own.
                 None => {}
             }
         }
@@ -451,12 +453,13 @@ impl Examination {
         }
     }
 
-    /// Whether the checkpoint's signature was checked and holds.
+    /// Checks the place in the operator log. Returns whether the signature of the checkpoint was
+    /// checked and is valid.
     fn operator_log(&mut self, operator: &Operator) -> Result<bool, Finding> {
         let invalid = |why: &str| Finding::new(Code::OperatorLogInvalid, why);
         let head = self.parse_head(&operator.head)?;
         if self.is_whole && !self.heads.contains(&tree::sha256(&operator.head)) {
-            return Err(invalid("it has a head that is none of this log's"));
+            return Err(invalid("it has a head that does not belong to this log"));
         }
         match self.roots.get(&head.size) {
             Some(known) if *known != head.root => {
@@ -465,13 +468,13 @@ impl Examination {
             }
             Some(_) => {}
             None => self.report.leaves(format!(
-                "whether the operator's head of size {} is the start of the newest",
+                "whether the operator's head of size {} is a prefix of the newest",
                 head.size
             )),
         }
         let receipt = Receipt::parse(&operator.receipt)?;
         let Proves::Inclusion { index, .. } = &receipt.proof else {
-            return Err(invalid("its receipt is not one of inclusion"));
+            return Err(invalid("its receipt is not a receipt of inclusion"));
         };
         let root = receipt.root_over(&operator.head, *index)?;
         let checkpoint = Checkpoint::parse(&operator.checkpoint)?;

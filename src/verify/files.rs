@@ -1,4 +1,4 @@
-//! Where the files of a bundle come from, and reading them within limits.
+//! Access to the files of a bundle, with limits on what is read.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,9 +9,9 @@ use super::cbor::{self, CborError};
 use super::cose::of_cbor;
 use super::report::{Code, Finding};
 
-/// A file that was opened.
+/// An opened file.
 pub struct Opened<'a> {
-    /// Its length in bytes, as it was when it was opened.
+    /// Its length in bytes when it was opened.
     pub length: u64,
     /// Its contents.
     pub reader: Box<dyn Read + 'a>,
@@ -25,23 +25,22 @@ impl std::fmt::Debug for Opened<'_> {
 
 /// The files of a bundle.
 pub trait Files {
-    /// Opens a file by its name in the bundle, with slashes; `None` when there
-    /// is none.
+    /// Opens a file by its name in the bundle, with slashes; `None` when there is no such file.
     fn open(&self, name: &str) -> io::Result<Option<Opened<'_>>>;
 
-    /// Names everything below `objects/`, without that prefix.
+    /// Calls `visit` with the name of everything below `objects/`, without that prefix.
     fn visit_objects(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()>;
 }
 
-/// A bundle in a directory. Only regular files are read, so that a bundle can't
-/// make its reader wait for a pipe or read a device.
+/// A bundle in a directory. Only regular files are read, so that a bundle can't make the verifier
+/// wait for a pipe or read a device.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
 }
 
 impl Directory {
-    /// The bundle in `root`.
+    /// Makes access to the bundle in `root`.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -65,7 +64,7 @@ impl Files for Directory {
         let path = self.root.join(name);
         let Some(metadata) = unless_absent(fs::symlink_metadata(&path))? else { return Ok(None) };
         if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         let file = File::open(path)?;
         Ok(Some(Opened { length: file.metadata()?.len(), reader: Box::new(file) }))
@@ -95,7 +94,7 @@ impl Files for Directory {
 /// A bundle in memory.
 #[derive(Debug, Clone, Default)]
 pub struct InMemory {
-    /// The files by their names.
+    /// Contents of the files by their names.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -116,11 +115,11 @@ impl Files for InMemory {
 /// Why a file was not read.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// It is not there.
+    /// It does not exist.
     Absent,
     /// It could not be read.
     Failed(io::Error),
-    /// It is beyond a limit.
+    /// It is larger than a limit.
     Refused(Finding),
 }
 
@@ -140,7 +139,7 @@ pub(super) fn read_whole(files: &dyn Files, name: &str, limit: u64) -> Result<Ve
 pub(super) struct Items<'a> {
     reader: Box<dyn Read + 'a>,
     buffer: Vec<u8>,
-    /// Where the next item starts in the buffer, and how long the last was.
+    /// Where the next item starts in the buffer, and the length of the last one.
     start: usize,
     is_over: bool,
     item_bytes_max: usize,
@@ -155,7 +154,7 @@ impl<'a> Items<'a> {
         Self { reader, buffer: Vec::new(), start: 0, is_over: false, item_bytes_max }
     }
 
-    /// The next item's bytes, which are deterministic CBOR; `None` at the end.
+    /// The bytes of the next item, which are deterministic CBOR; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Unread> {
         loop {
             let rest = &self.buffer[self.start..];
@@ -188,5 +187,5 @@ impl<'a> Items<'a> {
 }
 
 fn too_large() -> Unread {
-    Unread::Refused(Finding::new(Code::TooLarge, "an item of too many bytes"))
+    Unread::Refused(Finding::new(Code::TooLarge, "an item has too many bytes"))
 }

@@ -1,56 +1,55 @@
-//! Reading the plaintext of a segment: a piece of a track's journal
-//! (docs/EVIDENCE.md, "Sealed objects"), in pieces of any size and in constant
-//! memory.
+//! Parses the plaintext of a segment, a part of a track's journal (docs/EVIDENCE.md, "Sealed
+//! objects"), in pieces of any size and with constant memory.
 
 use super::rtp_span::{RtpSpan, SpanCounter};
 
-/// Longest record's body, in bytes: more than any datagram holds.
+/// Longest body of a record, in bytes: more than any datagram contains.
 pub const RECORD_BYTES_MAX: u64 = 65_535;
-/// Ten years in milliseconds: more than any segment lasts, and no overflow.
+/// Ten years in milliseconds: more than any segment lasts, and too little to overflow.
 const LASTS_MS_MAX: u64 = 315_360_000_000;
 /// Longest varint of the format: ten bytes hold 64 bits.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// What a segment's plaintext holds.
+/// What the plaintext of a segment contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JournalFacts {
-    /// When the first record came, in microseconds since 1970.
+    /// Time of the first record, in microseconds since 1970.
     pub base_us: u64,
-    /// When the last record came, in milliseconds since 1970.
+    /// Time of the last record, in milliseconds since 1970.
     pub last_ms: u64,
-    /// RTP packets.
+    /// Number of RTP packets.
     pub packets: u64,
-    /// Sender reports.
+    /// Number of sender reports.
     pub reports: u64,
-    /// Side events.
+    /// Number of side events.
     pub side_events: u64,
-    /// Which RTP sequence numbers there are.
+    /// The RTP sequence numbers of the packets.
     pub rtp: Option<RtpSpan>,
 }
 
-/// Why a plaintext is no piece of a journal.
+/// Why a plaintext is not a valid part of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// The first byte is not 1.
     #[error("the journal has another version")]
     Version,
-    /// A record or the header ends too early.
+    /// The header or a record ends too early.
     #[error("the journal ends inside a record, at byte {0}")]
     Ends(u64),
-    /// A number is not in its shortest form, or beyond 64 bits.
+    /// A number is not in its shortest form, or larger than 64 bits.
     #[error("a number of the journal is malformed at byte {0}")]
     Number(u64),
-    /// A record is of an unknown kind.
+    /// A record has an unknown kind.
     #[error("a record of the journal is malformed at byte {0}")]
     Record(u64),
 }
 
-/// Reads a plaintext as it comes.
+/// Parses a plaintext as it arrives.
 #[derive(Debug, Default)]
 pub struct JournalReader {
-    /// What was not yet read; never longer than the longest record.
+    /// Bytes not parsed yet; never longer than the longest record.
     carry: Vec<u8>,
-    /// Bytes read so far.
+    /// Number of bytes parsed.
     at: u64,
     is_started: bool,
     since_base_ms: u64,
@@ -81,7 +80,7 @@ impl JournalReader {
         Ok(())
     }
 
-    /// The plaintext is over: what it held.
+    /// Ends the plaintext; returns what it contained.
     pub fn finish(mut self) -> Result<JournalFacts, JournalError> {
         if !self.is_started || !self.carry.is_empty() {
             return Err(JournalError::Ends(self.at + self.carry.len() as u64));
@@ -138,7 +137,7 @@ struct Record<'a> {
     kind: u8,
     delta_ms: u64,
     body: &'a [u8],
-    /// Bytes of the whole record.
+    /// Length of the whole record in bytes.
     length: usize,
 }
 
@@ -182,7 +181,7 @@ fn varint(bytes: &[u8], at: u64) -> Result<Option<(u64, usize)>, JournalError> {
     if bytes.len() >= VARINT_BYTES_MAX { Err(JournalError::Number(at)) } else { Ok(None) }
 }
 
-/// The sequence number of an RTP packet whose header is whole (RFC 3550 §5.1).
+/// The sequence number of an RTP packet with a complete header (RFC 3550 §5.1).
 fn rtp_sequence(packet: &[u8]) -> Option<u16> {
     let [first, _, high, low, ..] = *packet else { return None };
     if first >> 6 != 2 {
@@ -196,12 +195,12 @@ fn rtp_sequence(packet: &[u8]) -> Option<u16> {
     (packet.len() >= header).then(|| u16::from_be_bytes([high, low]))
 }
 
-/// Whether it is a sender report without report blocks (RFC 3550 §6.4.1).
+/// Whether a body is a sender report without report blocks (RFC 3550 §6.4.1).
 fn is_sender_report(body: &[u8]) -> bool {
     body.len() == 28 && body[0] >> 6 == 2 && body[1] == 200
 }
 
-/// Whether a side event starts a source; `None` when it is of an unknown kind.
+/// Whether a side event starts a source; `None` when its kind is unknown.
 fn side_event(body: &[u8]) -> Option<bool> {
     match *body {
         [1, _, _, _, _, _] => Some(true),

@@ -12,30 +12,31 @@ use serde::Deserialize;
 use super::report::{Code, Finding};
 use super::tree::{Hash, sha256};
 
-/// Largest list of keys read, in bytes: thousands of keys.
+/// Largest list of keys accepted, in bytes: thousands of keys.
 pub(super) const KEYS_BYTES_MAX: u64 = 1 << 20;
 
-/// RFC 5480 §2 and RFC 5758: what stands before an uncompressed P-256 point in
-/// a `SubjectPublicKeyInfo`.
+/// The bytes before an uncompressed P-256 point in a `SubjectPublicKeyInfo` (RFC 5480 §2, RFC
+/// 5758).
 const SPKI_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A,
     0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// Evidence keys by their `kid`.
+/// Evidence keys by their key identifier (`kid`).
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeyRing {
     keys: BTreeMap<Hash, VerifyingKey>,
 }
 
 impl KeyRing {
-    /// Adds a key in the form of proofs: both texts are b64.
+    /// Adds a key in the form that proofs use: both texts are base64url.
     pub(super) fn add(&mut self, kid: &str, spki: &str) -> Result<(), Finding> {
         let malformed = |what: &str| Finding::new(Code::Malformed, format!("a key's {what}"));
-        let kid = fixed_b64::<32>(kid).ok_or_else(|| malformed("kid is not 32 bytes in b64"))?;
-        let spki = b64(spki).ok_or_else(|| malformed("spki is not b64"))?;
+        let kid =
+            fixed_b64::<32>(kid).ok_or_else(|| malformed("kid is not 32 bytes in base64url"))?;
+        let spki = b64(spki).ok_or_else(|| malformed("spki is not base64url"))?;
         if sha256(&spki) != kid {
-            return Err(malformed("kid is not the hash of its spki"));
+            return Err(malformed("kid is not the hash of spki"));
         }
         let point = spki.strip_prefix(&SPKI_PREFIX).filter(|point| point.first() == Some(&4));
         let key = point.and_then(|point| VerifyingKey::from_sec1_bytes(point).ok());
@@ -51,24 +52,25 @@ impl KeyRing {
         self.keys.len()
     }
 
-    /// Checks an ES256 signature with low S over `message` (RFC 9053 §2.1).
+    /// Checks an ES256 signature over `message`, whose `s` must be the lower of the two valid
+    /// values (RFC 9053 §2.1).
     pub(super) fn check(&self, kid: &Hash, message: &[u8], sig: &[u8]) -> Result<(), Finding> {
         let Some(key) = self.keys.get(kid) else {
             let text = format!("no trusted key has the kid {}", URL_SAFE_NO_PAD.encode(kid));
             return Err(Finding::new(Code::UnknownKey, text));
         };
         let invalid = |why: &str| Finding::new(Code::SignatureInvalid, why);
-        let signature =
-            Signature::from_slice(sig).map_err(|_| invalid("the signature is not one of ES256"))?;
-        // Two signatures hold for each that was made; only the lower is taken.
+        let signature = Signature::from_slice(sig)
+            .map_err(|_| invalid("the signature is not an ES256 signature"))?;
+        // For every signature a second one is valid; only the one with the lower `s` is accepted.
         if signature.normalize_s() != signature {
-            return Err(invalid("the signature is not in its low form"));
+            return Err(invalid("the signature has the higher of two valid values of s"));
         }
         key.verify(message, &signature).map_err(|_| invalid("the signature does not hold"))
     }
 }
 
-/// The key that signs the operator log's checkpoints.
+/// The key that signs the checkpoints of the operator log.
 #[derive(Debug, Clone)]
 pub(super) struct OperatorKey {
     pub(super) origin: String,
@@ -77,7 +79,7 @@ pub(super) struct OperatorKey {
     pub(super) key: ed25519_dalek::VerifyingKey,
 }
 
-/// A list of keys, as published and as in a bundle.
+/// A list of keys, in the form that is published and that bundles contain.
 #[derive(Debug, Clone)]
 pub(super) struct KeyList {
     pub(super) issuer: String,
@@ -135,7 +137,7 @@ impl KeyList {
                 _ => false,
             };
             if !same {
-                return Err(malformed("a key's x and y are not its spki's".into()));
+                return Err(malformed("x and y of a key differ from its spki".into()));
             }
         }
         if ring.len() != json.keys.len() {
@@ -151,7 +153,7 @@ impl KeyList {
     }
 }
 
-/// C2SP signed-note: `<name>+<hash>+<base64 of 0x01 ‖ key>`. A name has no plus.
+/// Parses a C2SP signed-note key: `<name>+<hash>+<base64 of 0x01 ‖ key>`. A name contains no plus.
 fn operator_key(json: &OperatorJson) -> Option<OperatorKey> {
     let rest = json.vkey.strip_prefix(json.origin.as_str())?.strip_prefix('+')?;
     let (hash_text, key_text) = rest.split_once('+')?;
@@ -168,12 +170,12 @@ fn operator_key(json: &OperatorJson) -> Option<OperatorKey> {
     Some(OperatorKey { origin: json.origin.clone(), key_hash, key })
 }
 
-/// base64url without padding, in its one form.
+/// Decodes base64url without padding; accepts only the canonical form.
 pub(super) fn b64(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The same of `N` bytes.
+/// Decodes base64url of `N` bytes as [`b64`] does.
 pub(super) fn fixed_b64<const N: usize>(text: &str) -> Option<[u8; N]> {
     b64(text)?.try_into().ok()
 }

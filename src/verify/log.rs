@@ -1,4 +1,4 @@
-//! A log as it grows entry by entry: what may follow what.
+//! The rules about the order of entries in a log, checked entry by entry.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use super::report::{
 };
 use super::tree::Hash;
 
-/// Most tracks of one log; a meeting of a thousand, each joining many times.
+/// Most tracks of one log: a meeting of a thousand people, each joining many times.
 pub(super) const TRACKS_MAX: usize = 200_000;
-/// Event type of what the room decided.
+/// Event type of a decision of the room.
 const DECISION: u64 = 3;
-/// Time between two packets that needs no account, in milliseconds.
+/// Time between two packets that needs no entry, in milliseconds.
 const UNTOLD_MS: u64 = 1_000;
 
-/// A track as far as it was read.
+/// What was read of a track.
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) facts: TrackFacts,
     next_index: u64,
     tail: Option<Hash>,
     is_over: bool,
-    /// Until when its time is accounted for, in milliseconds since 1970.
+    /// Until when entries account for its time, in milliseconds since 1970.
     told_ms: Option<u64>,
-    /// Objects that are not there, which an erasure may yet explain.
+    /// Missing objects, which an erasure later in the log may explain.
     missing: Vec<Problem>,
     missing_more: u64,
 }
 
 impl Track {
-    /// What is wrong when a close lists this tail for it.
+    /// The finding when a close entry lists this last segment for the track, if it is wrong.
     fn ends_otherwise(&self, listed: Option<(u64, Hash)>) -> Option<Finding> {
         let name = &self.facts.track;
         match (self.tail, listed) {
@@ -42,7 +42,8 @@ impl Track {
                 Some(Finding::new(Code::SegmentMissing, text))
             }
             (tail, Some((last, hash))) if last + 1 != self.next_index || tail != Some(hash) => {
-                let text = format!("it ends track {name} elsewhere than the log does");
+                let text =
+                    format!("it names another last segment of track {name} than the log has");
                 Some(Finding::new(Code::ChainBroken, text))
             }
             _ => None,
@@ -50,26 +51,26 @@ impl Track {
     }
 }
 
-/// A log as far as it was read.
+/// What was read of a log.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) next_seq: u64,
     pub(super) id: Option<[u8; 16]>,
     pub(super) policy_hash: Option<Hash>,
     pub(super) tracks: BTreeMap<TrackId, Track>,
-    /// Track entries by their place.
+    /// Track entries by their index.
     track_seqs: BTreeMap<u64, TrackId>,
-    /// Where a new key is named, first the genesis.
+    /// The entries that name a key, beginning with the genesis entry.
     pub(super) keys: Vec<(u64, Hash)>,
     pub(super) close: Option<u64>,
     last_event: Option<u64>,
-    /// As the first entry says; logs of version 1 do not account for every moment.
+    /// Version in the first entry; logs of version 1 do not account for every moment.
     version: Option<u64>,
-    /// Events that are decisions of the room, in order.
+    /// Indices of the events that are decisions of the room, in order.
     decisions: Vec<u64>,
 }
 
-/// Findings of one entry.
+/// Findings about one entry.
 type Found = Vec<Finding>;
 
 fn sequence(why: impl Into<String>) -> Finding {
@@ -77,13 +78,13 @@ fn sequence(why: impl Into<String>) -> Finding {
 }
 
 impl Log {
-    /// Takes the next entry and says what does not hold about it.
+    /// Takes the next entry; returns what is wrong with it.
     pub(super) fn handle_entry(&mut self, entry: &Entry, report: &mut Report) -> Found {
         let mut found = Found::new();
         let expected = self.next_seq;
         self.next_seq += 1;
         if entry.seq != expected {
-            let text = format!("it calls itself entry {}", entry.seq);
+            let text = format!("it states the index {}", entry.seq);
             found.push(sequence(text));
         }
         self.handle_order(expected, entry, &mut found);
@@ -118,7 +119,7 @@ impl Log {
                     let sum = track.facts.gap_ms.saturating_add(to_ms - from_ms);
                     track.facts.gap_ms = sum;
                 } else {
-                    found.push(sequence("a gap of a track that no entry names"));
+                    found.push(sequence("a gap of a track that has no track entry"));
                 }
             }
             Body::Rest { track, from_ms, to_ms, state } => {
@@ -137,17 +138,17 @@ impl Log {
         found
     }
 
-    /// What may stand where.
+    /// Checks the position of an entry in the log.
     fn handle_order(&mut self, seq: u64, entry: &Entry, found: &mut Found) {
         let is_first = matches!(entry.body, Body::Genesis { .. });
         if is_first != (seq == 0) {
-            found.push(sequence("a genesis is the first entry, and the first entry a genesis"));
+            found.push(sequence("the first entry, and only that, must be a genesis"));
         }
         if *self.version.get_or_insert(entry.version) != entry.version {
-            found.push(sequence("an entry of another version than its log"));
+            found.push(sequence("the entry has another version than its log"));
         }
         if seq == 1 && !matches!(entry.body, Body::Event { etype: 1, .. }) {
-            found.push(sequence("entry 1 is the policy"));
+            found.push(sequence("entry 1 is not the policy"));
         }
         let may_follow_close = match entry.body {
             Body::Erasure { .. } | Body::Key { .. } => true,
@@ -155,7 +156,7 @@ impl Log {
             _ => false,
         };
         if self.close.is_some() && !may_follow_close {
-            found.push(sequence("it stands after the close and may not"));
+            found.push(sequence("it may not follow the close"));
         }
     }
 
@@ -168,7 +169,7 @@ impl Log {
         found: &mut Found,
     ) {
         if self.tracks.len() >= TRACKS_MAX {
-            found.push(Finding::new(Code::TooLarge, "a log of too many tracks"));
+            found.push(Finding::new(Code::TooLarge, "the log has too many tracks"));
             return;
         }
         if self.tracks.contains_key(&track) {
@@ -199,7 +200,7 @@ impl Log {
 
     fn handle_segment(&mut self, segment: &Segment, found: &mut Found) {
         let Some(track) = self.tracks.get_mut(&segment.track) else {
-            found.push(sequence("a segment of a track that no entry names"));
+            found.push(sequence("a segment of a track that has no track entry"));
             return;
         };
         if track.is_over {
@@ -210,7 +211,7 @@ impl Log {
             let text = format!("the log has no segment {expected} of the track before this one");
             found.push(Finding::new(Code::SegmentMissing, text));
         } else if segment.index < expected {
-            found.push(sequence(format!("segment {} stands after later ones", segment.index)));
+            found.push(sequence(format!("segment {} follows later ones", segment.index)));
         } else if segment.previous != track.tail {
             let text = "it does not follow the segment before it";
             found.push(Finding::new(Code::ChainBroken, text));
@@ -228,7 +229,7 @@ impl Log {
 
     fn handle_rest(&mut self, id: TrackId, ms: u64, state: Rest, found: &mut Found) {
         let Some(track) = self.tracks.get_mut(&id) else {
-            found.push(sequence("a rest of a track that no entry names"));
+            found.push(sequence("a rest of a track that has no track entry"));
             return;
         };
         let facts = &mut track.facts;
@@ -240,19 +241,19 @@ impl Log {
             Rest::Gated { .. } => {
                 let before = facts.unaccounted_ms.unwrap_or(0);
                 facts.unaccounted_ms = Some(before.saturating_add(ms));
-                let text = "a closed gate without a decision before it that says so";
+                let text = "no decision before this entry closes the gate";
                 found.push(Finding::new(Code::TimeUnaccounted, text));
             }
         }
     }
 
-    /// Whether entries account for every moment of a track.
+    /// Whether entries of this log account for every moment of a track.
     pub(super) fn tells_time(&self) -> bool {
         self.version.is_some_and(|version| version >= 2)
     }
 
-    /// Takes a span of a track, and says which time before it no entry accounts
-    /// for.
+    /// Takes a span of a track that an entry accounts for, and reports time before it for which no
+    /// entry accounts.
     fn account(&mut self, seq: u64, id: TrackId, from_ms: u64, to_ms: u64, report: &mut Report) {
         let tells_time = self.tells_time();
         let Some(track) = self.tracks.get_mut(&id).filter(|_| tells_time) else { return };
@@ -288,7 +289,7 @@ impl Log {
             if let Some(track) = track {
                 track.facts.erased_by.get_or_insert(seq);
             } else {
-                let text = format!("it names entry {target}, which is no track before it");
+                let text = format!("it names entry {target}, which is not an earlier track entry");
                 found.push(Finding::new(Code::ErasureInvalid, text));
             }
         }
@@ -310,7 +311,7 @@ impl Log {
     ) {
         self.close = Some(seq);
         if Some(last_event) != self.last_event {
-            found.push(sequence("it names another last event than there is"));
+            found.push(sequence("it names another last event than the log has"));
         }
         let mut listed = tails.iter().peekable();
         let unknown = |id: &TrackId| {
@@ -327,8 +328,7 @@ impl Log {
         found.extend(listed.map(|(other, ..)| unknown(other)));
     }
 
-    /// Keeps that an object is not there until it is known whether its key was
-    /// destroyed.
+    /// Stores that an object is missing, until it is known whether its key was destroyed.
     pub(super) fn handle_missing(&mut self, track: &TrackId, problem: Problem) {
         let Some(track) = self.tracks.get_mut(track) else { return };
         if track.missing.len() < PROBLEMS_MAX {
@@ -338,15 +338,17 @@ impl Log {
         }
     }
 
-    /// Whether a bundle of this log has an object of this name.
+    /// Whether an entry of this log names this object.
     pub(super) fn names(&self, track: &TrackId, index: u64) -> bool {
         self.tracks.get(track).is_some_and(|track| index < track.next_index)
     }
 
-    /// Says what could be said only at the end, and hands the tracks over.
+    /// Adds what can be reported only at the end, and the facts about tracks.
     pub(super) fn finish(&mut self, report: &mut Report) {
         if !self.tells_time() && !self.tracks.is_empty() {
-            report.leaves("whether entries account for every moment: a log of version 1 need not");
+            report.leaves(
+                "whether entries account for every moment, which logs of version 1 do not require",
+            );
         }
         for track in self.tracks.values_mut() {
             let missing = std::mem::take(&mut track.missing);
@@ -371,7 +373,7 @@ impl Log {
     }
 }
 
-/// The time of a track that an entry accounts for.
+/// The span of a track's time that an entry accounts for.
 fn span(body: &Body) -> Option<(TrackId, u64, u64)> {
     match body {
         Body::Segment(segment) => Some((segment.track, segment.time_ms[0], segment.time_ms[1])),
@@ -382,7 +384,7 @@ fn span(body: &Body) -> Option<(TrackId, u64, u64)> {
     }
 }
 
-/// Where a segment is.
+/// The place of a segment, for a report.
 pub(super) fn place_of(seq: u64, segment: &Segment) -> Place {
     Place {
         seq: Some(seq),
@@ -394,7 +396,7 @@ pub(super) fn place_of(seq: u64, segment: &Segment) -> Place {
     }
 }
 
-/// Where an entry is, as exactly as it says.
+/// The place of an entry, for a report.
 pub(super) fn place_of_entry(seq: u64, entry: &Entry) -> Place {
     match &entry.body {
         Body::Segment(segment) => place_of(seq, segment),

@@ -1,5 +1,5 @@
-//! Checking one sealed object against its entry, and opening it when its key
-//! was disclosed: one pass, in constant memory.
+//! Checks one sealed object against its entry, and decrypts it when its key was disclosed, in one
+//! pass and with constant memory.
 
 use std::io::{self, Read};
 
@@ -14,25 +14,25 @@ use super::report::{Code, Finding};
 use super::sealed::{CHUNK_BYTES, HEADER_BYTES, Opener, SegmentPlace};
 use super::tree::Hash;
 
-/// Largest object read, in bytes: 4 s of 2 Gbit/s. More can't be a segment.
+/// Largest object accepted, in bytes: 4 s at 2 Gbit/s, more than any segment.
 pub const OBJECT_BYTES_MAX: u64 = 1 << 30;
 
-/// How far, in milliseconds, times in a journal may be outside of its entry's:
-/// both are rounded.
+/// How far times in a journal may be outside the times of its entry, in milliseconds, since both
+/// are rounded.
 const TIME_TOLERANCE_MS: u64 = 2;
 
 /// What was read of an object.
 pub(super) struct ObjectChecked {
     pub(super) bytes: u64,
-    /// What its plaintext holds, when it was opened.
+    /// What its plaintext contains, when it was decrypted.
     pub(super) journal: Option<JournalFacts>,
 }
 
-/// Why an object was not found good.
+/// Why an object is not valid.
 pub(super) enum ObjectFailure {
     /// It could not be read.
     Unreadable(io::Error),
-    /// It does not hold.
+    /// It is wrong.
     Found(Vec<Finding>),
 }
 
@@ -53,7 +53,7 @@ fn name(segment: &Segment) -> String {
     format!("objects/{}/{}", hyphenated(&segment.track), segment.index)
 }
 
-/// Reads the object of `segment`, and opens it with `key`.
+/// Reads the object of `segment`, and decrypts it if a `key` is given.
 pub(super) fn check(
     files: &dyn Files,
     session: [u8; 16],
@@ -61,7 +61,7 @@ pub(super) fn check(
     key: Option<&SegmentKey>,
 ) -> Result<ObjectChecked, ObjectFailure> {
     let too_large = |bytes: u64| {
-        let text = format!("an object of {bytes} bytes; {OBJECT_BYTES_MAX} are read");
+        let text = format!("the object has {bytes} bytes; at most {OBJECT_BYTES_MAX} are accepted");
         ObjectFailure::from(Finding::new(Code::TooLarge, text))
     };
     if segment.size > OBJECT_BYTES_MAX {
@@ -82,7 +82,7 @@ pub(super) fn check(
         index: segment.index,
         epoch: key.map_or(0, |key| key.epoch),
     };
-    // Not a byte more than the entry says is read, however the file grows.
+    // No more is read than the size in the entry, even if the file grows.
     read(&mut opened.reader.take(segment.size), segment, key.map(|key| &key.key), &place)
 }
 
@@ -107,7 +107,7 @@ fn read(
     }
     let mut journal = JournalReader::default();
     let mut bytes = HEADER_BYTES as u64;
-    // Whole chunks at a time; many when nothing has to be opened.
+    // One chunk at a time when it is decrypted, and many at a time otherwise.
     let mut buffer = vec![0; if opener.is_some() { CHUNK_BYTES } else { 16 * CHUNK_BYTES }];
     loop {
         let length = fill(reader, &mut buffer)?;
@@ -139,7 +139,7 @@ fn read(
     }
 }
 
-/// Fills the buffer as far as there is something.
+/// Fills the buffer as far as there are bytes.
 fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
@@ -159,14 +159,14 @@ fn open_chunk(
     journal: &mut JournalReader,
 ) -> Result<(), Finding> {
     let plaintext = opener.open(chunk).map_err(|number| {
-        let text = format!("chunk {number} does not open");
+        let text = format!("chunk {number} can't be decrypted");
         Finding::new(Code::DecryptionFailed, text)
     })?;
     let read = journal.handle_bytes(plaintext);
     read.map_err(|error| Finding::new(Code::DisclosureInvalid, error.to_string()))
 }
 
-/// Checks that the plaintext is what the entry says of it.
+/// Checks that the plaintext agrees with the entry.
 fn finish(journal: JournalReader, segment: &Segment) -> Result<JournalFacts, Finding> {
     let invalid = |why: &str| Finding::new(Code::DisclosureInvalid, why);
     let facts = journal.finish().map_err(|error| invalid(&error.to_string()))?;
@@ -174,19 +174,19 @@ fn finish(journal: JournalReader, segment: &Segment) -> Result<JournalFacts, Fin
     let earliest = from_ms.saturating_sub(TIME_TOLERANCE_MS);
     let latest = to_ms.saturating_add(TIME_TOLERANCE_MS);
     if facts.base_us / 1_000 < earliest || facts.last_ms > latest {
-        return Err(invalid("its records came at other times than the entry says"));
+        return Err(invalid("the times of its records differ from the entry"));
     }
     let [first, last] = segment.rtp;
     if facts.rtp.is_some_and(|span| !span.agrees(first, last)) {
-        return Err(invalid("its packets have other sequence numbers than the entry says"));
+        return Err(invalid("the sequence numbers of its packets differ from the entry"));
     }
     Ok(facts)
 }
 
-/// Reads why a file could not be read, for people.
+/// A text that says why a file could not be read.
 pub(super) fn of_unread(name: &str, unread: &Unread) -> String {
     match unread {
-        Unread::Absent => format!("{name}: it is not there"),
+        Unread::Absent => format!("{name} is missing"),
         Unread::Failed(error) => format!("{name}: {error}"),
         Unread::Refused(finding) => format!("{name}: {}", finding.message),
     }

@@ -1,5 +1,4 @@
-//! The public proof as JSON (docs/EVIDENCE.md, "The public proof"), its JWS, and
-//! held heads.
+//! Parses the public proof as JSON (docs/EVIDENCE.md, "The public proof"), its JWS, and held heads.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,14 +8,14 @@ use super::keys::{KeyRing, b64, fixed_b64};
 use super::report::{Code, Finding};
 use super::tree::{Hash, sha256};
 
-/// Largest proof read, in bytes; a clip's holds every entry of the clip.
+/// Largest proof accepted, in bytes; the proof of a clip contains every entry of the clip.
 pub const PROOF_BYTES_MAX: u64 = 64 << 20;
-/// Largest file of held heads read, in bytes: about 30,000 heads.
+/// Largest file of held heads accepted, in bytes: about 30,000 heads.
 pub const HELD_HEADS_BYTES_MAX: u64 = 16 << 20;
-/// Most held heads checked; a page holds one a minute for days below that.
+/// Most held heads that are checked; a page that keeps one per minute for days has fewer.
 pub const HELD_HEADS_MAX: usize = 50_000;
 
-/// A proof, decoded; nothing in it is checked yet.
+/// A decoded proof; nothing in it is verified yet.
 #[derive(Debug, Clone)]
 pub struct Proof {
     pub(super) kind: Option<Kind>,
@@ -34,7 +33,7 @@ pub struct Proof {
     pub(super) receipts: Vec<ProofEntry>,
 }
 
-/// What a bundle holds.
+/// The kind of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -42,7 +41,7 @@ pub(super) enum Kind {
     Clip,
 }
 
-/// What the server said of the log.
+/// The state of the log according to the proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
@@ -61,7 +60,7 @@ impl Status {
     }
 }
 
-/// The newest head, as the proof repeats it.
+/// The newest head, as repeated in the proof.
 #[derive(Debug, Clone)]
 pub(super) struct ProofHead {
     pub(super) size: u64,
@@ -79,7 +78,7 @@ pub(super) struct ProofEntry {
     pub(super) receipt: Vec<u8>,
 }
 
-/// A head's place in the operator's log.
+/// The place of a head in the operator log.
 #[derive(Debug, Clone)]
 pub(super) struct Operator {
     pub(super) head: Vec<u8>,
@@ -98,7 +97,7 @@ struct ProofJson {
     keys: Vec<KeyJson>,
     head: HeadJson,
     consistency: Vec<String>,
-    // Each is there, if only as null.
+    // Each member must be present, though it may be null.
     #[serde(deserialize_with = "Option::deserialize")]
     operator: Option<OperatorJson>,
     tst: Vec<serde_json::Value>,
@@ -181,7 +180,7 @@ fn fixed<const N: usize>(what: &str, text: &str) -> Result<[u8; N], Finding> {
 }
 
 impl Proof {
-    /// Reads a proof, at most [`PROOF_BYTES_MAX`] of JSON.
+    /// Parses a proof of at most [`PROOF_BYTES_MAX`] bytes of JSON.
     pub fn parse(document: &[u8]) -> Result<Self, Finding> {
         let proof: ProofJson = json("the proof", document)?;
         if proof.v != 1 {
@@ -202,8 +201,8 @@ impl Proof {
         };
         let operator = match proof.operator {
             Some(operator) => Some(Operator {
-                head: bytes("the operator's head", &operator.head)?,
-                receipt: bytes("the operator's receipt", &operator.receipt)?,
+                head: bytes("the head in the operator log", &operator.head)?,
+                receipt: bytes("the receipt of the operator log", &operator.receipt)?,
                 checkpoint: operator.checkpoint,
             }),
             None => None,
@@ -213,7 +212,7 @@ impl Proof {
             proof.consistency.iter().map(|text| bytes("a consistency receipt", text)).collect();
         Ok(Self {
             kind: proof.kind,
-            session: uuid(&proof.session).ok_or_else(|| malformed("session is no UUID"))?,
+            session: uuid(&proof.session).ok_or_else(|| malformed("session is not a UUID"))?,
             log: fixed("log", &proof.log)?,
             status: proof.status,
             issuer: proof.iss,
@@ -228,7 +227,7 @@ impl Proof {
         })
     }
 
-    /// What heads and receipts of this session are about.
+    /// The subject of heads and receipts of this session.
     pub(super) fn subject(&self) -> String {
         format!("urn:uuid:{}", hyphenated(&self.session))
     }
@@ -244,7 +243,7 @@ impl ProofEntry {
     }
 }
 
-/// Reads a file of held heads: its session, and the heads' COSE bytes.
+/// Parses a file of held heads: its session, and the COSE bytes of the heads.
 pub fn parse_held_heads(document: &[u8]) -> Result<([u8; 16], Vec<Vec<u8>>), Finding> {
     let held: HeldJson = json("held heads", document)?;
     if held.v != 1 {
@@ -253,13 +252,12 @@ pub fn parse_held_heads(document: &[u8]) -> Result<([u8; 16], Vec<Vec<u8>>), Fin
     if held.heads.len() > HELD_HEADS_MAX {
         return Err(Finding::new(Code::TooLarge, "too many held heads"));
     }
-    let session = uuid(&held.session).ok_or_else(|| malformed("session is no UUID"))?;
+    let session = uuid(&held.session).ok_or_else(|| malformed("session is not a UUID"))?;
     let heads: Result<_, _> = held.heads.iter().map(|text| bytes("a held head", text)).collect();
     Ok((session, heads?))
 }
 
-/// Checks that a JWS repeats the head that `cose` is, for the same issuer and
-/// subject (RFC 7515).
+/// Checks that a JWS repeats the head in `cose`, with the same issuer and subject (RFC 7515).
 pub(super) fn check_jws(
     jws: &str,
     head: &Head<'_>,
@@ -267,13 +265,16 @@ pub(super) fn check_jws(
     keys: &KeyRing,
     issuer_and_subject: (&str, &str),
 ) -> Result<(), Finding> {
-    let no_jws = || malformed("the JWS is not a compact one");
+    let no_jws = || malformed("the JWS is not in compact form");
     let (message, signature) = jws.rsplit_once('.').ok_or_else(no_jws)?;
     let (header, claims) = message.split_once('.').ok_or_else(no_jws)?;
     let header: JwsHeader = json("the JWS's header", &bytes("the JWS's header", header)?)?;
     let kid = fixed::<32>("the JWS's kid", &header.kid)?;
     if header.alg != "ES256" || header.typ != "cabildo-head+jwt" || kid != head.kid() {
-        return Err(Finding::new(Code::HeaderInvalid, "the JWS's header is not that of the head"));
+        return Err(Finding::new(
+            Code::HeaderInvalid,
+            "the header of the JWS differs from the head",
+        ));
     }
     keys.check(&kid, message.as_bytes(), &bytes("the JWS's signature", signature)?)?;
     let claims: JwsClaims = json("the JWS's claims", &bytes("the JWS's claims", claims)?)?;
@@ -291,7 +292,7 @@ pub(super) fn check_jws(
     }
 }
 
-/// A UUID in its one hyphenated form, lower case (RFC 9562 §4).
+/// Parses a UUID in the only accepted form: hyphenated and lower case (RFC 9562 §4).
 pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.chars().filter(|letter| *letter != '-').collect();
     let number = u128::from_str_radix(&digits, 16).ok()?;
@@ -299,7 +300,7 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     (hyphenated(&id) == text).then_some(id)
 }
 
-/// The one form of a UUID.
+/// Writes a UUID in that form.
 pub(super) fn hyphenated(id: &[u8; 16]) -> String {
     let digits = format!("{:032x}", u128::from_be_bytes(*id));
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")

@@ -1,30 +1,29 @@
-//! What a verifier says: for people (`Display`) and for programs (JSON with
-//! stable names).
+//! The report of a verification: for people (`Display`) and for programs (JSON with stable names).
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Most problems that a report lists; the rest are counted.
+/// Most problems that a report lists; further ones are only counted.
 pub const PROBLEMS_MAX: usize = 100;
-/// Most tracks and erasures whose facts a report lists; the rest are counted.
+/// Most tracks and erasures that a report lists; further ones are only counted.
 pub const FACTS_MAX: usize = 1_000;
-/// Most lines of what was not checked; more say less.
+/// Most lines about what was not checked; further ones are left out.
 const NOT_CHECKED_MAX: usize = 100;
 
-/// What a problem is (docs/EVIDENCE.md, "What a verifier says").
+/// The kind of a problem (docs/EVIDENCE.md, "What a verifier says").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
-    /// It is not of the form that the format gives it.
+    /// The input does not have the form that the format defines.
     Malformed,
-    /// It is CBOR or JSON in a form that is not the only one taken.
+    /// It is CBOR or JSON, but not in the only accepted form.
     NotCanonical,
-    /// It is beyond a limit of this verifier.
+    /// It is larger than a limit of this verifier.
     TooLarge,
-    /// A key that is not on a trusted list.
+    /// A key is not on a trusted list.
     UnknownKey,
-    /// A signature does not hold.
+    /// A signature is not valid.
     SignatureInvalid,
     /// The headers of a signature are not exactly those of the format.
     HeaderInvalid,
@@ -32,50 +31,49 @@ pub enum Code {
     RootMismatch,
     /// An inclusion receipt does not lead to a signed root.
     ReceiptInvalid,
-    /// A consistency receipt does not lead from root to root.
+    /// A consistency receipt does not lead from one signed root to the other.
     ConsistencyInvalid,
-    /// Two histories of one log were signed.
+    /// Two different histories of one log were signed.
     ForkedLog,
     /// The end of the log is missing.
     TruncatedLog,
-    /// Entries are not in an order that can be.
+    /// Entries are in an order that is not allowed.
     SequenceInvalid,
     /// Something belongs to another session or log.
     WrongSession,
-    /// A link to what came before does not hold.
+    /// A link to an earlier head or segment is wrong.
     ChainBroken,
-    /// An object that an entry names is not there.
+    /// An object that an entry names is missing.
     ObjectMissing,
-    /// An object is not what its entry says.
+    /// An object differs from its entry.
     ObjectChanged,
-    /// An object that no entry names.
+    /// No entry names an object.
     ObjectUnknown,
     /// The log leaves out a segment.
     SegmentMissing,
-    /// A key is not the one that belongs here.
+    /// A key is not the right one.
     WrongKey,
-    /// A chunk does not open.
+    /// A chunk can't be decrypted.
     DecryptionFailed,
-    /// What was disclosed is not what was committed to.
+    /// A disclosure does not match its commitment.
     DisclosureInvalid,
-    /// The log has no end.
+    /// The log is not closed.
     NotClosed,
-    /// An erasure names what can't be erased.
+    /// An erasure names something that can't be erased.
     ErasureInvalid,
-    /// The operator's log does not hold.
+    /// The place in the operator log is not valid.
     OperatorLogInvalid,
     /// No entry accounts for some time of a track.
     TimeUnaccounted,
 }
 
 impl Code {
-    /// Whether this says that something needed is absent, rather than that
-    /// something is false.
+    /// Whether the problem is that something needed is missing, rather than wrong.
     const fn is_absence(self) -> bool {
         matches!(self, Self::NotClosed | Self::ObjectMissing)
     }
 
-    /// The code as documents write it.
+    /// The code as written in documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -108,11 +106,11 @@ impl Code {
     }
 }
 
-/// Something that does not hold, before it is known where.
+/// A problem whose place is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct Finding {
-    /// What it is.
+    /// Its kind.
     pub code: Code,
     /// A sentence for people.
     pub message: String,
@@ -123,25 +121,25 @@ impl Finding {
         Self { code, message: message.into() }
     }
 
-    /// The problem that this is at some place.
+    /// The problem at a place.
     pub(super) fn at(self, place: Place) -> Problem {
         Problem { code: self.code, message: self.message, place }
     }
 }
 
-/// Where a problem is, as far as it is known.
+/// The place of a problem, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Place {
-    /// The entry, or the first of several.
+    /// Index of the entry, or of the first of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// The last of several entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq_last: Option<u64>,
-    /// The track, a hyphenated UUID.
+    /// The track, as a hyphenated UUID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<String>,
-    /// The segment's index in its track.
+    /// Index of the segment in its track.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<u64>,
     /// Start, in milliseconds since 1970.
@@ -165,40 +163,40 @@ impl Place {
     }
 }
 
-/// Something that does not hold, and where.
+/// A problem and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What it is.
+    /// Its kind.
     pub code: Code,
     /// A sentence for people.
     pub message: String,
-    /// Where it is.
+    /// Its place.
     #[serde(flatten)]
     pub place: Place,
 }
 
-/// What the verifier concludes.
+/// The conclusion of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Everything asked for was checked and holds.
+    /// Everything asked for was checked and is valid.
     Valid,
-    /// Something is false.
+    /// Something is wrong.
     Invalid,
-    /// Nothing is false, but something needed is missing or can't be read.
+    /// Nothing is wrong, but something needed is missing or can't be read.
     Incomplete,
 }
 
-/// Something that was checked, and how often.
+/// A kind of check, and how often it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub what: &'static str,
     /// How many.
     pub count: u64,
 }
 
-/// A recorded track, as its log tells it.
+/// A recorded track according to its log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TrackFacts {
     /// Hyphenated UUID.
@@ -207,65 +205,65 @@ pub struct TrackFacts {
     pub media: String,
     /// Name of the codec.
     pub codec: String,
-    /// Segments in the log.
+    /// Number of segments in the log.
     pub segments: u64,
-    /// Recorded time, the sum over its segments, in milliseconds.
+    /// Recorded time: the sum over its segments, in milliseconds.
     pub recorded_ms: u64,
     /// Start of the first segment, in milliseconds since 1970.
     pub from_ms: Option<u64>,
     /// End of the last segment, in milliseconds since 1970.
     pub to_ms: Option<u64>,
-    /// Gaps that the log tells of.
+    /// Number of gaps in the log.
     pub gaps: u64,
-    /// Their sum, in milliseconds.
+    /// Sum of the gaps, in milliseconds.
     pub gap_ms: u64,
-    /// Time in which the floor or a mute had closed it, in milliseconds.
+    /// Time in which its gate was closed by the floor or a mute, in milliseconds.
     pub gated_ms: u64,
     /// Time in which its source sent nothing, in milliseconds.
     pub silent_ms: u64,
-    /// Time that no entry accounts for, in milliseconds; `None` where the log's
-    /// version does not tell.
+    /// Time for which no entry accounts, in milliseconds; `None` when the version of the log does
+    /// not require it.
     pub unaccounted_ms: Option<u64>,
-    /// The entry that says that its key was destroyed.
+    /// Index of the entry that says that its key was destroyed.
     pub erased_by: Option<u64>,
 }
 
-/// A destroyed key, as the log tells it.
+/// A destroyed key according to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErasureFacts {
-    /// The entry that tells it.
+    /// Index of the entry.
     pub seq: u64,
-    /// The track entry whose key was destroyed, or 0 for the events' salts.
+    /// Index of the track entry whose key was destroyed, or 0 for the salts of the events.
     pub target: u64,
-    /// Why, in words.
+    /// The reason, as a text.
     pub reason: &'static str,
 }
 
-/// How a log ended.
+/// The close of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CloseFacts {
-    /// The entry that closes it.
+    /// Index of the close entry.
     pub seq: u64,
-    /// Why, in words.
+    /// The reason, as a text.
     pub reason: &'static str,
 }
 
-/// What the log tells, once checked.
+/// What the log says, after verification.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Facts {
-    /// Hyphenated UUID.
+    /// The session, as a hyphenated UUID.
     pub session: Option<String>,
     /// The log's identifier, a hyphenated UUID.
     pub log: Option<String>,
-    /// Who issued the proof.
+    /// The issuer of the proof.
     pub issuer: Option<String>,
-    /// `live`, `closed` or `interrupted`, as the proof says.
+    /// `live`, `closed` or `interrupted`, according to the proof.
     pub status: Option<String>,
-    /// Size of the newest head's tree.
+    /// Tree size of the newest head.
     pub tree_size: Option<u64>,
-    /// Entries read.
+    /// Number of entries read.
     pub entries: u64,
-    /// Heads read.
+    /// Number of heads read.
     pub heads: u64,
     /// Time of the first entry, in milliseconds since 1970.
     pub from_ms: Option<u64>,
@@ -273,32 +271,32 @@ pub struct Facts {
     pub to_ms: Option<u64>,
     /// Tracks, at most [`FACTS_MAX`].
     pub tracks: Vec<TrackFacts>,
-    /// Tracks not listed.
+    /// Number of tracks not listed.
     pub tracks_more: u64,
-    /// Gaps of all tracks.
+    /// Number of gaps of all tracks.
     pub gaps: u64,
     /// Destroyed keys, at most [`FACTS_MAX`].
     pub erasures: Vec<ErasureFacts>,
-    /// Destroyed keys not listed.
+    /// Number of destroyed keys not listed.
     pub erasures_more: u64,
-    /// How the log ended, when it did.
+    /// The close of the log, if it is closed.
     pub closed: Option<CloseFacts>,
 }
 
-/// What was found out about a bundle or a proof.
+/// The result of verifying a bundle or a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The conclusion.
     pub verdict: Verdict,
-    /// What was checked.
+    /// What was checked and is valid.
     pub checked: Vec<Check>,
-    /// What was not, and why.
+    /// What was not checked, and why.
     pub not_checked: Vec<String>,
-    /// What does not hold, at most [`PROBLEMS_MAX`].
+    /// The problems, at most [`PROBLEMS_MAX`].
     pub problems: Vec<Problem>,
-    /// Problems not listed.
+    /// Number of problems not listed.
     pub problems_more: u64,
-    /// What the log tells.
+    /// What the log says.
     pub facts: Facts,
 }
 
@@ -322,7 +320,7 @@ impl Report {
         self.problems.iter().any(|problem| problem.code == code)
     }
 
-    /// Adds what another check found; for proofs that are checked one by one.
+    /// Adds the results of another report, for proofs that are checked one by one.
     pub fn add(&mut self, other: Self) {
         for check in other.checked {
             self.count(check.what, check.count);
@@ -341,7 +339,7 @@ impl Report {
         };
     }
 
-    /// Notes something checked that holds.
+    /// Adds checks that succeeded.
     pub(super) fn count(&mut self, what: &'static str, times: u64) {
         if times == 0 {
             return;
@@ -352,7 +350,7 @@ impl Report {
         }
     }
 
-    /// Notes what does not hold.
+    /// Adds a problem.
     pub(super) fn finds(&mut self, problem: Problem) {
         if !problem.code.is_absence() {
             self.verdict = Verdict::Invalid;
@@ -366,7 +364,7 @@ impl Report {
         }
     }
 
-    /// Notes what lies beyond what was asked, and was not checked.
+    /// Notes something that was not asked for and not checked.
     pub(super) fn leaves(&mut self, line: impl Into<String>) {
         let line = line.into();
         if self.not_checked.len() < NOT_CHECKED_MAX && !self.not_checked.contains(&line) {
@@ -374,7 +372,7 @@ impl Report {
         }
     }
 
-    /// Notes what was asked for and could not be checked.
+    /// Notes something that was asked for and could not be checked.
     pub fn lacks(&mut self, line: impl Into<String>) {
         if self.verdict == Verdict::Valid {
             self.verdict = Verdict::Incomplete;
@@ -403,14 +401,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Milliseconds since 1970, shown in UTC.
+/// Milliseconds since 1970, printed as a time in UTC.
 struct Moment(u64);
 
 impl fmt::Display for Moment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, of_day_ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
-        // Days to a civil date in the proleptic Gregorian calendar, with years
-        // that start in March so that the leap day is the last of its year.
+        // Converts days to a date in the proleptic Gregorian calendar, with years that start in
+        // March so that the leap day is the last day of its year.
         let shifted = days + 719_468;
         let (era, of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -425,7 +423,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// A length of time in milliseconds, shown in hours, minutes and seconds.
+/// A duration in milliseconds, printed in hours, minutes and seconds.
 struct Span(u64);
 
 impl fmt::Display for Span {
@@ -441,10 +439,10 @@ impl fmt::Display for Report {
             out,
             "{}",
             match self.verdict {
-                Verdict::Valid => "VALID: everything asked for was checked and holds.",
-                Verdict::Invalid => "INVALID: something is false.",
+                Verdict::Valid => "VALID: everything asked for was checked and is correct.",
+                Verdict::Invalid => "INVALID: something is wrong.",
                 Verdict::Incomplete =>
-                    "INCOMPLETE: nothing is false, but something needed is missing.",
+                    "INCOMPLETE: nothing is wrong, but something needed is missing.",
             }
         )?;
         write!(out, "{}", self.facts)?;
@@ -465,7 +463,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             out,
-            "A valid proof shows that a recording is whole and unchanged since capture, not that \
+            "A valid proof shows that a recording is complete and unchanged since capture, not that \
              what was said is true."
         )
     }
@@ -529,7 +527,7 @@ impl fmt::Display for Facts {
     }
 }
 
-/// Text of the input, without what would move a terminal's cursor.
+/// Prints text of the input without characters that could control a terminal.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {

@@ -1,22 +1,22 @@
-//! Which RTP sequence numbers a segment holds, counted from its own packets.
+//! The RTP sequence numbers of a segment, determined from its packets.
 
-/// The low 16 bits of sequence numbers, by two readings of "first" and "last":
-/// in the order of arrival, and in the order of the stream.
+/// The low 16 bits of the first and last sequence number, in both meanings of "first" and "last":
+/// in order of arrival, and in order of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtpSpan {
-    /// Of the packet that came first.
+    /// Sequence number of the packet that arrived first.
     pub arrived_first: u16,
-    /// Of the packet that came last.
+    /// Sequence number of the packet that arrived last.
     pub arrived_last: u16,
-    /// Of the earliest packet of the stream.
+    /// Sequence number of the earliest packet in the stream.
     pub lowest: u16,
-    /// Of the latest packet of the stream.
+    /// Sequence number of the latest packet in the stream.
     pub highest: u16,
 }
 
 impl RtpSpan {
-    /// Whether an entry that names `first` and `last`, extended to 64 bits, can
-    /// be of these packets.
+    /// Whether an entry with these `first` and `last` numbers, extended to 64 bits, fits the
+    /// packets.
     #[must_use]
     pub fn agrees(self, first: u64, last: u64) -> bool {
         let low = |number: u64| (number & 0xFFFF) as u16;
@@ -25,11 +25,11 @@ impl RtpSpan {
     }
 }
 
-/// Counts as packets come.
+/// Determines the span as packets are read.
 #[derive(Debug, Default)]
 pub(super) struct SpanCounter {
     span: Option<RtpSpan>,
-    /// Extended numbers relative to the first packet.
+    /// Extended sequence numbers relative to the first packet.
     newest: i64,
     lowest: i64,
     highest: i64,
@@ -54,7 +54,7 @@ impl SpanCounter {
             return;
         };
         let extended = if std::mem::take(&mut self.is_new_source) {
-            // A source that changes starts a new cycle, above all before.
+            // When the source changes, its numbers continue in a new cycle, above all earlier ones.
             self.highest + 0x1_0000
         } else {
             let step = sequence.wrapping_sub(span.arrived_last).cast_signed();

@@ -1,5 +1,5 @@
-//! Opening sealed objects: C2SP chunked encryption with AES-256-GCM and SHA-512
-//! (docs/EVIDENCE.md, "Sealed objects"), a chunk at a time.
+//! Decrypts sealed objects: C2SP chunked encryption with AES-256-GCM and SHA-512 (docs/EVIDENCE.md,
+//! "Sealed objects"), chunk by chunk.
 
 use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes256Gcm, KeyInit as _};
@@ -10,12 +10,12 @@ use super::tree::Hash;
 
 /// Bytes before the first chunk: salt and commitment.
 pub(super) const HEADER_BYTES: usize = 56;
-/// Bytes of a chunk that is not the last, tag included.
+/// Bytes of a chunk that is not the last one, including the tag.
 pub(super) const CHUNK_BYTES: usize = 16_400;
 const TAG_BYTES: usize = 16;
 const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
-/// What a segment is sealed for.
+/// The position of a segment, for which its object is sealed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SegmentPlace {
     pub(super) session: [u8; 16],
@@ -25,7 +25,7 @@ pub(super) struct SegmentPlace {
 }
 
 impl SegmentPlace {
-    /// Deterministic CBOR of `[1, session, track, index, epoch]`.
+    /// The context: deterministic CBOR of `[1, session, track, index, epoch]`.
     fn context(&self) -> Vec<u8> {
         let mut bytes = vec![0x85, 0x01, 0x50];
         bytes.extend(self.session);
@@ -53,14 +53,14 @@ fn push_uint(bytes: &mut Vec<u8>, number: u64) {
     bytes.extend(&wide[8 - width..]);
 }
 
-/// Whether an object of this size can be: a header, whole chunks, and a last
-/// chunk that is shorter than they are and has its tag.
+/// Whether an object can have this size: a header, whole chunks, and a last chunk that is shorter
+/// than a whole one and contains its tag.
 pub(super) const fn is_object_size(size: u64) -> bool {
     let header = HEADER_BYTES as u64;
     size >= header && (size - header) % (CHUNK_BYTES as u64) >= TAG_BYTES as u64
 }
 
-/// Opens the chunks of one object in their order.
+/// Decrypts the chunks of one object in order.
 pub(super) struct Opener {
     cipher: Aes256Gcm,
     base_nonce: [u8; 12],
@@ -68,8 +68,8 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// Derives the key of the object whose first 56 bytes are `header`. `None`
-    /// when `key` is not the one that the object commits to.
+    /// Derives the key of the object whose first 56 bytes are `header`. `None` when the object does
+    /// not commit to `key`.
     pub(super) fn new(
         key: &Hash,
         place: &SegmentPlace,
@@ -92,8 +92,8 @@ impl Opener {
         Some(Self { cipher, base_nonce, chunk: 0 })
     }
 
-    /// Opens the next chunk in place and leaves its plaintext. The error is the
-    /// number of the chunk.
+    /// Decrypts the next chunk in place; returns its plaintext. The error is the number of the
+    /// chunk.
     pub(super) fn open<'a>(&mut self, chunk: &'a mut [u8]) -> Result<&'a [u8], u64> {
         let number = self.chunk;
         self.chunk += 1;

@@ -1,5 +1,5 @@
-//! The Merkle tree of RFC 9162 §2.1, as a reader needs it: roots of growing
-//! prefixes, and the two kinds of proof.
+//! The Merkle tree of RFC 9162 §2.1: the roots of growing prefixes, and the verification of both
+//! kinds of proof.
 
 use sha2::{Digest as _, Sha256};
 
@@ -22,8 +22,8 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// The roots of the whole subtrees on the right edge of a growing tree, largest
-/// first: all that is needed to go on.
+/// The roots of the complete subtrees on the right edge of a growing tree, largest first. They are
+/// sufficient to add further leaves.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Frontier {
     size: u64,
@@ -31,16 +31,16 @@ pub(super) struct Frontier {
 }
 
 impl Frontier {
-    /// How many leaves there are.
+    /// Number of leaves.
     #[must_use]
     pub(super) const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Adds a leaf's hash.
+    /// Adds the hash of a leaf.
     pub(super) fn add(&mut self, leaf: Hash) {
         let mut hash = leaf;
-        // A whole subtree of the same height stands left for each low bit set.
+        // For each low bit set there is a complete subtree of the same height to the left.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node(&left, &hash);
@@ -50,7 +50,7 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// The root over all leaves so far; the hash of nothing for none.
+    /// The root over all leaves so far; the hash of the empty string when there are none.
     #[must_use]
     pub(super) fn root(&self) -> Hash {
         let folded = self.peaks.iter().rev().copied().reduce(|right, left| node(&left, &right));
@@ -58,8 +58,8 @@ impl Frontier {
     }
 }
 
-/// The root that an inclusion proof leads to (RFC 9162 §2.1.3.2), or `None`
-/// when the path is not one for this place in a tree of this size.
+/// The root that an inclusion path gives (RFC 9162 §2.1.3.2); `None` when the path does not fit
+/// this index in a tree of this size.
 #[must_use]
 pub(super) fn root_of_inclusion(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<Hash> {
     if index >= size {
@@ -86,7 +86,7 @@ pub(super) fn root_of_inclusion(leaf: Hash, index: u64, size: u64, path: &[Hash]
     (last == 0).then_some(hash)
 }
 
-/// The two roots that a consistency proof leads to.
+/// The two roots that a consistency path gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConsistentRoots {
     /// Root of the smaller tree.
@@ -95,10 +95,10 @@ pub(super) struct ConsistentRoots {
     pub(super) second: Hash,
 }
 
-/// Follows a consistency proof (RFC 9162 §2.1.4.2) from `first` to `second`.
-/// When `first` is a power of two the proof starts from `first_root`, which the
-/// caller has to know; otherwise the proof gives it. `None` when the path is
-/// not one for these sizes, or the root is needed and not known.
+/// Follows a consistency path (RFC 9162 §2.1.4.2) from `first` to `second`. When `first` is a power
+/// of two the path starts from `first_root`, which the caller must know; otherwise the path
+/// contains it. `None` when the path does not fit these sizes, or `first_root` is needed and not
+/// known.
 #[must_use]
 pub(super) fn roots_of_consistency(
     first: u64,
@@ -145,7 +145,7 @@ pub(super) fn roots_of_consistency(
 mod tests {
     use super::*;
 
-    /// RFC 9162 §2.1.1 to §2.1.4.1, as written there.
+    /// Root and paths as RFC 9162 §2.1.1 to §2.1.4.1 define them.
     fn root(leaves: &[Hash]) -> Hash {
         match leaves {
             [] => sha256(&[]),
