@@ -1,6 +1,6 @@
-//! A WebRTC client for load and for tests. It shares no media code with the
-//! server, so that each checks the other: its own ICE, its own use of DTLS and
-//! SRTP, its own session descriptions, its own reading of the contract.
+//! A WebRTC client for load tests and other tests. It shares no media code with the server, so that
+//! each checks the other: it has its own ICE, DTLS and SRTP setup, session descriptions and
+//! interpretation of the contract.
 
 pub mod client;
 pub mod driver;
@@ -9,39 +9,39 @@ pub mod report;
 pub mod scenario;
 pub mod signalling;
 
-/// Why the client can't go on.
+/// Why the client stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A session description that can't be used.
+    /// A session description can't be used.
     #[error("session description: {0}")]
     Description(&'static str),
-    /// Certificates, keys or their use.
+    /// A certificate or key can't be made or used.
     #[error("cryptography: {0}")]
     Cryptography(String),
-    /// Nobody answers at the address given.
+    /// Nothing answers at the given address.
     #[error("the server can't be reached: {0}")]
     Unreachable(String),
-    /// The server refused.
+    /// The server refused a request.
     #[error("refused: {code} {message}")]
     Refused {
-        /// As the contract lists them.
+        /// Stable error code of the contract.
         code: String,
-        /// For people.
+        /// Message for people.
         message: String,
     },
     /// The server closed the channel.
     #[error("the channel was closed with {code}")]
     Closed {
-        /// Of the close frame, 0 without one.
+        /// Code of the close frame; 0 without one.
         code: u16,
     },
-    /// The server does not do what the contract says.
+    /// The server did something that the contract does not allow.
     #[error("against the contract: {0}")]
     Contract(&'static str),
-    /// Whoever started the test has stopped it.
+    /// The user has stopped the test.
     #[error("interrupted")]
     Interrupted,
-    /// Sockets or threads.
+    /// A socket or thread failed.
     #[error(transparent)]
     System(#[from] std::io::Error),
 }

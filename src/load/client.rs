@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! One transport of a WebRTC peer, without sockets or clock: descriptions,
-//! datagrams and time go in; datagrams, events and counts come out.
+//! One transport of a WebRTC peer, without sockets or clock: its inputs are descriptions, datagrams
+//! and time; its outputs are datagrams, events and counters.
 
 mod dtls;
 #[cfg(test)]
@@ -40,79 +40,79 @@ use sdp::{Description, Direction, Section, Setup};
 use sections::{answering_section, blank_section, negotiate, sending_section};
 use send::{Outgoing, Sender};
 
-/// Between two reports.
+/// Time between two RTCP reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Events kept until they are polled; further key frames are only counted.
+/// Events kept until they are polled; at the limit key-frame events are only counted.
 const EVENTS_MAX: usize = 4096;
 
-/// What there is to tell.
+/// An event of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
     /// ICE and DTLS are complete and media flows.
     Connected {
-        /// As agreed.
+        /// The agreed protection profile.
         profile: Profile,
     },
     /// The first packet of a stream was decrypted.
     Packet {
-        /// The section it belongs to.
+        /// The section (`mid`) to which it belongs.
         mid: String,
     },
     /// All packets of a key frame have arrived.
     KeyFrame {
-        /// The section it belongs to.
+        /// The section (`mid`) to which it belongs.
         mid: String,
     },
     /// The server closed the transport.
     Closed,
-    /// The transport can't be made, or answers no more.
+    /// The transport can't be established, or the peer no longer answers.
     Failed {
-        /// Why, for people.
+        /// The reason, as a text.
         reason: String,
     },
 }
 
-/// A datagram to be sent.
+/// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// Its destination.
     pub to: SocketAddr,
-    /// What.
+    /// Its contents.
     pub payload: Bytes,
 }
 
-/// Counts since the transport was made.
+/// Counters since the transport was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientCounts {
-    /// All streams received.
+    /// Totals of all received streams.
     pub received: Received,
-    /// Packets sent, without repeats.
+    /// Packets sent, without retransmissions.
     pub packets_sent: u64,
-    /// Their bytes without protection.
+    /// Bytes of these packets before encryption.
     pub bytes_sent: u64,
-    /// Packets sent again when asked for.
+    /// Packets resent because the server requested them.
     pub repeats_sent: u64,
-    /// Key frames that the server asked for.
+    /// Key-frame requests from the server.
     pub key_frames_asked: u64,
-    /// Datagrams that could not be decrypted, or belong to no section.
+    /// Datagrams that could not be decrypted, or that belong to no section.
     pub strange: u64,
 }
 
-/// How a client is made.
+/// The options of a client.
 #[derive(Clone)]
 pub struct ClientOptions {
-    /// Shared by any number of clients.
+    /// Certificate; any number of clients can share it.
     pub identity: Arc<Identity>,
-    /// For everything drawn by the client itself.
+    /// Seed of the client's random numbers.
     pub seed: u64,
-    /// Zero of the stamps in the media; the same for all clients of a process.
+    /// Time zero of the time stamps in the media; the same for all clients of a process.
     pub epoch: Instant,
-    /// The same moment as time since 1970, for sender reports.
+    /// The same moment as a time since 1970, for sender reports.
     pub epoch_unix: Duration,
 }
 
-/// One transport.
+/// One transport of a client.
 pub struct MediaClient {
     options: ClientOptions,
     random: StdRng,
@@ -121,7 +121,7 @@ pub struct MediaClient {
     srtp: Option<Box<Srtp>>,
     peer_fingerprint: Option<String>,
     senders: Vec<Sender>,
-    /// Kinds that an offer of this side wants to receive.
+    /// Kinds of media that an offer of this client asks to receive.
     wanted: Vec<MediaKind>,
     receiver: Receiver,
     description: (u32, u32),
@@ -134,7 +134,7 @@ pub struct MediaClient {
 }
 
 impl MediaClient {
-    /// A transport that sends these tracks, once the server has answered its offer.
+    /// Makes a transport that sends these tracks after the server has answered its offer.
     #[must_use]
     pub fn publisher(options: ClientOptions, tracks: &[TrackOptions]) -> Self {
         let mut client = Self::new(options);
@@ -144,13 +144,13 @@ impl MediaClient {
         client
     }
 
-    /// A transport that answers the server's offers and receives what they describe.
+    /// Makes a transport that answers the server's offers and receives what they describe.
     #[must_use]
     pub fn subscriber(options: ClientOptions) -> Self {
         Self::new(options)
     }
 
-    /// A transport that offers to receive one section of each kind (WHEP).
+    /// Makes a transport that offers to receive one section of each kind (WHEP).
     #[must_use]
     pub fn viewer(options: ClientOptions, kinds: &[MediaKind]) -> Self {
         let mut client = Self::new(options);
@@ -180,13 +180,13 @@ impl MediaClient {
         }
     }
 
-    /// Sections of the offer and what they carry, for `offer.tracks`.
+    /// The sections (`mid`) of the offer and their sources, for `offer.tracks`.
     #[must_use]
     pub fn sources(&self) -> Vec<(String, TrackSource)> {
         self.senders.iter().map(|sender| (sender.mid.clone(), sender.options.source)).collect()
     }
 
-    /// The offer of a publisher or viewer.
+    /// Makes the offer of a publisher or viewer.
     pub fn offer(&mut self) -> String {
         let mut sections: Vec<Section> = self.senders.iter().map(sending_section).collect();
         for (mid, &kind) in self.wanted.iter().enumerate() {
@@ -195,8 +195,7 @@ impl MediaClient {
         self.describe(&sections, Setup::Either)
     }
 
-    /// Draws new ICE credentials (RFC 8445 §9); the next `offer` carries them,
-    /// and DTLS goes on.
+    /// Draws new ICE credentials (RFC 8445 §9), which the next `offer` contains; DTLS continues.
     pub fn restart_ice(&mut self) {
         self.ice.restart(&mut self.random);
     }
@@ -213,7 +212,7 @@ impl MediaClient {
         self.connect(answer, now)
     }
 
-    /// Takes an offer of the server and answers it.
+    /// Takes an offer of the server; returns the answer.
     pub fn handle_offer(&mut self, text: &str, now: Instant) -> Result<String, LoadError> {
         let offer = Description::parse(text)?;
         if self.ice.is_restart(&offer.credentials) {
@@ -233,14 +232,15 @@ impl MediaClient {
 
     fn connect(&mut self, description: Description, now: Instant) -> Result<(), LoadError> {
         if description.candidates.is_empty() && self.ice.candidates().is_empty() {
-            return Err(LoadError::Description("no UDP candidate"));
+            return Err(LoadError::Description("the description has no UDP candidate"));
         }
         self.peer_fingerprint.get_or_insert(description.fingerprint);
         self.ice.start(description.credentials, description.candidates, now);
         Ok(())
     }
 
-    /// Where the server may be reached; the driver binds a socket of that family.
+    /// The addresses at which the server may be reached; the driver binds a socket of that address
+    /// family.
     #[must_use]
     pub fn remote_candidates(&self) -> &[SocketAddr] {
         self.ice.candidates()
@@ -304,7 +304,7 @@ impl MediaClient {
 
     fn handle_media(&mut self, bytes: &[u8], now: Instant) {
         let Some(srtp) = &mut self.srtp else { return };
-        // RFC 5761 §4: RTCP types look like payload types 64 to 95.
+        // Under RFC 5761 §4 RTCP packet types use the values of payload types 64 to 95.
         let is_control = bytes.get(1).is_some_and(|byte| (192..=223).contains(byte));
         let opened = if is_control { srtp.open_control(bytes) } else { srtp.open(bytes) };
         let Some(plain) = opened else {
@@ -349,7 +349,7 @@ impl MediaClient {
         self.send_packets(out);
     }
 
-    /// Does what is due.
+    /// Does what is due at this time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.over {
             return;
@@ -359,7 +359,7 @@ impl MediaClient {
             self.transmits.push_back(Transmit { to, payload: check.into() });
         }
         if self.ice.state() == IceState::Lost {
-            self.fail("the server answers no checks".to_owned());
+            self.fail("the server does not answer connectivity checks".to_owned());
             return;
         }
         let mut out = Vec::new();
@@ -389,7 +389,7 @@ impl MediaClient {
         self.send_control(&control);
     }
 
-    /// When `handle_timeout` has something to do.
+    /// When `handle_timeout` must be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.over {
@@ -410,17 +410,17 @@ impl MediaClient {
         self.transmits.pop_front()
     }
 
-    /// What happened next.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
     }
 
-    /// Nanoseconds under way of the stamped packets that arrived since the last call.
+    /// Transit times, in nanoseconds, of the stamped packets that arrived since the last call.
     pub fn take_delays_ns(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.receiver.delays_ns)
     }
 
-    /// Everything counted so far.
+    /// All counters.
     #[must_use]
     pub fn counts(&self) -> ClientCounts {
         let mut counts = self.counts;
@@ -431,26 +431,26 @@ impl MediaClient {
         counts
     }
 
-    /// What was received in each section.
+    /// The counters of each section.
     #[must_use]
     pub fn counts_by_section(&self) -> BTreeMap<String, (MediaKind, Received)> {
         self.receiver.counts()
     }
 
-    /// Whether media flows.
+    /// Whether the transport is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.srtp.is_some() && !self.over
     }
 
-    /// Asks the server for a key frame of a section.
+    /// Requests a key frame of a section from the server.
     pub fn request_key_frame(&mut self, mid: &str) {
         let mut control = Vec::new();
         self.receiver.request_key_frame(mid, &mut control);
         self.send_control(&control);
     }
 
-    /// Stops a section's media, or lets it flow again.
+    /// Pauses or resumes the media of a section.
     pub fn set_paused(&mut self, mid: &str, paused: bool, now: Instant) {
         for sender in self.senders.iter_mut().filter(|sender| sender.mid == mid) {
             sender.paused = paused;
@@ -458,7 +458,7 @@ impl MediaClient {
         }
     }
 
-    /// How loud a section's packets say they are (RFC 6464): 0 loudest, 127 silence.
+    /// Sets the audio level in a section's packets (RFC 6464): 0 is the loudest, 127 silence.
     pub fn set_level(&mut self, mid: &str, level_dbov: u8) {
         for sender in self.senders.iter_mut().filter(|sender| sender.mid == mid) {
             sender.level_dbov = level_dbov;

@@ -1,6 +1,5 @@
-//! Sockets and clock of many clients on few threads: each client has its own
-//! UDP socket, datagrams are read and written in batches, so that the load
-//! generator is not what limits the measurement.
+//! Runs many clients on few threads. Each client has its own UDP socket; datagrams are read and
+//! written in batches, so that the load generator does not limit the measurement.
 
 #[cfg(test)]
 mod tests;
@@ -22,18 +21,18 @@ use rand::{Rng, SeedableRng};
 use super::client::{ClientEvent, MediaClient, Transmit};
 
 const WAKE: Token = Token(usize::MAX);
-/// Longest sleep, so that a stopped driver ends.
+/// Longest sleep, after which a thread checks whether it should stop.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// Events of one client that wait to be read; further ones are dropped.
 const EVENTS_MAX: usize = 1024;
-/// Bytes read by one system call for each of `READ_SLICES`: the largest GRO batch.
+/// Bytes that one system call reads into each of `READ_SLICES`: the largest GRO batch.
 const SLICE_BYTES: usize = 65_536;
 const READ_SLICES: usize = 8;
-/// Bytes written by one system call, at most: the largest UDP datagram less its headers.
+/// Bytes written by one system call at most: the largest UDP datagram minus its headers.
 const RUN_BYTES_MAX: usize = 60_000;
-/// Asked of the system for each socket's receive buffer; it may give less.
+/// Size requested for each socket's receive buffer; the system may allow less.
 const SOCKET_BUFFER_BYTES: usize = 1 << 21;
-/// Longest delay that is told apart, microseconds.
+/// Longest transit time that is measured exactly, in microseconds.
 const DELAY_US_MAX: u64 = 60_000_000;
 
 type Job = Box<dyn FnOnce(&mut MediaClient, Instant) + Send>;
@@ -44,15 +43,15 @@ enum Command {
     Remove { id: usize },
 }
 
-/// An event and when it happened.
+/// An event and the time at which it happened.
 pub type Timed = (Instant, ClientEvent);
 
-/// Datagrams lost on purpose, in both directions.
+/// Deliberate loss of datagrams, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loss {
     /// Share of datagrams dropped, 0 to 1.
     pub ratio: f64,
-    /// Makes the choice repeatable.
+    /// Seed that makes the loss repeatable.
     pub seed: u64,
 }
 
@@ -68,23 +67,23 @@ impl Lane {
     }
 }
 
-/// The threads that carry clients. They end when driver and handles are gone.
+/// The threads that run clients. They end when the driver and all handles are dropped.
 pub struct Driver {
     lanes: Vec<Lane>,
     next: AtomicUsize,
     delays_us: Arc<Mutex<Histogram<u64>>>,
 }
 
-/// One client on a driver's thread; dropping it removes the client.
+/// A client on a thread of the driver; dropping the handle removes the client.
 pub struct ClientHandle {
     lane: Lane,
     id: usize,
 }
 
-/// An empty histogram of microseconds; longer ones count as the longest.
+/// An empty histogram of microseconds; longer times count as the longest.
 pub(super) fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new_with_bounds(1, DELAY_US_MAX, 3)
-        .unwrap_or_else(|_| unreachable!("the bounds are constants that fit"));
+        .unwrap_or_else(|_| unreachable!("the bounds are valid constants"));
     histogram.auto(false);
     histogram
 }
@@ -118,7 +117,7 @@ impl Driver {
         Ok(Self { lanes, next: AtomicUsize::new(0), delays_us })
     }
 
-    /// Takes a client; its events come by the receiver.
+    /// Adds a client; its events arrive at the receiver.
     #[must_use]
     pub fn add(&self, client: MediaClient) -> (ClientHandle, tokio::sync::mpsc::Receiver<Timed>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -128,7 +127,7 @@ impl Driver {
         (ClientHandle { lane, id }, receiver)
     }
 
-    /// How long stamped packets were under way since the last call, microseconds.
+    /// Transit times of stamped packets since the last call, in microseconds.
     #[must_use]
     pub fn take_delays_us(&self) -> Histogram<u64> {
         let mut delays = self.delays_us.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +136,7 @@ impl Driver {
 }
 
 impl ClientHandle {
-    /// Does something with the client on its thread; `None` when it is gone.
+    /// Calls a function with the client on its thread; `None` when the client was removed.
     pub async fn call<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut MediaClient, Instant) -> R + Send + 'static,
@@ -182,7 +181,7 @@ impl Thread {
             if let Err(error) = self.poll.poll(&mut events, Some(sleep.min(SLEEP_MAX)))
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, "load driver stops");
+                tracing::error!(%error, "the load driver stops");
                 return;
             }
             for event in &events {
@@ -205,7 +204,7 @@ impl Thread {
         }
     }
 
-    /// Whether anybody can still send commands.
+    /// Carries out commands; returns whether further commands can arrive.
     fn take_commands(&mut self) -> bool {
         loop {
             match self.inbox.try_recv() {
@@ -240,7 +239,7 @@ impl Thread {
             if let Some((socket, _)) = &mut entry.socket
                 && let Err(error) = self.poll.registry().deregister(socket)
             {
-                tracing::debug!(%error, "socket not deregistered");
+                tracing::debug!(%error, "a socket could not be deregistered");
             }
         }
     }
@@ -256,7 +255,8 @@ impl Thread {
             let mut chunks = self.buffer.chunks_mut(SLICE_BYTES);
             let mut slices: [IoSliceMut<'_>; READ_SLICES] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            // A connection refused by a server that went away shows here; ICE notices by itself.
+            // An error here means that a stopped server refused a datagram; ICE notices that
+            // itself.
             let Ok(count) = state.recv(UdpSockRef::from(&*socket), &mut slices, &mut meta) else {
                 break;
             };
@@ -272,7 +272,7 @@ impl Thread {
         self.flush(id, now);
     }
 
-    /// Sends, tells and sets the clock for what the client has to say.
+    /// Sends the client's datagrams, forwards its events and sets its timer.
     fn flush(&mut self, id: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.socket.is_none()
@@ -280,7 +280,7 @@ impl Thread {
         {
             match open(&self.poll, id, candidate) {
                 Ok(socket) => entry.socket = Some(socket),
-                Err(error) => tracing::error!(%error, "no socket for a client"),
+                Err(error) => tracing::error!(%error, "a socket for a client can't be opened"),
             }
         }
         send(entry, &mut self.loss, &mut self.run);
@@ -325,7 +325,7 @@ fn open(poll: &Poll, id: usize, candidate: SocketAddr) -> io::Result<(UdpSocket,
     Ok((socket, state))
 }
 
-/// Sends everything; runs of equal size to one destination go out in one call.
+/// Sends all datagrams; runs of equal size to one destination are sent in one call.
 fn send(entry: &mut Entry, loss: &mut Option<(f64, StdRng)>, run: &mut Vec<u8>) {
     let Entry { client, socket, .. } = entry;
     let mut pending: Option<Transmit> = None;
@@ -338,7 +338,7 @@ fn send(entry: &mut Entry, loss: &mut Option<(f64, StdRng)>, run: &mut Vec<u8>) 
             Some(transmit) => transmit,
             None => return,
         };
-        // Without a socket there is nowhere to send, and the peer learns nothing by waiting.
+        // Without a socket nothing can be sent, and waiting would not help.
         let Some((socket, state)) = &*socket else { continue };
         run.clear();
         run.extend_from_slice(&first.payload);
@@ -365,9 +365,9 @@ fn send(entry: &mut Entry, loss: &mut Option<(f64, StdRng)>, run: &mut Vec<u8>) 
             segment_size: (segments > 1).then_some(size),
             src_ip: None,
         };
-        // A full socket buffer is loss, as on any network.
+        // A full socket buffer is treated as loss, as on any network.
         if let Err(error) = state.try_send(UdpSockRef::from(socket), &transmit) {
-            tracing::debug!(%error, "datagrams not sent");
+            tracing::debug!(%error, "datagrams could not be sent");
         }
     }
 }

@@ -1,27 +1,27 @@
-//! What the server says of itself, read from its `/metrics`.
+//! The server's counters, read from its `/metrics`.
 
-/// Process CPU, seconds.
+/// Metric of the processor time of the process, in seconds.
 const CPU: &str = "cabildo_process_cpu_seconds_total";
-/// RTP packets sent to subscribers.
+/// Metric of RTP packets sent to subscribers.
 const FORWARDED: &str = "cabildo_sfu_forwarded_packets_total";
 
-/// Counters of the server at one moment; `None` for those it does not show.
+/// Counters of the server at one moment; `None` for metrics that the server does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ServerCounters {
-    /// CPU that the server's process has used, seconds.
+    /// Processor time that the server's process has used, in seconds.
     pub cpu_s: Option<f64>,
     /// Packets that it has forwarded.
     pub forwarded_packets: Option<f64>,
 }
 
 impl ServerCounters {
-    /// Reads the Prometheus text format; counters with labels are added up.
+    /// Parses the Prometheus text format; counters with labels are added up.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         Self { cpu_s: sum(text, CPU), forwarded_packets: sum(text, FORWARDED) }
     }
 
-    /// What was counted since `earlier`.
+    /// The counters since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = |now: Option<f64>, before: Option<f64>| Some(now? - before.unwrap_or(0.0));
@@ -31,7 +31,7 @@ impl ServerCounters {
         }
     }
 
-    /// CPU per forwarded packet, microseconds.
+    /// Processor time per forwarded packet, in microseconds.
     #[must_use]
     pub fn cpu_us_per_forwarded_packet(&self) -> Option<f64> {
         let packets = self.forwarded_packets.filter(|packets| *packets > 0.0)?;
@@ -43,7 +43,7 @@ fn sum(text: &str, name: &str) -> Option<f64> {
     let mut found = None;
     for line in text.lines() {
         let Some(rest) = line.strip_prefix(name) else { continue };
-        // What follows a name is its labels or a space, or it is another name.
+        // The name must be followed by labels or a space; otherwise it is another name.
         let value = match rest.as_bytes().first() {
             Some(b'{') => rest.rsplit_once('}').map(|(_, value)| value),
             Some(b' ') => Some(rest),

@@ -1,4 +1,4 @@
-//! What a measurement found, as a table or as JSON whose fields carry their unit.
+//! The results of a measurement, as a table or as JSON whose field names contain their unit.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,63 +6,63 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The outcome of a load test. Fields that could not be measured are `null`.
+/// The results of a load test. Fields that could not be measured are `null`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Sessions.
+    /// Number of sessions.
     pub rooms: u32,
-    /// Of each room; they send sound and picture.
+    /// Publishers in each room, who send audio and video.
     pub publishers_per_room: u32,
-    /// Of each room; they receive everything.
+    /// Subscribers in each room, who receive every track.
     pub subscribers_per_room: u32,
-    /// How long was measured, after everybody had joined.
+    /// Duration of the measurement, after everybody had joined.
     pub duration_s: f64,
-    /// Share of datagrams that the clients dropped on purpose, each way.
+    /// Share of datagrams that the clients dropped deliberately, in each direction.
     pub injected_loss_ratio: f64,
-    /// CPU of the server's process by the packets it forwarded.
+    /// Processor time of the server's process divided by the packets that it forwarded.
     pub server_cpu_us_per_forwarded_packet: Option<f64>,
-    /// By the server's own count.
+    /// According to the server's own counter.
     pub forwarded_packets_per_s: Option<f64>,
-    /// Different packets that reached the subscribers.
+    /// Distinct packets that reached the subscribers.
     pub received_packets_per_s: f64,
-    /// RTP without its protection.
+    /// RTP after decryption.
     pub received_bits_per_s: f64,
-    /// What the publishers sent.
+    /// Packets that the publishers sent.
     pub sent_packets_per_s: f64,
-    /// Packets that never reached a subscriber, by all that should have.
+    /// Share of the packets for subscribers that never arrived.
     pub loss_ratio: f64,
-    /// The same for video alone, which is repaired by retransmission.
+    /// The same for video alone, in which lost packets are retransmitted.
     pub video_loss_ratio: f64,
-    /// Packets that arrived by retransmission only.
+    /// Packets that arrived only by retransmission.
     pub recovered_packets: u64,
-    /// Key frames that subscribers asked for.
+    /// Key-frame requests sent by subscribers.
     pub key_frames_requested: u64,
-    /// From opening the socket to the first complete key frame of video.
+    /// Median time from opening the socket to the first complete key frame of video.
     pub join_ms_p50: Option<f64>,
-    /// As `join_ms_p50`.
+    /// The 95th percentile of that time.
     pub join_ms_p95: Option<f64>,
-    /// As `join_ms_p50`.
+    /// The 99th percentile of that time.
     pub join_ms_p99: Option<f64>,
-    /// Subscribers that saw a key frame.
+    /// Subscribers that received a key frame.
     pub joined_subscribers: u64,
-    /// From a publisher's socket to a subscriber's, without retransmitted packets.
+    /// Median time from a publisher's socket to a subscriber's, without retransmitted packets.
     pub forward_delay_ms_p50: Option<f64>,
-    /// As `forward_delay_ms_p50`.
+    /// The 99th percentile of that time.
     pub forward_delay_ms_p99: Option<f64>,
-    /// CPU of the clients by the packets received, to judge whether they were the limit.
+    /// Processor time of the clients per received packet, to judge whether they limited the result.
     pub client_cpu_us_per_received_packet: Option<f64>,
-    /// What went wrong and how often.
+    /// Errors by description, with their number.
     pub errors: BTreeMap<String, u64>,
 }
 
-/// A quantile of microseconds in milliseconds; `None` without any value.
+/// A quantile of microseconds in milliseconds; `None` for an empty histogram.
 pub(super) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
     // 2^53 microseconds are 285 years.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1_000.0)
 }
 
-/// A count per something; 0 when there is nothing to divide by.
+/// A count divided by `by`; 0 when `by` is 0.
 pub(super) fn rate(count: u64, by: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^53")]
     let count = count as f64;

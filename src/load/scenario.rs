@@ -1,5 +1,4 @@
-//! A load test: sessions are made, people join, media flows for a while and is
-//! measured, and everything is taken down again.
+//! A load test: creates sessions, lets clients join, measures for a while, and ends the sessions.
 
 #[cfg(test)]
 mod tests;
@@ -20,36 +19,36 @@ use super::report::{Report, quantile_ms, rate, share};
 use super::signalling::{Participant, Server, Who, refusal, unreachable};
 use crate::domain::media::MediaKind;
 
-/// Joins under way at once: the measurement is of the server, not of a stampede.
+/// Clients that join at once, so that the result does not measure a rush of joins.
 const JOINS_MAX: usize = 4;
-/// For a subscriber's first key frame; later counts as an error.
+/// Time for a subscriber's first key frame; a later one counts as an error.
 const KEY_FRAME_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between the last join and the measurement.
+/// Time between the last join and the measurement.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Which load.
+/// The load to generate.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Sessions.
+    /// Number of sessions.
     pub rooms: u32,
-    /// Per room.
+    /// Publishers per room.
     pub publishers: u32,
-    /// Per room.
+    /// Subscribers per room.
     pub subscribers: u32,
-    /// What is measured.
+    /// Duration of the measurement.
     pub duration: Duration,
-    /// Share of datagrams dropped, each way.
+    /// Share of datagrams dropped deliberately, in each direction.
     pub loss_ratio: f64,
-    /// Of each publisher's camera.
+    /// Bitrate of each publisher's camera, in bits per second.
     pub video_bitrate_bps: u32,
-    /// Threads that carry the clients.
+    /// Threads that run the clients.
     pub threads: usize,
-    /// For everything drawn.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
-/// How sessions are made: by the development routes, or as a service with a
-/// client certificate.
+/// How sessions are created: with the development routes, or as a service with a client
+/// certificate.
 pub enum Governance {
     /// `/dev/sessions` of the public listener.
     Development,
@@ -57,7 +56,7 @@ pub enum Governance {
     Service {
         /// Base address of the internal listener.
         url: String,
-        /// With the client certificate.
+        /// HTTP client with the client certificate.
         http: reqwest::Client,
     },
 }
@@ -77,7 +76,7 @@ struct Load {
     plan: Plan,
 }
 
-/// What has gone wrong so far, by description.
+/// Errors so far: number by description.
 #[derive(Default)]
 struct Errors(BTreeMap<String, u64>);
 
@@ -87,7 +86,7 @@ impl Errors {
     }
 }
 
-/// Runs a load test. Sessions it made are ended whatever happens.
+/// Runs a load test. The sessions that it created are ended in every case.
 pub async fn run(server: Server, governance: Governance, plan: Plan) -> Result<Report, LoadError> {
     server.text("/health/live").await?;
     let loss = Loss { ratio: plan.loss_ratio, seed: plan.seed };
@@ -107,7 +106,7 @@ pub async fn run(server: Server, governance: Governance, plan: Plan) -> Result<R
     let result = match made {
         Ok(()) => tokio::select! {
             report = load.measure(&rooms, &mut errors) => Ok(report),
-            // Somebody who interrupts a test wants it cleaned up nevertheless.
+            // The sessions are ended also when the user interrupts the test.
             _ = tokio::signal::ctrl_c() => Err(LoadError::Interrupted),
         },
         Err(error) => Err(error),
@@ -123,7 +122,8 @@ pub async fn run(server: Server, governance: Governance, plan: Plan) -> Result<R
 impl Load {
     async fn make_rooms(&self, rooms: &mut Vec<Room>) -> Result<(), LoadError> {
         for index in 0..self.plan.rooms {
-            // Each room has its own tenant, so that no tenant's limit is what is measured.
+            // Each room has a tenant of its own, so that limits of a tenant do not affect the
+            // result.
             let tenant_id = uuid::Uuid::now_v7().to_string();
             let body = json!({
                 "tenant_id": tenant_id,
@@ -161,7 +161,7 @@ impl Load {
             return Err(refusal(response).await);
         }
         let text = response.text().await.map_err(unreachable)?;
-        serde_json::from_str(&text).map_err(|_| LoadError::Contract("a session that is not JSON"))
+        serde_json::from_str(&text).map_err(|_| LoadError::Contract("the session is not JSON"))
     }
 
     fn options(&self, number: u64) -> ClientOptions {
@@ -341,7 +341,7 @@ impl Load {
     }
 }
 
-/// Each room as often as it gets people, each with a number of its own.
+/// Repeats each room `each` times, with numbers counted from `first`.
 fn numbered(rooms: &[Room], each: u32, first: u64) -> Vec<(&Room, u64)> {
     let rooms = rooms.iter().flat_map(|room| (0..each).map(move |_| room));
     rooms.zip(first..).collect()
@@ -376,7 +376,7 @@ impl Look {
     }
 }
 
-/// CPU that this process has used.
+/// Processor time that this process has used, in seconds.
 fn cpu_s() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);

@@ -1,6 +1,6 @@
-//! A participant as a client of the contract: dev token, proof of possession,
-//! the moderation channel, media signalling. Written from the contract with its
-//! own JSON handling, so that it checks the server's types.
+//! A participant as a client of the contract: development token, proof of possession, moderation
+//! channel, media signalling. It has its own JSON handling, written from the contract, so that it
+//! checks the server's types.
 
 mod channel;
 mod key;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::LoadError;
 
-/// For any one answer of the server.
+/// Time to wait for an answer of the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A server under test.
@@ -28,16 +28,16 @@ pub struct Server {
     pub http: reqwest::Client,
 }
 
-/// Who joins what.
+/// A person and the session that they join.
 #[derive(Debug, Clone)]
 pub struct Who {
     /// Tenant of the session.
     pub tenant_id: String,
     /// The session.
     pub session_id: String,
-    /// Their user id.
+    /// User id of the person.
     pub user_id: String,
-    /// Name for people.
+    /// Name shown to people.
     pub name: String,
     /// `participant`, `moderator`, ….
     pub roles: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Access {
     pub key: Key,
 }
 
-/// How a request over HTTP ended that did not succeed.
+/// The error for an HTTP response that was not successful.
 pub(crate) async fn refusal(response: reqwest::Response) -> LoadError {
     let status = response.status().as_u16();
     let body: Value = response.json().await.unwrap_or_default();
@@ -61,7 +61,7 @@ pub(crate) async fn refusal(response: reqwest::Response) -> LoadError {
 }
 
 impl Server {
-    /// A server at this base address.
+    /// Makes a client of the server at this base address.
     pub fn new(url: &str) -> Result<Self, LoadError> {
         install_tls();
         let http = reqwest::Client::builder()
@@ -71,7 +71,7 @@ impl Server {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
     }
 
-    /// Posts JSON and reads the answer.
+    /// Posts JSON; returns the answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, LoadError> {
         let request = self.http.post(format!("{}{path}", self.url));
         let request = request.header("content-type", "application/json").body(body.to_string());
@@ -83,7 +83,7 @@ impl Server {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// Text of a public route.
+    /// The text of a public route.
     pub async fn text(&self, path: &str) -> Result<String, LoadError> {
         let request = self.http.get(format!("{}{path}", self.url));
         let response = request.send().await.map_err(unreachable)?;
@@ -93,13 +93,13 @@ impl Server {
         response.text().await.map_err(unreachable)
     }
 
-    /// A token of the built-in identity service, bound to a new key.
+    /// Requests a token from the built-in identity service, bound to a new key.
     pub async fn dev_token(&self, who: &Who) -> Result<Access, LoadError> {
         let key = Key::generate()?;
         Ok(Access { token: self.token_for(who, &key).await?, key })
     }
 
-    /// A token of the built-in identity service, bound to this key.
+    /// Requests a token from the built-in identity service, bound to this key.
     pub async fn token_for(&self, who: &Who, key: &Key) -> Result<String, LoadError> {
         let body = json!({
             "tenant_id": who.tenant_id,
@@ -117,11 +117,11 @@ impl Server {
 }
 
 pub(crate) fn unreachable(error: reqwest::Error) -> LoadError {
-    // The address may hold credentials.
+    // The error may contain the address, and the address may contain credentials.
     LoadError::Unreachable(error.without_url().to_string())
 }
 
-/// Chooses the TLS implementation of the process, unless it has one already.
+/// Installs the TLS implementation of the process, unless one is installed.
 pub(crate) fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }

@@ -1,7 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The client's side of DTLS-SRTP (RFC 5764), and the SRTP that comes of it.
-//! The handshake library stays silent when a flight is lost in some states, so
-//! the last flight is kept and sent again.
+//! The client side of DTLS-SRTP (RFC 5764) and the resulting SRTP. In some states the handshake
+//! library does not resend a lost flight, so the last flight is kept and resent here.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,17 +21,18 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 
 use crate::load::LoadError;
 
-/// The endpoint keys its connections by address, and ICE may move ours.
+/// The library identifies connections by address; since ICE may change the address, it is always
+/// given this one.
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
-/// Until a flight is first repeated; doubles up to `REPEAT_MAX`.
+/// Time until a flight is first resent; doubles up to `REPEAT_MAX`.
 const REPEAT_MIN: Duration = Duration::from_millis(150);
 const REPEAT_MAX: Duration = Duration::from_secs(1);
-/// A handshake that is not complete by then has failed.
+/// Time after which an incomplete handshake has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Packets by which one may be late before it counts as replayed.
+/// How far behind the newest packet one may be and still be accepted.
 const REPLAY_WINDOW: usize = 1024;
 
-/// How media is protected (RFC 5764 §4.1.2, RFC 7714 §14.2).
+/// The protection profile of media (RFC 5764 §4.1.2, RFC 7714 §14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// `SRTP_AEAD_AES_128_GCM`.
@@ -57,8 +57,8 @@ impl Profile {
     }
 }
 
-/// Certificate and settings that any number of clients share: making them
-/// costs more than a handshake.
+/// A certificate and settings that any number of clients share, since making them costs more than a
+/// handshake.
 pub struct Identity {
     pub(super) provider: Arc<dyn RTCCryptoProvider>,
     pub(super) fingerprint: String,
@@ -66,8 +66,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A new self-signed certificate, offering `profiles` in this order;
-    /// browsers offer CM first.
+    /// Makes a self-signed certificate; `profiles` are offered in this order. Browsers offer CM
+    /// first.
     pub fn generate(profiles: &[Profile]) -> Result<Arc<Self>, LoadError> {
         let failed = |error: &dyn std::fmt::Display| LoadError::Cryptography(error.to_string());
         let provider = rtc_crypto::default_provider().map_err(|error| failed(&error))?;
@@ -97,14 +97,14 @@ fn fingerprint(
     Some(hash.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
 }
 
-/// What became of the handshake.
+/// The result of a handshake.
 pub(super) enum DtlsEvent {
     Complete(Box<Srtp>),
     Closed,
     Failed(String),
 }
 
-/// One association as its client.
+/// The client side of one association.
 pub(super) struct Dtls {
     identity: Arc<Identity>,
     endpoint: Endpoint,
@@ -178,7 +178,7 @@ impl Dtls {
                 }
                 _ => None,
             }),
-            // After completion nothing unauthenticated may end the association.
+            // After completion no unauthenticated record may end the association.
             Err(_) if self.complete => None,
             Err(error) => Some(self.fail(error.to_string())),
         }
@@ -201,11 +201,11 @@ impl Dtls {
             return None;
         }
         if self.started.is_some_and(|started| now.duration_since(started) > HANDSHAKE_TIMEOUT) {
-            return Some(self.fail("handshake timed out".to_owned()));
+            return Some(self.fail("the handshake timed out".to_owned()));
         }
         let before = out.len();
         if self.endpoint.poll_timeout(&PEER).is_some_and(|due| due <= now) {
-            // It gives up on its own account; the flight kept here goes on.
+            // The library may give up; the flight kept here is still resent.
             drop(self.endpoint.handle_timeout(PEER, now));
             self.drain(now, out);
         }
@@ -217,7 +217,7 @@ impl Dtls {
         None
     }
 
-    /// Says goodbye.
+    /// Sends `close_notify`.
     pub(super) fn close(&mut self, now: Instant, out: &mut Vec<BytesMut>) {
         if self.started.is_some() && !self.over {
             self.over = true;
@@ -250,13 +250,13 @@ impl Dtls {
         let provider = &*self.identity.provider;
         let found = fingerprint(provider, state.peer_certificates.first()).unwrap_or_default();
         if !found.eq_ignore_ascii_case(&self.peer_fingerprint) {
-            return Err("the peer's certificate is not the one described".to_owned());
+            return Err("the peer's certificate is not the one in its description".to_owned());
         }
         Srtp::derive(state, provider, true)
     }
 }
 
-/// Protection of both directions (RFC 3711).
+/// SRTP in both directions (RFC 3711).
 pub(super) struct Srtp {
     pub(super) profile: Profile,
     outbound: Context,
@@ -264,7 +264,7 @@ pub(super) struct Srtp {
 }
 
 impl Srtp {
-    /// Takes the keys that the handshake made (RFC 5764 §4.2).
+    /// Derives the keys from the handshake (RFC 5764 §4.2).
     pub(super) fn derive(
         state: &State,
         provider: &dyn RTCCryptoProvider,
@@ -273,7 +273,7 @@ impl Srtp {
         let profile = match state.srtp_protection_profile() {
             SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Profile::AeadAes128Gcm,
             SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Profile::Aes128CmHmacSha1_80,
-            _ => return Err("no protection profile agreed".to_owned()),
+            _ => return Err("no protection profile was agreed".to_owned()),
         };
         let mut config = Config { profile: profile.used(), ..Config::default() };
         let material = state

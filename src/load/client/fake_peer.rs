@@ -1,4 +1,4 @@
-//! A peer made of the same libraries in the server's role, for tests.
+//! A fake server peer for tests, made with the same libraries as the client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::ice::Credentials;
 use super::sdp::{self, Description, Direction, Section, Setup};
 use super::{Identity, Profile};
 
-/// One transport of a server that answers checks and handshakes.
+/// One transport of the fake server, which answers checks and handshakes.
 pub(in crate::load) struct Peer {
     pub(super) identity: Arc<Identity>,
     address: SocketAddr,
@@ -80,13 +80,13 @@ impl Peer {
             )
     }
 
-    /// An offer of what another offer sends.
+    /// Makes an offer of the streams that another offer sends.
     pub(in crate::load) fn offer(&self, other: &str) -> String {
         let sections = Description::parse(other).unwrap().sections;
         self.describe(&sections, Setup::Either)
     }
 
-    /// An answer that takes everything.
+    /// Makes an answer that accepts every section.
     pub(in crate::load) fn answer(&self, offer: &str) -> String {
         let mut sections = Description::parse(offer).unwrap().sections;
         for section in &mut sections {
@@ -97,7 +97,7 @@ impl Peer {
         self.describe(&sections, Setup::Active)
     }
 
-    /// Takes a datagram of the client; decrypted media comes back.
+    /// Takes a datagram of the client; returns decrypted media.
     pub(in crate::load) fn handle(
         &mut self,
         bytes: &[u8],
@@ -147,7 +147,7 @@ impl Peer {
         Some(message.raw)
     }
 
-    /// Seals media, or control, for the client.
+    /// Encrypts media or RTCP and sends it to the client.
     pub(in crate::load) fn relay(&mut self, control: bool, plain: &[u8]) {
         if let Some(srtp) = &mut self.srtp {
             let sealed = if control { srtp.seal_control(plain) } else { srtp.seal(plain) };

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The controlling side of ICE (RFC 8445) towards one lite peer: checks that
-//! nominate, and consent (RFC 7675) once one was answered.
+//! The controlling side of ICE (RFC 8445) with one ICE-lite peer: checks that nominate, and consent
+//! checks (RFC 7675) once one was answered.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,15 +17,15 @@ use rtc_stun::message::{
     BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId, is_stun_message,
 };
 
-/// Between the first checks; doubles with each that stays without an answer.
+/// Time between the first checks; doubles with each check that is not answered.
 const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(50);
-/// Longest pause between checks without an answer.
+/// Longest time between checks that are not answered.
 const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(500);
-/// Between checks of an answering peer, give or take a fifth (RFC 7675 §5.1).
+/// Time between checks of a peer that answers, varied by a fifth (RFC 7675 §5.1).
 const CONSENT_INTERVAL: Duration = Duration::from_secs(4);
-/// Without an answer for this long the transport is lost (RFC 7675 §5.1).
+/// Time without an answer after which the transport is lost (RFC 7675 §5.1).
 const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Checks whose answer is still taken; the oldest is forgotten.
+/// Sent checks whose answer is accepted; at the limit the oldest is removed.
 const PENDING_MAX: usize = 16;
 /// Type preference of a peer-reflexive candidate (RFC 8445 §5.1.2.1).
 const PRIORITY: u32 = 110 << 24 | 65_535 << 8 | 255;
@@ -52,18 +52,18 @@ struct Pending {
     to: SocketAddr,
 }
 
-/// How the transport stands.
+/// The state of the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IceState {
-    /// No check was answered yet.
+    /// No check has been answered yet.
     Checking,
     /// The nominated address answers.
     Connected(SocketAddr),
-    /// Nobody answers any more.
+    /// The peer no longer answers.
     Lost,
 }
 
-/// The client's half of one transport's ICE.
+/// The client's side of ICE for one transport.
 pub(super) struct Ice {
     pub(super) local: Credentials,
     remote: Option<Credentials>,
@@ -101,17 +101,17 @@ impl Ice {
         &self.candidates
     }
 
-    /// Whether these differ from the peer's present credentials.
+    /// Whether these differ from the peer's current credentials.
     pub(super) fn is_restart(&self, remote: &Credentials) -> bool {
         self.remote.as_ref().is_some_and(|known| known != remote)
     }
 
-    /// Draws new credentials; the address in use stays until the next one answers.
+    /// Draws new credentials; the address in use stays until another one answers.
     pub(super) fn restart(&mut self, random: &mut impl Rng) {
         self.local = Credentials::random(random);
     }
 
-    /// Takes the peer's description. New credentials start new checks.
+    /// Takes the values of the peer's description. New credentials start new checks.
     pub(super) fn start(&mut self, remote: Credentials, candidates: Vec<SocketAddr>, now: Instant) {
         if self.remote.as_ref() == Some(&remote) {
             return;
@@ -181,7 +181,7 @@ impl Ice {
         Some(message.raw)
     }
 
-    /// Takes a STUN message; only a verified answer to a check of ours counts.
+    /// Takes a STUN message. Only authenticated answers to this client's checks are used.
     pub(super) fn handle_datagram(
         &mut self,
         bytes: &[u8],
@@ -253,7 +253,7 @@ mod tests {
         let due = ice.poll_timeout().unwrap();
         assert_eq!(due - now, CHECK_INTERVAL_MIN);
         let (_, second) = ice.handle_timeout(due, &mut random, provider.crypto()).unwrap();
-        assert_ne!(first, second, "each check is its own transaction");
+        assert_ne!(first, second, "each check has its own transaction id");
         let reply = answer(&first, &remote.password, provider.crypto());
         ice.handle_datagram(&reply, due, &mut random, provider.crypto());
         assert_eq!(ice.state(), IceState::Connected(to));

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! What arrives: counted per stream, asked for again when missing, repaired by
-//! RTX (RFC 4588), put together to frames, and timed by its stamps.
+//! Receives packets: counts them per stream, requests missing ones, restores them from RTX (RFC
+//! 4588), assembles frames, and measures transit times by the stamps in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,46 +11,46 @@ use super::sdp::{Direction, MID_URI, Section, TRANSPORT_CC_URI};
 use super::twcc::Arrivals;
 use crate::domain::media::MediaKind;
 
-/// Streams of one transport; packets of further ones are counted as strange.
+/// Streams of one transport; packets of further ones are counted as `strange`.
 const STREAMS_MAX: usize = 1024;
-/// Missing packets remembered per stream; a wider gap is lost at once.
+/// Missing packets tracked per stream; a wider gap counts as lost at once.
 const MISSING_MAX: usize = 1024;
-/// Frames being put together per stream; the oldest is given up.
+/// Incomplete frames kept per stream; at the limit the oldest is given up.
 const FRAMES_MAX: usize = 32;
-/// From noticing a gap to asking, so that reordering does not ask.
+/// Time from noticing a gap to requesting the packets, so that reordered packets are not requested.
 const NACK_DELAY: Duration = Duration::from_millis(5);
-/// Between two requests for the same packet.
+/// Time between two requests for the same packet.
 const NACK_INTERVAL: Duration = Duration::from_millis(40);
-/// A packet missing for this long is lost.
+/// Time after which a missing packet counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(1);
-/// Delays kept until they are taken; further ones are not measured.
+/// Transit times kept until they are taken; further ones are dropped.
 const DELAYS_MAX: usize = 65_536;
-/// Between two requests for a key frame of the same stream.
+/// Time between two key-frame requests for the same stream.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What became of the packets of a section, or of several added up.
+/// Counters of a section, or sums over several sections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Different packets that arrived, first or by RTX.
+    /// Distinct packets that arrived, directly or by RTX.
     pub packets: u64,
-    /// Bytes of these packets without their protection.
+    /// Bytes of these packets after decryption.
     pub bytes: u64,
     /// Packets that never arrived.
     pub lost: u64,
-    /// Packets among `packets` that arrived by RTX only.
+    /// Packets among `packets` that arrived only by RTX.
     pub recovered: u64,
     /// Complete frames of video.
     pub frames: u64,
     /// Complete key frames of video.
     pub key_frames: u64,
-    /// Packets asked for again, repeated requests included.
+    /// Packets requested again, counting repeated requests.
     pub nacked: u64,
-    /// Key frames asked for.
+    /// Key-frame requests sent.
     pub key_frames_requested: u64,
 }
 
 impl Received {
-    /// Adds another count to this one.
+    /// Adds other counters to these.
     pub fn add(&mut self, other: &Self) {
         self.packets += other.packets;
         self.bytes += other.bytes;
@@ -62,7 +62,7 @@ impl Received {
         self.key_frames_requested += other.key_frames_requested;
     }
 
-    /// What was counted since `earlier`.
+    /// The counters since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Received {
     }
 }
 
-/// What the caller learns of a packet.
+/// The result of receiving a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     First { mid: String },
@@ -137,7 +137,7 @@ pub(super) struct Receiver {
     next_ask: Option<Instant>,
     /// Packets that belong to no section.
     pub(super) strange: u64,
-    /// Nanoseconds under way of stamped packets since the last look.
+    /// Transit times of stamped packets since they were last taken, in nanoseconds.
     pub(super) delays_ns: Vec<u64>,
 }
 
@@ -160,7 +160,7 @@ impl Receiver {
         }
     }
 
-    /// Takes the sections that the server sends.
+    /// Sets the sections that the server sends.
     pub(super) fn describe(&mut self, sections: &[Section]) {
         for section in sections {
             if section.rejected || section.direction == Direction::Inactive {
@@ -271,7 +271,7 @@ impl Receiver {
         true
     }
 
-    /// Notes a sender report, for the next receiver report.
+    /// Stores the time of a sender report, for the next receiver report.
     pub(super) fn handle_sender_report(&mut self, ssrc: u32, middle: u32, now: Instant) {
         if let Some(stream) = self.streams.get_mut(&ssrc) {
             (stream.last_report, stream.last_report_at) = (middle, Some(now));
@@ -282,7 +282,7 @@ impl Receiver {
         [self.next_ask, self.transport_arrivals.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Asks for what is missing, gives up on what is late.
+    /// Requests missing packets, and counts late ones as lost.
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         let feedback =
             self.transport_arrivals.handle_timeout(now, self.own_ssrc, self.feedback_about);
@@ -305,7 +305,7 @@ impl Receiver {
         }
     }
 
-    /// Reports on all streams; also asks for key frames of those that show nothing.
+    /// Writes reports on all streams; also requests key frames of streams that have had none.
     pub(super) fn reports(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         let mut blocks = Vec::with_capacity(self.streams.len());
         for (&ssrc, stream) in &mut self.streams {
@@ -317,7 +317,7 @@ impl Receiver {
         out.extend(rtcp::receiver_reports(self.own_ssrc, &blocks));
     }
 
-    /// A request for a key frame of every video stream of a section.
+    /// Writes a key-frame request for every video stream of a section.
     pub(super) fn request_key_frame(&mut self, mid: &str, out: &mut Vec<Vec<u8>>) {
         for (&ssrc, stream) in &mut self.streams {
             if stream.mid == mid && stream.kind == MediaKind::Video {
@@ -327,7 +327,7 @@ impl Receiver {
         }
     }
 
-    /// Counts per section.
+    /// The counters of each section.
     pub(super) fn counts(&self) -> BTreeMap<String, (MediaKind, Received)> {
         let mut all: BTreeMap<String, (MediaKind, Received)> = BTreeMap::new();
         for stream in self.streams.values() {
@@ -362,8 +362,8 @@ impl Stream {
         }
     }
 
-    /// Counts a packet; `arrived` is when, or `None` for one brought by RTX,
-    /// which only fills gaps. Whether it was new.
+    /// Counts a packet. `arrived` is its arrival time, or `None` for one that came by RTX, which
+    /// only fills a gap. Returns whether it was new.
     fn take(
         &mut self,
         sequence: u16,
@@ -463,7 +463,7 @@ impl Stream {
             self.frames.remove(&packet.timestamp);
         }
         if self.frames.len() > FRAMES_MAX {
-            // By timestamp, which is by age but for the moment it wraps.
+            // The first by timestamp, which is the oldest except when timestamps wrap.
             self.frames.pop_first();
         }
     }
@@ -491,7 +491,7 @@ fn wire_sequence(index: u64) -> u16 {
     u16::try_from(index & 0xFFFF).unwrap_or(0)
 }
 
-/// The 64-bit index of a sequence number, nearest to the highest one seen.
+/// Extends a sequence number to 64 bits, as near as possible to the highest one seen.
 fn extend(highest: u64, sequence: u16) -> u64 {
     let ahead = sequence.wrapping_sub(wire_sequence(highest));
     if ahead < 0x8000 {

@@ -1,7 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The RTCP that the client writes and reads: reports (RFC 3550 §6.4), generic
-//! NACK (RFC 4585 §6.2.1), picture loss (§6.3.1) and full intra requests
-//! (RFC 5104 §4.3.1). What else arrives is passed over.
+//! The RTCP that the client writes and parses: reports (RFC 3550 §6.4), generic NACK (RFC 4585
+//! §6.2.1), picture loss indication (§6.3.1) and full intra requests (RFC 5104 §4.3.1). Other
+//! packets are ignored.
 
 use std::collections::BTreeSet;
 
@@ -9,31 +9,31 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
-/// A report holds at most 31 blocks; further streams go into further reports.
+/// Blocks that one report holds at most; further streams go into further reports.
 const BLOCKS_MAX: usize = 31;
 
-/// What the server asks of a sender.
+/// A request of the server to a sender.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Feedback {
-    /// These packets again.
+    /// Resend these packets.
     Nack { ssrc: u32, sequences: Vec<u16> },
-    /// A key frame.
+    /// Send a key frame.
     KeyFrame { ssrc: u32 },
 }
 
-/// One stream as a receiver reports it.
+/// The report about one received stream.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct ReportBlock {
     pub(super) ssrc: u32,
-    /// In 1/256.
+    /// Share of packets lost, in 1/256.
     pub(super) fraction_lost: u8,
     pub(super) cumulative_lost: u32,
     pub(super) highest_sequence: u32,
-    /// In units of the stream's clock.
+    /// Jitter in ticks of the stream's clock.
     pub(super) jitter: u32,
-    /// Middle 32 bits of the last sender report's time.
+    /// Middle 32 bits of the NTP time of the last sender report.
     pub(super) last_report: u32,
-    /// Since then, in 1/65536 s.
+    /// Time since that report, in 1/65536 s.
     pub(super) delay: u32,
 }
 
@@ -43,7 +43,7 @@ fn header(out: &mut Vec<u8>, count: u8, kind: u8, bytes: usize) {
     out.extend_from_slice(&words.to_be_bytes());
 }
 
-/// A sender report without blocks.
+/// Writes a sender report without blocks.
 pub(super) fn sender_report(
     ssrc: u32,
     ntp: u64,
@@ -61,7 +61,7 @@ pub(super) fn sender_report(
     out
 }
 
-/// Receiver reports, as many as the blocks need, one after the other.
+/// Writes as many receiver reports as the blocks need.
 pub(super) fn receiver_reports(own: u32, blocks: &[ReportBlock]) -> Vec<Vec<u8>> {
     let report = |blocks: &[ReportBlock]| {
         let mut out = Vec::with_capacity(8 + blocks.len() * 24);
@@ -85,7 +85,7 @@ pub(super) fn receiver_reports(own: u32, blocks: &[ReportBlock]) -> Vec<Vec<u8>>
     blocks.chunks(BLOCKS_MAX).map(report).collect()
 }
 
-/// Asks for packets again.
+/// Writes a request to resend packets.
 pub(super) fn nack(own: u32, ssrc: u32, sequences: &BTreeSet<u16>) -> Vec<u8> {
     let mut pairs: Vec<(u16, u16)> = Vec::new();
     for &sequence in sequences {
@@ -108,7 +108,7 @@ pub(super) fn nack(own: u32, ssrc: u32, sequences: &BTreeSet<u16>) -> Vec<u8> {
     out
 }
 
-/// Asks for a key frame.
+/// Writes a request for a key frame.
 pub(super) fn picture_loss(own: u32, ssrc: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(12);
     header(&mut out, 1, PAYLOAD_FEEDBACK, 12);
@@ -117,7 +117,7 @@ pub(super) fn picture_loss(own: u32, ssrc: u32) -> Vec<u8> {
     out
 }
 
-/// What a compound packet asks of a sender; a malformed rest is passed over.
+/// Parses the requests in a compound packet; stops at the first malformed part.
 pub(super) fn read(mut bytes: &[u8], feedback: &mut Vec<Feedback>, reports: &mut Vec<(u32, u32)>) {
     while let Some((&[first, kind, l0, l1], after)) = bytes.split_first_chunk::<4>() {
         let length = usize::from(u16::from_be_bytes([l0, l1])) * 4;

@@ -1,12 +1,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! RTP packets (RFC 3550 §5.1), their header extensions (RFC 8285), the VP8
-//! payload descriptor (RFC 7741 §4.2) and the stamp that the synthetic media
-//! carries, as views of bytes.
+//! RTP packets (RFC 3550 §5.1), their header extensions (RFC 8285), the VP8 payload descriptor (RFC
+//! 7741 §4.2) and the time stamp in the synthetic media, as views of bytes.
 
 const ONE_BYTE_PROFILE: u16 = 0xBEDE;
-/// Tells a stamp from media that somebody else made.
+/// Marks the time stamp of this client's synthetic media.
 const STAMP_MARK: [u8; 4] = *b"cbld";
-/// The mark and eight bytes of time.
+/// Length of a stamp: the mark and eight bytes of time.
 pub(super) const STAMP_BYTES: usize = 12;
 
 /// A parsed packet.
@@ -22,7 +21,7 @@ pub(super) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a whole plaintext packet; `None` for anything else.
+    /// Parses a decrypted packet; `None` when it is malformed.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (&[first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3], rest) =
             bytes.split_first_chunk::<12>()?;
@@ -84,7 +83,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What a packet to be written says of itself.
+/// The header fields of a packet to write.
 pub(super) struct Head {
     pub(super) marker: bool,
     pub(super) payload_type: u8,
@@ -123,21 +122,21 @@ pub(super) fn write(head: &Head, extensions: &[(u8, &[u8])], payload: &[u8]) -> 
     out
 }
 
-/// Where a VP8 packet stands in its frame.
+/// The position of a VP8 packet in its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Vp8 {
-    /// Whether the frame begins here.
+    /// Whether the frame begins in this packet.
     pub(super) starts_frame: bool,
-    /// Whether it is a key frame; known where the frame begins.
+    /// Whether it is a key frame; known only where the frame begins.
     pub(super) key_frame: bool,
     /// `PictureID`, when present.
     pub(super) picture_id: Option<u16>,
-    /// Bytes before the coded picture data: descriptor and frame header.
+    /// Bytes before the coded picture data: payload descriptor and frame header.
     pub(super) head_bytes: usize,
 }
 
 impl Vp8 {
-    /// Reads descriptor and frame tag; `None` when cut short.
+    /// Parses payload descriptor and frame tag; `None` when truncated.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let &first = payload.first()?;
         let mut at = 1;
@@ -192,13 +191,13 @@ pub(super) fn write_vp8_frame_header(
     }
 }
 
-/// Writes when a packet left, in nanoseconds of the process's own epoch.
+/// Writes the time of sending, in nanoseconds since the epoch of the process.
 pub(super) fn write_stamp(out: &mut Vec<u8>, sent_ns: u64) {
     out.extend_from_slice(&STAMP_MARK);
     out.extend_from_slice(&sent_ns.to_be_bytes());
 }
 
-/// Reads a stamp; `None` for media that has none.
+/// Reads a stamp; `None` when the media has none.
 pub(super) fn read_stamp(bytes: &[u8]) -> Option<u64> {
     let (mark, rest) = bytes.split_first_chunk::<4>()?;
     (*mark == STAMP_MARK).then(|| rest.first_chunk::<8>().map(|time| u64::from_be_bytes(*time)))?

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! As much of session descriptions (RFC 8866, RFC 8829) as the client needs:
-//! it writes its own offers and answers, and reads the server's.
+//! The parts of session descriptions (RFC 8866, RFC 8829) that the client needs: it writes its own
+//! offers and answers, and parses the server's.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,10 +15,10 @@ pub(super) const REPAIRED_RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:repai
 pub(super) const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 pub(super) const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-/// Sections, payload types and sources of one description that are read.
+/// Sections, payload types and SSRCs of one description that are read at most.
 const ENTRIES_MAX: usize = 4096;
 
-/// Which way media flows, as the describing side sees it.
+/// The direction of media, seen from the side that wrote the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     SendOnly,
@@ -38,13 +38,13 @@ impl Direction {
     }
 }
 
-/// A payload type.
+/// A payload type and its codec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Codec {
     pub(super) payload_type: u8,
-    /// As in `a=rtpmap`, with clock rate.
+    /// Name and clock rate, as in `a=rtpmap`.
     pub(super) name: String,
-    /// What it repairs, for `rtx`.
+    /// For `rtx`: the payload type that it repairs.
     pub(super) repairs: Option<u8>,
 }
 
@@ -62,17 +62,17 @@ pub(super) struct Section {
     pub(super) rejected: bool,
     pub(super) direction: Direction,
     pub(super) codecs: Vec<Codec>,
-    /// Identifier by URI.
+    /// Identifiers of header extensions by URI.
     pub(super) extensions: BTreeMap<String, u8>,
-    /// Sources declared, in order.
+    /// Declared SSRCs, in order.
     pub(super) ssrcs: Vec<u32>,
-    /// Source and source of its retransmissions.
+    /// Declared SSRCs, each with the SSRC of its retransmissions.
     pub(super) repair_pairs: Vec<(u32, u32)>,
-    /// Encodings that the describing side sends, lowest first.
+    /// Encodings that the describing side sends, lowest quality first.
     pub(super) rids: Vec<String>,
 }
 
-/// A description, with one transport for all its sections.
+/// A description with one transport for all its sections.
 pub(super) struct Description {
     pub(super) credentials: Credentials,
     pub(super) fingerprint: String,
@@ -89,12 +89,12 @@ struct Transport {
 }
 
 impl Description {
-    /// Reads a description of the server.
+    /// Parses a description of the server.
     pub(super) fn parse(text: &str) -> Result<Self, LoadError> {
         let mut transport = Transport::default();
         let mut sections: Vec<Section> = Vec::new();
         if !text.starts_with("v=0") {
-            return Err(LoadError::Description("does not begin with a version"));
+            return Err(LoadError::Description("the description does not begin with a version"));
         }
         for line in text.lines().map(str::trim_end).take(ENTRIES_MAX) {
             if let Some(media) = line.strip_prefix("m=") {
@@ -162,7 +162,7 @@ fn section(media: &str) -> Result<Section, LoadError> {
     let kind = match parts.next() {
         Some("audio") => MediaKind::Audio,
         Some("video") => MediaKind::Video,
-        _ => return Err(LoadError::Description("a section that is neither audio nor video")),
+        _ => return Err(LoadError::Description("a section is neither audio nor video")),
     };
     let rejected = parts.next() == Some("0");
     let codecs = parts
@@ -285,12 +285,12 @@ impl Section {
     }
 }
 
-/// The sides of the handshake, as `a=setup` names them (RFC 4145 §4).
+/// The roles in the DTLS handshake, as `a=setup` names them (RFC 4145 §4).
 #[derive(Clone, Copy)]
 pub(super) enum Setup {
-    /// In an offer.
+    /// `actpass`, in an offer.
     Either,
-    /// In an answer: this side begins.
+    /// `active`, in an answer: this side is the client.
     Active,
 }
 

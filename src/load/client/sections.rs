@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! What the client offers, what it answers, and what it takes from an answer.
+//! The sections that the client offers, its answers to sections, and what it takes from an answer.
 
 use super::sdp::{self, Codec, Direction, Section};
 use super::send::{Negotiated, Sender};
@@ -13,7 +13,7 @@ fn codec(payload_type: u8, name: &str, repairs: Option<u8>) -> Codec {
     Codec { payload_type, name: name.to_owned(), repairs }
 }
 
-/// A section with what this client understands.
+/// A section with the codecs and extensions that this client supports.
 pub(super) fn blank_section(mid: String, kind: MediaKind, direction: Direction) -> Section {
     let (codecs, uris) = match kind {
         MediaKind::Audio => (
@@ -50,7 +50,7 @@ pub(super) fn blank_section(mid: String, kind: MediaKind, direction: Direction) 
 pub(super) fn sending_section(sender: &Sender) -> Section {
     let mut section = blank_section(sender.mid.clone(), sender.kind(), Direction::SendOnly);
     section.rids = sender.encodings.iter().filter_map(|encoding| encoding.rid.clone()).collect();
-    // As browsers do: sources are declared without simulcast, and learnt by `rid` with it.
+    // Like browsers: SSRCs are declared without simulcast, and left to `rid` with simulcast.
     if section.rids.is_empty() {
         for encoding in &sender.encodings {
             section.ssrcs.push(encoding.ssrc);
@@ -63,7 +63,7 @@ pub(super) fn sending_section(sender: &Sender) -> Section {
     section
 }
 
-/// Takes every codec offered, since media is counted and not decoded.
+/// Accepts every offered codec, since media is counted and not decoded.
 pub(super) fn answering_section(offered: &Section) -> Section {
     let known = [sdp::MID_URI, sdp::LEVEL_URI, sdp::TRANSPORT_CC_URI];
     let extensions = offered.extensions.iter().filter(|(uri, _)| known.contains(&uri.as_str()));
@@ -81,7 +81,7 @@ pub(super) fn answering_section(offered: &Section) -> Section {
     }
 }
 
-/// What an answer settled; `None` when it refuses the section.
+/// The values that an answer has set; `None` when it refuses the section.
 pub(super) fn negotiate(kind: MediaKind, section: &Section) -> Option<Negotiated> {
     let name = match kind {
         MediaKind::Audio => "opus",

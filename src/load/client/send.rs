@@ -1,7 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Synthetic media: Opus packets with a level, and VP8 frames with a correct
-//! descriptor, both stamped with the time they left. What was sent is kept for
-//! a while, to be sent again when asked for.
+//! Sends synthetic media: Opus packets with an audio level, and VP8 frames with a valid descriptor,
+//! both with the time of sending. Sent packets are kept for a while so that they can be resent.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,45 +11,45 @@ use super::rtcp;
 use super::rtp::{self, Head};
 use crate::domain::media::{MediaKind, TrackSource};
 
-/// Packets kept of each encoding to answer NACKs; later requests go unanswered.
+/// Packets kept of each encoding to answer NACKs; requests for older ones are ignored.
 const HISTORY_MAX: usize = 1024;
-/// Frames made up for after a late call; what is older is left out.
+/// Frames that are sent late after a late call; older ones are skipped.
 const CATCH_UP_MAX: u32 = 5;
 const OPUS_INTERVAL: Duration = Duration::from_millis(20);
 const OPUS_CLOCK_HZ: u32 = 48_000;
 const VIDEO_CLOCK_HZ: u32 = 90_000;
-/// One mono CELT frame of 20 ms at full bandwidth (RFC 6716 §3.1).
+/// Header of a mono CELT frame of 20 ms at full bandwidth (RFC 6716 §3.1).
 const OPUS_HEAD: u8 = 31 << 3;
-/// A key frame is as much larger than the frames between.
+/// How many times larger a key frame is than other frames.
 const KEY_FRAME_FACTOR: usize = 4;
 /// Seconds between 1900 and 1970 (RFC 3550 §4).
 const NTP_OFFSET_S: u64 = 2_208_988_800;
 
-/// What a track of the client sends.
+/// The options of a track that the client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackOptions {
-    /// What it claims to be.
+    /// The source that it declares.
     pub source: TrackSource,
-    /// Bits per second of payload; of the highest encoding for video, each
-    /// lower one sends a third.
+    /// Bits per second of payload. For video, of the highest encoding; each lower one sends a third
+    /// of the next higher one.
     pub bitrate_bps: u32,
     /// Frames per second, for video.
     pub frames_per_s: u32,
     /// Bytes of payload per video packet, at most.
     pub packet_bytes: usize,
-    /// Encodings: one, or two or three for simulcast.
+    /// Number of encodings: 1 without simulcast, 2 or 3 with it.
     pub encodings: u8,
 }
 
 impl TrackOptions {
-    /// A microphone: 50 packets of 80 bytes a second.
+    /// A microphone: 50 packets of 80 bytes per second.
     #[must_use]
     pub const fn microphone() -> Self {
         let source = TrackSource::Microphone;
         Self { source, bitrate_bps: 32_000, frames_per_s: 50, packet_bytes: 80, encodings: 1 }
     }
 
-    /// A camera of 1 Mbit/s at 30 frames a second in one encoding.
+    /// A camera with 1 Mbit/s at 30 frames per second in one encoding.
     #[must_use]
     pub const fn camera() -> Self {
         let source = TrackSource::Camera;
@@ -58,7 +57,7 @@ impl TrackOptions {
     }
 }
 
-/// Numbers that the answer settles.
+/// The values that the answer has set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Negotiated {
     pub(super) payload_type: u8,
@@ -88,16 +87,16 @@ pub(super) struct Encoding {
     octets: u32,
 }
 
-/// A packet on its way out, and whether it is a repeat.
+/// A packet to send, and whether it is a retransmission.
 pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) is_repeat: bool,
-    /// Where its transport-wide sequence number belongs, which the transport fills in.
+    /// Offset of the transport-wide sequence number, which the transport fills in.
     pub(super) transport_sequence_at: Option<usize>,
 }
 
-/// The extension comes first, so its value is after the fixed header, the
-/// extension's own header and its identifier.
+/// The extension is written first, so its value follows the fixed header, the header of the
+/// extension block and its identifier.
 const TRANSPORT_SEQUENCE_AT: usize = 12 + 4 + 1;
 
 pub(super) struct Sender {
@@ -107,7 +106,7 @@ pub(super) struct Sender {
     negotiated: Option<Negotiated>,
     next_at: Option<Instant>,
     frame: u32,
-    /// RFC 6464 level below overload.
+    /// RFC 6464 level in dB below overload.
     pub(super) level_dbov: u8,
     pub(super) paused: bool,
 }
@@ -154,17 +153,17 @@ impl Sender {
         self.options.source.kind()
     }
 
-    /// Takes what the answer settled; `None` when it refused the track.
+    /// Stores the values that the answer has set; `None` when it refused the track.
     pub(super) fn negotiate(&mut self, negotiated: Option<Negotiated>) {
         self.negotiated = negotiated;
     }
 
-    /// Begins sending with a key frame.
+    /// Starts sending, with a key frame.
     pub(super) fn start(&mut self, now: Instant) {
         self.next_at.get_or_insert(now);
     }
 
-    /// Continues from `now` on, without making up for a pause.
+    /// Continues from `now` on, without sending the frames of a pause.
     pub(super) fn resume(&mut self, now: Instant) {
         self.next_at = self.next_at.map(|next| next.max(now));
     }
@@ -180,7 +179,7 @@ impl Sender {
         }
     }
 
-    /// Makes the frames that are due, stamped with `now_ns`.
+    /// Makes the frames that are due, with the time stamp `now_ns`.
     pub(super) fn handle_timeout(&mut self, now: Instant, now_ns: u64, out: &mut Vec<Outgoing>) {
         let (Some(negotiated), Some(mut due)) = (self.negotiated, self.poll_timeout()) else {
             return;
@@ -237,14 +236,14 @@ impl Sender {
                     rtp::write_vp8_frame_header(&mut payload, key_frame, encoding.dimensions);
                 }
                 rtp::write_stamp(&mut payload, now_ns);
-                // Equal sizes let the driver hand runs to the system at once.
+                // Packets of equal size can be passed to the system in one call.
                 payload.resize((bytes / count).clamp(payload.len(), packet_bytes), 0x55);
                 encoding.send(&self.mid, negotiated, None, index + 1 == count, &payload, out);
             }
         }
     }
 
-    /// Sends packets again that were asked for, if they are still kept.
+    /// Resends the requested packets that are still kept.
     pub(super) fn repeat(&mut self, ssrc: u32, sequences: &[u16], out: &mut Vec<Outgoing>) {
         let Some(negotiated) = self.negotiated else { return };
         let mid = &self.mid;
@@ -255,7 +254,8 @@ impl Sender {
         }
     }
 
-    /// Whether the source is one of these, which then sends a key frame next.
+    /// If the SSRC belongs to this sender, makes its next frame a key frame; returns whether it
+    /// does.
     pub(super) fn request_key_frame(&mut self, ssrc: u32) -> bool {
         let found = self.encodings.iter_mut().find(|encoding| encoding.ssrc == ssrc);
         found.map(|encoding| encoding.key_due = true).is_some()

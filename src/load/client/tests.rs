@@ -1,5 +1,5 @@
-//! The client against a peer made of the same libraries in the server's role:
-//! virtual time, a seeded network, a relay from publisher to subscriber.
+//! The client against a fake server peer made with the same libraries: virtual time, a seeded
+//! network, and a relay from publisher to subscriber.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ struct Link {
     publisher_peer: Peer,
     subscriber_peer: Peer,
     random: StdRng,
-    /// Of media towards the subscriber, in percent.
+    /// Loss of media towards the subscriber, in percent.
     loss_percent: u32,
     events: Vec<ClientEvent>,
 }
@@ -120,7 +120,7 @@ fn lost_video_is_asked_for_again_and_recovered() {
     link.run(1_500);
     let received = link.subscriber.counts().received;
     assert!(received.recovered > 40, "{received:?}");
-    assert_eq!(received.lost, 0, "repeated requests bring everything: {received:?}");
+    assert_eq!(received.lost, 0, "repeated requests restore every packet: {received:?}");
     assert!(link.publisher.counts().repeats_sent >= received.recovered);
 }
 
@@ -144,7 +144,11 @@ fn a_request_for_a_key_frame_brings_one() {
     link.run(1_000);
     let before = link.subscriber.counts().received.key_frames;
     link.run(1_000);
-    assert_eq!(link.subscriber.counts().received.key_frames, before, "none without asking");
+    assert_eq!(
+        link.subscriber.counts().received.key_frames,
+        before,
+        "no key frame comes without a request"
+    );
     link.subscriber.request_key_frame("0");
     link.run(100);
     assert_eq!(link.subscriber.counts().received.key_frames, before + 1);
@@ -226,7 +230,7 @@ fn an_ice_restart_keeps_the_media_going() {
     link.publisher.handle_answer(&link.publisher_peer.answer(&offer), link.now).unwrap();
     let before = link.subscriber.counts().received.packets;
     link.run(40_000);
-    assert!(link.publisher.is_connected(), "consent goes on with the new credentials");
+    assert!(link.publisher.is_connected(), "consent continues with the new credentials");
     assert!(link.subscriber.counts().received.packets > before + 1_900);
     assert_eq!(link.subscriber.counts().received.lost, 0);
 }

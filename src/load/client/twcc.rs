@@ -1,13 +1,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Transport-wide feedback of a receiver
-//! (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
+//! Transport-wide feedback of a receiver (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Between two reports.
+/// Time between two reports.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Packets between two reports; the oldest are not reported.
+/// Packets between two reports that are kept; at the limit the oldest are not reported.
 const ARRIVALS_MAX: usize = 4096;
 /// Unit of the reference time, microseconds.
 const REFERENCE_US: u64 = 64_000;
@@ -17,10 +16,10 @@ const NOT_RECEIVED: u16 = 0;
 const SMALL_DELTA: u16 = 1;
 const LARGE_DELTA: u16 = 2;
 
-/// What arrived since the last report.
+/// Arrival times since the last report.
 #[derive(Default)]
 pub(super) struct Arrivals {
-    /// By unwrapped sequence number; microseconds of the client's epoch.
+    /// By extended sequence number; microseconds since the epoch of the client.
     at_us: BTreeMap<u64, u64>,
     highest: Option<u64>,
     reported_below: u64,
@@ -56,13 +55,13 @@ impl Arrivals {
         self.due
     }
 
-    /// The report that is due.
+    /// The report, if one is due.
     pub(super) fn handle_timeout(&mut self, now: Instant, own: u32, media: u32) -> Option<Vec<u8>> {
         self.due.filter(|due| *due <= now)?;
         self.due = None;
         let (&first, &first_us) = self.at_us.first_key_value()?;
         let (&last, _) = self.at_us.last_key_value()?;
-        // A jump wider than this is a new beginning, of which the end is reported.
+        // A wider jump is a new start, of which only the new part is reported.
         let base = if last - first > 0x3FFF { last } else { first };
         let reference = self.at_us.get(&base).copied().unwrap_or(first_us) / REFERENCE_US;
         let (statuses, deltas) = self.statuses(base, last, reference * REFERENCE_US);
@@ -95,7 +94,7 @@ impl Arrivals {
 
     fn statuses(&self, base: u64, last: u64, reference_us: u64) -> (Vec<u16>, Vec<u8>) {
         let (mut statuses, mut deltas) = (Vec::new(), Vec::new());
-        // Whole units, so that rounding does not add up.
+        // Differences of whole units, so that rounding errors do not add up.
         let mut before = reference_us / DELTA_US;
         for index in base..=last {
             let Some(at) = self.at_us.get(&index).map(|at| at / DELTA_US) else {

@@ -37,7 +37,7 @@ impl Leg {
         Self { socket, peer, remote: None }
     }
 
-    /// Takes one datagram; decrypted media comes back.
+    /// Takes one datagram; returns decrypted media.
     fn read(&mut self) -> Option<(bool, Vec<u8>)> {
         let mut buffer = [0; 2048];
         let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
@@ -128,8 +128,8 @@ async fn media_crosses_real_sockets() {
     let run = run(None, 200).await;
     assert_eq!(run.received.strange, 0);
     assert!(run.sent.packets_sent >= run.received.received.packets);
-    assert!(run.delays.len() >= 150, "nearly every packet is stamped: {}", run.delays.len());
-    assert!(run.delays.max() < 10_000_000, "both ends have one clock: {}", run.delays.max());
+    assert!(run.delays.len() >= 150, "nearly every packet has a time stamp: {}", run.delays.len());
+    assert!(run.delays.max() < 10_000_000, "both ends use the same clock: {}", run.delays.max());
 }
 
 #[tokio::test]

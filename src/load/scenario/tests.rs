@@ -1,5 +1,5 @@
-//! A whole load test against a server of a few lines that keeps the contract:
-//! it checks proofs, relays media between fake peers and counts.
+//! A whole load test against a minimal server that follows the contract: it checks proofs, relays
+//! media between fake peers and counts packets.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Mutex;
@@ -33,7 +33,7 @@ impl Leg {
     }
 }
 
-/// One room of one publisher.
+/// A server with one room for one publisher.
 struct Fake {
     identity: Arc<Identity>,
     offer: Mutex<Option<String>>,
@@ -148,7 +148,7 @@ async fn metrics(State(fake): State<Arc<Fake>>) -> Response {
     if !fake.answers_metrics {
         return StatusCode::NOT_FOUND.into_response();
     }
-    // A tenth of a millisecond for each packet.
+    // A tenth of a millisecond per packet.
     let forwarded = fake.forwarded.load(Ordering::Relaxed);
     format!(
         "cabildo_sfu_forwarded_packets_total {forwarded}\n\
@@ -224,7 +224,7 @@ async fn a_load_test_measures_and_leaves_nothing() {
     assert!((cpu_us - 100.0).abs() < 1.0, "{cpu_us}");
     assert!(report.forwarded_packets_per_s.unwrap() > 100.0, "{report}");
     assert!(report.received_packets_per_s > 100.0, "{report}");
-    // A handshake alone takes longer than a tenth of a millisecond.
+    // A handshake takes longer than a tenth of a millisecond.
     assert!(report.join_ms_p50.unwrap() > 0.1 && report.forward_delay_ms_p99.unwrap() > 0.0);
     let json = serde_json::to_value(&report).unwrap();
     for field in [
@@ -247,5 +247,5 @@ async fn without_metrics_the_server_s_cost_is_unknown_and_loss_is_repaired() {
     assert_eq!(report.server_cpu_us_per_forwarded_packet, None);
     assert!(report.errors.keys().any(|error| error.starts_with("reading metrics")));
     assert!(report.recovered_packets > 5, "{report}");
-    assert!(report.video_loss_ratio < 0.02, "most of the lost video comes back: {report}");
+    assert!(report.video_loss_ratio < 0.02, "most of the lost video is retransmitted: {report}");
 }

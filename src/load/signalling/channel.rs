@@ -1,4 +1,4 @@
-//! The moderation channel from a participant's side.
+//! The moderation channel from the participant's side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,22 +25,22 @@ const WAITING_MAX: usize = 4096;
 /// Requests that wait to be sent.
 const REQUESTS_MAX: usize = 256;
 
-/// How often something is asked that the server finds too much.
+/// How often a request is repeated that the server refuses because of a rate limit.
 const TRIES_MAX: u32 = 20;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// Between two messages that show that the client is alive.
+/// Time between two pings, which show the server that the client is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One of the two transports of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// What the participant sends.
+    /// The one over which the participant sends.
     Publish,
-    /// What the participant receives.
+    /// The one over which the participant receives.
     Subscribe,
 }
 
-/// A request, where its answer goes, and what comes before its `ack`.
+/// A request, where its answer goes, and the messages that arrive before its `ack`.
 struct Asked {
     message: Value,
     answer: oneshot::Sender<Result<(Value, Option<Value>), LoadError>>,
@@ -48,9 +48,9 @@ struct Asked {
 
 /// A person in a room.
 pub struct Participant {
-    /// The server's `welcome`.
+    /// The server's `welcome` message.
     pub welcome: Value,
-    /// When the socket was about to be opened.
+    /// The time just before the socket was opened.
     pub opened_at: Instant,
     requests: mpsc::Sender<Asked>,
     events: mpsc::Receiver<Value>,
@@ -62,7 +62,7 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// Takes a dev token, opens the channel and enters the room.
+    /// Requests a development token, opens the channel and enters the room.
     pub async fn join(
         server: &Server,
         driver: &Driver,
@@ -73,8 +73,8 @@ impl Participant {
         Self::join_with(server, driver, who, access, options).await
     }
 
-    /// Enters the room with a token that is there already; when it expires, the
-    /// built-in identity service gives the next one.
+    /// Enters the room with an existing token. When it expires, the built-in identity service
+    /// issues the next one.
     async fn join_with(
         server: &Server,
         driver: &Driver,
@@ -86,7 +86,7 @@ impl Participant {
         let (socket, welcome) =
             tokio::time::timeout(ANSWER_TIMEOUT, enter(server, &who.session_id, &access))
                 .await
-                .map_err(|_| LoadError::Contract("no welcome in time"))??;
+                .map_err(|_| LoadError::Contract("the welcome did not come in time"))??;
         let (media_sender, media) = mpsc::channel(WAITING_MAX);
         let subscriber = MediaClient::subscriber(options.clone());
         let subscriber = add(driver, subscriber, Side::Subscribe, &media_sender);
@@ -108,7 +108,7 @@ impl Participant {
         })
     }
 
-    /// Sends a request and waits for its `ack`, which comes back.
+    /// Sends a request, waits for its `ack` and returns it.
     pub async fn request(&self, kind: &str, fields: Value) -> Result<Value, LoadError> {
         Ok(self.ask(kind, fields).await?.0)
     }
@@ -132,7 +132,7 @@ impl Participant {
         }
     }
 
-    /// Publishes these tracks on a new transport; the answer's `tracks` come back.
+    /// Publishes these tracks on a new transport; returns the `tracks` of the answer.
     pub async fn publish(
         &mut self,
         driver: &Driver,
@@ -149,7 +149,7 @@ impl Participant {
         let offer = json!({"transport": "publish", "sdp": client.offer(), "tracks": sources});
         let publisher = add(driver, client, Side::Publish, &self.media_sender);
         let (_, answer) = self.ask("offer", offer).await?;
-        let answer = answer.ok_or(LoadError::Contract("no answer before the ack"))?;
+        let answer = answer.ok_or(LoadError::Contract("no answer came before the ack"))?;
         let sdp = answer["sdp"].as_str().unwrap_or_default().to_owned();
         publisher
             .call(move |client, now| client.handle_answer(&sdp, now))
@@ -159,7 +159,7 @@ impl Participant {
         Ok(answer["tracks"].clone())
     }
 
-    /// Asks for one track; again, when the server says it was asked too fast.
+    /// Subscribes to one track; repeats the request when the server answers that it came too fast.
     pub async fn subscribe(&self, track: &str) -> Result<(), LoadError> {
         let mut tries = 1;
         loop {
@@ -175,20 +175,21 @@ impl Participant {
         }
     }
 
-    /// Asks for every track of others that was there on entering; how many.
+    /// Subscribes to every track that others published before this client entered; returns their
+    /// number.
     pub async fn subscribe_all(&self) -> Result<usize, LoadError> {
         let own = &self.welcome["you"]["user_id"];
         let tracks = self.welcome["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut count = 0;
         for track in tracks.iter().filter(|track| track["user_id"] != *own) {
-            let id = track["track"].as_str().ok_or(LoadError::Contract("a track without id"))?;
+            let id = track["track"].as_str().ok_or(LoadError::Contract("a track has no id"))?;
             self.subscribe(id).await?;
             count += 1;
         }
         Ok(count)
     }
 
-    /// Waits for an event of this type; others are passed over.
+    /// Waits for an event of this type; skips other events.
     pub async fn wait_for(&mut self, kind: &str, within: Duration) -> Result<Value, LoadError> {
         let found = async {
             while let Some(event) = self.events.recv().await {
@@ -214,13 +215,13 @@ impl Participant {
         None
     }
 
-    /// The transport that receives.
+    /// The receiving transport.
     #[must_use]
     pub fn subscriber(&self) -> &ClientHandle {
         &self.subscriber
     }
 
-    /// The transport that sends, once something was published.
+    /// The sending transport, once something was published.
     #[must_use]
     pub fn publisher(&self) -> Option<&ClientHandle> {
         self.publisher.as_deref()
@@ -291,7 +292,7 @@ async fn read(socket: &mut Socket) -> Result<Value, LoadError> {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
                 return serde_json::from_str(&text)
-                    .map_err(|_| LoadError::Contract("a message that is not JSON"));
+                    .map_err(|_| LoadError::Contract("a message is not JSON"));
             }
             Some(Ok(Message::Close(frame))) => {
                 let code = frame.map_or(0, |frame| u16::from(frame.code));
@@ -304,7 +305,7 @@ async fn read(socket: &mut Socket) -> Result<Value, LoadError> {
     }
 }
 
-/// What it takes to stay when the token expires.
+/// What is needed to renew the token when it expires.
 struct Renewal {
     server: Server,
     who: Who,
@@ -312,7 +313,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// The answer to `token_expiring`.
+    /// Makes the answer to `token_expiring`.
     async fn renew(&mut self, expiring: &Value) -> Result<Value, LoadError> {
         self.access.token = self.server.token_for(&self.who, &self.access.key).await?;
         let Access { token, key } = &self.access;
@@ -322,13 +323,13 @@ impl Renewal {
     }
 }
 
-/// What waits for its `ack`.
+/// A request that waits for its `ack`.
 struct Waiting {
     answer: oneshot::Sender<Result<(Value, Option<Value>), LoadError>>,
     before: Option<Value>,
 }
 
-/// The socket's task: ends when the participant is dropped or the server closes.
+/// The task of the socket, which ends when the participant is dropped or the server closes.
 async fn serve(
     mut socket: Socket,
     mut inbox: mpsc::Receiver<Asked>,
@@ -350,7 +351,7 @@ async fn serve(
             _ = alive.tick() => Some(json!({"type": "ping"})),
             asked = inbox.recv() => {
                 let Some(asked) = asked else {
-                    // The peer's side of the closing handshake is of no interest.
+                    // The server's answer to the close frame does not matter.
                     drop(socket.close(None).await);
                     return;
                 };
@@ -373,10 +374,10 @@ async fn serve(
     }
 }
 
-/// Who asked what, and what is answered without being asked.
+/// The requests that wait for answers, and the messages that are answered automatically.
 struct Desk {
     waiting: BTreeMap<u64, Waiting>,
-    /// Requests that the channel made by itself.
+    /// Requests that the channel itself has sent.
     own: BTreeSet<u64>,
     next: u64,
     outbox: mpsc::Sender<Value>,
@@ -399,7 +400,7 @@ impl Desk {
         message
     }
 
-    /// Takes a message of the server; what to say to it.
+    /// Takes a message of the server; returns the message to send, if any.
     async fn hear(&mut self, message: Value) -> Option<Value> {
         let reference = message["ref"].as_u64();
         match message["type"].as_str() {
@@ -409,7 +410,7 @@ impl Desk {
             }
             Some("token_expiring") => match self.renewal.renew(&message).await {
                 Ok(renew) => return Some(self.ask_for_itself(renew)),
-                Err(error) => tracing::error!(%error, "no token to go on with"),
+                Err(error) => tracing::error!(%error, "the token can't be renewed"),
             },
             Some("answer") => {
                 if let Some(waiting) = reference.and_then(|id| self.waiting.get_mut(&id)) {

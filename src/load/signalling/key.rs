@@ -1,4 +1,4 @@
-//! Proof of possession as a client makes it (RFC 9449 §4.2), with a key of its own.
+//! Makes proofs of possession (RFC 9449 §4.2) with a key of its own.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,14 +25,14 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl Key {
-    /// A new key.
+    /// Makes a new key.
     pub fn generate() -> Result<Self, LoadError> {
         let secret: [u8; 32] = rand::rng().random();
         let signing = SigningKey::from_slice(&secret)
             .map_err(|error| LoadError::Cryptography(error.to_string()))?;
         let point = signing.verifying_key().to_sec1_point(false);
         let [_, coordinates @ ..] = point.as_bytes() else {
-            return Err(LoadError::Cryptography("no public point".to_owned()));
+            return Err(LoadError::Cryptography("the key has no public point".to_owned()));
         };
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
         let (x, y) = (encode(x), encode(y));
@@ -43,13 +43,13 @@ impl Key {
         Ok(Self { signing, public, thumbprint })
     }
 
-    /// What the access token names in `cnf.jkt` (RFC 9449 §6.1).
+    /// The thumbprint that the access token has in `cnf.jkt` (RFC 9449 §6.1).
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
-    /// A proof for one request.
+    /// Makes a proof for one request.
     #[must_use]
     pub fn proof(&self, method: &str, url: &str, token: &str, nonce: Option<&str>) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.public});

@@ -1,4 +1,4 @@
-//! WHIP (RFC 9725) and its playback twin.
+//! WHIP (RFC 9725) and WHEP.
 
 use super::{Access, Server, refusal, unreachable};
 use crate::domain::media::MediaKind;
@@ -13,12 +13,12 @@ pub struct WebResource {
     access: Access,
     /// The transport.
     pub client: ClientHandle,
-    /// What happens on it.
+    /// Events of the transport.
     pub events: tokio::sync::mpsc::Receiver<Timed>,
 }
 
 impl WebResource {
-    /// Publishes these tracks into a session.
+    /// Publishes these tracks in a session.
     pub async fn publish(
         server: &Server,
         driver: &Driver,
@@ -31,7 +31,7 @@ impl WebResource {
         Self::create(server, driver, access, &format!("{session_id}/whip"), client).await
     }
 
-    /// Plays a session's sound and picture.
+    /// Plays the audio and video of a session.
     pub async fn play(
         server: &Server,
         driver: &Driver,
@@ -74,7 +74,7 @@ impl WebResource {
         Ok(Self { server: server.clone(), location, access: access.clone(), client, events })
     }
 
-    /// Deletes the resource, and with it the transport.
+    /// Deletes the resource, which ends the transport.
     pub async fn delete(self) -> Result<(), LoadError> {
         let url = if self.location.starts_with("http") {
             self.location.clone()
