@@ -1,6 +1,5 @@
-//! Where sealed bytes live, and where the keys that wrap keys live. Both are
-//! traits: a local directory is the embedded default, S3 and a key management
-//! service are for installations that have them.
+//! Storage of sealed objects, and of the keys that wrap keys. Both are traits: a local directory is
+//! the built-in default; S3 and a key management service can be used where they are available.
 
 mod directory;
 mod files;
@@ -22,11 +21,11 @@ pub use local_keys::LocalKeyVault;
 pub use outcome::describe_metrics;
 pub use s3::{S3, S3Options, S3Timeouts};
 
-/// Most that is read of an object at once, in bytes; a longer read is
-/// [`VaultError::Refused`]. Raising it raises what one reader may hold in memory.
+/// Most bytes of an object that are read at once; a longer read is [`VaultError::Refused`]. Raising
+/// it raises the memory that one reader may use.
 pub const READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// The name of an object: a path of plain words, tenant first.
+/// The name of an object: a path of identifiers and numbers that begins with the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(String);
 
@@ -48,38 +47,38 @@ impl ObjectName {
         Self(format!("{tenant}/{session}/playable/{file}/{part:08}"))
     }
 
-    /// The name itself.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What is put into a vault.
+/// The contents to store.
 #[derive(Debug, Clone, Copy)]
 pub enum Contents<'a> {
     /// Bytes in memory.
     Bytes(&'a [u8]),
-    /// A file that stays as it is until the call returns.
+    /// A file that must not change until the call returns.
     File(&'a Path),
 }
 
-/// What putting an object did.
+/// The result of storing an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// It is there now.
+    /// The object was stored.
     Stored,
-    /// It was there, with the same hash.
+    /// The same object was stored already.
     AlreadyThere,
 }
 
-/// The vault could not do it.
+/// Why the vault failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
     /// The vault has no object of that name.
     #[error("no such object")]
     NotFound,
-    /// Another object has that name already.
+    /// Another object has this name.
     #[error("another object has that name")]
     Conflict,
     /// The object may not be deleted yet (Object Lock).
@@ -88,21 +87,20 @@ pub enum VaultError {
     /// The disk or bucket has no room.
     #[error("the vault is full")]
     Full,
-    /// Not now; trying again later may work.
+    /// The vault is temporarily unavailable; trying again later may succeed.
     #[error("the vault is unavailable: {0}")]
     Unavailable(String),
-    /// Trying again will not help until an operator changes something.
+    /// The vault refuses; trying again can't succeed until an operator changes something.
     #[error("the vault refuses: {0}")]
     Refused(String),
 }
 
-/// Where sealed objects live. An object never changes.
+/// Stores sealed objects, which never change.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// Puts an object that is on stable storage when the call returns. Never
-    /// overwrites: the same contents are [`Put::AlreadyThere`], others
-    /// [`VaultError::Conflict`]. `sha256` is of the contents, which are
-    /// refused when they have another.
+    /// Stores an object, which is on stable storage when the call returns. Never overwrites: when
+    /// an object with this name exists, the result is [`Put::AlreadyThere`] for the same contents
+    /// and [`VaultError::Conflict`] for others. Contents whose SHA-256 is not `sha256` are refused.
     async fn put(
         &self,
         name: &ObjectName,
@@ -110,20 +108,20 @@ pub trait Vault: Send + Sync {
         sha256: [u8; 32],
     ) -> Result<Put, VaultError>;
 
-    /// The bytes of an object in `range`, or all; a range that reaches beyond
-    /// the end yields what there is.
+    /// The bytes of an object in `range`, or all of them. A range that reaches beyond the end gives
+    /// the bytes up to the end.
     async fn read(&self, name: &ObjectName, range: Option<Range<u64>>)
     -> Result<Bytes, VaultError>;
 
-    /// Deletes an object; one that is not there is deleted.
+    /// Deletes an object; succeeds when it does not exist.
     async fn delete(&self, name: &ObjectName) -> Result<(), VaultError>;
 
-    /// Whether objects can be put and read now.
+    /// Checks that objects can be stored and read now.
     async fn check(&self) -> Result<(), VaultError>;
 }
 
-/// What a key is for: bound into its wrapping, so that a wrapped key can't be
-/// passed for another.
+/// The purpose of a key. It is bound into the wrapping, so that a wrapped key can't be passed for
+/// another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPurpose {
     /// `K_track` of an epoch.
@@ -134,25 +132,24 @@ pub enum KeyPurpose {
     File(PlayableId),
 }
 
-/// The key vault could not do it.
+/// Why the key vault failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyVaultError {
-    /// The tenant key that wrapped it was destroyed, or never was.
+    /// The tenant key that wrapped the key was destroyed, or never existed.
     #[error("no such tenant key")]
     NoSuchKey,
-    /// It is not a wrapped key, or one for another tenant or purpose.
+    /// The bytes are not a wrapped key, or one for another tenant or purpose.
     #[error("the wrapped key is not authentic")]
     NotAuthentic,
-    /// Not now; trying again later may work.
+    /// The key vault is temporarily unavailable; trying again later may succeed.
     #[error("the key vault is unavailable: {0}")]
     Unavailable(String),
 }
 
-/// Where tenant keys live. They never leave it.
+/// Keeps the keys of tenants, which never leave it.
 #[async_trait]
 pub trait KeyVault: Send + Sync {
-    /// Wraps a key with the tenant's newest key, which is made when the tenant
-    /// has none.
+    /// Wraps a key with the newest key of the tenant. Makes one when the tenant has none.
     async fn wrap(
         &self,
         tenant: TenantId,
@@ -168,16 +165,17 @@ pub trait KeyVault: Send + Sync {
         wrapped: &[u8],
     ) -> Result<Secret<[u8; 32]>, KeyVaultError>;
 
-    /// Makes a new tenant key, with which is wrapped from here on; returns its
-    /// version. Older ones still unwrap.
+    /// Makes a new key of the tenant and uses it for wrapping from now on; returns its version.
+    /// Older versions still unwrap.
     async fn rotate(&self, tenant: TenantId) -> Result<u32, KeyVaultError>;
 
-    /// Destroys a version of the tenant's key, and with it everything that is
-    /// wrapped by it.
+    /// Destroys a version of the tenant's key. Everything wrapped with it can't be decrypted any
+    /// more.
     async fn destroy(&self, tenant: TenantId, version: u32) -> Result<(), KeyVaultError>;
 }
 
-/// The version of the tenant key that wrapped `wrapped`, if it is a wrapped key.
+/// The version of the tenant key with which `wrapped` was wrapped; `None` when it is not a wrapped
+/// key.
 #[must_use]
 pub fn wrapped_version(wrapped: &[u8]) -> Option<u32> {
     let (&suite, rest) = wrapped.split_first()?;

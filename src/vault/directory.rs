@@ -1,4 +1,4 @@
-//! The embedded vault: objects are files under a directory, by their names.
+//! The built-in vault: objects are files in a directory.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,16 +18,17 @@ use crate::vault::{Contents, ObjectName, Put, READ_BYTES_MAX, Vault, VaultError}
 
 /// Bytes copied at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Directories whose own names are known to be on stable storage. At the limit
-/// all are forgotten, which costs each a few syncs more.
+/// Directories whose own names are known to be on stable storage. At the limit the set is cleared,
+/// which costs a few syncs more for each.
 const SYNCED_MAX: usize = 10_000;
-/// How often an object is tried again whose directory another removed meanwhile.
+/// How often storing an object is tried when another process removes its directory at the same
+/// time.
 const ATTEMPTS: usize = 4;
-/// What is written and read back to see whether the disk takes it.
+/// Bytes that are written and read back to check whether the disk works.
 const CHECK_BYTES: [u8; 4096] = [0x5A; 4096];
 
-/// A vault in a directory of this machine. Files are for the owner alone;
-/// several processes may share it.
+/// A vault in a directory of this machine. Its files are accessible only to their owner; several
+/// processes may share it.
 #[derive(Debug, Clone)]
 pub struct Directory(Arc<Shared>);
 
@@ -38,15 +39,15 @@ struct Shared {
     synced: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// What is put, owned by the thread that does it.
+/// The contents to store, owned by the thread that stores them.
 enum Source {
     Bytes(Vec<u8>),
     File(PathBuf),
 }
 
 impl Directory {
-    /// Opens a vault in `root`, which is made when it is not there, and removes
-    /// what a process that died has left unfinished.
+    /// Opens a vault in `root`, which is created if it does not exist, and removes the unfinished
+    /// files of processes that have died.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, VaultError> {
         let root = root.into();
         let drafts = files::create_directory(&root)
@@ -56,14 +57,14 @@ impl Directory {
         Ok(Self(Arc::new(Shared { root, drafts, synced: Mutex::default() })))
     }
 
-    /// Runs what blocks where it may.
+    /// Runs blocking work on a thread where blocking is allowed.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, VaultError> {
         let shared = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        done.unwrap_or_else(|_| Err(VaultError::Unavailable("the work was cut off".to_owned())))
+        done.unwrap_or_else(|_| Err(VaultError::Unavailable("the work was interrupted".to_owned())))
     }
 }
 
@@ -134,17 +135,17 @@ impl Shared {
                     self.sync(parent)?;
                     return Ok((Put::Stored, bytes));
                 }
-                // Another process stored it first: the next round compares it.
+                // Another process stored it first; the next round compares it.
                 Ok(false) => {}
                 // Another process removed the directory, which was empty until now.
                 Err(error) if files::is_absent(&error) => self.forget_synced(),
                 Err(error) => return Err(vault_error(&error)),
             }
         }
-        Err(VaultError::Unavailable("others keep changing the same object".to_owned()))
+        Err(VaultError::Unavailable("other processes keep changing the same object".to_owned()))
     }
 
-    /// What is there under that name already.
+    /// Compares the contents with the object of that name, if there is one.
     fn compare(&self, path: &Path, sha256: [u8; 32]) -> Result<Option<Put>, VaultError> {
         let mut hash = Sha256::new();
         let read = files::open(path).and_then(|mut file| {
@@ -165,7 +166,8 @@ impl Shared {
         }
     }
 
-    /// A copy without a name, with its size, whose contents have the hash.
+    /// Copies the contents to a file without a name, checks their hash, and returns the file and
+    /// its size.
     fn draft(&self, source: &Source, sha256: [u8; 32]) -> Result<(Draft, u64), VaultError> {
         let mut draft = Draft::create(&self.drafts).map_err(|error| vault_error(&error))?;
         let mut hash = Sha256::new();
@@ -194,7 +196,9 @@ impl Shared {
             let range = range.unwrap_or(0..size);
             let count = range.end.min(size).saturating_sub(range.start);
             if count > READ_BYTES_MAX {
-                return Ok(Err(VaultError::Refused("more than is read at once".to_owned())));
+                return Ok(Err(VaultError::Refused(
+                    "the range is longer than may be read at once".to_owned(),
+                )));
             }
             file.seek(SeekFrom::Start(range.start.min(size)))?;
             let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
@@ -211,8 +215,8 @@ impl Shared {
     fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
         let path = self.path_of(name);
         files::remove(&path).map_err(|error| vault_error(&error))?;
-        // Directories that are empty now go too; the first that is not, or the
-        // root, is what has changed.
+        // Directories that have become empty are removed too. The first one that is not empty, or
+        // the root, has changed and is synced.
         let above = path.ancestors().skip(1).take_while(|above| *above != self.root);
         let mut changed = self.root.as_path();
         for directory in above {
@@ -226,7 +230,7 @@ impl Shared {
             }
         }
         match files::sync_directory(changed) {
-            // Another delete was faster; what it does is as good.
+            // Another process deleted it first, with the same result.
             Err(error) if files::is_absent(&error) => Ok(()),
             result => result.map_err(|error| vault_error(&error)),
         }
@@ -239,13 +243,14 @@ impl Shared {
         });
         match written {
             Ok(read) if read == CHECK_BYTES => Ok(()),
-            Ok(_) => Err(VaultError::Unavailable("the disk forgets".to_owned())),
+            Ok(_) => Err(VaultError::Unavailable(
+                "the disk does not return what was written to it".to_owned(),
+            )),
             Err(error) => Err(vault_error(&error)),
         }
     }
 
-    /// Brings a name that was put into `directory` to stable storage, and the
-    /// names of the directories that lead there.
+    /// Brings a name in `directory`, and the names of the directories above it, to stable storage.
     fn sync(&self, directory: &Path) -> Result<(), VaultError> {
         let is_known = self.synced().contains(directory);
         let synced = if is_known {
@@ -270,15 +275,14 @@ impl Shared {
         self.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names are made of identifiers and numbers alone, so that none leads out
-    /// of the root or to the drafts.
+    /// The path of an object. Names consist only of identifiers and numbers, so none leads outside
+    /// the root or into the drafts.
     fn path_of(&self, name: &ObjectName) -> PathBuf {
         self.root.join(name.as_str())
     }
 }
 
-/// Hands everything that is left in `file` on, piece by piece; returns how much
-/// it was.
+/// Passes the rest of `file` to `take`, piece by piece; returns the number of bytes.
 fn copy(file: &mut File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut bytes = 0;
@@ -299,16 +303,16 @@ fn length_of(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// What is to be put can't be read: the vault is not to blame.
+/// The error for contents that can't be read, which is not a fault of the vault.
 fn unreadable(error: &io::Error) -> VaultError {
     VaultError::Refused(format!("the contents can't be read: {}", error.kind()))
 }
 
-/// Names no path: it ends up in logs.
+/// The error without paths, since it is logged.
 fn vault_error(error: &io::Error) -> VaultError {
     use io::ErrorKind as Kind;
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
-        return VaultError::Refused("a link is no object".to_owned());
+        return VaultError::Refused("the object is a symbolic link".to_owned());
     }
     match error.kind() {
         Kind::StorageFull | Kind::QuotaExceeded => VaultError::Full,
@@ -333,7 +337,7 @@ mod tests {
         for errno in [Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::LOOP] {
             assert!(matches!(error(errno), VaultError::Refused(_)), "{errno:?}");
         }
-        // A disk that the kernel made read-only after a fault may come back.
+        // A disk that the kernel made read-only after a fault may work again later.
         for errno in [Errno::IO, Errno::ROFS] {
             assert!(matches!(error(errno), VaultError::Unavailable(_)), "{errno:?}");
         }

@@ -1,12 +1,12 @@
-//! The embedded key vault: tenant keys as files of this machine.
+//! The built-in key vault: tenant keys as files of this machine.
 //!
 //! ```text
 //! <tenant>/<version, 10 digits>.key         key(32) ‖ SHA-256(0x01 ‖ tenant ‖ be32(version) ‖ key)
-//! <tenant>/<version, 10 digits>.destroyed   empty: that version was, and is never made again
+//! <tenant>/<version, 10 digits>.destroyed   empty: that version existed and is never made again
 //! ```
 //!
-//! Keys are read when they are needed and wiped after it, not kept: so what one
-//! process destroys, no other goes on using.
+//! Keys are read when they are needed, wiped afterwards and not cached, so that a key that one
+//! process destroys is not used by another process any more.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -34,15 +34,14 @@ const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const WRAPPED_BYTES: usize = 1 + 4 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const FILE_BYTES: usize = KEY_BYTES + 32;
-/// Keys that are known to be on stable storage. At the limit all are forgotten,
-/// which costs each two syncs more.
+/// Keys that are known to be on stable storage. At the limit the set is cleared, which costs two
+/// syncs more for each.
 const SYNCED_MAX: usize = 10_000;
-/// How often a key is made anew because another process made one at the same
-/// time.
+/// How often making a key is tried when other processes make one at the same time.
 const ATTEMPTS: usize = 16;
 
-/// Tenant keys in a directory of this machine. Files are for the owner alone;
-/// several processes may share it. Whoever can read it can open every recording;
+/// Tenant keys in a directory of this machine. Its files are accessible only to their owner;
+/// several processes may share it. Whoever can read the directory can decrypt every recording, and
 /// without it nobody can.
 #[derive(Debug, Clone)]
 pub struct LocalKeyVault(Arc<Keys>);
@@ -55,7 +54,7 @@ struct Keys {
     synced: Mutex<BTreeSet<(TenantId, u32)>>,
 }
 
-/// The versions a tenant ever had.
+/// The versions that a tenant has ever had.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Versions {
     newest: u32,
@@ -63,14 +62,16 @@ struct Versions {
 }
 
 impl LocalKeyVault {
-    /// Opens a key vault in `directory`, which is made when it is not there, and
-    /// ends destructions that were interrupted.
+    /// Opens a key vault in `directory`, which is created if it does not exist, and completes
+    /// destructions that were interrupted.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, KeyVaultError> {
         let root = directory.into();
         let open = || -> io::Result<Keys> {
             files::create_directory(&root)?;
             if std::fs::metadata(&root)?.permissions().mode() & 0o077 != 0 {
-                tracing::warn!("the directory of tenant keys is open to others than its owner");
+                tracing::warn!(
+                    "the directory of tenant keys is accessible to users other than its owner"
+                );
             }
             let drafts = files::prepare_drafts(&root)?;
             files::sync_directory(&root)?;
@@ -81,14 +82,16 @@ impl LocalKeyVault {
         open().map(|keys| Self(Arc::new(keys))).map_err(|error| unavailable(&error))
     }
 
-    /// Runs what blocks where it may.
+    /// Runs blocking work on a thread where blocking is allowed.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Keys) -> Result<T, KeyVaultError> + Send + 'static,
     ) -> Result<T, KeyVaultError> {
         let keys = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&keys)).await;
-        done.unwrap_or_else(|_| Err(KeyVaultError::Unavailable("the work was cut off".to_owned())))
+        done.unwrap_or_else(|_| {
+            Err(KeyVaultError::Unavailable("the work was interrupted".to_owned()))
+        })
     }
 }
 
@@ -152,8 +155,8 @@ impl KeyVault for LocalKeyVault {
 }
 
 impl Keys {
-    /// The key to wrap with. One that follows a destroyed one is new: an older
-    /// one would bring back a key that was rotated out.
+    /// The key to wrap with. After a destroyed version comes a new one, since an older one was
+    /// replaced before and must not be used again.
     fn newest(&self, tenant: TenantId) -> Result<(u32, Secret<[u8; 32]>), KeyVaultError> {
         for _ in 0..ATTEMPTS {
             let versions = self.versions(tenant).map_err(|error| unavailable(&error))?;
@@ -162,7 +165,7 @@ impl Keys {
                 continue;
             }
             match self.load(tenant, versions.newest) {
-                // Destroyed since we looked.
+                // It was destroyed since the versions were listed.
                 Err(KeyVaultError::NoSuchKey) => {}
                 loaded => {
                     let key = loaded?;
@@ -172,11 +175,13 @@ impl Keys {
                 }
             }
         }
-        Err(KeyVaultError::Unavailable("others keep changing the tenant's keys".to_owned()))
+        Err(KeyVaultError::Unavailable(
+            "other processes keep changing the tenant's keys".to_owned(),
+        ))
     }
 
-    /// Brings the name of a key to stable storage. A power cut must not take a
-    /// key that has wrapped anything.
+    /// Brings the name of a key to stable storage. A power failure must not lose a key that has
+    /// wrapped anything.
     fn sync(&self, tenant: TenantId, version: u32) -> Result<(), KeyVaultError> {
         let synced = || self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if synced().contains(&(tenant, version)) {
@@ -200,11 +205,12 @@ impl Keys {
                 return Ok(version);
             }
         }
-        Err(KeyVaultError::Unavailable("others keep changing the tenant's keys".to_owned()))
+        Err(KeyVaultError::Unavailable(
+            "other processes keep changing the tenant's keys".to_owned(),
+        ))
     }
 
-    /// Makes a version, on stable storage, unless somebody else did: then
-    /// `false`.
+    /// Makes a version on stable storage; returns `false` when another process has made it.
     fn make(&self, tenant: TenantId, version: u32) -> Result<bool, KeyVaultError> {
         let make = || -> io::Result<bool> {
             let directory = self.directory_of(tenant);
@@ -234,7 +240,8 @@ impl Keys {
         let bytes = load().map_err(|error| {
             if files::is_absent(&error) { KeyVaultError::NoSuchKey } else { unavailable(&error) }
         })?;
-        let damaged = || KeyVaultError::Unavailable("the file of a key is damaged".to_owned());
+        let damaged =
+            || KeyVaultError::Unavailable("the file of a tenant key is damaged".to_owned());
         let (key_bytes, check) = bytes.split_first_chunk::<KEY_BYTES>().ok_or_else(damaged)?;
         let key = Secret::new(*key_bytes);
         let is_whole: bool = check_value(tenant, version, &key).ct_eq(check).into();
@@ -249,7 +256,7 @@ impl Keys {
             return Err(KeyVaultError::NoSuchKey);
         }
         let destroy = || -> io::Result<()> {
-            // From the tombstone on nobody uses the key, whatever happens next.
+            // Once the tombstone exists nobody uses the key, whatever happens next.
             let published = Draft::create(&self.drafts)?.publish(&self.tombstone(tenant, version));
             published?;
             files::sync_up_to(&self.root, &self.directory_of(tenant))?;
@@ -258,7 +265,7 @@ impl Keys {
         destroy().map_err(|error| unavailable(&error))
     }
 
-    /// Overwrites a key as well as the disk lets us, and removes it.
+    /// Overwrites a key, as far as the disk allows that, and removes it.
     fn erase(&self, path: &Path) -> io::Result<()> {
         let overwritten = OpenOptions::new().write(true).open(path).and_then(|mut file| {
             file.write_all(random_key().expose())?;
@@ -267,7 +274,7 @@ impl Keys {
         });
         match overwritten {
             Err(error) if files::is_absent(&error) => {}
-            // Removing it matters more than how.
+            // It must be removed even if it can't be overwritten.
             Err(_) => tracing::warn!("a tenant key could not be overwritten before it was removed"),
             Ok(()) => {}
         }
@@ -336,7 +343,7 @@ fn cipher(key: &Secret<[u8; 32]>) -> Aes256Gcm {
     Aes256Gcm::new_from_slice(key.expose()).expect("32 bytes")
 }
 
-/// Tells a damaged or misplaced key file from a right one.
+/// A checksum that shows whether a key file is damaged or misplaced.
 fn check_value(tenant: TenantId, version: u32, key: &Secret<[u8; 32]>) -> [u8; 32] {
     Sha256::new()
         .chain_update([1])
@@ -347,7 +354,7 @@ fn check_value(tenant: TenantId, version: u32, key: &Secret<[u8; 32]>) -> [u8; 3
         .into()
 }
 
-/// What a wrapping is bound to.
+/// The associated data to which a wrapping is bound.
 fn associated_data(tenant: TenantId, purpose: KeyPurpose) -> String {
     match purpose {
         KeyPurpose::Track(track, epoch) => {
@@ -358,7 +365,7 @@ fn associated_data(tenant: TenantId, purpose: KeyPurpose) -> String {
     }
 }
 
-/// Names no path: it ends up in logs.
+/// The error without paths, since it is logged.
 fn unavailable(error: &io::Error) -> KeyVaultError {
     KeyVaultError::Unavailable(error.kind().to_string())
 }

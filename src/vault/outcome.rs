@@ -1,4 +1,4 @@
-//! What operations of vaults are counted as.
+//! Metrics of the operations of vaults.
 
 use crate::vault::VaultError;
 
@@ -7,11 +7,11 @@ const BYTES: &str = "cabildo_vault_bytes_total";
 
 /// Describes every metric of vaults.
 pub fn describe_metrics() {
-    metrics::describe_counter!(OPERATIONS, "What was asked of the vault, by result.");
+    metrics::describe_counter!(OPERATIONS, "Operations of the vault, by result.");
     metrics::describe_counter!(BYTES, "Bytes put into the vault and read from it.");
 }
 
-/// What was asked of a vault.
+/// An operation of a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Put,
@@ -29,7 +29,7 @@ impl Operation {
     }
 }
 
-/// Counts an operation, and the bytes it moved.
+/// Counts an operation and the bytes that it transferred.
 pub(super) fn counted<T>(
     operation: Operation,
     result: Result<(T, u64), VaultError>,

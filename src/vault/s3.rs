@@ -1,5 +1,5 @@
-//! A vault in a bucket that speaks S3. Objects are put whole, in one request
-//! that does not overwrite and carries the hash; the bucket checks both.
+//! A vault in an S3 bucket. Objects are stored in one request that does not overwrite and contains
+//! the hash; the bucket checks both.
 
 mod answer;
 mod client;
@@ -24,50 +24,48 @@ use crate::vault::{Contents, ObjectName, Put, READ_BYTES_MAX, Vault, VaultError}
 
 use answer::{Refusal, refusal};
 
-/// Slowest transfer that is waited for, in bytes a second.
+/// Slowest transfer that is waited for, in bytes per second.
 const RATE_MIN: u64 = 128 * 1024;
-/// Most versions of one object that are deleted at once; there is one unless
-/// somebody else writes to the bucket.
+/// Most versions of one object that are deleted at once; there is only one unless something else
+/// writes to the bucket.
 const VERSIONS_MAX: usize = 16;
-/// The object that [`Vault::check`] puts once and reads each time.
+/// Name of the object that [`Vault::check`] stores once and reads each time.
 const CHECK_NAME: &str = "check";
 const CHECK_BYTES: &[u8] = b"cabildo";
 
-/// Where a bucket is and who asks.
+/// The location of a bucket and the credentials.
 #[derive(Debug, Clone)]
 pub struct S3Options {
-    /// URL of the service; `None` is the region's of the cloud that made S3.
-    /// Plain http is taken: what is put is sealed.
+    /// URL of the service; `None` is the AWS endpoint of the region. Plain http is accepted, since
+    /// objects are sealed.
     pub endpoint: Option<String>,
-    /// Region, as requests are signed for it.
+    /// Region for which requests are signed.
     pub region: String,
     /// Name of the bucket.
     pub bucket: String,
-    /// What comes before each name, without a slash at its ends; may be empty.
+    /// Prefix of every name, without a slash at either end; may be empty.
     pub prefix: String,
-    /// Whether the bucket stands in the path instead of the host name.
+    /// Whether the name of the bucket is in the path instead of the host name.
     pub path_style: bool,
-    /// Public half of the credentials.
+    /// Access key id of the credentials.
     pub access_key_id: String,
-    /// Secret half of the credentials.
+    /// Secret access key of the credentials.
     pub secret_access_key: Secret<String>,
-    /// PEM file with the only authorities that are trusted; `None` trusts those
-    /// of the platform.
+    /// PEM file of the only authorities that are trusted; `None` trusts those of the platform.
     pub ca: Option<PathBuf>,
-    /// How long the bucket keeps each object whatever anybody asks, in days
-    /// (Object Lock in compliance mode, which the bucket must have). There is no
-    /// way to shorten it.
+    /// How many days the bucket keeps each object, whatever anybody asks (Object Lock in compliance
+    /// mode, which the bucket must support). It can't be shortened afterwards.
     pub object_lock_days: Option<u32>,
-    /// How long is waited.
+    /// Time limits of requests.
     pub timeouts: S3Timeouts,
 }
 
-/// How long a bucket is waited for.
+/// Time limits of requests to a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct S3Timeouts {
-    /// Until there is a connection.
+    /// Time until a connection is established.
     pub connect: Duration,
-    /// Until a request is answered, on top of a second for each 128 KiB moved.
+    /// Time until a request is answered, in addition to one second per 128 KiB transferred.
     pub answer: Duration,
 }
 
@@ -77,7 +75,7 @@ impl Default for S3Timeouts {
     }
 }
 
-/// A vault in a bucket.
+/// A vault in an S3 bucket.
 #[derive(Debug, Clone)]
 pub struct S3 {
     client: Client,
@@ -88,14 +86,14 @@ pub struct S3 {
     clock: Clock,
 }
 
-/// What became of a request to put an object.
+/// The result of a request to store an object.
 enum Answer {
     Stored,
     AlreadyThere,
     Unanswered(VaultError),
 }
 
-/// What an object has that is there already.
+/// The properties of an object that exists already.
 struct Found {
     size: Option<u64>,
     sha256: Option<String>,
@@ -104,11 +102,11 @@ struct Found {
 }
 
 impl S3 {
-    /// A vault in the bucket of `options`; asks nothing yet. Refused when the
-    /// options can't be right.
+    /// Makes a vault in the bucket of `options` without sending a request. Refused when the options
+    /// can't be valid.
     pub fn new(options: &S3Options) -> Result<Self, VaultError> {
         if options.bucket.is_empty() || options.region.is_empty() {
-            return Err(VaultError::Refused("bucket and region must be named".to_owned()));
+            return Err(VaultError::Refused("the bucket and the region must be given".to_owned()));
         }
         let day = Duration::from_hours(24);
         Ok(Self {
@@ -125,18 +123,18 @@ impl S3 {
         if self.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) }
     }
 
-    /// Waits for an answer, and for `bytes` to be moved, as long as is sensible.
+    /// Waits for an answer as long as is reasonable for a transfer of `bytes`.
     async fn in_time<T>(
         &self,
         bytes: u64,
         work: impl Future<Output = Result<T, VaultError>>,
     ) -> Result<T, VaultError> {
         let limit = self.answer.saturating_add(Duration::from_secs(bytes / RATE_MIN));
-        let late = |_| Err(VaultError::Unavailable("no answer in time".to_owned()));
+        let late = |_| Err(VaultError::Unavailable("the bucket did not answer in time".to_owned()));
         tokio::time::timeout(limit, work).await.unwrap_or_else(late)
     }
 
-    /// Puts an object unless there is one.
+    /// Stores an object unless one with that name exists.
     async fn put_once(
         &self,
         key: &str,
@@ -166,11 +164,11 @@ impl S3 {
                 },
             }
         };
-        // The client's futures are large.
+        // Boxed because the futures of the S3 client are large.
         self.in_time(size, Box::pin(put)).await
     }
 
-    /// What is there under a name.
+    /// The properties of the object with this key.
     async fn find(&self, key: &str) -> Result<Found, VaultError> {
         let request = self.client.head_object().bucket(&self.bucket).key(key);
         let request = request.checksum_mode(ChecksumMode::Enabled);
@@ -189,12 +187,14 @@ impl S3 {
         })
     }
 
-    /// Whether what is there has that size and hash.
+    /// Whether the stored object has this size and hash.
     async fn compare(&self, key: &str, size: u64, sha256: [u8; 32]) -> Result<Put, VaultError> {
         let found = match self.find(key).await {
-            // Another client is writing it at this moment, or has just deleted it.
+            // Another client is writing it now, or has just deleted it.
             Err(VaultError::NotFound) => {
-                return Err(VaultError::Unavailable("others are at the same object".to_owned()));
+                return Err(VaultError::Unavailable(
+                    "other clients are changing the same object".to_owned(),
+                ));
             }
             found => found?,
         };
@@ -208,7 +208,7 @@ impl S3 {
         if is_same { Ok(Put::AlreadyThere) } else { Err(VaultError::Conflict) }
     }
 
-    /// The hash of an object, for buckets that do not keep it.
+    /// Computes the hash of an object, for buckets that do not store it.
     async fn hash(&self, key: &str, size: u64) -> Result<[u8; 32], VaultError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let read = async {
@@ -234,7 +234,7 @@ impl S3 {
             }
             Contents::File(path) => hash_file(path).await?,
         };
-        // Not every bucket checks.
+        // Not every bucket checks the hash.
         if found != sha256 {
             return Err(VaultError::Refused("the contents have another hash".to_owned()));
         }
@@ -248,9 +248,8 @@ impl S3 {
         let put = match self.put_once(key, body, size, sha256).await? {
             Answer::Stored => return Ok((Put::Stored, size)),
             Answer::AlreadyThere => self.compare(key, size, sha256).await,
-            // A bucket that refuses before it has read everything may close the
-            // connection before we have read why: as it does when the object is
-            // there.
+            // A bucket that refuses before it has read the whole request, as it does when the
+            // object exists, may close the connection before the reason can be read.
             Answer::Unanswered(unanswered) => match self.compare(key, size, sha256).await {
                 Err(VaultError::Conflict) => Err(VaultError::Conflict),
                 compared => compared.map_err(|_| unanswered),
@@ -270,7 +269,7 @@ impl S3 {
             async { request.send().await.map_err(|error| VaultError::from(refusal(&error))) };
         let mut object = self.in_time(0, answer).await?;
         let length = object.content_length().and_then(|length| u64::try_from(length).ok());
-        // A service that knows no ranges answers with everything.
+        // A service that does not support ranges answers with the whole object.
         let is_whole = object.content_range().is_none();
         if length.is_some_and(|length| length > READ_BYTES_MAX) {
             return Err(too_much());
@@ -296,8 +295,8 @@ impl S3 {
         Ok(bytes)
     }
 
-    /// Deletes what is there. A bucket that keeps versions would only hide an
-    /// object that is deleted by its name.
+    /// Deletes every version of an object. A bucket with versioning only hides an object that is
+    /// deleted by its name.
     async fn delete_versions(&self, key: &str) -> Result<(), VaultError> {
         for _ in 0..VERSIONS_MAX {
             let found = match self.find(key).await {
@@ -347,7 +346,7 @@ impl Vault for S3 {
             self.find(&key).await.map(|_| Bytes::new())
         } else {
             match self.read_range(&key, range).await {
-                // Beyond the end there is nothing to be had.
+                // A range beyond the end is empty.
                 Err(VaultError::Refused(code)) if code == answer::BEYOND_THE_END => {
                     Ok(Bytes::new())
                 }
@@ -368,7 +367,7 @@ impl Vault for S3 {
         let sha256 = Sha256::digest(CHECK_BYTES).into();
         let size = u64::try_from(CHECK_BYTES.len()).unwrap_or(u64::MAX);
         let put = || self.put_once(&key, ByteStream::from_static(CHECK_BYTES), size, sha256);
-        // What has just been stored must not be stored again.
+        // An object that has just been stored must not be overwritten.
         let mut stored = 0;
         while stored < 2 {
             match put().await? {
@@ -378,12 +377,12 @@ impl Vault for S3 {
             }
         }
         if stored == 2 {
-            return Err(VaultError::Refused("the bucket overwrites objects".to_owned()));
+            return Err(VaultError::Refused("the bucket overwrites objects that exist".to_owned()));
         }
         if self.read_range(&key, None).await? == CHECK_BYTES {
             Ok(())
         } else {
-            Err(VaultError::Refused("the bucket answers with something else".to_owned()))
+            Err(VaultError::Refused("the bucket returns other bytes than were stored".to_owned()))
         }
     }
 }
@@ -399,11 +398,11 @@ async fn hash_file(path: &Path) -> Result<(u64, [u8; 32]), VaultError> {
     };
     match tokio::task::spawn_blocking(hash).await {
         Ok(hashed) => hashed.map_err(|_| unreadable()),
-        Err(_) => Err(VaultError::Unavailable("the work was cut off".to_owned())),
+        Err(_) => Err(VaultError::Unavailable("the work was interrupted".to_owned())),
     }
 }
 
-/// Takes what is copied to it into a hash.
+/// Adds what is written to it to a hash.
 struct HashWriter<'a>(&'a mut Sha256);
 
 impl std::io::Write for HashWriter<'_> {
@@ -422,9 +421,9 @@ fn unreadable() -> VaultError {
 }
 
 fn too_much() -> VaultError {
-    VaultError::Refused("more than is read at once".to_owned())
+    VaultError::Refused("the range is longer than may be read at once".to_owned())
 }
 
 fn cut_off() -> VaultError {
-    VaultError::Unavailable("the answer was cut off".to_owned())
+    VaultError::Unavailable("the answer was interrupted".to_owned())
 }

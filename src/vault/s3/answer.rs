@@ -1,4 +1,4 @@
-//! What a bucket's refusals mean.
+//! Interprets the errors of a bucket.
 
 use std::error::Error;
 
@@ -6,16 +6,16 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::vault::VaultError;
 
-/// What is said of a range that begins beyond the end of the object.
+/// S3 error code for a range that begins beyond the end of the object.
 pub(super) const BEYOND_THE_END: &str = "InvalidRange";
-/// Longest code of a service that is repeated to anybody, in bytes.
+/// Longest error code of a service that is repeated in errors and logs, in bytes.
 const CODE_BYTES_MAX: usize = 64;
 
-/// Why a request was not answered as hoped.
+/// Why a request failed.
 pub(super) enum Refusal {
-    /// An object has that name, or another client is storing one under it now.
+    /// An object has this name, or another client is storing one under it now.
     AlreadyThere,
-    /// Whether the request was carried out is not known.
+    /// It is not known whether the request was carried out.
     Unanswered(VaultError),
     /// Anything else.
     Other(VaultError),
@@ -45,8 +45,10 @@ fn unanswered<E>(error: &SdkError<E>) -> Refusal {
             let why = "the request can't be made".to_owned();
             return Refusal::Other(VaultError::Refused(why));
         }
-        SdkError::TimeoutError(_) => "no answer in time",
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time",
+        SdkError::TimeoutError(_) => "the bucket did not answer in time",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            "no connection was established in time"
+        }
         SdkError::DispatchFailure(failure)
             if failure.as_connector_error().is_some_and(|error| is_about_certificate(error)) =>
         {
@@ -54,12 +56,12 @@ fn unanswered<E>(error: &SdkError<E>) -> Refusal {
             return Refusal::Other(VaultError::Refused(why));
         }
         SdkError::DispatchFailure(_) => "no connection",
-        _ => "the answer was cut off",
+        _ => "the answer was interrupted",
     };
     Refusal::Unanswered(VaultError::Unavailable(why.to_owned()))
 }
 
-/// Whether we did not like who answered.
+/// Whether the error is that the server's certificate is not trusted.
 fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -71,7 +73,7 @@ fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// An I/O error hides the error that it was made of from its sources.
+/// Finds the TLS error inside an I/O error, which its `source` does not return.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => tls_error(error.get_ref()?),
@@ -88,7 +90,7 @@ fn refused(status: u16, code: &str) -> VaultError {
         }
         (404, _) => VaultError::NotFound,
         (416, _) => VaultError::Refused(BEYOND_THE_END.to_owned()),
-        // The contents had the right hash when they left.
+        // A checksum error: the contents had the right hash when they were sent.
         (
             400,
             "BadDigest"
@@ -98,13 +100,13 @@ fn refused(status: u16, code: &str) -> VaultError {
             | "RequestTimeout",
         ) => VaultError::Unavailable(plain(code)),
         (501, _) => VaultError::Refused(said()),
-        // An answer that says success but can't be read counts as a failure.
+        // A successful status with an unreadable answer counts as a failure.
         (200..=299 | 408 | 425 | 429 | 500.., _) => VaultError::Unavailable(said()),
         _ => VaultError::Refused(said()),
     }
 }
 
-/// A code as we repeat it: short and plain, whatever the service says.
+/// A code as it is repeated: short and of plain characters, whatever the service sends.
 fn plain(code: &str) -> String {
     code.chars().filter(char::is_ascii_alphanumeric).take(CODE_BYTES_MAX).collect()
 }

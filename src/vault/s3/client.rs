@@ -1,5 +1,4 @@
-//! The client of the S3 protocol, with everything decided that it would decide
-//! by itself.
+//! Configures the client of the S3 protocol; nothing is left to its defaults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,10 +20,9 @@ use rustls_pki_types::pem::PemObject as _;
 use crate::vault::VaultError;
 use crate::vault::s3::S3Options;
 
-/// How often a request is made that fails for a passing reason. Who calls has
-/// more patience than we do.
+/// How often a request is tried that fails for a temporary reason. Callers try again for longer.
 const ATTEMPTS: u32 = 2;
-/// Longest pause between the two.
+/// Longest pause between two tries.
 const BACKOFF: Duration = Duration::from_millis(200);
 
 pub(super) fn build(options: &S3Options) -> Result<Client, VaultError> {
@@ -46,20 +44,20 @@ pub(super) fn build(options: &S3Options) -> Result<Client, VaultError> {
         .region(Region::new(options.region.clone()))
         .credentials_provider(credentials)
         .force_path_style(options.path_style)
-        // We send a hash that we have, and readers check what they open. Other
-        // services know no other checksums.
+        // Requests contain a hash that is known already, and readers authenticate what they
+        // decrypt. Other services support no other checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF),
         )
-        // Each call is bounded as a whole by who makes it.
+        // Callers limit the time of each call as a whole.
         .timeout_config(TimeoutConfig::builder().connect_timeout(options.timeouts.connect).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(endpoint) = &options.endpoint {
         let is_url = url_scheme(endpoint).is_some();
         if !is_url {
-            return Err(VaultError::Refused("the endpoint is no http URL".to_owned()));
+            return Err(VaultError::Refused("the endpoint is not an http URL".to_owned()));
         }
         config = config.endpoint_url(endpoint);
     }
@@ -78,7 +76,7 @@ fn tls_context(options: &S3Options) -> Result<TlsContext, VaultError> {
     let is_plain = options.endpoint.as_deref().and_then(url_scheme) == Some("http");
     let trust = match &options.ca {
         Some(path) => TrustStore::empty().with_pem_certificate(authorities(path)?),
-        // No client certificate is used.
+        // No certificates are needed for plain http.
         None if is_plain => TrustStore::empty(),
         None => TrustStore::default(),
     };
@@ -86,8 +84,8 @@ fn tls_context(options: &S3Options) -> Result<TlsContext, VaultError> {
     TlsContext::builder().with_trust_store(trust).build().map_err(refused)
 }
 
-/// The text of a PEM file that holds certificates of authorities, and only
-/// such: the client would panic at any other.
+/// Reads a PEM file that contains certificates of authorities and nothing else; the client would
+/// panic at other contents.
 fn authorities(path: &Path) -> Result<Vec<u8>, VaultError> {
     let refused = || VaultError::Refused("the file of authorities holds none".to_owned());
     let pem = std::fs::read(path).map_err(|_| refused())?;

@@ -194,7 +194,10 @@ async fn a_bucket_that_overwrites_is_found_out() {
     })
     .await;
     let checked = vault(&bucket.options(endpoint)).check().await;
-    assert_eq!(checked, Err(VaultError::Refused("the bucket overwrites objects".to_owned())));
+    assert_eq!(
+        checked,
+        Err(VaultError::Refused("the bucket overwrites objects that exist".to_owned()))
+    );
 }
 
 #[tokio::test]
