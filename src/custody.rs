@@ -1,11 +1,10 @@
-//! What is done to recordings once their session is over: they are settled,
-//! that is, brought to their end in vault and log; they are erased when their time
-//! has come or a person asks for it, their keys are rewrapped when the
-//! tenant's key is rotated, and proofs of them are exported as bundles.
+//! What is done with a recording once its session is over. It is settled: its last segments are
+//! stored and its log is closed. It is erased when its retention time is over or a person asks for
+//! it. Its keys are rewrapped when the tenant's key has been rotated. Proofs of it are exported as
+//! bundles.
 //!
-//! Every step can be repeated: what a step has done is seen in the log, the
-//! repositories and the vault, so that work that was cut short anywhere is
-//! continued by beginning again.
+//! Every step can be repeated: the log, the repositories and the vault show what a step has done,
+//! so work that was interrupted is continued by starting it again.
 
 mod bundle;
 mod claim;
@@ -43,35 +42,35 @@ pub use settling::{Settlement, SettlementError, SettlementParts, policy_of};
 
 use repository::CustodyRepository;
 
-/// What custody works with.
+/// The other parts that custody uses.
 #[derive(Clone)]
 pub struct CustodyParts {
-    /// Where logs are.
+    /// Logs of sessions.
     pub evidence: Arc<dyn EvidenceRepository>,
-    /// Where recordings are known.
+    /// Tracks, segments and files of sessions.
     pub recordings: Arc<dyn RecordingRepository>,
-    /// Which recordings this process works on.
+    /// The claims by which this process owns work on recordings.
     pub claims: Claims,
-    /// Which sessions there are.
+    /// The sessions of tenants.
     pub sessions: Arc<dyn CustodyRepository>,
-    /// Where sealed objects are.
+    /// Where sealed objects are stored.
     pub vault: Arc<dyn Vault>,
-    /// Where tenant keys are.
+    /// Where tenant keys are kept.
     pub keys: Arc<dyn KeyVault>,
-    /// Who writes logs and proves them.
+    /// Writes logs and makes proofs.
     pub log: Arc<dyn CustodyLog>,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
 }
 
-/// Custody of recordings. Cheap to clone.
+/// Custody of recordings. Cloning is cheap.
 #[derive(Clone)]
 pub struct Custody {
     parts: Arc<CustodyParts>,
 }
 
 impl Custody {
-    /// Custody by these parts.
+    /// Makes a custody that uses these parts.
     #[must_use]
     pub fn new(parts: CustodyParts) -> Self {
         Self { parts: Arc::new(parts) }
@@ -84,8 +83,8 @@ impl fmt::Debug for Custody {
     }
 }
 
-/// Why custody did not do what it was asked. What it had done by then stays
-/// done and is not done twice.
+/// Why custody failed or refused. Steps that were completed before stay completed and are not
+/// repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum CustodyError {
     /// The session has no log.
@@ -94,70 +93,70 @@ pub enum CustodyError {
     /// The session has no such track.
     #[error("the session has no recorded track {0}")]
     NoSuchTrack(RecordedTrackId),
-    /// The log has no such entry, or one that can't be disclosed.
+    /// The log has no such entry, or its contents can't be disclosed.
     #[error("entry {seq}: {problem}")]
     NotDisclosable {
         /// The entry.
         seq: u64,
-        /// What is wrong with it.
+        /// The reason.
         problem: &'static str,
     },
-    /// Its log is not closed yet.
+    /// The log of the session is not closed yet.
     #[error("the session is still being recorded; end it first")]
     StillRecorded,
-    /// Another instance or command is erasing it or rewrapping its keys.
+    /// Another instance or command is erasing the recording or rewrapping its keys.
     #[error("another instance or command is working on the recording; try again later")]
     Claimed,
-    /// Who works on it could not be asked.
+    /// The claim on the work could not be read or taken.
     #[error(transparent)]
     Claims(ClaimError),
-    /// What was asked for was erased.
+    /// The requested part of the recording was erased.
     #[error("it was erased")]
     Erased,
-    /// Too much was asked for at once.
+    /// The request names too many items.
     #[error("{what}: at most {max}")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of items.
         what: &'static str,
-        /// Most of it.
+        /// Most items allowed.
         max: usize,
     },
-    /// Nothing was recorded of what was asked for.
+    /// Nothing was recorded in the requested time.
     #[error("nothing was recorded between these times")]
     Nothing,
-    /// Keys are still wrapped by older tenant keys.
+    /// Some keys are still wrapped with older tenant keys.
     #[error("{0} keys are still wrapped by older tenant keys; rewrap them first")]
     OldKeysInUse(u64),
-    /// A session of the tenant is being recorded.
+    /// A session of the tenant is being recorded, or its files are being made.
     #[error("session {0} is still being recorded or made playable")]
     Unfinished(SessionId),
-    /// The log says something else than what is kept beside it.
+    /// The database or the vault contradicts the log.
     #[error("the record disagrees with its log: {0}")]
     Disagrees(String),
-    /// Where a bundle was to be written there is something.
+    /// The output path exists and is not an empty directory.
     #[error("{} exists and is not empty", .0.display())]
     OutputNotEmpty(PathBuf),
     /// A file could not be written.
     #[error("{}: {source}", .path.display())]
     Output {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// What went wrong.
         source: std::io::Error,
     },
     /// The log could not be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceStoreError),
-    /// What is known of recordings could not be read or written.
+    /// The recordings could not be read or written.
     #[error(transparent)]
     Recordings(#[from] RecordingStoreError),
-    /// The vault could not do it.
+    /// The vault failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The key vault could not do it.
+    /// The key vault failed.
     #[error(transparent)]
     Keys(#[from] KeyVaultError),
-    /// The log could not be written or proven.
+    /// The log could not be written, or no proof could be made.
     #[error(transparent)]
     Log(#[from] CustodyLogError),
 }

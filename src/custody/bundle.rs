@@ -1,6 +1,6 @@
-//! Bundles: all that a stranger needs to check a recording, in one directory,
-//! as `docs/EVIDENCE.md` §Bundle has it. Memory does not grow with a recording:
-//! entries, heads and objects go through in pieces.
+//! Exports bundles: everything that an independent verifier needs to check a recording, in one
+//! directory, as `docs/EVIDENCE.md` §Bundle defines. Memory does not grow with the recording, since
+//! entries, heads and objects are processed in pieces.
 
 use std::path::Path;
 
@@ -20,8 +20,8 @@ use crate::evidence::{Body, Entry, PROOF_SEQS_MAX};
 use crate::recorder::repository::{RecordedSegment, RecordedTrack};
 use crate::vault::{ObjectName, VaultError};
 
-/// Most segments of a clip: of one track more than eleven hours. A longer one is
-/// a full bundle.
+/// Most segments of a clip: more than eleven hours of one track. For longer times export a full
+/// bundle.
 pub const CLIP_SEGMENTS_MAX: usize = 10_000;
 /// Entries or heads read at once.
 const ROWS_PER_READ: u32 = 500;
@@ -29,42 +29,42 @@ const ROWS_PER_READ: u32 = 500;
 const PIECE_BYTES: u64 = 1 << 20;
 /// Objects copied at the same time.
 const COPIES_AT_ONCE: usize = 8;
-/// How often a proof is begun anew because another head was signed meanwhile.
+/// How often making a proof starts again because another head was signed meanwhile.
 const PROOF_TRIES: usize = 8;
-/// Most missing or changed objects that are named.
+/// Most missing or changed objects that are listed by name.
 const NAMED_MAX: usize = 100;
 
-/// What a clip shows.
+/// The contents of a requested clip.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClipWanted {
-    /// From when, milliseconds since 1970.
+    /// Begin, in milliseconds since 1970.
     pub from_ms: u64,
-    /// Until when, that moment not included.
+    /// End (exclusive), in milliseconds since 1970.
     pub to_ms: u64,
-    /// Of which tracks; all that were not erased when empty.
+    /// The tracks; empty for all that were not erased.
     pub tracks: Vec<RecordedTrackId>,
-    /// Whether it reveals whose tracks they are.
+    /// Whether the persons whose tracks these are are disclosed.
     pub reveals_subjects: bool,
 }
 
-/// What was written.
+/// The result of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Entries of the log.
+    /// Number of log entries.
     pub entries: u64,
-    /// Sealed objects.
+    /// Number of sealed objects.
     pub objects: u64,
-    /// Bytes of them.
+    /// Size of the objects in bytes.
     pub bytes: u64,
     /// Tracks whose objects are left out because they were erased.
     pub erased_tracks: u64,
-    /// Objects that the vault does not have, or not as the log says.
+    /// Objects that the vault does not have, or that differ from the log.
     pub damaged: u64,
-    /// The first of those, by name in the vault.
+    /// The names of the first of these objects in the vault.
     pub damaged_names: Vec<String>,
 }
 
-/// What became of one object.
+/// The result of copying one object.
 enum Copied {
     Whole(u64),
     Missing(ObjectName),
@@ -72,9 +72,8 @@ enum Copied {
 }
 
 impl Custody {
-    /// Writes the full bundle of a session to the directory `out`, which must not
-    /// exist or be empty. Objects that are damaged are named in the answer; the
-    /// bundle holds what there is of them.
+    /// Writes the full bundle of a session to the directory `out`, which must not exist or must be
+    /// empty. Damaged objects are listed in the result; the bundle contains what is left of them.
     pub async fn export(
         &self,
         tenant: TenantId,
@@ -97,9 +96,8 @@ impl Custody {
         Ok(exported)
     }
 
-    /// Writes a clip to the directory `out`, which must not exist or be empty:
-    /// the segments between two times with receipts for their entries, and the
-    /// keys of these segments.
+    /// Writes a clip to the directory `out`, which must not exist or must be empty: the segments
+    /// between two times, receipts for their entries, and the keys of these segments.
     pub async fn clip(
         &self,
         tenant: TenantId,
@@ -111,7 +109,7 @@ impl Custody {
         let mut revealing = Revealing::open(self, tenant, session).await?;
         let tracks = clip_tracks(&revealing, wanted)?;
         let mut disclosures = Disclosures::default();
-        // The genesis and the policy say what log the entries are of.
+        // The genesis and the policy show to which log the entries belong.
         let mut seqs = vec![0, 1];
         let mut chosen = Vec::new();
         for track in &tracks {
@@ -156,7 +154,7 @@ impl Custody {
         Ok(exported)
     }
 
-    /// The proof with receipts for any number of entries, all from one head.
+    /// Makes a proof with receipts for any number of entries, all for one head.
     async fn prove(
         &self,
         tenant: TenantId,
@@ -168,7 +166,8 @@ impl Custody {
                 return Ok(proof);
             }
         }
-        let moved = "its heads move on too fast; end the session first".to_owned();
+        let moved =
+            "new heads are signed too often to make a proof; end the session first".to_owned();
         Err(CustodyLogError::Unavailable(moved).into())
     }
 
@@ -203,7 +202,7 @@ impl Custody {
         kind: &str,
         disclosures: &Disclosures,
     ) -> Result<(), CustodyError> {
-        let document = proof.as_object_mut().ok_or_else(|| malformed("it is no object"))?;
+        let document = proof.as_object_mut().ok_or_else(|| malformed("it is not an object"))?;
         document.insert("kind".to_owned(), kind.into());
         let keys = self.parts.log.published_keys().await?;
         output.write("keys.json", format!("{keys:#}\n").as_bytes()).await?;
@@ -226,11 +225,11 @@ impl Custody {
             let mut entries = evidence.entries(tenant, session, next, ROWS_PER_READ).await?;
             entries.retain(|entry| entry.seq < size);
             if entries.is_empty() {
-                return Err(CustodyError::Disagrees(format!("entry {next} is not there")));
+                return Err(CustodyError::Disagrees(format!("entry {next} is missing")));
             }
             for entry in entries {
                 if entry.seq != next {
-                    return Err(CustodyError::Disagrees(format!("entry {next} is not there")));
+                    return Err(CustodyError::Disagrees(format!("entry {next} is missing")));
                 }
                 next += 1;
                 file.write_all(&entry.bytes).await.map_err(output.failed(NAME))?;
@@ -262,7 +261,7 @@ impl Custody {
         file.flush().await.map_err(output.failed(NAME))
     }
 
-    /// Writes the objects of one track whose entries the head covers.
+    /// Writes the objects of one track whose entries are covered by the head.
     async fn write_track(
         &self,
         output: &Output,
@@ -343,7 +342,7 @@ impl Custody {
             bytes += length;
             hash.update(&piece);
             file.write_all(&piece).await.map_err(output.failed(&path))?;
-            // What is longer than the log says needs no more bytes to be wrong.
+            // An object that is longer than the log says is wrong, so the rest of it is not needed.
             if length < PIECE_BYTES || bytes >= segment.size {
                 break;
             }
@@ -354,8 +353,8 @@ impl Custody {
         Ok(if is_whole { Copied::Whole(bytes) } else { Copied::Changed(name, bytes) })
     }
 
-    /// The segments of a track that touch the wanted time, without a hole: when
-    /// the clock was set back, those in between belong to them.
+    /// The segments of a track that overlap the requested time, without a gap in their numbers: if
+    /// the clock was set back, the segments in between are included.
     async fn segments_between(
         &self,
         (tenant, session): (TenantId, SessionId),
@@ -390,7 +389,7 @@ impl Custody {
         }
     }
 
-    /// The entries that say that nothing was taken of the tracks at that time.
+    /// The gap and rest entries of the tracks in this time.
     async fn gaps_between(
         &self,
         (tenant, session): (TenantId, SessionId),
@@ -410,8 +409,7 @@ impl Custody {
     }
 }
 
-/// The tracks a clip shows. One that was asked for by name must not have been
-/// erased.
+/// The tracks of a clip. A track that was requested by id must not have been erased.
 fn clip_tracks(
     revealing: &Revealing<'_>,
     wanted: &ClipWanted,

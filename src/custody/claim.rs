@@ -1,5 +1,5 @@
-//! Working on a recording alone: of several instances and commands one erases
-//! or rewraps it at a time, and what it writes names its claim.
+//! Claims on recordings: only one instance or command at a time erases or rewraps a recording, and
+//! everything it writes names its claim.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
 
-/// A session that this process works on alone, and where it is written to.
+/// A session on which this process has a claim, and the places to which it writes.
 pub(super) struct Owned {
     claim: Claim,
     pub(super) evidence: Arc<dyn EvidenceRepository>,
@@ -19,7 +19,7 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// Takes a session, or [`CustodyError::Claimed`].
+    /// Claims a session; [`CustodyError::Claimed`] when another instance has it.
     pub(super) async fn take(
         custody: &Custody,
         tenant: TenantId,
@@ -36,13 +36,13 @@ impl Owned {
         })
     }
 
-    /// Refuses to go on when the lease has run out. Asked before each step,
-    /// because deleting objects can't be fenced.
+    /// Returns an error when the lease has run out. Called before each step, since deleting objects
+    /// in the vault can't be fenced.
     pub(super) fn check(&self) -> Result<(), CustodyError> {
         Ok(self.claim.check()?)
     }
 
-    /// Gives the session back. When that fails the lease runs out by itself.
+    /// Releases the claim. If that fails, the lease runs out by itself.
     pub(super) async fn release(self) {
         self.claim.release().await;
     }

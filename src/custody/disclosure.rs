@@ -1,5 +1,5 @@
-//! Revealing what was chosen, and nothing beside it: the salt of an event or of
-//! a track's subject, the key of a segment.
+//! Discloses single items and nothing else: the salt of an event or of a track's subject, or the
+//! key of a segment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::vault::KeyPurpose;
 /// Most entries that are disclosed at once.
 pub const DISCLOSED_MAX: usize = 10_000;
 
-/// The document `disclosures.json`.
+/// The contents of the document `disclosures.json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Disclosures {
     v: u32,
@@ -49,7 +49,7 @@ pub(super) struct SegmentDisclosure {
     key: String,
 }
 
-/// Without the key.
+/// Leaves out the key.
 impl std::fmt::Debug for SegmentDisclosure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SegmentDisclosure({}/{})", self.track, self.index)
@@ -63,16 +63,16 @@ impl Default for Disclosures {
 }
 
 impl Disclosures {
-    /// The document's text.
+    /// The text of the document.
     pub(super) fn to_json(&self) -> Result<Vec<u8>, CustodyError> {
         serde_json::to_vec_pretty(self).map_err(|error| CustodyError::Disagrees(error.to_string()))
     }
 }
 
 impl Custody {
-    /// Reveals entries by `seq`: what an event said, whose a track is, the key of
-    /// a segment. The text of `disclosures.json`; noted in the log before it is
-    /// returned.
+    /// Discloses entries by `seq`: the text of an event, the subject of a track, the key of a
+    /// segment. Returns the text of `disclosures.json`. The disclosure is entered in the log before
+    /// this returns.
     pub async fn disclose(
         &self,
         tenant: TenantId,
@@ -100,15 +100,15 @@ impl Custody {
                     let track = revealing.track(track)?;
                     disclosures.segments.push(revealing.segment(&track, index).await?);
                 }
-                Some(_) => return Err(refused("it holds nothing that could be revealed")),
+                Some(_) => return Err(refused("it contains nothing that could be disclosed")),
             }
         }
         self.note_handed_out(tenant, session, &json!({"what": "disclosure", "seqs": seqs})).await?;
         disclosures.to_json()
     }
 
-    /// Notes what is about to be handed out. A log whose events were erased
-    /// takes no more of them, and has nothing left to hand out but proof.
+    /// Enters a disclosure in the log before it is handed out. A log whose events were erased
+    /// accepts no further events; such a log has nothing to disclose but proofs.
     pub(super) async fn note_handed_out(
         &self,
         tenant: TenantId,
@@ -123,7 +123,7 @@ impl Custody {
     }
 }
 
-/// The keys of one session, unwrapped as they are needed.
+/// The keys of one session, unwrapped when they are needed.
 pub(super) struct Revealing<'a> {
     custody: &'a Custody,
     tenant: TenantId,
@@ -154,12 +154,12 @@ impl<'a> Revealing<'a> {
         })
     }
 
-    /// A track, as it is known beside the log.
+    /// A track of the session, from the repository.
     pub(super) fn track(&self, track: RecordedTrackId) -> Result<RecordedTrack, CustodyError> {
         self.tracks.get(&track).cloned().ok_or(CustodyError::NoSuchTrack(track))
     }
 
-    /// Every track, by `seq`.
+    /// Every track, in order of `seq`.
     pub(super) fn tracks(&self) -> Vec<RecordedTrack> {
         let mut tracks: Vec<_> = self.tracks.values().cloned().collect();
         tracks.sort_by_key(|track| track.seq);
@@ -176,10 +176,11 @@ impl<'a> Revealing<'a> {
         let salt = self.events_key().await?.event_salt(seq);
         let event = events.into_iter().find(|event| event.seq == seq);
         let event = event.ok_or(CustodyError::Erased)?.text;
-        // Who reveals what the entry does not commit to proves the opposite of
-        // what was wanted.
+        // Disclosing a text that does not match the commitment would look like a forgery.
         if event_commitment(&salt, &event) != commitment {
-            return Err(CustodyError::Disagrees(format!("the text of event {seq} was changed")));
+            return Err(CustodyError::Disagrees(format!(
+                "the text of event {seq} does not match its commitment"
+            )));
         }
         Ok(EventDisclosure { seq, salt: URL_SAFE_NO_PAD.encode(salt), event })
     }

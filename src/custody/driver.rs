@@ -1,4 +1,4 @@
-//! Looking, from time to time, for recordings whose time is over.
+//! Regularly looks for recordings whose retention time is over.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::custody::{Custody, CustodyError, ErasureReason};
 
-/// Sessions looked up at once.
+/// Sessions read from the repository at once.
 const DUE_PER_READ: u32 = 32;
 
-/// The task that erases what is due.
+/// The task that erases recordings when their retention time is over.
 #[derive(Debug)]
 pub struct CustodyTask {
     stop: CancellationToken,
@@ -20,18 +20,17 @@ pub struct CustodyTask {
 }
 
 impl CustodyTask {
-    /// Stops it. An erasure that is under way is left where it is and continued
-    /// after the next start.
+    /// Stops the task. An erasure that is in progress is continued after the next start.
     pub async fn shutdown(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "the custody of recordings broke");
+            tracing::error!(%error, "the task that erases recordings has failed");
         }
     }
 }
 
 impl Custody {
-    /// Erases what is due now, and again every `interval`.
+    /// Erases recordings that are due now, and again every `interval`.
     #[must_use]
     pub fn start(&self, interval: Duration) -> CustodyTask {
         let stop = CancellationToken::new();
@@ -52,8 +51,8 @@ impl Custody {
         CustodyTask { stop, task }
     }
 
-    /// Erases every recording that is due now; returns how many. One that can't
-    /// be erased now is left for the next round, and keeps none of the others.
+    /// Erases every recording that is due now; returns how many. A recording that can't be erased
+    /// now is tried again in the next round, and does not prevent the others from being erased.
     pub async fn erase_due(&self) -> Result<u64, CustodyError> {
         let mut left = BTreeSet::new();
         let mut erased = 0;
@@ -73,7 +72,7 @@ impl Custody {
                         tracing::info!(%session, keys, locked, "a recording was erased");
                     }
                     Err(error) => {
-                        tracing::warn!(%session, %error, "a recording that is due was not erased");
+                        tracing::warn!(%session, %error, "a recording whose retention time is over could not be erased");
                         left.insert(session);
                     }
                 }

@@ -1,5 +1,4 @@
-//! What custody looks up in the log: which keys were logged as erased, when
-//! nothing was taken of a track, and what an entry says.
+//! Reads entries of the log for custody: erased keys, gaps and rests of tracks, and single entries.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +8,11 @@ use crate::evidence::{Body, Entry, kind_number};
 
 /// Entries read at once.
 const ENTRIES_PER_READ: u32 = 1_000;
-/// Number of the kind of entries about gaps (`docs/EVIDENCE.md` §Entries).
+/// Number of the kind of gap entries (`docs/EVIDENCE.md` §Entries).
 pub(super) const GAP: u64 = 4;
-/// Number of the kind of entries about rests.
+/// Number of the kind of rest entries.
 pub(super) const REST: u64 = 8;
-/// Number of the kind of entries about destroyed keys.
+/// Number of the kind of erasure entries.
 const ERASURE: u64 = 5;
 
 impl Custody {
@@ -31,8 +30,8 @@ impl Custody {
         Ok(found.into_iter().filter_map(target).collect())
     }
 
-    /// Every entry whose kind has this number. Meant for kinds of which there
-    /// are few: erasures and gaps.
+    /// Every entry whose kind has this number. For kinds that have few entries, such as erasures
+    /// and gaps.
     pub(super) async fn entries_of_kind(
         &self,
         tenant: TenantId,

@@ -1,6 +1,6 @@
-//! Erasing recordings. The log says which key goes before it goes; when the key
-//! is gone the objects are noise, and are deleted where the vault allows it.
-//! What events and subjects said goes last.
+//! Erases recordings. The erasure of a key is entered in the log before the key is destroyed.
+//! Without their key the objects can't be decrypted; they are deleted where the vault allows it.
+//! The texts of events and subjects are erased last.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,10 +11,10 @@ use crate::domain::recording::PlayableState;
 use crate::evidence::repository::LogRecord;
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
 
-/// Why something is erased, as the log says it.
+/// Why something is erased, as recorded in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErasureReason {
-    /// The time for which it is kept is over.
+    /// The retention time is over.
     RetentionOver,
     /// A person asked for it.
     Requested,
@@ -23,7 +23,7 @@ pub enum ErasureReason {
 }
 
 impl ErasureReason {
-    /// Its number in an erasure entry.
+    /// The number of the reason in an erasure entry.
     #[must_use]
     pub const fn code(self) -> u32 {
         match self {
@@ -34,20 +34,20 @@ impl ErasureReason {
     }
 }
 
-/// What an erasure did.
+/// The result of an erasure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Keys that were destroyed: of tracks, playable files and events.
+    /// Keys destroyed: of tracks, playable files and events.
     pub keys: u64,
-    /// Objects that were deleted, or were gone already.
+    /// Objects that were deleted or did not exist any more.
     pub objects: u64,
-    /// Objects that the vault keeps until their lock ends. Nobody can open them.
+    /// Objects that the vault must keep until their lock ends. They can't be decrypted.
     pub locked: u64,
 }
 
 impl Custody {
-    /// Erases the whole recording of a session: every track, everything made of
-    /// them, and what events and subjects said. Its log must be closed.
+    /// Erases the whole recording of a session: every track, every file made from them, and the
+    /// texts of events and subjects. The log must be closed.
     pub async fn erase_session(
         &self,
         tenant: TenantId,
@@ -60,8 +60,8 @@ impl Custody {
         outcome
     }
 
-    /// Erases one track, its playable file and the combined one, in which it can
-    /// be heard and seen as well. The session's log must be closed.
+    /// Erases one track, its playable file, and the combined file, which contains the track too.
+    /// The session's log must be closed.
     pub async fn erase_track(
         &self,
         tenant: TenantId,
@@ -95,7 +95,7 @@ impl Custody {
                 }
                 erasing.events(log, &mut erased).await?;
             }
-            // A session without a recording has nothing whose erasure could be logged.
+            // A session without a log and without tracks has nothing to erase.
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),
         }
@@ -127,7 +127,7 @@ impl Custody {
     }
 }
 
-/// One erasure.
+/// One erasure in progress.
 struct Erasing<'a> {
     custody: &'a Custody,
     owned: &'a Owned,
@@ -137,7 +137,7 @@ struct Erasing<'a> {
 }
 
 impl Erasing<'_> {
-    /// Destroys the keys of tracks, each after the log says so.
+    /// Destroys the keys of tracks, each after its erasure is in the log.
     async fn tracks(
         &self,
         log: &LogRecord,
@@ -161,7 +161,7 @@ impl Erasing<'_> {
         Ok(())
     }
 
-    /// Destroys the keys of playable files, and deletes their parts.
+    /// Destroys the keys of playable files and deletes their parts.
     async fn playables(
         &self,
         shows: impl Fn(PlayableOf) -> bool,
@@ -188,7 +188,7 @@ impl Erasing<'_> {
         Ok(())
     }
 
-    /// Destroys `K_events` and the texts of events, after the log says so.
+    /// Destroys `K_events` and the texts of events, after their erasure is in the log.
     async fn events(&self, log: LogRecord, erased: &mut Erased) -> Result<(), CustodyError> {
         let Some(wrapped) = log.events_key else { return Ok(()) };
         let logged = self.custody.erased_targets(self.tenant, self.session).await?;

@@ -1,4 +1,4 @@
-//! What custody does is written to the session's log, and quoted from it.
+//! Implements custody's access to the logs with the evidence module.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
 use crate::evidence::{EventKind, Evidence, EvidenceError, LogStatus, ProofQuery};
 
-/// Between two looks for a head that another process may sign.
+/// Interval at which the store is checked for a head that another process may sign.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long a head is waited for: several times what signing one may take.
+/// How long to wait for a head: several times as long as signing one may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
-/// The log of sessions, for custody.
+/// Writes and proves logs of sessions for custody.
 #[derive(Clone)]
 pub struct EvidenceLog {
     evidence: Evidence,
@@ -26,14 +26,14 @@ pub struct EvidenceLog {
 }
 
 impl EvidenceLog {
-    /// The logs of `evidence`, which are kept in `repository`.
+    /// Makes the access to logs of `evidence` that are stored in `repository`.
     #[must_use]
     pub fn new(evidence: Evidence, repository: Arc<dyn EvidenceRepository>) -> Self {
         Self { evidence, repository }
     }
 
-    /// Waits until a head covers what the log has now. The process that signs
-    /// it may be another, whose heads are seen in the store only.
+    /// Waits until a head covers every entry that the log has now. Another process may sign it, so
+    /// the store is checked too.
     async fn covered(&self, tenant: TenantId, session: SessionId) -> Result<(), CustodyLogError> {
         let unavailable =
             |error: EvidenceStoreError| CustodyLogError::Unavailable(error.to_string());

@@ -1,4 +1,4 @@
-//! The log as custody writes and quotes it.
+//! How custody writes logs and gets proofs of them.
 
 use std::sync::Arc;
 
@@ -10,30 +10,30 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::EventKind;
 use crate::evidence::repository::Hash;
 
-/// The log could not be written or proven.
+/// The log could not be written, or no proof could be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustodyLogError {
-    /// Not now; trying again later may work.
+    /// Temporarily unavailable; trying again later may succeed.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
-    /// Another instance has the recording by now.
+    /// Another instance has taken over the work on the recording.
     #[error("another instance has taken over the work on the recording")]
     Fenced,
-    /// Trying again will not help.
+    /// Refused; trying again can't succeed.
     #[error("the log refuses: {0}")]
     Refused(String),
 }
 
-/// Who writes logs and proves them.
+/// Writes logs and makes proofs.
 #[async_trait]
 pub trait CustodyLog: Send + Sync {
-    /// The same logs for the owner of a recording: what it logs names `fence`,
-    /// and is [`CustodyLogError::Fenced`] once the work has another owner.
+    /// The same logs for the owner of a claim. What it writes names `fence`, and fails with
+    /// [`CustodyLogError::Fenced`] once the work has another owner.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn CustodyLog>;
 
-    /// Logs that a key is destroyed, before it is: that of the track whose entry
-    /// is at `target_seq`, or `K_events` when that is 0. Returns the entry's
-    /// `seq`.
+    /// Enters in the log that a key will be destroyed: that of the track whose entry is at
+    /// `target_seq`, or `K_events` when that is 0. Must be called before the key is destroyed.
+    /// Returns the `seq` of the entry.
     async fn erase(
         &self,
         tenant: TenantId,
@@ -43,8 +43,7 @@ pub trait CustodyLog: Send + Sync {
         wrapped_key_hash: Hash,
     ) -> Result<u64, CustodyLogError>;
 
-    /// Logs an event of one of the kinds that may follow the close; returns its
-    /// `seq`.
+    /// Enters an event of one of the kinds that may follow the close; returns its `seq`.
     async fn note(
         &self,
         tenant: TenantId,
@@ -53,8 +52,9 @@ pub trait CustodyLog: Send + Sync {
         text: String,
     ) -> Result<u64, CustodyLogError>;
 
-    /// The public proof of a session with receipts for the entries `seqs`, at
-    /// most [`PROOF_SEQS_MAX`](crate::evidence::PROOF_SEQS_MAX), from a head that covers everything that was logged before the call.
+    /// The public proof of a session with receipts for the entries `seqs`, at most
+    /// [`PROOF_SEQS_MAX`](crate::evidence::PROOF_SEQS_MAX), for a head that covers every entry made
+    /// before the call.
     async fn proof(
         &self,
         tenant: TenantId,
@@ -62,6 +62,6 @@ pub trait CustodyLog: Send + Sync {
         seqs: &[u64],
     ) -> Result<Value, CustodyLogError>;
 
-    /// The public keys, as they are published.
+    /// The list of public keys, as published.
     async fn published_keys(&self) -> Result<Value, CustodyLogError>;
 }

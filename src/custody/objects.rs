@@ -1,4 +1,4 @@
-//! Deleting the objects of what was erased.
+//! Deletes the objects of erased recordings.
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -9,14 +9,14 @@ use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::recorder::repository::Playable;
 use crate::vault::{ObjectName, VaultError};
 
-/// Objects that are deleted at the same time. More strains a bucket's limits.
+/// Objects deleted at the same time. Raising it may exceed a bucket's rate limits.
 const DELETES_AT_ONCE: usize = 16;
 /// Segments read from the repository at once.
 const SEGMENTS_PER_READ: u32 = 500;
 
 impl Custody {
-    /// Deletes the segments of a track: those that are known, and the one after
-    /// them, which may have been put before it was known.
+    /// Deletes the segments of a track: those in the repository, and the next one, which may have
+    /// been stored before it was entered there.
     pub(super) async fn delete_segments(
         &self,
         tenant: TenantId,
@@ -38,7 +38,8 @@ impl Custody {
         self.delete(vec![name(next)], &mut Erased::default()).await
     }
 
-    /// Deletes the parts of a playable file, and the one after them.
+    /// Deletes the parts of a playable file, and the next one, which may have been stored before it
+    /// was entered.
     pub(super) async fn delete_parts(
         &self,
         tenant: TenantId,

@@ -1,6 +1,6 @@
-//! The directory a bundle is written to. It is made beside the one that was
-//! asked for and takes its name when it is whole, so that half a bundle never
-//! looks like one; dropped before, it is removed.
+//! The directory to which a bundle is written. It is created under a temporary name beside the
+//! requested one and renamed when it is complete, so that an incomplete bundle never has the
+//! requested name. If it is dropped before, it is removed.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Makes the directory. What was asked for must not exist, or be an empty
+    /// Creates the temporary directory. The requested path must not exist or must be an empty
     /// directory.
     pub(super) async fn begin(wanted: &Path) -> Result<Self, CustodyError> {
         if !is_free(wanted).await? {
@@ -29,13 +29,13 @@ impl Output {
         Ok(Self { wanted: wanted.to_owned(), partial, is_whole: false })
     }
 
-    /// Makes a directory in it.
+    /// Creates a directory in it.
     pub(super) async fn directory(&self, name: &str) -> Result<(), CustodyError> {
         let path = self.partial.join(name);
         fs::create_dir_all(&path).await.map_err(at(&path))
     }
 
-    /// Makes a file in it.
+    /// Creates a file in it.
     pub(super) async fn file(&self, name: &str) -> Result<BufWriter<File>, CustodyError> {
         let path = self.partial.join(name);
         let file = File::create_new(&path).await.map_err(at(&path))?;
@@ -48,18 +48,18 @@ impl Output {
         fs::write(&path, bytes).await.map_err(at(&path))
     }
 
-    /// Removes a file that turned out not to be needed.
+    /// Removes a file that is not needed.
     pub(super) async fn remove(&self, name: &str) -> Result<(), CustodyError> {
         let path = self.partial.join(name);
         fs::remove_file(&path).await.map_err(at(&path))
     }
 
-    /// What failed while a file of it was written.
+    /// Makes the error of a failure to write a file in it.
     pub(super) fn failed(&self, name: &str) -> impl FnOnce(std::io::Error) -> CustodyError + use<> {
         at(&self.partial.join(name))
     }
 
-    /// Gives it the name that was asked for.
+    /// Renames it to the requested path.
     pub(super) async fn finish(mut self) -> Result<(), CustodyError> {
         fs::rename(&self.partial, &self.wanted).await.map_err(at(&self.wanted))?;
         self.is_whole = true;
@@ -72,7 +72,7 @@ impl Drop for Output {
         if !self.is_whole
             && let Err(error) = std::fs::remove_dir_all(&self.partial)
         {
-            tracing::warn!(path = %self.partial.display(), %error, "half a bundle is left behind");
+            tracing::warn!(path = %self.partial.display(), %error, "an incomplete bundle could not be removed");
         }
     }
 }

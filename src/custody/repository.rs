@@ -1,14 +1,14 @@
-//! What custody keeps beside logs and recordings.
+//! What custody needs from the store besides logs and recordings.
 
 use async_trait::async_trait;
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::recorder::repository::RecordingStoreError;
 
-/// Which sessions a tenant has.
+/// The sessions of a tenant.
 #[async_trait]
 pub trait CustodyRepository: Send + Sync {
-    /// The tenant's sessions after `after`, in order, at most `limit`.
+    /// At most `limit` sessions of the tenant after `after`, in order.
     async fn sessions_after(
         &self,
         tenant: TenantId,

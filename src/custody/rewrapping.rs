@@ -1,7 +1,6 @@
-//! Rewrapping keys after a tenant's key was rotated. The version in each
-//! wrapped key tells what is still to do, and `K_events` goes last, after the
-//! log says that the session's keys were rewrapped: a session whose `K_events`
-//! has the newest version is finished.
+//! Rewraps keys after a tenant's key was rotated. The version in each wrapped key shows what is
+//! still to do. `K_events` is rewrapped last, after the rewrapping was entered in the log: a
+//! session whose `K_events` has the newest version is finished.
 
 use serde_json::{Value, json};
 
@@ -15,22 +14,22 @@ use crate::recorder::repository::{Playable, RecordedTrack, RecordingStoreError};
 use crate::sealing::random_key;
 use crate::vault::{KeyPurpose, KeyVaultError, wrapped_version};
 
-/// Sessions looked up at once.
+/// Sessions read at once.
 const SESSIONS_PER_READ: u32 = 200;
-/// Events of that kind a log is searched through: one for every rotation.
+/// Events of this kind that are read from a log; there is one per rotation.
 const NOTES_MAX: u32 = 10_000;
 
-/// What a rewrapping did.
+/// The result of rewrapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewrapped {
     /// The newest version of the tenant's key.
     pub version: u32,
-    /// Keys that are wrapped by it now and were not.
+    /// Keys that were rewrapped with it.
     pub keys: u64,
-    /// Sessions they belong to.
+    /// Number of sessions to which they belong.
     pub sessions: u64,
-    /// Keys that could not be rewrapped now: of files that are being made, of
-    /// recordings that another instance works on, or that no tenant key unwraps.
+    /// Keys that could not be rewrapped now: of files that are being made, of recordings on which
+    /// another instance works, or that no tenant key unwraps.
     pub left: u64,
 }
 
@@ -42,12 +41,12 @@ struct SessionKeys {
 }
 
 impl Custody {
-    /// Makes a new tenant key; returns its version. Older ones still unwrap.
+    /// Makes a new tenant key; returns its version. Older versions still unwrap.
     pub async fn rotate(&self, tenant: TenantId) -> Result<u32, CustodyError> {
         Ok(self.parts.keys.rotate(tenant).await?)
     }
 
-    /// Rewraps every key of the tenant by its newest tenant key.
+    /// Rewraps every key of the tenant with its newest tenant key.
     pub async fn rewrap(&self, tenant: TenantId) -> Result<Rewrapped, CustodyError> {
         let mut done = Rewrapped { version: self.newest(tenant).await?, ..Rewrapped::default() };
         let mut after = None;
@@ -74,9 +73,9 @@ impl Custody {
         }
     }
 
-    /// Destroys every tenant key but the newest; returns their versions. Refused
-    /// while one of them wraps anything, or while something of the tenant is
-    /// being recorded: its keys may have been wrapped and not yet be written.
+    /// Destroys every tenant key except the newest; returns their versions. Refused while a key is
+    /// wrapped with one of them, or while a session of the tenant is being recorded, since its keys
+    /// may have been wrapped but not stored yet.
     pub async fn destroy_older(&self, tenant: TenantId) -> Result<Vec<u32>, CustodyError> {
         let newest = self.newest(tenant).await?;
         let open = self.parts.evidence.unclosed().await?;
@@ -110,7 +109,7 @@ impl Custody {
         Ok(destroyed)
     }
 
-    /// The newest version of the tenant's key: that which wraps.
+    /// The newest version of the tenant's key, with which keys are wrapped.
     async fn newest(&self, tenant: TenantId) -> Result<u32, CustodyError> {
         let purpose = KeyPurpose::File(PlayableId::generate());
         let wrapped = self.parts.keys.wrap(tenant, purpose, &random_key()).await?;
@@ -129,7 +128,7 @@ impl Custody {
         })
     }
 
-    /// Rewraps what is old of one session: how many keys, and how many are left.
+    /// Rewraps the old keys of one session; returns how many, and how many are left.
     async fn rewrap_session(
         &self,
         tenant: TenantId,
@@ -149,7 +148,7 @@ impl Custody {
         version: u32,
         owned: &Owned,
     ) -> Result<(u64, u64), CustodyError> {
-        // Read again, because it may have been erased before the claim was taken.
+        // Read again, because the session may have been erased before the claim was taken.
         let keys = self.session_keys(tenant, session).await?;
         let (mut moved, mut left) = (0, 0);
         let mut count = |outcome: Moved| match outcome {
@@ -200,7 +199,7 @@ impl Custody {
         let old = track.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
         let Some(wrapped) = old else { return Ok(Moved::Nothing) };
         if is_erased {
-            // The log says that this key was destroyed, so it must not be wrapped anew.
+            // The log says that this key was destroyed, so it must not be wrapped again.
             recordings.put_track_key(tenant, session, track.id, None).await?;
             return Ok(Moved::Nothing);
         }
@@ -220,7 +219,7 @@ impl Custody {
     ) -> Result<Moved, CustodyError> {
         let old = playable.wrapped_key.as_deref().filter(|wrapped| is_older(wrapped, version));
         let Some(wrapped) = old else { return Ok(Moved::Nothing) };
-        // Its maker writes all that is known of it, the key included.
+        // The process that makes the file overwrites its row, including the key.
         if matches!(playable.state, PlayableState::Waiting | PlayableState::Building) {
             return Ok(Moved::Left);
         }
@@ -232,7 +231,7 @@ impl Custody {
         settle(owned.recordings.put_playable(tenant, session, &changed).await)
     }
 
-    /// The key, wrapped anew; `None` when nothing unwraps it.
+    /// The key, wrapped with the newest tenant key; `None` when no tenant key unwraps it.
     async fn rewrapped(
         &self,
         tenant: TenantId,
@@ -242,14 +241,14 @@ impl Custody {
         match self.parts.keys.unwrap(tenant, purpose, wrapped).await {
             Ok(key) => Ok(Some(self.parts.keys.wrap(tenant, purpose, &key).await?)),
             Err(error @ (KeyVaultError::NoSuchKey | KeyVaultError::NotAuthentic)) => {
-                tracing::error!(%tenant, %error, "a wrapped key is lost");
+                tracing::error!(%tenant, %error, "a wrapped key can't be unwrapped by any tenant key");
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Logs that the session's keys were rewrapped, unless that is logged.
+    /// Enters in the log that the session's keys were rewrapped, unless it is there already.
     async fn note(
         &self,
         (tenant, session): (TenantId, SessionId),
@@ -271,7 +270,7 @@ impl Custody {
     }
 }
 
-/// What became of one key.
+/// The result of rewrapping one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moved {
     Rewrapped,

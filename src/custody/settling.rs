@@ -1,9 +1,9 @@
-//! Bringing the recording of a session that is over to its end: what was taken
-//! is in the vault and the log, the log is closed, it is known when the
-//! recording is to be erased, and files for people are made of it.
+//! Settles the recording of a session that is over: its last segments are stored in the vault and
+//! entered in the log, the log is closed, the time of its erasure is stored, and its playable files
+//! are made.
 //!
-//! The instance with the claim on the recording does this. What an instance
-//! leaves undone that no longer runs, another finds and does.
+//! The instance with the claim on the recording does this. Recordings left by an instance that no
+//! longer runs are found and settled by another one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,45 +31,45 @@ use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 use crate::recorder::{Recorder, RecorderError};
 use crate::sessions::{NotTold, RepositoryError, SessionRepository};
 
-/// Why a log is closed (`docs/EVIDENCE.md` §Entries).
+/// The reason for closing a log: the session ended (`docs/EVIDENCE.md` §Entries).
 const ENDED: u32 = 1;
 const CANCELLED: u32 = 2;
 const INTERRUPTED: u32 = 3;
-/// Between two attempts to settle a recording; doubles up to the longest.
+/// Time between two attempts to settle a recording; doubles up to `RETRY_MAX`.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(5);
-/// How often recordings that another instance has left are looked for. Raising it makes
-/// the recordings of an instance that was killed wait longer.
+/// How often recordings that another instance has left are looked for. Raising it makes the
+/// recordings of an instance that was killed wait longer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// States of one session that are looked through for one that was noted before.
-/// A session has more only after as many changes of its policy.
+/// Session states in one log that are searched for a state that was entered before. A session has
+/// more only after as many changes of its policy.
 const STATES_MAX: u32 = 10_000;
 const DAY: Duration = Duration::from_hours(24);
 
-/// What recordings are settled with.
+/// The other parts that settling uses.
 pub struct SettlementParts {
-    /// Which sessions are over.
+    /// The sessions and their ends.
     pub sessions: Arc<dyn SessionRepository>,
-    /// Where logs are kept.
+    /// Logs of sessions.
     pub logs: Arc<dyn EvidenceRepository>,
-    /// Where recordings are known.
+    /// Tracks, segments and files of sessions.
     pub recordings: Arc<dyn RecordingRepository>,
-    /// Who writes logs.
+    /// Writes logs.
     pub evidence: Evidence,
-    /// Who records.
+    /// Records tracks.
     pub recorder: Recorder,
-    /// Who makes files for people.
+    /// Makes playable files.
     pub playables: Playables,
-    /// Which recordings this process has.
+    /// The claims by which this process owns recordings.
     pub claims: Claims,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
 }
 
 /// Why a recording is not settled yet.
 #[derive(Debug, thiserror::Error)]
 pub enum SettlementError {
-    /// Another instance has it, or that could not be asked.
+    /// Another instance has the claim, or the claim could not be read or taken.
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// Sessions could not be read.
@@ -92,7 +92,7 @@ pub enum SettlementError {
     Playables(#[from] PlayableError),
 }
 
-/// Settles recordings. Clones share it.
+/// Settles recordings. Clones share the same state.
 #[derive(Clone)]
 pub struct Settlement(Arc<Inner>);
 
@@ -102,7 +102,7 @@ struct Inner {
     recordings: Arc<dyn RecordingRepository>,
     evidence: Evidence,
     recorder: Recorder,
-    /// `None` once it was shut down.
+    /// `None` after shutdown.
     playables: RwLock<Option<Playables>>,
     claims: Claims,
     clock: Clock,
@@ -112,17 +112,17 @@ struct Inner {
     stopping: CancellationToken,
 }
 
-/// How a session came to its end.
+/// How the end of a session was noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// This process saw it end, or recorded it until it did.
+    /// This process was told that it ended, or recorded it until it ended.
     Seen,
     /// The instance that recorded it no longer runs.
     Found,
 }
 
 impl Settlement {
-    /// Settlement by these parts.
+    /// Makes a settlement that uses these parts.
     #[must_use]
     pub fn new(parts: SettlementParts) -> Self {
         Self(Arc::new(Inner {
@@ -143,37 +143,37 @@ impl Settlement {
     /// Begins the log of a session that has started.
     ///
     /// # Errors
-    /// When it has to be told again.
+    /// When the call must be repeated later.
     pub async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
         let opened = self.0.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
         opened.map_err(not_told)?;
         self.note_state(session, "session_started").await
     }
 
-    /// Logs that the terms of a running session were changed.
+    /// Enters in the log that the terms of a running session were changed.
     ///
     /// # Errors
-    /// When it has to be told again.
+    /// When the call must be repeated later.
     pub async fn session_changed(&self, session: &Session) -> Result<(), NotTold> {
-        // A log begins when its session does.
+        // The log begins when the session starts.
         if session.status == SessionStatus::Active {
             self.note_state(session, "session_changed").await?;
         }
         Ok(())
     }
 
-    /// Logs that a session has ended, and settles its recording beside. To be
-    /// called after the room has told its members, so that what it told is in
-    /// its journal.
+    /// Enters in the log that a session has ended, and settles its recording in the background.
+    /// Must be called after the room has told its members, so that its last events are in its
+    /// journal.
     ///
     /// # Errors
-    /// When it has to be told again.
+    /// When the call must be repeated later.
     pub async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         let what = match session.status {
             SessionStatus::Cancelled => "session_cancelled",
             _ => "session_ended",
         };
-        // One that was cancelled before it started has no log.
+        // A session that was cancelled before it started has no log.
         if session.started_at.is_some() {
             self.note_state(session, what).await?;
             self.settle(session.clone(), Ending::Seen);
@@ -181,8 +181,8 @@ impl Settlement {
         Ok(())
     }
 
-    /// Settles what earlier processes and other instances have left, now and
-    /// from time to time. To be called once.
+    /// Settles recordings that earlier processes and other instances have left, now and at regular
+    /// intervals. Must be called once.
     ///
     /// # Errors
     /// When the store can't be read now.
@@ -195,15 +195,15 @@ impl Settlement {
             while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
                 // The instance that ended a session has this long to claim it.
                 if let Err(error) = settlement.look(LeaseTimes::default().length).await {
-                    tracing::warn!(%error, "recordings that were left could not be looked for");
+                    tracing::warn!(%error, "unsettled recordings could not be looked for");
                 }
             }
         });
         Ok(())
     }
 
-    /// Stops; what is not settled is settled after the next start. The recorder
-    /// and the maker of files are shut down.
+    /// Stops. Recordings that are not settled are settled after the next start. Also shuts down the
+    /// recorder and the maker of playable files.
     pub async fn shutdown(&self) {
         let Inner { recorder, playables, tasks, stopping, .. } = &*self.0;
         stopping.cancel();
@@ -216,8 +216,8 @@ impl Settlement {
         tasks.wait().await;
     }
 
-    /// Looks for tracks and logs that no instance has a claim on. A session that ended less
-    /// than `grace` ago is left to the instance that ended it.
+    /// Settles tracks and logs on which no instance has a claim. A session that ended less than
+    /// `grace` ago is left to the instance that ended it.
     async fn look(&self, grace: Duration) -> Result<(), SettlementError> {
         let Inner { sessions, logs, recorder, claims, clock, .. } = &*self.0;
         recorder.take_over().await?;
@@ -240,7 +240,7 @@ impl Settlement {
         Ok(())
     }
 
-    /// Logs what became of a session, once for each version.
+    /// Enters a state of a session in its log, once for each version.
     async fn note_state(&self, session: &Session, what: &str) -> Result<(), NotTold> {
         let Inner { logs, evidence, clock, .. } = &*self.0;
         let (tenant, id, kind) = (session.tenant_id, session.id, EventKind::SessionState);
@@ -252,16 +252,16 @@ impl Settlement {
         let event = json!({"type": what, "at": at, "version": session.version});
         match evidence.note(tenant, id, kind, event.to_string()).await {
             Ok(_) => Ok(()),
-            // Nothing can be noted in such a log any more, now or later.
+            // Such a log accepts no session states any more.
             Err(error @ (EvidenceError::Closed | EvidenceError::Erased | EvidenceError::NoLog)) => {
-                tracing::error!(session = %id, %error, "a state of the session is not in the log");
+                tracing::error!(session = %id, %error, "a state of the session can't be entered in its log");
                 Ok(())
             }
             Err(error) => Err(not_told(error)),
         }
     }
 
-    /// Settles a recording beside, however long the vault is away.
+    /// Settles a recording in the background, and tries again for as long as it takes.
     fn settle(&self, session: Session, ending: Ending) {
         let id = session.id;
         if !self.going_on().insert(id) {
@@ -271,7 +271,7 @@ impl Settlement {
         self.0.tasks.spawn(async move {
             let settled = settlement.settle_surely(&session, ending);
             if stopping.run_until_cancelled(settled).await.is_none() {
-                tracing::info!(session = %id, "the next start settles this recording");
+                tracing::info!(session = %id, "the recording is settled at the next start");
             }
             settlement.going_on().remove(&id);
         });
@@ -303,8 +303,8 @@ impl Settlement {
         outcome
     }
 
-    /// Every step can be repeated. The log is closed last but for the making of
-    /// files, because closed logs are not looked for.
+    /// Every step can be repeated. Except for making files, closing the log is the last step, since
+    /// closed logs are not looked for.
     async fn settle_claimed(
         &self,
         session: &Session,
@@ -350,18 +350,18 @@ fn not_told(error: impl fmt::Display) -> NotTold {
     NotTold(error.to_string())
 }
 
-/// The version of the session that a noted state is about.
+/// The version of the session in the text of an entered state.
 fn version_of(text: &str) -> Option<u64> {
     serde_json::from_str::<serde_json::Value>(text).ok()?.get("version")?.as_u64()
 }
 
-/// When a session's recording is to be erased.
+/// When a session's recording must be erased.
 fn erased_after(session: &Session, ended_at: Timestamp) -> Timestamp {
     ended_at.after(DAY.saturating_mul(session.recording.retention_days))
 }
 
-/// The policy a log begins with: what is recorded and for how long it is kept,
-/// and nothing personal.
+/// The policy with which a log begins: what is recorded and how long it is kept, without personal
+/// data.
 #[must_use]
 pub fn policy_of(session: &Session) -> String {
     json!({
