@@ -1,6 +1,5 @@
-//! The signed, append-only log of a session: every decision and every sealed
-//! segment, as `docs/EVIDENCE.md` writes it down. What is stored comes and goes
-//! through traits.
+//! The signed, append-only log of a session, with every decision and every sealed segment;
+//! `docs/EVIDENCE.md` defines the format. Storage is accessed through traits.
 
 mod cbor;
 mod commitment;

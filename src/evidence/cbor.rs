@@ -1,8 +1,7 @@
-//! Deterministic CBOR (RFC 8949 §4.2.1), as much of it as entries need: written
-//! straight into bytes, because every entry of a session passes here.
+//! Writes the part of deterministic CBOR (RFC 8949 §4.2.1) that entries need, directly as bytes,
+//! since every entry of a session is written here.
 
-/// Bytes being written. Whoever writes an array says its length first and then
-/// writes as many items.
+/// The bytes written so far. To write an array, write its length and then as many items.
 #[derive(Debug, Default)]
 pub(super) struct Writer(Vec<u8>);
 
@@ -13,29 +12,29 @@ impl Writer {
     const ARRAY: u8 = 4;
     const NULL: u8 = 0xf6;
 
-    /// The head of an array of `items`.
+    /// Writes the head of an array of `items`.
     pub(super) fn array(&mut self, items: usize) -> &mut Self {
         self.head(Self::ARRAY, items as u64)
     }
 
-    /// An unsigned integer, in the shortest form.
+    /// Writes an unsigned integer in the shortest form.
     pub(super) fn unsigned(&mut self, value: u64) -> &mut Self {
         self.head(Self::UNSIGNED, value)
     }
 
-    /// A byte string.
+    /// Writes a byte string.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.head(Self::BYTES, bytes.len() as u64).0.extend_from_slice(bytes);
         self
     }
 
-    /// A text.
+    /// Writes a text string.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         self.head(Self::TEXT, text.len() as u64).0.extend_from_slice(text.as_bytes());
         self
     }
 
-    /// A byte string, or `null`.
+    /// Writes a byte string or `null`.
     pub(super) fn bytes_or_null(&mut self, bytes: Option<&[u8]>) -> &mut Self {
         if let Some(bytes) = bytes {
             return self.bytes(bytes);
@@ -52,12 +51,12 @@ impl Writer {
         self
     }
 
-    /// What was written.
+    /// The bytes written.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// The head of an item: its major type and argument (RFC 8949 §3).
+    /// Writes the head of an item: its major type and argument (RFC 8949 §3).
     fn head(&mut self, major: u8, argument: u64) -> &mut Self {
         let major = major << 5;
         let bytes = argument.to_be_bytes();

@@ -1,5 +1,5 @@
-//! Commitments: what stands in the log instead of something personal. Without
-//! its salt nobody can test a guess; with it, anybody can.
+//! Commitments, which the log contains in place of personal data. Without the salt a guess can't be
+//! checked; with it, anybody can check it.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +15,7 @@ pub fn event_commitment(salt: &[u8; 32], event: &str) -> Hash {
     commitment("ev1", salt, event)
 }
 
-/// The commitment to the person of a track.
+/// The commitment to the subject (the person) of a track.
 #[must_use]
 pub fn subject_commitment(salt: &[u8; 32], subject: &str) -> Hash {
     commitment("sub1", salt, subject)
@@ -27,11 +27,11 @@ fn commitment(what: &str, salt: &[u8; 32], text: &str) -> Hash {
     Sha256::digest(writer.into_bytes()).into()
 }
 
-/// The text about the person of a track that its entry commits to. Recording and
-/// disclosing have to make the same one.
+/// The text about the subject of a track to which its entry commits. Recording and disclosing must
+/// produce the same text.
 ///
 /// # Panics
-/// Never: texts are JSON.
+/// Never: texts can always be written as JSON.
 #[must_use]
 pub fn subject_text(user: &UserId, name: &str, source: TrackSource) -> String {
     #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub fn subject_text(user: &UserId, name: &str, source: TrackSource) -> String {
         source: &'a str,
     }
     let subject = Subject { user_id: user.as_str(), name, source: source.as_str() };
-    serde_json::to_string(&subject).expect("texts are JSON")
+    serde_json::to_string(&subject).expect("texts can be written as JSON")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What heads and receipts have in common: `COSE_Sign1` (RFC 9052 §4.2) with
-//! exactly the headers of `docs/EVIDENCE.md`.
+//! The common part of heads and receipts: `COSE_Sign1` (RFC 9052 §4.2) with exactly the headers in
+//! `docs/EVIDENCE.md`.
 
 use ciborium::Value;
 use coset::{
@@ -21,24 +21,24 @@ const RFC9162_SHA256: i64 = 1;
 /// Verifiable data proofs (RFC 9942).
 pub(super) const VDP: i64 = 396;
 
-/// Which log a head or receipt is about.
+/// Identifies the log that a head or receipt is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogIdentity {
-    /// Who issues.
+    /// The issuer.
     pub issuer: String,
-    /// Which log: `urn:uuid:<session>` or `urn:cabildo:operator-log`.
+    /// The log: `urn:uuid:<session>` or `urn:cabildo:operator-log`.
     pub subject: String,
 }
 
-/// What is signed.
+/// The payload that is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signed {
     Head,
     Receipt,
 }
 
-/// Signs `payload`: within the message of a head, beside that of a receipt.
-/// `unprotected` is what is not signed.
+/// Signs `payload`, which is included in a head and detached in a receipt. `unprotected` is the
+/// header that is not signed.
 pub(super) fn sign(
     what: Signed,
     (identity, tree_size, at): (&LogIdentity, u64, Timestamp),
@@ -46,7 +46,7 @@ pub(super) fn sign(
     unprotected: Header,
     payload: &[u8],
 ) -> Vec<u8> {
-    // Labels in the order of their encodings: the map is deterministic then.
+    // Labels in the order of their encodings, which makes the map deterministic.
     let mut headers = HeaderBuilder::new()
         .algorithm(iana::Algorithm::ES256)
         .key_id(key.kid().to_vec())
@@ -63,7 +63,7 @@ pub(super) fn sign(
         Signed::Head => message.payload(payload.to_vec()).create_signature(&[], sign),
         Signed::Receipt => message.create_detached_signature(payload, &[], sign),
     };
-    message.build().to_tagged_vec().expect("no header stands twice and all are of CBOR's kinds")
+    message.build().to_tagged_vec().expect("no header occurs twice and all values are CBOR")
 }
 
 fn claims(identity: &LogIdentity, tree_size: u64, at: Timestamp) -> Value {
@@ -75,7 +75,7 @@ fn claims(identity: &LogIdentity, tree_size: u64, at: Timestamp) -> Value {
     ])
 }
 
-/// The message of a head of our own that was stored: who signed it and its
+/// Parses a stored head of this installation: the message, the id of the signing key, and the
 /// payload. `None` when the bytes are no such message.
 pub(super) fn read_own(cose: &[u8]) -> Option<(CoseSign1, Hash, Vec<Value>)> {
     let message = CoseSign1::from_tagged_slice(cose).ok()?;
@@ -84,7 +84,7 @@ pub(super) fn read_own(cose: &[u8]) -> Option<(CoseSign1, Hash, Vec<Value>)> {
     Some((message, kid, payload))
 }
 
-/// The `tree_size` that a message binds.
+/// The signed `tree_size` claim of a message.
 pub(super) fn bound_tree_size(message: &CoseSign1) -> Option<u64> {
     let claims = message.protected.header.rest.iter().find_map(|(label, value)| {
         (*label == Label::Int(CWT_CLAIMS)).then(|| value.as_map()).flatten()

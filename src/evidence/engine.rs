@@ -1,8 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! One log: what it takes, in which order, and when a head is due. It does no
-//! I/O: what it takes becomes an [`Append`], which counts once the driver says
-//! that it was stored. A driver that could not store drops the engine and
-//! recalls the log from the store.
+//! The engine of one log: which entries it accepts, in which order, and when a head is due. It does
+//! no I/O: accepted entries become an [`Append`], which counts once the driver says that it was
+//! stored. When storing fails, the driver drops the engine and recalls the log from the store.
 
 mod recall;
 
@@ -25,20 +24,20 @@ use crate::sealing::EventsKey;
 
 pub(super) use recall::Recollection;
 
-/// How long an entry waits for a head at most, as the genesis promises.
+/// Longest time that an entry waits for a head, as promised in the genesis.
 pub const HEAD_INTERVAL_MS: u64 = 2_000;
-/// How long an entry waits for others before a head is signed. The rest of
-/// [`HEAD_INTERVAL_MS`] is for the store to take the head.
+/// How long an entry waits for further entries before a head is signed. The rest of
+/// [`HEAD_INTERVAL_MS`] is left for storing the head.
 const HEAD_DELAY: Duration = Duration::from_secs(1);
-/// Entries kept free for what a full log still has to take: its end.
+/// Entries reserved for the end of the log, which a full log must still accept.
 const RESERVE: u64 = 4_096;
-/// Most tracks of a log. Raising it raises memory, about 100 bytes a track.
+/// Most tracks of a log. Raising it raises memory, about 100 bytes per track.
 const TRACKS_MAX: usize = 1 << 16;
-/// Longest text that is noted, in bytes. Raising it raises the largest row and
-/// what waits in memory. Decisions of the room are as long as they are.
+/// Longest text of an event, in bytes. Raising it raises the largest row and the memory of waiting
+/// requests. Decisions of the room are not limited by it.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// What a log begins with.
+/// The contents of the first entries of a log.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
     pub(super) log_id: [u8; 16],
@@ -48,41 +47,41 @@ pub(super) struct Beginning {
     pub(super) events_key: EventsKey,
 }
 
-/// A head that is to be signed.
+/// A head that must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DueHead {
     pub(super) point: Point,
     pub(super) previous: Point,
-    /// Who has to sign it.
+    /// Identifier of the key that must sign it.
     pub(super) kid: Hash,
 }
 
-/// What a log remembers of a track.
+/// What the engine keeps of a track.
 #[derive(Debug, Clone, Copy)]
 struct Track {
     seq: u64,
     subject_commitment: Hash,
-    /// Segments it has, and `seq` and hash of the last.
+    /// Number of segments, and `seq` and hash of the last one.
     segments: u64,
     last: Option<(u64, Hash)>,
 }
 
-/// The log.
+/// The engine of one log.
 #[derive(Debug)]
 pub(super) struct LogEngine {
-    /// Version of its entries.
+    /// Version of the format of its entries.
     version: u64,
     tree: Tree,
     events_key: Option<EventsKey>,
     room_seq: u64,
-    /// `seq` of each decision of the room. Decision *n* of the room is the *n*-th.
+    /// `seq` of each decision of the room; decision *n* of the room is element *n*, counted from 1.
     decisions: Vec<u64>,
     last_event_seq: u64,
     closed_seq: Option<u64>,
     tracks: BTreeMap<RecordedTrackId, Track>,
-    /// `seq` of the erasure of each target.
+    /// `seq` of the erasure entry of each target.
     erased: BTreeMap<u64, u64>,
-    /// `seq` of genesis and key entries, with who signs after each.
+    /// `seq` of the genesis and key entries, with the key that signs after each.
     signers: Vec<(u64, Hash)>,
     head: Point,
     uncovered_since: Option<Instant>,
@@ -90,7 +89,7 @@ pub(super) struct LogEngine {
 }
 
 impl LogEngine {
-    /// A log that begins; its first entries are pending.
+    /// Begins a log; its first entries are pending.
     pub(super) fn begin(beginning: Beginning, at: Timestamp) -> Result<Self, EvidenceError> {
         let mut log = Self {
             version: VERSION,
@@ -119,7 +118,7 @@ impl LogEngine {
         Ok(log)
     }
 
-    /// An event; its `seq`.
+    /// Accepts an event; returns its `seq`.
     pub(super) fn handle_event(
         &mut self,
         kind: EventKind,
@@ -140,8 +139,8 @@ impl LogEngine {
         Ok(seq)
     }
 
-    /// A decision of the room, number `room_seq` there. One that is in the log
-    /// already is left out.
+    /// Accepts a decision of the room, whose number there is `room_seq`. A decision that is in the
+    /// log already is skipped.
     pub(super) fn handle_decision(
         &mut self,
         room_seq: u64,
@@ -156,9 +155,9 @@ impl LogEngine {
         Ok(())
     }
 
-    /// A track, segment or gap; its `seq`. What is in the log already as the
-    /// last of its track, equal, is not added again, so that a caller whose
-    /// answer was lost may repeat it.
+    /// Accepts a track, segment, gap or rest; returns its `seq`. If the last entry of its track is
+    /// equal, it is not added again, so that a caller that did not get an answer may repeat the
+    /// request.
     pub(super) fn handle_media(
         &mut self,
         entry: MediaEntry,
@@ -246,8 +245,8 @@ impl LogEngine {
         self.decisions.get(at).copied()
     }
 
-    /// The end. Whoever closes says what they took the tails to be; a tail that
-    /// the log does not have yet would be cut off, and is refused.
+    /// Closes the log. The caller states the last segments of tracks; the request is refused when
+    /// the log lacks one of them, since it would be cut off.
     pub(super) fn handle_close(
         &mut self,
         tails: &[TrackTail],
@@ -267,7 +266,7 @@ impl LogEngine {
                 return Err(EvidenceError::OutOfOrder { taken });
             }
         }
-        // In order of bytes, as the map is.
+        // In order of the bytes of the ids, as in the map.
         let tails = self.tracks.iter().filter_map(|(track, known)| {
             let (_, tail) = known.last?;
             Some(TrackTail { track: *track, last_index: known.segments - 1, tail })
@@ -279,8 +278,8 @@ impl LogEngine {
         Ok(())
     }
 
-    /// The erasure of a track's key, or with target 0 of `K_events`; its `seq`,
-    /// or that of the one before with the same target.
+    /// Enters the erasure of a track's key, or with target 0 of `K_events`; returns the `seq` of
+    /// the entry, or of an earlier one with the same target.
     pub(super) fn handle_erasure(
         &mut self,
         target_seq: u64,
@@ -301,14 +300,13 @@ impl LogEngine {
         Ok(seq)
     }
 
-    /// `K_events` was destroyed: no event can be added from here on.
+    /// `K_events` was destroyed: from now on no event can be added.
     pub(super) fn handle_events_key_destroyed(&mut self) {
         self.events_key = None;
     }
 
-    /// `kid` is the installation's active key. Appends the change when it is
-    /// another than this log's; then nothing else may be taken before
-    /// [`Self::needs_handover`] is over.
+    /// `kid` is the active key of the installation. If it differs from the key of this log, a key
+    /// entry is added; then no other entry may be added until [`Self::needs_handover`] is false.
     pub(super) fn handle_active_key(&mut self, kid: Hash, at: Timestamp) {
         let latest = self.signers.last().map(|(_, kid)| *kid);
         if latest != Some(kid) && !self.needs_handover() && self.has_room().is_ok() {
@@ -317,15 +315,15 @@ impl LogEngine {
         }
     }
 
-    /// Whether the last entry changes the key and no head covers it: it has to
-    /// be covered, by the old key, before the log grows.
+    /// Whether the last entry changes the key and no head covers it. The old key must sign a head
+    /// that covers it before the log may grow.
     pub(super) fn needs_handover(&self) -> bool {
         let last = self.signers.last().map_or(0, |(seq, _)| *seq);
         last > 0 && self.head.size <= last
     }
 
-    /// What has to be stored before anything of it counts. The same until
-    /// [`Self::handle_stored`].
+    /// The entries to store. They count once [`Self::handle_stored`] was called; until then this
+    /// returns the same entries.
     pub(super) fn poll_append(&mut self) -> Option<&Append> {
         if let Some(append) = &mut self.pending {
             append.room_seq = self.room_seq;
@@ -335,14 +333,14 @@ impl LogEngine {
         self.pending.as_ref()
     }
 
-    /// The pending entries were stored.
+    /// Marks the pending entries as stored.
     pub(super) fn handle_stored(&mut self, now: Instant) -> Option<Append> {
         let stored = self.pending.take()?;
         self.uncovered_since.get_or_insert(now);
         Some(stored)
     }
 
-    /// When a head is due, if one is.
+    /// When the next head is due, if one is.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let since = self.uncovered_since?;
         let closing = self.closed_seq.is_some_and(|closed| closed >= self.head.size);
@@ -350,13 +348,13 @@ impl LogEngine {
         Some(if at_once { since } else { since + HEAD_DELAY })
     }
 
-    /// The head that is due by `now`.
+    /// The head that is due at `now`, if one is.
     pub(super) fn poll_head(&self, now: Instant) -> Option<DueHead> {
         (self.poll_timeout()? <= now).then(|| self.next_head()).flatten()
     }
 
-    /// The head of everything stored; `None` when there is one or the log has
-    /// just begun to be stored.
+    /// The head over all entries; `None` while entries are pending, when it was signed already, and
+    /// for a log of one entry, of which RFC 9942 can express no proofs.
     pub(super) fn next_head(&self) -> Option<DueHead> {
         let size = self.size();
         if self.pending.is_some() || size <= self.head.size || size < 2 {
@@ -366,7 +364,7 @@ impl LogEngine {
         Some(DueHead { point, previous: self.head, kid: self.signer(size)? })
     }
 
-    /// The head of `point` was stored.
+    /// Marks the head of `point` as stored.
     pub(super) fn handle_head_stored(&mut self, point: Point) {
         self.head = point;
         if point.size >= self.size() {
@@ -374,12 +372,12 @@ impl LogEngine {
         }
     }
 
-    /// Entries, the pending ones included.
+    /// Number of entries, including pending ones.
     pub(super) fn size(&self) -> u64 {
         self.tree.size()
     }
 
-    /// How far the room's decisions are in the log.
+    /// Number of the last decision of the room that is in the log.
     pub(super) const fn room_seq(&self) -> u64 {
         self.room_seq
     }
@@ -389,7 +387,7 @@ impl LogEngine {
         self.closed_seq.is_some()
     }
 
-    /// Whether `K_events` is erased in the log, but still here.
+    /// Whether the erasure of `K_events` is in the log but the key still exists.
     pub(super) fn has_events_key_to_destroy(&self) -> bool {
         self.events_key.is_some() && self.erased.contains_key(&0)
     }
@@ -399,18 +397,18 @@ impl LogEngine {
         self.head
     }
 
-    /// The root at a size it had.
+    /// The root at an earlier or the current size.
     pub(super) fn root(&self, size: u64) -> Option<Hash> {
         self.tree.root(size)
     }
 
-    /// Entries that are pending.
+    /// Number of pending entries.
     pub(super) fn pending_entries(&self) -> usize {
         self.pending.as_ref().map_or(0, |append| append.entries.len())
     }
 
-    /// Who signs the head of `size`: the head that covers a key entry is the
-    /// old key's, and of exactly that entry's size.
+    /// Identifier of the key that signs the head of `size`. A key entry must be covered by a head
+    /// of the old key with exactly the size that ends with it.
     fn signer(&self, size: u64) -> Option<Hash> {
         let before = self.signers.iter().rev().find(|(seq, _)| seq + 1 < size);
         before.map(|(_, kid)| *kid)

@@ -1,4 +1,4 @@
-//! Entries of a log, as `docs/EVIDENCE.md` §Entries writes them down.
+//! Entries of a log, in the format of `docs/EVIDENCE.md` §Entries.
 
 use ciborium::Value;
 
@@ -9,120 +9,118 @@ use crate::evidence::cbor::Writer;
 use crate::evidence::media::TrackTail;
 use crate::evidence::repository::Hash;
 
-/// First item of every entry of a log that begins now. Logs of version 1 have no
-/// [`Body::Rest`] and need not account for every moment of a track; they are
-/// continued as they began.
+/// First item of every entry of a log that begins now. Logs of version 1 have no [`Body::Rest`] and
+/// need not account for every moment of a track; they are continued in version 1.
 pub(super) const VERSION: u64 = 2;
-/// Versions that are continued.
+/// Versions of logs that are continued.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=VERSION;
-/// The suite of every segment: `docs/EVIDENCE.md` §Sealed objects.
+/// Number of the cipher suite of every segment: `docs/EVIDENCE.md` §Sealed objects.
 const SUITE: u64 = 1;
 
-/// What an entry says.
+/// The contents of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The log begins.
     Genesis {
-        /// Random.
+        /// Random identifier of the log.
         log_id: [u8; 16],
-        /// Who signs from here on.
+        /// Identifier of the first signing key.
         kid: Hash,
-        /// SHA-256 of the policy's text.
+        /// SHA-256 of the text of the policy.
         policy_hash: Hash,
-        /// How long an entry waits for a head at most, in milliseconds.
+        /// Longest time that an entry waits for a head, in milliseconds.
         head_interval_ms: u64,
         /// SHA-256 of the server's executable.
         build_hash: Hash,
     },
-    /// A track is taken from here on.
+    /// The recording of a track begins.
     Track {
-        /// Its identity.
+        /// Id of the track.
         track: RecordedTrackId,
-        /// What it carries.
+        /// Codec of the track.
         codec: Codec,
-        /// Commitment to the person it is of.
+        /// Commitment to the subject of the track.
         subject_commitment: Hash,
     },
-    /// A segment is in the vault.
+    /// A segment was stored in the vault.
     Segment {
-        /// Its track.
+        /// Id of its track.
         track: RecordedTrackId,
-        /// From 0, without holes.
+        /// Number of the segment in the track, from 0, without gaps.
         index: u64,
-        /// `sha256` of the track's segment before.
+        /// SHA-256 of the segment before it in the track.
         previous: Option<Hash>,
-        /// Bytes of the object.
+        /// Size of the object in bytes.
         size: u64,
         /// SHA-256 of the object.
         sha256: Hash,
-        /// Bytes 24 to 56 of the object.
+        /// The key commitment of the object: its bytes 24 to 56.
         key_commitment: Hash,
         /// First and last extended RTP sequence number.
         rtp: (u64, u64),
-        /// When the first and last record came, milliseconds since 1970.
+        /// Times of the first and last record, in milliseconds since 1970.
         ms: (u64, u64),
-        /// As in the format.
+        /// Flag bits of the format.
         flags: u32,
     },
-    /// Something was decided or happened.
+    /// A decision was made or something happened.
     Event {
-        /// Its kind.
+        /// Kind of the event.
         kind: EventKind,
-        /// Commitment to its text.
+        /// Commitment to the text of the event.
         commitment: Hash,
     },
-    /// Nothing was taken of a track.
+    /// For a span of time nothing of a track was recorded.
     Gap {
         /// The track.
         track: RecordedTrackId,
-        /// From when, milliseconds since 1970.
+        /// Begin, in milliseconds since 1970.
         from_ms: u64,
-        /// Until when.
+        /// End, in milliseconds since 1970.
         to_ms: u64,
-        /// As in the format.
+        /// Number of the reason in the format.
         reason: u32,
     },
-    /// Nothing came of a track while it was recorded.
+    /// For a span of time a recorded track had no packets.
     Rest {
         /// The track.
         track: RecordedTrackId,
-        /// From when, milliseconds since 1970.
+        /// Begin, in milliseconds since 1970.
         from_ms: u64,
-        /// Until when.
+        /// End, in milliseconds since 1970.
         to_ms: u64,
-        /// Whether the floor or a mute had closed its gate; otherwise its source
-        /// sent nothing.
+        /// Whether its gate was closed by the floor or a mute; otherwise its source sent nothing.
         gated: bool,
-        /// `seq` of the decision that closed it, if it is known.
+        /// `seq` of the decision that closed the gate, if it is known.
         event: Option<u64>,
     },
     /// A key was destroyed.
     Erasure {
         /// `seq` of the track entry, or 0 for `K_events`.
         target_seq: u64,
-        /// As in the format.
+        /// Number of the reason in the format.
         reason: u32,
         /// SHA-256 of the wrapped key.
         wrapped_key_hash: Hash,
     },
-    /// Another key signs larger trees.
+    /// From now on another key signs heads.
     Key {
-        /// Its identifier.
+        /// Identifier of the new key.
         kid: Hash,
     },
     /// The log is closed.
     Close {
-        /// Where each track ended.
+        /// The last segment of each track.
         tails: Vec<TrackTail>,
-        /// `seq` of the last event before.
+        /// `seq` of the last event before the close.
         last_event_seq: u64,
-        /// As in the format.
+        /// Number of the reason in the format.
         reason: u32,
     },
 }
 
 impl Body {
-    /// The number of its kind.
+    /// The number of its kind in the format.
     #[must_use]
     pub const fn kind(&self) -> u64 {
         match self {
@@ -138,13 +136,13 @@ impl Body {
         }
     }
 
-    /// The entry's bytes at its place in a log that begins now.
+    /// Encodes the entry at its position in a log that begins now.
     #[must_use]
     pub fn encode(&self, seq: u64, t_ms: u64) -> Vec<u8> {
         self.encode_as(VERSION, seq, t_ms)
     }
 
-    /// The entry's bytes at its place in a log of this version.
+    /// Encodes the entry at its position in a log of this version.
     pub(super) fn encode_as(&self, version: u64, seq: u64, t_ms: u64) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.array(5).unsigned(version).unsigned(self.kind()).unsigned(seq).unsigned(t_ms);
@@ -204,23 +202,23 @@ impl Body {
     }
 }
 
-/// An entry at its place in a log.
+/// An entry at its position in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Version of the format of its log.
     pub version: u64,
-    /// Its leaf index, from 0.
+    /// Its index in the log, from 0, which is its leaf index.
     pub seq: u64,
-    /// When it was appended, milliseconds since 1970.
+    /// When it was appended, in milliseconds since 1970.
     pub t_ms: u64,
-    /// What it says.
+    /// Its contents.
     pub body: Body,
 }
 
 impl Entry {
-    /// Reads what [`Body::encode`] wrote; `None` when the bytes are no entry.
-    /// This is for reading our own log back: whether an entry of somebody else
-    /// keeps to the format is for the verifier to say.
+    /// Parses an entry that [`Body::encode`] has written; `None` when the bytes are no entry. Meant
+    /// for the server's own logs; whether an entry of another writer follows the format is checked
+    /// by the verifier.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let entry: Value = ciborium::from_reader(bytes).ok()?;
@@ -236,8 +234,8 @@ impl Entry {
     }
 }
 
-/// The number of an entry's kind, without reading the rest of it: the third
-/// byte, a small integer after the head of the array and the version.
+/// The number of an entry's kind, read without parsing the rest: the third byte, a small integer
+/// after the head of the array and the version.
 #[must_use]
 pub fn kind_number(bytes: &[u8]) -> Option<u64> {
     bytes.get(2).copied().map(u64::from)

@@ -1,59 +1,59 @@
-//! What this station refuses.
+//! The errors of the evidence module.
 
 use crate::evidence::repository::EvidenceStoreError;
 use crate::vault::KeyVaultError;
 
-/// Evidence could not be taken or given.
+/// Why a request to a log was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// The session has no log.
     #[error("the session has no log")]
     NoLog,
-    /// The log is closed, and takes only what may follow.
+    /// The log is closed and accepts only kinds that may follow the close.
     #[error("the log is closed")]
     Closed,
-    /// The log has as many entries or tracks as it may.
+    /// The log has as many entries or tracks as it may have.
     #[error("the log is full")]
     Full,
-    /// The text is longer than a log takes.
+    /// The text is longer than an event may be.
     #[error("the text is longer than {} bytes", super::TEXT_BYTES_MAX)]
     TooLarge,
-    /// The key that this needs was destroyed.
-    #[error("what is asked for was erased")]
+    /// The key that is needed was destroyed.
+    #[error("the requested contents were erased")]
     Erased,
-    /// The log knows no such track.
+    /// The log has no such track.
     #[error("the log has no such track")]
     TrackUnknown,
-    /// The track is in the log already, for another person.
+    /// The log has the track already, with another subject.
     #[error("the track is in the log already, with another subject")]
     TrackConflict,
-    /// The segment does not continue its track, or the tails name segments that
-    /// are not in the log.
+    /// The segment is not the next one of its track, or the stated last segments are not in the
+    /// log.
     #[error("the segment does not continue its track; the log has {taken} of it")]
     OutOfOrder {
-        /// Segments of the track in the log.
+        /// Number of segments of the track in the log.
         taken: u64,
     },
-    /// There is no entry of the kind that this needs at that `seq`.
+    /// There is no entry of the required kind at that `seq`.
     #[error("there is no such entry at {0}")]
     EntryNotFound(u64),
-    /// No head covers what is asked for.
+    /// No head covers the requested entry yet.
     #[error("no head covers {0}")]
     NotCovered(u64),
-    /// More is asked for than one proof takes.
+    /// The request names more entries than one proof may have.
     #[error("a proof takes at most {} entries", super::PROOF_SEQS_MAX)]
     TooMany,
-    /// The caller's work has another owner by now.
+    /// The work of the caller has another owner now.
     #[error("another instance has taken over the work on this log")]
     Fenced,
-    /// Not now; trying again later may work.
+    /// Temporarily unavailable; trying again later may succeed.
     #[error("evidence is unavailable: {0}")]
     Unavailable(String),
-    /// What is stored contradicts what was signed; no further head is signed.
-    #[error("the stored log contradicts what was signed: {0}")]
+    /// The stored log contradicts its signed heads; no further head is signed.
+    #[error("the stored log contradicts its signed heads: {0}")]
     Integrity(&'static str),
-    /// The key that has to sign is not in the key directory.
-    #[error("the evidence key that this log needs is not here")]
+    /// The key that must sign is not in the key directory.
+    #[error("the evidence key that this log needs is not in the key directory")]
     KeyMissing,
     /// The server is stopping.
     #[error("the server is stopping")]

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-/// The first number of a kind that a closed log still takes.
+/// The first number of kinds that a closed log still accepts.
 const AFTER_CLOSE_MIN: u32 = 64;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $number:literal),+ $(,)?) => {
-        /// The kind of an event entry: the `etype` of `docs/EVIDENCE.md`
-        /// §Entries, which has the numbers. A number is never used again for
-        /// something else.
+        /// The kind of an event entry, called `etype` in `docs/EVIDENCE.md` §Entries, which lists
+        /// the numbers. A number is never reused for another kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum EventKind { $($(#[$doc])* $kind),+ }
 
@@ -23,7 +22,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $number),+ }
             }
 
-            /// The kind with this number; `None` when there is none.
+            /// The kind with this number; `None` when the number is unknown.
             #[must_use]
             pub const fn from_number(number: u32) -> Option<Self> {
                 match number { $($number => Some(Self::$kind),)+ _ => None }
@@ -37,9 +36,9 @@ kinds!(
     Policy = 1,
     /// A session was started, changed, ended or cancelled.
     SessionState = 2,
-    /// An event of the room, in the text that its members were told.
+    /// An event of the room, with the text that its members received.
     RoomEvent = 3,
-    /// Somebody was refused at the door of the room.
+    /// Somebody was refused entry to the room.
     JoinRefused = 4,
     /// A transport or connection of a participant was lost.
     ConnectionLost = 5,
@@ -60,7 +59,7 @@ kinds!(
 );
 
 impl EventKind {
-    /// Whether a log that is closed still takes events of this kind.
+    /// Whether a closed log still accepts events of this kind.
     #[must_use]
     pub const fn may_follow_close(self) -> bool {
         self.number() >= AFTER_CLOSE_MIN

@@ -30,31 +30,31 @@ use crate::evidence::requests::{Command, Request};
 use crate::evidence::shared::{Counters, Shared};
 use crate::vault::KeyVault;
 
-/// Heads that a listener may lag behind before it misses some.
+/// Heads by which a listener may lag behind before it misses some.
 const HEADS_LAG_MAX: usize = 1_024;
-/// What evidence is made with.
+/// The other parts that evidence uses.
 pub struct EvidenceParts {
-    /// Where logs are kept.
+    /// Where logs are stored.
     pub repository: Arc<dyn EvidenceRepository>,
-    /// Where the keys of salts are wrapped.
+    /// Wraps the keys from which salts are derived.
     pub keys: Arc<dyn KeyVault>,
-    /// What signs heads and receipts.
+    /// The keys that sign heads and receipts.
     pub signing: Arc<EvidenceKeys>,
-    /// What signs checkpoints.
+    /// The key that signs checkpoints of the operator log.
     pub operator: Arc<OperatorKey>,
     /// The journals of rooms.
     pub source: Arc<dyn RoomEventSource>,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
 }
 
-/// The evidence of an installation. Clones share it. The second field is what
-/// requests name when they are the background work of an instance.
+/// The logs of an installation. Clones share the same state. The second field is the claim that
+/// every request of this handle names, when the caller is background work.
 #[derive(Clone)]
 pub struct Evidence(pub(super) Arc<Shared>, Option<Fence>);
 
 impl Evidence {
-    /// Starts; to be called within a runtime.
+    /// Starts the background tasks. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(parts: EvidenceParts, options: EvidenceOptions) -> Self {
         let operator =
@@ -80,15 +80,14 @@ impl Evidence {
         Self(shared, None)
     }
 
-    /// The same evidence for the owner of background work: what is asked through
-    /// it is [`EvidenceError::Fenced`] once the work has another owner.
+    /// The same logs for the owner of a claim: a request through the returned handle fails with
+    /// [`EvidenceError::Fenced`] once the work has another owner.
     #[must_use]
     pub fn fenced(&self, fence: Fence) -> Self {
         Self(Arc::clone(&self.0), Some(fence))
     }
 
-    /// Begins the log of a session, or finds the one it has; that keeps the
-    /// policy it began with.
+    /// Begins the log of a session, unless it has one; an existing log keeps its policy.
     pub async fn open(
         &self,
         tenant: TenantId,
@@ -102,14 +101,14 @@ impl Evidence {
         Ok(())
     }
 
-    /// The room's journal has grown: what is new there is taken soon, in order.
-    /// Never waits.
+    /// Reports that the room's journal has grown. Its new events are added to the log soon, in
+    /// order. Never waits.
     pub fn room_events_kept(&self, tenant: TenantId, session: SessionId) {
         self.0.nudge(tenant, session);
     }
 
-    /// Notes an event of a kind other than a decision of the room; its `seq`.
-    /// It is stored when this returns. A closed log takes kinds from 64 on.
+    /// Adds an event that is not a decision of the room; returns its `seq`. The event is stored
+    /// when this returns. A closed log accepts kinds from number 64 on.
     pub async fn note(
         &self,
         tenant: TenantId,
@@ -121,8 +120,8 @@ impl Evidence {
         self.ask(tenant, session, Request::Note { kind, text }).await
     }
 
-    /// Notes what the recorder did; the `seq` of its entry. It is stored when
-    /// this returns. Repeating the last of a track, equal, yields the same.
+    /// Adds an entry of the recorder; returns its `seq`. The entry is stored when this returns. A
+    /// repetition of the last entry of a track returns the same `seq`.
     pub async fn append_media(
         &self,
         tenant: TenantId,
@@ -132,9 +131,9 @@ impl Evidence {
         self.ask(tenant, session, Request::Media(entry)).await
     }
 
-    /// Closes a log: takes the rest of the room's decisions, then the closing
-    /// entry, and signs a head, which is stored when this returns. `tails` are
-    /// segments that must be in the log before. Closing twice does nothing.
+    /// Closes a log: adds the remaining decisions of the room and the close entry, and signs a
+    /// head, which is stored when this returns. `tails` are segments that must be in the log
+    /// before. Closing a closed log does nothing.
     pub async fn close(
         &self,
         tenant: TenantId,
@@ -145,9 +144,8 @@ impl Evidence {
         self.ask(tenant, session, Request::Close { tails, reason }).await.map(drop)
     }
 
-    /// Notes that a track's wrapped key is destroyed; the `seq` of the entry.
-    /// To be called before it is destroyed, so that the log says so before
-    /// anything is lost. The same target is noted once.
+    /// Enters in the log that a track's wrapped key will be destroyed; returns the `seq` of the
+    /// entry. Must be called before the key is destroyed. Each target is entered once.
     pub async fn erase(
         &self,
         tenant: TenantId,
@@ -162,9 +160,9 @@ impl Evidence {
         self.ask(tenant, session, Request::Erase { target_seq, reason, wrapped_key_hash }).await
     }
 
-    /// Notes that `K_events` is destroyed, and destroys it with the texts of all
-    /// events; the `seq` of the entry. From here on the log takes nothing that
-    /// needs a salt.
+    /// Enters in the log that `K_events` is destroyed, and destroys it with the texts of all
+    /// events; returns the `seq` of the entry. From then on the log accepts nothing that needs a
+    /// salt.
     pub async fn erase_events(
         &self,
         tenant: TenantId,
@@ -177,7 +175,7 @@ impl Evidence {
         self.ask(tenant, session, Request::Erase { target_seq: 0, reason, wrapped_key_hash }).await
     }
 
-    /// Every head, once it is stored.
+    /// Receives every head after it was stored.
     #[must_use]
     pub fn heads(&self) -> broadcast::Receiver<HeadNotice> {
         self.0.heads.subscribe()
@@ -202,8 +200,8 @@ impl Evidence {
         Ok(log.is_some_and(|log| log.closed_seq.is_some()))
     }
 
-    /// The public proof of a log. `status` is how it stands unless the proof
-    /// shows that it is closed.
+    /// The public proof of a log. `status` is the state of the log unless the proof shows that it
+    /// is closed.
     pub async fn proof(
         &self,
         tenant: TenantId,
@@ -214,7 +212,7 @@ impl Evidence {
         self.0.prove(tenant, session, status, query).await
     }
 
-    /// Reveals the event of an entry.
+    /// Discloses the event of an entry.
     pub async fn event_disclosure(
         &self,
         tenant: TenantId,
@@ -224,8 +222,8 @@ impl Evidence {
         self.0.disclose_event(tenant, session, seq).await
     }
 
-    /// Reveals whose track an entry is about; `subject` is the text it commits
-    /// to ([`crate::evidence::subject_text`]).
+    /// Discloses the subject of a track entry; `subject` is the text to which the entry commits
+    /// ([`crate::evidence::subject_text`]).
     pub async fn subject_disclosure(
         &self,
         tenant: TenantId,
@@ -236,7 +234,7 @@ impl Evidence {
         self.0.disclose_subject(tenant, session, seq, subject).await
     }
 
-    /// The list of public keys, as published and as in bundles.
+    /// The list of public keys, as published and as contained in bundles.
     #[must_use]
     pub fn published_keys(&self) -> Value {
         keys_document(&self.0.options.issuer, &self.0.signing, &self.0.operator)
@@ -247,14 +245,14 @@ impl Evidence {
         self.0.operator.checkpoint().await
     }
 
-    /// A tile of the operator log; `None` when it is not that large.
+    /// A tile of the operator log; `None` when the log has fewer leaves.
     pub async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, EvidenceError> {
         self.0.operator.tile(path).await
     }
 
-    /// Stops: what was accepted is stored, last heads are signed and made
-    /// leaves of the operator log. Takes [`SHUTDOWN_MAX`](super::SHUTDOWN_MAX) and the store's answer
-    /// at most.
+    /// Stops: accepted requests are stored, and last heads are signed and added to the operator
+    /// log. Takes at most [`SHUTDOWN_MAX`](super::SHUTDOWN_MAX) and the time of one answer of the
+    /// store.
     pub async fn shutdown(&self) {
         self.0.stop_scribes();
         self.0.tasks.wait().await;
@@ -275,18 +273,19 @@ impl Evidence {
             let scribe = self.0.scribe(tenant, session).ok_or(EvidenceError::Stopping)?;
             match scribe.commands.try_send(command) {
                 Ok(()) => return answered.await.unwrap_or(Err(EvidenceError::Stopping)),
-                // It has just ended because its log was idle; another is started.
+                // The scribe has just ended because its log was idle; another one is started.
                 Err(TrySendError::Closed(unsent)) => command = unsent,
                 Err(TrySendError::Full(_)) => {
-                    return Err(EvidenceError::Unavailable("too much waits".to_owned()));
+                    return Err(EvidenceError::Unavailable(
+                        "too many requests wait for this log".to_owned(),
+                    ));
                 }
             }
         }
     }
 }
 
-/// Makes heads leaves of the operator log until the server stops, and then once
-/// more.
+/// Adds heads to the operator log until the server stops, and once more afterwards.
 async fn sequence(shared: Arc<Shared>) {
     let log = &shared.operator;
     let mut round = tokio::time::interval(SEQUENCING_INTERVAL);
@@ -309,7 +308,7 @@ fn is_short(text: &str) -> Result<(), EvidenceError> {
     if text.len() > TEXT_BYTES_MAX { Err(EvidenceError::TooLarge) } else { Ok(()) }
 }
 
-/// The list of public keys.
+/// Makes the list of public keys.
 fn keys_document(issuer: &str, signing: &EvidenceKeys, operator: &OperatorLog) -> Value {
     json!({
         "v": 1,

@@ -1,4 +1,4 @@
-//! Tree heads: what the installation signs of a log, in COSE and as a JWS.
+//! Tree heads: the signed statements about a log, in COSE and as JWS.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,24 +13,24 @@ use crate::evidence::cose::{self, LogIdentity, Signed};
 use crate::evidence::keys::{EvidenceKey, EvidenceKeys};
 use crate::evidence::repository::{Hash, StoredHead};
 
-/// A size of a log and its root there.
+/// A size of a log and its root at that size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
-    /// Entries.
+    /// Number of entries.
     pub size: u64,
-    /// Their root.
+    /// Root over these entries.
     pub root: Hash,
 }
 
 impl Point {
-    /// What stands for the head before the first.
+    /// Stands for the head before the first one.
     #[must_use]
     pub fn none() -> Self {
         Self { size: 0, root: crate::evidence::tree::empty_root() }
     }
 }
 
-/// Signs the head of a log at `point`, `previous` being the head before.
+/// Signs the head of a log at `point`; `previous` is the head before.
 #[must_use]
 pub fn sign_head(
     identity: &LogIdentity,
@@ -48,7 +48,7 @@ pub fn sign_head(
     StoredHead { tree_size: point.size, root: point.root, at, cose, jws }
 }
 
-/// The head again for tools without CBOR: a compact JWS (RFC 7515 §3.1).
+/// Signs the head again as a compact JWS (RFC 7515 §3.1), for tools without CBOR.
 fn sign_jws(
     identity: &LogIdentity,
     point: Point,
@@ -86,14 +86,14 @@ fn sign_jws(
         prev_root: b64(&previous.root),
         cose_sha256: b64(&Sha256::digest(cose)),
     };
-    let header = serde_json::to_vec(&header).expect("texts are JSON");
-    let claims = serde_json::to_vec(&claims).expect("texts and integers are JSON");
+    let header = serde_json::to_vec(&header).expect("texts can be written as JSON");
+    let claims = serde_json::to_vec(&claims).expect("texts and integers can be written as JSON");
     let signed = format!("{}.{}", b64(&header), b64(&claims));
     let signature = key.sign(signed.as_bytes());
     format!("{signed}.{}", b64(&signature))
 }
 
-/// What a stored head of our own says.
+/// The contents of a stored head of this installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OwnHead {
     pub(super) kid: Hash,
@@ -101,18 +101,18 @@ pub(super) struct OwnHead {
     pub(super) previous: Point,
 }
 
-/// Why a stored head is not one of our own.
+/// Why a stored head was not signed by this installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotOwn {
-    /// It is not a head, or not of that size and root.
+    /// It is not a head, or has another size or root.
     Malformed,
-    /// A key that is not here signed it.
+    /// The key that signed it is not in the key directory.
     KeyMissing,
     /// Its signature is wrong.
     Forged,
 }
 
-/// Reads a stored head back and checks that one of our keys signed it.
+/// Parses a stored head and checks that a key of this installation signed it.
 pub(super) fn read_own_head(head: &StoredHead, keys: &EvidenceKeys) -> Result<OwnHead, NotOwn> {
     let (message, kid, payload) = cose::read_own(&head.cose).ok_or(NotOwn::Malformed)?;
     let own = parse(kid, &payload).ok_or(NotOwn::Malformed)?;

@@ -1,5 +1,5 @@
-//! Files of private keys: made whole or not at all, readable by their owner
-//! only, and never replaced, even when another process makes one at the same moment.
+//! Files of private keys. They appear complete or not at all, are readable only by their owner, and
+//! are never replaced, even when another process makes one at the same time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// A key could not be read or kept.
+/// A key could not be read or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file or its directory can't be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// What went wrong.
         source: io::Error,
     },
-    /// The file does not hold a key of the kind its name says, in PKCS #8 PEM.
+    /// The file does not contain a key of the kind that its name says, in PKCS #8 PEM.
     #[error("{} does not hold the key that its name says", path.display())]
     Invalid {
         /// The file.
@@ -27,7 +27,7 @@ pub enum KeyFileError {
     },
 }
 
-/// Attributes an I/O error to a path.
+/// Makes the error for an I/O error at a path.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyFileError + use<> {
     let path = path.to_owned();
     move |source| KeyFileError::File { path, source }
@@ -36,18 +36,18 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyFileError + use<> 
 /// Whether a new file was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
-    /// It holds these contents.
+    /// The file was made with these contents.
     New,
-    /// There was one, which stays as it is.
+    /// The file existed and was not changed.
     WasThere,
 }
 
-/// Makes `directory/name`, on stable storage when the call returns.
+/// Creates `directory/name`, which is on stable storage when this returns.
 pub(super) fn make(directory: &Path, name: &str, pem: &str) -> Result<Made, KeyFileError> {
     fs::create_dir_all(directory).map_err(at(directory))?;
     let path = directory.join(name);
-    // Written under a temporary name, then linked: a link never replaces
-    // a file, and what it shows is whole.
+    // Written under a temporary name and then linked: creating a link never replaces a file, and
+    // the file is complete when its name appears.
     let draft = directory.join(format!(".draft-{:032x}", rand::random::<u128>()));
     let made = write_draft(&draft, pem).and_then(|()| match fs::hard_link(&draft, &path) {
         Ok(()) => Ok(Made::New),
@@ -67,7 +67,7 @@ fn write_draft(draft: &Path, pem: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The text of a key file.
+/// Reads the text of a key file.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     fs::read_to_string(path).map(Zeroizing::new).map_err(at(path))
 }

@@ -1,5 +1,5 @@
-//! The P-256 keys that sign heads and receipts. One is active; older ones stay,
-//! because a log that began with one hands over by it.
+//! The P-256 keys that sign heads and receipts. One is active; older ones are kept, because a log
+//! that began with one needs it to hand over to the next.
 
 use std::fmt;
 use std::fs;
@@ -35,27 +35,27 @@ impl EvidenceKey {
         Ok(Self { kid: Sha256::digest(&spki).into(), signing, spki })
     }
 
-    /// Its identifier: SHA-256 of its public half.
+    /// Its identifier: SHA-256 of the public key.
     #[must_use]
     pub const fn kid(&self) -> &Hash {
         &self.kid
     }
 
-    /// Its public half: a `SubjectPublicKeyInfo` in DER.
+    /// The public key: a `SubjectPublicKeyInfo` in DER.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    /// The ES256 signature over `message` (RFC 7518 §3.4), with the low one of
-    /// the two possible S, so that nobody can make a second one of it.
+    /// The ES256 signature of `message` (RFC 7518 §3.4), with the lower of the two valid values of
+    /// `s`, so that nobody can derive a second signature from it.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let signature: Signature = self.signing.sign(message);
         signature.normalize_s().to_bytes().into()
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// Whether `signature` is a signature of `message` by this key.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let key: &VerifyingKey = self.signing.verifying_key();
@@ -63,7 +63,7 @@ impl EvidenceKey {
             .is_ok_and(|signature| key.verify(message, &signature).is_ok())
     }
 
-    /// Its line in the published list.
+    /// Its element in the published list of keys.
     fn published(&self) -> Value {
         let point = self.signing.verifying_key().to_sec1_point(false);
         let coordinates = point.as_bytes().get(1..).unwrap_or_default();
@@ -87,8 +87,8 @@ impl fmt::Debug for EvidenceKey {
     }
 }
 
-/// The evidence keys of an installation: `evidence-<number>.pem` in a directory
-/// that several processes may share. The highest number is active.
+/// The evidence keys of an installation: files `evidence-<number>.pem` in a directory that several
+/// processes may share. The highest number is active.
 #[derive(Debug)]
 pub struct EvidenceKeys {
     directory: PathBuf,
@@ -96,13 +96,13 @@ pub struct EvidenceKeys {
 }
 
 impl EvidenceKeys {
-    /// Reads the keys of `directory`, and makes the first when there is none.
+    /// Reads the keys in `directory`; makes the first key when there is none.
     pub fn open(directory: &Path) -> Result<Self, KeyFileError> {
         let keys = Self { directory: directory.to_owned(), keys: RwLock::default() };
         fs::create_dir_all(directory).map_err(key_file::at(directory))?;
         keys.refresh()?;
         if keys.last().is_none() {
-            // Who loses a race for the first file takes the winner's.
+            // If another process makes the first file at the same time, its key is used.
             keys.make(1)?;
             keys.refresh()?;
         }
@@ -112,7 +112,7 @@ impl EvidenceKeys {
         Ok(keys)
     }
 
-    /// Reads keys that another process has added since.
+    /// Reads keys that another process has added.
     pub fn refresh(&self) -> Result<(), KeyFileError> {
         let mut found = Vec::new();
         for file in fs::read_dir(&self.directory).map_err(key_file::at(&self.directory))? {
@@ -137,7 +137,7 @@ impl EvidenceKeys {
         Ok(())
     }
 
-    /// Makes a new key, which is active from here on.
+    /// Makes a new key, which is active from now on.
     pub fn rotate(&self) -> Result<(), KeyFileError> {
         loop {
             self.refresh()?;
@@ -153,8 +153,8 @@ impl EvidenceKeys {
     /// The key that signs now.
     ///
     /// # Panics
-    /// Never: [`Self::open`] refuses a directory without a key, and none is
-    /// forgotten.
+    /// Never: [`Self::open`] refuses a directory without a key, and no key is ever removed from
+    /// memory.
     #[must_use]
     pub fn active(&self) -> Arc<EvidenceKey> {
         self.last().expect("there is a key since it was opened").1
@@ -172,7 +172,7 @@ impl EvidenceKeys {
         self.read(|keys| keys.iter().map(|(_, key)| Arc::clone(key)).collect())
     }
 
-    /// Every public half, oldest first, as the published list has them.
+    /// Every public key, oldest first, as in the published list.
     #[must_use]
     pub fn published(&self) -> Vec<Value> {
         self.all().iter().map(|key| key.published()).collect()
@@ -195,15 +195,15 @@ impl EvidenceKeys {
     }
 }
 
-/// The number in `evidence-<8 digits>.pem`.
+/// The number in the file name `evidence-<8 digits>.pem`.
 fn number_of(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("evidence-")?.strip_suffix(".pem")?;
     let all_digits = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| digits.parse().ok()).flatten()
 }
 
-/// Random bytes are a key unless they are zero or beyond the curve's order: a
-/// chance of 2^-32 after which others are drawn.
+/// Draws random bytes until they are a valid key. They are not when they are zero or above the
+/// order of the curve, which has a probability of 2^-32.
 fn random_key() -> SigningKey {
     loop {
         let bytes = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());

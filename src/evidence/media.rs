@@ -1,71 +1,71 @@
-//! What the recorder tells a log. `docs/EVIDENCE.md` §Entries has the fields.
+//! The entries that the recorder adds to a log. `docs/EVIDENCE.md` §Entries defines the fields.
 
 use crate::domain::id::RecordedTrackId;
 use crate::domain::media::Codec;
 use crate::evidence::repository::Hash;
 
-/// An entry about media, before it has its place.
+/// An entry about media that has no `seq` yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaEntry {
-    /// A track is taken from here on.
+    /// The recording of a track begins.
     Track {
-        /// Its identity.
+        /// Id of the track.
         track: RecordedTrackId,
-        /// What it carries.
+        /// Codec of the track.
         codec: Codec,
-        /// JSON with `user_id`, `name`, `source`: committed to, not shown.
+        /// JSON with `user_id`, `name`, `source`; the entry contains only a commitment to it.
         subject: String,
     },
-    /// A segment is in the vault.
+    /// A segment was stored in the vault.
     Segment {
-        /// Its track.
+        /// Id of its track.
         track: RecordedTrackId,
-        /// From 0, without holes.
+        /// Number of the segment in the track, from 0, without gaps.
         index: u64,
-        /// `sha256` of the track's segment before.
+        /// SHA-256 of the segment before it in the track.
         previous: Option<Hash>,
-        /// Bytes of the object.
+        /// Size of the object in bytes.
         size: u64,
         /// SHA-256 of the object.
         sha256: Hash,
-        /// Bytes 24 to 56 of the object.
+        /// The key commitment of the object: its bytes 24 to 56.
         key_commitment: Hash,
         /// First and last extended RTP sequence number.
         rtp: (u64, u64),
-        /// When the first and last record came, milliseconds since 1970.
+        /// Times of the first and last record, in milliseconds since 1970.
         ms: (u64, u64),
-        /// As in the format.
+        /// Flag bits of the format.
         flags: u32,
     },
     /// A span of which nothing was recorded.
     Gap {
-        /// Of this track.
+        /// The track.
         track: RecordedTrackId,
-        /// From when, milliseconds since 1970.
+        /// Begin, in milliseconds since 1970.
         from_ms: u64,
-        /// Until when.
+        /// End, in milliseconds since 1970.
         to_ms: u64,
-        /// As in the format.
+        /// Number of the reason in the format.
         reason: u32,
     },
-    /// Nothing came while the track was recorded. Logs of version 1 do not have
-    /// such entries: they leave it out.
+    /// A span of time in which a recorded track had no packets. Not added to logs of version 1,
+    /// which have no such entries.
     Rest {
-        /// Of this track.
+        /// The track.
         track: RecordedTrackId,
-        /// From when, milliseconds since 1970.
+        /// Begin, in milliseconds since 1970.
         from_ms: u64,
-        /// Until when.
+        /// End, in milliseconds since 1970.
         to_ms: u64,
-        /// Why.
+        /// Why there were none.
         rest: Rest,
     },
 }
 
-/// Why nothing came of a track while it was recorded.
+/// Why a recorded track had no packets for a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rest {
-    /// The floor or a mute had closed its gate.
+    /// Its gate was closed by the floor or a mute.
     Gated {
         /// Number of the room's decision that closed it, if it is known.
         decision: Option<u64>,
@@ -74,7 +74,7 @@ pub enum Rest {
     Silent,
 }
 
-/// Where a track ended, for the closing entry.
+/// The last segment of a track, for the close entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackTail {
     /// The track.

@@ -1,5 +1,4 @@
-//! What the log tells Prometheus. Its counters are copied when metrics are
-//! scraped.
+//! The Prometheus metrics of logs. Counters are copied when metrics are scraped.
 
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The log of the installation: heads of all sessions, as C2SP tlog-tiles has
-//! them read. Monitors see every session's heads in it, so that a session's log
-//! can't be rewritten unnoticed.
+//! The operator log: one log for the installation with the heads of all sessions, published as C2SP
+//! tlog-tiles. Monitors see every session's heads in it, so that a session's log can't be rewritten
+//! unnoticed.
 
 mod tiles;
 
@@ -25,34 +25,34 @@ use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
 
 pub use tiles::TilePath;
 
-/// How often the newest heads of sessions become leaves.
+/// How often the newest heads of sessions are added as leaves.
 pub(super) const SEQUENCING_INTERVAL: Duration = Duration::from_secs(10);
 /// Leaves read from the store at once.
 const PAGE: u32 = 512;
-/// The `sub` of its receipts.
+/// The `sub` claim of its receipts.
 const SUBJECT: &str = "urn:cabildo:operator-log";
 
-/// A head that waits to become a leaf.
+/// A head that waits to be added.
 #[derive(Debug, Clone)]
 struct Offered {
     tree_size: u64,
     cose: Vec<u8>,
 }
 
-/// The operator log. Its tree is kept whole in memory, 64 bytes a leaf, up to
-/// [`LEAVES_MAX`] leaves; beyond, new heads wait outside.
+/// The operator log. Its whole tree is kept in memory, 64 bytes per leaf, up to [`LEAVES_MAX`]
+/// leaves; at the limit new heads are not added.
 pub(super) struct OperatorLog {
     repository: Arc<dyn EvidenceRepository>,
     key: Arc<OperatorKey>,
     origin: String,
     tree: tokio::sync::Mutex<Tree>,
-    /// Newest head of each session that is no leaf yet.
+    /// The newest head of each session that has not been added yet.
     offered: Mutex<BTreeMap<SessionId, Offered>>,
     urgent: Notify,
     size: AtomicU64,
 }
 
-/// What the public proof says of a session in the operator log.
+/// The part of a public proof about the operator log.
 pub(super) struct OperatorProof {
     pub(super) head: Vec<u8>,
     pub(super) receipt: Vec<u8>,
@@ -76,8 +76,8 @@ impl OperatorLog {
         }
     }
 
-    /// Takes a head that was stored: a closing one at once, others with the
-    /// next round.
+    /// Takes a head that was stored. The head of a closed log is added at once, others in the next
+    /// round.
     pub(super) fn offer(&self, session: SessionId, tree_size: u64, cose: &[u8], closes: bool) {
         let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
         if offered.get(&session).is_none_or(|newest| newest.tree_size < tree_size) {
@@ -88,13 +88,13 @@ impl OperatorLog {
         }
     }
 
-    /// Waits until a head is offered that should not wait for the next round.
+    /// Waits until a head is offered that must be added at once.
     pub(super) async fn urgent(&self) {
         self.urgent.notified().await;
     }
 
-    /// Makes leaves of what was offered. What can't be stored waits for the
-    /// next round, unless a newer head has come by then.
+    /// Adds the offered heads. A head that can't be stored is tried again in the next round, unless
+    /// a newer one was offered.
     pub(super) async fn sequence(&self) {
         let offered =
             std::mem::take(&mut *self.offered.lock().unwrap_or_else(PoisonError::into_inner));
@@ -104,19 +104,19 @@ impl OperatorLog {
             match tokio::time::timeout(SEQUENCING_INTERVAL, appending).await {
                 Ok(Ok(_)) => {}
                 failed => {
-                    tracing::warn!(%session, ?failed, "a head is not in the operator log yet");
+                    tracing::warn!(%session, ?failed, "a head could not be added to the operator log yet");
                     self.offer(session, head.tree_size, &head.cose, false);
                 }
             }
         }
     }
 
-    /// Leaves known of.
+    /// Number of leaves in memory.
     pub(super) fn known_size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// `<origin>+<id>+<key>`: what verifiers of checkpoints are configured with.
+    /// `<origin>+<id>+<key>`: the key with which verifiers of checkpoints are configured.
     pub(super) fn verifier_key(&self) -> String {
         self.key.verifier_key(&self.origin)
     }
@@ -125,7 +125,7 @@ impl OperatorLog {
         &self.origin
     }
 
-    /// The signed checkpoint (C2SP tlog-checkpoint) of all leaves.
+    /// The signed checkpoint (C2SP tlog-checkpoint) over all leaves.
     pub(super) async fn checkpoint(&self) -> Result<String, EvidenceError> {
         Ok(self.checkpoint_of(&*self.grown().await?))
     }
@@ -136,7 +136,7 @@ impl OperatorLog {
         self.key.sign_note(&self.origin, &text)
     }
 
-    /// The bytes of a tile; `None` when the log is not that large.
+    /// The bytes of a tile; `None` when the log has fewer leaves.
     pub(super) async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, EvidenceError> {
         let tree = self.grown().await?;
         let first = path.index.checked_mul(tiles::WIDTH);
@@ -167,8 +167,8 @@ impl OperatorLog {
         Ok(Some(tile))
     }
 
-    /// Where a session's newest leaf is in the log; `None` while it has none,
-    /// or is the only one.
+    /// The place of a session's newest leaf in the log; `None` while the session has no leaf or the
+    /// log has only this one.
     pub(super) async fn prove(
         &self,
         session: SessionId,
@@ -192,7 +192,7 @@ impl OperatorLog {
         }))
     }
 
-    /// The tree with every leaf that is stored.
+    /// The tree, extended by every leaf in the store.
     async fn grown(&self) -> Result<tokio::sync::MutexGuard<'_, Tree>, EvidenceError> {
         let mut tree = self.tree.lock().await;
         while tree.size() < LEAVES_MAX {

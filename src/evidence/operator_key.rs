@@ -1,5 +1,4 @@
-//! The Ed25519 key that signs the operator log's checkpoints: signed notes as
-//! C2SP signed-note writes them down.
+//! The Ed25519 key that signs the checkpoints of the operator log, which are C2SP signed-notes.
 
 use std::fmt;
 use std::path::Path;
@@ -13,16 +12,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::evidence::key_file::{self, KeyFileError};
 
-/// The key's file.
+/// Name of the key's file.
 const FILE: &str = "operator-log.pem";
 /// Signature type of Ed25519 in notes.
 const ED25519: u8 = 0x01;
 
-/// The operator log's key.
+/// The key of the operator log.
 pub struct OperatorKey(SigningKey);
 
 impl OperatorKey {
-    /// Reads the key in `directory`, and makes it when there is none.
+    /// Reads the key in `directory`; makes it when there is none.
     pub fn open(directory: &Path) -> Result<Self, KeyFileError> {
         let path = directory.join(FILE);
         let invalid = || KeyFileError::Invalid { path: path.clone() };
@@ -33,12 +32,12 @@ impl OperatorKey {
                 .map_err(|_| invalid())?;
             key_file::make(directory, FILE, &pem)?;
         }
-        // Read back even when just made: another process may have been faster.
+        // Read even if it was just made: another process may have made it first.
         let pem = key_file::read(&path)?;
         SigningKey::from_pkcs8_pem(&pem).map(Self).map_err(|_| invalid())
     }
 
-    /// `<name>+<8 hex>+<base64>`: what verifiers are configured with.
+    /// `<name>+<8 hex>+<base64>`: the key with which verifiers are configured.
     #[must_use]
     pub fn verifier_key(&self, name: &str) -> String {
         let mut key = vec![ED25519];
@@ -47,7 +46,7 @@ impl OperatorKey {
         format!("{name}+{id:08x}+{}", STANDARD.encode(key))
     }
 
-    /// `text`, which ends with a newline, as a note signed by `name`.
+    /// Makes a note of `text`, which must end with a newline, signed by `name`.
     #[must_use]
     pub fn sign_note(&self, name: &str, text: &str) -> String {
         let mut signature = self.id(name).to_vec();
@@ -107,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_published_note_of_another_implementation_is_reproduced() {
-        // The example of golang.org/x/mod/sumdb/note: the verifier key of PeterNeumann
-        // names its id, which depends on name, type and key only.
+        // The example in golang.org/x/mod/sumdb/note: the verifier key of PeterNeumann contains its
+        // id, which depends only on name, type and key.
         let public =
             STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").expect("base64");
         let hash = Sha256::new()

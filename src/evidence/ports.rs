@@ -1,4 +1,4 @@
-//! What logs read and tell, and how they are set up.
+//! The interfaces and options of the evidence module.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::repository::{Hash, StoredHead};
 
-/// How long logs are still written once the server stops.
+/// How long logs are still written after the server was told to stop.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
-/// An event as the room's journal keeps it.
+/// An event in the journal of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomEvent {
     /// Its number in the room, from 1.
     pub seq: u64,
-    /// The text that members were told.
+    /// The text that members received.
     pub text: String,
 }
 
@@ -33,10 +33,10 @@ pub trait RoomEventSource: Send + Sync {
     ) -> Result<Vec<RoomEvent>, String>;
 }
 
-/// How evidence is made.
+/// The options of evidence.
 #[derive(Debug, Clone)]
 pub struct EvidenceOptions {
-    /// Who issues: a URL of this installation.
+    /// The issuer: a URL of this installation.
     pub issuer: String,
     /// Origin of the operator log: a name without scheme, spaces or `+`.
     pub origin: String,
@@ -47,9 +47,9 @@ pub struct EvidenceOptions {
 /// A head that was signed and stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadNotice {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// Of this session's log.
+    /// The session of the log.
     pub session: SessionId,
     /// The head.
     pub head: StoredHead,

@@ -1,5 +1,4 @@
-//! What anybody may ask of a log: the public proof, and with the right to it
-//! the disclosure of one event or subject.
+//! Makes public proofs of logs, and disclosures of single events and subjects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +26,11 @@ use crate::evidence::tree::leaf_hash;
 use crate::sealing::EventsKey;
 use crate::vault::KeyPurpose;
 
-/// Entries with receipts kept of one head, and as many receipts of consistency. Raising
+/// Receipts of inclusion that are cached for one head, and as many receipts of consistency. Raising
 /// it raises memory, about 1 KiB each.
 const RECEIPTS_MAX: usize = 128;
-/// How long a proof goes by the head that was read before, unless this process
-/// signed a newer one. Raising it lets heads of other processes, and leaves of
-/// the operator log, be seen later.
+/// How long a proof uses the head that was read before, unless this process has signed a newer one.
+/// Raising it delays heads of other processes, and leaves of the operator log.
 const BASIS_AGE_MAX: Duration = Duration::from_secs(1);
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -49,7 +47,7 @@ struct Proving<'a> {
 }
 
 impl Shared {
-    /// The public proof of a log.
+    /// Makes the public proof of a log.
     pub(super) async fn prove(
         &self,
         tenant: TenantId,
@@ -64,7 +62,7 @@ impl Shared {
         let (reader, generation) = self.readers.reader(key);
         let mut reader = reader.lock().await;
         let basis = reader.basis.clone().filter(|basis| {
-            // Whoever knows of more than the head covers knows of a newer one.
+            // A caller that names entries beyond the head knows that a newer head exists.
             basis.generation == generation
                 && basis.read_at.elapsed() < BASIS_AGE_MAX
                 && query.seqs.iter().all(|seq| *seq < basis.head.tree_size)
@@ -85,8 +83,8 @@ impl Shared {
         proving.prove(&mut reader, status, query).await
     }
 
-    /// Reads what a log says now, and the leaves that its newest head covers;
-    /// checks that it covers them.
+    /// Reads the state of a log and the leaves that its newest head covers, and checks that the
+    /// head fits them.
     async fn read_basis(
         &self,
         reader: &mut Reader,
@@ -108,7 +106,9 @@ impl Shared {
             self.readers.grown((tenant, session), reader.tree.size());
         }
         if reader.tree.root(size) != Some(head.root) {
-            return Err(EvidenceError::Integrity("the newest head is not of these entries"));
+            return Err(EvidenceError::Integrity(
+                "the newest head does not fit the stored entries",
+            ));
         }
         if reader.size != size {
             reader.size = size;
@@ -122,7 +122,7 @@ impl Shared {
         Ok(basis)
     }
 
-    /// Where a session's newest leaf is in the operator log.
+    /// The place of a session's newest leaf in the operator log.
     async fn operator_proof(
         &self,
         session: SessionId,
@@ -131,8 +131,8 @@ impl Shared {
     ) -> Result<Option<ProofOperator>, EvidenceError> {
         let (at, key) = (self.clock.now(), self.signing.active());
         let proof = self.operator.prove(session, &self.options.issuer, at, &key).await?;
-        // A process that ended before it could make a leaf of the closing head
-        // left that to whoever comes next.
+        // If the process that closed the log ended before it added the last head to the operator
+        // log, this process adds it.
         if is_closed && proof.as_ref().is_none_or(|proof| proof.head != head.cose) {
             self.operator.offer(session, head.tree_size, &head.cose, true);
         }
@@ -143,7 +143,7 @@ impl Shared {
         }))
     }
 
-    /// The key that signed a head; receipts of its size are signed by it too.
+    /// The key that signed a head, which also signs receipts for its size.
     fn key_of(&self, head: &StoredHead) -> Result<Arc<EvidenceKey>, EvidenceError> {
         let own = match read_own_head(head, &self.signing) {
             Err(NotOwn::KeyMissing) if self.refresh_keys() => read_own_head(head, &self.signing),
@@ -152,13 +152,13 @@ impl Shared {
         let own = own.map_err(|not_own| match not_own {
             NotOwn::KeyMissing => EvidenceError::KeyMissing,
             NotOwn::Malformed | NotOwn::Forged => {
-                EvidenceError::Integrity("the newest head is not one of ours")
+                EvidenceError::Integrity("the newest head was not signed by this installation")
             }
         })?;
         self.signing.find(&own.kid).ok_or(EvidenceError::KeyMissing)
     }
 
-    /// Reveals an event.
+    /// Discloses an event.
     pub(super) async fn disclose_event(
         &self,
         tenant: TenantId,
@@ -172,12 +172,12 @@ impl Shared {
         let salt = key.event_salt(seq);
         // The commitment is the last item of an event entry.
         if !entry.bytes.ends_with(&event_commitment(&salt, &event.text)) {
-            return Err(EvidenceError::Integrity("an event's text is not what was committed to"));
+            return Err(EvidenceError::Integrity("an event's text does not match its commitment"));
         }
         Ok(EventDisclosure { seq, salt: b64(salt), event: event.text })
     }
 
-    /// Reveals whose track it is; `subject` is what was committed to.
+    /// Discloses the subject of a track; `subject` is the text to which its entry commits.
     pub(super) async fn disclose_subject(
         &self,
         tenant: TenantId,
@@ -192,7 +192,7 @@ impl Shared {
         };
         let salt = key.subject_salt(&track);
         if !entry.bytes.ends_with(&subject_commitment(&salt, &subject)) {
-            return Err(EvidenceError::Integrity("a subject is not what was committed to"));
+            return Err(EvidenceError::Integrity("a subject does not match its commitment"));
         }
         Ok(SubjectDisclosure { seq, salt: b64(salt), subject })
     }
@@ -289,7 +289,7 @@ impl Proving<'_> {
         }
         let entry = self.shared.entry(self.tenant, self.session, seq).await?;
         if reader.tree.leaf(seq) != Some(leaf_hash(&entry.bytes)) {
-            return Err(EvidenceError::Integrity("an entry is not what was signed"));
+            return Err(EvidenceError::Integrity("an entry differs from the signed one"));
         }
         let about = (&self.identity, self.shared.clock.now());
         let receipt = inclusion_receipt(&reader.tree, seq, size, about, &self.basis.key);
@@ -305,8 +305,7 @@ impl Proving<'_> {
     }
 }
 
-/// Adds to what was made for one head; all of it is forgotten when it is too
-/// much.
+/// Adds a value to a cache for one head; when it is full, all of it is dropped.
 fn keep<T>(made: &mut BTreeMap<u64, T>, at: u64, value: T) {
     if made.len() >= RECEIPTS_MAX {
         made.clear();

@@ -1,24 +1,24 @@
-//! What a request for a proof or a disclosure names, and what it is answered.
+//! Requests for proofs and disclosures, and their answers.
 
 use serde::Serialize;
 
-/// Most entries one proof is asked for.
+/// Most entries of one proof.
 pub const PROOF_SEQS_MAX: usize = 64;
 
-/// What a proof is asked to show beside the newest head.
+/// What a proof should contain besides the newest head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProofQuery {
-    /// Entries to prove, at most [`PROOF_SEQS_MAX`].
+    /// Entries whose inclusion is proved, at most [`PROOF_SEQS_MAX`].
     pub seqs: Vec<u64>,
-    /// A size whose tree the newest one has to continue.
+    /// Size of an earlier tree; the proof shows that the newest tree continues it.
     pub from_size: Option<u64>,
 }
 
-/// How the session of a log stands.
+/// The state of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogStatus {
-    /// It goes on.
+    /// The session has not ended.
     Live,
     /// The log is closed.
     Closed,
@@ -26,98 +26,98 @@ pub enum LogStatus {
     Interrupted,
 }
 
-/// The public proof, as JSON. It holds nothing personal.
+/// The public proof, as JSON. It contains no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PublicProof {
-    /// 1.
+    /// Version of the document: 1.
     pub v: u32,
-    /// The session.
+    /// The session's id.
     pub session: String,
-    /// The log's identifier, b64.
+    /// Identifier of the log, base64url.
     pub log: String,
-    /// How it stands.
+    /// State of the log.
     pub status: LogStatus,
-    /// Who issues.
+    /// The issuer.
     pub iss: String,
-    /// Keys of the installation. Who verifies trusts a list of their own.
+    /// Public keys of the installation. A verifier should trust a list of its own instead.
     pub keys: Vec<ProofKey>,
     /// The newest head.
     pub head: ProofHead,
-    /// Receipts of consistency, b64.
+    /// Receipts of consistency, base64url.
     pub consistency: Vec<String>,
-    /// The session in the operator log.
+    /// The place of the session in the operator log.
     pub operator: Option<ProofOperator>,
     /// Timestamps of authorities (RFC 3161).
     pub tst: Vec<String>,
     /// The closing entry.
     pub close: Option<ProofEntry>,
-    /// The entries asked for.
+    /// The requested entries.
     pub receipts: Vec<ProofEntry>,
 }
 
 /// A key in a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProofKey {
-    /// b64.
+    /// Key identifier, base64url.
     pub kid: String,
-    /// b64.
+    /// Public key (`SubjectPublicKeyInfo`), base64url.
     pub spki: String,
 }
 
 /// A head in a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProofHead {
-    /// Entries.
+    /// Number of entries.
     pub tree_size: u64,
-    /// b64.
+    /// Root hash, base64url.
     pub root: String,
     /// When it was signed, in seconds since 1970.
     pub iat: i64,
-    /// b64.
+    /// The `COSE_Sign1` message, base64url.
     pub cose: String,
-    /// Compact.
+    /// The compact JWS.
     pub jws: String,
 }
 
-/// A session in the operator log.
+/// The place of a session in the operator log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProofOperator {
-    /// The session's newest head that is a leaf, b64.
+    /// The session's newest head in the operator log, base64url.
     pub head: String,
-    /// That it is one, b64.
+    /// Receipt that this head is a leaf, base64url.
     pub receipt: String,
-    /// The signed checkpoint of the receipt's size.
+    /// The signed checkpoint for the size of the receipt.
     pub checkpoint: String,
 }
 
 /// An entry with its receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProofEntry {
-    /// Which.
+    /// Its `seq`.
     pub seq: u64,
-    /// Its bytes, b64.
+    /// Its bytes, base64url.
     pub entry: String,
-    /// That it is in the head's tree, b64.
+    /// Receipt that it is in the tree of the head, base64url.
     pub receipt: String,
 }
 
-/// An event, revealed.
+/// A disclosed event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventDisclosure {
-    /// Its entry.
+    /// `seq` of its entry.
     pub seq: u64,
-    /// b64.
+    /// Salt of its commitment, base64url.
     pub salt: String,
     /// Its text.
     pub event: String,
 }
 
-/// Whose track it is, revealed.
+/// The disclosed subject of a track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SubjectDisclosure {
-    /// The track's entry.
+    /// `seq` of the track's entry.
     pub seq: u64,
-    /// b64.
+    /// Salt of its commitment, base64url.
     pub salt: String,
     /// JSON with `user_id`, `name`, `source`.
     pub subject: String,

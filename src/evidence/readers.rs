@@ -1,4 +1,4 @@
-//! Trees of logs and what was made of them, kept in memory for proofs.
+//! A cache of the trees of logs and of values computed from them, for making proofs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +10,16 @@ use crate::evidence::public_proof::{ProofEntry, ProofOperator};
 use crate::evidence::repository::{LogRecord, StoredHead};
 use crate::evidence::tree::Tree;
 
-/// Trees kept for proofs, at most this many leaves together but always one.
-/// Raising it raises memory, 64 bytes a leaf.
+/// Leaves of all cached trees together; at least one tree is kept. Raising it raises memory, 64
+/// bytes per leaf.
 const READER_LEAVES_MAX: u64 = 1 << 20;
-/// Most trees kept for proofs, however small.
+/// Most cached trees.
 const READERS_MAX: usize = 256;
 
-/// What every proof of a log under one head has in common.
+/// The common part of all proofs of a log for one head.
 pub(super) struct Basis {
     pub(super) read_at: Instant,
-    /// Heads of the log that this process had signed before it was read.
+    /// Number of heads of the log that this process had signed before this was read.
     pub(super) generation: u64,
     pub(super) record: LogRecord,
     pub(super) head: StoredHead,
@@ -27,19 +27,19 @@ pub(super) struct Basis {
     pub(super) operator: Option<ProofOperator>,
 }
 
-/// The tree of one log as proofs need it, and what was made of it.
+/// The cached tree of one log, and receipts made from it.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) tree: Tree,
     pub(super) basis: Option<Arc<Basis>>,
-    /// Size of the head that `entries` and `consistency` are about.
+    /// Size of the head to which `entries` and `consistency` belong.
     pub(super) size: u64,
     pub(super) entries: BTreeMap<u64, ProofEntry>,
     /// Receipts of consistency by the smaller size.
     pub(super) consistency: BTreeMap<u64, String>,
 }
 
-/// Trees that were read for proofs lately.
+/// The cached trees.
 #[derive(Default)]
 pub(super) struct Readers(Mutex<ReaderTable>);
 
@@ -53,13 +53,13 @@ struct ReaderTable {
 struct KeptReader {
     used: u64,
     leaves: u64,
-    /// Heads that this process has signed since the reader was kept.
+    /// Number of heads that this process has signed since the reader was cached.
     generation: u64,
     reader: Arc<tokio::sync::Mutex<Reader>>,
 }
 
 impl Readers {
-    /// The reader of a log, and how many heads were signed since it is kept.
+    /// The cached tree of a log, and how many heads were signed since it was cached.
     pub(super) fn reader(
         &self,
         key: (TenantId, SessionId),
@@ -74,7 +74,7 @@ impl Readers {
         found
     }
 
-    /// Notes how large a reader has become.
+    /// Stores how large a tree has become.
     pub(super) fn grown(&self, key: (TenantId, SessionId), leaves: u64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = table.readers.get_mut(&key) {
@@ -83,7 +83,7 @@ impl Readers {
         table.make_room();
     }
 
-    /// Notes that a head was signed: the next proof goes by it.
+    /// Reports that a head was signed; the next proof uses it.
     pub(super) fn head_signed(&self, key: (TenantId, SessionId)) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = table.readers.get_mut(&key) {
@@ -91,14 +91,14 @@ impl Readers {
         }
     }
 
-    /// Drops the reader of a log.
+    /// Removes the cached tree of a log.
     pub(super) fn forget(&self, key: (TenantId, SessionId)) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).readers.remove(&key);
     }
 }
 
 impl ReaderTable {
-    /// Forgets what was not used for longest, as long as there is too much.
+    /// Removes the trees that were not used for the longest time, until the limits are met.
     fn make_room(&mut self) {
         loop {
             let total: u64 = self.readers.values().map(|kept| kept.leaves).sum();

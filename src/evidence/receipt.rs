@@ -1,5 +1,5 @@
-//! Receipts: RFC 9942 proofs that an entry is in a tree, or that one tree
-//! continues another.
+//! Receipts: proofs in the form of RFC 9942 that an entry is in a tree, or that one tree continues
+//! another.
 
 use ciborium::Value;
 use coset::HeaderBuilder;
@@ -14,8 +14,8 @@ use crate::evidence::tree::Tree;
 const INCLUSION: i64 = -1;
 const CONSISTENCY: i64 = -2;
 
-/// A receipt that entry `index` is in the tree of the first `size` leaves;
-/// `None` when it is not, and for a tree of one leaf, whose path is empty.
+/// Makes a receipt that entry `index` is in the tree of the first `size` leaves; `None` when it is
+/// not, and for a tree of one leaf, whose path is empty.
 #[must_use]
 pub fn inclusion_receipt(
     tree: &Tree,
@@ -28,7 +28,7 @@ pub fn inclusion_receipt(
     receipt(INCLUSION, (size, index), size, &path, tree, (identity, at), key)
 }
 
-/// A receipt that the tree of `size` leaves continues that of `first`; `None`
+/// Makes a receipt that the tree of `size` leaves continues the tree of `first` leaves; `None`
 /// unless 0 < `first` < `size`.
 #[must_use]
 pub fn consistency_receipt(

@@ -1,4 +1,4 @@
-//! Where logs are kept.
+//! The interface of the store of logs.
 
 use std::sync::Arc;
 
@@ -12,35 +12,35 @@ use crate::evidence::EventKind;
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
-/// One entry, as it stands in the log.
+/// A stored entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Its leaf index, from 0.
+    /// Its index in the log, from 0.
     pub seq: u64,
-    /// Its bytes: deterministic CBOR.
+    /// Its bytes, in deterministic CBOR.
     pub bytes: Vec<u8>,
     /// SHA-256 of 0x00 and its bytes (RFC 9162 §2.1.1).
     pub leaf: Hash,
 }
 
-/// What an event entry commits to. Personal: kept apart from the entry, and
-/// deleted when the session is erased.
+/// The text to which an event entry commits. It is personal, so it is stored apart from the entry
+/// and deleted when the session is erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// `seq` of its entry.
     pub seq: u64,
     /// Its kind.
     pub kind: EventKind,
-    /// The text committed to.
+    /// The text.
     pub text: String,
 }
 
-/// A signed head.
+/// A stored head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHead {
-    /// Entries it covers.
+    /// Number of entries that it covers.
     pub tree_size: u64,
-    /// Their root.
+    /// Root over these entries.
     pub root: Hash,
     /// When it was signed.
     pub at: Timestamp,
@@ -53,58 +53,57 @@ pub struct StoredHead {
 /// The state of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
-    /// Its random identifier, as in the genesis.
+    /// Random identifier of the log, as in the genesis.
     pub log_id: [u8; 16],
-    /// Entries it has.
+    /// Number of entries.
     pub size: u64,
-    /// `seq` of the last room event that is in it; 0 when none is.
+    /// Number of the last event of the room that is in the log; 0 when none is.
     pub room_seq: u64,
     /// `seq` of the last event entry.
     pub last_event_seq: u64,
-    /// `seq` of its close entry, once there is one.
+    /// `seq` of the close entry, if the log is closed.
     pub closed_seq: Option<u64>,
-    /// `K_events`, wrapped; `None` once destroyed.
+    /// The wrapped `K_events`; `None` once destroyed.
     pub events_key: Option<Vec<u8>>,
 }
 
-/// What is written at once: all of it or nothing.
+/// Entries that are written in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// Entries the log has before; another number is a conflict.
+    /// Number of entries that the log must have before; otherwise it is a conflict.
     pub expected_size: u64,
-    /// Entries to add; their `seq` continue `expected_size` without a hole.
+    /// Entries to add, whose `seq` continue `expected_size` without a gap.
     pub entries: Vec<StoredEntry>,
-    /// What the event entries among them commit to.
+    /// The texts of the event entries among them.
     pub events: Vec<StoredEvent>,
-    /// `seq` of the last room event that is in the log then.
+    /// Number of the last event of the room that is in the log afterwards.
     pub room_seq: u64,
-    /// `seq` of the last event entry then.
+    /// `seq` of the last event entry afterwards.
     pub last_event_seq: u64,
-    /// `seq` of the close entry, when it is among them or was before.
+    /// `seq` of the close entry, if the log is closed afterwards.
     pub closed_seq: Option<u64>,
 }
 
-/// The repository could not do it; nothing was changed.
+/// Why the repository failed; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceStoreError {
-    /// Somebody else has continued this log, or it exists already.
-    #[error("the log has moved on")]
+    /// Another process has continued this log, or it exists already.
+    #[error("another process has changed the log")]
     Conflict,
-    /// The write named a fence whose work has another owner by now.
+    /// The write named a claim whose work has another owner now.
     #[error("another instance has taken over the work on this log")]
     Fenced,
-    /// The database does not answer or refuses.
+    /// The database does not answer, or refuses the request.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
 }
 
-/// Logs by tenant and session. Everything that is written is on the disk when
-/// the call returns.
+/// The store of logs, by tenant and session. Everything written is on stable storage when the call
+/// returns.
 #[async_trait]
 pub trait EvidenceRepository: Send + Sync {
-    /// The same logs for the owner of background work: every write names
-    /// `fence` in its own transaction, and is [`EvidenceStoreError::Fenced`]
-    /// once the work has another owner.
+    /// The same store for the owner of a claim: every write names `fence` in its own transaction,
+    /// and fails with [`EvidenceStoreError::Fenced`] once the work has another owner.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository>;
 
     /// The state of a log, or `None` when the session has none.
@@ -114,8 +113,8 @@ pub trait EvidenceRepository: Send + Sync {
         session: SessionId,
     ) -> Result<Option<LogRecord>, EvidenceStoreError>;
 
-    /// Begins a log with its first entries (`append.expected_size` is 0).
-    /// [`EvidenceStoreError::Conflict`] when there is one.
+    /// Begins a log with its first entries; `append.expected_size` must be 0.
+    /// [`EvidenceStoreError::Conflict`] when the log exists.
     async fn create(
         &self,
         tenant: TenantId,
@@ -125,7 +124,7 @@ pub trait EvidenceRepository: Send + Sync {
         append: Append,
     ) -> Result<(), EvidenceStoreError>;
 
-    /// Continues a log.
+    /// Appends entries to a log.
     async fn append(
         &self,
         tenant: TenantId,
@@ -133,10 +132,9 @@ pub trait EvidenceRepository: Send + Sync {
         append: Append,
     ) -> Result<(), EvidenceStoreError>;
 
-    /// Replaces the wrapped `K_events`; `None` destroys it, and the texts of all
-    /// events with it. [`EvidenceStoreError::Conflict`] when it was destroyed
-    /// or is wrapped by a newer tenant key already; texts of events that are
-    /// appended after it was destroyed are not kept.
+    /// Replaces the wrapped `K_events`. `None` destroys it and deletes the texts of all events.
+    /// [`EvidenceStoreError::Conflict`] when it was destroyed already or is wrapped with a newer
+    /// tenant key. Texts of events that are appended after it was destroyed are not stored.
     async fn put_events_key(
         &self,
         tenant: TenantId,
@@ -144,11 +142,11 @@ pub trait EvidenceRepository: Send + Sync {
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError>;
 
-    /// Adds a head. `previous_size` is the size of the head it names as the one
-    /// before, 0 for the first. One of the same size and root that is there
-    /// already stays; [`EvidenceStoreError::Conflict`] when its root is another,
-    /// or when the largest head is not of `previous_size`: two processes can't
-    /// both continue one chain of heads.
+    /// Adds a head. `previous_size` is the size of the head that it names as the one before, 0 for
+    /// the first. An existing head of the same size and root is kept.
+    /// [`EvidenceStoreError::Conflict`] when an existing head of this size has another root, or
+    /// when the largest head does not have `previous_size`, so that two processes can't both
+    /// continue one chain of heads.
     async fn put_head(
         &self,
         tenant: TenantId,
@@ -157,7 +155,7 @@ pub trait EvidenceRepository: Send + Sync {
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError>;
 
-    /// The leaf hashes with `seq` from `from` on, in order.
+    /// Leaf hashes from `seq` `from` on, in order.
     async fn leaves(
         &self,
         tenant: TenantId,
@@ -165,7 +163,7 @@ pub trait EvidenceRepository: Send + Sync {
         from: u64,
     ) -> Result<Vec<Hash>, EvidenceStoreError>;
 
-    /// Entries with `seq` from `from` on, in order, at most `limit`.
+    /// At most `limit` entries from `seq` `from` on, in order.
     async fn entries(
         &self,
         tenant: TenantId,
@@ -174,7 +172,7 @@ pub trait EvidenceRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredEntry>, EvidenceStoreError>;
 
-    /// Heads with a size of at least `from`, in order, at most `limit`.
+    /// At most `limit` heads with a size of at least `from`, in order.
     async fn heads(
         &self,
         tenant: TenantId,
@@ -190,8 +188,8 @@ pub trait EvidenceRepository: Send + Sync {
         session: SessionId,
     ) -> Result<Option<StoredHead>, EvidenceStoreError>;
 
-    /// Events with `seq` from `from` on, in order, at most `limit`; those of
-    /// `kinds` only, or all when it is empty.
+    /// At most `limit` events from `seq` `from` on, in order; only those of `kinds`, or all when it
+    /// is empty.
     async fn events(
         &self,
         tenant: TenantId,
@@ -201,12 +199,12 @@ pub trait EvidenceRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError>;
 
-    /// Logs without a close entry, of all tenants: what a start has to look
-    /// after. In order of session.
+    /// Logs without a close entry, of all tenants, in order of session. They must be looked after
+    /// when a process starts.
     async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError>;
 
-    /// Adds a leaf to the operator log: the COSE bytes of a head. Its index
-    /// is the number of leaves before, returned. The same bytes are added once.
+    /// Adds a leaf, the COSE bytes of a head, to the operator log; returns its index, which is the
+    /// number of leaves before. The same bytes are added only once.
     async fn append_operator_leaf(
         &self,
         session: SessionId,
@@ -214,17 +212,17 @@ pub trait EvidenceRepository: Send + Sync {
         cose: &[u8],
     ) -> Result<u64, EvidenceStoreError>;
 
-    /// How many leaves the operator log has.
+    /// Number of leaves of the operator log.
     async fn operator_size(&self) -> Result<u64, EvidenceStoreError>;
 
-    /// Leaves of the operator log from index `from` on, at most `limit`.
+    /// At most `limit` leaves of the operator log from index `from` on.
     async fn operator_leaves(
         &self,
         from: u64,
         limit: u32,
     ) -> Result<Vec<Vec<u8>>, EvidenceStoreError>;
 
-    /// The newest leaf of one session: its index and bytes.
+    /// Index and bytes of the newest leaf of one session.
     async fn operator_leaf_of(
         &self,
         session: SessionId,

@@ -1,4 +1,4 @@
-//! What a scribe is asked, and by what it is reached.
+//! The requests to a scribe, and the handle by which it is reached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -11,13 +11,13 @@ use crate::evidence::error::EvidenceError;
 use crate::evidence::media::{MediaEntry, Rest, TrackTail};
 use crate::evidence::repository::Hash;
 
-/// Most requests that wait for one log; a further one is refused as unavailable.
-/// Raising it raises the memory that a store which does not answer costs.
+/// Most requests that wait for one log; further ones are refused as unavailable. Raising it raises
+/// the memory used while the store does not answer.
 pub const WAITING_MAX: usize = 1_024;
-/// How a request is answered: with the `seq` of its entry.
+/// The channel for the answer to a request: the `seq` of its entry.
 pub(super) type Answer = oneshot::Sender<Result<u64, EvidenceError>>;
 
-/// What a log is asked to take.
+/// A request to a log.
 #[derive(Debug, Clone)]
 pub(super) enum Request {
     Open { policy: String },
@@ -28,8 +28,8 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Whether the room's decisions have to be in the log first, of which it has
-    /// those up to `known`.
+    /// Whether the decisions of the room up to some number must be in the log before this request,
+    /// and the log has them only up to `known`.
     pub(super) fn needs_decisions(&self, known: u64) -> bool {
         match self {
             Self::Close { .. } => true,
@@ -41,30 +41,30 @@ impl Request {
     }
 }
 
-/// A request and who waits for it.
+/// A request and the channel for its answer.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) request: Request,
-    /// What the write of its entry names.
+    /// The claim that the write of its entry names.
     pub(super) fence: Option<Fence>,
     pub(super) answer: Answer,
 }
 
-/// The sending side of a scribe.
+/// The sending side of the queue of a scribe.
 #[derive(Debug, Clone)]
 pub(super) struct ScribeHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) signals: Arc<Signals>,
 }
 
-/// State that a scribe shares without a queue.
+/// State that is shared with a scribe without a queue.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    /// The room's journal has grown.
+    /// Whether the room's journal has grown.
     pub(super) nudged: AtomicBool,
     pub(super) nudge: Notify,
-    /// When the oldest entry without a head was stored, microseconds since
-    /// 1970; 0 when all are covered.
+    /// When the oldest entry without a head was stored, in microseconds since 1970; 0 when a head
+    /// covers all entries.
     pub(super) uncovered_since_us: AtomicI64,
 }
 
@@ -75,7 +75,7 @@ impl Signals {
         self.nudge.notify_one();
     }
 
-    /// Whether the room's journal has grown since the scribe last looked.
+    /// Whether the room's journal has grown since this was last called.
     pub(super) fn is_nudged(&self) -> bool {
         self.nudged.load(Ordering::Acquire)
     }

@@ -1,5 +1,5 @@
-//! The driver of one log. One task a log takes what is to be noted, stores it,
-//! and signs heads. Callers are answered after what they sent is stored.
+//! The driver of one log. One task per log takes requests, stores entries, and signs heads. Callers
+//! are answered after their entries are stored.
 
 mod recall;
 
@@ -23,29 +23,29 @@ use crate::evidence::repository::{Append, EvidenceStoreError, StoredHead};
 use crate::evidence::requests::{Command, Request, ScribeHandle, Signals, WAITING_MAX};
 use crate::evidence::shared::Shared;
 
-/// Most entries written at once. Raising it lengthens the transactions.
+/// Most entries written at once. Raising it makes transactions longer.
 const APPEND_MAX: usize = 512;
 /// Decisions read from the room's journal at once.
 const DECISIONS_MAX: u32 = 256;
-/// How long the store or key vault may take before it counts as unavailable.
+/// Time after which an unanswered store or key vault counts as unavailable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a first failure; it doubles up to the longest.
+/// Pause after the first failure; doubles up to `BACKOFF_MAX`.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long a log stays in memory that is not written to.
+/// How long a log stays in memory after the last write.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// Why a step did not get through.
+/// Why a step failed.
 #[derive(Debug)]
 enum Trouble {
-    /// Another process continued the log, or our last write may be stored although
-    /// its answer was lost.
+    /// Another process has continued the log, or this process's last write was stored although its
+    /// answer was lost.
     Conflict,
-    /// What was asked for under a fence has another owner by now.
+    /// The work of a caller with a claim has another owner now.
     Fenced,
-    /// Trying again later may work.
+    /// Temporarily unavailable; trying again later may succeed.
     Unavailable(String),
-    /// Trying again will not help.
+    /// Trying again can't succeed.
     Broken(EvidenceError),
 }
 
@@ -68,14 +68,14 @@ impl From<EvidenceStoreError> for Trouble {
     }
 }
 
-/// Whether a step left something to do.
+/// Whether a step left more to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     More,
     Done,
 }
 
-/// What wakes a scribe.
+/// The events that wake a scribe.
 enum Wake {
     Work,
     Quiet,
@@ -93,22 +93,22 @@ pub(super) struct Scribe {
     waiting: VecDeque<Command>,
     /// Requests whose entries are pending, with their `seq`.
     taken: Vec<(Command, u64)>,
-    /// Requests that are stored and wait for what has to follow: the closing
-    /// head, the end of a key.
+    /// Requests whose entries are stored and that wait for a further step: the head of a closed
+    /// log, or the destruction of a key.
     following: Vec<(Command, u64)>,
     log: Option<LogEngine>,
     /// The last write, when it is not known whether it was stored.
     unheard: Option<Append>,
-    /// The room's journal may hold more than the log.
+    /// Whether the room's journal may have events that the log does not have.
     room_grew: bool,
-    /// The largest head that this scribe knows was stored.
+    /// The largest head that is known to be stored.
     signed: Point,
-    /// When to give up, once the server stops.
+    /// When to give up, once the server was told to stop.
     deadline: Option<Instant>,
 }
 
 impl Scribe {
-    /// A scribe, to be spawned.
+    /// Makes a scribe, whose task must then be spawned.
     pub(super) fn new(
         shared: Arc<Shared>,
         tenant: TenantId,
@@ -137,7 +137,7 @@ impl Scribe {
         (scribe, handle)
     }
 
-    /// Runs until the log is not written to any more, or the server stops.
+    /// Runs until the log has not been written to for a while, or the server stops.
     pub(super) async fn run(mut self) {
         loop {
             match self.wait().await {
@@ -177,7 +177,7 @@ impl Scribe {
         self.commands.is_empty() && !self.signals.is_nudged()
     }
 
-    /// Takes what was accepted, signs a last head, and ends.
+    /// Carries out the accepted requests, signs a last head, and ends.
     async fn stop(&mut self) {
         self.deadline.get_or_insert(Instant::now() + SHUTDOWN_MAX);
         self.commands.close();
@@ -188,14 +188,14 @@ impl Scribe {
             let due = self.log.as_ref().and_then(LogEngine::next_head);
             let Some(due) = due else { break };
             if let Err(trouble) = self.sign(due).await {
-                tracing::warn!(session = %self.session, ?trouble, "no last head was signed");
+                tracing::warn!(session = %self.session, ?trouble, "the last head could not be signed");
                 break;
             }
         }
         self.fail(&EvidenceError::Stopping);
     }
 
-    /// Steps until nothing is left to do now.
+    /// Makes steps until nothing is left to do now.
     async fn work(&mut self) {
         let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
         loop {
@@ -206,7 +206,7 @@ impl Scribe {
                     continue;
                 }
                 Err(Trouble::Conflict) => {
-                    tracing::info!(session = %self.session, "the log moved on; recalling it");
+                    tracing::info!(session = %self.session, "another process has changed the log; it is read again");
                     self.forget_log();
                 }
                 Err(Trouble::Fenced) => self.refuse_fenced(),
@@ -214,7 +214,7 @@ impl Scribe {
                     tracing::warn!(session = %self.session, %why, "the log can't be written now");
                 }
                 Err(Trouble::Broken(error)) => {
-                    tracing::error!(session = %self.session, %error, "the log is not continued");
+                    tracing::error!(session = %self.session, %error, "the log can't be continued");
                     self.forget_log();
                     self.room_grew = false;
                     self.fail(&error);
@@ -261,7 +261,7 @@ impl Scribe {
         Ok(Step::More)
     }
 
-    /// Moves what waits in the channel to where it can be looked at.
+    /// Moves waiting requests from the channel to the queue.
     fn receive(&mut self) {
         while self.waiting.len() < WAITING_MAX {
             let Ok(command) = self.commands.try_recv() else { break };
@@ -274,7 +274,7 @@ impl Scribe {
         }
     }
 
-    /// Answers requests to open the log: it is open.
+    /// Answers requests to open the log, which is open now.
     fn answer_opened(&mut self) {
         let is_open = |command: &Command| matches!(command.request, Request::Open { .. });
         if self.waiting.iter().any(is_open) {
@@ -288,7 +288,7 @@ impl Scribe {
         }
     }
 
-    /// Takes the room's decisions that the log does not have, some at a time.
+    /// Adds decisions of the room that the log does not have, a bounded number at a time.
     async fn take_decisions(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if log.is_closed() {
@@ -308,7 +308,7 @@ impl Scribe {
         let at = self.shared.clock.now();
         for event in events {
             if let Err(error) = log.handle_decision(event.seq, event.text, at) {
-                tracing::error!(session = %self.session, %error, "decisions are not in the log");
+                tracing::error!(session = %self.session, %error, "decisions of the room can't be added to the log");
                 self.room_grew = false;
                 break;
             }
@@ -319,7 +319,7 @@ impl Scribe {
     fn take_requests(&mut self) {
         let at = self.shared.clock.now();
         let Some(log) = &mut self.log else { return };
-        // What is written at once names one fence at most.
+        // One write may name only one claim.
         let mut fence = None;
         while log.pending_entries() < APPEND_MAX {
             let Some(command) = self.waiting.pop_front() else { return };
@@ -355,7 +355,7 @@ impl Scribe {
         }
     }
 
-    /// Stores what is pending, and answers requests that need no more than that.
+    /// Stores pending entries, and answers the requests that need nothing further.
     async fn store(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if let Some(append) = log.poll_append() {
@@ -364,7 +364,7 @@ impl Scribe {
             let repository = fence.map_or(repository.clone(), |fence| repository.fenced(fence));
             let storing = repository.append(self.tenant, self.session, append.clone());
             let Ok(stored) = tokio::time::timeout(STORE_TIMEOUT, storing).await else {
-                // It may be stored all the same: only the store can tell.
+                // The write may have succeeded all the same; the log must be read to find out.
                 self.forget_log();
                 return Err(Trouble::Unavailable("no answer in time".to_owned()));
             };
@@ -392,8 +392,8 @@ impl Scribe {
         }
     }
 
-    /// Destroys `K_events` once the log says so; also when a process that said
-    /// so ended before it had done it.
+    /// Destroys `K_events` once its erasure is in the log, also when an earlier process ended
+    /// between the two.
     async fn destroy_events_key(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if log.has_events_key_to_destroy() {
@@ -404,7 +404,7 @@ impl Scribe {
         Ok(())
     }
 
-    /// Signs a head, stores it, and tells it.
+    /// Signs a head, stores it, and reports it.
     async fn sign(&mut self, due: DueHead) -> Result<(), Trouble> {
         let key = self.shared.signing_key(&due.kid).ok_or(EvidenceError::KeyMissing)?;
         let at = self.shared.clock.now();
@@ -412,11 +412,11 @@ impl Scribe {
         let (tenant, session) = (self.tenant, self.session);
         let repository = &self.shared.repository;
         in_time(repository.put_head(tenant, session, due.previous.size, &head)).await??;
-        // Another process may have stored its own of this size: that one is told.
+        // Another process may have stored its own head of this size; then that one is reported.
         let mut stored = in_time(repository.heads(tenant, session, due.point.size, 1)).await??;
         let head = stored.pop().filter(|stored| stored.tree_size == due.point.size);
         let head = head.filter(|stored| stored.root == due.point.root);
-        let head = head.ok_or(EvidenceError::Integrity("the head that was stored is not there"))?;
+        let head = head.ok_or(EvidenceError::Integrity("the head that was stored is missing"))?;
         self.handle_signed(due.point, head);
         Ok(())
     }
@@ -433,12 +433,12 @@ impl Scribe {
         self.shared.operator.offer(self.session, point.size, &head.cose, closes);
         let notice = HeadNotice { tenant: self.tenant, session: self.session, head };
         if self.shared.heads.send(notice).is_err() {
-            tracing::trace!("nobody listens for heads");
+            tracing::trace!("no listener for heads");
         }
     }
 
-    /// Forgets the log as it is in memory; what was taken is asked again once
-    /// the store has said what of it is there.
+    /// Drops the log in memory. Requests whose entries are not in the store are carried out again
+    /// after it was read.
     fn forget_log(&mut self) {
         let append = self.log.as_mut().and_then(|log| log.poll_append().cloned());
         self.unheard = append.or(self.unheard.take());
@@ -446,8 +446,8 @@ impl Scribe {
         self.note_uncovered();
     }
 
-    /// Answers those whose work has another owner; the rest of what was taken
-    /// with them is asked again.
+    /// Answers the requests whose claim has another owner; the other requests of the same write are
+    /// carried out again.
     fn refuse_fenced(&mut self) {
         let taken = std::mem::take(&mut self.taken);
         let (fenced, rest): (Vec<_>, Vec<_>) =
@@ -459,7 +459,7 @@ impl Scribe {
         self.forget_log();
     }
 
-    /// Answers everybody who waits with `error`.
+    /// Answers all waiting requests with `error`.
     fn fail(&mut self, error: &EvidenceError) {
         self.receive();
         self.unheard = None;
@@ -482,11 +482,11 @@ impl Scribe {
 
 fn answer(command: Command, result: Result<u64, EvidenceError>) {
     if command.answer.send(result).is_err() {
-        tracing::trace!("who asked no longer waits");
+        tracing::trace!("the caller no longer waits for its answer");
     }
 }
 
-/// The answer of a store or vault, if it comes in time.
+/// Waits for the answer of a store or vault for a limited time.
 async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, Trouble> {
     tokio::time::timeout(STORE_TIMEOUT, asking)
         .await

@@ -1,4 +1,4 @@
-//! Starting the scribes of logs.
+//! Starts the scribes of logs.
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,8 +8,7 @@ use crate::evidence::scribe::Scribe;
 use crate::evidence::shared::Shared;
 
 impl Shared {
-    /// The scribe of a log, which is started when it does not run; `None` once
-    /// the server stops.
+    /// The scribe of a log, which is started if it does not run; `None` once the server stops.
     pub(super) fn scribe(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -20,8 +19,8 @@ impl Shared {
 
     /// Tells a scribe that the room's journal has grown.
     pub(super) fn nudge(self: &Arc<Self>, tenant: TenantId, session: SessionId) {
-        // Under the same lock as `forget`, so that a scribe that is about to end
-        // does not miss the signal.
+        // Takes the same lock as `forget`, so that a scribe that is about to end does not miss the
+        // signal.
         self.with_scribe(tenant, session, |scribe| scribe.signals.nudge());
     }
 

@@ -1,4 +1,4 @@
-//! What every log of a process shares.
+//! The state that all logs of a process share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,18 +34,18 @@ pub(super) struct Shared {
     pub(super) scribes: Mutex<BTreeMap<(TenantId, SessionId), ScribeHandle>>,
     pub(super) stopping: CancellationToken,
     pub(super) tasks: TaskTracker,
-    /// Said after the last scribe has ended.
+    /// Cancelled after the last scribe has ended.
     pub(super) sequencing_ends: CancellationToken,
     pub(super) sequencing: TaskTracker,
 }
 
 impl Shared {
-    /// Who signs what about a session's log.
+    /// The issuer and subject of heads and receipts of a session's log.
     pub(super) fn identity(&self, session: SessionId) -> LogIdentity {
         LogIdentity { issuer: self.options.issuer.clone(), subject: format!("urn:uuid:{session}") }
     }
 
-    /// Starts no scribe any more, and tells those that run to end.
+    /// Starts no further scribes, and tells the running ones to end.
     pub(super) fn stop_scribes(&self) {
         let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
         self.stopping.cancel();
@@ -53,7 +53,7 @@ impl Shared {
         scribes.clear();
     }
 
-    /// Forgets a scribe if it `is_quiet`; then it has to end.
+    /// Removes a scribe if it `is_quiet`; it must end then.
     pub(super) fn forget(
         &self,
         tenant: TenantId,
@@ -68,8 +68,7 @@ impl Shared {
         forgotten
     }
 
-    /// The evidence key with this identifier, even if another process has just
-    /// made it.
+    /// The evidence key with this identifier, even if another process has just made it.
     pub(super) fn signing_key(&self, kid: &Hash) -> Option<Arc<EvidenceKey>> {
         self.signing.find(kid).or_else(|| {
             self.refresh_keys();
@@ -77,7 +76,7 @@ impl Shared {
         })
     }
 
-    /// Looks for keys that another process has made; whether that went well.
+    /// Reads keys that other processes have made; returns whether that succeeded.
     pub(super) fn refresh_keys(&self) -> bool {
         let refreshed = self.signing.refresh();
         if let Err(error) = &refreshed {
@@ -87,11 +86,11 @@ impl Shared {
     }
 }
 
-/// Names of the kinds of entries, by number.
+/// Names of the kinds of entries, by their number.
 pub(super) const KINDS: [&str; 9] =
     ["genesis", "track", "segment", "event", "gap", "erasure", "key", "close", "rest"];
 
-/// What is counted.
+/// The counters of all logs.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     heads: AtomicU64,
@@ -105,8 +104,8 @@ impl Counters {
 
     pub(super) fn appended(&self, append: &Append) {
         for entry in &append.entries {
-            // The kind is the third byte of every entry: a small integer after
-            // the head of the array and the version.
+            // The kind is the third byte of every entry: a small integer after the head of the
+            // array and the version.
             let kind = entry.bytes.get(2).copied().unwrap_or_default();
             if let Some(counter) = self.entries.get(usize::from(kind)) {
                 counter.fetch_add(1, Ordering::Relaxed);

@@ -4,8 +4,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::evidence::repository::Hash;
 
-/// Most leaves a tree takes. A day of two hundred tracks is just above; raising
-/// it raises memory: a full tree of 2^22 leaves takes 256 MiB.
+/// Most leaves of a tree. A day with two hundred tracks has slightly more. Raising it raises
+/// memory: a full tree of 2^22 leaves takes 256 MiB.
 pub const LEAVES_MAX: u64 = 1 << 22;
 
 /// The hash of an entry as a leaf (RFC 9162 §2.1.1).
@@ -18,15 +18,14 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new_with_prefix([0x01]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// The root of a tree without leaves: SHA-256 of nothing.
+/// The root of a tree without leaves: SHA-256 of the empty string.
 #[must_use]
 pub fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
-/// A tree that keeps the hash of every complete subtree, at most 64 bytes a
-/// leaf, so that a root or proof at any size costs hashes in the logarithm of
-/// that size.
+/// A tree that keeps the hash of every complete subtree, at most 64 bytes per leaf. Computing a
+/// root or proof takes a number of hashes that is logarithmic in the size.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// `levels[k][i]` is the root of leaves `i·2^k` to `(i+1)·2^k`.
@@ -34,13 +33,13 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree without leaves.
+    /// Makes a tree without leaves.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A tree of these leaf hashes.
+    /// Makes a tree of these leaf hashes.
     #[must_use]
     pub fn from_leaves(leaves: &[Hash]) -> Self {
         let mut tree = Self::new();
@@ -50,13 +49,13 @@ impl Tree {
         tree
     }
 
-    /// How many leaves it has.
+    /// Number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.levels.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
-    /// Adds a leaf hash, and every subtree it completes.
+    /// Adds a leaf hash and every subtree that it completes.
     pub fn append(&mut self, leaf: Hash) {
         let mut hash = leaf;
         for level in 0.. {
@@ -116,8 +115,8 @@ impl Tree {
         Some(path)
     }
 
-    /// The consistency proof between the trees of `first` and `second` leaves
-    /// (RFC 9162 §2.1.4.1); `None` unless 0 < `first` < `second`, both there.
+    /// The consistency proof between the trees of `first` and `second` leaves (RFC 9162 §2.1.4.1);
+    /// `None` unless 0 < `first` < `second` and there are that many leaves.
     #[must_use]
     pub fn consistency(&self, first: u64, second: u64) -> Option<Vec<Hash>> {
         if first == 0 || first >= second || second > self.size() {
@@ -135,8 +134,7 @@ impl Tree {
                 start = middle;
             }
         }
-        // The left part that both trees share whole is known to who asks,
-        // unless it stands alone on the right.
+        // A subtree that starts at 0 is the whole smaller tree, whose root the verifier knows.
         if start != 0 {
             path.push(self.range(start, end));
         }
@@ -144,12 +142,12 @@ impl Tree {
         Some(path)
     }
 
-    /// The root of the leaves from `start` to `end`, which are there; `start`
-    /// is where a subtree of that many leaves begins.
+    /// The root of the leaves from `start` to `end`, which must exist; `start` must be where a
+    /// subtree of that many leaves begins.
     fn range(&self, start: u64, end: u64) -> Hash {
         let (mut position, mut complete) = (start, Vec::new());
         while position < end {
-            // The largest complete subtree that fits into what is left.
+            // The largest complete subtree that fits into the rest.
             let level = (end - position).ilog2();
             complete.push(self.levels[level as usize][to_index(position >> level)]);
             position += 1 << level;
@@ -159,7 +157,7 @@ impl Tree {
     }
 }
 
-/// The largest power of two smaller than `leaves`, which are at least two.
+/// The largest power of two smaller than `leaves`, which must be at least two.
 const fn split(leaves: u64) -> u64 {
     1 << (leaves - 1).ilog2()
 }

@@ -1,4 +1,4 @@
-//! A log recalled from the store, checked against what was signed of it.
+//! Reads a log back from the store and checks it against its signed heads.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,15 +11,15 @@ use crate::evidence::repository::{LogRecord, StoredEntry};
 use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
 use crate::sealing::EventsKey;
 
-/// A log of which some entries were recalled.
+/// A log of which some entries were read.
 #[derive(Debug)]
 pub(in crate::evidence) struct Recollection(LogEngine);
 
 impl Recollection {
-    /// Nothing recalled yet.
+    /// Begins with no entries.
     pub(in crate::evidence) fn new(record: &LogRecord, events_key: Option<EventsKey>) -> Self {
         Self(LogEngine {
-            // Until the genesis says it.
+            // Replaced when the genesis is read.
             version: 1,
             decisions: Vec::new(),
             tree: Tree::new(),
@@ -36,13 +36,13 @@ impl Recollection {
         })
     }
 
-    /// Entries recalled.
+    /// Number of entries read.
     pub(in crate::evidence) fn size(&self) -> u64 {
         self.0.size()
     }
 
-    /// The next entry. Its leaf is computed from its bytes: what was signed is
-    /// what is read, or the roots differ.
+    /// Takes the next entry. Its leaf hash is computed from its bytes, so that the root differs if
+    /// the bytes are not those that were signed.
     pub(in crate::evidence) fn handle_entry(
         &mut self,
         stored: &StoredEntry,
@@ -78,8 +78,7 @@ impl Recollection {
         Ok(())
     }
 
-    /// The log, all of whose entries were recalled, if `head`, the newest that
-    /// was stored, is one of it.
+    /// The log, after all entries were read, if it agrees with `head`, the newest stored head.
     pub(in crate::evidence) fn finish(
         self,
         record: &LogRecord,
@@ -92,7 +91,11 @@ impl Recollection {
         }
         if let Some(head) = head {
             match log.root(head.size) {
-                None => return Err(EvidenceError::Integrity("a signed head is larger")),
+                None => {
+                    return Err(EvidenceError::Integrity(
+                        "a signed head covers more entries than are stored",
+                    ));
+                }
                 Some(root) if root != head.root => {
                     return Err(EvidenceError::Integrity("a signed head has another root"));
                 }

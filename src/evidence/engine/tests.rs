@@ -34,7 +34,7 @@ fn after(start: Instant, ms: u64) -> Instant {
     start + Duration::from_millis(ms)
 }
 
-/// Stores what is pending and signs what is due, as a driver would.
+/// Stores pending entries and signs due heads, as a driver would.
 fn settle(log: &mut LogEngine, now: Instant) {
     log.poll_append();
     log.handle_stored(now);
@@ -47,7 +47,7 @@ fn settle(log: &mut LogEngine, now: Instant) {
 fn a_head_is_due_a_second_after_the_first_entry_that_none_covers() {
     let start = start();
     let mut log = begun();
-    assert_eq!(log.poll_timeout(), None, "nothing is stored");
+    assert_eq!(log.poll_timeout(), None, "no entry is stored");
     assert_eq!(log.poll_append().expect("the beginning").entries.len(), 2);
     log.handle_stored(start);
     assert_eq!(log.poll_timeout(), Some(after(start, 1_000)));
@@ -55,13 +55,13 @@ fn a_head_is_due_a_second_after_the_first_entry_that_none_covers() {
     assert!(log.poll_head(after(start, 5_000)).is_none(), "the event is not stored");
     log.poll_append();
     log.handle_stored(after(start, 900));
-    assert_eq!(log.poll_timeout(), Some(after(start, 1_000)), "others do not put it off");
+    assert_eq!(log.poll_timeout(), Some(after(start, 1_000)), "further entries do not delay it");
     assert!(log.poll_head(after(start, 999)).is_none());
     let due = log.poll_head(after(start, 1_000)).expect("due");
     assert_eq!((due.point.size, due.previous, due.kid), (3, Point::none(), OLD));
     log.handle_head_stored(due.point);
     assert_eq!(log.poll_timeout(), None);
-    assert!(log.next_head().is_none(), "nothing is new");
+    assert!(log.next_head().is_none(), "no entry is new");
     assert!(HEAD_DELAY < Duration::from_millis(HEAD_INTERVAL_MS));
 }
 
@@ -88,7 +88,7 @@ fn the_old_key_signs_its_own_end_before_anything_else_is_taken() {
     log.poll_append().expect("the change");
     assert!(log.needs_handover());
     log.handle_active_key([9; 32], at());
-    assert_eq!(log.pending_entries(), 1, "one change at a time");
+    assert_eq!(log.pending_entries(), 1, "only one key entry is pending");
     log.handle_stored(after(start, 10));
     let due = log.poll_head(after(start, 10)).expect("at once");
     assert_eq!((due.point.size, due.kid), (3, OLD));

@@ -1,24 +1,23 @@
-//! Paths of C2SP tlog-tiles, read strictly: one tile has one path.
+//! Parses paths of C2SP tlog-tiles strictly: each tile has exactly one path.
 
-/// Hashes or entries of a full tile.
+/// Hashes or entries in a full tile.
 pub(super) const WIDTH: u64 = 256;
-/// Deepest level: 8 levels of 8 bits name every leaf that a `u64` does.
+/// Highest level: 8 levels of 8 bits can address every leaf index of 64 bits.
 const LEVEL_MAX: u8 = 7;
 
-/// A tile, named by what follows `tile/`.
+/// A tile, identified by the part of its path after `tile/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TilePath {
     /// Level of a tile of hashes; `None` for a tile of entries.
     pub level: Option<u8>,
-    /// Which, from 0.
+    /// Number of the tile in its level, from 0.
     pub index: u64,
-    /// Hashes or entries in it, 1 to 256.
+    /// Number of hashes or entries in it, 1 to 256.
     pub width: u16,
 }
 
 impl TilePath {
-    /// Reads `<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]`; `None` when it is not
-    /// exactly one.
+    /// Parses `<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]`; `None` for anything else.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         let (level, rest) = path.split_once('/')?;
@@ -37,7 +36,7 @@ impl TilePath {
     }
 }
 
-/// Groups of three digits, all but the last with an `x` before: `x001/x234/067`.
+/// Parses groups of three digits, of which all but the last begin with `x`: `x001/x234/067`.
 fn tile_index(path: &str) -> Option<u64> {
     let mut index = 0_u64;
     let mut groups = path.split('/').peekable();
@@ -56,7 +55,7 @@ fn tile_index(path: &str) -> Option<u64> {
     Some(index)
 }
 
-/// A decimal number in its one form.
+/// Parses a decimal number in its canonical form.
 fn number(digits: &str) -> Option<u64> {
     let one_form = digits == "0" || !digits.starts_with('0');
     let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

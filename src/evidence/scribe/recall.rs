@@ -1,4 +1,4 @@
-//! How a scribe begins a log or finds it again, and checks what it finds.
+//! How a scribe begins a log, or reads and checks an existing one.
 
 use tokio::time::Instant;
 
@@ -14,8 +14,8 @@ use crate::vault::KeyPurpose;
 const PAGE: u32 = 1_000;
 
 impl Scribe {
-    /// Loads the log from the store, or begins it when a request asks for that.
-    /// `false` when the session has no log.
+    /// Loads the log from the store, or begins it when a request asks for that. Returns `false`
+    /// when the session has no log.
     pub(super) async fn recall(&mut self) -> Result<bool, Trouble> {
         let record = in_time(self.shared.repository.log(self.tenant, self.session)).await??;
         let Some(record) = record else {
@@ -26,7 +26,7 @@ impl Scribe {
             && (log.head().size < self.signed.size
                 || log.root(self.signed.size) != Some(self.signed.root))
         {
-            return Err(EvidenceError::Integrity("a head that was stored is gone").into());
+            return Err(EvidenceError::Integrity("a head that was stored is missing").into());
         }
         self.signed = log.head();
         self.log = Some(log);
@@ -41,7 +41,7 @@ impl Scribe {
             _ => None,
         });
         if self.signed.size > 0 {
-            return Err(EvidenceError::Integrity("the log is gone").into());
+            return Err(EvidenceError::Integrity("the log is missing").into());
         }
         let Some(policy) = policy else {
             self.room_grew = false;
@@ -68,7 +68,7 @@ impl Scribe {
         if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
             self.shared.counters.appended(&stored);
         }
-        // Events of the room from before the log began are taken into it.
+        // Events of the room from before the log began are added to it.
         self.room_grew = true;
         self.log = Some(log);
         self.note_uncovered();
@@ -93,7 +93,7 @@ impl Scribe {
         let head = in_time(repository.latest_head(tenant, session)).await??;
         let point = head.as_ref().map(|head| self.check_head(head)).transpose()?;
         if point.is_some_and(|point| point.size > record.size) {
-            // Another process may have gone on while this one read.
+            // Another process may have appended while this one was reading.
             let again = in_time(repository.log(tenant, session)).await??;
             if again.as_ref() != Some(record) {
                 return Err(Trouble::Conflict);
@@ -107,8 +107,8 @@ impl Scribe {
         let purpose = KeyPurpose::Events(self.session);
         match in_time(self.shared.keys.unwrap(self.tenant, purpose, wrapped)).await? {
             Ok(key) => Ok(Some(EventsKey::new(key))),
-            // A tenant key that was destroyed takes the salts with it; the log
-            // goes on with what needs none.
+            // When the tenant key was destroyed, the salts can't be derived any more; the log
+            // continues with entries that need none.
             Err(error) => match EvidenceError::from(error) {
                 EvidenceError::Erased => Ok(None),
                 other => Err(other.into()),
@@ -116,7 +116,7 @@ impl Scribe {
         }
     }
 
-    /// A stored head, if one of our keys signed it.
+    /// Checks that a stored head was signed by a key of this installation.
     fn check_head(&self, head: &StoredHead) -> Result<Point, EvidenceError> {
         let read = read_own_head(head, &self.shared.signing);
         let read = match read {
@@ -132,8 +132,8 @@ impl Scribe {
         })
     }
 
-    /// Finds out whether the last write is in the log; requests whose entries are
-    /// not are taken again.
+    /// Finds out whether the last write was stored; requests whose entries were not are carried out
+    /// again.
     async fn settle_unheard(&mut self) -> Result<(), Trouble> {
         let Some(append) = &self.unheard else { return Ok(()) };
         let limit = u32::try_from(append.entries.len()).unwrap_or(u32::MAX);
