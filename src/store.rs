@@ -1,6 +1,6 @@
-//! The repositories on a database: PostgreSQL, where row-level security keeps
-//! tenants apart, or SQLite, embedded. Entities never leave this module.
-//! `docs/adr/0001-tenant-transactions.md` says why it is built like this.
+//! The repositories on a database: PostgreSQL, where row-level security separates tenants, or
+//! built-in SQLite. The entity types are used only in this module.
+//! `docs/adr/0001-tenant-transactions.md` gives the reasons for the design.
 
 mod claims;
 mod connect;

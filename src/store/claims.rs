@@ -1,4 +1,4 @@
-//! Who does which background work, on the database.
+//! The claims on background work, in the database.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,8 +60,8 @@ impl ClaimRepository for Store {
     }
 }
 
-/// Whether a fence names the current owner. The claim does not change owners
-/// until the transaction ends.
+/// Whether a fence names the current owner. The claim can't change owners until the transaction
+/// ends.
 pub(super) async fn is_current(
     connection: &impl ConnectionTrait,
     fence: Fence,
@@ -76,7 +76,7 @@ pub(super) async fn is_current(
     Ok(number::<u64>(row.try_get("", "epoch")?, "epoch")? == fence.epoch)
 }
 
-/// One statement, so that no other instance takes it between looking and taking.
+/// One statement, so that no other instance can take the claim between reading and writing.
 async fn take(
     store: &Store,
     (tenant, session, work): (TenantId, SessionId, Work),
@@ -92,7 +92,7 @@ async fn take(
     let conflict = OnConflict::columns(["session_id", "work"])
         .update_columns(["instance", "leased_until"])
         .value("epoch", column("epoch").add(1))
-        // A session of another tenant breaks the reference before this.
+        // A session of another tenant violates the foreign key before this condition applies.
         .action_cond_where(
             Condition::all().add(column("tenant_id").eq(tenant.as_uuid())).add(is_free),
         )
@@ -135,7 +135,7 @@ async fn renew(
         .table(TABLE)
         .value("leased_until", database_now(backend).add(micros(lease)))
         .and_where(Expr::col("instance").eq(instance.as_uuid()))
-        // One that was given back stays free.
+        // A released claim stays free.
         .and_where(Expr::col("leased_until").gt(0))
         .cond_where(named)
         .returning(ReturningClause::Columns(vec![
@@ -158,7 +158,7 @@ async fn renew(
         .collect()
 }
 
-/// Ends leases.
+/// Ends the leases that match a condition.
 async fn end(store: &Store, of: Condition) -> Result<(), StoreError> {
     let update = Query::update().table(TABLE).value("leased_until", 0).cond_where(of).take();
     let _writer = store.writer().await;
@@ -195,7 +195,7 @@ fn is_claim(fence: Fence) -> Result<Condition, StoreError> {
     Ok(of_work(fence).add(Expr::col("epoch").eq(stored(fence.epoch)?)))
 }
 
-/// The database's own clock, in microseconds since 1970.
+/// The time of the database's clock, in microseconds since 1970.
 fn database_now(backend: DbBackend) -> SimpleExpr {
     Expr::cust(match backend {
         DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000000)::bigint",

@@ -1,4 +1,4 @@
-//! Connecting, and the checks without which the server does not start.
+//! Connects to the database, with the checks that must succeed before the server starts.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -21,36 +21,35 @@ use crate::store::replay_cache::ReplayCache;
 use crate::store::reserve::DiskReserve;
 use crate::store::roles;
 
-/// Longest an SQLite write waits for another process's.
+/// Longest time that an SQLite write waits for a write of another process.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause before a busy file is opened again.
+/// Pause before opening a busy file is tried again.
 const SQLITE_CONNECT_PAUSE: Duration = Duration::from_millis(20);
-/// How often a busy file is opened: for ten seconds, as long as a write waits.
+/// How often opening a busy file is tried: for ten seconds, as long as a write waits.
 const SQLITE_CONNECT_TRIES: u32 = 500;
-/// Longest a write may take that only tells whether the database can be written to.
+/// Longest time of a write that only checks whether the database can be written to.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest one statement of the server may run on PostgreSQL, locks included.
+/// Longest time that one statement may run on PostgreSQL, including waiting for locks.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The database of one instance. Cheap to clone; implements the repositories
-/// of the stations.
+/// The database of one instance. Cheap to clone; implements the repository traits of the stations.
 #[derive(Clone)]
 pub struct Store {
     pub(super) connection: DatabaseConnection,
-    /// SQLite has one writer at a time: writers of this process queue here in
-    /// order, instead of polling the file for its lock.
+    /// SQLite allows one writer at a time: writers of this process wait here in order, instead of
+    /// polling for the lock of the file.
     pub(super) writer: Option<Arc<Mutex<()>>>,
-    /// When expired proofs were last swept, in microseconds.
+    /// When expired proofs were last removed, in microseconds since 1970.
     pub(super) swept_at_us: Arc<AtomicI64>,
-    /// What stays free of the disk for work that was begun.
+    /// Disk space that is reserved for work that was begun.
     reserve: Option<Arc<DiskReserve>>,
-    /// What every transaction that writes tenants' data names.
+    /// The claim that every transaction that writes tenants' data names.
     pub(super) fence: Option<Fence>,
 }
 
 impl Store {
-    /// Connects, migrates or checks migrations, and refuses a database that
-    /// would not keep tenants apart.
+    /// Connects, applies or checks migrations, and refuses a database that would not separate
+    /// tenants.
     pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
         let engine = Engine::of(&options.url)?;
         let may_migrate = engine != Engine::Postgres || options.migration_url.is_some();
@@ -98,15 +97,14 @@ impl Store {
         status
     }
 
-    /// Whether the database can be written to, now.
+    /// Checks whether the database can be written to now.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         self.check_reserve()?;
         let late = || StoreError::Unavailable("a write was not answered in time".to_owned());
         tokio::time::timeout(CHECK_TIMEOUT, probe::write(self)).await.map_err(|_| late())?
     }
 
-    /// Refuses new work when the disk has no more room than what is kept for
-    /// work that was begun.
+    /// Refuses new work when the free disk space is needed for work that was begun.
     pub(super) fn check_reserve(&self) -> Result<(), StoreError> {
         self.reserve.as_ref().map_or(Ok(()), |reserve| reserve.check())
     }
@@ -116,8 +114,8 @@ impl Store {
         Ok(self.connection.close().await?)
     }
 
-    /// The right to write, which SQLite gives to one at a time; `None` on
-    /// PostgreSQL, which needs none.
+    /// The lock to write, which SQLite gives to one writer at a time; `None` on PostgreSQL, which
+    /// needs none.
     pub(super) async fn writer(&self) -> Option<OwnedMutexGuard<()>> {
         match &self.writer {
             Some(writer) => Some(writer.clone().lock_owned().await),
@@ -125,21 +123,21 @@ impl Store {
         }
     }
 
-    /// The same database for the owner of background work: every write names
-    /// its epoch, and is refused once the work has another owner.
+    /// The same database for the owner of a claim: every write names its epoch, and is refused once
+    /// the work has another owner.
     #[must_use]
     pub fn with_fence(&self, fence: Fence) -> Self {
         Self { fence: Some(fence), ..self.clone() }
     }
 
-    /// Where used proofs of possession are remembered, for all instances.
+    /// The store of used proofs of possession, shared by all instances.
     #[must_use]
     pub fn replay_cache(&self) -> ReplayCache {
         ReplayCache::new(self.clone())
     }
 }
 
-/// Opens a pool. Statements are never logged: they carry names and titles.
+/// Opens a connection pool. Statements are never logged, since they contain names and titles.
 pub(super) async fn open(
     url: &Secret<String>,
     engine: Engine,
@@ -154,14 +152,14 @@ pub(super) async fn open(
     }
     if engine != Engine::Postgres {
         connect.map_sqlx_sqlite_pool_opts(close_after_open_transactions);
-        // One connection always stays: without any, a file in memory is gone,
-        // and one on disk has to be recovered by the next connection.
+        // One connection always stays open: without any, a database in memory is lost, and one on
+        // disk must be recovered by the next connection.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);
         connect.map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                // A decision that was acknowledged survives a power cut.
+                // A decision that was acknowledged must survive a power failure.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(SQLITE_BUSY_TIMEOUT)
@@ -170,27 +168,26 @@ pub(super) async fn open(
     if engine == Engine::Postgres {
         connect.map_sqlx_postgres_pool_opts(close_after_open_transactions);
     }
-    // Boxed, because the drivers' futures are large and every caller would carry them.
+    // Boxed, because the futures of the drivers are large and every caller would contain them.
     Box::pin(connect_patiently(connect)).await
 }
 
-/// Closes every connection that comes back to its pool with a transaction that
-/// is neither committed nor rolled back. A COMMIT or ROLLBACK that fails leaves
-/// one (SQLite rolls back by itself when the disk is full, and then refuses the
-/// ROLLBACK that follows). In it later transactions would only be savepoints,
-/// and what they commit would be lost with it.
+/// Closes every connection that returns to its pool with a transaction that is neither committed
+/// nor rolled back. A COMMIT or ROLLBACK that fails leaves one: SQLite rolls back by itself when
+/// the disk is full, and then refuses the ROLLBACK that follows. Later transactions on this
+/// connection would only be savepoints, and their changes would be lost.
 fn close_after_open_transactions<DB: sqlx::Database>(pool: PoolOptions<DB>) -> PoolOptions<DB> {
     pool.after_release(|connection, _| {
         Box::pin(async move {
-            // Carries out a ROLLBACK that was only asked for until now.
+            // Sends a ROLLBACK that was only queued so far.
             connection.ping().await?;
             Ok(!connection.is_in_transaction())
         })
     })
 }
 
-/// SQLite does not wait when two processes turn a new file's write-ahead log
-/// on, or when one comes while the last one leaves; so the waiting is done here.
+/// SQLite does not wait when two processes turn on the write-ahead log of a new file, or when one
+/// opens it while the last one closes it; so this waits.
 async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
     for _ in 1..SQLITE_CONNECT_TRIES {
         match Database::connect(connect.clone()).await {
@@ -201,7 +198,7 @@ async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection
     Ok(Database::connect(connect).await?)
 }
 
-/// `SQLITE_BUSY`, the low byte of its extended codes.
+/// The SQLite result code `SQLITE_BUSY`, which is the low byte of its extended codes.
 fn is_busy(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
     let code = error.as_database_error().and_then(DatabaseError::code);

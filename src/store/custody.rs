@@ -1,4 +1,4 @@
-//! What custody looks up in the database.
+//! The queries of custody.
 
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};

@@ -1,4 +1,4 @@
-//! Whose each session is.
+//! The tenant of each session.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
@@ -38,7 +38,7 @@ async fn tenant_of(store: &Store, session: SessionId) -> Result<Option<TenantId>
     Ok(tenant.map(TenantId::from_uuid))
 }
 
-/// Enters a session in the transaction that stores it.
+/// Adds a session to the directory, in the transaction that stores it.
 pub(super) async fn enter(tx: &TenantTx, session: &Session) -> Result<(), StoreError> {
     let insert = Query::insert()
         .into_table(Directory::Table)

@@ -1,4 +1,4 @@
-//! Rows. They never leave the store.
+//! The entity types of rows, used only in the store.
 #![expect(
     unreachable_pub,
     reason = "the derived entities are `pub`, and their parts may not be less"

@@ -1,4 +1,4 @@
-//! What can go wrong with the database.
+//! The errors of the database.
 
 use sea_orm::DbErr;
 
@@ -11,19 +11,19 @@ use crate::sessions::RepositoryError;
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The address is none this server understands.
+    /// The URL is not supported.
     #[error("the database URL must begin with sqlite: or postgres: and be well formed")]
     InvalidUrl,
-    /// The database does not answer or refuses.
+    /// The database does not answer, or refuses the request.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The database holds, or was given, something that can't be.
-    #[error("the database and this server disagree: {0}")]
+    /// The database contains, or was given, an impossible value.
+    #[error("the database contains an impossible value: {0}")]
     Corrupt(String),
-    /// The writer was replaced by another owner of the work; nothing was changed.
+    /// The work of the writer has another owner now; nothing was changed.
     #[error("another instance has taken over this work")]
     Fenced,
-    /// A newer binary removed something from the database that this binary may use.
+    /// A newer binary removed something from the database that this binary may need.
     #[error("the database is too new for this binary: {} removed tables or columns of older versions; run the newer binary or restore a backup", .unknown.join(", "))]
     NewerDatabase {
         /// Removing migrations that this binary does not know.
@@ -35,17 +35,17 @@ pub enum StoreError {
         /// Migrations that are still to be applied.
         pending: Vec<String>,
     },
-    /// The role the server connects as could read every tenant's data.
+    /// The role with which the server connects could read every tenant's data.
     #[error(
         "the database role {role} {reason}, so row-level security would not hold; let the server connect as a role of its own"
     )]
     RoleTooPowerful {
         /// The role.
         role: String,
-        /// What it has or is, as a verb phrase.
+        /// Its attribute, as a verb phrase.
         reason: String,
     },
-    /// The role the server connects as doesn't exist and can't be created.
+    /// The role with which the server connects does not exist and can't be created.
     #[error(
         "the database role {role} does not exist and the migrating role may not create it; create it without SUPERUSER and BYPASSRLS"
     )]
@@ -53,7 +53,7 @@ pub enum StoreError {
         /// The role.
         role: String,
     },
-    /// A name that can't be a role of this server's.
+    /// The name is not allowed for the server's role.
     #[error(
         "{role:?} cannot be the server's database role: 1 to 63 letters, digits and underscores, not beginning with a digit"
     )]
@@ -61,7 +61,7 @@ pub enum StoreError {
         /// The name.
         role: String,
     },
-    /// A table is not protected as the migrations left it.
+    /// A table lacks the protection that the migrations set up.
     #[error("row-level security is not forced on {}; run `cabildo migrate up`", .tables.join(", "))]
     Unprotected {
         /// The tables.
@@ -128,27 +128,28 @@ impl From<StoreError> for ClaimError {
     }
 }
 
-/// A stored number as the type it has in the domain.
+/// Converts a stored number to its type in the domain.
 pub(super) fn number<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{column} is out of range")))
 }
 
-/// A counter as it is stored.
+/// Converts a counter to its stored type.
 pub(super) fn stored(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| StoreError::Corrupt("a counter is out of range".to_owned()))
 }
 
-/// A stored word as the value it names.
+/// Converts a stored text to the value of an enumeration.
 pub(super) fn word<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
-    value.ok_or_else(|| StoreError::Corrupt(format!("{column} holds an unknown word")))
+    value.ok_or_else(|| StoreError::Corrupt(format!("{column} contains an unknown value")))
 }
 
-/// Stored bytes of a fixed length: a hash or an identifier.
+/// Converts stored bytes to a fixed length: a hash or an identifier.
 pub(super) fn fixed<const N: usize>(bytes: &[u8], column: &str) -> Result<[u8; N], StoreError> {
     bytes.try_into().map_err(|_| StoreError::Corrupt(format!("{column} has a wrong length")))
 }
 
-/// Where to read from, as it is stored: nothing is stored beyond the last.
+/// Converts the position from which to read; positions beyond the largest stored number find
+/// nothing.
 pub(super) fn from_position(from: u64) -> i64 {
     i64::try_from(from).unwrap_or(i64::MAX)
 }

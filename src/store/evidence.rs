@@ -1,4 +1,4 @@
-//! Logs on the database. An entry, once in, is never changed.
+//! Logs in the database. A stored entry is never changed.
 
 mod read;
 mod write;

@@ -1,4 +1,4 @@
-//! Requests that may come twice, on the database.
+//! Requests that may be repeated, in the database.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
@@ -14,8 +14,8 @@ use crate::store::connect::Store;
 use crate::store::error::{StoreError, number};
 use crate::store::tenant_tx::TenantTx;
 
-/// One in this many claims also removes what has expired of its tenant, so
-/// that a table holds about what is kept and no job has to visit tenants.
+/// One in this many claims also removes the expired claims of its tenant. This bounds the table
+/// without a job that visits every tenant.
 const CLAIMS_PER_PURGE: u8 = 32;
 
 #[derive(Clone, Copy, DeriveIden)]
@@ -84,7 +84,7 @@ async fn begin(
     Ok(begin)
 }
 
-/// Waits for a concurrent claim of the key to be committed or rolled back.
+/// Inserts a claim; waits for a concurrent claim of the same key to be committed or rolled back.
 async fn insert(
     tx: &TenantTx,
     claim: &Claim,
@@ -120,7 +120,7 @@ async fn insert(
     Ok(tx.connection().execute(&insert).await?.rows_affected() == 1)
 }
 
-/// What a claim that exists already means for this request.
+/// The result for this request when a claim of its key exists.
 async fn existing(
     tx: &TenantTx,
     claim: &Claim,
@@ -139,7 +139,7 @@ async fn existing(
         .from(Column::Table)
         .cond_where(is_claim(claim))
         .take();
-    // It may have been freed since; the caller's next try will find that.
+    // It may have been removed since; the caller's next try finds that.
     let Some(row) = tx.connection().query_one(&select).await? else { return Ok(Begin::InUse) };
     if row.try_get::<Vec<u8>>("", "request_hash")? != claim.request_hash {
         return Ok(Begin::DifferentRequest);
@@ -202,7 +202,7 @@ async fn abandon(store: &Store, claim: &Claim, token: ClaimToken) -> Result<(), 
 
 async fn purge(store: &Store, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
     let tx = TenantTx::write(store, claim.tenant).await?;
-    // Two purges of one tenant would wait for each other's rows crosswise.
+    // Without the lock, two removals in one tenant could wait for each other's rows (deadlock).
     tx.lock_tenant().await?;
     let delete = Query::delete()
         .from_table(Column::Table)
@@ -220,7 +220,7 @@ fn is_claim(claim: &Claim) -> Condition {
         .add(Expr::col(Column::Key).eq(claim.key.as_str()))
 }
 
-/// A person and a service of the same name are two callers.
+/// The caller as a text. A person and a service of the same name are different callers.
 fn caller_text(caller: &Caller) -> String {
     match caller {
         Caller::User(user) => format!("user:{}", user.as_str()),

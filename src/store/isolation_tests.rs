@@ -1,5 +1,5 @@
-//! Statements that forget the tenant, on PostgreSQL: row-level security has to
-//! hold them to it. The suite in `tests/live/store` covers the repositories.
+//! Statements without a condition on the tenant, on PostgreSQL: row-level security must limit them.
+//! The tests in `tests/live/store` cover the repositories.
 
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
@@ -33,7 +33,7 @@ use postgres::{APP, Cluster, OWNER};
 
 const NOW: Timestamp = Timestamp::from_unix_us(1_800_000_000_000_000);
 
-/// A store whose pool has one connection, so that tenants share it in turn.
+/// A store whose pool has one connection, which all tenants share.
 async fn store_on(cluster: &Cluster) -> Store {
     let superuser = cluster.url("postgres", "postgres");
     let superuser = sea_orm::Database::connect(superuser).await.expect("the cluster answers");
@@ -49,7 +49,7 @@ async fn store_on(cluster: &Cluster) -> Store {
     Store::connect(&options).await.expect("connected")
 }
 
-/// A tenant with a row in every table that has tenants.
+/// Makes a tenant with a row in every table that has tenants.
 async fn tenant_with_everything(store: &Store) -> Session {
     let tenant_id = TenantId::generate();
     let limits = std::sync::Arc::new(FixedLimits::default());
@@ -84,7 +84,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
     session
 }
 
-/// A log and a recording of the session.
+/// Makes a log and a recording of the session.
 async fn record_everything(store: &Store, session: &Session) {
     let (tenant, id) = (session.tenant_id, session.id);
     let append = Append {
@@ -148,7 +148,7 @@ async fn record_everything(store: &Store, session: &Session) {
     store.put_playable(tenant, id, &playable).await.expect("put");
 }
 
-/// Tables of the record that have tenants.
+/// Tables of logs and recordings that have tenants.
 const RECORD_TABLES: [&str; 8] = [
     "evidence_logs",
     "evidence_entries",
@@ -160,8 +160,8 @@ const RECORD_TABLES: [&str; 8] = [
     "playables",
 ];
 
-/// No statement on the record's tables reaches beyond its own tenant's row,
-/// whether it asks for everything or for another's.
+/// No statement on these tables reaches rows of another tenant, whether it names all rows or
+/// another tenant's.
 async fn the_record_leaks_nothing(store: &Store, mine: &Session, theirs: &Session) {
     for table in RECORD_TABLES {
         let tx = TenantTx::read(store, mine.tenant_id).await.expect("begun");
@@ -210,7 +210,7 @@ async fn reads_leak_nothing(store: &Store, mine: &Session, theirs: &Session) {
     assert_eq!(tx.connection().query_all_raw(keys).await.expect("read").len(), 1);
 }
 
-/// A write that forgets or fakes the tenant, in a transaction of its own.
+/// A write without the tenant, or with another one, in a transaction of its own.
 async fn writes_reach_nothing(store: &Store, mine: &Session, theirs: &Session) {
     let begin = || TenantTx::write(store, mine.tenant_id);
 
@@ -281,7 +281,7 @@ async fn a_forgotten_filter_leaks_and_changes_nothing() {
         writes_reach_nothing(&store, mine, theirs).await;
         the_record_leaks_nothing(&store, mine, theirs).await;
     }
-    // The one connection that both have used belongs to nobody in between.
+    // Between transactions, the connection that both tenants used sees no rows.
     let rows = session::Entity::find().all(&store.connection).await.expect("read");
     assert_eq!(rows, []);
     store.close().await.expect("closed");
@@ -302,7 +302,7 @@ async fn what_is_not_committed_is_undone() {
         .expect("updated");
     assert_eq!(updated.rows_affected, 1);
     drop(tx);
-    // The next writer neither waits for the dropped one nor sees what it did.
+    // The next writer neither waits for the dropped transaction nor sees its changes.
     let tx = TenantTx::write(&store, session.tenant_id).await.expect("begun");
     let found = session::Entity::find().one(tx.connection()).await.expect("read");
     assert_eq!(found.map(|row| row.title), Some(session.title));

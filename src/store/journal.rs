@@ -1,4 +1,4 @@
-//! The journal of rooms on the database.
+//! The journals of rooms in the database.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{OnConflict, Query};
@@ -20,11 +20,10 @@ use crate::store::tenant_tx::TenantTx;
 
 /// Events inserted by one statement. SQLite binds at most 32,766 values.
 const EVENTS_PER_INSERT_MAX: usize = 500;
-/// Parts of a room's record written or deleted by one statement, for the same
-/// reason.
+/// Parts of a room's state written or deleted by one statement, for the same reason.
 const PARTS_PER_STATEMENT_MAX: usize = 500;
 
-/// The journal of rooms, as the log reads it.
+/// The journals of rooms, as read by the evidence module.
 #[async_trait]
 impl RoomEventSource for Store {
     async fn room_events(
@@ -84,8 +83,8 @@ impl RoomJournal for Store {
     }
 }
 
-/// The `seq` the stored record must have, or `None` when the events have a
-/// hole or don't end where the change says.
+/// The `seq` that the stored state must have, or `None` when the events have a gap or do not end
+/// where the change says.
 fn base_of(change: &RecordChange, events: &[JournalEvent]) -> Option<u64> {
     let count = u64::try_from(events.len()).ok()?;
     let base = change.seq.checked_sub(count)?;
@@ -93,9 +92,8 @@ fn base_of(change: &RecordChange, events: &[JournalEvent]) -> Option<u64> {
     continuous.then_some(base)
 }
 
-/// Moves the record on if it stands at `base`. The row is locked until the
-/// transaction ends, so that of two writers with one base the second finds it
-/// moved.
+/// Sets the new `seq` of the state, if it has the `seq` `base`. The row stays locked until the
+/// transaction ends, so that of two writers with the same base the second one finds another `seq`.
 async fn advance(
     tx: &TenantTx,
     session: SessionId,
@@ -131,7 +129,7 @@ async fn advance(
     Ok(tx.connection().execute(&first).await?.rows_affected() == 1)
 }
 
-/// Writes and deletes parts of the record.
+/// Writes and deletes parts of the state.
 async fn store_parts(
     tx: &TenantTx,
     session: SessionId,
@@ -196,8 +194,7 @@ async fn insert_events(
     Ok(())
 }
 
-/// Tells the readers of the outbox where the events are. The row of the room is
-/// locked by now.
+/// Adds the events to the outbox. The row of the room is locked here.
 async fn enter_in_outbox(
     tx: &TenantTx,
     session: SessionId,
@@ -243,7 +240,7 @@ async fn events_after(
     limit: u32,
 ) -> Result<Vec<JournalEvent>, StoreError> {
     use room_event::{Column, Entity};
-    // No event has a `seq` that can't be stored, so nothing comes after one.
+    // No stored event has a larger `seq` than a stored number can have.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let tx = TenantTx::read(store, tenant).await?;
     let rows = Entity::find()
@@ -267,10 +264,9 @@ async fn events_after(
         .collect()
 }
 
-/// Deletes what a room told and its state: names, notes and messages of people.
-/// What the log committed to stays provable without it. To be called once the
-/// session's recording is marked as erased, without which PostgreSQL lets
-/// nobody delete these rows.
+/// Deletes the events and the state of a room, which contain names, notes and messages of people.
+/// The commitments in the log can still be proved. Must be called after the session's recording was
+/// marked as erased, since PostgreSQL refuses to delete these rows before.
 pub(super) async fn forget(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
     room_event::Entity::delete_many()
         .filter(room_event::Column::TenantId.eq(tx.tenant().as_uuid()))

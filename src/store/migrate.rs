@@ -1,4 +1,4 @@
-//! Bringing a database to the form this binary needs.
+//! Applies migrations.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,15 @@ use crate::store::error::StoreError;
 use crate::store::options::{Engine, MigrateOptions};
 use crate::store::roles;
 
-/// Advisory lock under which one process at a time migrates: "cabildo" in
-/// ASCII.
+/// Advisory lock that allows one process at a time to migrate: "cabildo" in ASCII.
 const MIGRATION_LOCK: i64 = 0x63_61_62_69_6c_64_6f;
 
-/// How far a database has been migrated, in order.
+/// Which migrations are applied, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MigrationStatus {
-    /// Applied, and known to this binary.
+    /// Applied and known to this binary.
     pub applied: Vec<String>,
-    /// Known to this binary, not applied.
+    /// Known to this binary but not applied.
     pub pending: Vec<String>,
     /// Applied by a newer binary.
     pub unknown: Vec<String>,
@@ -38,15 +37,15 @@ impl MigrationStatus {
         Self { applied, pending, unknown }
     }
 
-    /// Refuses a database from which a newer binary removed something that this
-    /// binary may use. What a newer binary only added does not disturb.
+    /// Refuses a database from which a newer binary removed something that this binary may need.
+    /// Additions by a newer binary are no problem.
     fn require_compatible(&self) -> Result<(), StoreError> {
         let removals = self.unknown.iter().filter(|name| name.ends_with(CONTRACT_SUFFIX));
         let unknown: Vec<String> = removals.cloned().collect();
         if unknown.is_empty() { Ok(()) } else { Err(StoreError::NewerDatabase { unknown }) }
     }
 
-    /// Refuses a database that this binary can't work with as it is.
+    /// Refuses a database that this binary can't use as it is.
     pub(super) fn require_current(&self) -> Result<(), StoreError> {
         self.require_compatible()?;
         if self.pending.is_empty() {
@@ -57,7 +56,7 @@ impl MigrationStatus {
     }
 }
 
-/// Applies what is pending on a connection of its own.
+/// Applies pending migrations on a connection of its own.
 pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, StoreError> {
     let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
         connect.max_connections(1);
@@ -68,8 +67,8 @@ pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, StoreErr
     applied
 }
 
-/// Applies what is pending in one transaction, so that a failure leaves the
-/// database as it was, and gives the server's role its privileges.
+/// Applies pending migrations in one transaction, so that a failure changes nothing, and grants
+/// privileges to the server's role.
 pub(super) async fn up_through(
     connection: &DatabaseConnection,
     app_role: Option<&str>,
@@ -91,8 +90,8 @@ pub(super) async fn up_through(
     }
     let before = status_through(&transaction).await?;
     if !before.unknown.is_empty() {
-        // A newer binary migrated this database and granted the privileges that
-        // its tables need; granting this binary's would take some away.
+        // A newer binary migrated this database and granted the privileges that its tables need;
+        // granting those of this binary would revoke some.
         before.require_current()?;
         return Ok(Vec::new());
     }
@@ -107,7 +106,7 @@ pub(super) async fn up_through(
     Ok(before.pending)
 }
 
-/// How far the database has been migrated; reads only.
+/// Which migrations are applied; only reads.
 pub(super) async fn status_through(
     connection: &impl ConnectionTrait,
 ) -> Result<MigrationStatus, StoreError> {

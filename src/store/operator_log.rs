@@ -1,4 +1,4 @@
-//! The leaves of the operator log. They belong to no tenant: a head is public.
+//! The leaves of the operator log. They have no tenant, since heads are public.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{ConnectionTrait, QueryResult};
@@ -9,14 +9,12 @@ use crate::store::connect::Store;
 use crate::store::error::{StoreError, from_position, number, stored};
 use crate::store::shared_tx::SharedTx;
 
-/// Advisory lock under which one process at a time adds a leaf: "operator" in
-/// ASCII.
+/// Advisory lock that allows one process at a time to add a leaf: "operator" in ASCII.
 const OPERATOR_LOCK: i64 = 0x6f_70_65_72_61_74_6f_72;
 const TABLE: &str = "operator_leaves";
 
-/// Adds a leaf unless it is there, and returns its index. Under the lock
-/// nobody comes between counting and writing, and nothing is ever taken out, so
-/// that indexes have neither holes nor duplicates.
+/// Adds a leaf unless it exists; returns its index. The lock excludes other writers between
+/// counting and writing, and leaves are never deleted, so indexes have neither gaps nor duplicates.
 pub(super) async fn append(
     store: &Store,
     session: SessionId,
@@ -50,7 +48,7 @@ pub(super) async fn append(
     Ok(index)
 }
 
-/// How many leaves there are.
+/// Number of leaves.
 pub(super) async fn size(connection: &impl ConnectionTrait) -> Result<u64, StoreError> {
     let last = Query::select()
         .column("leaf_index")

@@ -1,4 +1,4 @@
-//! Which database, and how it is used.
+//! The options of the database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,27 +8,26 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use crate::domain::secret::Secret;
 use crate::store::error::StoreError;
 
-/// Connections of one instance when nobody says otherwise. Instances together
-/// must stay below the server's `max_connections`.
+/// Default number of connections of one instance. All instances together must stay below the
+/// `max_connections` of the server.
 pub const MAX_CONNECTIONS_DEFAULT: u32 = 16;
-/// Longest wait for a free connection when nobody says otherwise; afterwards
-/// the request is answered with 503.
+/// Default time to wait for a free connection; after that the request is answered with 503.
 pub const ACQUIRE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Bytes that stay free on the disk of an SQLite file when nobody says otherwise.
+/// Default number of bytes that stay free on the disk of an SQLite file.
 pub const FREE_BYTES_MIN_DEFAULT: u64 = 64 << 20;
 
 /// What to do about migrations when the server starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConnect {
-    /// Apply what is pending. On PostgreSQL this needs a migration URL;
-    /// without one it only checks.
+    /// Apply pending migrations. On PostgreSQL this needs a migration URL; without one, migrations
+    /// are only checked.
     Migrate,
-    /// Refuse to start when something is pending.
+    /// Refuse to start when a migration is pending.
     Check,
 }
 
-/// How the server connects.
+/// How the server connects to the database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// `sqlite:` or `postgres:` URL. On PostgreSQL its role must neither own
@@ -38,36 +37,35 @@ pub struct StoreOptions {
     pub migration_url: Option<Secret<String>>,
     /// Most connections of this instance.
     pub max_connections: u32,
-    /// Longest wait for a free connection.
+    /// Longest time to wait for a free connection.
     pub acquire_timeout: Duration,
-    /// Bytes on the disk of an SQLite file that only logs and background work
-    /// may use; below, everything else is refused. 0 keeps none.
+    /// Bytes on the disk of an SQLite file that only logs and claimed background work may use; when
+    /// less is free, everything else is refused. 0 reserves nothing.
     pub free_bytes_min: u64,
     /// What to do about migrations.
     pub on_connect: OnConnect,
 }
 
-/// How migrations connect.
+/// How migrations connect to the database.
 #[derive(Debug, Clone)]
 pub struct MigrateOptions {
     /// URL of the role that owns the tables, or of the SQLite file.
     pub url: Secret<String>,
-    /// The role the server connects as, which gets its privileges; `None` on
-    /// SQLite.
+    /// The role with which the server connects, which is granted its privileges; `None` on SQLite.
     pub app_role: Option<String>,
 }
 
-/// The databases there are.
+/// The kinds of databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Sqlite,
-    /// Lives as long as its one connection.
+    /// Exists as long as its only connection.
     SqliteMemory,
     Postgres,
 }
 
 impl StoreOptions {
-    /// The defaults, migrating on start.
+    /// The default options, which apply migrations at start.
     #[must_use]
     pub fn new(url: Secret<String>) -> Self {
         Self {
@@ -80,16 +78,15 @@ impl StoreOptions {
         }
     }
 
-    /// The defaults for an SQLite file, created when it does not exist.
+    /// The default options for an SQLite file, which is created if it does not exist.
     #[must_use]
     pub fn sqlite_file(path: &Path) -> Self {
-        // What would end the path in a URL is encoded; the rest is left readable.
+        // Characters that would end the path in a URL are encoded; the rest stays readable.
         let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F");
         Self::new(Secret::new(format!("sqlite://{}", path.replace('#', "%23"))))
     }
 
-    /// How to migrate this database: as its migration role, for the role of
-    /// its own URL.
+    /// How to migrate this database: with its migration role, for the role in its own URL.
     pub fn migrate_options(&self) -> Result<MigrateOptions, StoreError> {
         let url = self.migration_url.clone().unwrap_or_else(|| self.url.clone());
         let app_role = match Engine::of(&self.url)? {

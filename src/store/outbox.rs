@@ -1,6 +1,6 @@
-//! The outbox on the database. `outbox` has a row for each transaction that
-//! stored events and says where they are; the events stay where they were
-//! stored. `docs/adr/0005-one-outbox.md` says why.
+//! The outbox in the database. `outbox` has a row for each transaction that stored events and says
+//! where they are; the events stay in the tables in which they were stored.
+//! `docs/adr/0005-one-outbox.md` gives the reasons.
 
 mod read;
 
@@ -20,10 +20,10 @@ use crate::store::error::{StoreError, number, stored, word};
 use crate::store::shared_tx::SharedTx;
 use crate::store::tenant_tx::TenantTx;
 
-/// Advisory lock under which one process at a time gives positions, or deletes:
-/// "outbox" in ASCII.
+/// Advisory lock that allows one process at a time to assign positions or delete rows: "outbox" in
+/// ASCII.
 const OUTBOX_LOCK: i64 = 0x6f_75_74_62_6f_78;
-/// Rows that get a position in one transaction. Raising it lengthens the lock.
+/// Rows that get a position in one transaction. Raising it holds the lock longer.
 const NUMBERED_AT_ONCE: u64 = 1_000;
 
 const OUTBOX: &str = "outbox";
@@ -61,13 +61,13 @@ impl Outbox for Store {
     }
 
     async fn prune(&self, kept_since: Timestamp, limit: u32) -> Result<u32, OutboxError> {
-        // Rows are deleted by position, and perhaps nobody has read them.
+        // Rows are deleted by position, and there may be no reader that has assigned positions.
         number_committed(self).await?;
         Ok(prune(self, kept_since, limit).await?)
     }
 }
 
-/// Where events of one source are.
+/// A range of events of one source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) source: EventSource,
@@ -76,11 +76,11 @@ pub(super) struct Span {
     pub(super) at: Timestamp,
 }
 
-/// Enters events into the outbox in the transaction that stores them. To be
-/// called once the row of the session or room is locked, so that of one source of
-/// a session the rows stand in the order in which they are committed.
+/// Adds events to the outbox, in the transaction that stores them. Must be called after the row of
+/// the session or room was locked, so that the rows of one source are in the order in which they
+/// are committed.
 pub(super) async fn enter(tx: &TenantTx, session: SessionId, span: Span) -> Result<(), StoreError> {
-    // Only changes of sessions have observers, who are told in this process.
+    // Only changes of sessions have observers in this process.
     let told = span.source != EventSource::Session;
     let insert = Query::insert()
         .into_table(OUTBOX)
@@ -99,7 +99,7 @@ pub(super) async fn enter(tx: &TenantTx, session: SessionId, span: Span) -> Resu
     Ok(())
 }
 
-/// Stores a change of a session beside the change itself.
+/// Stores the event of a session's change, in the transaction of the change.
 pub(super) async fn enter_session_event(
     tx: &TenantTx,
     event: &SessionEvent,
@@ -122,9 +122,9 @@ pub(super) async fn enter_session_event(
     enter(tx, session, span).await
 }
 
-/// Gives positions to what was committed and has none. Only what is committed
-/// is seen here, and under the lock nobody else counts, so that nothing ever
-/// appears before a position that somebody was given.
+/// Assigns positions to committed rows that have none. Only committed rows are visible here, and
+/// the lock excludes other processes, so no row ever gets a position smaller than one that a reader
+/// was given.
 async fn number_committed(store: &Store) -> Result<(), StoreError> {
     let unnumbered = Query::select()
         .column("id")
@@ -154,9 +154,9 @@ async fn number_committed(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The one row of `outbox_state`.
+/// The only row of `outbox_state`.
 struct State {
-    /// The last position that was given.
+    /// The last position that was assigned.
     last: i64,
     /// The last position whose row was deleted.
     pruned: i64,
@@ -177,7 +177,7 @@ async fn register(
     reader: &ReaderName,
     beginning: Beginning,
 ) -> Result<Position, StoreError> {
-    // Under the lock, so that nothing is deleted before the reader is known.
+    // Under the lock, so that nothing is deleted before the reader is stored.
     let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
     let state = state(tx.connection()).await?;
     let position = match beginning {
@@ -197,7 +197,8 @@ async fn register(
         .and_where(Expr::col("name").eq(reader.as_str()))
         .take();
     let row = tx.connection().query_one(&select).await?;
-    let row = row.ok_or_else(|| StoreError::Corrupt("a reader is gone".to_owned()))?;
+    let row =
+        row.ok_or_else(|| StoreError::Corrupt("a reader of the outbox is missing".to_owned()))?;
     let position = number(row.try_get("", "position")?, "position")?;
     tx.commit().await?;
     Ok(Position::new(position))
@@ -213,7 +214,7 @@ async fn confirm(store: &Store, reader: &ReaderName, up_to: Position) -> Result<
     if tx.connection().query_one(&known).await?.is_none() {
         return Ok(false);
     }
-    // Nobody has read what has no position yet.
+    // Rows without a position were not read by anybody.
     let up_to = Ord::min(stored(up_to.number())?, state(tx.connection()).await?.last);
     let update = Query::update()
         .table(READERS)
@@ -252,9 +253,9 @@ fn row_of(row: &QueryResult) -> Result<Row, StoreError> {
     })
 }
 
-/// Deletes from the beginning, so that what is left has no hole. What is said of
-/// sessions goes first, in a transaction of each tenant: should the process die
-/// in between, rows are left that lead nowhere and are deleted the next time.
+/// Deletes rows from the beginning, so that the rest has no gap. The events of sessions are deleted
+/// first, in one transaction per tenant. If the process dies in between, the remaining rows point
+/// to deleted events and are removed next time.
 async fn prune(store: &Store, kept_since: Timestamp, limit: u32) -> Result<u32, StoreError> {
     let rows = prunable(store, kept_since, limit).await?;
     let Some(last) = rows.last() else { return Ok(0) };
@@ -297,7 +298,8 @@ async fn prunable(
         Query::select().expr_as(Func::min(Expr::col("position")), "needed").from(READERS).take();
     let unread = tx.connection().query_one(&unread).await?;
     let unread = unread.as_ref().map(needed).transpose()?.flatten();
-    // What was not told, or is too young, stays with everything after it.
+    // A row that was not told to observers, or is too recent, is kept together with all rows after
+    // it.
     let young = Query::select()
         .expr_as(Func::min(Expr::col("position")), "needed")
         .from(OUTBOX)
@@ -318,8 +320,7 @@ async fn prunable(
     rows.iter().map(row_of).collect()
 }
 
-/// Changes of sessions that happened before `before` and that no process has
-/// finished telling, oldest first.
+/// Changes of sessions before `before` that were not marked as told to all observers, oldest first.
 pub(super) async fn untold(
     store: &Store,
     before: Timestamp,
@@ -344,7 +345,7 @@ pub(super) async fn untold(
     rows.iter().map(change).collect()
 }
 
-/// The row of a change.
+/// The condition that finds the row of a change.
 fn is_of(change: ChangeId) -> Result<Condition, StoreError> {
     Ok(Condition::all()
         .add(Expr::col("session_id").eq(change.session.as_uuid()))

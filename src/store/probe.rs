@@ -1,4 +1,4 @@
-//! A write that changes nothing that anybody reads.
+//! A write that changes no data, to check the database.
 
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 
 const TABLE: &str = "write_probes";
 
-/// Writes the one row of the table, and waits until it is on the disk.
+/// Writes the only row of the table, and waits until it is on disk.
 pub(super) async fn write(store: &Store) -> Result<(), StoreError> {
     let insert = Query::insert()
         .into_table(TABLE)

@@ -1,6 +1,6 @@
-//! Which recordings of all tenants have work left to do. A start and the task
-//! that erases ask before they know a tenant; so this holds who and when,
-//! and nothing of the recordings themselves.
+//! Which recordings of all tenants have unfinished work. This is asked at start and by the task
+//! that erases, before a tenant is known; so the table contains sessions and times, but nothing
+//! about the recordings themselves.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -16,22 +16,22 @@ use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "recording_agenda";
 
-/// Holds the session's row until the transaction ends, making it when there is
-/// none. Of two transactions that end the last two tracks the second sees what
-/// the first did, and so leaves the right answer behind.
+/// Locks the row of the session until the transaction ends; inserts it if it does not exist. Of two
+/// transactions that end the last two tracks, the second one sees the changes of the first, so the
+/// final state is correct.
 pub(super) async fn hold(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
     let insert = Query::insert()
         .into_table(TABLE)
         .columns(["session_id", "tenant_id", "unfinished"])
         .values_panic([session.as_uuid().into(), tx.tenant().as_uuid().into(), false.into()])
-        // A session of another tenant breaks the reference here.
+        // A session of another tenant violates the foreign key here.
         .on_conflict(OnConflict::column("session_id").update_column("tenant_id").to_owned())
         .take();
     tx.connection().execute(&insert).await?;
     Ok(())
 }
 
-/// Writes down whether anything of the session is unfinished. After [`hold`].
+/// Stores whether the session has unfinished work. Must be called after [`hold`].
 pub(super) async fn refresh(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
     let unfinished = has_open_track(tx, session).await? || has_open_playable(tx, session).await?;
     let update = Query::update()
@@ -110,7 +110,7 @@ pub(super) async fn due(
     sessions(store, &select).await
 }
 
-/// Notes an erasure; the first one stays.
+/// Stores the time of an erasure; the first one is kept.
 pub(super) async fn erased(
     tx: &TenantTx,
     session: SessionId,

@@ -1,4 +1,4 @@
-//! What is known of recordings, on the database.
+//! Tracks, segments, gaps and playable files in the database.
 
 mod playables;
 mod segments;
@@ -161,7 +161,7 @@ impl RecordingRepository for Store {
     }
 }
 
-/// Whether what was to be written agrees with what is there.
+/// Whether the new row agrees with the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Done,
@@ -175,7 +175,7 @@ fn settle(written: Written) -> Result<(), RecordingStoreError> {
     }
 }
 
-/// Commits what was done, or undoes what must not be.
+/// Commits the transaction, or rolls it back when the rows disagree.
 async fn finish(tx: TenantTx, written: Written) -> Result<Written, StoreError> {
     match written {
         Written::Done => tx.commit().await?,

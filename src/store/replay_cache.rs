@@ -12,8 +12,8 @@ use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 
-/// How often an instance removes what has expired. Proofs live for minutes, so
-/// the table holds what all instances take in about this time.
+/// How often an instance removes expired proofs. Proofs live for minutes, so the table contains
+/// about what all instances accept in this time.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, DeriveIden)]
@@ -23,8 +23,8 @@ enum DpopProofs {
     ExpiresAt,
 }
 
-/// Remembers proofs until they expire. They belong to no tenant: whether a
-/// proof was used is asked before its token has been believed.
+/// Remembers used proofs until they expire. They have no tenant, since this is asked before the
+/// token was verified.
 #[derive(Clone)]
 pub struct ReplayCache {
     store: Store,
@@ -35,8 +35,8 @@ impl ReplayCache {
         Self { store }
     }
 
-    /// Remembers a proof until `expires_at`; `false` when it is remembered
-    /// already. Of concurrent calls, in any instance, exactly one gets `true`.
+    /// Stores a proof until `expires_at`; returns `false` when it is stored already. Of concurrent
+    /// calls, in any instance, exactly one returns `true`.
     pub async fn insert_if_absent(
         &self,
         key_hash: [u8; 32],
@@ -44,8 +44,8 @@ impl ReplayCache {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.sweep_when_due(now).await?;
-        // One statement, so that no other instance writes between looking and writing;
-        // one that has expired is taken as if it were not there.
+        // One statement, so that no other instance writes between reading and writing. An expired
+        // proof counts as not stored.
         let insert = Query::insert()
             .into_table(DpopProofs::Table)
             .columns([DpopProofs::KeyHash, DpopProofs::ExpiresAt])
@@ -95,7 +95,7 @@ impl auth::ReplayCache for ReplayCache {
         now: Timestamp,
     ) -> Result<bool, ReplayCacheUnavailable> {
         self.insert_if_absent(key, expires_at, now).await.map_err(|error| {
-            tracing::error!(%error, "used proofs can't be remembered");
+            tracing::error!(%error, "used proofs can't be stored");
             ReplayCacheUnavailable
         })
     }

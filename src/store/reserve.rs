@@ -1,4 +1,4 @@
-//! Disk that stays free for work that was begun, beside an SQLite file.
+//! Disk space beside an SQLite file that is reserved for work that was begun.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use crate::store::error::StoreError;
 use crate::store::options::{Engine, StoreOptions};
 
-/// The disk of an SQLite file. Below the reserve new work is refused: sessions,
-/// joins, decisions. The rest of the disk is for logs and for the owners of
-/// background work, so that what was acknowledged is brought to its end.
+/// The disk of an SQLite file. When less than the reserve is free, new work is refused: sessions,
+/// joins, decisions. The reserve is for logs and for claimed background work, so that acknowledged
+/// work can be completed.
 #[derive(Debug)]
 pub(super) struct DiskReserve {
     directory: PathBuf,
@@ -17,7 +17,7 @@ pub(super) struct DiskReserve {
 }
 
 impl DiskReserve {
-    /// `None` for databases without a file of this process.
+    /// `None` for databases that are not files of this process.
     pub(super) fn of(options: &StoreOptions, engine: Engine) -> Result<Option<Self>, StoreError> {
         if engine != Engine::Sqlite || options.free_bytes_min == 0 {
             return Ok(None);
@@ -29,7 +29,7 @@ impl DiskReserve {
         Ok(Some(Self { directory, free_bytes_min: options.free_bytes_min }))
     }
 
-    /// Refuses new work below the reserve.
+    /// Refuses new work when less than the reserve is free.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let disk = rustix::fs::statvfs(&self.directory)
             .map_err(|error| StoreError::Unavailable(format!("its disk: {error}")))?;

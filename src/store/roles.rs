@@ -1,17 +1,17 @@
-//! The roles of a PostgreSQL database: what the server's own role may do, and
-//! the checks that it may do no more.
+//! The roles of a PostgreSQL database: grants privileges to the server's role, and checks that it
+//! has no more than those.
 
 use cabildo_migrations::{MIGRATION_TABLE, PRIVILEGES, TABLES};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 
 use crate::store::error::StoreError;
 
-/// Refuses a role for which row-level security would not hold, and tables on
-/// which it is not forced.
+/// Refuses a role to which row-level security would not apply, and tables on which it is not
+/// forced.
 pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), StoreError> {
     let role = text(connection, "SELECT current_user::text AS value", []).await?;
     let role = role.into_iter().next().unwrap_or_default();
-    // A role can become every role it is a member of, so those count as itself.
+    // A role can become every role of which it is a member, so their attributes count too.
     let powerful = text(
         connection,
         "SELECT rolname::text AS value FROM pg_roles \
@@ -48,9 +48,9 @@ pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), Store
     if tables.is_empty() { Ok(()) } else { Err(StoreError::Unprotected { tables }) }
 }
 
-/// Creates the server's role when it does not exist, with LOGIN but without a
-/// password: the operator gives it one, or authenticates it by certificate or
-/// socket. Then grants what each table needs and nothing else.
+/// Creates the server's role if it does not exist, with LOGIN but without a password: the operator
+/// sets one, or authenticates the role by certificate or socket. Then grants the privileges that
+/// each table needs and no others.
 pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Result<(), StoreError> {
     let quoted = quoted(role)?;
     let exists = "SELECT rolname::text AS value FROM pg_roles WHERE rolname = $1";
@@ -74,7 +74,7 @@ pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Resu
     Ok(())
 }
 
-/// Protects the migrations' own table like every other one.
+/// Protects the table of migrations like every other table.
 pub(super) async fn protect_migration_table(
     transaction: &DatabaseTransaction,
 ) -> Result<(), StoreError> {
@@ -87,7 +87,7 @@ pub(super) async fn protect_migration_table(
     Ok(())
 }
 
-/// A role's name as SQL. Names are restricted to what needs no escaping.
+/// The name of a role in SQL. Names are restricted to characters that need no escaping.
 fn quoted(role: &str) -> Result<String, StoreError> {
     let starts_well = role.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let fits =
@@ -103,7 +103,7 @@ fn tables() -> String {
     [TABLES, &[MIGRATION_TABLE]].concat().join(",")
 }
 
-/// The column `value` of every row.
+/// The column `value` of all rows.
 async fn text<const N: usize>(
     connection: &impl ConnectionTrait,
     sql: &str,

@@ -1,4 +1,4 @@
-//! Sessions on the database.
+//! Sessions in the database.
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -131,7 +131,7 @@ fn condition_of(filter: &SessionFilter, after: Option<SessionPosition>) -> Condi
         .add_option(after.map(comes_after))
 }
 
-/// When a session is planned to start, or was created when it has no plan.
+/// A condition on the planned start of a session, or on its creation when it has none.
 fn planned(holds: impl Fn(Column) -> sea_orm::sea_query::SimpleExpr) -> Condition {
     let unplanned =
         Condition::all().add(Column::ScheduledStartAt.is_null()).add(holds(Column::CreatedAt));
@@ -160,7 +160,7 @@ async fn activate(
     active_max: u32,
 ) -> Result<Activation, StoreError> {
     let tx = TenantTx::write(store, event.session.tenant_id).await?;
-    // Whoever activates for this tenant counts after whoever came before.
+    // The lock makes concurrent activations for this tenant count one after the other.
     tx.lock_tenant().await?;
     if !replace_in(&tx, event, expected).await? {
         tx.rollback().await?;
@@ -179,8 +179,8 @@ async fn activate(
     Ok(Activation::Done)
 }
 
-/// Replaces the session, which locks its row until the transaction ends, and
-/// keeps the event of the change.
+/// Replaces the session, which locks its row until the transaction ends, and stores the event of
+/// the change.
 async fn replace_in(
     tx: &TenantTx,
     event: &SessionEvent,

@@ -1,4 +1,4 @@
-//! Transactions on what belongs to no tenant.
+//! Transactions on data that belong to no tenant.
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode,
@@ -10,18 +10,17 @@ use crate::store::connect::Store;
 use crate::store::error::StoreError;
 use crate::store::tenant_tx::ON_DISK_AT_COMMIT;
 
-/// A transaction of no tenant that writes, one at a time for each lock. On
-/// PostgreSQL it sees no tenant's rows. Dropped without commit, it is rolled
-/// back.
+/// A writing transaction without a tenant; one at a time for each lock. On PostgreSQL it sees no
+/// tenant's rows. It is rolled back if it is dropped without a commit.
 pub(super) struct SharedTx {
-    /// Dropped before the guard, so that the next writer finds the file free.
+    /// Dropped before the guard, so that the next writer finds the file unlocked.
     transaction: DatabaseTransaction,
     _writer: Option<OwnedMutexGuard<()>>,
 }
 
 impl SharedTx {
-    /// Begins one, and waits until no other holds `lock`. On SQLite the single
-    /// writer is the lock.
+    /// Begins a transaction, and waits until no other holds `lock`. On SQLite there is only one
+    /// writer anyway.
     pub(super) async fn locked(store: &Store, lock: i64) -> Result<Self, StoreError> {
         let writer = match &store.writer {
             Some(writer) => Some(writer.clone().lock_owned().await),
@@ -29,7 +28,7 @@ impl SharedTx {
         };
         let postgres = store.writer.is_none();
         let options = TransactionOptions {
-            // What was committed before the lock was had is seen after it.
+            // Reads see everything that was committed before the lock was acquired.
             isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -46,12 +45,12 @@ impl SharedTx {
         Ok(Self { transaction, _writer: writer })
     }
 
-    /// What statements run on.
+    /// The connection for statements.
     pub(super) const fn connection(&self) -> &DatabaseTransaction {
         &self.transaction
     }
 
-    /// Makes everything done in it last.
+    /// Commits the transaction.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
     }

@@ -1,4 +1,4 @@
-//! The only way to a transaction on tenants' data.
+//! Transactions on tenants' data; there is no other way to access them.
 
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, IsolationLevel,
@@ -11,31 +11,31 @@ use crate::store::claims;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 
-/// Makes a commit wait for the disk on PostgreSQL, should the role or the
-/// database have been told otherwise. Stronger settings stay.
+/// SQL that makes a commit wait for the disk on PostgreSQL, even if the role or the database is
+/// configured otherwise. Stronger settings are kept.
 pub(super) const ON_DISK_AT_COMMIT: &str = "CASE WHEN current_setting('synchronous_commit') = \
      'off' THEN set_config('synchronous_commit', 'on', true) END";
 
-/// A transaction of one tenant. On PostgreSQL every statement in it sees and
-/// may write only that tenant's rows; on SQLite the repositories' own filters
-/// do that. Dropped without commit, it is rolled back.
+/// A transaction of one tenant. On PostgreSQL every statement in it sees and writes only that
+/// tenant's rows; on SQLite the repositories' own conditions ensure that. It is rolled back if it
+/// is dropped without a commit.
 pub(super) struct TenantTx {
-    /// Dropped before the guard, so that the next writer finds the file free.
+    /// Dropped before the guard, so that the next writer finds the file unlocked.
     transaction: DatabaseTransaction,
     tenant: TenantId,
     _writer: Option<OwnedMutexGuard<()>>,
 }
 
 impl TenantTx {
-    /// A transaction that only reads.
+    /// Begins a transaction that only reads.
     pub(super) async fn read(store: &Store, tenant: TenantId) -> Result<Self, StoreError> {
         Self::begin(store, tenant, AccessMode::ReadOnly).await
     }
 
-    /// A transaction that writes. On SQLite it is the only one. When the store
-    /// has a fence, the work has its owner until the transaction ends, or
-    /// [`StoreError::Fenced`]; without one it is new work, which is refused when
-    /// the disk is nearly full.
+    /// Begins a transaction that writes. On SQLite it is the only one. If the store has a fence,
+    /// the claim keeps its owner until the transaction ends, or this fails with
+    /// [`StoreError::Fenced`]. Without a fence this is new work, which is refused when the disk is
+    /// nearly full.
     pub(super) async fn write(store: &Store, tenant: TenantId) -> Result<Self, StoreError> {
         if store.fence.is_none() {
             store.check_reserve()?;
@@ -43,8 +43,7 @@ impl TenantTx {
         Self::write_from_reserve(store, tenant).await
     }
 
-    /// As [`Self::write`], for what brings acknowledged work to its end: it may
-    /// use the disk to the last.
+    /// As [`Self::write`], for completing acknowledged work: it may use the reserved disk space.
     pub(super) async fn write_from_reserve(
         store: &Store,
         tenant: TenantId,
@@ -70,8 +69,8 @@ impl TenantTx {
         };
         let transaction = store.connection.begin_with_options(options_of(store, access)).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
-            // `true`: until the end of the transaction, so that the pool can't
-            // carry it over to another tenant.
+            // `true`: valid until the end of the transaction, so that the pool can't carry it over
+            // to another tenant.
             let statement = Statement::from_sql_and_values(
                 DbBackend::Postgres,
                 format!("SELECT set_config('app.tenant_id', $1, true), {ON_DISK_AT_COMMIT}"),
@@ -82,18 +81,18 @@ impl TenantTx {
         Ok(Self { transaction, tenant, _writer: writer })
     }
 
-    /// Whose transaction it is; repositories filter by it on every database.
+    /// The tenant of the transaction; repositories use it in conditions on every database.
     pub(super) const fn tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// What statements run on.
+    /// The connection for statements.
     pub(super) const fn connection(&self) -> &DatabaseTransaction {
         &self.transaction
     }
 
-    /// Waits until no other transaction holds the tenant. SQLite's single
-    /// writer already has it.
+    /// Waits until no other transaction holds the lock of the tenant. On SQLite there is only one
+    /// writer anyway.
     pub(super) async fn lock_tenant(&self) -> Result<(), StoreError> {
         if self.transaction.get_database_backend() == DbBackend::Postgres {
             let statement = Statement::from_sql_and_values(
@@ -106,12 +105,12 @@ impl TenantTx {
         Ok(())
     }
 
-    /// Makes everything done in it last.
+    /// Commits the transaction.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
     }
 
-    /// Undoes everything done in it.
+    /// Rolls the transaction back.
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
         Ok(self.transaction.rollback().await?)
     }
@@ -120,8 +119,8 @@ impl TenantTx {
 fn options_of(store: &Store, access: AccessMode) -> TransactionOptions {
     if store.writer.is_none() {
         return TransactionOptions {
-            // Each statement sees what was committed before it, which is what
-            // counting after a lock needs.
+            // Each statement sees what was committed before it, which counting after a lock
+            // requires.
             isolation_level: Some(IsolationLevel::ReadCommitted),
             access_mode: Some(access),
             sqlite_transaction_mode: None,
@@ -134,8 +133,8 @@ fn options_of(store: &Store, access: AccessMode) -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(mode), ..TransactionOptions::default() }
 }
 
-/// Both halves of the tenant's UUID folded into the 64 bits of an advisory
-/// lock. Two tenants that share a key only wait for each other.
+/// Folds both halves of the tenant's UUID into the 64 bits of an advisory lock. Two tenants with
+/// the same key only wait for each other.
 fn lock_key(tenant: TenantId) -> i64 {
     let (high, low) = tenant.as_uuid().as_u64_pair();
     (high ^ low).cast_signed()

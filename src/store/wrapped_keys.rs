@@ -1,10 +1,10 @@
-//! Which wrapped key may take the place of which.
+//! When a wrapped key may replace another.
 
 use crate::vault::wrapped_version;
 
-/// Whether `by` may replace `stored`. A key that was destroyed never comes
-/// back, and one that was rewrapped meanwhile is not replaced by an older
-/// wrapping, whose tenant key may be about to be destroyed.
+/// Whether `by` may replace `stored`. A destroyed key never comes back, and a key that was
+/// rewrapped meanwhile is not replaced by an older wrapping, whose tenant key may be about to be
+/// destroyed.
 pub(super) fn may_replace(stored: Option<&[u8]>, by: Option<&[u8]>) -> bool {
     match (stored, by) {
         (_, None) => true,

@@ -1,4 +1,4 @@
-//! A row of `evidence_events`: what one event entry commits to.
+//! A row of `evidence_events`: the text to which one event entry commits.
 
 use sea_orm::entity::prelude::*;
 

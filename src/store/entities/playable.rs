@@ -1,4 +1,4 @@
-//! A row of `playables`: a file for people, and its wrapped key.
+//! A row of `playables`: a playable file and its wrapped key.
 
 use sea_orm::entity::prelude::*;
 

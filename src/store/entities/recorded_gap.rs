@@ -1,4 +1,4 @@
-//! A row of `recorded_gaps`: when nothing was taken of a track.
+//! A row of `recorded_gaps`: a span of time in which nothing of a track was recorded.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A row of `recorded_segments`: a segment in the vault and in the log.
+//! A row of `recorded_segments`: a segment that is stored in the vault and entered in the log.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A row of `recorded_tracks`: whose a track is, and its wrapped key.
+//! A row of `recorded_tracks`: a track, its person, and its wrapped key.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A row of `room_events`: one event as members were told it.
+//! A row of `room_events`: one event, with the text that members received.
 
 use sea_orm::entity::prelude::*;
 

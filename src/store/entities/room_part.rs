@@ -1,5 +1,4 @@
-//! A row of `room_parts`: one part of what a room needs to continue after a
-//! restart.
+//! A row of `room_parts`: one part of the state from which a room continues after a restart.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A row of `room_records`: what a room needs to continue after a restart.
+//! A row of `room_records`: the position of a room's stored state.
 
 use sea_orm::entity::prelude::*;
 

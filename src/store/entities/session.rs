@@ -1,4 +1,4 @@
-//! A row of `sessions`, and its conversions.
+//! A row of `sessions`, and its conversions from and to the domain type.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel};
@@ -44,7 +44,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Every column of the row, to be written.
+/// All columns of the row for a session.
 pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreError> {
     let us = |moment: Option<Timestamp>| moment.map(Timestamp::unix_us);
     let model = Model {
@@ -74,7 +74,7 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
     Ok(model.into_active_model().reset_all())
 }
 
-/// Only the columns that can change, to be written.
+/// Only the columns that can change.
 pub(in crate::store) fn changes_of(session: &Session) -> Result<ActiveModel, StoreError> {
     use sea_orm::ActiveValue::NotSet;
     Ok(ActiveModel {
@@ -87,7 +87,7 @@ pub(in crate::store) fn changes_of(session: &Session) -> Result<ActiveModel, Sto
     })
 }
 
-/// The session a row holds.
+/// The session in a row.
 pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
     let moment = |us: Option<i64>| us.map(Timestamp::from_unix_us);
     Ok(Session {

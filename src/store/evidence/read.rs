@@ -1,4 +1,4 @@
-//! Reading logs.
+//! Reads logs.
 
 use sea_orm::sea_query::{Order, Query};
 use sea_orm::{
@@ -166,8 +166,8 @@ pub(super) async fn events(
     rows.into_iter().map(event).collect()
 }
 
-/// Asked before there is a tenant to see rows as, like the directory of
-/// sessions.
+/// Asked without a tenant, like the directory of sessions, so it reads a table that has no
+/// row-level security.
 pub(super) async fn unclosed(store: &Store) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
     let select = Query::select()
         .columns(["tenant_id", "session_id"])

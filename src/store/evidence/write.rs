@@ -1,4 +1,4 @@
-//! Beginning and continuing logs.
+//! Begins logs and appends to them.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
@@ -14,8 +14,8 @@ use crate::store::error::{StoreError, stored};
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;
 
-/// Rows inserted by one statement. SQLite binds at most 32,766 values, and no
-/// row here has more than seven.
+/// Rows inserted by one statement. SQLite binds at most 32,766 values, and no row here has more
+/// than seven.
 const ROWS_PER_INSERT_MAX: usize = 500;
 
 /// Begins a log: `identity` is its identifier and its wrapped `K_events`.
@@ -43,7 +43,7 @@ pub(super) async fn create(
     Ok(tx.commit().await?)
 }
 
-/// Continues a log, if it stands where the append expects it.
+/// Appends to a log, if it has the size that the append expects.
 pub(super) async fn append(
     store: &Store,
     tenant: TenantId,
@@ -57,8 +57,8 @@ pub(super) async fn append(
         return Err(EvidenceStoreError::Conflict);
     }
     insert_entries(&tx, session, append).await?;
-    // Without the key nobody can open what the entry commits to, so that its
-    // text must not outlive the erasure either.
+    // Without the key the commitment can't be opened, so the text must not be stored after the
+    // erasure either.
     if !append.events.is_empty() && has_events_key(&tx, session).await? {
         insert_events(&tx, session, &append.events).await?;
     }
@@ -68,8 +68,8 @@ pub(super) async fn append(
     Ok(tx.commit().await?)
 }
 
-/// How many entries the log has then, or `None` when those to be added have a
-/// hole or begin elsewhere.
+/// The size of the log afterwards, or `None` when the new entries have a gap or do not continue the
+/// log.
 fn size_after(append: &Append) -> Option<u64> {
     let count = u64::try_from(append.entries.len()).ok()?;
     let size = append.expected_size.checked_add(count)?;
@@ -117,9 +117,9 @@ async fn insert_log(
     Ok(tx.connection().execute(&insert).await?.rows_affected() == 1)
 }
 
-/// Moves the log on if it has the expected size. Its row is locked until the
-/// transaction ends, so that of two writers who expect one size the second
-/// finds it moved.
+/// Sets the new size of the log, if it has the expected size. Its row stays locked until the
+/// transaction ends, so that of two writers that expect the same size the second one finds another
+/// size.
 async fn advance(
     tx: &TenantTx,
     session: SessionId,
@@ -240,7 +240,7 @@ pub(super) async fn put_events_key(
     Ok(tx.commit().await?)
 }
 
-/// Replaces the key unless it was destroyed or is newer; `false` then.
+/// Replaces the key; returns `false` when it was destroyed or wrapped with a newer tenant key.
 async fn replace_events_key(
     tx: &TenantTx,
     session: SessionId,
@@ -278,9 +278,9 @@ pub(super) async fn put_head(
     }
 }
 
-/// Inserts a head, or finds it; `false` when it does not continue the chain of
-/// heads. The log's row is held, so that of two heads that continue the same
-/// one the second finds the first.
+/// Inserts a head, unless it exists; returns `false` when it does not continue the chain of heads.
+/// The row of the log stays locked, so that of two heads that continue the same one the second
+/// finds the first.
 async fn insert_head(
     tx: &TenantTx,
     session: SessionId,
@@ -318,7 +318,7 @@ async fn insert_head(
     Ok(true)
 }
 
-/// The log's row, held until the transaction ends.
+/// The row of the log, locked until the transaction ends.
 async fn log_row(
     tx: &TenantTx,
     session: SessionId,

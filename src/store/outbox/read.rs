@@ -1,4 +1,4 @@
-//! Reading the outbox: rows first, then what they lead to, tenant by tenant.
+//! Reads the outbox: first the rows, then the events to which they point, tenant by tenant.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -12,7 +12,7 @@ use crate::store::entities::room_event;
 use crate::store::error::{StoreError, from_position, number};
 use crate::store::tenant_tx::TenantTx;
 
-/// An event as it is stored, whatever its source.
+/// A stored event of any source.
 pub(super) struct StoredEvent {
     pub(super) seq: i64,
     pub(super) at: Timestamp,
@@ -27,8 +27,8 @@ pub(super) async fn after(
     limit: u32,
 ) -> Result<Batch, OutboxError> {
     let (rows, last) = rows(store, scope, after, limit).await?;
-    // Rows are deleted from the beginning and after what they lead to, so what
-    // was read is whole when the beginning is still there afterwards.
+    // Rows are deleted from the beginning, after their events. If the first row still exists
+    // afterwards, all events were read.
     let batch = batch(store, after, &rows, last).await?;
     let pruned = state(&store.connection).await?.pruned;
     if from_position(after.number()) < pruned {
@@ -38,7 +38,7 @@ pub(super) async fn after(
     Ok(batch)
 }
 
-/// The rows, and the last position there was before they were read.
+/// The rows, and the last position that existed before they were read.
 async fn rows(
     store: &Store,
     scope: Scope,
@@ -68,7 +68,7 @@ async fn batch(
     last: i64,
 ) -> Result<Batch, StoreError> {
     let mut events = Vec::new();
-    // Rows of one tenant that follow each other are read in one transaction.
+    // Successive rows of one tenant are read in one transaction.
     for rows in rows.chunk_by(|one, next| one.tenant == next.tenant) {
         let Some(first) = rows.first() else { continue };
         let tx = TenantTx::read(store, first.tenant).await?;
@@ -93,7 +93,7 @@ async fn batch(
         }
         tx.commit().await?;
     }
-    // Nothing of this reader comes before `last` when it got no rows at all.
+    // If no rows were read, all positions up to `last` belong to other readers' events.
     let next = match rows.last() {
         Some(row) => Position::new(number(row.position, "position")?),
         None => after.max(Position::new(number(last, "last_position")?)),

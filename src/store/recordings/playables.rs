@@ -17,8 +17,8 @@ use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;
 
-/// Adds a file or replaces what is known of it. One that was erased stays
-/// erased, whatever its maker still believes.
+/// Inserts a file or replaces its row. An erased file stays erased, even if the process that makes
+/// it writes another state.
 pub(super) async fn put(
     store: &Store,
     tenant: TenantId,
@@ -65,7 +65,7 @@ fn may_follow(there: &Model, row: &Model) -> bool {
     if there.state == erased {
         return row.state == erased && row.wrapped_key.is_none();
     }
-    // A file that waits has no key yet, which is not a destroyed key.
+    // A waiting file has no key yet, which must not be confused with a destroyed key.
     there.wrapped_key.is_none()
         || may_replace(there.wrapped_key.as_deref(), row.wrapped_key.as_deref())
 }
@@ -84,7 +84,7 @@ pub(super) async fn list(
         .await?;
     tx.commit().await?;
     let mut playables = rows.into_iter().map(playable_of).collect::<Result<Vec<_>, _>>()?;
-    // The databases disagree about where nothing sorts.
+    // Sorted here, since the databases order rows differently without ORDER BY.
     playables.sort_by_key(|playable| (playable.of, playable.id));
     Ok(playables)
 }

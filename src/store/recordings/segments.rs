@@ -109,7 +109,7 @@ fn segment_of(row: &recorded_segment::Model) -> Result<RecordedSegment, StoreErr
     })
 }
 
-/// Adds a gap. All of it is its key, so that one that is there is equal.
+/// Inserts a gap. All columns are its key, so an existing row is equal.
 pub(super) async fn add_gap(
     store: &Store,
     tenant: TenantId,

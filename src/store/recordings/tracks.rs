@@ -18,7 +18,7 @@ use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;
 
-/// Who spoke on a track whose recording was erased.
+/// Replaces the name of the person of a track whose recording was erased.
 const FORGOTTEN: &str = "erased";
 
 pub(super) async fn add(
@@ -46,7 +46,7 @@ pub(super) async fn add(
     finish(tx, written).await
 }
 
-/// Whether `there` is what `row` became: it may have ended since, and its key
+/// Whether the stored row `there` is a later state of `row`: it may have ended since, and its key
 /// may have been rewrapped or destroyed.
 fn is_same(row: &Model, there: &Model) -> bool {
     let key = row.wrapped_key.as_deref();
@@ -81,7 +81,7 @@ pub(super) async fn end(
         .filter(Column::EndedAt.is_null())
         .exec(tx.connection())
         .await?;
-    // One that has ended already keeps its end.
+    // A track that has ended already keeps its end.
     let is_there = ended.rows_affected == 1 || find(&tx, session, track).await?.is_some();
     recording_agenda::refresh(&tx, session).await?;
     finish(tx, if is_there { Written::Done } else { Written::Refused }).await
@@ -120,7 +120,7 @@ async fn replace_key(
     Ok(Written::Done)
 }
 
-/// The track's row, held until the transaction ends.
+/// The row of a track, locked until the transaction ends.
 async fn find(
     tx: &TenantTx,
     session: SessionId,
