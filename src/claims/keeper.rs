@@ -1,4 +1,4 @@
-//! The claims that this process has, and the task that renews them.
+//! The claims of this process, and the task that renews them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,34 +17,34 @@ use crate::domain::id::{InstanceId, SessionId, TenantId};
 /// Claims renewed by one statement.
 const RENEWED_AT_ONCE: usize = 200;
 
-/// What claims are made with.
+/// The other parts that claims use.
 #[derive(Clone)]
 pub struct ClaimsParts {
-    /// Where they are kept.
+    /// The store of claims.
     pub repository: Arc<dyn ClaimRepository>,
-    /// Who takes them: this process and no other, now or later.
+    /// Id under which this process takes claims; no other process ever has it.
     pub instance: InstanceId,
-    /// What leases are measured by.
+    /// The clock by which leases are measured in this process.
     pub clock: BootClock,
-    /// How long leases are.
+    /// Lengths of leases.
     pub times: LeaseTimes,
 }
 
 type Key = (SessionId, Work);
 
-/// A claim of this process. Others of this process may share it.
+/// A claim of this process, which several tasks may share.
 struct Held {
     fence: Fence,
     lease: Mutex<Lease>,
-    /// Another instance has taken the work over.
+    /// Cancelled when another instance has taken the work.
     lost: CancellationToken,
 }
 
-/// One piece of work. Its lock is held while it is taken.
+/// One piece of work. Its lock is held while the claim is taken.
 #[derive(Default)]
 struct Slot {
     held: Option<Arc<Held>>,
-    /// Gone when the last [`Claim`] is.
+    /// Can't be upgraded once the last [`Claim`] was dropped.
     users: Weak<()>,
 }
 
@@ -59,9 +59,9 @@ struct Inner {
 #[derive(Clone)]
 pub struct Claims(Arc<Inner>);
 
-/// Work that this process does. Dropped, its lease is no longer renewed, and
-/// others may take the work once it has run out; [`Claim::release`] lets them
-/// take it at once.
+/// A claim on work that this process does. When it is dropped, its lease is no longer renewed, and
+/// others may take the work once the lease has run out; after [`Claim::release`] they may take it
+/// at once.
 #[derive(Clone)]
 pub struct Claim {
     claims: Claims,
@@ -70,7 +70,7 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Starts renewing; to be called within a runtime.
+    /// Starts the task that renews claims. Must be called within a runtime.
     #[must_use]
     pub fn start(parts: ClaimsParts) -> Self {
         let claims = Self(Arc::new(Inner {
@@ -79,7 +79,7 @@ impl Claims {
             stop: CancellationToken::new(),
             renewing: Mutex::default(),
         }));
-        // The task must not keep alive what stops it when dropped.
+        // The task must not keep alive the value that stops it when dropped.
         let (inner, stop) = (Arc::downgrade(&claims.0), claims.0.stop.clone());
         let every = claims.0.parts.times.renew_every;
         let task = tokio::spawn(async move {
@@ -94,7 +94,7 @@ impl Claims {
         claims
     }
 
-    /// Who takes these claims.
+    /// The id under which these claims are taken.
     #[must_use]
     pub fn instance(&self) -> InstanceId {
         self.0.parts.instance
@@ -113,7 +113,7 @@ impl Claims {
         self.acquire((tenant, session, work), Sharing::Refused).await
     }
 
-    /// Takes work, or shares it with others of this process that have it.
+    /// Takes work, or shares the claim with others of this process that have it.
     ///
     /// # Errors
     /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
@@ -126,8 +126,8 @@ impl Claims {
         self.acquire((tenant, session, work), Sharing::Allowed).await
     }
 
-    /// Ends every lease of an earlier process of which the caller knows that it
-    /// has ended, so that its work can be taken at once.
+    /// Ends every lease of an earlier process that is known to have ended, so that its work can be
+    /// taken at once.
     ///
     /// # Errors
     /// [`ClaimError::Unavailable`].
@@ -135,7 +135,7 @@ impl Claims {
         self.0.parts.repository.end_instance(ended).await
     }
 
-    /// Sessions whose `work` other instances do now.
+    /// Sessions whose `work` is claimed by other instances now.
     ///
     /// # Errors
     /// [`ClaimError::Unavailable`].
@@ -143,8 +143,8 @@ impl Claims {
         self.0.parts.repository.taken_by_others(work, self.instance()).await
     }
 
-    /// Stops renewing. What was not released can be taken by others once its
-    /// lease has run out.
+    /// Stops renewing. Claims that were not released can be taken by others once their leases have
+    /// run out.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
         let task = lock(&self.0.renewing).take();
@@ -184,7 +184,7 @@ impl Claims {
     }
 }
 
-/// Whether work may be shared with others of this process.
+/// Whether a claim may be shared with others of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Allowed,
@@ -192,17 +192,17 @@ enum Sharing {
 }
 
 impl Inner {
-    /// Renews what is in use, and forgets what is not.
+    /// Renews the claims in use, and removes the others.
     async fn renew(&self) {
         let mut held = Vec::new();
         lock(&self.slots).retain(|_, shared| {
-            // One that is being taken now is renewed the next time.
+            // A claim that is being taken now is renewed next time.
             let Ok(slot) = shared.try_lock() else { return true };
             let in_use = slot.users.strong_count() > 0;
             if let Some(claim) = slot.held.as_ref().filter(|_| in_use) {
                 held.push(Arc::clone(claim));
             }
-            // Somebody may be about to lock one that has a second handle.
+            // Kept if another task has a handle, since it may be about to lock it.
             in_use || Arc::strong_count(shared) > 1
         });
         held.retain(|claim| !claim.lost.is_cancelled());
@@ -216,7 +216,7 @@ impl Inner {
         let fences: Vec<Fence> = claims.iter().map(|claim| claim.fence).collect();
         let sent_at = clock.now();
         let asked = repository.renew(*instance, &fences, times.length);
-        // Later leases would have run out by the time an answer came.
+        // A later answer would be useless, since the leases would have run out.
         let renewed = match tokio::time::timeout(times.length, asked).await {
             Ok(Ok(renewed)) => renewed,
             Ok(Err(error)) => {
@@ -249,13 +249,13 @@ impl Drop for Inner {
 }
 
 impl Claim {
-    /// What every write of this work names.
+    /// The fence that every write of this work must name.
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.held.fence
     }
 
-    /// Whether the lease runs: nobody else does the work now. To be asked before
+    /// Whether the lease is valid, so that nobody else does the work now. Must be checked before
     /// every step that the database can't fence, such as deleting an object.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -263,7 +263,7 @@ impl Claim {
         !self.is_lost() && lock(&self.held.lease).holds_at(now)
     }
 
-    /// As [`Self::holds`], as an error.
+    /// As [`Self::holds`], but returns an error when it is not valid.
     ///
     /// # Errors
     /// [`ClaimError::Lost`].
@@ -271,27 +271,27 @@ impl Claim {
         if self.holds() { Ok(()) } else { Err(ClaimError::Lost) }
     }
 
-    /// Whether another instance has taken the work over. A claim that was lost
-    /// never comes back; the work can be taken again with a new one.
+    /// Whether another instance has taken the work. A lost claim never becomes valid again; the
+    /// work can be taken again with a new one.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.held.lost.is_cancelled()
     }
 
-    /// Says that a write was refused because of its epoch: the claim is lost.
+    /// Reports that a write was refused because of its epoch, which means that the claim is lost.
     pub fn refused(&self) {
         self.held.lost.cancel();
     }
 
-    /// Gives the work back, once the last user of this process has done so.
-    /// When that fails the lease runs out by itself.
+    /// Releases the work, once the last user in this process has done so. If that fails, the lease
+    /// runs out by itself.
     pub async fn release(self) {
         let Self { claims, held, user } = self;
         if Arc::into_inner(user).is_none() || held.lost.is_cancelled() {
             return;
         }
         if let Err(error) = claims.0.parts.repository.release(held.fence).await {
-            tracing::debug!(session = %held.fence.session, %error, "a lease runs out by itself");
+            tracing::debug!(session = %held.fence.session, %error, "a claim was not released");
         }
     }
 }

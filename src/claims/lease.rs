@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time since the machine was started. It goes on while the machine or this
-/// process is suspended, so that whoever wakes up sees that its leases ran out.
+/// Time since the machine was started. It continues while the machine or this process is suspended,
+/// so that a process that resumes finds that its leases ran out.
 #[derive(Clone)]
 pub struct BootClock(Arc<dyn Fn() -> Duration + Send + Sync>);
 
 impl BootClock {
-    /// The machine's clock: `CLOCK_BOOTTIME` on Linux.
+    /// The clock of the machine: `CLOCK_BOOTTIME` on Linux.
     #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(|| {
@@ -26,13 +26,13 @@ impl BootClock {
         }))
     }
 
-    /// A clock that says what `read` says, for tests in virtual time.
+    /// A clock that calls `read`, for tests in virtual time.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The time since the start.
+    /// The time since the start of the machine.
     #[must_use]
     pub fn now(&self) -> Duration {
         (self.0)()
@@ -48,14 +48,13 @@ impl fmt::Debug for BootClock {
 /// How long leases are and when they are renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTimes {
-    /// How long the database keeps others out after a claim was taken or
-    /// renewed. Raising it makes others wait longer for the work of an instance
-    /// that was killed; lowering it lets a shorter outage of the database end a
-    /// lease.
+    /// How long the database refuses others after a claim was taken or renewed. Raising it makes
+    /// others wait longer for the work of an instance that was killed; lowering it lets a shorter
+    /// outage of the database end a lease.
     pub length: Duration,
     /// How often leases are renewed.
     pub renew_every: Duration,
-    /// How long before its end the owner stops to rely on a lease.
+    /// How long before its end the owner stops relying on a lease.
     pub margin: Duration,
 }
 
@@ -69,16 +68,16 @@ impl Default for LeaseTimes {
     }
 }
 
-/// The lease of one claim, as its owner sees it.
+/// The lease of one claim, from its owner's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     relied_on_until: Duration,
 }
 
 impl Lease {
-    /// The lease that a request sent at `sent_at` was answered with. It is
-    /// counted from before the request, because the database may have begun to
-    /// count at any time between request and answer.
+    /// The lease that was granted by the answer to a request sent at `sent_at`. It is counted from
+    /// the time of the request, because the database may have granted it at any time between
+    /// request and answer.
     #[must_use]
     pub fn begun(sent_at: Duration, times: &LeaseTimes) -> Self {
         Self { relied_on_until: sent_at + times.length.saturating_sub(times.margin) }
@@ -90,7 +89,7 @@ impl Lease {
         now < self.relied_on_until
     }
 
-    /// The later one of two leases of the same claim.
+    /// The one of two leases of a claim that ends later.
     #[must_use]
     pub fn or_later(self, other: Self) -> Self {
         Self { relied_on_until: self.relied_on_until.max(other.relied_on_until) }

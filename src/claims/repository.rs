@@ -1,4 +1,4 @@
-//! Where claims are kept.
+//! The interface of the store of claims.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::claims::ClaimError;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{InstanceId, SessionId, TenantId};
 
-/// The claims of all instances. Leases are measured by the database's clock, so
-/// that the clocks of instances need not agree.
+/// The claims of all instances. Leases are measured by the clock of the database, so that the
+/// clocks of instances need not agree.
 #[async_trait]
 pub trait ClaimRepository: Send + Sync {
-    /// Gives `work` on a session to `instance` for `lease`, and returns the new
-    /// epoch; `None` while the lease of another instance runs. Of concurrent
-    /// calls of two instances, one gets an epoch.
+    /// Gives `work` on a session to `instance` for the time `lease`; returns the new epoch, or
+    /// `None` while another instance has a valid lease. Of concurrent calls by two instances, only
+    /// one gets an epoch.
     async fn take(
         &self,
         tenant: TenantId,
@@ -25,8 +25,8 @@ pub trait ClaimRepository: Send + Sync {
         lease: Duration,
     ) -> Result<Option<u64>, ClaimError>;
 
-    /// Renews those of `claims` that `instance` still has for another `lease`,
-    /// and returns them. The others were taken over.
+    /// Extends those of `claims` that `instance` still has by another `lease`; returns them. The
+    /// others were taken by other instances.
     async fn renew(
         &self,
         instance: InstanceId,
@@ -34,14 +34,13 @@ pub trait ClaimRepository: Send + Sync {
         lease: Duration,
     ) -> Result<Vec<Fence>, ClaimError>;
 
-    /// Ends the lease of a claim, unless it was taken over.
+    /// Ends the lease of a claim, unless another instance has taken it.
     async fn release(&self, claim: Fence) -> Result<(), ClaimError>;
 
     /// Ends every lease of an instance that is known to have ended.
     async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError>;
 
-    /// Sessions whose `work` is under a running lease of an instance other than
-    /// `instance`.
+    /// Sessions whose `work` is claimed, with a valid lease, by an instance other than `instance`.
     async fn taken_by_others(
         &self,
         work: Work,
