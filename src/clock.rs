@@ -1,16 +1,16 @@
-//! The wall clock. Drivers and doors read it; engines are handed what it said.
+//! The wall clock. Drivers and interfaces read it and pass the time to engines.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::domain::time::Timestamp;
 
-/// Where a driver or door gets the time from.
+/// The source of the time for drivers and interfaces.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The machine's clock.
+    /// The clock of the machine.
     #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(|| {
@@ -19,13 +19,13 @@ impl Clock {
         }))
     }
 
-    /// A clock that says what `read` says, for tests in virtual time.
+    /// A clock that calls `read`, for tests in virtual time.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The time.
+    /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()

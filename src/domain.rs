@@ -1,6 +1,5 @@
-//! The words of the field: what every other module speaks in. Nothing here
-//! does I/O, is asynchronous, or serialises: doors and stores have their own
-//! types and convert.
+//! The types of the domain that all other modules use. Nothing here does I/O, is asynchronous, or
+//! serialises: interfaces and stores have types of their own and convert.
 
 pub mod attendance;
 pub mod backoff;

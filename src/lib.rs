@@ -1,16 +1,16 @@
-//! Cabildo: a meeting and moderation server for hybrid assemblies whose result
-//! must hold up legally. The map of the house, one line a module, in floor
-//! order; `docs/ARCHITECTURE.md` explains it and `tests/house.rs` checks it.
+//! Cabildo: a meeting and moderation server for hybrid assemblies whose result must hold up
+//! legally. This file lists every module in the order of the layers ("floors") that
+//! `docs/ARCHITECTURE.md` explains and `tests/house.rs` checks.
 
-// Ground floor: the words of the field, the clock, the cipher, media formats,
-// state that remembers its changes. No I/O, no async.
+// Ground floor: the types of the domain, the clock, the cipher, media formats, and values that
+// track their changes. No I/O, no async.
 pub mod clock;
 pub mod domain;
 pub mod formats;
 pub mod sealing;
 pub mod tracked;
 
-// First floor: stations. Each knows the ground floor and nothing beside it.
+// First floor: modules called stations, which import the ground floor and no other station.
 pub mod attendance;
 pub mod auth;
 pub mod claims;
@@ -21,7 +21,7 @@ pub mod sessions;
 pub mod sfu;
 pub mod vault;
 
-// Second floor: where stations meet.
+// Second floor: modules that combine stations.
 pub mod custody;
 pub mod history;
 pub mod playable;
@@ -29,17 +29,17 @@ pub mod recorder;
 pub mod room;
 pub mod store;
 
-// Third floor: doors.
+// Third floor: the interfaces that clients use.
 pub mod api;
 pub mod moderation;
 
-// Roof: the composition root, the commands, and what surrounds them.
+// Roof: the composition root, the commands, and what they need.
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod telemetry;
 
-// Beside the house: an independent client for load and tests, and an
-// independent reader of the record.
+// Beside the floors: an independent client for load tests and tests, and an independent verifier of
+// recordings.
 pub mod load;
 pub mod verify;

@@ -1,9 +1,9 @@
-//! The one binary.
+//! The only binary.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Installed before anything makes a TLS connection; nobody else installs one.
+    // Installed before anything makes a TLS connection; no other code installs one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::from(3);
     }

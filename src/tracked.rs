@@ -1,18 +1,18 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! State that remembers what it was. A decision that can't be stored is undone,
-//! and what has changed is written down; both cost what was touched, however
-//! much there is besides.
+//! Values that track their changes. A decision that can't be stored must be undone, and a decision
+//! that can be stored must be written to the store; both take time in proportion to the changes,
+//! not to the size of the whole.
 //!
-//! A change is first *made*, and can be undone. Then it is *accepted*: it stands,
-//! and waits to be stored. Then it is *stored*.
+//! A change is first *made*, and can then be undone. It is then *accepted*: it can no longer be
+//! undone and waits to be stored. Finally it is *stored*.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
-/// An ordered map that remembers its changes.
+/// An ordered map that tracks its changes.
 #[derive(Debug, Clone)]
 pub struct TrackedMap<K, V> {
     now: BTreeMap<K, V>,
-    /// What the keys touched since the last acceptance held before.
+    /// For each key changed since the last acceptance: the value that it had before.
     before: BTreeMap<K, Option<V>>,
     /// Keys with accepted changes that are not stored yet.
     unstored: BTreeSet<K>,
@@ -24,7 +24,7 @@ impl<K, V> Default for TrackedMap<K, V> {
     }
 }
 
-/// What is held now is compared, not how it came about.
+/// Compares the current values, not the tracked changes.
 impl<K: PartialEq, V: PartialEq> PartialEq for TrackedMap<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.now == other.now
@@ -40,7 +40,7 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         self.now.get(key)
     }
 
-    /// The value of a key, to be changed.
+    /// The value of a key, for changing it.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let value = self.now.get_mut(key)?;
         if !self.before.contains_key(key) {
@@ -55,14 +55,14 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         self.now.contains_key(key)
     }
 
-    /// Gives a key a value; yields the one it had.
+    /// Sets the value of a key; returns the one it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let old = self.now.insert(key.clone(), value);
         self.before.entry(key).or_insert_with(|| old.clone());
         old
     }
 
-    /// Takes a key out; yields its value.
+    /// Removes a key; returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let old = self.now.remove(key)?;
         if !self.before.contains_key(key) {
@@ -71,20 +71,20 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         Some(old)
     }
 
-    /// Takes all keys out.
+    /// Removes all keys.
     pub fn clear(&mut self) {
         for (key, value) in std::mem::take(&mut self.now) {
             self.before.entry(key).or_insert(Some(value));
         }
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.now.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.now.is_empty()
@@ -110,19 +110,19 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         self.now.range(range)
     }
 
-    /// The key before all others, and its value.
+    /// The first key and its value.
     #[must_use]
     pub fn first(&self) -> Option<(&K, &V)> {
         self.now.first_key_value()
     }
 
-    /// Keys touched since the last acceptance, whether or not their values
-    /// differ now.
+    /// Keys that were changed since the last acceptance, whether or not their values differ from
+    /// before.
     pub fn touched(&self) -> impl Iterator<Item = &K> {
         self.before.keys()
     }
 
-    /// Undoes what was done since the last acceptance.
+    /// Undoes all changes since the last acceptance.
     pub fn undo(&mut self) {
         for (key, value) in std::mem::take(&mut self.before) {
             match value {
@@ -132,7 +132,7 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         }
     }
 
-    /// What was done since the last acceptance stands.
+    /// Accepts all changes; they can't be undone any more.
     pub fn accept(&mut self)
     where
         V: PartialEq,
@@ -144,13 +144,13 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         }
     }
 
-    /// Everything counts as not stored, and so do these keys.
+    /// Marks all keys, and these additional ones, as not stored.
     pub fn store_all(&mut self, besides: impl IntoIterator<Item = K>) {
         self.unstored.extend(self.now.keys().cloned().chain(besides));
     }
 
-    /// What has to be stored: keys with their values, or without one when they
-    /// are gone. Changes that are not accepted yet are included.
+    /// The keys to store, with their values or with `None` when they were removed. Includes changes
+    /// that are not accepted yet.
     pub fn to_store(&self) -> impl Iterator<Item = (&K, Option<&V>)>
     where
         V: PartialEq,
@@ -165,7 +165,7 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         self.unstored.iter().chain(changed).map(|key| (key, self.now.get(key)))
     }
 
-    /// What [`Self::to_store`] yielded is stored, and stands.
+    /// Marks the changes returned by [`Self::to_store`] as stored, which also accepts them.
     pub fn stored(&mut self) {
         self.before.clear();
         self.unstored.clear();
@@ -173,7 +173,7 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for TrackedMap<K, V> {
-    /// A map with these entries, which count as stored.
+    /// Makes a map with these entries, which count as stored.
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
         Self { now: entries.into_iter().collect(), ..Self::default() }
     }
@@ -188,8 +188,8 @@ impl<'a, K: Ord + Clone, V: Clone> IntoIterator for &'a TrackedMap<K, V> {
     }
 }
 
-/// One value that remembers its changes. Made for small ones: it is copied as a
-/// whole when it is touched.
+/// One value that tracks its changes. For small values, since it is copied as a whole when it is
+/// changed.
 #[derive(Debug, Clone, Default)]
 pub struct Tracked<T> {
     now: T,
@@ -197,7 +197,7 @@ pub struct Tracked<T> {
     unstored: bool,
 }
 
-/// What is held now is compared, not how it came about.
+/// Compares the current values, not the tracked changes.
 impl<T: PartialEq> PartialEq for Tracked<T> {
     fn eq(&self, other: &Self) -> bool {
         self.now == other.now
@@ -215,12 +215,12 @@ impl<T> std::ops::Deref for Tracked<T> {
 }
 
 impl<T: Clone + PartialEq> Tracked<T> {
-    /// A value that counts as stored.
+    /// Makes a tracked value that counts as stored.
     pub const fn new(value: T) -> Self {
         Self { now: value, before: None, unstored: false }
     }
 
-    /// The value, to be changed.
+    /// The value, for changing it.
     pub fn edit(&mut self) -> &mut T {
         if self.before.is_none() {
             self.before = Some(self.now.clone());
@@ -228,20 +228,20 @@ impl<T: Clone + PartialEq> Tracked<T> {
         &mut self.now
     }
 
-    /// Undoes what was done since the last acceptance.
+    /// Undoes all changes since the last acceptance.
     pub fn undo(&mut self) {
         if let Some(before) = self.before.take() {
             self.now = before;
         }
     }
 
-    /// What was done since the last acceptance stands.
+    /// Accepts all changes; they can't be undone any more.
     pub fn accept(&mut self) {
         self.unstored = self.is_to_store();
         self.before = None;
     }
 
-    /// It counts as not stored.
+    /// Marks the value as not stored.
     pub const fn store_all(&mut self) {
         self.unstored = true;
     }
@@ -252,7 +252,7 @@ impl<T: Clone + PartialEq> Tracked<T> {
         self.unstored || self.before.as_ref().is_some_and(|before| *before != self.now)
     }
 
-    /// It is stored, and stands.
+    /// Marks the value as stored, which also accepts its changes.
     pub fn stored(&mut self) {
         self.before = None;
         self.unstored = false;

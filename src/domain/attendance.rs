@@ -1,4 +1,4 @@
-//! Being present: how it is proven, where, how it ends, and what it weighs.
+//! Presence: how it is proven, where, how it ends, and how much weight it has.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::domain::id::InvalidId;
 use crate::domain::words::words;
 
 words!(
-    /// How it became known that somebody is present.
+    /// How presence was established.
     AttendanceMethod {
         /// A contextual QR code that the identity service validated.
         Qr => "qr",
@@ -35,11 +35,11 @@ words!(
     LeaveCause {
         /// A moderator marked them as left.
         MarkedLeft => "marked_left",
-        /// A moderator took a registration back that was a mistake.
+        /// A moderator revoked a registration that was a mistake.
         TakenBack => "taken_back",
         /// Their last connection to the room ended.
         Disconnected => "disconnected",
-        /// Being connected is no longer proof enough, and they gave no other.
+        /// Being connected is no longer sufficient proof, and they gave no other.
         ProofRequired => "proof_required",
         /// The session ended.
         SessionEnded => "session_ended",
@@ -57,7 +57,7 @@ words!(
 );
 
 words!(
-    /// Why a proof of presence was not taken.
+    /// Why a proof of presence was refused.
     AttendanceFailure {
         /// The identity service says that it is not valid.
         Invalid => "invalid",
@@ -71,7 +71,7 @@ words!(
         NotEligible => "not_eligible",
         /// Too many attempts.
         RateLimited => "rate_limited",
-        /// The identity service does not answer, or not usably.
+        /// The identity service does not answer, or its answer can't be used.
         ServiceUnavailable => "service_unavailable",
     }
 );
@@ -86,7 +86,7 @@ const DECIMALS: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Weight(u64);
 
-/// A text that is not a weight.
+/// The text is not a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a decimal number of at most {DECIMALS} places between 0 and 100000000")]
 pub struct InvalidWeight;
@@ -110,13 +110,13 @@ impl Weight {
         self.0
     }
 
-    /// The sum; stays at the largest number rather than wrap.
+    /// The sum; the largest number instead of an overflow.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// The difference; zero rather than negative.
+    /// The difference; zero instead of a negative number.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -158,7 +158,7 @@ impl fmt::Display for Weight {
 pub struct UnitId(String);
 
 impl UnitId {
-    /// Longest identifier taken, in characters.
+    /// Longest identifier accepted, in characters.
     pub const LENGTH_MAX: usize = 64;
 
     /// The identifier.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Waits that double from failure to failure up to a limit. Each is drawn from
-/// its upper half, so that many who wait for one thing do not come at once.
-/// Pure: the caller brings the random number and does the waiting.
+/// Waiting times that double from failure to failure up to a limit. Each is drawn from the upper
+/// half, so that many clients do not retry at the same time. No I/O: the caller provides the random
+/// number and waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     first: Duration,
@@ -13,14 +13,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from `first` up to `max`.
+    /// Makes a backoff from `first` up to `max`.
     #[must_use]
     pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, failures: 0 }
     }
 
-    /// Something failed again: how long to wait now. `drawn` is random over its
-    /// whole range.
+    /// Counts a failure; returns how long to wait. `drawn` is a uniform random byte.
     pub fn next(&mut self, drawn: u8) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.failures.min(31));
         self.failures = self.failures.saturating_add(1);
@@ -28,12 +27,12 @@ impl Backoff {
         whole.saturating_sub((whole / 2).saturating_mul(u32::from(drawn)) / u32::from(u8::MAX))
     }
 
-    /// It worked: the next failure waits as after the first one.
+    /// Counts a success: the next failure waits as after the first one.
     pub const fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Failures in a row.
+    /// Number of failures in a row.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures

@@ -1,11 +1,10 @@
-//! Who does the background work on a session.
+//! Claims on the background work for a session.
 
 use std::fmt;
 
 use super::id::SessionId;
 
-/// A kind of background work. At most one instance does each kind for one
-/// session at a time.
+/// A kind of background work. At most one instance does each kind for a session at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Work {
     /// Recording its tracks and closing its log.
@@ -17,7 +16,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Its name where it is stored.
+    /// The stored name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +26,7 @@ impl Work {
         }
     }
 
-    /// The work of this name.
+    /// The kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Recording, Self::Playables, Self::Custody]
@@ -42,13 +41,13 @@ impl fmt::Display for Work {
     }
 }
 
-/// What a write names to be let through: the epoch under which its writer was
-/// given the work. The database hands out a larger epoch with every change of
-/// owner and refuses writes that name an older one, so that an owner that was
-/// replaced without noticing changes nothing any more.
+/// Identifies the claim under which a write is made, by the epoch with which its writer was given
+/// the work. The database hands out a larger epoch with every change of owner and refuses writes
+/// that name an older one, so that an owner that was replaced without noticing can't change
+/// anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fence {
-    /// The session worked on.
+    /// The session.
     pub session: SessionId,
     /// The kind of work.
     pub work: Work,

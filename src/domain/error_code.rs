@@ -1,31 +1,32 @@
-//! The stable codes of everything that can be refused. Each door maps its
-//! failures to one of these; clients may rely on the text.
+//! The stable codes of all refusals. Each interface maps its failures to one of them; clients may
+//! rely on the text.
 
 use crate::domain::words::words;
 
 words!(
     /// A stable error code, upper snake case.
     ErrorCode {
-        /// Not JSON, not the expected shape, or an unknown field.
+        /// The body is not JSON, has another shape than expected, or has an unknown field.
         MalformedRequest => "MALFORMED_REQUEST",
-        /// Understood, but its values make no sense together.
+        /// The request is well-formed, but its values contradict each other.
         UnprocessableRequest => "UNPROCESSABLE_REQUEST",
-        /// The body is larger than the route takes.
+        /// The body is larger than the route accepts.
         PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-        /// The body has a content type the route does not take.
+        /// The route does not accept the content type of the body.
         UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-        /// The route does not take this method.
+        /// The route does not accept this method.
         MethodNotAllowed => "METHOD_NOT_ALLOWED",
-        /// No such route.
+        /// There is no such route.
         RouteNotFound => "ROUTE_NOT_FOUND",
-        /// No credentials.
+        /// The request has no credentials.
         CredentialsMissing => "CREDENTIALS_MISSING",
-        /// The access token is not from our issuer for us, or its signature is wrong.
+        /// The access token is not from the configured issuer for this audience, or its signature
+        /// is wrong.
         TokenInvalid => "TOKEN_INVALID",
         /// The access token has expired.
         TokenExpired => "TOKEN_EXPIRED",
-        /// The access token is bound to a key and came without a proof of it
-        /// (RFC 9449 §7.2).
+        /// The access token is bound to a key but came without a proof of possession (RFC 9449
+        /// §7.2).
         TokenBound => "TOKEN_BOUND",
         /// The proof of possession is wrong (RFC 9449 §4.3).
         DpopProofInvalid => "DPOP_PROOF_INVALID",
@@ -33,29 +34,29 @@ words!(
         DpopProofReplayed => "DPOP_PROOF_REPLAYED",
         /// The proof needs the nonce of the `DPoP-Nonce` header (RFC 9449 §8).
         DpopNonceRequired => "DPOP_NONCE_REQUIRED",
-        /// The resume token is not the last one of a connection that lives.
+        /// The resume token is not the last one of a connection that can be resumed.
         ResumeTokenInvalid => "RESUME_TOKEN_INVALID",
         /// The route is for services with a client certificate.
         ClientCertificateRequired => "CLIENT_CERTIFICATE_REQUIRED",
         /// The caller may not do this.
         Forbidden => "FORBIDDEN",
-        /// No such session for this caller.
+        /// There is no such session for this caller.
         SessionNotFound => "SESSION_NOT_FOUND",
         /// The session is not in a state that allows this.
         SessionStateConflict => "SESSION_STATE_CONFLICT",
-        /// The session is over.
+        /// The session has ended or was cancelled.
         SessionOver => "SESSION_OVER",
         /// `If-Match` does not name the current version.
         VersionConflict => "VERSION_CONFLICT",
         /// The write needs an `If-Match` header.
         PreconditionRequired => "PRECONDITION_REQUIRED",
-        /// The tenant has as many active sessions as it may.
+        /// The tenant has the most active sessions that it may have.
         SessionLimitReached => "SESSION_LIMIT_REACHED",
-        /// The session has as many participants as it may.
+        /// The session has the most participants that it may have.
         ParticipantLimitReached => "PARTICIPANT_LIMIT_REACHED",
-        /// The tenant uses as much bitrate as it may.
+        /// The tenant receives the highest bitrate that it may.
         BitrateLimitReached => "BITRATE_LIMIT_REACHED",
-        /// The same idempotency key came with another request.
+        /// The idempotency key was used with another request before.
         IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
         /// The first request with this idempotency key is still running.
         IdempotencyKeyInUse => "IDEMPOTENCY_KEY_IN_USE",
@@ -63,7 +64,7 @@ words!(
         RateLimited => "RATE_LIMITED",
         /// A database or service does not answer.
         DependencyUnavailable => "DEPENDENCY_UNAVAILABLE",
-        /// A defect of this server; the trace id finds it in the logs.
+        /// A defect of this server; the logs have the trace id.
         Internal => "INTERNAL",
         /// The session's media is carried by another provider.
         ProviderUnsupported => "PROVIDER_UNSUPPORTED",
@@ -74,9 +75,9 @@ words!(
         QueueFull => "QUEUE_FULL",
         /// This person already waits with a request of this kind.
         AlreadyWaiting => "ALREADY_WAITING",
-        /// No such speech request, or it no longer waits.
+        /// There is no such speech request, or it was decided already.
         RequestNotFound => "REQUEST_NOT_FOUND",
-        /// The speech request is not approved yet, or already is.
+        /// The speech request is not approved yet, or was approved already.
         RequestStateConflict => "REQUEST_STATE_CONFLICT",
         /// No approved request waits in the speaking list.
         QueueEmpty => "QUEUE_EMPTY",
@@ -88,39 +89,39 @@ words!(
         NotYourTurn => "NOT_YOUR_TURN",
         /// The turn would be longer than the session allows.
         TurnLimitReached => "TURN_LIMIT_REACHED",
-        /// The order is not one of exactly the entries that wait.
+        /// The order does not name exactly the waiting entries.
         OrderInvalid => "ORDER_INVALID",
-        /// No such participant in the room.
+        /// There is no such participant in the room.
         ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
         /// What the decision is about has changed since the caller last saw it.
         DecisionStale => "DECISION_STALE",
-        /// Without this moderator nobody could let people in again.
+        /// Without this moderator nobody could admit people again.
         LastModerator => "LAST_MODERATOR",
         /// The recording is not in a state that allows this.
         RecordingStateConflict => "RECORDING_STATE_CONFLICT",
 
-        /// The session description is malformed or offers nothing usable.
+        /// The session description is malformed or has no usable section.
         SdpInvalid => "SDP_INVALID",
-        /// A session description came out of turn.
+        /// A session description does not fit the state of its transport.
         SignallingStateConflict => "SIGNALLING_STATE_CONFLICT",
-        /// No such track in the room.
+        /// There is no such track in the room.
         TrackNotFound => "TRACK_NOT_FOUND",
-        /// The peer publishes or subscribes to as much as it may.
+        /// The peer has the most tracks or subscriptions that it may have.
         TrackLimitReached => "TRACK_LIMIT_REACHED",
-        /// No such WHIP or WHEP resource.
+        /// There is no such WHIP or WHEP resource.
         MediaResourceNotFound => "MEDIA_RESOURCE_NOT_FOUND",
 
-        /// The session has no recording, or not this file.
+        /// The session has no recording, or the recording has no such file.
         RecordingNotFound => "RECORDING_NOT_FOUND",
         /// The recording was erased.
         RecordingErased => "RECORDING_ERASED",
-        /// The address of a recording is not one of this server's.
+        /// The playback address was not made by this server.
         PlaybackTokenFormatInvalid => "PLAYBACK_TOKEN_FORMAT_INVALID",
-        /// The address of a recording was changed.
+        /// The playback address was changed.
         PlaybackTokenSignatureInvalid => "PLAYBACK_TOKEN_SIGNATURE_INVALID",
-        /// The address of a recording is too old.
+        /// The playback address has expired.
         PlaybackTokenExpired => "PLAYBACK_TOKEN_EXPIRED",
-        /// The range asked for lies beyond the file.
+        /// The requested range is beyond the end of the file.
         RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
     }
 );

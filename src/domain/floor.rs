@@ -3,8 +3,8 @@
 use crate::domain::words::words;
 
 words!(
-    /// What somebody asks the floor for. The order of the list is the order of
-    /// these values from last to first; `Normal` ones stand by arrival.
+    /// The kind of a speech request. The speaking list is ordered by kind, from the last of these
+    /// values to the first; requests of equal kind are ordered by arrival.
     SpeechKind {
         /// To speak on the matter.
         Normal => "normal",
@@ -17,7 +17,7 @@ words!(
     }
 );
 words!(
-    /// How a speaker stands on the matter.
+    /// The speaker's position on the matter.
     Stance {
         /// For it.
         Pro => "pro",

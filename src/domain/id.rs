@@ -1,4 +1,4 @@
-//! Identifiers. Each is its own type, so that one can't be passed for another.
+//! Identifiers. Each kind has its own type, so that one can't be passed for another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {expected}")]
 pub struct InvalidId {
-    /// What was expected, as a noun ("session id").
+    /// The expected kind, as a noun ("session id").
     pub expected: &'static str,
 }
 
@@ -26,7 +26,7 @@ macro_rules! uuid_id {
                 Self(uuid)
             }
 
-            /// A new time-ordered identifier (`UUIDv7`, RFC 9562 §5.7).
+            /// Makes a new time-ordered identifier (`UUIDv7`, RFC 9562 §5.7).
             #[must_use]
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
@@ -54,7 +54,7 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = InvalidId;
 
-            /// Accepts the hyphenated form only, so that one id has one text.
+            /// Accepts only the hyphenated form, so that each id has one text.
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let invalid = InvalidId { expected: $noun };
                 if text.len() != 36 {
@@ -67,7 +67,7 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// An organisation whose data nobody else sees.
+    /// An organisation whose data no other organisation can see.
     TenantId, "tenant id"
 );
 uuid_id!(
@@ -87,13 +87,12 @@ uuid_id!(
     TurnId, "turn id"
 );
 uuid_id!(
-    /// One source of media in a room. Random, so that it says nothing of a person.
+    /// One source of media in a room. Random, so that it reveals nothing about a person.
     TrackId, "track id"
 );
 uuid_id!(
-    /// One track as a recording holds it: a source with one codec, from when it
-    /// is taken until it ends. Made by [`Self::random`], so that it says nothing
-    /// of a person or a time.
+    /// One track in a recording: a source with one codec, from the beginning of its recording until
+    /// its end. Made by [`Self::random`], so that it reveals nothing about a person or a time.
     RecordedTrackId, "recorded track id"
 );
 uuid_id!(
@@ -111,27 +110,26 @@ uuid_id!(
 );
 
 impl RecordedTrackId {
-    /// A new identifier without order or time (`UUIDv4`, RFC 9562 §5.4).
+    /// Makes a new random identifier without a time (`UUIDv4`, RFC 9562 §5.4).
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 }
 
-/// A person or device as the identity service names it (the `sub` of its
-/// access token): 1 to 255 ASCII characters as `OpenID` Connect Core §2 has it,
-/// without control characters. Prints shortened.
+/// A person or device as the identity service names it (the `sub` of its access token): 1 to 255
+/// ASCII characters as in `OpenID` Connect Core §2, without control characters. Printed shortened.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(String);
 
 impl UserId {
-    /// Longest identifier taken, in bytes. Raising it widens database indexes.
+    /// Longest identifier accepted, in bytes. Raising it makes database indexes larger.
     pub const LENGTH_MAX: usize = 255;
-    /// How the ids of parts of the server begin that are in rooms like people. No
-    /// person has such an id.
+    /// The prefix of the ids of parts of the server that are in rooms as participants. No person
+    /// has such an id.
     pub const RESERVED_PREFIX: &str = "cabildo:";
 
-    /// The whole identifier, for stores and wires; logs use `Display`.
+    /// The whole identifier, for stores and messages; logs use `Display`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -3,16 +3,16 @@
 use crate::domain::words::words;
 
 words!(
-    /// What a track carries.
+    /// The kind of media of a track.
     MediaKind {
-        /// Sound.
+        /// Audio.
         Audio => "audio",
-        /// Pictures.
+        /// Video.
         Video => "video",
     }
 );
 words!(
-    /// Where a track comes from.
+    /// The source of a track.
     TrackSource {
         /// A microphone.
         Microphone => "microphone",
@@ -20,28 +20,28 @@ words!(
         Camera => "camera",
         /// A shared screen.
         Screen => "screen",
-        /// The sound of a shared screen; the floor gates it like a microphone.
+        /// The audio of a shared screen; it is gated like a microphone.
         ScreenAudio => "screen_audio",
     }
 );
 words!(
-    /// A codec this server forwards. It never transcodes.
+    /// A codec that this server forwards. It never transcodes live media.
     Codec {
-        /// RFC 7587.
+        /// Opus (RFC 7587).
         Opus => "opus",
-        /// RFC 7741.
+        /// VP8 (RFC 7741).
         Vp8 => "vp8",
-        /// RFC 6184.
+        /// H.264 (RFC 6184).
         H264 => "h264",
-        /// RFC 9628.
+        /// VP9 (RFC 9628).
         Vp9 => "vp9",
-        /// The RTP payload format for AV1, version 1.0.
+        /// AV1 (RTP payload format for AV1, version 1.0).
         Av1 => "av1",
     }
 );
 
 impl TrackSource {
-    /// What a track from this source carries.
+    /// Whether a track from this source is audio or video.
     #[must_use]
     pub const fn kind(self) -> MediaKind {
         match self {
@@ -52,7 +52,7 @@ impl TrackSource {
 }
 
 impl Codec {
-    /// What this codec encodes.
+    /// Whether this codec is for audio or video.
     #[must_use]
     pub const fn kind(self) -> MediaKind {
         match self {
@@ -61,7 +61,7 @@ impl Codec {
         }
     }
 
-    /// Ticks of its RTP timestamp in a second.
+    /// Ticks per second of its RTP timestamps.
     #[must_use]
     pub const fn clock_rate_hz(self) -> u32 {
         match self.kind() {

@@ -1,9 +1,9 @@
-//! Where a caller comes from, as far as limits before authentication need it.
+//! The network of a caller, for limits that apply before authentication.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that an address stands for: one IPv4 address, or the 64 bits of
-/// IPv6 that a single customer has at the least.
+/// A network: one IPv4 address, or the first 64 bits of an IPv6 address, which is the smallest
+/// network that a customer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNetwork(IpAddr);
 

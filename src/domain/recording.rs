@@ -3,33 +3,33 @@
 use crate::domain::words::words;
 
 words!(
-    /// What the recorder of a room does.
+    /// The state of the recorder of a room.
     RecordingState {
-        /// Every track is taken.
+        /// Every track is recorded.
         Recording => "recording",
-        /// Nothing is taken; each track has a gap that says so.
+        /// Nothing is recorded; each track has a gap with this reason.
         Paused => "paused",
-        /// Nothing is taken, and the participants see no recorder.
+        /// Nothing is recorded, and the recorder is not a participant.
         Stopped => "stopped",
     }
 );
 words!(
-    /// How far a playable file is.
+    /// The state of a playable file.
     PlayableState {
-        /// Waiting for its turn, or for its recording to end.
+        /// Waiting to be made, or for its recording to end.
         Waiting => "waiting",
-        /// Being made; what is stored of it is kept across restarts.
+        /// Being made; its stored parts are kept across restarts.
         Building => "building",
-        /// It can be watched.
+        /// It can be played.
         Ready => "ready",
-        /// It can't be made; its journals are whole nevertheless.
+        /// It can't be made; its journals are not affected.
         Failed => "failed",
         /// Its key was destroyed.
         Erased => "erased",
     }
 );
 words!(
-    /// What a playable file is packed in.
+    /// The container format of a playable file.
     Container {
         /// `WebM`: VP8, VP9, AV1, Opus.
         Webm => "webm",

@@ -1,9 +1,9 @@
-//! The single table of who may do what.
+//! The table of which role may do what.
 
 use crate::domain::words::words;
 
 words!(
-    /// What a principal is, as its access token says.
+    /// A role of a principal, from its access token.
     Role {
         /// An owner or delegate.
         Participant => "participant",
@@ -13,7 +13,7 @@ words!(
         Observer => "observer",
         /// A device in the hall.
         Hall => "hall",
-        /// Whoever runs the server.
+        /// The operator of the server.
         Operator => "operator",
         /// A person who checks recordings afterwards.
         Auditor => "auditor",
@@ -30,7 +30,7 @@ words!(
         JoinRoom => "join_room",
         /// Send media into the room.
         PublishMedia => "publish_media",
-        /// Be heard in a moderated session without holding a turn.
+        /// Be heard in a moderated session without having a turn.
         SpeakWithoutTurn => "speak_without_turn",
         /// Lend the microphone to a speaker who has no connection.
         LendMicrophone => "lend_microphone",
@@ -110,8 +110,8 @@ impl Roles {
 mod tests {
     use super::*;
 
-    /// The table again, written as people read it: a row an action, a column a
-    /// role. Both ways are checked: what is marked is allowed, the rest denied.
+    /// The table again in another form: one row per action, one column per role. Marked actions
+    /// must be allowed and all others denied.
     const TABLE: &[(Action, &str)] = &[
         //                          participant moderator observer hall operator auditor
         (Action::ReadSession, "yes yes yes yes yes yes"),

@@ -4,12 +4,12 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-/// A secret: not printed, wiped when dropped.
+/// A secret, which is never printed and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value in.
+    /// Makes a secret from a value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
@@ -19,7 +19,7 @@ impl<T: Zeroize> Secret<T> {
         &self.0
     }
 
-    /// The value, to be filled in place so that no copy is left elsewhere.
+    /// The value, to be filled in place so that no copy exists elsewhere.
     pub const fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }

@@ -41,7 +41,7 @@ words!(
     }
 );
 words!(
-    /// Whether the floor decides who is heard.
+    /// Whether the speaking list decides who is heard.
     ModerationMode {
         /// Everyone is heard unless muted.
         Open => "open",
@@ -68,7 +68,7 @@ impl SessionStatus {
     }
 }
 
-/// Whether and for how long a session is recorded.
+/// Whether a session is recorded and for how long the recording is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingPolicy {
     /// Whether tracks are recorded.
@@ -124,7 +124,7 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// Most people at once.
     pub max_participants: u32,
-    /// Whether the floor decides who is heard.
+    /// Whether the speaking list decides who is heard.
     pub moderation: ModerationMode,
     /// Recording policy.
     pub recording: RecordingPolicy,
@@ -132,7 +132,7 @@ pub struct Session {
     pub transcription: TranscriptionPolicy,
     /// Speaking policy.
     pub speaking: SpeakingPolicy,
-    /// Counts changes; what `If-Match` is compared with.
+    /// Number of changes; `If-Match` is compared with it.
     pub version: u64,
     /// When it was created.
     pub created_at: Timestamp,

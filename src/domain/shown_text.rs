@@ -1,7 +1,6 @@
-//! Text that one person writes and others are shown: names, notes, chat
-//! messages. One rule for all of it. Nobody is refused for what their text
-//! holds: it is cleaned and shortened, and a name that looks like another is
-//! marked.
+//! Text that one person writes and others see: names, notes, chat messages. The same rules apply to
+//! all of it. No text is refused for its characters: it is cleaned and shortened, and a name that
+//! looks like another is marked.
 
 use std::sync::LazyLock;
 
@@ -11,16 +10,16 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::domain::words::words;
 
-/// Most code points of one grapheme cluster. A family emoji with skin tones has
-/// 11; more marks than this on one letter only cover the lines beside it.
+/// Most code points of one grapheme cluster. A family emoji with skin tones has 11; more combining
+/// marks on one letter only cover the neighbouring lines.
 const CLUSTER_CODE_POINTS_MAX: usize = 16;
-/// Most isolates that are open at the same time (UAX #9 BD2 allows 125).
+/// Most bidirectional isolates that are open at the same time (UAX #9 BD2 allows 125).
 const ISOLATES_MAX: usize = 8;
-/// What stands where text was cut off.
+/// Appended where text was cut off.
 const CUT: char = '…';
 
-/// Names that stand for the server or for an office. Compared as [`Looks`], so
-/// that capitals and letters that look alike do not matter.
+/// Names that stand for the server or for an office. They are compared as [`Looks`], so that upper
+/// case and similar letters do not matter.
 const RESERVED_NAMES: &[&str] = &[
     "Cabildo",
     "System",
@@ -53,20 +52,20 @@ const RESERVED_NAMES: &[&str] = &[
 static RESERVED_LOOKS: LazyLock<Vec<Looks>> =
     LazyLock::new(|| RESERVED_NAMES.iter().map(|name| Looks::of(name)).collect());
 
-/// What a text is, which says how long it may be.
+/// The kind of a text, which determines its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShownText {
-    /// What a person, a device or somebody in the hall is called: one line.
+    /// The name of a person, a device or somebody in the hall: one line.
     Name,
-    /// What a request to speak is about, or why one was denied: one line.
+    /// The subject of a speech request, or the reason for which one was denied: one line.
     Note,
-    /// A message to everybody: lines are kept.
+    /// A message to everybody: line breaks are kept.
     Chat,
 }
 
 impl ShownText {
-    /// Most grapheme clusters (what a reader counts as characters). Raising it
-    /// makes every event that holds such a text larger.
+    /// Most grapheme clusters (the characters that a reader sees). Raising it makes every event
+    /// with such a text larger.
     #[must_use]
     const fn graphemes_max(self) -> usize {
         match self {
@@ -80,10 +79,9 @@ impl ShownText {
         matches!(self, Self::Chat)
     }
 
-    /// The text as it may be shown: without control characters, bidirectional
-    /// overrides and invisible characters, with balanced isolates, white space
-    /// trimmed, cut to the longest length of its kind. `None` when nothing visible is
-    /// left.
+    /// The text as it may be shown: without control characters, bidirectional overrides and
+    /// invisible characters, with balanced isolates, trimmed, and cut to the longest length of its
+    /// kind. `None` when nothing visible is left.
     #[must_use]
     pub fn cleaned(self, text: &str) -> Option<String> {
         let text = balanced(&self.without_forbidden(text));
@@ -92,10 +90,10 @@ impl ShownText {
         seen.then_some(cut)
     }
 
-    /// Drops what may not be shown, and makes white space plain.
+    /// Removes forbidden characters and normalises white space.
     fn without_forbidden(self, text: &str) -> String {
         let mut out = String::with_capacity(text.len().min(self.graphemes_max() * 8));
-        // More than this can't be shown whatever it is.
+        // More code points than this can never be shown.
         let code_points_max = self.graphemes_max() * CLUSTER_CODE_POINTS_MAX * 2;
         for c in text.nfc().take(code_points_max) {
             let c = match c {
@@ -104,7 +102,7 @@ impl ShownText {
                 c => c,
             };
             if c == '\n' && self.keeps_lines() {
-                // At most one empty line, so that nobody pushes others away.
+                // At most one empty line, so that nobody pushes other messages out of view.
                 if !out.ends_with("\n\n") {
                     out.push('\n');
                 }
@@ -137,8 +135,8 @@ impl ShownText {
     }
 }
 
-/// Characters that nobody needs to be read: controls, the ones that reorder
-/// what stands beside them, invisible ones, and what is no character.
+/// Characters that are not needed for reading: controls, characters that reorder their neighbours,
+/// invisible characters and noncharacters.
 const fn is_forbidden(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
@@ -156,7 +154,7 @@ const fn is_forbidden(c: char) -> bool {
     )
 }
 
-/// Characters that show nothing by themselves.
+/// Formatting characters, which show nothing by themselves.
 const fn is_formatting(c: char) -> bool {
     matches!(c,
         '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}'
@@ -164,8 +162,8 @@ const fn is_formatting(c: char) -> bool {
     )
 }
 
-/// Drops ends of isolates that were never begun, and ends those that were never
-/// ended (UAX #9 §2.4), so that no text reorders what stands after it.
+/// Removes ends of isolates that were never begun, and ends those that were never ended (UAX #9
+/// §2.4), so that no text reorders what follows it.
 fn balanced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut open = 0;
@@ -188,36 +186,36 @@ fn balanced(text: &str) -> String {
     out
 }
 
-/// How a name looks: two names that share a look can be taken for each other.
+/// The appearance of a name: two names with equal appearance can be mistaken for each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looks([String; 2]);
 
 impl Looks {
-    /// How `name` looks.
+    /// The appearance of `name`.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        // Capitals can imitate small letters (I and l) and the reverse, so both
-        // orders of folding are kept.
+        // Upper-case letters can imitate lower-case ones (I and l) and the reverse, so both orders
+        // of folding are kept.
         let lowered: String = name.nfkc().flat_map(char::to_lowercase).collect();
         let imitated: String = skeleton(name).flat_map(char::to_lowercase).collect();
         Self([compared(&lowered), compared(&imitated)])
     }
 
-    /// Whether the two can be taken for each other.
+    /// Whether the two names can be mistaken for each other.
     #[must_use]
     fn alike(&self, other: &Self) -> bool {
         self.0.iter().any(|look| !look.is_empty() && other.0.contains(look))
     }
 }
 
-/// Letters and digits only, each as the one it looks like (UTS #39 §4).
+/// Only letters and digits, each replaced by the letter that it looks like (UTS #39 §4).
 fn compared(text: &str) -> String {
     let skeleton: String = skeleton(text).collect();
     skeleton.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
 }
 
 words!(
-    /// Why a name deserves a second look. Pages show it beside the name.
+    /// Why a name needs attention. Pages show this beside the name.
     NameNotice {
         /// It looks like a name that stands for the server or for an office.
         Reserved => "reserved",
@@ -227,8 +225,8 @@ words!(
     }
 );
 
-/// What is to be noticed about the name of somebody who is not a moderator.
-/// `moderators` are the names of the moderators of the session.
+/// What is conspicuous about the name of a person who is not a moderator. `moderators` are the
+/// names of the moderators of the session.
 #[must_use]
 pub fn notice_of<'a>(
     name: &str,

@@ -1,6 +1,5 @@
-//! Wall-clock time. Decisions are dated with it, so it has to survive a
-//! restart; it is stored as microseconds because text of varying width sorts
-//! wrongly.
+//! Wall-clock time. Decisions are dated with it and stored, so it must be valid across restarts. It
+//! is stored in microseconds, because texts of varying width do not sort by time.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// A moment from microseconds since the Unix epoch.
+    /// Makes a moment from microseconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_us(us: i64) -> Self {
         Self(us)
@@ -31,19 +30,19 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
-    /// Whole seconds since the Unix epoch, as tokens date themselves.
+    /// Whole seconds since the Unix epoch, as in tokens.
     #[must_use]
     pub const fn unix_s(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This moment and `span` more; stays at the last moment rather than wrap.
+    /// This moment plus `span`; the last moment instead of an overflow.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(us_of(span)))
     }
 
-    /// This moment less `span`.
+    /// This moment minus `span`.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(us_of(span)))
@@ -55,7 +54,7 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339, any offset; `None` when the text is not a moment.
+    /// Parses RFC 3339 with any offset; `None` when the text is malformed.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
@@ -67,7 +66,7 @@ fn us_of(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// RFC 3339 in UTC, to the millisecond.
+/// RFC 3339 in UTC, with milliseconds.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.unix_ms()) * 1_000_000;

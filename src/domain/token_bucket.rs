@@ -1,9 +1,9 @@
-//! How often something may happen.
+//! A rate limit.
 
 use std::time::{Duration, Instant};
 
-/// An allowance that is used up one by one and comes back at a steady rate.
-/// Pure: the caller brings the time. A time before an earlier one changes nothing.
+/// A token bucket. No I/O: the caller provides the time. A time before an earlier one has no
+/// effect.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenBucket {
     tokens: f64,
@@ -13,14 +13,14 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full one: `burst` at once, then `per_s` a second.
+    /// Makes a full bucket: `burst` tokens at once, then `per_s` per second.
     #[must_use]
     pub fn new(per_s: u32, burst: u32, now: Instant) -> Self {
         let burst = f64::from(burst);
         Self { tokens: burst, burst, per_s: f64::from(per_s), filled_at: now }
     }
 
-    /// Whether one is left; takes nothing.
+    /// Whether a token is left; takes none.
     pub fn has_one(&mut self, now: Instant) -> bool {
         let passed_s = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.tokens = passed_s.mul_add(self.per_s, self.tokens).min(self.burst);
@@ -28,12 +28,12 @@ impl TokenBucket {
         self.tokens >= 1.0
     }
 
-    /// Takes one, or what is left of it.
+    /// Takes a token, or what is left of one.
     pub fn take(&mut self) {
         self.tokens = (self.tokens - 1.0).max(0.0);
     }
 
-    /// Takes one if there is one.
+    /// Takes a token if there is one; returns whether there was.
     pub fn try_take(&mut self, now: Instant) -> bool {
         let has_one = self.has_one(now);
         if has_one {
@@ -42,13 +42,13 @@ impl TokenBucket {
         has_one
     }
 
-    /// Whether at most so many are missing, as of the last time it was asked.
+    /// Whether at most `taken` tokens are missing, as of the last call with a time.
     #[must_use]
     pub fn has_given_at_most(&self, taken: u32) -> bool {
         self.tokens > self.burst - f64::from(taken)
     }
 
-    /// How long ago it was last asked.
+    /// Time since the last call with a time.
     #[must_use]
     pub fn unused_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.filled_at)

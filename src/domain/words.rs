@@ -1,7 +1,7 @@
 //! A macro for enumerations whose values have stable texts.
 
-/// An enumeration whose values have one stable text each, on every wire and in
-/// every store.
+/// Defines an enumeration whose values have one stable text each, used in every message and every
+/// store.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident => $text:literal),+ $(,)? }) => {
         $(#[$doc])*
