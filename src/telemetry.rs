@@ -1,5 +1,5 @@
-//! What the server tells its operator: logs with a trace id, and metrics.
-//! Neither ever holds a token, a key, an address, a name or speech.
+//! Logs with a trace id, and metrics. Neither ever contains a token, a key, an address, a name or
+//! speech.
 
 pub mod metrics;
 mod trace;
@@ -19,24 +19,22 @@ use crate::config::{LogFormat, TelemetryConfig};
 /// Why logs could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is not one.
+    /// The log filter is malformed.
     #[error("the log filter is not valid: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Metrics are recorded by something else in this process.
+    /// Another recorder of metrics is installed in this process.
     #[error("metrics are already recorded elsewhere in this process")]
     Recorder,
 }
 
-/// Whether an event may be logged at all, whatever the operator's filter says.
-/// Below `info` the crates we stand on log what passes through them: headers
-/// with tokens, frames with speech, values of statements.
+/// Whether an event may be logged, whatever the operator's filter says. Below `info`, dependencies
+/// log private data: headers with tokens, frames with speech, values of statements.
 fn holds_nothing_private(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split("::").next() == Some("cabildo");
     ours || *metadata.level() <= Level::INFO
 }
 
-/// Writes logs to stderr from here on. Another call in the same process leaves
-/// the first one's choice.
+/// Writes logs to stderr from now on. A second call in the same process has no effect.
 pub fn start_logs(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let human = match config.format {

@@ -1,5 +1,5 @@
-//! Metrics as Prometheus reads them. Each station names and describes its own
-//! with the `metrics` facade; here they are collected and written out.
+//! Metrics for Prometheus. Each module names and describes its own with the `metrics` facade; this
+//! module collects them and writes the text format.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -13,16 +13,16 @@ use crate::telemetry::TelemetryError;
 const PROCESS_CPU: &str = "cabildo_process_cpu_seconds_total";
 const PROCESS_MEMORY: &str = "cabildo_process_resident_memory_bytes";
 
-/// Most tenants with a label of their own; later ones are counted together as
-/// `other`. Raising it raises the memory of whoever scrapes.
+/// Most tenants with a label of their own; further ones are counted together as `other`. Raising it
+/// raises the memory of the Prometheus server.
 const TENANT_LABELS_MAX: usize = 1_000;
 
-/// Upper bounds of histogram buckets, in seconds, around the promised 95th
-/// percentiles of 2, 3 and 5.
+/// Upper bounds of histogram buckets, in seconds, around the required 95th percentiles of 2, 3 and
+/// 5 seconds.
 const BUCKETS_S: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 30.0];
 
-/// Whether metrics tell tenants apart.
+/// Whether metrics have a label for each tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TenantLabels {
     /// The label `tenant` has the tenant's id.
@@ -35,7 +35,7 @@ static LABELS: OnceLock<TenantLabels> = OnceLock::new();
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 static TENANTS: Mutex<BTreeSet<TenantId>> = Mutex::new(BTreeSet::new());
 
-/// Records metrics from here on. Further calls change nothing.
+/// Records metrics from now on. A second call has no effect.
 pub fn start(labels: TenantLabels) -> Result<(), TelemetryError> {
     static STARTING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,13 +57,13 @@ pub fn describe_process() {
     metrics::describe_gauge!(PROCESS_MEMORY, "Memory in use.");
 }
 
-/// Reads what this process uses.
+/// Reads the processor time and memory of this process.
 pub fn report_process() {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let cpu = Duration::try_from(cpu).unwrap_or_default();
-    // The facade counts in whole numbers, so that seconds are a gauge.
+    // Counters of the facade are whole numbers, so seconds are a gauge.
     metrics::gauge!(PROCESS_CPU).set(cpu);
-    // Linux only; elsewhere the metric is absent rather than wrong.
+    // Only on Linux; elsewhere the metric is absent.
     let pages = std::fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok());
@@ -73,15 +73,15 @@ pub fn report_process() {
     }
 }
 
-/// A count as Prometheus has it.
+/// A count as a floating-point number, as Prometheus uses it.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in f64 anyway")]
 #[must_use]
 pub const fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// The value of the label `tenant`: `all` unless tenants are told apart, else
-/// the tenant's id, or `other` for those that came after the first `TENANT_LABELS_MAX`.
+/// The value of the label `tenant`: `all` unless metrics have labels for tenants; otherwise the
+/// tenant's id, or `other` for tenants after the first `TENANT_LABELS_MAX`.
 #[must_use]
 pub fn tenant_label(tenant: TenantId) -> String {
     match LABELS.get() {
@@ -90,8 +90,8 @@ pub fn tenant_label(tenant: TenantId) -> String {
     }
 }
 
-/// Whether metrics tell tenants apart. What can't be added up over tenants has
-/// no value otherwise.
+/// Whether metrics have labels for tenants. Metrics that can't be added up over tenants have no
+/// value otherwise.
 #[must_use]
 pub fn tenants_are_named() -> bool {
     LABELS.get() == Some(&TenantLabels::Ids)
@@ -109,13 +109,13 @@ fn label_of(tenant: TenantId) -> String {
     "other".to_owned()
 }
 
-/// Everything recorded, in the text format 0.0.4.
+/// All metrics, in the text format 0.0.4.
 #[must_use]
 pub fn render() -> String {
     HANDLE.get().map(PrometheusHandle::render).unwrap_or_default()
 }
 
-/// Forgets old samples of histograms; to be called every few seconds.
+/// Removes old samples of histograms. Must be called every few seconds.
 pub fn maintain() {
     if let Some(handle) = HANDLE.get() {
         handle.run_upkeep();

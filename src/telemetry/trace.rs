@@ -1,4 +1,4 @@
-//! The name under which one request is found again.
+//! The trace id of a request.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ tokio::task_local! {
 }
 
 impl TraceId {
-    /// A new one.
+    /// Makes a random trace id.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random_range(1..=u128::MAX))
     }
 
-    /// The trace id of a `traceparent` header (W3C Trace Context §3.2.2);
-    /// `None` when it is malformed and has to be ignored.
+    /// The trace id in a `traceparent` header (W3C Trace Context §3.2.2); `None` when the header is
+    /// malformed and must be ignored.
     #[must_use]
     pub fn from_traceparent(header: &str) -> Option<Self> {
         let lower_hex =
@@ -43,12 +43,12 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// Runs `work` under `trace`, so that whatever fails in it can name it.
+/// Runs `work` with a trace id, which errors inside can report.
 pub async fn traced<F: Future>(trace: TraceId, work: F) -> F::Output {
     CURRENT.scope(trace, work).await
 }
 
-/// The trace that this code runs under, if any.
+/// The trace id of the current task, if any.
 #[must_use]
 pub fn current_trace_id() -> Option<TraceId> {
     CURRENT.try_with(|trace| *trace).ok()
