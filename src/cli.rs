@@ -1,6 +1,5 @@
-//! The command line: what can be asked of the binary, and how it answers.
-//! Exit codes: 0 done, 1 what was asked about is false, 2 usage, 3 a
-//! dependency is missing.
+//! The command line. Exit codes: 0 success, 1 the answer is negative or a check failed, 2 wrong
+//! usage, 3 a dependency is missing.
 
 mod evidence;
 mod load_test;
@@ -21,10 +20,10 @@ use crate::api;
 use crate::auth::dev_certificates;
 use crate::clock::Clock;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 enum Failure {
-    /// What was asked about is false.
+    /// The answer is negative or a check failed.
     False(String),
     /// The command or the configuration is wrong.
     Usage(String),
@@ -63,7 +62,7 @@ struct Place {
     /// YAML file with the configuration; see cabildo.example.yaml.
     #[arg(long, value_name = "FILE", env = "CABILDO_CONFIG")]
     config: Option<PathBuf>,
-    /// Where development keeps its database, keys and certificates.
+    /// Directory in which development keeps its database, keys and certificates.
     #[arg(long, value_name = "DIR", default_value = "./data", env = "CABILDO_DATA_DIR")]
     data_dir: PathBuf,
 }
@@ -72,33 +71,33 @@ struct Place {
 enum Command {
     /// Runs the server.
     Serve(serve::Arguments),
-    /// Changes the database's form, or tells which it has.
+    /// Applies migrations to the database, or lists them.
     Migrate(store::Arguments),
-    /// Makes certificates for development: an authority, the governance
-    /// service's and the server's.
+    /// Makes certificates for development: an authority, one for the governance service and one for
+    /// the server.
     Certs {
-        /// Where to write them.
+        /// Directory to which they are written.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
     /// Issues an access token of the development issuer in the data directory.
     Token(token::Arguments),
-    /// Hands out, erases and rewraps recordings, with proof.
+    /// Exports, discloses, erases and rewraps recordings.
     Evidence(evidence::Arguments),
     /// Measures a running server with real DTLS-SRTP clients.
     LoadTest(load_test::LoadTestArgs),
-    /// Checks a recording's bundle or proof, without the server that made it.
+    /// Verifies a bundle or proof of a recording, without the server that made it.
     Verify(verify::Arguments),
-    /// Prints the description of the REST API.
+    /// Prints the OpenAPI description of the REST API.
     Openapi,
     /// Prints completions for a shell.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: Shell,
     },
 }
 
-/// Runs the command line `arguments`, the program's name first.
+/// Runs the command line `arguments`, whose first element is the name of the program.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -126,8 +125,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Makes what this process writes readable and writable for its own user only:
-/// databases, keys, recordings.
+/// Makes new files of this process accessible only to its own user: databases, keys, recordings.
 fn keep_files_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
@@ -163,7 +161,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// A runtime for commands that wait.
+/// Makes a runtime for asynchronous commands.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::Missing(error.into()))

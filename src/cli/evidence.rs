@@ -1,5 +1,5 @@
-//! `cabildo evidence`: bundles, disclosures, erasure and keys, beside a running
-//! server or without one.
+//! `cabildo evidence`: bundles, disclosures, erasure and keys. Works while the server runs and
+//! while it does not.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,108 +26,107 @@ pub(super) struct Arguments {
     what: What,
 }
 
-/// Where the installation is, and how its server names itself.
+/// The location of the installation, and the identity of its server.
 #[derive(Debug, clap::Args)]
 struct Installation {
     #[command(flatten)]
     place: Place,
-    /// Where the public listener of the server binds, if it was told when it was
-    /// started: in development it names the issuer of the evidence.
+    /// Address of the server's public listener, if it was started with this option: in development
+    /// it is part of the issuer of the evidence.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Writes all that is needed to check a session's recording, still sealed.
-    /// Ends with 1 when objects are missing or damaged.
+    /// Writes everything that is needed to verify a session's recording, still encrypted. Ends with
+    /// 1 when objects are missing or damaged.
     Export {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
-        /// Directory to write; must not exist or be empty.
+        /// Directory to write to; must not exist or must be empty.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Reveals entries of the log: what an event said, whose a track is, the key
-    /// of a segment.
+    /// Discloses entries of the log: the text of an event, the person of a track, the key of a
+    /// segment.
     Disclose {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
-        /// The entry; may be given several times.
+        /// Number of the entry; may be given several times.
         #[arg(long = "seq", required = true, value_name = "N")]
         seqs: Vec<u64>,
-        /// File to write, which must not exist; printed otherwise.
+        /// File to write, which must not exist; without it the disclosure is printed.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Writes a part of a recording with its proof and the keys of that part
-    /// only. Ends with 1 when objects are missing or damaged.
+    /// Writes a part of a recording with its proof and only the keys of that part. Ends with 1 when
+    /// objects are missing or damaged.
     Clip {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
-        /// From when, RFC 3339.
+        /// Begin, RFC 3339.
         #[arg(long, value_parser = moment)]
         from: Timestamp,
-        /// Until when, RFC 3339.
+        /// End, RFC 3339.
         #[arg(long, value_parser = moment)]
         to: Timestamp,
-        /// UUID of a recorded track; may be given several times; all otherwise.
+        /// UUID of a recorded track; may be given several times; without it, all tracks.
         #[arg(long = "track", value_parser = parse::<RecordedTrackId>)]
         tracks: Vec<RecordedTrackId>,
-        /// Reveals whose tracks they are, too.
+        /// Also discloses whose tracks they are.
         #[arg(long)]
         subjects: bool,
-        /// Directory to write; must not exist or be empty.
+        /// Directory to write to; must not exist or must be empty.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Erases the recording of a session, or one track. Nothing brings it back;
-    /// its proof stays.
+    /// Erases the recording of a session, or one track. It can't be restored; its proof remains.
     Erase {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
-        /// UUID of a recorded track; the whole session otherwise.
+        /// UUID of a recorded track; without it, the whole session.
         #[arg(long, value_parser = parse::<RecordedTrackId>)]
         track: Option<RecordedTrackId>,
-        /// Why, as the log will say.
+        /// The reason, which is entered in the log.
         #[arg(long)]
         reason: Reason,
     },
-    /// Makes a new key for a tenant and rewraps every key by it.
+    /// Makes a new key for a tenant and rewraps every key with it.
     RotateKeys {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the tenant.
         #[arg(long, value_parser = parse::<TenantId>)]
         tenant: TenantId,
-        /// Makes no new key; rewraps what an earlier rotation has left.
+        /// Makes no new key; rewraps the keys that an earlier rotation has left.
         #[arg(long)]
         resume: bool,
-        /// Makes no new key; rewraps what is left and then destroys every older
-        /// key of the tenant. Refused while one of its sessions is recorded.
+        /// Makes no new key; rewraps the remaining keys and then destroys every older key of the
+        /// tenant. Refused while one of its sessions is recorded.
         #[arg(long, conflicts_with = "resume")]
         destroy_older: bool,
     },
-    /// Makes a new key that signs from here on; published with the older ones.
+    /// Makes a new key that signs from now on; it is published together with the older ones.
     RotateSigningKey(Place),
 }
 
 /// Why something is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Reason {
-    /// The time for which it is kept is over.
+    /// The retention time is over.
     Retention,
     /// A person asked for it.
     Requested,
@@ -151,7 +150,7 @@ fn parse<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Invalid
 
 fn moment(text: &str) -> Result<Timestamp, String> {
     let moment = Timestamp::parse_rfc3339(text).filter(|moment| moment.unix_us() >= 0);
-    moment.ok_or_else(|| "a moment since 1970 as in 2026-11-21T18:30:00Z".to_owned())
+    moment.ok_or_else(|| "expected a time since 1970, such as 2026-11-21T18:30:00Z".to_owned())
 }
 
 impl From<CustodyError> for Failure {
@@ -194,8 +193,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let desk = Desk::open(&config).await?;
         let done = tokio::select! {
             done = Box::pin(desk.carry_out(arguments.what)) => done,
-            // What was begun is dropped: half a bundle is removed, and the rest
-            // goes on where it was when it is asked for again.
+            // Interrupting is safe: an incomplete bundle is removed, and other commands continue
+            // when they are repeated.
             _ = tokio::signal::ctrl_c() => Err(Failure::Missing(anyhow::anyhow!("interrupted"))),
         };
         desk.close().await;
@@ -204,7 +203,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure> {
-    // Without a configuration file this is about development's data.
+    // Without a configuration file the command uses the data of development.
     let profile = if place.config.is_some() {
         Profile::Production
     } else {
@@ -222,11 +221,11 @@ fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
     let directory = config.record.keys.directory.join("evidence");
     let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
     keys.rotate().context("keys.directory")?;
-    output::print(&format!("a new key signs from here on; {} are published", keys.all().len()));
+    output::print(&format!("a new key signs from now on; {} keys are published", keys.all().len()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the commands work with.
+/// The parts that the commands use.
 struct Desk {
     store: Store,
     foundation: Foundation,
@@ -242,11 +241,11 @@ impl Desk {
         Ok(Self { store, foundation, custody })
     }
 
-    /// Lets the log sign what was written to it.
+    /// Waits until the log has signed what was written to it.
     async fn close(self) {
         self.foundation.evidence.shutdown().await;
         if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the store did not close");
+            tracing::warn!(%error, "the store could not be closed");
         }
     }
 
@@ -281,7 +280,7 @@ impl Desk {
             What::RotateKeys { tenant, resume, destroy_older, .. } => {
                 if !resume && !destroy_older {
                     let version = self.custody.rotate(tenant).await?;
-                    output::print(&format!("key {version} wraps from here on"));
+                    output::print(&format!("key {version} is used for wrapping from now on"));
                 }
                 self.rewrap(tenant).await?;
                 if destroy_older {
@@ -316,7 +315,9 @@ impl Desk {
         output::print(&format!("{keys} keys were destroyed and {objects} objects deleted"));
         if erased.locked > 0 {
             let locked = erased.locked;
-            output::print(&format!("{locked} objects are locked; without keys they are noise"));
+            output::print(&format!(
+                "{locked} objects stay until their lock ends; without keys they can't be decrypted"
+            ));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -328,20 +329,22 @@ impl Desk {
         if done.left > 0 {
             let left = done.left;
             return Err(Failure::False(format!(
-                "{left} keys could not be rewrapped now; say --resume when no recording of the \
-                 tenant is worked on"
+                "{left} keys could not be rewrapped now; repeat the command with --resume when no \
+                 instance works on a recording of the tenant"
             )));
         }
         Ok(())
     }
 }
 
-/// Says what was written, and whether it is whole.
+/// Prints what was written, and whether it is complete.
 fn told(exported: &Exported) -> Result<ExitCode, Failure> {
     let Exported { entries, objects, bytes, erased_tracks, damaged, .. } = exported;
     output::print(&format!("{entries} entries, {objects} objects, {bytes} bytes"));
     if *erased_tracks > 0 {
-        output::print(&format!("{erased_tracks} tracks were erased; their entries are there"));
+        output::print(&format!(
+            "{erased_tracks} tracks were erased; only their entries are included"
+        ));
     }
     if *damaged == 0 {
         return Ok(ExitCode::SUCCESS);
@@ -360,7 +363,7 @@ fn hand_out(text: &[u8], out: Option<PathBuf>) -> Result<ExitCode, Failure> {
     match written {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::Usage(format!("{}: it exists", path.display())))
+            Err(Failure::Usage(format!("{} exists already", path.display())))
         }
         Err(error) => {
             Err(Failure::Missing(anyhow::Error::from(error).context(path.display().to_string())))

@@ -19,35 +19,35 @@ pub(super) struct LoadTestArgs {
     /// Public address of the server, such as <http://127.0.0.1:3014>.
     #[arg(long)]
     pub(super) url: String,
-    /// Sessions.
+    /// Number of sessions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) rooms: u32,
-    /// Publishers of sound and picture in each room.
+    /// Publishers of audio and video in each room.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) publishers: u32,
-    /// Subscribers of everything in each room.
+    /// Subscribers in each room, who receive every track.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) subscribers: u32,
     /// How long to measure once everybody has joined: 500ms, 30s, 2m.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub(super) duration: Duration,
-    /// Share of datagrams that each client drops, each way: 2%.
+    /// Share of datagrams that each client drops in each direction: 2%.
     #[arg(long, default_value = "0%", value_parser = share)]
     pub(super) loss: f64,
-    /// Bits per second of each camera, in thousands.
+    /// Bitrate of each camera in kbit/s.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(30..=50_000))]
     pub(super) video_kbps: u32,
-    /// Threads that carry the clients.
+    /// Threads that run the clients.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: u16,
-    /// Makes losses and media repeatable.
+    /// Seed that makes losses and media repeatable.
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// One JSON object instead of a table.
+    /// Prints one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,
-    /// Internal address of the server, to create sessions as a service; without
-    /// it they are created by the development routes.
+    /// Internal address of the server, to create sessions as a service; without it they are created
+    /// with the development routes.
     #[arg(long, requires_all = ["ca", "cert", "key"])]
     pub(super) internal_url: Option<String>,
     /// Certificate authority of the internal listener, PEM.
@@ -64,26 +64,34 @@ pub(super) struct LoadTestArgs {
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "a whole number and a unit: 30s".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "expected a whole number and a unit, such as 30s".to_owned())?;
     let factor_ms = match unit {
         "ms" => 1,
         "s" | "" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("the unit is ms, s, m or h".to_owned()),
+        _ => return Err("the unit must be ms, s, m or h".to_owned()),
     };
     let milliseconds = number.checked_mul(factor_ms).filter(|ms| (100..=86_400_000).contains(ms));
-    milliseconds.map(Duration::from_millis).ok_or_else(|| "100ms to 24h".to_owned())
+    milliseconds
+        .map(Duration::from_millis)
+        .ok_or_else(|| "must be between 100ms and 24h".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
-    let percent: f64 = number.parse().map_err(|_| "a percentage: 2%".to_owned())?;
-    if (0.0..=50.0).contains(&percent) { Ok(percent / 100.0) } else { Err("0% to 50%".to_owned()) }
+    let percent: f64 =
+        number.parse().map_err(|_| "expected a percentage, such as 2%".to_owned())?;
+    if (0.0..=50.0).contains(&percent) {
+        Ok(percent / 100.0)
+    } else {
+        Err("must be between 0% and 50%".to_owned())
+    }
 }
 
-/// Runs the test and prints what it found. Ends with 0, with 1 when nothing was
-/// received or the server refused, with 3 when it can't be reached.
+/// Runs the test and prints its results. Ends with 0; with 1 when nothing was received or the
+/// server refused; with 3 when the server can't be reached.
 pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     let json = args.json;
     match measure(args).await {
@@ -95,7 +103,7 @@ pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            // Nobody is left to hear that nobody hears.
+            // An error of writing to stderr can't be reported.
             drop(writeln!(std::io::stderr(), "cabildo load-test: {error}"));
             match error {
                 LoadError::Unreachable(_) | LoadError::System(_) => ExitCode::from(3),

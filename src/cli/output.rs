@@ -1,8 +1,8 @@
-//! The only place that writes to the terminal.
+//! The only module that writes to the terminal.
 
 use std::io::Write as _;
 
-/// Prints a line on stdout. Nobody reading it is no failure: `| head` ends so.
+/// Prints a line on stdout. A closed stdout is no error, as with `| head`.
 pub(super) fn print(line: &str) {
     let mut stdout = std::io::stdout().lock();
     drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));

@@ -18,22 +18,22 @@ use crate::telemetry;
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Development: no configuration needed, everybody may be anybody.
+    /// Development mode: no configuration needed, and everybody may act as any user.
     #[arg(long)]
     dev: bool,
-    /// Lets --dev listen beyond loopback. Needs --yes-dev-is-insecure as well.
+    /// Lets --dev listen on addresses other than loopback. Needs --yes-dev-is-insecure as well.
     #[arg(long, requires_all = ["dev", "yes_dev_is_insecure"])]
     dev_allow_remote: bool,
-    /// Says that whoever reaches a --dev server may become anybody.
+    /// Confirms that whoever can reach a --dev server may act as any user.
     #[arg(long, requires = "dev_allow_remote")]
     yes_dev_is_insecure: bool,
-    /// Where the public listener binds, instead of what is configured.
+    /// Address of the public listener, instead of the configured one.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
-    /// Where the listener for services binds, instead of what is configured.
+    /// Address of the internal listener, instead of the configured one.
     #[arg(long, value_name = "ADDR")]
     internal: Option<SocketAddr>,
-    /// Where media binds, instead of what is configured.
+    /// Address of media, instead of the configured one.
     #[arg(long, value_name = "ADDR")]
     media: Option<SocketAddr>,
 }
@@ -85,7 +85,7 @@ pub(super) fn source_of(place: &Place) -> Result<Source, Failure> {
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         source.add_yaml(&yaml);
     }
-    // What is not text can't be one of ours.
+    // Variables that are not valid text can't be options of this server.
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     source.add_environment(variables);
@@ -121,22 +121,22 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     let app = App::start(AppOptions { config, dev_data_dir, clock }).await?;
     output::print(&ready_line(app.addresses(), app.announced()));
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to terminate"),
+        _ = terminate.recv() => tracing::info!("the server was told to terminate"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     app.stop().await;
     Ok(())
 }
 
-/// Makes a directory that only this user may enter, or closes to others one
-/// that is there.
+/// Creates a directory that only this user may access, or removes the access of others from an
+/// existing one.
 fn make_private(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     std::fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
-/// Tells whoever started the server that every listener serves, and where, and
-/// which addresses clients are told for media.
+/// The line that tells that every listener is ready, with their addresses and the addresses for
+/// media that clients are told.
 fn ready_line(addresses: Addresses, announced: &[SocketAddr]) -> String {
     let Addresses { http, internal, media, metrics } = addresses;
     let announced: Vec<String> = announced.iter().map(ToString::to_string).collect();

@@ -16,16 +16,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Applies what is pending, all or nothing.
+    /// Applies all pending migrations, or none.
     Up(Place),
-    /// Lists what is applied and what is pending; exit code 1 when something is
-    /// pending.
+    /// Lists applied and pending migrations; exit code 1 when one is pending.
     Status(Place),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (What::Up(place) | What::Status(place)) = &arguments.what;
-    // Without a configuration file this is about development's database.
+    // Without a configuration file the command uses the database of development.
     let profile = if place.config.is_some() {
         Profile::Production
     } else {
@@ -58,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 if status.pending.is_empty() && status.unknown.is_empty() {
                     Ok(())
                 } else {
-                    Err(Failure::False("the database is not at this binary's form".to_owned()))
+                    Err(Failure::False("migrations are pending".to_owned()))
                 }
             }
         }

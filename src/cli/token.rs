@@ -18,20 +18,20 @@ pub(super) struct Arguments {
     /// UUID of the tenant.
     #[arg(long, value_parser = parse::<TenantId>)]
     tenant: TenantId,
-    /// Identifier of the person or device.
+    /// Id of the person or device.
     #[arg(long, value_parser = parse::<UserId>)]
     user: UserId,
-    /// What it is; may be given several times.
+    /// Role of the person or device; may be given several times.
     #[arg(long = "role", required = true, value_parser = role_parser())]
     roles: Vec<Role>,
-    /// RFC 7638 thumbprint of the key that the token is bound to: whoever
-    /// uses it proves to hold that key. Without one the token reads only.
+    /// RFC 7638 thumbprint of the key to which the token is bound: its user must prove possession
+    /// of that key. Without one the token allows only reads.
     #[arg(long)]
     jkt: Option<String>,
-    /// Name for people.
+    /// Name shown to people.
     #[arg(long)]
     name: Option<String>,
-    /// The only session it is good for.
+    /// The only session for which the token is valid.
     #[arg(long, value_parser = parse::<SessionId>)]
     session: Option<SessionId>,
 }
@@ -42,7 +42,7 @@ fn parse<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Invalid
 
 fn role_parser() -> impl clap::builder::TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str()))
-        .try_map(|text| Role::parse(&text).ok_or("no such role"))
+        .try_map(|text| Role::parse(&text).ok_or("there is no such role"))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {

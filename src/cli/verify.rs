@@ -1,5 +1,5 @@
-//! `cabildo verify`: checks a bundle, a proof, or the proof that a server
-//! gives, and ends with what a script needs to know.
+//! `cabildo verify`: verifies a bundle, a proof, or the proof of a session on a server. The exit
+//! code tells scripts the result.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,34 +15,34 @@ use crate::verify::files::Directory;
 use crate::verify::proof::{HELD_HEADS_BYTES_MAX, PROOF_BYTES_MAX, parse_held_heads};
 use crate::verify::{Options, Report, TrustedKeys, Verdict, cose, verify_bundle, verify_proof};
 
-/// How long a server has for one answer.
+/// Longest time that a server may take for one answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest list of keys taken from a server, in bytes.
+/// Largest list of keys accepted from a server, in bytes.
 const KEYS_BYTES_MAX: u64 = 1 << 20;
-/// Held heads for which a server is asked for receipts; more are said to be
-/// unchecked. Each is one request.
+/// Held heads for which a server is asked for receipts, one request each; further ones are reported
+/// as not checked.
 const HELD_HEADS_ASKED_MAX: usize = 64;
 
-/// Checks a recording's bundle, a proof, or a server's proof.
+/// Verifies a recording's bundle, a proof, or the proof of a session on a server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A bundle's directory, a file with a proof, or the address of a session
-    /// or its audit proof.
+    /// The directory of a bundle, a file with a proof, or the URL of a session or of its audit
+    /// proof.
     #[arg(value_name = "BUNDLE|FILE|URL")]
     what: String,
-    /// The keys to trust: the operator's list, got from somewhere you trust.
+    /// File with the public keys to trust: the operator's list, from a source that you trust.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Heads that somebody saved from the meeting page.
+    /// File with heads that somebody saved from the meeting page.
     #[arg(long, value_name = "FILE")]
     heads: Option<PathBuf>,
-    /// One JSON object instead of text.
+    /// Prints one JSON object instead of text.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the check. Ends with 0 when everything asked for was checked and
-/// holds, 1 when something is false, 3 when something needed is missing.
+/// Verifies, and ends with 0 when everything asked for was checked and is correct, with 1 when
+/// something is wrong, with 3 when something needed is missing.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut options = Options::default();
     if let Some(path) = &arguments.keys {
@@ -96,12 +96,12 @@ fn is_address(what: &str) -> bool {
     what.starts_with("https://") || what.starts_with("http://")
 }
 
-/// The address of the proof of what was named: a session's, or the proof's own.
+/// The URL of the proof for the URL of a session or of its proof.
 fn proof_address(what: &str) -> Result<Url, Failure> {
     let usage = |why: &str| Failure::Usage(format!("{what}: {why}"));
     let mut url = Url::parse(what).map_err(|error| usage(&error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(usage("an address without a name and password"));
+        return Err(usage("the URL must not contain a name and password"));
     }
     url.set_fragment(None);
     let path = url.path().trim_end_matches('/').to_owned();
@@ -109,12 +109,12 @@ fn proof_address(what: &str) -> Result<Url, Failure> {
         return Ok(url);
     }
     let Some((before, id)) = path.rsplit_once("/sessions/") else {
-        return Err(usage("not the address of a session"));
+        return Err(usage("this is not the URL of a session"));
     };
     if id.is_empty() || id.contains('/') {
-        return Err(usage("not the address of a session"));
+        return Err(usage("this is not the URL of a session"));
     }
-    // Pages have addresses without the prefix of the interface.
+    // Pages have URLs without the prefix of the REST API.
     let before = before.strip_suffix("/api/v1").unwrap_or(before);
     let proof = format!("{before}/api/v1/sessions/{id}/audit-proof");
     url.set_path(&proof);
@@ -144,16 +144,16 @@ async fn check_address(what: &str, mut options: Options) -> Result<Report, Failu
         let options = Options { held_heads: Some(one), ..options.clone() };
         match fetch(&client, from, PROOF_BYTES_MAX).await {
             Ok(proof) => report.add(verify_proof(&proof, &options)),
-            // A server that can't prove a size it once signed is told by the
-            // proof that it does give.
+            // If the server can't prove consistency with a head that it signed, the proof that it
+            // does give shows that.
             Err(_) => report.add(verify_proof(&proof, &options)),
         }
     }
     Ok(report)
 }
 
-/// Each held head as a file of its own, with its size. What is no head is left
-/// to the verifier, which says so.
+/// Splits held heads into one file each, with their sizes. Malformed ones are left to the verifier,
+/// which reports them.
 fn one_by_one(held: &[u8], report: &mut Report) -> Vec<(u64, Vec<u8>)> {
     let Ok((session, heads)) = parse_held_heads(held) else {
         return vec![(1, held.to_vec())];
