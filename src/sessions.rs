@@ -1,5 +1,5 @@
-//! Governed meetings: their life, their limits, their policy. What is stored
-//! comes and goes through traits; time is always an argument.
+//! Governed meetings: their life cycle, limits and policies. Storage is accessed through traits;
+//! the time is always an argument.
 
 mod change;
 mod directory;

@@ -1,5 +1,5 @@
-//! Changes to a session, as a merge patch means them (RFC 7386 §2): a member
-//! that is absent keeps its value, `null` clears it, anything else sets it.
+//! Changes to a session with the meaning of a merge patch (RFC 7386 §2): an absent member keeps its
+//! value, `null` clears it, any other value sets it.
 
 use crate::domain::session::{
     Modality, ModerationMode, Provider, RecordingPolicy, Session, SpeakingPolicy,
@@ -13,7 +13,7 @@ use crate::sessions::new_session::{
     speaking_default, transcription_default,
 };
 
-/// What a patch does to one value.
+/// The change of one value by a patch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Change<T> {
     /// The member is absent.
@@ -26,8 +26,7 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The change that an optional setting of a new session means: `None` keeps the
-    /// default.
+    /// The change for an optional setting of a new session: `None` keeps the default.
     #[must_use]
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)
@@ -49,7 +48,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// For a value that has no default.
+    /// For a value that can't be cleared.
     fn apply_required(self, target: &mut T, field: &'static str, problems: &mut Vec<FieldProblem>) {
         match self {
             Self::Keep => {}
@@ -114,8 +113,8 @@ pub struct SessionPatch {
 }
 
 impl SessionPatch {
-    /// The session as the patch wants it, not yet checked, and the members that
-    /// may not be cleared but were.
+    /// The session after the patch, not validated yet, and the members that were cleared but may
+    /// not be.
     pub(crate) fn applied_to(
         self,
         session: &Session,

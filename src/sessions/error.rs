@@ -1,14 +1,13 @@
-//! What can be refused, and with which code.
+//! The errors of the sessions module, and their codes.
 
 use crate::domain::error_code::ErrorCode;
 use crate::domain::session::SessionStatus;
 use crate::sessions::repository::RepositoryError;
 
-/// One field that is refused, with the reason for the caller.
+/// A field that was refused, with the reason for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldProblem {
-    /// The field as the wire names it, members by a dot
-    /// (`speaking.max_turn_s`).
+    /// The field as in the JSON body, members with a dot (`speaking.max_turn_s`).
     pub field: &'static str,
     /// What is wrong with it.
     pub problem: String,
@@ -26,25 +25,25 @@ pub enum SessionError {
     /// The tenant has no such session.
     #[error("no such session")]
     NotFound,
-    /// Values that are refused; every one of them is listed.
-    #[error("{} of the fields cannot be taken", .0.len())]
+    /// Some values are refused; all of them are listed.
+    #[error("{} of the fields are not valid", .0.len())]
     Invalid(Vec<FieldProblem>),
     /// The session is not in a state that allows this.
     #[error("a session that is {status} cannot {wanted}")]
     StateConflict {
         /// The state it is in.
         status: SessionStatus,
-        /// What was wanted, as a verb phrase.
+        /// The requested change, as a verb phrase.
         wanted: &'static str,
     },
-    /// The caller has seen an older version, or others keep changing the session.
+    /// The caller names an older version, or others keep changing the session.
     #[error("the session is at version {current} now")]
     VersionConflict {
         /// The version it has now.
         current: u64,
     },
-    /// The tenant has as many active sessions as it may.
-    #[error("the tenant already has {limit} active sessions, as many as it may")]
+    /// The tenant has the most active sessions that it may have.
+    #[error("the tenant already has {limit} active sessions and may have no more")]
     LimitReached {
         /// How many it may have.
         limit: u32,

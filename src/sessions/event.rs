@@ -1,5 +1,5 @@
-//! Events of a session. Each is stored in the transaction of the change it is
-//! about; observers in this process and readers of the outbox get it.
+//! Events of a session. Each is stored in the transaction of the change that it is about; observers
+//! in this process and readers of the outbox receive it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 
 words!(
-    /// What happened to a session. The text is the type of the event, and ends
-    /// with the version of its payload.
+    /// What happened to a session. The text is the type of the event; it ends with the version of
+    /// its payload.
     SessionEventKind {
         /// It was created.
         Created => "session.created.v1",
@@ -28,8 +28,8 @@ words!(
     }
 );
 
-/// A change of a session, and the session as the change left it. Its `version`
-/// counts the changes of the session from 1, so that it names the event.
+/// A change of a session, and the session after it. Its `version` counts the changes of the session
+/// from 1, so it identifies the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionEvent {
     /// What happened.
@@ -41,17 +41,17 @@ pub struct SessionEvent {
 }
 
 impl SessionEvent {
-    /// A session that was just created.
+    /// The event of a session that was just created.
     pub(crate) const fn created(session: Session) -> Self {
         Self { kind: SessionEventKind::Created, at: session.created_at, session }
     }
 
-    /// A session whose members changed, and not its state.
+    /// The event of a session whose members changed, but not its state.
     pub(crate) const fn changed(session: Session, at: Timestamp) -> Self {
         Self { kind: SessionEventKind::Changed, at, session }
     }
 
-    /// A session that has just come into its state.
+    /// The event of a session that has just changed its state.
     pub(crate) fn in_state(session: Session, at: Timestamp) -> Self {
         let kind = match session.status {
             SessionStatus::Scheduled => SessionEventKind::Created,
@@ -62,13 +62,13 @@ impl SessionEvent {
         Self { kind, at, session }
     }
 
-    /// The text that is kept of the session.
+    /// The text in which the session is stored.
     #[must_use]
     pub fn payload(&self) -> String {
         serde_json::to_string(&Payload::of(&self.session)).unwrap_or_default()
     }
 
-    /// Reads an event back from what was kept of it; `None` when it can't be read.
+    /// Parses a stored event; `None` when it is malformed.
     #[must_use]
     pub fn read(kind: &str, at: Timestamp, payload: &str) -> Option<Self> {
         let payload: Payload = serde_json::from_str(payload).ok()?;
@@ -76,8 +76,8 @@ impl SessionEvent {
     }
 }
 
-/// Version 1 of the payload. Times are microseconds since 1970. A member that is
-/// added later has a default, since older payloads lack it.
+/// Version 1 of the payload. Times are microseconds since 1970. Members that are added later need a
+/// default, since older payloads lack them.
 #[derive(Serialize, Deserialize)]
 struct Payload {
     id: String,

@@ -1,4 +1,4 @@
-//! Requests that may come twice and must be carried out once.
+//! Requests that may be repeated but must be carried out only once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,14 +12,13 @@ use crate::domain::participant::ServiceName;
 use crate::domain::time::Timestamp;
 use crate::sessions::repository::RepositoryError;
 
-/// How long an answer is kept to be repeated. Afterwards its key is free. What
-/// one caller can fill is this times the rate of writes it is allowed.
+/// How long an answer is kept for repetitions. Afterwards its key is free. The rate limit for
+/// writes times this bounds what one caller can store.
 pub const KEPT: Duration = Duration::from_hours(24);
-/// Age at which a claim that was never finished may be taken over: its process
-/// is taken for dead. It has to be longer than any request may run.
+/// Age at which an unfinished claim may be taken over, since its process has probably died. Must be
+/// longer than any request may run.
 pub const TAKEN_OVER_AFTER: Duration = Duration::from_mins(1);
-/// Largest answer that is kept, in bytes of its body. A larger one frees its
-/// key instead.
+/// Largest answer that is kept, in bytes of its body. A larger one frees its key instead.
 pub const ANSWER_BYTES_MAX: usize = 65_536;
 
 /// The text is not an idempotency key.
@@ -27,15 +26,15 @@ pub const ANSWER_BYTES_MAX: usize = 65_536;
 #[error("an idempotency key is 1 to 128 visible ASCII characters")]
 pub struct InvalidIdempotencyKey;
 
-/// What a caller names one request with: 1 to 128 visible ASCII characters.
+/// The name that a caller gives to one request: 1 to 128 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Longest key taken, in bytes. Raising it widens a database index.
+    /// Longest key accepted, in bytes. Raising it makes a database index larger.
     pub const LENGTH_MAX: usize = 128;
 
-    /// The key as it came.
+    /// The key as received.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,43 +69,43 @@ pub enum Caller {
     Service(ServiceName),
 }
 
-/// A request that wants to be carried out once.
+/// A request that must be carried out only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The tenant it is about.
     pub tenant: TenantId,
     /// Who made it.
     pub caller: Caller,
-    /// What the caller names it with.
+    /// The caller's name for it.
     pub key: IdempotencyKey,
     /// SHA-256 of its method, path and body.
     pub request_hash: [u8; 32],
 }
 
-/// An answer to be repeated to whoever asks the same again.
+/// An answer that is kept for repetitions of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// HTTP status.
     pub status: u16,
-    /// The headers worth repeating (`Location`, `ETag`), names in lower case.
+    /// The headers to repeat (`Location`, `ETag`), names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
-/// Right to finish or abandon a claim. It is void once another process has
-/// taken the claim over.
+/// The right to finish or abandon a claim. It is void once another process has taken the claim
+/// over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimToken(Uuid);
 
 impl ClaimToken {
-    /// A new right, random.
+    /// Makes a random token.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// The right as stores keep it.
+    /// The token in its stored form.
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
@@ -118,7 +117,7 @@ impl ClaimToken {
 pub enum Begin {
     /// Carry it out, then finish or abandon the claim.
     Fresh(ClaimToken),
-    /// It was carried out; give this answer again.
+    /// It was carried out before; return this answer.
     Replay(StoredAnswer),
     /// It is being carried out (`IDEMPOTENCY_KEY_IN_USE`).
     InUse,
@@ -126,15 +125,15 @@ pub enum Begin {
     DifferentRequest,
 }
 
-/// Where claims and answers are kept, shared by all instances.
+/// The store of claims and answers, shared by all instances.
 #[async_trait]
 pub trait IdempotencyStore: Send + Sync {
-    /// Claims a request, or says why not. Of concurrent calls with one key
-    /// exactly one is [`Begin::Fresh`].
+    /// Claims a request, or returns why it must not be carried out. Of concurrent calls with one
+    /// key, exactly one is [`Begin::Fresh`].
     async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, RepositoryError>;
 
-    /// Keeps the answer for [`KEPT`]. Does nothing when the claim was taken
-    /// over; frees the key when the answer is larger than [`ANSWER_BYTES_MAX`].
+    /// Stores the answer for [`KEPT`]. Does nothing when the claim was taken over; frees the key
+    /// when the answer is larger than [`ANSWER_BYTES_MAX`].
     async fn finish(
         &self,
         claim: &Claim,
@@ -143,8 +142,8 @@ pub trait IdempotencyStore: Send + Sync {
         now: Timestamp,
     ) -> Result<(), RepositoryError>;
 
-    /// Frees the key, because the request failed in a way that may pass. Does
-    /// nothing when the claim was taken over.
+    /// Frees the key, because the request failed for a reason that may be temporary. Does nothing
+    /// when the claim was taken over.
     async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), RepositoryError>;
 }
 

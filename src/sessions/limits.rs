@@ -1,4 +1,4 @@
-//! How much a tenant may have at once.
+//! How much a tenant may have at the same time.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ pub struct TenantLimits {
     pub max_active_sessions: u32,
     /// Most participants of one session.
     pub max_participants_per_session: u32,
-    /// Most bitrate of media that one instance receives for its sessions
-    /// together, in kbit/s. Beyond it no further pictures are taken.
+    /// Highest bitrate of media that one instance receives for its sessions together, in kbit/s.
+    /// Above it no further video tracks are accepted.
     pub max_bitrate_kbps: u32,
 }
 
 impl Default for TenantLimits {
-    /// Enough for an organisation of some thousands of people on one small
-    /// machine; raising it lets one tenant crowd out the others.
+    /// Enough for an organisation of some thousands of people on one small machine; raising it lets
+    /// one tenant use the capacity of others.
     fn default() -> Self {
         Self {
             max_active_sessions: 20,
@@ -30,20 +30,20 @@ impl Default for TenantLimits {
     }
 }
 
-/// Where limits come from. It always has an answer: a source that can't reach
-/// what it asks gives its defaults.
+/// The source of limits. It always has an answer: a source that can't reach its service returns
+/// defaults.
 #[async_trait]
 pub trait TenantLimitsSource: Send + Sync {
     /// The limits of a tenant now.
     async fn limits(&self, tenant: TenantId) -> TenantLimits;
 }
 
-/// Limits as the operator has written them down.
+/// Limits that the operator has configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FixedLimits {
-    /// Of a tenant that has none of its own.
+    /// For tenants without limits of their own.
     pub default: TenantLimits,
-    /// Of single tenants.
+    /// For single tenants.
     pub by_tenant: BTreeMap<TenantId, TenantLimits>,
 }
 

@@ -1,4 +1,4 @@
-//! Listing sessions page by page.
+//! Lists sessions page by page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,12 +7,12 @@ use crate::domain::id::{AssemblyId, SessionId};
 use crate::domain::session::{Modality, Session, SessionStatus};
 use crate::domain::time::Timestamp;
 
-/// Sessions of a page when the caller names no limit.
+/// Sessions per page when the caller gives no limit.
 pub const LIST_LIMIT_DEFAULT: u32 = 50;
-/// Most sessions of a page. Raising it makes single answers larger and slower.
+/// Most sessions per page. Raising it makes single answers larger and slower.
 pub const LIST_LIMIT_MAX: u32 = 200;
 
-/// Which sessions are wanted; what is `None` is not asked.
+/// Which sessions to list; `None` does not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {
     /// In this state.
@@ -21,20 +21,20 @@ pub struct SessionFilter {
     pub modality: Option<Modality>,
     /// Of this assembly.
     pub assembly_id: Option<AssemblyId>,
-    /// Scheduled to start, or without a schedule created, at this moment or later.
+    /// Scheduled to start at this moment or later; sessions without a schedule by their creation.
     pub from: Option<Timestamp>,
-    /// Scheduled to start, or without a schedule created, before this moment.
+    /// Scheduled to start before this moment; sessions without a schedule by their creation.
     pub to: Option<Timestamp>,
     /// Only this one, for callers whose token is bound to one session.
     pub only: Option<SessionId>,
 }
 
-/// What a caller asks of a list.
+/// A request for a page of sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Which sessions.
+    /// The filter.
     pub filter: SessionFilter,
-    /// How many, 1 to [`LIST_LIMIT_MAX`]; [`LIST_LIMIT_DEFAULT`] when `None`.
+    /// Sessions per page, 1 to [`LIST_LIMIT_MAX`]; [`LIST_LIMIT_DEFAULT`] when `None`.
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
@@ -45,12 +45,12 @@ pub struct ListQuery {
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<Session>,
-    /// What to ask the next page with; `None` on the last.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// A place in the list: after the session with these. Sessions never change
-/// either, so a page is the same whatever is created meanwhile.
+/// A position in the list: after the session with these values. They never change for a session, so
+/// pages are stable while sessions are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionPosition {
     /// When that session was created.
@@ -64,7 +64,7 @@ impl SessionPosition {
         Self { created_at: session.created_at, id: session.id }
     }
 
-    /// The text callers pass back: 24 bytes as base64url (RFC 4648 §5).
+    /// The text that callers pass back: 24 bytes as base64url (RFC 4648 §5).
     pub(crate) fn to_cursor(self) -> String {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.created_at.unix_us().to_be_bytes());
@@ -72,9 +72,9 @@ impl SessionPosition {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a cursor; `None` unless this server made it.
+    /// Parses a cursor; `None` unless this server made it.
     pub(crate) fn from_cursor(text: &str) -> Option<Self> {
-        // 24 bytes are 32 characters; what is longer is not even decoded.
+        // 24 bytes are 32 characters; other lengths are not decoded.
         if text.len() != 32 {
             return None;
         }

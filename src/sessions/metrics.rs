@@ -1,4 +1,4 @@
-//! What the life of sessions tells Prometheus.
+//! The Prometheus metrics of sessions.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub fn describe_metrics() {
     metrics::describe_histogram!(START, "Time that starting a session took.");
 }
 
-/// A session became active, `took` after it was asked to.
+/// Counts a session that became active, `took` after the request.
 pub(super) fn session_started(tenant: TenantId, modality: Modality, took: Duration) {
     let labels = [("tenant", tenant_label(tenant)), ("modality", modality.as_str().to_owned())];
     metrics::counter!(STARTED, &labels).increment(1);

@@ -1,5 +1,4 @@
-//! A session as its creator describes it, and the defaults of what they leave
-//! out.
+//! The description of a new session, and the defaults for what it leaves out.
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session::{
@@ -13,14 +12,13 @@ use crate::sessions::change::{
 };
 use crate::sessions::limits::TenantLimits;
 
-/// Default number of people of a session; the tenant's limit when that is lower.
+/// Default of the most people of a session; the tenant's limit when that is lower.
 pub const MAX_PARTICIPANTS_DEFAULT: u32 = 300;
-/// Default number of days a recording is kept: the year in which a decision is
-/// usually disputed.
+/// Default number of days that a recording is kept: decisions are usually disputed within a year.
 pub const RETENTION_DAYS_DEFAULT: u32 = 365;
 /// Default time of a turn, in seconds.
 pub const DEFAULT_TURN_S: u32 = 180;
-/// Default of the longest a turn may be extended to, in seconds.
+/// Default of the longest time to which a turn may be extended, in seconds.
 pub const MAX_TURN_S_DEFAULT: u32 = 600;
 
 pub(crate) const PROVIDER_DEFAULT: Provider = Provider::Webrtc;
@@ -50,7 +48,7 @@ pub(crate) const fn speaking_default() -> SpeakingPolicy {
 /// A session to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSession {
-    /// The tenant it is for.
+    /// The tenant to which it will belong.
     pub tenant_id: TenantId,
     /// The assembly it belongs to.
     pub assembly_id: AssemblyId,
@@ -66,20 +64,20 @@ pub struct NewSession {
     pub scheduled_end_at: Option<Timestamp>,
     /// Most people at once; [`MAX_PARTICIPANTS_DEFAULT`] when `None`.
     pub max_participants: Option<u32>,
-    /// Whether the floor decides who is heard; it does when `None`.
+    /// Whether the speaking list decides who is heard; it does when `None`.
     pub moderation: Option<ModerationMode>,
-    /// What differs from no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
+    /// Changes to the default: no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
     pub recording: RecordingPatch,
-    /// What differs from no transcription.
+    /// Changes to the default: no transcription.
     pub transcription: TranscriptionPatch,
-    /// What differs from turns of [`DEFAULT_TURN_S`] that may be extended to
-    /// [`MAX_TURN_S_DEFAULT`] and are started by a moderator. A default that
-    /// contradicts what is said gives way.
+    /// Changes to the default: turns of [`DEFAULT_TURN_S`] that may be extended to
+    /// [`MAX_TURN_S_DEFAULT`] and are started by a moderator. A default that contradicts a given
+    /// value is adjusted.
     pub speaking: SpeakingPatch,
 }
 
 impl NewSession {
-    /// The session this describes, not yet checked.
+    /// The session, not validated yet.
     pub(crate) fn into_session(
         self,
         id: SessionId,
@@ -115,7 +113,7 @@ impl NewSession {
     }
 }
 
-/// The defaults, adjusted where they would contradict what the creator said.
+/// The defaults, adjusted where they contradict the given values.
 fn speaking_beside(said: &SpeakingPatch) -> SpeakingPolicy {
     let mut policy = speaking_default();
     if let Change::Set(max_turn_s) = said.max_turn_s {

@@ -1,4 +1,4 @@
-//! Where sessions are kept, as this station needs it.
+//! The interface of the store of sessions.
 
 use async_trait::async_trait;
 
@@ -9,14 +9,14 @@ use crate::domain::time::Timestamp;
 use crate::sessions::event::SessionEvent;
 use crate::sessions::listing::{SessionFilter, SessionPosition};
 
-/// The repository failed; nothing was changed.
+/// Why the repository failed; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RepositoryError {
-    /// It does not answer or refuses.
+    /// The database does not answer, or refuses the request.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// It holds, or was given, something that can't be.
-    #[error("the database and this server disagree: {0}")]
+    /// The database contains, or was given, an impossible value.
+    #[error("the database contains an impossible value: {0}")]
     Corrupt(String),
 }
 
@@ -31,14 +31,14 @@ impl RepositoryError {
     }
 }
 
-/// Names one change of a session.
+/// Identifies one change of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeId {
-    /// Whose session.
+    /// The tenant of the session.
     pub tenant: TenantId,
     /// The session.
     pub session: SessionId,
-    /// The version that the change led to.
+    /// The version of the session after the change.
     pub version: u64,
 }
 
@@ -51,34 +51,34 @@ impl ChangeId {
     }
 }
 
-/// How an activation went.
+/// The result of an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// The session is active and stored.
     Done,
-    /// The stored version is another than expected; nothing was stored.
+    /// The stored version is not the expected one; nothing was stored.
     Stale,
-    /// The tenant has as many active sessions as it may; nothing was stored.
+    /// The tenant has the most active sessions that it may have; nothing was stored.
     LimitReached,
 }
 
-/// Sessions by tenant. Every operation but [`Self::untold`] is one transaction
-/// and sees only the tenant it names. What changes a session keeps the event of
-/// the change in the same transaction.
+/// Sessions by tenant. Every operation except [`Self::untold`] is one transaction and sees only the
+/// given tenant. Operations that change a session store the event of the change in the same
+/// transaction.
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
     /// Stores the session of `event`, which did not exist.
     async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError>;
 
-    /// The session, unless this tenant has none with this id.
+    /// The session; `None` when this tenant has no session with this id.
     async fn find(
         &self,
         tenant: TenantId,
         id: SessionId,
     ) -> Result<Option<Session>, RepositoryError>;
 
-    /// At most `limit` sessions that pass `filter`, newest first by creation
-    /// and id, those that come after `after` in this order.
+    /// At most `limit` sessions that pass `filter`, newest first by creation and id, beginning
+    /// after `after` in this order.
     async fn list(
         &self,
         tenant: TenantId,
@@ -87,13 +87,13 @@ pub trait SessionRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Session>, RepositoryError>;
 
-    /// Replaces the session by that of `event` if its stored version is
-    /// `expected`, and says whether it was.
+    /// Replaces the session by that of `event` if its stored version is `expected`; returns whether
+    /// it was.
     async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError>;
 
-    /// Replaces the session by one that is active, if its stored version is
-    /// `expected` and its tenant has fewer than `active_max` active ones. Holds
-    /// under concurrent calls from several processes.
+    /// Replaces the session by an active one, if its stored version is `expected` and its tenant
+    /// has fewer than `active_max` active sessions. The limit holds under concurrent calls from
+    /// several processes.
     async fn activate(
         &self,
         event: &SessionEvent,
@@ -101,8 +101,8 @@ pub trait SessionRepository: Send + Sync {
         active_max: u32,
     ) -> Result<Activation, RepositoryError>;
 
-    /// Changes of sessions of all tenants that happened before `before` and were
-    /// not marked as told, oldest first, at most `limit`.
+    /// At most `limit` changes of sessions of all tenants that happened before `before` and were
+    /// not marked as told, oldest first.
     async fn untold(&self, before: Timestamp, limit: u32)
     -> Result<Vec<ChangeId>, RepositoryError>;
 
@@ -110,6 +110,6 @@ pub trait SessionRepository: Send + Sync {
     async fn untold_event(&self, change: ChangeId)
     -> Result<Option<SessionEvent>, RepositoryError>;
 
-    /// Notes that every observer was told of a change.
+    /// Marks a change as told to every observer.
     async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError>;
 }

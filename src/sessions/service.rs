@@ -1,4 +1,4 @@
-//! The life of sessions.
+//! Creates and changes sessions.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,16 +25,15 @@ use crate::sessions::repository::{Activation, RepositoryError, SessionRepository
 use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{problems_of, settled_member};
 
-/// How often a change without an expected version is tried again after
-/// another process changed the session in between. More tries would not help: five
-/// changes of one session within a few milliseconds are a defect elsewhere.
+/// How often a change without an expected version is tried again after another process changed the
+/// session in between. Five changes of one session within a few milliseconds are a defect
+/// elsewhere, so more tries would not help.
 const TRIES_MAX: u32 = 5;
 
-/// Creates, reads and changes sessions, and tells observers of every change.
-/// Cheap to clone.
+/// Creates, reads and changes sessions, and tells observers of every change. Cheap to clone.
 ///
-/// Callers have been authorised before. Every operation is about one tenant and
-/// finds nothing of another.
+/// Callers must be authorised already. Every operation concerns one tenant and finds no session of
+/// another.
 #[derive(Clone)]
 pub struct SessionService {
     repository: Arc<dyn SessionRepository>,
@@ -42,17 +41,17 @@ pub struct SessionService {
     telling: Arc<Telling>,
 }
 
-/// How a change to be stored is stored.
+/// How a changed session is stored.
 #[derive(Clone, Copy)]
 enum Storing {
     Replace,
-    /// With at most this many active sessions of the tenant.
+    /// Only if the tenant has fewer than this many active sessions.
     Activate(u32),
 }
 
 impl SessionService {
-    /// A service over a repository and a source of limits. `observers` are told
-    /// of every change, in this order. To be used within a runtime.
+    /// Makes a service with a repository and a source of limits. `observers` are told of every
+    /// change, in this order. Must be used within a runtime.
     #[must_use]
     pub fn new(
         repository: Arc<dyn SessionRepository>,
@@ -69,14 +68,14 @@ impl SessionService {
         Self { repository, limits, telling }
     }
 
-    /// Goes on telling observers of changes that were left untold, by this
-    /// process or by one that died, until [`Self::shutdown`].
+    /// Starts telling observers of changes that were stored but not told, by this process or by one
+    /// that died, until [`Self::shutdown`].
     pub fn start_telling(&self, clock: Clock) {
         self.telling.tasks.spawn(Arc::clone(&self.telling).retell(clock));
     }
 
-    /// Tells observers of changes that were left untold for [`TOLD_BY`](super::TOLD_BY);
-    /// of how many.
+    /// Tells observers of changes that were not told for [`TOLD_BY`](super::TOLD_BY); returns how
+    /// many.
     pub async fn tell_untold(&self, now: Timestamp) -> Result<usize, SessionError> {
         Ok(self.telling.tell_untold(now).await?)
     }
@@ -88,7 +87,7 @@ impl SessionService {
         self.telling.tasks.wait().await;
     }
 
-    /// The limits of a tenant now, for whoever admits participants and media.
+    /// The current limits of a tenant, for admitting participants and media.
     pub async fn limits(&self, tenant: TenantId) -> TenantLimits {
         self.limits.limits(tenant).await
     }
@@ -126,7 +125,7 @@ impl SessionService {
         query: &ListQuery,
     ) -> Result<SessionPage, SessionError> {
         let (after, limit) = page_of(query)?;
-        // One more than asked tells whether there is a next page.
+        // One more than requested shows whether there is a next page.
         let mut sessions =
             self.repository.list(tenant, &query.filter, after, limit.saturating_add(1)).await?;
         let kept = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -137,12 +136,11 @@ impl SessionService {
         Ok(SessionPage { sessions, next_cursor })
     }
 
-    /// Changes what `patch` names, if the session is still at version
-    /// `expected`. A patch that changes nothing leaves the version as it is.
+    /// Changes the values in `patch`, if the session has the version `expected`. A patch that
+    /// changes nothing leaves the version as it is.
     ///
-    /// Once a session is active only its title, its planned end, its number of
-    /// people and the retention of its recording can change; once it is over,
-    /// nothing can.
+    /// Once a session is active, only its title, its planned end, its number of people and the
+    /// retention of its recording can change. Once it has ended or was cancelled, nothing can.
     pub async fn patch(
         &self,
         tenant: TenantId,
@@ -185,7 +183,7 @@ impl SessionService {
         Ok(session)
     }
 
-    /// Calls off a session that is not over.
+    /// Cancels a session that has not ended.
     pub async fn cancel(
         &self,
         tenant: TenantId,
@@ -209,9 +207,9 @@ impl SessionService {
         self.change_state(tenant, id, expected, change, now).await
     }
 
-    /// Runs a change of a session in a task of its own, so that observers are told
-    /// of what was stored even if the caller does not wait for it; one change of a
-    /// session after the other.
+    /// Runs a change of a session in a task of its own, so that observers are told of a stored
+    /// change even if the caller does not wait for it. Changes of one session run one after the
+    /// other.
     async fn committed<F>(
         &self,
         session: SessionId,
@@ -227,14 +225,13 @@ impl SessionService {
             change.await
         });
         task.await.unwrap_or_else(|error| {
-            // The task panicked or the runtime ends: whether the change was
-            // stored is not known.
+            // The task panicked or the runtime ends: it is not known whether the change was stored.
             Err(RepositoryError::Unavailable(error.to_string()).into())
         })
     }
 
-    /// Reads, decides and stores unless the session changed in between; then tries
-    /// again a few times, unless the caller has named the version it means.
+    /// Reads, decides and stores unless the session changed in between; in that case tries again a
+    /// few times, unless the caller has given the expected version.
     async fn change_state(
         &self,
         tenant: TenantId,
@@ -294,7 +291,7 @@ impl SessionService {
     }
 }
 
-/// The session after `patch`, or why it can't be.
+/// The session after `patch`, or why it is not allowed.
 fn patched(
     current: &Session,
     expected: u64,
@@ -321,8 +318,8 @@ fn patched(
     Ok(wanted)
 }
 
-/// The session in its next state. A clock that went backwards does not let it
-/// end before it started.
+/// The session in its next state. If the clock went backwards, it still does not end before it
+/// started.
 fn in_state(current: &Session, next: SessionStatus, now: Timestamp) -> Session {
     let mut changed = current.clone();
     changed.status = next;
@@ -336,7 +333,7 @@ fn in_state(current: &Session, next: SessionStatus, now: Timestamp) -> Session {
     changed
 }
 
-/// Where a page begins and how long it is, or everything wrong with the question.
+/// Where a page begins and how long it is, or everything that is wrong with the request.
 fn page_of(query: &ListQuery) -> Result<(Option<SessionPosition>, u32), SessionError> {
     let mut problems = Vec::new();
     let limit = query.limit.unwrap_or(LIST_LIMIT_DEFAULT);

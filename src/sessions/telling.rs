@@ -1,5 +1,5 @@
-//! Telling observers what becomes of sessions: right after a change, and again
-//! what a process that died, or an observer that failed, left untold.
+//! Tells observers of changes of sessions: right after a change, and again when a process died or
+//! an observer failed before all were told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,16 +16,16 @@ use crate::sessions::event::SessionEvent;
 use crate::sessions::observer::{SessionObserver, tell};
 use crate::sessions::repository::{ChangeId, RepositoryError, SessionRepository};
 
-/// How long a process that made a change has to tell of it before another tells.
-/// Raising it makes observers wait longer after a crash; lowering it lets two
-/// processes tell of one change while observers are slow.
+/// How long a process has to tell of its own change before another process tells of it. Raising it
+/// makes observers wait longer after a crash; lowering it lets two processes tell of one change
+/// while observers are slow.
 pub const TOLD_BY: Duration = Duration::from_mins(1);
-/// Between two looks for what was left untold.
+/// Interval at which untold changes are looked for.
 const RETELL_INTERVAL: Duration = Duration::from_secs(15);
 /// Untold changes read at once.
 const UNTOLD_AT_ONCE: u32 = 100;
 
-/// Changes of one session one after the other, within this process.
+/// Locks that make changes of one session happen one after the other in this process.
 #[derive(Default)]
 pub(super) struct SessionLocks(Mutex<BTreeMap<SessionId, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -34,7 +34,7 @@ impl SessionLocks {
     pub(super) async fn hold(&self, session: SessionId) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds or waits for are only in this table.
+            // Locks that nobody holds or waits for are referenced only by this table.
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
             Arc::clone(locks.entry(session).or_default())
         };
@@ -42,7 +42,7 @@ impl SessionLocks {
     }
 }
 
-/// Who is told, and what is known of who was.
+/// The observers, and the store of which changes were told.
 pub(super) struct Telling {
     pub(super) repository: Arc<dyn SessionRepository>,
     pub(super) observers: Vec<Arc<dyn SessionObserver>>,
@@ -52,23 +52,33 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    /// Tells everybody of a change, in the order of the observers, and notes that
-    /// they were told. To be called while the session is held.
+    /// Tells all observers of a change, in order, and marks it as told. The caller must hold the
+    /// lock of the session.
     pub(super) async fn tell(&self, event: &SessionEvent) {
         let session = event.session.id;
         for observer in &self.observers {
             if let Err(error) = tell(&**observer, event).await {
-                tracing::warn!(%session, kind = %event.kind, %error, "to be told again later");
+                tracing::warn!(
+                    %session,
+                    kind = %event.kind,
+                    %error,
+                    "an observer failed, so the change is told again later"
+                );
                 return;
             }
         }
         if let Err(error) = self.repository.mark_told(ChangeId::of(event)).await {
-            tracing::warn!(%session, kind = %event.kind, %error, "told, and to be told again");
+            tracing::warn!(
+                %session,
+                kind = %event.kind,
+                %error,
+                "a change could not be marked as told, so it is told again later"
+            );
         }
     }
 
-    /// Tells of every change that happened before `now` less [`TOLD_BY`] and was
-    /// left untold; of how many.
+    /// Tells of every change that happened more than [`TOLD_BY`] before `now` and was not told;
+    /// returns how many.
     pub(super) async fn tell_untold(&self, now: Timestamp) -> Result<usize, RepositoryError> {
         let mut told = 0;
         let changes = self.repository.untold(now.before(TOLD_BY), UNTOLD_AT_ONCE).await?;
@@ -83,7 +93,7 @@ impl Telling {
         Ok(told)
     }
 
-    /// Looks for what was left untold until the server stops.
+    /// Looks for untold changes until the server stops.
     pub(super) async fn retell(self: Arc<Self>, clock: Clock) {
         let mut rounds = tokio::time::interval(RETELL_INTERVAL);
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -93,7 +103,7 @@ impl Telling {
                 _ = rounds.tick() => {}
             }
             if let Err(error) = self.tell_untold(clock.now()).await {
-                tracing::warn!(%error, "changes of sessions that were left untold can't be read");
+                tracing::warn!(%error, "untold changes of sessions can't be read");
             }
         }
     }

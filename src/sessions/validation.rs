@@ -1,4 +1,4 @@
-//! Which values a session can have. Everything that is wrong is said at once.
+//! Checks the values of a session and reports all problems at once.
 
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
@@ -9,16 +9,16 @@ use crate::sessions::limits::TenantLimits;
 pub const TITLE_CHARACTERS_MAX: usize = 200;
 /// Longest language tag, in bytes (RFC 5646 §4.4.1).
 pub const LANGUAGE_BYTES_MAX: usize = 35;
-/// Longest a recording may be kept, in days: a hundred years.
+/// Longest time that a recording may be kept, in days: a hundred years.
 pub const RETENTION_DAYS_MAX: u32 = 36_525;
 /// Longest turn, in seconds: four hours.
 pub const TURN_S_MAX: u32 = 14_400;
 
-/// The last moment that has a text in RFC 3339: the end of the year 9999.
+/// The last moment that RFC 3339 can express: the end of the year 9999.
 const SCHEDULE_MAX: Timestamp = Timestamp::from_unix_us(253_402_300_799_999_999);
 
-/// Everything that is wrong with `wanted`. What it has in common with
-/// `current` has been taken before and is not measured against limits again.
+/// Everything that is wrong with `wanted`. Values that are equal in `current` were accepted before
+/// and are not compared with limits again.
 pub(crate) fn problems_of(
     wanted: &Session,
     current: Option<&Session>,
@@ -59,8 +59,8 @@ pub(crate) fn problems_of(
     problems
 }
 
-/// The first member that differs and may not differ in the current state. A
-/// room takes its rules over when it opens, and changes them only itself.
+/// The first member that differs but may not change in the current state. A room takes its rules
+/// from the session when it opens, and afterwards only the room itself changes them.
 pub(crate) fn settled_member(current: &Session, wanted: &Session) -> Option<&'static str> {
     if current.status == SessionStatus::Scheduled {
         return None;
@@ -92,8 +92,8 @@ fn title_problem(title: &str) -> Option<String> {
         .then(|| "must not have control characters or characters that reorder the text".to_owned())
 }
 
-/// Bidirectional overrides and isolates, line and paragraph separators: a
-/// title with them can pose as another.
+/// Bidirectional overrides and isolates, and line and paragraph separators: a title with them can
+/// look like another one.
 const fn reorders_text(character: char) -> bool {
     matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -108,8 +108,8 @@ fn bounds_problem(value: u32, max: u32) -> Option<String> {
     (value < 1 || value > max).then(|| format!("must be between 1 and {max}"))
 }
 
-/// The shape of a language tag (RFC 5646 §2.1): a language of two to eight
-/// letters, then subtags of one to eight letters and digits.
+/// Checks the form of a language tag (RFC 5646 §2.1): a language of two to eight letters, then
+/// subtags of one to eight letters and digits.
 fn language_problem(tag: &str) -> Option<String> {
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
