@@ -1,5 +1,5 @@
-//! What happened in a session, read back from its log: for the time line under
-//! a recording, for whoever draws the combined picture, and for reports.
+//! What happened in a session, read from its log: for the time line of a recording, for the
+//! combined picture, and for reports.
 
 mod event;
 mod pictures;
@@ -17,8 +17,8 @@ pub use timeline::{Heard, Item, ItemKind, Timeline};
 
 /// Events read at once.
 const EVENTS_PER_READ: u32 = 1_000;
-/// Most events of one history; a session that had more is shown up to there.
-/// Raising it raises the memory of one reading.
+/// Most events of one history; of a session with more, the rest is left out. Raising it raises the
+/// memory of one reading.
 pub const EVENTS_MAX: usize = 200_000;
 
 /// Why a history can't be read.
@@ -28,12 +28,12 @@ pub enum HistoryError {
     #[error("the session has no log")]
     NoLog,
     /// The texts of its events were erased.
-    #[error("what happened in the session was erased")]
+    #[error("the events of the session were erased")]
     Erased,
     /// The log can't be read now.
     #[error(transparent)]
     Log(#[from] EvidenceStoreError),
-    /// What is known of the recording can't be read now.
+    /// The data about the recording can't be read now.
     #[error(transparent)]
     Recording(#[from] RecordingStoreError),
 }
@@ -46,14 +46,14 @@ pub struct History {
 }
 
 impl History {
-    /// Reads from these repositories.
+    /// Makes a history that reads from these repositories.
     #[must_use]
     pub fn new(log: Arc<dyn EvidenceRepository>, recordings: Arc<dyn RecordingRepository>) -> Self {
         Self { log, recordings }
     }
 
-    /// Events of these kinds, in the order of the log, at most [`EVENTS_MAX`].
-    /// One that can't be read is left out and logged.
+    /// Events of these kinds, in the order of the log, at most [`EVENTS_MAX`]. An event that can't
+    /// be parsed is left out and logged.
     pub async fn events(
         &self,
         tenant: TenantId,
@@ -81,7 +81,7 @@ impl History {
         Ok(events)
     }
 
-    /// What happened when, gaps of the recording included.
+    /// The time line of a session, including gaps of the recording.
     pub async fn timeline(
         &self,
         tenant: TenantId,

@@ -1,4 +1,4 @@
-//! Events of a log with their meaning.
+//! Parsed events of a log.
 
 use serde::Deserialize;
 
@@ -7,23 +7,23 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::room::event::{Event, Told};
 
-/// An event of a log that a history knows how to read.
+/// An event of a log that a history can parse.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LogEvent {
-    /// What the members of the room were told.
+    /// An event of the room, as its members received it.
     Room {
-        /// When.
+        /// When it happened.
         at: Timestamp,
-        /// What.
+        /// The event.
         event: Event,
     },
-    /// A piece of the transcript.
+    /// A part of the transcript.
     Spoken(SpokenText),
     /// A vote was announced.
     Vote(VoteAnnounced),
 }
 
-/// A piece of the transcript.
+/// A part of the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpokenText {
     /// When it began.
@@ -32,7 +32,7 @@ pub struct SpokenText {
     pub to: Option<Timestamp>,
     /// Who spoke.
     pub user: Option<UserId>,
-    /// What was said.
+    /// The text that was spoken.
     pub text: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct SpokenText {
 pub struct VoteAnnounced {
     /// When.
     pub at: Timestamp,
-    /// What about.
+    /// The title of the vote.
     pub title: Option<String>,
 }
 
@@ -62,8 +62,8 @@ struct VoteFields {
 }
 
 impl LogEvent {
-    /// Reads the text of an event; `None` when it is not of the kind it says, or
-    /// of a kind that no history shows.
+    /// Parses the text of an event; `None` when it does not have the form of its kind, or when no
+    /// history shows this kind.
     #[must_use]
     pub fn read(kind: EventKind, text: &str) -> Option<Self> {
         match kind {

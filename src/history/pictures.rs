@@ -1,4 +1,4 @@
-//! The history of a session as combined pictures are drawn by it.
+//! The history of a session in the form that the combined picture needs.
 
 use async_trait::async_trait;
 
@@ -16,7 +16,7 @@ impl TimelineSource for History {
     ) -> Result<MeetingTimeline, String> {
         let line = match Self::timeline(self, tenant, session).await {
             Ok(line) => line,
-            // The picture is then drawn by who has a camera.
+            // Without a time line, the picture shows everybody who has a camera.
             Err(HistoryError::NoLog | HistoryError::Erased) => Timeline::default(),
             Err(error) => return Err(error.to_string()),
         };
@@ -27,7 +27,7 @@ impl TimelineSource for History {
                 user: item.user.clone()?,
                 name: item.name.clone().unwrap_or_default(),
                 from_ms: ms(item.from),
-                // A turn that nobody ended lasts as long as there is a picture.
+                // A turn that was never ended lasts until the end of the recording.
                 to_ms: item.to.map_or(u64::MAX, ms),
             })
         });

@@ -1,4 +1,4 @@
-//! The time line of a session: what began when, and when it ended.
+//! The time line of a session: what began and ended when.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::history::event::LogEvent;
 use crate::recorder::repository::RecordedGap;
 use crate::room::event::{Event, SpeakerView, TurnView};
 
-/// Kinds of events that a time line is made of.
+/// Kinds of events that are used in a time line.
 pub(super) const KINDS: &[EventKind] =
     &[EventKind::RoomEvent, EventKind::Transcript, EventKind::Vote];
 
 words!(
-    /// What an item of a time line is about.
+    /// The kind of an item of a time line.
     ItemKind {
         /// Somebody held the floor; the text is the kind of the request.
         Turn => "turn",
         /// The session was recorded.
         Recording => "recording",
-        /// Nothing was taken of a track; the text is the reason.
+        /// Nothing of a track was recorded; the text is the reason.
         Gap => "gap",
         /// A vote was announced; the text is its title.
         Vote => "vote",
-        /// Something was said; the text is what.
+        /// Something was said; the text is the transcript.
         Transcript => "transcript",
         /// Somebody entered.
         Joined => "joined",
@@ -36,20 +36,20 @@ words!(
     }
 );
 
-/// Something that happened, or was the case for a while.
+/// Something that happened, or lasted for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What it is about.
+    /// Its kind.
     pub kind: ItemKind,
     /// When it happened or began.
     pub from: Timestamp,
-    /// When it ended; `None` for a moment, and for what had not ended.
+    /// When it ended; `None` for a moment, and for what has not ended.
     pub to: Option<Timestamp>,
-    /// Who it is about.
+    /// The person it is about.
     pub user: Option<UserId>,
     /// Their name at that time.
     pub name: Option<String>,
-    /// As [`ItemKind`] says.
+    /// The text that [`ItemKind`] describes.
     pub text: Option<String>,
     /// The recorded track it is about.
     pub track: Option<RecordedTrackId>,
@@ -58,24 +58,23 @@ pub struct Item {
 /// Who was heard from a moment on, loudest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// From when.
+    /// The moment.
     pub at: Timestamp,
-    /// Who.
+    /// The people.
     pub users: Vec<UserId>,
 }
 
-/// A session's time line.
+/// The time line of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
-    /// By the moment they began.
+    /// In order of their beginning.
     pub items: Vec<Item>,
-    /// Who was heard, by time.
+    /// Who was heard, in order of time.
     pub heard: Vec<Heard>,
 }
 
 impl Timeline {
-    /// The time line of these events, which are in the order of the log, and of
-    /// the gaps of the recording.
+    /// The time line of these events, in the order of the log, and of the gaps of the recording.
     #[must_use]
     pub fn of(events: &[LogEvent], gaps: &[RecordedGap]) -> Self {
         let mut reader = Reader::default();
@@ -112,13 +111,13 @@ const fn gap_reason(reason: u32) -> &'static str {
     }
 }
 
-/// What is open while events are read.
+/// The items that have not ended while events are read.
 #[derive(Default)]
 struct Reader {
     timeline: Timeline,
-    /// Turns that run, by their id; places in `timeline.items`.
+    /// Running turns by their id; values are indices in `timeline.items`.
     turns: BTreeMap<String, usize>,
-    /// Mutes that hold, by user.
+    /// Mutes that have not been lifted, by user.
     mutes: BTreeMap<String, usize>,
     recording: Option<usize>,
     names: BTreeMap<String, String>,
@@ -198,8 +197,7 @@ impl Reader {
         self.timeline.heard.push(Heard { at, users });
     }
 
-    /// Adds an item about somebody, with the name by which they entered; its
-    /// place.
+    /// Adds an item about a person, with the name under which they entered; returns its index.
     fn push(&mut self, kind: ItemKind, at: Timestamp, user: &str, text: Option<&String>) -> usize {
         let mut item = item(kind, at);
         item.user = user.parse().ok();
@@ -246,7 +244,7 @@ mod tests {
         format!("2026-03-01T10:00:{second:02}Z")
     }
 
-    /// An event as the room tells it, read back from its text.
+    /// An event as a room sends it, parsed from its text.
     fn told(second: u32, event: Event) -> LogEvent {
         let told = Told { seq: 1, at: text_at(second), event };
         LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
