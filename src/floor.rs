@@ -1,7 +1,7 @@
-//! The speaking list and its turns: who asked for the floor, who waits for it,
-//! who holds it and for how long. One list per session, for the hall and for
-//! those who join from a browser. Pure: time and identifiers are handed in,
-//! what follows from a command is polled. `docs/MODERATION.md` has the rules.
+//! The speaking list and its turns: who asked to speak, who waits, who has the floor and for how
+//! long. One list per session, for people in the hall and for people who join from a browser. No
+//! I/O: the caller passes time and identifiers and polls the resulting events. `docs/MODERATION.md`
+//! has the rules.
 
 mod changes;
 mod engine;

@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! What of a floor has changed: to be undone, or to be stored.
+//! Tracks the changes of a floor, in order to undo or to store them.
 
 use crate::domain::id::UserId;
 
@@ -7,30 +7,30 @@ use super::engine::Floor;
 use super::list::Entry;
 use super::turn::Turn;
 
-/// A part of a floor that is stored by itself, as it is now.
+/// A part of a floor that is stored separately, with its current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FloorPart<'a> {
-    /// Whether the list takes requests, and the arrival of the next one.
+    /// Whether the list accepts requests, and the arrival number of the next one.
     List {
-        /// Whether it does.
+        /// Whether it accepts requests.
         is_open: bool,
         /// [`Entry::arrival`] of the next request.
         next_arrival: u64,
     },
-    /// The undecided entry with this arrival, or that there is none any more.
+    /// The undecided entry with this arrival number; `None` if it was removed.
     Requested(u64, Option<&'a Entry>),
-    /// The approved entry at this place, or that there is none any more. The
-    /// lowest place gets the floor first.
+    /// The approved entry at this place; `None` if it was removed. The lowest place gets the floor
+    /// first.
     Waiting(u64, Option<&'a Entry>),
-    /// The current turn and the stacked ones, the first interrupted first.
+    /// The current turn and the stacked ones; the one interrupted first comes first.
     Turns(Option<&'a Turn>, &'a [Turn]),
-    /// How many turns of somebody have started, or that it was forgotten.
+    /// How many turns of a person have started; `None` if the count was removed.
     TurnsStarted(&'a UserId, Option<u32>),
 }
 
 impl Floor {
-    /// Undoes everything since the last [`accept`](Self::accept) or
-    /// [`stored`](Self::stored); what was to be polled is forgotten.
+    /// Undoes everything since the last [`accept`](Self::accept) or [`stored`](Self::stored), and
+    /// removes the events that were not polled.
     pub fn undo(&mut self) {
         self.queue.undo();
         self.list.undo();
@@ -40,7 +40,7 @@ impl Floor {
         self.events.clear();
     }
 
-    /// Everything done so far stands, whether or not it is stored yet.
+    /// Accepts all changes; they can't be undone any more, whether or not they are stored.
     pub fn accept(&mut self) {
         self.queue.accept();
         self.list.accept();
@@ -49,7 +49,7 @@ impl Floor {
         self.turns_started.accept();
     }
 
-    /// What [`to_store`](Self::to_store) yielded is stored, and stands.
+    /// Marks the parts returned by [`to_store`](Self::to_store) as stored, which also accepts them.
     pub fn stored(&mut self) {
         self.queue.stored();
         self.list.stored();
@@ -58,18 +58,18 @@ impl Floor {
         self.turns_started.stored();
     }
 
-    /// Forgets who has spoken how often.
+    /// Removes the counts of turns of all people.
     pub fn forget_counts(&mut self) {
         self.turns_started.clear();
     }
 
-    /// The waiting list counts as not stored, and so does whatever stands at
-    /// `places` of it in the store.
+    /// Marks the waiting list as not stored, and with it the entries that the store has at
+    /// `places`.
     pub fn store_waiting(&mut self, places: impl IntoIterator<Item = u64>) {
         self.list.waiting.store_all(places);
     }
 
-    /// All of it counts as not stored.
+    /// Marks everything as not stored.
     pub fn store_all(&mut self) {
         self.queue.store_all();
         self.list.requested.store_all([]);
@@ -78,9 +78,8 @@ impl Floor {
         self.turns_started.store_all([]);
     }
 
-    /// The parts that differ from what is stored. Time that a running turn used
-    /// since something was last told of it is no such difference: it follows
-    /// from what is stored and the time.
+    /// The parts that differ from what is stored. The time that a running turn has used since the
+    /// last event about it is no difference, since it follows from the stored values and the time.
     pub fn to_store(&self) -> impl Iterator<Item = FloorPart<'_>> {
         let list = (self.queue.is_to_store() || self.list.next_arrival.is_to_store()).then(|| {
             let next_arrival = *self.list.next_arrival;

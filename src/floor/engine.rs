@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The engine: commands and time in, events out.
+//! The engine: takes commands and the time, and produces events.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use super::list::{
 };
 use super::turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, TurnView, whole_us};
 
-/// Most people whose turns are counted. Somebody new beyond it speaks like
-/// everybody else, but counts as having had no turn.
+/// Most people whose turns are counted. Further people can speak too, but count as having had no
+/// turn.
 pub const PEOPLE_COUNTED_MAX: usize = 10_000;
-/// Most events that one command adds: every warning, a cancelled request of
-/// every kind, the changed list, and the end of every turn. Who drains
-/// [`Floor::poll_event`] after each command never finds more.
+/// Most events that one command adds: every warning, a cancelled request of every kind, the changed
+/// list, and the end of every turn. Polling [`Floor::poll_event`] after each command never finds
+/// more.
 pub const EVENTS_PER_COMMAND_MAX: usize =
     WARNINGS.len() + SpeechKind::ALL.len() + 1 + STACKED_TURNS_MAX + 1;
 
 /// How turns are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FloorPolicy {
-    /// Time of a turn when nobody says otherwise.
+    /// Default time of a turn.
     pub default_turn: Duration,
     /// Longest a turn may be, extensions included.
     pub max_turn: Duration,
@@ -49,7 +49,7 @@ impl From<SpeakingPolicy> for FloorPolicy {
 }
 
 impl FloorPolicy {
-    /// The policy as the engine keeps it: whole microseconds, `max_turn` at most
+    /// The policy in the form that the engine keeps: whole microseconds, `max_turn` at most
     /// [`TURN_LIMIT_MAX`], `default_turn` at most `max_turn`.
     pub(super) fn bounded(self) -> Self {
         let max_turn = whole_us(self.max_turn.min(TURN_LIMIT_MAX));
@@ -57,39 +57,39 @@ impl FloorPolicy {
     }
 }
 
-/// Who takes a request back.
+/// Who cancels a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Canceller<'a> {
-    /// A person, who can take back their own.
+    /// A person, who can cancel only their own requests.
     Speaker(&'a UserId),
-    /// A moderator, who can take back any.
+    /// A moderator, who can cancel any request.
     Moderator,
 }
 
 /// The speaking list and the turns of one session.
 ///
-/// A command either succeeds, and then [`poll_event`](Self::poll_event) tells
-/// what followed, or fails and changes nothing. A command that takes `now` first
-/// counts the time of the running turn and gives the warnings that are due.
+/// A command either succeeds, and then [`poll_event`](Self::poll_event) returns what followed, or
+/// fails and changes nothing. A command that takes `now` first counts the time of the running turn
+/// and adds the warnings that are due.
 #[derive(Debug, Clone)]
 pub struct Floor {
     pub(super) policy: FloorPolicy,
     pub(super) queue: Tracked<QueueState>,
     pub(super) list: SpeakingList,
     pub(super) turns: Tracked<Turns>,
-    /// Counts what was told of turns. Time that passes changes a turn, but what
-    /// was stored of it when something was last told stays true.
+    /// Counts the events about turns. A running turn changes as time passes, but its stored form
+    /// stays valid until the next such event.
     pub(super) turns_told: Tracked<u64>,
     pub(super) turns_started: TrackedMap<UserId, u32>,
     pub(super) events: VecDeque<FloorEvent>,
 }
 
-/// The turns there are.
+/// All turns that have not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Turns {
     pub(super) current: Option<Turn>,
-    /// Turns that wait for interposed questions to end, the first interrupted
-    /// first. Empty when there is no current turn.
+    /// Turns that wait for interposed questions to end; the one interrupted first comes first.
+    /// Empty when there is no current turn.
     pub(super) stacked: Vec<Turn>,
 }
 
@@ -105,8 +105,8 @@ impl PartialEq for Floor {
 }
 
 impl Floor {
-    /// An open, empty list. Turns are held to [`TURN_LIMIT_MAX`] whatever the
-    /// policy says, and its default to its maximum.
+    /// Makes an open, empty list. Turns are limited to [`TURN_LIMIT_MAX`] whatever the policy says,
+    /// and the default turn to the longest one.
     #[must_use]
     pub fn new(policy: FloorPolicy) -> Self {
         Self {
@@ -120,29 +120,29 @@ impl Floor {
         }
     }
 
-    /// Takes another policy from here on. A turn that is longer than it allows
-    /// keeps its limit and can't be extended.
+    /// Sets another policy. A turn that is longer than it allows keeps its limit and can't be
+    /// extended.
     pub fn set_policy(&mut self, policy: FloorPolicy) {
         self.policy = policy.bounded();
     }
 
-    /// What has been decided and not been told yet, in order.
+    /// The next event, in order.
     pub fn poll_event(&mut self) -> Option<FloorEvent> {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.turns.current.as_ref()?.next_warning()
     }
 
-    /// Gives the warnings that are due.
+    /// Adds the warnings that are due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.count(now);
     }
 
-    /// Opens the list for requests or closes it; who is on it stays on it.
+    /// Opens the list for requests or closes it; existing entries stay.
     pub fn set_queue(&mut self, state: QueueState) {
         if *self.queue != state {
             *self.queue.edit() = state;
@@ -150,7 +150,7 @@ impl Floor {
         }
     }
 
-    /// Somebody asks for the floor.
+    /// A person asks to speak.
     ///
     /// # Errors
     /// `QueueClosed`, `NoteTooLong`, `IdInUse`, `AlreadyWaiting`, `QueueFull`.
@@ -170,7 +170,7 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator puts somebody on the list, approved, also while it is closed.
+    /// A moderator puts a person on the list, approved, even while it is closed.
     ///
     /// # Errors
     /// `NoteTooLong`, `IdInUse`, `AlreadyWaiting`, `QueueFull`.
@@ -190,10 +190,10 @@ impl Floor {
         Ok(())
     }
 
-    /// A request is taken back, decided or not.
+    /// A request is cancelled, whether it was approved or not.
     ///
     /// # Errors
-    /// `RequestNotFound`, also when it is not the caller's to take back.
+    /// `RequestNotFound`, also when the caller may not cancel it.
     pub fn handle_cancel_speech(
         &mut self,
         request_id: RequestId,
@@ -213,9 +213,8 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator approves a request: it waits from now on, or its turn starts
-    /// under `turn_id` when the policy says so and nobody holds the floor, even
-    /// when others wait already.
+    /// A moderator approves a request: it waits from now on, or, when the policy says so and nobody
+    /// has the floor, its turn starts under `turn_id`, even when others wait already.
     ///
     /// # Errors
     /// `RequestNotFound`; `RequestStateConflict` when it was approved before;
@@ -263,8 +262,8 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator puts those who wait in this order. It stands until the next;
-    /// later arrivals go behind the last one that precedes them by the rule.
+    /// A moderator sets the order of the waiting entries. Later entries are placed after the last
+    /// one that precedes them by the rule.
     ///
     /// # Errors
     /// `OrderInvalid` unless `order` names each entry that waits exactly once.
@@ -275,9 +274,9 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator gives the floor to an entry that waits, or to the next one.
-    /// An interposed question interrupts the current turn and stacks it; anything
-    /// else ends the current turn and all stacked ones.
+    /// A moderator gives the floor to a waiting entry, or to the next one. An interposed question
+    /// interrupts the current turn and stacks it; any other turn ends the current turn and all
+    /// stacked ones.
     ///
     /// # Errors
     /// `RequestNotFound`, `RequestStateConflict` when it is not approved yet,
@@ -312,8 +311,7 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator stops the time of the current turn; its holder is not to be
-    /// heard meanwhile.
+    /// A moderator pauses the current turn; its holder must not be heard meanwhile.
     ///
     /// # Errors
     /// `NoTurn`; `TurnStateConflict` when it is paused already.
@@ -330,7 +328,7 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator lets the current turn run again.
+    /// A moderator resumes the current turn.
     ///
     /// # Errors
     /// `NoTurn`; `TurnStateConflict` when it runs already.
@@ -369,7 +367,7 @@ impl Floor {
         Ok(())
     }
 
-    /// A moderator takes the floor back; an interrupted turn goes on.
+    /// A moderator ends the current turn; an interrupted turn continues.
     ///
     /// # Errors
     /// `NoTurn`.
@@ -382,7 +380,7 @@ impl Floor {
         Ok(())
     }
 
-    /// The speaker gives the floor back; an interrupted turn goes on.
+    /// The speaker ends the current turn; an interrupted turn continues.
     ///
     /// # Errors
     /// `NotYourTurn` unless `by` holds the current turn, running or paused.
@@ -395,9 +393,8 @@ impl Floor {
         Ok(())
     }
 
-    /// Somebody was removed from the room: their requests are gone and their
-    /// turns over, stacked ones included. Leaving or losing the connection is no
-    /// removal.
+    /// A person was removed from the room: their requests are cancelled and their turns end,
+    /// including stacked ones. Leaving or losing the connection is not a removal.
     pub fn handle_removed(&mut self, user: &UserId, now: Timestamp) {
         self.count(now);
         let waiting_before = self.list.waiting.len();
@@ -422,7 +419,7 @@ impl Floor {
         }
     }
 
-    /// The session is over: every turn ends and the list is cleared.
+    /// The session has ended: every turn ends and the list is cleared.
     pub fn handle_session_end(&mut self, now: Timestamp) {
         self.count(now);
         self.end_all(TurnEnd::SessionEnded, now);
@@ -443,26 +440,25 @@ impl Floor {
         self.list.requested.values()
     }
 
-    /// Who holds the floor.
+    /// The turn that has the floor.
     #[must_use]
     pub fn current_turn(&self, now: Timestamp) -> Option<TurnView> {
         self.turns.current.as_ref().map(|turn| turn.view(now))
     }
 
-    /// Turns that interposed questions interrupted, the next to go on last.
+    /// Turns that interposed questions interrupted; the next one to continue comes last.
     pub fn stacked_turns(&self, now: Timestamp) -> impl Iterator<Item = TurnView> {
         self.turns.stacked.iter().map(move |turn| turn.view(now))
     }
 
-    /// Who is to be heard now, and through which microphone: the holder of the
-    /// running turn.
+    /// Who must be heard now, and through which microphone: the holder of the running turn.
     #[must_use]
     pub fn speaker(&self) -> Option<(&UserId, Microphone)> {
         let turn = self.turns.current.as_ref().filter(|turn| turn.is_running())?;
         Some((&turn.user_id, turn.microphone))
     }
 
-    /// Whether the list takes requests.
+    /// Whether the list accepts requests.
     #[must_use]
     pub fn is_queue_open(&self) -> bool {
         *self.queue == QueueState::Open
@@ -505,7 +501,7 @@ impl Floor {
         self.turns.stacked.iter().chain(&self.turns.current)
     }
 
-    /// Brings the clock of the running turn up to `now`.
+    /// Counts the time of the running turn up to `now`.
     fn count(&mut self, now: Timestamp) {
         if self.turns.current.is_none() {
             return;
@@ -518,7 +514,7 @@ impl Floor {
         }
     }
 
-    /// Makes an entry the current turn; there is none.
+    /// Makes an entry the current turn; there must be none.
     fn begin(&mut self, entry: Entry, turn_id: TurnId, limit: Duration, now: Timestamp) {
         let people = self.turns_started.len();
         if people < PEOPLE_COUNTED_MAX || self.turns_started.contains_key(&entry.user_id) {
@@ -573,7 +569,7 @@ impl Floor {
     }
 }
 
-/// The end of a turn whose time has been counted up to `now`.
+/// The event of a turn that ended, whose time was counted up to `now`.
 fn ended(mut turn: Turn, reason: TurnEnd, now: Timestamp) -> FloorEvent {
     turn.clock = TurnClock::Paused;
     FloorEvent::TurnEnded { turn: turn.view(now), reason }

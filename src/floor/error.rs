@@ -1,23 +1,23 @@
-//! Why the floor refuses.
+//! The errors of the floor.
 
 use crate::domain::error_code::ErrorCode;
 
-/// A command was refused. Nothing has changed and no event follows.
+/// Why a command was refused. Nothing has changed and no event follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FloorError {
-    /// The list takes no requests.
+    /// The list accepts no requests.
     #[error("the speaking list is closed")]
     QueueClosed,
-    /// The list holds [`ENTRIES_MAX`](super::ENTRIES_MAX) entries.
+    /// The list has [`ENTRIES_MAX`](super::ENTRIES_MAX) entries.
     #[error("the speaking list is full")]
     QueueFull,
-    /// The person already has a live request of this kind.
+    /// The person already has a request of this kind.
     #[error("this person already waits with a request of this kind")]
     AlreadyWaiting,
-    /// No live request has this id, or it is somebody else's.
+    /// There is no request with this id, or it belongs to another person.
     #[error("no such request")]
     RequestNotFound,
-    /// The request is not approved yet, or already is.
+    /// The request is not approved yet, or was approved already.
     #[error("the request is not in a state that allows this")]
     RequestStateConflict,
     /// Nobody waits.
@@ -42,7 +42,7 @@ pub enum FloorError {
     /// A turn or an extension of less than a microsecond.
     #[error("a turn or an extension needs a length")]
     NoDuration,
-    /// Not a permutation of exactly the entries that wait.
+    /// The order does not name exactly the waiting entries.
     #[error("the order does not name exactly the entries that wait")]
     OrderInvalid,
     /// The note is longer than [`NOTE_LENGTH_MAX`](super::NOTE_LENGTH_MAX).
@@ -51,11 +51,10 @@ pub enum FloorError {
     /// The reason is longer than [`REASON_LENGTH_MAX`](super::REASON_LENGTH_MAX).
     #[error("the reason is too long")]
     ReasonTooLong,
-    /// The id that was handed in already names a live request or turn.
+    /// The given id already identifies a request or turn.
     #[error("the identifier is in use")]
     IdInUse,
-    /// The snapshot describes a floor that can't be; the text says which rule
-    /// it breaks.
+    /// The snapshot is impossible; the text says which rule it violates.
     #[error("impossible snapshot of a floor: {0}")]
     SnapshotInvalid(&'static str),
 }
@@ -79,7 +78,7 @@ impl FloorError {
             Self::NoDuration | Self::NoteTooLong | Self::ReasonTooLong => {
                 ErrorCode::UnprocessableRequest
             }
-            // Ids and snapshots are this server's own: these are its defects.
+            // Ids and snapshots are made by this server, so these errors are its defects.
             Self::IdInUse | Self::SnapshotInvalid(_) => ErrorCode::Internal,
         }
     }

@@ -1,4 +1,4 @@
-//! What the floor tells.
+//! The events of the floor.
 
 use std::time::Duration;
 
@@ -7,38 +7,37 @@ use crate::domain::floor::TurnEnd;
 use super::list::Entry;
 use super::turn::TurnView;
 
-/// Time left at which a speaker is warned, longest first.
+/// Remaining times at which a speaker is warned, longest first.
 pub const WARNINGS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(10)];
 
-/// Something was decided. Turns are shown as they are right after it.
+/// A decision. Turns are as they are right after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FloorEvent {
     /// Somebody asked for the floor.
     RequestReceived(Entry),
-    /// A request was approved, or a moderator put somebody on the list. It
-    /// waits now, unless its turn starts with the next events.
+    /// A request was approved, or a moderator put a person on the list. It waits now, unless its
+    /// turn starts with the next events.
     SpeechApproved(Entry),
     /// A request was denied.
     SpeechDenied {
-        /// The request; it is gone from the list.
+        /// The request, which is no longer on the list.
         entry: Entry,
-        /// What the moderator said about it.
+        /// The reason that the moderator gave.
         reason: Option<String>,
     },
-    /// A request was taken back.
+    /// A request was cancelled.
     SpeechCancelled {
-        /// The request; it is gone from the list.
+        /// The request, which is no longer on the list.
         entry: Entry,
-        /// By whom.
+        /// Who cancelled it.
         by: Cancellation,
     },
-    /// The entries that wait, their order, or whether the list takes requests
-    /// has changed, or the end of the session has cleared all entries.
+    /// The waiting entries, their order, or whether the list accepts requests has changed, or the
+    /// end of the session has cleared all entries.
     QueueUpdated,
-    /// A turn began to run.
+    /// A turn started to run.
     TurnStarted(TurnView),
-    /// The current turn does not run any more, or is current again without
-    /// running.
+    /// The current turn was paused or interrupted, or became current again without running.
     TurnPaused {
         /// The turn.
         turn: TurnView,
@@ -49,14 +48,14 @@ pub enum FloorEvent {
     TurnResumed(TurnView),
     /// A turn has more time now.
     TurnExtended(TurnView),
-    /// The time left of the current turn fell to one of [`WARNINGS`].
+    /// The remaining time of the current turn fell to one of [`WARNINGS`].
     TurnWarning {
-        /// The turn; its time left may be less when the clock was read late.
+        /// The turn; its remaining time may be less if the clock was read late.
         turn: TurnView,
-        /// Which warning this is.
+        /// The warning.
         left: Duration,
     },
-    /// A turn is over; its time used is final.
+    /// A turn has ended; its time used is final.
     TurnEnded {
         /// The turn.
         turn: TurnView,
@@ -65,14 +64,14 @@ pub enum FloorEvent {
     },
 }
 
-/// Who took a request back.
+/// Who cancelled a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancellation {
-    /// The one who had asked.
+    /// The person who had made it.
     Speaker,
     /// A moderator.
     Moderator,
-    /// Nobody: the one who had asked was removed from the room.
+    /// Nobody: the person who had made it was removed from the room.
     Removed,
 }
 
@@ -81,10 +80,9 @@ pub enum Cancellation {
 pub enum PauseCause {
     /// A moderator paused it.
     Moderator,
-    /// A question was interposed. The turn is stacked and runs again when the
-    /// question ends.
+    /// A question was interposed. The turn is stacked and runs again when the question has ended.
     Interposed,
-    /// The interposed question is over and the turn is current again, but a
-    /// moderator had paused it before, and so it stays.
+    /// The interposed question has ended and the turn is current again, but a moderator had paused
+    /// it before, so it stays paused.
     StillPaused,
 }

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The speaking list: requests that nobody has decided yet, and approved ones
-//! in the order in which they get the floor.
+//! The speaking list: undecided requests, and approved ones in the order in which they get the
+//! floor.
 
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, UserId};
@@ -9,75 +9,75 @@ use crate::tracked::{Tracked, TrackedMap};
 
 use super::error::FloorError;
 
-/// Most live entries, undecided and waiting ones together. Raising it makes
-/// each command, which looks at every entry, and each snapshot dearer.
+/// Most entries, undecided and waiting ones together. Raising it makes each command, which examines
+/// every entry, and each snapshot more expensive.
 pub const ENTRIES_MAX: usize = 1_000;
 /// Longest note, in characters; a longer one is refused. Raising it makes every
 /// event and snapshot that carries an entry larger.
 pub const NOTE_LENGTH_MAX: usize = 500;
 /// Longest reason of a denial, in characters; a longer one is refused.
 pub const REASON_LENGTH_MAX: usize = 500;
-/// Longest name, in characters. Longer ones are cut, because nobody should lose
-/// the floor over a display name; the user id stays whole.
+/// Longest name, in characters. Longer ones are cut instead of refused, since nobody should lose
+/// the floor over a display name; the user id is kept whole.
 pub const NAME_LENGTH_MAX: usize = 200;
-/// Most requests in the life of a list; then it is full for good. Chosen so
-/// that arrival numbers are exact in JSON.
+/// Most requests in the life of a list; after that it accepts no more. Chosen so that arrival
+/// numbers are exact in JSON.
 pub const ARRIVALS_MAX: u64 = 1 << 53;
 
-/// A request to speak, as it comes in.
+/// A new request to speak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
-    /// Identifier to use; must not name a live request or turn.
+    /// Id of the request; must not be in use by a request or turn.
     pub id: RequestId,
     /// Who wants to speak.
     pub user_id: UserId,
-    /// Name for people, cut at [`NAME_LENGTH_MAX`].
+    /// Name shown to people, cut at [`NAME_LENGTH_MAX`].
     pub name: String,
-    /// What for.
+    /// The kind of request.
     pub kind: SpeechKind,
-    /// How the speaker stands on the matter, when they say so.
+    /// The speaker's position on the matter, if given.
     pub stance: Option<Stance>,
-    /// A word to the moderators, at most [`NOTE_LENGTH_MAX`] characters.
+    /// A note to the moderators, at most [`NOTE_LENGTH_MAX`] characters.
     pub note: Option<String>,
 }
 
-/// The microphone that carries a speaker's voice.
+/// The microphone through which a speaker is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Microphone {
-    /// The one of the speaker's own device.
+    /// The microphone of the speaker's own device.
     Own,
-    /// The one of the hall: the speaker is there and has no device.
+    /// The microphone of the hall: the speaker is there and has no device.
     Hall,
 }
 
-/// Whether the list takes requests from everybody.
+/// Whether the list accepts requests from everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueState {
-    /// It does.
+    /// It accepts requests from everybody.
     Open,
     /// Only moderators put people on it.
     Closed,
 }
 
-/// A live request to speak. Once its turn starts it is an entry no more.
+/// An undecided or waiting request to speak. It is removed when its turn starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The request.
     pub request_id: RequestId,
     /// Who wants to speak.
     pub user_id: UserId,
-    /// Name for people, at most [`NAME_LENGTH_MAX`] characters.
+    /// Name shown to people, at most [`NAME_LENGTH_MAX`] characters.
     pub name: String,
-    /// What for.
+    /// The kind of request.
     pub kind: SpeechKind,
-    /// How the speaker stands on the matter.
+    /// The speaker's position on the matter.
     pub stance: Option<Stance>,
-    /// A word to the moderators.
+    /// A note to the moderators.
     pub note: Option<String>,
-    /// The microphone that will carry the speaker's voice.
+    /// The microphone through which the speaker will be heard.
     pub microphone: Microphone,
-    /// Position among all requests of the session, from 0. Clocks may jump;
-    /// this does not.
+    /// Number of the request among all requests of the session, from 0. Unlike times, it is not
+    /// affected when the clock is set.
     pub arrival: u64,
     /// When the request came in.
     pub requested_at: Timestamp,
@@ -86,27 +86,26 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether this entry has the floor before `other` when no moderator says
-    /// otherwise: by kind, then by arrival.
+    /// Whether this entry comes before `other` unless a moderator decides otherwise: by kind, then
+    /// by arrival.
     fn precedes(&self, other: &Self) -> bool {
         (other.kind, self.arrival) < (self.kind, other.arrival)
     }
 }
 
-/// Distance between the places of entries that follow each other, so that an
-/// entry can be put between two others without moving them. Places are
-/// numbered anew when there is no room left.
+/// Distance between the places of successive entries, so that an entry can be put between two
+/// others without moving them. When there is no free number left, places are numbered again.
 const PLACE_STEP: u64 = 1 << 32;
 
-/// Where an entry stands: among the undecided ones by its arrival, or among the
-/// waiting ones by its place.
+/// The position of an entry: among the undecided ones by its arrival, or among the waiting ones by
+/// its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     Requested(u64),
     Waiting(u64),
 }
 
-/// See the module.
+/// The speaking list; the module describes it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SpeakingList {
     /// Undecided entries by arrival.
@@ -116,7 +115,7 @@ pub(super) struct SpeakingList {
     pub(super) next_arrival: Tracked<u64>,
 }
 
-/// Entries and their order are compared; the numbers of the places are not.
+/// Compares entries and their order, but not the numbers of the places.
 impl PartialEq for SpeakingList {
     fn eq(&self, other: &Self) -> bool {
         self.requested == other.requested
@@ -126,7 +125,7 @@ impl PartialEq for SpeakingList {
 }
 
 impl SpeakingList {
-    /// A list of these entries, both in order, which counts as stored.
+    /// Makes a list of these entries, both in order, which counts as stored.
     pub(super) fn of(requested: Vec<Entry>, waiting: Vec<Entry>, next_arrival: u64) -> Self {
         Self {
             requested: requested.into_iter().map(|entry| (entry.arrival, entry)).collect(),
@@ -166,7 +165,7 @@ impl SpeakingList {
         }
     }
 
-    /// The first of those who wait.
+    /// The first waiting entry.
     pub(super) fn next(&self) -> Option<(Position, &Entry)> {
         self.waiting.first().map(|(place, entry)| (Position::Waiting(*place), entry))
     }
@@ -195,7 +194,7 @@ impl SpeakingList {
         if full { Err(FloorError::QueueFull) } else { Ok(()) }
     }
 
-    /// Makes an entry of a request that [`check`](Self::check) let pass.
+    /// Makes an entry of a request that [`check`](Self::check) accepted.
     pub(super) fn arrive(
         &mut self,
         request: NewRequest,
@@ -222,10 +221,9 @@ impl SpeakingList {
         }
     }
 
-    /// Puts an approved entry behind the last waiting one that precedes it, or
-    /// first when none does. In a list that nobody reordered this is its place
-    /// by kind and arrival; in a reordered one it is the earliest place at which
-    /// it overtakes nobody whom the rule puts ahead of it.
+    /// Puts an approved entry after the last waiting one that precedes it, or first when none does.
+    /// In a list that nobody has reordered this is its place by kind and arrival; in a reordered
+    /// one it is the earliest place at which it overtakes no entry that precedes it by the rule.
     pub(super) fn wait(&mut self, entry: Entry) {
         let ahead = self.waiting.iter().rev().find(|(_, other)| other.precedes(&entry));
         let ahead = ahead.map(|(place, _)| *place);
@@ -238,8 +236,8 @@ impl SpeakingList {
         self.waiting.insert(place, entry);
     }
 
-    /// A free place behind `ahead`, or before everybody; `None` when there is no
-    /// number between the neighbours.
+    /// A free place after `ahead`, or before all entries; `None` when there is no number between
+    /// the neighbours.
     fn place_behind(&self, ahead: Option<u64>) -> Option<u64> {
         let after = ahead.map_or(0, |ahead| ahead + 1);
         let next = self.waiting.range(after..).next().map(|(place, _)| *place);
@@ -250,7 +248,7 @@ impl SpeakingList {
         }
     }
 
-    /// Numbers the places anew, evenly.
+    /// Numbers the places again, evenly.
     fn renumber(&mut self) {
         let entries: Vec<Entry> = self.waiting.values().cloned().collect();
         self.waiting.clear();
@@ -259,7 +257,7 @@ impl SpeakingList {
         }
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
         match position {
             Position::Requested(arrival) => self.requested.remove(&arrival),
@@ -267,8 +265,8 @@ impl SpeakingList {
         }
     }
 
-    /// Puts the waiting entries into the order of `order`, when it names exactly
-    /// them. Says whether anything moved.
+    /// Puts the waiting entries into the order of `order`, if it names exactly them. Returns
+    /// whether anything moved.
     pub(super) fn reorder(&mut self, order: &[RequestId]) -> Result<bool, FloorError> {
         if order.len() != self.waiting.len() {
             return Err(FloorError::OrderInvalid);

@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Taking a floor apart for a store and putting it together again.
+//! Takes a snapshot of a floor for a store, and restores a floor from one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -16,19 +16,18 @@ use super::list::{
 };
 use super::turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, whole_us};
 
-/// Everything a floor is made of, but its policy and the events that have not
-/// been polled.
+/// The complete state of a floor, except its policy and the events that were not polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FloorSnapshot {
-    /// Whether the list takes requests.
+    /// Whether the list accepts requests.
     pub queue: QueueState,
     /// Undecided entries by arrival.
     pub requested: Vec<Entry>,
     /// Approved entries in the order in which they get the floor.
     pub waiting: Vec<Entry>,
-    /// The turn of whoever holds the floor.
+    /// The turn that has the floor.
     pub current: Option<Turn>,
-    /// Turns that interposed questions interrupted, the first interrupted first.
+    /// Turns that interposed questions interrupted; the one interrupted first comes first.
     pub stacked: Vec<Turn>,
     /// [`Entry::arrival`] of the next request.
     pub next_arrival: u64,
@@ -37,8 +36,7 @@ pub struct FloorSnapshot {
 }
 
 impl Floor {
-    /// The floor as a store keeps it. Poll all events first: they are no part of
-    /// it.
+    /// The state of the floor. All events should be polled before, since they are not part of it.
     #[must_use]
     pub fn snapshot(&self) -> FloorSnapshot {
         FloorSnapshot {
@@ -52,9 +50,9 @@ impl Floor {
         }
     }
 
-    /// The floor that a snapshot was taken of. A turn that ran has gone on
-    /// running meanwhile. The policy may be another one than then: a turn that is
-    /// longer than it allows keeps its limit and can't be extended.
+    /// Restores the floor from a snapshot. A turn that ran has continued to run meanwhile. The
+    /// policy may differ from the earlier one: a turn that is longer than it allows keeps its limit
+    /// and can't be extended.
     ///
     /// # Errors
     /// `SnapshotInvalid` when no sequence of commands leads to such a floor.
@@ -81,7 +79,7 @@ impl Floor {
     }
 }
 
-/// The rule that a snapshot breaks.
+/// `Err` with the rule that a snapshot violates.
 type Broken = Result<(), &'static str>;
 
 impl FloorSnapshot {

@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! One turn and its clock.
+//! One turn and its time.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use crate::domain::time::Timestamp;
 use super::event::WARNINGS;
 use super::list::{Entry, Microphone};
 
-/// Longest turn that any policy can allow. Raising it changes nothing else;
-/// time used is not bounded by it.
+/// Longest turn that any policy can allow. It does not bound the time used.
 pub const TURN_LIMIT_MAX: Duration = Duration::from_hours(24);
-/// Most turns that wait for interposed questions to end; one more question is
-/// refused. Raising it lets an assembly lose its thread further.
+/// Most turns that wait for interposed questions to end; another question is refused. More nested
+/// questions would be hard to follow for an assembly.
 pub const STACKED_TURNS_MAX: usize = 4;
 
 /// The floor, given to one speaker.
@@ -22,24 +21,24 @@ pub const STACKED_TURNS_MAX: usize = 4;
 pub struct Turn {
     /// The turn.
     pub turn_id: TurnId,
-    /// The request it answers.
+    /// The request from which it was started.
     pub request_id: RequestId,
-    /// Who speaks.
+    /// The speaker.
     pub user_id: UserId,
-    /// Name for people.
+    /// Name shown to people.
     pub name: String,
-    /// What for.
+    /// The kind of request.
     pub kind: SpeechKind,
-    /// How the speaker stands on the matter.
+    /// The speaker's position on the matter.
     pub stance: Option<Stance>,
-    /// The microphone that carries the speaker's voice.
+    /// The microphone through which the speaker is heard.
     pub microphone: Microphone,
     /// When it started.
     pub started_at: Timestamp,
-    /// Time it was given, extensions included; whole microseconds.
+    /// Time that it was given, including extensions; whole microseconds.
     pub limit: Duration,
-    /// Time counted so far; whole microseconds. A running turn has used more:
-    /// what went by since [`TurnClock::Running`] says.
+    /// Time counted so far; whole microseconds. A running turn has also used the time since
+    /// [`TurnClock::Running`].
     pub used: Duration,
     /// Whether its time runs.
     pub clock: TurnClock,
@@ -53,7 +52,7 @@ pub enum TurnClock {
         /// Time used is counted up to this moment.
         counted_until: Timestamp,
     },
-    /// A moderator stopped it.
+    /// A moderator paused it.
     Paused,
     /// It ran when a question was interposed, and will run again.
     Interrupted,
@@ -64,30 +63,30 @@ pub enum TurnClock {
 pub struct TurnView {
     /// The turn.
     pub turn_id: TurnId,
-    /// The request it answers.
+    /// The request from which it was started.
     pub request_id: RequestId,
-    /// Who speaks.
+    /// The speaker.
     pub user_id: UserId,
-    /// Name for people.
+    /// Name shown to people.
     pub name: String,
-    /// What for.
+    /// The kind of request.
     pub kind: SpeechKind,
-    /// How the speaker stands on the matter.
+    /// The speaker's position on the matter.
     pub stance: Option<Stance>,
-    /// The microphone that carries the speaker's voice.
+    /// The microphone through which the speaker is heard.
     pub microphone: Microphone,
     /// When it started.
     pub started_at: Timestamp,
-    /// Time it was given, extensions included.
+    /// Time that it was given, including extensions.
     pub limit: Duration,
     /// Time used, exact to the microsecond.
     pub used: Duration,
-    /// Whether its time runs, and so whether the speaker is to be heard.
+    /// Whether its time runs, and so whether the speaker must be heard.
     pub running: bool,
 }
 
 impl TurnView {
-    /// Time left in microseconds; negative when the speaker is over time.
+    /// Remaining time in microseconds; negative when the speaker has used more than the limit.
     #[must_use]
     pub fn left_us(&self) -> i64 {
         let us = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
@@ -96,7 +95,7 @@ impl TurnView {
 }
 
 impl Turn {
-    /// A turn that starts to run.
+    /// Makes a turn that starts to run.
     pub(super) fn start(entry: Entry, turn_id: TurnId, limit: Duration, now: Timestamp) -> Self {
         Self {
             turn_id,
@@ -117,8 +116,7 @@ impl Turn {
         matches!(self.clock, TurnClock::Running { .. })
     }
 
-    /// Time used at `now`. What is counted stays counted when the clock goes
-    /// backwards.
+    /// Time used at `now`. Counted time stays counted when the clock goes backwards.
     fn used_at(&self, now: Timestamp) -> Duration {
         match self.clock {
             TurnClock::Running { counted_until } => {
@@ -144,10 +142,10 @@ impl Turn {
         }
     }
 
-    /// Counts the time up to `now` and yields the warnings that this passes,
-    /// longest first. After a clock that went backwards, counting goes on from
-    /// the new time. A warning is passed when the time left was above it and no
-    /// longer is, so one that an extension lifts the turn above is due again.
+    /// Counts the time up to `now`; returns the warnings that become due, longest first. If the
+    /// clock went backwards, counting continues from the new time. A warning is due when the
+    /// remaining time was above it and no longer is, so it is due again if an extension lifts the
+    /// turn above it.
     pub(super) fn count(&mut self, now: Timestamp) -> impl Iterator<Item = Duration> + use<> {
         let before = self.used;
         self.used = self.used_at(now);
@@ -160,7 +158,7 @@ impl Turn {
         })
     }
 
-    /// When the next warning is due, while the turn runs and has one ahead.
+    /// When the next warning is due, while the turn runs and a warning is left.
     pub(super) fn next_warning(&self) -> Option<Timestamp> {
         let TurnClock::Running { counted_until } = self.clock else {
             return None;
@@ -171,7 +169,7 @@ impl Turn {
     }
 }
 
-/// `span` without what is below a microsecond, which no timestamp can hold.
+/// `span` cut to whole microseconds, the resolution of timestamps.
 pub(super) fn whole_us(span: Duration) -> Duration {
     span.saturating_sub(Duration::from_nanos(u64::from(span.subsec_nanos() % 1_000)))
 }
