@@ -1,5 +1,5 @@
-# The commands of the project. Each installs what it needs, is quiet when nothing
-# is missing, and can be run again. `make help` lists them.
+# The commands of the project. Each installs what it needs, prints nothing about that
+# when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint wire-types openapi bench load-test attack contract kill-loop fuzz check-readme clean
@@ -24,7 +24,7 @@ wire-types: ## write the TypeScript types of the moderation channel
 openapi: ## write docs/openapi.json
 	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test live api::description::'
 
-bench: ## measure what claims of speed rest on
+bench: ## run the benchmarks
 	@bash -c 'source scripts/environment; cargo bench --locked $(ARGS)'
 
 load-test: ## rooms of real WebRTC clients against a release server
@@ -39,10 +39,10 @@ contract: ## call every route of the OpenAPI description with valid and invalid 
 kill-loop: ## kill a recording server KILLS times (default 30) at random moments
 	@scripts/kill-loop $(KILLS)
 
-disk-loop: ## fill the disk under the database ROUNDS times (default 300), and 30 times under a meeting
+disk-loop: ## fill the disk of the database ROUNDS times (default 300), and 30 times during a meeting
 	@scripts/disk-loop $(ROUNDS)
 
-fuzz: ## attack every parser that strangers reach, SECONDS each (default 300)
+fuzz: ## fuzz every parser of untrusted input, SECONDS each (default 300)
 	@scripts/fuzz $(ARGS)
 
 check-readme: ## run the commands of the README against a fresh server
@@ -51,5 +51,5 @@ check-readme: ## run the commands of the README against a fresh server
 clean: ## remove what was built here and in the cache
 	@bash -c 'source scripts/environment; rm -rf "$$CARGO_TARGET_DIR" web-client/dist web-client/node_modules'
 
-help: ## list these
+help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
