@@ -105,11 +105,11 @@ impl MigratorTrait for Migrations {
     }
 }
 
-/// Who may see the rows of a table on PostgreSQL.
+/// Which transactions see the rows of a table on PostgreSQL.
 enum Visibility {
     /// The tenant in `tenant_id`, inside a transaction of that tenant.
     Tenant,
-    /// Every transaction; the table holds nothing of a tenant.
+    /// Every transaction; the table contains no data of a tenant.
     Shared,
 }
 

@@ -222,8 +222,8 @@ async fn create_expiry_indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr>
     manager.create_index(proofs).await
 }
 
-/// A column that holds one of a few words. They are written out, because what
-/// the domain says later must not change what was applied.
+/// A column with one of a few values. The values are written out here, because a later
+/// change of the domain types must not change an applied migration.
 fn word(column: Sessions, words: &[&str]) -> ColumnDef {
     let check = Expr::col(column).is_in(words.iter().copied());
     ColumnDef::new(column).text().not_null().check(check).take()

@@ -1,6 +1,6 @@
-//! Whose each session is. Services name a session and no tenant, so this is
-//! asked before there is a tenant to see rows as; nothing else of a session is
-//! in here.
+//! The tenant of each session. Services name a session but no tenant, so this table is
+//! read before the tenant of the transaction is known; it contains nothing else about a
+//! session.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{ColumnDef, Table};

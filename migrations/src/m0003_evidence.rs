@@ -1,6 +1,6 @@
-//! The log of each session: its state, entries, what event entries commit to,
-//! and signed heads. Beside them, shared: which logs are open, and the leaves
-//! of the operator log. Times are microseconds since 1970.
+//! The log of each session: its state, entries, the texts of event entries, and signed
+//! heads. Also, without a tenant: which logs are open, and the leaves of the operator log.
+//! Times are microseconds since 1970.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
@@ -92,7 +92,7 @@ fn heads() -> TableCreateStatement {
         .take()
 }
 
-/// What a start has to look after, before it knows a tenant.
+/// Logs without a close entry, which a start looks for before it knows a tenant.
 fn open_logs() -> TableCreateStatement {
     Table::create()
         .table("open_logs")

@@ -1,7 +1,6 @@
-//! What is known of recordings beside their logs: tracks with their wrapped
-//! keys, segments, gaps and playable files. Beside them, shared: which
-//! recordings somebody has to look after, and until when each is kept. Columns
-//! that end in `_at` or `_after` are microseconds since 1970.
+//! Recordings: tracks with their wrapped keys, segments, gaps and playable files. Also,
+//! without a tenant: which recordings have unfinished work, and until when each is kept.
+//! Columns that end in `_at` or `_after` are microseconds since 1970.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;

@@ -1,5 +1,5 @@
-//! Who does which background work, and until when. Instances ask before they
-//! know a tenant, so this holds who and when, and nothing of the work itself.
+//! Which instance does which background work, and until when. Instances read this before
+//! they know a tenant, so it contains instances and times, but no data of the work.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;

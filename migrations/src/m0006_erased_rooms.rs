@@ -1,6 +1,5 @@
-//! What a room told its members can be deleted once the recording of its session
-//! was erased, and not before. On PostgreSQL a policy sees to that, whoever the
-//! server's role is.
+//! The events of a room can be deleted once the recording of its session was erased, and
+//! not before. On PostgreSQL a policy enforces that for every role.
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
