@@ -1,4 +1,4 @@
-//! An S3 service on loopback for tests and trials, which can be in a bad mood.
+//! An S3 service on loopback for tests and trials, which can be told to fail.
 //!
 //! ```text
 //! bucket DIRECTORY BUCKET ACCESS_KEY_ID SECRET_ACCESS_KEY

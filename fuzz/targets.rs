@@ -1,5 +1,5 @@
-//! One function per parser that strangers reach. Each takes any bytes and must
-//! come back: a panic, or a loop without end, is a finding. Shared by
+//! One function per parser of untrusted input. Each takes any bytes and must return: a
+//! panic or an endless loop is a finding. Shared by
 //! `tests/scenario/fuzz_seeds.rs`, which runs in every test run, and by the targets of
 //! cargo-fuzz, which search for longer.
 

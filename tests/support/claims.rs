@@ -10,7 +10,7 @@ use cabildo::claims::{BootClock, ClaimError, Claims, ClaimsParts, LeaseTimes};
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionId, TenantId};
 
-/// The owner of one piece of work.
+/// The instance that owns one piece of work.
 struct Owner {
     instance: InstanceId,
     epoch: u64,

@@ -1,6 +1,5 @@
-//! The other end of a transport, as a browser would be it: a controlling ICE
-//! agent that checks one path, and a DTLS client. Knows nothing of this
-//! server's code. Sans-IO.
+//! The peer of a transport, in the role of a browser: a controlling ICE agent that checks
+//! one path, and a DTLS client. Shares no code with the server, and does no I/O.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,7 +25,7 @@ use rtc_stun::textattrs::TextAttribute;
 const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 7);
 
-/// How soon a flight is sent again when nothing new comes of it.
+/// Time after which a flight is resent when the server does not answer.
 const REPEAT_AFTER: Duration = Duration::from_millis(700);
 
 /// Which SRTP profiles a client offers.
@@ -38,7 +37,7 @@ pub(crate) enum Profiles {
     CmOnly,
 }
 
-/// A certificate and how it is used; costly to make, so shared by tests.
+/// A certificate and its DTLS configuration; shared by tests, since making it is slow.
 #[derive(Clone)]
 pub(crate) struct PeerIdentity {
     provider: Arc<dyn RTCCryptoProvider>,
@@ -89,8 +88,8 @@ pub(crate) struct MediaPeer {
     pub(crate) ufrag: String,
     pub(crate) pwd: String,
     endpoint: Endpoint,
-    /// What was sent last. The engine forgets its timer when the server repeats
-    /// itself; a browser does not.
+    /// The last flight. The DTLS library stops its timer when the server repeats its messages;
+    /// a browser does not.
     flight: Vec<Vec<u8>>,
     repeats: VecDeque<Vec<u8>>,
     repeat_at: Option<Instant>,

@@ -47,7 +47,7 @@ impl Cluster {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Ends the cluster while its guard still lives; connections break.
+    /// Stops the cluster before its guard is dropped; connections break.
     pub(crate) fn stop(&self) {
         script(&["stop", path_of(self.directory.path())]);
     }

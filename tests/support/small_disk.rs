@@ -29,7 +29,7 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes every byte that is free.
+    /// Writes a file that uses all free bytes.
     pub(crate) fn fill(&self) {
         let mut filler = File::create(self.path().join("filler")).expect("created");
         for size in [1 << 20, 4096, 1] {
@@ -38,7 +38,7 @@ impl SmallDisk {
         }
     }
 
-    /// Gives back what was taken.
+    /// Removes that file.
     pub(crate) fn free(&self) {
         fs::remove_file(self.path().join("filler")).expect("removed");
     }
