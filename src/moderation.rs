@@ -1,5 +1,5 @@
-//! The browser's socket: handshake, resume, wire types, signalling. See
-//! `docs/MODERATION.md`.
+//! The moderation channel: the WebSocket of browsers, with handshake, resumption, message types and
+//! media signalling. See `docs/MODERATION.md`.
 
 mod connection;
 pub mod describe;

@@ -1,5 +1,5 @@
-//! One connection of the channel: handshake, then messages both ways until one
-//! side ends it. Every way it can end has a close code.
+//! One connection of the channel: the handshake, then messages in both directions until one side
+//! ends it. Every reason for which it can end has a close code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,31 +27,31 @@ use crate::room::error::RoomError;
 use crate::room::ports::LossReason;
 use crate::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest};
 
-/// Why a connection ends: the close code and a word for it (CONTRACT,
-/// "Moderation channel"; RFC 6455 §7.4.1 for those below 4000).
+/// Why a connection ends, with its close code and a short text (`docs/MODERATION.md`; RFC 6455
+/// §7.4.1 for codes below 4000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Close {
-    /// The client closed or is gone; nothing is sent.
+    /// The client closed the socket or disconnected; nothing is sent.
     Gone,
-    /// The server stops; the client comes again.
+    /// The server stops; the client should connect again.
     GoingAway,
-    /// The client left for good, and said so.
+    /// The client left permanently, and said so.
     Left,
     /// A text is not UTF-8.
     NotUtf8,
-    /// The message is larger than the channel takes.
+    /// A message is larger than allowed.
     TooLarge,
-    /// The token is wrong or has expired.
+    /// The token is invalid or has expired.
     Unauthenticated,
-    /// The caller may not be here.
+    /// The caller is not allowed in this session.
     Forbidden,
-    /// No such session.
+    /// There is no such session.
     NoSession,
-    /// The client reads too slowly, says nothing, or too much.
+    /// The client reads too slowly, sends nothing, or sends too much.
     SlowOrSilent,
-    /// A newer connection has taken over.
+    /// A newer connection has replaced this one.
     Replaced,
-    /// The session is over.
+    /// The session has ended.
     SessionOver,
 }
 
@@ -71,7 +71,7 @@ impl Close {
         })
     }
 
-    /// What the room is told of a connection that ends so.
+    /// The reason for the loss that the room is given.
     const fn loss(self) -> LossReason {
         match self {
             Self::SlowOrSilent => LossReason::SlowOrSilent,
@@ -81,8 +81,8 @@ impl Close {
         }
     }
 
-    /// What a socket's failure means. The WebSocket implementation behind `axum`
-    /// is not ours to name, so its texts are looked at.
+    /// Interprets a failure of the socket. The error type of the WebSocket library is not
+    /// accessible through `axum`, so its texts are compared.
     fn of_socket(error: &axum::Error) -> Self {
         let text = error.to_string();
         if text.contains("UTF-8") {
@@ -122,18 +122,18 @@ pub(super) struct Connection {
     network: ClientNetwork,
 }
 
-/// Who a connection turned out to be.
+/// A connection whose client was authenticated.
 struct Welcomed {
     member: Member,
     outbound: mpsc::Receiver<Outbound>,
     expires_at: Timestamp,
 }
 
-/// What woke a connection.
+/// The events that wake a connection.
 enum Wake {
     Outbound(Option<Outbound>),
     Frame(Option<Result<Message, axum::Error>>),
-    /// What became of a request that was pending.
+    /// The result of a request that was pending.
     Outcome(ServerMessage),
     Timer,
 }
@@ -158,17 +158,17 @@ impl Connection {
         };
         if let Some((code, reason)) = close.frame() {
             let frame = CloseFrame { code, reason: reason.into() };
-            // The peer may be gone already; then this is not read.
+            // The peer may have disconnected; then the frame is not read.
             let _gone = self.write(Message::Close(Some(frame))).await;
             self.linger().await;
         }
     }
 
-    /// Waits shortly for the peer's own close, so that it reads ours before the
-    /// socket is reset.
+    /// Waits briefly for the peer to close the connection, so that it reads the close frame before
+    /// the socket is reset.
     async fn linger(&mut self) {
         let closed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        // A peer that does not close in time is cut off.
+        // A peer that does not close in time is disconnected.
         let _late = timeout(Duration::from_secs(1), closed).await;
     }
 
@@ -359,8 +359,8 @@ impl Connection {
         member.set_expiry(expires_at);
         let close = self.exchange(&mut member, &mut outbound).await;
         match close {
-            // Whoever leaves and a token that was not renewed end the connection
-            // for good.
+            // A client that leaves, and a token that was not renewed, end the connection
+            // permanently.
             Close::Left | Close::Unauthenticated => member.handle.leave().await,
             _ => member.handle.lost(close.loss()).await,
         }
@@ -388,7 +388,7 @@ impl Connection {
             let done = match wake {
                 Wake::Outbound(Some(out)) => self.handle_outbound(out).await,
                 Wake::Outcome(answer) => self.send(&answer).await,
-                // The room let a reader go that did not keep up.
+                // The room has removed a connection that read too slowly.
                 Wake::Outbound(None) => Err(Close::SlowOrSilent),
                 Wake::Frame(frame) => {
                     (heard_at, pinged) = (Instant::now(), false);
@@ -426,7 +426,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells of a token that is about to expire; ends with one that has.
+    /// Tells the client that its token is about to expire; ends the connection when it has expired.
     async fn handle_notice(&mut self, member: &mut Member) -> Result<(), Close> {
         match member.poll_notice() {
             Some(notice) => self.send(&notice?).await,
@@ -458,20 +458,20 @@ impl Connection {
     ) -> Result<(), Close> {
         let text = match frame {
             Some(Ok(Message::Text(text))) => text,
-            // They are answered by the socket, and count like messages.
+            // The socket answers these frames by itself; they count against the rate limit.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
                 let admitted = rate.admit(Instant::now()) || !rate.is_hopeless();
                 return if admitted { Ok(()) } else { Err(Close::SlowOrSilent) };
             }
-            // RFC 6455 §7.4.1: a normal closure means that the purpose is
-            // fulfilled; browsers give other codes to pages that go away.
+            // RFC 6455 §7.4.1: a normal closure means that the purpose is fulfilled; browsers send
+            // other codes when a page is left.
             Some(Ok(Message::Close(Some(frame)))) if frame.code == close_code::NORMAL => {
                 return Err(Close::Left);
             }
             Some(Ok(Message::Close(_))) | None => return Err(Close::Gone),
             Some(Err(error)) => return Err(Close::of_socket(&error)),
             Some(Ok(Message::Binary(_))) => {
-                let problem = "the channel takes text".to_owned();
+                let problem = "the channel accepts only text messages".to_owned();
                 let malformed = Malformed { reference: None, problem };
                 return self.refuse_malformed(malformed).await;
             }
@@ -521,8 +521,7 @@ impl Connection {
     }
 }
 
-/// Checks a token and its proof, by whichever of the channel's URLs the client
-/// named it.
+/// Verifies a token and its proof. The proof may name any of the URLs of the channel.
 pub(super) async fn verify(
     channel: &Channel,
     token: &str,

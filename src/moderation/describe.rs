@@ -1,4 +1,4 @@
-//! The AsyncAPI document of the channel, made from the wire types.
+//! Makes the AsyncAPI document of the channel from the message types.
 
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::moderation::wire::{ClientMessage, ServerMessage};
 use crate::room::event::Told;
 
-/// The channel as AsyncAPI 3.0.
+/// The description of the channel in AsyncAPI 3.0.
 #[must_use]
 pub fn asyncapi() -> Value {
     let mut schemas = Map::new();

@@ -1,4 +1,4 @@
-//! The route of the moderation channel and what it works with.
+//! The route of the moderation channel, its options and its limits.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -23,38 +23,38 @@ use crate::room::Rooms;
 /// The name of the channel and its version, as a WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "cabildo.v1";
 
-/// How many times the longest message is read before its connection is given up
-/// without waiting for the rest. Raising it lets each connection hold more memory.
+/// How many times the size of the longest message is read before the connection is closed without
+/// waiting for the rest. Raising it lets each connection use more memory.
 const READ_BEYOND_LIMIT: usize = 4;
 
-/// Bounds of one connection. Each is named in `docs/MODERATION.md`.
+/// Limits of one connection. `docs/MODERATION.md` describes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelLimits {
-    /// Time to authenticate in. A connection that does not is closed.
+    /// Time for authentication. A connection that takes longer is closed.
     pub handshake: Duration,
-    /// Longest message taken, in bytes. Must hold a session description.
+    /// Longest message accepted, in bytes. Must be enough for a session description.
     pub message_bytes_max: usize,
-    /// Messages a second, in the long run; more are refused one by one.
+    /// Messages per second in the long run; further ones are refused one by one.
     pub messages_per_s: u32,
-    /// Messages at once beyond that rate.
+    /// Messages at once in addition to that rate.
     pub messages_burst: u32,
     /// Refused messages in a row after which the connection is closed.
     pub refusals_max: u32,
-    /// Messages that wait for a slow reader before its connection is closed.
+    /// Messages that may wait for a slow reader before its connection is closed.
     pub queue_max: usize,
     /// Time that writing one message may take.
     pub write: Duration,
-    /// Silence after which the server asks whether the client is there.
+    /// Time without a message after which the server sends a ping.
     pub ping_after: Duration,
-    /// Silence after which the connection is closed.
+    /// Time without a message after which the connection is closed.
     pub silence_max: Duration,
-    /// Time before its token expires that a client is told.
+    /// How long before its token expires a client is told.
     pub expiry_notice: Duration,
-    /// Connections that may be in their handshake at once, in total. At the
-    /// limit the oldest silent one gives way. Raising it costs a socket each.
+    /// Connections in total that may be in their handshake at once. At the limit the oldest one
+    /// that has sent nothing is closed. Raising it costs one socket per connection.
     pub handshakes_max: usize,
-    /// Connections of one network that may be in their handshake at once: a hall
-    /// behind one address comes back together.
+    /// Connections of one network that may be in their handshake at once; all people of a hall
+    /// behind one address may reconnect together.
     pub handshakes_per_network_max: usize,
 }
 
@@ -77,20 +77,20 @@ impl Default for ChannelLimits {
     }
 }
 
-/// What the channel works with.
+/// The other parts that the channel uses.
 pub struct ChannelOptions {
     /// The rooms.
     pub rooms: Rooms,
-    /// Who is calling.
+    /// Verifies tokens and proofs.
     pub authenticator: Arc<Authenticator>,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
-    /// The http(s) URLs by which clients may name the channel in proofs, without
-    /// a query (RFC 9449 §4.2, `htu`).
+    /// The http and https URLs of the channel that proofs may name, without a query (RFC 9449 §4.2,
+    /// `htu`).
     pub urls: Vec<String>,
-    /// Servers for clients' transports.
+    /// STUN and TURN servers for the transports of clients.
     pub ice_servers: Vec<IceServer>,
-    /// Bounds of each connection.
+    /// Limits of each connection.
     pub limits: ChannelLimits,
 }
 
@@ -113,8 +113,8 @@ pub fn routes(options: ChannelOptions) -> Router {
     Router::new().route("/moderation", get(upgrade)).with_state(channel)
 }
 
-/// Nothing is said of the session before the caller is known, so every
-/// well-formed upgrade is taken.
+/// The answer must not reveal whether the session exists before the caller is authenticated, so
+/// every well-formed upgrade is accepted.
 async fn upgrade(
     upgrade: WebSocketUpgrade,
     Query(query): Query<ChannelQuery>,
@@ -122,11 +122,11 @@ async fn upgrade(
     network: Option<Extension<ClientNetwork>>,
 ) -> Response {
     let session = query.session_id.and_then(|text| text.parse::<SessionId>().ok());
-    // Without a socket, as in a test of the router, everybody is one network.
+    // Without a socket, as in a test of the router, all callers count as one network.
     let nowhere = || ClientNetwork::of(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let network = network.map_or_else(nowhere, |Extension(network)| network);
-    // A message somewhat above the limit is still read, so that its sender can be
-    // told: a socket that is closed with unread bytes is reset, and the reason lost.
+    // A message somewhat above the limit is still read, so that its sender can be told: if a socket
+    // is closed with unread bytes it is reset, and the reason is lost.
     let bytes_max = channel.options.limits.message_bytes_max * READ_BEYOND_LIMIT;
     upgrade
         .protocols([SUBPROTOCOL])

@@ -1,14 +1,14 @@
-//! JSON in which no object names a key twice: of two values, parsers differ in
-//! which they take (RFC 8259 §4), so such a text can mean two things.
+//! JSON without duplicate keys. Parsers differ in which of two values they use (RFC 8259 §4), so a
+//! text with duplicate keys is ambiguous.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads one JSON value.
+/// Parses one JSON value.
 ///
 /// # Errors
-/// What is wrong, for people.
+/// The error, as a text for people.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     match serde_json::from_str::<Strict>(text) {
         Ok(Strict(value)) => Ok(value),

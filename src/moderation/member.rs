@@ -1,4 +1,5 @@
-//! A client that was let in: its commands carried to the room, its token watched.
+//! A client that was admitted: passes its commands to the room, and watches the expiry of its
+//! token.
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use crate::room::error::RoomError;
 use crate::room::{Acted, MemberHandle, Outbound, Request};
 use crate::sfu::TransportSide;
 
-/// Most requests of one connection whose outcome is not known yet. Raising it
-/// lets one client leave more of them with a room that stores slowly.
+/// Most requests of one connection whose result is not known yet. Raising it lets one client queue
+/// more requests in a room that stores slowly.
 const PENDING_MAX: usize = 16;
 
 /// The answer to a request: an `ack` for one that has an `id`, or an `error`.
@@ -66,7 +67,7 @@ impl From<&AuthError> for Refusal {
     }
 }
 
-/// When its client is told that a token expires, and when it has.
+/// When its client is told that the token expires soon, and when it expires.
 #[derive(Debug, Clone, Copy)]
 struct Expiry {
     at: Timestamp,
@@ -75,16 +76,16 @@ struct Expiry {
     told: bool,
 }
 
-/// A client that was let in.
+/// A client that was admitted.
 pub(super) struct Member {
     channel: Arc<Channel>,
     pub(super) handle: MemberHandle,
     user: UserId,
     tenant: TenantId,
-    /// For the proof of the next renewal.
+    /// The nonce for the proof of the next renewal.
     nonce: String,
     expiry: Expiry,
-    /// Requests whose outcome is not known yet.
+    /// Requests whose result is not known yet.
     pending: JoinSet<Option<ServerMessage>>,
 }
 
@@ -102,7 +103,7 @@ impl Member {
         Self { channel, handle, user, tenant, nonce, expiry, pending: JoinSet::new() }
     }
 
-    /// The token expires at this moment.
+    /// Sets the time at which the token expires.
     pub(super) fn set_expiry(&mut self, at: Timestamp) {
         let options = &self.channel.options;
         let left = at.since(options.clock.now());
@@ -111,12 +112,12 @@ impl Member {
         self.expiry = Expiry { at, notice_at: Instant::now() + notice, end_at, told: false };
     }
 
-    /// When [`Self::poll_notice`] is wanted next.
+    /// When [`Self::poll_notice`] must be called next.
     pub(super) const fn next_notice(&self) -> Instant {
         if self.expiry.told { self.expiry.end_at } else { self.expiry.notice_at }
     }
 
-    /// What the client must be told about its token now.
+    /// The message about its token that the client must be sent now.
     pub(super) fn poll_notice(&mut self) -> Option<Result<ServerMessage, Close>> {
         let now = Instant::now();
         if now >= self.expiry.end_at {
@@ -131,7 +132,7 @@ impl Member {
         Some(Ok(ServerMessage::TokenExpiring { expires_at, nonce: self.nonce.clone() }))
     }
 
-    /// Carries a command out; yields what to answer.
+    /// Carries out a command; returns the answer.
     pub(super) async fn handle_command(
         &mut self,
         command: Command,
@@ -170,7 +171,7 @@ impl Member {
         Ok(answers)
     }
 
-    /// Asks the room for something; yields what to answer now.
+    /// Passes an action to the room; returns the answer if it is known now.
     async fn act(
         &mut self,
         action: Action,
@@ -192,11 +193,10 @@ impl Member {
         }
     }
 
-    /// The answer to a request that was pending, once its outcome is known;
-    /// `None` when nothing is pending.
+    /// The answer to a pending request, once its result is known; `None` when nothing is pending.
     pub(super) async fn next_outcome(&mut self) -> Option<ServerMessage> {
         loop {
-            // A request without an `id` that is done has no answer.
+            // A request without an `id` gets no answer when it succeeds.
             if let Ok(Some(answer)) = self.pending.join_next().await? {
                 return Some(answer);
             }
@@ -228,7 +228,7 @@ impl Member {
             Command::RestartIce(TransportName::Subscribe) => self.handle.restart_subscriber().await,
             Command::Subscribe { track, demand } => self.handle.subscribe(track, demand).await,
             Command::Unsubscribe { track } => self.handle.unsubscribe(track).await,
-            // The server is ICE-lite: it learns addresses from checks, and new
+            // The server is ICE-lite: it learns addresses from connectivity checks, and new
             // credentials of the publish transport come with the client's offer.
             _ => Ok(()),
         }
@@ -240,7 +240,7 @@ impl Member {
         let bound_elsewhere =
             principal.session_id.is_some_and(|bound| bound != self.handle.session);
         if principal.tenant_id != self.tenant || principal.user_id != self.user || bound_elsewhere {
-            return Err(Refusal::new(ErrorCode::Forbidden, "the token is somebody else's"));
+            return Err(Refusal::new(ErrorCode::Forbidden, "the token belongs to another person"));
         }
         let expires_at = principal.expires_at;
         let secret = ResumeSecret::draw();
@@ -251,8 +251,8 @@ impl Member {
         Ok(ServerMessage::TokenRenewed { expires_at: expires_at.to_string(), resume_token })
     }
 
-    /// What carries no `seq`: the media plane's words and signed heads; `None`
-    /// for anything else.
+    /// The message for what has no `seq`: messages of the media plane and signed heads; `None` for
+    /// anything else.
     pub(super) fn unnumbered_message(outbound: Outbound) -> Option<ServerMessage> {
         let side = |side| match side {
             TransportSide::Publish => TransportName::Publish,

@@ -1,4 +1,4 @@
-//! What the moderation channel tells Prometheus.
+//! The Prometheus metrics of the moderation channel.
 
 const CONNECTIONS: &str = "cabildo_channel_connections";
 
@@ -7,7 +7,7 @@ pub fn describe_metrics() {
     metrics::describe_gauge!(CONNECTIONS, "Authenticated sockets of the moderation channel.");
 }
 
-/// Counts a socket for as long as this exists.
+/// Counts a socket for as long as this value exists.
 pub(super) struct Connected(());
 
 impl Connected {

@@ -1,5 +1,5 @@
-//! From the text of a frame to a command. Everything is
-//! checked here, so that nothing behind the door sees a raw string.
+//! Parses the text of a frame into a command. Everything is checked here, so that the rest of the
+//! server gets only valid values.
 
 use std::time::Duration;
 
@@ -19,93 +19,93 @@ use crate::sfu::plane::Demand;
 
 /// Longest `id` of a request, in characters.
 const REFERENCE_LENGTH_MAX: usize = 64;
-/// Longest name a moderator may enter for somebody in the hall, in characters.
+/// Longest name that a moderator may enter for a person in the hall, in characters.
 const NAME_LENGTH_MAX: usize = 200;
-/// Most sections of an offer that may be named.
+/// Most sections of an offer whose source may be given.
 const SECTIONS_MAX: usize = 32;
 
-/// A frame that is no message of the channel.
+/// A frame that is not a message of the channel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct Malformed {
-    /// The `id` of the message, when that much could be read.
+    /// The `id` of the message, if that could be read.
     pub reference: Option<Reference>,
-    /// What is wrong, for people.
+    /// The error, as a text for people.
     pub problem: String,
 }
 
-/// A message and the `id` it wants to be answered under.
+/// A message, and the `id` under which it is answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {
     /// The `id`.
     pub reference: Option<Reference>,
-    /// The `seq` of the newest event that its sender had been shown.
+    /// The `seq` of the newest event that its sender had seen.
     pub seen: Option<u64>,
-    /// What is asked for.
+    /// The command.
     pub command: Command,
 }
 
-/// A message of a client, checked.
+/// A message of a client, after all checks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// To be let in.
+    /// Authenticate a new connection.
     Authenticate {
         /// Access token.
         token: String,
         /// Proof of possession.
         proof: String,
     },
-    /// To go on.
+    /// Resume a lost connection.
     Resume {
-        /// As it was given.
+        /// The resume token.
         token: String,
-        /// Last event seen.
+        /// `seq` of the last event that the client received.
         last_seq: u64,
-        /// Whether its transports are of no use to the client any more.
+        /// Whether the client has lost its transports.
         media: MediaAfterLoss,
     },
-    /// To stay longer.
+    /// Renew the token.
     Renew {
         /// Access token.
         token: String,
         /// Proof of possession.
         proof: String,
     },
-    /// To know that the server is there.
+    /// Check that the server is alive.
     Ping,
-    /// Something of the room.
+    /// Do something in the room.
     Act(Action),
-    /// To publish.
+    /// Publish media.
     Offer {
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
-        /// What the named sections carry.
+        /// Sections and their sources.
         sources: Vec<(String, TrackSource)>,
     },
-    /// To receive as offered.
+    /// Answer an offer of the server.
     Answer {
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
     },
-    /// To be reached at an address.
+    /// Announce an ICE candidate.
     Candidate,
-    /// New ICE credentials.
+    /// Restart ICE.
     RestartIce(TransportName),
-    /// A track.
+    /// Subscribe to a track.
     Subscribe {
-        /// Which.
+        /// The track.
         track: TrackId,
-        /// How.
+        /// The wanted layer, and whether the track is paused.
         demand: Demand,
     },
-    /// No longer a track.
+    /// Unsubscribe from a track.
     Unsubscribe {
-        /// Which.
+        /// The track.
         track: TrackId,
     },
 }
 
-/// Reads one frame.
+/// Parses one frame.
 ///
 /// # Errors
 /// [`Malformed`] for anything that is not exactly one message of the channel.
@@ -122,14 +122,17 @@ pub fn parse(text: &str) -> Result<Parsed, Malformed> {
     let seen = match fields.remove("seen") {
         None => None,
         Some(seen) => Some(seen.as_u64().ok_or_else(|| {
-            malformed(&reference, "`seen` is not the number of an event".to_owned())
+            malformed(&reference, "`seen` must be the number of an event".to_owned())
         })?),
     };
     let message: ClientMessage = serde_json::from_value(Value::Object(fields))
         .map_err(|error| malformed(&reference, error.to_string()))?;
     let command = command(message).map_err(|problem| malformed(&reference, problem.to_owned()))?;
     if seen.is_some() && !matches!(command, Command::Act(_)) {
-        return Err(malformed(&reference, "`seen` belongs to a decision".to_owned()));
+        return Err(malformed(
+            &reference,
+            "`seen` is allowed only in messages that decide something".to_owned(),
+        ));
     }
     Ok(Parsed { reference, seen, command })
 }
@@ -203,7 +206,8 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
         M::SetModeration { moderation } => {
             let mode = ModerationMode::parse(&moderation);
             Command::Act(
-                FloorAction::SetModeration(mode.ok_or("`moderation` is open or moderated")?).into(),
+                FloorAction::SetModeration(mode.ok_or("`moderation` must be open or moderated")?)
+                    .into(),
             )
         }
         floor => Command::Act(floor_action(floor)?.into()),
@@ -253,8 +257,8 @@ fn expect(found: TransportName, wanted: TransportName) -> Result<(), Problem> {
         return Ok(());
     }
     Err(match wanted {
-        TransportName::Publish => "a client offers the publish transport only",
-        TransportName::Subscribe => "a client answers the subscribe transport only",
+        TransportName::Publish => "a client may offer only the publish transport",
+        TransportName::Subscribe => "a client may answer only the subscribe transport",
     })
 }
 
@@ -268,7 +272,8 @@ fn sources(
         .into_iter()
         .map(|section| {
             let source = TrackSource::parse(&section.source);
-            let source = source.ok_or("`source` is microphone, camera, screen or screen_audio")?;
+            let source =
+                source.ok_or("`source` must be microphone, camera, screen or screen_audio")?;
             Ok((section.mid, source))
         })
         .collect()
@@ -279,29 +284,30 @@ fn person_name(name: &str) -> Result<String, Problem> {
     if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
         Ok(name.trim().to_owned())
     } else {
-        Err("`name` has 1 to 200 characters and no control characters")
+        Err("`name` must have 1 to 200 characters and no control characters")
     }
 }
 
 fn request(text: &str) -> Result<RequestId, Problem> {
-    text.parse().map_err(|_| "a request id is a hyphenated UUID")
+    text.parse().map_err(|_| "a request id must be a hyphenated UUID")
 }
 
 fn track_id(text: &str) -> Result<TrackId, Problem> {
-    text.parse().map_err(|_| "`track` is a hyphenated UUID")
+    text.parse().map_err(|_| "`track` must be a hyphenated UUID")
 }
 
 fn user(text: &str) -> Result<UserId, Problem> {
-    text.parse().map_err(|_| "`user_id` has 1 to 255 ASCII characters and no control characters")
+    text.parse()
+        .map_err(|_| "`user_id` must have 1 to 255 ASCII characters and no control characters")
 }
 
 fn kind_of(text: &str) -> Result<SpeechKind, Problem> {
     SpeechKind::parse(text)
-        .ok_or("`kind` is normal, point_of_order, interposed_question or intervention")
+        .ok_or("`kind` must be normal, point_of_order, interposed_question or intervention")
 }
 
 fn stance_of(text: &str) -> Result<Stance, Problem> {
-    Stance::parse(text).ok_or("`stance` is pro, contra or neutral")
+    Stance::parse(text).ok_or("`stance` must be pro, contra or neutral")
 }
 
 #[cfg(test)]

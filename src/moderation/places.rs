@@ -1,7 +1,7 @@
-//! Places for connections that have not yet said who they are. They are bounded
-//! for each network and in all. When there is none left, the oldest silent
-//! connection of the network that holds the most silent ones gives way, so that
-//! whoever fills the table with silence pays for it and others do not.
+//! Limits the connections that are not authenticated yet, per network and in total. At the limit,
+//! the oldest connection that has sent nothing is closed, of the network that has the most such
+//! connections. So a network that fills the table with silent connections loses its own, not those
+//! of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +13,17 @@ use crate::domain::network::ClientNetwork;
 /// How many connections may be in their handshake at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PlaceLimits {
-    /// Of one network.
+    /// Per network.
     pub(super) per_network: usize,
-    /// Of all together.
+    /// In total.
     pub(super) total: usize,
 }
 
-/// The places. Clones share them.
+/// The table of places. Clones share it.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Mutex<Table>>);
 
-/// A place that was taken; given back when dropped.
+/// A place in the table, which is freed when dropped.
 pub(super) struct Place {
     places: Places,
     network: ClientNetwork,
@@ -35,16 +35,16 @@ struct Table {
     next: u64,
     taken: usize,
     networks: BTreeMap<ClientNetwork, Holder>,
-    /// Networks by how many silent connections they have.
+    /// Networks by their number of silent connections.
     most_silent: BTreeSet<(usize, ClientNetwork)>,
 }
 
-/// What one network holds.
+/// The connections of one network.
 #[derive(Default)]
 struct Holder {
-    /// Connections that have said nothing, oldest first, and how to end them.
+    /// Connections that have sent nothing, oldest first, and the channel to close them.
     silent: BTreeMap<u64, oneshot::Sender<()>>,
-    /// Connections whose first message is being looked at.
+    /// Connections whose first message is being handled.
     spoken: BTreeSet<u64>,
 }
 
@@ -59,23 +59,23 @@ impl Places {
         })))
     }
 
-    /// Takes a place; what comes with it completes when the place was given to
-    /// somebody else. `None` when every place is held by somebody who has spoken.
+    /// Takes a place. The receiver completes when the place was given to another connection. `None`
+    /// when every place belongs to a connection that has sent its first message.
     pub(super) fn take(&self, network: ClientNetwork) -> Option<(Place, oneshot::Receiver<()>)> {
         let (give_way, gave_way) = oneshot::channel();
         let number = self.table().take(network, give_way)?;
         Some((Place { places: self.clone(), network, number }, gave_way))
     }
 
-    /// Nothing that runs under the lock panics.
+    /// No code that holds the lock panics.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
-    /// Its holder has sent a first message and can't be made to give way any
-    /// more. `false` when it was already.
+    /// Marks that the connection has sent its first message, after which it can't lose its place.
+    /// Returns `false` when it has lost it already.
     pub(super) fn speak(&self) -> bool {
         self.places.table().speak(self.network, self.number)
     }
@@ -106,7 +106,7 @@ impl Table {
     fn evict_from(&mut self, network: ClientNetwork) -> Option<()> {
         let (_, oldest) = self.change(network, |holder| holder.silent.pop_first())?;
         self.taken -= 1;
-        // Its holder may have ended this very moment.
+        // The connection may have ended at the same moment.
         oldest.send(()).ok();
         Some(())
     }
@@ -128,7 +128,7 @@ impl Table {
         self.taken -= usize::from(held);
     }
 
-    /// Changes what a network holds and keeps the order by silence.
+    /// Changes the entry of a network and keeps the order by silent connections.
     fn change<T>(&mut self, network: ClientNetwork, change: impl FnOnce(&mut Holder) -> T) -> T {
         let holder = self.networks.entry(network).or_default();
         let before = holder.silent.len();
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!((table.taken, table.networks.len(), table.most_silent.len()), (0, 0, 0));
     }
 
-    /// What one client does in the simulation, in milliseconds.
+    /// The behaviour of one client in the simulation, in milliseconds.
     struct Client {
         speaks_at: u64,
         ends_at: u64,
@@ -228,9 +228,9 @@ mod tests {
         gave_way: oneshot::Receiver<()>,
     }
 
-    /// Eight hostile networks open as many silent connections as their rate
-    /// allows; honest people log in from addresses of their own and from a hall
-    /// behind one. The share of honest logins that got through.
+    /// Eight hostile networks open as many silent connections as their rate limit allows; honest
+    /// people log in from addresses of their own and from a hall behind one address. Returns the
+    /// share of honest logins that succeeded.
     fn honest_share(seconds: u64, hostile: u32) -> f64 {
         const STEP_MS: u64 = 5;
         const HANDSHAKE_MS: u64 = 5_000;
@@ -239,7 +239,7 @@ mod tests {
         let (mut tried, mut done) = (0_u32, 0_u32);
         for now in (0..seconds * 1_000).step_by(5) {
             let mut arrivals: Vec<(ClientNetwork, bool)> = Vec::new();
-            // 200 requests a second of each address.
+            // 200 requests per second from each address.
             arrivals.extend((0..hostile).map(|number| (network(number), false)));
             if now.is_multiple_of(20) {
                 let own_address = u32::try_from(now / 20).expect("short") + 1_000;
@@ -249,8 +249,8 @@ mod tests {
             for (from, is_honest) in arrivals {
                 tried += u32::from(is_honest);
                 let Some((place, gave_way)) = places.take(from) else { continue };
-                // An honest client answers within a slow round trip and is let
-                // in after that of the database.
+                // An honest client answers within a slow round trip, and is admitted after one of
+                // the database.
                 let speaks_at = now + if is_honest { 300 } else { HANDSHAKE_MS };
                 let ends_at = speaks_at + if is_honest { 50 } else { 0 };
                 clients.push_back(Client { speaks_at, ends_at, is_honest, place, gave_way });
@@ -267,14 +267,17 @@ mod tests {
                 !ends
             });
         }
-        // Those still at it at the end are not counted against anybody.
+        // Connections that are unfinished at the end are not counted.
         let unfinished = clients.iter().filter(|client| client.is_honest).count();
         f64::from(done) / (f64::from(tried) - f64::from(u32::try_from(unfinished).expect("few")))
     }
 
     #[test]
     fn eight_hostile_addresses_leave_honest_logins_through() {
-        assert!((honest_share(20, 0) - 1.0).abs() < f64::EPSILON, "without an attack all log in");
+        assert!(
+            (honest_share(20, 0) - 1.0).abs() < f64::EPSILON,
+            "without an attack all logins succeed"
+        );
         let share = honest_share(20, 8);
         assert!(share > 0.99, "{share} of the honest logins got through");
     }

@@ -1,11 +1,11 @@
-//! How fast one connection may speak.
+//! The rate limit of one connection.
 
 use tokio::time::Instant;
 
 use crate::domain::token_bucket::TokenBucket;
 use crate::moderation::door::ChannelLimits;
 
-/// What one connection may send, and how many messages in a row were too many.
+/// How many messages one connection may send, and how many in a row were refused.
 #[derive(Debug)]
 pub(super) struct MessageRate {
     bucket: TokenBucket,
@@ -27,7 +27,7 @@ impl MessageRate {
         admitted
     }
 
-    /// Whether the client goes on sending although it is refused.
+    /// Whether the client continues to send although many messages in a row were refused.
     pub(super) const fn is_hopeless(&self) -> bool {
         self.refused > self.refusals_max
     }

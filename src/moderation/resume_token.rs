@@ -1,5 +1,5 @@
-//! What a client shows to take its connection up again: who it was and a
-//! secret, of which the room keeps the hash only.
+//! The token with which a client resumes a lost connection: its identity and a secret, of which the
+//! room keeps only the hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,12 +12,12 @@ use crate::room::engine::ResumeHash;
 const SECRET_BYTES: usize = 32;
 const TOKEN_BYTES: usize = 16 + 16 + SECRET_BYTES;
 
-/// A resume token, taken apart.
+/// A parsed resume token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ResumeToken {
     pub(super) tenant: TenantId,
     pub(super) connection: ConnectionId,
-    /// What the room compares.
+    /// The hash that the room compares.
     pub(super) hash: ResumeHash,
 }
 
@@ -29,12 +29,12 @@ impl ResumeSecret {
         Self(rand::random())
     }
 
-    /// What the room keeps.
+    /// The hash, which the room keeps.
     pub(super) fn hash(&self) -> ResumeHash {
         Sha256::digest(self.0).into()
     }
 
-    /// What the client keeps.
+    /// The token, which the client keeps.
     pub(super) fn token(&self, tenant: TenantId, connection: ConnectionId) -> String {
         let mut bytes = [0; TOKEN_BYTES];
         bytes[..16].copy_from_slice(tenant.as_uuid().as_bytes());
@@ -45,7 +45,7 @@ impl ResumeSecret {
 }
 
 impl ResumeToken {
-    /// Takes a token apart; `None` when it is not one.
+    /// Parses a token; `None` when it is malformed.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; TOKEN_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;

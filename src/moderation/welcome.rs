@@ -1,11 +1,11 @@
-//! The first thing a member is told.
+//! The first message to a member.
 
 use crate::moderation::wire::{EvidenceView, IceServer, ServerMessage, SessionView, Welcome, You};
 use crate::room::MemberHandle;
 use crate::room::engine::RoomView;
 use crate::room::ports::EvidenceHead;
 
-/// The greeting of a member who enters or comes back.
+/// Makes the `welcome` of a member that enters or resumes.
 pub(super) fn welcome(
     view: RoomView,
     evidence: Option<&EvidenceHead>,

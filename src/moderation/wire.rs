@@ -1,6 +1,5 @@
-//! The messages of the moderation channel (`cabildo.v1`), apart from events,
-//! which `room::event` defines. The TypeScript types of the web client are
-//! made from these.
+//! The messages of the moderation channel (`cabildo.v1`), except events, which `room::event`
+//! defines. The TypeScript types of the web client are generated from these.
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -8,11 +7,10 @@ use utoipa::ToSchema;
 
 use crate::room::event::{FloorView, ParticipantView, RecordingView, TrackView};
 
-/// What a client sends. Every message may carry `id` (a string of 1 to 64
-/// characters or an integer) and is then answered by `ack` or `error`; the same
-/// `id` again on a connection or its resumption is the same request. Messages
-/// that decide something may carry `seen`, the `seq` of the newest event that
-/// their sender had been shown.
+/// A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
+/// integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
+/// resumption is the same request. Messages that decide something may have `seen`, the `seq` of the
+/// newest event that their sender had seen.
 #[derive(Debug, Clone, PartialEq, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
@@ -25,113 +23,113 @@ pub enum ClientMessage {
     },
     /// First message of a connection that continues a lost one.
     Resume {
-        /// As the last `welcome` or `token_renewed` gave it.
+        /// The resume token in the last `welcome` or `token_renewed`.
         resume_token: String,
-        /// `seq` of the last event seen.
+        /// `seq` of the last event received.
         #[ts(type = "number")]
         last_seq: u64,
-        /// Whether the client has lost its peer connections, as a page has that
-        /// was loaded anew. The server then drops its transports too.
+        /// Whether the client has lost its peer connections, as after a page reload. The server
+        /// then drops its transports too.
         #[ts(optional = nullable)]
         media_lost: Option<bool>,
     },
-    /// A new token before the old one expires.
+    /// Sends a new token before the old one expires.
     RenewToken {
         /// Access token.
         token: String,
         /// DPoP proof with the `nonce` of `token_expiring`, or of `hello` when none came.
         dpop: String,
     },
-    /// Asks for the floor.
+    /// Asks to speak.
     RequestSpeech {
         /// `normal`, `point_of_order`, `interposed_question` or `intervention`.
         kind: String,
         /// `pro`, `contra` or `neutral`.
         #[ts(optional = nullable)]
         stance: Option<String>,
-        /// What about, at most 500 characters.
+        /// What the speech is about, at most 500 characters.
         #[ts(optional = nullable)]
         note: Option<String>,
     },
-    /// Withdraws a request; without one, all of the caller's own.
+    /// Withdraws a speech request; without `request_id`, all of the caller's own.
     CancelSpeech {
-        /// Which.
+        /// The request.
         #[ts(optional = nullable)]
         request_id: Option<String>,
     },
-    /// Gives the floor back.
+    /// Ends the caller's own turn.
     EndSpeech {},
-    /// Writes to everyone.
+    /// Writes a message to everybody.
     Chat {
-        /// 1 to 2,000 characters.
+        /// The message, 1 to 2,000 characters.
         text: String,
     },
-    /// Says what the client sends; the server's gates do not depend on it.
+    /// Says what the client sends; it does not change what the server lets pass.
     SetMedia {
-        /// Microphone on.
+        /// Whether the microphone is on.
         audio: bool,
-        /// Camera on.
+        /// Whether the camera is on.
         video: bool,
-        /// Screen shared.
+        /// Whether a screen is shared.
         screen: bool,
     },
     /// Shows that the client is alive; answered by `pong`.
     Ping {},
-    /// Takes a request into the list.
+    /// Approves a speech request.
     ApproveSpeech {
-        /// Which.
+        /// The request.
         request_id: String,
     },
-    /// Refuses a request.
+    /// Denies a speech request.
     DenySpeech {
-        /// Which.
+        /// The request.
         request_id: String,
-        /// Why.
+        /// The reason.
         #[ts(optional = nullable)]
         reason: Option<String>,
     },
-    /// Closes somebody's sound until `unmute_user`.
+    /// Mutes a person until `unmute_user`.
     MuteUser {
-        /// Who.
+        /// The person.
         user_id: String,
     },
-    /// Lifts `mute_user`.
+    /// Revokes `mute_user`.
     UnmuteUser {
-        /// Who.
+        /// The person.
         user_id: String,
     },
-    /// Gives the floor.
+    /// Starts a turn.
     StartTurn {
-        /// To whom; without it, to the next in the list.
+        /// The request to start; without it, the next one on the list.
         #[ts(optional = nullable)]
         request_id: Option<String>,
-        /// For how long; without it, the session's default.
+        /// Time limit of the turn in seconds; without it, the session's default.
         #[ts(optional = nullable)]
         limit_s: Option<u32>,
     },
-    /// Stops the clock, and the speaker's sound.
+    /// Pauses the turn: its time and the speaker's audio stop.
     PauseTurn {},
-    /// Lets the clock run on.
+    /// Resumes the turn.
     ResumeTurn {},
-    /// Gives more time.
+    /// Extends the turn.
     ExtendTurn {
-        /// How much.
+        /// Additional time in seconds.
         seconds: u32,
     },
-    /// Takes the floor back.
+    /// Ends the turn.
     StopTurn {},
-    /// Puts the waiting entries into this order.
+    /// Changes the order of the waiting requests.
     ReorderQueue {
-        /// Exactly the entries that wait.
+        /// Ids of exactly the requests that wait, in the new order.
         order: Vec<String>,
     },
-    /// Takes new requests.
+    /// Opens the speaking list for requests.
     OpenQueue {},
-    /// Takes no new requests.
+    /// Closes the speaking list for requests.
     CloseQueue {},
-    /// Puts somebody into the list, for people in the hall.
+    /// Puts a person on the list, for people in the hall.
     AddSpeaker {
-        /// Who.
+        /// The person.
         user_id: String,
         /// Their name, when they are not in the room.
         #[ts(optional = nullable)]
@@ -140,39 +138,39 @@ pub enum ClientMessage {
         #[ts(optional = nullable)]
         kind: Option<String>,
     },
-    /// Lets the floor decide who is heard, or not.
+    /// Sets whether the speaking list decides who is heard.
     SetModeration {
         /// `open` or `moderated`.
         moderation: String,
     },
-    /// Closes all connections of somebody and refuses new ones. Of the recorder
-    /// it is `stop_recording`.
+    /// Closes all connections of a person and refuses new ones. For the recorder it is the same as
+    /// `stop_recording`.
     RemoveParticipant {
-        /// Who.
+        /// The person.
         user_id: String,
     },
-    /// Lets somebody in again who was removed.
+    /// Admits a person again who was removed.
     Admit {
-        /// Who.
+        /// The person.
         user_id: String,
     },
-    /// Records, or goes on recording after `pause_recording`; also where the
-    /// session's policy is not to record.
+    /// Starts recording, or continues after `pause_recording`; also when the session's policy is
+    /// not to record.
     StartRecording {},
-    /// Records nothing until `start_recording`.
+    /// Pauses the recording until `start_recording`.
     PauseRecording {},
-    /// Ends the recording. `start_recording` may begin it again.
+    /// Stops the recording. `start_recording` may start it again.
     StopRecording {},
-    /// Says that the caller knows of the recording. Told once of each person.
+    /// Confirms that the caller knows of the recording. Reported once per person.
     AcknowledgeRecording {},
-    /// A session description from the client: of its publish transport.
+    /// A session description from the client, for its publish transport.
     Offer {
         /// Always `publish`.
         transport: TransportName,
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
-        /// What each section carries; without it, the first audio is a
-        /// microphone, the first video a camera, the second video a screen.
+        /// The source of each section; without it, the first audio is a microphone, the first video
+        /// a camera, the second video a screen.
         #[serde(default)]
         #[ts(optional = nullable)]
         tracks: Option<Vec<SectionSource>>,
@@ -181,60 +179,60 @@ pub enum ClientMessage {
     Answer {
         /// Always `subscribe`.
         transport: TransportName,
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
     },
-    /// A candidate of the client. The server is ICE-lite and learns addresses
-    /// from checks, so it only acknowledges.
+    /// An ICE candidate of the client. The server is ICE-lite and learns addresses from
+    /// connectivity checks, so it only acknowledges this.
     Candidate {
-        /// Which transport.
+        /// The transport.
         transport: TransportName,
         /// The candidate attribute; empty or absent at the end.
         #[ts(optional = nullable)]
         candidate: Option<String>,
-        /// Section it belongs to.
+        /// `mid` of its section.
         #[ts(optional = nullable)]
         sdp_mid: Option<String>,
-        /// Index of that section.
+        /// Index of its section.
         #[ts(optional = nullable)]
         sdp_m_line_index: Option<u32>,
     },
-    /// Asks for new ICE credentials: for `subscribe` the server offers anew; for
-    /// `publish` the client sends an offer with new credentials itself.
+    /// Requests new ICE credentials: for `subscribe` the server makes a new offer; for `publish`
+    /// the client sends an offer with new credentials itself.
     RestartIce {
-        /// Which transport.
+        /// The transport.
         transport: TransportName,
     },
-    /// Asks for a track, or changes what is wanted of it.
+    /// Subscribes to a track, or changes what is wanted of it.
     Subscribe {
-        /// Which.
+        /// The track.
         track: String,
-        /// Highest encoding wanted, 0 the lowest; without it the best.
+        /// Highest layer wanted; 0 is the lowest. Without it, the best one.
         #[ts(optional = nullable)]
         max_layer: Option<u8>,
         /// Whether nothing is wanted for now.
         #[ts(optional = nullable)]
         paused: Option<bool>,
     },
-    /// No longer wants a track.
+    /// Unsubscribes from a track.
     Unsubscribe {
-        /// Which.
+        /// The track.
         track: String,
     },
 }
 
-/// The `id` a client gave a request, which its answer repeats.
+/// The `id` of a request, which its answer repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(untagged)]
 pub enum Reference {
     /// 1 to 64 characters.
     Text(String),
-    /// Any integer that JavaScript holds exactly.
+    /// Any integer that JavaScript can represent exactly.
     Number(#[ts(type = "number")] i64),
 }
 
 impl Reference {
-    /// A text that differs from that of every other reference.
+    /// A text that is different for every reference.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Text(text) => format!("text:{text}"),
@@ -253,29 +251,29 @@ pub enum TransportName {
     Subscribe,
 }
 
-/// What a section of a client's offer carries.
+/// The source of a section in a client's offer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, TS, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SectionSource {
-    /// RFC 9143 identification.
+    /// `mid` of the section (RFC 9143).
     pub mid: String,
     /// `microphone`, `camera`, `screen` or `screen_audio`.
     pub source: String,
 }
 
-/// Which track a section carries.
+/// The track that a section carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct SectionTrack {
-    /// RFC 9143 identification.
+    /// `mid` of the section (RFC 9143).
     pub mid: String,
     /// The track.
     pub track: String,
 }
 
-/// How to reach a STUN or TURN server, as `RTCIceServer`.
+/// A STUN or TURN server, as in `RTCIceServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct IceServer {
-    /// RFC 7064 and RFC 7065 addresses.
+    /// Addresses (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
     /// For TURN.
     #[ts(optional)]
@@ -287,24 +285,24 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
-/// Who the server takes the client for.
+/// The identity of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct You {
-    /// Who.
+    /// User id.
     pub user_id: String,
-    /// Name for people.
+    /// Name shown to people.
     pub name: String,
-    /// What they are.
+    /// Roles.
     pub roles: Vec<String>,
-    /// This connection, which resuming keeps.
+    /// This connection, which stays the same when it is resumed.
     pub connection_id: String,
-    /// Whether a moderator muted them.
+    /// Whether a moderator has muted the person.
     pub muted: bool,
-    /// Whether the server lets their sound pass at this moment.
+    /// Whether the server forwards the person's audio now.
     pub may_be_heard: bool,
 }
 
-/// The session, as far as members need it.
+/// The session, with the values that members need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct SessionView {
     /// Its id.
@@ -319,17 +317,17 @@ pub struct SessionView {
     pub started_at: Option<String>,
 }
 
-/// What the server sends, apart from events.
+/// A message of the server, except events.
 #[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// First message of every connection.
     Hello {
-        /// For the DPoP proof; valid for this connection only.
+        /// Nonce for the DPoP proof; valid only for this connection.
         nonce: String,
         /// Version of the channel: `cabildo.v1`.
         version: String,
-        /// The server's clock, RFC 3339: proofs are dated by it.
+        /// Time of the server's clock, RFC 3339, with which proofs must be dated.
         server_time: String,
     },
     /// The client is in the room. After a resume the missed events follow.
@@ -338,14 +336,14 @@ pub enum ServerMessage {
     TokenExpiring {
         /// When, RFC 3339.
         expires_at: String,
-        /// For the DPoP proof of `renew_token`.
+        /// Nonce for the DPoP proof of `renew_token`.
         nonce: String,
     },
-    /// The new token was taken.
+    /// The new token was accepted.
     TokenRenewed {
         /// When it expires, RFC 3339.
         expires_at: String,
-        /// Replaces the one before.
+        /// The new resume token, which replaces the earlier one.
         resume_token: String,
     },
     /// A request was carried out.
@@ -357,35 +355,35 @@ pub enum ServerMessage {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
-    /// A request was refused: it has changed nothing, and will not.
+    /// A request was refused: it has changed nothing and will not.
     Error {
         /// The request's `id`, if it had one.
         #[ts(optional)]
         #[serde(skip_serializing_if = "Option::is_none")]
         r#ref: Option<Reference>,
-        /// Stable, upper snake case.
+        /// Stable code, in upper snake case.
         code: String,
-        /// For people.
+        /// Message for people.
         message: String,
     },
-    /// A request was taken, and its outcome is not known yet: an `ack` or an
-    /// `error` for it follows.
+    /// A request was accepted, but its result is not known yet: an `ack` or an `error` for it
+    /// follows.
     Pending {
         /// The request's `id`.
         r#ref: Reference,
     },
     /// Answers `ping`.
     Pong {
-        /// RFC 3339.
+        /// Time of the server's clock, RFC 3339.
         server_time: String,
     },
-    /// The server's offer of the subscribe transport: all that it sends.
+    /// The server's offer for the subscribe transport, with everything that it sends.
     Offer {
         /// Always `subscribe`.
         transport: TransportName,
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
-        /// Which track each section carries.
+        /// The track that each section carries.
         tracks: Vec<SectionTrack>,
     },
     /// The answer to the client's offer; comes before its `ack`.
@@ -398,78 +396,76 @@ pub enum ServerMessage {
         transport: TransportName,
         /// RFC 8866.
         sdp: String,
-        /// Which track each section carries.
+        /// The track that each section carries.
         tracks: Vec<SectionTrack>,
     },
-    /// A transport works, or no longer does.
+    /// A transport is connected or was lost.
     TransportState {
-        /// Which.
+        /// The transport.
         transport: TransportName,
-        /// `connected` or `lost`. With a lost publish transport its tracks are
-        /// gone, with a lost subscribe transport its subscriptions: the client
-        /// makes a new peer connection and offers or subscribes again.
+        /// `connected` or `lost`. With a lost publish transport its tracks end, with a lost
+        /// subscribe transport its subscriptions end: the client makes a new peer connection and
+        /// offers or subscribes again.
         state: String,
     },
-    /// The session's log was signed as of now. Keep it: it proves what the log
-    /// held, whatever becomes of the server. One may be left out for a client
-    /// that reads slowly.
+    /// A head of the session's log was signed. Keep it: it proves what the log contained at that
+    /// time, whatever happens to the server. Heads may be left out for a client that reads slowly.
     EvidenceHead {
-        /// When, RFC 3339.
+        /// When it was signed, RFC 3339.
         at: String,
-        /// Entries it covers.
+        /// Number of entries that it covers.
         #[ts(type = "number")]
         tree_size: u64,
-        /// Their RFC 9162 root, base64url.
+        /// Root over these entries (RFC 9162), base64url.
         root: String,
-        /// The tagged `COSE_Sign1`, base64url.
+        /// The tagged `COSE_Sign1` message, base64url.
         cose: String,
     },
 }
 
-/// The newest signed head of the session's log that the room has heard of.
+/// The newest signed head of the session's log that the room knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct EvidenceView {
-    /// Entries it covers.
+    /// Number of entries that it covers.
     #[ts(type = "number")]
     pub tree_size: u64,
-    /// Their RFC 9162 root, base64url.
+    /// Root over these entries (RFC 9162), base64url.
     pub root: String,
-    /// The tagged `COSE_Sign1`, base64url.
+    /// The tagged `COSE_Sign1` message, base64url.
     pub cose: String,
 }
 
 /// What a client needs to show the room.
 #[derive(Debug, Clone, PartialEq, Serialize, TS, ToSchema)]
 pub struct Welcome {
-    /// Who the client is.
+    /// The identity of the client.
     pub you: You,
     /// The session.
     pub session: SessionView,
-    /// Everybody in the room, the client included; and the recorder while it is
-    /// there.
+    /// Everybody in the room, including the client, and the recorder while it is there.
     pub participants: Vec<ParticipantView>,
-    /// Everything that can be subscribed to.
+    /// All tracks that can be subscribed to.
     pub tracks: Vec<TrackView>,
-    /// The floor.
+    /// The speaking list and its turns.
     pub floor: FloorView,
-    /// Attendance, when the session counts it.
+    /// The quorum, when the session counts attendance.
     #[ts(type = "null")]
     pub quorum: Option<()>,
-    /// The recording.
+    /// The state of the recording.
     pub recording: RecordingView,
     /// The newest head of the session's log, once there is one.
     pub evidence: Option<EvidenceView>,
     /// Servers for the client's transports.
     pub ice_servers: Vec<IceServer>,
-    /// To resume with.
+    /// Token with which the connection can be resumed.
     pub resume_token: String,
-    /// RFC 3339.
+    /// Time of the server's clock, RFC 3339.
     pub server_time: String,
-    /// `seq` of the last event before this state. A client that resumed within
-    /// what the server keeps hears the events after its `last_seq` next.
+    /// `seq` of the last event before this state. A client that has resumed, and missed only events
+    /// that the server still has, next receives the events after its `last_seq`.
     #[ts(type = "number")]
     pub seq: u64,
-    /// Whether this continues the connection before: the events missed follow,
-    /// and its transports live on unless `transport_state` says otherwise next.
+    /// Whether this continues the earlier connection: the missed events follow, and its transports
+    /// still exist unless a `transport_state` that follows says otherwise.
     pub resumed: bool,
 }

@@ -665,11 +665,10 @@ retention_days: number,
 acknowledged: boolean, };
 
 /**
- * What a client sends. Every message may carry `id` (a string of 1 to 64
- * characters or an integer) and is then answered by `ack` or `error`; the same
- * `id` again on a connection or its resumption is the same request. Messages
- * that decide something may carry `seen`, the `seq` of the newest event that
- * their sender had been shown.
+ * A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
+ * integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
+ * resumption is the same request. Messages that decide something may have `seen`, the `seq` of the
+ * newest event that their sender had seen.
  */
 export type ClientMessage = { "type": "authenticate", 
 /**
@@ -681,16 +680,16 @@ token: string,
  */
 dpop: string, } | { "type": "resume", 
 /**
- * As the last `welcome` or `token_renewed` gave it.
+ * The resume token in the last `welcome` or `token_renewed`.
  */
 resume_token: string, 
 /**
- * `seq` of the last event seen.
+ * `seq` of the last event received.
  */
 last_seq: number, 
 /**
- * Whether the client has lost its peer connections, as a page has that
- * was loaded anew. The server then drops its transports too.
+ * Whether the client has lost its peer connections, as after a page reload. The server
+ * then drops its transports too.
  */
 media_lost?: boolean | null, } | { "type": "renew_token", 
 /**
@@ -710,67 +709,67 @@ kind: string,
  */
 stance?: string | null, 
 /**
- * What about, at most 500 characters.
+ * What the speech is about, at most 500 characters.
  */
 note?: string | null, } | { "type": "cancel_speech", 
 /**
- * Which.
+ * The request.
  */
 request_id?: string | null, } | { "type": "end_speech", } | { "type": "chat", 
 /**
- * 1 to 2,000 characters.
+ * The message, 1 to 2,000 characters.
  */
 text: string, } | { "type": "set_media", 
 /**
- * Microphone on.
+ * Whether the microphone is on.
  */
 audio: boolean, 
 /**
- * Camera on.
+ * Whether the camera is on.
  */
 video: boolean, 
 /**
- * Screen shared.
+ * Whether a screen is shared.
  */
 screen: boolean, } | { "type": "ping", } | { "type": "approve_speech", 
 /**
- * Which.
+ * The request.
  */
 request_id: string, } | { "type": "deny_speech", 
 /**
- * Which.
+ * The request.
  */
 request_id: string, 
 /**
- * Why.
+ * The reason.
  */
 reason?: string | null, } | { "type": "mute_user", 
 /**
- * Who.
+ * The person.
  */
 user_id: string, } | { "type": "unmute_user", 
 /**
- * Who.
+ * The person.
  */
 user_id: string, } | { "type": "start_turn", 
 /**
- * To whom; without it, to the next in the list.
+ * The request to start; without it, the next one on the list.
  */
 request_id?: string | null, 
 /**
- * For how long; without it, the session's default.
+ * Time limit of the turn in seconds; without it, the session's default.
  */
 limit_s?: number | null, } | { "type": "pause_turn", } | { "type": "resume_turn", } | { "type": "extend_turn", 
 /**
- * How much.
+ * Additional time in seconds.
  */
 seconds: number, } | { "type": "stop_turn", } | { "type": "reorder_queue", 
 /**
- * Exactly the entries that wait.
+ * Ids of exactly the requests that wait, in the new order.
  */
 order: Array<string>, } | { "type": "open_queue", } | { "type": "close_queue", } | { "type": "add_speaker", 
 /**
- * Who.
+ * The person.
  */
 user_id: string, 
 /**
@@ -786,11 +785,11 @@ kind?: string | null, } | { "type": "set_moderation",
  */
 moderation: string, } | { "type": "remove_participant", 
 /**
- * Who.
+ * The person.
  */
 user_id: string, } | { "type": "admit", 
 /**
- * Who.
+ * The person.
  */
 user_id: string, } | { "type": "start_recording", } | { "type": "pause_recording", } | { "type": "stop_recording", } | { "type": "acknowledge_recording", } | { "type": "offer", 
 /**
@@ -798,12 +797,12 @@ user_id: string, } | { "type": "start_recording", } | { "type": "pause_recording
  */
 transport: TransportName, 
 /**
- * RFC 8866.
+ * Session description (RFC 8866).
  */
 sdp: string, 
 /**
- * What each section carries; without it, the first audio is a
- * microphone, the first video a camera, the second video a screen.
+ * The source of each section; without it, the first audio is a microphone, the first video
+ * a camera, the second video a screen.
  */
 tracks?: Array<SectionSource> | null, } | { "type": "answer", 
 /**
@@ -811,11 +810,11 @@ tracks?: Array<SectionSource> | null, } | { "type": "answer",
  */
 transport: TransportName, 
 /**
- * RFC 8866.
+ * Session description (RFC 8866).
  */
 sdp: string, } | { "type": "candidate", 
 /**
- * Which transport.
+ * The transport.
  */
 transport: TransportName, 
 /**
@@ -823,23 +822,23 @@ transport: TransportName,
  */
 candidate?: string | null, 
 /**
- * Section it belongs to.
+ * `mid` of its section.
  */
 sdp_mid?: string | null, 
 /**
- * Index of that section.
+ * Index of its section.
  */
 sdp_m_line_index?: number | null, } | { "type": "restart_ice", 
 /**
- * Which transport.
+ * The transport.
  */
 transport: TransportName, } | { "type": "subscribe", 
 /**
- * Which.
+ * The track.
  */
 track: string, 
 /**
- * Highest encoding wanted, 0 the lowest; without it the best.
+ * Highest layer wanted; 0 is the lowest. Without it, the best one.
  */
 max_layer?: number | null, 
 /**
@@ -847,12 +846,12 @@ max_layer?: number | null,
  */
 paused?: boolean | null, } | { "type": "unsubscribe", 
 /**
- * Which.
+ * The track.
  */
 track: string, };
 
 /**
- * The `id` a client gave a request, which its answer repeats.
+ * The `id` of a request, which its answer repeats.
  */
 export type Reference = string | number;
 
@@ -862,11 +861,11 @@ export type Reference = string | number;
 export type TransportName = "publish" | "subscribe";
 
 /**
- * What a section of a client's offer carries.
+ * The source of a section in a client's offer.
  */
 export type SectionSource = { 
 /**
- * RFC 9143 identification.
+ * `mid` of the section (RFC 9143).
  */
 mid: string, 
 /**
@@ -875,11 +874,11 @@ mid: string,
 source: string, };
 
 /**
- * Which track a section carries.
+ * The track that a section carries.
  */
 export type SectionTrack = { 
 /**
- * RFC 9143 identification.
+ * `mid` of the section (RFC 9143).
  */
 mid: string, 
 /**
@@ -888,11 +887,11 @@ mid: string,
 track: string, };
 
 /**
- * How to reach a STUN or TURN server, as `RTCIceServer`.
+ * A STUN or TURN server, as in `RTCIceServer`.
  */
 export type IceServer = { 
 /**
- * RFC 7064 and RFC 7065 addresses.
+ * Addresses (RFC 7064, RFC 7065).
  */
 urls: Array<string>, 
 /**
@@ -905,36 +904,36 @@ username?: string,
 credential?: string, };
 
 /**
- * Who the server takes the client for.
+ * The identity of the client.
  */
 export type You = { 
 /**
- * Who.
+ * User id.
  */
 user_id: string, 
 /**
- * Name for people.
+ * Name shown to people.
  */
 name: string, 
 /**
- * What they are.
+ * Roles.
  */
 roles: Array<string>, 
 /**
- * This connection, which resuming keeps.
+ * This connection, which stays the same when it is resumed.
  */
 connection_id: string, 
 /**
- * Whether a moderator muted them.
+ * Whether a moderator has muted the person.
  */
 muted: boolean, 
 /**
- * Whether the server lets their sound pass at this moment.
+ * Whether the server forwards the person's audio now.
  */
 may_be_heard: boolean, };
 
 /**
- * The session, as far as members need it.
+ * The session, with the values that members need.
  */
 export type SessionView = { 
 /**
@@ -959,11 +958,11 @@ recording: boolean,
 started_at: string | null, };
 
 /**
- * What the server sends, apart from events.
+ * A message of the server, except events.
  */
 export type ServerMessage = { "type": "hello", 
 /**
- * For the DPoP proof; valid for this connection only.
+ * Nonce for the DPoP proof; valid only for this connection.
  */
 nonce: string, 
 /**
@@ -971,7 +970,7 @@ nonce: string,
  */
 version: string, 
 /**
- * The server's clock, RFC 3339: proofs are dated by it.
+ * Time of the server's clock, RFC 3339, with which proofs must be dated.
  */
 server_time: string, } | { "type": "welcome" } & Welcome | { "type": "token_expiring", 
 /**
@@ -979,7 +978,7 @@ server_time: string, } | { "type": "welcome" } & Welcome | { "type": "token_expi
  */
 expires_at: string, 
 /**
- * For the DPoP proof of `renew_token`.
+ * Nonce for the DPoP proof of `renew_token`.
  */
 nonce: string, } | { "type": "token_renewed", 
 /**
@@ -987,7 +986,7 @@ nonce: string, } | { "type": "token_renewed",
  */
 expires_at: string, 
 /**
- * Replaces the one before.
+ * The new resume token, which replaces the earlier one.
  */
 resume_token: string, } | { "type": "ack", 
 /**
@@ -1003,11 +1002,11 @@ request_id?: string, } | { "type": "error",
  */
 ref?: Reference, 
 /**
- * Stable, upper snake case.
+ * Stable code, in upper snake case.
  */
 code: string, 
 /**
- * For people.
+ * Message for people.
  */
 message: string, } | { "type": "pending", 
 /**
@@ -1015,7 +1014,7 @@ message: string, } | { "type": "pending",
  */
 ref: Reference, } | { "type": "pong", 
 /**
- * RFC 3339.
+ * Time of the server's clock, RFC 3339.
  */
 server_time: string, } | { "type": "offer", 
 /**
@@ -1023,11 +1022,11 @@ server_time: string, } | { "type": "offer",
  */
 transport: TransportName, 
 /**
- * RFC 8866.
+ * Session description (RFC 8866).
  */
 sdp: string, 
 /**
- * Which track each section carries.
+ * The track that each section carries.
  */
 tracks: Array<SectionTrack>, } | { "type": "answer", 
 /**
@@ -1043,50 +1042,50 @@ transport: TransportName,
  */
 sdp: string, 
 /**
- * Which track each section carries.
+ * The track that each section carries.
  */
 tracks: Array<SectionTrack>, } | { "type": "transport_state", 
 /**
- * Which.
+ * The transport.
  */
 transport: TransportName, 
 /**
- * `connected` or `lost`. With a lost publish transport its tracks are
- * gone, with a lost subscribe transport its subscriptions: the client
- * makes a new peer connection and offers or subscribes again.
+ * `connected` or `lost`. With a lost publish transport its tracks end, with a lost
+ * subscribe transport its subscriptions end: the client makes a new peer connection and
+ * offers or subscribes again.
  */
 state: string, } | { "type": "evidence_head", 
 /**
- * When, RFC 3339.
+ * When it was signed, RFC 3339.
  */
 at: string, 
 /**
- * Entries it covers.
+ * Number of entries that it covers.
  */
 tree_size: number, 
 /**
- * Their RFC 9162 root, base64url.
+ * Root over these entries (RFC 9162), base64url.
  */
 root: string, 
 /**
- * The tagged `COSE_Sign1`, base64url.
+ * The tagged `COSE_Sign1` message, base64url.
  */
 cose: string, };
 
 /**
- * The newest signed head of the session's log that the room has heard of.
+ * The newest signed head of the session's log that the room knows.
  */
 export type EvidenceView = { 
 /**
- * Entries it covers.
+ * Number of entries that it covers.
  */
 tree_size: number, 
 /**
- * Their RFC 9162 root, base64url.
+ * Root over these entries (RFC 9162), base64url.
  */
 root: string, 
 /**
- * The tagged `COSE_Sign1`, base64url.
+ * The tagged `COSE_Sign1` message, base64url.
  */
 cose: string, };
 
@@ -1095,7 +1094,7 @@ cose: string, };
  */
 export type Welcome = { 
 /**
- * Who the client is.
+ * The identity of the client.
  */
 you: You, 
 /**
@@ -1103,24 +1102,23 @@ you: You,
  */
 session: SessionView, 
 /**
- * Everybody in the room, the client included; and the recorder while it is
- * there.
+ * Everybody in the room, including the client, and the recorder while it is there.
  */
 participants: Array<ParticipantView>, 
 /**
- * Everything that can be subscribed to.
+ * All tracks that can be subscribed to.
  */
 tracks: Array<TrackView>, 
 /**
- * The floor.
+ * The speaking list and its turns.
  */
 floor: FloorView, 
 /**
- * Attendance, when the session counts it.
+ * The quorum, when the session counts attendance.
  */
 quorum: null, 
 /**
- * The recording.
+ * The state of the recording.
  */
 recording: RecordingView, 
 /**
@@ -1132,21 +1130,21 @@ evidence: EvidenceView | null,
  */
 ice_servers: Array<IceServer>, 
 /**
- * To resume with.
+ * Token with which the connection can be resumed.
  */
 resume_token: string, 
 /**
- * RFC 3339.
+ * Time of the server's clock, RFC 3339.
  */
 server_time: string, 
 /**
- * `seq` of the last event before this state. A client that resumed within
- * what the server keeps hears the events after its `last_seq` next.
+ * `seq` of the last event before this state. A client that has resumed, and missed only events
+ * that the server still has, next receives the events after its `last_seq`.
  */
 seq: number, 
 /**
- * Whether this continues the connection before: the events missed follow,
- * and its transports live on unless `transport_state` says otherwise next.
+ * Whether this continues the earlier connection: the missed events follow, and its transports
+ * still exist unless a `transport_state` that follows says otherwise.
  */
 resumed: boolean, };
 
