@@ -1,5 +1,5 @@
-//! The REST door: sessions, WHIP and WHEP, health, metrics, the API's own
-//! description, and the web client. `router` has every route on one screen.
+//! The REST interface: sessions, WHIP and WHEP, health, metrics, the OpenAPI description, and the
+//! web client. `router` lists every route.
 
 mod body;
 mod caller;
@@ -52,19 +52,19 @@ use crate::playable::Library;
 use crate::room::Rooms;
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
 
-/// What the door is told about its surroundings.
+/// The options of the interface.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// Origins by which clients reach it, the first being the one it names
-    /// itself by. Never empty; only development has several.
+    /// Origins at which clients reach the server. The first one is used in addresses that the
+    /// server returns. Never empty; only development has several.
     pub public_origins: Vec<String>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: BTreeSet<IpAddr>,
-    /// How often callers may knock.
+    /// Rate limits of callers.
     pub rate_limits: RateLimitOptions,
-    /// Where people without a token are sent.
+    /// Page to which people without a token are sent.
     pub login_url: Option<String>,
-    /// Whether `/metrics` is served on this door.
+    /// Where `/metrics` is served.
     pub metrics: MetricsDoor,
 }
 
@@ -73,45 +73,45 @@ pub struct ApiOptions {
 pub enum MetricsDoor {
     /// On the public listener.
     Public,
-    /// On an address of its own.
+    /// On a listener of its own.
     Elsewhere,
 }
 
-/// What the door opens on.
+/// The other parts that the interface uses.
 pub struct ApiParts {
-    /// What the door is told about its surroundings.
+    /// The options of the interface.
     pub options: ApiOptions,
-    /// The life of sessions.
+    /// Sessions.
     pub sessions: SessionService,
-    /// Whose a session is, for services: they name none.
+    /// The tenants of sessions, for services, which do not name them.
     pub directory: Arc<dyn SessionDirectory>,
-    /// Answers that may be asked for twice.
+    /// Stored answers of requests that may be repeated.
     pub idempotency: Arc<dyn IdempotencyStore>,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
-    /// Who is calling, people.
+    /// Authenticates people.
     pub authenticator: Arc<Authenticator>,
-    /// Who is calling, services.
+    /// Which services may call which routes.
     pub services: ServiceAllowList,
-    /// Where WHIP and WHEP clients go.
+    /// The rooms, for WHIP and WHEP clients.
     pub rooms: Rooms,
     /// The logs of sessions.
     pub evidence: Evidence,
     /// The playable files of recordings.
     pub library: Library,
-    /// What happened when in a session.
+    /// What happened in a session.
     pub history: History,
-    /// What addresses of recordings are signed with, and for how long.
+    /// The key that signs playback addresses, and how long they are valid.
     pub playback: PlaybackKey,
-    /// What has to answer before this instance takes calls.
+    /// The dependencies that must answer before this instance accepts requests.
     pub readiness: Arc<dyn Readiness>,
-    /// What is asked for its metrics when they are scraped.
+    /// Updates metrics when they are scraped.
     pub metrics: Arc<dyn MetricsSource>,
-    /// The built-in issuer, in development only; brings the `/dev` routes.
+    /// The built-in issuer, only in development; adds the `/dev` routes.
     pub dev_issuer: Option<Arc<DevIssuer>>,
 }
 
-/// The door's state, shared by every request.
+/// The state of the interface, shared by all requests.
 #[derive(Clone)]
 pub struct Api(Arc<ApiState>);
 
@@ -125,7 +125,7 @@ pub struct ApiState {
 }
 
 impl Api {
-    /// The door over its parts.
+    /// Makes the interface with these parts.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let rate_limits = rate_limit::RateLimits::new(&parts.options.rate_limits);

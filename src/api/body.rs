@@ -1,4 +1,4 @@
-//! Reading bodies and queries, each problem as a refusal in the common form.
+//! Reads bodies and queries; every problem becomes a refusal in the common form.
 
 use std::time::Duration;
 
@@ -13,13 +13,12 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 
-/// Largest body taken, in bytes. Raising it lets a stranger make the server
-/// hold as much for every connection.
+/// Largest body accepted, in bytes. Raising it lets clients use more memory for every connection.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Time in which a body has to be whole.
+/// Time in which a body must arrive completely.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A body as it came, whole.
+/// A complete body.
 #[derive(Debug, Clone)]
 pub(super) struct WholeBody(pub(super) Bytes);
 
@@ -30,7 +29,7 @@ impl<S: Send + Sync> FromRequest<S> for WholeBody {
         let (_, body) = request.into_parts();
         tokio::time::timeout(BODY_TIME_MAX, read(body))
             .await
-            .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body came too slowly"))?
+            .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body arrived too slowly"))?
             .map(Self)
     }
 }
@@ -47,8 +46,8 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     let mut chunks = body.into_data_stream();
     let mut whole = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk =
-            chunk.map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body broke off"))?;
+        let chunk = chunk
+            .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body is incomplete"))?;
         if whole.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
@@ -57,18 +56,18 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     Ok(whole.into())
 }
 
-/// Refuses content types other than `accepted`; parameters do not matter.
+/// Refuses content types other than `accepted`; parameters are ignored.
 pub(super) fn expect_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), ApiError> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
-    let message = format!("the body has to be {}", accepted.join(" or "));
+    let message = format!("the content type of the body must be {}", accepted.join(" or "));
     Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
 }
 
-/// A JSON body with exactly the fields of `T`.
+/// Parses a JSON body with exactly the fields of `T`.
 pub(super) fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: &[u8],
@@ -85,7 +84,7 @@ pub(super) fn json<T: DeserializeOwned>(
     Ok(value)
 }
 
-/// A query with exactly the fields of `T`.
+/// Parses a query with exactly the fields of `T`.
 pub(super) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, ApiError> {
     axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| query).map_err(
         |error| {

@@ -1,4 +1,4 @@
-//! Who is calling, and whether it may. Every handler begins here.
+//! Authenticates and authorises the caller. Every handler begins with this.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,12 +22,12 @@ use crate::sessions::Caller;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// The identities of the client certificate of a connection; only the internal
-/// listener puts them on requests.
+/// The identities in the client certificate of a connection; only the internal listener adds them
+/// to requests.
 #[derive(Debug, Clone, Default)]
 pub struct CallerIdentities(pub BTreeSet<ServiceIdentity>);
 
-/// What a request shows of its caller.
+/// The credentials of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials {
     pub(super) method: Method,
@@ -36,7 +36,7 @@ pub(super) struct Credentials {
     identities: BTreeSet<ServiceIdentity>,
 }
 
-/// A person or a service that may do what it asks.
+/// A person or a service that is allowed to make the request.
 #[derive(Debug, Clone)]
 pub(super) enum PersonOrService {
     Person(Principal),
@@ -44,7 +44,7 @@ pub(super) enum PersonOrService {
 }
 
 impl PersonOrService {
-    /// As the idempotency store tells callers apart.
+    /// The caller in the form of the idempotency store.
     pub(super) fn as_caller(&self) -> Caller {
         match self {
             Self::Person(person) => Caller::User(person.user_id.clone()),
@@ -72,8 +72,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Credentials {
 }
 
 impl Credentials {
-    /// A person who may do `action`: with a token that is bound to no key as a
-    /// bearer, or with a token that is bound to a key and a proof of it.
+    /// A person who may do `action`: with an unbound bearer token, or with a token that is bound to
+    /// a key and a proof of possession.
     pub(super) async fn reader(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
         let person = if self.headers.contains_key(DPOP) || self.has_scheme(Scheme::Dpop) {
             self.prove(api, Freshness::NonceOrTime).await?
@@ -90,8 +90,7 @@ impl Credentials {
         Ok(person)
     }
 
-    /// A person who may do `action` and has not written too often, with a
-    /// proof of possession.
+    /// A person who may do `action`, with a proof of possession, within the rate limit for writes.
     pub(super) async fn writer(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
         let person = self.prove(api, Freshness::Nonce).await?;
         permit(&person, action)?;
@@ -106,7 +105,7 @@ impl Credentials {
             .map_err(|error| ApiError::unauthenticated(&error, Scheme::Dpop))
     }
 
-    /// Either of both: whoever shows a certificate and no token is a service.
+    /// A person or a service: a caller with a client certificate and no token is a service.
     pub(super) async fn writer_or_service(
         &self,
         api: &Api,
@@ -127,8 +126,7 @@ impl Credentials {
         name.is_some_and(|name| name.eq_ignore_ascii_case(scheme.as_str()))
     }
 
-    /// A refusal with a nonce for the next proof. Clients that were refused for
-    /// another reason learn it too.
+    /// A refusal with a nonce for the next proof, whatever its reason.
     fn refused(api: &Api, error: &AuthError, scheme: Scheme) -> ApiError {
         let refusal = ApiError::unauthenticated(error, scheme);
         let wants_proof = scheme == Scheme::Dpop || *error == AuthError::TokenBound;
@@ -149,7 +147,7 @@ impl Credentials {
         api.authenticator.dpop(request, freshness, api.clock.now()).await.map_err(refuse)
     }
 
-    /// A header that may come once; an error when it comes twice or is not text.
+    /// The value of a header that may occur once; an error when it occurs twice or is not text.
     fn single(&self, name: &HeaderName) -> Result<Option<&str>, ()> {
         let mut values = self.headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -159,8 +157,8 @@ impl Credentials {
         value.to_str().map(Some).map_err(|_| ())
     }
 
-    /// The origin this request was sent to: of those configured, the one the
-    /// client names, or else the first. What is not configured is never taken.
+    /// The origin to which this request was sent: of the configured ones, the one that the client
+    /// names, or else the first. An origin that is not configured is never used.
     fn origin<'a>(&self, api: &'a Api) -> &'a str {
         let named = self
             .uri
@@ -176,7 +174,7 @@ impl Credentials {
     }
 }
 
-/// Refuses a person who may not.
+/// Refuses a person whose roles do not allow `action`.
 pub(super) fn permit(person: &Principal, action: Action) -> Result<(), ApiError> {
     if person.roles.may(action) {
         Ok(())
@@ -185,12 +183,12 @@ pub(super) fn permit(person: &Principal, action: Action) -> Result<(), ApiError>
     }
 }
 
-/// Hides every other session from a person whose token is bound to one.
+/// Refuses access to any other session to a person whose token is bound to one.
 pub(super) fn see(person: &Principal, session: SessionId) -> Result<TenantId, ApiError> {
     if person.session_id.is_none_or(|bound| bound == session) {
         Ok(person.tenant_id)
     } else {
-        Err(ApiError::new(ErrorCode::SessionNotFound, "no such session"))
+        Err(ApiError::new(ErrorCode::SessionNotFound, "there is no such session"))
     }
 }
 

@@ -1,6 +1,5 @@
-//! What exists in development only: the built-in issuer, and the back of the
-//! built-in governance page. `app` refuses to serve these beyond loopback
-//! unless it was told twice.
+//! Routes that exist only in development: the built-in issuer, and the server side of the built-in
+//! governance page. `app` refuses to serve these beyond loopback unless two options ask for it.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -26,12 +25,12 @@ use crate::domain::participant::ServiceName;
 use crate::domain::role::Roles;
 use crate::sessions::{ListQuery, SessionFilter};
 
-/// As whom the governance page acts.
+/// The caller as which the governance page acts.
 fn governance_page() -> PersonOrService {
     PersonOrService::Service(ServiceName("dev:governance-page".to_owned()))
 }
 
-/// Whom a token is wanted for.
+/// The contents of a requested token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DevTokenRequest)]
@@ -40,14 +39,14 @@ pub(super) struct TokenRequestBody {
     tenant_id: Id<TenantId>,
     #[schema(value_type = String)]
     user_id: Id<UserId>,
-    /// Name for people.
+    /// Name shown to people.
     name: Option<String>,
     roles: Vec<Role>,
-    /// The only session it is good for.
+    /// The only session for which the token is valid.
     #[schema(value_type = Option<String>, format = Uuid)]
     session_id: Option<Id<SessionId>>,
-    /// RFC 7638 thumbprint of the key it is bound to. Without one the token is a
-    /// bearer token, which reads only.
+    /// RFC 7638 thumbprint of the key to which it is bound. Without one the token is a bearer
+    /// token, which allows only reads.
     jkt: Option<String>,
 }
 
@@ -56,15 +55,15 @@ pub(super) struct TokenRequestBody {
 #[schema(as = DevToken)]
 pub(super) struct TokenBody {
     access_token: String,
-    /// `DPoP` when it is bound to a key, else `Bearer`.
+    /// `DPoP` when the token is bound to a key, else `Bearer`.
     token_type: &'static str,
-    /// Seconds.
+    /// How long the token is valid, in seconds.
     expires_in: u32,
 }
 
 refusals!(TokenRefusals: BODY, &[ErrorCode::Forbidden, ErrorCode::UnprocessableRequest]);
 
-/// Issues a token for anybody who asks. Development only.
+/// Issues a token to any caller. Development only.
 #[utoipa::path(
     post, path = "/dev/token", tag = "development", operation_id = "devToken",
     request_body = TokenRequestBody,
@@ -104,7 +103,7 @@ pub(super) async fn token(
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
-/// The key of the built-in issuer. Development only.
+/// Returns the public key of the built-in issuer. Development only.
 #[utoipa::path(
     get, path = "/dev/jwks.json", tag = "development", operation_id = "devKeys",
     responses((status = 200, description = "A JWK set (RFC 7517)", body = Object))
@@ -114,7 +113,7 @@ pub(super) async fn jwks(State(api): State<Api>) -> Result<Response, ApiError> {
     Ok(Json(issuer.jwks().clone()).into_response())
 }
 
-/// Whose sessions are wanted.
+/// The tenant whose sessions are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -198,5 +197,5 @@ fn unprocessable(field: &'static str, error: &DevIssuerError) -> ApiError {
 }
 
 fn not_here() -> ApiError {
-    ApiError::new(ErrorCode::RouteNotFound, "no such route")
+    ApiError::new(ErrorCode::RouteNotFound, "there is no such route")
 }

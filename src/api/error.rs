@@ -1,4 +1,4 @@
-//! How refusals look: the one place where codes become statuses.
+//! Refusals in HTTP: the only place where codes become statuses.
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -16,10 +16,10 @@ use crate::telemetry::{TraceId, current_trace_id};
 /// Header with the nonce for the next proof of possession (RFC 9449 §8).
 pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// Seconds after which another try makes sense when a database is away.
+/// Seconds after which a client should try again when a database does not answer.
 const DEPENDENCY_RETRY_AFTER_S: u32 = 5;
 
-/// A refusal, on its way to the caller.
+/// A refusal to be sent to the caller.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     code: ErrorCode,
@@ -28,35 +28,35 @@ pub struct ApiError {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A refusal as callers see it.
+/// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error, example = json!({
     "code": "SESSION_NOT_FOUND",
-    "message": "no such session",
+    "message": "there is no such session",
     "details": {},
     "trace_id": "0af7651916cd43dd8448eb211c80319c"
 }))]
 pub struct ErrorBody {
-    /// What went wrong, stable.
+    /// Stable code of the problem.
     #[schema(value_type = String)]
     code: &'static str,
-    /// What went wrong, for people.
+    /// The problem, as a text for people.
     message: String,
-    /// More about it; `fields` lists fields that can't be taken.
+    /// Further details; `fields` lists the fields that are not valid.
     #[schema(value_type = Object)]
     details: Value,
-    /// Finds the request in the logs.
+    /// Trace id of the request, which is also in the logs.
     trace_id: String,
 }
 
 impl ApiError {
-    /// A refusal with a code and a sentence.
+    /// Makes a refusal with a code and a message.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), details: json!({}), headers: Vec::new() }
     }
 
-    /// One field that can't be read.
+    /// Makes a refusal for one field that can't be parsed.
     pub(super) fn malformed_field(field: &str, problem: &str) -> Self {
         let message =
             if field.is_empty() { problem.to_owned() } else { format!("{field}: {problem}") };
@@ -80,7 +80,7 @@ impl ApiError {
         self.with_header(RETRY_AFTER, &seconds.to_string())
     }
 
-    /// A refusal of credentials on a route that takes `scheme`.
+    /// Makes a refusal of credentials on a route that requires `scheme`.
     pub(super) fn unauthenticated(error: &AuthError, scheme: Scheme) -> Self {
         let mut refusal = Self::new(error.code(), error.to_string());
         if let Some(challenge) = error.challenge(scheme) {
@@ -95,20 +95,20 @@ impl ApiError {
         }
     }
 
-    /// Its code.
+    /// The code.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// Its status.
+    /// The HTTP status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         status_of(self.code)
     }
 }
 
-/// The status of every code.
+/// The HTTP status of a code.
 pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
     use ErrorCode as C;
     match code {
@@ -187,14 +187,14 @@ impl IntoResponse for ApiError {
 
 impl From<RepositoryError> for ApiError {
     fn from(error: RepositoryError) -> Self {
-        // What the database said is for the log, not for callers.
+        // The message of the database is logged, but not sent to callers.
         tracing::error!(%error, "the database failed");
         match error.code() {
             ErrorCode::DependencyUnavailable => {
                 Self::new(ErrorCode::DependencyUnavailable, "the database does not answer")
                     .retry_after_s(DEPENDENCY_RETRY_AFTER_S)
             }
-            code => Self::new(code, "the server failed; its log knows the trace id"),
+            code => Self::new(code, "the server failed; its log has this trace id"),
         }
     }
 }
@@ -226,17 +226,17 @@ impl From<SessionError> for ApiError {
     }
 }
 
-/// What nobody routes.
+/// Answers requests to unknown routes.
 pub(super) async fn handle_unknown_route() -> ApiError {
-    ApiError::new(ErrorCode::RouteNotFound, "no such route")
+    ApiError::new(ErrorCode::RouteNotFound, "there is no such route")
 }
 
-/// A method that the route does not take; axum adds `Allow`.
+/// Answers a method that the route does not support; axum adds `Allow`.
 pub(super) async fn handle_unknown_method() -> ApiError {
-    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
+    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not support this method")
 }
 
-/// A panic in a handler: told nothing about, and logged by the panic hook.
+/// The answer to a panic in a handler. It has no details; the panic hook logs the panic.
 pub(super) fn internal_error() -> ApiError {
-    ApiError::new(ErrorCode::Internal, "the server failed; its log knows the trace id")
+    ApiError::new(ErrorCode::Internal, "the server failed; its log has this trace id")
 }

@@ -1,5 +1,5 @@
-//! The public proof, the public keys and the operator log: for anybody, with
-//! nothing personal in them, and for pages of other origins too.
+//! The public proof, the public keys and the operator log. Anybody may read them, pages of other
+//! origins too; they contain no personal data.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,16 +25,15 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId};
 use crate::evidence::{EvidenceError, LogStatus, PROOF_SEQS_MAX, ProofQuery, TilePath};
 
-/// How long caches may keep the proof of a session that goes on, and one that
-/// is over, seconds. A live one is at most this much behind the newest head.
+/// How long caches may keep the proof of a running session, in seconds. Such a proof is at most
+/// this much behind the newest head.
 const LIVE_MAX_AGE_S: u32 = 1;
 const CLOSED_MAX_AGE_S: u32 = 30;
-/// How long it is believed whether a session is over.
+/// How long the answer whether a session is over is cached.
 const ASKED_AGE_MAX: Duration = Duration::from_secs(1);
-/// Most sessions of which it is remembered; about 100 bytes each. Beyond them
-/// all are read again.
+/// Most sessions in that cache, about 100 bytes each. At the limit the cache is cleared.
 const ASKED_MAX: usize = 4_096;
-/// When somebody should ask again after the record was not to be reached.
+/// Seconds after which a client should try again when the log could not be read.
 const RETRY_AFTER_S: u32 = 5;
 
 impl From<EvidenceError> for ApiError {
@@ -51,14 +50,14 @@ impl From<EvidenceError> for ApiError {
     }
 }
 
-/// The record could not be read or written; why is for the log only.
+/// The refusal when the log could not be read or written; the reason is only logged.
 pub(super) fn record_unavailable(error: &dyn std::error::Error) -> ApiError {
-    tracing::error!(%error, "the record can't be reached");
-    ApiError::new(ErrorCode::DependencyUnavailable, "the record can't be reached")
+    tracing::error!(%error, "the log can't be read or written");
+    ApiError::new(ErrorCode::DependencyUnavailable, "the log of the session is not available")
         .retry_after_s(RETRY_AFTER_S)
 }
 
-/// Lets pages of every origin read: it is public, and holds no credentials.
+/// Allows pages of every origin to read the response, which is public.
 pub(super) async fn readable_everywhere(mut response: Response) -> Response {
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
@@ -66,18 +65,18 @@ pub(super) async fn readable_everywhere(mut response: Response) -> Response {
 
 refusals!(AuditProofRefusals: &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
 
-/// Proves the record of a session: its newest head, and on demand that entries
-/// are in it and that it continues a head somebody holds.
+/// Returns the public proof of a session's log: its newest head and, if requested, receipts for
+/// entries and for a head that the caller holds.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}/audit-proof", tag = "evidence", operation_id = "auditProof",
     params(
         ("id" = String, Path, format = Uuid),
         ("seq" = Option<Vec<u64>>, Query, description = "entries to prove, at most 64"),
-        ("from_size" = Option<u64>, Query, description = "size of a head that is held"),
+        ("from_size" = Option<u64>, Query, description = "tree size of a head that the caller holds"),
     ),
     responses(
-        (status = 200, description = "The proof, as docs/EVIDENCE.md has it", body = Object,
-            headers(("ETag" = String, description = "what it says"))),
+        (status = 200, description = "The proof, in the format of docs/EVIDENCE.md", body = Object,
+            headers(("ETag" = String, description = "identifies its contents"))),
         (status = 304, description = "As before"),
         AuditProofRefusals,
     )
@@ -97,8 +96,8 @@ pub(super) async fn audit_proof(
     Ok(cached(&parts.headers, max_age_s, "application/json", proof))
 }
 
-/// Sessions that proofs were asked of lately, so that who asks again and again
-/// does not make the database answer.
+/// A cache of sessions for which proofs were requested, so that repeated requests do not query the
+/// database.
 #[derive(Debug, Default)]
 pub(super) struct AskedOf(Mutex<BTreeMap<SessionId, Asked>>);
 
@@ -124,12 +123,12 @@ impl AskedOf {
     }
 }
 
-/// Whose a session is, and whether it is over.
+/// The tenant of a session, and whether it is over.
 async fn whose(api: &Api, id: SessionId) -> Result<(TenantId, bool), ApiError> {
     if let Some(Asked { tenant, over, .. }) = api.asked_of.find(id) {
         return Ok((tenant, over));
     }
-    let nobody = || ApiError::new(ErrorCode::SessionNotFound, "no such session");
+    let nobody = || ApiError::new(ErrorCode::SessionNotFound, "there is no such session");
     let read_at = Instant::now();
     let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
     let over = api.sessions.find(tenant, id).await?.status.is_over();
@@ -137,7 +136,7 @@ async fn whose(api: &Api, id: SessionId) -> Result<(TenantId, bool), ApiError> {
     Ok((tenant, over))
 }
 
-/// What a query wants: `seq` may come several times.
+/// Parses the query: `seq` may occur several times.
 fn wanted(query: &str) -> Result<ProofQuery, ApiError> {
     let mut wanted = ProofQuery::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -147,13 +146,13 @@ fn wanted(query: &str) -> Result<ProofQuery, ApiError> {
         match name {
             "seq" => wanted.seqs.push(number()?),
             "from_size" if wanted.from_size.is_none() => wanted.from_size = Some(number()?),
-            _ => return Err(ApiError::malformed_field(name, "unknown, or given twice")),
+            _ => return Err(ApiError::malformed_field(name, "is unknown or given twice")),
         }
     }
     wanted.seqs.sort_unstable();
     wanted.seqs.dedup();
     if wanted.seqs.len() > PROOF_SEQS_MAX {
-        return Err(ApiError::malformed_field("seq", "too many entries at once"));
+        return Err(ApiError::malformed_field("seq", "has too many values"));
     }
     Ok(wanted)
 }
@@ -168,11 +167,11 @@ fn cached(headers: &HeaderMap, max_age_s: u32, content_type: &str, body: Vec<u8>
     (common, [(CONTENT_TYPE, content_type.to_owned())], body).into_response()
 }
 
-/// Publishes the keys that heads, receipts and checkpoints are signed with.
+/// Returns the public keys that verify heads, receipts and checkpoints.
 #[utoipa::path(
     get, path = "/.well-known/cabildo-evidence-keys.json", tag = "evidence",
     operation_id = "evidenceKeys",
-    responses((status = 200, description = "The keys, as docs/EVIDENCE.md has them", body = Object))
+    responses((status = 200, description = "The keys, in the format of docs/EVIDENCE.md", body = Object))
 )]
 pub(super) async fn keys(State(api): State<Api>) -> Response {
     ([(CACHE_CONTROL, "public, max-age=60")], Json(api.evidence.published_keys())).into_response()
@@ -180,7 +179,7 @@ pub(super) async fn keys(State(api): State<Api>) -> Response {
 
 refusals!(LogFileRefusals: &[ErrorCode::RecordingNotFound, ErrorCode::DependencyUnavailable]);
 
-/// A file of the operator log (C2SP tlog-tiles): the checkpoint or a tile.
+/// Returns a file of the operator log (C2SP tlog-tiles): the checkpoint or a tile.
 #[utoipa::path(
     get, path = "/evidence/log/{*path}", tag = "evidence", operation_id = "operatorLog",
     params(("path" = String, Path, description = "checkpoint, tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")),
@@ -194,13 +193,15 @@ pub(super) async fn log_file(
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    /// What a tile has stays as it is, in partial tiles too.
+    /// Seconds for which tiles may be cached: their contents never change, those of partial tiles
+    /// neither.
     const FOR_EVER_S: u32 = 31_536_000;
     if path == "checkpoint" {
         let checkpoint = api.evidence.checkpoint().await?.into_bytes();
         return Ok(cached(&headers, LIVE_MAX_AGE_S, "text/plain; charset=utf-8", checkpoint));
     }
-    let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "no such file of the log");
+    let nothing =
+        || ApiError::new(ErrorCode::RecordingNotFound, "the operator log has no such file");
     let tile = path.strip_prefix("tile/").and_then(TilePath::parse).ok_or_else(nothing)?;
     let tile = api.evidence.tile(tile).await?.ok_or_else(nothing)?;
     Ok(cached(&headers, FOR_EVER_S, "application/octet-stream", tile))

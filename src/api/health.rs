@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Api;
 use crate::telemetry::metrics;
 
-/// How this instance is.
+/// The health of this instance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health, example = json!({
     "status": "ok", "version": "0.1.0", "dependencies": {"database": "ok"}
@@ -31,12 +31,12 @@ const fn word(ok: bool) -> &'static str {
     if ok { "ok" } else { "unavailable" }
 }
 
-/// Whether everything this instance needs answers.
+/// Checks whether every dependency of this instance answers.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operation", operation_id = "ready",
     responses(
-        (status = 200, description = "It takes calls", body = HealthBody),
-        (status = 503, description = "It does not", body = HealthBody),
+        (status = 200, description = "Every dependency answers", body = HealthBody),
+        (status = 503, description = "A dependency does not answer", body = HealthBody),
     )
 )]
 pub(super) async fn ready(State(api): State<Api>) -> Response {
@@ -53,15 +53,15 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
 #[utoipa::path(
     get, path = "/health", tag = "operation", operation_id = "health",
     responses(
-        (status = 200, description = "It takes calls", body = HealthBody),
-        (status = 503, description = "It does not", body = HealthBody),
+        (status = 200, description = "Every dependency answers", body = HealthBody),
+        (status = 503, description = "A dependency does not answer", body = HealthBody),
     )
 )]
 pub(super) async fn health(state: State<Api>) -> Response {
     ready(state).await
 }
 
-/// Whether the process is alive; asks nobody else.
+/// Checks whether the process is alive, without asking its dependencies.
 #[utoipa::path(
     get, path = "/health/live", tag = "operation", operation_id = "live",
     responses((status = 200, description = "It is", body = HealthBody))

@@ -1,6 +1,5 @@
-//! Writes that name themselves are carried out once. Successful answers are
-//! kept and given again; a refusal frees its key, so that the same request may
-//! be tried again.
+//! Requests with an `Idempotency-Key` are carried out once. Successful answers are stored and
+//! repeated; a refusal frees its key, so that the same request may be tried again.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
@@ -16,12 +15,12 @@ use crate::domain::id::TenantId;
 use crate::sessions::{ANSWER_BYTES_MAX, Begin, Caller, Claim, IdempotencyKey, StoredAnswer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that an answer is given again.
+/// Response header that marks a repeated answer.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Headers worth repeating.
+/// Headers that are stored with an answer.
 const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
 
-/// Carries `work` out, once if the request names itself.
+/// Carries out `work`, only once if the request has an `Idempotency-Key`.
 pub(super) async fn once(
     api: &Api,
     credentials: &Credentials,
@@ -51,7 +50,7 @@ pub(super) async fn once(
         .retry_after_s(1)),
         Begin::DifferentRequest => Err(ApiError::new(
             ErrorCode::IdempotencyKeyReused,
-            "this key came with another request before",
+            "this key was used with another request before",
         )),
     }
 }
@@ -68,7 +67,7 @@ fn key_of(credentials: &Credentials) -> Result<Option<IdempotencyKey>, ApiError>
     Ok(Some(key))
 }
 
-/// What makes two requests the same: everything that decides their answer.
+/// A hash over everything in a request that determines its answer.
 fn hash_of(credentials: &Credentials, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let if_match = credentials.headers.get("if-match").map_or(&b""[..], HeaderValue::as_bytes);
@@ -83,9 +82,9 @@ fn hash_of(credentials: &Credentials, body: &[u8]) -> [u8; 32] {
 
 async fn kept(response: Response) -> Result<(Response, StoredAnswer), ApiError> {
     let (parts, body) = response.into_parts();
-    // Handlers make their answers from memory: nothing can break off here.
+    // Handlers make their answers in memory, so reading the body can't fail here.
     let bytes = axum::body::to_bytes(body, ANSWER_BYTES_MAX * 2).await.map_err(|_| {
-        ApiError::new(ErrorCode::Internal, "the server failed; its log knows the trace id")
+        ApiError::new(ErrorCode::Internal, "the server failed; its log has this trace id")
     })?;
     let headers = KEPT_HEADERS
         .iter()

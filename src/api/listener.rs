@@ -1,5 +1,5 @@
-//! The TCP listeners: how many connections each holds, how slow a client may be,
-//! and who a client certificate says that it is.
+//! The TCP listeners: limits the number of connections and the time that clients may take, and
+//! reads the identities in client certificates.
 
 mod activity;
 mod descriptors;
@@ -42,25 +42,25 @@ pub use self::table::Limits;
 
 /// Time in which a client has to complete the TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
-/// Most requests at once on one connection of HTTP/2.
+/// Most simultaneous requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
-/// Most bytes of the head of a request of HTTP/1, and of a response that waits
-/// to be written. Raising it raises what silent connections can make the server hold.
+/// Most bytes of the head of an HTTP/1 request, and of a response that waits to be written. Raising
+/// it raises the memory that silent connections can use.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// Most bytes of the head of a request of HTTP/2.
+/// Most bytes of the head of an HTTP/2 request.
 const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-/// Pause after the system refused to accept a connection.
+/// Pause after the system has refused to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often such refusals are logged.
+/// Least time between two log messages about such refusals.
 const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_mins(1);
-/// How often the files of certificates are looked at.
+/// How often the files of certificates are checked for changes.
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(10);
 
 const OPEN: &str = "cabildo_connections";
 const REFUSED: &str = "cabildo_connections_refused_total";
 const CLOSED: &str = "cabildo_connections_closed_total";
 
-/// A listener that serves.
+/// A running listener.
 #[derive(Debug)]
 pub struct Serving {
     ending: Ending,
@@ -78,7 +78,7 @@ struct Ending {
 }
 
 impl Serving {
-    /// Takes no more connections and ends those there are within `grace`.
+    /// Accepts no more connections, and ends the existing ones within `grace`.
     pub fn drain(&self, grace: Duration) {
         self.ending.drain.cancel();
         let (abort, connections) = (self.ending.abort.clone(), self.connections.clone());
@@ -108,8 +108,8 @@ pub fn serve_plain(
     serve(Shared::new(name, routes, limits, None), listener)
 }
 
-/// Serves with TLS, telling the routes who the client certificate names. New
-/// certificates are used for new connections without a restart.
+/// Serves with TLS; adds the identities of the client certificate to requests. New certificates are
+/// used for new connections without a restart.
 pub fn serve_tls(
     name: &'static str,
     listener: TcpListener,
@@ -129,18 +129,18 @@ fn serve(shared: Shared, listener: TcpListener) -> io::Result<Serving> {
     Ok(Serving { ending, accepting, connections })
 }
 
-/// Looks at the files again and again, until the listener ends.
+/// Checks the files for changes regularly, until the listener ends.
 async fn renew_certificates(tls: Arc<InternalTls>, ending: CancellationToken) {
     let mut ticks = tokio::time::interval(CERTIFICATES_INTERVAL);
     while ending.run_until_cancelled(ticks.tick()).await.is_some() {
         let tls = Arc::clone(&tls);
         if let Err(error) = tokio::task::spawn_blocking(move || tls.refresh()).await {
-            tracing::error!(%error, "looking at the certificates panicked");
+            tracing::error!(%error, "the task that checks certificates panicked");
         }
     }
 }
 
-/// What all connections of a listener have in common.
+/// The state that all connections of a listener share.
 struct Shared {
     name: &'static str,
     routes: Router,
@@ -158,10 +158,13 @@ impl Shared {
         tls: Option<Arc<InternalTls>>,
     ) -> Self {
         metrics::describe_gauge!(OPEN, "Open TCP connections, by listener.");
-        metrics::describe_counter!(REFUSED, "Connections that found no place, by listener.");
+        metrics::describe_counter!(
+            REFUSED,
+            "Connections refused because the table was full, by listener."
+        );
         metrics::describe_counter!(CLOSED, "Connections closed by the server, by reason.");
         let mut http = Builder::new(TokioExecutor::new());
-        // Times are limited by `Activity`, for both versions and from the first byte on.
+        // `Activity` limits times for both HTTP versions, from the first byte on.
         http.http1().max_buf_size(BUFFER_BYTES_MAX);
         http.http2()
             .max_concurrent_streams(STREAMS_MAX)
@@ -182,7 +185,7 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, tasks: T
             Ok((stream, peer)) => begin(&shared, &tasks, stream, peer),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                // Most often there is no descriptor left.
+                // The usual reason is that no file descriptor is left.
                 if warned_at.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
                     warned_at = Some(tokio::time::Instant::now());
                     let open = shared.table.len();
@@ -196,13 +199,13 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, tasks: T
     tasks.close();
 }
 
-/// The client gave up before its connection was accepted.
+/// Whether the error concerns only the connection being accepted, such as a client that gave up.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Serves a connection in a task of its own, if there is a place for it.
+/// Serves a connection in a task of its own, if the table has a place for it.
 fn begin(shared: &Arc<Shared>, tasks: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
     let activity = Arc::new(Activity::new());
     let Some(place) = shared.table.admit(peer.ip(), &activity) else {
@@ -221,8 +224,8 @@ fn begin(shared: &Arc<Shared>, tasks: &TaskTracker, stream: TcpStream, peer: Soc
     });
 }
 
-/// Serves a connection until its client, the limits of time, a newer connection
-/// or the end of the listener closes it.
+/// Serves a connection until its client, a time limit, a newer connection or the end of the
+/// listener closes it.
 async fn serve_until_closed(
     shared: &Shared,
     stream: TcpStream,
@@ -278,11 +281,11 @@ where
         }
     };
     if let Err(error) = outcome {
-        tracing::debug!(error, "a connection ended badly");
+        tracing::debug!(error, "a connection ended with an error");
     }
 }
 
-/// The routes of one connection, and who is at its other end.
+/// The routes of one connection, and the identities of its client.
 #[derive(Clone)]
 struct Known {
     routes: Router,

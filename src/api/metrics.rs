@@ -1,4 +1,4 @@
-//! What the REST door tells Prometheus.
+//! The Prometheus metrics of the REST interface.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ const HTTP_REQUESTS: &str = "cabildo_http_requests_total";
 const HTTP_REQUEST: &str = "cabildo_http_request_seconds";
 const RATE_LIMITED: &str = "cabildo_rate_limited_total";
 
-/// Describes every metric of the REST door.
+/// Describes every metric of the REST interface.
 pub fn describe_metrics() {
     metrics::describe_counter!(HTTP_REQUESTS, "Requests by route, method and status.");
     metrics::describe_histogram!(HTTP_REQUEST, "Time that requests took, by route.");
     metrics::describe_counter!(RATE_LIMITED, "Requests refused by a rate limit, by scope.");
 }
 
-/// A request was answered. `route` is a pattern, never a path with ids.
+/// Counts a request that was answered. `route` is a pattern, never a path with ids.
 pub(super) fn http_request(route: &str, method: &'static str, status: u16, took: Duration) {
     metrics::counter!(
         HTTP_REQUESTS,
@@ -23,7 +23,7 @@ pub(super) fn http_request(route: &str, method: &'static str, status: u16, took:
     metrics::histogram!(HTTP_REQUEST, "route" => route.to_owned()).record(took);
 }
 
-/// A request was refused by the rate limit of `scope`.
+/// Counts a request that the rate limit of `scope` refused.
 pub(super) fn rate_limited(scope: &'static str) {
     metrics::counter!(RATE_LIMITED, "scope" => scope).increment(1);
 }

@@ -1,4 +1,4 @@
-//! The API's own description.
+//! The OpenAPI description.
 
 use std::sync::LazyLock;
 
@@ -12,26 +12,26 @@ use super::error::{ApiError, ErrorBody};
 use super::router::every_route;
 use crate::domain::error_code::ErrorCode;
 
-/// What is in the description beside the routes.
+/// The parts of the description besides the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Cabildo",
-        description = "Sessions, media and operation of a Cabildo server. Errors are listed by their stable code."
+        description = "Sessions, media and operation of a Cabildo server. The descriptions of error responses list the stable codes that can occur."
     ),
     components(schemas(ErrorBody)),
     tags(
         (name = "sessions", description = "Governed meetings"),
         (name = "media", description = "WHIP (RFC 9725) and WHEP"),
-        (name = "evidence", description = "Proofs that anybody may check; docs/EVIDENCE.md is their format"),
-        (name = "recordings", description = "Watching what was recorded"),
+        (name = "evidence", description = "Proofs that anybody can verify; docs/EVIDENCE.md defines their format"),
+        (name = "recordings", description = "Playing recordings"),
         (name = "operation", description = "Health, metrics and this description"),
         (name = "development", description = "Only with --dev"),
     )
 )]
 struct Description;
 
-/// How callers say who they are.
+/// The security schemes.
 struct Schemes;
 
 impl Modify for Schemes {
@@ -39,7 +39,7 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("Reads: the access token alone."))
+            .description(Some("Reads: only the access token."))
             .build();
         let dpop = ApiKeyValue::with_description(
             "DPoP",
@@ -67,7 +67,7 @@ impl Modify for Schemes {
     }
 }
 
-/// Lists every code that `Error.code` can have.
+/// Adds every code that `Error.code` can have.
 struct Codes;
 
 impl Modify for Codes {
@@ -75,7 +75,7 @@ impl Modify for Codes {
         use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
         let codes = ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some("What went wrong, stable."))
+            .description(Some("Stable code of the problem."))
             .enum_values(Some(ErrorCode::ALL.iter().map(|code| code.as_str())))
             .build();
         let components = openapi.components.get_or_insert_default();
@@ -85,12 +85,12 @@ impl Modify for Codes {
     }
 }
 
-/// The whole description, of the development routes too.
+/// The whole description, including the development routes.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Description::openapi();
     document.merge(every_route().into_openapi());
-    // `{*path}` is how the router writes a parameter of several segments.
+    // The router writes a parameter of several path segments as `{*path}`.
     let paths = std::mem::take(&mut document.paths.paths);
     let plain = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item));
     document.paths.paths = plain.collect();
@@ -99,13 +99,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// This description.
+/// Returns this description.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operation", operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
 pub(super) async fn describe() -> Response {
-    // Made once: anybody may ask, and making it takes as long as many requests.
+    // Made once, since anybody may request it and making it takes as long as many requests.
     static TEXT: LazyLock<Option<Bytes>> =
         LazyLock::new(|| serde_json::to_vec(&document()).ok().map(Bytes::from));
     match &*TEXT {

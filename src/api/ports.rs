@@ -1,17 +1,17 @@
-//! What the door needs of the rest of the house; `app` plugs it in.
+//! Traits that the interface needs; `app` implements them.
 
 use async_trait::async_trait;
 
-/// What has to answer before this instance takes calls.
+/// The dependencies that must answer before this instance accepts requests.
 #[async_trait]
 pub trait Readiness: Send + Sync {
     /// Each dependency and whether it answers.
     async fn check(&self) -> Vec<(&'static str, bool)>;
 }
 
-/// What counts without the metrics recorder, and is asked when it is scraped.
+/// Parts that count without the metrics recorder; they are asked when metrics are scraped.
 #[async_trait]
 pub trait MetricsSource: Send + Sync {
-    /// Brings the metrics recorder up to date.
+    /// Copies the counters to the metrics recorder.
     async fn report(&self);
 }

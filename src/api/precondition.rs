@@ -1,4 +1,4 @@
-//! `If-Match` (RFC 9110 §13.1.1), the same for every resource with versions.
+//! `If-Match` (RFC 9110 §13.1.1), for every resource with versions.
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
@@ -6,22 +6,22 @@ use axum::http::header::IF_MATCH;
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 
-/// What a request with `If-Match` is about.
+/// The contents of `If-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IfMatch {
-    /// Whatever version there is.
+    /// `*`: any version.
     Any,
-    /// One of these, without their quotes. Weak tags never match, since the
-    /// comparison is strong (§8.8.3.2), and are left out.
+    /// One of these tags, without quotes. Weak tags are left out, since they never match in the
+    /// strong comparison (§8.8.3.2).
     Tags(Vec<String>),
 }
 
 impl IfMatch {
-    /// Reads the header; `None` when there is none. RFC 9725 §4.3.2 writes the
-    /// asterisk in quotes, so both spellings are taken.
+    /// Parses the header; `None` when it is absent. RFC 9725 §4.3.2 writes the asterisk in quotes,
+    /// so both forms are accepted.
     pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, ApiError> {
         let malformed = || {
-            let problem = "expected entity tags, like \"7\", or *";
+            let problem = "expected entity tags, such as \"7\", or *";
             ApiError::malformed_field("If-Match", problem)
         };
         let mut lines = Vec::new();
@@ -42,17 +42,16 @@ impl IfMatch {
         Ok(Some(Self::Tags(tags)))
     }
 
-    /// Reads the header of a request that needs one.
+    /// Parses the header of a request that requires it.
     pub(super) fn required(headers: &HeaderMap) -> Result<Self, ApiError> {
         Self::read(headers)?.ok_or_else(|| {
-            let message = "a change has to name the version it is of in If-Match";
+            let message = "a change must name the current version in If-Match";
             ApiError::new(ErrorCode::PreconditionRequired, message)
         })
     }
 }
 
-/// The strong tags of a list; `None` when it is not a list of entity tags, or
-/// has no element.
+/// The strong tags in a list; `None` when it is malformed or empty.
 fn strong_tags(list: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
     let mut elements = 0_u32;

@@ -1,5 +1,5 @@
-//! How often somebody may knock. Tables are bounded: when one is full of keys
-//! that are still in use, newcomers share one allowance.
+//! Rate limits of callers. Tables are bounded: when one is full of keys that are in use, new keys
+//! share one limit.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
@@ -21,12 +21,12 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{TenantId, UserId};
 use crate::domain::network::ClientNetwork;
 
-/// Most keys remembered in each table; about 100 bytes each.
+/// Most keys in each table; about 100 bytes each.
 const KEYS_MAX: usize = 50_000;
-/// How many seconds' worth of requests of one address may come at once.
+/// Burst of requests from one address, in seconds' worth of its rate.
 const ADDRESS_BURST_S: u32 = 10;
 
-/// Allowances by key.
+/// Rate limits by key.
 struct Allowance<K: Hash + Eq + Clone> {
     keyed: RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>,
     shared: DefaultDirectRateLimiter,
@@ -42,7 +42,7 @@ impl<K: Hash + Eq + Clone> Allowance<K> {
         }
     }
 
-    /// Uses one up, or says after how many seconds there is another.
+    /// Takes one token, or returns after how many seconds there is one.
     fn take(&self, key: &K) -> Result<(), u32> {
         if self.keyed.len() >= KEYS_MAX {
             self.keyed.retain_recent();
@@ -59,18 +59,18 @@ impl<K: Hash + Eq + Clone> Allowance<K> {
     }
 }
 
-/// What callers may do how often.
+/// The rates of the limits.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimitOptions {
-    /// Requests a second from one address.
+    /// Requests per second from one address.
     pub requests_per_address_per_s: NonZeroU32,
-    /// Writes a minute by one person.
+    /// Writes per minute by one person.
     pub writes_per_user_per_min: NonZeroU32,
-    /// Writes a minute within one tenant.
+    /// Writes per minute in one tenant.
     pub writes_per_tenant_per_min: NonZeroU32,
 }
 
-/// Every allowance of the doors.
+/// All rate limits of the interface.
 pub(super) struct RateLimits {
     addresses: Allowance<ClientNetwork>,
     users: Allowance<(TenantId, UserId)>,
@@ -90,7 +90,7 @@ impl RateLimits {
         }
     }
 
-    /// Takes one write of a person.
+    /// Counts a write of a person.
     pub(super) fn write(&self, tenant: TenantId, user: &UserId) -> Result<(), ApiError> {
         self.users.take(&(tenant, user.clone())).map_err(|wait_s| limited("user", wait_s))?;
         self.tenants.take(&tenant).map_err(|wait_s| limited("tenant", wait_s))
@@ -103,29 +103,28 @@ fn limited(scope: &'static str, wait_s: u32) -> ApiError {
         .retry_after_s(wait_s)
 }
 
-/// Refuses addresses that knock too often, before anything else is done.
+/// Refuses requests of addresses that exceed their rate, before any other work.
 pub(super) async fn limit_address(
     State(api): State<Api>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    // Without a peer address there is no socket: the router is called directly.
+    // Without a peer address there is no socket: a test calls the router directly.
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let address = client_address(&api.options.trusted_proxies, peer.ip(), request.headers());
         let network = ClientNetwork::of(address);
         if let Err(wait_s) = api.rate_limits.addresses.take(&network) {
             return limited("address", wait_s).into_response();
         }
-        // Others have limits of their own for it.
+        // Other modules have limits of their own for this network.
         request.extensions_mut().insert(network);
     }
     next.run(request).await
 }
 
-/// The peer, or whom a trusted proxy says it forwards: the last address in
-/// `X-Forwarded-For` that is not itself a trusted proxy. What stands left of
-/// something that is no address was not written by a proxy that we know, and is
-/// not believed.
+/// The address of the client: the peer, or the last address in `X-Forwarded-For` that is not a
+/// trusted proxy, if the peer is one. Elements to the left of something that is not an address were
+/// not written by a trusted proxy and are ignored.
 fn client_address(trusted: &BTreeSet<IpAddr>, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     if !trusted.contains(&peer.to_canonical()) {
         return peer;
@@ -146,9 +145,8 @@ fn client_address(trusted: &BTreeSet<IpAddr>, peer: IpAddr, headers: &HeaderMap)
     peer
 }
 
-/// An element of `X-Forwarded-For`: an IPv4 address, or an IPv6 address with or
-/// without brackets, and a port if there is one. `None` when it is something
-/// else, such as `unknown`.
+/// Parses an element of `X-Forwarded-For`: an IPv4 address, or an IPv6 address with or without
+/// brackets, optionally with a port. `None` for anything else, such as `unknown`.
 fn forwarded_address(element: &str) -> Option<IpAddr> {
     let text = element.trim();
     let address = text
@@ -198,7 +196,7 @@ mod tests {
             (&["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
             (&["192.0.2.1, [2001:db8::10]:443, 10.0.0.10:80"], "192.0.2.1"),
             (&["203.0.113.9", "192.0.2.1 , 10.0.0.10"], "192.0.2.1"),
-            // Whatever a client wrote itself stands left of what a proxy wrote.
+            // What a client writes itself is to the left of what a proxy adds.
             (&["203.0.113.9, unknown"], "10.0.0.10"),
             (&["203.0.113.9, "], "10.0.0.10"),
             (&["203.0.113.9, 192.0.2.1:port"], "10.0.0.10"),

@@ -1,6 +1,6 @@
-//! Watching what was recorded: addresses that are signed and short-lived, and
-//! the files behind them, decrypted on the way. Who gets an address and who
-//! opens a file stands in the log before they see anything.
+//! Plays recordings: short-lived signed addresses, and the files at these addresses, decrypted as
+//! they are sent. Giving an address and opening a file are entered in the log before the caller
+//! gets anything.
 
 mod range;
 mod token;
@@ -45,8 +45,8 @@ use crate::history::{HistoryError, Item};
 use crate::playable::{LibraryError, RecordingFile, RecordingView};
 use crate::recorder::repository::PlayableOf;
 
-/// Most addresses whose opening is remembered, so that a player's many range
-/// requests are entered once. Beyond it an opening is entered again.
+/// Most addresses for which the opening is remembered, so that the many range requests of a player
+/// are entered once. At the limit an opening is entered again.
 const OPENED_MAX: usize = 10_000;
 
 impl From<LibraryError> for ApiError {
@@ -90,18 +90,18 @@ impl Opened {
     }
 }
 
-/// What of a recording is wanted.
+/// Which files of a recording are requested.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Selection {
-    /// `combined`, or the id of a recorded track; everything when absent.
+    /// `combined`, or the id of a recorded track; all files when absent.
     track: Option<String>,
     /// `webm` or `mp4`; both when absent.
     format: Option<String>,
 }
 
-/// A recording and where to watch it.
+/// A recording and the addresses of its files.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RecordingAddresses)]
 pub(super) struct AddressesBody {
@@ -111,18 +111,18 @@ pub(super) struct AddressesBody {
     title: String,
     /// `none`, `recording`, `sealing`, `making`, `ready` or `erased`.
     state: &'static str,
-    /// Tracks of which something is not in the vault and the log yet.
+    /// Number of tracks that are not completely stored in the vault and entered in the log yet.
     pending_tracks: usize,
-    /// Until when the addresses are good.
+    /// Until when the addresses are valid.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Moment,
-    /// What happened when, for a time line.
+    /// Address of the time line.
     timeline_url: String,
     /// The files, the combined one first.
     files: Vec<FileBody>,
 }
 
-/// A file for people.
+/// A playable file.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RecordingFile)]
 struct FileBody {
@@ -130,9 +130,9 @@ struct FileBody {
     of: &'static str,
     /// The recorded track.
     track: Option<String>,
-    /// Whose.
+    /// The person whose track it is.
     user_id: Option<String>,
-    /// Their name then.
+    /// Their name at the time of the recording.
     name: Option<String>,
     /// `microphone`, `camera`, `screen` or `screen_audio`.
     source: Option<&'static str>,
@@ -140,32 +140,32 @@ struct FileBody {
     kind: &'static str,
     /// `webm` or `mp4`.
     container: &'static str,
-    /// With codecs; empty until known.
+    /// Media type with codecs; empty until known.
     media_type: String,
     /// `waiting`, `building`, `ready`, `failed` or `erased`.
     state: &'static str,
-    /// Part of it that is made.
+    /// Share of the file that is made, in permille.
     progress_permille: u32,
     /// When its first frame was captured.
     #[schema(value_type = String, format = DateTime)]
     from: Moment,
-    /// How long it plays.
+    /// Playing time.
     duration_ms: u64,
-    /// How large it is.
+    /// Size.
     size_bytes: u64,
-    /// Where to get it, by range if so wanted; `null` until it is ready.
+    /// Address of the file, which supports range requests; `null` until it is ready.
     url: Option<String>,
 }
 
 refusals!(AddressesRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound]);
 
-/// Gives signed addresses by which a recording can be watched for a while.
+/// Returns signed addresses at which a recording can be played for a limited time.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}/recording-url", tag = "recordings",
     operation_id = "recordingUrl",
     security(("dpop" = [])), params(("id" = String, Path, format = Uuid), Selection),
     responses(
-        (status = 200, description = "What there is and where", body = AddressesBody),
+        (status = 200, description = "The recording and the addresses of its files", body = AddressesBody),
         AddressesRefusals,
     )
 )]
@@ -207,9 +207,8 @@ pub(super) async fn addresses(
     Ok(with_nonce(response, &api))
 }
 
-/// A page that waits for files asks again and again; the same files for the same
-/// person are entered once while the first addresses are good. What is erased
-/// has no address to give.
+/// A page that waits for files repeats its request; the same files for the same person are entered
+/// once while the first addresses are valid. An erased recording has no addresses.
 async fn enter_giving(
     api: &Api,
     person: &Principal,
@@ -234,7 +233,7 @@ async fn enter_giving(
     Ok(())
 }
 
-/// Keeps what was asked for.
+/// Keeps only the requested files.
 fn select(view: &mut RecordingView, selection: &Selection) -> Result<(), ApiError> {
     let filtered = selection.track.is_some() || selection.format.is_some();
     if let Some(format) = &selection.format
@@ -251,7 +250,7 @@ fn select(view: &mut RecordingView, selection: &Selection) -> Result<(), ApiErro
             && selection.format.as_ref().is_none_or(|it| *it == found.file.container.as_str())
     });
     if filtered && view.files.is_empty() {
-        return Err(ApiError::new(ErrorCode::RecordingNotFound, "no such file"));
+        return Err(ApiError::new(ErrorCode::RecordingNotFound, "the recording has no such file"));
     }
     Ok(())
 }
@@ -282,10 +281,10 @@ fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String)
 
 refusals!(PlayRefusals: PLAYBACK, &[ErrorCode::RangeNotSatisfiable]);
 
-/// A file of a recording, whole or by range.
+/// Returns a file of a recording, whole or a range of it.
 #[utoipa::path(
     get, path = "/api/v1/recordings/{token}", tag = "recordings", operation_id = "playRecording",
-    params(("token" = String, Path), ("Range" = Option<String>, Header), ("download" = Option<String>, Query, description = "a file name to keep it under")),
+    params(("token" = String, Path), ("Range" = Option<String>, Header), ("download" = Option<String>, Query, description = "name under which browsers save the file")),
     responses(
         (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
@@ -298,7 +297,7 @@ pub(super) async fn play(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let grant = granted(&api, &token)?;
-    let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "no such file");
+    let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "the recording has no such file");
     let id = grant.file.ok_or_else(nothing)?;
     let download: Download = query(&parts)?;
     let file = api.library.file(grant.tenant, grant.session, id).await?;
@@ -307,7 +306,7 @@ pub(super) async fn play(
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Unsatisfiable => {
-            let message = "the file is shorter";
+            let message = "the file is shorter than the range";
             let refusal = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
             return Err(refusal.with_header(CONTENT_RANGE, &format!("bytes */{size}")));
         }
@@ -328,11 +327,11 @@ pub(super) async fn play(
     Ok(response)
 }
 
-/// How a file is to be kept.
+/// How browsers save a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Download {
-    /// Under which name; of it only plain characters are taken.
+    /// File name; only plain characters of it are used.
     download: Option<String>,
 }
 
@@ -351,7 +350,7 @@ fn add_names(headers: &mut HeaderMap, status: StatusCode, range: &str, download:
     }
 }
 
-/// A player opens one address with many requests; the first is entered.
+/// A player opens one address with many requests, of which only the first is entered.
 async fn enter_opening(
     api: &Api,
     grant: &Grant,
@@ -369,18 +368,17 @@ async fn enter_opening(
     Ok(())
 }
 
-/// Somebody got the addresses of a recording, or opened one.
+/// A person was given the addresses of a recording, or opened one.
 struct Access<'a> {
     user: &'a UserId,
     /// `addresses_given` or `file_opened`.
     what: &'static str,
-    /// Which file; `None` for all.
+    /// The file; `None` for all.
     file: Option<PlayableId>,
     at: Timestamp,
 }
 
-/// Enters an access into the log; when it can't be entered, nobody gets
-/// anything.
+/// Enters an access in the log; if that fails, the caller gets nothing.
 async fn enter(
     api: &Api,
     tenant: TenantId,
@@ -399,7 +397,7 @@ async fn enter(
 
 refusals!(TimelineRefusals: PLAYBACK);
 
-/// What happened when: turns, votes, transcript, gaps, people.
+/// Returns the time line: turns, votes, transcript, gaps, people.
 #[utoipa::path(
     get, path = "/api/v1/recordings/{token}/timeline", tag = "recordings",
     operation_id = "recordingTimeline", params(("token" = String, Path)),

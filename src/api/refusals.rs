@@ -1,5 +1,5 @@
-//! Refusals in the description of the API. A route lists its codes once; the
-//! statuses follow from them.
+//! Error responses in the OpenAPI description. A route lists its codes once; the statuses follow
+//! from them.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use super::error::status_of;
 use crate::domain::error_code::ErrorCode as Code;
 
-/// Every route: a path or query that can't be read, and too many requests.
+/// For every route: a malformed path or query, and too many requests.
 const ANY: &[Code] = &[Code::MalformedRequest, Code::RateLimited];
-/// Routes that take an access token.
+/// For routes that require an access token.
 pub(super) const READER: &[Code] = &[
     Code::CredentialsMissing,
     Code::TokenInvalid,
@@ -22,7 +22,7 @@ pub(super) const READER: &[Code] = &[
     Code::Forbidden,
     Code::DependencyUnavailable,
 ];
-/// Routes that take an access token with a proof of possession.
+/// For routes that require an access token with a proof of possession.
 pub(super) const WRITER: &[Code] = &[
     Code::CredentialsMissing,
     Code::TokenInvalid,
@@ -34,14 +34,14 @@ pub(super) const WRITER: &[Code] = &[
     Code::Forbidden,
     Code::DependencyUnavailable,
 ];
-/// Routes of services.
+/// For routes of services.
 pub(super) const SERVICE: &[Code] =
     &[Code::ClientCertificateRequired, Code::Forbidden, Code::DependencyUnavailable];
-/// Routes that take a body.
+/// For routes with a body.
 pub(super) const BODY: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
-/// Routes that take an `Idempotency-Key`.
+/// For routes that accept an `Idempotency-Key`.
 pub(super) const REPEATABLE: &[Code] = &[Code::IdempotencyKeyInUse, Code::IdempotencyKeyReused];
-/// Routes under an address that is signed.
+/// For routes of signed addresses.
 pub(super) const PLAYBACK: &[Code] = &[
     Code::PlaybackTokenFormatInvalid,
     Code::PlaybackTokenSignatureInvalid,
@@ -51,7 +51,7 @@ pub(super) const PLAYBACK: &[Code] = &[
     Code::DependencyUnavailable,
 ];
 
-/// Declares the refusals of a route: a type to be named among its responses.
+/// Declares the error responses of a route as a type that is listed among its responses.
 macro_rules! refusals {
     ($name:ident: $($codes:expr),+ $(,)?) => {
         enum $name {}
@@ -68,7 +68,7 @@ macro_rules! refusals {
 }
 pub(super) use refusals;
 
-/// The responses of these codes, one for each status.
+/// The responses for these codes, one per status.
 pub(super) fn described(groups: &[&[Code]]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     for code in std::iter::once(&ANY).chain(groups).copied().flatten() {

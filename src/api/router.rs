@@ -1,4 +1,4 @@
-//! Every route on one screen.
+//! Lists every route.
 
 use axum::Router;
 use std::net::IpAddr;
@@ -20,19 +20,19 @@ use super::trace::trace;
 use super::{Api, MetricsDoor, dev, evidence, health, media, openapi, recordings, sessions, web};
 use crate::domain::error_code::ErrorCode;
 
-/// Which listener a router is for.
+/// The listener for which a router is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
-    /// Browsers and everybody else.
+    /// For browsers and all other clients.
     Public,
-    /// Services, with client certificates.
+    /// For services, with client certificates.
     Internal,
-    /// Metrics alone.
+    /// For metrics only.
     Metrics,
 }
 
-/// The routes of one listener. `others` are routes of other doors (the
-/// moderation channel), under the same trace and limits.
+/// Makes the routes of one listener. `others` are additional routes (the moderation channel), with
+/// the same tracing and limits.
 pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
     if listener == Listener::Metrics {
         let routes = Router::from(metrics()).with_state(api.clone());
@@ -47,7 +47,7 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
         routes = routes.merge(development().layer(own));
     }
     let routes = Router::from(routes).merge(front());
-    // Whatever is no route may be a file of the web client.
+    // A path that is no route may be a file of the web client.
     let files = Router::new().fallback(web::file).layer(CompressionLayer::new());
     let mut routes = routes.with_state(api.clone()).merge(others).fallback_service(files);
     if api.is_dev() && listener == Listener::Public {
@@ -56,12 +56,12 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
     around(routes, api)
 }
 
-/// Every route there is, for the description.
+/// All routes, for the description.
 pub(super) fn every_route() -> OpenApiRouter<Api> {
     open().merge(pages()).merge(metrics()).merge(development())
 }
 
-/// What is served on both listeners.
+/// Routes that both listeners serve.
 fn open() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(sessions::list, sessions::create))
@@ -80,7 +80,7 @@ fn open() -> OpenApiRouter<Api> {
         .merge(evidence())
 }
 
-/// WHIP and WHEP, from pages of every origin.
+/// WHIP and WHEP, which pages of every origin may use.
 fn media() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(media::whip))
@@ -92,7 +92,7 @@ fn media() -> OpenApiRouter<Api> {
         .layer(map_response(media::usable_everywhere))
 }
 
-/// What anybody may read, from pages of every origin.
+/// Public routes that pages of every origin may read.
 fn evidence() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(evidence::audit_proof))
@@ -123,25 +123,26 @@ fn front() -> Router<Api> {
     Router::new().route("/", get(web::index)).merge(docs).layer(CompressionLayer::new())
 }
 
-/// What surrounds every route: trace, panic, limits, and refusals in one form.
+/// Adds what every route has: tracing, handling of panics, limits, and refusals in the common form.
 fn around(routes: Router, api: &Api) -> Router {
     routes
         .method_not_allowed_fallback(handle_unknown_method)
-        // Bodies are bounded where they are read, with a refusal in our form.
+        // Bodies are limited where they are read, with a refusal in the common form.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(refuse_in_form))
         .layer(from_fn_with_state(api.clone(), limit_address))
         .layer(from_fn(trace))
 }
 
-/// Other sites, open in the developer's browser, must not get tokens here.
-/// Browsers name the origin of what they send across sites, and newer ones
-/// also say whether it comes from another site.
+/// Other sites that are open in the developer's browser must not get tokens here. Browsers send the
+/// origin with requests across sites, and newer ones also say whether a request comes from another
+/// site.
 async fn refuse_other_sites(State(api): State<Api>, request: Request, next: Next) -> Response {
     if is_own_page(&api.options.public_origins, request.headers()) {
         next.run(request).await
     } else {
-        ApiError::new(ErrorCode::Forbidden, "not for other sites").into_response()
+        ApiError::new(ErrorCode::Forbidden, "pages of other sites may not use this route")
+            .into_response()
     }
 }
 
@@ -153,9 +154,9 @@ fn is_own_page(origins: &[String], headers: &HeaderMap) -> bool {
     own_site && header("origin").is_none_or(own)
 }
 
-/// A name that somebody else's DNS points at this machine is another site to
-/// the browser that follows it, and must not be served by a server on which
-/// everybody may be anybody.
+/// Refuses unknown host names in development. A name whose DNS entry somebody else points at this
+/// machine is another site to a browser, and must not be served by a server on which everybody may
+/// act as any user.
 async fn refuse_other_hosts(State(api): State<Api>, request: Request, next: Next) -> Response {
     let host = request
         .uri()
@@ -165,13 +166,12 @@ async fn refuse_other_hosts(State(api): State<Api>, request: Request, next: Next
     if host.is_some_and(|host| is_own_host(&api.options.public_origins, host)) {
         next.run(request).await
     } else {
-        let message = "this server is not known by this name; http.public_url gives it one";
+        let message = "this server does not serve this host name; http.public_url configures it";
         ApiError::new(ErrorCode::Forbidden, message).into_response()
     }
 }
 
-/// Whether `host` is of one of `origins`, or an address: those can't be
-/// pointed elsewhere.
+/// Whether `host` belongs to one of `origins` or is an IP address, which no DNS entry can redirect.
 fn is_own_host(origins: &[String], host: &str) -> bool {
     let own = |origin: &String| {
         let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
@@ -182,7 +182,7 @@ fn is_own_host(origins: &[String], host: &str) -> bool {
     origins.iter().any(own) || name.parse::<IpAddr>().is_ok()
 }
 
-/// Refusals that axum makes itself have bodies in plain text.
+/// Replaces the plain-text bodies of refusals that axum makes itself.
 async fn refuse_in_form(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let is_ours = response
@@ -194,7 +194,7 @@ async fn refuse_in_form(request: Request, next: Next) -> Response {
     }
     match response.status() {
         StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED => {
-            ApiError::new(ErrorCode::MalformedRequest, "the request can't be read").into_response()
+            ApiError::new(ErrorCode::MalformedRequest, "the request is malformed").into_response()
         }
         _ => response,
     }

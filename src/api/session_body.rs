@@ -1,4 +1,4 @@
-//! Sessions in JSON: as they are shown, created and changed.
+//! Sessions in JSON: as they are returned, created and changed.
 
 use std::convert::identity;
 
@@ -17,7 +17,7 @@ use crate::sessions::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(super) struct SessionBody {
-    /// `UUIDv7`.
+    /// Identifier, `UUIDv7`.
     #[schema(value_type = String, format = Uuid)]
     id: Id<SessionId>,
     /// The tenant it belongs to.
@@ -26,7 +26,7 @@ pub(super) struct SessionBody {
     /// The assembly it belongs to.
     #[schema(value_type = String, format = Uuid)]
     assembly_id: Id<AssemblyId>,
-    /// Title for people.
+    /// Title shown to people.
     title: String,
     /// Where its people are.
     modality: Modality,
@@ -48,7 +48,7 @@ pub(super) struct SessionBody {
     ended_at: Option<Moment>,
     /// Most people at once.
     max_participants: u32,
-    /// Whether the floor decides who is heard.
+    /// Whether the speaking list decides who is heard.
     moderation: ModerationMode,
     /// Recording policy.
     recording: RecordingBody,
@@ -56,16 +56,16 @@ pub(super) struct SessionBody {
     transcription: TranscriptionBody,
     /// Speaking policy.
     speaking: SpeakingBody,
-    /// Where people join.
+    /// Address of the page where people join.
     join_url: String,
-    /// Counts changes; what `If-Match` is compared with.
+    /// Number of changes; `If-Match` is compared with it.
     version: u64,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,
 }
 
-/// Whether and for how long a session is recorded.
+/// Whether a session is recorded and for how long the recording is kept.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Recording)]
 struct RecordingBody {
@@ -78,7 +78,7 @@ struct RecordingBody {
 #[schema(as = Transcription)]
 struct TranscriptionBody {
     enabled: bool,
-    /// BCP 47.
+    /// BCP 47 language tag.
     language: Option<String>,
 }
 
@@ -86,16 +86,16 @@ struct TranscriptionBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Speaking)]
 struct SpeakingBody {
-    /// Seconds.
+    /// Default time of a turn, in seconds.
     default_turn_s: u32,
-    /// Seconds.
+    /// Longest time to which a turn may be extended, in seconds.
     max_turn_s: u32,
     /// Whether an approved request starts at once when nobody holds the floor.
     auto_start: bool,
 }
 
 impl SessionBody {
-    /// A session as callers see it.
+    /// Converts a session to its JSON form.
     pub(super) fn new(session: &domain::Session, join_url: String) -> Self {
         Self {
             id: Id(session.id),
@@ -142,7 +142,7 @@ pub(super) fn etag(version: u64) -> HeaderValue {
 pub(super) struct SessionPageBody {
     /// Newest first.
     pub(super) items: Vec<SessionBody>,
-    /// What to ask the next page with; `null` on the last.
+    /// Cursor of the next page; `null` on the last one.
     pub(super) next_cursor: Option<String>,
 }
 
@@ -242,8 +242,8 @@ impl From<NewSessionBody> for NewSession {
     }
 }
 
-/// Changes to a session, as a merge patch (RFC 7396): what is absent stays,
-/// `null` goes back to the default.
+/// Changes to a session, as a merge patch (RFC 7396): absent members keep their value, `null`
+/// restores the default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SessionPatch, example = json!({"title": "Extraordinary assembly", "speaking": {"default_turn_s": 120}}))]
@@ -319,7 +319,7 @@ struct SpeakingPatchBody {
     auto_start: Member<bool>,
 }
 
-/// What a member does, its value converted.
+/// The change of a member, with its value converted.
 fn change<T, U>(member: Member<T>, convert: impl FnOnce(T) -> U) -> Change<U> {
     match member {
         Member::Absent => Change::Keep,

@@ -1,5 +1,5 @@
-//! Every request has a trace id, a span, a line in the log and a sample in the
-//! metrics; none of them holds a path, a query or an address.
+//! Every request has a trace id, a span, a line in the log and a sample in the metrics; none of
+//! these contains a path with ids, a query or an address.
 
 use std::time::Instant;
 
@@ -16,9 +16,8 @@ use crate::telemetry::{TraceId, traced};
 /// Header with the trace id of a request.
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Carries a request out under its trace, to its end even when the caller goes
-/// away meanwhile: a change that is stored must be told to whoever waits for
-/// it. A panic becomes a refusal.
+/// Handles a request with its trace id, and completes it even when the caller disconnects:
+/// observers must be told of a change that was stored. A panic becomes a refusal.
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let trace = request
         .headers()
@@ -56,7 +55,7 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     response
 }
 
-/// The method as a label; made-up ones are all the same.
+/// The method as a label; unknown methods share one label.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

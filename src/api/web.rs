@@ -1,4 +1,4 @@
-//! The web client and the API's own pages, embedded in the binary.
+//! The web client and the pages of the API description, embedded in the binary.
 
 use axum::extract::State;
 use axum::http::header::{
@@ -25,27 +25,27 @@ struct Client;
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-/// The interface of the API's description styles itself inline.
+/// The pages of the API description use inline styles.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
     geolocation=(), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// What the web client has to know before it can ask anything.
+/// Settings of the server that the web client needs before its first request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClientConfig)]
 pub(super) struct ClientConfigBody {
     /// Whether the built-in issuer and governance page exist.
     dev: bool,
-    /// Where people without a token are sent.
+    /// Page to which people without a token are sent.
     login_url: Option<String>,
 }
 
-/// Tells the web client about this server.
+/// Returns settings of the server for the web client.
 #[utoipa::path(
     get, path = "/api/v1/client-config", tag = "operation", operation_id = "clientConfig",
-    responses((status = 200, description = "What the web client has to know", body = ClientConfigBody))
+    responses((status = 200, description = "The settings", body = ClientConfigBody))
 )]
 pub(super) async fn client_config(State(api): State<Api>) -> Response {
     let body = ClientConfigBody { dev: api.is_dev(), login_url: api.options.login_url.clone() };
@@ -57,7 +57,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
     page("index.html", &headers).await
 }
 
-/// A file of the web client, or a page without its `.html`.
+/// A file of the web client, or one of its pages without the suffix `.html`.
 pub(super) async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method == Method::GET || method == Method::HEAD {
         page(uri.path().trim_start_matches('/'), &headers).await
@@ -93,7 +93,7 @@ fn secured() -> [(HeaderName, &'static str); 4] {
 }
 
 fn served(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
-    // Files below assets/ carry a hash of their content in their name.
+    // The names of files below assets/ contain a hash of their contents.
     let caching = if name.starts_with("assets/") {
         "public, max-age=31536000, immutable"
     } else {
@@ -112,7 +112,7 @@ fn served(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     (secured(), common, [(CONTENT_TYPE, content_type)], file.data).into_response()
 }
 
-/// The API's description for people, at `/docs`.
+/// The pages of the API description, at `/docs`.
 pub(super) fn docs() -> Router<Api> {
     utoipa_swagger_ui::SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into()
 }

@@ -1,4 +1,4 @@
-//! How identifiers, moments and words of the field look in JSON.
+//! The JSON forms of identifiers, moments and enumerations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::time::Timestamp;
 use crate::domain::{role, session};
 
-/// An identifier as text.
+/// An identifier as a string.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Id<T>(pub(super) T);
 
@@ -27,7 +27,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Id<T> {
     }
 }
 
-/// A moment, RFC 3339.
+/// A moment, in RFC 3339.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment(pub(super) Timestamp);
 
@@ -42,12 +42,11 @@ impl<'de> Deserialize<'de> for Moment {
         let text = String::deserialize(deserializer)?;
         Timestamp::parse_rfc3339(&text)
             .map(Self)
-            .ok_or_else(|| D::Error::custom("expected a moment as RFC 3339 writes it"))
+            .ok_or_else(|| D::Error::custom("expected a moment in RFC 3339 format"))
     }
 }
 
-/// A member of a merge patch. To be had with `#[serde(default)]`, which makes
-/// the absent ones.
+/// A member of a merge patch. Must be used with `#[serde(default)]`, which makes absent members.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Member<T> {
     #[default]
@@ -62,7 +61,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
     }
 }
 
-/// An enumeration of the field as JSON names it.
+/// Defines the JSON form of an enumeration of the domain.
 macro_rules! json_words {
     ($(#[$doc:meta])* $name:ident of $domain:path { $($value:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -98,11 +97,11 @@ json_words!(
     SessionStatus of session::SessionStatus { Scheduled, Active, Completed, Cancelled }
 );
 json_words!(
-    /// Whether the floor decides who is heard.
+    /// Whether the speaking list decides who is heard.
     ModerationMode of session::ModerationMode { Open, Moderated }
 );
 json_words!(
-    /// What a principal is.
+    /// A role of a principal.
     Role of role::Role { Participant, Moderator, Observer, Hall, Operator, Auditor }
 );
 

@@ -1,4 +1,4 @@
-//! What a connection does, and when it has done nothing for too long.
+//! Tracks the activity of a connection and decides when it is closed.
 
 use std::io;
 use std::pin::Pin;
@@ -13,32 +13,32 @@ use tokio::time::{Instant, Sleep};
 
 use super::table::Place;
 
-/// Time from accepting a connection to the complete head of its first request;
-/// the TLS handshake and the preface of HTTP/2 are part of it.
+/// Time from accepting a connection to the complete head of its first request, including the TLS
+/// handshake and the HTTP/2 preface.
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
-/// Time that a connection may be open without a request. Browsers and proxies
-/// open another one when they need it.
+/// Time that a connection may be open without a request. Browsers and proxies open a new one when
+/// they need it.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_mins(1);
-/// Time without progress after which a connection with a request, or a reader
-/// that takes nothing, is closed. Longer than any request takes to be answered.
+/// Time without progress after which a connection with a request, or with a client that reads
+/// nothing, is closed. Longer than answering any request takes.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_mins(1);
-/// Time without progress after which a request does not keep its connection from
-/// being closed when the listener is full.
+/// Time without progress after which a connection with a request may be closed when the listener is
+/// full.
 const GIVE_WAY_AFTER: Duration = Duration::from_secs(5);
-/// Bytes written that count as progress. Less would let a client that only sends
-/// pings of HTTP/2, which are answered, hold a connection that it never reads.
+/// Bytes written that count as progress. With a lower number a client could keep a connection open
+/// by HTTP/2 pings, which are answered, without reading anything.
 const PROGRESS_BYTES: usize = 16 * 1024;
 
-/// What one connection does; shared by its stream, its requests and whoever
-/// decides to close it.
+/// The activity of one connection, shared by its stream, its requests and the table that may close
+/// it.
 #[derive(Debug)]
 pub(super) struct Activity(Mutex<State>);
 
-/// The decisions, on times that are handed in.
+/// The state and the decisions; times are passed in.
 #[derive(Debug)]
 struct State {
     accepted_at: Instant,
-    /// When something last began, ended or moved.
+    /// When a request last began, ended or made progress.
     progress_at: Instant,
     /// Bytes written since then.
     written: usize,
@@ -50,7 +50,7 @@ struct State {
 /// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// No complete head of a request came.
+    /// No complete head of a request arrived in time.
     Head,
     /// It had no request for too long.
     Idle,
@@ -69,13 +69,13 @@ impl Overdue {
 }
 
 impl Activity {
-    /// Of a connection that was accepted now.
+    /// Makes the activity of a connection that is accepted now.
     pub(super) fn new() -> Self {
         Self(Mutex::new(State::new(Instant::now())))
     }
 
-    /// Whether it may be closed to make room for another: it is no WebSocket, and
-    /// has no request or one that made no progress for [`GIVE_WAY_AFTER`].
+    /// Whether it may be closed to make room for another connection: it is not a WebSocket, and has
+    /// no request or one that made no progress for [`GIVE_WAY_AFTER`].
     pub(super) fn is_silent(&self) -> bool {
         self.lock().is_silent(Instant::now())
     }
@@ -89,7 +89,7 @@ impl Activity {
         self.lock().request_ended(Instant::now());
     }
 
-    /// It is a WebSocket now, whose own limits hold from here on.
+    /// The connection became a WebSocket, which has limits of its own.
     pub(super) fn upgraded(&self) {
         self.lock().is_upgraded = true;
     }
@@ -102,7 +102,7 @@ impl Activity {
         self.lock().wrote(bytes, Instant::now());
     }
 
-    /// Ends when the connection has to be closed.
+    /// Completes when the connection must be closed.
     pub(super) async fn overdue(&self) -> Overdue {
         loop {
             let Some((at, reason)) = self.lock().deadline() else { break };
@@ -159,8 +159,7 @@ impl State {
         self.written = 0;
     }
 
-    /// When it has to be closed if nothing happens until then; `None` when its
-    /// own protocol watches it.
+    /// When it must be closed if nothing happens before; `None` for a WebSocket.
     fn deadline(&self) -> Option<(Instant, Overdue)> {
         if self.is_upgraded {
             None
@@ -174,8 +173,7 @@ impl State {
     }
 }
 
-/// A request until the last byte of its response was taken, or nobody wants it
-/// any more.
+/// A request, until the last byte of its response was written or its client has disconnected.
 pub(super) struct RequestInProgress(Arc<Activity>);
 
 impl RequestInProgress {
@@ -191,7 +189,7 @@ impl Drop for RequestInProgress {
     }
 }
 
-/// The body of a response, which tells that its connection makes progress.
+/// The body of a response; it records the progress of its connection.
 pub(super) struct WatchedBody {
     inner: Body,
     request: RequestInProgress,
@@ -227,9 +225,8 @@ impl HttpBody for WatchedBody {
     }
 }
 
-/// The stream of a connection. Holds its place in the table for as long as the
-/// stream is open, also as a WebSocket, and fails when the peer takes nothing
-/// for [`STALL_TIME_MAX`].
+/// The stream of a connection. It keeps its place in the table for as long as the stream is open,
+/// also as a WebSocket, and fails when the peer reads nothing for [`STALL_TIME_MAX`].
 pub(super) struct WatchedStream<S> {
     inner: S,
     activity: Arc<Activity>,
@@ -320,7 +317,7 @@ mod tests {
     fn a_connection_without_a_request_is_overdue() {
         let start = Instant::now();
         let mut state = State::new(start);
-        // Bytes alone, such as part of a preface or frames of HTTP/2, gain no time.
+        // Bytes alone, such as a part of a preface or HTTP/2 frames, do not extend the time.
         state.wrote(10 * PROGRESS_BYTES, after(start, 10));
         assert_eq!(state.deadline(), Some((start + HEAD_TIME_MAX, Overdue::Head)));
         assert!(state.is_silent(start));
@@ -351,7 +348,7 @@ mod tests {
             state.wrote(PROGRESS_BYTES, now);
         }
         assert!(!state.is_silent(now));
-        // What pings of HTTP/2 make the server write is not progress.
+        // Answers to HTTP/2 pings are no progress.
         let moved_at = now;
         for _ in 0..50 {
             now += Duration::from_secs(1);

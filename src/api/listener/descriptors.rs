@@ -1,31 +1,30 @@
-//! File descriptors: how many this process may have, and how they are shared
-//! out, so that connections of strangers take none that a running meeting needs.
+//! File descriptors: how many this process may have, and how they are divided, so that connections
+//! of unknown clients take none that a running meeting needs.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Fewer descriptors than this are reported at start: enough for 2,000 people at
-/// once, with recordings.
+/// A lower limit is reported at start. Enough for 2,000 people at once, with recordings.
 const ADVISED: u64 = 8_192;
-/// Taken when the system names no limit.
+/// Used when the system has no limit.
 const UNLIMITED: u64 = 1_048_576;
 
-/// Most connections of the public listener, however many descriptors there are.
+/// Most connections of the public listener, however high the limit is.
 const PUBLIC_MAX: u64 = 20_000;
-/// Most connections of the listener for services.
+/// Most connections of the internal listener.
 const INTERNAL_MAX: u64 = 1_000;
-/// Most connections of the listener for metrics.
+/// Most connections of the metrics listener.
 const METRICS_MAX: u64 = 64;
 
-/// How many connections each listener may hold. The public listener gets half
-/// of the descriptors, the others a sixteenth each; the rest is left to
-/// recordings, the database, the vault and the media plane.
+/// How many connections each listener may have. The public listener gets half of the descriptors,
+/// the others a sixteenth each; the rest is for recordings, the database, the vault and the media
+/// plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
-    /// Of the public listener.
+    /// For the public listener.
     pub public: usize,
-    /// Of the listener for services.
+    /// For the internal listener.
     pub internal: usize,
-    /// Of the listener for metrics.
+    /// For the metrics listener.
     pub metrics: usize,
 }
 
@@ -42,7 +41,7 @@ impl Shares {
     }
 }
 
-/// Raises the soft limit of this process to the hard one, and shares it out.
+/// Raises the soft limit of this process to the hard limit, and divides it.
 #[must_use]
 pub fn raise_limit() -> Shares {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -61,7 +60,7 @@ pub fn raise_limit() -> Shares {
             descriptors,
             advised = ADVISED,
             public_connections = shares.public,
-            "few file descriptors: raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+            "the limit of file descriptors is low: raise the hard limit (ulimit -Hn, LimitNOFILE=)"
         );
     }
     shares

@@ -1,5 +1,5 @@
-//! The connections that a listener holds, and which of them is closed to make
-//! room for a new one.
+//! The open connections of a listener, and the choice of the one that is closed to make room for a
+//! new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 use crate::domain::network::ClientNetwork;
 
-/// How many connections a listener holds.
+/// The limits of a listener's connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// In all. Each costs one descriptor and up to 64 KiB for the head of a request.
+    /// In total. Each needs one descriptor and up to 64 KiB for the head of a request.
     pub connections: usize,
-    /// Of one IPv4 address or one IPv6 network of 64 bits.
+    /// Per IPv4 address or IPv6 network of 64 bits.
     pub per_network: usize,
-    /// Addresses that are not limited as a network: proxies, which bring the
-    /// connections of many clients.
+    /// Addresses to which the limit per network does not apply: proxies, which open connections for
+    /// many clients.
     pub proxies: BTreeSet<IpAddr>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 struct Open {
     next_id: u64,
-    /// Ascending ids, so the oldest connection comes first.
+    /// By id; ids ascend, so the oldest connection comes first.
     connections: BTreeMap<u64, Entry>,
     networks: BTreeMap<ClientNetwork, usize>,
 }
@@ -44,12 +44,12 @@ struct Entry {
     close: CancellationToken,
 }
 
-/// One connection's place in the table, which is free again when this is dropped.
+/// The place of one connection in the table, which is freed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     table: Arc<Table>,
     id: u64,
-    /// Cancelled when the connection has to make room for another one.
+    /// Cancelled when the connection must be closed for another one.
     pub(super) close: CancellationToken,
 }
 
@@ -58,8 +58,8 @@ impl Table {
         Self { limits, open: Mutex::default() }
     }
 
-    /// A place for a connection of `peer`. When its network or the table is
-    /// full, a silent connection is closed for it; `None` when there is none.
+    /// Takes a place for a connection from `peer`. When its network or the table is full, a silent
+    /// connection is closed; `None` when there is none.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, activity: &Arc<Activity>) -> Option<Place> {
         let network = ClientNetwork::of(peer);
         let mut open = self.lock();
@@ -96,8 +96,8 @@ impl Table {
 }
 
 impl Open {
-    /// Closes the oldest silent connection of the network with most of them, so
-    /// that whoever opens many loses theirs before anybody else does.
+    /// Closes the oldest silent connection of the network that has the most of them, so that a
+    /// client that opens many loses its own first.
     fn make_room(&mut self) -> bool {
         let mut silent: BTreeMap<ClientNetwork, usize> = BTreeMap::new();
         for entry in self.connections.values().filter(|entry| entry.activity.is_silent()) {

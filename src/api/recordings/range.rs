@@ -1,22 +1,22 @@
-//! Which bytes a request wants (RFC 9110 §14.2).
+//! Parses `Range` headers (RFC 9110 §14.2).
 
 use std::ops::Range;
 
 use axum::http::HeaderValue;
 
-/// What a `Range` header asks for.
+/// The contents of a `Range` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Everything: there is no header, or one that may be ignored.
+    /// The whole file: the header is absent or may be ignored.
     All,
     /// These bytes.
     Part(Range<u64>),
-    /// Bytes that are not there.
+    /// A range beyond the end of the file.
     Unsatisfiable,
 }
 
-/// Reads the header for a file of `size` bytes. Several ranges at once and
-/// units other than bytes are ignored, as §14.2 allows.
+/// Parses the header for a file of `size` bytes. Several ranges, and units other than bytes, are
+/// ignored, as §14.2 allows.
 pub(super) fn wanted_range(header: Option<&HeaderValue>, size: u64) -> Wanted {
     let Some(text) = header.and_then(|value| value.to_str().ok()) else { return Wanted::All };
     let Some((first, last)) = text.strip_prefix("bytes=").and_then(|set| set.split_once('-'))
@@ -43,8 +43,8 @@ pub(super) fn wanted_range(header: Option<&HeaderValue>, size: u64) -> Wanted {
 /// Optional white space of RFC 9110 §5.6.3.
 const WHITE: [char; 2] = [' ', '\t'];
 
-/// A position, which is digits only. One beyond 64 bits is beyond every file,
-/// as the largest number is.
+/// Parses a position, which consists of digits. A number of more than 64 bits becomes the largest
+/// number, which is beyond every file.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! Signed addresses of recordings: `<grant>.<HMAC-SHA256>`, both base64url.
+//! Signed playback addresses: `<grant>.<HMAC-SHA256>`, both base64url.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use crate::domain::id::{PlayableId, SessionId, TenantId, UserId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-/// Longest token that is looked at, bytes. A user id takes the most of it.
+/// Longest token accepted, in bytes. Most of it is the user id.
 const TOKEN_BYTES_MAX: usize = 1_024;
-/// Bound into every signature, so that the key's other uses can't make one.
+/// Part of every signed text, so that a signature for another purpose is not valid here.
 const DOMAIN: &[u8] = b"cabildo recording address v1\0";
 
-/// Who may read what until when.
+/// What a person may read until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) tenant: TenantId,
     pub(super) session: SessionId,
     /// The file; `None` for the time line.
     pub(super) file: Option<PlayableId>,
-    /// Who asked for it.
+    /// The person to whom the address was given.
     pub(super) user: UserId,
     pub(super) expires_at: Timestamp,
 }
 
-/// Why an address is not taken.
+/// Why an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TokenRefused {
-    #[error("this is no address of a recording")]
+    #[error("this is not the address of a recording")]
     Format,
     #[error("the address was changed")]
     Signature,
-    #[error("the address is too old; ask for a new one")]
+    #[error("the address has expired; request a new one")]
     Expired,
 }
 
@@ -50,7 +50,7 @@ struct Claims {
     e: i64,
 }
 
-/// What addresses of recordings are signed with.
+/// The key that signs playback addresses.
 #[derive(Debug, Clone)]
 pub struct PlaybackKey {
     key: Secret<Vec<u8>>,
@@ -58,13 +58,13 @@ pub struct PlaybackKey {
 }
 
 impl PlaybackKey {
-    /// A key of 32 bytes or more; addresses are good for `valid_for`.
+    /// Makes a key from 32 bytes or more; addresses are valid for `valid_for`.
     #[must_use]
     pub const fn new(key: Secret<Vec<u8>>, valid_for: Duration) -> Self {
         Self { key, valid_for }
     }
 
-    /// A random key, of this process alone.
+    /// Makes a random key for this process.
     #[must_use]
     pub fn random(valid_for: Duration) -> Self {
         let key: [u8; 32] = rand::random();
@@ -109,7 +109,7 @@ impl PlaybackKey {
     }
 
     fn mac(&self, claims: &str) -> Hmac<Sha256> {
-        // HMAC takes keys of any length.
+        // HMAC accepts keys of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose())
             .unwrap_or_else(|_| Hmac::<Sha256>::new(&<_>::default()));
         mac.update(DOMAIN);
@@ -118,7 +118,7 @@ impl PlaybackKey {
     }
 }
 
-/// Names a text without being it.
+/// A hash that identifies an address without containing it.
 pub(super) fn fingerprint(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
