@@ -1,7 +1,7 @@
-//! The composition root: makes every part from its section of the
-//! configuration, plugs them together, opens the doors, and takes it all
-//! down again. Each feature has its file, where it is started, tells its
-//! metrics and is shut down. Nothing else reads configuration.
+//! The composition root: starts every part with its section of the configuration and the parts that
+//! it needs, opens the listeners, and shuts everything down. Each feature has a file of its own
+//! with its start, its metrics and its shutdown. No other module except `cli` reads the
+//! configuration.
 
 mod base;
 mod doors;
@@ -33,26 +33,26 @@ use self::telemetry::Telemetry;
 pub use self::base::store_options;
 pub use self::foundation::{Foundation, custody_of, open_foundation};
 
-/// What an instance is started with.
+/// The options with which an instance is started.
 pub struct AppOptions {
-    /// Everything an operator can set.
+    /// The configuration.
     pub config: Config,
-    /// Where development keeps its keys and certificates; `None` in production.
+    /// Directory of development's keys and certificates; `None` in production.
     pub dev_data_dir: Option<PathBuf>,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
 }
 
-/// Where an instance listens.
+/// The addresses at which an instance listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// The public listener.
     pub http: SocketAddr,
-    /// The listener for services.
+    /// The internal listener, for services.
     pub internal: SocketAddr,
     /// The media port.
     pub media: SocketAddr,
-    /// The listener for metrics, when it has one of its own.
+    /// The listener for metrics, if it is a separate one.
     pub metrics: Option<SocketAddr>,
 }
 
@@ -70,7 +70,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts an instance; when this returns every listener serves.
+    /// Starts an instance; when this returns, every listener is serving.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let telemetry = Telemetry::start(&options.config)?;
         let sockets = Sockets::bind(&options.config)?;
@@ -99,21 +99,20 @@ impl App {
         Ok(Self { addresses, telemetry, base, media, foundation, record, rooms, sessions, doors })
     }
 
-    /// Where it listens.
+    /// The addresses at which it listens.
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// The addresses that clients are told for media.
+    /// The addresses for media that clients are told.
     #[must_use]
     pub fn announced(&self) -> &[SocketAddr] {
         self.media.sfu.candidates()
     }
 
-    /// Stops: takes no more connections, lets requests finish and sockets
-    /// close, stops media, closes the store. Takes no longer than twice the
-    /// configured grace.
+    /// Stops: accepts no more connections, lets requests finish and sockets close, stops media and
+    /// closes the database. Takes no longer than twice the configured grace period.
     pub async fn stop(self) {
         let Self { telemetry, base, media, foundation, record, rooms, sessions, doors, .. } = self;
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
@@ -128,7 +127,7 @@ impl App {
             base.close().await;
         };
         if tokio::time::timeout(grace * 2, rest).await.is_err() {
-            tracing::warn!("not everything ended in time");
+            tracing::warn!("some parts did not stop in time");
         }
         telemetry.shutdown();
     }

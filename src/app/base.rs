@@ -1,4 +1,4 @@
-//! What every feature is started with.
+//! The parts that every feature is started with.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{OnConnect, Store, StoreOptions};
 
-/// What every feature is started with.
+/// The parts that every feature is started with.
 pub(super) struct Base {
-    /// Everything an operator can set.
+    /// The configuration.
     pub(super) config: Config,
-    /// Where development keeps its keys and certificates; `None` in production.
+    /// Directory of development's keys and certificates; `None` in production.
     pub(super) dev_data_dir: Option<PathBuf>,
-    /// The time.
+    /// The wall clock.
     pub(super) clock: Clock,
     /// The database.
     pub(super) store: Store,
@@ -32,12 +32,12 @@ impl Base {
     /// Closes the database.
     pub(super) async fn close(self) {
         if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the store did not close");
+            tracing::warn!(%error, "the database could not be closed");
         }
     }
 }
 
-/// How the database is reached; also for commands beside a running server.
+/// The options of the database; also used by commands that run without a server.
 #[must_use]
 pub fn store_options(config: &Config) -> StoreOptions {
     let mut options = StoreOptions::new(config.store.url.clone());

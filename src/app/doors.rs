@@ -1,4 +1,4 @@
-//! The doors: REST, the moderation channel, and the listeners that serve them.
+//! The interfaces for clients: REST, the moderation channel, and the listeners that serve them.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
@@ -27,8 +27,8 @@ use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::sfu::Sfu;
 use crate::store::Store;
 
-/// The listeners' sockets, bound before anything is started: in development
-/// the public URL follows from the port.
+/// The sockets of the listeners. They are bound before anything else is started, since in
+/// development the public URL depends on the port.
 pub(super) struct Sockets {
     http: TcpListener,
     internal: TcpListener,
@@ -65,7 +65,7 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// What the doors open on.
+/// The parts that the interfaces use.
 pub(super) struct Behind<'a> {
     pub(super) identity: Identity,
     pub(super) foundation: &'a Foundation,
@@ -75,7 +75,7 @@ pub(super) struct Behind<'a> {
     pub(super) sessions: &'a Sessions,
 }
 
-/// The doors, open.
+/// The running listeners.
 pub(super) struct Doors {
     servings: Vec<Serving>,
     grace: Duration,
@@ -115,7 +115,7 @@ impl Doors {
         Ok(Self { servings, grace })
     }
 
-    /// Takes no more connections, and lets those there are finish.
+    /// Accepts no more connections, and lets requests in progress finish.
     pub(super) fn drain(&self) {
         for serving in &self.servings {
             serving.drain(self.grace);
@@ -130,7 +130,7 @@ impl Doors {
     }
 }
 
-/// The moderation channel's route.
+/// Makes the route of the moderation channel.
 fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
     routes(ChannelOptions {
         rooms: behind.rooms.rooms.clone(),
@@ -175,7 +175,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
     })
 }
 
-/// What has to answer before this instance takes calls.
+/// The dependencies that must answer before this instance accepts requests.
 struct Dependencies {
     store: Store,
     media: Sfu,

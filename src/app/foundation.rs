@@ -1,5 +1,4 @@
-//! What the record stands on: vault, keys, log and claims; also what commands
-//! beside a running server need.
+//! Vault, keys, logs and claims, which recording and the commands of `cabildo evidence` both use.
 
 use std::env::current_exe;
 use std::fs::File;
@@ -21,18 +20,18 @@ use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, Op
 use crate::store::Store;
 use crate::vault::{Directory, KeyVault, LocalKeyVault, S3, S3Options, S3Timeouts, Vault};
 
-/// Bytes of the executable in memory while it is hashed.
+/// Bytes of the executable that are read at once while it is hashed.
 const HASHED_AT_ONCE: usize = 256 * 1024;
 
-/// What the record stands on: also what commands beside a running server need.
+/// Vault, keys, logs and claims; also used by commands that run without a server.
 pub struct Foundation {
-    /// Where sealed objects live.
+    /// Storage of sealed objects.
     pub vault: Arc<dyn Vault>,
-    /// Where tenant keys live.
+    /// The keys of tenants.
     pub keys: Arc<dyn KeyVault>,
-    /// The log.
+    /// The logs of sessions.
     pub evidence: Evidence,
-    /// Which background work this process does.
+    /// The claims of this process on background work.
     pub claims: Claims,
 }
 
@@ -41,7 +40,7 @@ impl Foundation {
         Arc::new(self.evidence.clone())
     }
 
-    /// Gives back the claims and closes the log.
+    /// Releases the claims and stops writing logs.
     pub(super) async fn shutdown(self) {
         self.claims.shutdown().await;
         self.evidence.shutdown().await;
@@ -96,13 +95,13 @@ pub fn open_foundation(
     Ok(Foundation { vault: open_vault(config)?, keys, evidence, claims })
 }
 
-/// The name of the operator log: its address without a scheme.
+/// The origin of the operator log: the public origin without its scheme.
 fn log_origin(public_origin: &str) -> String {
     let host = public_origin.split_once("://").map_or(public_origin, |(_, host)| host);
     format!("{host}/evidence/log")
 }
 
-/// SHA-256 of the running executable; of its version where that can't be read.
+/// SHA-256 of the running executable, or of its version if the executable can't be read.
 fn build_hash() -> Hash {
     hash_of_executable().unwrap_or_else(|_| Sha256::digest(env!("CARGO_PKG_VERSION")).into())
 }
@@ -144,14 +143,14 @@ fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
     })
 }
 
-/// The origin that heads of logs name. In development it has no port, so that
-/// commands beside a server name the same.
+/// The origin that is the issuer in heads of logs. In development it has no port, so that commands
+/// use the same issuer as the server.
 fn public_origin(config: &Config) -> &str {
     config.http.public_url.as_deref().unwrap_or("http://localhost")
 }
 
-/// Erasure, rewrapping and bundles on that foundation; also for commands
-/// beside a running server.
+/// Makes a custody with these parts, for erasure, rewrapping and bundles; also used by commands
+/// that run without a server.
 #[must_use]
 pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Custody {
     let store = Arc::new(store.clone());

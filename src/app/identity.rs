@@ -1,4 +1,4 @@
-//! Who is calling: people by tokens, services by certificates.
+//! Authentication of callers: people by tokens, services by certificates.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,20 +15,20 @@ use crate::auth::{
 };
 use crate::config::Config;
 
-/// Who is calling.
+/// The parts that authenticate callers.
 pub(super) struct Identity {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) services: ServiceAllowList,
     /// The built-in issuer, in development only.
     pub(super) dev_issuer: Option<Arc<DevIssuer>>,
-    /// The internal listener's files.
+    /// The certificate files of the internal listener.
     pub(super) tls: TlsFiles,
-    /// The origins by which clients may name this server.
+    /// The origins at which clients may address this server.
     pub(super) origins: Vec<String>,
 }
 
 impl Identity {
-    /// `http` is where the public listener is bound.
+    /// Starts authentication; `http` is the address of the public listener.
     pub(super) async fn start(base: &Base, http: SocketAddr) -> anyhow::Result<Self> {
         let tls = tls_files(base).await?;
         let dev_issuer = match &base.dev_data_dir {
@@ -45,7 +45,7 @@ impl Identity {
     }
 }
 
-/// The internal listener's files; in development they are made when missing.
+/// The certificate files of the internal listener; in development they are made when missing.
 async fn tls_files(base: &Base) -> anyhow::Result<TlsFiles> {
     let internal = &base.config.internal;
     if let Some(data_dir) = &base.dev_data_dir {
@@ -112,8 +112,8 @@ fn allow_list(config: &Config) -> anyhow::Result<ServiceAllowList> {
     Ok(list)
 }
 
-/// The origins by which clients may name this server. In development both
-/// spellings of loopback are right.
+/// The origins at which clients may address this server. In development `localhost` and the
+/// loopback address are both allowed.
 fn public_origins(config: &Config, http: SocketAddr, dev: bool) -> anyhow::Result<Vec<String>> {
     let mut origins: Vec<String> = config.http.public_url.iter().cloned().collect();
     if dev {

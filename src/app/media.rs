@@ -1,4 +1,4 @@
-//! The media plane.
+//! Starts the media plane.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::base::Base;
 use crate::api::MetricsSource;
 use crate::sfu::{Sfu, SfuOptions};
 
-/// The media plane, running.
+/// The running media plane.
 pub(super) struct Media {
     pub(super) sfu: Sfu,
 }

@@ -1,4 +1,4 @@
-//! Recording: the recorder, the maker of playable files, and custody.
+//! Recording: the recorder, playable files, settling and custody.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::sessions::{NotTold, SessionObserver};
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
-/// Everything that records rooms, running.
+/// The running parts that record sessions.
 pub(super) struct Record {
     recorder: Recorder,
     settlement: Settlement,
@@ -37,7 +37,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Starts all of it and takes up what an earlier process left.
+    /// Starts all parts, and continues what an earlier process left unfinished.
     pub(super) async fn start(
         base: &Base,
         foundation: &Foundation,
@@ -70,7 +70,7 @@ impl Record {
         Ok(Self { recorder, settlement, custody, history, library })
     }
 
-    /// What records rooms.
+    /// The recorder as a listener to the tracks of rooms.
     pub(super) fn listener(&self) -> Arc<dyn TrackListener> {
         Arc::new(Recording { recorder: self.recorder.clone() })
     }
@@ -83,7 +83,7 @@ impl Record {
         Arc::new(self.recorder.clone())
     }
 
-    /// Seals what is open and lets go of what waits.
+    /// Stops all parts; segments in progress are sealed.
     pub(super) async fn shutdown(self) {
         self.custody.shutdown().await;
         self.settlement.shutdown().await;
@@ -97,7 +97,7 @@ impl MetricsSource for Recorder {
     }
 }
 
-/// A recorder on that foundation.
+/// Starts the recorder.
 async fn start_recorder(
     base: &Base,
     foundation: &Foundation,
@@ -121,12 +121,14 @@ async fn start_recorder(
     Recorder::start(parts, options).await.context("recorder.spool")
 }
 
-/// The maker of playable files on that foundation.
+/// Starts making playable files.
 fn start_playables(base: &Base, foundation: &Foundation, history: History) -> Playables {
     let recorder = &base.config.record.recorder;
     let ffmpeg = recorder.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
     if ffmpeg.is_none() {
-        tracing::warn!("without ffmpeg there are no combined recordings, only those of tracks");
+        tracing::warn!(
+            "ffmpeg was not found, so no combined recordings are made, only files of single tracks"
+        );
     }
     let parts = PlayablesParts {
         vault: foundation.vault.clone(),
@@ -140,13 +142,13 @@ fn start_playables(base: &Base, foundation: &Foundation, history: History) -> Pl
     Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES })
 }
 
-/// A program, as the shell would find it.
+/// Finds a program in PATH.
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// Records rooms.
+/// Passes the tracks and states of rooms to the recorder.
 struct Recording {
     recorder: Recorder,
 }
@@ -176,7 +178,7 @@ impl TrackListener for Recording {
     }
 }
 
-/// Tells the record what becomes of sessions.
+/// Passes changes of sessions to the settling of recordings.
 struct RecordsObserver {
     settlement: Settlement,
 }

@@ -1,4 +1,5 @@
-//! Rooms, what they are given, and what they are told.
+//! Starts rooms with what listens to them, and tells them of changes of sessions and of signed
+//! heads.
 
 use std::sync::Arc;
 
@@ -24,10 +25,10 @@ use crate::room::Rooms;
 use crate::room::ports::{EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness};
 use crate::sessions::{NotTold, SessionObserver};
 
-/// The live gatherings.
+/// The running rooms.
 pub(super) struct LiveRooms {
     pub(super) rooms: Rooms,
-    /// Tells rooms of every head that is signed.
+    /// The task that tells rooms of every signed head.
     heads: JoinHandle<()>,
 }
 
@@ -71,14 +72,14 @@ impl MetricsSource for Rooms {
     }
 }
 
-/// Tells rooms what becomes of their sessions.
+/// Passes changes of sessions to rooms.
 struct RoomObserver {
     rooms: Rooms,
 }
 
 #[async_trait]
 impl SessionObserver for RoomObserver {
-    /// A room opens when somebody comes.
+    /// Does nothing: a room opens when the first member enters.
     async fn session_started(&self, _session: &Session) -> Result<(), NotTold> {
         Ok(())
     }
@@ -94,10 +95,10 @@ impl SessionObserver for RoomObserver {
     }
 }
 
-/// Tells rooms of every head that is signed, until evidence ends.
+/// Tells rooms of every signed head, until evidence stops.
 async fn tell_heads(evidence: Evidence, rooms: Rooms) {
     let mut heads = evidence.heads();
-    // No handle is kept that would keep the channel open.
+    // Dropped, since a handle would keep the channel open.
     drop(evidence);
     loop {
         match heads.recv().await {
@@ -110,19 +111,19 @@ async fn tell_heads(evidence: Evidence, rooms: Rooms) {
                 };
                 rooms.evidence_head(notice.session, head);
             }
-            // A later head covers what the missed ones did.
+            // A later head covers the entries of the missed ones.
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-/// Bytes as text on the wire (RFC 4648 §5, without padding).
+/// Encodes bytes as base64url without padding (RFC 4648 §5).
 fn base64_text(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Writes down what becomes of rooms.
+/// Enters in the logs what happens in rooms.
 struct Witness {
     evidence: Evidence,
     clock: Clock,
@@ -133,7 +134,7 @@ impl RoomWitness for Witness {
     async fn room_opened(&self, session: &Session) {
         let opened = self.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
         if let Err(error) = opened {
-            tracing::error!(session = %session.id, %error, "the log is not open");
+            tracing::error!(session = %session.id, %error, "the log of a session can't be opened");
         }
     }
 
@@ -174,6 +175,6 @@ async fn note(
     event: &serde_json::Value,
 ) {
     if let Err(error) = evidence.note(tenant, session, kind, event.to_string()).await {
-        tracing::error!(%session, %kind, %error, "an event is not in the log");
+        tracing::error!(%session, %kind, %error, "an event can't be entered in the log");
     }
 }

@@ -1,4 +1,4 @@
-//! The life of sessions, and who is told of it.
+//! Starts the session service with its observers, and the outbox.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::tenants;
 use crate::events::OutboxUpkeep;
 use crate::sessions::SessionService;
 
-/// The life of sessions.
+/// The running session service.
 pub(super) struct Sessions {
     pub(super) service: SessionService,
     outbox: OutboxUpkeep,
@@ -18,7 +18,7 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn start(base: &Base, rooms: &LiveRooms, record: &Record) -> Self {
         let store = Arc::new(base.store.clone());
-        // Rooms first: what they tell at their end is to be in the log.
+        // Rooms come first: their last events must be in the log before it is closed.
         let observers = vec![rooms.observer(), record.observer()];
         let service = SessionService::new(store.clone(), tenants::limits(base), observers);
         service.start_telling(base.clock.clone());

@@ -1,5 +1,4 @@
-//! The metrics of every station: described at the start, and brought up to
-//! date when they are scraped.
+//! Metrics: describes those of every module at start, and updates them when they are scraped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,10 @@ use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{api, evidence, moderation, recorder, room, sessions, sfu, telemetry, vault};
 
-/// How often metrics forget old samples.
+/// How often old samples of histograms are removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The metrics of the process, being kept.
+/// The task that maintains the metrics of the process.
 pub(super) struct Telemetry {
     upkeep: tokio::task::JoinHandle<()>,
 }
@@ -40,7 +39,7 @@ impl Telemetry {
     }
 }
 
-/// What is asked at a scrape, one after the other.
+/// The parts that update their metrics when they are scraped, one after the other.
 pub(super) struct Readings(pub(super) Vec<Arc<dyn MetricsSource>>);
 
 #[async_trait]
@@ -76,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Notes what is described.
+    /// Collects the descriptions.
     #[derive(Default)]
     struct Descriptions(Mutex<BTreeSet<String>>);
 
@@ -113,8 +112,7 @@ mod tests {
         }
     }
 
-    /// `docs/metrics.txt` is what operators rely on: a name or kind that
-    /// changes breaks their dashboards.
+    /// Operators rely on `docs/metrics.txt`: a changed name or type breaks their dashboards.
     #[test]
     fn operators_can_rely_on_these_names() {
         let described = Descriptions::default();

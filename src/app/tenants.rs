@@ -1,4 +1,4 @@
-//! What tenants may use.
+//! The limits of tenants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
