@@ -1,5 +1,5 @@
-//! The live gathering of a session: the patchbay between the speaking list,
-//! the media plane and the people connected.
+//! The live room of a session: connects the speaking list, the media plane and the people who take
+//! part.
 
 pub mod action;
 mod actor;

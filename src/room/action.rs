@@ -1,4 +1,4 @@
-//! What a member may ask of a room.
+//! The actions that a member may request in a room.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::domain::id::{RequestId, TurnId, UserId};
 use crate::domain::role;
 use crate::domain::session::ModerationMode;
 
-/// A request of a member, parsed and within its bounds, by what it acts on.
+/// An action that a member requests, parsed and within its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// The speaking list, its turns, and whether they decide who is heard.
@@ -20,102 +20,102 @@ pub enum Action {
     Chat(ChatAction),
 }
 
-/// What is done on the floor.
+/// An action on the speaking list and its turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FloorAction {
-    /// Asks for the floor.
+    /// Asks to speak.
     RequestSpeech {
-        /// What for.
+        /// The kind of request.
         kind: SpeechKind,
-        /// How the speaker stands.
+        /// The speaker's position on the matter.
         stance: Option<Stance>,
-        /// What about.
+        /// The subject of the speech.
         note: Option<String>,
     },
     /// Withdraws one request, or all of the member's own.
     CancelSpeech {
-        /// Which; a moderator may name anybody's.
+        /// The request; a moderator may name any.
         request: Option<RequestId>,
     },
-    /// Gives the floor back.
+    /// Ends the member's own turn.
     EndSpeech,
-    /// Takes a request into the list.
+    /// Approves a request.
     ApproveSpeech(RequestId),
-    /// Refuses a request.
+    /// Denies a request.
     DenySpeech {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// Why.
+        /// The reason.
         reason: Option<String>,
     },
-    /// Gives the floor.
+    /// Starts a turn.
     StartTurn {
-        /// To whom, or to the next.
+        /// The request; `None` for the next one.
         request: Option<RequestId>,
-        /// For how long, or as the session says.
+        /// The time limit; `None` for the session's default.
         limit: Option<Duration>,
     },
-    /// Stops the turn's clock.
+    /// Pauses the turn.
     PauseTurn,
-    /// Lets it run on.
+    /// Resumes the turn.
     ResumeTurn,
-    /// Gives more time.
+    /// Extends the turn.
     ExtendTurn(Duration),
-    /// Takes the floor back.
+    /// Ends the turn.
     StopTurn,
-    /// Puts the waiting entries into this order.
+    /// Sets the order of the waiting entries.
     ReorderQueue(Vec<RequestId>),
-    /// Takes new requests.
+    /// Opens the list for requests.
     OpenQueue,
-    /// Takes no new requests.
+    /// Closes the list for requests.
     CloseQueue,
-    /// Puts somebody into the list.
+    /// Puts a person on the list.
     AddSpeaker {
-        /// Who.
+        /// The person.
         user: UserId,
         /// Their name, when they are not in the room.
         name: Option<String>,
-        /// What for.
+        /// The kind of request.
         kind: SpeechKind,
     },
-    /// Lets the floor decide who is heard, or not.
+    /// Sets whether the speaking list decides who is heard.
     SetModeration(ModerationMode),
 }
 
-/// What is done to those in the room.
+/// An action on the people in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeopleAction {
     /// Says what the member sends.
     SetMedia(MediaFlags),
-    /// Closes somebody's sound.
+    /// Mutes a person.
     Mute(UserId),
-    /// Opens it again, as far as the floor allows.
+    /// Unmutes a person; the speaking list may still close the gate.
     Unmute(UserId),
-    /// Sends somebody out, and keeps people out.
+    /// Removes a person and keeps them out.
     Remove(UserId),
-    /// Lets somebody in again.
+    /// Admits a person again.
     Admit(UserId),
 }
 
-/// What is done about the recording.
+/// An action on the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordingAction {
-    /// Records, or goes on recording after a pause.
+    /// Starts recording, or continues after a pause.
     Start,
-    /// Records nothing until it is started again.
+    /// Pauses recording until it is started again.
     Pause,
-    /// Ends the recording; it may be started again.
+    /// Stops the recording; it may be started again.
     Stop,
-    /// Says that the member knows of the recording.
+    /// Confirms that the member knows of the recording.
     Acknowledge,
 }
 
-/// What is done in the chat.
+/// An action in the chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatAction {
-    /// Writes to everyone.
+    /// Writes a message to everybody.
     Say {
-        /// 1 to [`CHAT_LENGTH_MAX`] characters.
+        /// The message, 1 to [`CHAT_LENGTH_MAX`] characters.
         text: String,
     },
 }
@@ -123,19 +123,19 @@ pub enum ChatAction {
 /// Longest chat message in characters. Raising it makes every event larger.
 pub const CHAT_LENGTH_MAX: usize = 2_000;
 
-/// What a member says it sends.
+/// What a member says that it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MediaFlags {
-    /// Its microphone is on.
+    /// Whether its microphone is on.
     pub audio: bool,
-    /// Its camera is on.
+    /// Whether its camera is on.
     pub video: bool,
-    /// It shares a screen.
+    /// Whether it shares a screen.
     pub screen: bool,
 }
 
-/// Identifiers that an action may need, drawn by the driver so that the engine
-/// draws no randomness.
+/// Identifiers that an action may need, made by the driver, since the engine uses no random
+/// numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct FreshIds {
     /// For a new speech request.
@@ -145,7 +145,7 @@ pub struct FreshIds {
 }
 
 impl Action {
-    /// What the table of roles must allow for it.
+    /// The permission that the action needs.
     #[must_use]
     pub const fn permission(&self) -> role::Action {
         match self {
@@ -158,8 +158,7 @@ impl Action {
         }
     }
 
-    /// Whether it moderates: whether it is for those who run the floor, decide
-    /// about people or control the recording.
+    /// Whether it is a moderator's action: on the speaking list, on people or on the recording.
     #[must_use]
     pub const fn is_moderation(&self) -> bool {
         matches!(
@@ -170,7 +169,7 @@ impl Action {
         )
     }
 
-    /// Its name in metrics: the `type` of the message that asks for it.
+    /// Its name in metrics: the `type` of the message that requests it.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

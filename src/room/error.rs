@@ -1,34 +1,34 @@
-//! Why a room refuses.
+//! The errors of a room.
 
 use crate::domain::error_code::ErrorCode;
 use crate::floor::FloorError;
 
-/// A request was refused and changed nothing.
+/// Why a request was refused; nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
-    /// The member's roles do not allow it, or a moderator sent the person out.
+    /// The member's roles do not allow it, or a moderator removed the person.
     #[error("this is not allowed")]
     Forbidden,
-    /// The room has as many people as the session allows.
-    #[error("the session has as many participants as it may")]
+    /// The room has the most people that the session allows.
+    #[error("the session has the highest number of participants allowed")]
     ParticipantLimitReached,
-    /// The person has [`CONNECTIONS_PER_USER_MAX`](super::engine::CONNECTIONS_PER_USER_MAX)
-    /// connections.
+    /// The person has the most connections allowed
+    /// ([`CONNECTIONS_PER_USER_MAX`](super::engine::CONNECTIONS_PER_USER_MAX)).
     #[error("this person has too many connections")]
     ConnectionLimitReached,
-    /// No such person in the room.
+    /// There is no such person in the room.
     #[error("no such participant")]
     ParticipantNotFound,
-    /// The participant is a part of the server: it is not heard and holds no turn.
+    /// The participant is a part of the server, which can't be muted or have a turn.
     #[error("this participant is a part of the server, and can't be muted or given the floor")]
     NotAPerson,
-    /// What the decision is about has changed since the caller last saw it.
+    /// The subject of the decision has changed since the caller last saw it.
     #[error("what this decision is about has changed in the meantime; nothing was done")]
     DecisionStale,
-    /// Without this moderator nobody could let people in again.
+    /// Without this moderator nobody could admit people again.
     #[error("this is the last moderator in the room, who can't be removed")]
     LastModerator,
-    /// A person or the room has said, asked or changed too much of late.
+    /// A person or the room has sent too many messages or requests recently.
     #[error("too much at once; try again in a minute")]
     TooMuch,
     /// The recording is not in a state that allows this.
@@ -37,16 +37,16 @@ pub enum RoomError {
     /// This server was set up without a recorder.
     #[error("this server has no recorder")]
     RecorderAbsent,
-    /// No such connection, or its resume token is not the last one.
+    /// There is no such connection, or its resume token is not the newest one.
     #[error("there is nothing to resume")]
     NothingToResume,
     /// A text is too long or empty.
     #[error("{0}")]
     Unprocessable(&'static str),
-    /// The speaking list refuses.
+    /// The speaking list refused.
     #[error(transparent)]
     Floor(#[from] FloorError),
-    /// The media plane refuses.
+    /// The media plane refused.
     #[error("{message}")]
     Media {
         /// Its stable code.
@@ -57,23 +57,23 @@ pub enum RoomError {
     /// The decision could not be stored, so it was not made.
     #[error("the decision could not be stored; nothing has changed")]
     JournalUnavailable,
-    /// The database went away while it stored, and has not come back: whether the
-    /// decision was stored shows when the room is open again.
-    #[error("it is not known whether this was done; look again when the room is back")]
+    /// The database failed while it stored the decision and has not recovered: whether it was
+    /// stored is known when the room is open again.
+    #[error("it is not known whether this was done; check again when the room is available")]
     OutcomeUnknown,
-    /// No such session for this caller.
+    /// There is no such session for this caller.
     #[error("no such session")]
     SessionNotFound,
     /// The session has not started.
     #[error("the session has not started")]
     SessionNotActive,
-    /// The session is over.
+    /// The session has ended or was cancelled.
     #[error("the session is over")]
     SessionOver,
     /// Another provider carries the session's media.
     #[error("another provider carries the media of this session")]
     ProviderUnsupported,
-    /// The room is closing or overloaded; trying again helps.
+    /// The room is closing or overloaded; trying again may succeed.
     #[error("the room can't be reached right now")]
     Unreachable,
 }

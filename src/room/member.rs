@@ -1,4 +1,4 @@
-//! What a door holds of a room: one connection of one member.
+//! The handle of one connection of a member to a room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,73 +16,73 @@ use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
 use crate::sfu::{PublishAnswer, TransportSide};
 
-/// Longest that a door waits for a room. Raising it lets a stuck room hold
+/// Longest time that a caller waits for a room. Raising it lets a room that does not answer hold
 /// more callers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the outcome of a request is waited for before it is told to be
-/// pending. Raising it leaves clients longer without any answer.
+/// How long the result of a request is waited for before the request is reported as pending.
+/// Raising it leaves clients longer without an answer.
 const PENDING_AFTER: Duration = Duration::from_secs(2);
 
-/// What a room sends to one connection.
+/// A message of a room to one connection.
 #[derive(Debug, Clone)]
 pub enum Outbound {
-    /// An event, as the JSON that everybody gets.
+    /// An event, as the JSON text that every member gets.
     Told(Arc<str>),
-    /// The media plane offers the subscribe transport.
+    /// An offer of the media plane for the subscribe transport.
     SubscriberOffer {
-        /// RFC 8866.
+        /// Session description (RFC 8866).
         sdp: String,
-        /// Which track each section carries.
+        /// The track that each section carries.
         tracks: Vec<(String, TrackId)>,
     },
-    /// A transport works.
+    /// A transport was connected.
     TransportConnected(TransportSide),
-    /// A transport is gone.
+    /// A transport was lost.
     TransportLost(TransportSide),
-    /// The session's log was signed.
+    /// A head of the session's log was signed.
     EvidenceHead(Arc<EvidenceHead>),
     /// The connection ends; nothing follows.
     Goodbye(Goodbye),
-    /// A newer socket has taken the connection over; nothing follows.
+    /// A newer socket has resumed the connection; nothing follows.
     Replaced,
-    /// The room closes here, but its session goes on: whoever comes again finds
-    /// it as it is. Nothing follows.
+    /// The room closes in this process, but its session continues and the room can be opened again.
+    /// Nothing follows.
     Closing,
 }
 
-/// Where a room sends what is for one connection. When it is full the
-/// connection is lost, and may resume.
+/// The channel for messages to one connection. When it is full, the connection is lost and may be
+/// resumed.
 pub type Sink = mpsc::Sender<Outbound>;
 
-/// A connection that a room let in, or took up again.
+/// A connection that was admitted or resumed.
 #[derive(Debug)]
 pub struct Entered {
     /// The connection.
     pub member: MemberHandle,
-    /// Whose it is.
+    /// The user to whom it belongs.
     pub user: UserId,
     /// When its access token expires.
     pub expires_at: Timestamp,
     /// The room as it is now.
     pub view: RoomView,
-    /// The newest head of the session's log that the room has heard of.
+    /// The newest head of the session's log that the room knows.
     pub evidence: Option<Arc<EvidenceHead>>,
-    /// Events after the last one the member saw, as JSON, when it resumed.
+    /// If it was resumed: the events after the last one that the member received, as JSON.
     pub missed: Option<Vec<String>>,
-    /// Whether transports that the client may still count on are gone, as after
-    /// a restart of the server.
+    /// Whether transports that the client may still rely on were lost, as after a restart of the
+    /// server.
     pub media_gone: bool,
 }
 
-/// One socket's hold of one connection.
+/// The handle of one socket of a connection.
 #[derive(Debug)]
 pub struct MemberHandle {
     /// The session.
     pub session: SessionId,
     /// The connection.
     pub connection: ConnectionId,
-    /// Distinguishes this socket from others that had the connection.
+    /// Distinguishes this socket from earlier ones of the connection.
     pub(super) socket: u64,
     pub(super) room: RoomHandle,
 }
@@ -93,47 +93,47 @@ pub(super) struct RoomHandle {
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
-/// What a member asks for.
+/// A request of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What is to be done.
+    /// The action.
     pub action: Action,
-    /// The `seq` of the newest event that the member had been shown.
+    /// The `seq` of the newest event that the member had seen.
     pub seen: Option<u64>,
-    /// The client's name for the request: the same again is the same request.
+    /// The client's id for the request: the same id again is the same request.
     pub id: Option<String>,
 }
 
-/// What became of a request so far.
+/// The result of a request so far.
 #[derive(Debug)]
 pub enum Acted {
-    /// It was done, or was not and will not be.
+    /// It was carried out, or was refused and will not be.
     Done(Result<Option<RequestId>, RoomError>),
-    /// It was taken, and is not decided yet.
+    /// It was accepted, and is not decided yet.
     Pending(PendingAct),
 }
 
-/// A request whose outcome is not known yet.
+/// A request whose result is not known yet.
 #[derive(Debug)]
 pub struct PendingAct {
     answer: oneshot::Receiver<Result<Option<RequestId>, RoomError>>,
 }
 
 impl PendingAct {
-    /// Waits for the outcome.
+    /// Waits for the result.
     ///
     /// # Errors
-    /// What the room says; nothing has changed then, and nothing will.
+    /// The refusal of the room; then nothing has changed and nothing will.
     pub async fn outcome(self) -> Result<Option<RequestId>, RoomError> {
-        // What a room that closes left in its queue is not done.
+        // A request that a closing room has left in its queue is not carried out.
         self.answer.await.unwrap_or(Err(RoomError::Unreachable))
     }
 }
 
-/// Where the answer to an input goes.
+/// The channel for the answer to an input.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
-/// A connection that wants in.
+/// A connection that asks to be admitted.
 #[derive(Debug)]
 pub(super) struct Entering {
     pub(super) principal: Principal,
@@ -142,16 +142,16 @@ pub(super) struct Entering {
     pub(super) resume: ResumeHash,
 }
 
-/// Whether a connection that comes back still has its end of its transports.
+/// Whether a client that resumes still has its transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaAfterLoss {
-    /// It has, and they live on.
+    /// It has them, and they continue.
     Kept,
-    /// It has not, so this end is dropped too.
+    /// It has not, so the server drops them too.
     Dropped,
 }
 
-/// A connection that wants to go on.
+/// A connection that asks to be resumed.
 #[derive(Debug)]
 pub(super) struct Resuming {
     pub(super) connection: ConnectionId,
@@ -162,8 +162,7 @@ pub(super) struct Resuming {
     pub(super) sink: Sink,
 }
 
-/// What a room needs to let somebody in; the room adds itself to make a
-/// [`MemberHandle`].
+/// The room's answer when it admits a connection; [`MemberHandle`] is made from it.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) connection: ConnectionId,
@@ -176,7 +175,7 @@ pub(super) struct Admitted {
     pub(super) media_gone: bool,
 }
 
-/// What a connection asks of the media plane.
+/// A request of a connection to the media plane.
 #[derive(Debug)]
 pub(super) enum Signal {
     Publish {
@@ -212,7 +211,7 @@ pub(super) enum Signal {
     },
 }
 
-/// Everything that can come to a room from its doors.
+/// Every input of a room from its callers.
 #[derive(Debug)]
 pub(super) enum Input {
     Enter(Entering, Reply<Admitted>),
@@ -244,28 +243,28 @@ impl RoomHandle {
 }
 
 impl MemberHandle {
-    /// Asks for something. The outcome is waited for shortly; a room that stores
-    /// slowly leaves it pending.
+    /// Makes a request. The result is waited for briefly; in a room that stores slowly the request
+    /// is then pending.
     pub async fn begin(&self, request: Request) -> Acted {
         let (reply, mut answer) = oneshot::channel();
         let input = Input::Act { connection: self.connection, request, reply };
-        // What does not get into the queue in time is not done.
+        // A request that does not get into the queue in time is not carried out.
         match tokio::time::timeout(PATIENCE, self.room.inputs.send(input)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Acted::Done(Err(RoomError::Unreachable)),
         }
         match tokio::time::timeout(PENDING_AFTER, &mut answer).await {
-            // What a room that closes left in its queue is not done.
+            // A request that a closing room has left in its queue is not carried out.
             Ok(outcome) => Acted::Done(outcome.unwrap_or(Err(RoomError::Unreachable))),
             Err(_) => Acted::Pending(PendingAct { answer }),
         }
     }
 
-    /// Asks for something and waits for its outcome. Yields the speech request it
-    /// made, if any.
+    /// Makes a request and waits for its result. Returns the id of the speech request that it made,
+    /// if any.
     ///
     /// # Errors
-    /// What the room says; nothing has changed then, and nothing will.
+    /// The refusal of the room; then nothing has changed and nothing will.
     pub async fn act(
         &self,
         action: impl Into<Action> + Send,
@@ -280,7 +279,7 @@ impl MemberHandle {
     /// Offers the publish transport, or renegotiates it.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`] and what the media plane says.
+    /// [`RoomError::Forbidden`] and the errors of the media plane.
     pub async fn publish(
         &self,
         offer: String,
@@ -292,48 +291,48 @@ impl MemberHandle {
     /// Answers the media plane's offer of the subscribe transport.
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn answer(&self, sdp: String) -> Result<(), RoomError> {
         self.signal(|reply| Signal::Answer { sdp, reply }).await
     }
 
-    /// Wants a track, or something else of it.
+    /// Subscribes to a track, or changes what is wanted of it.
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn subscribe(&self, track: TrackId, demand: Demand) -> Result<(), RoomError> {
         self.signal(|reply| Signal::Subscribe { track, demand, reply }).await
     }
 
-    /// No longer wants a track.
+    /// Unsubscribes from a track.
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn unsubscribe(&self, track: TrackId) -> Result<(), RoomError> {
         self.signal(|reply| Signal::Unsubscribe { track, reply }).await
     }
 
-    /// Wants new ICE credentials for the subscribe transport.
+    /// Requests new ICE credentials for the subscribe transport.
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn restart_subscriber(&self) -> Result<(), RoomError> {
         self.signal(|reply| Signal::RestartSubscriber { reply }).await
     }
 
-    /// Offers to receive what the room features (WHEP).
+    /// Offers to receive the featured tracks of the room (WHEP).
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn whep(&self, offer: String) -> Result<String, RoomError> {
         self.signal(|reply| Signal::Whep { offer, reply }).await
     }
 
-    /// Restarts ICE of a transport without a session description; yields this
-    /// server's new username fragment and password.
+    /// Restarts ICE of a transport without a session description; returns the server's new user
+    /// fragment and password.
     ///
     /// # Errors
-    /// What the media plane says.
+    /// The errors of the media plane.
     pub async fn restart_ice(
         &self,
         side: TransportSide,
@@ -343,18 +342,18 @@ impl MemberHandle {
         self.signal(|reply| Signal::RestartIce { side, ufrag, password, reply }).await
     }
 
-    /// The access token was renewed; `next` is of the new resume secret.
+    /// Reports that the access token was renewed; `next` is the hash of the new resume secret.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`] when the new token is somebody else's or allows
-    /// less than being here, [`RoomError::Unreachable`].
+    /// [`RoomError::Forbidden`] when the new token belongs to another person or does not allow
+    /// being in the room, [`RoomError::Unreachable`].
     pub async fn renew(&self, principal: Principal, next: ResumeHash) -> Result<(), RoomError> {
         let connection = self.connection;
         self.room.ask(|reply| Input::Renew { connection, principal, next, reply }).await
     }
 
-    /// Whether the connection has ended, for whatever reason. A room that is
-    /// too busy to say has not ended it.
+    /// Whether the connection has ended, for any reason. `false` when the room is too busy to
+    /// answer.
     pub async fn is_gone(&self) -> bool {
         let connection = self.connection;
         match self.room.ask(|reply| Input::Presence { connection, reply }).await {
@@ -363,18 +362,18 @@ impl MemberHandle {
         }
     }
 
-    /// The socket is gone; the connection may be resumed.
+    /// Reports that the socket was lost; the connection may be resumed.
     pub async fn lost(&self, reason: LossReason) {
         let (connection, socket) = (self.connection, self.socket);
         let input = Input::Lost { connection, socket, reason };
-        // A room that has closed needs no telling.
+        // A room that has closed need not be told.
         drop(self.room.inputs.send(input).await);
     }
 
-    /// The connection ends for good.
+    /// Ends the connection permanently.
     pub async fn leave(&self) {
         let input = Input::Leave { connection: self.connection, socket: self.socket };
-        // A room that has closed needs no telling.
+        // A room that has closed need not be told.
         drop(self.room.inputs.send(input).await);
     }
 

@@ -1,4 +1,4 @@
-//! What rooms tell Prometheus.
+//! The Prometheus metrics of rooms.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ const WS_RECONNECT: &str = "cabildo_ws_reconnect_seconds";
 /// Describes every metric of rooms.
 pub fn describe_metrics() {
     metrics::describe_gauge!(ROOMS, "Rooms open.");
-    metrics::describe_counter!(MODERATION_ACTIONS, "What moderators did, by action.");
-    metrics::describe_histogram!(WS_RECONNECT, "Time that members were gone before they resumed.");
+    metrics::describe_counter!(MODERATION_ACTIONS, "Actions of moderators, by action.");
+    metrics::describe_histogram!(WS_RECONNECT, "Time between losing and resuming a connection.");
 }
 
-/// A moderator did something; `action` is its `type` on the wire.
+/// Counts an action of a moderator; `action` is the `type` of its message.
 pub(super) fn moderation_action(action: &'static str) {
     metrics::counter!(MODERATION_ACTIONS, "action" => action).increment(1);
 }
 
-/// A member resumed `gone` after its connection was lost.
+/// Records that a member resumed after its connection was lost for the time `gone`.
 pub(super) fn reconnected(gone: Duration) {
     metrics::histogram!(WS_RECONNECT).record(gone);
 }

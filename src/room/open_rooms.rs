@@ -1,6 +1,6 @@
-//! The rooms that are open in this process, by session. Opening a room reads
-//! the database and may take long; it is serialised for each session, and the
-//! lock of the map is never held while anything is awaited.
+//! The rooms that are open in this process, by session. Opening a room reads the database and may
+//! take long; openings of one session are serialised, and the lock of the map is never held while
+//! something is awaited.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,16 @@ pub(super) struct OpenRoom {
     pub(super) handle: RoomHandle,
 }
 
-/// The place of one session's room.
+/// The entry of one session's room.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Held while the room is opened or its session is declared over.
+    /// Held while the room is opened or its session is marked as over.
     opening: tokio::sync::Mutex<()>,
     room: Mutex<Option<OpenRoom>>,
 }
 
 impl Slot {
-    /// The room, while it runs.
+    /// The room, if it is running.
     fn room(&self) -> Option<OpenRoom> {
         let room = lock(&self.room);
         room.as_ref().filter(|room| !room.handle.inputs.is_closed()).cloned()
@@ -35,28 +35,28 @@ impl Slot {
 #[derive(Debug, Default)]
 struct Map {
     slots: BTreeMap<SessionId, Arc<Slot>>,
-    /// The server stops; no room may open any more.
+    /// Set when the server stops: no further room may open.
     is_closed: bool,
 }
 
-/// See the module.
+/// The open rooms; the module describes them.
 #[derive(Debug, Default)]
 pub(super) struct OpenRooms {
     map: Mutex<Map>,
 }
 
 impl OpenRooms {
-    /// The room of a session, if it runs here. Never waits.
+    /// The room of a session, if it is open here. Never waits.
     pub(super) fn find(&self, session: SessionId) -> Option<OpenRoom> {
         let slot = lock(&self.map).slots.get(&session).cloned();
         slot?.room()
     }
 
-    /// The room of a session, opened by `open` when there is none. Of several
-    /// callers for one session, one opens and the others wait for it.
+    /// The room of a session, opened with `open` if there is none. Of several callers for one
+    /// session, one opens and the others wait for it.
     ///
     /// # Errors
-    /// What `open` says, and [`RoomError::Unreachable`] when the server stops.
+    /// Those of `open`, and [`RoomError::Unreachable`] when the server stops.
     pub(super) async fn find_or_open(
         &self,
         session: SessionId,
@@ -79,9 +79,8 @@ impl OpenRooms {
         opened
     }
 
-    /// The room of a session, if it runs here. A room that is being opened is
-    /// waited for, so that it misses nothing that its session was told since it
-    /// was read.
+    /// The room of a session, if it is open here. Waits for a room that is being opened, so that it
+    /// misses no change of its session after the session was read.
     pub(super) async fn find_opened(&self, session: SessionId) -> Option<OpenRoom> {
         let slot = lock(&self.map).slots.get(&session).cloned()?;
         let room = {
@@ -92,8 +91,8 @@ impl OpenRooms {
         room
     }
 
-    /// Takes a session's room out. A room that is being opened is waited for, so
-    /// that it can be told that its session is over.
+    /// Removes a session's room. Waits for a room that is being opened, so that it can be told that
+    /// its session is over.
     pub(super) async fn remove(&self, session: SessionId) -> Option<OpenRoom> {
         let slot = lock(&self.map).slots.get(&session).cloned()?;
         let room = {
@@ -104,20 +103,20 @@ impl OpenRooms {
         room
     }
 
-    /// Takes all rooms out; none can be opened afterwards.
+    /// Removes all rooms; none can be opened afterwards.
     pub(super) fn close(&self) -> Vec<OpenRoom> {
         let mut map = lock(&self.map);
         map.is_closed = true;
         std::mem::take(&mut map.slots).into_values().filter_map(|slot| slot.room()).collect()
     }
 
-    /// How many rooms run.
+    /// Number of open rooms.
     pub(super) fn count(&self) -> usize {
         lock(&self.map).slots.values().filter(|slot| slot.room().is_some()).count()
     }
 
-    /// Keeps a room that was opened, unless the server has stopped meanwhile.
-    /// Slots whose rooms have ended are forgotten on this occasion.
+    /// Stores a room that was opened, unless the server has stopped meanwhile. Also removes entries
+    /// whose rooms have ended.
     fn keep(&self, slot: &Slot, room: OpenRoom) -> Result<OpenRoom, RoomError> {
         let mut map = lock(&self.map);
         if map.is_closed {
@@ -128,8 +127,8 @@ impl OpenRooms {
         Ok(room)
     }
 
-    /// Forgets an empty slot that nobody else holds, so that sessions that do not
-    /// exist leave nothing behind.
+    /// Removes an empty entry that nobody else uses, so that requests for unknown sessions leave no
+    /// entries.
     fn discard(&self, session: SessionId, slot: Arc<Slot>) {
         let mut map = lock(&self.map);
         drop(slot);
@@ -143,8 +142,8 @@ impl OpenRooms {
     }
 }
 
-/// Nothing that is done under these locks can leave the data half changed, so a
-/// panic of another holder does not matter.
+/// Locks a mutex. Code under these locks can't leave the data in an inconsistent state, so a panic
+/// of another holder does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

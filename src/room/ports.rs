@@ -1,5 +1,5 @@
-//! What a room tells other parts of the server: those that listen to its
-//! tracks, and the one that writes down what became of it.
+//! Traits by which a room tells other parts of the server: those that listen to its tracks, and the
+//! one that enters in the log what happened in it.
 
 use std::sync::Arc;
 
@@ -15,103 +15,101 @@ use crate::domain::time::Timestamp;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::{LostReason, TransportSide};
 
-/// A track of a room, as those that listen to it need it.
+/// A track of a room, with what listeners need to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomTrack {
     /// The track.
     pub track: TrackId,
-    /// Whose.
+    /// The person whose track it is.
     pub user: UserId,
-    /// Their name at this moment.
+    /// Their name now.
     pub name: String,
-    /// Where it comes from.
+    /// Its source.
     pub source: TrackSource,
-    /// What it carries.
+    /// Its codec.
     pub codec: Codec,
 }
 
-/// A part of the server that listens to the tracks of rooms. The room waits for
-/// each call, so each returns as soon as it holds and never waits for a disk, a
-/// network or a room.
+/// A part of the server that listens to the tracks of rooms. The room waits for each call, so a
+/// call must return quickly and never wait for a disk, a network or a room.
 #[async_trait]
 pub trait TrackListener: Send + Sync {
-    /// As what it takes part in rooms.
+    /// The kind of participant that it is in rooms.
     fn kind(&self) -> ParticipantKind;
 
-    /// The state of a room's recording from here on. Told when a room opens or
-    /// is loaded again, whatever the state is, and then at every change.
-    /// `recording` comes after the members were told, `paused` and `stopped`
-    /// come before: when the call returns, a recorder takes nothing more.
+    /// The new state of a room's recording. Called when a room opens or is loaded again, whatever
+    /// the state, and then at every change. The call for `recording` comes after the members were
+    /// told; the calls for `paused` and `stopped` come before, and when they return, a recorder
+    /// records nothing more.
     async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState);
 
-    /// A decision with this number changes gates. Comes before the gates change,
-    /// so that the record can name the decision that closed one.
+    /// The decision with this number changes gates. Called before the gates change, so that the log
+    /// can name the decision that closed one.
     async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64);
 
-    /// A track was published, or its first packet shows that its codec is
-    /// another than was told before. Told of every track in every state.
+    /// A track was published, or its first packet shows that it has another codec than was reported
+    /// before. Called for every track in every state.
     async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack);
 
-    /// A track has ended, or its room closes here.
+    /// A track has ended, or its room closes in this process.
     async fn track_unpublished(&self, tenant: TenantId, session: SessionId, track: TrackId);
 }
 
-/// Writes down what became of rooms.
+/// Enters in the log what happens in rooms.
 #[async_trait]
 pub trait RoomWitness: Send + Sync {
-    /// A room was opened or loaded again, and nothing was told in it since. It
-    /// tells nothing before this returns.
+    /// A room was opened or loaded again and has stored no event since. The room sends nothing
+    /// before this returns.
     async fn room_opened(&self, session: &Session);
 
     /// Events were added to the room's journal. Must not block.
     fn events_kept(&self, tenant: TenantId, session: SessionId);
 
-    /// An authenticated person could not enter the room of an active session.
-    /// The same refusal of the same person is told once in
-    /// [`REFUSAL_INTERVAL`](super::REFUSAL_INTERVAL).
+    /// An authenticated person could not enter the room of an active session. The same refusal of
+    /// the same person is reported once in [`REFUSAL_INTERVAL`](super::REFUSAL_INTERVAL).
     async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal);
 
-    /// Somebody lost a transport or the socket of their channel. Must not block.
+    /// A person lost a transport or the socket of their channel. Must not block.
     fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection);
 }
 
-/// The parts of the server that rooms work with; there may be none. Without a
-/// recorder among the listeners nothing is recorded, and no room says that it is.
+/// The other parts that rooms use; all are optional. Without a recorder among the listeners nothing
+/// is recorded, and no room says that it is.
 #[derive(Clone, Default)]
 pub struct RoomPorts {
-    /// Who listens to the tracks.
+    /// The listeners to tracks.
     pub listeners: Vec<Arc<dyn TrackListener>>,
-    /// Who writes down what becomes of rooms.
+    /// Enters in the log what happens in rooms.
     pub witness: Option<Arc<dyn RoomWitness>>,
-    /// What a tenant may receive; without it there is no limit.
+    /// The limits of tenants; without them there is no limit.
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
 }
 
 impl RoomPorts {
-    /// Whether a listener of this kind is there.
+    /// Whether there is a listener of this kind.
     #[must_use]
     pub fn has(&self, kind: ParticipantKind) -> bool {
         self.listeners.iter().any(|listener| listener.kind() == kind)
     }
 }
 
-/// Somebody could not enter.
+/// A person could not enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Who, when that is known.
+    /// The person, if known.
     pub user: Option<UserId>,
-    /// Why.
+    /// The reason.
     pub code: ErrorCode,
 }
 
-/// Somebody lost a part of their connection.
+/// A person lost a part of their connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostConnection {
-    /// Who.
+    /// The person.
     pub user: UserId,
-    /// Which part.
+    /// The part.
     pub part: ConnectionPart,
-    /// Why.
+    /// The reason.
     pub reason: LossReason,
 }
 
@@ -143,9 +141,9 @@ impl ConnectionPart {
 pub enum LossReason {
     /// The client or the network closed the socket.
     SocketClosed,
-    /// The client read too slowly, said nothing, or said too much.
+    /// The client read too slowly, sent nothing, or sent too much.
     SlowOrSilent,
-    /// The client sent more than the channel takes in one message.
+    /// The client sent a message that is too large.
     MessageTooLarge,
     /// The transport was never connected.
     NeverConnected,
@@ -197,14 +195,14 @@ impl From<LostReason> for LossReason {
     }
 }
 
-/// A signed head of a session's log, as its members are told of it.
+/// A signed head of a session's log, as members receive it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvidenceHead {
-    /// Entries it covers.
+    /// Number of entries that it covers.
     pub tree_size: u64,
-    /// Their root, base64url without padding.
+    /// Root over these entries, base64url without padding.
     pub root: String,
-    /// The tagged `COSE_Sign1`, base64url without padding.
+    /// The tagged `COSE_Sign1` message, base64url without padding.
     pub cose: String,
     /// When it was signed.
     pub at: Timestamp,

@@ -1,5 +1,5 @@
-//! Which refusals are told to a room's witness: whoever tries again and again
-//! to enter where they may not fills no log.
+//! Limits how often refusals are reported to a room's witness, so that repeated attempts to enter
+//! do not fill the log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,19 @@ use crate::domain::time::Timestamp;
 /// Least time between two reports of the same refusal of the same person.
 /// Lowering it lets one person fill a log faster.
 pub const REFUSAL_INTERVAL: Duration = Duration::from_mins(1);
-/// Most refusals remembered. Beyond it each is told: who could not take part is
-/// worth more than the room in a log, and so many people need so many tokens.
+/// Most refusals remembered. At the limit every refusal is reported: a missing report of a person
+/// who could not take part is worse than a longer log, and so many different people need as many
+/// tokens.
 const REFUSALS_MAX: usize = 4_096;
 
-/// Refusals that were told of late.
+/// Refusals that were reported recently.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     told: BTreeMap<(SessionId, UserId, ErrorCode), Timestamp>,
 }
 
 impl Refusals {
-    /// Whether this refusal is to be told now.
+    /// Whether this refusal must be reported now.
     pub(super) fn admit(
         &mut self,
         session: SessionId,

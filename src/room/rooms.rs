@@ -23,14 +23,14 @@ use crate::room::refusals::Refusals;
 use crate::sessions::SessionRepository;
 use crate::sfu::{BitrateBudget, Sfu};
 
-/// Most inputs that wait for one room; a door that finds it full waits, and
-/// gives up after its patience. Raising it lets a busy room answer later.
+/// Most inputs that wait for one room; when the queue is full, callers wait for a limited time.
+/// Raising it makes a busy room answer later.
 const INPUTS_MAX: usize = 1_024;
-/// Most media events that wait for one room; the media plane drops what can be
-/// dropped beyond it.
+/// Most media events that wait for one room; at the limit the media plane drops events that may be
+/// dropped.
 const MEDIA_EVENTS_MAX: usize = 1_024;
 
-/// The rooms. Clones share them.
+/// The rooms of this process. Clones share them.
 #[derive(Clone)]
 pub struct Rooms {
     parts: Arc<Parts>,
@@ -47,7 +47,7 @@ struct Parts {
 }
 
 impl Rooms {
-    /// No room is open yet.
+    /// Makes a set of rooms of which none is open.
     #[must_use]
     pub fn new(
         sessions: Arc<dyn SessionRepository>,
@@ -61,14 +61,13 @@ impl Rooms {
         Self { parts: Arc::new(shared), open: Arc::default() }
     }
 
-    /// Lets a principal into the room of an active session by the moderation
-    /// channel. What is for it goes to `sink`.
+    /// Admits a principal to the room of an active session through the moderation channel. Messages
+    /// for the connection are sent to `sink`.
     ///
     /// # Errors
-    /// [`RoomError::SessionNotFound`] (also for another tenant's session and for
-    /// a token that is bound to another one), [`RoomError::SessionNotActive`],
-    /// [`RoomError::SessionOver`], [`RoomError::ProviderUnsupported`] and what
-    /// the room says.
+    /// [`RoomError::SessionNotFound`] (also for another tenant's session and for a token that is
+    /// bound to another session), [`RoomError::SessionNotActive`], [`RoomError::SessionOver`],
+    /// [`RoomError::ProviderUnsupported`] and refusals of the room.
     pub async fn enter(
         &self,
         principal: Principal,
@@ -86,10 +85,10 @@ impl Rooms {
         .await
     }
 
-    /// Lets a principal in by media alone (WHIP, WHEP).
+    /// Admits a principal with media only (WHIP, WHEP).
     ///
     /// # Errors
-    /// As [`Self::enter`].
+    /// Those of [`Self::enter`].
     pub async fn enter_by_media(
         &self,
         principal: Principal,
@@ -100,11 +99,10 @@ impl Rooms {
             .await
     }
 
-    /// Takes a connection up again: one that was lost, or one that an older
-    /// socket still has.
+    /// Resumes a connection that was lost, or that an older socket still has.
     ///
     /// # Errors
-    /// [`RoomError::NothingToResume`], and the session's state as [`Self::enter`].
+    /// [`RoomError::NothingToResume`], and those of [`Self::enter`] about the session.
     pub async fn resume(
         &self,
         session: SessionId,
@@ -119,46 +117,46 @@ impl Rooms {
         Ok(entered(session, handle, admitted))
     }
 
-    /// Tells a room that its session was patched.
+    /// Tells a room that its session was changed.
     pub async fn session_changed(&self, session: &Session) {
         self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
     }
 
-    /// Ends the room of a session that is over. When this returns, what the room
-    /// told at its end is in its journal, or can't be kept.
+    /// Ends the room of a session that has ended or was cancelled. When this returns, the last
+    /// events of the room are in its journal, or could not be stored.
     pub async fn session_over(&self, session: SessionId, status: SessionStatus) {
         let Some(room) = self.open.remove(session).await else { return };
         let (told, answer) = oneshot::channel();
         let over = Input::SessionOver { reason: status.as_str(), told };
         if room.handle.inputs.send(over).await.is_ok() {
-            // A room that stops without an answer tells nothing more.
+            // A room that stops without an answer sends nothing more.
             drop(answer.await);
         }
     }
 
-    /// Tells the members of a session's room, if it is open here, that the
-    /// session's log was signed. Never waits for the room: one that is too busy
-    /// to hear of this head hears of the next one.
+    /// Tells the members of a session's room, if it is open here, that a head of the session's log
+    /// was signed. Never waits: if the room's queue is full it misses this head, and the next one
+    /// covers the same entries.
     pub fn evidence_head(&self, session: SessionId, head: EvidenceHead) {
         if let Some(room) = self.open.find(session) {
-            // A room whose queue is full misses this head and hears the next one.
+            // A room whose queue is full misses this head and gets the next one.
             let _missed = room.handle.inputs.try_send(Input::EvidenceHead(Arc::new(head)));
         }
     }
 
-    /// Closes all rooms without ending their sessions: what they decided is
-    /// kept, and members resume with the next process.
+    /// Closes all rooms without ending their sessions: their decisions are stored, and members
+    /// resume with the next process.
     pub async fn shutdown(&self) {
         for room in self.open.close() {
             let (stopped, answer) = oneshot::channel();
             if room.handle.inputs.send(Input::Stop(stopped)).await.is_ok() {
-                // No answer means that the room has ended by itself.
+                // Without an answer the room has ended by itself.
                 drop(answer.await);
             }
         }
     }
 
-    /// How many rooms are open.
+    /// Number of open rooms.
     #[must_use]
     pub fn count(&self) -> usize {
         self.open.count()
@@ -166,7 +164,7 @@ impl Rooms {
 
     async fn tell(&self, session: SessionId, input: Input) {
         if let Some(room) = self.open.find_opened(session).await {
-            // The room may end before it reads this; then nobody is left to tell.
+            // If the room ends before it reads this, no member is left to be told.
             drop(room.handle.inputs.send(input).await);
         }
     }
@@ -182,8 +180,8 @@ impl Rooms {
         }
         let tenant = principal.tenant_id;
         let mut refused = RoomError::Unreachable;
-        // A room may close for want of people between being found and being
-        // asked; then there is a new one the second time.
+        // A room may close because it is empty after it was found and before it is asked; the
+        // second try opens a new one.
         for _ in 0..2 {
             let handle = self.room(tenant, session).await?;
             let entering = make(principal.clone());
@@ -201,7 +199,7 @@ impl Rooms {
         Err(refused)
     }
 
-    /// Tells the witness that somebody could not enter an active session.
+    /// Tells the witness that a person could not enter an active session.
     async fn tell_refused(
         &self,
         tenant: TenantId,
@@ -213,7 +211,7 @@ impl Rooms {
         let (code, now) = (refused.code(), self.parts.clock.now());
         let is_new = {
             let refusals = self.parts.refusals.lock();
-            // A panic of another holder can't leave the table half changed.
+            // A panic of another holder can't leave the table in an inconsistent state.
             let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
             refusals.admit(session, user, code, now)
         };
@@ -223,16 +221,15 @@ impl Rooms {
         }
     }
 
-    /// The open room of a session, opened if need be. Another tenant's session is
-    /// answered as one that does not exist.
+    /// The room of a session, which is opened if necessary. Another tenant's session is answered
+    /// like one that does not exist.
     async fn room(&self, tenant: TenantId, session: SessionId) -> Result<RoomHandle, RoomError> {
         let room = self.open.find_or_open(session, self.open_session(tenant, session)).await?;
         if room.tenant == tenant { Ok(room.handle) } else { Err(RoomError::SessionNotFound) }
     }
 
-    /// Reads a session and opens its room. This runs while the session's opening
-    /// is locked, so a session that ends meanwhile is either read as over, or
-    /// finds its room to close.
+    /// Reads a session and opens its room. This runs while the session's opening is locked. So if a
+    /// session ends meanwhile, either it is read as ended, or its room is found and closed.
     async fn open_session(
         &self,
         tenant: TenantId,
@@ -303,18 +300,18 @@ impl Rooms {
     }
 }
 
-/// What a client shows to take its connection up again.
+/// The request of a client to resume a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ResumeRequest {
-    /// Which connection.
+    /// The connection.
     pub connection: ConnectionId,
-    /// SHA-256 of the secret it was given.
+    /// SHA-256 of the client's secret.
     pub secret: ResumeHash,
-    /// SHA-256 of the secret it is given now.
+    /// SHA-256 of the secret that the client is given now.
     pub next: ResumeHash,
-    /// `seq` of the last event it saw.
+    /// `seq` of the last event that the client received.
     pub last_seq: u64,
-    /// Whether it can use its transports.
+    /// Whether the client still has its transports.
     pub media: MediaAfterLoss,
 }
 
