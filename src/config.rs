@@ -1,5 +1,5 @@
-//! Configuration: one YAML file, each key also in the environment, checked as
-//! a whole. Only `app` and `cli` read it; every other part is handed options.
+//! The configuration: one YAML file, and environment variables for each key, validated as a whole.
+//! Only `app` and `cli` read it; every other module is given options.
 
 mod reader;
 mod record;
@@ -20,33 +20,33 @@ pub use source::Source;
 /// Where defaults come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Profile {
-    /// What has no safe default must be given.
+    /// Keys without a safe default must be given.
     Production,
-    /// Everything has a default under this data directory, on loopback.
+    /// Every key has a default: files in this data directory, listeners on loopback.
     Dev {
-        /// Where the database, the issuer's key and the certificates live.
+        /// Directory of the database, the issuer's key and the certificates.
         data_dir: PathBuf,
     },
 }
 
-/// Everything an operator can set.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The public listener.
     pub http: HttpConfig,
-    /// The listener for services.
+    /// The internal listener, for services.
     pub internal: InternalConfig,
     /// The media port.
     pub media: MediaConfig,
     /// The database.
     pub store: StoreConfig,
-    /// Whose access tokens are taken.
+    /// The issuer of the accepted access tokens.
     pub identity: IdentityConfig,
     /// Proofs of possession.
     pub dpop: DpopConfig,
-    /// What tenants may use.
+    /// The limits of tenants.
     pub tenants: TenantsConfig,
-    /// Bounds of the doors.
+    /// Rate limits and other limits of the interfaces.
     pub limits: LimitsConfig,
     /// Recordings and their proof.
     pub record: RecordConfig,
@@ -54,16 +54,16 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-/// One thing wrong with the configuration.
+/// One error in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The key, as in the file: `section.key`; empty for the file itself.
     pub key: String,
-    /// What is wrong, never with the value of a secret.
+    /// The error, never with the value of a secret.
     pub message: String,
 }
 
-/// Everything wrong with the configuration, by key.
+/// All errors in the configuration, by key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(pub Vec<Problem>);
 
@@ -82,7 +82,7 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads and checks everything in `source`; lists every problem at once.
+    /// Reads and validates everything in `source`; returns all errors at once.
     pub fn read(source: Source, profile: &Profile) -> Result<Self, ConfigError> {
         let mut reader = reader::Reader::new(source);
         let config = sections::read(&mut reader, profile);

@@ -1,4 +1,4 @@
-//! Takes values out of a source, noting every problem instead of stopping.
+//! Reads values from a source and collects all errors instead of stopping at the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use super::Problem;
 use super::source::{Given, Source};
 use crate::domain::secret::Secret;
 
-/// Reads each key once and remembers what it was asked for.
+/// Reads each key once and remembers which keys were requested.
 pub(super) struct Reader {
     values: BTreeMap<String, Given>,
     problems: Vec<Problem>,
@@ -25,23 +25,23 @@ impl Reader {
         Self { values, problems, asked: BTreeSet::new() }
     }
 
-    /// Notes that `key` is wrong.
+    /// Adds an error about `key`.
     pub(super) fn problem(&mut self, key: &str, message: impl Display) {
         self.problems.push(Problem { key: key.to_owned(), message: message.to_string() });
     }
 
-    /// Whether a key that starts like this is known to be wrong.
+    /// Whether there is an error about a key with this prefix.
     pub(super) fn has_problem(&self, start: &str) -> bool {
         self.problems.iter().any(|problem| problem.key.starts_with(start))
     }
 
-    /// Every key that was asked for.
+    /// Every key that was requested.
     #[cfg(test)]
     pub(super) fn asked(&self) -> impl Iterator<Item = &str> {
         self.asked.iter().map(String::as_str)
     }
 
-    /// Every problem; what was given and never asked for is one as well.
+    /// All errors; a key that was given but not requested is one too.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         for key in self.values.keys() {
             let key = key.clone();
@@ -52,7 +52,7 @@ impl Reader {
         self.problems
     }
 
-    /// The value of a key as text, when it is given and a scalar.
+    /// The value of a key as text, if it is given and a scalar.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         self.asked.insert(key.to_owned());
         let text = match self.values.remove(key)? {
@@ -80,7 +80,7 @@ impl Reader {
         text.unwrap_or_default()
     }
 
-    /// The value of a key read as `T`.
+    /// The value of a key, parsed as `T`.
     pub(super) fn parsed<T: FromStr>(&mut self, key: &str, expected: &str) -> Option<T> {
         let text = self.text(key)?;
         let parsed = text.trim().parse().ok();
@@ -113,7 +113,7 @@ impl Reader {
         u32::try_from(self.number(key, default.into(), range)).unwrap_or(default)
     }
 
-    /// A list; in the environment separated by commas.
+    /// A list; in environment variables its elements are separated by commas.
     pub(super) fn list<T: FromStr>(&mut self, key: &str, expected: &str) -> Vec<T> {
         self.asked.insert(key.to_owned());
         let texts: Vec<String> = match self.values.remove(key) {
@@ -139,7 +139,7 @@ impl Reader {
         list
     }
 
-    /// A secret, from the key or from the file that `key_file` names.
+    /// A secret, from the key or from the file in the key with `_file` appended.
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret<String>> {
         let key_file = format!("{key}_file");
         let path = self.text(&key_file);

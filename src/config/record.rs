@@ -1,4 +1,4 @@
-//! The sections about recordings and their proof.
+//! The sections about recordings and their proofs.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::sections::is_http_url;
 use crate::domain::secret::Secret;
 
-/// Where sealed objects live.
+/// Where sealed objects are stored.
 #[derive(Debug, Clone)]
 pub enum VaultConfig {
     /// In a local directory.
@@ -22,19 +22,19 @@ pub enum VaultConfig {
 /// A bucket.
 #[derive(Debug, Clone)]
 pub struct S3Config {
-    /// Where the service is; the region's own address when absent.
+    /// URL of the service; the address of the region when absent.
     pub endpoint: Option<String>,
     /// Its region.
     pub region: String,
     /// The bucket.
     pub bucket: String,
-    /// What names of objects begin with.
+    /// Prefix of the names of objects.
     pub prefix: String,
-    /// Whether the bucket stands in the path instead of in the host.
+    /// Whether the bucket's name is in the path instead of in the host name.
     pub path_style: bool,
-    /// Who this server is to it.
+    /// Access key id of the credentials.
     pub access_key_id: String,
-    /// The secret that goes with it.
+    /// Secret access key of the credentials.
     pub secret_access_key: Secret<String>,
     /// PEM file of authorities to trust beside the platform's.
     pub ca: Option<PathBuf>,
@@ -42,56 +42,56 @@ pub struct S3Config {
     pub object_lock_days: Option<u32>,
 }
 
-/// Where keys live.
+/// Where keys are stored.
 #[derive(Debug, Clone)]
 pub struct KeysConfig {
     /// Directory of tenant keys, evidence keys and the operator log's key.
     pub directory: PathBuf,
 }
 
-/// The recorder.
+/// The options of the recorder.
 #[derive(Debug, Clone)]
 pub struct RecorderConfig {
     /// Directory of segments on their way to the vault.
     pub spool: PathBuf,
-    /// Mebibytes that have to stay free on its disk; below, nothing is taken.
+    /// MiB that must stay free on its disk; when less is free, nothing is recorded.
     pub spool_free_mib_min: u32,
-    /// Mebibytes below which there are warnings.
+    /// MiB of free space below which there are warnings.
     pub spool_free_mib_warn: u32,
-    /// The program that makes combined recordings; found on the path when absent.
+    /// The ffmpeg program; searched in PATH when absent.
     pub ffmpeg: Option<PathBuf>,
-    /// Seconds between two looks for recordings whose time is over.
+    /// Interval, in seconds, at which recordings whose retention time is over are erased.
     pub retention_interval_s: u32,
 }
 
-/// The log and its proofs.
+/// The options of logs and their proofs.
 #[derive(Debug, Clone)]
 pub struct EvidenceConfig {
     /// `iss` of heads and receipts; the public URL when absent.
     pub issuer: Option<String>,
 }
 
-/// Watching recordings.
+/// The options of playing recordings.
 #[derive(Debug, Clone)]
 pub struct PlaybackConfig {
-    /// How long an address of a recording is good for, seconds.
+    /// How long the address of a recording is valid, in seconds.
     pub url_ttl_s: u32,
-    /// The key such addresses are signed with; drawn at start when absent.
+    /// The key that signs these addresses; made at start when absent.
     pub signing_key: Option<Secret<Vec<u8>>>,
 }
 
-/// All of them.
+/// All sections about recordings.
 #[derive(Debug, Clone)]
 pub struct RecordConfig {
-    /// Where sealed objects live.
+    /// Where sealed objects are stored.
     pub vault: VaultConfig,
-    /// Where keys live.
+    /// Where keys are stored.
     pub keys: KeysConfig,
     /// The recorder.
     pub recorder: RecorderConfig,
     /// The log and its proofs.
     pub evidence: EvidenceConfig,
-    /// Watching recordings.
+    /// Playing recordings.
     pub playback: PlaybackConfig,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> RecordConfig {
     }
 }
 
-/// Where development keeps something.
+/// The path of a file or directory in the data directory of development.
 fn below(profile: &Profile, name: &str) -> Option<PathBuf> {
     match profile {
         Profile::Production => None,
@@ -116,7 +116,7 @@ fn below(profile: &Profile, name: &str) -> Option<PathBuf> {
 fn read_vault(reader: &mut Reader, profile: &Profile) -> VaultConfig {
     let kind = reader.text("vault.kind").unwrap_or_else(|| "directory".to_owned());
     let s3 = read_s3(reader, kind == "s3");
-    // A directory that is not used may stand there nevertheless.
+    // The key may be present although it is not used.
     let default = if kind == "s3" { Some(PathBuf::new()) } else { below(profile, "vault") };
     let directory = reader.path("vault.directory", default);
     match kind.as_str() {
@@ -188,7 +188,7 @@ fn read_evidence(reader: &mut Reader) -> EvidenceConfig {
 }
 
 fn read_playback(reader: &mut Reader) -> PlaybackConfig {
-    /// Bytes of a key as strong as the MAC made with it.
+    /// Shortest key, in bytes: as strong as the MAC that is made with it.
     const KEY_BYTES_MIN: usize = 32;
     let url_ttl_s = reader.number_u32("playback.url_ttl_s", 900, 30..=86_400);
     let signing_key = reader.secret("playback.signing_key").and_then(|text| {

@@ -1,4 +1,4 @@
-//! The sections, their keys, defaults and bounds.
+//! The sections with their keys, defaults and limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,41 +16,41 @@ use crate::domain::service_route::ServiceRoute;
 /// The public listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Where it listens.
+    /// The address at which it listens.
     pub bind: SocketAddr,
-    /// Where `/metrics` is served instead, if not here.
+    /// A separate address for `/metrics`, if any.
     pub metrics_bind: Option<SocketAddr>,
     /// Origin by which clients reach it, without a trailing slash; `None` only
     /// in development, where it follows from the bound address.
     pub public_url: Option<String>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: BTreeSet<IpAddr>,
 }
 
-/// The listener for services: TLS with client certificates.
+/// The internal listener: TLS with client certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InternalConfig {
-    /// Where it listens.
+    /// The address at which it listens.
     pub bind: SocketAddr,
-    /// PEM file of the authorities whose client certificates are taken.
+    /// PEM file of the authorities whose client certificates are accepted.
     pub ca: PathBuf,
     /// PEM file of this server's certificate chain.
     pub cert: PathBuf,
-    /// PEM file of its key.
+    /// PEM file of the key of that certificate.
     pub key: PathBuf,
-    /// Which identities (URI or DNS names of their certificates) may call what.
+    /// Which identities (URI or DNS names in certificates) may call which routes.
     pub allow: BTreeMap<ServiceRoute, BTreeSet<String>>,
 }
 
 /// The media port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaConfig {
-    /// Where it listens, UDP.
+    /// The UDP address at which it listens.
     pub bind: SocketAddr,
-    /// Addresses told to clients; when empty the bound one, or those of the
-    /// machine when it is bound to a wildcard.
+    /// Addresses announced to clients; when empty, the bound address, or those of the machine if it
+    /// is bound to a wildcard.
     pub candidates: Vec<SocketAddr>,
-    /// Threads that forward.
+    /// Number of threads that forward media.
     pub workers: usize,
 }
 
@@ -59,47 +59,47 @@ pub struct MediaConfig {
 pub struct StoreConfig {
     /// `postgres://…` or `sqlite:…`.
     pub url: Secret<String>,
-    /// The same database as its owner, for migrations; `url` when `None`.
+    /// The URL of the role that owns the tables, for migrations; `url` is used when `None`.
     pub migration_url: Option<Secret<String>>,
-    /// Most connections at once.
+    /// Most simultaneous connections.
     pub max_connections: u32,
-    /// MiB on the disk of an SQLite file that only work that was begun may use.
+    /// MiB on the disk of an SQLite file that are reserved for work in progress.
     pub free_mib_min: u32,
 }
 
-/// Whose access tokens are taken.
+/// The issuer of the accepted access tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityConfig {
-    /// Their `iss`.
+    /// The `iss` that tokens must have.
     pub issuer: String,
-    /// Their `aud`.
+    /// The `aud` that tokens must have.
     pub audience: String,
-    /// Where their keys are.
+    /// URL of the issuer's public keys.
     pub jwks_url: String,
-    /// Where people without a token are sent.
+    /// Page to which people without a token are sent.
     pub login_url: Option<String>,
 }
 
 /// Proofs of possession.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DpopConfig {
-    /// Key of the nonces, 32 bytes or more, shared by all instances; drawn at
-    /// start when `None`.
+    /// Key from which nonces are made, 32 bytes or more, shared by all instances; made at start
+    /// when `None`.
     pub nonce_key: Option<Secret<Vec<u8>>>,
 }
 
-/// What one tenant may use at once.
+/// The limits of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TenantLimitsConfig {
     /// Active sessions.
     pub max_active_sessions: u32,
     /// People in one session.
     pub max_participants: u32,
-    /// Bitrate of all its sessions together, in kbit/s.
+    /// Bitrate received for all its sessions together, in kbit/s.
     pub max_bitrate_kbps: u32,
 }
 
-/// What tenants may use.
+/// The limits of tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantsConfig {
     /// For tenants without limits of their own.
@@ -116,46 +116,46 @@ impl TenantsConfig {
     }
 }
 
-/// Bounds of the doors.
+/// Rate limits and other limits of the interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// Requests a second from one address before it is known who calls; ten
-    /// times as many may come at once.
+    /// Requests per second from one address, counted before authentication; ten times as many may
+    /// come at once.
     pub requests_per_address_per_s: u32,
-    /// Writes a minute by one person.
+    /// Writes per minute by one person.
     pub writes_per_user_per_min: u32,
-    /// Writes a minute by everybody of one tenant together.
+    /// Writes per minute by all people of one tenant together.
     pub writes_per_tenant_per_min: u32,
     /// Seconds between the signal to stop and the end of the process.
     pub shutdown_grace_s: u32,
 }
 
-/// How logs look.
+/// The format of logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Human,
-    /// For people on a terminal, JSON elsewhere.
+    /// Text on a terminal, JSON elsewhere.
     Auto,
 }
 
-/// Logs.
+/// The options of logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelemetryConfig {
     /// What is logged, as `tracing_subscriber::EnvFilter` reads it.
     pub filter: String,
-    /// How it looks.
+    /// The format of logs.
     pub format: LogFormat,
-    /// Whether metrics tell tenants apart.
+    /// Whether metrics have labels for tenants.
     pub tenant_labels: bool,
 }
 
 /// Identity of the governance service in certificates made for development.
 const DEV_GOVERNANCE: &str = "spiffe://cabildo.dev/governance";
 
-/// Reads every section; `None` never hides a problem, the reader has them all.
+/// Reads every section. `None` after an error; the reader has all errors.
 pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let http = read_http(reader, profile);
     let internal = read_internal(reader, profile);
@@ -190,8 +190,8 @@ fn bind(reader: &mut Reader, key: &str, port: u16, profile: &Profile) -> SocketA
     reader.parsed(key, "an address and port, like 0.0.0.0:3014").unwrap_or(default)
 }
 
-/// Where production serves metrics unless it is told otherwise. They tell who
-/// uses the server how much and when, so they stay on this machine.
+/// Default address of metrics in production. They reveal who uses the server how much and when, so
+/// they are served on loopback only.
 const METRICS_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 fn read_http(reader: &mut Reader, profile: &Profile) -> HttpConfig {
@@ -215,7 +215,7 @@ fn read_http(reader: &mut Reader, profile: &Profile) -> HttpConfig {
     }
 }
 
-/// Whether a text is `http(s)://host[:port]` and nothing more.
+/// Whether a text is `http(s)://host[:port]` and nothing else.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else { return false };
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -255,7 +255,7 @@ fn read_internal(reader: &mut Reader, profile: &Profile) -> InternalConfig {
     }
 }
 
-/// Most forwarding threads; more than any machine this was tried on has.
+/// Most forwarding threads; more than any machine has that was tested.
 const WORKERS_MAX: u64 = 256;
 
 fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
@@ -303,7 +303,7 @@ fn database_url(reader: &mut Reader, key: &str) -> Option<Secret<String>> {
 }
 
 fn read_identity(reader: &mut Reader, profile: &Profile) -> IdentityConfig {
-    // In development the built-in issuer answers; its keys need no URL.
+    // In development the built-in issuer is used, whose keys need no URL.
     let dev = matches!(profile, Profile::Dev { .. });
     let default = |text| dev.then_some(text);
     let config = IdentityConfig {
@@ -327,7 +327,7 @@ fn read_identity(reader: &mut Reader, profile: &Profile) -> IdentityConfig {
 }
 
 fn read_dpop(reader: &mut Reader) -> DpopConfig {
-    /// Bytes of a key as strong as the MAC made with it.
+    /// Shortest key, in bytes: as strong as the MAC that is made with it.
     const KEY_BYTES_MIN: usize = 32;
     let nonce_key = reader.secret("dpop.nonce_key").and_then(|text| {
         match STANDARD.decode(text.expose().trim()) {
@@ -378,9 +378,8 @@ fn read_tenant_limits(
 }
 
 fn read_limits(reader: &mut Reader, profile: &Profile) -> LimitsConfig {
-    // A hall of people behind one address arrives within seconds, each with a
-    // dozen files to fetch. In development everybody comes from one address,
-    // load tests included.
+    // All people of a hall may arrive behind one address within seconds, each fetching a dozen
+    // files. In development all clients, including load tests, have one address.
     let (address, user, tenant) = match profile {
         Profile::Production => (200, 60, 600),
         Profile::Dev { .. } => (5_000, 600, 60_000),
@@ -395,8 +394,8 @@ fn read_limits(reader: &mut Reader, profile: &Profile) -> LimitsConfig {
     }
 }
 
-/// What is logged unless somebody says otherwise. The DTLS crate warns of each
-/// extension that it does not know, several times a handshake.
+/// Default log filter. The DTLS crate logs a warning for each extension that it does not know,
+/// several times per handshake.
 const LOG_FILTER: &str = "info,rtc_dtls=error";
 
 fn read_telemetry(reader: &mut Reader, profile: &Profile) -> TelemetryConfig {

@@ -1,4 +1,4 @@
-//! Where values come from, flattened to `section.key`, later ones winning.
+//! The sources of values, flattened to `section.key`; later sources take precedence.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_yaml_ng::Value;
 
 use super::Problem;
 
-/// Start of every environment variable that is read.
+/// Prefix of the environment variables that are read.
 const PREFIX: &str = "CABILDO_";
 
 /// A value as it was given.
@@ -18,7 +18,7 @@ pub(super) enum Given {
     Text(String),
 }
 
-/// Values by key, not yet checked.
+/// Values by key, not validated yet.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, Given>,
@@ -36,8 +36,8 @@ impl Source {
         }
     }
 
-    /// Adds variables named `CABILDO_SECTION__KEY`; those without a double
-    /// underscore belong to somebody else.
+    /// Adds variables named `CABILDO_SECTION__KEY`; those without a double underscore are not
+    /// options.
     pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         for (name, value) in variables {
             let Some(path) = name.strip_prefix(PREFIX).filter(|path| path.contains("__")) else {
@@ -45,7 +45,7 @@ impl Source {
             };
             let mut segments: Vec<_> =
                 path.split("__").map(str::to_ascii_lowercase).collect::<Vec<_>>();
-            // A UUID can't keep its hyphens in the name of a variable.
+            // The name of a variable can't contain the hyphens of a UUID.
             if segments.len() > 2 && segments[0] == "tenants" && segments[1] == "overrides" {
                 segments[2] = segments[2].replace('_', "-");
             }
@@ -53,9 +53,9 @@ impl Source {
         }
     }
 
-    /// Sets one key, as the command line does.
+    /// Sets one key, for the command line.
     pub fn set(&mut self, key: &str, value: String) {
-        // The whole of a list or map gives way to what replaces it.
+        // The new value replaces a whole list or map.
         self.values.insert(key.to_owned(), Given::Text(value));
     }
 
@@ -78,7 +78,7 @@ impl Source {
             let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
             match value {
                 Value::Mapping(inner) => self.flatten(&path, inner),
-                // An empty section or key is as good as an absent one.
+                // An empty section or key counts as absent.
                 Value::Null => {}
                 other => {
                     self.values.insert(path, Given::Yaml(other));
