@@ -41,6 +41,7 @@ pub use ports::{MetricsSource, Readiness};
 pub use rate_limit::RateLimitOptions;
 pub use recordings::PlaybackKey;
 pub use router::{Listener, router};
+pub use web::SignIn;
 
 use crate::auth::Authenticator;
 use crate::auth::client_cert::ServiceAllowList;
@@ -64,6 +65,8 @@ pub struct ApiOptions {
     pub rate_limits: RateLimitOptions,
     /// Page to which people without a token are sent.
     pub login_url: Option<String>,
+    /// How the web client signs people in itself.
+    pub sign_in: Option<SignIn>,
     /// Where `/metrics` is served.
     pub metrics: MetricsDoor,
 }

@@ -2,7 +2,18 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vite';
 import type { Plugin } from 'vite';
 
-const PAGES = ['index', 'join', 'meeting', 'console', 'hall', 'governance', 'verify', 'recording'];
+const PAGES = [
+  'index',
+  'join',
+  'meeting',
+  'console',
+  'hall',
+  'governance',
+  'verify',
+  'recording',
+  'signed-in',
+  'docs',
+];
 const SERVER = 'http://127.0.0.1:3014';
 
 /** Maps `/name` to `name.html` while developing, as the server does. */

@@ -48,7 +48,8 @@ pub fn router(api: &Api, listener: Listener, others: Router) -> Router {
     }
     let routes = Router::from(routes).merge(front());
     // A path that is no route may be a file of the web client.
-    let files = Router::new().fallback(web::file).layer(CompressionLayer::new());
+    let files =
+        Router::new().fallback(web::file).layer(CompressionLayer::new()).with_state(api.clone());
     let mut routes = routes.with_state(api.clone()).merge(others).fallback_service(files);
     if api.is_dev() && listener == Listener::Public {
         routes = routes.layer(from_fn_with_state(api.clone(), refuse_other_hosts));
@@ -117,10 +118,9 @@ fn pages() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(openapi::describe)).layer(CompressionLayer::new())
 }
 
-/// The front page, and the description for people.
+/// The front page.
 fn front() -> Router<Api> {
-    let docs = web::docs().layer(map_response(async |answer| web::secure_docs(answer)));
-    Router::new().route("/", get(web::index)).merge(docs).layer(CompressionLayer::new())
+    Router::new().route("/", get(web::index)).layer(CompressionLayer::new())
 }
 
 /// Adds what every route has: tracing, handling of panics, limits, and refusals in the common form.

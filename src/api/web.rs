@@ -1,19 +1,18 @@
 //! The web client and the pages of the API description, embedded in the binary.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_swagger_ui::Config;
 
 use super::Api;
 use super::error::handle_unknown_route;
@@ -22,15 +21,44 @@ use super::error::handle_unknown_route;
 #[folder = "web-client/dist"]
 struct Client;
 
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; \
-    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-/// The pages of the API description use inline styles.
-const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+/// The page that a sign-in comes back to; the web client's pages may show it in a frame.
+const RETURN_PAGE: &str = "signed-in.html";
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
     geolocation=(), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// How the web client signs people in: the authorization code flow with PKCE at
+/// an OpenID Connect provider, whose addresses are found below its issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SignIn {
+    /// The provider, and `iss` of its tokens.
+    pub issuer: String,
+    /// The web client's identifier there.
+    pub client_id: String,
+    /// What it asks for.
+    pub scope: String,
+    /// `aud` that tokens must name.
+    pub audience: String,
+    /// What tokens are asked for (RFC 8707).
+    pub resource: Option<String>,
+    /// Origins beside the issuer's at which the provider answers.
+    #[serde(skip)]
+    pub origins: Vec<String>,
+}
+
+impl SignIn {
+    /// Where browsers may call the provider.
+    fn sources(&self) -> String {
+        let own = origin_of(&self.issuer);
+        own.iter().chain(&self.origins).fold(String::new(), |text, one| text + " " + one)
+    }
+}
+
+/// The origin of an address, as policies name it.
+fn origin_of(url: &str) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
+}
 
 /// Settings of the server that the web client needs before its first request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +68,8 @@ pub(super) struct ClientConfigBody {
     dev: bool,
     /// Page to which people without a token are sent.
     login_url: Option<String>,
+    /// How the web client signs people in itself; `login_url` is not used then.
+    sign_in: Option<SignIn>,
 }
 
 /// Returns settings of the server for the web client.
@@ -48,51 +78,75 @@ pub(super) struct ClientConfigBody {
     responses((status = 200, description = "The settings", body = ClientConfigBody))
 )]
 pub(super) async fn client_config(State(api): State<Api>) -> Response {
-    let body = ClientConfigBody { dev: api.is_dev(), login_url: api.options.login_url.clone() };
+    let body = ClientConfigBody {
+        dev: api.is_dev(),
+        login_url: api.options.login_url.clone(),
+        sign_in: api.options.sign_in.clone(),
+    };
     ([(CACHE_CONTROL, "no-cache")], Json(body)).into_response()
 }
 
 /// The front page.
-pub(super) async fn index(headers: HeaderMap) -> Response {
-    page("index.html", &headers).await
+pub(super) async fn index(State(api): State<Api>, headers: HeaderMap) -> Response {
+    page(&api, "index.html", &headers).await
 }
 
 /// A file of the web client, or one of its pages without the suffix `.html`.
-pub(super) async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn file(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     if method == Method::GET || method == Method::HEAD {
-        page(uri.path().trim_start_matches('/'), &headers).await
+        page(&api, uri.path().trim_start_matches('/'), &headers).await
     } else {
         handle_unknown_route().await.into_response()
     }
 }
 
-async fn page(path: &str, headers: &HeaderMap) -> Response {
+async fn page(api: &Api, path: &str, headers: &HeaderMap) -> Response {
     let found = Client::get(path).map(|file| (path.to_owned(), file)).or_else(|| {
         let page = format!("{}.html", path.trim_end_matches('/'));
         Client::get(&page).map(|file| (page, file))
     });
     match found {
-        Some((name, file)) => served(&name, file, headers),
-        None if Client::get("index.html").is_none() && path == "index.html" => absent(),
+        Some((name, file)) => served(api, &name, file, headers),
+        None if Client::get("index.html").is_none() && path == "index.html" => absent(api),
         None => handle_unknown_route().await.into_response(),
     }
 }
 
-fn absent() -> Response {
+fn absent(api: &Api) -> Response {
     let text = "This build of cabildo has no web client: build web-client first, then cabildo.\n";
-    (StatusCode::SERVICE_UNAVAILABLE, secured(), text).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, secured(api, "index.html"), text).into_response()
 }
 
-fn secured() -> [(HeaderName, &'static str); 4] {
+/// What a file may do and reach: this server, and the provider at which people sign in.
+fn policy(api: &Api, name: &str) -> String {
+    let sign_in = api.options.sign_in.as_ref();
+    let provider = sign_in.map(SignIn::sources).unwrap_or_default();
+    let login = api.options.login_url.as_deref().filter(|_| sign_in.is_none());
+    let login = login.and_then(origin_of).map(|origin| format!(" {origin}")).unwrap_or_default();
+    let ancestors = if name == RETURN_PAGE { "'self'" } else { "'none'" };
+    format!(
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+         media-src 'self' blob:; connect-src 'self' ws: wss:{provider}; \
+         frame-src 'self'{provider}{login}; frame-ancestors {ancestors}; base-uri 'none'; \
+         form-action 'self'"
+    )
+}
+
+fn secured(api: &Api, name: &str) -> [(HeaderName, String); 4] {
     [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (PERMISSIONS_POLICY, PERMISSIONS),
+        (CONTENT_SECURITY_POLICY, policy(api, name)),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (REFERRER_POLICY, "no-referrer".to_owned()),
+        (PERMISSIONS_POLICY, PERMISSIONS.to_owned()),
     ]
 }
 
-fn served(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+fn served(api: &Api, name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     // The names of files below assets/ contain a hash of their contents.
     let caching = if name.starts_with("assets/") {
         "public, max-age=31536000, immutable"
@@ -104,24 +158,10 @@ fn served(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let common = [(CACHE_CONTROL, caching.to_owned()), (ETAG, tag.clone())];
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
-        return (StatusCode::NOT_MODIFIED, secured(), common).into_response();
+        return (StatusCode::NOT_MODIFIED, secured(api, name), common).into_response();
     }
     let content_type = file.metadata.mimetype().to_owned();
     let text = content_type.starts_with("text/") && !content_type.contains("charset");
     let content_type = if text { format!("{content_type}; charset=utf-8") } else { content_type };
-    (secured(), common, [(CONTENT_TYPE, content_type)], file.data).into_response()
-}
-
-/// The pages of the API description, at `/docs`.
-pub(super) fn docs() -> Router<Api> {
-    utoipa_swagger_ui::SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into()
-}
-
-/// Adds headers to the pages of `/docs`.
-pub(super) fn secure_docs(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
+    (secured(api, name), common, [(CONTENT_TYPE, content_type)], file.data).into_response()
 }

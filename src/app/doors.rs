@@ -19,7 +19,7 @@ use super::telemetry::Readings;
 use crate::api::listener::{self, Limits, Serving};
 use crate::api::{
     Api, ApiOptions, ApiParts, Listener, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
-    router,
+    SignIn, router,
 };
 use crate::auth::internal_tls::InternalTls;
 use crate::config::Config;
@@ -151,6 +151,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             trusted_proxies: config.http.trusted_proxies.clone(),
             rate_limits: rate_limits(config),
             login_url: config.identity.login_url.clone(),
+            sign_in: sign_in(config),
             metrics: metrics_door(config),
         },
         sessions: sessions.service.clone(),
@@ -189,6 +190,19 @@ impl Readiness for Dependencies {
             ("media", self.media.stats().await.is_ok()),
         ]
     }
+}
+
+/// How the web client signs people in at the issuer.
+fn sign_in(config: &Config) -> Option<SignIn> {
+    let own = config.identity.sign_in.clone()?;
+    Some(SignIn {
+        issuer: config.identity.issuer.clone(),
+        client_id: own.client_id,
+        scope: own.scope,
+        audience: config.identity.audience.clone(),
+        resource: own.resource,
+        origins: own.origins,
+    })
 }
 
 fn rate_limits(config: &Config) -> RateLimitOptions {

@@ -78,6 +78,21 @@ pub struct IdentityConfig {
     pub jwks_url: String,
     /// Page to which people without a token are sent.
     pub login_url: Option<String>,
+    /// How the web client signs people in at the issuer itself.
+    pub sign_in: Option<SignInConfig>,
+}
+
+/// The web client as a client of an OpenID Connect provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInConfig {
+    /// As the provider knows the web client: public, without a secret.
+    pub client_id: String,
+    /// What it asks for.
+    pub scope: String,
+    /// What the tokens are for, as RFC 8707 has it.
+    pub resource: Option<String>,
+    /// Origins beside the issuer's at which the provider answers.
+    pub origins: Vec<String>,
 }
 
 /// Proofs of possession.
@@ -311,10 +326,14 @@ fn read_identity(reader: &mut Reader, profile: &Profile) -> IdentityConfig {
         audience: reader.required("identity.audience", default("cabildo")),
         jwks_url: reader.required("identity.jwks_url", default("http://127.0.0.1/dev/jwks.json")),
         login_url: reader.text("identity.login_url"),
+        sign_in: read_sign_in(reader),
     };
+    let signs_in = config.sign_in.is_some();
     let urls = [
         ("identity.jwks_url", Some(&config.jwks_url)),
         ("identity.login_url", config.login_url.as_ref()),
+        // Browsers find the provider below it (OpenID Connect Discovery 1.0 §4).
+        ("identity.issuer", Some(&config.issuer).filter(|_| signs_in)),
     ];
     for (key, url) in urls {
         if let Some(url) = url.filter(|url| !url.is_empty())
@@ -324,6 +343,22 @@ fn read_identity(reader: &mut Reader, profile: &Profile) -> IdentityConfig {
         }
     }
     config
+}
+
+fn read_sign_in(reader: &mut Reader) -> Option<SignInConfig> {
+    let client_id = reader.text("identity.client_id");
+    let scope = reader.text("identity.scope");
+    let resource = reader.text("identity.resource");
+    let origins: Vec<String> = reader.list("identity.origins", "origins");
+    if origins.iter().any(|origin| !is_origin(origin)) {
+        reader.problem("identity.origins", "expected origins, like https://login.example");
+    }
+    Some(SignInConfig {
+        client_id: client_id?,
+        scope: scope.unwrap_or_else(|| "openid profile offline_access".to_owned()),
+        resource,
+        origins,
+    })
 }
 
 fn read_dpop(reader: &mut Reader) -> DpopConfig {

@@ -57,7 +57,16 @@ async fn the_front_page_is_there_or_says_what_is_missing() {
     assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     let config = send(server.request(Method::GET, "/api/v1/client-config")).await;
-    assert_eq!(config.json(), serde_json::json!({"dev": true, "login_url": null}));
+    let expected = serde_json::json!({"dev": true, "login_url": null, "sign_in": null});
+    assert_eq!(config.json(), expected);
+    for (path, ancestors) in [("/docs", "'none'"), ("/signed-in", "'self'")] {
+        let answer = send(server.request(Method::GET, path)).await;
+        assert_eq!(answer.status, if built { 200 } else { 404 }, "{path}: {answer:?}");
+        if built {
+            let policy = answer.header("content-security-policy");
+            assert!(policy.contains(&format!("frame-ancestors {ancestors}")), "{path}: {policy}");
+        }
+    }
     server.app.stop().await;
 }
 

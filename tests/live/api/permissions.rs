@@ -49,7 +49,6 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/health/live", Who::Public, 200),
         route(Method::GET, "/metrics", Who::Public, 200),
         route(Method::GET, "/openapi.json", Who::Public, 200),
-        route(Method::GET, "/docs/", Who::Public, 200),
     ]
 }
 
