@@ -1,5 +1,7 @@
 import { ApiError } from './errors';
 import type { DpopKey } from './dpop_key';
+import type { SignInConfig } from './oidc';
+import { newId } from './encoding';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 
@@ -9,6 +11,8 @@ export interface ClientConfig {
   readonly dev: boolean;
   /** Where people sign in; absent in development. */
   readonly login_url: string | null;
+  /** The provider at which the client signs people in itself, if any. */
+  readonly sign_in?: SignInConfig | null;
 }
 
 /** A session, as the REST API shows it. */
@@ -51,7 +55,8 @@ export interface RequestOptions {
  */
 export class ApiClient {
   private nonce: string | undefined;
-  private readonly clock = new ServerClock();
+  /** The server's, by the dates of its answers. */
+  readonly clock = new ServerClock();
 
   constructor(
     private readonly key: DpopKey | null,
@@ -95,8 +100,7 @@ export class ApiClient {
     credentials: 'public' | 'dpop',
   ): Promise<T> {
     const url = this.origin + path;
-    const idempotencyKey =
-      method === 'GET' ? undefined : (options.idempotencyKey ?? crypto.randomUUID());
+    const idempotencyKey = method === 'GET' ? undefined : (options.idempotencyKey ?? newId());
     for (let attempt = 0; ; attempt += 1) {
       const headers = await this.headers(method, url, credentials);
       if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey);

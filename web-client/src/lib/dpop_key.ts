@@ -1,4 +1,4 @@
-import { base64url, sha256 } from './encoding';
+import { base64url, newId, sha256 } from './encoding';
 
 const DATABASE = 'cabildo';
 const STORE = 'keys';
@@ -63,7 +63,7 @@ export class DpopKey {
       htm: subject.method,
       htu: url.origin + url.pathname,
       iat: Math.floor((subject.nowMs ?? Date.now()) / 1000),
-      jti: crypto.randomUUID(),
+      jti: newId(),
       ...(subject.accessToken === undefined ? {} : { ath: await sha256(subject.accessToken) }),
       ...(subject.nonce === undefined ? {} : { nonce: subject.nonce }),
     };

@@ -1,3 +1,5 @@
+import { browserKeeping } from './keeping';
+
 /** Heads of one session's record that this browser has kept, as base64url of COSE. */
 export interface HeldHeads {
   readonly first: string;
@@ -102,7 +104,7 @@ function isHeld(value: unknown): value is HeldHeads {
 
 function browserStorage(): Store | null {
   try {
-    return typeof localStorage === 'undefined' ? null : localStorage;
+    return typeof window === 'undefined' ? null : browserKeeping();
   } catch {
     return null;
   }

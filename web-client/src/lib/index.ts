@@ -1,13 +1,20 @@
 /** The client library of cabildo: usable without any of its pages. */
 export * from './api_client';
 export * from './audio_output';
+export * from './browser_tokens';
 export * from './devices';
 export * from './dpop_key';
+export { newId } from './encoding';
 export * from './encodings';
 export * from './errors';
 export * from './held_heads';
+export * from './keeping';
+export * from './level_meter';
+export * from './login_page';
 export * from './media_session';
+export * from './microphone';
 export * from './moderation_channel';
+export * from './oidc';
 export * from './proofs';
 export type { PeerFactory, PublisherOptions, Signalling } from './publisher';
 export { Publisher } from './publisher';
@@ -20,5 +27,6 @@ export * from './server_clock';
 export type { SubscriberOptions, Want } from './subscriber';
 export { Subscriber } from './subscriber';
 export * from './token_source';
+export * from './visitor';
 export * from './witness';
 export type * from '../generated/wire';

@@ -4,6 +4,7 @@ import { layerFor } from './encodings';
 import type { ChannelError } from './errors';
 import type { SignalMessage } from './moderation_channel';
 import type { PeerFactory, Signalling } from './publisher';
+import { PathWatch } from './path_watch';
 import { Publisher } from './publisher';
 import type { Quality } from './quality';
 import { QualityMeter, grade } from './quality';
@@ -16,6 +17,7 @@ export const AUDIO_TRACKS_MAX = 40;
 /** Pictures received at once; beyond them the largest win and the rest pause. */
 export const VIDEO_TRACKS_MAX = 16;
 const MEASURE_EVERY_MS = 2_000;
+const PATH_EVERY_MS = 500;
 
 /** How a picture is shown. */
 export interface VideoView {
@@ -30,6 +32,8 @@ export interface MediaHandlers {
   onMedia?(track: TrackView | null, id: string, media: MediaStreamTrack | null): void;
   /** What is sent has changed: a device was taken away, or sharing was stopped. */
   onLocal?(): void;
+  /** A device was taken away, or the person stopped sharing in the browser's own bar. */
+  onEnded?(source: Source): void;
   onQuality?(quality: Quality | null): void;
   /** The server takes no more of what is sent. */
   onRefused?(error: ChannelError): void;
@@ -57,8 +61,11 @@ export class MediaSession {
   private state: RoomState | null = null;
   private listening = true;
   private microphoneOn = false;
+  private unplugged = false;
   private told = '';
   private timer: ReturnType<typeof setInterval> | undefined;
+  private pathTimer: ReturnType<typeof setInterval> | undefined;
+  private readonly path = new PathWatch();
 
   constructor(private readonly options: MediaOptions) {
     const createPeer =
@@ -82,25 +89,44 @@ export class MediaSession {
     return this.local.get(source) ?? null;
   }
 
-  /** Whether the microphone is there and its owner wants it on. */
-  get microphone(): { readonly present: boolean; readonly on: boolean } {
-    return { present: this.local.has('microphone'), on: this.microphoneOn };
+  /** The microphone: whether it is there, and whether its owner wants it on. */
+  get microphone(): {
+    readonly present: boolean;
+    readonly on: boolean;
+    readonly unplugged: boolean;
+    readonly systemMuted: boolean;
+  } {
+    const track = this.local.get('microphone');
+    return {
+      present: track !== undefined,
+      on: this.microphoneOn,
+      unplugged: this.unplugged,
+      systemMuted: track?.muted === true,
+    };
   }
 
   /** Sends `track` as `source`; null stops sending and releases the device. */
   setTrack(source: Source, track: MediaStreamTrack | null): void {
     const before = this.local.get(source);
+    const { handlers } = this.options;
     if (before === track) return;
     if (before !== undefined) {
-      before.onended = null;
+      before.onended = before.onmute = before.onunmute = null;
       before.stop();
     }
+    if (source === 'microphone') this.unplugged = false;
     if (track === null) {
       this.local.delete(source);
     } else {
       this.local.set(source, track);
       // The device was unplugged, or the person stopped sharing in the browser's own bar.
-      track.onended = () => this.setTrack(source, null);
+      track.onended = () => {
+        this.setTrack(source, null);
+        if (source === 'microphone') this.unplugged = true;
+        handlers.onEnded?.(source);
+        handlers.onLocal?.();
+      };
+      track.onmute = track.onunmute = () => handlers.onLocal?.();
       if (source === 'microphone') track.enabled = this.microphoneOn;
     }
     this.publisher.set(source, track);
@@ -111,6 +137,7 @@ export class MediaSession {
   /** Opens or closes the own microphone; the device stays ready. */
   setMicrophoneOn(on: boolean): void {
     this.microphoneOn = on;
+    if (!on) this.unplugged = false;
     const track = this.local.get('microphone');
     if (track !== undefined) track.enabled = on;
     this.tellMedia();
@@ -138,6 +165,7 @@ export class MediaSession {
     this.handleState(state);
     this.tellMedia();
     this.timer ??= setInterval(() => void this.measure(), MEASURE_EVERY_MS);
+    this.pathTimer ??= setInterval(() => void this.watchPath(), PATH_EVERY_MS);
   }
 
   handleState(state: RoomState): void {
@@ -164,7 +192,8 @@ export class MediaSession {
   /** Stops everything and releases the devices. */
   close(): void {
     clearInterval(this.timer);
-    this.timer = undefined;
+    clearInterval(this.pathTimer);
+    this.timer = this.pathTimer = undefined;
     this.publisher.close();
     this.subscriber.close();
     for (const track of this.local.values()) {
@@ -195,6 +224,25 @@ export class MediaSession {
     void this.options.signalling.request({ type: 'set_media', ...media }).catch(() => {
       this.told = '';
     });
+  }
+
+  /** Whether what is sent arrives: the server answers every packet of sound. */
+  get arriving(): boolean {
+    return this.path.works;
+  }
+
+  private async watchPath(): Promise<void> {
+    const before = this.path.works;
+    const peer = this.publisher.connection;
+    if (!this.microphoneOn || !this.local.has('microphone')) {
+      this.path.reset(Date.now());
+    } else {
+      const connected = peer?.connectionState === 'connected';
+      const report = connected ? await peer.getStats() : [];
+      const entries = [...report.values()] as Readonly<Record<string, unknown>>[];
+      this.path.handleReport(connected, entries, Date.now());
+    }
+    if (this.path.works !== before) this.options.handlers.onLocal?.();
   }
 
   private async measure(): Promise<void> {

@@ -1,8 +1,10 @@
 import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
-import { ChannelError, SignInRequired } from './errors';
+import { ApiError, ChannelError, SignInRequired } from './errors';
+import { tabKeeping } from './keeping';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
+import { claimsOf } from './token_source';
 
 /** Subprotocol and version of the channel. */
 export const SUBPROTOCOL = 'cabildo.v1';
@@ -11,6 +13,10 @@ export const SUBPROTOCOL = 'cabildo.v1';
 const HANDSHAKE_MS = 8_000;
 /** Kept short enough that a server's "silent" limit is never met. */
 const PING_EVERY_MS = 10_000;
+/** While somebody relies on being heard, the server is asked this often. */
+const WATCHFUL_PING_EVERY_MS = 700;
+/** An answer that takes longer is told, and waited for all the same. */
+const ANSWER_WITHIN_MS = 1_000;
 /** A pong that takes longer means that the path is gone. */
 const PONG_WITHIN_MS = 8_000;
 /** When the device woke or changed network, the path is doubted: a dead one shows sooner. */
@@ -26,12 +32,16 @@ const STABLE_AFTER_MS = 3_000;
 /** Refusals of a fresh token in a row after which the person must sign in anew. */
 const UNAUTHORISED_MAX = 3;
 
+/** Between two attempts to renew a token: growing from the first to the last. */
+const RENEW_AGAIN_MS_FIRST = 2_000;
+const RENEW_AGAIN_MS_MAX = 10_000;
+
 /** Ids of a page begin below this. */
 const FIRST_ID_MAX = 2 ** 40;
 
 /** Why a channel will not connect again. */
 export type ClosedReason =
-  'left' | 'forbidden' | 'not_found' | 'replaced' | 'over' | 'sign_in_required';
+  'left' | 'forbidden' | 'removed' | 'not_found' | 'replaced' | 'over' | 'sign_in_required';
 
 /** Whether the channel works, and if not, since when and what happens next. */
 export type ChannelStatus =
@@ -61,8 +71,22 @@ export type SignalMessage = Extract<
   { type: 'offer' | 'answer' | 'transport_state' }
 >;
 
+/** Whether the token of the connection is being kept good. */
+export type Renewal =
+  | { readonly state: 'fine' }
+  | {
+      readonly state: 'failing';
+      /** When the connection ends without a new token, ms since 1970 by the server's clock. */
+      readonly endsAtMs: number;
+      /** Whether only the person can help, by signing in. */
+      readonly needsPerson: boolean;
+    };
+
 /** What the channel tells its owner. */
 export interface ChannelHandlers {
+  onRenewal?(renewal: Renewal): void;
+  /** Whether the server answers as fast as somebody who is to be heard needs it. */
+  onAnswering?(answering: boolean): void;
   onStatus?(status: ChannelStatus): void;
   onWelcome?(welcome: Welcome): void;
   onEvent?(event: Told): void;
@@ -91,7 +115,13 @@ export interface ChannelOptions {
 }
 
 /** The answer to a request. */
-export type Ack = Extract<ServerMessage, { type: 'ack' }>;
+export type Ack = Extract<ServerMessage, { type: 'ack' }> & {
+  /** Names a decision that can be taken back for some seconds. */
+  readonly action_id?: string;
+};
+
+/** What is sent: what the server's types know, and taking a decision back. */
+export type Command = ClientMessage | { readonly type: 'undo'; readonly action_id: string };
 
 interface Pending {
   readonly resolve: (ack: Ack) => void;
@@ -100,7 +130,7 @@ interface Pending {
 }
 
 /** Messages that decide something: they carry what their sender had seen. */
-const DECISIONS: ReadonlySet<ClientMessage['type']> = new Set([
+const DECISIONS: ReadonlySet<Command['type']> = new Set([
   'approve_speech',
   'deny_speech',
   'cancel_speech',
@@ -124,6 +154,19 @@ const DECISIONS: ReadonlySet<ClientMessage['type']> = new Set([
   'stop_recording',
 ]);
 
+/** Whether a token ends later than the connection. */
+function outlives(token: string, endsAtMs: number): boolean {
+  return (claimsOf(token).exp ?? 0) * 1000 > endsAtMs;
+}
+
+/** Whether asking for a token again would be in vain. */
+function isFinal(error: unknown): boolean {
+  return (
+    error instanceof ApiError &&
+    ['SIGN_IN_REFUSED', 'SIGN_IN_MISSING', 'SIGN_IN_LOOP'].includes(error.code)
+  );
+}
+
 interface ResumeState {
   readonly resume_token: string;
   readonly last_seq: number;
@@ -143,6 +186,10 @@ export class ModerationChannel {
   private socket: SocketLike | null = null;
   private currentStatus: ChannelStatus = { phase: 'idle' };
   private resume: ResumeState | null = null;
+  /** Who the server says that I am. */
+  private me = '';
+  /** Whether a moderator has removed me. */
+  private removed = false;
   /** Whether this page was ever welcomed. */
   private entered = false;
   private nonce = '';
@@ -155,13 +202,21 @@ export class ModerationChannel {
   private unauthorised = 0;
   private handshakeWasResume = false;
   private refusal: string | null = null;
-  private renewBeforeConnecting = false;
+  /** The token of this connection, as far as this page knows it. */
+  private token: string | null = null;
+  /** The last token that the server refused. */
+  private refusedToken: string | null = null;
+  private expiring: { endsAtMs: number; attempt: number } | null = null;
+  private renewalTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly pending = new Map<number, Pending>();
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private handshakeTimer: ReturnType<typeof setTimeout> | undefined;
   private pingTimer: ReturnType<typeof setTimeout> | undefined;
   private pongTimer: ReturnType<typeof setTimeout> | undefined;
+  private answerTimer: ReturnType<typeof setTimeout> | undefined;
   private pingSentMs: number | null = null;
+  private watchful = false;
+  private answering = true;
   private stopListening: () => void = () => undefined;
 
   constructor(private readonly options: ChannelOptions) {
@@ -209,15 +264,12 @@ export class ModerationChannel {
   }
 
   /** Sends a request and waits until the server has carried it out or refused it. */
-  request(message: ClientMessage, timeoutMs = REQUEST_WITHIN_MS): Promise<Ack> {
+  request(message: Command, timeoutMs = REQUEST_WITHIN_MS): Promise<Ack> {
     return this.track(message, timeoutMs).answer;
   }
 
   /** As `request`, and tells the `id` that an `answer` refers to. */
-  track(
-    message: ClientMessage,
-    timeoutMs = REQUEST_WITHIN_MS,
-  ): { id: number; answer: Promise<Ack> } {
+  track(message: Command, timeoutMs = REQUEST_WITHIN_MS): { id: number; answer: Promise<Ack> } {
     this.lastId += 1;
     const id = this.lastId;
     if (!this.welcomed || this.socket === null) {
@@ -286,7 +338,7 @@ export class ModerationChannel {
         return;
       case 'token_expiring':
         this.nonce = message.nonce;
-        void this.renewToken(this.socket);
+        this.handleExpiring(Date.parse(message.expires_at));
         return;
       case 'token_renewed':
         this.setResume({ resume_token: message.resume_token, last_seq: this.lastSeq });
@@ -329,14 +381,15 @@ export class ModerationChannel {
     }
     try {
       const tokens = this.options.tokens;
-      const { token } = await (this.renewBeforeConnecting ? tokens.renew() : tokens.current());
-      this.renewBeforeConnecting = false;
+      let { token } = await tokens.current();
+      if (token === this.refusedToken) ({ token } = await tokens.renew());
       const dpop = await this.proof(token);
       if (this.socket !== socket) return;
+      this.token = token;
       socket.send(JSON.stringify({ type: 'authenticate', token, dpop } satisfies ClientMessage));
     } catch (error) {
       if (this.socket !== socket) return;
-      if (error instanceof SignInRequired) this.finish('sign_in_required');
+      if (error instanceof SignInRequired || isFinal(error)) this.finish('sign_in_required');
       else this.lose();
     }
   }
@@ -351,24 +404,63 @@ export class ModerationChannel {
     });
   }
 
+  /** The token of the connection ends; a new one is fetched while half its life is left. */
+  private handleExpiring(endsAtMs: number): void {
+    const leftMs = endsAtMs - this.clock.now();
+    const { exp = 0, iat = 0 } = claimsOf(this.token ?? '');
+    const halfMs = exp > iat ? (exp - iat) * 500 : leftMs;
+    this.expiring = { endsAtMs, attempt: 0 };
+    this.renewIn(Math.max(0, leftMs - halfMs));
+  }
+
+  /** Fetches a new token now: the person has signed in, or asks for it. */
+  renewNow(): void {
+    if (this.expiring !== null) this.renewIn(0);
+  }
+
+  private renewIn(ms: number): void {
+    clearTimeout(this.renewalTimer);
+    this.renewalTimer = setTimeout(() => void this.renewToken(this.socket), ms);
+  }
+
   private async renewToken(socket: SocketLike | null): Promise<void> {
-    if (socket === null) return;
+    const expiring = this.expiring;
+    if (socket === null || expiring === null) return;
     try {
-      const { token } = await this.options.tokens.renew();
+      const tokens = this.options.tokens;
+      let { token } = await tokens.current();
+      // One that outlives the connection's is used at once.
+      if (!outlives(token, expiring.endsAtMs)) ({ token } = await tokens.renew());
       const dpop = await this.proof(token);
-      if (this.socket === socket) await this.request({ type: 'renew_token', token, dpop });
-    } catch {
-      // The old token still carries the connection until it ends; then the
-      // server closes with 4401 and a new connection asks for a token again.
+      if (this.socket !== socket) return;
+      await this.request({ type: 'renew_token', token, dpop });
+      this.token = token;
+      this.setRenewal({ state: 'fine' });
+    } catch (error) {
+      // The old token carries the connection until it ends; it is tried until then.
+      if (this.socket !== socket || this.expiring !== expiring) return;
+      expiring.attempt += 1;
+      const needsPerson = error instanceof SignInRequired || isFinal(error);
+      if (needsPerson || expiring.attempt > 1) {
+        this.setRenewal({ state: 'failing', endsAtMs: expiring.endsAtMs, needsPerson });
+      }
+      this.renewIn(Math.min(RENEW_AGAIN_MS_MAX, RENEW_AGAIN_MS_FIRST * expiring.attempt));
     }
+  }
+
+  private setRenewal(renewal: Renewal): void {
+    this.options.handlers.onRenewal?.(renewal);
   }
 
   private handleWelcome(welcome: Extract<ServerMessage, { type: 'welcome' }>): void {
     clearTimeout(this.handshakeTimer);
     this.welcomed = true;
+    this.me = welcome.you.user_id;
+    this.removed = false;
     this.entered = true;
     this.welcomedAtMs = Date.now();
     this.unauthorised = 0;
+    this.setRenewal({ state: 'fine' });
     const last_seq = welcome.resumed ? this.lastSeq : welcome.seq;
     this.setResume({ resume_token: welcome.resume_token, last_seq });
     this.options.handlers.onServerTime?.(welcome.server_time, null);
@@ -387,6 +479,9 @@ export class ModerationChannel {
       return;
     }
     if (this.resume !== null) this.setResume({ ...this.resume, last_seq: event.seq });
+    if (event.type === 'participant_left' && event.user_id === this.me) {
+      this.removed = event.reason === 'removed';
+    }
     this.options.handlers.onEvent?.(event);
   }
 
@@ -405,12 +500,29 @@ export class ModerationChannel {
     clearTimeout(this.pongTimer);
     this.options.handlers.onServerTime?.(serverTime, this.pingSentMs);
     this.pingSentMs = null;
+    this.setAnswering(true);
     this.schedulePing();
+  }
+
+  /** Asks the server often whether it is still there: somebody relies on being heard. */
+  setWatchful(watchful: boolean): void {
+    if (this.watchful === watchful) return;
+    this.watchful = watchful;
+    if (watchful && this.pingSentMs === null) this.ping(PONG_WITHIN_MS);
+    if (!watchful) this.setAnswering(true);
+  }
+
+  private setAnswering(answering: boolean): void {
+    clearTimeout(this.answerTimer);
+    if (this.answering === answering) return;
+    this.answering = answering;
+    this.options.handlers.onAnswering?.(answering);
   }
 
   private schedulePing(): void {
     clearTimeout(this.pingTimer);
-    this.pingTimer = setTimeout(() => this.ping(PONG_WITHIN_MS), PING_EVERY_MS);
+    const every = this.watchful ? WATCHFUL_PING_EVERY_MS : PING_EVERY_MS;
+    this.pingTimer = setTimeout(() => this.ping(PONG_WITHIN_MS), every);
   }
 
   private ping(withinMs: number): void {
@@ -420,6 +532,10 @@ export class ModerationChannel {
     this.pingSentMs = Date.now();
     this.socket.send(JSON.stringify({ type: 'ping' } satisfies ClientMessage));
     this.pongTimer = setTimeout(() => this.lose(), withinMs);
+    clearTimeout(this.answerTimer);
+    if (this.watchful) {
+      this.answerTimer = setTimeout(() => this.setAnswering(false), ANSWER_WITHIN_MS);
+    }
   }
 
   private settle(ref: string | number): Pending | undefined {
@@ -437,7 +553,7 @@ export class ModerationChannel {
         this.handleUnauthorised();
         return;
       case 4403:
-        this.finish('forbidden');
+        this.finish(this.removed ? 'removed' : 'forbidden');
         return;
       case 4404:
         this.finish('not_found');
@@ -461,7 +577,7 @@ export class ModerationChannel {
     }
     // A resume that was refused says nothing about the token.
     if (this.handshakeWasResume && !this.welcomed) this.unauthorised -= 1;
-    else this.renewBeforeConnecting = true;
+    else this.refusedToken = this.token;
     this.setResume(null);
     this.lose();
   }
@@ -510,6 +626,9 @@ export class ModerationChannel {
     clearTimeout(this.handshakeTimer);
     clearTimeout(this.pingTimer);
     clearTimeout(this.pongTimer);
+    clearTimeout(this.renewalTimer);
+    this.setAnswering(true);
+    this.expiring = null;
     if (socket !== null) {
       socket.onmessage = null;
       socket.onclose = null;
@@ -578,6 +697,6 @@ export class ModerationChannel {
 
   private storage(): Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null {
     if (this.options.storage !== undefined) return this.options.storage;
-    return typeof sessionStorage === 'undefined' ? null : sessionStorage;
+    return typeof window === 'undefined' ? null : tabKeeping();
   }
 }

@@ -89,17 +89,37 @@ export function secondsIn(file: RecordingFile, at: string): number {
   return Math.min(Math.max(0, seconds), file.duration_ms / 1000);
 }
 
-/** Items by time, those wanted only. */
+/**
+ * The time line as people are to read it: a pause that was decided is no gap, and
+ * what is missing of one track is told apart from what is missing of all.
+ */
+export function toldTruly(timeline: Timeline): Timeline {
+  const pauses = new Set<string>();
+  const items = timeline.items.flatMap((item): TimelineItem[] => {
+    if (item.kind !== 'gap') return [item];
+    if (item.text !== 'paused')
+      return [{ ...item, kind: item.track === null ? 'gap' : 'track_gap' }];
+    // A pause stands in every track; it is told once.
+    const key = item.from.slice(0, 'yyyy-mm-ddThh:mm:ss'.length);
+    if (pauses.has(key)) return [];
+    pauses.add(key);
+    return [{ ...item, kind: 'pause' }];
+  });
+  return { ...timeline, items };
+}
+
+/** Items by time, those wanted only; `say` is what an item is shown as. */
 export function itemsShown(
   items: readonly TimelineItem[],
   kind: string,
   search: string,
+  say: (item: TimelineItem) => string = (item) => `${item.name ?? ''} ${item.text ?? ''}`,
 ): readonly TimelineItem[] {
   const words = plain(search).split(/\s+/).filter(Boolean);
   return items
-    .filter((item) => kind === 'all' || item.kind === kind)
+    .filter((item) => kind === 'all' || item.kind === kind || item.kind === `track_${kind}`)
     .filter((item) => {
-      const text = plain(`${item.name ?? ''} ${item.text ?? ''}`);
+      const text = plain(say(item));
       return words.every((word) => text.includes(word));
     })
     .sort((a, b) => Date.parse(a.from) - Date.parse(b.from));

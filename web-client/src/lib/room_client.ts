@@ -1,16 +1,17 @@
-import type { ClientMessage, EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
+import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
+import { tabKeeping } from './keeping';
 import { MediaSession } from './media_session';
-import type { Ack, ChannelOptions, ChannelStatus } from './moderation_channel';
+import type { Ack, ChannelOptions, Command, ChannelStatus, Renewal } from './moderation_channel';
 import { ModerationChannel } from './moderation_channel';
 import type { Quality } from './quality';
-import type { ChatLine, RoomState } from './room_state';
+import type { ChatLine, RemovedPerson, RoomState } from './room_state';
 import { after, stateOf } from './room_state';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 import type { PeerFactory } from './publisher';
-import type { VideoCodec } from './encodings';
+import type { Source, VideoCodec } from './encodings';
 
 /** Everything a page shows, replaced as a whole on every change. */
 export interface RoomSnapshot {
@@ -20,6 +21,10 @@ export interface RoomSnapshot {
   readonly quality: Quality | null;
   /** Media of remote tracks by track id. */
   readonly media: ReadonlyMap<string, MediaStreamTrack>;
+  /** Whether the server answers as fast as somebody who is to be heard needs it. */
+  readonly answering: boolean;
+  /** Whether the token of the connection is being kept good. */
+  readonly renewal: Renewal;
   /** Counts changes of what this client sends. */
   readonly localVersion: number;
 }
@@ -46,6 +51,8 @@ export interface RoomClientOptions {
   /** Sound came or went. */
   readonly onSound?: (track: string, media: MediaStreamTrack | null) => void;
   readonly onRefused?: (error: ChannelError) => void;
+  /** A device was taken away, or the person stopped sharing in the browser's own bar. */
+  readonly onEnded?: (source: Source) => void;
 }
 
 /** A room: the channel, its state and its media, kept in step. */
@@ -58,13 +65,17 @@ export class RoomClient {
     state: null,
     quality: null,
     media: new Map(),
+    answering: true,
+    renewal: { state: 'fine' },
     localVersion: 0,
   };
   private readonly listeners = new Set<(snapshot: RoomSnapshot) => void>();
   private readonly chatKey: string;
+  private readonly removedKey: string;
 
   constructor(private readonly options: RoomClientOptions) {
     this.chatKey = `cabildo.chat.${options.sessionId}`;
+    this.removedKey = `cabildo.removed.${options.sessionId}`;
     this.channel = new ModerationChannel({
       sessionId: options.sessionId,
       key: options.key,
@@ -75,6 +86,12 @@ export class RoomClient {
       ...(options.wakeUps === undefined ? {} : { wakeUps: options.wakeUps }),
       handlers: {
         onStatus: (status) => this.change({ status }),
+        onAnswering: (answering) => this.change({ answering }),
+        onRenewal: (renewal) => {
+          if (renewal.state !== 'fine' || this.current.renewal.state !== 'fine') {
+            this.change({ renewal });
+          }
+        },
         onWelcome: (welcome) => this.handleWelcome(welcome),
         onEvent: (event) => this.handleEvent(event),
         onEvidence: (head) => this.options.onEvidence?.(head),
@@ -103,10 +120,11 @@ export class RoomClient {
     this.media?.close();
     this.channel.leave();
     this.storage()?.removeItem(this.chatKey);
+    this.storage()?.removeItem(this.removedKey);
   }
 
   /** Sends a command; rejects with `ChannelError` when it was refused or lost. */
-  command(message: ClientMessage): Promise<Ack> {
+  command(message: Command): Promise<Ack> {
     return this.channel.request(message);
   }
 
@@ -118,7 +136,11 @@ export class RoomClient {
       ...(videoCodec === undefined ? {} : { videoCodec }),
       handlers: {
         onMedia: (track, id, media) => this.handleMedia(track, id, media),
-        onLocal: () => this.change({ localVersion: this.current.localVersion + 1 }),
+        onLocal: () => {
+          this.watch();
+          this.change({ localVersion: this.current.localVersion + 1 });
+        },
+        onEnded: (source) => this.options.onEnded?.(source),
         onQuality: (quality) => {
           if (quality !== this.current.quality) this.change({ quality });
         },
@@ -128,9 +150,15 @@ export class RoomClient {
   }
 
   private handleWelcome(welcome: Welcome): void {
-    const state = stateOf(welcome, this.current.state?.chat ?? this.storedChat());
+    const known = this.current.state;
+    const state = stateOf(
+      welcome,
+      known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
+      known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
+    );
     this.change({ state });
     this.media?.handleWelcome(welcome, state);
+    this.watch();
     if (welcome.evidence !== null) this.options.onEvidence?.(welcome.evidence);
     if (welcome.resumed) this.options.onResumed?.();
   }
@@ -139,11 +167,21 @@ export class RoomClient {
     if (this.current.state === null) return;
     const state = after(this.current.state, event);
     if (state !== this.current.state) {
-      if (state.chat !== this.current.state.chat) this.storeChat(state.chat);
+      const { chat, removed } = this.current.state;
+      if (state.chat !== chat) this.store(this.chatKey, state.chat);
+      if (state.removed !== removed) this.store(this.removedKey, state.removed);
       this.change({ state });
       this.media?.handleState(state);
+      this.watch();
     }
     this.options.onEvent?.(event, state);
+  }
+
+  /** Somebody who speaks relies on the server: it is asked often whether it is there. */
+  private watch(): void {
+    const own = this.media?.microphone;
+    const heard = this.current.state?.you.may_be_heard === true;
+    this.channel.setWatchful(own?.present === true && own.on && heard);
   }
 
   private handleMedia(track: TrackView | null, id: string, media: MediaStreamTrack | null): void {
@@ -162,24 +200,24 @@ export class RoomClient {
 
   private storage(): ChannelOptions['storage'] {
     if (this.options.storage !== undefined) return this.options.storage;
-    return typeof sessionStorage === 'undefined' ? null : sessionStorage;
+    return typeof window === 'undefined' ? null : tabKeeping();
   }
 
-  /** Lines told before a reload; a state from the server has none. */
-  private storedChat(): readonly ChatLine[] {
+  /** What was told before a reload; a state from the server has none of it. */
+  private stored(key: string): readonly unknown[] {
     try {
-      const value: unknown = JSON.parse(this.storage()?.getItem(this.chatKey) ?? '[]');
-      return Array.isArray(value) ? (value as ChatLine[]) : [];
+      const value: unknown = JSON.parse(this.storage()?.getItem(key) ?? '[]');
+      return Array.isArray(value) ? value : [];
     } catch {
       return [];
     }
   }
 
-  private storeChat(chat: readonly ChatLine[]): void {
+  private store(key: string, value: unknown): void {
     try {
-      this.storage()?.setItem(this.chatKey, JSON.stringify(chat));
+      this.storage()?.setItem(key, JSON.stringify(value));
     } catch {
-      // A full storage costs the lines after a reload, nothing else.
+      // A full storage costs these after a reload, nothing else.
     }
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { RequestView, Told } from '../generated/wire';
 import type { RoomState } from './room_state';
 import { CHAT_LINES_MAX, after, stateOf } from './room_state';
-import { microphoneState, movedOrder, myPlace, turnTime } from './room_view';
+import { movedOrder, myPlace, turnTime } from './room_view';
 import { START, at, participant, request, track, turn, welcome } from './testing/fakes';
 
 type Happening = Told extends infer One
@@ -126,20 +126,6 @@ describe('who is heard', () => {
     );
     expect(state.participants.get('hall')?.may_be_heard).toBe(true);
     expect(state.participants.get('eye')?.may_be_heard).toBe(false);
-  });
-
-  it('is what my microphone shows, the strongest reason first', () => {
-    const on = { present: true, on: true };
-    const mute: Happening = { type: 'user_muted', user_id: 'ana', by: 'chair' };
-    expect(microphoneState(room(), { present: false, on: false })).toBe('listening_only');
-    expect(microphoneState(room(), { present: true, on: false })).toBe('off');
-    expect(microphoneState(room(), on)).toBe('closed_by_floor');
-    expect(microphoneState(play(room(), { type: 'turn_started', ...turn('t', 'ana') }), on)).toBe(
-      'open',
-    );
-    expect(microphoneState(play(room(), mute), { present: true, on: false })).toBe(
-      'muted_by_moderator',
-    );
   });
 });
 

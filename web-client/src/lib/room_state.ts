@@ -32,6 +32,12 @@ export interface ChatLine {
   readonly text: string;
 }
 
+/** Somebody who was removed. */
+export interface RemovedPerson {
+  readonly user_id: string;
+  readonly name: string;
+}
+
 /** What is known of the room. Values are never changed, only replaced. */
 export interface RoomState {
   readonly you: You;
@@ -42,6 +48,8 @@ export interface RoomState {
   readonly speakers: readonly SpeakerView[];
   readonly chat: readonly ChatLine[];
   readonly recording: RecordingView;
+  /** People who were removed and may be let in again. */
+  readonly removed: readonly RemovedPerson[];
   /** Why the session is over, once it is. */
   readonly ended: string | null;
   /** Events up to here are contained in the state that the server described. */
@@ -52,7 +60,11 @@ export interface RoomState {
 export const CHAT_LINES_MAX = 500;
 
 /** The state that a `welcome` describes; the chat before it is kept. */
-export function stateOf(welcome: Welcome, chat: readonly ChatLine[] = []): RoomState {
+export function stateOf(
+  welcome: Welcome,
+  chat: readonly ChatLine[] = [],
+  removed: readonly RemovedPerson[] = [],
+): RoomState {
   const asOfMs = Date.parse(welcome.server_time);
   const timed = (turn: TurnView): TimedTurn => ({ ...turn, asOfMs });
   return {
@@ -68,6 +80,9 @@ export function stateOf(welcome: Welcome, chat: readonly ChatLine[] = []): RoomS
     speakers: [],
     chat,
     recording: welcome.recording,
+    removed: removed.filter(
+      (one) => !welcome.participants.some(({ user_id }) => user_id === one.user_id),
+    ),
     ended: null,
     describedSeq: welcome.seq,
   };
@@ -81,9 +96,12 @@ export function after(state: RoomState, event: Told): RoomState {
   switch (event.type) {
     case 'participant_joined':
     case 'participant_updated':
-      return withParticipant(state, participantOf(event));
+      return withParticipant(
+        { ...state, removed: state.removed.filter((one) => one.user_id !== event.user_id) },
+        participantOf(event),
+      );
     case 'participant_left':
-      return withoutParticipant(state, event.user_id);
+      return withoutParticipant(afterRemoval(state, event), event.user_id);
     case 'speech_request_received':
     case 'speech_approved':
     case 'speech_denied':
@@ -200,6 +218,14 @@ function afterQueueUpdate(state: RoomState, event: EventOf<'queue_updated'>): Ro
   const placed = (one: RequestView) => gone.has(one.request_id);
   const requested = state.floor.requested.filter((one) => !placed(one));
   return withFloor(state, { requested, queue, open: event.open });
+}
+
+function afterRemoval(state: RoomState, event: EventOf<'participant_left'>): RoomState {
+  const one = state.participants.get(event.user_id);
+  if (event.reason !== 'removed' || one === undefined) return state;
+  const { user_id, name } = one;
+  const others = state.removed.filter((other) => other.user_id !== user_id);
+  return { ...state, removed: [...others, { user_id, name }] };
 }
 
 function withRecording(state: RoomState, change: Partial<RecordingView>): RoomState {

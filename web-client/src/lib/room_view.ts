@@ -42,21 +42,6 @@ export function myPlace(state: RoomState): MyPlace {
   return request === undefined ? { kind: 'none' } : { kind: 'requested', request };
 }
 
-/** What is true of my microphone, the strongest reason first. */
-export type MicrophoneState =
-  'listening_only' | 'muted_by_moderator' | 'off' | 'closed_by_floor' | 'open';
-
-/** The truth about a microphone: `on` is what its owner wants. */
-export function microphoneState(
-  state: RoomState,
-  own: { readonly present: boolean; readonly on: boolean },
-): MicrophoneState {
-  if (!own.present) return 'listening_only';
-  if (state.you.muted) return 'muted_by_moderator';
-  if (!own.on) return 'off';
-  return state.you.may_be_heard ? 'open' : 'closed_by_floor';
-}
-
 /** The recorder stands among the people while it records, and is none. */
 export function isRecorder(one: ParticipantView): boolean {
   return one.roles.includes('recorder');
@@ -77,6 +62,32 @@ export function people(state: RoomState): readonly ParticipantView[] {
   return [...state.participants.values()].sort(
     (a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name) || (a.user_id < b.user_id ? -1 : 1),
   );
+}
+
+/** How somebody is there: connected, away for a moment, in the hall, or not at all. */
+export type Presence = 'here' | 'away' | 'hall' | 'absent';
+
+/** The presence of whoever asked for the floor or holds it. */
+export function presenceOf(
+  state: RoomState,
+  who: { readonly user_id: string; readonly in_hall: boolean },
+): Presence {
+  if (who.in_hall) return 'hall';
+  const one = state.participants.get(who.user_id);
+  if (one === undefined) return 'absent';
+  return one.connections === 0 ? 'away' : 'here';
+}
+
+/** What is heard of somebody, over all their connections. */
+export type Heard = 'muted' | 'speaking' | 'heard' | 'waiting' | 'silent' | 'away';
+
+/** What others hear of a participant now, by what is published and let through. */
+export function heardOf(state: RoomState, one: ParticipantView): Heard {
+  if (one.connections === 0) return 'away';
+  if (one.muted) return 'muted';
+  if (state.speakers.some((speaker) => speaker.user_id === one.user_id)) return 'speaking';
+  if (!one.audio) return 'silent';
+  return one.may_be_heard ? 'heard' : 'waiting';
 }
 
 /** The order that `moved` one step, or null when it cannot. */

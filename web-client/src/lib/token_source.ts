@@ -1,4 +1,4 @@
-import { ApiError, SignInRequired } from './errors';
+import { ApiError } from './errors';
 import type { DpopKey } from './dpop_key';
 import { textFromBase64url } from './encoding';
 
@@ -12,8 +12,13 @@ export interface AccessToken {
 export interface TokenSource {
   /** A token that is good for a while; made anew when it soon ends. */
   current(): Promise<AccessToken>;
-  /** A new token, because the old one was refused or ends. */
+  /**
+   * A new token, because the old one was refused or ends. It never leaves the
+   * page: where only the person can help, it rejects with `SignInRequired`.
+   */
   renew(): Promise<AccessToken>;
+  /** Has the person sign in; absent where nobody signs in. */
+  signIn?(way: 'page' | 'window'): Promise<void>;
 }
 
 /** What pages read from a token for display; only the server may trust it. */
@@ -24,6 +29,8 @@ export interface Claims {
   readonly tenant_id?: string;
   readonly roles?: readonly string[];
   readonly exp?: number;
+  readonly iat?: number;
+  readonly cnf?: { readonly jkt?: string };
 }
 
 /** The claims of a JWT, unchecked; an empty object when it is not one. */
@@ -89,56 +96,5 @@ export class DevTokenSource implements TokenSource {
       expiresAtMs: Date.now() + body.expires_in * 1000,
     };
     return this.token;
-  }
-}
-
-const STORED_TOKEN = 'cabildo.access_token';
-
-/** What a `RedirectTokenSource` needs of a window. */
-export interface RedirectWindow {
-  readonly location: { readonly href: string; assign(url: string): void };
-  readonly history: { replaceState(data: unknown, unused: string, url: string): void };
-  readonly sessionStorage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
-}
-
-/** Tokens of an identity service that is visited and comes back with one. */
-export class RedirectTokenSource implements TokenSource {
-  constructor(
-    private readonly key: DpopKey,
-    private readonly loginUrl: string,
-    private readonly sessionId: string | null,
-    private readonly page: RedirectWindow = window,
-  ) {
-    this.takeFromAddress();
-  }
-
-  async current(): Promise<AccessToken> {
-    const token = this.page.sessionStorage.getItem(STORED_TOKEN);
-    const expiresAtMs = token === null ? 0 : (claimsOf(token).exp ?? 0) * 1000;
-    if (token !== null && expiresAtMs - RENEW_BEFORE_MS > Date.now()) {
-      return { token, expiresAtMs };
-    }
-    return this.renew();
-  }
-
-  /** Leaves the page for the identity service, which comes back to it. */
-  renew(): Promise<AccessToken> {
-    this.page.sessionStorage.removeItem(STORED_TOKEN);
-    const login = new URL(this.loginUrl, this.page.location.href);
-    login.searchParams.set('jkt', this.key.thumbprint);
-    if (this.sessionId !== null) login.searchParams.set('session_id', this.sessionId);
-    login.searchParams.set('return_to', this.page.location.href.split('#')[0] ?? '');
-    this.page.location.assign(login.href);
-    return Promise.reject(new SignInRequired('signing in'));
-  }
-
-  /** A token must not stay in the address bar, the history or a shared link. */
-  private takeFromAddress(): void {
-    const [address = '', fragment = ''] = this.page.location.href.split('#');
-    const parameters = new URLSearchParams(fragment);
-    const token = parameters.get('access_token');
-    if (token === null) return;
-    this.page.sessionStorage.setItem(STORED_TOKEN, token);
-    this.page.history.replaceState(null, '', address);
   }
 }

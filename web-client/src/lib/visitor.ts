@@ -1,0 +1,121 @@
+import { browserKeeping } from './keeping';
+
+/** What an identity service gives back: parameters of the address it returns to. */
+export type Returned = Readonly<Record<string, string>>;
+
+/** The ways in which a page can visit an identity service. */
+export interface Visitor {
+  /** Leaves this page; it does not return here by itself. */
+  leave(url: string): void;
+  /** Visits without showing anything, where the service allows it. */
+  inFrame(url: string, state: string): Promise<Returned>;
+  /** Visits in a small window beside the page; only on a press of the person. */
+  inWindow(url: string, state: string): Promise<Returned>;
+  /** Where visits return to. */
+  readonly returnTo: string;
+}
+
+/** Name of the page that visits return to. */
+export const RETURN_PATH = '/signed-in';
+const CHANNEL = 'cabildo.signed-in';
+/** A silent visit has nobody to wait for. */
+const FRAME_WITHIN_MS = 10_000;
+/** A person may have to find their second factor. */
+const WINDOW_WITHIN_MS = 600_000;
+const WINDOW_LOOK_EVERY_MS = 500;
+
+/** Visits by this window. */
+export class PageVisitor implements Visitor {
+  readonly returnTo = window.location.origin + RETURN_PATH;
+
+  leave(url: string): void {
+    window.location.assign(url);
+  }
+
+  async inFrame(url: string, state: string): Promise<Returned> {
+    const frame = document.createElement('iframe');
+    frame.hidden = true;
+    frame.title = '';
+    // A login page must not take this page elsewhere.
+    frame.setAttribute('sandbox', 'allow-scripts allow-same-origin allow-forms');
+    const returned = awaitReturn(state, FRAME_WITHIN_MS, () => false);
+    frame.src = url;
+    document.body.append(frame);
+    try {
+      return await returned;
+    } finally {
+      frame.remove();
+    }
+  }
+
+  async inWindow(url: string, state: string): Promise<Returned> {
+    const opened = window.open(url, 'cabildo-sign-in', 'popup,width=480,height=640');
+    if (opened === null) throw new Error('the browser opened no window');
+    return awaitReturn(state, WINDOW_WITHIN_MS, () => opened.closed);
+  }
+}
+
+/** Waits until the page of returns tells of a visit with this `state`. */
+async function awaitReturn(
+  state: string,
+  withinMs: number,
+  gone: () => boolean,
+): Promise<Returned> {
+  const channel = new BroadcastChannel(CHANNEL);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let look: ReturnType<typeof setInterval> | undefined;
+  try {
+    return await new Promise<Returned>((resolve, reject) => {
+      const fail = () => reject(new Error('the visit did not return'));
+      timer = setTimeout(fail, withinMs);
+      let closed = false;
+      // A window that has returned tells before it closes; one look more lets that arrive.
+      look = setInterval(() => {
+        if (closed) fail();
+        closed = gone();
+      }, WINDOW_LOOK_EVERY_MS);
+      channel.onmessage = (event: MessageEvent<Returned>) => {
+        if (event.data.state === state) resolve(event.data);
+      };
+    });
+  } finally {
+    clearTimeout(timer);
+    clearInterval(look);
+    channel.close();
+  }
+}
+
+/** The parameters with which a visit came back, from query and fragment. */
+export function returnedIn(address: string): Returned {
+  const url = new URL(address);
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  return Object.fromEntries([...url.searchParams, ...fragment]);
+}
+
+/** Tells the page that waits for a visit how it ended. */
+export function tellReturn(returned: Returned): void {
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.postMessage(returned);
+  channel.close();
+}
+
+const TRIES = 'cabildo.sign_in.tries';
+/** Visits by leaving the page that may follow one another without a press. */
+const TRIES_MAX = 3;
+const TRIES_WITHIN_MS = 120_000;
+
+/** Counts a visit by leaving the page; false when it would be one too many. */
+export function mayLeave(nowMs: number, keeping = browserKeeping()): boolean {
+  // What can't be counted is not repeated.
+  if (!keeping.lasts) return false;
+  const before = (keeping.getItem(TRIES) ?? '').split(' ').map(Number);
+  const recent = before.filter((at) => at > 0 && Math.abs(nowMs - at) < TRIES_WITHIN_MS);
+  if (recent.length >= TRIES_MAX) return false;
+  keeping.setItem(TRIES, [...recent, nowMs].join(' '));
+  return true;
+}
+
+/** Forgets the visits so far: the person asked for one, or one succeeded. */
+export function forgetVisits(keeping = browserKeeping()): void {
+  keeping.removeItem(TRIES);
+}
