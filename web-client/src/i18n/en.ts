@@ -330,6 +330,85 @@ export const en: Catalogue = {
   'governance.link.hall': 'Hall display',
   'governance.refresh': 'Refresh',
 
+  'signIn.title': 'Sign in',
+  'signIn.close': 'Done. You can close this window and go on in the other one.',
+  'renewal.said': 'Your access ends soon and could not be renewed. The session goes on meanwhile.',
+  'renewal.signIn':
+    'Your access ends in {left}. Sign in again: a window opens beside this one and you stay here, losing nothing.',
+  'renewal.away':
+    'The identity service does not answer. Your access is good for {left} more; renewing it is still being tried. You can also sign in yourself.',
+  'follower.waits':
+    'The session has not started yet. This page enters by itself as soon as it has.',
+  'mic.unplugged': 'The microphone was unplugged',
+  'mic.disconnected': 'No connection to the session',
+  'mic.system_muted': 'The system has silenced the microphone',
+  'mic.not_arriving': 'Your sound does not arrive',
+  'mic.silent': 'The microphone gives no sound',
+  'mic.unheard.listening_only':
+    'Nobody hears you: you have the floor, but no microphone. Press the microphone button.',
+  'mic.unheard.unplugged':
+    'Nobody hears you: the microphone was unplugged. Plug it in and press the microphone button.',
+  'mic.unheard.disconnected':
+    'Nobody hears you: the server does not answer. Wait until the connection is back.',
+  'mic.unheard.muted_by_moderator':
+    'Nobody hears you: the moderator has closed your microphone. Wait until it is allowed.',
+  'mic.unheard.off': 'Nobody hears you: you have the floor with the microphone off. Turn it on.',
+  'mic.unheard.system_muted':
+    'Nobody hears you: the system or another program has silenced the microphone. Turn it on there.',
+  'mic.unheard.not_arriving':
+    'Nobody hears you: your sound does not reach the server. It reconnects by itself; if that takes long, reload the page.',
+  'mic.unheard.silent':
+    'Nobody hears you: no sound comes from the microphone. Check that it is plugged in and switched on, or choose another.',
+  'mic.said.unplugged': 'The microphone was unplugged',
+  'camera.said.unplugged': 'The camera was unplugged: nobody sees your picture',
+  'screen.said.reload': 'Reloading the page ended sharing your screen. Share it again if needed.',
+  'undo.start_turn': 'The floor was given',
+  'undo.stop_turn': 'The turn has ended',
+  'undo.approve_speech': 'Request accepted',
+  'undo.deny_speech': 'Request refused',
+  'undo.cancel_speech': 'Request taken off the list',
+  'undo.remove_participant': 'Person removed from the session',
+  'undo.set_moderation': 'The mode of the floor has changed',
+  'undo.done': 'Undone: it is as it was before, and the record says so',
+  'moderation.said.open':
+    'The floor is open: everybody may speak. Your microphone is off; turn it on when you want to speak.',
+  'moderation.said.openChair':
+    'The floor is open: everybody may speak. Microphones stay off until their owners turn them on.',
+  'moderation.said.moderated':
+    'The floor is moderated again: only whoever has it and the moderators are heard.',
+  'console.openTitle': 'Open the floor?',
+  'console.openText':
+    'Everybody will be able to speak without asking. Everybody is told; microphones stay off until their owners turn them on. There {count, plural, one {is one person} other {are # people}} in the session.',
+  'console.absentTitle': '{name} is not in the session',
+  'console.absentText':
+    'There is no connection to them right now. If you give them the floor, time runs and nobody speaks. You can wait, or give it all the same.',
+  'console.absentStart': 'Give it all the same',
+  'presence.away': 'no connection right now',
+  'presence.absent': 'not in the session',
+  'join.moderator': 'You moderate this session: you enter the moderation console.',
+  'join.console': 'Open the moderation console',
+  'join.asParticipant': 'Join as a participant, with camera',
+  'closed.removed.title': 'The moderator has removed you from the session',
+  'closed.removed.text':
+    'You can no longer see or hear the session. That you took part, and when this happened, stays on record. If you think it is a mistake, talk to whoever chairs: they can readmit you, and then you join with the same link.',
+  'console.nextIs': 'Next: {name}',
+  'console.search': 'Search by name',
+  'console.filter': 'Show',
+  'console.filter.all': 'Everybody',
+  'console.filter.heard': 'Who is heard',
+  'console.filter.muted': 'Microphone closed',
+  'console.filter.away': 'Not connected',
+  'console.filter.hall': 'Hall',
+  'console.nobodyFound': 'Nobody matches.',
+  'console.showAll': 'Show {count, plural, one {one person} other {all # people}}',
+  'console.shortcutsOn': 'Use one-key shortcuts',
+  'console.justStarted':
+    'The floor has only just been given: nothing else was done. To go on to the next person, press again.',
+  'console.shortcut.search': 'Search for a person',
+  'docs.title': 'REST interface',
+  'docs.intro': 'Version {version}. The same for programs:',
+  'docs.search': 'Search for a route',
+  'person.noPicture': '{name}, without a picture',
   'error.title': 'Something went wrong',
   'error.NETWORK': 'The server does not answer. Check your connection and try again.',
   'error.NOT_CONNECTED': 'There is no connection right now. Repeat it when it is back.',
@@ -372,6 +451,72 @@ export const en: Catalogue = {
     'The session takes no more pictures or sounds of yours. Stop sending something and try again.',
   'error.UNPROCESSABLE_REQUEST': 'Some value is not valid. Check it and try again.',
   'error.RECORDING_STATE_CONFLICT': 'The recording has already changed. Look at how it is now.',
+  'error.SIGN_IN_REQUIRED': 'You have to sign in to go on. Press the button to do so.',
+  'error.SIGN_IN_LOOP':
+    'Signing in was tried several times in a row without success. Check that the browser lets this page keep data, then press the button.',
+  'error.SIGN_IN_WINDOW':
+    'The window for signing in was closed, or the browser did not open it. Allow windows of this page and press the button again.',
+  'error.SIGN_IN_REFUSED':
+    'The identity service gave no access. Sign in again; if it repeats, tell whoever invited you.',
+  'error.SIGN_IN_UNAVAILABLE': 'The identity service does not answer. Wait a moment and try again.',
+  'error.SIGN_IN_MISSING':
+    'This server does not say where to sign in. Use the link of your invitation, or tell whoever invited you.',
+  'error.INSECURE_PAGE':
+    'The page did not come over a secure connection, and the browser does not let you join like this. Open the link that starts with https.',
+  'error.PAGE_FAILED':
+    'The page has failed. Reload it; nothing is lost. If it repeats, tell whoever helps you.',
+  'error.MALFORMED_REQUEST':
+    'The server did not understand what the page sent. Reload it and try again.',
+  'error.PAYLOAD_TOO_LARGE': 'What was sent is too large and was not taken. Send less.',
+  'error.UNSUPPORTED_MEDIA_TYPE':
+    'The server does not take this type of data. Reload the page and try again.',
+  'error.METHOD_NOT_ALLOWED':
+    'The page and the server are not of the same version. Reload the page.',
+  'error.ROUTE_NOT_FOUND':
+    'There is no such thing on this server. Check that the link is complete and reload the page.',
+  'error.CREDENTIALS_MISSING': 'You have not signed in. Join again from your link.',
+  'error.TOKEN_BOUND':
+    'Your access belongs to another browser. Join again from your link in this one.',
+  'error.DPOP_PROOF_REPLAYED':
+    'The page sent the same thing twice and the second one was not taken. See whether it was done and, if not, repeat it.',
+  'error.DPOP_NONCE_REQUIRED': 'The server asked for a fresher proof of your browser. Try again.',
+  'error.RESUME_TOKEN_INVALID':
+    'The connection before no longer exists. The page enters again by itself; if not, reload it.',
+  'error.CLIENT_CERTIFICATE_REQUIRED':
+    'Only services of the organisation can do this, not people. Ask whoever runs it.',
+  'error.VERSION_CONFLICT':
+    'Somebody else changed this meanwhile, so nothing was kept. Reload the page and repeat your change.',
+  'error.PRECONDITION_REQUIRED':
+    'The page did not say which version it changes, so nothing was kept. Reload it and repeat your change.',
+  'error.IDEMPOTENCY_KEY_REUSED':
+    'What was asked differs from what was asked before. Reload the page and try again.',
+  'error.IDEMPOTENCY_KEY_IN_USE':
+    'The same is being done already. Wait a moment and see whether it is done.',
+  'error.INTERNAL':
+    'The server failed while doing this. See whether it was done and, if not, repeat it; if it fails again, tell whoever helps you, with the time.',
+  'error.PROVIDER_UNSUPPORTED':
+    'This session is held on another video service. Use the link of your invitation.',
+  'error.REQUEST_STATE_CONFLICT':
+    'That request has already been accepted, or not yet. Look at the list and decide again.',
+  'error.SDP_INVALID':
+    'Your browser and the server did not agree on sound or picture. Reload the page; if it repeats, try another browser.',
+  'error.SIGNALLING_STATE_CONFLICT':
+    'Sound or picture changed on both sides at once. Reload the page if it does not mend by itself.',
+  'error.TRACK_NOT_FOUND': 'That picture or sound is no longer sent. There is nothing to do.',
+  'error.MEDIA_RESOURCE_NOT_FOUND':
+    'That connection for picture and sound no longer exists. Connect the device again.',
+  'error.RECORDING_NOT_FOUND':
+    'There is no recording of this. Check that the link is of the session you look for.',
+  'error.RECORDING_ERASED':
+    'The recording was erased and can no longer be watched. Its proof still holds: you can check it.',
+  'error.PLAYBACK_TOKEN_FORMAT_INVALID':
+    'The address of the recording is incomplete. Open it from the page of the recording.',
+  'error.PLAYBACK_TOKEN_SIGNATURE_INVALID':
+    'The address of the recording was changed and is not valid. Open it from the page of the recording.',
+  'error.PLAYBACK_TOKEN_EXPIRED':
+    'The address of the recording has expired. Reload the page of the recording to get another.',
+  'error.RANGE_NOT_SATISFIABLE':
+    'A part was asked for that the file does not have. Reload the page.',
   'error.other':
-    'The server could not do this ({code}). Try again; if it repeats, tell this code to whoever helps you.',
+    'The server could not do this. Try again; if it repeats, tell whoever helps you what you were doing and at what time.',
 };

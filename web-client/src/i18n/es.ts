@@ -330,6 +330,86 @@ export const es = {
   'governance.link.hall': 'Pantalla de sala',
   'governance.refresh': 'Actualizar',
 
+  'signIn.title': 'Iniciar sesión',
+  'signIn.close': 'Ya está. Puede cerrar esta ventana y seguir en la otra.',
+  'renewal.said':
+    'Su acceso termina pronto y no se ha podido renovar. La sesión sigue mientras tanto.',
+  'renewal.signIn':
+    'Su acceso termina en {left}. Inicie sesión de nuevo: se abre una ventana aparte y usted sigue aquí, sin perder nada.',
+  'renewal.away':
+    'El servicio de identidad no responde. Su acceso vale {left} más; se sigue intentando renovarlo. Puede iniciar sesión usted.',
+  'follower.waits': 'La sesión todavía no ha empezado. Esta página entra sola en cuanto empiece.',
+  'mic.unplugged': 'El micrófono se ha desconectado',
+  'mic.disconnected': 'Sin conexión con la sesión',
+  'mic.system_muted': 'El sistema ha silenciado el micrófono',
+  'mic.not_arriving': 'Su sonido no llega',
+  'mic.silent': 'El micrófono no da sonido',
+  'mic.unheard.listening_only':
+    'Nadie le oye: tiene la palabra, pero sin micrófono. Pulse el botón del micrófono.',
+  'mic.unheard.unplugged':
+    'Nadie le oye: el micrófono se ha desconectado. Conéctelo y pulse el botón del micrófono.',
+  'mic.unheard.disconnected':
+    'Nadie le oye: el servidor no responde. Espere a que vuelva la conexión.',
+  'mic.unheard.muted_by_moderator':
+    'Nadie le oye: la moderación ha cerrado su micrófono. Espere a que lo permita.',
+  'mic.unheard.off': 'Nadie le oye: tiene la palabra con el micrófono apagado. Enciéndalo.',
+  'mic.unheard.system_muted':
+    'Nadie le oye: el sistema u otro programa ha silenciado el micrófono. Actívelo allí.',
+  'mic.unheard.not_arriving':
+    'Nadie le oye: su sonido no llega al servidor. Se vuelve a conectar solo; si tarda, recargue la página.',
+  'mic.unheard.silent':
+    'Nadie le oye: del micrófono no sale ningún sonido. Compruebe que está enchufado y encendido, o elija otro.',
+  'mic.said.unplugged': 'El micrófono se ha desconectado',
+  'camera.said.unplugged': 'La cámara se ha desconectado: nadie ve su imagen',
+  'screen.said.reload':
+    'Al recargar la página dejó de compartir la pantalla. Compártala otra vez si hace falta.',
+  'undo.start_turn': 'Se ha dado la palabra',
+  'undo.stop_turn': 'El turno ha terminado',
+  'undo.approve_speech': 'Petición aceptada',
+  'undo.deny_speech': 'Petición rechazada',
+  'undo.cancel_speech': 'Petición retirada de la lista',
+  'undo.remove_participant': 'Persona expulsada de la sesión',
+  'undo.set_moderation': 'El modo de la palabra ha cambiado',
+  'undo.done': 'Deshecho: queda como estaba, y consta que se deshizo',
+  'moderation.said.open':
+    'La palabra es libre: todos pueden hablar. Su micrófono está apagado; enciéndalo cuando quiera hablar.',
+  'moderation.said.openChair':
+    'La palabra es libre: todos pueden hablar. Los micrófonos siguen apagados hasta que cada uno encienda el suyo.',
+  'moderation.said.moderated':
+    'La palabra vuelve a estar moderada: solo se oye a quien la tiene y a la moderación.',
+  'console.openTitle': '¿Dejar la palabra libre?',
+  'console.openText':
+    'Todos podrán hablar sin pedir la palabra. Se avisa a todos; los micrófonos siguen apagados hasta que cada uno encienda el suyo. Hay {count, plural, one {una persona} other {# personas}} en la sesión.',
+  'console.absentTitle': '{name} no está en la sesión',
+  'console.absentText':
+    'Ahora mismo no tiene conexión. Si le da la palabra, el tiempo corre y nadie habla. Puede esperar o dársela de todos modos.',
+  'console.absentStart': 'Dársela de todos modos',
+  'presence.away': 'sin conexión ahora',
+  'presence.absent': 'no está en la sesión',
+  'join.moderator': 'Usted modera esta sesión: entra en la consola de moderación.',
+  'join.console': 'Abrir la consola de moderación',
+  'join.asParticipant': 'Entrar como asistente, con cámara',
+  'closed.removed.title': 'La moderación le ha sacado de la sesión',
+  'closed.removed.text':
+    'Ya no puede ver ni oír la sesión. Quedan registrados su participación y el momento. Si cree que es un error, hable con quien preside: puede volver a admitirle, y entonces entra con el mismo enlace.',
+  'console.nextIs': 'Sigue: {name}',
+  'console.search': 'Buscar por nombre',
+  'console.filter': 'Mostrar',
+  'console.filter.all': 'Todas las personas',
+  'console.filter.heard': 'A quien se oye',
+  'console.filter.muted': 'Micrófono cerrado',
+  'console.filter.away': 'Sin conexión',
+  'console.filter.hall': 'Sala',
+  'console.nobodyFound': 'Nadie coincide.',
+  'console.showAll': 'Mostrar {count, plural, one {una persona} other {las # personas}}',
+  'console.shortcutsOn': 'Usar atajos de una tecla',
+  'console.justStarted':
+    'Se acaba de dar la palabra: no se ha hecho nada más. Si quiere pasar a la siguiente persona, pulse otra vez.',
+  'console.shortcut.search': 'Buscar a una persona',
+  'docs.title': 'Interfaz REST',
+  'docs.intro': 'Versión {version}. La descripción está en inglés; la misma, para programas:',
+  'docs.search': 'Buscar una ruta',
+  'person.noPicture': '{name}, sin imagen',
   'error.title': 'Algo no salió bien',
   'error.NETWORK': 'El servidor no responde. Compruebe su conexión y reintente.',
   'error.NOT_CONNECTED': 'Ahora mismo no hay conexión. Repítalo cuando se recupere.',
@@ -373,6 +453,73 @@ export const es = {
     'La sesión no admite más imágenes o sonidos suyos. Deje de enviar algo y reintente.',
   'error.UNPROCESSABLE_REQUEST': 'Algún dato no es válido. Revíselo y reintente.',
   'error.RECORDING_STATE_CONFLICT': 'La grabación ya cambió de estado. Mire cómo está ahora.',
+  'error.SIGN_IN_REQUIRED': 'Hay que iniciar sesión para seguir. Pulse el botón para hacerlo.',
+  'error.SIGN_IN_LOOP':
+    'Se intentó iniciar sesión varias veces seguidas y no se logró. Compruebe que el navegador permite guardar datos de esta página y pulse el botón.',
+  'error.SIGN_IN_WINDOW':
+    'La ventana para iniciar sesión se cerró o el navegador no la abrió. Permita las ventanas de esta página y vuelva a pulsar el botón.',
+  'error.SIGN_IN_REFUSED':
+    'El servicio de identidad no dio acceso. Inicie sesión de nuevo; si se repite, avise a quien le invitó.',
+  'error.SIGN_IN_UNAVAILABLE':
+    'El servicio de identidad no responde. Espere un momento y vuelva a intentarlo.',
+  'error.SIGN_IN_MISSING':
+    'Este servidor no indica dónde iniciar sesión. Use el enlace de su invitación o avise a quien le invitó.',
+  'error.INSECURE_PAGE':
+    'La página no llegó por una conexión segura, y el navegador no deja entrar así. Abra el enlace que empieza por https.',
+  'error.PAGE_FAILED':
+    'La página ha fallado. Recárguela; no se pierde nada. Si se repite, avise a quien le ayuda.',
+  'error.MALFORMED_REQUEST':
+    'El servidor no entendió lo que envió la página. Recárguela e inténtelo de nuevo.',
+  'error.PAYLOAD_TOO_LARGE': 'Lo que se envió es demasiado grande y no se aceptó. Envíe menos.',
+  'error.UNSUPPORTED_MEDIA_TYPE':
+    'El servidor no acepta este tipo de datos. Recargue la página e inténtelo de nuevo.',
+  'error.METHOD_NOT_ALLOWED':
+    'La página y el servidor no son de la misma versión. Recargue la página.',
+  'error.ROUTE_NOT_FOUND':
+    'Eso no existe en este servidor. Compruebe que el enlace está completo y recargue la página.',
+  'error.CREDENTIALS_MISSING': 'No ha iniciado sesión. Entre de nuevo desde su enlace.',
+  'error.TOKEN_BOUND':
+    'Su acceso pertenece a otro navegador. Entre de nuevo desde su enlace en este.',
+  'error.DPOP_PROOF_REPLAYED':
+    'La página envió dos veces lo mismo y la segunda no se aceptó. Mire si ya está hecho y, si no, repítalo.',
+  'error.DPOP_NONCE_REQUIRED':
+    'El servidor pidió una prueba más reciente de su navegador. Inténtelo de nuevo.',
+  'error.RESUME_TOKEN_INVALID':
+    'La conexión anterior ya no existe. La página entra de nuevo por sí sola; si no, recárguela.',
+  'error.CLIENT_CERTIFICATE_REQUIRED':
+    'Esto solo pueden hacerlo los servicios de la organización, no las personas. Pídalo a quien la administra.',
+  'error.VERSION_CONFLICT':
+    'Otra persona cambió esto mientras tanto, así que no se ha guardado nada. Recargue la página y repita su cambio.',
+  'error.PRECONDITION_REQUIRED':
+    'La página no dijo qué versión cambia, así que no se ha guardado nada. Recárguela y repita su cambio.',
+  'error.IDEMPOTENCY_KEY_REUSED':
+    'Lo pedido no coincide con lo que ya se pidió antes. Recargue la página e inténtelo de nuevo.',
+  'error.IDEMPOTENCY_KEY_IN_USE':
+    'Lo mismo ya se está haciendo. Espere un momento y mire si está hecho.',
+  'error.INTERNAL':
+    'El servidor ha fallado al hacer esto. Mire si está hecho y, si no, repítalo; si vuelve a fallar, avise a quien le ayuda con la hora.',
+  'error.PROVIDER_UNSUPPORTED':
+    'Esta sesión se celebra en otro servicio de vídeo. Use el enlace de su invitación.',
+  'error.REQUEST_STATE_CONFLICT':
+    'Esa petición ya se aceptó o todavía no. Mire la lista y decida de nuevo.',
+  'error.SDP_INVALID':
+    'Su navegador y el servidor no se entendieron sobre el sonido o la imagen. Recargue la página; si se repite, pruebe otro navegador.',
+  'error.SIGNALLING_STATE_CONFLICT':
+    'El sonido o la imagen cambiaron a la vez en los dos lados. Recargue la página si no se arregla solo.',
+  'error.TRACK_NOT_FOUND': 'Esa imagen o ese sonido ya no se envía. No hay que hacer nada.',
+  'error.MEDIA_RESOURCE_NOT_FOUND':
+    'Esa conexión de imagen y sonido ya no existe. Vuelva a conectar el aparato.',
+  'error.RECORDING_NOT_FOUND':
+    'De esto no hay grabación. Compruebe que el enlace es el de la sesión que busca.',
+  'error.RECORDING_ERASED':
+    'La grabación se borró y ya no puede verse. Su prueba sigue siendo válida: puede comprobarla.',
+  'error.PLAYBACK_TOKEN_FORMAT_INVALID':
+    'La dirección de la grabación está incompleta. Ábrala desde la página de la grabación.',
+  'error.PLAYBACK_TOKEN_SIGNATURE_INVALID':
+    'La dirección de la grabación se ha cambiado y no vale. Ábrala desde la página de la grabación.',
+  'error.PLAYBACK_TOKEN_EXPIRED':
+    'La dirección de la grabación ha caducado. Recargue la página de la grabación para obtener otra.',
+  'error.RANGE_NOT_SATISFIABLE': 'Se pidió una parte que el archivo no tiene. Recargue la página.',
   'error.other':
-    'El servidor no pudo hacerlo ({code}). Reintente; si se repite, dé este código a quien le ayuda.',
+    'El servidor no ha podido hacer esto. Inténtelo de nuevo; si se repite, diga a quien le ayuda qué hacía y a qué hora.',
 } as const;

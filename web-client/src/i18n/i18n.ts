@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { browserKeeping } from '../lib/keeping';
 import { en } from './en';
 import { es } from './es';
 import type { Parameters } from './message';
@@ -40,38 +41,26 @@ export function isKey(key: string): key is Key {
 /** What a code of the server means for a person, and what to do. */
 export function errorText(code: string): string {
   const key = `error.${code}`;
-  return isKey(key) ? t(key) : t('error.other', { code });
+  return isKey(key) ? t(key) : t('error.other');
 }
 
 /** Chooses and remembers a language. */
 export function setLanguage(chosen: Language): void {
   show(chosen);
-  try {
-    localStorage.setItem(STORED, chosen);
-  } catch {
-    // Forgotten at the next visit, which asks the link and the browser again.
-  }
+  browserKeeping().setItem(STORED, chosen);
 }
 
 /** Takes the language of the first of these that names one of ours. */
 export function chooseLanguage(tokenLocale?: string): void {
   const asked = new URLSearchParams(location.search).get('lang');
-  const wishes = [asked, storedLanguage(), tokenLocale, ...navigator.languages];
+  const wishes = [asked, browserKeeping().getItem(STORED), tokenLocale, ...navigator.languages];
   show(firstOurs(wishes) ?? 'es');
-}
-
-function storedLanguage(): string | null {
-  try {
-    return localStorage.getItem(STORED);
-  } catch {
-    return null;
-  }
 }
 
 /** The first of some BCP 47 tags that is in one of our languages. */
 export function firstOurs(wishes: readonly (string | null | undefined)[]): Language | null {
   for (const wish of wishes) {
-    const primary = wish?.toLowerCase().split('-')[0];
+    const primary = wish?.toLowerCase().split(/[-_.]/)[0];
     const ours = LANGUAGES.find((one) => one === primary);
     if (ours !== undefined) return ours;
   }

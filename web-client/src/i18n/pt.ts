@@ -332,6 +332,86 @@ export const pt: Catalogue = {
   'governance.link.hall': 'Tela da sala',
   'governance.refresh': 'Atualizar',
 
+  'signIn.title': 'Iniciar sessão',
+  'signIn.close': 'Pronto. Pode fechar esta janela e continuar na outra.',
+  'renewal.said':
+    'O seu acesso termina em breve e não pôde ser renovado. A sessão continua entretanto.',
+  'renewal.signIn':
+    'O seu acesso termina em {left}. Inicie sessão de novo: abre-se uma janela à parte e continua aqui, sem perder nada.',
+  'renewal.away':
+    'O serviço de identidade não responde. O seu acesso vale mais {left}; continua a tentar-se renová-lo. Também pode iniciar sessão.',
+  'follower.waits': 'A sessão ainda não começou. Esta página entra sozinha assim que começar.',
+  'mic.unplugged': 'O microfone foi desligado do aparelho',
+  'mic.disconnected': 'Sem ligação à sessão',
+  'mic.system_muted': 'O sistema silenciou o microfone',
+  'mic.not_arriving': 'O seu som não chega',
+  'mic.silent': 'O microfone não dá som',
+  'mic.unheard.listening_only':
+    'Ninguém o ouve: tem a palavra, mas sem microfone. Prima o botão do microfone.',
+  'mic.unheard.unplugged':
+    'Ninguém o ouve: o microfone foi desligado do aparelho. Ligue-o e prima o botão do microfone.',
+  'mic.unheard.disconnected':
+    'Ninguém o ouve: o servidor não responde. Espere que a ligação volte.',
+  'mic.unheard.muted_by_moderator':
+    'Ninguém o ouve: a moderação fechou o seu microfone. Espere que o permita.',
+  'mic.unheard.off': 'Ninguém o ouve: tem a palavra com o microfone desligado. Ligue-o.',
+  'mic.unheard.system_muted':
+    'Ninguém o ouve: o sistema ou outro programa silenciou o microfone. Ative-o aí.',
+  'mic.unheard.not_arriving':
+    'Ninguém o ouve: o seu som não chega ao servidor. Volta a ligar-se sozinho; se demorar, recarregue a página.',
+  'mic.unheard.silent':
+    'Ninguém o ouve: não sai nenhum som do microfone. Verifique se está ligado, ou escolha outro.',
+  'mic.said.unplugged': 'O microfone foi desligado do aparelho',
+  'camera.said.unplugged': 'A câmara foi desligada do aparelho: ninguém vê a sua imagem',
+  'screen.said.reload':
+    'Ao recarregar a página deixou de partilhar o ecrã. Partilhe-o de novo se for preciso.',
+  'undo.start_turn': 'A palavra foi dada',
+  'undo.stop_turn': 'O turno terminou',
+  'undo.approve_speech': 'Pedido aceite',
+  'undo.deny_speech': 'Pedido recusado',
+  'undo.cancel_speech': 'Pedido retirado da lista',
+  'undo.remove_participant': 'Pessoa removida da sessão',
+  'undo.set_moderation': 'O modo da palavra mudou',
+  'undo.done': 'Desfeito: fica como estava, e consta que se desfez',
+  'moderation.said.open':
+    'A palavra é livre: todos podem falar. O seu microfone está desligado; ligue-o quando quiser falar.',
+  'moderation.said.openChair':
+    'A palavra é livre: todos podem falar. Os microfones ficam desligados até que cada um ligue o seu.',
+  'moderation.said.moderated':
+    'A palavra volta a ser moderada: só se ouve quem a tem e a moderação.',
+  'console.openTitle': 'Deixar a palavra livre?',
+  'console.openText':
+    'Todos poderão falar sem pedir a palavra. Todos são avisados; os microfones ficam desligados até que cada um ligue o seu. Há {count, plural, one {uma pessoa} other {# pessoas}} na sessão.',
+  'console.absentTitle': '{name} não está na sessão',
+  'console.absentText':
+    'Neste momento não tem ligação. Se lhe der a palavra, o tempo corre e ninguém fala. Pode esperar, ou dá-la na mesma.',
+  'console.absentStart': 'Dá-la na mesma',
+  'presence.away': 'sem ligação agora',
+  'presence.absent': 'não está na sessão',
+  'join.moderator': 'Modera esta sessão: entra na consola de moderação.',
+  'join.console': 'Abrir a consola de moderação',
+  'join.asParticipant': 'Entrar como participante, com câmara',
+  'closed.removed.title': 'A moderação retirou-o da sessão',
+  'closed.removed.text':
+    'Já não pode ver nem ouvir a sessão. A sua participação e o momento ficam registados. Se acha que é um engano, fale com quem preside: pode readmiti-lo, e então entra com a mesma ligação.',
+  'console.nextIs': 'A seguir: {name}',
+  'console.search': 'Procurar por nome',
+  'console.filter': 'Mostrar',
+  'console.filter.all': 'Todas as pessoas',
+  'console.filter.heard': 'Quem se ouve',
+  'console.filter.muted': 'Microfone fechado',
+  'console.filter.away': 'Sem ligação',
+  'console.filter.hall': 'Sala',
+  'console.nobodyFound': 'Ninguém corresponde.',
+  'console.showAll': 'Mostrar {count, plural, one {uma pessoa} other {as # pessoas}}',
+  'console.shortcutsOn': 'Usar atalhos de uma tecla',
+  'console.justStarted':
+    'A palavra acabou de ser dada: nada mais foi feito. Para passar à pessoa seguinte, prima de novo.',
+  'console.shortcut.search': 'Procurar uma pessoa',
+  'docs.title': 'Interface REST',
+  'docs.intro': 'Versão {version}. A descrição está em inglês; a mesma, para programas:',
+  'docs.search': 'Procurar uma rota',
+  'person.noPicture': '{name}, sem imagem',
   'error.title': 'Algo deu errado',
   'error.NETWORK': 'O servidor não responde. Verifique sua conexão e tente de novo.',
   'error.NOT_CONNECTED': 'Agora não há conexão. Repita quando ela voltar.',
@@ -373,6 +453,73 @@ export const pt: Catalogue = {
     'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
   'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
   'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
+  'error.SIGN_IN_REQUIRED': 'É preciso iniciar sessão para continuar. Prima o botão para o fazer.',
+  'error.SIGN_IN_LOOP':
+    'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e prima o botão.',
+  'error.SIGN_IN_WINDOW':
+    'A janela para iniciar sessão foi fechada ou o navegador não a abriu. Permita as janelas desta página e prima o botão de novo.',
+  'error.SIGN_IN_REFUSED':
+    'O serviço de identidade não deu acesso. Inicie sessão de novo; se se repetir, avise quem o convidou.',
+  'error.SIGN_IN_UNAVAILABLE':
+    'O serviço de identidade não responde. Espere um momento e tente de novo.',
+  'error.SIGN_IN_MISSING':
+    'Este servidor não indica onde iniciar sessão. Use a ligação do seu convite ou avise quem o convidou.',
+  'error.INSECURE_PAGE':
+    'A página não chegou por uma ligação segura, e o navegador não deixa entrar assim. Abra a ligação que começa por https.',
+  'error.PAGE_FAILED':
+    'A página falhou. Recarregue-a; nada se perde. Se se repetir, avise quem o ajuda.',
+  'error.MALFORMED_REQUEST':
+    'O servidor não entendeu o que a página enviou. Recarregue-a e tente de novo.',
+  'error.PAYLOAD_TOO_LARGE': 'O que foi enviado é demasiado grande e não foi aceite. Envie menos.',
+  'error.UNSUPPORTED_MEDIA_TYPE':
+    'O servidor não aceita este tipo de dados. Recarregue a página e tente de novo.',
+  'error.METHOD_NOT_ALLOWED': 'A página e o servidor não são da mesma versão. Recarregue a página.',
+  'error.ROUTE_NOT_FOUND':
+    'Isso não existe neste servidor. Verifique se a ligação está completa e recarregue a página.',
+  'error.CREDENTIALS_MISSING': 'Não iniciou sessão. Entre de novo pela sua ligação.',
+  'error.TOKEN_BOUND':
+    'O seu acesso pertence a outro navegador. Entre de novo pela sua ligação neste.',
+  'error.DPOP_PROOF_REPLAYED':
+    'A página enviou o mesmo duas vezes e a segunda não foi aceite. Veja se já está feito e, se não, repita.',
+  'error.DPOP_NONCE_REQUIRED':
+    'O servidor pediu uma prova mais recente do seu navegador. Tente de novo.',
+  'error.RESUME_TOKEN_INVALID':
+    'A ligação anterior já não existe. A página entra de novo sozinha; se não, recarregue-a.',
+  'error.CLIENT_CERTIFICATE_REQUIRED':
+    'Só os serviços da organização podem fazer isto, não as pessoas. Peça a quem a administra.',
+  'error.VERSION_CONFLICT':
+    'Outra pessoa mudou isto entretanto, por isso nada foi guardado. Recarregue a página e repita a sua alteração.',
+  'error.PRECONDITION_REQUIRED':
+    'A página não disse que versão altera, por isso nada foi guardado. Recarregue-a e repita a sua alteração.',
+  'error.IDEMPOTENCY_KEY_REUSED':
+    'O que foi pedido não coincide com o pedido anterior. Recarregue a página e tente de novo.',
+  'error.IDEMPOTENCY_KEY_IN_USE':
+    'O mesmo já está a ser feito. Espere um momento e veja se está feito.',
+  'error.INTERNAL':
+    'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se voltar a falhar, avise quem o ajuda, com a hora.',
+  'error.PROVIDER_UNSUPPORTED':
+    'Esta sessão decorre noutro serviço de vídeo. Use a ligação do seu convite.',
+  'error.REQUEST_STATE_CONFLICT':
+    'Esse pedido já foi aceite, ou ainda não. Veja a lista e decida de novo.',
+  'error.SDP_INVALID':
+    'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se se repetir, experimente outro navegador.',
+  'error.SIGNALLING_STATE_CONFLICT':
+    'O som ou a imagem mudaram dos dois lados ao mesmo tempo. Recarregue a página se não se resolver sozinho.',
+  'error.TRACK_NOT_FOUND': 'Essa imagem ou esse som já não é enviado. Não é preciso fazer nada.',
+  'error.MEDIA_RESOURCE_NOT_FOUND':
+    'Essa ligação de imagem e som já não existe. Ligue o aparelho de novo.',
+  'error.RECORDING_NOT_FOUND':
+    'Disto não há gravação. Verifique se a ligação é a da sessão que procura.',
+  'error.RECORDING_ERASED':
+    'A gravação foi apagada e já não pode ser vista. A sua prova continua válida: pode verificá-la.',
+  'error.PLAYBACK_TOKEN_FORMAT_INVALID':
+    'O endereço da gravação está incompleto. Abra-a a partir da página da gravação.',
+  'error.PLAYBACK_TOKEN_SIGNATURE_INVALID':
+    'O endereço da gravação foi alterado e não é válido. Abra-a a partir da página da gravação.',
+  'error.PLAYBACK_TOKEN_EXPIRED':
+    'O endereço da gravação expirou. Recarregue a página da gravação para obter outro.',
+  'error.RANGE_NOT_SATISFIABLE':
+    'Foi pedida uma parte que o ficheiro não tem. Recarregue a página.',
   'error.other':
-    'O servidor não conseguiu fazê-lo ({code}). Tente de novo; se repetir, diga este código a quem o ajuda.',
+    'O servidor não conseguiu fazer isto. Tente de novo; se se repetir, diga a quem o ajuda o que fazia e a que horas.',
 };

@@ -1,44 +1,74 @@
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
-import type { ClientMessage, RequestView, RoomState } from '../lib';
-import { AudioOutput, RoomClient } from '../lib';
+import type { Command, RequestView, RoomState } from '../lib';
+import { AudioOutput, RoomClient, openMicrophone, presenceOf } from '../lib';
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
 import { Chat } from '../ui/chat';
-import { Button, Check, LanguageSwitch, Notice, showFailure } from '../ui/components';
+import { Button, Check, LanguageSwitch, Notice, showFailure, toast } from '../ui/components';
 import { Closed, ConnectionState } from '../ui/connection';
-import type { Removed } from '../ui/console_people';
 import { ConsolePeople, HallSpeaker } from '../ui/console_people';
-import { DenyDialog, Queue, Requested } from '../ui/console_queue';
-import { ConsoleTurn } from '../ui/console_turn';
+import { DenyDialog, Queue, Requested, byUrgency } from '../ui/console_queue';
+import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
+import { Decisions } from '../ui/decisions';
 import { undo } from '../ui/delayed';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
-import { MicrophoneButton, MicrophoneLine } from '../ui/meeting';
+import { keep, kept, useKept } from '../ui/kept';
+import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
 import { ConsentBanner, RecordingControl, RecordingIndicator } from '../ui/recording';
-import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
+import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
+import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
 
 const link = readLink();
+
+/** How long after a turn began another press of "next" counts as a slip. */
+const NEXT_AGAIN_MS = 1_500;
 
 /** The moderator's page: the list, the turn, the people. */
 function Console({ access, session }: { access: Access; session: string }) {
   const [blocked, setBlocked] = useState(false);
   const { client, output, witness } = useMemo(() => makeRoom(access, session, setBlocked), []);
+  const decisions = useMemo(() => new Decisions(client), [client]);
   const snapshot = useRoom(client);
   const { state, status } = snapshot;
   const [denied, setDenied] = useState<RequestView | null>(null);
+  const [absent, setAbsent] = useState<RequestView | null>(null);
+  const [opening, setOpening] = useState(false);
   const [help, setHelp] = useState(false);
-  const [listening, setListening] = useState(true);
-  const [removed, setRemoved] = useState<readonly Removed[]>([]);
-  const send = (message: ClientMessage) => void client.command(message).catch(showFailure);
-  const shortcuts = shortcutsOf(state, send, setDenied, () => setHelp(true));
+  const [keys, setKeys] = useKept('shortcuts', true);
+  const [listening, setListening] = useKept('listening', true);
+  const send = (message: Command) => void decisions.send(message);
+  const turnBegan = useTurnBegan(state);
+  const start = (request: RequestView) => {
+    // Another moderator, or the first of two presses, has just given it.
+    if (Date.now() - turnBegan.current < NEXT_AGAIN_MS) {
+      toast(t('console.justStarted'));
+      return;
+    }
+    const presence = state === null ? 'here' : presenceOf(state, request);
+    if (presence === 'away' || presence === 'absent') setAbsent(request);
+    else send({ type: 'start_turn', request_id: request.request_id });
+  };
+  const shortcuts = shortcutsOf({
+    state,
+    send,
+    start,
+    deny: setDenied,
+    help: () => setHelp(true),
+    undo: () => decisions.undoLast() || undo(),
+  });
 
-  useEffect(() => client.join(), []);
-  useShortcuts(status.phase === 'open' ? shortcuts : []);
+  useEffect(() => {
+    client.media?.setListening(listening);
+    void reopenMicrophone(client, session);
+    client.join();
+  }, []);
+  useShortcuts(status.phase === 'open' ? shortcuts : [], keys);
   useEffect(() => {
     if (state !== null) document.title = `${t('console.title')}: ${state.session.title}`;
   }, [state?.session.title]);
@@ -62,7 +92,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     );
   }
   return (
-    <main data-testid="console">
+    <main class="console-page" data-testid="console">
       <header class="console-top">
         <h1 class="name">{state.session.title}</h1>
         <RecordingIndicator state={state} />
@@ -89,8 +119,8 @@ function Console({ access, session }: { access: Access; session: string }) {
           />
           {client.media !== null && (
             <>
-              <MicrophoneLine state={state} own={client.media.microphone} />
-              <MicrophoneButton media={client.media} own={client.media.microphone} />
+              <MicrophoneLine media={client.media} snapshot={snapshot} state={state} />
+              <MicrophoneButton media={client.media} />
             </>
           )}
           <Button
@@ -104,26 +134,34 @@ function Console({ access, session }: { access: Access; session: string }) {
           <LanguageSwitch />
         </div>
       </header>
-      <WitnessAlarm witness={witness} session={state.session.id} />
-      <ConsentBanner client={client} state={state} />
+      <div class="console-notices">
+        <WitnessAlarm witness={witness} session={state.session.id} />
+        <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />
+        <ConsentBanner client={client} state={state} />
+      </div>
       <div class="console">
-        <div class="stack">
-          <ConsoleTurn client={client} state={state} send={send} />
-          <Requested client={client} state={state} send={send} onDeny={setDenied} />
-          <Queue client={client} state={state} send={send} />
-          <HallSpeaker send={send} />
-          <RecordingControl state={state} send={send} />
-        </div>
-        <div class="stack">
-          <ConsolePeople
+        <div class="console-floor">
+          <ConsoleTurn
+            client={client}
             state={state}
             send={send}
-            removed={removed}
-            onRemoved={(one) => setRemoved((before) => [...before, one])}
-            onAdmitted={(userId) =>
-              setRemoved((before) => before.filter((one) => one.user_id !== userId))
-            }
+            onStart={start}
+            onOpenFloor={() => setOpening(true)}
           />
+          <div
+            class="stack console-scroll"
+            tabIndex={0}
+            role="group"
+            aria-label={t('console.queue')}
+          >
+            <Requested client={client} state={state} send={send} onDeny={setDenied} />
+            <Queue client={client} state={state} send={send} onStart={start} />
+            <HallSpeaker send={send} />
+            <RecordingControl state={state} send={send} />
+          </div>
+        </div>
+        <div class="console-people">
+          <ConsolePeople state={state} send={send} />
           <div class="card chat-card">
             <Chat client={client} state={state} />
           </div>
@@ -132,25 +170,85 @@ function Console({ access, session }: { access: Access; session: string }) {
       {denied !== null && (
         <DenyDialog request={denied} send={send} onClose={() => setDenied(null)} />
       )}
-      {help && <ShortcutHelp shortcuts={shortcuts} onClose={() => setHelp(false)} />}
+      {absent !== null && (
+        <AbsentDialog
+          request={absent}
+          onStart={() => send({ type: 'start_turn', request_id: absent.request_id })}
+          onClose={() => setAbsent(null)}
+        />
+      )}
+      {opening && <OpenFloorDialog state={state} send={send} onClose={() => setOpening(false)} />}
+      {help && (
+        <ShortcutHelp
+          shortcuts={shortcuts}
+          on={keys}
+          onSwitch={setKeys}
+          onClose={() => setHelp(false)}
+        />
+      )}
     </main>
   );
 }
 
-function shortcutsOf(
-  state: RoomState | null,
-  send: (message: ClientMessage) => void,
-  deny: (request: RequestView) => void,
-  help: () => void,
-): Shortcut[] {
-  const floor = state?.floor;
+/** When the turn that runs was first seen here, by this browser's clock. */
+function useTurnBegan(state: RoomState | null) {
+  const began = useRef(0);
+  const known = useRef<string | undefined>(undefined);
+  const turn = state?.floor.turn?.turn_id;
+  if (turn !== known.current) {
+    // What ran before the page came is no news.
+    if (turn !== undefined && known.current !== undefined) began.current = Date.now();
+    if (state !== null) known.current = turn ?? '';
+  }
+  return began;
+}
+
+/** A reload takes the microphone up again as it was, and never opens one that was off. */
+async function reopenMicrophone(client: RoomClient, session: string): Promise<void> {
+  const media = client.media;
+  if (media === null) return;
+  const key = `console.microphone.${session}`;
+  const before = kept<'none' | 'off' | 'on'>(key, 'none');
+  if (before !== 'none') {
+    const { track } = await openMicrophone();
+    if (track !== null) {
+      media.setMicrophoneOn(before === 'on');
+      media.setTrack('microphone', track);
+    }
+  }
+  client.subscribe(({ status }) => {
+    if (status.phase === 'closed') return;
+    const { present, on } = media.microphone;
+    const now = !present ? 'none' : on ? 'on' : 'off';
+    if (now !== kept(key, 'none')) keep(key, now);
+  });
+}
+
+function shortcutsOf(does: {
+  state: RoomState | null;
+  send: (message: Command) => void;
+  start: (request: RequestView) => void;
+  deny: (request: RequestView) => void;
+  help: () => void;
+  undo: () => void;
+}): Shortcut[] {
+  const { send } = does;
+  const floor = does.state?.floor;
   const turn = floor?.turn ?? null;
-  const first = floor?.requested[0];
+  const first = byUrgency(floor?.requested ?? [])[0];
+  const next = floor?.queue[0];
   const extend = (seconds: number) => {
     if (turn !== null) send({ type: 'extend_turn', seconds });
   };
   return [
-    { keys: 'N', text: 'console.shortcut.next', run: () => send({ type: 'start_turn' }) },
+    {
+      keys: 'N',
+      text: 'console.shortcut.next',
+      run: () => {
+        if (next !== undefined) does.start(next);
+        else toast(t('error.QUEUE_EMPTY'));
+      },
+    },
     {
       keys: 'P',
       text: 'console.shortcut.pause',
@@ -178,7 +276,7 @@ function shortcutsOf(
       keys: 'D',
       text: 'console.shortcut.deny',
       run: () => {
-        if (first !== undefined) deny(first);
+        if (first !== undefined) does.deny(first);
       },
     },
     {
@@ -187,10 +285,11 @@ function shortcutsOf(
       run: () => send({ type: floor?.open === true ? 'close_queue' : 'open_queue' }),
     },
     { keys: 'H', text: 'console.shortcut.hall', run: () => focus('hall-name') },
+    { keys: 'F', text: 'console.shortcut.search', run: () => focus('people-search') },
     { keys: 'C', text: 'console.shortcut.chat', run: () => focus('chat-input') },
-    { keys: 'Z', text: 'console.shortcut.undo', run: () => void undo() },
+    { keys: 'Z', text: 'console.shortcut.undo', run: does.undo },
     { keys: 'Alt + ↑ ↓', text: 'console.shortcut.move' },
-    { keys: '?', text: 'console.shortcut.help', run: help },
+    { keys: '?', text: 'console.shortcut.help', run: does.help },
   ];
 }
 
@@ -205,8 +304,11 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
-    onEvent: narrate,
+    onEvent: (event, now) => narrate(event, now, client.media),
     onRefused: showFailure,
+    onEnded: (source) => {
+      if (source === 'microphone') toast(t('mic.said.unplugged'));
+    },
     onEvidence: (head) => witness.handleHead(head),
     onResumed: () => witness.handleResume(),
     onSound: (track, media) => {
@@ -223,6 +325,7 @@ boot(
     title="console.title"
     role="moderator"
     name="role.moderator"
+    waits
     room={(access, session) => <Console access={access} session={session} />}
   />,
 );

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { dateTime, t } from '../i18n/i18n';
 import type { Session } from '../lib';
-import { ApiClient, listed } from '../lib';
+import { ApiClient, browserKeeping, listed, newId } from '../lib';
 import { isUuid, readLink } from '../ui/access';
 import { boot } from '../ui/boot';
 import {
@@ -46,7 +46,7 @@ function Governance() {
   }, []);
   useEffect(() => {
     if (dev === true) void refresh();
-    if (isUuid(tenant)) localStorage.setItem(REMEMBERED, tenant);
+    if (isUuid(tenant)) browserKeeping().setItem(REMEMBERED, tenant);
   }, [dev, tenant]);
   const change = (session: Session, what: 'start' | 'end' | 'cancel') => {
     api
@@ -120,7 +120,7 @@ function CreateForm({ tenant, onCreated }: { tenant: string; onCreated: () => Pr
     await api.publicRequest('POST', '/dev/sessions', {
       body: {
         tenant_id: tenant,
-        assembly_id: crypto.randomUUID(),
+        assembly_id: newId(),
         title: title.trim(),
         modality,
         moderation,
@@ -290,7 +290,7 @@ function PageLink({ page, session }: { page: 'join' | 'console' | 'hall'; sessio
 
 /** The tenant of the link, the last one, or a new one. */
 function firstTenant(): string {
-  return readLink().tenant ?? localStorage.getItem(REMEMBERED) ?? crypto.randomUUID();
+  return readLink().tenant ?? browserKeeping().getItem(REMEMBERED) ?? newId();
 }
 
 boot(<Governance />);

@@ -88,6 +88,7 @@ boot(
     title="role.hall"
     role="observer"
     name="role.hall"
+    waits
     room={(access, session) => <Hall access={access} session={session} />}
   />,
 );

@@ -8,6 +8,7 @@ import {
   claimsOf,
   openCamera,
   openMicrophone,
+  tabKeeping,
 } from '../lib';
 import type { Access, DevPerson, Door } from '../ui/access';
 import {
@@ -18,15 +19,17 @@ import {
   readLink,
   rememberPerson,
   rememberVisit,
+  signedIn,
 } from '../ui/access';
 import { boot, expose } from '../ui/boot';
-import { Button, Notice, PageHeader, failureText, showFailure } from '../ui/components';
+import { Button, Notice, PageHeader, failureText, showFailure, toast } from '../ui/components';
 import { DevForm } from '../ui/dev_form';
 import type { Choices, OpenDevices } from '../ui/device_check';
 import { DEFAULT_CHOICES, DeviceCheck } from '../ui/device_check';
 import { Meeting } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
 import { SessionFacts } from '../ui/session_facts';
+import { Failure, isAboutSignIn } from '../ui/sign_in';
 import { makeWitness } from '../ui/witness';
 
 const link = readLink();
@@ -42,7 +45,7 @@ interface Room {
 /** From the link to the meeting, on one page, so that nothing reloads between. */
 function Participant() {
   const [door, setDoor] = useState<Door | null>(null);
-  const [failure, setFailure] = useState('');
+  const [failure, setFailure] = useState<unknown>(null);
   const [person, setPerson] = useState<DevPerson>(() => devPerson(link, 'participant'));
   const [choices, setChoices] = useState<Choices>(storedChoices);
   const [room, setRoom] = useState<Room | null>(null);
@@ -56,7 +59,7 @@ function Participant() {
   const enter = (devices: OpenDevices) => {
     if (access === null || link.session === null) return;
     rememberPerson(person);
-    sessionStorage.setItem(joinedKey, JSON.stringify(choices));
+    tabKeeping().setItem(joinedKey, JSON.stringify(choices));
     const made = makeRoom(access, link.session, setBlocked);
     const { client, output } = made;
     void output.setSink(choices.loudspeaker);
@@ -64,12 +67,14 @@ function Participant() {
     if (devices.microphone !== null) client.media?.setTrack('microphone', devices.microphone);
     if (devices.camera !== null) client.media?.setTrack('camera', devices.camera);
     history.replaceState(null, '', `/meeting${location.search}`);
+    if (choices.screen) toast(t('screen.said.reload'));
+    client.subscribe(() => keepDevices(client, choices));
     client.join();
     setRoom(made);
   };
 
   useEffect(() => {
-    openDoor().then(setDoor, (error: unknown) => setFailure(failureText(error)));
+    openDoor().then(setDoor, setFailure);
   }, []);
   useEffect(() => {
     // A reload in the middle of a meeting goes on with the meeting.
@@ -78,18 +83,19 @@ function Participant() {
   }, [access === null]);
 
   if (link.session === null || !isUuid(link.session)) return <NoSession />;
-  if (failure !== '') return <Failed text={failure} />;
+  if (failure !== null) return <Failed text={failureText(failure)} />;
   if (door === null || (hasJoined() && room === null))
     return <p class="page">{t('common.loading')}</p>;
-  if (room !== null) {
+  if (room !== null && access !== null) {
     return (
       <Meeting
         {...room}
+        tokens={access.tokens}
         soundBlocked={blocked}
         devices={{ microphone: choices.microphone, camera: choices.camera }}
         again={`/join${location.search}`}
         onLeave={() => {
-          sessionStorage.removeItem(joinedKey);
+          tabKeeping().removeItem(joinedKey);
           room.output.close();
           room.witness.close();
           room.client.leave();
@@ -122,19 +128,28 @@ function Join(props: {
   onJoin: () => void;
 }) {
   const { door, access, person } = props;
-  const { session, failure } = useSession(access, person.tenant);
+  const { session, failure, again } = useSession(access, person.tenant);
   const role = useRole(door, access, person);
+  const moderates = role === 'moderator';
   const ready = session?.status === 'active' && (!door.config.dev || person.name.trim() !== '');
   return (
     <main class="page stack" data-testid="join">
       <PageHeader title={session?.title ?? t('join.title')} />
-      {failure !== '' && (
-        <Notice look="danger" testId="join-failure">
-          <p>{failure}</p>
-        </Notice>
+      {failure !== null && (
+        <Failure
+          error={failure}
+          tokens={access?.tokens ?? null}
+          testId="join-failure"
+          onSignedIn={again}
+        />
       )}
       {session !== null && <SessionFacts session={session} />}
       {door.config.dev && <DevForm person={person} onChange={props.onPerson} />}
+      {moderates && (
+        <Notice testId="join-moderator">
+          <p>{t('join.moderator')}</p>
+        </Notice>
+      )}
       {role === 'observer' ? (
         <Notice>
           <p>{t('join.observer')}</p>
@@ -147,9 +162,22 @@ function Join(props: {
         <p role="status">{t('join.over')}</p>
       )}
       <div class="join-bar">
+        {moderates && (
+          <Button
+            label={t('join.console')}
+            look="main wide"
+            testId="console-button"
+            disabled={session === null || session.status === 'completed'}
+            onPress={() => {
+              rememberPerson(person);
+              releaseDevices(props.open);
+              location.assign(consoleAddress(person));
+            }}
+          />
+        )}
         <Button
-          label={t('join.join')}
-          look="main wide"
+          label={t(moderates ? 'join.asParticipant' : 'join.join')}
+          look={moderates ? 'wide' : 'main wide'}
           testId="join-button"
           disabled={!ready}
           onPress={() => {
@@ -164,10 +192,24 @@ function Join(props: {
   );
 }
 
+/** The console of this session, as the same person. */
+function consoleAddress(person: DevPerson): string {
+  const query = new URLSearchParams(location.search);
+  if (query.has('role')) query.set('role', person.role);
+  if (query.has('name') && person.name !== '') query.set('name', person.name);
+  return `/console?${query}`;
+}
+
+function releaseDevices({ microphone, camera }: OpenDevices): void {
+  microphone?.stop();
+  camera?.stop();
+}
+
 /** The session, asked again until it has started. */
 function useSession(access: Access | null, tenant: string) {
   const [session, setSession] = useState<Session | null>(null);
-  const [failure, setFailure] = useState('');
+  const [failure, setFailure] = useState<unknown>(null);
+  const [round, setRound] = useState(0);
   const current = useRef(access);
   current.current = access;
   useEffect(() => {
@@ -177,15 +219,18 @@ function useSession(access: Access | null, tenant: string) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
       try {
-        const found = await current.current?.api.session(id);
-        if (stopped || found === undefined) return;
+        if (current.current === null) return;
+        await signedIn(current.current);
+        const found = await current.current.api.session(id);
+        if (stopped) return;
         setSession(found);
-        setFailure('');
+        setFailure(null);
         if (found.status === 'scheduled') timer = setTimeout(() => void ask(), POLL_MS);
       } catch (error) {
         if (stopped || error instanceof SignInRequired) return;
         setSession(null);
-        setFailure(failureText(error));
+        setFailure(error);
+        if (isAboutSignIn(error)) return;
         timer = setTimeout(() => void ask(), POLL_MS);
       }
     };
@@ -194,8 +239,8 @@ function useSession(access: Access | null, tenant: string) {
       stopped = true;
       clearTimeout(timer);
     };
-  }, [access === null, tenant]);
-  return { session, failure };
+  }, [access === null, tenant, round]);
+  return { session, failure, again: () => setRound(round + 1) };
 }
 
 /** What the person will be; in production the token says so. */
@@ -207,7 +252,8 @@ function useRole(door: Door, access: Access | null, person: DevPerson): string {
       ({ token }) => {
         const { roles, locale } = claimsOf(token);
         chooseLanguage(locale);
-        if (roles?.every((one) => one === 'observer') === true) setRole('observer');
+        if (roles?.includes('moderator') === true) setRole('moderator');
+        else if (roles?.every((one) => one === 'observer') === true) setRole('observer');
       },
       () => undefined,
     );
@@ -222,8 +268,12 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
-    onEvent: narrate,
+    onEvent: (event, state) => narrate(event, state, client.media),
     onRefused: showFailure,
+    onEnded: (source) => {
+      if (source === 'microphone') toast(t('mic.said.unplugged'));
+      else if (source === 'camera') toast(t('camera.said.unplugged'));
+    },
     onEvidence: (head) => witness.handleHead(head),
     onResumed: () => witness.handleResume(),
     onSound: (track, media) => {
@@ -238,23 +288,34 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
 const joinedKey = `cabildo.joined.${link.session ?? ''}`;
 
 function hasJoined(): boolean {
-  return location.pathname.startsWith('/meeting') && sessionStorage.getItem(joinedKey) !== null;
+  return location.pathname.startsWith('/meeting') && tabKeeping().getItem(joinedKey) !== null;
 }
 
 function storedChoices(): Choices {
   try {
-    const stored = JSON.parse(sessionStorage.getItem(joinedKey) ?? '{}') as Partial<Choices>;
+    const stored = JSON.parse(tabKeeping().getItem(joinedKey) ?? '{}') as Partial<Choices>;
     return { ...DEFAULT_CHOICES, ...stored };
   } catch {
     return DEFAULT_CHOICES;
   }
 }
 
+/** What a reload takes up again is what there is now, not what was chosen at first. */
+function keepDevices({ media, snapshot }: RoomClient, choices: Choices): void {
+  if (media === null || snapshot.status.phase === 'closed' || !hasJoined()) return;
+  const { present, on } = media.microphone;
+  const video = media.trackOf('camera') !== null;
+  const screen = media.trackOf('screen') !== null;
+  const now = { ...choices, muted: !on, noMicrophone: !present, video, screen };
+  const text = JSON.stringify({ ...now, listenOnly: !present && !video });
+  if (text !== tabKeeping().getItem(joinedKey)) tabKeeping().setItem(joinedKey, text);
+}
+
 /** The devices as they were chosen before the reload; what fails is left out. */
 async function reopened(choices: Choices, role: string): Promise<OpenDevices> {
   if (choices.listenOnly || role === 'observer') return { microphone: null, camera: null };
   const [microphone, camera] = await Promise.all([
-    openMicrophone(choices.microphone),
+    choices.noMicrophone ? { track: null } : openMicrophone(choices.microphone),
     choices.video ? openCamera(choices.camera) : { track: null },
   ]);
   return { microphone: microphone.track, camera: camera.track };

@@ -2,24 +2,17 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { number } from '../i18n/texts';
 import { r } from '../i18n/recording/texts';
 import type { RecordingAddresses, RecordingFile, Timeline } from '../lib';
-import {
-  ApiError,
-  SignInRequired,
-  fileKey,
-  fileToPlay,
-  lookAgainMs,
-  renewInMs,
-  secondsIn,
-} from '../lib';
+import { ApiError, fileKey, fileToPlay, lookAgainMs, renewInMs, secondsIn } from '../lib';
 import type { Access } from '../ui/access';
 import { boot } from '../ui/boot';
-import { Notice, PageHeader, failureText } from '../ui/components';
+import { Notice, PageHeader } from '../ui/components';
 import { Follower } from '../ui/follower';
 import { Icon } from '../ui/icons';
 import { Files, fileText } from '../ui/playback/files';
 import { Line } from '../ui/playback/line';
 import type { Wish } from '../ui/playback/player';
 import { Player, canPlay } from '../ui/playback/player';
+import { Failure, isAboutSignIn } from '../ui/sign_in';
 
 /** Where those who may watch what was recorded. */
 function Recording({ access, session }: { access: Access; session: string }) {
@@ -38,10 +31,13 @@ function Recording({ access, session }: { access: Access; session: string }) {
   return (
     <main class="page wide stack" data-testid="recording" data-state={view?.state}>
       <PageHeader title={view?.title ?? r('title')} />
-      {failure !== '' && (
-        <Notice look="danger" testId="recording-failure">
-          <p>{failure}</p>
-        </Notice>
+      {failure !== null && (
+        <Failure
+          error={failure}
+          tokens={access.tokens}
+          testId="recording-failure"
+          onSignedIn={() => location.reload()}
+        />
       )}
       {view !== null && <StateNotice view={view} />}
       <div class="watch">
@@ -73,6 +69,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
           {timeline !== null && (
             <Line
               timeline={timeline}
+              files={view?.files ?? []}
               atMs={atMs}
               onSeek={(at) => {
                 if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
@@ -138,7 +135,7 @@ function progressOf(files: readonly RecordingFile[]): number {
 /** The addresses, looked at again while files are made and renewed before they expire. */
 function useAddresses(access: Access, session: string) {
   const [view, setView] = useState<RecordingAddresses | null>(null);
-  const [failure, setFailure] = useState('');
+  const [failure, setFailure] = useState<unknown>(null);
   useEffect(() => {
     let stopped = false;
     let looks = 0;
@@ -150,13 +147,14 @@ function useAddresses(access: Access, session: string) {
         const found = await access.api.request<RecordingAddresses>('GET', path);
         if (stopped) return;
         setView(found);
-        setFailure('');
+        setFailure(null);
         const renew = renewInMs(found, Date.now());
         next = Math.min(renew, lookAgainMs(found, looks) ?? renew);
         looks += 1;
       } catch (error) {
-        if (stopped || error instanceof SignInRequired) return;
-        setFailure(failureText(error));
+        if (stopped) return;
+        setFailure(error);
+        if (isAboutSignIn(error)) return;
         const final = error instanceof ApiError && [403, 404].includes(error.status);
         if (final) return;
         next = lookAgainAfterFailureMs;
@@ -201,6 +199,7 @@ boot(
     title="role.recorder"
     role="moderator"
     name="role.moderator"
+    waits={false}
     room={(access, session) => <Recording access={access} session={session} />}
   />,
 );

@@ -1,5 +1,17 @@
-import type { ClientConfig, TokenSource } from '../lib';
-import { ApiClient, DevTokenSource, DpopKey, RedirectTokenSource, claimsOf } from '../lib';
+import type { BrowserTokens, ClientConfig, ServerClock, TokenSource } from '../lib';
+import {
+  ApiClient,
+  ApiError,
+  DevTokenSource,
+  DpopKey,
+  LoginPageTokenSource,
+  OidcTokenSource,
+  SignInRequired,
+  browserKeeping,
+  claimsOf,
+  newId,
+  tabKeeping,
+} from '../lib';
 
 /** What the link of a page says. */
 export interface Link {
@@ -49,6 +61,8 @@ export function sessionIn(text: string): string | null {
 export interface Door {
   readonly config: ClientConfig;
   readonly key: DpopKey;
+  /** The server's clock. */
+  readonly clock: ServerClock;
 }
 
 /** A signed-in (or soon to be) person. */
@@ -60,11 +74,11 @@ export interface Access {
 
 /** Asks how people sign in here, and readies the key. */
 export async function openDoor(): Promise<Door> {
-  const [config, key] = await Promise.all([
-    new ApiClient(null, null).clientConfig(),
-    DpopKey.open(),
-  ]);
-  return { config, key };
+  // Browsers hide keys, cameras and microphones from such pages.
+  if (!window.isSecureContext) throw new ApiError(0, 'INSECURE_PAGE', 'not a secure context');
+  const api = new ApiClient(null, null);
+  const [config, key] = await Promise.all([api.clientConfig(), DpopKey.open()]);
+  return { config, key, clock: api.clock };
 }
 
 /** Whom a development server is asked to name. */
@@ -78,17 +92,17 @@ export interface DevPerson {
 /** Who this tab was last, or is by its link. */
 export function devPerson(link: Link, role: string): DevPerson {
   return {
-    tenant: link.tenant ?? stored(localStorage, 'cabildo.dev.tenant') ?? '',
-    user: link.user ?? stored(sessionStorage, 'cabildo.dev.user') ?? newUser(),
-    name: link.name ?? stored(sessionStorage, 'cabildo.dev.name') ?? '',
+    tenant: link.tenant ?? browserKeeping().getItem('cabildo.dev.tenant') ?? '',
+    user: link.user ?? tabKeeping().getItem('cabildo.dev.user') ?? newUser(),
+    name: link.name ?? tabKeeping().getItem('cabildo.dev.name') ?? '',
     role: link.role ?? role,
   };
 }
 
 /** Remembers who this tab is. */
 export function rememberPerson(person: DevPerson): void {
-  localStorage.setItem('cabildo.dev.tenant', person.tenant);
-  sessionStorage.setItem('cabildo.dev.name', person.name);
+  browserKeeping().setItem('cabildo.dev.tenant', person.tenant);
+  tabKeeping().setItem('cabildo.dev.name', person.name);
 }
 
 /** Access through the built-in issuer, or through the identity service. */
@@ -102,8 +116,43 @@ export function accessOf(door: Door, session: string | null, person: DevPerson):
         roles: [person.role],
         ...(session === null ? {} : { session_id: session }),
       })
-    : new RedirectTokenSource(key, config.login_url ?? '/', session);
+    : (signInOf(door, session) ?? new NoTokens());
   return { key, tokens, api: new ApiClient(key, tokens) };
+}
+
+/** Where people sign in outside development; null when the server names nothing. */
+export function signInOf(door: Door, session: string | null): BrowserTokens | null {
+  const { key, config } = door;
+  const options = { key, serverNow: () => door.clock.now() };
+  if (config.sign_in !== undefined && config.sign_in !== null)
+    return new OidcTokenSource(config.sign_in, options);
+  return config.login_url === null
+    ? null
+    : new LoginPageTokenSource(config.login_url, session, options);
+}
+
+/** A server that says nowhere how people sign in. */
+class NoTokens implements TokenSource {
+  current(): Promise<never> {
+    return this.renew();
+  }
+
+  renew(): Promise<never> {
+    return Promise.reject(new ApiError(0, 'SIGN_IN_MISSING', 'no address for signing in'));
+  }
+}
+
+/**
+ * Makes sure that there is a token, before a page shows anything. Leaves for the
+ * identity service when there is none; that is tried a few times only.
+ */
+export async function signedIn({ tokens }: Access): Promise<void> {
+  try {
+    await tokens.current();
+  } catch (error) {
+    if (!(error instanceof SignInRequired) || tokens.signIn === undefined) throw error;
+    await tokens.signIn('page');
+  }
 }
 
 /** The roles that the token of an access names. */
@@ -125,7 +174,7 @@ const VISITS_MAX = 10;
 /** The sessions this browser has been in, the last first. */
 export function visits(): readonly Visit[] {
   try {
-    const value: unknown = JSON.parse(stored(localStorage, VISITS) ?? '[]');
+    const value: unknown = JSON.parse(browserKeeping().getItem(VISITS) ?? '[]');
     return Array.isArray(value) ? (value as Visit[]) : [];
   } catch {
     return [];
@@ -135,19 +184,11 @@ export function visits(): readonly Visit[] {
 /** Remembers a session. */
 export function rememberVisit(visit: Visit): void {
   const others = visits().filter((one) => one.id !== visit.id);
-  localStorage.setItem(VISITS, JSON.stringify([visit, ...others].slice(0, VISITS_MAX)));
+  browserKeeping().setItem(VISITS, JSON.stringify([visit, ...others].slice(0, VISITS_MAX)));
 }
 
 function newUser(): string {
-  const user = `dev-${crypto.randomUUID().slice(0, 8)}`;
-  sessionStorage.setItem('cabildo.dev.user', user);
+  const user = `dev-${newId().slice(0, 8)}`;
+  tabKeeping().setItem('cabildo.dev.user', user);
   return user;
-}
-
-function stored(storage: Storage, key: string): string | null {
-  try {
-    return storage.getItem(key);
-  } catch {
-    return null;
-  }
 }

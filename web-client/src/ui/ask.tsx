@@ -1,9 +1,11 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import type { ClientMessage, RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
-import { Button, Dialog, Field, Options, announce, showFailure } from './components';
+import { Button, Dialog, Field, Options, announce } from './components';
+import { Decisions } from './decisions';
+import { useKept } from './kept';
 
 /** Kinds of requests, the plain one first. */
 export const KINDS = ['normal', 'point_of_order', 'intervention', 'interposed_question'] as const;
@@ -14,18 +16,16 @@ const NOTE_MAX = 500;
 /** Asking for the floor, withdrawing, and giving it back: one button each. */
 export function Ask(props: { client: RoomClient; state: RoomState; connected: boolean }) {
   const { client, state, connected } = props;
-  const [choosing, setChoosing] = useState(false);
+  const [choosing, setChoosing] = useKept('ask.open', false);
   const [busy, setBusy] = useState(false);
+  const decisions = useMemo(() => new Decisions(client), [client]);
   const place = myPlace(state);
   const send = (message: ClientMessage, said?: string) => {
     setBusy(true);
-    client
-      .command(message)
-      .then(() => {
-        if (said !== undefined) announce(said);
-      })
-      .catch(showFailure)
-      .finally(() => setBusy(false));
+    void decisions.send(message).then((done) => {
+      setBusy(false);
+      if (done && said !== undefined) announce(said);
+    });
   };
   if (place.kind === 'speaking' || place.kind === 'paused') {
     return (
@@ -34,6 +34,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
         icon="stop"
         look="danger wide"
         testId="end-turn"
+        once
         disabled={!connected || busy}
         onPress={() => send({ type: 'end_speech' })}
       />
@@ -47,6 +48,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
         icon="close"
         look="wide"
         testId="withdraw"
+        once
         disabled={!connected || busy}
         onPress={() => send({ type: 'cancel_speech', request_id })}
       />
@@ -60,6 +62,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
         icon="hand"
         look="main"
         testId="ask-floor"
+        once
         disabled={!open}
         onPress={() => send({ type: 'request_speech', kind: 'normal' }, t('ask.sent'))}
       />
@@ -82,9 +85,9 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
 }
 
 function AskDialog(props: { onClose: () => void; onAsk: (message: ClientMessage) => void }) {
-  const [kind, setKind] = useState<string>('normal');
-  const [stance, setStance] = useState('');
-  const [note, setNote] = useState('');
+  const [kind, setKind] = useKept<string>('ask.kind', 'normal');
+  const [stance, setStance] = useKept('ask.stance', '');
+  const [note, setNote] = useKept('ask.note', '');
   return (
     <Dialog title={t('ask.title')} testId="ask-dialog" onClose={props.onClose}>
       <form
@@ -97,6 +100,9 @@ function AskDialog(props: { onClose: () => void; onAsk: (message: ClientMessage)
             ...(stance === '' ? {} : { stance }),
             ...(note.trim() === '' ? {} : { note: note.trim() }),
           });
+          setNote('');
+          setStance('');
+          setKind('normal');
           props.onClose();
         }}
       >

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { RoomClient, RoomState } from '../lib';
 import { Button, showFailure } from './components';
+import { useKept } from './kept';
 
 /** As the server takes. */
 const TEXT_MAX = 2_000;
@@ -9,7 +10,10 @@ const TEXT_MAX = 2_000;
 /** The chat: what was written, and a line to write. */
 export function Chat(props: { client: RoomClient; state: RoomState; onClose?: () => void }) {
   const { client, state } = props;
-  const [text, setText] = useState('');
+  const [text, setText] = useKept(`chat.${state.session.id}`, '');
+  const [sending, setSending] = useState(false);
+  const written = useRef(text);
+  written.current = text;
   const scroller = useRef<HTMLDivElement>(null);
   const count = state.chat.length;
   useEffect(() => {
@@ -20,11 +24,16 @@ export function Chat(props: { client: RoomClient; state: RoomState; onClose?: ()
   const maySend = state.you.roles.some((role) => role === 'participant' || role === 'moderator');
   const send = () => {
     const line = text.trim();
-    if (line === '') return;
+    // A second press while the first is under way would say it twice.
+    if (line === '' || sending) return;
+    setSending(true);
     client
       .command({ type: 'chat', text: line })
-      .then(() => setText((now) => (now.trim() === line ? '' : now)))
-      .catch(showFailure);
+      .then(() => {
+        if (written.current.trim() === line) setText('');
+      })
+      .catch(showFailure)
+      .finally(() => setSending(false));
   };
   return (
     <section class="sheet" aria-label={t('chat.title')} data-testid="chat">

@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { LANGUAGES, LANGUAGE_NAMES, errorText, language, setLanguage, t } from '../i18n/i18n';
 import type { Language } from '../i18n/i18n';
-import { ApiError, ChannelError } from '../lib';
+import { ApiError, ChannelError, SignInRequired } from '../lib';
 import type { IconName } from './icons';
 import { Icon } from './icons';
 
@@ -23,6 +23,8 @@ interface ButtonProps {
   readonly name?: string;
   readonly shortcut?: string;
   readonly type?: 'button' | 'submit';
+  /** For what decides: the second click of a double click does nothing. */
+  readonly once?: boolean;
   readonly onPress?: () => void;
   readonly children?: ComponentChildren;
 }
@@ -41,8 +43,13 @@ export function Button(props: ButtonProps) {
       aria-disabled={disabled ? 'true' : undefined}
       aria-pressed={props.pressed}
       aria-keyshortcuts={props.shortcut}
+      onKeyDown={(event) => {
+        // A held key presses once.
+        if (event.repeat && (event.key === 'Enter' || event.key === ' ')) event.preventDefault();
+      }}
       onClick={(event) => {
-        if (disabled) event.preventDefault();
+        const slipped = props.once === true && event.detail > 1;
+        if (disabled || slipped) event.preventDefault();
         else props.onPress?.();
       }}
     >
@@ -187,7 +194,12 @@ export function toast(text: string, action?: Toast['action'], ms = TOAST_MS): ()
 
 /** What went wrong, in plain words. */
 export function failureText(error: unknown): string {
-  const code = error instanceof ApiError || error instanceof ChannelError ? error.code : 'INTERNAL';
+  const code =
+    error instanceof SignInRequired
+      ? 'SIGN_IN_REQUIRED'
+      : error instanceof ApiError || error instanceof ChannelError
+        ? error.code
+        : 'PAGE_FAILED';
   return errorText(code);
 }
 

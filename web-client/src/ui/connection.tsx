@@ -1,6 +1,7 @@
 import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { ChannelStatus, ClosedReason, Quality } from '../lib';
+import { forgetVisits } from '../lib';
 import { useNow } from './hooks';
 import { Icon } from './icons';
 
@@ -40,7 +41,8 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Quality
 /** Why the room is closed to this page, and the way back if there is one. */
 export function Closed(props: { reason: ClosedReason; code: string | null; again: string }) {
   const { reason, code, again } = props;
-  const why = code === null ? null : `error.${code}`;
+  // The reason that the page knows says more than the server's code.
+  const why = code === null || reason === 'removed' ? null : `error.${code}`;
   const back = reason === 'left' || reason === 'replaced' || reason === 'sign_in_required';
   return (
     <main class="page stack" data-testid="closed" data-reason={reason}>
@@ -48,7 +50,7 @@ export function Closed(props: { reason: ClosedReason; code: string | null; again
       <p>{why !== null && isKey(why) ? t(why) : t(`closed.${reason}.text`)}</p>
       {back && (
         <p>
-          <a class="button main" href={again} data-testid="rejoin">
+          <a class="button main" href={again} data-testid="rejoin" onClick={() => forgetVisits()}>
             {t('closed.rejoin')}
           </a>
         </p>

@@ -1,117 +1,166 @@
 import { useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import type { RoomState } from '../lib';
-import { isRecorder, people } from '../lib';
+import type { ParticipantView, RoomState } from '../lib';
+import { heardOf, isRecorder, newId, people } from '../lib';
 import { KINDS } from './ask';
 import { Button, Field, Options } from './components';
 import type { Send } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
+import { useKept } from './kept';
 import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
 
-/** Somebody who was removed from here and may be let in again. */
-export interface Removed {
-  readonly user_id: string;
-  readonly name: string;
-}
+/** Rows drawn at once; the rest comes by searching, or on request. */
+const ROWS_FIRST = 60;
+
+const FILTERS = ['all', 'heard', 'muted', 'away', 'hall'] as const;
+type Filter = (typeof FILTERS)[number];
 
 /** Everybody, with what a moderator may do to them. */
-export function ConsolePeople(props: {
-  state: RoomState;
-  send: Send;
-  removed: readonly Removed[];
-  onRemoved: (removed: Removed) => void;
-  onAdmitted: (userId: string) => void;
-}) {
+export function ConsolePeople(props: { state: RoomState; send: Send }) {
   const { state, send } = props;
+  const [search, setSearch] = useKept('people.search', '');
+  const [filter, setFilter] = useKept<Filter>('people.filter', 'all');
+  const [all, setAll] = useState(false);
   const everybody = people(state);
+  const words = search.trim().toLocaleLowerCase();
+  const found = everybody.filter(
+    (one) => passes(state, one, filter) && one.name.toLocaleLowerCase().includes(words),
+  );
+  const shown = all ? found : found.slice(0, ROWS_FIRST);
   return (
-    <section class="card stack" aria-labelledby="people">
+    <section class="card stack pane" aria-labelledby="people">
       <h2 id="people">
         {t('people.title')}{' '}
         <span class="quiet">
           {t('people.count', { count: everybody.filter((one) => !isRecorder(one)).length })}
         </span>
       </h2>
-      <ul>
-        {everybody.map((one) =>
-          isRecorder(one) ? (
-            <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
-              <RecorderName state={state} />
-            </li>
-          ) : (
-            <li
-              class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''}`}
-              key={one.user_id}
-              data-testid={`person-${one.user_id}`}
-              data-muted={one.muted}
-              data-heard={one.may_be_heard}
-            >
-              <MicrophoneBadge one={one} />
-              <PersonName one={one} state={state} />
-              <Button
-                label={t(one.muted ? 'console.unmute' : 'console.mute')}
-                about={one.name}
-                icon={one.muted ? 'microphone' : 'microphoneOff'}
-                look="small"
-                testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
-                onPress={() =>
-                  send({ type: one.muted ? 'unmute_user' : 'mute_user', user_id: one.user_id })
-                }
-              />
-              {one.user_id !== state.you.user_id && (
-                <Button
-                  label={t('console.removeName', { name: one.name })}
-                  icon="remove"
-                  compact
-                  look="small danger"
-                  testId={`remove-${one.user_id}`}
-                  onPress={() => {
-                    const { user_id, name } = one;
-                    afterSecondThoughts(
-                      `remove-${user_id}`,
-                      t('console.removing', { name }),
-                      () => {
-                        send({ type: 'remove_participant', user_id });
-                        props.onRemoved({ user_id, name });
-                      },
-                    );
-                  }}
-                />
-              )}
-            </li>
-          ),
-        )}
-      </ul>
-      {props.removed.length > 0 && (
-        <>
-          <h3>{t('console.removed')}</h3>
-          <ul>
-            {props.removed.map(({ user_id, name }) => (
-              <li class="person" key={user_id}>
-                <span class="name">{name}</span>
-                <Button
-                  label={t('console.admit')}
-                  about={name}
-                  look="small"
-                  testId={`admit-${user_id}`}
-                  onPress={() => {
-                    send({ type: 'admit', user_id });
-                    props.onAdmitted(user_id);
-                  }}
-                />
+      <div class="row">
+        <Field label={t('console.search')}>
+          <input
+            type="search"
+            data-testid="people-search"
+            autoComplete="off"
+            value={search}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+        </Field>
+        <Field label={t('console.filter')}>
+          <select
+            data-testid="people-filter"
+            value={filter}
+            onChange={(event) => setFilter(event.currentTarget.value as Filter)}
+          >
+            <Options values={FILTERS} text={(one): Key => `console.filter.${one}`} />
+          </select>
+        </Field>
+      </div>
+      <div class="pane-scroll" tabIndex={0} role="group" aria-labelledby="people">
+        {found.length === 0 && <p class="quiet">{t('console.nobodyFound')}</p>}
+        <ul>
+          {shown.map((one) =>
+            isRecorder(one) ? (
+              <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
+                <RecorderName state={state} />
               </li>
-            ))}
-          </ul>
-        </>
-      )}
+            ) : (
+              <Person key={one.user_id} one={one} state={state} send={send} />
+            ),
+          )}
+        </ul>
+        {shown.length < found.length && (
+          <Button
+            label={t('console.showAll', { count: found.length })}
+            testId="people-all"
+            onPress={() => setAll(true)}
+          />
+        )}
+        {state.removed.length > 0 && (
+          <>
+            <h3>{t('console.removed')}</h3>
+            <ul>
+              {state.removed.map(({ user_id, name }) => (
+                <li class="person" key={user_id}>
+                  <span class="name">{name}</span>
+                  <Button
+                    label={t('console.admit')}
+                    about={name}
+                    look="small"
+                    testId={`admit-${user_id}`}
+                    once
+                    onPress={() => send({ type: 'admit', user_id })}
+                  />
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
+      </div>
     </section>
+  );
+}
+
+function passes(state: RoomState, one: ParticipantView, filter: Filter): boolean {
+  switch (filter) {
+    case 'all':
+      return true;
+    case 'heard':
+      return ['heard', 'speaking'].includes(heardOf(state, one));
+    case 'muted':
+      return one.muted;
+    case 'away':
+      return one.connections === 0;
+    case 'hall':
+      return one.roles.includes('hall');
+  }
+}
+
+function Person(props: { one: ParticipantView; state: RoomState; send: Send }) {
+  const { one, state, send } = props;
+  return (
+    <li
+      class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''} ${one.connections === 0 ? 'gone' : ''}`}
+      data-testid={`person-${one.user_id}`}
+      data-muted={one.muted}
+      data-heard={one.may_be_heard}
+      data-away={one.connections === 0}
+    >
+      <MicrophoneBadge one={one} state={state} />
+      <PersonName one={one} state={state} />
+      <Button
+        label={t(one.muted ? 'console.unmute' : 'console.mute')}
+        about={one.name}
+        icon={one.muted ? 'microphone' : 'microphoneOff'}
+        look="small"
+        testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
+        once
+        onPress={() =>
+          send({ type: one.muted ? 'unmute_user' : 'mute_user', user_id: one.user_id })
+        }
+      />
+      {one.user_id !== state.you.user_id && (
+        <Button
+          label={t('console.removeName', { name: one.name })}
+          icon="remove"
+          compact
+          look="small danger"
+          testId={`remove-${one.user_id}`}
+          onPress={() => {
+            const { user_id, name } = one;
+            afterSecondThoughts(`remove-${user_id}`, t('console.removing', { name }), () =>
+              send({ type: 'remove_participant', user_id }),
+            );
+          }}
+        />
+      )}
+    </li>
   );
 }
 
 /** Puts a person in the hall, who has no device, into the list by name. */
 export function HallSpeaker({ send }: { send: Send }) {
-  const [name, setName] = useState('');
+  const [name, setName] = useKept('hall.name', '');
   const [kind, setKind] = useState<string>('normal');
   return (
     <section class="card" aria-labelledby="hall-speaker">
@@ -154,5 +203,5 @@ export function HallSpeaker({ send }: { send: Send }) {
 
 /** People without an account are told apart by an id of their own. */
 function hallUser(): string {
-  return `hall-${crypto.randomUUID()}`;
+  return `hall-${newId()}`;
 }

@@ -4,6 +4,7 @@ import type { RequestView, RoomClient, RoomState } from '../lib';
 import { movedOrder } from '../lib';
 import { Button, Dialog, Field, announce } from './components';
 import type { Send } from './console_turn';
+import { PresenceBadge } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
 import { kindText } from './floor_card';
 import { useNow } from './hooks';
@@ -20,7 +21,7 @@ export function Requested(props: {
   onDeny: (request: RequestView) => void;
 }) {
   const { client, state, send } = props;
-  const requested = state.floor.requested;
+  const requested = byUrgency(state.floor.requested);
   return (
     <section class="card stack" aria-labelledby="requested">
       <h2 id="requested">
@@ -31,17 +32,18 @@ export function Requested(props: {
         {requested.map((request) => (
           <li
             key={request.request_id}
-            class={`queue-row ${leaving.value.has(request.request_id) ? 'leaving' : ''}`}
+            class={`queue-row ${request.kind === 'normal' ? '' : 'urgent'} ${leaving.value.has(request.request_id) ? 'leaving' : ''}`}
             data-testid="request-row"
             data-request={request.request_id}
           >
-            <Who client={client} request={request} />
+            <Who client={client} state={state} request={request} />
             <Button
               label={t('console.approve')}
               about={request.name}
               icon="check"
               look="main small"
               testId={`approve-${request.request_id}`}
+              once
               onPress={() => send({ type: 'approve_speech', request_id: request.request_id })}
             />
             <Button
@@ -59,8 +61,25 @@ export function Requested(props: {
   );
 }
 
+/** What is ahead of the others by its kind comes first; among equals, by arrival. */
+export function byUrgency(requests: readonly RequestView[]): readonly RequestView[] {
+  const rank = (one: RequestView) => {
+    const place = URGENCY.indexOf(one.kind);
+    return place < 0 ? URGENCY.length : place;
+  };
+  return [...requests].sort((a, b) => rank(a) - rank(b));
+}
+
+/** As the server orders the list (docs/MODERATION.md). */
+const URGENCY: readonly string[] = ['interposed_question', 'intervention', 'point_of_order'];
+
 /** The speaking list; its order changes by dragging, by buttons and by keys. */
-export function Queue(props: { client: RoomClient; state: RoomState; send: Send }) {
+export function Queue(props: {
+  client: RoomClient;
+  state: RoomState;
+  send: Send;
+  onStart: (request: RequestView) => void;
+}) {
   const { client, state, send } = props;
   const queue = state.floor.queue;
   const [drag, setDrag] = useState<{ id: string; to: number } | null>(null);
@@ -119,7 +138,7 @@ export function Queue(props: { client: RoomClient; state: RoomState; send: Send 
               <Icon name="drag" />
             </span>
             <span class="position">{index + 1}</span>
-            <Who client={client} request={request} />
+            <Who client={client} state={state} request={request} />
             <Button
               label={t('console.up', { name: request.name })}
               icon="up"
@@ -144,7 +163,8 @@ export function Queue(props: { client: RoomClient; state: RoomState; send: Send 
               compact
               look="small"
               testId={`start-${request.request_id}`}
-              onPress={() => send({ type: 'start_turn', request_id: request.request_id })}
+              once
+              onPress={() => props.onStart(request)}
             />
             <Button
               label={t('console.withdrawName', { name: request.name })}
@@ -152,6 +172,7 @@ export function Queue(props: { client: RoomClient; state: RoomState; send: Send 
               compact
               look="small"
               testId={`withdraw-${request.request_id}`}
+              once
               onPress={() => send({ type: 'cancel_speech', request_id: request.request_id })}
             />
           </li>
@@ -162,7 +183,8 @@ export function Queue(props: { client: RoomClient; state: RoomState; send: Send 
 }
 
 /** Name, kind, waiting time, previous turns and note of a request. */
-function Who({ client, request }: { client: RoomClient; request: RequestView }) {
+function Who(props: { client: RoomClient; state: RoomState; request: RequestView }) {
+  const { client, state, request } = props;
   const now = client.clock.now(useNow(1_000));
   const waited = Math.max(0, now - Date.parse(request.requested_at));
   return (
@@ -172,6 +194,7 @@ function Who({ client, request }: { client: RoomClient; request: RequestView }) 
       {request.stance !== null && ['pro', 'contra', 'neutral'].includes(request.stance) && (
         <span class="badge">{t(`stance.${request.stance as 'pro' | 'contra' | 'neutral'}`)}</span>
       )}
+      <PresenceBadge state={state} who={request} />
       <br />
       <span class="quiet">
         {request.in_hall && `${t('floor.inHall')} · `}

@@ -1,16 +1,25 @@
 import { t } from '../i18n/i18n';
-import type { ClientMessage, RoomClient, RoomState } from '../lib';
-import { Button } from './components';
+import type { Command, RequestView, RoomClient, RoomState } from '../lib';
+import { isRecorder, presenceOf } from '../lib';
+import { Button, Dialog } from './components';
 import { Countdown, Holder } from './floor_card';
 
 /** Sends a command; failures are shown. */
-export type Send = (message: ClientMessage) => void;
+export type Send = (message: Command) => void;
 
 /** The running turn and everything that can be done with it. */
-export function ConsoleTurn(props: { client: RoomClient; state: RoomState; send: Send }) {
+export function ConsoleTurn(props: {
+  client: RoomClient;
+  state: RoomState;
+  send: Send;
+  onStart: (request: RequestView) => void;
+  onOpenFloor: () => void;
+}) {
   const { client, state, send } = props;
   const turn = state.floor.turn;
+  const next = state.floor.queue[0];
   const none = turn === null;
+  const open = state.floor.moderation === 'open';
   return (
     <section class="card turn-card" aria-label={t('console.turn')} data-testid="turn-card">
       <div class="spread">
@@ -20,18 +29,23 @@ export function ConsoleTurn(props: { client: RoomClient; state: RoomState; send:
       <div class="row">
         <Button
           label={t('console.start')}
+          {...(next === undefined ? {} : { about: next.name })}
           icon="play"
           look="main"
           testId="start-next"
           shortcut="n"
-          disabled={state.floor.queue.length === 0}
-          onPress={() => send({ type: 'start_turn' })}
+          once
+          disabled={next === undefined}
+          onPress={() => {
+            if (next !== undefined) props.onStart(next);
+          }}
         />
         <Button
           label={t(turn?.running === false ? 'console.resume' : 'console.pause')}
           icon={turn?.running === false ? 'play' : 'pause'}
           testId={turn?.running === false ? 'resume-turn' : 'pause-turn'}
           shortcut="p"
+          once
           disabled={none}
           onPress={() => send({ type: turn?.running === false ? 'resume_turn' : 'pause_turn' })}
         />
@@ -52,9 +66,15 @@ export function ConsoleTurn(props: { client: RoomClient; state: RoomState; send:
           look="danger"
           testId="stop-turn"
           shortcut="s"
+          once
           disabled={none}
           onPress={() => send({ type: 'stop_turn' })}
         />
+        {next !== undefined && (
+          <span class="quiet name" data-testid="next-name">
+            {t('console.nextIs', { name: next.name })} <PresenceBadge state={state} who={next} />
+          </span>
+        )}
       </div>
       <div class="row">
         <span class="badge" data-testid="queue-open">
@@ -65,27 +85,92 @@ export function ConsoleTurn(props: { client: RoomClient; state: RoomState; send:
           look="small"
           testId="toggle-queue"
           shortcut="o"
+          once
           onPress={() => send({ type: state.floor.open ? 'close_queue' : 'open_queue' })}
         />
         <span class="badge" data-testid="moderation-mode">
-          {t(
-            state.floor.moderation === 'open'
-              ? 'session.moderation.open'
-              : 'session.moderation.moderated',
-          )}
+          {t(open ? 'session.moderation.open' : 'session.moderation.moderated')}
         </span>
         <Button
-          label={t(state.floor.moderation === 'open' ? 'console.setModerated' : 'console.setOpen')}
+          label={t(open ? 'console.setModerated' : 'console.setOpen')}
           look="small"
           testId="toggle-moderation"
-          onPress={() =>
-            send({
-              type: 'set_moderation',
-              moderation: state.floor.moderation === 'open' ? 'moderated' : 'open',
-            })
-          }
+          once
+          onPress={() => {
+            if (open) send({ type: 'set_moderation', moderation: 'moderated' });
+            else props.onOpenFloor();
+          }}
         />
       </div>
     </section>
+  );
+}
+
+/** Says that somebody who asked, or speaks, is not there; nothing when they are. */
+export function PresenceBadge(props: {
+  state: RoomState;
+  who: { readonly user_id: string; readonly in_hall: boolean };
+}) {
+  const presence = presenceOf(props.state, props.who);
+  if (presence !== 'away' && presence !== 'absent') return null;
+  return (
+    <span class="badge warn" data-testid="presence" data-presence={presence}>
+      {t(`presence.${presence}`)}
+    </span>
+  );
+}
+
+/** Asks before everybody may speak. */
+export function OpenFloorDialog(props: { state: RoomState; send: Send; onClose: () => void }) {
+  const people = [...props.state.participants.values()];
+  const count = people.filter((one) => !isRecorder(one)).length;
+  return (
+    <Dialog title={t('console.openTitle')} testId="open-floor-dialog" onClose={props.onClose}>
+      <p>{t('console.openText', { count })}</p>
+      <div class="spread">
+        <Button label={t('common.cancel')} testId="open-floor-cancel" onPress={props.onClose} />
+        <Button
+          label={t('console.setOpen')}
+          look="danger"
+          testId="open-floor-confirm"
+          once
+          onPress={() => {
+            props.send({ type: 'set_moderation', moderation: 'open' });
+            props.onClose();
+          }}
+        />
+      </div>
+    </Dialog>
+  );
+}
+
+/** Asks before the floor is given to somebody who is not there. */
+export function AbsentDialog(props: {
+  request: RequestView;
+  onStart: () => void;
+  onClose: () => void;
+}) {
+  const { name } = props.request;
+  return (
+    <Dialog
+      title={t('console.absentTitle', { name })}
+      testId="absent-dialog"
+      onClose={props.onClose}
+    >
+      <p>{t('console.absentText')}</p>
+      <div class="spread">
+        <Button label={t('common.cancel')} testId="absent-cancel" onPress={props.onClose} />
+        <Button
+          label={t('console.absentStart')}
+          look="danger"
+          testId="absent-confirm"
+          once
+          onPress={() => {
+            props.onStart();
+            props.onClose();
+          }}
+        />
+      </div>
+    </Dialog>
   );
 }

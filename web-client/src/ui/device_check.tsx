@@ -3,6 +3,7 @@ import { t } from '../i18n/i18n';
 import type { DeviceList, DeviceProblem } from '../lib';
 import { listDevices, openCamera, openMicrophone, watchDevices } from '../lib';
 import { Button, Check, Field, Notice } from './components';
+import { Level } from './microphone';
 import { Picture } from './stage';
 
 /** What the person chose before joining; survives a reload within the tab. */
@@ -13,6 +14,10 @@ export interface Choices {
   readonly muted: boolean;
   readonly video: boolean;
   readonly listenOnly: boolean;
+  /** In the meeting there was no microphone; a reload opens none. */
+  readonly noMicrophone: boolean;
+  /** A screen was shared when the page was last seen. */
+  readonly screen: boolean;
 }
 
 /** Calm defaults: nobody is heard by surprise. */
@@ -23,6 +28,8 @@ export const DEFAULT_CHOICES: Choices = {
   muted: true,
   video: true,
   listenOnly: false,
+  noMicrophone: false,
+  screen: false,
 };
 
 /** Devices that were opened for checking, to be taken into the meeting. */
@@ -70,7 +77,10 @@ export function DeviceCheck(props: {
             )}
           </div>
           <div class="stack">
-            <Level track={open.microphone} />
+            <div>
+              <Level track={open.microphone} label={t('join.level')} />
+              <p class="quiet">{t('join.levelHint')}</p>
+            </div>
             {problems.microphone !== null && (
               <Problem
                 text={t(`device.microphone.${problems.microphone}`)}
@@ -203,54 +213,5 @@ function Problem(props: { text: string; testId: string; onRetry: () => void }) {
       <p>{props.text}</p>
       <Button label={t('common.retry')} look="small" onPress={props.onRetry} />
     </Notice>
-  );
-}
-
-/** Level of speech at which the bar is full; a normal voice fills about half. */
-const FULL_LEVEL = 0.25;
-
-/** A live meter of the microphone. */
-function Level({ track }: { track: MediaStreamTrack | null }) {
-  const bar = useRef<HTMLSpanElement>(null);
-  const meter = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (track === null) return undefined;
-    const context = new AudioContext();
-    const analyser = context.createAnalyser();
-    analyser.fftSize = 1024;
-    const source = context.createMediaStreamSource(new MediaStream([track]));
-    source.connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    const timer = setInterval(() => {
-      // A context made before the first touch sleeps; it may wake now.
-      if (context.state === 'suspended') void context.resume().catch(() => undefined);
-      analyser.getFloatTimeDomainData(samples);
-      const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
-      const level = Math.min(1, Math.sqrt(power) / FULL_LEVEL);
-      if (bar.current !== null) bar.current.style.transform = `scaleX(${level})`;
-      meter.current?.setAttribute('aria-valuenow', String(Math.round(level * 100)));
-    }, 100);
-    return () => {
-      clearInterval(timer);
-      source.disconnect();
-      void context.close();
-    };
-  }, [track]);
-  return (
-    <div>
-      <div
-        ref={meter}
-        class="level"
-        role="meter"
-        aria-label={t('join.level')}
-        aria-valuemin={0}
-        aria-valuemax={100}
-        aria-valuenow={0}
-        data-testid="mic-level"
-      >
-        <span ref={bar} />
-      </div>
-      <p class="quiet">{t('join.levelHint')}</p>
-    </div>
   );
 }

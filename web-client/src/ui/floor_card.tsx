@@ -1,7 +1,7 @@
 import type { Key } from '../i18n/i18n';
 import { clock, isKey, t } from '../i18n/i18n';
 import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';
-import { myPlace, turnTime } from '../lib';
+import { myPlace, presenceOf, turnTime } from '../lib';
 import { useNow } from './hooks';
 
 /** The word for a kind of request; a kind of a later version is shown as it is. */
@@ -25,6 +25,8 @@ export function Countdown({ client, turn }: { client: RoomClient; turn: TimedTur
 /** The holder's name, large. */
 export function Holder({ state }: { state: RoomState }) {
   const turn = state.floor.turn;
+  const presence = turn === null ? 'here' : presenceOf(state, turn);
+  const absent = presence === 'away' || presence === 'absent';
   const headline: Key =
     turn === null ? 'floor.nobody' : turn.running ? 'floor.speaking' : 'floor.paused';
   return (
@@ -38,6 +40,11 @@ export function Holder({ state }: { state: RoomState }) {
       <div class="holder name" data-testid="floor-holder" data-user={turn?.user_id}>
         {turn === null ? t(headline) : turn.name}
       </div>
+      {absent && (
+        <div class="absent" role="status" data-testid="holder-presence" data-presence={presence}>
+          {t(`presence.${presence}`)}
+        </div>
+      )}
       {state.floor.interrupted.map((one) => (
         <div class="quiet" key={one.turn_id}>
           {t('floor.interrupted', { name: one.name })}

@@ -1,24 +1,40 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import { SignInRequired } from '../lib';
-import type { Access } from './access';
-import { accessOf, devPerson, isUuid, openDoor, readLink, rememberPerson } from './access';
-import { Button, Notice, PageHeader, failureText } from './components';
+import type { Session } from '../lib';
+import { ApiError, SignInRequired } from '../lib';
+import type { Access, Door } from './access';
+import {
+  accessOf,
+  devPerson,
+  isUuid,
+  openDoor,
+  readLink,
+  rememberPerson,
+  signedIn,
+} from './access';
+import { Button, Notice, PageHeader } from './components';
 import { DevForm } from './dev_form';
+import { SessionFacts } from './session_facts';
+import { Failure } from './sign_in';
 
 const link = readLink();
+/** How often a page that waits for the start asks whether it has come. */
+const POLL_MS = 5_000;
 
 /**
  * For pages that enter a room without a join page: signs in, on a development
- * server by asking who one is, and then shows the room.
+ * server by asking who one is, waits for the start where `waits`, and then shows
+ * the room.
  */
 export function Follower(props: {
   title: Key;
   role: string;
   /** What somebody without a name is called on a development server. */
   name: Key;
+  /** Whether the page is only good while the session runs. */
+  waits: boolean;
   room: (access: Access, session: string) => ComponentChildren;
 }) {
   const [person, setPerson] = useState(() => {
@@ -26,46 +42,78 @@ export function Follower(props: {
     return found.name === '' ? { ...found, name: t(props.name) } : found;
   });
   const [entered, setEntered] = useState<{ access: Access; session: string } | null>(null);
-  const [failure, setFailure] = useState('');
+  const [failure, setFailure] = useState<unknown>(null);
+  const [access, setAccess] = useState<Access | null>(null);
+  const [awaited, setAwaited] = useState<Session | null>(null);
   const [asks, setAsks] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const session = link.session ?? link.sessionId;
   const enter = async () => {
-    setFailure('');
+    clearTimeout(timer.current);
     try {
-      const door = await openDoor();
+      const door: Door = await openDoor();
       if (session === null) return;
       if (door.config.dev && !isUuid(person.tenant)) {
         setAsks(true);
         return;
       }
       rememberPerson(person);
-      const access = accessOf(door, session, person);
-      await access.tokens.current();
-      setEntered({ access, session });
+      const found = accessOf(door, session, person);
+      setAccess(found);
+      await signedIn(found);
+      const awaits = props.waits ? await found.api.session(session) : null;
+      setFailure(null);
+      setAwaited(awaits);
+      if (awaits?.status === 'scheduled') timer.current = setTimeout(() => void enter(), POLL_MS);
+      else setEntered({ access: found, session });
     } catch (error) {
-      if (!(error instanceof SignInRequired)) setFailure(failureText(error));
+      if (error instanceof SignInRequired) return;
+      setFailure(error);
+      // A server or network that is away comes back; a hall has nobody at the keyboard.
+      const passes = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+      if (passes && !error.code.startsWith('SIGN_IN_') && error.code !== 'INSECURE_PAGE') {
+        timer.current = setTimeout(() => void enter(), POLL_MS);
+      }
     }
   };
-  useEffect(() => void enter(), []);
+  useEffect(() => {
+    void enter();
+    return () => clearTimeout(timer.current);
+  }, []);
   if (entered !== null) return <>{props.room(entered.access, entered.session)}</>;
   return (
-    <main class="page stack">
-      <PageHeader title={t(props.title)} />
+    <main class="page stack" data-testid="waiting-room">
+      <PageHeader title={awaited?.title ?? t(props.title)} />
       {session === null && (
         <Notice look="danger">
           <p>{t('join.noSession')}</p>
         </Notice>
       )}
-      {failure !== '' && (
-        <Notice look="danger">
-          <p>{failure}</p>
-        </Notice>
+      {failure !== null && (
+        <Failure
+          error={failure}
+          tokens={access?.tokens ?? null}
+          testId="enter-failure"
+          onSignedIn={() => void enter()}
+        />
+      )}
+      {awaited !== null && failure === null && (
+        <>
+          <p role="status" data-testid="awaits-start">
+            {t('follower.waits')}
+          </p>
+          <SessionFacts session={awaited} />
+        </>
       )}
       {asks && (
         <DevForm person={person} onChange={(change) => setPerson({ ...person, ...change })} />
       )}
-      {(asks || failure !== '') && session !== null && (
-        <Button label={t('join.join')} look="main" onPress={() => void enter()} />
+      {(asks || failure !== null) && session !== null && (
+        <Button
+          label={t(asks ? 'join.join' : 'common.retry')}
+          look="main"
+          onPress={() => void enter()}
+        />
       )}
     </main>
   );

@@ -2,39 +2,34 @@ import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type {
   AudioOutput,
-  MicrophoneState,
   RoomClient,
   RoomSnapshot,
   RoomState,
+  TokenSource,
   Witness,
 } from '../lib';
-import { canShareScreen, microphoneState, openCamera, openMicrophone, openScreen } from '../lib';
+import { canShareScreen, openCamera, openScreen } from '../lib';
 import { Ask } from './ask';
 import { Chat } from './chat';
 import { Button, LanguageSwitch, toast } from './components';
 import { Closed, ConnectionState } from './connection';
 import { FloorCard } from './floor_card';
 import { useRoom } from './hooks';
-import type { IconName } from './icons';
-import { Icon } from './icons';
+import type { Media } from './microphone';
+import { MicrophoneButton, MicrophoneLine } from './microphone';
 import { PeopleList } from './people_list';
+import { useKept } from './kept';
 import { ConsentBanner, RecordingIndicator } from './recording';
+import { RenewalNotice } from './renewal';
 import type { Layout } from './stage';
 import { Stage } from './stage';
 import { WitnessAlarm, WitnessIndicator } from './witness';
-
-const MIC_ICONS: Readonly<Record<MicrophoneState, IconName>> = {
-  listening_only: 'ear',
-  off: 'microphoneOff',
-  open: 'microphone',
-  muted_by_moderator: 'locked',
-  closed_by_floor: 'waiting',
-};
 
 interface MeetingProps {
   readonly client: RoomClient;
   readonly output: AudioOutput;
   readonly witness: Witness;
+  readonly tokens: TokenSource;
   readonly soundBlocked: boolean;
   /** Devices chosen on the join page. */
   readonly devices: { readonly microphone?: string; readonly camera?: string };
@@ -47,8 +42,8 @@ export function Meeting(props: MeetingProps) {
   const { client } = props;
   const snapshot = useRoom(client);
   const { state, status } = snapshot;
-  const [panel, setPanel] = useState<'none' | 'chat' | 'people'>('none');
-  const [layout, setLayout] = useState<Layout>('speaker');
+  const [panel, setPanel] = useKept<'none' | 'chat' | 'people'>('panel', 'none');
+  const [layout, setLayout] = useKept<Layout>('layout', 'speaker');
   const [read, setRead] = useState(0);
   const lastLine = state?.chat.at(-1)?.seq ?? 0;
   useEffect(() => {
@@ -77,6 +72,7 @@ export function Meeting(props: MeetingProps) {
       </header>
       <div class="consent-area">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
+        <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       </div>
       <FloorCard client={client} state={state} />
@@ -154,7 +150,9 @@ function Bar(props: BarProps) {
           onPress={() => void output.unblock()}
         />
       )}
-      {media !== null && <MicrophoneLine state={state} own={media.microphone} />}
+      {media !== null && publishes && (
+        <MicrophoneLine media={media} snapshot={snapshot} state={state} />
+      )}
       {asks && <Ask client={client} state={state} connected={connected} />}
       <div class="controls" role="group" aria-label={t('meeting.controls')}>
         {publishes && media !== null && <MediaButtons {...props} media={media} />}
@@ -173,32 +171,16 @@ function Bar(props: BarProps) {
   );
 }
 
-/** The truth about one's own microphone, in words and a drawing. */
-export function MicrophoneLine(props: {
-  state: RoomState;
-  own: { readonly present: boolean; readonly on: boolean };
-}) {
-  const microphone = microphoneState(props.state, props.own);
-  return (
-    <div
-      class={`mic-state ${microphone}`}
-      data-testid="mic-state"
-      data-state={microphone}
-      role="status"
-    >
-      <Icon name={MIC_ICONS[microphone]} />
-      {t(`mic.${microphone}`)}
-    </div>
-  );
-}
-
 function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']> }) {
   const { media, devices } = props;
   const camera = media.trackOf('camera') !== null;
   const screen = media.trackOf('screen') !== null;
   return (
     <>
-      <MicrophoneButton media={media} own={media.microphone} {...devices} />
+      <MicrophoneButton
+        media={media}
+        {...(devices.microphone === undefined ? {} : { microphone: devices.microphone })}
+      />
       <Button
         label={t(camera ? 'camera.turnOff' : 'camera.turnOn')}
         icon={camera ? 'camera' : 'cameraOff'}
@@ -225,42 +207,6 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
       )}
     </>
   );
-}
-
-/** Opens and closes the microphone, and asks for one where there is none. */
-export function MicrophoneButton(props: {
-  media: Media;
-  own: { readonly present: boolean; readonly on: boolean };
-  microphone?: string;
-}) {
-  const { media } = props;
-  const { present, on } = props.own;
-  const label = t(!present ? 'mic.add' : on ? 'mic.turnOff' : 'mic.turnOn');
-  return (
-    <Button
-      label={label}
-      icon={on && present ? 'microphone' : 'microphoneOff'}
-      compact
-      look={on && present ? 'on' : ''}
-      testId="mic-button"
-      onPress={() => {
-        if (present) media.setMicrophoneOn(!on);
-        else void startMicrophone(media, props.microphone);
-      }}
-    />
-  );
-}
-
-type Media = NonNullable<RoomClient['media']>;
-
-async function startMicrophone(media: Media, device?: string): Promise<void> {
-  const { track, problem } = await openMicrophone(device);
-  if (track === null) {
-    toast(t(`device.microphone.${problem}`));
-    return;
-  }
-  media.setTrack('microphone', track);
-  media.setMicrophoneOn(true);
 }
 
 async function startCamera(media: Media, device?: string): Promise<void> {

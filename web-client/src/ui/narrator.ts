@@ -1,9 +1,12 @@
 import { t } from '../i18n/i18n';
-import type { RoomState, Told } from '../lib';
+import type { MediaSession, RoomState, Told } from '../lib';
 import { announce, announceAtOnce, toast } from './components';
 
+/** For what changes who is heard. */
+const LOUD_MS = 20_000;
+
 /** Says what an event means to the person; others' turns politely, one's own at once. */
-export function narrate(event: Told, state: RoomState): void {
+export function narrate(event: Told, state: RoomState, media: MediaSession | null = null): void {
   // What was missed while away is no news any more.
   if (event.seq <= state.describedSeq) return;
   const mine = 'user_id' in event && event.user_id === state.you.user_id;
@@ -44,8 +47,24 @@ export function narrate(event: Told, state: RoomState): void {
     case 'recording_state':
       tellRecording(event.state);
       return;
+    case 'moderation_changed':
+      tellModeration(event.moderation, state, media);
+      return;
     default:
   }
+}
+
+/** Loudly: from now on others hear, or no longer hear, whoever speaks. */
+function tellModeration(moderation: string, state: RoomState, media: MediaSession | null): void {
+  if (moderation !== 'open') {
+    tell(t('moderation.said.moderated'), LOUD_MS);
+    return;
+  }
+  const speaks = state.floor.turn?.user_id === state.you.user_id;
+  const moderates = state.you.roles.includes('moderator');
+  // What was closed by the floor until now opens only when its owner says so.
+  if (!speaks && !moderates) media?.setMicrophoneOn(false);
+  tell(t(moderates || speaks ? 'moderation.said.openChair' : 'moderation.said.open'), LOUD_MS);
 }
 
 /** Politely: the banner and the indicator stay for everybody to read. */
@@ -58,7 +77,7 @@ function tellRecording(state: string): void {
   toast(text);
 }
 
-function tell(text: string): void {
+function tell(text: string, ms?: number): void {
   announceAtOnce(text);
-  toast(text);
+  toast(text, undefined, ms);
 }

@@ -1,20 +1,26 @@
+import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import type { ParticipantView, RoomState } from '../lib';
-import { isRecorder, people } from '../lib';
+import type { Heard, ParticipantView, RoomState } from '../lib';
+import { heardOf, isRecorder, people } from '../lib';
 import { Button } from './components';
+import type { IconName } from './icons';
 import { Icon } from './icons';
 
-/** What a participant's microphone is, by what the server says. */
-export function MicrophoneBadge({ one }: { one: ParticipantView }) {
-  const [icon, key] = one.muted
-    ? (['locked', 'people.muted'] as const)
-    : !one.audio
-      ? (['microphoneOff', 'people.noAudio'] as const)
-      : one.may_be_heard
-        ? (['microphone', 'people.heard'] as const)
-        : (['waiting', 'people.audio'] as const);
+const HEARD: Readonly<Record<Heard, readonly [IconName, Key]>> = {
+  away: ['lost', 'people.away'],
+  muted: ['locked', 'people.muted'],
+  speaking: ['microphone', 'people.speaking'],
+  heard: ['microphone', 'people.heard'],
+  waiting: ['waiting', 'people.audio'],
+  silent: ['microphoneOff', 'people.noAudio'],
+};
+
+/** What is heard of a participant, by what the server says. */
+export function MicrophoneBadge({ one, state }: { one: ParticipantView; state: RoomState }) {
+  const heard = heardOf(state, one);
+  const [icon, key] = HEARD[heard];
   return (
-    <span title={t(key)}>
+    <span title={t(key)} data-heard={heard}>
       <Icon name={icon} />
       <span class="visually-hidden">{t(key)}</span>
     </span>
@@ -88,7 +94,7 @@ export function PeopleList({ state, onClose }: { state: RoomState; onClose: () =
                     <span class="visually-hidden">{t('people.video')}</span>
                   </span>
                 )}
-                <MicrophoneBadge one={one} />
+                <MicrophoneBadge one={one} state={state} />
               </li>
             ),
           )}

@@ -1,7 +1,7 @@
 import { useEffect } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import { Dialog } from './components';
+import { Check, Dialog } from './components';
 
 /** What a key does on the console. */
 export interface Shortcut {
@@ -11,10 +11,15 @@ export interface Shortcut {
   readonly run?: () => void;
 }
 
-/** Runs shortcuts while nobody types and no dialog is open. */
-export function useShortcuts(shortcuts: readonly Shortcut[]): void {
+/**
+ * Runs shortcuts while nobody types and no dialog is open. Those of one key can be
+ * switched off (WCAG 2.1.4): speech input and a slipped hand press keys by mistake.
+ */
+export function useShortcuts(shortcuts: readonly Shortcut[], on: boolean): void {
   useEffect(() => {
     const handle = (event: KeyboardEvent) => {
+      // A held key decides once.
+      if (!on || event.repeat) return;
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       if (document.querySelector('dialog[open]') !== null) return;
       const pressed =
@@ -34,9 +39,20 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
 }
 
 /** The list of all shortcuts. */
-export function ShortcutHelp(props: { shortcuts: readonly Shortcut[]; onClose: () => void }) {
+export function ShortcutHelp(props: {
+  shortcuts: readonly Shortcut[];
+  on: boolean;
+  onSwitch: (on: boolean) => void;
+  onClose: () => void;
+}) {
   return (
     <Dialog title={t('console.shortcuts')} testId="shortcuts" onClose={props.onClose}>
+      <Check
+        label={t('console.shortcutsOn')}
+        checked={props.on}
+        testId="shortcuts-on"
+        onChange={props.onSwitch}
+      />
       <dl class="shortcuts">
         {props.shortcuts.map(({ keys, text }) => (
           <>

@@ -111,17 +111,20 @@ function Tile(props: {
   }, [session, track.track]);
   const name = state.participants.get(track.user_id)?.name ?? track.user_id;
   const caption = track.source === 'screen' ? t('meeting.screenOf', { name }) : name;
+  const away = state.participants.get(track.user_id)?.connections === 0;
   const speaking = state.speakers.some((one) => one.user_id === track.user_id);
   // The last picture stays while there is no newer one.
   const media = useLast(props.media);
   return (
     <figure
       ref={element}
-      class={`tile ${stale ? 'stale' : ''} ${speaking ? 'speaking' : ''}`}
+      class={`tile ${stale || away ? 'stale' : ''} ${speaking ? 'speaking' : ''}`}
       data-testid={`tile-${track.track}`}
     >
       {media === null ? null : <Picture media={media} name={caption} />}
-      {stale && <span class="when-stale">{t('meeting.stale')}</span>}
+      {(stale || away) && (
+        <span class="when-stale">{t(away && !stale ? 'presence.away' : 'meeting.stale')}</span>
+      )}
       <figcaption>{caption}</figcaption>
     </figure>
   );

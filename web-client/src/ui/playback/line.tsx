@@ -1,17 +1,19 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { clock } from '../../i18n/i18n';
 import { exactTimeOfDay } from '../../i18n/texts';
 import type { RecordingKey } from '../../i18n/recording/texts';
 import { isRecordingKey, r } from '../../i18n/recording/texts';
-import type { Timeline, TimelineItem } from '../../lib';
-import { currentItem, itemsShown, spanOf } from '../../lib';
+import type { RecordingFile, Timeline, TimelineItem } from '../../lib';
+import { currentItem, itemsShown, spanOf, toldTruly } from '../../lib';
 import { Field } from '../components';
+import { fileText } from './files';
 
 const SHOWS = ['all', 'turn', 'transcript', 'vote', 'gap'] as const;
 /** Kinds drawn on the strip, each in its lane. */
 const LANES: Readonly<Record<string, string>> = {
   turn: 'turn',
   gap: 'gap',
+  track_gap: 'gap track',
   vote: 'vote',
   recording: 'recorded',
 };
@@ -23,20 +25,24 @@ const MOST_SHOWN = 500;
 /** What happened when; whatever is chosen is sought. */
 export function Line(props: {
   timeline: Timeline;
+  /** For the names of tracks. */
+  files: readonly RecordingFile[];
   /** Where the player is, ms since 1970. */
   atMs: number;
   onSeek: (at: string) => void;
 }) {
-  const { timeline, atMs, onSeek } = props;
+  const { atMs, onSeek, files } = props;
+  const timeline = useMemo(() => toldTruly(props.timeline), [props.timeline]);
+  const say = (item: TimelineItem) => itemText(item, files);
   const [kind, setKind] = useState<(typeof SHOWS)[number]>('all');
   const [search, setSearch] = useState('');
-  const all = itemsShown(timeline.items, kind, search);
+  const all = itemsShown(timeline.items, kind, search, say);
   const items = all.slice(0, MOST_SHOWN);
   const now = currentItem(items, atMs);
   return (
     <section class="card stack" aria-labelledby="line" data-testid="timeline">
       <h2 id="line">{r('line.title')}</h2>
-      <Strip timeline={timeline} atMs={atMs} onSeek={onSeek} />
+      <Strip timeline={timeline} say={say} atMs={atMs} onSeek={onSeek} />
       <div class="line-tools">
         <Field label={r('line.search')}>
           <input
@@ -67,13 +73,14 @@ export function Line(props: {
             ? r('line.nothing')
             : r('count', { count: all.length })}
       </p>
-      <Items items={items} now={now} onSeek={onSeek} />
+      <Items items={items} say={say} now={now} onSeek={onSeek} />
     </section>
   );
 }
 
 function Items(props: {
   items: readonly TimelineItem[];
+  say: (item: TimelineItem) => string;
   now: number;
   onSeek: (at: string) => void;
 }) {
@@ -102,7 +109,7 @@ function Items(props: {
           >
             <span class="line-time">{exactTimeOfDay(Date.parse(item.from))}</span>
             <span class="line-what">
-              <span class="badge">{kindText(item.kind)}</span> {itemText(item)}
+              <span class="badge">{kindText(item.kind)}</span> {props.say(item)}
             </span>
           </button>
         </li>
@@ -112,7 +119,12 @@ function Items(props: {
 }
 
 /** An overview for eyes and pointers; the list says the same to everybody. */
-function Strip(props: { timeline: Timeline; atMs: number; onSeek: (at: string) => void }) {
+function Strip(props: {
+  timeline: Timeline;
+  say: (item: TimelineItem) => string;
+  atMs: number;
+  onSeek: (at: string) => void;
+}) {
   const { timeline, atMs } = props;
   const line = { fromMs: Date.parse(timeline.from), toMs: Date.parse(timeline.to) };
   const whole = Math.max(1, line.toMs - line.fromMs);
@@ -136,7 +148,7 @@ function Strip(props: { timeline: Timeline; atMs: number; onSeek: (at: string) =
           <span
             key={at}
             class={`strip-item ${lane}`}
-            title={`${kindText(item.kind)} ${itemText(item)}`}
+            title={`${kindText(item.kind)} ${props.say(item)}`}
             style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
           >
             {lane === 'turn' && length >= NAMED && item.name}
@@ -149,16 +161,37 @@ function Strip(props: { timeline: Timeline; atMs: number; onSeek: (at: string) =
 }
 
 function kindText(kind: string): string {
-  const key = `kind.${kind}`;
+  const key = `kind.${kind === 'track_gap' ? 'gap' : kind}`;
   return r(isRecordingKey(key) ? key : ('kind.other' satisfies RecordingKey));
 }
 
-function itemText(item: TimelineItem): string {
-  const length = item.to === null ? 0 : Date.parse(item.to) - Date.parse(item.from);
-  if (item.kind === 'gap') return r('item.gap', { length: clock(length) });
-  const parts = [item.name, item.text].filter((one) => one !== null && one !== '');
-  const text = parts.join(item.kind === 'transcript' ? ': ' : ' — ');
-  return item.kind === 'turn' && length > 0
-    ? `${text} (${r('item.lasting', { length: clock(length) })})`
-    : text;
+/** What an item says, in words: the server's codes are not for people. */
+function itemText(item: TimelineItem, files: readonly RecordingFile[]): string {
+  const lengthMs = item.to === null ? 0 : Date.parse(item.to) - Date.parse(item.from);
+  const length = clock(lengthMs);
+  switch (item.kind) {
+    case 'pause':
+      return r('item.paused', { length });
+    case 'gap':
+    case 'track_gap': {
+      const file = files.find((one) => one.track !== null && one.track === item.track);
+      const what = file === undefined ? r('source.other') : fileText(file);
+      return r('item.gapOf', { what, length, why: wordOf('gap', item.text, 'gap.unknown') });
+    }
+    case 'left':
+      return `${item.name ?? ''} — ${wordOf('left', item.text, 'left.left')}`;
+    case 'turn': {
+      const lasting = lengthMs > 0 ? ` (${r('item.lasting', { length })})` : '';
+      return `${item.name ?? ''}${lasting}`;
+    }
+    default: {
+      const parts = [item.name, item.text].filter((one) => one !== null && one !== '');
+      return parts.join(item.kind === 'transcript' ? ': ' : ' — ');
+    }
+  }
+}
+
+function wordOf(group: string, code: string | null, other: RecordingKey): string {
+  const key = `${group}.${code ?? ''}`;
+  return r(isRecordingKey(key) ? key : other);
 }

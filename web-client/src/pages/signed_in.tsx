@@ -1,0 +1,52 @@
+import { useEffect, useState } from 'preact/hooks';
+import { t } from '../i18n/i18n';
+import { forgetVisits, returnedIn, tellReturn } from '../lib';
+import { openDoor, signInOf } from '../ui/access';
+import { boot } from '../ui/boot';
+import { Notice, PageHeader, failureText } from '../ui/components';
+
+/** Where a visit to the identity service returns to. */
+function SignedIn() {
+  const [failure, setFailure] = useState('');
+  const [done, setDone] = useState(false);
+  useEffect(() => {
+    const returned = returnedIn(location.href);
+    // Codes and tokens must not stay in the address or the history.
+    history.replaceState(null, '', location.pathname);
+    const goBack = async () => {
+      const door = await openDoor();
+      const back = (await signInOf(door, null)?.comeBack(returned)) ?? null;
+      if (back !== null) {
+        forgetVisits();
+        location.replace(back);
+        return;
+      }
+      // The page that waits for this visit is another one.
+      tellReturn(returned);
+      setDone(true);
+      window.close();
+    };
+    goBack().catch((error: unknown) => setFailure(failureText(error)));
+  }, []);
+  return (
+    <main class="page stack" data-testid="signed-in">
+      <PageHeader title={t('signIn.title')} />
+      {failure !== '' ? (
+        <>
+          <Notice look="danger" testId="sign-in-failure">
+            <p>{failure}</p>
+          </Notice>
+          <p>
+            <a class="button main" href="/">
+              {t('start.title')}
+            </a>
+          </p>
+        </>
+      ) : (
+        <p role="status">{t(done ? 'signIn.close' : 'common.loading')}</p>
+      )}
+    </main>
+  );
+}
+
+boot(<SignedIn />);
