@@ -5,7 +5,7 @@ nothing with this server.
     python examples/whip.py publish http://localhost:3014/api/v1/sessions/ID/whip TOKEN
     python examples/whip.py play    http://localhost:3014/api/v1/sessions/ID/whep TOKEN
 
-Runs for SECONDS (default 5); fails when no media flowed.
+TOKEN is a media token, as `examples/media_token.py` makes it. Runs for SECONDS (default 5); fails when no media flowed.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ mod health;
 mod idempotency;
 pub mod listener;
 mod media;
+mod media_tokens;
 mod metrics;
 mod openapi;
 mod ports;
@@ -43,9 +44,9 @@ pub use recordings::PlaybackKey;
 pub use router::{Listener, router};
 pub use web::SignIn;
 
-use crate::auth::Authenticator;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
+use crate::auth::{Authenticator, MediaTokens};
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::history::History;
@@ -94,6 +95,8 @@ pub struct ApiParts {
     pub clock: Clock,
     /// Authenticates people.
     pub authenticator: Arc<Authenticator>,
+    /// The media tokens, by which encoders and players without a key are known.
+    pub media_tokens: MediaTokens,
     /// Which services may call which routes.
     pub services: ServiceAllowList,
     /// The rooms, for WHIP and WHEP clients.

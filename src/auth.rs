@@ -18,6 +18,7 @@ mod jws;
 mod key_cache;
 mod key_schedule;
 mod key_source;
+mod media_token;
 mod nonce;
 mod replay;
 
@@ -30,6 +31,11 @@ pub use crate::auth::error::{AuthError, Scheme};
 pub use crate::auth::jwks::{KEYS_MAX, KeySet, KeySetInvalid};
 pub use crate::auth::key_source::{
     HttpKeySource, HttpKeySourceOptions, KeySource, KeySourceError, PlainHttp,
+};
+pub use crate::auth::media_token::{
+    LIFETIME_MAX, LIFETIME_MIN, MediaToken, MediaTokenId, MediaTokenKind, MediaTokenRefused,
+    MediaTokenRepository, MediaTokenWanted, MediaTokens, MediaTokensUnavailable,
+    TOKENS_PER_PERSON_MAX,
 };
 pub use crate::auth::nonce::{NonceKey, NonceKeyTooShort};
 pub use crate::auth::replay::{InMemoryReplayCache, ReplayCache, ReplayCacheUnavailable};

@@ -11,6 +11,7 @@ mod error;
 mod evidence;
 mod idempotency;
 mod journal;
+mod media_tokens;
 mod migrate;
 mod operator_log;
 mod options;

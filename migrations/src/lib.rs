@@ -12,6 +12,7 @@ mod m0006_erased_rooms;
 mod m0007_write_probes;
 mod m0008_outbox;
 mod m0009_room_parts;
+mod m0010_media_tokens;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -50,6 +51,7 @@ pub const TABLES: &[&str] = &[
     "outbox_state",
     "outbox_readers",
     "room_parts",
+    "media_tokens",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -82,6 +84,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("outbox_state", "SELECT, UPDATE"),
     ("outbox_readers", "SELECT, INSERT, UPDATE"),
     ("room_parts", "SELECT, INSERT, UPDATE, DELETE"),
+    ("media_tokens", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -101,6 +104,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0007_write_probes::WriteProbes),
             Box::new(m0008_outbox::Outbox),
             Box::new(m0009_room_parts::RoomParts),
+            Box::new(m0010_media_tokens::MediaTokens),
         ]
     }
 }

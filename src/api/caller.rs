@@ -98,6 +98,21 @@ impl Credentials {
         Ok(person)
     }
 
+    /// A person who may do `action`, with a proof of possession that is fresh
+    /// enough for a read.
+    pub(super) async fn prover(&self, api: &Api, action: Action) -> Result<Principal, ApiError> {
+        let person = self.prove(api, Freshness::NonceOrTime).await?;
+        permit(&person, action)?;
+        Ok(person)
+    }
+
+    /// The text of a bearer token, if one was sent.
+    pub(super) fn bearer_text(&self) -> Option<&str> {
+        let value = self.single(&AUTHORIZATION).ok().flatten()?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case(Scheme::Bearer.as_str()).then(|| token.trim_matches(' '))
+    }
+
     /// A service that may call `route`.
     pub(super) fn service(&self, api: &Api, route: ServiceRoute) -> Result<ServiceName, ApiError> {
         api.services
@@ -159,7 +174,7 @@ impl Credentials {
 
     /// The origin to which this request was sent: of the configured ones, the one that the client
     /// names, or else the first. An origin that is not configured is never used.
-    fn origin<'a>(&self, api: &'a Api) -> &'a str {
+    pub(super) fn origin<'a>(&self, api: &'a Api) -> &'a str {
         let named = self
             .uri
             .authority()

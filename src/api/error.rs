@@ -132,11 +132,13 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ParticipantNotFound
         | C::TrackNotFound
         | C::MediaResourceNotFound
+        | C::MediaTokenNotFound
         | C::RecordingNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::SessionStateConflict
         | C::SessionLimitReached
         | C::ParticipantLimitReached
+        | C::MediaTokenLimitReached
         | C::BitrateLimitReached
         | C::IdempotencyKeyInUse
         | C::ProviderUnsupported

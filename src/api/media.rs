@@ -5,7 +5,8 @@
 mod resources;
 mod sdp_fragment;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -22,14 +23,17 @@ pub use resources::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 pub(super) use self::resources::Kind;
 use self::resources::Resource;
 use self::sdp_fragment::Fragment;
-use super::Api;
 use super::body::{WholeBody, expect_content_type};
 use super::caller::{Credentials, see};
 use super::error::ApiError;
 use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, refusals};
 use super::sessions::session_id;
+use super::{Api, ApiState};
+use crate::auth::{AuthError, MediaToken, MediaTokenKind, MediaTokens, Scheme};
 use crate::domain::error_code::ErrorCode;
+use crate::domain::media::TrackSource;
+use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::MemberHandle;
@@ -50,6 +54,9 @@ const EXPOSED: &str = "accept-patch, accept-post, dpop-nonce, etag, link, locati
 /// How long a browser may remember the answer to a preflight, seconds.
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
 
+/// How often it is looked whether a media token of an open connection was
+/// revoked elsewhere. Lowering it costs a read for each such connection.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// When a client should try again whose room could not be reached.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -91,6 +98,14 @@ impl Kind {
         match self {
             Self::Whip => Action::PublishMedia,
             Self::Whep => Action::JoinRoom,
+        }
+    }
+
+    /// The direction of the media tokens for it.
+    const fn of_token(self) -> MediaTokenKind {
+        match self {
+            Self::Whip => MediaTokenKind::Whip,
+            Self::Whep => MediaTokenKind::Whep,
         }
     }
 
@@ -154,7 +169,7 @@ async fn open(
     body: &[u8],
     kind: Kind,
 ) -> Result<Response, ApiError> {
-    let person = credentials.reader(api, kind.action()).await?;
+    let MediaCaller { person, token } = caller_of(api, credentials, id, kind).await?;
     api.rate_limits.write(person.tenant_id, &person.user_id)?;
     let id = session_id(id)?;
     let session = api.sessions.find(see(&person, id)?, id).await?;
@@ -164,10 +179,15 @@ async fn open(
     api.media.expect_space(&person).await?;
     let member = Arc::new(api.rooms.enter_by_media(person.clone(), id).await?.member);
     let answer = match kind {
-        Kind::Whip => member.publish(offer, Vec::new()).await.map(|answer| answer.sdp),
+        Kind::Whip => {
+            let source = token.as_ref().and_then(|token| token.source);
+            let sources = source.map_or_else(Vec::new, |source| sources_of(&offer, source));
+            member.publish(offer, sources).await.map(|answer| answer.sdp)
+        }
         Kind::Whep => member.whep(offer).await,
     };
-    let resource = Resource::new(&person, id, kind, Arc::clone(&member));
+    let ends_with_token = token.is_some();
+    let resource = Resource::new(&person, id, kind, Arc::clone(&member), token);
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
         let entity_tag = resource.entity_tag.clone();
         api.media.insert(resource).map(|name| (answer, name, entity_tag))
@@ -179,6 +199,9 @@ async fn open(
             return Err(refusal);
         }
     };
+    if ends_with_token {
+        tokio::spawn(end_with_token(Arc::downgrade(&api.0), name.clone()));
+    }
     let location = format!("/api/v1/sessions/{id}/{}/{name}", kind.as_str());
     let headers = [
         (CONTENT_TYPE, SDP.to_owned()),
@@ -187,6 +210,78 @@ async fn open(
         (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
     Ok((StatusCode::CREATED, headers, answer).into_response())
+}
+
+/// Who publishes or plays, and by which media token.
+struct MediaCaller {
+    person: Principal,
+    token: Option<MediaToken>,
+}
+
+/// The caller of a WHIP or WHEP route: whoever has a media token of the session
+/// for this direction, or a person. A token that is bound to no key only reads, so
+/// it does not publish.
+async fn caller_of(
+    api: &Api,
+    credentials: &Credentials,
+    id: &str,
+    kind: Kind,
+) -> Result<MediaCaller, ApiError> {
+    if let Some(text) = media_token_of(credentials) {
+        let session = session_id(id)?;
+        // A session that does not exist is answered like a token that does not.
+        let tenant = api.directory.tenant_of(session).await?;
+        let tenant = tenant.ok_or_else(|| refused(AuthError::TokenInvalid))?;
+        let now = api.clock.now();
+        let checked = api.media_tokens.check((tenant, session), kind.of_token(), text, now);
+        let token = checked.await.map_err(refused)?;
+        return Ok(MediaCaller { person: token.principal(), token: Some(token) });
+    }
+    let person = credentials.reader(api, kind.action()).await?;
+    if kind == Kind::Whip && person.key_thumbprint.is_none() {
+        let message = "publishing needs a media token, or a token with a proof of its key";
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
+    }
+    Ok(MediaCaller { person, token: None })
+}
+
+/// What the sections of an offer publish, when a media token says it: sections of
+/// the other kind of media keep their usual source.
+fn sources_of(offer: &str, source: TrackSource) -> Vec<(String, TrackSource)> {
+    let mut sources = Vec::new();
+    let mut in_kind = false;
+    for line in offer.lines() {
+        if let Some(section) = line.strip_prefix("m=") {
+            in_kind = section.split(' ').next() == Some(source.kind().as_str());
+        } else if let Some(mid) = line.strip_prefix("a=mid:").filter(|_| in_kind) {
+            sources.push((mid.trim().to_owned(), source));
+        }
+    }
+    sources
+}
+
+/// Ends a resource when its media token does, or the one that it was given
+/// meanwhile. Revocation by another instance is seen within [`LOOK_AGAIN`].
+async fn end_with_token(api: Weak<ApiState>, name: String) {
+    loop {
+        let wait = {
+            let Some(api) = api.upgrade() else { return };
+            let Some(token) = api.media.token_of(&name) else { return };
+            token.expires_at.since(api.clock.now()).min(LOOK_AGAIN)
+        };
+        tokio::time::sleep(wait).await;
+        let Some(api) = api.upgrade() else { return };
+        let Some(token) = api.media.token_of(&name) else { return };
+        let found = api.media_tokens.repository().read(token.tenant, token.id).await;
+        let stands = match found {
+            Ok(found) => found.is_some_and(|found| found.is_in_force(api.clock.now())),
+            // What can't be looked up goes on to the end it had.
+            Err(_) => token.is_in_force(api.clock.now()),
+        };
+        if !stands {
+            api.media.end_of_token(token.id).await;
+        }
+    }
 }
 
 /// Tells what the endpoint takes; asks nobody who they are (RFC 9725 §4.2).
@@ -255,7 +350,8 @@ pub(super) async fn patch(
     Path((id, kind, name)): Path<(String, String, String)>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let (member, kind, entity_tag) = resource_of(&api, &credentials, &id, &kind, &name).await?;
+    let (member, kind, entity_tag) =
+        resource_of(&api, &credentials, &id, &kind, &name, Tokens::InForce).await?;
     expect_content_type(&credentials.headers, &[SDP_FRAGMENT])?;
     let wanted = IfMatch::required(&credentials.headers)?;
     let fragment = Fragment::parse(&text_of(&body)?).map_err(|problem| {
@@ -295,10 +391,20 @@ pub(super) async fn delete(
     credentials: Credentials,
     Path((id, kind, name)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
-    let (member, _, _) = resource_of(&api, &credentials, &id, &kind, &name).await?;
+    let (member, _, _) =
+        resource_of(&api, &credentials, &id, &kind, &name, Tokens::EndedToo).await?;
     api.media.remove(&name);
     member.leave().await;
     Ok(StatusCode::OK.into_response())
+}
+
+/// Which media tokens are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tokens {
+    /// Those in force.
+    InForce,
+    /// Ended and revoked ones too: whoever opened a resource may always delete it.
+    EndedToo,
 }
 
 /// The resource of a caller; anybody else's does not exist, and neither does one
@@ -309,24 +415,76 @@ async fn resource_of(
     id: &str,
     kind: &str,
     name: &str,
+    tokens: Tokens,
 ) -> Result<(Arc<MemberHandle>, Kind, String), ApiError> {
     let kind = Kind::of_path(kind).ok_or_else(no_such_route)?;
-    let person = credentials.reader(api, kind.action()).await?;
+    let caller = match tokens {
+        Tokens::InForce => None,
+        Tokens::EndedToo => ended_caller(api, credentials, id, kind).await?,
+    };
+    let caller = match caller {
+        Some(caller) => caller,
+        None => caller_of(api, credentials, id, kind).await?,
+    };
     let session = session_id(id)?;
+    let person = caller.person;
     see(&person, session)?;
     let (member, entity_tag) = api.media.find(name, &person, session, kind)?;
     if member.is_gone().await {
         api.media.remove(name);
         return Err(resources::not_found());
     }
+    // A client that comes with a newer token of its person goes on with that.
+    if let Some(token) = caller.token.filter(|token| token.is_in_force(api.clock.now())) {
+        api.media.renew_token(name, token);
+    }
     Ok((member, kind, entity_tag))
 }
 
-fn expect_joinable(session: &Session) -> Result<(), ApiError> {
-    if session.provider != Provider::Webrtc {
-        let message = "the session's media is carried by another provider";
-        return Err(ApiError::new(ErrorCode::ProviderUnsupported, message));
+/// The caller by a media token that has perhaps ended; `None` when it is no such
+/// token of this session and direction.
+async fn ended_caller(
+    api: &Api,
+    credentials: &Credentials,
+    id: &str,
+    kind: Kind,
+) -> Result<Option<MediaCaller>, ApiError> {
+    let Some(text) = media_token_of(credentials) else { return Ok(None) };
+    let session = session_id(id)?;
+    let Some(tenant) = api.directory.tenant_of(session).await? else { return Ok(None) };
+    let found = api.media_tokens.recall((tenant, session), text).await.map_err(refused)?;
+    let token = found.filter(|token| token.kind == kind.of_token());
+    Ok(token.map(|token| MediaCaller { person: token.principal(), token: Some(token) }))
+}
+
+/// The text of a media token, if that is what the caller shows.
+fn media_token_of(credentials: &Credentials) -> Option<&str> {
+    credentials.bearer_text().filter(|text| MediaTokens::is_one(text))
+}
+
+fn refused(error: AuthError) -> ApiError {
+    ApiError::unauthenticated(&error, Scheme::Bearer)
+}
+
+/// Refuses a session that no client will be able to join: media tokens can be
+/// made before it starts.
+pub(super) fn expect_usable(session: &Session) -> Result<(), ApiError> {
+    match session.status {
+        SessionStatus::Scheduled => expect_own_media(session),
+        _ => expect_joinable(session),
     }
+}
+
+fn expect_own_media(session: &Session) -> Result<(), ApiError> {
+    if session.provider == Provider::Webrtc {
+        return Ok(());
+    }
+    let message = "the session's media is carried by another provider";
+    Err(ApiError::new(ErrorCode::ProviderUnsupported, message))
+}
+
+fn expect_joinable(session: &Session) -> Result<(), ApiError> {
+    expect_own_media(session)?;
     match session.status {
         SessionStatus::Active => Ok(()),
         SessionStatus::Scheduled => {

@@ -17,7 +17,10 @@ use utoipa_axum::routes;
 use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
-use super::{Api, MetricsDoor, dev, evidence, health, media, openapi, recordings, sessions, web};
+use super::{
+    Api, MetricsDoor, dev, evidence, health, media, media_tokens, openapi, recordings, sessions,
+    web,
+};
 use crate::domain::error_code::ErrorCode;
 
 /// The listener for which a router is made.
@@ -70,6 +73,8 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::start))
         .routes(routes!(sessions::cancel))
         .routes(routes!(sessions::end))
+        .routes(routes!(media_tokens::list, media_tokens::create))
+        .routes(routes!(media_tokens::revoke))
         .routes(routes!(recordings::addresses))
         .routes(routes!(recordings::play))
         .routes(routes!(recordings::timeline))

@@ -21,6 +21,7 @@ use crate::api::{
     Api, ApiOptions, ApiParts, Listener, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
     SignIn, router,
 };
+use crate::auth::MediaTokens;
 use crate::auth::internal_tls::InternalTls;
 use crate::config::Config;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
@@ -156,9 +157,10 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         },
         sessions: sessions.service.clone(),
         directory: store.clone(),
-        idempotency: store,
+        idempotency: store.clone(),
         clock: base.clock.clone(),
         authenticator: identity.authenticator,
+        media_tokens: MediaTokens::new(store),
         services: identity.services,
         rooms: rooms.rooms.clone(),
         evidence: foundation.evidence.clone(),

@@ -108,6 +108,10 @@ words!(
         TrackNotFound => "TRACK_NOT_FOUND",
         /// The peer has the most tracks or subscriptions that it may have.
         TrackLimitReached => "TRACK_LIMIT_REACHED",
+        /// There is no such media token for this caller, or it is not in force.
+        MediaTokenNotFound => "MEDIA_TOKEN_NOT_FOUND",
+        /// The caller has as many media tokens of the session as they may have.
+        MediaTokenLimitReached => "MEDIA_TOKEN_LIMIT_REACHED",
         /// There is no such WHIP or WHEP resource.
         MediaResourceNotFound => "MEDIA_RESOURCE_NOT_FOUND",
 

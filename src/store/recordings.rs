@@ -16,9 +16,9 @@ use crate::recorder::repository::{
 };
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
-use crate::store::journal;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
+use crate::store::{journal, media_tokens};
 
 #[async_trait]
 impl RecordingRepository for Store {
@@ -157,6 +157,7 @@ impl RecordingRepository for Store {
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
         journal::forget(&tx, session).await?;
+        media_tokens::forget(&tx, session).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -9,6 +9,7 @@ mod channel_frames;
 mod description;
 mod door;
 mod media;
+mod media_tokens;
 mod once;
 mod permissions;
 mod person;

@@ -5,11 +5,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
+import { asGovernance, call, startedSession } from './api.mjs';
 import { Bucket } from './bucket.mjs';
 import { cabildo, evidence, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { Peer } from './peer.mjs';
+import { Person } from './person.mjs';
 import { Postgres } from './postgres.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -94,7 +95,8 @@ async function isUntouched(stage, name) {
 const steps = {
   'the first server records': async (stage) => {
     const { server, session } = stage;
-    const token = await bearerToken(server, { tenant: session.tenant_id, user: 'encoder' });
+    const encoder = await Person.of(server, { tenant: session.tenant_id, user: 'encoder' });
+    const token = await encoder.mediaToken(session.id, 'whip');
     stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
     await stage.peer.told('a connection', ({ state }) => state === 'connected');
     await records(stage, 2);

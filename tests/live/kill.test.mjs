@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
+import { asGovernance, call, startedSession } from './api.mjs';
 import { evidence, saveHeads, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { Peer } from './peer.mjs';
@@ -68,7 +68,8 @@ async function record(stage) {
   const name = (who) => `${who}-${stage.kills.length}`;
   const witness = await Person.of(server, { tenant, user: name('witness'), roles: ['observer'] });
   const channel = await witness.enter(session.id);
-  const token = await bearerToken(server, { tenant, user: name('encoder') });
+  const encoder = await Person.of(server, { tenant, user: name('encoder') });
+  const token = await encoder.mediaToken(session.id, 'whip');
   stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
   await stage.peer.told('a connection', ({ state }) => state === 'connected');
   const from = Date.now();

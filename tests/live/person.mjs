@@ -49,7 +49,7 @@ export class Person {
   }
 
   /** A call that proves the key; once more when the server wants its own nonce. */
-  async call(method, path) {
+  async call(method, path, wanted) {
     const [plain] = path.split('?');
     for (let attempt = 0; ; attempt += 1) {
       const response = await fetch(this.server.origin + path, {
@@ -57,13 +57,23 @@ export class Person {
         headers: {
           Authorization: `DPoP ${this.token}`,
           DPoP: this.proof(method, this.server.origin + plain, this.nonce),
+          ...(wanted === undefined ? {} : { 'Content-Type': 'application/json' }),
         },
+        body: wanted === undefined ? undefined : JSON.stringify(wanted),
       });
       this.nonce = response.headers.get('dpop-nonce') ?? this.nonce;
       const body = await response.json();
       if (response.status === 401 && body.code === 'DPOP_NONCE_REQUIRED' && attempt === 0) continue;
       return { status: response.status, body };
     }
+  }
+
+  /** A media token of this person, `kind` being `whip` or `whep`. */
+  async mediaToken(session, kind) {
+    const path = `/api/v1/sessions/${session}/media-tokens`;
+    const answer = await this.call('POST', path, { kind, ttl_s: 3600 });
+    if (answer.status !== 201) throw new Error(`no media token: ${JSON.stringify(answer)}`);
+    return answer.body.token;
   }
 
   /** The recording of a session as this person may see it. */

@@ -8,7 +8,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
+import { asGovernance, call, startedSession } from './api.mjs';
 import { evidence, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
 import { Peer } from './peer.mjs';
@@ -125,7 +125,8 @@ const steps = {
   'a meeting is recorded': async (stage) => {
     const { server, session } = stage;
     const identity = { tenant: session.tenant_id, user: 'encoder' };
-    const token = await bearerToken(server, identity);
+    const encoder = await Person.of(server, identity);
+    const token = await encoder.mediaToken(session.id, 'whip');
     stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
     await stage.peer.told('a connection', ({ state }) => state === 'connected');
     await moreSegments(stage);

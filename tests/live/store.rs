@@ -10,6 +10,7 @@ mod full_disk;
 mod idempotency;
 mod isolation;
 mod journal;
+mod media_tokens;
 mod migrations;
 mod outbox;
 mod recordings;
@@ -31,6 +32,7 @@ const CASES: &[&[Case]] = &[
     recordings::CASES,
     replay::CASES,
     outbox::CASES,
+    media_tokens::CASES,
     migrations::CASES,
 ];
 

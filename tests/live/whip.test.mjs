@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { bearerToken, call, startedSession } from './api.mjs';
 import { launch, rawClient, received } from './browser.mjs';
 import { Peer } from './peer.mjs';
+import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -13,7 +14,10 @@ async function open(stage) {
   stage.server = await Server.start('whip');
   stage.session = await startedSession(stage.server, { moderation: 'open' });
   const tenant = stage.session.tenant_id;
-  stage.token = (user) => bearerToken(stage.server, { tenant, user });
+  stage.token = async (kind, user) => {
+    const person = await Person.of(stage.server, { tenant, user });
+    return person.mediaToken(stage.session.id, kind);
+  };
   stage.endpoint = (kind) => `/api/v1/sessions/${stage.session.id}/${kind}`;
   stage.peers = [];
   stage.stop = () => stage.peers.forEach((peer) => peer.kill());
@@ -21,7 +25,7 @@ async function open(stage) {
 
 async function start(stage, kind, user) {
   const url = stage.server.origin + stage.endpoint(kind);
-  const peer = new Peer(kind, url, await stage.token(user));
+  const peer = new Peer(kind, url, await stage.token(kind, user));
   stage.peers.push(peer);
   return peer;
 }
@@ -110,15 +114,21 @@ story('WHIP and WHEP', open, {
     const sdp = { type: 'application/sdp', body: 'v=0\r\n' };
     refused(await call(server, 'POST', path, sdp), 401, 'CREDENTIALS_MISSING');
     refused(await call(server, 'POST', path, { ...sdp, token: 'a.b.c' }), 401, 'TOKEN_INVALID');
-    const token = await stage.token('stranger');
-    const [header, claims, signature] = token.split('.');
-    const forged = [header, claims, signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'))].join(
-      '.',
-    );
-    refused(await call(server, 'POST', path, { ...sdp, token: forged }), 401, 'TOKEN_INVALID');
+    const token = await stage.token('whip', 'stranger');
+    const altered = token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+    refused(await call(server, 'POST', path, { ...sdp, token: altered }), 401, 'TOKEN_INVALID');
+    const toPlay = await stage.token('whep', 'stranger');
+    refused(await call(server, 'POST', path, { ...sdp, token: toPlay }), 403, 'FORBIDDEN');
+    // A token that is bound to no key reads, and does not publish.
+    const unbound = await bearerToken(server, {
+      tenant: stage.session.tenant_id,
+      user: 'stranger',
+      roles: ['moderator'],
+    });
+    refused(await call(server, 'POST', path, { ...sdp, token: unbound }), 403, 'FORBIDDEN');
     const elsewhere = await bearerToken(server, { tenant: randomUUID(), user: 'stranger' });
     refused(
-      await call(server, 'POST', path, { ...sdp, token: elsewhere }),
+      await call(server, 'POST', stage.endpoint('whep'), { ...sdp, token: elsewhere }),
       404,
       'SESSION_NOT_FOUND',
     );
@@ -137,7 +147,7 @@ story('WHIP and WHEP', open, {
   'what is no session description is refused, and leaves nothing behind': async (stage) => {
     const { server } = stage;
     const path = stage.endpoint('whip');
-    const token = await stage.token('stranger');
+    const token = await stage.token('whip', 'stranger');
     const section = 'm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n';
     const wrong = [
       '',

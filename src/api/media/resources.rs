@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::api::error::ApiError;
+use crate::auth::{MediaToken, MediaTokenId};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::participant::Principal;
@@ -48,6 +49,8 @@ pub(super) struct Resource {
     session: SessionId,
     kind: Kind,
     member: Arc<MemberHandle>,
+    /// The media token it ends with, if it has one.
+    token: Option<MediaToken>,
     /// Names its ICE session, quotes included.
     pub(super) entity_tag: String,
 }
@@ -58,6 +61,7 @@ impl Resource {
         session: SessionId,
         kind: Kind,
         member: Arc<MemberHandle>,
+        token: Option<MediaToken>,
     ) -> Self {
         Self {
             tenant: principal.tenant_id,
@@ -65,6 +69,7 @@ impl Resource {
             session,
             kind,
             member,
+            token,
             entity_tag: fresh_tag(),
         }
     }
@@ -149,6 +154,37 @@ impl Resources {
             Ok((Arc::clone(&resource.member), resource.entity_tag.clone()))
         } else {
             Err(not_found())
+        }
+    }
+
+    /// The media token that a resource ends with; `None` when it has none, or is
+    /// gone.
+    pub(super) fn token_of(&self, name: &str) -> Option<MediaToken> {
+        self.lock().get(name)?.token.clone()
+    }
+
+    /// Lets a resource that ends with a media token end with another one of its
+    /// person, which must allow the same.
+    pub(super) fn renew_token(&self, name: &str, token: MediaToken) {
+        let mut resources = self.lock();
+        let held = resources.get_mut(name).and_then(|resource| resource.token.as_mut());
+        if let Some(held) = held.filter(|held| held.roles == token.roles) {
+            *held = token;
+        }
+    }
+
+    /// Ends the resources that have this media token.
+    pub(in crate::api) async fn end_of_token(&self, token: MediaTokenId) {
+        let ended: Vec<Arc<MemberHandle>> = {
+            let mut resources = self.lock();
+            let is_of = |_: &String, resource: &mut Resource| {
+                resource.token.as_ref().is_some_and(|held| held.id == token)
+            };
+            let ended = resources.extract_if(.., is_of);
+            ended.map(|(_, resource)| resource.member).collect()
+        };
+        for member in ended {
+            member.leave().await;
         }
     }
 

@@ -17,14 +17,14 @@ use crate::api::server::{Answer, Server, send};
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-fn client_options() -> ClientOptions {
+pub(crate) fn client_options() -> ClientOptions {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let identity = Identity::generate(&[Profile::AeadAes128Gcm]).expect("an identity");
     ClientOptions { identity, seed: 1, epoch: Instant::now(), epoch_unix: unix }
 }
 
 /// An offer that the endpoint of this kind takes.
-fn offer(kind: &str) -> String {
+pub(crate) fn offer(kind: &str) -> String {
     let mut client = match kind {
         "whip" => MediaClient::publisher(client_options(), &[TrackOptions::camera()]),
         _ => MediaClient::viewer(client_options(), &[MediaKind::Audio, MediaKind::Video]),

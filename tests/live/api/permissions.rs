@@ -17,6 +17,8 @@ enum Who {
     /// A route about one session, which others do not see.
     ReaderOfOne,
     ManagerOrService,
+    /// Whoever may be in the room, with a proof of possession.
+    Member,
     /// Whoever may watch what was recorded, with a proof of possession.
     Watcher,
     Service,
@@ -42,6 +44,8 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/api/v1/sessions/{id}/cancel", Who::ManagerOrService, 200),
         route(Method::POST, "/api/v1/sessions/{id}/end", Who::Service, 200),
         route(Method::GET, "/api/v1/sessions/{id}/recording-url", Who::Watcher, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/media-tokens", Who::Member, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/media-tokens", Who::Member, 201),
         route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
         route(Method::GET, "/api/v1/client-config", Who::Public, 200),
         route(Method::GET, "/health", Who::Public, 200),
@@ -109,8 +113,11 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (_, C::Bound) => (401, "TOKEN_BOUND"),
         (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
-        (Who::ManagerOrService | Who::Watcher, _) if !with_proof => missing,
-        (Who::ReaderOfOne | Who::ManagerOrService | Who::Watcher, _) if outsider => hidden,
+        (Who::ManagerOrService | Who::Member | Who::Watcher, _) if !with_proof => missing,
+        (Who::ReaderOfOne | Who::ManagerOrService | Who::Member | Who::Watcher, _) if outsider => {
+            hidden
+        }
+        (Who::Member, _) => by_role(Action::JoinRoom),
         (Who::Watcher, _) => by_role(Action::WatchRecording),
         (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
         (Who::ManagerOrService, _) => by_role(Action::ManageSession),
@@ -139,6 +146,9 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
     let body = match (route.method.as_str(), route.path) {
         ("PATCH", _) => Some(json!({"title": "Another title"})),
         ("POST", "/api/v1/sessions") => Some(server.new_session()),
+        ("POST", path) if path.ends_with("/media-tokens") => {
+            Some(json!({"kind": "whep", "ttl_s": 60}))
+        }
         _ => None,
     };
     let adjust = |request: RequestBuilder| match &body {
