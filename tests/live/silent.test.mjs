@@ -180,7 +180,7 @@ const steps = {
       assert.ok(Math.max(0, ...seams) <= SEAM_MS_MAX, `${seams}`);
     }
     const told = server.log();
-    assert.ok(told.includes('few file descriptors'), 'the operator is warned');
+    assert.ok(told.includes('the limit of file descriptors is low'), 'the operator is warned');
     assert.ok(!told.includes('Too many open files'), 'no descriptor was missing');
   },
 };

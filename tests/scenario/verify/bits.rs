@@ -225,7 +225,7 @@ fn sampled_bits_of_larger_media() {
         let report = verify(&copy);
         assert!(report.has(Code::ObjectChanged), "{report}");
         // The chunk is named, too.
-        let chunk = format!("chunk {} does not open", (at - 56) / 16_400);
+        let chunk = format!("chunk {} can't be decrypted", (at - 56) / 16_400);
         let named = report.problems.iter().find(|p| p.code == Code::DecryptionFailed);
         assert_eq!(named.map(|problem| problem.message.as_str()), Some(chunk.as_str()));
     }
