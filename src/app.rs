@@ -10,6 +10,7 @@ mod identity;
 mod media;
 mod record;
 mod rooms;
+mod services;
 mod sessions;
 mod telemetry;
 mod tenants;
@@ -27,6 +28,7 @@ use self::identity::Identity;
 use self::media::Media;
 use self::record::Record;
 use self::rooms::LiveRooms;
+use self::services::Services;
 use self::sessions::Sessions;
 use self::telemetry::Telemetry;
 
@@ -83,10 +85,11 @@ impl App {
             metrics: sockets.metrics()?,
         };
         let identity = Identity::start(&base, addresses.http).await?;
+        let services = Services::start(&base)?;
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
         let record = Record::start(&base, &foundation, &media).await?;
-        let rooms = LiveRooms::start(&base, &foundation, &media, &record);
-        let sessions = Sessions::start(&base, &rooms, &record);
+        let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
+        let sessions = Sessions::start(&base, &rooms, &record, &services);
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -94,6 +97,7 @@ impl App {
             rooms: &rooms,
             record: &record,
             sessions: &sessions,
+            services: &services,
         };
         let doors = Doors::start(&base, sockets, behind)?;
         Ok(Self { addresses, telemetry, base, media, foundation, record, rooms, sessions, doors })

@@ -4,6 +4,7 @@
 mod reader;
 mod record;
 mod sections;
+mod services;
 mod source;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use sections::{
     DpopConfig, HttpConfig, IdentityConfig, InternalConfig, LimitsConfig, LogFormat, MediaConfig,
     StoreConfig, TelemetryConfig, TenantLimitsConfig, TenantsConfig,
 };
+pub use services::{ServiceConfig, ServiceTlsConfig, ServicesConfig};
 pub use source::Source;
 
 /// Where defaults come from.
@@ -46,6 +48,8 @@ pub struct Config {
     pub dpop: DpopConfig,
     /// The limits of tenants.
     pub tenants: TenantsConfig,
+    /// The platform's other services.
+    pub services: ServicesConfig,
     /// Rate limits and other limits of the interfaces.
     pub limits: LimitsConfig,
     /// Recordings and their proof.
@@ -245,6 +249,30 @@ mod tests {
         let config = production(EXAMPLE, &bucket).expect("complete");
         assert!(matches!(&config.record.vault, VaultConfig::S3(s3) if s3.bucket == "assemblies"));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn services_are_called_over_tls_and_governance_with_a_certificate() {
+        let config = production(EXAMPLE, &[]).expect("valid");
+        assert_eq!(config.services.identity, None, "a service without an address is not asked");
+        let given = |name: &str, value: &str| {
+            let name = format!("CABILDO_SERVICES__{name}");
+            production(EXAMPLE, &[(&name, value)]).map(|config| config.services)
+        };
+        let problems = |name: &str, value: &str| {
+            let error = given(name, value).expect_err("a problem");
+            error.0.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        let services = given("IDENTITY__URL", "https://identity.example/v").expect("valid");
+        assert!(services.identity.is_some_and(|service| service.tls.is_none()));
+        for url in ["http://tenancy.example", "https://me@tenancy.example", "ftp://127.0.0.1", "x"]
+        {
+            assert_eq!(problems("TENANCY__URL", url), ["services.tenancy.url"], "{url}");
+        }
+        assert!(given("USER_PROFILES__URL", "http://127.0.0.1:3020").is_ok());
+        let url = "https://governance.example";
+        assert_eq!(problems("GOVERNANCE__URL", url), ["services.governance.cert"]);
+        assert_eq!(problems("GOVERNANCE__CERT", "/a.pem"), ["services.governance.cert"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod claims;
 pub mod events;
 pub mod evidence;
 pub mod floor;
+pub mod services;
 pub mod sessions;
 pub mod sfu;
 pub mod vault;

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("claims", &["domain", "clock", "telemetry"]),
     ("events", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry", "tracked"]),
+    ("services", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),
     // The cipher of sealed objects: pure, and shared by all who seal and open.

@@ -164,7 +164,7 @@ pub(super) async fn create(
     create_as(&api, &credentials, governance_page(), &body).await
 }
 
-refusals!(StepRefusals: REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::SessionLimitReached, ErrorCode::VersionConflict, ErrorCode::PayloadTooLarge, ErrorCode::DependencyUnavailable]);
+refusals!(StepRefusals: REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::SessionLimitReached, ErrorCode::TenantSuspended, ErrorCode::VersionConflict, ErrorCode::PayloadTooLarge, ErrorCode::DependencyUnavailable]);
 
 /// Starts, ends or cancels a session as the governance service would.
 /// Development only.

@@ -125,7 +125,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::PlaybackTokenSignatureInvalid
         | C::PlaybackTokenExpired
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
-        C::Forbidden | C::NotYourTurn => StatusCode::FORBIDDEN,
+        C::Forbidden | C::NotYourTurn | C::TenantSuspended => StatusCode::FORBIDDEN,
         C::RouteNotFound
         | C::SessionNotFound
         | C::RequestNotFound
@@ -223,7 +223,7 @@ impl From<SessionError> for ApiError {
             SessionError::LimitReached { limit } => {
                 Self::new(code, message).with_details(json!({ "limit": limit }))
             }
-            SessionError::NotFound => Self::new(code, message),
+            SessionError::NotFound | SessionError::TenantSuspended => Self::new(code, message),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::telemetry::metrics;
 /// The health of this instance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health, example = json!({
-    "status": "ok", "version": "0.1.0", "dependencies": {"database": "ok"}
+    "status": "ok", "version": "0.1.0", "dependencies": {"database": "ok"},
+    "services": {"tenancy": "degraded"}
 }))]
 pub(super) struct HealthBody {
     /// `ok`, or `unavailable` when a dependency does not answer.
@@ -25,6 +26,10 @@ pub(super) struct HealthBody {
     /// Each dependency: `ok` or `unavailable`.
     #[schema(value_type = Object)]
     dependencies: serde_json::Map<String, serde_json::Value>,
+    /// Each of the platform's other services: `ok`, or `degraded` when it failed
+    /// the last time it was asked. Calls are taken nevertheless.
+    #[schema(value_type = Object)]
+    services: serde_json::Map<String, serde_json::Value>,
 }
 
 const fn word(ok: bool) -> &'static str {
@@ -44,7 +49,12 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     let all = checks.iter().all(|(_, ok)| *ok);
     let dependencies =
         checks.into_iter().map(|(name, ok)| (name.to_owned(), json!(word(ok)))).collect();
-    let body = HealthBody { status: word(all), version: env!("CARGO_PKG_VERSION"), dependencies };
+    let degraded = |well| json!(if well { "ok" } else { "degraded" });
+    let services = api.readiness.services();
+    let services =
+        services.into_iter().map(|(name, well)| (name.to_owned(), degraded(well))).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let body = HealthBody { status: word(all), version, dependencies, services };
     let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
@@ -67,8 +77,12 @@ pub(super) async fn health(state: State<Api>) -> Response {
     responses((status = 200, description = "It is", body = HealthBody))
 )]
 pub(super) async fn live() -> Response {
-    let dependencies = serde_json::Map::new();
-    let body = HealthBody { status: "ok", version: env!("CARGO_PKG_VERSION"), dependencies };
+    let body = HealthBody {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        dependencies: serde_json::Map::new(),
+        services: serde_json::Map::new(),
+    };
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

@@ -38,7 +38,7 @@ const STEP: &[ErrorCode] = &[
     ErrorCode::IdempotencyKeyReused,
 ];
 
-refusals!(CreateRefusals: SERVICE, BODY, REPEATABLE, &[ErrorCode::UnprocessableRequest]);
+refusals!(CreateRefusals: SERVICE, BODY, REPEATABLE, &[ErrorCode::UnprocessableRequest, ErrorCode::TenantSuspended]);
 
 /// Creates a session, in state `scheduled`.
 #[utoipa::path(
@@ -226,7 +226,7 @@ pub(super) async fn patch(
     Ok(with_nonce(response, &api))
 }
 
-refusals!(StartRefusals: WRITER, STEP, &[ErrorCode::SessionLimitReached]);
+refusals!(StartRefusals: WRITER, STEP, &[ErrorCode::SessionLimitReached, ErrorCode::TenantSuspended]);
 
 /// Starts a scheduled session.
 #[utoipa::path(

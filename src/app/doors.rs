@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::media::Media;
 use super::record::Record;
 use super::rooms::LiveRooms;
+use super::services::Services;
 use super::sessions::Sessions;
 use super::telemetry::Readings;
 use crate::api::listener::{self, Limits, Serving};
@@ -74,6 +75,7 @@ pub(super) struct Behind<'a> {
     pub(super) rooms: &'a LiveRooms,
     pub(super) record: &'a Record,
     pub(super) sessions: &'a Sessions,
+    pub(super) services: &'a Services,
 }
 
 /// The running listeners.
@@ -144,7 +146,7 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
 }
 
 fn api(base: &Base, behind: Behind<'_>) -> Api {
-    let Behind { identity, foundation, media, rooms, record, sessions } = behind;
+    let Behind { identity, foundation, media, rooms, record, sessions, services } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
     Api::new(ApiParts {
         options: ApiOptions {
@@ -167,21 +169,28 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         library: record.library.clone(),
         history: record.history.clone(),
         playback: playback_key(config),
-        readiness: Arc::new(Dependencies { store: base.store.clone(), media: media.sfu.clone() }),
+        readiness: Arc::new(Dependencies {
+            store: base.store.clone(),
+            media: media.sfu.clone(),
+            services: services.clone(),
+        }),
         metrics: Arc::new(Readings(vec![
             rooms.readings(),
             media.readings(),
             foundation.readings(),
             record.readings(),
+            services.readings(),
         ])),
         dev_issuer: identity.dev_issuer,
     })
 }
 
-/// The dependencies that must answer before this instance accepts requests.
+/// The dependencies that must answer before this instance accepts requests, and
+/// the services that need not.
 struct Dependencies {
     store: Store,
     media: Sfu,
+    services: Services,
 }
 
 #[async_trait]
@@ -191,6 +200,11 @@ impl Readiness for Dependencies {
             ("database", self.store.check_writable().await.is_ok()),
             ("media", self.media.stats().await.is_ok()),
         ]
+    }
+
+    fn services(&self) -> Vec<(&'static str, bool)> {
+        let states = self.services.states();
+        states.into_iter().map(|state| (state.service.as_str(), state.is_well())).collect()
     }
 }
 

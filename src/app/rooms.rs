@@ -14,6 +14,7 @@ use super::base::Base;
 use super::foundation::Foundation;
 use super::media::Media;
 use super::record::Record;
+use super::services::Services;
 use super::tenants;
 use crate::api::MetricsSource;
 use crate::clock::Clock;
@@ -38,13 +39,14 @@ impl LiveRooms {
         foundation: &Foundation,
         media: &Media,
         record: &Record,
+        services: &Services,
     ) -> Self {
         let store = Arc::new(base.store.clone());
         let (evidence, clock) = (foundation.evidence.clone(), base.clock.clone());
         let ports = RoomPorts {
             listeners: vec![record.listener()],
             witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
-            limits: Some(tenants::limits(base)),
+            limits: Some(tenants::limits(base, services)),
         };
         let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock, ports);
         let heads = tokio::spawn(tell_heads(evidence, rooms.clone()));

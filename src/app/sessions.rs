@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::base::Base;
 use super::record::Record;
 use super::rooms::LiveRooms;
+use super::services::Services;
 use super::tenants;
 use crate::events::OutboxUpkeep;
 use crate::sessions::SessionService;
@@ -16,11 +17,17 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn start(base: &Base, rooms: &LiveRooms, record: &Record) -> Self {
+    pub(super) fn start(
+        base: &Base,
+        rooms: &LiveRooms,
+        record: &Record,
+        services: &Services,
+    ) -> Self {
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
         let observers = vec![rooms.observer(), record.observer()];
-        let service = SessionService::new(store.clone(), tenants::limits(base), observers);
+        let service =
+            SessionService::new(store.clone(), tenants::limits(base, services), observers);
         service.start_telling(base.clock.clone());
         Self { service, outbox: OutboxUpkeep::start(store, base.clock.clone()) }
     }

@@ -1,17 +1,51 @@
-//! The limits of tenants.
+//! The limits of tenants: what the configuration says of a tenant, else what the
+//! tenancy service says, else the configured defaults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::base::Base;
-use crate::config::TenantLimitsConfig;
-use crate::sessions::{FixedLimits, TenantLimits};
+use async_trait::async_trait;
 
-pub(super) fn limits(base: &Base) -> Arc<FixedLimits> {
+use super::base::Base;
+use super::services::Services;
+use crate::config::TenantLimitsConfig;
+use crate::domain::id::TenantId;
+use crate::services::{TenancyClient, TenantStatus};
+use crate::sessions::{TenantLimits, TenantLimitsSource};
+
+pub(super) fn limits(base: &Base, services: &Services) -> Arc<dyn TenantLimitsSource> {
     let tenants = &base.config.tenants;
-    let by_tenant: BTreeMap<_, _> =
-        tenants.overrides.iter().map(|(tenant, limits)| (*tenant, limits_of(*limits))).collect();
-    Arc::new(FixedLimits { default: limits_of(tenants.default), by_tenant })
+    Arc::new(PlatformLimits {
+        overrides: tenants.overrides.iter().map(|(id, limits)| (*id, limits_of(*limits))).collect(),
+        default: limits_of(tenants.default),
+        tenancy: services.tenancy.clone(),
+    })
+}
+
+struct PlatformLimits {
+    overrides: BTreeMap<TenantId, TenantLimits>,
+    default: TenantLimits,
+    tenancy: Option<TenancyClient>,
+}
+
+#[async_trait]
+impl TenantLimitsSource for PlatformLimits {
+    async fn limits(&self, tenant: TenantId) -> TenantLimits {
+        if let Some(limits) = self.overrides.get(&tenant) {
+            return *limits;
+        }
+        let Some(tenancy) = &self.tenancy else { return self.default };
+        tenancy.limits(tenant).await.known().map_or(self.default, |limits| TenantLimits {
+            max_active_sessions: limits.max_active_sessions,
+            max_participants_per_session: limits.max_participants_per_session,
+            max_bitrate_kbps: limits.max_bitrate_kbps,
+        })
+    }
+
+    async fn is_suspended(&self, tenant: TenantId) -> bool {
+        let Some(tenancy) = &self.tenancy else { return false };
+        tenancy.status(tenant).await.known().is_some_and(|status| status != TenantStatus::Active)
+    }
 }
 
 fn limits_of(config: TenantLimitsConfig) -> TenantLimits {

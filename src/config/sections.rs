@@ -179,6 +179,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let identity = read_identity(reader, profile);
     let dpop = read_dpop(reader);
     let tenants = read_tenants(reader);
+    let services = super::services::read(reader);
     let limits = read_limits(reader, profile);
     let record = super::record::read(reader, profile);
     let telemetry = read_telemetry(reader, profile);
@@ -190,6 +191,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         identity,
         dpop,
         tenants,
+        services,
         limits,
         record,
         telemetry,

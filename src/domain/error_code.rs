@@ -52,6 +52,8 @@ words!(
         PreconditionRequired => "PRECONDITION_REQUIRED",
         /// The tenant has the most active sessions that it may have.
         SessionLimitReached => "SESSION_LIMIT_REACHED",
+        /// The tenant is suspended and can neither create nor start sessions.
+        TenantSuspended => "TENANT_SUSPENDED",
         /// The session has the most participants that it may have.
         ParticipantLimitReached => "PARTICIPANT_LIMIT_REACHED",
         /// The tenant receives the highest bitrate that it may.

@@ -48,6 +48,9 @@ pub enum SessionError {
         /// How many it may have.
         limit: u32,
     },
+    /// The tenant may not use the platform at the moment.
+    #[error("the tenant is suspended")]
+    TenantSuspended,
     /// The repository failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -63,6 +66,7 @@ impl SessionError {
             Self::StateConflict { .. } => ErrorCode::SessionStateConflict,
             Self::VersionConflict { .. } => ErrorCode::VersionConflict,
             Self::LimitReached { .. } => ErrorCode::SessionLimitReached,
+            Self::TenantSuspended => ErrorCode::TenantSuspended,
             Self::Repository(error) => error.code(),
         }
     }

@@ -36,6 +36,12 @@ impl Default for TenantLimits {
 pub trait TenantLimitsSource: Send + Sync {
     /// The limits of a tenant now.
     async fn limits(&self, tenant: TenantId) -> TenantLimits;
+
+    /// Whether a tenant may not use the platform at the moment. It may, as long
+    /// as nobody is known to have said otherwise.
+    async fn is_suspended(&self, _tenant: TenantId) -> bool {
+        false
+    }
 }
 
 /// Limits that the operator has configured.

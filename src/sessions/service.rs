@@ -92,12 +92,20 @@ impl SessionService {
         self.limits.limits(tenant).await
     }
 
+    async fn check_not_suspended(&self, tenant: TenantId) -> Result<(), SessionError> {
+        if self.limits.is_suspended(tenant).await {
+            return Err(SessionError::TenantSuspended);
+        }
+        Ok(())
+    }
+
     /// Creates a scheduled session at version 1.
     pub async fn create(
         &self,
         new_session: NewSession,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        self.check_not_suspended(new_session.tenant_id).await?;
         let limits = self.limits.limits(new_session.tenant_id).await;
         let session = new_session.into_session(SessionId::generate(), &limits, now);
         let problems = problems_of(&session, None, &limits);
@@ -176,6 +184,7 @@ impl SessionService {
         now: Timestamp,
     ) -> Result<Session, SessionError> {
         let began = Instant::now();
+        self.check_not_suspended(tenant).await?;
         let active_max = self.limits.limits(tenant).await.max_active_sessions;
         let change = (SessionStatus::Active, "be started", Storing::Activate(active_max));
         let session = self.change_state(tenant, id, expected, change, now).await?;

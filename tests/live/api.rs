@@ -15,5 +15,6 @@ mod permissions;
 mod person;
 mod record;
 mod server;
+mod services;
 mod sessions;
 mod vanished;

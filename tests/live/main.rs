@@ -7,7 +7,10 @@ mod load;
 #[path = "../support/package_root.rs"]
 mod package_root;
 mod plane;
+#[path = "../support/platform.rs"]
+mod platform;
 mod rooms;
+mod services;
 #[path = "../support/small_disk.rs"]
 mod small_disk;
 mod store;

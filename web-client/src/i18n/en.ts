@@ -425,6 +425,7 @@ export const en: Catalogue = {
   'error.TOKEN_INVALID': 'The server does not know your access. Join again from your link.',
   'error.DPOP_PROOF_INVALID':
     'The server did not accept the proof of your browser. Check the clock of your device and reload the page.',
+  'error.TENANT_SUSPENDED': 'The organisation is suspended. Ask its administration.',
   'error.SESSION_LIMIT_REACHED': 'The organisation has as many sessions open as it may.',
   'error.PARTICIPANT_LIMIT_REACHED':
     'The session is full. Wait until somebody leaves and try again.',

@@ -426,6 +426,7 @@ export const es = {
   'error.TOKEN_INVALID': 'El servidor no reconoce su acceso. Vuelva a entrar desde su enlace.',
   'error.DPOP_PROOF_INVALID':
     'El servidor no aceptó la prueba de su navegador. Compruebe la hora de su dispositivo y recargue la página.',
+  'error.TENANT_SUSPENDED': 'La organización está suspendida. Consulte a su administración.',
   'error.SESSION_LIMIT_REACHED': 'La organización ya tiene abiertas todas las sesiones que puede.',
   'error.PARTICIPANT_LIMIT_REACHED':
     'La sesión está completa. Espere a que alguien salga y reintente.',

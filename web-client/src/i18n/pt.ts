@@ -428,6 +428,7 @@ export const pt: Catalogue = {
   'error.TOKEN_INVALID': 'O servidor não reconhece o seu acesso. Entre de novo pelo seu link.',
   'error.DPOP_PROOF_INVALID':
     'O servidor não aceitou a prova do seu navegador. Verifique a hora do dispositivo e recarregue a página.',
+  'error.TENANT_SUSPENDED': 'A organização está suspensa. Consulte a administração dela.',
   'error.SESSION_LIMIT_REACHED': 'A organização já tem abertas todas as sessões que pode.',
   'error.PARTICIPANT_LIMIT_REACHED': 'A sessão está cheia. Espere alguém sair e tente de novo.',
   'error.BITRATE_LIMIT_REACHED':

@@ -1,0 +1,115 @@
+//! Why a service could not be asked, or its answer not used.
+
+use std::time::Duration;
+
+use crate::services::client::{ANSWER_BYTES_MAX, RemoteService};
+
+/// Why a client can't be made of its options.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceSetupError {
+    /// The address is not an absolute https URL, nor an allowed http one, or it
+    /// carries credentials.
+    #[error("the address of the {0} service is not an https URL without credentials")]
+    AddressInvalid(RemoteService),
+    /// The id is not a header value.
+    #[error("the service id is not the value of a header")]
+    ServiceIdInvalid,
+    /// The certificates or the key can't be read.
+    #[error("the certificates or the key for the {0} service can't be used")]
+    CertificatesInvalid(RemoteService, #[source] reqwest::Error),
+    /// The client can't be made.
+    #[error("no HTTP client can be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why a call brought no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The service failed before and is left alone.
+    #[error("the {service} service failed before and is not asked for now")]
+    LeftAlone {
+        /// Which service.
+        service: RemoteService,
+        /// For how long.
+        retry_after: Duration,
+    },
+    /// No connection could be made, or it broke.
+    #[error("the {service} service can't be reached")]
+    Unreachable {
+        /// Which service.
+        service: RemoteService,
+        /// What happened. It may print addresses.
+        source: reqwest::Error,
+    },
+    /// There was no answer in time.
+    #[error("the {service} service did not answer in time")]
+    TimedOut {
+        /// Which service.
+        service: RemoteService,
+    },
+    /// The answer has a status that the contract does not know, redirects
+    /// included: none is followed.
+    #[error("the {service} service answered with status {status}")]
+    Status {
+        /// Which service.
+        service: RemoteService,
+        /// The status.
+        status: u16,
+    },
+    /// The answer is longer than is read.
+    #[error("the answer of the {service} service is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong {
+        /// Which service.
+        service: RemoteService,
+    },
+    /// The answer is not JSON of the shape that the contract says.
+    #[error("the answer of the {service} service is not what its contract says: {what}")]
+    NotByContract {
+        /// Which service.
+        service: RemoteService,
+        /// What differs, by the name of the member. No values of the answer.
+        what: String,
+    },
+    /// The answer is about something else than was asked, or contradicts itself.
+    #[error("the answer of the {service} service contradicts the question: {what}")]
+    Contradicts {
+        /// Which service.
+        service: RemoteService,
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+impl ServiceError {
+    /// Its name in metrics and in the record of what failed.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::LeftAlone { .. } => "left_alone",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Status { .. } => "status",
+            Self::TooLong { .. } => "too_long",
+            Self::NotByContract { .. } => "not_by_contract",
+            Self::Contradicts { .. } => "contradicts",
+        }
+    }
+
+    /// After how long another try makes sense.
+    #[must_use]
+    pub const fn retry_after(&self) -> Duration {
+        match self {
+            Self::LeftAlone { retry_after, .. } => *retry_after,
+            _ => Duration::from_secs(5),
+        }
+    }
+
+    /// Whether it lies with the service, and not with what was asked.
+    pub(super) fn blames_service(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => !(400..500).contains(status) || *status == 429,
+            Self::LeftAlone { .. } => false,
+            _ => true,
+        }
+    }
+}

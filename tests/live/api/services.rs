@@ -1,0 +1,117 @@
+//! A whole server beside the stand-in for the platform's other services.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::server::{Answer, Server, send};
+use crate::platform::{Mood, Platform};
+
+const SESSIONS: &str = "/api/v1/sessions";
+
+/// The stand-in on loopback, and its address.
+async fn platform() -> (Platform, String) {
+    let platform = Platform::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let router = platform.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (platform, url)
+}
+
+/// Lets what is remembered of tenants grow old.
+fn pass_minutes(server: &Server) {
+    let us = i64::try_from(Duration::from_mins(2).as_micros()).expect("short");
+    server.ahead_us.fetch_add(us, Ordering::SeqCst);
+}
+
+async fn create(server: &Server) -> Answer {
+    send(server.govern(Method::POST, SESSIONS).json(&server.new_session())).await
+}
+
+async fn start(server: &Server, session: &str) -> Answer {
+    send(server.govern(Method::POST, &format!("{SESSIONS}/{session}/start"))).await
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_neither_creates_nor_starts_sessions() {
+    let (platform, url) = platform().await;
+    let server = Server::start_with(&[("services.tenancy.url", &url)]).await;
+    let running = server.create_active().await;
+    let scheduled = server.create().await;
+    let tenant = server.tenant.to_string();
+    for status in ["suspended", "closed"] {
+        platform.set_tenant(&tenant, json!({ "status": status }));
+        pass_minutes(&server);
+        for refused in [create(&server).await, start(&server, &scheduled).await] {
+            assert_eq!((refused.status, refused.code().as_str()), (403, "TENANT_SUSPENDED"));
+        }
+    }
+    let ended = send(server.govern(Method::POST, &format!("{SESSIONS}/{running}/end"))).await;
+    assert_eq!(ended.status, 200, "what runs comes to its end");
+    platform.set_tenant(&tenant, json!({}));
+    pass_minutes(&server);
+    assert_eq!(start(&server, &scheduled).await.status, 200);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_has_the_limits_that_tenancy_says() {
+    let (platform, url) = platform().await;
+    let server = Server::start_with(&[("services.tenancy.url", &url)]).await;
+    platform.set_tenant(
+        &server.tenant.to_string(),
+        json!({ "max_active_sessions": 1, "max_participants_per_session": 40 }),
+    );
+    let (first, second) = (server.create().await, server.create().await);
+    assert_eq!(start(&server, &first).await.status, 200);
+    let refused = start(&server, &second).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "SESSION_LIMIT_REACHED"));
+    let mut body = server.new_session();
+    body["max_participants"] = json!(41);
+    assert_eq!(send(server.govern(Method::POST, SESSIONS).json(&body)).await.status, 422);
+    // It says something of another tenant: what it said before holds.
+    platform.set_mood("tenancy", Mood::Lying);
+    pass_minutes(&server);
+    assert_eq!(start(&server, &second).await.code(), "SESSION_LIMIT_REACHED");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_go_on_without_the_services_and_health_says_which_fail() {
+    let (platform, url) = platform().await;
+    let keys = ["identity", "tenancy", "user_profiles"].map(|name| format!("services.{name}.url"));
+    let keys: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), url.as_str())).collect();
+    let server = Server::start_with(&keys).await;
+    let health = async || send(server.request(Method::GET, "/health/ready")).await;
+    let well = json!({ "identity": "ok", "tenancy": "ok", "user_profiles": "ok" });
+    assert_eq!(health().await.json()["services"], well);
+    for mood in [
+        Mood::Failing(500),
+        Mood::NotJson,
+        Mood::WrongShape,
+        Mood::Lying,
+        Mood::Endless,
+        Mood::Redirecting(format!("{}/health", server.http)),
+    ] {
+        platform.set_mood("tenancy", mood.clone());
+        pass_minutes(&server);
+        server.create_active().await;
+        let answer = health().await;
+        assert_eq!(answer.status, 200, "{mood:?}");
+        let services = &answer.json()["services"];
+        assert_eq!(services["tenancy"], "degraded", "{mood:?}");
+        assert_eq!(services["identity"], "ok", "others are not affected");
+    }
+    let metrics = send(server.request(Method::GET, "/metrics")).await.text;
+    assert!(metrics.contains("cabildo_service_breaker_state{service=\"tenancy\""), "{metrics}");
+    let refused = "cabildo_service_calls_total{service=\"tenancy\",outcome=\"contradicts\"}";
+    assert!(metrics.contains(refused), "{metrics}");
+    platform.set_mood("tenancy", Mood::Well);
+    pass_minutes(&server);
+    server.create().await;
+    assert_eq!(health().await.json()["services"], well);
+    server.app.stop().await;
+}
