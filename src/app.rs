@@ -6,6 +6,7 @@
 mod base;
 mod doors;
 mod foundation;
+mod governance;
 mod identity;
 mod media;
 mod record;
@@ -24,6 +25,7 @@ use crate::config::Config;
 
 use self::base::Base;
 use self::doors::{Behind, Doors, Sockets};
+use self::governance::GovernanceCalls;
 use self::identity::Identity;
 use self::media::Media;
 use self::record::Record;
@@ -68,6 +70,7 @@ pub struct App {
     record: Record,
     rooms: LiveRooms,
     sessions: Sessions,
+    governance: GovernanceCalls,
     doors: Doors,
 }
 
@@ -90,6 +93,7 @@ impl App {
         let record = Record::start(&base, &foundation, &media).await?;
         let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
         let sessions = Sessions::start(&base, &rooms, &record, &services);
+        let governance = GovernanceCalls::start(&base, &foundation, &services);
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -100,7 +104,18 @@ impl App {
             services: &services,
         };
         let doors = Doors::start(&base, sockets, behind)?;
-        Ok(Self { addresses, telemetry, base, media, foundation, record, rooms, sessions, doors })
+        Ok(Self {
+            addresses,
+            telemetry,
+            base,
+            media,
+            foundation,
+            record,
+            rooms,
+            sessions,
+            governance,
+            doors,
+        })
     }
 
     /// The addresses at which it listens.
@@ -118,11 +133,23 @@ impl App {
     /// Stops: accepts no more connections, lets requests finish and sockets close, stops media and
     /// closes the database. Takes no longer than twice the configured grace period.
     pub async fn stop(self) {
-        let Self { telemetry, base, media, foundation, record, rooms, sessions, doors, .. } = self;
+        let Self {
+            telemetry,
+            base,
+            media,
+            foundation,
+            record,
+            rooms,
+            sessions,
+            governance,
+            doors,
+            ..
+        } = self;
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
         doors.drain();
         let rest = async {
             sessions.shutdown().await;
+            governance.shutdown().await;
             rooms.shutdown().await;
             record.shutdown().await;
             foundation.shutdown().await;

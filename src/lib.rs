@@ -24,6 +24,7 @@ pub mod vault;
 
 // Second floor: modules that combine stations.
 pub mod custody;
+pub mod governance;
 pub mod history;
 pub mod playable;
 pub mod recorder;

@@ -9,6 +9,7 @@ mod directory;
 mod entities;
 mod error;
 mod evidence;
+mod governance;
 mod idempotency;
 mod journal;
 mod media_tokens;

@@ -83,6 +83,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("room", &["domain", "clock", "telemetry", "tracked", "floor", "sessions", "sfu"]),
     // What happened, read back from the log for people and combined pictures.
     ("history", &["domain", "telemetry", "evidence", "recorder", "playable", "room"]),
+    // Telling the governance service of sessions, and binding what it holds.
+    (
+        "governance",
+        &["domain", "clock", "telemetry", "claims", "events", "services", "sessions", "evidence"],
+    ),
     (
         "store",
         &[
@@ -91,6 +96,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "auth",
             "events",
+            "governance",
             "sessions",
             "vault",
             "evidence",

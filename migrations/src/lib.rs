@@ -13,6 +13,7 @@ mod m0007_write_probes;
 mod m0008_outbox;
 mod m0009_room_parts;
 mod m0010_media_tokens;
+mod m0011_governance_calls;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -52,6 +53,7 @@ pub const TABLES: &[&str] = &[
     "outbox_readers",
     "room_parts",
     "media_tokens",
+    "governance_calls",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -85,6 +87,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("outbox_readers", "SELECT, INSERT, UPDATE"),
     ("room_parts", "SELECT, INSERT, UPDATE, DELETE"),
     ("media_tokens", "SELECT, INSERT, UPDATE, DELETE"),
+    ("governance_calls", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -105,6 +108,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0008_outbox::Outbox),
             Box::new(m0009_room_parts::RoomParts),
             Box::new(m0010_media_tokens::MediaTokens),
+            Box::new(m0011_governance_calls::GovernanceCalls),
         ]
     }
 }

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use crate::api::MetricsSource;
 use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
-use crate::{api, evidence, moderation, recorder, room, services, sessions, sfu, telemetry, vault};
+use crate::{
+    api, evidence, governance, moderation, recorder, room, services, sessions, sfu, telemetry,
+    vault,
+};
 
 /// How often old samples of histograms are removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -62,6 +65,7 @@ fn describe() {
     room::describe_metrics();
     moderation::describe_metrics();
     services::describe_metrics();
+    governance::describe_metrics();
     api::describe_metrics();
 }
 

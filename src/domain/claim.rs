@@ -13,6 +13,8 @@ pub enum Work {
     Playables,
     /// Erasing its recording, or rewrapping its keys.
     Custody,
+    /// Telling governance of it, and asking what governance holds.
+    Governance,
 }
 
 impl Work {
@@ -23,13 +25,14 @@ impl Work {
             Self::Recording => "recording",
             Self::Playables => "playables",
             Self::Custody => "custody",
+            Self::Governance => "governance",
         }
     }
 
     /// The kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Recording, Self::Playables, Self::Custody]
+        [Self::Recording, Self::Playables, Self::Custody, Self::Governance]
             .into_iter()
             .find(|work| work.as_str() == name)
     }

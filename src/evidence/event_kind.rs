@@ -56,6 +56,8 @@ kinds!(
     Disclosure = 65,
     /// Wrapped keys were wrapped again by a newer tenant key.
     KeysRewrapped = 66,
+    /// What the governance service held about the assembly.
+    GovernanceData = 67,
 );
 
 impl EventKind {
@@ -81,7 +83,7 @@ mod tests {
         for kind in EventKind::ALL {
             assert_eq!(EventKind::from_number(kind.number()), Some(*kind));
         }
-        assert!([0, 10, 63, 67].into_iter().all(|number| EventKind::from_number(number).is_none()));
+        assert!([0, 10, 63, 68].into_iter().all(|number| EventKind::from_number(number).is_none()));
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl LogEvent {
             | EventKind::Attendance
             | EventKind::RecordingAccess
             | EventKind::Disclosure
-            | EventKind::KeysRewrapped => None,
+            | EventKind::KeysRewrapped
+            | EventKind::GovernanceData => None,
         }
     }
 }

@@ -114,8 +114,18 @@ impl GovernanceClient {
             idempotency_key: Some(&key),
             repeat: Repeat::Safe,
         };
-        self.0.ask(question, |_| Ok(())).await
+        self.0.ask(question, taken).await
     }
+}
+
+/// Whether a call was taken: with an answer that is empty. A page of whatever
+/// else listens there is none.
+fn taken(answer: &[u8]) -> Result<(), ServiceError> {
+    if answer.is_empty() {
+        return Ok(());
+    }
+    let what = "it is not empty".to_owned();
+    Err(ServiceError::NotByContract { service: RemoteService::Governance, what })
 }
 
 fn data_of(assembly: &str, answer: &[u8]) -> Result<EventData, ServiceError> {

@@ -399,7 +399,13 @@ async fn serve(
     if let Mood::Slow(pause) = mood {
         tokio::time::sleep(pause).await;
     }
-    let answer = platform.respond(&method, &uri, &headers, &body);
+    // What fails has done nothing.
+    let answer = match &mood {
+        Mood::Well | Mood::Slow(_) | Mood::Lying => {
+            platform.respond(&method, &uri, &headers, &body)
+        }
+        _ => Answer::status(StatusCode::OK),
+    };
     let json = |value: &Value| value.to_string().into_bytes();
     let (status, bytes) = match &mood {
         Mood::Silent | Mood::Endless | Mood::Redirecting(_) => (StatusCode::OK, Vec::new()),

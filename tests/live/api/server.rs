@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use cabildo::app::{App, AppOptions};
+use cabildo::app::{App, AppOptions, store_options};
 use cabildo::clock::Clock;
 use cabildo::config::{Config, Profile, Source};
 use cabildo::domain::id::TenantId;
+use cabildo::store::{Store, StoreOptions};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     pub(crate) tenant: TenantId,
     /// How far the server's clock is ahead of the machine's, microseconds.
     pub(crate) ahead_us: Arc<AtomicI64>,
+    store: StoreOptions,
     data: tempfile::TempDir,
 }
 
@@ -146,9 +148,19 @@ impl Server {
 
     /// Stops, and another process takes over the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// As [`Self::restart`], with these keys in its configuration.
+    pub(crate) async fn restart_with(self, keys: &[(&str, &str)]) -> Self {
         let Self { app, data, tenant, ahead_us, .. } = self;
         app.stop().await;
-        Self::launch(&[], data, tenant, ahead_us).await
+        Self::launch(keys, data, tenant, ahead_us).await
+    }
+
+    /// Its database, reached beside it.
+    pub(crate) async fn store(&self) -> Store {
+        Store::connect(&self.store).await.expect("a database")
     }
 
     async fn launch(
@@ -178,6 +190,7 @@ impl Server {
         }
         let profile = Profile::Dev { data_dir: data.path().to_owned() };
         let config = Config::read(source, &profile).expect("a configuration");
+        let store = store_options(&config);
         let dev_data_dir = Some(data.path().to_owned());
         let (machine, ahead) = (Clock::system(), ahead_us.clone());
         let clock = Clock::from_fn(move || {
@@ -197,6 +210,7 @@ impl Server {
             tenant,
             ahead_us,
             app,
+            store,
             data,
         }
     }

@@ -3,8 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cabildo::evidence::EventKind;
+use cabildo::evidence::repository::EvidenceRepository as _;
+use cabildo::verify::{Options, TrustedKeys, Verdict, verify_proof};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::api::server::{Answer, Server, send};
 use crate::platform::{Mood, Platform};
@@ -113,5 +117,94 @@ async fn sessions_go_on_without_the_services_and_health_says_which_fail() {
     pass_minutes(&server);
     server.create().await;
     assert_eq!(health().await.json()["services"], well);
+    server.app.stop().await;
+}
+
+/// How long governance may take to be called.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What of governance is bound into a session's log.
+async fn bound(server: &Server, session: &str) -> Vec<Value> {
+    let (store, session) = (server.store().await, session.parse().expect("an id"));
+    let events = store.events(server.tenant, session, &[EventKind::GovernanceData], 0, 10).await;
+    let texts = events.expect("a log").into_iter();
+    texts.map(|event| serde_json::from_str(&event.text).expect("JSON")).collect()
+}
+
+/// Waits until governance was told of `sessions`, start and end, and what it
+/// holds about each is bound.
+async fn until_done(server: &Server, platform: &Platform, sessions: &[&str]) {
+    let done = async {
+        loop {
+            let mut bounds = 0;
+            for session in sessions {
+                bounds += bound(server, session).await.len();
+            }
+            if platform.written().len() >= 2 * sessions.len() && bounds >= 2 * sessions.len() {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, done).await;
+    assert!(in_time.is_ok(), "told: {:?}", platform.written());
+}
+
+#[tokio::test]
+async fn governance_is_told_of_a_session_and_what_it_holds_is_bound_into_the_log() {
+    let (platform, url) = platform().await;
+    let server = Server::start_with(&[("services.governance.url", &url)]).await;
+    let session = server.create_active().await;
+    server.step(&session, "end").await;
+    let never_started = server.create().await;
+    server.step(&never_started, "cancel").await;
+    until_done(&server, &platform, &[&session]).await;
+    let told = [format!("session-started:{session}"), format!("session-ended:{session}")];
+    assert_eq!(platform.written(), told, "in order, and of no session that never was");
+    let call = platform.calls().into_iter().find(|call| call.path.ends_with("event-data"));
+    let held = Sha256::digest(&call.expect("it was asked").answer);
+    let held: String = held.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut steps = Vec::new();
+    for text in bound(&server, &session).await {
+        assert_eq!(text["sha256"], held);
+        steps.push(text["type"].as_str().expect("text").to_owned());
+    }
+    steps.sort();
+    assert_eq!(steps, ["data_at_end", "data_at_start"]);
+    let path = format!("{SESSIONS}/{session}/audit-proof");
+    let keys = send(server.request(Method::GET, "/.well-known/cabildo-evidence-keys.json")).await;
+    let options =
+        Options { keys: TrustedKeys::Independent(keys.text.into_bytes()), held_heads: None };
+    let proof = send(server.request(Method::GET, &path)).await;
+    assert_eq!(verify_proof(proof.text.as_bytes(), &options).verdict, Verdict::Valid);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_governance_delays_its_calls_and_loses_none() {
+    let (platform, url) = platform().await;
+    let keys = [("services.governance.url", url.as_str())];
+    let mut server = Server::start_with(&keys).await;
+    let mut sessions = Vec::new();
+    for mood in [Mood::Failing(503), Mood::NotJson, Mood::Lying] {
+        platform.set_mood("governance", mood);
+        let session = server.create_active().await;
+        server.step(&session, "end").await;
+        sessions.push(session);
+        // What was left undone is done by the next process.
+        server = server.restart_with(&keys).await;
+    }
+    platform.set_mood("governance", Mood::Well);
+    pass_minutes(&server);
+    let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
+    until_done(&server, &platform, &sessions).await;
+    let told = platform.written();
+    for session in &sessions {
+        let place = |what: &str| told.iter().position(|it| *it == format!("{what}:{session}"));
+        assert!(place("session-started") < place("session-ended"), "{told:?}");
+        assert_eq!(bound(&server, session).await.len(), 2, "bound, though its log is closed");
+    }
+    assert_eq!(told.len(), 2 * sessions.len(), "nothing twice: {told:?}");
     server.app.stop().await;
 }

@@ -74,7 +74,7 @@ async fn only_what_is_safe_to_repeat_is_repeated() {
 async fn a_service_that_fails_is_left_alone_and_tried_again() {
     let world = World::new().await;
     world.is("identity", Mood::Failing(503));
-    let ask = || world.identity.validate_contextual_token(&context(), &token(1));
+    let ask = async || world.identity.validate_contextual_token(&context(), &token(1)).await;
     for _ in 0..BREAKER_CALLS_MIN {
         ask().await.expect_err("no answer");
     }

@@ -1,0 +1,82 @@
+//! Where the calls to be made are kept.
+
+use async_trait::async_trait;
+
+use crate::domain::claim::Fence;
+use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+
+words!(
+    /// What governance is told or asked about a session, in order.
+    Step {
+        /// It is told that the session started.
+        Started => "started",
+        /// It is asked what it holds when the session starts.
+        DataAtStart => "data_at_start",
+        /// It is told that the session ended.
+        Ended => "ended",
+        /// It is asked what it holds when the session ends.
+        DataAtEnd => "data_at_end",
+    }
+);
+
+/// One call to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GovernanceCall {
+    /// Whose session it is.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+    /// Its assembly.
+    pub assembly: AssemblyId,
+    /// What is told or asked.
+    pub step: Step,
+    /// When the session started or ended.
+    pub at: Timestamp,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// The calls can't be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallStoreError {
+    /// Another instance has taken over the session's governance.
+    #[error("another instance has taken over these calls")]
+    Fenced,
+    /// The database does not answer or refuses; nothing was changed.
+    #[error("the calls are unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The calls of all sessions.
+#[async_trait]
+pub trait CallRepository: Send + Sync {
+    /// Adds calls that are due at once. Those that are known already, done or
+    /// not, stay as they are.
+    async fn plan(&self, calls: &[GovernanceCall]) -> Result<(), CallStoreError>;
+
+    /// At most `limit` calls that are due at `now`, the longest due first. That a
+    /// session ended is not due before it was told that it started.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<GovernanceCall>, CallStoreError>;
+
+    /// Notes that a call was made, under the claim on its session's governance.
+    async fn done(
+        &self,
+        fence: Fence,
+        call: &GovernanceCall,
+        at: Timestamp,
+    ) -> Result<(), CallStoreError>;
+
+    /// Notes that a call failed and is due again at `due_at`, under the claim on
+    /// its session's governance.
+    async fn postpone(
+        &self,
+        fence: Fence,
+        call: &GovernanceCall,
+        due_at: Timestamp,
+    ) -> Result<(), CallStoreError>;
+
+    /// How many calls are not done.
+    async fn waiting(&self) -> Result<u64, CallStoreError>;
+}
