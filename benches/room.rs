@@ -139,6 +139,7 @@ impl Meeting {
             scheduled_end_at: None,
             max_participants: Some(5_000),
             moderation: Some(ModerationMode::Moderated),
+            media_policy: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

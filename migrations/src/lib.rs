@@ -14,6 +14,7 @@ mod m0008_outbox;
 mod m0009_room_parts;
 mod m0010_media_tokens;
 mod m0011_governance_calls;
+mod m0012_session_rules;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -109,6 +110,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0009_room_parts::RoomParts),
             Box::new(m0010_media_tokens::MediaTokens),
             Box::new(m0011_governance_calls::GovernanceCalls),
+            Box::new(m0012_session_rules::SessionRules),
         ]
     }
 }

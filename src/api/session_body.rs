@@ -6,7 +6,9 @@ use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::words::{Id, Member, Modality, ModerationMode, Moment, Provider, SessionStatus};
+use super::words::{
+    Id, MediaPolicy, Member, Modality, ModerationMode, Moment, Provider, SessionStatus,
+};
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session as domain;
 use crate::sessions::{
@@ -50,6 +52,9 @@ pub(super) struct SessionBody {
     max_participants: u32,
     /// Whether the speaking list decides who is heard.
     moderation: ModerationMode,
+    /// Whose cameras and screens are shown while the session is moderated as
+    /// `moderation` says.
+    media_policy: MediaPolicy,
     /// Recording policy.
     recording: RecordingBody,
     /// Transcription policy.
@@ -92,6 +97,9 @@ struct SpeakingBody {
     max_turn_s: u32,
     /// Whether an approved request starts at once when nobody holds the floor.
     auto_start: bool,
+    /// Whether points of order and interposed questions are taken while the list
+    /// is closed.
+    points_of_order_pass_closed_list: bool,
 }
 
 impl SessionBody {
@@ -111,6 +119,10 @@ impl SessionBody {
             ended_at: session.ended_at.map(Moment),
             max_participants: session.max_participants,
             moderation: session.moderation.into(),
+            media_policy: session
+                .media_policy
+                .unwrap_or(domain::MediaPolicy::default_of(session.moderation))
+                .into(),
             recording: RecordingBody {
                 enabled: session.recording.enabled,
                 retention_days: session.recording.retention_days,
@@ -123,6 +135,7 @@ impl SessionBody {
                 default_turn_s: session.speaking.default_turn_s,
                 max_turn_s: session.speaking.max_turn_s,
                 auto_start: session.speaking.auto_start,
+                points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
             },
             join_url,
             version: session.version,
@@ -177,6 +190,9 @@ pub(super) struct NewSessionBody {
     max_participants: Option<u32>,
     /// `moderated` when absent.
     moderation: Option<ModerationMode>,
+    /// When absent `floor` while the session is moderated and `all` while it is
+    /// open.
+    media_policy: Option<MediaPolicy>,
     /// Not recorded when absent.
     recording: Option<NewRecordingBody>,
     /// Not transcribed when absent.
@@ -208,6 +224,8 @@ struct NewSpeakingBody {
     default_turn_s: Option<u32>,
     max_turn_s: Option<u32>,
     auto_start: Option<bool>,
+    /// `true` when absent.
+    points_of_order_pass_closed_list: Option<bool>,
 }
 
 impl From<NewSessionBody> for NewSession {
@@ -225,6 +243,7 @@ impl From<NewSessionBody> for NewSession {
             scheduled_end_at: body.scheduled_end_at.map(|moment| moment.0),
             max_participants: body.max_participants,
             moderation: body.moderation.map(Into::into),
+            media_policy: body.media_policy.map(Into::into),
             recording: RecordingPatch {
                 enabled: Change::from_option(recording.enabled),
                 retention_days: Change::from_option(recording.retention_days),
@@ -237,6 +256,9 @@ impl From<NewSessionBody> for NewSession {
                 default_turn_s: Change::from_option(speaking.default_turn_s),
                 max_turn_s: Change::from_option(speaking.max_turn_s),
                 auto_start: Change::from_option(speaking.auto_start),
+                points_of_order_pass_closed_list: Change::from_option(
+                    speaking.points_of_order_pass_closed_list,
+                ),
             },
         }
     }
@@ -269,6 +291,9 @@ pub(super) struct SessionPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<ModerationMode>)]
     moderation: Member<ModerationMode>,
+    #[serde(default)]
+    #[schema(value_type = Option<MediaPolicy>)]
+    media_policy: Member<MediaPolicy>,
     #[serde(default)]
     #[schema(value_type = Option<RecordingPatchBody>)]
     recording: Member<RecordingPatchBody>,
@@ -317,6 +342,9 @@ struct SpeakingPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     auto_start: Member<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    points_of_order_pass_closed_list: Member<bool>,
 }
 
 /// The change of a member, with its value converted.
@@ -338,6 +366,7 @@ impl From<SessionPatchBody> for SessionPatch {
             scheduled_end_at: change(body.scheduled_end_at, |moment| moment.0),
             max_participants: change(body.max_participants, identity),
             moderation: change(body.moderation, Into::into),
+            media_policy: change(body.media_policy, Into::into),
             recording: change(body.recording, |recording| RecordingPatch {
                 enabled: change(recording.enabled, identity),
                 retention_days: change(recording.retention_days, identity),
@@ -350,6 +379,10 @@ impl From<SessionPatchBody> for SessionPatch {
                 default_turn_s: change(speaking.default_turn_s, identity),
                 max_turn_s: change(speaking.max_turn_s, identity),
                 auto_start: change(speaking.auto_start, identity),
+                points_of_order_pass_closed_list: change(
+                    speaking.points_of_order_pass_closed_list,
+                    identity,
+                ),
             }),
         }
     }

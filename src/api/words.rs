@@ -101,6 +101,10 @@ json_words!(
     ModerationMode of session::ModerationMode { Open, Moderated }
 );
 json_words!(
+    /// Whose cameras and screens are shown.
+    MediaPolicy of session::MediaPolicy { Floor, All }
+);
+json_words!(
     /// A role of a principal.
     Role of role::Role { Participant, Moderator, Observer, Hall, Operator, Auditor }
 );
@@ -125,6 +129,10 @@ mod tests {
         }
         for word in session::ModerationMode::ALL {
             let json = serde_json::to_value(ModerationMode::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in session::MediaPolicy::ALL {
+            let json = serde_json::to_value(MediaPolicy::from(*word)).expect("a word");
             assert_eq!(json, word.as_str());
         }
         for word in role::Role::ALL {

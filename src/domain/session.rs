@@ -49,6 +49,27 @@ words!(
         Moderated => "moderated",
     }
 );
+words!(
+    /// Whose cameras and screens are shown.
+    MediaPolicy {
+        /// Those of the holder of the floor, of moderators and of the hall.
+        Floor => "floor",
+        /// Everybody's.
+        All => "all",
+    }
+);
+
+impl MediaPolicy {
+    /// The policy of a session that does not say one: pictures follow the floor
+    /// where sound does.
+    #[must_use]
+    pub const fn default_of(moderation: ModerationMode) -> Self {
+        match moderation {
+            ModerationMode::Open => Self::All,
+            ModerationMode::Moderated => Self::Floor,
+        }
+    }
+}
 
 impl SessionStatus {
     /// Whether a session in this state may still change.
@@ -95,6 +116,9 @@ pub struct SpeakingPolicy {
     pub max_turn_s: u32,
     /// Whether an approved request starts at once when nobody holds the floor.
     pub auto_start: bool,
+    /// Whether points of order and interposed questions are taken while the list
+    /// is closed.
+    pub points_of_order_pass_closed_list: bool,
 }
 
 /// A session as it is stored.
@@ -126,6 +150,9 @@ pub struct Session {
     pub max_participants: u32,
     /// Whether the speaking list decides who is heard.
     pub moderation: ModerationMode,
+    /// Whose cameras and screens are shown; `None` follows the moderation
+    /// ([`MediaPolicy::default_of`]), also when a moderator changes that.
+    pub media_policy: Option<MediaPolicy>,
     /// Recording policy.
     pub recording: RecordingPolicy,
     /// Transcription policy.

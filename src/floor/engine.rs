@@ -36,6 +36,9 @@ pub struct FloorPolicy {
     pub max_turn: Duration,
     /// Whether an approved request starts at once when nobody holds the floor.
     pub auto_start: bool,
+    /// Whether points of order and interposed questions are taken while the list
+    /// is closed.
+    pub points_of_order_pass_closed_list: bool,
 }
 
 impl From<SpeakingPolicy> for FloorPolicy {
@@ -44,6 +47,7 @@ impl From<SpeakingPolicy> for FloorPolicy {
             default_turn: Duration::from_secs(policy.default_turn_s.into()),
             max_turn: Duration::from_secs(policy.max_turn_s.into()),
             auto_start: policy.auto_start,
+            points_of_order_pass_closed_list: policy.points_of_order_pass_closed_list,
         }
     }
 }
@@ -159,7 +163,9 @@ impl Floor {
         request: NewRequest,
         now: Timestamp,
     ) -> Result<(), FloorError> {
-        if *self.queue == QueueState::Closed {
+        let passes = self.policy.points_of_order_pass_closed_list
+            && matches!(request.kind, SpeechKind::PointOfOrder | SpeechKind::InterposedQuestion);
+        if *self.queue == QueueState::Closed && !passes {
             return Err(FloorError::QueueClosed);
         }
         self.check_request(&request)?;

@@ -275,6 +275,7 @@ mod tests {
             screen: false,
             muted: false,
             may_be_heard: false,
+            may_be_seen: false,
             joined_at: text_at(0),
         }
     }

@@ -23,6 +23,7 @@ pub(super) fn welcome(
             connection_id: member.connection.to_string(),
             muted: you.muted,
             may_be_heard: you.may_be_heard,
+            may_be_seen: you.may_be_seen,
         },
         session: SessionView {
             id: info.session.to_string(),

@@ -300,6 +300,8 @@ pub struct You {
     pub muted: bool,
     /// Whether the server forwards the person's audio now.
     pub may_be_heard: bool,
+    /// Whether the server lets their pictures pass at this moment.
+    pub may_be_seen: bool,
 }
 
 /// The session, with the values that members need.

@@ -18,7 +18,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::room::action::FreshIds;
 use crate::room::actor::requests::Requests;
-use crate::room::engine::{Goodbye, Outputs, RoomEngine, TrackChange};
+use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
 use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal};
 use crate::room::member::{
@@ -313,10 +313,10 @@ impl RoomActor {
         if self.joined.contains(&connection) {
             return Ok(());
         }
-        let gate = self.engine.gate(connection);
+        let gates = self.engine.gates(connection);
         self.parts
             .media
-            .join(self.parts.session, connection, gate)
+            .join(self.parts.session, connection, gates)
             .await
             .map_err(|error| media_error(&error))?;
         self.joined.insert(connection);
@@ -457,9 +457,9 @@ impl RoomActor {
         if let Some((told, _)) = outputs.told.first().filter(|_| !outputs.gates.is_empty()) {
             self.gates_decided(told.seq).await;
         }
-        for (connection, gate) in outputs.gates {
+        for GateChange { connection, kind, gate } in outputs.gates {
             if self.joined.contains(&connection) {
-                let applied = media.set_audio_gate(session, connection, gate).await;
+                let applied = media.set_gate(session, connection, kind, gate).await;
                 if let Err(error) = applied {
                     self.gate_failed(connection, gate, &error).await;
                 }

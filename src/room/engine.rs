@@ -18,11 +18,11 @@ mod view;
 use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
-use crate::domain::media::{Codec, TrackSource};
+use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
-use crate::domain::session::{ModerationMode, RecordingPolicy, Session};
+use crate::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy, Session};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
 use crate::room::action::{Action, FreshIds, MediaFlags};
@@ -73,6 +73,8 @@ pub struct RoomInfo {
     pub participants_max: u32,
     /// Who is heard unless a moderator says otherwise.
     pub moderation: ModerationMode,
+    /// Whose cameras and screens are shown; `None` follows the moderation.
+    pub media_policy: Option<MediaPolicy>,
     /// How turns are given.
     pub policy: FloorPolicy,
 }
@@ -87,6 +89,7 @@ impl From<&Session> for RoomInfo {
             started_at: session.started_at,
             participants_max: session.max_participants,
             moderation: session.moderation,
+            media_policy: session.media_policy,
             policy: session.speaking.into(),
         }
     }
@@ -199,12 +202,23 @@ pub enum TrackChange {
     Unpublished(TrackId),
 }
 
+/// A gate that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateChange {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// Which of its gates, by what its tracks carry.
+    pub kind: MediaKind,
+    /// How it is from here on.
+    pub gate: Gate,
+}
+
 /// What follows from a call, in the order in which to carry it out: gates
 /// first, so that nothing is told before it holds.
 #[derive(Debug, Default)]
 pub struct Outputs {
     /// Gates that change.
-    pub gates: Vec<(ConnectionId, Gate)>,
+    pub gates: Vec<GateChange>,
     /// Connections that end; their media ends with them.
     pub goodbyes: Vec<(ConnectionId, Goodbye)>,
     /// What WHEP receivers are shown, when it changes.
@@ -269,7 +283,7 @@ pub struct RoomEngine {
     pub(super) told: Vec<(Told, Timestamp)>,
     /// How many of `told` stand, whether or not the decision being made does.
     pub(super) told_accepted: usize,
-    pub(super) gates: Vec<(ConnectionId, Gate)>,
+    pub(super) gates: Vec<GateChange>,
     pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
     pub(super) track_changes: Vec<TrackChange>,
     /// Whether the store has a record of this version of the format.
@@ -358,6 +372,7 @@ impl RoomEngine {
         self.floor.set_policy(self.info.policy);
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
+        self.settle(now);
     }
 
     /// The session is over: everybody is told and every connection ends.

@@ -203,6 +203,8 @@ pub struct ParticipantView {
     pub muted: bool,
     /// Whether the server lets their sound pass at this moment.
     pub may_be_heard: bool,
+    /// Whether the server shows their camera and screen.
+    pub may_be_seen: bool,
     /// When they entered, RFC 3339.
     pub joined_at: String,
 }
@@ -314,6 +316,11 @@ pub struct FloorView {
     pub max_turn_s: u32,
     /// Whether an approved request starts at once when the floor is free.
     pub auto_start: bool,
+    /// Whether points of order and interposed questions are taken while the list
+    /// is closed.
+    pub points_of_order_pass_closed_list: bool,
+    /// Whose cameras and screens are shown: `floor` or `all`.
+    pub media_policy: String,
 }
 
 /// The recording as it stands for one member.

@@ -2,7 +2,7 @@
 //! value, `null` clears it, any other value sets it.
 
 use crate::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SpeakingPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SpeakingPolicy,
     TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
@@ -85,6 +85,9 @@ pub struct SpeakingPatch {
     pub max_turn_s: Change<u32>,
     /// Whether an approved request starts at once when nobody holds the floor.
     pub auto_start: Change<bool>,
+    /// Whether points of order and interposed questions are taken while the list
+    /// is closed.
+    pub points_of_order_pass_closed_list: Change<bool>,
 }
 
 /// Changes to a session.
@@ -104,6 +107,8 @@ pub struct SessionPatch {
     pub max_participants: Change<u32>,
     /// Whether the floor decides who is heard.
     pub moderation: Change<ModerationMode>,
+    /// Whose cameras and screens are shown.
+    pub media_policy: Change<MediaPolicy>,
     /// Recording policy, member by member.
     pub recording: Change<RecordingPatch>,
     /// Transcription policy, member by member.
@@ -129,6 +134,7 @@ impl SessionPatch {
         self.scheduled_end_at.apply_optional(&mut wanted.scheduled_end_at);
         self.max_participants.apply(&mut wanted.max_participants, max_participants_default(limits));
         self.moderation.apply(&mut wanted.moderation, MODERATION_DEFAULT);
+        self.media_policy.apply_optional(&mut wanted.media_policy);
         apply_recording(self.recording, &mut wanted.recording);
         apply_transcription(self.transcription, &mut wanted.transcription);
         apply_speaking(self.speaking, &mut wanted.speaking);
@@ -171,6 +177,10 @@ pub(crate) fn apply_speaking(change: Change<SpeakingPatch>, policy: &mut Speakin
             patch.default_turn_s.apply(&mut policy.default_turn_s, default.default_turn_s);
             patch.max_turn_s.apply(&mut policy.max_turn_s, default.max_turn_s);
             patch.auto_start.apply(&mut policy.auto_start, default.auto_start);
+            patch.points_of_order_pass_closed_list.apply(
+                &mut policy.points_of_order_pass_closed_list,
+                default.points_of_order_pass_closed_list,
+            );
         }
     }
 }
@@ -194,6 +204,7 @@ mod tests {
             scheduled_end_at: Some(Timestamp::from_unix_us(2)),
             max_participants: Some(7),
             moderation: Some(ModerationMode::Open),
+            media_policy: Some(MediaPolicy::Floor),
             recording: RecordingPatch {
                 enabled: Change::Set(true),
                 retention_days: Change::Set(9),
@@ -282,7 +293,7 @@ mod tests {
     #[test]
     fn a_default_gives_way_to_what_a_creator_says() {
         let speaking = |default_turn_s, max_turn_s| {
-            let patch = SpeakingPatch { default_turn_s, max_turn_s, auto_start: Change::Keep };
+            let patch = SpeakingPatch { default_turn_s, max_turn_s, ..SpeakingPatch::default() };
             let policy = session(patch).speaking;
             (policy.default_turn_s, policy.max_turn_s)
         };

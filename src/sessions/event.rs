@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
-    TranscriptionPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
+    SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
@@ -93,6 +93,8 @@ struct Payload {
     ended_at: Option<i64>,
     max_participants: u32,
     moderation: String,
+    #[serde(default)]
+    media_policy: Option<String>,
     recording_enabled: bool,
     recording_retention_days: u32,
     transcription_enabled: bool,
@@ -100,8 +102,15 @@ struct Payload {
     default_turn_s: u32,
     max_turn_s: u32,
     auto_start: bool,
+    #[serde(default = "passes")]
+    points_of_order_pass_closed_list: bool,
     version: u64,
     created_at: i64,
+}
+
+/// What sessions did whose payload says nothing of it.
+const fn passes() -> bool {
+    true
 }
 
 impl Payload {
@@ -121,6 +130,7 @@ impl Payload {
             ended_at: us(session.ended_at),
             max_participants: session.max_participants,
             moderation: session.moderation.to_string(),
+            media_policy: session.media_policy.map(|policy| policy.to_string()),
             recording_enabled: session.recording.enabled,
             recording_retention_days: session.recording.retention_days,
             transcription_enabled: session.transcription.enabled,
@@ -128,6 +138,7 @@ impl Payload {
             default_turn_s: session.speaking.default_turn_s,
             max_turn_s: session.speaking.max_turn_s,
             auto_start: session.speaking.auto_start,
+            points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
             version: session.version,
             created_at: session.created_at.unix_us(),
         }
@@ -149,6 +160,10 @@ impl Payload {
             ended_at: moment(self.ended_at),
             max_participants: self.max_participants,
             moderation: ModerationMode::parse(&self.moderation)?,
+            media_policy: match self.media_policy {
+                Some(policy) => Some(MediaPolicy::parse(&policy)?),
+                None => None,
+            },
             recording: RecordingPolicy {
                 enabled: self.recording_enabled,
                 retention_days: self.recording_retention_days,
@@ -161,6 +176,7 @@ impl Payload {
                 default_turn_s: self.default_turn_s,
                 max_turn_s: self.max_turn_s,
                 auto_start: self.auto_start,
+                points_of_order_pass_closed_list: self.points_of_order_pass_closed_list,
             },
             version: self.version,
             created_at: Timestamp::from_unix_us(self.created_at),
@@ -187,9 +203,15 @@ mod tests {
             ended_at: None,
             max_participants: 7,
             moderation: ModerationMode::Open,
+            media_policy: Some(MediaPolicy::Floor),
             recording: RecordingPolicy { enabled: true, retention_days: 9 },
             transcription: TranscriptionPolicy { enabled: true, language: Some("es".to_owned()) },
-            speaking: SpeakingPolicy { default_turn_s: 60, max_turn_s: 90, auto_start: true },
+            speaking: SpeakingPolicy {
+                default_turn_s: 60,
+                max_turn_s: 90,
+                auto_start: true,
+                points_of_order_pass_closed_list: false,
+            },
             version: 3,
             created_at: Timestamp::from_unix_us(5),
         }

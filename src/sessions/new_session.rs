@@ -2,8 +2,8 @@
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
-    TranscriptionPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
+    SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
 use crate::sessions::change::{
@@ -42,6 +42,7 @@ pub(crate) const fn speaking_default() -> SpeakingPolicy {
         default_turn_s: DEFAULT_TURN_S,
         max_turn_s: MAX_TURN_S_DEFAULT,
         auto_start: false,
+        points_of_order_pass_closed_list: true,
     }
 }
 
@@ -66,6 +67,8 @@ pub struct NewSession {
     pub max_participants: Option<u32>,
     /// Whether the speaking list decides who is heard; it does when `None`.
     pub moderation: Option<ModerationMode>,
+    /// Whose cameras and screens are shown; follows the moderation when `None`.
+    pub media_policy: Option<MediaPolicy>,
     /// Changes to the default: no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
     pub recording: RecordingPatch,
     /// Changes to the default: no transcription.
@@ -100,6 +103,7 @@ impl NewSession {
                 .max_participants
                 .unwrap_or_else(|| max_participants_default(limits)),
             moderation: self.moderation.unwrap_or(MODERATION_DEFAULT),
+            media_policy: self.media_policy,
             recording: recording_default(),
             transcription: transcription_default(),
             speaking: speaking_beside(&self.speaking),

@@ -148,6 +148,7 @@ mod tests {
             scheduled_end_at: None,
             max_participants: None,
             moderation: None,
+            media_policy: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::domain::id::{ConnectionId, SessionId, TenantId, TrackId};
 use crate::sfu::interface::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
-use crate::sfu::plane::{Command, Gate, SubscriptionId, TransportId};
+use crate::sfu::plane::{Command, Gates, SubscriptionId, TransportId};
 use crate::sfu::sdp::LocalSide;
 use crate::sfu::transport::{
     Credentials, DatagramClass, Identity, Transport, TransportEvent, peek_ufrag,
@@ -73,7 +73,7 @@ struct Room {
 }
 
 struct Peer {
-    audio: Gate,
+    gates: Gates,
     publisher: Option<Publisher>,
     /// Tracks whose packets come from this process on behalf of this peer.
     feeds: Vec<Track>,

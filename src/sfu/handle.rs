@@ -15,14 +15,14 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
-use crate::domain::media::TrackSource;
+use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::control::Control;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
     BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
     TransportSide,
 };
-use crate::sfu::plane::{Demand, Gate};
+use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
@@ -133,7 +133,8 @@ impl Sfu {
         self.request(|reply| Request::CloseRoom { room, reply }).await
     }
 
-    /// Adds a peer to a room. `audio` is the gate of all audio that it will publish.
+    /// Adds a peer to a room. `gates` are the gates of all that it
+    /// will publish.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::PeerExists`], [`SfuError::PeerLimit`],
@@ -142,9 +143,9 @@ impl Sfu {
         &self,
         room: SessionId,
         peer: ConnectionId,
-        audio: Gate,
+        gates: Gates,
     ) -> Result<(), SfuError> {
-        self.request(|reply| Request::Join { room, peer, audio, reply }).await
+        self.request(|reply| Request::Join { room, peer, gates, reply }).await
     }
 
     /// Removes a peer and all its media from a room.
@@ -155,19 +156,20 @@ impl Sfu {
         self.request(|reply| Request::Leave { room, peer, reply }).await
     }
 
-    /// Opens or closes the gate of every audio track of a peer, present and future. Returns once
-    /// the worker has applied it: after closing, no audio packet of the peer that arrives later
-    /// reaches anybody.
+    /// Opens or closes every track of a peer that carries `kind`, present and
+    /// future. Returns once the worker has applied it: after closing, no packet of
+    /// these tracks that comes later reaches anybody.
     ///
     /// # Errors
     /// [`SfuError::RoomNotFound`], [`SfuError::PeerNotFound`], [`SfuError::Stopped`].
-    pub async fn set_audio_gate(
+    pub async fn set_gate(
         &self,
         room: SessionId,
         peer: ConnectionId,
+        kind: MediaKind,
         gate: Gate,
     ) -> Result<(), SfuError> {
-        self.request(|reply| Request::SetAudioGate { room, peer, gate, reply }).await
+        self.request(|reply| Request::SetGate { room, peer, kind, gate, reply }).await
     }
 
     /// Takes a publisher's offer: the first makes its transport, later ones renegotiate it. An

@@ -96,6 +96,46 @@ pub enum Gate {
     Closed,
 }
 
+impl Gate {
+    /// Open if `passes`.
+    #[must_use]
+    pub const fn open_if(passes: bool) -> Self {
+        if passes { Self::Open } else { Self::Closed }
+    }
+}
+
+/// The gates of a peer, by what its publications carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gates {
+    /// Of its sound.
+    pub audio: Gate,
+    /// Of its pictures: cameras and screens.
+    pub video: Gate,
+}
+
+impl Gates {
+    /// Nothing passes.
+    pub const CLOSED: Self = Self { audio: Gate::Closed, video: Gate::Closed };
+    /// Everything passes.
+    pub const OPEN: Self = Self { audio: Gate::Open, video: Gate::Open };
+
+    /// The gate of what carries this.
+    #[must_use]
+    pub const fn of(self, kind: MediaKind) -> Gate {
+        match kind {
+            MediaKind::Audio => self.audio,
+            MediaKind::Video => self.video,
+        }
+    }
+
+    pub(crate) const fn set(&mut self, kind: MediaKind, gate: Gate) {
+        match kind {
+            MediaKind::Audio => self.audio = gate,
+            MediaKind::Video => self.video = gate,
+        }
+    }
+}
+
 /// Where the packets of a publication come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationOrigin {

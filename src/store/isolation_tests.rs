@@ -64,6 +64,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         scheduled_end_at: None,
         max_participants: None,
         moderation: None,
+        media_policy: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),

@@ -97,7 +97,7 @@ async function restart(stage, signal, t) {
 story('An assembly', open, {
   'the governance service makes a session, and nobody else can': async (stage) => {
     const { server } = stage;
-    stage.session = await startedSession(server, { moderation: 'moderated' });
+    stage.session = await startedSession(server, { moderation: 'moderated', media_policy: 'all' });
     assert.equal(stage.session.status, 'active');
     const path = '/api/v1/sessions';
     await assert.rejects(

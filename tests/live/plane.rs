@@ -13,7 +13,7 @@ use cabildo::load::client::{
 };
 use cabildo::load::driver::{ClientHandle, Driver};
 use cabildo::sfu::feed;
-use cabildo::sfu::plane::{Demand, Gate};
+use cabildo::sfu::plane::{Demand, Gates};
 use cabildo::sfu::sdp::CodecConfig;
 use cabildo::sfu::tap::{TapKind, TapSink};
 use cabildo::sfu::{
@@ -75,7 +75,7 @@ impl Plane {
         let identity = Arc::clone(&IDENTITY);
         let client = make(ClientOptions { identity, seed: self.clients, epoch, epoch_unix });
         let peer = ConnectionId::generate();
-        self.sfu.join(room.id, peer, Gate::Open).await.expect("joined");
+        self.sfu.join(room.id, peer, Gates::OPEN).await.expect("joined");
         // Events are not asked for: what is counted says the same.
         let (media, _) = self.driver.add(client);
         Client { peer, media }
@@ -227,7 +227,7 @@ async fn a_track_that_the_process_feeds_reaches_a_receiver() {
     let mut plane = Plane::start(2);
     let mut room = plane.open().await;
     let camera = ConnectionId::generate();
-    plane.sfu.join(room.id, camera, Gate::Open).await.expect("joined");
+    plane.sfu.join(room.id, camera, Gates::OPEN).await.expect("joined");
     let spec = FeedSpec { source: TrackSource::Camera, config: CodecConfig::Vp8, payload_type: 96 };
     let mut feed = plane.sfu.feed(room.id, camera, spec).await.expect("fed");
     let receiver = plane.receiver(&mut room, &[feed.track()]).await;

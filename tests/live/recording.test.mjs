@@ -110,6 +110,7 @@ story('A recording', open, {
     const { server, pages } = stage;
     stage.session = await startedSession(server, {
       moderation: 'moderated',
+      media_policy: 'all',
       recording: { enabled: true, retention_days: 30 },
     });
     const { id, tenant_id: tenant } = stage.session;

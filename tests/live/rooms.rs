@@ -174,6 +174,7 @@ async fn start_session(
         scheduled_end_at: None,
         max_participants: None,
         moderation: None,
+        media_policy: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),

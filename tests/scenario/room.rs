@@ -9,13 +9,13 @@ use cabildo::domain::floor::SpeechKind;
 use cabildo::domain::id::{
     AssemblyId, ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId,
 };
-use cabildo::domain::media::{Codec, TrackSource};
+use cabildo::domain::media::{Codec, MediaKind, TrackSource};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
-    TranscriptionPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
+    SpeakingPolicy, TranscriptionPolicy,
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
@@ -23,21 +23,22 @@ use cabildo::room::action::{
     Action, ChatAction, FloorAction, FreshIds, MediaFlags, PeopleAction, RecordingAction,
 };
 use cabildo::room::engine::{
-    ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, Goodbye, MODERATOR_PLACES,
-    NewTrack, Outputs, RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine, RoomInfo, TrackChange,
+    ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, GateChange, Goodbye,
+    MODERATOR_PLACES, NewTrack, Outputs, RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine,
+    RoomInfo, TrackChange,
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, ParticipantView};
 use cabildo::room::journal::{RecordChange, RoomRecord};
 use cabildo::room::ports::RoomTrack;
-use cabildo::sfu::plane::Gate;
+use cabildo::sfu::plane::{Gate, Gates};
 
 /// A room under test, with a clock of its own.
 struct Hall {
     engine: RoomEngine,
     info: RoomInfo,
     now: Timestamp,
-    gates: BTreeMap<ConnectionId, Gate>,
+    gates: BTreeMap<ConnectionId, Gates>,
     told: Vec<(u64, Event)>,
     goodbyes: Vec<(ConnectionId, Goodbye)>,
     /// What the recorder was told to do, in order.
@@ -68,10 +69,12 @@ impl Hall {
             started_at: None,
             participants_max: 5,
             moderation,
+            media_policy: None,
             policy: FloorPolicy {
                 default_turn: Duration::from_mins(2),
                 max_turn: Duration::from_mins(5),
                 auto_start: false,
+                points_of_order_pass_closed_list: true,
             },
         };
         let now = Timestamp::from_unix_us(1_800_000_000_000_000);
@@ -108,7 +111,7 @@ impl Hall {
         let principal = self.principal(name, role);
         let kind = ConnectionKind::Channel;
         self.engine.handle_enter(connection, &principal, kind, secret(name), self.now)?;
-        self.gates.insert(connection, Gate::Closed);
+        self.gates.insert(connection, Gates::CLOSED);
         self.drain();
         Ok(connection)
     }
@@ -192,10 +195,14 @@ impl Hall {
         self.recorded.extend(recording);
         self.tracks.extend(tracks);
         let mut opened = false;
-        for (connection, gate) in gates {
+        for GateChange { connection, kind, gate } in gates {
             assert!(!(opened && gate == Gate::Closed), "a gate closed after another opened");
             opened |= gate == Gate::Open;
-            self.gates.insert(connection, gate);
+            let gates = self.gates.entry(connection).or_insert(Gates::CLOSED);
+            match kind {
+                MediaKind::Audio => gates.audio = gate,
+                MediaKind::Video => gates.video = gate,
+            }
         }
         for (connection, goodbye) in goodbyes {
             self.gates.remove(&connection);
@@ -230,7 +237,11 @@ impl Hall {
     }
 
     fn heard(&self, connection: ConnectionId) -> bool {
-        self.gates.get(&connection) == Some(&Gate::Open)
+        self.gates.get(&connection).is_some_and(|gates| gates.audio == Gate::Open)
+    }
+
+    fn seen(&self, connection: ConnectionId) -> bool {
+        self.gates.get(&connection).is_some_and(|gates| gates.video == Gate::Open)
     }
 
     fn kinds_since(&self, seq: u64) -> Vec<&'static str> {
@@ -266,9 +277,15 @@ fn session_of(info: &RoomInfo) -> Session {
         ended_at: None,
         max_participants: info.participants_max,
         moderation: info.moderation,
+        media_policy: info.media_policy,
         recording: info.recording,
         transcription: TranscriptionPolicy { enabled: false, language: None },
-        speaking: SpeakingPolicy { default_turn_s: 120, max_turn_s: 300, auto_start: false },
+        speaking: SpeakingPolicy {
+            default_turn_s: 120,
+            max_turn_s: 300,
+            auto_start: false,
+            points_of_order_pass_closed_list: true,
+        },
         version: 1,
         created_at: Timestamp::from_unix_us(0),
     }
@@ -282,6 +299,37 @@ fn secret(name: &str) -> [u8; 32] {
     let mut secret = [0; 32];
     secret[..name.len()].copy_from_slice(name.as_bytes());
     secret
+}
+
+#[test]
+fn pictures_follow_the_media_policy_of_the_session() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let (ana, device) = (hall.enter("ana", Role::Participant), hall.enter("hall-1", Role::Hall));
+    let observer = hall.enter("press", Role::Observer);
+    let seen = |hall: &Hall| [chair, ana, device, observer].map(|it| hall.seen(it));
+    assert_eq!(seen(&hall), [true, false, true, false], "the floor's by default");
+
+    let request = hall.ask(ana);
+    hall.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
+    hall.act(chair, FloorAction::StartTurn { request: None, limit: None }).expect("started");
+    assert_eq!(seen(&hall), [true, true, true, false]);
+    hall.act(chair, PeopleAction::Mute(user("ana"))).expect("muted");
+    assert_eq!((hall.heard(ana), hall.seen(ana)), (false, true), "a mute is of sound");
+    hall.act(chair, FloorAction::StopTurn).expect("stopped");
+    assert!(!hall.seen(ana));
+
+    // Without a policy of its own the session's pictures follow its moderation.
+    hall.act(chair, FloorAction::SetModeration(ModerationMode::Open)).expect("opened");
+    assert_eq!(seen(&hall), [true, true, true, false]);
+    hall.patch(|info| info.media_policy = Some(MediaPolicy::Floor));
+    assert_eq!(seen(&hall), [true, false, true, false], "it says one now");
+    hall.act(chair, FloorAction::SetModeration(ModerationMode::Moderated)).expect("moderated");
+    hall.patch(|info| info.media_policy = Some(MediaPolicy::All));
+    assert_eq!(seen(&hall), [true, true, true, false]);
+    assert_eq!((hall.heard(chair), hall.heard(ana)), (true, false), "sound does not follow it");
+    let view = hall.engine.view(ana, hall.now).expect("in the room");
+    assert_eq!((view.floor.media_policy.as_str(), view.you.may_be_seen), ("all", true));
 }
 
 #[test]
@@ -561,7 +609,7 @@ fn a_decision_that_is_undone_has_never_been_made() {
     ] {
         hall.now = hall.now.after(Duration::from_secs(1));
         let view = |hall: &Hall| {
-            [chair, ana, device].map(|it| (hall.engine.view(it, hall.now), hall.engine.gate(it)))
+            [chair, ana, device].map(|it| (hall.engine.view(it, hall.now), hall.engine.gates(it)))
         };
         let (before, deadline) = (view(&hall), hall.engine.poll_timeout());
         let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };

@@ -7,6 +7,7 @@ use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::role::{Role, Roles};
 use crate::domain::time::Timestamp;
 use crate::room::engine::{Connection, ConnectionKind};
+use crate::sfu::plane::Gates;
 use crate::tracked::TrackedMap;
 
 /// See the module.
@@ -22,8 +23,9 @@ pub(super) struct Index {
     pub(super) unconnected: TrackedMap<ConnectionId, ()>,
     /// Connections of devices in the hall.
     pub(super) halls: TrackedMap<ConnectionId, ()>,
-    /// Connections whose sound passes, as the media plane was last told.
-    pub(super) open: TrackedMap<ConnectionId, ()>,
+    /// What passes of connections, as the media plane was last told; nothing of
+    /// one that is not here.
+    pub(super) gates: TrackedMap<ConnectionId, Gates>,
 }
 
 impl Index {
@@ -62,7 +64,7 @@ impl Index {
         self.tracks.remove(&id);
         self.unconnected.remove(&id);
         self.halls.remove(&id);
-        self.open.remove(&id);
+        self.gates.remove(&id);
     }
 
     pub(super) fn add_track(&mut self, connection: ConnectionId, track: TrackId) {
@@ -80,7 +82,7 @@ impl Index {
         self.without_place.clear();
         self.unconnected.clear();
         self.halls.clear();
-        self.open.clear();
+        self.gates.clear();
     }
 
     pub(super) fn undo(&mut self) {
@@ -90,7 +92,7 @@ impl Index {
         self.without_place.undo();
         self.unconnected.undo();
         self.halls.undo();
-        self.open.undo();
+        self.gates.undo();
     }
 
     /// What is indexed stands. Nothing of it is stored.
@@ -101,7 +103,7 @@ impl Index {
         self.without_place.stored();
         self.unconnected.stored();
         self.halls.stored();
-        self.open.stored();
+        self.gates.stored();
     }
 }
 

@@ -6,22 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::role;
-use crate::domain::session::ModerationMode;
+use crate::domain::session::{MediaPolicy, ModerationMode};
 use crate::domain::time::Timestamp;
 use crate::floor::Microphone;
 use crate::room::engine::{
-    Connection, ConnectionKind, Featured, Goodbye, NewTrack, RoomEngine, SPEAKERS_INTERVAL, Track,
-    TrackChange,
+    Connection, ConnectionKind, Featured, GateChange, Goodbye, NewTrack, RoomEngine,
+    SPEAKERS_INTERVAL, Track, TrackChange,
 };
 use crate::room::event::{Event, SpeakerView};
 use crate::room::ports::RoomTrack;
 use crate::sfu::TransportSide;
-use crate::sfu::plane::Gate;
+use crate::sfu::plane::{Gate, Gates};
 
 /// What the gates of a room follow from, besides each connection itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Settled {
     pub(super) moderation: Option<ModerationMode>,
+    pub(super) media_policy: Option<MediaPolicy>,
     pub(super) speaker: Option<(UserId, Microphone)>,
 }
 
@@ -149,20 +150,23 @@ impl RoomEngine {
         let mut changed = BTreeMap::new();
         for connection in &affected {
             let Some(found) = self.connections.get(connection) else { continue };
-            let gate = self.gate_of(found);
-            if gate != self.gate(*connection) {
-                changed.insert(*connection, (gate, found.user.clone()));
+            let gates = self.gates_of(found);
+            if gates != self.gates(*connection) {
+                changed.insert(*connection, (gates, found.user.clone()));
             }
         }
-        for (connection, (gate, _)) in &changed {
-            match gate {
-                Gate::Open => self.index.open.insert(*connection, ()),
-                Gate::Closed => self.index.open.remove(connection),
-            };
-            self.gates.push((*connection, *gate));
+        for (connection, (gates, _)) in &changed {
+            let before = self.gates(*connection);
+            self.index.gates.insert(*connection, *gates);
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                if gates.of(kind) != before.of(kind) {
+                    let gate = gates.of(kind);
+                    self.gates.push(GateChange { connection: *connection, kind, gate });
+                }
+            }
         }
         // What closes, closes before anything opens.
-        self.gates.sort_by_key(|(_, gate)| *gate == Gate::Open);
+        self.gates.sort_by_key(|change| change.gate == Gate::Open);
         let people: BTreeSet<&UserId> = changed.values().map(|(_, user)| user).collect();
         for user in people {
             if self.members.contains_key(user) {
@@ -170,7 +174,11 @@ impl RoomEngine {
             }
         }
         self.feature(&affected, &changed, speaker.as_ref());
-        let settled = Settled { moderation: Some(*self.moderation), speaker };
+        let settled = Settled {
+            moderation: Some(*self.moderation),
+            media_policy: Some(self.media_policy()),
+            speaker,
+        };
         if settled != self.passing.settled {
             self.passing.edit().settled = settled;
         }
@@ -179,7 +187,9 @@ impl RoomEngine {
     /// Connections whose gates may have changed since they were last settled.
     fn affected(&self, speaker: Option<&(UserId, Microphone)>) -> BTreeSet<ConnectionId> {
         let settled = &self.passing.settled;
-        if settled.moderation != Some(*self.moderation) {
+        if settled.moderation != Some(*self.moderation)
+            || settled.media_policy != Some(self.media_policy())
+        {
             return self.connections.keys().copied().collect();
         }
         let mut affected: BTreeSet<ConnectionId> = self.connections.touched().copied().collect();
@@ -197,14 +207,25 @@ impl RoomEngine {
         affected
     }
 
-    /// Whether the sound of a connection may pass.
-    pub(super) fn gate_of(&self, connection: &Connection) -> Gate {
-        let heard = connection.roles.may(role::Action::PublishMedia)
-            && !self.muted.contains_key(&connection.user)
-            && (*self.moderation == ModerationMode::Open
-                || connection.roles.may(role::Action::SpeakWithoutTurn)
-                || self.holds_floor(connection));
-        if heard { Gate::Open } else { Gate::Closed }
+    /// Whose cameras and screens are shown.
+    pub(super) fn media_policy(&self) -> MediaPolicy {
+        self.info.media_policy.unwrap_or(MediaPolicy::default_of(*self.moderation))
+    }
+
+    /// What of a connection may pass.
+    pub(super) fn gates_of(&self, connection: &Connection) -> Gates {
+        if !connection.roles.may(role::Action::PublishMedia) {
+            return Gates::CLOSED;
+        }
+        let privileged = connection.roles.may(role::Action::SpeakWithoutTurn);
+        let holds_floor = self.holds_floor(connection);
+        let heard = !self.muted.contains_key(&connection.user)
+            && (*self.moderation == ModerationMode::Open || privileged || holds_floor);
+        let seen = self.media_policy() == MediaPolicy::All
+            || privileged
+            || holds_floor
+            || connection.roles.contains(role::Role::Hall);
+        Gates { audio: Gate::open_if(heard), video: Gate::open_if(seen) }
     }
 
     fn holds_floor(&self, connection: &Connection) -> bool {
@@ -222,7 +243,7 @@ impl RoomEngine {
     fn feature(
         &mut self,
         affected: &BTreeSet<ConnectionId>,
-        changed: &BTreeMap<ConnectionId, (Gate, UserId)>,
+        changed: &BTreeMap<ConnectionId, (Gates, UserId)>,
         speaker: Option<&(UserId, Microphone)>,
     ) {
         let holder = speaker.map(|(user, _)| user);
@@ -240,8 +261,7 @@ impl RoomEngine {
             let rank = |track: TrackId| {
                 let found = self.tracks.get(&track).filter(|found| found.source.kind() == kind)?;
                 let owner = self.owner_of(track);
-                let closed =
-                    kind == MediaKind::Audio && self.gate(found.connection) == Gate::Closed;
+                let closed = self.gates(found.connection).of(kind) == Gate::Closed;
                 let stranger = holder.is_none() || owner != holder;
                 let quiet = loudest.is_none() || owner != loudest;
                 let screen = found.source == TrackSource::Screen;

@@ -25,7 +25,7 @@ use crate::room::engine::{
 };
 use crate::room::event::Event;
 use crate::room::journal::{RecordChange, RoomRecord};
-use crate::sfu::plane::Gate;
+use crate::sfu::plane::Gates;
 use crate::tracked::{Tracked, TrackedMap};
 
 use floor::{FloorParts, floor_part};
@@ -234,14 +234,13 @@ impl RoomEngine {
     /// Ends what ended with the process before.
     fn continue_after_restart(&mut self, tracks: Vec<(TrackId, UserId)>, now: Timestamp) {
         // What was heard is heard again; the media plane learns it as they join.
-        let open: Vec<ConnectionId> = self
+        let decided: Vec<(ConnectionId, Gates)> = self
             .connections
             .iter()
-            .filter(|(_, found)| self.gate_of(found) == Gate::Open)
-            .map(|(connection, _)| *connection)
+            .map(|(connection, found)| (*connection, self.gates_of(found)))
             .collect();
-        for connection in open {
-            self.index.open.insert(connection, ());
+        for (connection, gates) in decided {
+            self.index.gates.insert(connection, gates);
         }
         for (track, user) in tracks {
             self.tracks.store_all([track]);

@@ -11,7 +11,7 @@ use crate::room::engine::{RoomEngine, RoomInfo};
 use crate::room::event::{
     FloorView, ParticipantView, RecordingView, RequestView, TrackView, TurnView,
 };
-use crate::sfu::plane::Gate;
+use crate::sfu::plane::{Gate, Gates};
 
 /// What a connection is shown when it enters or comes back.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,10 +51,10 @@ impl RoomEngine {
         })
     }
 
-    /// Whether the sound of a connection passes, as last decided.
+    /// What passes of a connection, as last decided.
     #[must_use]
-    pub fn gate(&self, connection: ConnectionId) -> Gate {
-        if self.index.open.contains_key(&connection) { Gate::Open } else { Gate::Closed }
+    pub fn gates(&self, connection: ConnectionId) -> Gates {
+        self.index.gates.get(&connection).copied().unwrap_or(Gates::CLOSED)
     }
 
     pub(super) fn participant_view(&self, user: &UserId) -> ParticipantView {
@@ -84,7 +84,8 @@ impl RoomEngine {
             video: media.video,
             screen: media.screen,
             muted: self.muted.contains_key(user),
-            may_be_heard: theirs.iter().any(|theirs| self.gate(*theirs) == Gate::Open),
+            may_be_heard: theirs.iter().any(|theirs| self.gates(*theirs).audio == Gate::Open),
+            may_be_seen: theirs.iter().any(|theirs| self.gates(*theirs).video == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
         }
     }
@@ -136,6 +137,8 @@ impl RoomEngine {
             default_turn_s: seconds(policy.default_turn),
             max_turn_s: seconds(policy.max_turn),
             auto_start: policy.auto_start,
+            points_of_order_pass_closed_list: policy.points_of_order_pass_closed_list,
+            media_policy: self.media_policy().as_str().to_owned(),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Tracks whose packets come from this process.
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
-use crate::domain::media::MediaKind;
 use crate::sfu::control::publish::Track;
 use crate::sfu::control::{Control, Output, TRACKS_PER_PEER_MAX};
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{FeedSpec, LostReason, RoomMediaEvent, SfuError, TransportSide};
 use crate::sfu::plane::{
-    Command, EncodingSpec, ExtensionIds, Format, Gate, PublicationOrigin, PublicationSpec,
+    Command, EncodingSpec, ExtensionIds, Format, PublicationOrigin, PublicationSpec,
 };
 use crate::sfu::sdp::OfferedFormat;
 
@@ -40,7 +39,7 @@ impl Control {
         self.check_budget(room, source.kind())?;
         let id = self.new_track();
         let member = self.peer_mut(room, peer)?;
-        let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };
+        let gate = member.gates.of(source.kind());
         let format = Format { payload_type, codec: config.codec(), rtx_payload_type: None };
         let encodings = vec![EncodingSpec::default()];
         member.feeds.push(Track {

@@ -8,9 +8,7 @@ use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::control::{Control, Owner, Peer, TRACKS_PER_PEER_MAX};
 use crate::sfu::interface::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
-use crate::sfu::plane::{
-    Command, EncodingSpec, Gate, PublicationOrigin, PublicationSpec, TransportId,
-};
+use crate::sfu::plane::{Command, EncodingSpec, PublicationOrigin, PublicationSpec, TransportId};
 use crate::sfu::sdp::{
     self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer, Setup,
     TransportParameters,
@@ -189,8 +187,7 @@ impl Control {
     ) -> Result<(), SfuError> {
         let id = self.new_track();
         let member = self.peer_mut(room, peer)?;
-        // Video is not gated; audio starts with the gate that the room has set for this peer.
-        let gate = if source.kind() == MediaKind::Audio { member.audio } else { Gate::Open };
+        let gate = member.gates.of(source.kind());
         let publisher = member.publisher.as_mut().ok_or(SfuError::TransportNotFound)?;
         let config = section.formats.first().map(|format| format.config);
         let config = config.ok_or(SfuError::SdpInvalid("a section without formats"))?;

@@ -7,7 +7,7 @@ use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
 use crate::sfu::interface::{BitrateBudget, RoomMediaEvent, SfuError, TransportSide};
-use crate::sfu::plane::{Command, Gate, MediaEvent};
+use crate::sfu::plane::{Command, Gate, Gates, MediaEvent};
 use crate::sfu::tap::TapSink;
 use crate::sfu::transport::{is_pwd, is_ufrag};
 
@@ -56,7 +56,7 @@ impl Control {
         &mut self,
         room: SessionId,
         peer: ConnectionId,
-        audio: Gate,
+        gates: Gates,
     ) -> Result<(), SfuError> {
         let opened = self.rooms.get_mut(&room).ok_or(SfuError::RoomNotFound)?;
         if opened.peers.contains_key(&peer) {
@@ -67,7 +67,7 @@ impl Control {
         }
         opened
             .peers
-            .insert(peer, Peer { audio, publisher: None, feeds: Vec::new(), receiver: None });
+            .insert(peer, Peer { gates, publisher: None, feeds: Vec::new(), receiver: None });
         Ok(())
     }
 
@@ -119,19 +119,20 @@ impl Control {
         if known { Ok(()) } else { Err(SfuError::TrackNotFound) }
     }
 
-    /// Stores the gate for what the peer will publish later, and returns the worker and the tracks
-    /// to which it must be applied now.
-    pub(crate) fn set_audio_gate(
+    /// Notes the gate for what the peer will publish, and returns the worker
+    /// and the tracks that it has to be applied to now.
+    pub(crate) fn set_gate(
         &mut self,
         room: SessionId,
         peer: ConnectionId,
+        kind: MediaKind,
         gate: Gate,
     ) -> Result<(usize, Vec<TrackId>), SfuError> {
         let member = self.peer_mut(room, peer)?;
-        member.audio = gate;
+        member.gates.set(kind, gate);
         let tracks = member
             .tracks()
-            .filter(|track| track.source.kind() == MediaKind::Audio)
+            .filter(|track| track.source.kind() == kind)
             .map(|track| track.id)
             .collect();
         let worker = self.rooms.get(&room).map_or(0, |room| room.worker);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::media::TrackSource;
 use crate::sfu::interface::{BitrateBudget, PublishAnswer};
-use crate::sfu::plane::Demand;
+use crate::sfu::plane::{Demand, Gate};
 use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
 
@@ -45,7 +45,7 @@ impl Scene {
 
     fn join(&mut self) -> ConnectionId {
         let peer = ConnectionId::generate();
-        self.control.join(self.room, peer, Gate::Open).expect("joined");
+        self.control.join(self.room, peer, Gates::OPEN).expect("joined");
         peer
     }
 

@@ -171,14 +171,14 @@ impl<W: Workers> Driver<W> {
                 self.rooms.remove(&room);
                 answer(reply, closed);
             }
-            Request::Join { room, peer, audio, reply } => {
-                answer(reply, self.control.join(room, peer, audio));
+            Request::Join { room, peer, gates, reply } => {
+                answer(reply, self.control.join(room, peer, gates));
             }
             Request::Leave { room, peer, reply } => {
                 self.finish(reply, now, |control| control.leave(room, peer, now));
             }
-            Request::SetAudioGate { room, peer, gate, reply } => {
-                match self.control.set_audio_gate(room, peer, gate) {
+            Request::SetGate { room, peer, kind, gate, reply } => {
+                match self.control.set_gate(room, peer, kind, gate) {
                     Ok((worker, tracks)) => self.apply_gate(worker, &tracks, gate, reply),
                     Err(refused) => answer(reply, Err(refused)),
                 }

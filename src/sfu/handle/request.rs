@@ -3,12 +3,12 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
-use crate::domain::media::TrackSource;
+use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
     BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide,
 };
-use crate::sfu::plane::{Demand, Gate};
+use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
 
 /// Requests that may wait for the control thread; at the limit callers wait.
@@ -32,7 +32,7 @@ pub(crate) enum Request {
     Join {
         room: SessionId,
         peer: ConnectionId,
-        audio: Gate,
+        gates: Gates,
         reply: Reply<()>,
     },
     Leave {
@@ -40,9 +40,10 @@ pub(crate) enum Request {
         peer: ConnectionId,
         reply: Reply<()>,
     },
-    SetAudioGate {
+    SetGate {
         room: SessionId,
         peer: ConnectionId,
+        kind: MediaKind,
         gate: Gate,
         reply: Reply<()>,
     },

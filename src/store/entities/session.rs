@@ -5,8 +5,8 @@ use sea_orm::{ActiveValue::Set, IntoActiveModel};
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
-    TranscriptionPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
+    SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
 use crate::store::error::{StoreError, number, stored, word};
@@ -28,6 +28,7 @@ pub struct Model {
     pub ended_at: Option<i64>,
     pub max_participants: i64,
     pub moderation: String,
+    pub media_policy: Option<String>,
     pub recording_enabled: bool,
     pub recording_retention_days: i64,
     pub transcription_enabled: bool,
@@ -35,6 +36,7 @@ pub struct Model {
     pub default_turn_s: i64,
     pub max_turn_s: i64,
     pub auto_start: bool,
+    pub points_of_order_pass_closed_list: bool,
     pub version: i64,
     pub created_at: i64,
 }
@@ -61,6 +63,7 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
         ended_at: us(session.ended_at),
         max_participants: session.max_participants.into(),
         moderation: session.moderation.as_str().to_owned(),
+        media_policy: session.media_policy.map(|policy| policy.as_str().to_owned()),
         recording_enabled: session.recording.enabled,
         recording_retention_days: session.recording.retention_days.into(),
         transcription_enabled: session.transcription.enabled,
@@ -68,6 +71,7 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
         default_turn_s: session.speaking.default_turn_s.into(),
         max_turn_s: session.speaking.max_turn_s.into(),
         auto_start: session.speaking.auto_start,
+        points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
         version: stored(session.version)?,
         created_at: session.created_at.unix_us(),
     };
@@ -104,6 +108,10 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
         ended_at: moment(row.ended_at),
         max_participants: number(row.max_participants, "max_participants")?,
         moderation: word(ModerationMode::parse(&row.moderation), "moderation")?,
+        media_policy: row
+            .media_policy
+            .map(|policy| word(MediaPolicy::parse(&policy), "media_policy"))
+            .transpose()?,
         recording: RecordingPolicy {
             enabled: row.recording_enabled,
             retention_days: number(row.recording_retention_days, "recording_retention_days")?,
@@ -116,6 +124,7 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
             default_turn_s: number(row.default_turn_s, "default_turn_s")?,
             max_turn_s: number(row.max_turn_s, "max_turn_s")?,
             auto_start: row.auto_start,
+            points_of_order_pass_closed_list: row.points_of_order_pass_closed_list,
         },
         version: number(row.version, "version")?,
         created_at: Timestamp::from_unix_us(row.created_at),

@@ -151,6 +151,7 @@ pub(crate) fn new_session(tenant: TenantId) -> NewSession {
         scheduled_end_at: None,
         max_participants: None,
         moderation: None,
+        media_policy: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
 use cabildo::domain::session::{
-    Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus, SpeakingPolicy,
-    TranscriptionPolicy,
+    MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
+    SpeakingPolicy, TranscriptionPolicy,
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::sessions::{
@@ -48,9 +48,15 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         ended_at: Some(NOW),
         max_participants: u32::MAX,
         moderation: ModerationMode::Open,
+        media_policy: Some(MediaPolicy::Floor),
         recording: RecordingPolicy { enabled: true, retention_days: 30 },
         transcription: TranscriptionPolicy { enabled: true, language: Some("es-CO".to_owned()) },
-        speaking: SpeakingPolicy { default_turn_s: 60, max_turn_s: u32::MAX, auto_start: true },
+        speaking: SpeakingPolicy {
+            default_turn_s: 60,
+            max_turn_s: u32::MAX,
+            auto_start: true,
+            points_of_order_pass_closed_list: false,
+        },
         version: 7,
         created_at: NOW,
     };

@@ -158,6 +158,7 @@ impl Fixture {
             scheduled_end_at: None,
             max_participants: None,
             moderation: None,
+            media_policy: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

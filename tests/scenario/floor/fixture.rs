@@ -15,6 +15,7 @@ pub(crate) const POLICY: FloorPolicy = FloorPolicy {
     default_turn: Duration::from_mins(1),
     max_turn: Duration::from_mins(5),
     auto_start: false,
+    points_of_order_pass_closed_list: true,
 };
 
 pub(crate) fn user(name: &str) -> UserId {

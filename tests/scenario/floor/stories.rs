@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cabildo::domain::error_code::ErrorCode;
 use cabildo::domain::floor::SpeechKind::{InterposedQuestion, Intervention, Normal, PointOfOrder};
-use cabildo::domain::floor::Stance;
+use cabildo::domain::floor::{SpeechKind, Stance};
 use cabildo::domain::session::SpeakingPolicy;
 use cabildo::floor::{
     Canceller, ENTRIES_MAX, FloorError, FloorPolicy, Microphone, NAME_LENGTH_MAX, NOTE_LENGTH_MAX,
@@ -99,6 +99,21 @@ fn a_closed_list_takes_requests_from_moderators_only() {
     assert_eq!(meeting.list(), "ana carla", "who was on the list stays and can be approved");
     meeting.floor.set_queue(QueueState::Open);
     meeting.asks("ben", Normal);
+}
+
+#[test]
+fn points_of_order_and_interposed_questions_pass_a_closed_list_unless_the_policy_says_otherwise() {
+    for passes in [true, false] {
+        let policy = FloorPolicy { points_of_order_pass_closed_list: passes, ..POLICY };
+        let mut meeting = Meeting::new(policy);
+        meeting.floor.set_queue(QueueState::Closed);
+        for kind in SpeechKind::ALL.iter().copied() {
+            let request = meeting.new_request("ana", kind);
+            let taken = meeting.floor.handle_request_speech(request, meeting.now);
+            let expected = passes && matches!(kind, PointOfOrder | InterposedQuestion);
+            assert_eq!(taken.is_ok(), expected, "{kind}");
+        }
+    }
 }
 
 #[test]
@@ -435,6 +450,7 @@ fn a_policy_that_changes_holds_for_what_comes() {
         default_turn: Duration::MAX,
         max_turn: shorter,
         auto_start: true,
+        ..POLICY
     });
     assert!(meeting.told().is_empty());
     assert_eq!(meeting.turn().limit, POLICY.default_turn, "her time is what she was given");
@@ -447,7 +463,12 @@ fn a_policy_that_changes_holds_for_what_comes() {
 
 #[test]
 fn a_policy_is_held_to_what_can_be() {
-    let policy = SpeakingPolicy { default_turn_s: u32::MAX, max_turn_s: 60, auto_start: true };
+    let policy = SpeakingPolicy {
+        default_turn_s: u32::MAX,
+        max_turn_s: 60,
+        auto_start: true,
+        points_of_order_pass_closed_list: true,
+    };
     let mut meeting = Meeting::new(policy.into());
     meeting.waits("ana", Normal);
     assert_eq!(meeting.turn().limit, Duration::from_mins(1), "no longer than the longest");

@@ -452,6 +452,10 @@ muted: boolean,
  */
 may_be_heard: boolean, 
 /**
+ * Whether the server shows their camera and screen.
+ */
+may_be_seen: boolean, 
+/**
  * When they entered, RFC 3339.
  */
 joined_at: string, };
@@ -640,7 +644,16 @@ max_turn_s: number,
 /**
  * Whether an approved request starts at once when the floor is free.
  */
-auto_start: boolean, };
+auto_start: boolean, 
+/**
+ * Whether points of order and interposed questions are taken while the list
+ * is closed.
+ */
+points_of_order_pass_closed_list: boolean, 
+/**
+ * Whose cameras and screens are shown: `floor` or `all`.
+ */
+media_policy: string, };
 
 /**
  * The recording as it stands for one member.
@@ -930,7 +943,11 @@ muted: boolean,
 /**
  * Whether the server forwards the person's audio now.
  */
-may_be_heard: boolean, };
+may_be_heard: boolean, 
+/**
+ * Whether the server lets their pictures pass at this moment.
+ */
+may_be_seen: boolean, };
 
 /**
  * The session, with the values that members need.

@@ -1,6 +1,7 @@
 //! Tracks whose packets come from this process.
 
 use super::*;
+use crate::domain::media::MediaKind;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::FeedSpec;
 use crate::sfu::sdp::CodecConfig;
@@ -23,8 +24,11 @@ fn a_feed_is_a_track_of_its_peer_until_it_ends_or_the_peer_leaves() {
     let microphone =
         FeedSpec { source: TrackSource::Microphone, config: CodecConfig::Opus, payload_type: 111 };
     let (sound, _) = scene.control.feed(scene.room, peer, microphone, signal()).expect("fed");
-    let gated = scene.control.set_audio_gate(scene.room, peer, Gate::Closed).expect("gated");
+    let gated =
+        scene.control.set_gate(scene.room, peer, MediaKind::Audio, Gate::Closed).expect("gated");
     assert_eq!(gated, (0, vec![sound]));
+    let gated = scene.control.set_gate(scene.room, peer, MediaKind::Video, Gate::Closed);
+    assert_eq!(gated.expect("gated"), (0, vec![first]));
     scene.control.end_feed(scene.room, peer, first).expect("ended");
     let again = scene.control.end_feed(scene.room, peer, first);
     assert!(matches!(again, Err(SfuError::TrackNotFound)));
