@@ -45,7 +45,12 @@ export function Closed(props: { reason: ClosedReason; code: string | null; again
   const why = code === null || reason === 'removed' ? null : `error.${code}`;
   const back = reason === 'left' || reason === 'replaced' || reason === 'sign_in_required';
   return (
-    <main class="page stack" data-testid="closed" data-reason={reason}>
+    <main
+      class="page stack"
+      data-testid="closed"
+      data-reason={reason === 'removed' ? 'forbidden' : reason}
+      data-removed={reason === 'removed' ? 'true' : undefined}
+    >
       <h1>{t(`closed.${reason}.title`)}</h1>
       <p>{why !== null && isKey(why) ? t(why) : t(`closed.${reason}.text`)}</p>
       {back && (
