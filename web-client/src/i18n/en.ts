@@ -518,6 +518,58 @@ export const en: Catalogue = {
     'The address of the recording has expired. Reload the page of the recording to get another.',
   'error.RANGE_NOT_SATISFIABLE':
     'A part was asked for that the file does not have. Reload the page.',
+  'error.MEDIA_TOKEN_NOT_FOUND':
+    'That access for a device no longer exists: it expired or was withdrawn. Make another.',
+  'error.MEDIA_TOKEN_LIMIT_REACHED':
+    'This session takes no more accesses for devices. Withdraw one that is not used.',
+  'error.ATTENDANCE_FULL': 'The attendance list is full. Tell whoever runs the session.',
+  'error.CAMERA_LIMIT_REACHED':
+    'The organisation has as many cameras as it may. Remove one to add another.',
+  'error.CAMERA_NOT_FOUND':
+    'There is no such camera, or it was removed. Choose another from the list.',
+  'error.CAMERA_SOURCE_INVALID':
+    'The address of the camera is not valid. Check that it starts with rtsp and is complete.',
+  'error.CAMERA_SOURCE_REFUSED':
+    'The camera refused the connection. Check its user, password and network.',
+  'error.CAPTURE_SESSION_CONFLICT':
+    'That capture already exists with other data, or has ended. Begin another.',
+  'error.CAPTURE_SESSION_NOT_FOUND': 'There is no such capture. Check its identifier.',
+  'error.DELEGATION_CONFLICT':
+    'That delegation contradicts one that is already registered. Look at the list and correct one of them.',
+  'error.DELEGATION_LIMIT_REACHED':
+    'This person already represents as many units as they may. Choose somebody else.',
+  'error.ELIGIBLE_LIST_FIXED':
+    'The list of those who may attend is fixed and does not change. Talk to whoever called the session.',
+  'error.ELIGIBLE_LIST_UNKNOWN':
+    'The list of those who may attend is not known yet. Wait a moment and try again.',
+  'error.EVENT_STREAM_LIMIT_REACHED':
+    'Too many programs read the events at once. Close one and try again.',
+  'error.EVENTS_EXPIRED': 'The events asked for are too old and no longer kept. Begin from now.',
+  'error.NOT_ELIGIBLE':
+    'This person is not on the list of those who may attend. Check the name, or talk to whoever called the session.',
+  'error.NOT_PRESENT': 'This person is not registered as present. Register them first.',
+  'error.PLAYBACK_TOKEN_MISSING':
+    'The address of the video lacks its access. Open it from the page that shows it.',
+  'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
+    'The access to the video is not valid. Open it again from the page that shows it.',
+  'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
+    'The access is for another camera. Open it from the page of the one you want to see.',
+  'error.PROOF_EXPIRED': 'The code has expired. Ask for another and show it at once.',
+  'error.PROOF_INVALID': 'The code is not valid. Check it or ask for another.',
+  'error.PROOF_REPLAYED': 'That code was already used. Ask for another.',
+  'error.PROOF_WRONG_CONTEXT':
+    'That code is for another session or person. Use the one that you got for this session.',
+  'error.QUORUM_CALL_CONFLICT': 'The call has already changed. Look at how it is now.',
+  'error.SESSION_TRANSITION_INVALID':
+    'The playback is not in a state that allows this. Open it again.',
+  'error.STREAM_LIMIT_REACHED':
+    'The organisation has as many streams open as it may. Close one and try again.',
+  'error.STREAM_NOT_ENTITLED':
+    'The organisation is not entitled to streams. Talk to whoever runs it.',
+  'error.STREAM_SESSION_NOT_FOUND': 'There is no such stream, or it has ended. Open it again.',
+  'error.TENANT_SUSPENDED':
+    'The organisation is suspended and cannot do this. Talk to whoever runs it.',
+  'error.UNIT_NOT_FOUND': 'That unit is not on the list. Check what it is called.',
   'error.other':
     'The server could not do this. Try again; if it repeats, tell whoever helps you what you were doing and at what time.',
 };

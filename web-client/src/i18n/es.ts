@@ -521,6 +521,58 @@ export const es = {
   'error.PLAYBACK_TOKEN_EXPIRED':
     'La dirección de la grabación ha caducado. Recargue la página de la grabación para obtener otra.',
   'error.RANGE_NOT_SATISFIABLE': 'Se pidió una parte que el archivo no tiene. Recargue la página.',
+  'error.MEDIA_TOKEN_NOT_FOUND':
+    'Ese acceso para un aparato ya no existe: caducó o se retiró. Cree otro.',
+  'error.MEDIA_TOKEN_LIMIT_REACHED':
+    'No caben más accesos para aparatos en esta sesión. Retire alguno que no se use.',
+  'error.ATTENDANCE_FULL': 'La lista de asistencia está llena. Avise a quien administra la sesión.',
+  'error.CAMERA_LIMIT_REACHED':
+    'La organización tiene todas las cámaras que puede. Retire una para añadir otra.',
+  'error.CAMERA_NOT_FOUND': 'Esa cámara no existe o se retiró. Elija otra de la lista.',
+  'error.CAMERA_SOURCE_INVALID':
+    'La dirección de la cámara no es válida. Compruebe que empieza por rtsp y está completa.',
+  'error.CAMERA_SOURCE_REFUSED':
+    'La cámara no aceptó la conexión. Compruebe su usuario, contraseña y red.',
+  'error.CAPTURE_SESSION_CONFLICT':
+    'Esa captura ya existe con otros datos o ya terminó. Empiece otra.',
+  'error.CAPTURE_SESSION_NOT_FOUND': 'Esa captura no existe. Compruebe su identificador.',
+  'error.DELEGATION_CONFLICT':
+    'Esa delegación choca con otra que ya está registrada. Mire la lista y corrija una de las dos.',
+  'error.DELEGATION_LIMIT_REACHED':
+    'Esta persona ya representa a tantas unidades como puede. Elija a otra.',
+  'error.ELIGIBLE_LIST_FIXED':
+    'La lista de quienes pueden asistir ya está fijada y no cambia. Hable con quien convocó la sesión.',
+  'error.ELIGIBLE_LIST_UNKNOWN':
+    'Todavía no se conoce la lista de quienes pueden asistir. Espere un momento y vuelva a intentarlo.',
+  'error.EVENT_STREAM_LIMIT_REACHED':
+    'Hay demasiados programas leyendo los sucesos a la vez. Cierre alguno e inténtelo de nuevo.',
+  'error.EVENTS_EXPIRED':
+    'Los sucesos pedidos son demasiado antiguos y ya no se guardan. Empiece desde ahora.',
+  'error.NOT_ELIGIBLE':
+    'Esta persona no está en la lista de quienes pueden asistir. Compruebe el nombre o hable con quien convocó.',
+  'error.NOT_PRESENT': 'Esta persona no consta como presente. Regístrela primero.',
+  'error.PLAYBACK_TOKEN_MISSING':
+    'A la dirección del vídeo le falta el acceso. Ábralo desde la página que lo muestra.',
+  'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
+    'El acceso al vídeo no es válido. Ábralo de nuevo desde la página que lo muestra.',
+  'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
+    'El acceso es de otra cámara. Ábralo desde la página de la que quiere ver.',
+  'error.PROOF_EXPIRED': 'El código ha caducado. Pida otro y preséntelo enseguida.',
+  'error.PROOF_INVALID': 'El código no es válido. Compruébelo o pida otro.',
+  'error.PROOF_REPLAYED': 'Ese código ya se usó. Pida otro.',
+  'error.PROOF_WRONG_CONTEXT':
+    'Ese código es de otra sesión o de otra persona. Use el que recibió para esta.',
+  'error.QUORUM_CALL_CONFLICT': 'La convocatoria ya ha cambiado. Mire cómo está ahora.',
+  'error.SESSION_TRANSITION_INVALID':
+    'La reproducción no está en un estado que lo permita. Ábrala de nuevo.',
+  'error.STREAM_LIMIT_REACHED':
+    'La organización tiene abiertas todas las emisiones que puede. Cierre una e inténtelo de nuevo.',
+  'error.STREAM_NOT_ENTITLED':
+    'La organización no tiene contratadas las emisiones. Hable con quien la administra.',
+  'error.STREAM_SESSION_NOT_FOUND': 'Esa emisión no existe o ya terminó. Ábrala de nuevo.',
+  'error.TENANT_SUSPENDED':
+    'La organización está suspendida y no puede hacer esto. Hable con quien la administra.',
+  'error.UNIT_NOT_FOUND': 'Esa unidad no está en la lista. Compruebe cómo se llama.',
   'error.other':
     'El servidor no ha podido hacer esto. Inténtelo de nuevo; si se repite, diga a quien le ayuda qué hacía y a qué hora.',
 } as const;

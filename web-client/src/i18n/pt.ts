@@ -521,6 +521,58 @@ export const pt: Catalogue = {
     'O endereço da gravação expirou. Recarregue a página da gravação para obter outro.',
   'error.RANGE_NOT_SATISFIABLE':
     'Foi pedida uma parte que o ficheiro não tem. Recarregue a página.',
+  'error.MEDIA_TOKEN_NOT_FOUND':
+    'Esse acesso para um aparelho já não existe: expirou ou foi retirado. Crie outro.',
+  'error.MEDIA_TOKEN_LIMIT_REACHED':
+    'Esta sessão não aceita mais acessos para aparelhos. Retire algum que não se use.',
+  'error.ATTENDANCE_FULL': 'A lista de presenças está cheia. Avise quem administra a sessão.',
+  'error.CAMERA_LIMIT_REACHED':
+    'A organização tem todas as câmaras que pode. Retire uma para acrescentar outra.',
+  'error.CAMERA_NOT_FOUND': 'Essa câmara não existe ou foi retirada. Escolha outra da lista.',
+  'error.CAMERA_SOURCE_INVALID':
+    'O endereço da câmara não é válido. Verifique se começa por rtsp e está completo.',
+  'error.CAMERA_SOURCE_REFUSED':
+    'A câmara recusou a ligação. Verifique o utilizador, a palavra-passe e a rede.',
+  'error.CAPTURE_SESSION_CONFLICT':
+    'Essa captura já existe com outros dados ou já terminou. Comece outra.',
+  'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',
+  'error.DELEGATION_CONFLICT':
+    'Essa delegação contradiz outra já registada. Veja a lista e corrija uma das duas.',
+  'error.DELEGATION_LIMIT_REACHED':
+    'Esta pessoa já representa tantas unidades quantas pode. Escolha outra.',
+  'error.ELIGIBLE_LIST_FIXED':
+    'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
+  'error.ELIGIBLE_LIST_UNKNOWN':
+    'Ainda não se conhece a lista de quem pode assistir. Espere um momento e tente de novo.',
+  'error.EVENT_STREAM_LIMIT_REACHED':
+    'Há demasiados programas a ler os acontecimentos ao mesmo tempo. Feche algum e tente de novo.',
+  'error.EVENTS_EXPIRED':
+    'Os acontecimentos pedidos são demasiado antigos e já não se guardam. Comece a partir de agora.',
+  'error.NOT_ELIGIBLE':
+    'Esta pessoa não está na lista de quem pode assistir. Verifique o nome ou fale com quem convocou.',
+  'error.NOT_PRESENT': 'Esta pessoa não consta como presente. Registe-a primeiro.',
+  'error.PLAYBACK_TOKEN_MISSING':
+    'Falta o acesso no endereço do vídeo. Abra-o a partir da página que o mostra.',
+  'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
+    'O acesso ao vídeo não é válido. Abra-o de novo a partir da página que o mostra.',
+  'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
+    'O acesso é de outra câmara. Abra-o a partir da página da que quer ver.',
+  'error.PROOF_EXPIRED': 'O código expirou. Peça outro e apresente-o logo.',
+  'error.PROOF_INVALID': 'O código não é válido. Verifique-o ou peça outro.',
+  'error.PROOF_REPLAYED': 'Esse código já foi usado. Peça outro.',
+  'error.PROOF_WRONG_CONTEXT':
+    'Esse código é de outra sessão ou de outra pessoa. Use o que recebeu para esta.',
+  'error.QUORUM_CALL_CONFLICT': 'A convocatória já mudou. Veja como está agora.',
+  'error.SESSION_TRANSITION_INVALID':
+    'A reprodução não está num estado que o permita. Abra-a de novo.',
+  'error.STREAM_LIMIT_REACHED':
+    'A organização tem abertas todas as emissões que pode. Feche uma e tente de novo.',
+  'error.STREAM_NOT_ENTITLED':
+    'A organização não tem direito a emissões. Fale com quem a administra.',
+  'error.STREAM_SESSION_NOT_FOUND': 'Essa emissão não existe ou já terminou. Abra-a de novo.',
+  'error.TENANT_SUSPENDED':
+    'A organização está suspensa e não pode fazer isto. Fale com quem a administra.',
+  'error.UNIT_NOT_FOUND': 'Essa unidade não está na lista. Verifique como se chama.',
   'error.other':
     'O servidor não conseguiu fazer isto. Tente de novo; se se repetir, diga a quem o ajuda o que fazia e a que horas.',
 };
