@@ -14,7 +14,10 @@ use cabildo::auth::{
     AuthOptions, Authenticator, DpopRequest, Freshness, InMemoryReplayCache, KeySet, KeySource,
     KeySourceError, NonceKey,
 };
+use cabildo::cameras::PlaybackSecret;
+use cabildo::cameras::engine::source::Source;
 use cabildo::domain::media::Codec;
+use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::formats::codec::{Vp8Descriptor, is_key_frame_start};
 use cabildo::formats::rtp::{self, Header};
@@ -337,4 +340,27 @@ fn thumbprint(key: &SigningKey) -> String {
     let jwk = public_jwk(key);
     let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
+
+/// A playback token, changed or made by whoever has none of ours.
+pub fn playback_token(data: &[u8]) {
+    static SECRET: LazyLock<PlaybackSecret> =
+        LazyLock::new(|| PlaybackSecret::new(Secret::new(vec![7; 32])));
+    let text = String::from_utf8_lossy(data);
+    let opened = SECRET.open(&text, Timestamp::from_unix_us(0));
+    assert!(opened.is_err(), "a token that nobody signed was taken");
+}
+
+/// The address of a camera. What may be shown of one is shown in the same way
+/// however often it is masked.
+pub fn camera_address(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(source) = Source::parse(&text) {
+        let masked = source.masked();
+        // One that masking made longer than an address may be is none.
+        if masked.len() <= 2_048 {
+            let again = Source::parse(&masked).map(|source| source.masked());
+            assert_eq!(again, Ok(masked));
+        }
+    }
 }

@@ -4,9 +4,13 @@
 mod body;
 mod caller;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod captures;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;
 mod error;
 mod evidence;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod gateway;
 mod health;
 mod idempotency;
 pub mod listener;
@@ -47,7 +51,9 @@ pub use web::SignIn;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
+use crate::cameras::{CaptureStore, Gateway};
 use crate::clock::Clock;
+use crate::domain::id::TenantId;
 use crate::evidence::Evidence;
 use crate::history::History;
 use crate::playable::Library;
@@ -107,6 +113,12 @@ pub struct ApiParts {
     pub library: Library,
     /// What happened in a session.
     pub history: History,
+    /// The cameras of tenants, and who may watch them.
+    pub cameras: Gateway,
+    /// The captures of edge devices.
+    pub captures: CaptureStore,
+    /// Whose captures services mean that name no tenant.
+    pub service_tenant: Option<TenantId>,
     /// The key that signs playback addresses, and how long they are valid.
     pub playback: PlaybackKey,
     /// The dependencies that must answer before this instance accepts requests.

@@ -4,6 +4,7 @@
 //! configuration.
 
 mod base;
+mod cameras;
 mod doors;
 mod foundation;
 mod governance;
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 
 use self::base::Base;
+use self::cameras::Cameras;
 use self::doors::{Behind, Doors, Sockets};
 use self::governance::GovernanceCalls;
 use self::identity::Identity;
@@ -71,6 +73,7 @@ pub struct App {
     rooms: LiveRooms,
     sessions: Sessions,
     governance: GovernanceCalls,
+    cameras: Cameras,
     doors: Doors,
 }
 
@@ -94,6 +97,7 @@ impl App {
         let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
         let sessions = Sessions::start(&base, &rooms, &record, &services);
         let governance = GovernanceCalls::start(&base, &foundation, &services);
+        let cameras = Cameras::start(&base, &foundation)?;
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -102,6 +106,7 @@ impl App {
             record: &record,
             sessions: &sessions,
             services: &services,
+            cameras: &cameras,
         };
         let doors = Doors::start(&base, sockets, behind)?;
         Ok(Self {
@@ -114,6 +119,7 @@ impl App {
             rooms,
             sessions,
             governance,
+            cameras,
             doors,
         })
     }
@@ -142,12 +148,14 @@ impl App {
             rooms,
             sessions,
             governance,
+            cameras,
             doors,
             ..
         } = self;
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
         doors.drain();
         let rest = async {
+            cameras.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;
             rooms.shutdown().await;

@@ -1,6 +1,7 @@
 //! The configuration: one YAML file, and environment variables for each key, validated as a whole.
 //! Only `app` and `cli` read it; every other module is given options.
 
+mod cameras;
 mod reader;
 mod record;
 mod sections;
@@ -9,6 +10,7 @@ mod source;
 
 use std::path::PathBuf;
 
+pub use cameras::CamerasConfig;
 pub use record::{
     EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
 };
@@ -54,6 +56,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Recordings and their proof.
     pub record: RecordConfig,
+    /// Cameras.
+    pub cameras: CamerasConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }

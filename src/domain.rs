@@ -3,6 +3,7 @@
 
 pub mod attendance;
 pub mod backoff;
+pub mod camera;
 pub mod claim;
 pub mod error_code;
 pub mod floor;

@@ -13,6 +13,7 @@ pub mod tracked;
 // First floor: modules called stations, which import the ground floor and no other station.
 pub mod attendance;
 pub mod auth;
+pub mod cameras;
 pub mod claims;
 pub mod events;
 pub mod evidence;

@@ -13,7 +13,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, PlayableId, RecordedTrackId, SessionId, TenantId};
 use crate::domain::secret::Secret;
 
 pub use directory::Directory;
@@ -130,6 +130,8 @@ pub enum KeyPurpose {
     Events(SessionId),
     /// `K_file` of a playable file.
     File(PlayableId),
+    /// The key of the sealed address of a camera.
+    Camera(CameraSecretId),
 }
 
 /// Why the key vault failed.

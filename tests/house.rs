@@ -39,6 +39,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // salts are derived from a wrapped key.
     ("vault", &["domain", "clock", "telemetry", "sealing"]),
     ("evidence", &["domain", "clock", "telemetry", "sealing", "vault"]),
+    // Addresses of cameras are sealed with a wrapped key.
+    ("cameras", &["domain", "clock", "telemetry", "sealing", "vault"]),
     // The verifier is a stranger to the writer: it shares nothing with it.
     ("verify", &[]),
     // The load client is a stranger to the server: it may not reuse what it
@@ -100,6 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sessions",
             "vault",
             "evidence",
+            "cameras",
             "recorder",
             "custody",
             "claims",
@@ -117,6 +120,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "sessions",
             "evidence",
+            "cameras",
             "sfu",
             "recorder",
             "playable",

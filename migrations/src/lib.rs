@@ -15,6 +15,7 @@ mod m0009_room_parts;
 mod m0010_media_tokens;
 mod m0011_governance_calls;
 mod m0012_session_rules;
+mod m0013_cameras;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -55,6 +56,11 @@ pub const TABLES: &[&str] = &[
     "room_parts",
     "media_tokens",
     "governance_calls",
+    "cameras",
+    "stream_sessions",
+    "camera_streams",
+    "capture_sessions",
+    "camera_directory",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -89,6 +95,11 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("room_parts", "SELECT, INSERT, UPDATE, DELETE"),
     ("media_tokens", "SELECT, INSERT, UPDATE, DELETE"),
     ("governance_calls", "SELECT, INSERT, UPDATE"),
+    ("cameras", "SELECT, INSERT, UPDATE, DELETE"),
+    ("stream_sessions", "SELECT, INSERT, UPDATE, DELETE"),
+    ("camera_streams", "SELECT, INSERT, UPDATE"),
+    ("capture_sessions", "SELECT, INSERT, UPDATE"),
+    ("camera_directory", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -111,6 +122,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0010_media_tokens::MediaTokens),
             Box::new(m0011_governance_calls::GovernanceCalls),
             Box::new(m0012_session_rules::SessionRules),
+            Box::new(m0013_cameras::Cameras),
         ]
     }
 }

@@ -134,6 +134,20 @@ impl Credentials {
         }
     }
 
+    /// As [`Self::writer_or_service`], of a request that changes nothing.
+    pub(super) async fn reader_or_service(
+        &self,
+        api: &Api,
+        action: Action,
+        route: ServiceRoute,
+    ) -> Result<PersonOrService, ApiError> {
+        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
+            self.reader(api, action).await.map(PersonOrService::Person)
+        } else {
+            self.service(api, route).map(PersonOrService::Service)
+        }
+    }
+
     /// Whether the `Authorization` header has this scheme.
     fn has_scheme(&self, scheme: Scheme) -> bool {
         let value = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());

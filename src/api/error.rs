@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::{AuthError, Scheme};
+use crate::cameras::{CameraError, CameraStoreError};
 use crate::domain::error_code::ErrorCode;
 use crate::sessions::{RepositoryError, SessionError};
 use crate::telemetry::{TraceId, current_trace_id};
@@ -124,8 +125,14 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::PlaybackTokenFormatInvalid
         | C::PlaybackTokenSignatureInvalid
         | C::PlaybackTokenExpired
+        | C::PlaybackTokenMissing
+        | C::PlaybackTokenPayloadInvalid
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
-        C::Forbidden | C::NotYourTurn | C::TenantSuspended => StatusCode::FORBIDDEN,
+        C::Forbidden
+        | C::NotYourTurn
+        | C::TenantSuspended
+        | C::PlaybackTokenScopeMismatch
+        | C::StreamNotEntitled => StatusCode::FORBIDDEN,
         C::RouteNotFound
         | C::SessionNotFound
         | C::RequestNotFound
@@ -133,7 +140,10 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::TrackNotFound
         | C::MediaResourceNotFound
         | C::MediaTokenNotFound
-        | C::RecordingNotFound => StatusCode::NOT_FOUND,
+        | C::RecordingNotFound
+        | C::CameraNotFound
+        | C::StreamSessionNotFound
+        | C::CaptureSessionNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::SessionStateConflict
         | C::SessionLimitReached
@@ -154,16 +164,23 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::RecordingStateConflict
         | C::TurnLimitReached
         | C::SignallingStateConflict
-        | C::TrackLimitReached => StatusCode::CONFLICT,
+        | C::TrackLimitReached
+        | C::CameraLimitReached
+        | C::StreamLimitReached
+        | C::SessionTransitionInvalid
+        | C::CaptureSessionConflict => StatusCode::CONFLICT,
         C::SessionOver | C::RecordingErased => StatusCode::GONE,
         C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::VersionConflict => StatusCode::PRECONDITION_FAILED,
         C::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         C::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        C::UnprocessableRequest | C::IdempotencyKeyReused | C::OrderInvalid | C::SdpInvalid => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        C::UnprocessableRequest
+        | C::IdempotencyKeyReused
+        | C::OrderInvalid
+        | C::SdpInvalid
+        | C::CameraSourceInvalid
+        | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
         C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         C::DependencyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         C::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -224,6 +241,37 @@ impl From<SessionError> for ApiError {
                 Self::new(code, message).with_details(json!({ "limit": limit }))
             }
             SessionError::NotFound | SessionError::TenantSuspended => Self::new(code, message),
+        }
+    }
+}
+
+impl From<CameraError> for ApiError {
+    fn from(error: CameraError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        match error {
+            CameraError::Store(CameraStoreError::Unavailable(reason)) => {
+                RepositoryError::Unavailable(reason).into()
+            }
+            CameraError::Store(CameraStoreError::Corrupt(reason)) => {
+                RepositoryError::Corrupt(reason).into()
+            }
+            CameraError::Keys(reason) => {
+                tracing::error!(%reason, "the keys failed");
+                Self::new(code, "the keys do not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)
+            }
+            CameraError::Contended => Self::new(code, message).retry_after_s(1),
+            CameraError::Unusable { field, problem } => Self::new(code, message)
+                .with_details(json!({"fields": [{"field": field, "problem": problem}]})),
+            CameraError::Denied { max, .. } => {
+                Self::new(code, message).with_details(json!({"maxConcurrentStreams": max}))
+            }
+            CameraError::CameraLimit(limit) => {
+                Self::new(code, message).with_details(json!({ "limit": limit }))
+            }
+            CameraError::Transition(status) => {
+                Self::new(code, message).with_details(json!({"status": status.as_str()}))
+            }
+            _ => Self::new(code, message),
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::domain::error_code::ErrorCode;
         (name = "media", description = "WHIP (RFC 9725) and WHEP"),
         (name = "evidence", description = "Proofs that anybody can verify; docs/EVIDENCE.md defines their format"),
         (name = "recordings", description = "Playing recordings"),
+        (name = "cameras", description = "Cameras of tenants: provisioning and who may watch them"),
+        (name = "captures", description = "Publications of edge devices"),
         (name = "operation", description = "Health, metrics and this description"),
         (name = "development", description = "Only with --dev"),
     )

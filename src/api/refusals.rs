@@ -37,6 +37,19 @@ pub(super) const WRITER: &[Code] = &[
 /// For routes of services.
 pub(super) const SERVICE: &[Code] =
     &[Code::ClientCertificateRequired, Code::Forbidden, Code::DependencyUnavailable];
+/// Routes of operators with a token and of services with a certificate.
+pub(super) const OPERATOR: &[Code] = &[
+    Code::CredentialsMissing,
+    Code::TokenInvalid,
+    Code::TokenExpired,
+    Code::TokenBound,
+    Code::DpopProofInvalid,
+    Code::DpopProofReplayed,
+    Code::DpopNonceRequired,
+    Code::ClientCertificateRequired,
+    Code::Forbidden,
+    Code::DependencyUnavailable,
+];
 /// For routes with a body.
 pub(super) const BODY: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
 /// For routes that accept an `Idempotency-Key`.

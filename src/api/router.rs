@@ -18,8 +18,8 @@ use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
-    Api, MetricsDoor, dev, evidence, health, media, media_tokens, openapi, recordings, sessions,
-    web,
+    Api, MetricsDoor, captures, dev, evidence, gateway, health, media, media_tokens, openapi,
+    recordings, sessions, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -84,6 +84,21 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(health::live))
         .merge(media())
         .merge(evidence())
+        .merge(cameras())
+}
+
+/// Cameras of tenants, and captures of edge devices.
+fn cameras() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(gateway::provision))
+        .routes(routes!(gateway::deprovision))
+        .routes(routes!(gateway::sessions::list, gateway::sessions::issue))
+        .routes(routes!(gateway::sessions::activate))
+        .routes(routes!(gateway::sessions::end))
+        .routes(routes!(gateway::sessions::sweep))
+        .routes(routes!(captures::list, captures::open))
+        .routes(routes!(captures::read))
+        .routes(routes!(captures::close))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

@@ -372,7 +372,7 @@ pub(super) fn session_id(text: &str) -> Result<SessionId, ApiError> {
     text.parse().map_err(|_| SessionError::NotFound.into())
 }
 
-fn expect_nothing(body: &[u8]) -> Result<(), ApiError> {
+pub(super) fn expect_nothing(body: &[u8]) -> Result<(), ApiError> {
     let empty = [&b""[..], b"{}"].contains(&body.trim_ascii());
     if empty { Ok(()) } else { Err(ApiError::malformed_field("", "this route takes no body")) }
 }

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 
 use super::base::Base;
+use super::cameras::Cameras;
 use super::foundation::Foundation;
 use super::identity::Identity;
 use super::media::Media;
@@ -76,6 +77,7 @@ pub(super) struct Behind<'a> {
     pub(super) record: &'a Record,
     pub(super) sessions: &'a Sessions,
     pub(super) services: &'a Services,
+    pub(super) cameras: &'a Cameras,
 }
 
 /// The running listeners.
@@ -146,7 +148,7 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
 }
 
 fn api(base: &Base, behind: Behind<'_>) -> Api {
-    let Behind { identity, foundation, media, rooms, record, sessions, services } = behind;
+    let Behind { identity, foundation, media, rooms, record, sessions, services, cameras } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
     Api::new(ApiParts {
         options: ApiOptions {
@@ -168,6 +170,9 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         evidence: foundation.evidence.clone(),
         library: record.library.clone(),
         history: record.history.clone(),
+        cameras: cameras.gateway.clone(),
+        captures: cameras.captures.clone(),
+        service_tenant: config.cameras.service_tenant,
         playback: playback_key(config),
         readiness: Arc::new(Dependencies {
             store: base.store.clone(),

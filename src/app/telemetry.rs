@@ -9,8 +9,8 @@ use crate::api::MetricsSource;
 use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{
-    api, evidence, governance, moderation, recorder, room, services, sessions, sfu, telemetry,
-    vault,
+    api, cameras, evidence, governance, moderation, recorder, room, services, sessions, sfu,
+    telemetry, vault,
 };
 
 /// How often old samples of histograms are removed.
@@ -61,6 +61,7 @@ fn describe() {
     sfu::describe_metrics();
     vault::describe_metrics();
     evidence::describe_metrics();
+    cameras::describe_metrics();
     recorder::describe_metrics();
     room::describe_metrics();
     moderation::describe_metrics();

@@ -112,6 +112,8 @@ pub struct TenantLimitsConfig {
     pub max_participants: u32,
     /// Bitrate received for all its sessions together, in kbit/s.
     pub max_bitrate_kbps: u32,
+    /// Viewers of its cameras by playback token (`maxConcurrentStreams`).
+    pub max_concurrent_streams: u32,
 }
 
 /// The limits of tenants.
@@ -182,6 +184,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let services = super::services::read(reader);
     let limits = read_limits(reader, profile);
     let record = super::record::read(reader, profile);
+    let cameras = super::cameras::read(reader, profile);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -194,6 +197,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         services,
         limits,
         record,
+        cameras,
         telemetry,
     })
 }
@@ -383,6 +387,7 @@ fn read_tenants(reader: &mut Reader) -> TenantsConfig {
         max_active_sessions: 20,
         max_participants: 1_000,
         max_bitrate_kbps: 500_000,
+        max_concurrent_streams: 50,
     };
     let default = read_tenant_limits(reader, "tenants.default", built_in);
     let mut overrides = BTreeMap::new();
@@ -404,6 +409,10 @@ fn read_tenant_limits(
     prefix: &str,
     default: TenantLimitsConfig,
 ) -> TenantLimitsConfig {
+    let streams = format!("{prefix}.max_concurrent_streams");
+    // None at all says that the tenant has not paid for it.
+    let max_concurrent_streams =
+        reader.number_u32(&streams, default.max_concurrent_streams, 0..=100_000);
     let mut number = |name: &str, default, most| {
         reader.number_u32(&format!("{prefix}.{name}"), default, 1..=most)
     };
@@ -411,6 +420,7 @@ fn read_tenant_limits(
         max_active_sessions: number("max_active_sessions", default.max_active_sessions, 100_000),
         max_participants: number("max_participants", default.max_participants, 100_000),
         max_bitrate_kbps: number("max_bitrate_kbps", default.max_bitrate_kbps, u32::MAX),
+        max_concurrent_streams,
     }
 }
 

@@ -127,8 +127,35 @@ words!(
         PlaybackTokenSignatureInvalid => "PLAYBACK_TOKEN_SIGNATURE_INVALID",
         /// The playback address has expired.
         PlaybackTokenExpired => "PLAYBACK_TOKEN_EXPIRED",
+        /// The playback address has no token.
+        PlaybackTokenMissing => "PLAYBACK_TOKEN_MISSING",
+        /// The token is signed, and its contents are none of ours.
+        PlaybackTokenPayloadInvalid => "PLAYBACK_TOKEN_PAYLOAD_INVALID",
+        /// The token is for another camera or tenant.
+        PlaybackTokenScopeMismatch => "PLAYBACK_TOKEN_SCOPE_MISMATCH",
         /// The requested range is beyond the end of the file.
         RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
+
+        /// The tenant has no such camera.
+        CameraNotFound => "CAMERA_NOT_FOUND",
+        /// The tenant has as many cameras as it may.
+        CameraLimitReached => "CAMERA_LIMIT_REACHED",
+        /// The address of a camera is no RTSP address that can be used.
+        CameraSourceInvalid => "CAMERA_SOURCE_INVALID",
+        /// The address of a camera leads to a network that is not allowed.
+        CameraSourceRefused => "CAMERA_SOURCE_REFUSED",
+        /// The tenant has as many active streams as it may.
+        StreamLimitReached => "STREAM_LIMIT_REACHED",
+        /// The tenant may have no streams.
+        StreamNotEntitled => "STREAM_NOT_ENTITLED",
+        /// No such stream session.
+        StreamSessionNotFound => "STREAM_SESSION_NOT_FOUND",
+        /// The session is not in a state from which this leads on.
+        SessionTransitionInvalid => "SESSION_TRANSITION_INVALID",
+        /// No such capture session.
+        CaptureSessionNotFound => "CAPTURE_SESSION_NOT_FOUND",
+        /// The capture session is known with other contents, or closed already.
+        CaptureSessionConflict => "CAPTURE_SESSION_CONFLICT",
     }
 );
 

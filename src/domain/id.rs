@@ -105,6 +105,14 @@ uuid_id!(
 );
 
 uuid_id!(
+    /// One viewer's right to watch a camera.
+    StreamSessionId, "stream session id"
+);
+uuid_id!(
+    /// The sealed address of a camera: another one each time it is sealed.
+    CameraSecretId, "camera secret id"
+);
+uuid_id!(
     /// One run of a server or command, from its start to its end.
     InstanceId, "instance id"
 );
@@ -116,6 +124,61 @@ impl RecordedTrackId {
         Self(Uuid::new_v4())
     }
 }
+
+/// An identifier that clients choose and that stands in paths.
+macro_rules! chosen_id {
+    ($(#[$doc:meta])* $name:ident, $noun:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Longest identifier taken, in bytes. Raising it widens database indexes.
+            pub const LENGTH_MAX: usize = 128;
+
+            /// The identifier itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Letters, digits, `-`, `_`, `.` and `:`, not beginning with a dot,
+            /// so that it is one plain segment of any path.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+                let fits = (1..=Self::LENGTH_MAX).contains(&text.len());
+                if fits && text.bytes().all(plain) && !text.starts_with('.') {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId { expected: $noun })
+                }
+            }
+        }
+    };
+}
+
+chosen_id!(
+    /// A camera, as its tenant names it.
+    CameraId, "camera id"
+);
+chosen_id!(
+    /// One publication of an edge device, as the device names it.
+    CaptureId, "capture session id"
+);
+chosen_id!(
+    /// An edge device, as its tenant names it.
+    DeviceId, "device id"
+);
 
 /// A person or device as the identity service names it (the `sub` of its access token): 1 to 255
 /// ASCII characters as in `OpenID` Connect Core §2, without control characters. Printed shortened.
@@ -178,6 +241,16 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(id.as_uuid().simple().to_string().parse::<SessionId>().is_err());
         assert!("".parse::<SessionId>().is_err());
+    }
+
+    #[test]
+    fn a_chosen_id_is_one_plain_segment_of_a_path() {
+        for good in ["cam-1", "Hall_2.left", "urn:cam:7", &"x".repeat(128)] {
+            assert!(good.parse::<CameraId>().is_ok(), "{good:?} was refused");
+        }
+        for bad in ["", ".", "..", ".hidden", "a/b", "a%2fb", "a b", "é", &"x".repeat(129)] {
+            assert!(bad.parse::<CameraId>().is_err(), "{bad:?} was taken");
+        }
     }
 
     #[test]

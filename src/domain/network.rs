@@ -1,6 +1,8 @@
-//! The network of a caller, for limits that apply before authentication.
+//! Networks: that of a caller, for limits that apply before authentication, and
+//! those that an operator names.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// A network: one IPv4 address, or the first 64 bits of an IPv6 address, which is the smallest
 /// network that a customer gets.
@@ -18,6 +20,63 @@ impl ClientNetwork {
     }
 }
 
+/// A network, such as `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpNetwork {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl IpNetwork {
+    /// Every address of this machine's loopback, of both kinds.
+    #[must_use]
+    pub fn loopback() -> [Self; 2] {
+        [
+            Self { address: Ipv4Addr::LOCALHOST.into(), prefix: 8 },
+            Self { address: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
+        ]
+    }
+
+    /// Whether an address is of this network.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                own.to_bits() & mask == other.to_bits() & mask
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                own.to_bits() & mask == other.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A text that is no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a network, like 10.0.0.0/8")]
+pub struct NoNetwork;
+
+impl FromStr for IpNetwork {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| NoNetwork)?;
+        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => widest,
+            Some(prefix) => prefix.parse().map_err(|_| NoNetwork)?,
+        };
+        if prefix > widest { Err(NoNetwork) } else { Ok(Self { address, prefix }) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +88,20 @@ mod tests {
         assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_network_is_an_address_and_how_much_of_it_counts() {
+        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8", "10.0.0.0/-1"] {
+            assert!(bad.parse::<IpNetwork>().is_err(), "{bad}");
+        }
+        let inside = |network: &str, address: &str| {
+            let network: IpNetwork = network.parse().expect("a network");
+            network.contains(address.parse().expect("an address"))
+        };
+        assert!(inside("10.20.0.0/16", "10.20.255.1") && !inside("10.20.0.0/16", "10.21.0.1"));
+        assert!(inside("0.0.0.0/0", "255.1.2.3") && inside("::/0", "fe80::1"));
+        assert!(inside("192.0.2.7", "192.0.2.7") && !inside("192.0.2.7", "192.0.2.6"));
+        assert!(!inside("::/0", "10.0.0.1"));
     }
 }

@@ -46,6 +46,8 @@ words!(
         WatchRecording => "watch_recording",
         /// Start, pause and stop the recording.
         ControlRecording => "control_recording",
+        /// Provision cameras, start and stop their streams, and see how they are.
+        ManageCameras => "manage_cameras",
     }
 );
 
@@ -56,7 +58,7 @@ impl Role {
     pub const fn may(self, action: Action) -> bool {
         use Action as A;
         match self {
-            Self::Moderator => !matches!(action, A::LendMicrophone),
+            Self::Moderator => !matches!(action, A::LendMicrophone | A::ManageCameras),
             Self::Participant => matches!(
                 action,
                 A::ReadSession | A::JoinRoom | A::PublishMedia | A::RequestSpeech | A::Chat
@@ -65,7 +67,7 @@ impl Role {
                 matches!(action, A::ReadSession | A::JoinRoom | A::PublishMedia | A::LendMicrophone)
             }
             Self::Observer => matches!(action, A::ReadSession | A::JoinRoom),
-            Self::Operator => matches!(action, A::ReadSession),
+            Self::Operator => matches!(action, A::ReadSession | A::ManageCameras),
             Self::Auditor => matches!(action, A::ReadSession | A::WatchRecording),
         }
     }
@@ -126,6 +128,7 @@ mod tests {
         (Action::ModeratePeople, "no yes no no no no"),
         (Action::WatchRecording, "no yes no no no yes"),
         (Action::ControlRecording, "no yes no no no no"),
+        (Action::ManageCameras, "no no no no yes no"),
     ];
 
     #[test]

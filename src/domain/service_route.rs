@@ -13,6 +13,10 @@ pub enum ServiceRoute {
     CancelSession,
     /// `POST /api/v1/sessions/{id}/end`.
     EndSession,
+    /// `/gateway`: provisioning of cameras, stream sessions, health.
+    CameraGateway,
+    /// `/store`: capture sessions of edge devices.
+    CaptureSessions,
 }
 
 impl ServiceRoute {
@@ -23,6 +27,8 @@ impl ServiceRoute {
         Self::StartSession,
         Self::CancelSession,
         Self::EndSession,
+        Self::CameraGateway,
+        Self::CaptureSessions,
     ];
 
     /// Its name in allow-lists.
@@ -34,6 +40,8 @@ impl ServiceRoute {
             Self::StartSession => "start_session",
             Self::CancelSession => "cancel_session",
             Self::EndSession => "end_session",
+            Self::CameraGateway => "camera_gateway",
+            Self::CaptureSessions => "capture_sessions",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Identifies an object. The identity is part of its key derivation, so that one object can't be
 //! passed off as another.
 
-use crate::domain::id::{PlayableId, RecordedTrackId, SessionId};
+use crate::domain::id::{CameraSecretId, PlayableId, RecordedTrackId, SessionId, TenantId};
 
 /// What an object contains, and where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,13 @@ pub enum Context {
         /// Its number within the file, from 0.
         part: u64,
     },
+    /// The address of a camera, with its credentials.
+    Camera {
+        /// Whose camera.
+        tenant: TenantId,
+        /// This sealing of its address.
+        secret: CameraSecretId,
+    },
 }
 
 impl Context {
@@ -45,6 +52,11 @@ impl Context {
                 push_id(&mut cbor, session.as_uuid().as_bytes());
                 push_id(&mut cbor, file.as_uuid().as_bytes());
                 push_unsigned(&mut cbor, part);
+            }
+            Self::Camera { tenant, secret } => {
+                cbor.extend([0x83, 3]);
+                push_id(&mut cbor, tenant.as_uuid().as_bytes());
+                push_id(&mut cbor, secret.as_uuid().as_bytes());
             }
         }
         cbor

@@ -2,6 +2,7 @@
 
 use sea_orm::DbErr;
 
+use crate::cameras::CameraStoreError;
 use crate::claims::ClaimError;
 use crate::evidence::repository::EvidenceStoreError;
 use crate::recorder::repository::RecordingStoreError;
@@ -114,6 +115,16 @@ impl From<StoreError> for RecordingStoreError {
         match error {
             StoreError::Fenced => Self::Fenced,
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for CameraStoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Corrupt(reason) => Self::Corrupt(reason),
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -362,6 +362,7 @@ fn associated_data(tenant: TenantId, purpose: KeyPurpose) -> String {
         }
         KeyPurpose::Events(session) => format!("cabildo/wrap/v1/{tenant}/events/{session}"),
         KeyPurpose::File(file) => format!("cabildo/wrap/v1/{tenant}/file/{file}"),
+        KeyPurpose::Camera(secret) => format!("cabildo/wrap/v1/{tenant}/camera/{secret}"),
     }
 }
 

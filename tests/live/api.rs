@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod binary;
+mod cameras;
 mod channel;
 mod channel_client;
 mod channel_frames;

@@ -2,6 +2,7 @@
 //! PostgreSQL, through two stores that share nothing but the database, as two
 //! processes would.
 
+mod cameras;
 mod claims;
 mod cut_connections;
 mod evidence;
@@ -29,6 +30,7 @@ const CASES: &[&[Case]] = &[
     journal::CASES,
     evidence::CASES,
     claims::CASES,
+    cameras::CASES,
     recordings::CASES,
     replay::CASES,
     outbox::CASES,

@@ -148,4 +148,6 @@ fuzz_tests! {
     disclosures: 50_000,
     checkpoint: 50_000,
     segment_journal: 100_000,
+    playback_token: 5_000,
+    camera_address: 200_000,
 }

@@ -22,6 +22,10 @@ enum Who {
     /// Whoever may watch what was recorded, with a proof of possession.
     Watcher,
     Service,
+    /// A service, or an operator with a proof of possession.
+    OperatorOrService,
+    /// A service, or an operator who may only read.
+    OperatorReaderOrService,
 }
 
 /// A route; `{id}` is a session that is ready for it.
@@ -46,6 +50,13 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/sessions/{id}/recording-url", Who::Watcher, 200),
         route(Method::GET, "/api/v1/sessions/{id}/media-tokens", Who::Member, 200),
         route(Method::POST, "/api/v1/sessions/{id}/media-tokens", Who::Member, 201),
+        route(Method::POST, "/gateway/provision", Who::OperatorOrService, 201),
+        route(Method::POST, "/gateway/deprovision", Who::OperatorOrService, 200),
+        route(Method::POST, "/gateway/sessions", Who::OperatorOrService, 201),
+        route(Method::POST, "/gateway/sessions/sweep", Who::OperatorOrService, 200),
+        route(Method::GET, "/gateway/sessions", Who::OperatorReaderOrService, 200),
+        route(Method::POST, "/store/sessions", Who::OperatorOrService, 201),
+        route(Method::GET, "/store/sessions", Who::OperatorReaderOrService, 200),
         route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
         route(Method::GET, "/api/v1/client-config", Who::Public, 200),
         route(Method::GET, "/health", Who::Public, 200),
@@ -109,15 +120,23 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
     let by_role = |action| if role.may(action) { done } else { forbidden };
     match (route.who, caller) {
         (Who::Public, _) | (Who::Service | Who::ManagerOrService, C::Governance) => done,
+        (Who::OperatorOrService | Who::OperatorReaderOrService, C::Governance) => done,
         (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
+        (Who::OperatorOrService | Who::OperatorReaderOrService, C::Stranger) => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (_, C::Bound) => (401, "TOKEN_BOUND"),
-        (Who::Reader | Who::ReaderOfOne, _) if !with_token => missing,
+        (Who::Reader | Who::ReaderOfOne | Who::OperatorReaderOrService, _) if !with_token => {
+            missing
+        }
         (Who::ManagerOrService | Who::Member | Who::Watcher, _) if !with_proof => missing,
+        (Who::OperatorOrService, _) if !with_proof => missing,
         (Who::ReaderOfOne | Who::ManagerOrService | Who::Member | Who::Watcher, _) if outsider => {
             hidden
         }
         (Who::Member, _) => by_role(Action::JoinRoom),
+        (Who::OperatorOrService | Who::OperatorReaderOrService, _) => {
+            by_role(Action::ManageCameras)
+        }
         (Who::Watcher, _) => by_role(Action::WatchRecording),
         (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
         (Who::ManagerOrService, _) => by_role(Action::ManageSession),
@@ -126,6 +145,14 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
 
 /// A session that the route can be done to, by the governance service.
 async fn prepared(server: &Server, route: &Route) -> String {
+    if route.path == "/gateway/sessions" {
+        let camera = json!({
+            "tenantId": server.tenant.to_string(), "cameraId": "hall",
+            "rtspUrl": "rtsp://127.0.0.1:9/live",
+        });
+        let answer = send(server.govern(Method::POST, "/gateway/provision").json(&camera)).await;
+        assert!([200, 201].contains(&answer.status), "{answer:?}");
+    }
     let id = server.create().await;
     if route.path.ends_with("/end") {
         let start = format!("/api/v1/sessions/{id}/start");
@@ -149,6 +176,19 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
         ("POST", path) if path.ends_with("/media-tokens") => {
             Some(json!({"kind": "whep", "ttl_s": 60}))
         }
+        // Another camera each time: the route says whether it was new.
+        ("POST", "/gateway/provision") => Some(json!({
+            "tenantId": server.tenant.to_string(),
+            "cameraId": format!("cam-{}", uuid::Uuid::new_v4()),
+            "rtspUrl": "rtsp://127.0.0.1:9/live",
+        })),
+        ("POST", "/gateway/deprovision" | "/gateway/sessions") => {
+            Some(json!({"tenantId": server.tenant.to_string(), "cameraId": "hall"}))
+        }
+        ("POST", "/store/sessions") => Some(json!({
+            "sessionId": format!("sess-{}", uuid::Uuid::new_v4()), "deviceId": "box-1",
+            "streamPath": "/live", "edgeStartTs": "2026-01-01T10:00:00Z",
+        })),
         _ => None,
     };
     let adjust = |request: RequestBuilder| match &body {

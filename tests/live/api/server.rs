@@ -215,6 +215,11 @@ impl Server {
         }
     }
 
+    /// Where it keeps everything.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
     /// A request of nobody in particular.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anybody.request(method, format!("{}{path}", self.http))

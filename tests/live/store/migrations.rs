@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 13] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -27,6 +27,10 @@ const ALL: [&str; 9] = [
     "m0007_write_probes",
     "m0008_outbox",
     "m0009_room_parts",
+    "m0010_media_tokens",
+    "m0011_governance_calls",
+    "m0012_session_rules",
+    "m0013_cameras",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

@@ -1,0 +1,277 @@
+//! `/store`: captures of edge devices.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::body::{WholeBody, json, query};
+use super::caller::{Credentials, PersonOrService, with_nonce};
+use super::error::ApiError;
+use super::idempotency::once;
+use super::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use super::words::{Id, Moment};
+use crate::cameras::{CameraError, Capture, CaptureClosing, NewCapture};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{CaptureId, DeviceId, TenantId};
+use crate::domain::role::Action;
+use crate::domain::service_route::ServiceRoute;
+use crate::domain::time::Timestamp;
+
+const JSON: &str = "application/json";
+/// The tenant that a service means.
+const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
+const ROUTE: ServiceRoute = ServiceRoute::CaptureSessions;
+
+/// A moment of a device: RFC 3339, or milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EdgeMoment(Timestamp);
+
+impl<'de> Deserialize<'de> for EdgeMoment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a moment: RFC 3339, or milliseconds since 1970")]
+        enum Either {
+            Milliseconds(i64),
+            Text(Moment),
+        }
+        let moment = match Either::deserialize(deserializer)? {
+            Either::Text(moment) => Some(moment.0),
+            Either::Milliseconds(ms) => ms.checked_mul(1_000).map(Timestamp::from_unix_us),
+        };
+        // What can't be shown again is none.
+        moment
+            .filter(|moment| (0..=MOMENT_MS_MAX).contains(&moment.unix_ms()))
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("expected a moment from 1970 to 9999"))
+    }
+}
+
+/// The last millisecond of the year 9999.
+const MOMENT_MS_MAX: i64 = 253_402_300_799_999;
+
+/// A capture that begins.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CaptureOpening)]
+pub(super) struct OpenBody {
+    /// How the device names it: letters, digits, `-`, `_`, `.` and `:`.
+    #[schema(value_type = String, max_length = 128)]
+    session_id: Id<CaptureId>,
+    /// The device.
+    #[schema(value_type = String, max_length = 128)]
+    device_id: Id<DeviceId>,
+    /// Where it publishes.
+    #[schema(max_length = 2048)]
+    stream_path: String,
+    /// When it began, by its own clock: RFC 3339, or milliseconds since 1970.
+    #[schema(value_type = String, format = DateTime)]
+    edge_start_ts: EdgeMoment,
+}
+
+/// A capture that ends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CaptureClosing)]
+pub(super) struct CloseBody {
+    /// When it ended, by the clock of the device.
+    #[schema(value_type = String, format = DateTime)]
+    edge_end_ts: EdgeMoment,
+    /// Where it plays.
+    #[schema(max_length = 2048)]
+    playlist_url: Option<String>,
+}
+
+/// A capture.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Capture)]
+pub(super) struct CaptureBody {
+    session_id: String,
+    device_id: String,
+    stream_path: String,
+    /// `open` or `closed`.
+    status: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    edge_start_ts: Moment,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    edge_end_ts: Option<Moment>,
+    /// Where it plays; none as long as it plays nowhere.
+    playlist_url: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Moment,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closed_at: Option<Moment>,
+}
+
+impl CaptureBody {
+    fn new(capture: Capture) -> Self {
+        Self {
+            session_id: capture.id.to_string(),
+            device_id: capture.device.to_string(),
+            stream_path: capture.stream_path,
+            status: if capture.closed_at.is_some() { "closed" } else { "open" },
+            edge_start_ts: Moment(capture.edge_started_at),
+            edge_end_ts: capture.edge_ended_at.map(Moment),
+            playlist_url: capture.playlist_url,
+            created_at: Moment(capture.opened_at),
+            closed_at: capture.closed_at.map(Moment),
+        }
+    }
+}
+
+/// Captures.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Captures)]
+pub(super) struct CapturesBody {
+    /// The newest first.
+    sessions: Vec<CaptureBody>,
+}
+
+/// Whose captures a caller means: its own tenant's, or for a service the one
+/// that it names.
+fn tenant_of(
+    api: &Api,
+    credentials: &Credentials,
+    caller: &PersonOrService,
+) -> Result<TenantId, ApiError> {
+    if let PersonOrService::Person(person) = caller {
+        return Ok(person.tenant_id);
+    }
+    let named = credentials.headers.get(TENANT).map(|value| {
+        let tenant = value.to_str().ok().and_then(|text| text.parse().ok());
+        tenant.ok_or_else(|| ApiError::malformed_field("X-Tenant-ID", "expected a tenant's UUID"))
+    });
+    match named {
+        Some(named) => named,
+        None => api.service_tenant.ok_or_else(|| {
+            ApiError::malformed_field("X-Tenant-ID", "a service names the tenant that it means")
+        }),
+    }
+}
+
+fn answer(api: &Api, caller: &PersonOrService, response: Response) -> Response {
+    match caller {
+        PersonOrService::Person(_) => with_nonce(response, api),
+        PersonOrService::Service(_) => response,
+    }
+}
+
+refusals!(OpenRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
+
+/// Opens a capture. The same again is answered as the first time.
+#[utoipa::path(
+    post, path = "/store/sessions", tag = "captures", operation_id = "openCapture",
+    security(("dpop" = []), ("service" = [])),
+    params(("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls"), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = OpenBody,
+    responses((status = 201, description = "Open", body = CaptureBody), OpenRefusals)
+)]
+pub(super) async fn open(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let caller = credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let wanted: OpenBody = json(&credentials.headers, &body, &[JSON])?;
+    let tenant = tenant_of(&api, &credentials, &caller)?;
+    let work = async {
+        let new = NewCapture {
+            id: wanted.session_id.0,
+            device: wanted.device_id.0,
+            stream_path: wanted.stream_path,
+            edge_started_at: wanted.edge_start_ts.0,
+        };
+        let capture = api.captures.open(tenant, new).await?;
+        Ok((StatusCode::CREATED, Json(CaptureBody::new(capture))).into_response())
+    };
+    let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
+    Ok(answer(&api, &caller, response))
+}
+
+refusals!(CloseRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
+
+/// Closes a capture. The same again is answered as the first time.
+#[utoipa::path(
+    post, path = "/store/sessions/{id}/close", tag = "captures", operation_id = "closeCapture",
+    security(("dpop" = []), ("service" = [])),
+    params(("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls"), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CloseBody,
+    responses((status = 200, description = "Closed", body = CaptureBody), CloseRefusals)
+)]
+pub(super) async fn close(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let caller = credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
+    let wanted: CloseBody = json(&credentials.headers, &body, &[JSON])?;
+    let tenant = tenant_of(&api, &credentials, &caller)?;
+    let work = async {
+        let closing = CaptureClosing {
+            edge_ended_at: wanted.edge_end_ts.0,
+            playlist_url: wanted.playlist_url,
+        };
+        let capture = api.captures.close(tenant, &id, closing).await?;
+        Ok(Json(CaptureBody::new(capture)).into_response())
+    };
+    let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
+    Ok(answer(&api, &caller, response))
+}
+
+/// What of the list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// How many, 1 to 200; 50 when absent.
+    limit: Option<u32>,
+}
+
+refusals!(ListRefusals: OPERATOR, &[ErrorCode::UnprocessableRequest]);
+
+/// Lists captures, the newest first.
+#[utoipa::path(
+    get, path = "/store/sessions", tag = "captures", operation_id = "listCaptures",
+    security(("bearer" = []), ("service" = [])),
+    params(ListParameters, ("X-Tenant-ID" = Option<String>, Header, description = "whose they are, when a service calls")),
+    responses((status = 200, description = "Captures", body = CapturesBody), ListRefusals)
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    credentials: Credentials,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let caller = credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let wanted: ListParameters = query(&parts)?;
+    let tenant = tenant_of(&api, &credentials, &caller)?;
+    let captures = api.captures.list(tenant, wanted.limit).await?;
+    let sessions = captures.into_iter().map(CaptureBody::new).collect();
+    Ok(Json(CapturesBody { sessions }).into_response())
+}
+
+refusals!(ReadRefusals: OPERATOR, &[ErrorCode::CaptureSessionNotFound]);
+
+/// Shows a capture.
+#[utoipa::path(
+    get, path = "/store/sessions/{id}", tag = "captures", operation_id = "readCapture",
+    security(("bearer" = []), ("service" = [])),
+    params(("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
+    responses((status = 200, description = "The capture", body = CaptureBody), ReadRefusals)
+)]
+pub(super) async fn read(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let caller = credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
+    let tenant = tenant_of(&api, &credentials, &caller)?;
+    let capture = api.captures.find(tenant, &id).await?;
+    Ok(Json(CaptureBody::new(capture)).into_response())
+}

@@ -1,0 +1,260 @@
+//! `/gateway`: the cameras of tenants, for services with a certificate and for
+//! operators. JSON here is in camel case, as gateways of cameras have it.
+
+pub(super) mod sessions;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::{WholeBody, json};
+use super::caller::{Credentials, PersonOrService, with_nonce};
+use super::error::ApiError;
+use super::idempotency::once;
+use super::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use super::words::{Id, Moment};
+use crate::cameras::repository::Camera;
+use crate::cameras::{CameraError, NewCamera, Provisioned};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{CameraId, TenantId};
+use crate::domain::role::Action;
+use crate::domain::secret::Secret;
+use crate::domain::service_route::ServiceRoute;
+
+const JSON: &str = "application/json";
+
+/// Somebody who may use the gateway.
+pub(super) struct Operator(PersonOrService);
+
+impl Operator {
+    /// Of a request that changes something.
+    pub(super) async fn writing(api: &Api, credentials: &Credentials) -> Result<Self, ApiError> {
+        let route = ServiceRoute::CameraGateway;
+        credentials.writer_or_service(api, Action::ManageCameras, route).await.map(Self)
+    }
+
+    /// Of a request that changes nothing.
+    pub(super) async fn reading(api: &Api, credentials: &Credentials) -> Result<Self, ApiError> {
+        let route = ServiceRoute::CameraGateway;
+        credentials.reader_or_service(api, Action::ManageCameras, route).await.map(Self)
+    }
+
+    /// The only tenant it may touch; services may touch every one.
+    const fn only(&self) -> Option<TenantId> {
+        match &self.0 {
+            PersonOrService::Person(person) => Some(person.tenant_id),
+            PersonOrService::Service(_) => None,
+        }
+    }
+
+    /// A tenant that it names. What another one has is not there.
+    fn of(&self, tenant: TenantId) -> Result<TenantId, ApiError> {
+        if self.only().is_none_or(|own| own == tenant) {
+            Ok(tenant)
+        } else {
+            Err(CameraError::CameraNotFound.into())
+        }
+    }
+
+    /// Carries `work` out, once if the request names itself.
+    async fn once(
+        &self,
+        api: &Api,
+        credentials: &Credentials,
+        tenant: TenantId,
+        body: &[u8],
+        work: impl Future<Output = Result<Response, ApiError>> + Send,
+    ) -> Result<Response, ApiError> {
+        let caller = (tenant, self.0.as_caller());
+        Ok(self.answer(api, once(api, credentials, caller, body, work).await?))
+    }
+
+    /// An answer, with the nonce for the next proof when it is for a person.
+    fn answer(&self, api: &Api, response: Response) -> Response {
+        match &self.0 {
+            PersonOrService::Person(_) => with_nonce(response, api),
+            PersonOrService::Service(_) => response,
+        }
+    }
+}
+
+/// A camera to be provisioned.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CameraProvision)]
+pub(super) struct ProvisionBody {
+    /// Whose.
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    /// Which: letters, digits, `-`, `_`, `.` and `:`.
+    #[schema(value_type = String, max_length = 128, example = "hall-1")]
+    camera_id: Id<CameraId>,
+    /// Its address, with credentials if it wants some. They are sealed, and
+    /// never shown again.
+    #[schema(max_length = 2048, example = "rtsp://viewer:secret@203.0.113.20:554/stream1")]
+    rtsp_url: String,
+    /// How it is called: `tcp`, which is the default.
+    transport: Option<String>,
+    /// The codec that it is expected to send: `h264`, `h265`, `opus`, `aac`, `pcmu`
+    /// or `pcma`.
+    codec_hint: Option<String>,
+    /// Names of what is to be made of it.
+    #[serde(default)]
+    #[schema(max_items = 8)]
+    target_profiles: Vec<String>,
+}
+
+/// A camera as it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Camera)]
+pub(super) struct CameraBody {
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    #[schema(value_type = String)]
+    camera_id: String,
+    /// Its address without credentials.
+    rtsp_url: String,
+    transport: &'static str,
+    codec_hint: Option<String>,
+    target_profiles: Vec<String>,
+    /// Counts its changes, from 1.
+    revision: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Moment,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Moment,
+}
+
+impl CameraBody {
+    fn new(camera: Camera) -> Self {
+        Self {
+            tenant_id: Id(camera.tenant),
+            camera_id: camera.id.to_string(),
+            rtsp_url: camera.source.masked,
+            transport: "tcp",
+            codec_hint: camera.codec_hint,
+            target_profiles: camera.target_profiles,
+            revision: camera.revision,
+            created_at: Moment(camera.created_at),
+            updated_at: Moment(camera.updated_at),
+        }
+    }
+}
+
+/// What provisioning did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CameraProvisioned)]
+pub(super) struct ProvisionedBody {
+    #[serde(flatten)]
+    camera: CameraBody,
+    /// Whether anything is other than before.
+    changed: bool,
+}
+
+refusals!(ProvisionRefusals: OPERATOR, BODY, REPEATABLE, &[
+    ErrorCode::CameraNotFound,
+    ErrorCode::CameraLimitReached,
+    ErrorCode::CameraSourceInvalid,
+    ErrorCode::CameraSourceRefused,
+    ErrorCode::UnprocessableRequest,
+]);
+
+/// Makes a camera known, or changes what is known of it. The same again changes
+/// nothing.
+#[utoipa::path(
+    post, path = "/gateway/provision", tag = "cameras", operation_id = "provisionCamera",
+    security(("dpop" = []), ("service" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
+    request_body = ProvisionBody,
+    responses(
+        (status = 201, description = "It was not known before", body = ProvisionedBody),
+        (status = 200, description = "It was known", body = ProvisionedBody),
+        ProvisionRefusals,
+    )
+)]
+pub(super) async fn provision(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let operator = Operator::writing(&api, &credentials).await?;
+    let wanted: ProvisionBody = json(&credentials.headers, &body, &[JSON])?;
+    let tenant = operator.of(wanted.tenant_id.0)?;
+    let work = async {
+        let new = NewCamera {
+            tenant,
+            id: wanted.camera_id.0,
+            address: Secret::new(wanted.rtsp_url),
+            transport: wanted.transport,
+            codec_hint: wanted.codec_hint,
+            target_profiles: wanted.target_profiles,
+        };
+        let Provisioned { camera, created, changed } = api.cameras.provision(new).await?;
+        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        let body = ProvisionedBody { camera: CameraBody::new(camera), changed };
+        Ok((status, Json(body)).into_response())
+    };
+    operator.once(&api, &credentials, tenant, &body, work).await
+}
+
+/// A camera of a tenant.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CameraOfTenant)]
+pub(super) struct CameraOfTenantBody {
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    #[schema(value_type = String, max_length = 128, example = "hall-1")]
+    camera_id: Id<CameraId>,
+}
+
+/// What deprovisioning did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CameraDeprovisioned)]
+pub(super) struct DeprovisionedBody {
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    #[schema(value_type = String)]
+    camera_id: String,
+    /// Whether it was known before.
+    removed: bool,
+}
+
+refusals!(DeprovisionRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CameraNotFound]);
+
+/// Forgets a camera and ends its stream sessions. One that is not known is
+/// forgotten already.
+#[utoipa::path(
+    post, path = "/gateway/deprovision", tag = "cameras", operation_id = "deprovisionCamera",
+    security(("dpop" = []), ("service" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
+    request_body = CameraOfTenantBody,
+    responses(
+        (status = 200, description = "It is not known", body = DeprovisionedBody),
+        DeprovisionRefusals,
+    )
+)]
+pub(super) async fn deprovision(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let operator = Operator::writing(&api, &credentials).await?;
+    let wanted: CameraOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
+    let tenant = operator.of(wanted.tenant_id.0)?;
+    let work = async {
+        let camera = wanted.camera_id.0;
+        let removed = api.cameras.deprovision(tenant, &camera).await?;
+        let body =
+            DeprovisionedBody { tenant_id: Id(tenant), camera_id: camera.to_string(), removed };
+        Ok(Json(body).into_response())
+    };
+    operator.once(&api, &credentials, tenant, &body, work).await
+}

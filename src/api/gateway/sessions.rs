@@ -1,0 +1,305 @@
+//! `/gateway/sessions`: who may watch a camera.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{CameraOfTenantBody, JSON, Operator};
+use crate::api::Api;
+use crate::api::body::{WholeBody, json, query};
+use crate::api::caller::Credentials;
+use crate::api::error::ApiError;
+use crate::api::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use crate::api::sessions::expect_nothing;
+use crate::api::words::{Id, Moment};
+use crate::cameras::repository::StreamSession;
+use crate::cameras::{CameraError, SessionFilter};
+use crate::domain::camera;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+
+/// Where a stream session stands.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StreamSessionStatus {
+    Requested,
+    Issued,
+    Active,
+    Ended,
+    Expired,
+}
+
+impl From<camera::StreamSessionStatus> for StreamSessionStatus {
+    fn from(status: camera::StreamSessionStatus) -> Self {
+        use camera::StreamSessionStatus as Word;
+        match status {
+            Word::Requested => Self::Requested,
+            Word::Issued => Self::Issued,
+            Word::Active => Self::Active,
+            Word::Ended => Self::Ended,
+            Word::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<StreamSessionStatus> for camera::StreamSessionStatus {
+    fn from(status: StreamSessionStatus) -> Self {
+        match status {
+            StreamSessionStatus::Requested => Self::Requested,
+            StreamSessionStatus::Issued => Self::Issued,
+            StreamSessionStatus::Active => Self::Active,
+            StreamSessionStatus::Ended => Self::Ended,
+            StreamSessionStatus::Expired => Self::Expired,
+        }
+    }
+}
+
+/// One viewer's right to watch a camera.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StreamSession)]
+pub(in crate::api) struct SessionBody {
+    #[schema(value_type = String, format = Uuid)]
+    sid: Id<StreamSessionId>,
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    #[schema(value_type = String)]
+    camera_id: String,
+    status: StreamSessionStatus,
+    #[schema(value_type = String, format = DateTime)]
+    requested_at: Moment,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    issued_at: Option<Moment>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    activated_at: Option<Moment>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Moment>,
+    /// When it runs out, unless it is used before.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Moment,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Moment>,
+}
+
+impl SessionBody {
+    fn new(session: &StreamSession) -> Self {
+        Self {
+            sid: Id(session.id),
+            tenant_id: Id(session.tenant),
+            camera_id: session.camera.to_string(),
+            status: session.status.into(),
+            requested_at: Moment(session.requested_at),
+            issued_at: session.issued_at.map(Moment),
+            activated_at: session.activated_at.map(Moment),
+            last_seen_at: session.seen_at.map(Moment),
+            expires_at: Moment(session.due_at),
+            ended_at: session.ended_at.map(Moment),
+        }
+    }
+}
+
+/// A session with its token.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StreamToken)]
+pub(in crate::api) struct IssuedBody {
+    #[serde(flatten)]
+    session: SessionBody,
+    /// The stream token: `<payload>.<HMAC-SHA256>`. It is shown this once.
+    token: String,
+    /// Until when the token can be exchanged.
+    #[schema(value_type = String, format = DateTime)]
+    token_expires_at: Moment,
+}
+
+/// Sessions.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamSessions)]
+pub(in crate::api) struct SessionsBody {
+    /// The newest first, at most 500.
+    sessions: Vec<SessionBody>,
+}
+
+/// What a sweep did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamSweep)]
+pub(in crate::api) struct SweptBody {
+    /// Sessions that ran out.
+    expired: u64,
+}
+
+/// Which sessions are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct SessionParameters {
+    /// Of this tenant.
+    #[param(value_type = Option<String>, format = Uuid)]
+    tenant_id: Option<Id<TenantId>>,
+    /// Of this camera.
+    #[param(value_type = Option<String>)]
+    camera_id: Option<Id<CameraId>>,
+    /// In this state.
+    status: Option<StreamSessionStatus>,
+    /// This one.
+    #[param(value_type = Option<String>, format = Uuid)]
+    sid: Option<Id<StreamSessionId>>,
+}
+
+refusals!(ListRefusals: OPERATOR, &[ErrorCode::CameraNotFound]);
+
+/// Lists stream sessions, the newest first.
+#[utoipa::path(
+    get, path = "/gateway/sessions", tag = "cameras", operation_id = "listStreamSessions",
+    security(("bearer" = []), ("service" = [])), params(SessionParameters),
+    responses((status = 200, description = "Sessions", body = SessionsBody), ListRefusals)
+)]
+pub(in crate::api) async fn list(
+    State(api): State<Api>,
+    credentials: Credentials,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let operator = Operator::reading(&api, &credentials).await?;
+    let wanted: SessionParameters = query(&parts)?;
+    let tenant = wanted.tenant_id.map(|tenant| operator.of(tenant.0)).transpose()?;
+    let filter = SessionFilter {
+        tenant: tenant.or_else(|| operator.only()),
+        camera: wanted.camera_id.map(|camera| camera.0),
+        status: wanted.status.map(Into::into),
+        session: wanted.sid.map(|session| session.0),
+    };
+    let sessions = api.cameras.sessions(&filter).await?;
+    let sessions = sessions.iter().map(SessionBody::new).collect();
+    Ok(Json(SessionsBody { sessions }).into_response())
+}
+
+refusals!(IssueRefusals: OPERATOR, BODY, REPEATABLE, &[
+    ErrorCode::CameraNotFound,
+    ErrorCode::StreamLimitReached,
+    ErrorCode::StreamNotEntitled,
+]);
+
+/// Gives a viewer the right to watch a camera: a session and its token.
+#[utoipa::path(
+    post, path = "/gateway/sessions", tag = "cameras", operation_id = "issueStreamSession",
+    security(("dpop" = []), ("service" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
+    request_body = CameraOfTenantBody,
+    responses((status = 201, description = "Issued", body = IssuedBody), IssueRefusals)
+)]
+pub(in crate::api) async fn issue(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let operator = Operator::writing(&api, &credentials).await?;
+    let wanted: CameraOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
+    let tenant = operator.of(wanted.tenant_id.0)?;
+    let work = async {
+        let issued = api.cameras.issue(tenant, &wanted.camera_id.0).await?;
+        let body = IssuedBody {
+            session: SessionBody::new(&issued.session),
+            token: issued.token,
+            token_expires_at: Moment(issued.expires_at),
+        };
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    operator.once(&api, &credentials, tenant, &body, work).await
+}
+
+refusals!(ActivateRefusals: OPERATOR, REPEATABLE, &[
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::StreamSessionNotFound,
+    ErrorCode::SessionTransitionInvalid,
+    ErrorCode::StreamLimitReached,
+    ErrorCode::StreamNotEntitled,
+]);
+
+/// Begins watching. A session that is active stays so.
+#[utoipa::path(
+    post, path = "/gateway/sessions/{sid}/activate", tag = "cameras", operation_id = "activateStreamSession",
+    security(("dpop" = []), ("service" = [])),
+    params(("sid" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, description = "Active", body = SessionBody), ActivateRefusals)
+)]
+pub(in crate::api) async fn activate(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(sid): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let (operator, tenant, session) = named(&api, &credentials, &sid, &body).await?;
+    let work = async {
+        let session = api.cameras.activate(tenant, session).await?;
+        Ok(Json(SessionBody::new(&session)).into_response())
+    };
+    operator.once(&api, &credentials, tenant, &body, work).await
+}
+
+refusals!(EndRefusals: OPERATOR, REPEATABLE, &[
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::StreamSessionNotFound,
+    ErrorCode::SessionTransitionInvalid,
+]);
+
+/// Ends a session. One that was ended stays so.
+#[utoipa::path(
+    post, path = "/gateway/sessions/{sid}/end", tag = "cameras", operation_id = "endStreamSession",
+    security(("dpop" = []), ("service" = [])),
+    params(("sid" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, description = "Ended", body = SessionBody), EndRefusals)
+)]
+pub(in crate::api) async fn end(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(sid): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let (operator, tenant, session) = named(&api, &credentials, &sid, &body).await?;
+    let work = async {
+        let session = api.cameras.end(tenant, session).await?;
+        Ok(Json(SessionBody::new(&session)).into_response())
+    };
+    operator.once(&api, &credentials, tenant, &body, work).await
+}
+
+/// Who calls, and the session that the path names. Another tenant's is none.
+async fn named(
+    api: &Api,
+    credentials: &Credentials,
+    sid: &str,
+    body: &[u8],
+) -> Result<(Operator, TenantId, StreamSessionId), ApiError> {
+    let operator = Operator::writing(api, credentials).await?;
+    let session = sid.parse().map_err(|_| CameraError::SessionNotFound)?;
+    expect_nothing(body)?;
+    let tenant = match operator.only() {
+        Some(tenant) => tenant,
+        None => api.cameras.tenant_of(session).await?,
+    };
+    Ok((operator, tenant, session))
+}
+
+refusals!(SweepRefusals: OPERATOR, &[ErrorCode::PayloadTooLarge]);
+
+/// Ends the sessions that have run out: a service those of all tenants, an
+/// operator those of the own one.
+#[utoipa::path(
+    post, path = "/gateway/sessions/sweep", tag = "cameras", operation_id = "sweepStreamSessions",
+    security(("dpop" = []), ("service" = [])),
+    responses((status = 200, description = "Swept", body = SweptBody), SweepRefusals)
+)]
+pub(in crate::api) async fn sweep(
+    State(api): State<Api>,
+    credentials: Credentials,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let operator = Operator::writing(&api, &credentials).await?;
+    expect_nothing(&body)?;
+    let expired = api.cameras.sweep(operator.only()).await?;
+    Ok(operator.answer(&api, Json(SweptBody { expired }).into_response()))
+}

@@ -1,0 +1,151 @@
+//! Cameras, who may watch them, and the captures of edge devices.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::base::Base;
+use super::foundation::Foundation;
+use crate::cameras::engine::policy::Lifetimes;
+use crate::cameras::{
+    AddressPolicy, CaptureStore, FixedStreamLimits, Gateway, GatewayOptions, GatewayParts,
+    PlaybackSecret,
+};
+use crate::config::CamerasConfig;
+use crate::domain::secret::Secret;
+
+/// Bytes of a playback secret that is made here.
+const SECRET_BYTES: usize = 32;
+
+/// Cameras and captures, served.
+pub(super) struct Cameras {
+    pub(super) gateway: Gateway,
+    pub(super) captures: CaptureStore,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Cameras {
+    pub(super) fn start(base: &Base, foundation: &Foundation) -> anyhow::Result<Self> {
+        let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
+        let tenants = &base.config.tenants;
+        let limits = FixedStreamLimits {
+            default: tenants.default.max_concurrent_streams,
+            by_tenant: tenants
+                .overrides
+                .iter()
+                .map(|(tenant, limits)| (*tenant, limits.max_concurrent_streams))
+                .collect(),
+        };
+        let secret = playback_secret(config, &base.config.record.keys.directory)?;
+        let options = GatewayOptions {
+            addresses: AddressPolicy::new(config.allowed_networks.clone()),
+            cameras_max: config.max_per_tenant,
+            lifetimes: Lifetimes {
+                token: config.token_ttl,
+                idle: config.idle_ttl,
+                absolute: config.session_ttl,
+            },
+        };
+        let parts = GatewayParts {
+            cameras: store.clone(),
+            sessions: store.clone(),
+            keys: foundation.keys.clone(),
+            limits: Arc::new(limits),
+            secret,
+            clock: base.clock.clone(),
+        };
+        let gateway = Gateway::new(options, parts);
+        let captures = CaptureStore::new(store, base.clock.clone());
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(sweep(gateway.clone(), config.sweep_interval, stop.clone()));
+        tasks.close();
+        Ok(Self { gateway, captures, stop, tasks })
+    }
+
+    pub(super) async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// Ends sessions that have run out, for as long as the server runs.
+async fn sweep(gateway: Gateway, every: std::time::Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let swept = async {
+            gateway.sweep(None).await?;
+            gateway.forget_old().await
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "stream sessions could not be swept");
+        }
+    }
+}
+
+/// The secret of the configuration, or one that is made once and kept.
+fn playback_secret(config: &CamerasConfig, keys: &Path) -> anyhow::Result<PlaybackSecret> {
+    if let Some(secret) = &config.playback_secret {
+        return Ok(PlaybackSecret::new(secret.clone()));
+    }
+    let path = keys.join("playback.secret");
+    let bytes = keep_secret(keys, &path).with_context(|| path.display().to_string())?;
+    Ok(PlaybackSecret::new(bytes))
+}
+
+/// Reads the secret, or makes it. Of processes that make one at once one wins.
+fn keep_secret(directory: &Path, path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
+    fs::create_dir_all(directory)?;
+    if let Err(error) = fs::metadata(path) {
+        ensure!(error.kind() == ErrorKind::NotFound, error);
+        let mut secret = Secret::new(vec![0; SECRET_BYTES]);
+        OsRng.try_fill_bytes(secret.expose_mut())?;
+        let draft = directory.join(format!(".draft-{:032x}", rand::random::<u128>()));
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(secret.expose())?;
+        file.sync_all()?;
+        // A link never replaces a file, and what it shows is whole.
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft)?;
+        if let Err(error) = linked {
+            ensure!(error.kind() == ErrorKind::AlreadyExists, error);
+        }
+        fs::File::open(directory)?.sync_all()?;
+    }
+    let secret = Secret::new(fs::read(path)?);
+    ensure!(secret.expose().len() >= SECRET_BYTES, "it does not hold a secret of 32 bytes");
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_for_its_owner_only() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (place, path) =
+            (directory.path().join("keys"), directory.path().join("keys/playback.secret"));
+        let first = keep_secret(&place, &path).expect("made");
+        assert_eq!(first.expose().len(), SECRET_BYTES);
+        assert_eq!(keep_secret(&place, &path).expect("read"), first);
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&place).expect("there").count(), 1, "a draft was left");
+        fs::write(&path, b"short").expect("written");
+        assert!(keep_secret(&place, &path).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! Why something about cameras was not done.
+
+use crate::cameras::engine::policy::Denied;
+use crate::cameras::engine::source::SourceInvalid;
+use crate::domain::camera::StreamSessionStatus;
+use crate::domain::error_code::ErrorCode;
+use crate::vault::KeyVaultError;
+
+/// The store could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CameraStoreError {
+    /// The database does not answer or refuses.
+    #[error("the cameras are unavailable: {0}")]
+    Unavailable(String),
+    /// The database holds, or was given, something that can't be.
+    #[error("the database and this server disagree: {0}")]
+    Corrupt(String),
+}
+
+/// Why something about cameras was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CameraError {
+    /// The address is none.
+    #[error("{0}")]
+    SourceInvalid(#[from] SourceInvalid),
+    /// The address leads to a network that is not allowed.
+    #[error(
+        "the address leads to a network that is not allowed; cameras.allowed_networks names those that are"
+    )]
+    SourceRefused,
+    /// Its host can't be found.
+    #[error("the host of the address is not found")]
+    HostNotFound,
+    /// Something else that was asked for can't be had.
+    #[error("{field}: {problem}")]
+    Unusable {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The tenant has no such camera.
+    #[error("no such camera")]
+    CameraNotFound,
+    /// The tenant has as many cameras as it may.
+    #[error("the tenant has as many cameras as it may: {0}")]
+    CameraLimit(u32),
+    /// The tenant may have no streams, or has as many as it may.
+    #[error("{}", denied_text(*.denied))]
+    Denied {
+        /// Which of both.
+        denied: Denied,
+        /// How many active streams it may have.
+        max: u32,
+    },
+    /// No such stream session.
+    #[error("no such stream session")]
+    SessionNotFound,
+    /// The session is in a state from which this does not lead on.
+    #[error("a session that is {0} can't be changed so")]
+    Transition(StreamSessionStatus),
+    /// No such capture session.
+    #[error("no such capture session")]
+    CaptureNotFound,
+    /// The capture session is known with other contents.
+    #[error("{0}")]
+    CaptureConflict(&'static str),
+    /// Somebody else changed it again and again meanwhile.
+    #[error("somebody else changes this at the same time")]
+    Contended,
+    /// The sealed address can't be opened: its key was destroyed.
+    #[error("the address of the camera can't be opened any more; provision it again")]
+    SecretLost,
+    /// The keys do not answer.
+    #[error("the keys are unavailable: {0}")]
+    Keys(String),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] CameraStoreError),
+}
+
+const fn denied_text(denied: Denied) -> &'static str {
+    match denied {
+        Denied::NotEntitled => "the tenant may have no streams",
+        Denied::LimitReached => "the tenant has as many active streams as it may",
+    }
+}
+
+impl CameraError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::SourceInvalid(_) => ErrorCode::CameraSourceInvalid,
+            Self::SourceRefused => ErrorCode::CameraSourceRefused,
+            Self::HostNotFound | Self::Unusable { .. } | Self::SecretLost => {
+                ErrorCode::UnprocessableRequest
+            }
+            Self::CameraNotFound => ErrorCode::CameraNotFound,
+            Self::CameraLimit(_) => ErrorCode::CameraLimitReached,
+            Self::Denied { denied: Denied::NotEntitled, .. } => ErrorCode::StreamNotEntitled,
+            Self::Denied { denied: Denied::LimitReached, .. } => ErrorCode::StreamLimitReached,
+            Self::SessionNotFound => ErrorCode::StreamSessionNotFound,
+            Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
+            Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
+            Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
+            Self::Contended | Self::Keys(_) | Self::Store(CameraStoreError::Unavailable(_)) => {
+                ErrorCode::DependencyUnavailable
+            }
+            Self::Store(CameraStoreError::Corrupt(_)) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl From<KeyVaultError> for CameraError {
+    fn from(error: KeyVaultError) -> Self {
+        match error {
+            KeyVaultError::NoSuchKey | KeyVaultError::NotAuthentic => Self::SecretLost,
+            KeyVaultError::Unavailable(reason) => Self::Keys(reason),
+        }
+    }
+}

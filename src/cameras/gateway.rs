@@ -1,0 +1,429 @@
+//! The cameras that tenants have, and who may watch them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cameras::address::AddressPolicy;
+use crate::cameras::engine::policy::{Lifetimes, Step};
+use crate::cameras::engine::source::Source;
+use crate::cameras::error::CameraError;
+use crate::cameras::metrics;
+use crate::cameras::ports::StreamLimits;
+use crate::cameras::repository::{
+    Camera, CameraRepository, Put, SessionQuery, StepAt, Stepped, StreamSession,
+    StreamSessionRepository,
+};
+use crate::cameras::secrets::Secrets;
+use crate::cameras::token::{Grant, PlaybackSecret};
+use crate::clock::Clock;
+use crate::domain::camera::StreamSessionStatus;
+use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::vault::KeyVault;
+
+/// Codecs that a hint may name.
+const CODEC_HINTS: [&str; 7] = ["h264", "h265", "hevc", "opus", "aac", "pcmu", "pcma"];
+/// Most target profiles of a camera. Raising it makes rows larger.
+const PROFILES_MAX: usize = 8;
+/// Longest name of a target profile, in bytes.
+const PROFILE_BYTES_MAX: usize = 64;
+/// How often something that others change at the same time is tried.
+const ATTEMPTS: u32 = 5;
+/// Sessions that one sweep ends at once; it goes on until none is left.
+const SWEPT_AT_ONCE: u32 = 200;
+/// Tenants whose sessions are listed for a caller that names none. Raising it
+/// makes such a list slower.
+const TENANTS_LISTED_MAX: u32 = 1_000;
+/// Sessions in one list. Raising it makes answers larger.
+const SESSIONS_LISTED_MAX: u32 = 500;
+/// How long sessions that are over can still be asked about.
+const SESSIONS_KEPT: Duration = Duration::from_hours(24 * 7);
+
+/// What the gateway is told about its surroundings.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// Which addresses cameras may have.
+    pub addresses: AddressPolicy,
+    /// Most cameras of one tenant.
+    pub cameras_max: u32,
+    /// How long stream sessions live.
+    pub lifetimes: Lifetimes,
+}
+
+/// What the gateway is made of.
+pub struct GatewayParts {
+    /// Where cameras are kept.
+    pub cameras: Arc<dyn CameraRepository>,
+    /// Where stream sessions are kept.
+    pub sessions: Arc<dyn StreamSessionRepository>,
+    /// Where tenants' keys are.
+    pub keys: Arc<dyn KeyVault>,
+    /// How many streams tenants may have.
+    pub limits: Arc<dyn StreamLimits>,
+    /// What tokens are signed with.
+    pub secret: PlaybackSecret,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A camera to be provisioned.
+#[derive(Debug, Clone)]
+pub struct NewCamera {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: CameraId,
+    /// Its address, with credentials if it wants some.
+    pub address: Secret<String>,
+    /// How it is to be called: `tcp` or nothing.
+    pub transport: Option<String>,
+    /// The codec that its owner expects.
+    pub codec_hint: Option<String>,
+    /// What its owner wants made of it.
+    pub target_profiles: Vec<String>,
+}
+
+/// What provisioning did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioned {
+    /// The camera as it is now.
+    pub camera: Camera,
+    /// Whether it was not there before.
+    pub created: bool,
+    /// Whether anything about it is other than before.
+    pub changed: bool,
+}
+
+/// A session with its token.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The session.
+    pub session: StreamSession,
+    /// Its token.
+    pub token: String,
+    /// Until when the token can be exchanged.
+    pub expires_at: Timestamp,
+}
+
+/// Which sessions are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this tenant; of all when `None`.
+    pub tenant: Option<TenantId>,
+    /// Of this camera.
+    pub camera: Option<CameraId>,
+    /// In this state.
+    pub status: Option<StreamSessionStatus>,
+    /// This one.
+    pub session: Option<StreamSessionId>,
+}
+
+struct Inner {
+    options: GatewayOptions,
+    parts: GatewayParts,
+    secrets: Secrets,
+}
+
+/// The cameras and their viewers. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+impl Gateway {
+    /// The gateway over its parts.
+    #[must_use]
+    pub fn new(options: GatewayOptions, parts: GatewayParts) -> Self {
+        let secrets = Secrets::new(parts.keys.clone());
+        Self(Arc::new(Inner { options, parts, secrets }))
+    }
+
+    /// Makes a camera known, or changes what is known of it. The same again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`CameraError::CameraLimit`].
+    pub async fn provision(&self, new: NewCamera) -> Result<Provisioned, CameraError> {
+        let source = Source::parse(new.address.expose())?;
+        check_wishes(&new)?;
+        match self.0.options.addresses.resolve(&source).await {
+            // A camera that is not there yet may be provisioned; its address is
+            // judged whenever it is called.
+            Ok(_) | Err(CameraError::HostNotFound) => {}
+            Err(error) => return Err(error),
+        }
+        for _ in 0..ATTEMPTS {
+            let known = self.0.parts.cameras.camera(new.tenant, &new.id).await?;
+            if let Some(camera) = &known
+                && self.is_same(camera, &new, &source).await?
+            {
+                return Ok(Provisioned { camera: camera.clone(), created: false, changed: false });
+            }
+            let camera = self.next(known.as_ref(), &new, &source).await?;
+            let (expected, most) =
+                (known.as_ref().map(|camera| camera.revision), self.0.options.cameras_max);
+            match self.0.parts.cameras.put_camera(&camera, expected, most).await? {
+                Put::Done => {
+                    return Ok(Provisioned { camera, created: known.is_none(), changed: true });
+                }
+                Put::LimitReached => return Err(CameraError::CameraLimit(most)),
+                Put::Stale => {}
+            }
+        }
+        Err(CameraError::Contended)
+    }
+
+    /// Forgets a camera and ends its sessions; whether there was one.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn deprovision(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+    ) -> Result<bool, CameraError> {
+        let now = self.0.parts.clock.now();
+        Ok(self.0.parts.cameras.remove_camera(tenant, camera, now).await?)
+    }
+
+    /// A camera.
+    ///
+    /// # Errors
+    /// [`CameraError::CameraNotFound`].
+    pub async fn camera(&self, tenant: TenantId, camera: &CameraId) -> Result<Camera, CameraError> {
+        let found = self.0.parts.cameras.camera(tenant, camera).await?;
+        found.ok_or(CameraError::CameraNotFound)
+    }
+
+    /// The cameras of a tenant, by id.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraError> {
+        Ok(self.0.parts.cameras.cameras(tenant).await?)
+    }
+
+    /// Gives somebody the right to watch a camera: a session and its token.
+    ///
+    /// # Errors
+    /// [`CameraError::CameraNotFound`] and [`CameraError::Denied`].
+    pub async fn issue(&self, tenant: TenantId, camera: &CameraId) -> Result<Issued, CameraError> {
+        let camera = self.camera(tenant, camera).await?.id;
+        let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
+        let expires_at = self.0.options.lifetimes.issued_until(now);
+        let session = StreamSession {
+            tenant,
+            id: StreamSessionId::generate(),
+            camera: camera.clone(),
+            status: StreamSessionStatus::Requested,
+            requested_at: now,
+            issued_at: None,
+            activated_at: None,
+            seen_at: None,
+            due_at: expires_at,
+            ended_at: None,
+        };
+        let at = StepAt { at: now, due_at: expires_at, active_max: max };
+        let stepped = self.0.parts.sessions.issue_session(&session, at).await?;
+        let session = done(stepped, (tenant, Step::Issue), max)?;
+        let grant = Grant { tenant, camera, session: session.id, expires_at };
+        let token = self.0.parts.secret.sign(&grant);
+        Ok(Issued { session, token, expires_at })
+    }
+
+    /// Begins watching. A session that is active stays so.
+    ///
+    /// # Errors
+    /// [`CameraError::SessionNotFound`], [`CameraError::Transition`] and
+    /// [`CameraError::Denied`].
+    pub async fn activate(
+        &self,
+        tenant: TenantId,
+        session: StreamSessionId,
+    ) -> Result<StreamSession, CameraError> {
+        let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
+        let due_at = self.0.options.lifetimes.active_until(now, now);
+        let at = StepAt { at: now, due_at, active_max: max };
+        let sessions = &self.0.parts.sessions;
+        let stepped = sessions.step_session(tenant, session, Step::Activate, at).await?;
+        done(stepped, (tenant, Step::Activate), max)
+    }
+
+    /// Ends a session. One that was ended stays so.
+    ///
+    /// # Errors
+    /// [`CameraError::SessionNotFound`] and [`CameraError::Transition`].
+    pub async fn end(
+        &self,
+        tenant: TenantId,
+        session: StreamSessionId,
+    ) -> Result<StreamSession, CameraError> {
+        let now = self.0.parts.clock.now();
+        let at = StepAt { at: now, due_at: now, active_max: 0 };
+        let stepped = self.0.parts.sessions.step_session(tenant, session, Step::End, at).await?;
+        done(stepped, (tenant, Step::End), 0)
+    }
+
+    /// Sessions, the newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> Result<Vec<StreamSession>, CameraError> {
+        let sessions = &self.0.parts.sessions;
+        let tenants = match (filter.tenant, filter.session) {
+            (Some(tenant), _) => vec![tenant],
+            (None, Some(session)) => {
+                sessions.tenant_of_session(session).await?.into_iter().collect()
+            }
+            (None, None) => sessions.tenants_with_sessions(TENANTS_LISTED_MAX).await?,
+        };
+        let query = SessionQuery {
+            camera: filter.camera.clone(),
+            status: filter.status,
+            session: filter.session,
+            limit: SESSIONS_LISTED_MAX,
+        };
+        let mut found = Vec::new();
+        for tenant in tenants {
+            found.extend(sessions.sessions(tenant, &query).await?);
+        }
+        found.sort_by_key(|session| std::cmp::Reverse((session.requested_at, session.id)));
+        found.truncate(usize::try_from(SESSIONS_LISTED_MAX).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    /// Whose a session is.
+    ///
+    /// # Errors
+    /// [`CameraError::SessionNotFound`].
+    pub async fn tenant_of(&self, session: StreamSessionId) -> Result<TenantId, CameraError> {
+        let found = self.0.parts.sessions.tenant_of_session(session).await?;
+        found.ok_or(CameraError::SessionNotFound)
+    }
+
+    /// Ends sessions whose time is over, of one tenant or of all; how many.
+    ///
+    /// # Errors
+    /// When the store does not answer; what was ended stays so.
+    pub async fn sweep(&self, tenant: Option<TenantId>) -> Result<u64, CameraError> {
+        let (now, sessions) = (self.0.parts.clock.now(), &self.0.parts.sessions);
+        let at = StepAt { at: now, due_at: now, active_max: 0 };
+        let mut expired = 0;
+        loop {
+            let due = sessions.due_sessions(tenant, now, SWEPT_AT_ONCE).await?;
+            let (found, before) = (due.len(), expired);
+            for (tenant, session) in due {
+                let stepped = sessions.step_session(tenant, session, Step::Expire, at).await?;
+                // Whoever used or ended it meanwhile was first.
+                if matches!(stepped, Stepped::Done(_)) {
+                    metrics::stepped(tenant, Step::Expire);
+                    expired += 1;
+                }
+            }
+            if found < usize::try_from(SWEPT_AT_ONCE).unwrap_or(usize::MAX) || expired == before {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// Forgets sessions that have been over for long; how many.
+    ///
+    /// # Errors
+    /// When the store does not answer; what was forgotten stays so.
+    pub async fn forget_old(&self) -> Result<u64, CameraError> {
+        let before = self.0.parts.clock.now().before(SESSIONS_KEPT);
+        let mut forgotten = 0;
+        for tenant in self.0.parts.sessions.tenants_with_sessions(TENANTS_LISTED_MAX).await? {
+            forgotten += self.0.parts.sessions.forget_sessions(tenant, before).await?;
+        }
+        Ok(forgotten)
+    }
+
+    async fn active_max(&self, tenant: TenantId) -> u32 {
+        self.0.parts.limits.max_concurrent_streams(tenant).await
+    }
+
+    /// Whether nothing about a camera is other than it is to be. One whose
+    /// address can't be opened any more is.
+    async fn is_same(
+        &self,
+        camera: &Camera,
+        new: &NewCamera,
+        source: &Source,
+    ) -> Result<bool, CameraError> {
+        if camera.codec_hint != new.codec_hint || camera.target_profiles != new.target_profiles {
+            return Ok(false);
+        }
+        match self.0.secrets.open(camera.tenant, &camera.source).await {
+            Ok(known) => Ok(known == *source),
+            Err(CameraError::SecretLost) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn next(
+        &self,
+        known: Option<&Camera>,
+        new: &NewCamera,
+        source: &Source,
+    ) -> Result<Camera, CameraError> {
+        let now = self.0.parts.clock.now();
+        Ok(Camera {
+            tenant: new.tenant,
+            id: new.id.clone(),
+            source: self.0.secrets.seal(new.tenant, source).await?,
+            codec_hint: new.codec_hint.clone(),
+            target_profiles: new.target_profiles.clone(),
+            revision: known.map_or(1, |camera| camera.revision.saturating_add(1)),
+            created_at: known.map_or(now, |camera| camera.created_at),
+            updated_at: now,
+        })
+    }
+}
+
+fn check_wishes(new: &NewCamera) -> Result<(), CameraError> {
+    let unusable = |field, problem| Err(CameraError::Unusable { field, problem });
+    match new.transport.as_deref() {
+        None | Some("tcp") => {}
+        // The answer of a camera names where UDP comes from and goes to, so that
+        // it could turn this server against any address.
+        Some(_) => return unusable("transport", "expected tcp"),
+    }
+    if new.codec_hint.as_deref().is_some_and(|hint| !CODEC_HINTS.contains(&hint)) {
+        return unusable("codecHint", "expected h264, h265, hevc, opus, aac, pcmu or pcma");
+    }
+    let is_name = |name: &String| {
+        (1..=PROFILE_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if new.target_profiles.len() > PROFILES_MAX || !new.target_profiles.iter().all(is_name) {
+        return unusable(
+            "targetProfiles",
+            "expected up to 8 names of letters, digits, -, _ and . with at most 64 characters",
+        );
+    }
+    Ok(())
+}
+
+fn done(
+    stepped: Stepped,
+    (tenant, step): (TenantId, Step),
+    max: u32,
+) -> Result<StreamSession, CameraError> {
+    match stepped {
+        Stepped::Done(session) => {
+            metrics::stepped(tenant, step);
+            Ok(session)
+        }
+        Stepped::Already(session) => Ok(session),
+        Stepped::Refused(status) => Err(CameraError::Transition(status)),
+        Stepped::Denied(denied) => {
+            let error = CameraError::Denied { denied, max };
+            metrics::refused(tenant, error.code());
+            Err(error)
+        }
+        Stepped::NotFound => Err(CameraError::SessionNotFound),
+    }
+}

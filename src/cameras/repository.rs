@@ -1,0 +1,247 @@
+//! Where cameras, stream sessions and captures are kept.
+
+use async_trait::async_trait;
+
+use crate::cameras::captures::Capture;
+use crate::cameras::engine::policy::{Denied, Step};
+use crate::cameras::error::CameraStoreError;
+use crate::domain::camera::StreamSessionStatus;
+use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamSessionId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// An address as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSource {
+    /// This sealing.
+    pub id: CameraSecretId,
+    /// Its key, wrapped by the tenant's.
+    pub wrapped_key: Vec<u8>,
+    /// The address with its credentials, sealed.
+    pub sealed: Vec<u8>,
+    /// The address as it may be shown.
+    pub masked: String,
+}
+
+/// A camera of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: CameraId,
+    /// How it is reached.
+    pub source: SealedSource,
+    /// The codec that its owner expects, if any.
+    pub codec_hint: Option<String>,
+    /// What its owner wants made of it.
+    pub target_profiles: Vec<String>,
+    /// Counts its changes, from 1.
+    pub revision: u64,
+    /// When it was first provisioned.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One viewer's right to watch a camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSession {
+    /// Whose camera.
+    pub tenant: TenantId,
+    /// This session.
+    pub id: StreamSessionId,
+    /// Which camera.
+    pub camera: CameraId,
+    /// Where it stands.
+    pub status: StreamSessionStatus,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When its token was handed out.
+    pub issued_at: Option<Timestamp>,
+    /// When it became active.
+    pub activated_at: Option<Timestamp>,
+    /// When it was last used.
+    pub seen_at: Option<Timestamp>,
+    /// When it runs out, unless it is used before.
+    pub due_at: Timestamp,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How a camera is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is stored.
+    Done,
+    /// Somebody else changed it meanwhile: nothing is stored.
+    Stale,
+    /// The tenant has as many cameras as it may.
+    LimitReached,
+}
+
+/// What came of a step of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stepped {
+    /// It was done; the session as it is now.
+    Done(StreamSession),
+    /// It was there already.
+    Already(StreamSession),
+    /// The step does not lead on from this state.
+    Refused(StreamSessionStatus),
+    /// The tenant may have no further active stream.
+    Denied(Denied),
+    /// No such session.
+    NotFound,
+}
+
+/// When a step is done and until when the session then lives, and how many
+/// active streams the tenant may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepAt {
+    /// When.
+    pub at: Timestamp,
+    /// When the session then runs out.
+    pub due_at: Timestamp,
+    /// Most active streams of the tenant; only activation asks.
+    pub active_max: u32,
+}
+
+/// Which sessions of a tenant are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SessionQuery {
+    /// Of this camera.
+    pub camera: Option<CameraId>,
+    /// In this state.
+    pub status: Option<StreamSessionStatus>,
+    /// This one.
+    pub session: Option<StreamSessionId>,
+    /// At most so many, the newest first.
+    pub limit: u32,
+}
+
+/// The cameras of all tenants.
+#[async_trait]
+pub trait CameraRepository: Send + Sync {
+    /// A camera.
+    async fn camera(
+        &self,
+        tenant: TenantId,
+        id: &CameraId,
+    ) -> Result<Option<Camera>, CameraStoreError>;
+
+    /// Stores a camera: a new one when `expected` is `None`, else in place of the
+    /// one with that revision.
+    async fn put_camera(
+        &self,
+        camera: &Camera,
+        expected: Option<u64>,
+        cameras_max: u32,
+    ) -> Result<Put, CameraStoreError>;
+
+    /// Removes a camera and ends its sessions; whether it was there.
+    async fn remove_camera(
+        &self,
+        tenant: TenantId,
+        id: &CameraId,
+        at: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// The cameras of a tenant, by id.
+    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError>;
+
+    /// Every camera of every tenant, without its address.
+    async fn every_camera(&self) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError>;
+}
+
+/// The stream sessions of all tenants. Of steps that are asked for at once each
+/// is decided on what the one before left.
+#[async_trait]
+pub trait StreamSessionRepository: Send + Sync {
+    /// Stores a session that was requested and takes its first step, unless the
+    /// tenant has `active_max` active ones.
+    async fn issue_session(
+        &self,
+        session: &StreamSession,
+        at: StepAt,
+    ) -> Result<Stepped, CameraStoreError>;
+
+    /// Takes a step.
+    async fn step_session(
+        &self,
+        tenant: TenantId,
+        id: StreamSessionId,
+        step: Step,
+        at: StepAt,
+    ) -> Result<Stepped, CameraStoreError>;
+
+    /// Notes that an active session was used; `false` when it is not active.
+    async fn touch_session(
+        &self,
+        tenant: TenantId,
+        id: StreamSessionId,
+        seen_at: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// A session.
+    async fn session(
+        &self,
+        tenant: TenantId,
+        id: StreamSessionId,
+    ) -> Result<Option<StreamSession>, CameraStoreError>;
+
+    /// Sessions of a tenant, the newest first.
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        query: &SessionQuery,
+    ) -> Result<Vec<StreamSession>, CameraStoreError>;
+
+    /// Whose a session is.
+    async fn tenant_of_session(
+        &self,
+        id: StreamSessionId,
+    ) -> Result<Option<TenantId>, CameraStoreError>;
+
+    /// Tenants that have sessions.
+    async fn tenants_with_sessions(&self, limit: u32) -> Result<Vec<TenantId>, CameraStoreError>;
+
+    /// Sessions whose time was over at `now`, of one tenant or of all.
+    async fn due_sessions(
+        &self,
+        tenant: Option<TenantId>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, StreamSessionId)>, CameraStoreError>;
+
+    /// Forgets sessions that were over before `before`; how many.
+    async fn forget_sessions(
+        &self,
+        tenant: TenantId,
+        before: Timestamp,
+    ) -> Result<u64, CameraStoreError>;
+}
+
+/// The captures of edge devices.
+#[async_trait]
+pub trait CaptureRepository: Send + Sync {
+    /// Stores a capture, unless there is one of its id; that one then.
+    async fn insert_capture(&self, capture: &Capture) -> Result<Option<Capture>, CameraStoreError>;
+
+    /// Stores the end of a capture that is open; whether it was.
+    async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError>;
+
+    /// A capture.
+    async fn capture(
+        &self,
+        tenant: TenantId,
+        id: &CaptureId,
+    ) -> Result<Option<Capture>, CameraStoreError>;
+
+    /// The captures of a tenant, the newest first.
+    async fn captures(
+        &self,
+        tenant: TenantId,
+        limit: u32,
+    ) -> Result<Vec<Capture>, CameraStoreError>;
+}

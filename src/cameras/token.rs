@@ -1,0 +1,213 @@
+//! Playback tokens: `<payload>.<HMAC-SHA256>`, both base64url. The payload is
+//! JSON: `{"v":1,"tid":…,"cid":…,"sid":…,"exp":…}`, times in seconds since 1970.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+/// Longest token that is looked at, in bytes; a camera id takes the most of it.
+const TOKEN_BYTES_MAX: usize = 1_024;
+/// Bytes of an HMAC-SHA256.
+const SIGNATURE_BYTES: usize = 32;
+/// The version of the payload.
+const VERSION: u8 = 1;
+/// Bound into every signature, so that the secret's other uses can't make one.
+const DOMAIN: &[u8] = b"cabildo playback token v1\0";
+
+/// Who may watch what until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Whose camera.
+    pub tenant: TenantId,
+    /// Which.
+    pub camera: CameraId,
+    /// The stream session that the token belongs to.
+    pub session: StreamSessionId,
+    /// Until when the token can be exchanged.
+    pub expires_at: Timestamp,
+}
+
+/// Why a token is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefused {
+    /// It is not two parts of base64url, the second 32 bytes long.
+    #[error("this is no playback token")]
+    Format,
+    /// It was changed, or is of another server.
+    #[error("the token was changed")]
+    Signature,
+    /// Its contents are none of ours.
+    #[error("the contents of the token can't be read")]
+    Payload,
+    /// It is too old.
+    #[error("the token is too old; ask for a new session")]
+    Expired,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload {
+    v: u8,
+    tid: String,
+    cid: String,
+    sid: String,
+    exp: i64,
+}
+
+/// What playback tokens are signed with.
+#[derive(Debug, Clone)]
+pub struct PlaybackSecret(Secret<Vec<u8>>);
+
+impl PlaybackSecret {
+    /// A secret of 32 bytes or more.
+    #[must_use]
+    pub const fn new(secret: Secret<Vec<u8>>) -> Self {
+        Self(secret)
+    }
+
+    /// The token of a grant. Its time of expiry is cut to whole seconds.
+    #[must_use]
+    pub fn sign(&self, grant: &Grant) -> String {
+        let payload = Payload {
+            v: VERSION,
+            tid: grant.tenant.to_string(),
+            cid: grant.camera.to_string(),
+            sid: grant.session.to_string(),
+            exp: grant.expires_at.unix_s(),
+        };
+        self.signed(&serde_json::to_vec(&payload).unwrap_or_default())
+    }
+
+    fn signed(&self, payload: &[u8]) -> String {
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let signature = URL_SAFE_NO_PAD.encode(self.mac(&payload).finalize().into_bytes());
+        format!("{payload}.{signature}")
+    }
+
+    /// What a token grants.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenRefused::Format);
+        }
+        let (payload, signature) = token.split_once('.').ok_or(TokenRefused::Format)?;
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenRefused::Format);
+        let (bytes, signature) = (decode(payload)?, decode(signature)?);
+        if bytes.is_empty() || signature.len() != SIGNATURE_BYTES {
+            return Err(TokenRefused::Format);
+        }
+        self.mac(payload).verify_slice(&signature).map_err(|_| TokenRefused::Signature)?;
+        let grant = read(&bytes).ok_or(TokenRefused::Payload)?;
+        if grant.expires_at <= now { Err(TokenRefused::Expired) } else { Ok(grant) }
+    }
+
+    fn mac(&self, payload: &str) -> Hmac<Sha256> {
+        // HMAC takes keys of any length.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose())
+            .unwrap_or_else(|_| Hmac::<Sha256>::new(&<_>::default()));
+        mac.update(DOMAIN);
+        mac.update(payload.as_bytes());
+        mac
+    }
+}
+
+fn read(payload: &[u8]) -> Option<Grant> {
+    let payload: Payload = serde_json::from_slice(payload).ok()?;
+    let expires_us = payload.exp.checked_mul(1_000_000)?;
+    (payload.v == VERSION).then_some(())?;
+    Some(Grant {
+        tenant: payload.tid.parse().ok()?,
+        camera: payload.cid.parse().ok()?,
+        session: payload.sid.parse().ok()?,
+        expires_at: Timestamp::from_unix_us(expires_us),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(byte: u8) -> PlaybackSecret {
+        PlaybackSecret::new(Secret::new(vec![byte; 32]))
+    }
+
+    fn grant() -> Grant {
+        Grant {
+            tenant: TenantId::generate(),
+            camera: "hall-1".parse().expect("an id"),
+            session: StreamSessionId::generate(),
+            expires_at: Timestamp::from_unix_us(100_000_000),
+        }
+    }
+
+    const BEFORE: Timestamp = Timestamp::from_unix_us(99_999_999);
+    const AFTER: Timestamp = Timestamp::from_unix_us(100_000_000);
+
+    #[test]
+    fn a_playback_token_opens_until_it_expires() {
+        let grant = grant();
+        let token = secret(1).sign(&grant);
+        assert_eq!(secret(1).open(&token, BEFORE), Ok(grant));
+        assert_eq!(secret(1).open(&token, AFTER), Err(TokenRefused::Expired));
+        assert_eq!(secret(2).open(&token, BEFORE), Err(TokenRefused::Signature));
+    }
+
+    #[test]
+    fn every_changed_character_of_a_playback_token_is_noticed() {
+        let token = secret(1).sign(&grant());
+        for at in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).expect("ASCII");
+            let refused = secret(1).open(&changed, BEFORE);
+            assert!(
+                matches!(refused, Err(TokenRefused::Signature | TokenRefused::Format)),
+                "character {at}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_playback_token_is_refused_by_its_first_fault() {
+        let secret = secret(1);
+        let valid = secret.sign(&grant());
+        let (payload, signature) = valid.split_once('.').expect("two parts");
+        for token in [
+            "",
+            ".",
+            "a",
+            "a.b",
+            payload,
+            &format!("{payload}."),
+            &format!(".{signature}"),
+            &format!("{payload}.{}", &signature[..20]),
+            &format!("{valid}.x"),
+            &"A".repeat(5_000),
+        ] {
+            assert_eq!(secret.open(token, BEFORE), Err(TokenRefused::Format), "{token}");
+        }
+        for payload in [
+            &b"{}"[..],
+            b"null",
+            b"\xFF",
+            br#"{"v":2,"tid":"a","cid":"b","sid":"c","exp":1}"#,
+            br#"{"v":1,"tid":"a","cid":"b","sid":"c","exp":1,"x":2}"#,
+        ] {
+            let token = secret.signed(payload);
+            assert_eq!(secret.open(&token, BEFORE), Err(TokenRefused::Payload));
+        }
+        // A time that can't be is no panic.
+        let whole = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).expect("base64"));
+        let whole = whole.expect("text").replace("\"exp\":100", &format!("\"exp\":{}", i64::MAX));
+        let token = secret.signed(whole.as_bytes());
+        assert_eq!(secret.open(&token, BEFORE), Err(TokenRefused::Payload));
+    }
+}

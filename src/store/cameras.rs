@@ -1,0 +1,221 @@
+//! Cameras, stream sessions and captures on the database.
+
+mod captures;
+mod directory;
+mod sessions;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
+use sea_orm::{Condition, ConnectionTrait, QueryResult};
+use uuid::Uuid;
+
+use crate::cameras::CameraStoreError;
+use crate::cameras::repository::{Camera, CameraRepository, Put, SealedSource};
+use crate::domain::id::{CameraId, CameraSecretId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::store::connect::Store;
+use crate::store::error::{StoreError, number, stored};
+use crate::store::tenant_tx::TenantTx;
+
+const TABLE: &str = "cameras";
+const COLUMNS: [&str; 11] = [
+    "tenant_id",
+    "id",
+    "secret_id",
+    "wrapped_key",
+    "sealed",
+    "masked",
+    "codec_hint",
+    "target_profiles",
+    "revision",
+    "created_at",
+    "updated_at",
+];
+
+#[async_trait]
+impl CameraRepository for Store {
+    async fn camera(
+        &self,
+        tenant: TenantId,
+        id: &CameraId,
+    ) -> Result<Option<Camera>, CameraStoreError> {
+        Ok(camera(self, tenant, id).await?)
+    }
+
+    async fn put_camera(
+        &self,
+        camera: &Camera,
+        expected: Option<u64>,
+        cameras_max: u32,
+    ) -> Result<Put, CameraStoreError> {
+        Ok(put(self, camera, expected, cameras_max).await?)
+    }
+
+    async fn remove_camera(
+        &self,
+        tenant: TenantId,
+        id: &CameraId,
+        at: Timestamp,
+    ) -> Result<bool, CameraStoreError> {
+        Ok(remove(self, tenant, id, at).await?)
+    }
+
+    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError> {
+        Ok(cameras(self, tenant).await?)
+    }
+
+    async fn every_camera(&self) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError> {
+        Ok(directory::cameras(self).await?)
+    }
+}
+
+/// The rows of the transaction's tenant.
+fn of_tenant(tx: &TenantTx) -> Condition {
+    Condition::all().add(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+}
+
+fn is_camera(tx: &TenantTx, id: &CameraId) -> Condition {
+    of_tenant(tx).add(Expr::col("id").eq(id.as_str()))
+}
+
+fn select(tx: &TenantTx) -> SelectStatement {
+    Query::select().columns(COLUMNS).from(TABLE).cond_where(of_tenant(tx)).take()
+}
+
+async fn camera(
+    store: &Store,
+    tenant: TenantId,
+    id: &CameraId,
+) -> Result<Option<Camera>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let select = select(&tx).and_where(Expr::col("id").eq(id.as_str())).take();
+    let row = tx.connection().query_one(&select).await?;
+    tx.commit().await?;
+    row.map(|row| camera_of(&row)).transpose()
+}
+
+async fn cameras(store: &Store, tenant: TenantId) -> Result<Vec<Camera>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let select = select(&tx).order_by("id", Order::Asc).take();
+    let rows = tx.connection().query_all(&select).await?;
+    tx.commit().await?;
+    rows.iter().map(camera_of).collect()
+}
+
+async fn put(
+    store: &Store,
+    camera: &Camera,
+    expected: Option<u64>,
+    cameras_max: u32,
+) -> Result<Put, StoreError> {
+    let tx = TenantTx::write(store, camera.tenant).await?;
+    // Whoever adds one counts after whoever came before.
+    tx.lock_tenant().await?;
+    let known = Query::select()
+        .column("revision")
+        .from(TABLE)
+        .cond_where(is_camera(&tx, &camera.id))
+        .take();
+    let known = tx.connection().query_one(&known).await?;
+    let known: Option<i64> = known.map(|row| row.try_get("", "revision")).transpose()?;
+    if known != expected.map(stored).transpose()? {
+        tx.rollback().await?;
+        return Ok(Put::Stale);
+    }
+    if known.is_some() {
+        let delete =
+            Query::delete().from_table(TABLE).cond_where(is_camera(&tx, &camera.id)).take();
+        tx.connection().execute(&delete).await?;
+    } else {
+        let count = Query::select()
+            .expr_as(Expr::col("id").count(), "cameras")
+            .from(TABLE)
+            .cond_where(of_tenant(&tx))
+            .take();
+        let row = tx.connection().query_one(&count).await?;
+        let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "cameras"))?;
+        if count >= i64::from(cameras_max) {
+            tx.rollback().await?;
+            return Ok(Put::LimitReached);
+        }
+        directory::enter(&tx, directory::CAMERA, camera.id.as_str(), None).await?;
+    }
+    insert(&tx, camera).await?;
+    tx.commit().await?;
+    Ok(Put::Done)
+}
+
+async fn insert(tx: &TenantTx, camera: &Camera) -> Result<(), StoreError> {
+    let profiles = camera.target_profiles.join(",");
+    let source = &camera.source;
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(COLUMNS)
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            camera.id.as_str().into(),
+            source.id.as_uuid().into(),
+            source.wrapped_key.clone().into(),
+            source.sealed.clone().into(),
+            source.masked.as_str().into(),
+            camera.codec_hint.clone().into(),
+            profiles.into(),
+            stored(camera.revision)?.into(),
+            camera.created_at.unix_us().into(),
+            camera.updated_at.unix_us().into(),
+        ])
+        .take();
+    tx.connection().execute(&insert).await?;
+    Ok(())
+}
+
+async fn remove(
+    store: &Store,
+    tenant: TenantId,
+    id: &CameraId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    tx.lock_tenant().await?;
+    let delete = Query::delete().from_table(TABLE).cond_where(is_camera(&tx, id)).take();
+    let removed = tx.connection().execute(&delete).await?.rows_affected() > 0;
+    directory::leave(&tx, directory::CAMERA, id.as_str()).await?;
+    sessions::end_all(&tx, id, at).await?;
+    tx.commit().await?;
+    Ok(removed)
+}
+
+fn camera_of(row: &QueryResult) -> Result<Camera, StoreError> {
+    let profiles: String = row.try_get("", "target_profiles")?;
+    let split = profiles.split(',').filter(|name| !name.is_empty());
+    Ok(Camera {
+        tenant: TenantId::from_uuid(row.try_get("", "tenant_id")?),
+        id: chosen(row, "id")?,
+        source: SealedSource {
+            id: CameraSecretId::from_uuid(row.try_get::<Uuid>("", "secret_id")?),
+            wrapped_key: row.try_get("", "wrapped_key")?,
+            sealed: row.try_get("", "sealed")?,
+            masked: row.try_get("", "masked")?,
+        },
+        codec_hint: row.try_get("", "codec_hint")?,
+        target_profiles: split.map(str::to_owned).collect(),
+        revision: number(row.try_get("", "revision")?, "revision")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+    })
+}
+
+/// An identifier that a client chose.
+fn chosen<T: std::str::FromStr>(row: &QueryResult, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get("", column)?;
+    text.parse().map_err(|_| StoreError::Corrupt(format!("{column} holds no identifier")))
+}
+
+fn moment(row: &QueryResult, column: &str) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_unix_us(row.try_get("", column)?))
+}
+
+fn moment_if_any(row: &QueryResult, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let us: Option<i64> = row.try_get("", column)?;
+    Ok(us.map(Timestamp::from_unix_us))
+}

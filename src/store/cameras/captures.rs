@@ -1,0 +1,139 @@
+//! Captures of edge devices on the database.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+use sea_orm::{Condition, ConnectionTrait, QueryResult};
+
+use super::{chosen, moment, moment_if_any, of_tenant};
+use crate::cameras::repository::CaptureRepository;
+use crate::cameras::{CameraStoreError, Capture};
+use crate::domain::id::{CaptureId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::store::connect::Store;
+use crate::store::error::StoreError;
+use crate::store::tenant_tx::TenantTx;
+
+const TABLE: &str = "capture_sessions";
+const COLUMNS: [&str; 9] = [
+    "tenant_id",
+    "id",
+    "device_id",
+    "stream_path",
+    "edge_started_at",
+    "edge_ended_at",
+    "playlist_url",
+    "opened_at",
+    "closed_at",
+];
+
+#[async_trait]
+impl CaptureRepository for Store {
+    async fn insert_capture(&self, capture: &Capture) -> Result<Option<Capture>, CameraStoreError> {
+        Ok(insert(self, capture).await?)
+    }
+
+    async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError> {
+        Ok(close(self, capture).await?)
+    }
+
+    async fn capture(
+        &self,
+        tenant: TenantId,
+        id: &CaptureId,
+    ) -> Result<Option<Capture>, CameraStoreError> {
+        Ok(find(self, tenant, id).await?)
+    }
+
+    async fn captures(
+        &self,
+        tenant: TenantId,
+        limit: u32,
+    ) -> Result<Vec<Capture>, CameraStoreError> {
+        Ok(list(self, tenant, limit).await?)
+    }
+}
+
+fn is_capture(tx: &TenantTx, id: &CaptureId) -> Condition {
+    of_tenant(tx).add(Expr::col("id").eq(id.as_str()))
+}
+
+async fn insert(store: &Store, capture: &Capture) -> Result<Option<Capture>, StoreError> {
+    let us = |moment: Option<Timestamp>| moment.map(Timestamp::unix_us);
+    let tx = TenantTx::write(store, capture.tenant).await?;
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(COLUMNS)
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            capture.id.as_str().into(),
+            capture.device.as_str().into(),
+            capture.stream_path.as_str().into(),
+            capture.edge_started_at.unix_us().into(),
+            us(capture.edge_ended_at).into(),
+            capture.playlist_url.clone().into(),
+            capture.opened_at.unix_us().into(),
+            us(capture.closed_at).into(),
+        ])
+        .on_conflict(OnConflict::columns(["tenant_id", "id"]).do_nothing().to_owned())
+        .take();
+    let inserted = tx.connection().execute(&insert).await?.rows_affected() == 1;
+    tx.commit().await?;
+    if inserted { Ok(None) } else { find(store, capture.tenant, &capture.id).await }
+}
+
+async fn close(store: &Store, capture: &Capture) -> Result<bool, StoreError> {
+    let tx = TenantTx::write_from_reserve(store, capture.tenant).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("edge_ended_at", capture.edge_ended_at.map(Timestamp::unix_us))
+        .value("playlist_url", capture.playlist_url.clone())
+        .value("closed_at", capture.closed_at.map(Timestamp::unix_us))
+        .cond_where(is_capture(&tx, &capture.id))
+        .and_where(Expr::col("closed_at").is_null())
+        .take();
+    let closed = tx.connection().execute(&update).await?.rows_affected() == 1;
+    tx.commit().await?;
+    Ok(closed)
+}
+
+async fn find(
+    store: &Store,
+    tenant: TenantId,
+    id: &CaptureId,
+) -> Result<Option<Capture>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let select =
+        Query::select().columns(COLUMNS).from(TABLE).cond_where(is_capture(&tx, id)).take();
+    let row = tx.connection().query_one(&select).await?;
+    tx.commit().await?;
+    row.map(|row| capture_of(&row)).transpose()
+}
+
+async fn list(store: &Store, tenant: TenantId, limit: u32) -> Result<Vec<Capture>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from(TABLE)
+        .cond_where(of_tenant(&tx))
+        .order_by("opened_at", Order::Desc)
+        .order_by("id", Order::Asc)
+        .limit(u64::from(limit))
+        .take();
+    let rows = tx.connection().query_all(&select).await?;
+    tx.commit().await?;
+    rows.iter().map(capture_of).collect()
+}
+
+fn capture_of(row: &QueryResult) -> Result<Capture, StoreError> {
+    Ok(Capture {
+        tenant: TenantId::from_uuid(row.try_get("", "tenant_id")?),
+        id: chosen(row, "id")?,
+        device: chosen(row, "device_id")?,
+        stream_path: row.try_get("", "stream_path")?,
+        edge_started_at: moment(row, "edge_started_at")?,
+        edge_ended_at: moment_if_any(row, "edge_ended_at")?,
+        playlist_url: row.try_get("", "playlist_url")?,
+        opened_at: moment(row, "opened_at")?,
+        closed_at: moment_if_any(row, "closed_at")?,
+    })
+}

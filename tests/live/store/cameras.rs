@@ -1,0 +1,295 @@
+//! Cameras, stream sessions and captures: limits and transitions under races,
+//! and that tenants stay apart.
+
+use std::time::Duration;
+
+use cabildo::cameras::Capture;
+use cabildo::cameras::engine::policy::{Denied, Step};
+use cabildo::cameras::repository::{
+    Camera, CameraRepository, CaptureRepository, Put, SealedSource, SessionQuery, StepAt, Stepped,
+    StreamSession, StreamSessionRepository,
+};
+use cabildo::domain::camera::StreamSessionStatus as Status;
+use cabildo::domain::id::{CameraId, CameraSecretId, StreamSessionId, TenantId};
+use cabildo::domain::time::Timestamp;
+use cabildo::store::Store;
+use tokio::task::JoinSet;
+
+use crate::store::fixture::{Fixture, NOW, cases};
+
+cases!(
+    a_camera_is_stored_by_revision_and_counted_under_races,
+    a_removed_camera_takes_its_own_sessions_with_it_only,
+    of_activations_at_once_one_activates,
+    of_ends_at_once_one_ends,
+    activations_at_once_stay_within_the_limit_of_their_own_tenant,
+    a_session_that_is_used_does_not_expire,
+    a_session_that_ran_out_is_expired_by_whoever_looks_first,
+    sessions_of_another_tenant_are_not_there,
+    old_sessions_are_forgotten,
+    a_capture_is_opened_and_closed_once,
+);
+
+const MANY: u32 = 1_000;
+
+fn later(seconds: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(seconds))
+}
+
+fn at(seconds: u64, active_max: u32) -> StepAt {
+    StepAt { at: later(seconds), due_at: later(seconds + 60), active_max }
+}
+
+fn camera_id(name: &str) -> CameraId {
+    name.parse().expect("an id")
+}
+
+fn camera(tenant: TenantId, name: &str, revision: u64) -> Camera {
+    Camera {
+        tenant,
+        id: camera_id(name),
+        source: SealedSource {
+            id: CameraSecretId::generate(),
+            wrapped_key: vec![1; 65],
+            sealed: vec![2; 90],
+            masked: "rtsp://***:***@cam.example/".to_owned(),
+        },
+        codec_hint: Some("h264".to_owned()),
+        target_profiles: vec!["low".to_owned(), "high".to_owned()],
+        revision,
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+fn session(tenant: TenantId, camera: &str) -> StreamSession {
+    StreamSession {
+        tenant,
+        id: StreamSessionId::generate(),
+        camera: camera_id(camera),
+        status: Status::Requested,
+        requested_at: NOW,
+        issued_at: None,
+        activated_at: None,
+        seen_at: None,
+        due_at: later(60),
+        ended_at: None,
+    }
+}
+
+async fn issued(store: &Store, tenant: TenantId, camera: &str) -> StreamSessionId {
+    let session = session(tenant, camera);
+    let stepped = store.issue_session(&session, at(0, MANY)).await.expect("answered");
+    assert!(matches!(stepped, Stepped::Done(_)), "{stepped:?}");
+    session.id
+}
+
+async fn status_of(store: &Store, tenant: TenantId, id: StreamSessionId) -> Status {
+    store.session(tenant, id).await.expect("answered").expect("there").status
+}
+
+/// One step of one session, by many at once on two stores.
+async fn race(
+    fixture: &Fixture,
+    tenant: TenantId,
+    id: StreamSessionId,
+    step: Step,
+) -> Vec<Stepped> {
+    let mut tasks = JoinSet::new();
+    for number in 0..12 {
+        let store = fixture.stores[number % 2].clone();
+        tasks.spawn(async move { store.step_session(tenant, id, step, at(1, MANY)).await });
+    }
+    tasks.join_all().await.into_iter().map(|stepped| stepped.expect("answered")).collect()
+}
+
+async fn a_camera_is_stored_by_revision_and_counted_under_races(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let hall = camera(tenant, "hall", 1);
+    assert_eq!(first.put_camera(&hall, None, 3).await, Ok(Put::Done));
+    assert_eq!(second.camera(tenant, &hall.id).await, Ok(Some(hall.clone())));
+    assert_eq!(second.put_camera(&hall, None, 3).await, Ok(Put::Stale), "it is there");
+    assert_eq!(second.put_camera(&hall, Some(9), 3).await, Ok(Put::Stale));
+    let changed = Camera { codec_hint: None, revision: 2, ..camera(tenant, "hall", 1) };
+    assert_eq!(second.put_camera(&changed, Some(1), 3).await, Ok(Put::Done));
+    assert_eq!(first.cameras(tenant).await, Ok(vec![changed]));
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        let store = fixture.stores[number % 2].clone();
+        let camera = camera(tenant, &format!("cam-{number}"), 1);
+        tasks.spawn(async move { store.put_camera(&camera, None, 3).await });
+    }
+    let done = tasks.join_all().await.into_iter().filter(|put| *put == Ok(Put::Done)).count();
+    assert_eq!(done, 2, "three cameras, one of which was there");
+    assert_eq!(first.put_camera(&camera(other, "hall", 1), None, 3).await, Ok(Put::Done));
+    assert_eq!(first.every_camera().await.expect("answered").len(), 4);
+    assert_eq!(first.cameras(other).await.expect("answered").len(), 1);
+}
+
+async fn a_removed_camera_takes_its_own_sessions_with_it_only(fixture: Fixture) {
+    let store = fixture.store();
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    for (tenant, name) in [(tenant, "hall"), (tenant, "door"), (other, "hall")] {
+        let put = store.put_camera(&camera(tenant, name, 1), None, 9).await;
+        assert_eq!(put, Ok(Put::Done));
+    }
+    let own = issued(store, tenant, "hall").await;
+    let beside = issued(store, tenant, "door").await;
+    let foreign = issued(store, other, "hall").await;
+    assert_eq!(store.remove_camera(tenant, &camera_id("hall"), later(1)).await, Ok(true));
+    assert_eq!(store.remove_camera(tenant, &camera_id("hall"), later(2)).await, Ok(false));
+    assert_eq!(status_of(store, tenant, own).await, Status::Ended);
+    assert_eq!(status_of(store, tenant, beside).await, Status::Issued);
+    assert_eq!(status_of(store, other, foreign).await, Status::Issued);
+    assert!(store.camera(other, &camera_id("hall")).await.expect("answered").is_some());
+    assert_eq!(store.every_camera().await.expect("answered").len(), 2);
+}
+
+async fn of_activations_at_once_one_activates(fixture: Fixture) {
+    let tenant = TenantId::generate();
+    let id = issued(fixture.store(), tenant, "hall").await;
+    let stepped = race(&fixture, tenant, id, Step::Activate).await;
+    let done = stepped.iter().filter(|it| matches!(it, Stepped::Done(_))).count();
+    let already = stepped.iter().filter(|it| matches!(it, Stepped::Already(_))).count();
+    assert_eq!((done, already), (1, 11), "{stepped:?}");
+    let session = fixture.store().session(tenant, id).await.expect("answered").expect("there");
+    assert_eq!(session.status, Status::Active);
+    assert_eq!((session.activated_at, session.due_at), (Some(later(1)), later(61)));
+}
+
+async fn of_ends_at_once_one_ends(fixture: Fixture) {
+    let tenant = TenantId::generate();
+    let id = issued(fixture.store(), tenant, "hall").await;
+    let stepped = race(&fixture, tenant, id, Step::End).await;
+    let done = stepped.iter().filter(|it| matches!(it, Stepped::Done(_))).count();
+    assert_eq!(done, 1, "{stepped:?}");
+    assert!(!stepped.iter().any(|it| matches!(it, Stepped::Refused(_))), "{stepped:?}");
+    let late = fixture.store().step_session(tenant, id, Step::Activate, at(2, MANY)).await;
+    assert_eq!(late, Ok(Stepped::Refused(Status::Ended)));
+}
+
+async fn activations_at_once_stay_within_the_limit_of_their_own_tenant(fixture: Fixture) {
+    let store = fixture.store();
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let mut tasks = JoinSet::new();
+    for number in 0..10 {
+        let store = fixture.stores[number % 2].clone();
+        let id = issued(&store, tenant, "hall").await;
+        tasks.spawn(async move { store.step_session(tenant, id, Step::Activate, at(1, 3)).await });
+    }
+    let stepped: Vec<Stepped> =
+        tasks.join_all().await.into_iter().map(|it| it.expect("answered")).collect();
+    let done = stepped.iter().filter(|it| matches!(it, Stepped::Done(_))).count();
+    let denied = stepped.iter().filter(|it| **it == Stepped::Denied(Denied::LimitReached)).count();
+    assert_eq!((done, denied), (3, 7), "{stepped:?}");
+    let more = store.issue_session(&session(tenant, "hall"), at(1, 3)).await;
+    assert_eq!(more, Ok(Stepped::Denied(Denied::LimitReached)));
+    let none = store.issue_session(&session(other, "hall"), at(1, 0)).await;
+    assert_eq!(none, Ok(Stepped::Denied(Denied::NotEntitled)));
+    // Another tenant has its own.
+    let id = issued(store, other, "hall").await;
+    let theirs = store.step_session(other, id, Step::Activate, at(1, 1)).await;
+    assert!(matches!(theirs, Ok(Stepped::Done(_))), "{theirs:?}");
+    // One that ends makes room.
+    let active = SessionQuery { status: Some(Status::Active), limit: 9, ..SessionQuery::default() };
+    let ended = store.sessions(tenant, &active).await.expect("answered")[0].id;
+    store.step_session(tenant, ended, Step::End, at(2, 0)).await.expect("answered");
+    let more = store.issue_session(&session(tenant, "hall"), at(2, 3)).await;
+    assert!(matches!(more, Ok(Stepped::Done(_))), "{more:?}");
+}
+
+async fn a_session_that_is_used_does_not_expire(fixture: Fixture) {
+    let store = fixture.store();
+    let tenant = TenantId::generate();
+    let id = issued(store, tenant, "hall").await;
+    assert_eq!(store.touch_session(tenant, id, later(1), later(99)).await, Ok(false), "not active");
+    store.step_session(tenant, id, Step::Activate, at(0, 1)).await.expect("answered");
+    let due = store.due_sessions(None, later(60), 10).await.expect("answered");
+    assert_eq!(due, [(tenant, id)]);
+    // Used after it was found due, and before it is ended for it.
+    assert_eq!(store.touch_session(tenant, id, later(59), later(119)).await, Ok(true));
+    let refused = store.step_session(tenant, id, Step::Expire, at(60, 0)).await;
+    assert_eq!(refused, Ok(Stepped::Refused(Status::Active)));
+    assert_eq!(store.due_sessions(None, later(118), 10).await, Ok(vec![]));
+    let expired = store.step_session(tenant, id, Step::Expire, at(119, 0)).await;
+    assert!(matches!(expired, Ok(Stepped::Done(_))), "{expired:?}");
+    assert_eq!(store.touch_session(tenant, id, later(120), later(180)).await, Ok(false));
+    assert_eq!(store.due_sessions(None, later(999), 10).await, Ok(vec![]));
+}
+
+async fn a_session_that_ran_out_is_expired_by_whoever_looks_first(fixture: Fixture) {
+    let tenant = TenantId::generate();
+    let id = issued(fixture.store(), tenant, "hall").await;
+    // Nobody swept yet, and the token is too late.
+    let refused = fixture.store().step_session(tenant, id, Step::Activate, at(60, 9)).await;
+    assert_eq!(refused, Ok(Stepped::Refused(Status::Expired)));
+    assert_eq!(status_of(fixture.store(), tenant, id).await, Status::Expired);
+    let again = fixture.store().step_session(tenant, id, Step::Expire, at(61, 0)).await;
+    assert!(matches!(again, Ok(Stepped::Already(_))), "{again:?}");
+    let ended = fixture.store().step_session(tenant, id, Step::End, at(61, 0)).await;
+    assert_eq!(ended, Ok(Stepped::Refused(Status::Expired)));
+}
+
+async fn sessions_of_another_tenant_are_not_there(fixture: Fixture) {
+    let store = fixture.store();
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let id = issued(store, tenant, "hall").await;
+    assert_eq!(store.session(other, id).await, Ok(None));
+    for step in Step::ALL {
+        let stepped = store.step_session(other, id, step, at(1, MANY)).await;
+        assert_eq!(stepped, Ok(Stepped::NotFound), "{step:?}");
+    }
+    assert_eq!(store.touch_session(other, id, later(1), later(2)).await, Ok(false));
+    let everything = SessionQuery { limit: 9, ..SessionQuery::default() };
+    assert_eq!(store.sessions(other, &everything).await, Ok(vec![]));
+    assert_eq!(store.sessions(tenant, &everything).await.expect("answered").len(), 1);
+    assert_eq!(store.tenant_of_session(id).await, Ok(Some(tenant)));
+    assert_eq!(store.due_sessions(Some(other), later(999), 9).await, Ok(vec![]));
+    assert_eq!(store.tenants_with_sessions(9).await, Ok(vec![tenant]));
+    assert_eq!(status_of(store, tenant, id).await, Status::Issued);
+}
+
+async fn old_sessions_are_forgotten(fixture: Fixture) {
+    let store = fixture.store();
+    let tenant = TenantId::generate();
+    let (old, live) = (issued(store, tenant, "hall").await, issued(store, tenant, "hall").await);
+    store.step_session(tenant, old, Step::End, at(5, 0)).await.expect("answered");
+    assert_eq!(store.forget_sessions(tenant, later(5)).await, Ok(0));
+    assert_eq!(store.forget_sessions(tenant, later(6)).await, Ok(1));
+    assert_eq!(store.session(tenant, old).await, Ok(None));
+    assert_eq!(store.tenant_of_session(old).await, Ok(None));
+    assert_eq!(status_of(store, tenant, live).await, Status::Issued);
+}
+
+async fn a_capture_is_opened_and_closed_once(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let capture = |tenant, path: &str| Capture {
+        tenant,
+        id: "sess-7".parse().expect("an id"),
+        device: "box-1".parse().expect("an id"),
+        stream_path: path.to_owned(),
+        edge_started_at: NOW,
+        edge_ended_at: None,
+        playlist_url: None,
+        opened_at: later(1),
+        closed_at: None,
+    };
+    let mine = capture(tenant, "/live/sess-7");
+    assert_eq!(first.insert_capture(&mine).await, Ok(None));
+    assert_eq!(second.insert_capture(&capture(tenant, "/x")).await, Ok(Some(mine.clone())));
+    assert_eq!(second.insert_capture(&capture(other, "/y")).await, Ok(None));
+    let closed = Capture {
+        edge_ended_at: Some(later(9)),
+        playlist_url: Some("https://media.example/sess-7.m3u8".to_owned()),
+        closed_at: Some(later(10)),
+        ..mine
+    };
+    let (one, two) = tokio::join!(first.close_capture(&closed), second.close_capture(&closed));
+    assert_ne!(one.expect("answered"), two.expect("answered"), "one of both closed it");
+    assert_eq!(first.capture(tenant, &closed.id).await, Ok(Some(closed.clone())));
+    assert_eq!(first.captures(tenant, 5).await, Ok(vec![closed.clone()]));
+    let theirs = first.capture(other, &closed.id).await.expect("answered").expect("there");
+    assert_eq!(theirs.closed_at, None, "another tenant's capture was closed");
+}
