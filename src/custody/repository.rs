@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, SessionId, TenantId};
 use crate::recorder::repository::RecordingStoreError;
 
-/// The sessions of a tenant.
+/// The sessions of a tenant, and the keys of its cameras.
 #[async_trait]
 pub trait CustodyRepository: Send + Sync {
     /// At most `limit` sessions of the tenant after `after`, in order.
@@ -15,4 +15,19 @@ pub trait CustodyRepository: Send + Sync {
         after: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<SessionId>, RecordingStoreError>;
+
+    /// The wrapped keys of the addresses of the tenant's cameras.
+    async fn camera_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError>;
+
+    /// Puts a key of a camera wrapped anew in place of the older wrapping; `false`
+    /// when the address was sealed anew or forgotten meanwhile.
+    async fn put_camera_key(
+        &self,
+        tenant: TenantId,
+        secret: CameraSecretId,
+        wrapped: &[u8],
+    ) -> Result<bool, RecordingStoreError>;
 }

@@ -53,7 +53,7 @@ impl Custody {
         loop {
             let sessions =
                 self.parts.sessions.sessions_after(tenant, after, SESSIONS_PER_READ).await?;
-            let Some(last) = sessions.last() else { return Ok(done) };
+            let Some(last) = sessions.last() else { break };
             after = Some(*last);
             for session in sessions {
                 let old = self.session_keys(tenant, session).await?.older_than(done.version);
@@ -71,6 +71,29 @@ impl Custody {
                 }
             }
         }
+        self.rewrap_cameras(tenant, &mut done).await?;
+        Ok(done)
+    }
+
+    /// Rewraps the keys of the addresses of cameras.
+    async fn rewrap_cameras(
+        &self,
+        tenant: TenantId,
+        done: &mut Rewrapped,
+    ) -> Result<(), CustodyError> {
+        for (secret, wrapped) in self.parts.sessions.camera_keys(tenant).await? {
+            if !is_older(&wrapped, done.version) {
+                continue;
+            }
+            let purpose = KeyPurpose::Camera(secret);
+            let Some(anew) = self.rewrapped(tenant, purpose, &wrapped).await? else {
+                done.left += 1;
+                continue;
+            };
+            let put = self.parts.sessions.put_camera_key(tenant, secret, &anew).await?;
+            done.keys += u64::from(put);
+        }
+        Ok(())
     }
 
     /// Destroys every tenant key except the newest; returns their versions. Refused while a key is
@@ -95,6 +118,9 @@ impl Custody {
                 old += self.session_keys(tenant, session).await?.older_than(newest);
             }
         }
+        let cameras = self.parts.sessions.camera_keys(tenant).await?;
+        let old_cameras = cameras.iter().filter(|(_, wrapped)| is_older(wrapped, newest)).count();
+        old += u64::try_from(old_cameras).unwrap_or(u64::MAX);
         if old > 0 {
             return Err(CustodyError::OldKeysInUse(old));
         }

@@ -185,6 +185,35 @@ async fn remove(
     Ok(removed)
 }
 
+/// The wrapped keys of the addresses of a tenant's cameras.
+pub(super) async fn wrapped_keys(
+    store: &Store,
+    tenant: TenantId,
+) -> Result<Vec<(CameraSecretId, Vec<u8>)>, StoreError> {
+    let cameras = cameras(store, tenant).await?;
+    let sources = cameras.into_iter().map(|camera| camera.source);
+    Ok(sources.map(|source| (source.id, source.wrapped_key)).collect())
+}
+
+/// Replaces the wrapping of a key, unless its address was sealed anew.
+pub(super) async fn put_wrapped_key(
+    store: &Store,
+    tenant: TenantId,
+    secret: CameraSecretId,
+    wrapped: &[u8],
+) -> Result<bool, StoreError> {
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("wrapped_key", wrapped.to_vec())
+        .cond_where(of_tenant(&tx))
+        .and_where(Expr::col("secret_id").eq(secret.as_uuid()))
+        .take();
+    let replaced = tx.connection().execute(&update).await?.rows_affected() > 0;
+    tx.commit().await?;
+    Ok(replaced)
+}
+
 fn camera_of(row: &QueryResult) -> Result<Camera, StoreError> {
     let profiles: String = row.try_get("", "target_profiles")?;
     let split = profiles.split(',').filter(|name| !name.is_empty());

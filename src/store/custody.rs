@@ -5,8 +5,9 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use uuid::Uuid;
 
 use crate::custody::repository::CustodyRepository;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, SessionId, TenantId};
 use crate::recorder::repository::RecordingStoreError;
+use crate::store::cameras;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
 use crate::store::error::StoreError;
@@ -21,6 +22,22 @@ impl CustodyRepository for Store {
         limit: u32,
     ) -> Result<Vec<SessionId>, RecordingStoreError> {
         Ok(sessions_after(self, tenant, after, limit).await?)
+    }
+
+    async fn camera_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError> {
+        Ok(cameras::wrapped_keys(self, tenant).await?)
+    }
+
+    async fn put_camera_key(
+        &self,
+        tenant: TenantId,
+        secret: CameraSecretId,
+        wrapped: &[u8],
+    ) -> Result<bool, RecordingStoreError> {
+        Ok(cameras::put_wrapped_key(self, tenant, secret, wrapped).await?)
     }
 }
 

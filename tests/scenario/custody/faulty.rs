@@ -14,7 +14,7 @@ use cabildo::claims::repository::ClaimRepository;
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyLog, CustodyLogError};
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{CameraSecretId, InstanceId, RecordedTrackId, SessionId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::EventKind;
@@ -224,6 +224,22 @@ impl CustodyRepository for Faulty<Store> {
         limit: u32,
     ) -> Result<Vec<SessionId>, RecordingStoreError> {
         self.inner.sessions_after(tenant, after, limit).await
+    }
+
+    async fn camera_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError> {
+        self.inner.camera_keys(tenant).await
+    }
+
+    async fn put_camera_key(
+        &self,
+        tenant: TenantId,
+        secret: CameraSecretId,
+        wrapped: &[u8],
+    ) -> Result<bool, RecordingStoreError> {
+        self.inner.put_camera_key(tenant, secret, wrapped).await
     }
 }
 

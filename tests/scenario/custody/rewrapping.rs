@@ -1,11 +1,14 @@
 //! Rewrapping keys.
 
+use cabildo::cameras::repository::{Camera, CameraRepository, SealedSource};
+use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyError, Rewrapped};
-use cabildo::domain::id::TenantId;
+use cabildo::domain::id::{CameraSecretId, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::recorder::repository::{Playable, RecordingRepository};
+use cabildo::sealing::random_key;
 use cabildo::vault::{KeyPurpose, KeyVaultError, wrapped_version};
 
 use crate::custody::faulty::Life;
@@ -179,4 +182,41 @@ async fn a_key_that_nothing_unwraps_is_counted_and_keeps_nothing_else_back() {
     assert_eq!((done.keys, done.left), (4, 1));
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::OldKeysInUse(1))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn keys_of_cameras_are_rewrapped_before_older_tenant_keys_can_be_destroyed() {
+    let fixture = Fixture::new().await;
+    let tenant = TenantId::generate();
+    let (secret, key) = (CameraSecretId::generate(), random_key());
+    let purpose = KeyPurpose::Camera(secret);
+    let wrapped_key = fixture.keys.wrap(tenant, purpose, &key).await.expect("wrapped");
+    let now = fixture.now();
+    let camera = Camera {
+        tenant,
+        id: "hall".parse().expect("an id"),
+        source: SealedSource {
+            id: secret,
+            wrapped_key,
+            sealed: vec![7; 90],
+            masked: "rtsp://cam.example/".to_owned(),
+        },
+        codec_hint: None,
+        target_profiles: Vec::new(),
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    fixture.store.put_camera(&camera, None, 9).await.expect("stored");
+    let custody = fixture.custody();
+    assert_eq!(custody.rotate(tenant).await.expect("rotated"), 2);
+    let refused = custody.destroy_older(tenant).await;
+    assert!(matches!(refused, Err(CustodyError::OldKeysInUse(1))), "{refused:?}");
+    assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 1);
+    assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 0, "again");
+    assert_eq!(custody.destroy_older(tenant).await.expect("destroyed"), [1]);
+    let stored = fixture.store.camera_keys(tenant).await.expect("read");
+    let [(id, wrapped)] = &stored[..] else { panic!("one key: {stored:?}") };
+    assert_eq!((*id, wrapped_version(wrapped)), (secret, Some(2)));
+    assert_eq!(fixture.keys.unwrap(tenant, purpose, wrapped).await, Ok(key));
 }
