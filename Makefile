@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint wire-types openapi bench load-test attack contract kill-loop fuzz check-readme clean
+.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test attack contract kill-loop fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -20,6 +20,9 @@ lint: ## formatting, clippy, rustdoc, shell, web client
 
 wire-types: ## write the TypeScript types of the moderation channel
 	@bash -c 'source scripts/environment; CABILDO_WRITE_WIRE_TYPES=1 cargo test --quiet --locked --test scenario wire_types::'
+
+proto-baseline: ## publish what was added to the payloads of events in proto/
+	@bash -c 'source scripts/environment; CABILDO_WRITE_PROTO_BASELINE=1 cargo test --quiet --locked --test scenario delivery::schema::'
 
 openapi: ## write docs/openapi.json
 	@bash -c 'source scripts/environment; CABILDO_WRITE_OPENAPI=1 cargo test --quiet --locked --test live api::description::'

@@ -8,6 +8,8 @@ mod captures;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;
 mod error;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod events;
 mod evidence;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod gateway;
@@ -53,6 +55,7 @@ use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
 use crate::cameras::{CaptureStore, Gateway};
 use crate::clock::Clock;
+use crate::delivery::EventStreams;
 use crate::domain::id::TenantId;
 use crate::evidence::Evidence;
 use crate::history::History;
@@ -119,6 +122,8 @@ pub struct ApiParts {
     pub captures: CaptureStore,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
+    /// The events of tenants, while they happen.
+    pub events: EventStreams,
     /// The key that signs playback addresses, and how long they are valid.
     pub playback: PlaybackKey,
     /// The dependencies that must answer before this instance accepts requests.

@@ -5,6 +5,7 @@
 
 mod base;
 mod cameras;
+mod delivery;
 mod doors;
 mod foundation;
 mod governance;
@@ -26,6 +27,7 @@ use crate::config::Config;
 
 use self::base::Base;
 use self::cameras::Cameras;
+use self::delivery::Delivery;
 use self::doors::{Behind, Doors, Sockets};
 use self::governance::GovernanceCalls;
 use self::identity::Identity;
@@ -74,6 +76,7 @@ pub struct App {
     sessions: Sessions,
     governance: GovernanceCalls,
     cameras: Cameras,
+    delivery: Delivery,
     doors: Doors,
 }
 
@@ -98,6 +101,7 @@ impl App {
         let sessions = Sessions::start(&base, &rooms, &record, &services);
         let governance = GovernanceCalls::start(&base, &foundation, &services);
         let cameras = Cameras::start(&base, &foundation)?;
+        let delivery = Delivery::start(&base, &foundation).await?;
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -107,6 +111,7 @@ impl App {
             sessions: &sessions,
             services: &services,
             cameras: &cameras,
+            delivery: &delivery,
         };
         let doors = Doors::start(&base, sockets, behind)?;
         Ok(Self {
@@ -120,6 +125,7 @@ impl App {
             sessions,
             governance,
             cameras,
+            delivery,
             doors,
         })
     }
@@ -149,17 +155,20 @@ impl App {
             sessions,
             governance,
             cameras,
+            delivery,
             doors,
             ..
         } = self;
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
         doors.drain();
+        delivery.drain();
         let rest = async {
             cameras.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;
             rooms.shutdown().await;
             record.shutdown().await;
+            delivery.shutdown().await;
             foundation.shutdown().await;
             media.shutdown().await;
             doors.shutdown().await;

@@ -2,6 +2,7 @@
 //! Only `app` and `cli` read it; every other module is given options.
 
 mod cameras;
+mod events;
 mod reader;
 mod record;
 mod sections;
@@ -11,6 +12,7 @@ mod source;
 use std::path::PathBuf;
 
 pub use cameras::CamerasConfig;
+pub use events::{EventsConfig, WebhookConfig};
 pub use record::{
     EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
 };
@@ -58,6 +60,8 @@ pub struct Config {
     pub record: RecordConfig,
     /// Cameras.
     pub cameras: CamerasConfig,
+    /// What other services are told.
+    pub events: EventsConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }

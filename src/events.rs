@@ -134,6 +134,15 @@ impl FromStr for ReaderName {
     }
 }
 
+/// What there is in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// After this place nothing was deleted.
+    pub oldest: Position,
+    /// The last place there is.
+    pub newest: Position,
+}
+
 /// The outbox could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutboxError {
@@ -161,6 +170,9 @@ pub trait Outbox: Send + Sync {
     /// however its transaction and others overlapped.
     async fn after(&self, scope: Scope, after: Position, limit: u32) -> Result<Batch, OutboxError>;
 
+    /// What there is.
+    async fn extent(&self) -> Result<Extent, OutboxError>;
+
     /// Makes a reader known, so that nothing it has not confirmed is deleted;
     /// where it stands. One that is known already stays where it is.
     async fn register(
@@ -172,6 +184,10 @@ pub trait Outbox: Send + Sync {
     /// Notes that a reader needs nothing up to and including `up_to` any more.
     /// Going back has no effect.
     async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError>;
+
+    /// Forgets every reader whose name begins with `prefix`, except those of `keep`,
+    /// so that nothing is kept for them any more.
+    async fn forget_except(&self, prefix: &str, keep: &[ReaderName]) -> Result<(), OutboxError>;
 
     /// Deletes what every registered reader has confirmed and was stored before
     /// `kept_since`, of at most `limit` transactions; of how many it did.

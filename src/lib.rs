@@ -25,6 +25,7 @@ pub mod vault;
 
 // Second floor: modules that combine stations.
 pub mod custody;
+pub mod delivery;
 pub mod governance;
 pub mod history;
 pub mod playable;

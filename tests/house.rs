@@ -83,6 +83,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("room", &["domain", "clock", "telemetry", "tracked", "floor", "sessions", "sfu"]),
+    // Events as other services are told them: what sessions and rooms keep, in the
+    // outbox's order and a public form.
+    ("delivery", &["domain", "clock", "telemetry", "claims", "events", "sessions", "room"]),
     // What happened, read back from the log for people and combined pictures.
     ("history", &["domain", "telemetry", "evidence", "recorder", "playable", "room"]),
     // Telling the governance service of sessions, and binding what it holds.
@@ -126,6 +129,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "playable",
             "history",
             "room",
+            "events",
+            "delivery",
         ],
     ),
 ];

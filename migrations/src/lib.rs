@@ -16,6 +16,7 @@ mod m0010_media_tokens;
 mod m0011_governance_calls;
 mod m0012_session_rules;
 mod m0013_cameras;
+mod m0014_delivery_claims;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -61,6 +62,7 @@ pub const TABLES: &[&str] = &[
     "camera_streams",
     "capture_sessions",
     "camera_directory",
+    "delivery_claims",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -91,7 +93,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("session_events", "SELECT, INSERT, DELETE"),
     ("outbox", "SELECT, INSERT, UPDATE, DELETE"),
     ("outbox_state", "SELECT, UPDATE"),
-    ("outbox_readers", "SELECT, INSERT, UPDATE"),
+    ("outbox_readers", "SELECT, INSERT, UPDATE, DELETE"),
     ("room_parts", "SELECT, INSERT, UPDATE, DELETE"),
     ("media_tokens", "SELECT, INSERT, UPDATE, DELETE"),
     ("governance_calls", "SELECT, INSERT, UPDATE"),
@@ -100,6 +102,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("camera_streams", "SELECT, INSERT, UPDATE"),
     ("capture_sessions", "SELECT, INSERT, UPDATE"),
     ("camera_directory", "SELECT, INSERT, UPDATE, DELETE"),
+    ("delivery_claims", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -123,6 +126,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0011_governance_calls::GovernanceCalls),
             Box::new(m0012_session_rules::SessionRules),
             Box::new(m0013_cameras::Cameras),
+            Box::new(m0014_delivery_claims::DeliveryClaims),
         ]
     }
 }

@@ -150,6 +150,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ParticipantLimitReached
         | C::MediaTokenLimitReached
         | C::BitrateLimitReached
+        | C::EventStreamLimitReached
         | C::IdempotencyKeyInUse
         | C::ProviderUnsupported
         | C::QueueClosed
@@ -169,7 +170,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::StreamLimitReached
         | C::SessionTransitionInvalid
         | C::CaptureSessionConflict => StatusCode::CONFLICT,
-        C::SessionOver | C::RecordingErased => StatusCode::GONE,
+        C::SessionOver | C::RecordingErased | C::EventsExpired => StatusCode::GONE,
         C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::VersionConflict => StatusCode::PRECONDITION_FAILED,
         C::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,

@@ -18,8 +18,8 @@ use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
-    Api, MetricsDoor, captures, dev, evidence, gateway, health, media, media_tokens, openapi,
-    recordings, sessions, web,
+    Api, MetricsDoor, captures, dev, events, evidence, gateway, health, media, media_tokens,
+    openapi, recordings, sessions, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -78,6 +78,7 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(recordings::addresses))
         .routes(routes!(recordings::play))
         .routes(routes!(recordings::timeline))
+        .routes(routes!(events::stream))
         .routes(routes!(web::client_config))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))

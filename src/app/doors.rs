@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::cameras::Cameras;
+use super::delivery::Delivery;
 use super::foundation::Foundation;
 use super::identity::Identity;
 use super::media::Media;
@@ -78,6 +79,7 @@ pub(super) struct Behind<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) services: &'a Services,
     pub(super) cameras: &'a Cameras,
+    pub(super) delivery: &'a Delivery,
 }
 
 /// The running listeners.
@@ -148,7 +150,17 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
 }
 
 fn api(base: &Base, behind: Behind<'_>) -> Api {
-    let Behind { identity, foundation, media, rooms, record, sessions, services, cameras } = behind;
+    let Behind {
+        identity,
+        foundation,
+        media,
+        rooms,
+        record,
+        sessions,
+        services,
+        cameras,
+        delivery,
+    } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
     Api::new(ApiParts {
         options: ApiOptions {
@@ -173,6 +185,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         cameras: cameras.gateway.clone(),
         captures: cameras.captures.clone(),
         service_tenant: config.cameras.service_tenant,
+        events: delivery.streams.clone(),
         playback: playback_key(config),
         readiness: Arc::new(Dependencies {
             store: base.store.clone(),

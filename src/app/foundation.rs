@@ -145,7 +145,7 @@ fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
 
 /// The origin that is the issuer in heads of logs. In development it has no port, so that commands
 /// use the same issuer as the server.
-fn public_origin(config: &Config) -> &str {
+pub(super) fn public_origin(config: &Config) -> &str {
     config.http.public_url.as_deref().unwrap_or("http://localhost")
 }
 

@@ -7,13 +7,11 @@ use super::record::Record;
 use super::rooms::LiveRooms;
 use super::services::Services;
 use super::tenants;
-use crate::events::OutboxUpkeep;
 use crate::sessions::SessionService;
 
 /// The running session service.
 pub(super) struct Sessions {
     pub(super) service: SessionService,
-    outbox: OutboxUpkeep,
 }
 
 impl Sessions {
@@ -26,14 +24,12 @@ impl Sessions {
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
         let observers = vec![rooms.observer(), record.observer()];
-        let service =
-            SessionService::new(store.clone(), tenants::limits(base, services), observers);
+        let service = SessionService::new(store, tenants::limits(base, services), observers);
         service.start_telling(base.clock.clone());
-        Self { service, outbox: OutboxUpkeep::start(store, base.clock.clone()) }
+        Self { service }
     }
 
     pub(super) async fn shutdown(self) {
         self.service.shutdown().await;
-        self.outbox.shutdown().await;
     }
 }

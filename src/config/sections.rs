@@ -185,6 +185,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let limits = read_limits(reader, profile);
     let record = super::record::read(reader, profile);
     let cameras = super::cameras::read(reader, profile);
+    let events = super::events::read(reader);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -198,6 +199,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         limits,
         record,
         cameras,
+        events,
         telemetry,
     })
 }

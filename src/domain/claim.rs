@@ -15,6 +15,9 @@ pub enum Work {
     Custody,
     /// Telling governance of it, and asking what governance holds.
     Governance,
+    /// Handing events on to one place outside. It is of no session: the id that
+    /// stands for one is made of the reader's name.
+    Delivery,
 }
 
 impl Work {
@@ -26,13 +29,14 @@ impl Work {
             Self::Playables => "playables",
             Self::Custody => "custody",
             Self::Governance => "governance",
+            Self::Delivery => "delivery",
         }
     }
 
     /// The kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Recording, Self::Playables, Self::Custody, Self::Governance]
+        [Self::Recording, Self::Playables, Self::Custody, Self::Governance, Self::Delivery]
             .into_iter()
             .find(|work| work.as_str() == name)
     }

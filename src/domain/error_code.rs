@@ -58,6 +58,10 @@ words!(
         ParticipantLimitReached => "PARTICIPANT_LIMIT_REACHED",
         /// The tenant receives the highest bitrate that it may.
         BitrateLimitReached => "BITRATE_LIMIT_REACHED",
+        /// There are the most event streams that there may be.
+        EventStreamLimitReached => "EVENT_STREAM_LIMIT_REACHED",
+        /// Events after this cursor were deleted: begin again with `details.oldest`.
+        EventsExpired => "EVENTS_EXPIRED",
         /// The idempotency key was used with another request before.
         IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
         /// The first request with this idempotency key is still running.

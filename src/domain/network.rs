@@ -77,6 +77,47 @@ impl FromStr for IpNetwork {
     }
 }
 
+/// Whether an address is one of the internet: not of this machine, of a private
+/// network, or of those that are set aside (IANA's special-purpose registries).
+#[must_use]
+pub const fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+const fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_set_aside = matches!(
+        (a, b, c),
+        // This network, shared by providers, of protocols, 6to4 relays, of tests of
+        // networks; multicast, reserved and broadcast.
+        (0 | 224..=255, ..) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18 | 19, _)
+    );
+    !(is_set_aside
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation())
+}
+
+/// Of IPv6 only 2000::/3 is in use, and in it some networks are set aside or
+/// lead to an IPv4 address.
+const fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, c, ..] = address.segments();
+    match (a, b) {
+        // Protocols, Teredo among them; documentation.
+        (0x2001, 0..=0x01ff | 0x0db8) | (0x3fff, 0..=0x0fff) => false,
+        // 6to4: what it leads to.
+        (0x2002, _) => {
+            let ([high, low], [next, last]) = (b.to_be_bytes(), c.to_be_bytes());
+            is_public_v4(Ipv4Addr::new(high, low, next, last))
+        }
+        _ => a & 0xe000 == 0x2000,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +144,40 @@ mod tests {
         assert!(inside("0.0.0.0/0", "255.1.2.3") && inside("::/0", "fe80::1"));
         assert!(inside("192.0.2.7", "192.0.2.7") && !inside("192.0.2.7", "192.0.2.6"));
         assert!(!inside("::/0", "10.0.0.1"));
+    }
+
+    #[test]
+    fn addresses_that_are_set_aside_are_not_of_the_internet() {
+        let public = |text: &str| is_public(text.parse().expect("an address"));
+        for inside in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.168.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "2002:a00:1::1",
+        ] {
+            assert!(!public(inside), "{inside}");
+        }
+        for outside in ["93.184.216.34", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
+            assert!(public(outside), "{outside}");
+        }
     }
 }

@@ -48,6 +48,8 @@ words!(
         ControlRecording => "control_recording",
         /// Provision cameras, start and stop their streams, and see how they are.
         ManageCameras => "manage_cameras",
+        /// Read the events of all sessions of the own tenant.
+        ReadEvents => "read_events",
     }
 );
 
@@ -58,7 +60,9 @@ impl Role {
     pub const fn may(self, action: Action) -> bool {
         use Action as A;
         match self {
-            Self::Moderator => !matches!(action, A::LendMicrophone | A::ManageCameras),
+            Self::Moderator => {
+                !matches!(action, A::LendMicrophone | A::ManageCameras | A::ReadEvents)
+            }
             Self::Participant => matches!(
                 action,
                 A::ReadSession | A::JoinRoom | A::PublishMedia | A::RequestSpeech | A::Chat
@@ -67,7 +71,9 @@ impl Role {
                 matches!(action, A::ReadSession | A::JoinRoom | A::PublishMedia | A::LendMicrophone)
             }
             Self::Observer => matches!(action, A::ReadSession | A::JoinRoom),
-            Self::Operator => matches!(action, A::ReadSession | A::ManageCameras),
+            Self::Operator => {
+                matches!(action, A::ReadSession | A::ManageCameras | A::ReadEvents)
+            }
             Self::Auditor => matches!(action, A::ReadSession | A::WatchRecording),
         }
     }
@@ -129,6 +135,7 @@ mod tests {
         (Action::WatchRecording, "no yes no no no yes"),
         (Action::ControlRecording, "no yes no no no no"),
         (Action::ManageCameras, "no no no no yes no"),
+        (Action::ReadEvents, "no no no no yes no"),
     ];
 
     #[test]

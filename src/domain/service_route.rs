@@ -17,6 +17,8 @@ pub enum ServiceRoute {
     CameraGateway,
     /// `/store`: capture sessions of edge devices.
     CaptureSessions,
+    /// `GET /api/v1/events`.
+    ReadEvents,
 }
 
 impl ServiceRoute {
@@ -29,6 +31,7 @@ impl ServiceRoute {
         Self::EndSession,
         Self::CameraGateway,
         Self::CaptureSessions,
+        Self::ReadEvents,
     ];
 
     /// Its name in allow-lists.
@@ -42,6 +45,7 @@ impl ServiceRoute {
             Self::EndSession => "end_session",
             Self::CameraGateway => "camera_gateway",
             Self::CaptureSessions => "capture_sessions",
+            Self::ReadEvents => "read_events",
         }
     }
 }

@@ -18,7 +18,17 @@ use crate::store::connect::Store;
 use crate::store::error::{StoreError, number, stored, word};
 use crate::store::tenant_tx::TenantTx;
 
-const TABLE: &str = "work_claims";
+/// Claims on work on sessions, and on work that is of no session.
+const TABLES: [&str; 2] = ["work_claims", "delivery_claims"];
+
+/// Where claims on `work` are.
+const fn table_of(work: Work) -> &'static str {
+    let [of_sessions, of_none] = TABLES;
+    match work {
+        Work::Recording | Work::Playables | Work::Custody | Work::Governance => of_sessions,
+        Work::Delivery => of_none,
+    }
+}
 
 #[async_trait]
 impl ClaimRepository for Store {
@@ -43,12 +53,15 @@ impl ClaimRepository for Store {
     }
 
     async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
-        Ok(end(self, is_claim(claim)?).await?)
+        Ok(end(self, table_of(claim.work), is_claim(claim)?).await?)
     }
 
     async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
         let of_instance = Condition::all().add(Expr::col("instance").eq(instance.as_uuid()));
-        Ok(end(self, of_instance).await?)
+        for table in TABLES {
+            end(self, table, of_instance.clone()).await?;
+        }
+        Ok(())
     }
 
     async fn taken_by_others(
@@ -68,7 +81,7 @@ pub(super) async fn is_current(
 ) -> Result<bool, StoreError> {
     let select = Query::select()
         .column("epoch")
-        .from(TABLE)
+        .from(table_of(fence.work))
         .cond_where(of_work(fence))
         .lock(LockType::Share)
         .take();
@@ -85,7 +98,8 @@ async fn take(
 ) -> Result<Option<u64>, StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let now = || database_now(tx.connection().get_database_backend());
-    let column = |name: &'static str| Expr::col((TABLE, name));
+    let table = table_of(work);
+    let column = |name: &'static str| Expr::col((table, name));
     let is_free = Condition::any()
         .add(column("instance").eq(instance.as_uuid()))
         .add(column("leased_until").lte(now()));
@@ -98,7 +112,7 @@ async fn take(
         )
         .to_owned();
     let insert = Query::insert()
-        .into_table(TABLE)
+        .into_table(table)
         .columns(["session_id", "work", "tenant_id", "instance", "epoch", "leased_until"])
         .values_panic([
             session.as_uuid().into(),
@@ -123,16 +137,29 @@ async fn renew(
     claims: &[Fence],
     lease: Duration,
 ) -> Result<Vec<Fence>, StoreError> {
-    if claims.is_empty() {
-        return Ok(Vec::new());
+    let mut renewed = Vec::new();
+    for table in TABLES {
+        let mut named = Condition::any();
+        for claim in claims.iter().filter(|claim| table_of(claim.work) == table) {
+            named = named.add(is_claim(*claim)?);
+        }
+        if !named.is_empty() {
+            renewed.extend(renew_in(store, table, instance, named, lease).await?);
+        }
     }
-    let mut named = Condition::any();
-    for claim in claims {
-        named = named.add(is_claim(*claim)?);
-    }
+    Ok(renewed)
+}
+
+async fn renew_in(
+    store: &Store,
+    table: &'static str,
+    instance: InstanceId,
+    named: Condition,
+    lease: Duration,
+) -> Result<Vec<Fence>, StoreError> {
     let backend = store.connection.get_database_backend();
     let update = Query::update()
-        .table(TABLE)
+        .table(table)
         .value("leased_until", database_now(backend).add(micros(lease)))
         .and_where(Expr::col("instance").eq(instance.as_uuid()))
         // A released claim stays free.
@@ -159,8 +186,8 @@ async fn renew(
 }
 
 /// Ends the leases that match a condition.
-async fn end(store: &Store, of: Condition) -> Result<(), StoreError> {
-    let update = Query::update().table(TABLE).value("leased_until", 0).cond_where(of).take();
+async fn end(store: &Store, table: &'static str, of: Condition) -> Result<(), StoreError> {
+    let update = Query::update().table(table).value("leased_until", 0).cond_where(of).take();
     let _writer = store.writer().await;
     store.connection.execute(&update).await?;
     Ok(())
@@ -174,7 +201,7 @@ async fn taken_by_others(
     let backend = store.connection.get_database_backend();
     let select = Query::select()
         .column("session_id")
-        .from(TABLE)
+        .from(table_of(work))
         .and_where(Expr::col("work").eq(work.as_str()))
         .and_where(Expr::col("instance").ne(instance.as_uuid()))
         .and_where(Expr::col("leased_until").gt(database_now(backend)))

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::events::{
-    Batch, Beginning, EventSource, Outbox, OutboxError, Position, READ_MAX, ReaderName, Scope,
+    Batch, Beginning, EventSource, Extent, Outbox, OutboxError, Position, READ_MAX, ReaderName,
+    Scope,
 };
 use crate::sessions::{ChangeId, SessionEvent};
 use crate::store::connect::Store;
@@ -47,6 +48,15 @@ impl Outbox for Store {
         read::after(self, scope, after, limit.clamp(1, READ_MAX)).await
     }
 
+    async fn extent(&self) -> Result<Extent, OutboxError> {
+        number_committed(self).await?;
+        let state = state(&self.connection).await?;
+        Ok(Extent {
+            oldest: Position::new(number(state.pruned, "pruned_through")?),
+            newest: Position::new(number(state.last, "last_position")?),
+        })
+    }
+
     async fn register(
         &self,
         reader: &ReaderName,
@@ -58,6 +68,10 @@ impl Outbox for Store {
 
     async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
         if confirm(self, reader, up_to).await? { Ok(()) } else { Err(OutboxError::UnknownReader) }
+    }
+
+    async fn forget_except(&self, prefix: &str, keep: &[ReaderName]) -> Result<(), OutboxError> {
+        Ok(forget_except(self, prefix, keep).await?)
     }
 
     async fn prune(&self, kept_since: Timestamp, limit: u32) -> Result<u32, OutboxError> {
@@ -225,6 +239,20 @@ async fn confirm(store: &Store, reader: &ReaderName, up_to: Position) -> Result<
     tx.connection().execute(&update).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+async fn forget_except(store: &Store, prefix: &str, keep: &[ReaderName]) -> Result<(), StoreError> {
+    let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
+    let select = Query::select().column("name").from(READERS).take();
+    for row in tx.connection().query_all(&select).await? {
+        let name: String = row.try_get("", "name")?;
+        if name.starts_with(prefix) && keep.iter().all(|kept| kept.as_str() != name) {
+            let delete =
+                Query::delete().from_table(READERS).and_where(Expr::col("name").eq(name)).take();
+            tx.connection().execute(&delete).await?;
+        }
+    }
+    tx.commit().await
 }
 
 /// A row of the outbox.

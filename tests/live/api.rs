@@ -9,6 +9,7 @@ mod channel_client;
 mod channel_frames;
 mod description;
 mod door;
+mod events;
 mod media;
 mod media_tokens;
 mod once;

@@ -6,6 +6,7 @@ mod attendance;
 #[path = "../support/claims.rs"]
 mod claims;
 mod custody;
+mod delivery;
 mod evidence;
 mod floor;
 mod forwarding;

@@ -1,0 +1,245 @@
+//! Hands events on to one place outside: reads them, and has each delivered
+//! until it has arrived. One instance does it at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::cursor::Cursor;
+use super::engine::{Afterwards, Engine, Patience, RetryTimes, WINDOW};
+use super::event::PublicEvent;
+use super::feed::{Feed, FeedError};
+use super::metrics;
+use crate::claims::{Claim, ClaimError, Claims};
+use crate::clock::Clock;
+use crate::domain::claim::Work;
+use crate::domain::id::{SessionId, TenantId};
+use crate::events::{Beginning, Outbox, OutboxError, Position, ReaderName, Scope};
+
+/// Between two tries to become the instance that does it, and after the outbox
+/// could not be read.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Between two notes of how far it has come.
+const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why an event has not arrived.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Undelivered {
+    /// For the log: without addresses, keys and contents.
+    pub reason: String,
+    /// How long the other side wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// Where events are handed on to.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// Ends when the event has arrived.
+    async fn deliver(&self, event: &PublicEvent) -> Result<(), Undelivered>;
+}
+
+/// What is handed on, and how.
+#[derive(Debug, Clone)]
+pub struct PumpOptions {
+    /// What the position is kept under.
+    pub name: ReaderName,
+    /// Whose events.
+    pub scope: Scope,
+    /// Which types; all when empty.
+    pub kinds: BTreeSet<String>,
+    /// How long after it happened an event is tried for; for ever when absent.
+    pub given_up_after: Option<Duration>,
+    /// How long is waited after failures.
+    pub retry: RetryTimes,
+}
+
+/// What it works with.
+#[derive(Clone)]
+pub struct PumpParts {
+    /// Where the position is kept.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where events are read.
+    pub feed: Feed,
+    /// Which instance does it.
+    pub claims: Claims,
+    /// The time.
+    pub clock: Clock,
+    /// Where events go.
+    pub destination: Arc<dyn Destination>,
+}
+
+/// The task that hands events on.
+#[derive(Debug)]
+pub struct Pump {
+    stopping: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Pump {
+    /// Starts it; to be called within a runtime.
+    #[must_use]
+    pub fn start(parts: PumpParts, options: PumpOptions) -> Self {
+        let stopping = CancellationToken::new();
+        let run = Run { parts, options, stopping: stopping.clone() };
+        Self { stopping, task: tokio::spawn(run.until_stopped()) }
+    }
+
+    /// Ends it. What is on its way is told again by the next one.
+    pub async fn shutdown(self) {
+        self.stopping.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "handing on events has failed");
+        }
+    }
+}
+
+/// What a claim on handing on events is kept under: claims are of sessions, so
+/// this stands for one.
+fn claimed_as(name: &ReaderName) -> SessionId {
+    let hash = Sha256::digest(name.as_str());
+    let (first, _) = hash.split_at(16);
+    SessionId::from_uuid(Uuid::from_slice(first).unwrap_or_default())
+}
+
+struct Run {
+    parts: PumpParts,
+    options: PumpOptions,
+    stopping: CancellationToken,
+}
+
+impl Run {
+    async fn until_stopped(self) {
+        let (reader, session) = (&self.options.name, claimed_as(&self.options.name));
+        let nobodys = TenantId::from_uuid(Uuid::nil());
+        while !self.stopping.is_cancelled() {
+            match self.parts.claims.take(nobodys, session, Work::Delivery).await {
+                Ok(claim) => {
+                    if let Err(error) = self.while_claimed(&claim).await {
+                        tracing::warn!(%reader, %error, "events are not handed on now");
+                    }
+                    claim.release().await;
+                }
+                Err(ClaimError::Taken | ClaimError::Lost) => {}
+                Err(error @ ClaimError::Unavailable(_)) => {
+                    tracing::warn!(%reader, %error, "events are not handed on now");
+                }
+            }
+            self.stopping.run_until_cancelled(tokio::time::sleep(TRY_AGAIN)).await;
+        }
+    }
+
+    /// Hands on until another instance does, or this one is shut down.
+    async fn while_claimed(&self, claim: &Claim) -> Result<(), OutboxError> {
+        let Self { parts, options, stopping } = self;
+        let began = Instant::now();
+        let mut noted = parts.outbox.register(&options.name, Beginning::Newest).await?;
+        let mut engine = Engine::new(noted, options.retry);
+        let mut cursor = Cursor::after(noted);
+        let mut on_their_way = FuturesUnordered::new();
+        let mut tail = parts.feed.waiter();
+        let mut has_more = true;
+        let mut ticks = tokio::time::interval(NOTE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while claim.holds() && !stopping.is_cancelled() {
+            if has_more && engine.len() < WINDOW {
+                tail.mark();
+                let next = self.read(&mut engine, cursor).await?;
+                has_more = next != cursor;
+                cursor = next;
+                continue;
+            }
+            while let Some(event) = engine.poll_delivery(began.elapsed()) {
+                on_their_way.push(async move {
+                    let outcome = parts.destination.deliver(&event).await;
+                    (event, outcome)
+                });
+            }
+            let due = engine.poll_timeout().map(|due| began + due);
+            let is_due = tokio::time::sleep_until(due.unwrap_or(began));
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                Some((event, outcome)) = on_their_way.next() => {
+                    self.handle(&mut engine, &event, outcome, began.elapsed());
+                }
+                more = tail.more(), if !has_more => if more.is_err() { break } else { has_more = true },
+                () = is_due, if due.is_some_and(|due| due > Instant::now()) => {}
+                _ = ticks.tick() => self.note(&engine, &mut noted, tail.newest()).await?,
+            }
+        }
+        self.note(&engine, &mut noted, tail.newest()).await
+    }
+
+    async fn read(&self, engine: &mut Engine, cursor: Cursor) -> Result<Cursor, OutboxError> {
+        let page = match self.parts.feed.after(self.options.scope, cursor).await {
+            Ok(page) => page,
+            Err(FeedError::Outbox(OutboxError::Expired { oldest })) => {
+                let reader = &self.options.name;
+                tracing::error!(%reader, "events were deleted before they were handed on");
+                return Ok(Cursor::after(oldest));
+            }
+            Err(FeedError::Outbox(error)) => return Err(error),
+            Err(error @ FeedError::Ahead) => {
+                return Err(OutboxError::Unavailable(error.to_string()));
+            }
+        };
+        let mut events = page.events;
+        if !self.options.kinds.is_empty() {
+            events.retain(|placed| self.options.kinds.contains(placed.event.kind()));
+        }
+        engine.handle_page(events, page.next.position());
+        Ok(page.next)
+    }
+
+    fn handle(
+        &self,
+        engine: &mut Engine,
+        event: &PublicEvent,
+        outcome: Result<(), Undelivered>,
+        now: Duration,
+    ) {
+        let reader = self.options.name.as_str();
+        let age = self.parts.clock.now().since(event.at);
+        let Err(error) = outcome else {
+            metrics::delivered(reader, age);
+            engine.handle_delivered(event.session);
+            return;
+        };
+        let is_over = self.options.given_up_after.is_some_and(|most| age >= most);
+        let patience = if is_over { Patience::Over } else { Patience::Left };
+        let wait = error.retry_after;
+        metrics::not_delivered(reader);
+        match engine.handle_failed(event.session, now, wait, patience, rand::random()) {
+            Afterwards::Again => tracing::debug!(reader, event = event.id, %error, "not delivered"),
+            Afterwards::GivenUp => {
+                metrics::given_up(reader);
+                tracing::error!(reader, event = event.id, %error, "an event is not tried any more");
+            }
+        }
+    }
+
+    /// Notes how far it has come, if that is further than before.
+    async fn note(
+        &self,
+        engine: &Engine,
+        noted: &mut Position,
+        newest: Position,
+    ) -> Result<(), OutboxError> {
+        let reader = self.options.name.as_str();
+        let confirmed = engine.confirmed();
+        metrics::reader_state(reader, confirmed, newest, engine.is_paused());
+        if confirmed > *noted {
+            self.parts.outbox.confirm(&self.options.name, confirmed).await?;
+            *noted = confirmed;
+        }
+        Ok(())
+    }
+}

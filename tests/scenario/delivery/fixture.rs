@@ -1,0 +1,96 @@
+//! An outbox in memory.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cabildo::delivery::{EventStreams, Feed, Origin, StreamTimes, Tail};
+use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::time::Timestamp;
+use cabildo::events::{
+    Batch, Beginning, EventSource, Extent, Outbox, OutboxError, OutboxEvent, Position, ReaderName,
+    Scope,
+};
+
+/// An outbox in memory, with one reader.
+#[derive(Default)]
+pub(crate) struct Memory {
+    transactions: Mutex<Vec<Vec<OutboxEvent>>>,
+    confirmed: Mutex<Position>,
+}
+
+impl Memory {
+    /// Commits a transaction of a room of which each event approves a request.
+    pub(crate) fn approve(&self, tenant: TenantId, session: SessionId, seqs: &[u64]) {
+        let mut transactions = self.transactions.lock().expect("no panic");
+        let position = Position::new(u64::try_from(transactions.len()).expect("small") + 1);
+        let event = |seq: &u64| OutboxEvent {
+            position,
+            tenant,
+            session,
+            source: EventSource::Room,
+            seq: *seq,
+            at: Timestamp::from_unix_us(1_800_000_000_000_000),
+            kind: "speech_approved".to_owned(),
+            payload: format!(
+                r#"{{"seq":{seq},"at":"2027-01-15T08:00:00Z","type":"speech_approved","request_id":"r{seq}","user_id":"ana"}}"#
+            ),
+        };
+        transactions.push(seqs.iter().map(event).collect());
+    }
+}
+
+#[async_trait]
+impl Outbox for Memory {
+    async fn after(&self, scope: Scope, after: Position, limit: u32) -> Result<Batch, OutboxError> {
+        let transactions = self.transactions.lock().expect("no panic");
+        let visible = |events: &&Vec<OutboxEvent>| match scope {
+            Scope::Everyone => true,
+            Scope::Tenant(tenant) => events.iter().all(|event| event.tenant == tenant),
+        };
+        let read: Vec<_> = transactions
+            .iter()
+            .filter(|events| events.iter().any(|event| event.position > after))
+            .filter(visible)
+            .take(usize::try_from(limit).expect("small"))
+            .flatten()
+            .cloned()
+            .collect();
+        let newest = Position::new(u64::try_from(transactions.len()).expect("small"));
+        let next = read.last().map_or_else(|| after.max(newest), |event| event.position);
+        Ok(Batch { events: read, next })
+    }
+
+    async fn extent(&self) -> Result<Extent, OutboxError> {
+        let newest = self.transactions.lock().expect("no panic").len();
+        let newest = Position::new(u64::try_from(newest).expect("small"));
+        Ok(Extent { oldest: Position::default(), newest })
+    }
+
+    async fn register(&self, _: &ReaderName, _: Beginning) -> Result<Position, OutboxError> {
+        Ok(*self.confirmed.lock().expect("no panic"))
+    }
+
+    async fn confirm(&self, _: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
+        let mut confirmed = self.confirmed.lock().expect("no panic");
+        *confirmed = up_to.max(*confirmed);
+        Ok(())
+    }
+
+    async fn forget_except(&self, _: &str, _: &[ReaderName]) -> Result<(), OutboxError> {
+        Ok(())
+    }
+
+    async fn prune(&self, _: Timestamp, _: u32) -> Result<u32, OutboxError> {
+        Ok(0)
+    }
+}
+
+/// The public events of an outbox.
+pub(crate) fn feed(outbox: Arc<Memory>) -> Feed {
+    let tail = Tail::start(outbox.clone());
+    Feed::new(outbox, Origin::new("https://cabildo.example"), tail)
+}
+
+pub(crate) fn streams(outbox: Arc<Memory>, times: StreamTimes) -> EventStreams {
+    EventStreams::new(feed(outbox), times)
+}

@@ -1,0 +1,201 @@
+//! Webhooks against an endpoint that does as it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cabildo::claims::Claims;
+use cabildo::clock::Clock;
+use cabildo::delivery::{Pump, PumpOptions, PumpParts, Reach, RetryTimes, Webhook, WebhookOptions};
+use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::secret::Secret;
+use cabildo::events::{Beginning, Outbox as _, Position, Scope};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::fixture::{Memory, feed};
+use crate::claims::{MemoryClaims, of_a_new_process};
+
+const SECRET: [u8; 32] = [7; 32];
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the endpoint answers the next request, before it says 204 again.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Status(u16),
+    Redirect,
+    Never,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    plan: Mutex<Vec<Answer>>,
+    /// Requests that it took, by session.
+    taken: Mutex<BTreeMap<String, Vec<String>>>,
+    tries: Mutex<usize>,
+    elsewhere: Mutex<usize>,
+}
+
+impl Endpoint {
+    async fn start(plan: Vec<Answer>) -> (Arc<Self>, SocketAddr) {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let endpoint = Arc::new(Self { plan: Mutex::new(plan), ..Self::default() });
+        let routes = Router::new()
+            .route("/hook", axum::routing::post(take))
+            .route("/elsewhere", axum::routing::any(elsewhere))
+            .with_state(endpoint.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, routes).await.expect("serves") });
+        (endpoint, address)
+    }
+
+    fn tries(&self) -> usize {
+        *self.tries.lock().expect("no panic")
+    }
+}
+
+async fn elsewhere(State(endpoint): State<Arc<Endpoint>>) -> StatusCode {
+    *endpoint.elsewhere.lock().expect("no panic") += 1;
+    StatusCode::NO_CONTENT
+}
+
+async fn take(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: String) -> Response {
+    *endpoint.tries.lock().expect("no panic") += 1;
+    let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+    let (id, sent_at) = (header("webhook-id"), header("webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(&SECRET).expect("a key");
+    mac.update(format!("{id}.{sent_at}.{body}").as_bytes());
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    assert_eq!(header("webhook-signature"), expected);
+    let event: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(event["id"], id);
+    let planned = {
+        let mut plan = endpoint.plan.lock().expect("no panic");
+        if plan.is_empty() { Answer::Status(204) } else { plan.remove(0) }
+    };
+    let answer = match planned {
+        Answer::Status(status) => StatusCode::from_u16(status).expect("a status").into_response(),
+        Answer::Redirect => {
+            let to = [(header::LOCATION, HeaderValue::from_static("/elsewhere"))];
+            (StatusCode::TEMPORARY_REDIRECT, to).into_response()
+        }
+        Answer::Never => std::future::pending().await,
+    };
+    if answer.status().is_success() {
+        let (session, request) = (&event["subject"], &event["data"]["request_id"]);
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let mut taken = endpoint.taken.lock().expect("no panic");
+        taken.entry(text(session)).or_default().push(text(request));
+    }
+    answer
+}
+
+fn pump(outbox: &Arc<Memory>, tenant: TenantId, claims: Claims, endpoint: SocketAddr) -> Pump {
+    let options = WebhookOptions {
+        url: format!("http://{endpoint}/hook"),
+        secret: Secret::new(SECRET.to_vec()),
+        reach: Reach::Anywhere,
+        answer_time_max: Duration::from_secs(2),
+    };
+    let webhook = Webhook::new(options, Clock::system()).expect("an endpoint");
+    let parts = PumpParts {
+        outbox: outbox.clone(),
+        feed: feed(outbox.clone()),
+        claims,
+        clock: Clock::system(),
+        destination: Arc::new(webhook),
+    };
+    let options = PumpOptions {
+        name: "webhook.test".parse().expect("a name"),
+        scope: Scope::Tenant(tenant),
+        kinds: BTreeSet::new(),
+        given_up_after: None,
+        retry: RetryTimes {
+            first: Duration::from_millis(5),
+            max: Duration::from_millis(20),
+            pause: Duration::from_millis(50),
+        },
+    };
+    Pump::start(parts, options)
+}
+
+fn claims() -> Claims {
+    of_a_new_process(Arc::new(MemoryClaims::default()))
+}
+
+/// Ends when everything up to `position` was confirmed.
+async fn until_confirmed(outbox: &Memory, position: u64) {
+    let name = "webhook.test".parse().expect("a name");
+    let confirming = async {
+        while outbox.register(&name, Beginning::Newest).await != Ok(Position::new(position)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, confirming).await.expect("confirmed in time");
+}
+
+/// Answers of an endpoint that is down, slow, redirects and is up again.
+fn trouble() -> Vec<Answer> {
+    let mut plan = vec![Answer::Status(503); 12];
+    plan.extend([Answer::Redirect, Answer::Never, Answer::Status(400), Answer::Status(429)]);
+    plan
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_down_slow_and_wrong_gets_everything_in_order() {
+    let outbox = Arc::new(Memory::default());
+    let tenant = TenantId::generate();
+    let sessions: Vec<SessionId> = (0..3).map(|_| SessionId::generate()).collect();
+    for seq in 1..=20 {
+        for session in &sessions {
+            outbox.approve(tenant, *session, &[seq]);
+        }
+        outbox.approve(TenantId::generate(), SessionId::generate(), &[seq]);
+    }
+    let (endpoint, address) = Endpoint::start(trouble()).await;
+    let pump = pump(&outbox, tenant, claims(), address);
+    until_confirmed(&outbox, 80).await;
+    pump.shutdown().await;
+    let expected: Vec<String> = (1..=20).map(|seq| format!("r{seq}")).collect();
+    let taken = endpoint.taken.lock().expect("no panic").clone();
+    assert_eq!(taken.len(), 3, "of no other tenant");
+    for (session, requests) in taken {
+        assert_eq!(requests, expected, "{session}");
+    }
+    assert_eq!(*endpoint.elsewhere.lock().expect("no panic"), 0, "redirects are not followed");
+    assert_eq!(endpoint.tries(), 60 + trouble().len());
+}
+
+#[tokio::test]
+async fn the_next_instance_goes_on_where_the_one_before_has_come() {
+    let outbox = Arc::new(Memory::default());
+    let (tenant, session) = (TenantId::generate(), SessionId::generate());
+    for seq in 1..=10 {
+        outbox.approve(tenant, session, &[seq]);
+    }
+    let (endpoint, address) = Endpoint::start(Vec::new()).await;
+    let repository = Arc::new(MemoryClaims::default());
+    let first = pump(&outbox, tenant, of_a_new_process(repository.clone()), address);
+    // A second instance waits until the first gives the work back.
+    let second = pump(&outbox, tenant, of_a_new_process(repository), address);
+    until_confirmed(&outbox, 10).await;
+    first.shutdown().await;
+    for seq in 11..=20 {
+        outbox.approve(tenant, session, &[seq]);
+    }
+    until_confirmed(&outbox, 20).await;
+    second.shutdown().await;
+    let expected: Vec<String> = (1..=20).map(|seq| format!("r{seq}")).collect();
+    let taken = endpoint.taken.lock().expect("no panic").clone();
+    assert_eq!(taken[&session.to_string()], expected, "once each, by one instance at a time");
+}
