@@ -120,21 +120,6 @@ impl Credentials {
             .map_err(|error| ApiError::unauthenticated(&error, Scheme::Dpop))
     }
 
-    /// A person who may do `action`, or `None` for a service that may call `route`:
-    /// whoever shows a certificate and no token is a service.
-    pub(super) async fn reader_or_service(
-        &self,
-        api: &Api,
-        action: Action,
-        route: ServiceRoute,
-    ) -> Result<Option<Principal>, ApiError> {
-        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
-            self.reader(api, action).await.map(Some)
-        } else {
-            self.service(api, route).map(|_| None)
-        }
-    }
-
     /// A person or a service: a caller with a client certificate and no token is a service.
     pub(super) async fn writer_or_service(
         &self,

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::body::query;
-use super::caller::Credentials;
+use super::caller::{Credentials, PersonOrService};
 use super::error::ApiError;
 use super::refusals::{READER, SERVICE, refusals};
 use super::words::Id;
@@ -70,19 +70,23 @@ pub(super) async fn stream(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let caller = credentials.reader_or_service(&api, Action::ReadEvents, ServiceRoute::ReadEvents);
-    let person = caller.await?;
+    let caller = caller.await?;
     let parameters: EventsParameters = query(&parts)?;
     let wanted = parameters.tenant_id.map(|id| id.0);
-    let (tenant, lasts) = match person {
-        Some(person) if person.session_id.is_some() => {
+    let (tenant, lasts) = match caller {
+        PersonOrService::Person(person) if person.session_id.is_some() => {
             let message = "the token is for one session, and events are those of a tenant";
             return Err(ApiError::new(ErrorCode::Forbidden, message));
         }
-        Some(person) if wanted.is_none_or(|wanted| wanted == person.tenant_id) => {
+        PersonOrService::Person(person)
+            if wanted.is_none_or(|wanted| wanted == person.tenant_id) =>
+        {
             (person.tenant_id, Some(person.expires_at.since(api.clock.now())))
         }
-        Some(_) => return Err(unprocessable("tenant_id: people read events of their own tenant")),
-        None => {
+        PersonOrService::Person(_) => {
+            return Err(unprocessable("tenant_id: people read events of their own tenant"));
+        }
+        PersonOrService::Service(_) => {
             let missing = || unprocessable("tenant_id: a service names the tenant");
             (wanted.ok_or_else(missing)?, None)
         }
