@@ -425,7 +425,6 @@ export const en: Catalogue = {
   'error.TOKEN_INVALID': 'The server does not know your access. Join again from your link.',
   'error.DPOP_PROOF_INVALID':
     'The server did not accept the proof of your browser. Check the clock of your device and reload the page.',
-  'error.TENANT_SUSPENDED': 'The organisation is suspended. Ask its administration.',
   'error.SESSION_LIMIT_REACHED': 'The organisation has as many sessions open as it may.',
   'error.PARTICIPANT_LIMIT_REACHED':
     'The session is full. Wait until somebody leaves and try again.',
@@ -530,7 +529,7 @@ export const en: Catalogue = {
   'error.CAMERA_SOURCE_INVALID':
     'The address of the camera is not valid. Check that it starts with rtsp and is complete.',
   'error.CAMERA_SOURCE_REFUSED':
-    'The camera refused the connection. Check its user, password and network.',
+    'The address of the camera is in a network that may not be reached. Ask whoever runs the server to allow it.',
   'error.CAPTURE_SESSION_CONFLICT':
     'That capture already exists with other data, or has ended. Begin another.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'There is no such capture. Check its identifier.',

@@ -426,7 +426,6 @@ export const es = {
   'error.TOKEN_INVALID': 'El servidor no reconoce su acceso. Vuelva a entrar desde su enlace.',
   'error.DPOP_PROOF_INVALID':
     'El servidor no aceptó la prueba de su navegador. Compruebe la hora de su dispositivo y recargue la página.',
-  'error.TENANT_SUSPENDED': 'La organización está suspendida. Consulte a su administración.',
   'error.SESSION_LIMIT_REACHED': 'La organización ya tiene abiertas todas las sesiones que puede.',
   'error.PARTICIPANT_LIMIT_REACHED':
     'La sesión está completa. Espere a que alguien salga y reintente.',
@@ -532,7 +531,7 @@ export const es = {
   'error.CAMERA_SOURCE_INVALID':
     'La dirección de la cámara no es válida. Compruebe que empieza por rtsp y está completa.',
   'error.CAMERA_SOURCE_REFUSED':
-    'La cámara no aceptó la conexión. Compruebe su usuario, contraseña y red.',
+    'La dirección de la cámara está en una red a la que no se permite llegar. Pida a quien administra el servidor que la permita.',
   'error.CAPTURE_SESSION_CONFLICT':
     'Esa captura ya existe con otros datos o ya terminó. Empiece otra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Esa captura no existe. Compruebe su identificador.',

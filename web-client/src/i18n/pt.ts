@@ -428,7 +428,6 @@ export const pt: Catalogue = {
   'error.TOKEN_INVALID': 'O servidor não reconhece o seu acesso. Entre de novo pelo seu link.',
   'error.DPOP_PROOF_INVALID':
     'O servidor não aceitou a prova do seu navegador. Verifique a hora do dispositivo e recarregue a página.',
-  'error.TENANT_SUSPENDED': 'A organização está suspensa. Consulte a administração dela.',
   'error.SESSION_LIMIT_REACHED': 'A organização já tem abertas todas as sessões que pode.',
   'error.PARTICIPANT_LIMIT_REACHED': 'A sessão está cheia. Espere alguém sair e tente de novo.',
   'error.BITRATE_LIMIT_REACHED':
@@ -532,7 +531,7 @@ export const pt: Catalogue = {
   'error.CAMERA_SOURCE_INVALID':
     'O endereço da câmara não é válido. Verifique se começa por rtsp e está completo.',
   'error.CAMERA_SOURCE_REFUSED':
-    'A câmara recusou a ligação. Verifique o utilizador, a palavra-passe e a rede.',
+    'O endereço da câmara está numa rede a que não é permitido chegar. Peça a quem gere o servidor que a permita.',
   'error.CAPTURE_SESSION_CONFLICT':
     'Essa captura já existe com outros dados ou já terminou. Comece outra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',

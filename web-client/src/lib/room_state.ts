@@ -307,7 +307,7 @@ function participantOf(
   event: EventOf<'participant_joined' | 'participant_updated'>,
 ): ParticipantView {
   const { user_id, name, roles, connections, audio, video, screen, muted } = event;
-  const { may_be_heard, joined_at } = event;
+  const { may_be_heard, may_be_seen, joined_at } = event;
   return {
     user_id,
     name,
@@ -318,6 +318,7 @@ function participantOf(
     screen,
     muted,
     may_be_heard,
+    may_be_seen,
     joined_at,
   };
 }

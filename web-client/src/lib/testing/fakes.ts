@@ -110,6 +110,7 @@ export function participant(user_id: string, more: Partial<ParticipantView> = {}
     screen: false,
     muted: false,
     may_be_heard: false,
+    may_be_seen: false,
     joined_at: START,
     ...more,
   };
@@ -172,6 +173,7 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       connection_id: 'c1',
       muted: false,
       may_be_heard: false,
+      may_be_seen: false,
     },
     session: {
       id: 's1',
@@ -196,6 +198,8 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       default_turn_s: 120,
       max_turn_s: 600,
       auto_start: false,
+      points_of_order_pass_closed_list: true,
+      media_policy: 'floor',
     },
     quorum: null,
     recording: { state: 'stopped', enabled: false, retention_days: 30, acknowledged: false },
