@@ -343,7 +343,7 @@ fn thumbprint(key: &SigningKey) -> String {
 }
 
 /// A playback token, changed or made by whoever has none of ours.
-pub fn playback_token(data: &[u8]) {
+pub(crate) fn playback_token(data: &[u8]) {
     static SECRET: LazyLock<PlaybackSecret> =
         LazyLock::new(|| PlaybackSecret::new(Secret::new(vec![7; 32])));
     let text = String::from_utf8_lossy(data);
@@ -353,7 +353,7 @@ pub fn playback_token(data: &[u8]) {
 
 /// The address of a camera. What may be shown of one is shown in the same way
 /// however often it is masked.
-pub fn camera_address(data: &[u8]) {
+pub(crate) fn camera_address(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(source) = Source::parse(&text) {
         let masked = source.masked();

@@ -108,7 +108,7 @@ pub struct MediaToken {
 impl MediaToken {
     /// Whether it is taken now.
     #[must_use]
-    pub fn is_in_force(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
@@ -223,7 +223,7 @@ impl MediaTokens {
 
     /// Whether a bearer token looks like a media token and not like an access token.
     #[must_use]
-    pub fn is_one(text: &str) -> bool {
+    pub(crate) fn is_one(text: &str) -> bool {
         is_media_token(text)
     }
 

@@ -183,10 +183,10 @@ async fn a_place_that_is_no_place_is_refused_and_a_deleted_one_is_gone() {
 #[tokio::test]
 async fn an_endpoint_from_the_configuration_is_sent_what_happens() {
     let (sender, mut received) = tokio::sync::mpsc::channel(16);
-    let take = move |headers: axum::http::HeaderMap, body: String| async move {
+    let take = move |headers: http::HeaderMap, body: String| async move {
         let signature = headers["webhook-signature"].to_str().expect("text").to_owned();
         sender.send((signature, body)).await.expect("wanted");
-        axum::http::StatusCode::NO_CONTENT
+        http::StatusCode::NO_CONTENT
     };
     let routes = axum::Router::new().route("/hook", axum::routing::post(take));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
