@@ -2,8 +2,6 @@
 //! public one here and nowhere else; to tell another one, add its message to
 //! `proto/`, a line to [`payloads!`] and an arm to [`Payload::of`].
 
-use prost::Message as _;
-
 use super::payloads as p;
 use crate::domain::session::SessionStatus;
 use crate::domain::time::Timestamp;
@@ -33,13 +31,7 @@ macro_rules! payloads {
                 match self { $(Self::$variant(_) => $kind,)+ }
             }
 
-            /// The payload in protobuf.
-            #[must_use]
-            pub fn to_protobuf(&self) -> Vec<u8> {
-                match self { $(Self::$variant(message) => message.encode_to_vec(),)+ }
-            }
-
-            /// The same fields in JSON.
+            /// The payload in JSON.
             #[must_use]
             pub fn to_json(&self) -> serde_json::Value {
                 let json = match self { $(Self::$variant(message) => serde_json::to_value(message),)+ };

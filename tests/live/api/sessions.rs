@@ -18,13 +18,17 @@ async fn a_session_has_exactly_the_promised_fields() {
     let fields: BTreeSet<&str> =
         session.as_object().expect("an object").keys().map(String::as_str).collect();
     let promised = "id tenant_id assembly_id title modality provider status scheduled_start_at \
-        scheduled_end_at started_at ended_at max_participants moderation recording transcription \
-        speaking join_url version created_at";
+        scheduled_end_at started_at ended_at max_participants moderation media_policy recording \
+        transcription speaking join_url version created_at";
     assert_eq!(fields, promised.split_whitespace().collect());
     assert_eq!(session["recording"], json!({"enabled": false, "retention_days": 365}));
     assert_eq!(session["transcription"], json!({"enabled": false, "language": null}));
-    let speaking = json!({"default_turn_s": 180, "max_turn_s": 600, "auto_start": false});
+    let speaking = json!({
+        "default_turn_s": 180, "max_turn_s": 600, "auto_start": false,
+        "points_of_order_pass_closed_list": true,
+    });
     assert_eq!(session["speaking"], speaking);
+    assert_eq!(session["media_policy"], "floor", "as the moderation of the session");
     let (id, port) = (session["id"].as_str().expect("id"), server.app.addresses().http.port());
     let join = format!("http://localhost:{port}/join?session={id}&tenant={}", server.tenant);
     assert_eq!(session["join_url"], json!(join));

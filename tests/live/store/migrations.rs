@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 13] = [
+const ALL: [&str; 14] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -31,6 +31,7 @@ const ALL: [&str; 13] = [
     "m0011_governance_calls",
     "m0012_session_rules",
     "m0013_cameras",
+    "m0014_delivery_claims",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
