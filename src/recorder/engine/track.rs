@@ -290,7 +290,12 @@ impl Track {
         effects.counts.packets_lost += u64::from(packets);
         if let Some(taken) = &mut self.taken {
             let from_ms = taken.lost.map_or(taken.last_ms, |(from_ms, _)| from_ms);
-            taken.lost = Some((from_ms, from_ms.max(at_us / 1_000)));
+            match &mut taken.gap {
+                // The gap that has not ended covers the loss. An entry of its own would come
+                // before the gap's and leave the time before it without an entry.
+                Some((_, gap_from_ms)) => *gap_from_ms = from_ms.min(*gap_from_ms),
+                None => taken.lost = Some((from_ms, from_ms.max(at_us / 1_000))),
+            }
         }
         self.side(at_us, SideEvent::Lost(packets), effects);
     }
