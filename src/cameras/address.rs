@@ -60,14 +60,14 @@ impl AddressPolicy {
 /// RFC 6052 §2.1, RFC 3056 §2) is what it holds.
 fn meant(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
-    let [a, b, c, d, e, f, g, h] = v6.segments();
     let embedded = |high: u16, low: u16| {
         IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
     };
-    match (a, b, c, d, e, f) {
-        (0x64, 0xFF9B, 0, 0, 0, 0) => embedded(g, h),
-        (0, 0, 0, 0, 0, 0) if (g, h) != (0, 0) && (g, h) != (0, 1) => embedded(g, h),
-        (0x2002, ..) => embedded(b, c),
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
+            embedded(high, low)
+        }
+        [0x64, 0xFF9B, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
         _ => IpAddr::V6(v6),
     }
 }

@@ -1,4 +1,4 @@
-//! An event as it leaves the server: attributes of CloudEvents 1.0 and a payload.
+//! An event as it leaves the server: attributes of `CloudEvents` 1.0 and a payload.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub struct PublicEvent {
     pub payload: Payload,
 }
 
-/// The structured mode of CloudEvents in JSON.
+/// The structured mode of `CloudEvents` in JSON.
 #[derive(Serialize)]
 struct Structured<'a> {
     specversion: &'static str,

@@ -102,7 +102,7 @@ const fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation())
 }
 
-/// Of IPv6 only 2000::/3 is in use, and in it some networks are set aside or
+/// Of IPv6 only `2000::/3` is in use, and in it some networks are set aside or
 /// lead to an IPv4 address.
 const fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();

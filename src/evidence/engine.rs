@@ -225,18 +225,28 @@ impl LogEngine {
                 Ok(self.add(&Body::Gap { track, from_ms, to_ms, reason }, at))
             }
             MediaEntry::Rest { track, from_ms, to_ms, rest } => {
-                let known = self.tracks.get(&track).ok_or(EvidenceError::TrackUnknown)?;
-                if self.version < 2 {
-                    return Ok(known.seq);
-                }
-                self.is_open_with_room()?;
-                let (gated, event) = match rest {
-                    Rest::Silent => (false, None),
-                    Rest::Gated { decision } => (true, decision.and_then(|it| self.decision(it))),
-                };
-                Ok(self.add(&Body::Rest { track, from_ms, to_ms, gated, event }, at))
+                self.handle_rest(track, (from_ms, to_ms), rest, at)
             }
         }
+    }
+
+    fn handle_rest(
+        &mut self,
+        track: RecordedTrackId,
+        (from_ms, to_ms): (u64, u64),
+        rest: Rest,
+        at: Timestamp,
+    ) -> Result<u64, EvidenceError> {
+        let known = self.tracks.get(&track).ok_or(EvidenceError::TrackUnknown)?;
+        if self.version < 2 {
+            return Ok(known.seq);
+        }
+        self.is_open_with_room()?;
+        let (gated, event) = match rest {
+            Rest::Silent => (false, None),
+            Rest::Gated { decision } => (true, decision.and_then(|it| self.decision(it))),
+        };
+        Ok(self.add(&Body::Rest { track, from_ms, to_ms, gated, event }, at))
     }
 
     /// `seq` of the entry of a decision of the room.

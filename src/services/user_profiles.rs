@@ -136,7 +136,7 @@ impl UserProfilesClient {
             if page.tenant_id != tenant_text {
                 return Err(contradicts("it is about another tenant"));
             }
-            cursor = page.next_cursor.clone();
+            cursor.clone_from(&page.next_cursor);
             add_page(&mut list, &mut seen, page)?;
             let Some(cursor) = &cursor else {
                 let list = Arc::new(list);

@@ -79,6 +79,7 @@ impl SessionEvent {
 /// Version 1 of the payload. Times are microseconds since 1970. Members that are added later need a
 /// default, since older payloads lack them.
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 struct Payload {
     id: String,
     tenant_id: String,

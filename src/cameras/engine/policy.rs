@@ -78,7 +78,6 @@ pub enum Denied {
 }
 
 /// Whether a tenant that has `active` streams may have one more of `max`.
-#[must_use]
 pub const fn admit(active: u64, max: u32) -> Result<(), Denied> {
     if max == 0 {
         Err(Denied::NotEntitled)

@@ -184,9 +184,8 @@ fn masked_rest(rest: &str) -> String {
         .split('&')
         .map(|pair| match pair.split_once('=') {
             Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
-            Some(_) => pair.to_owned(),
             None if is_secret(pair) => HIDDEN.to_owned(),
-            None => pair.to_owned(),
+            Some(_) | None => pair.to_owned(),
         })
         .collect();
     format!("{path}?{}", shown.join("&"))

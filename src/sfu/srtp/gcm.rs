@@ -93,7 +93,7 @@ impl GcmSession {
         self.cipher.seal_in_place(&nonce, header, payload, tag).map_err(|_| SrtpError::Malformed)
     }
 
-    /// The nonce: two zero bytes, the SSRC and the 48-bit index, XORed with the salt (RFC 7714
+    /// The nonce: two zero bytes, the SSRC and the 48-bit index, combined by XOR with the salt (RFC 7714
     /// §8.1).
     fn nonce(&self, ssrc: u32, index: u64) -> [u8; SALT_BYTES] {
         let mut nonce = [0; SALT_BYTES];
