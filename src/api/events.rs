@@ -52,7 +52,7 @@ refusals!(EventsRefusals: READER, SERVICE, &[ErrorCode::UnprocessableRequest, Er
 
 /// Streams the events of a tenant: those that happened after a cursor, and then
 /// each as it happens, for as long as the reader stays. Each is an event of
-/// CloudEvents 1.0 in JSON, with its cursor as `id`. Those of one session come in
+/// `CloudEvents` 1.0 in JSON, with its cursor as `id`. Those of one session come in
 /// order; one may come again, with the same `id` inside the event. A comment comes
 /// when nothing has happened for 15 seconds.
 #[utoipa::path(

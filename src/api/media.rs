@@ -231,10 +231,10 @@ async fn caller_of(
         let session = session_id(id)?;
         // A session that does not exist is answered like a token that does not.
         let tenant = api.directory.tenant_of(session).await?;
-        let tenant = tenant.ok_or_else(|| refused(AuthError::TokenInvalid))?;
+        let tenant = tenant.ok_or_else(|| refused(&AuthError::TokenInvalid))?;
         let now = api.clock.now();
         let checked = api.media_tokens.check((tenant, session), kind.of_token(), text, now);
-        let token = checked.await.map_err(refused)?;
+        let token = checked.await.map_err(|error| refused(&error))?;
         return Ok(MediaCaller { person: token.principal(), token: Some(token) });
     }
     let person = credentials.reader(api, kind.action()).await?;
@@ -452,7 +452,8 @@ async fn ended_caller(
     let Some(text) = media_token_of(credentials) else { return Ok(None) };
     let session = session_id(id)?;
     let Some(tenant) = api.directory.tenant_of(session).await? else { return Ok(None) };
-    let found = api.media_tokens.recall((tenant, session), text).await.map_err(refused)?;
+    let found =
+        api.media_tokens.recall((tenant, session), text).await.map_err(|error| refused(&error))?;
     let token = found.filter(|token| token.kind == kind.of_token());
     Ok(token.map(|token| MediaCaller { person: token.principal(), token: Some(token) }))
 }
@@ -462,8 +463,8 @@ fn media_token_of(credentials: &Credentials) -> Option<&str> {
     credentials.bearer_text().filter(|text| MediaTokens::is_one(text))
 }
 
-fn refused(error: AuthError) -> ApiError {
-    ApiError::unauthenticated(&error, Scheme::Bearer)
+fn refused(error: &AuthError) -> ApiError {
+    ApiError::unauthenticated(error, Scheme::Bearer)
 }
 
 /// Refuses a session that no client will be able to join: media tokens can be

@@ -28,7 +28,7 @@ const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(se
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// How the web client signs people in: the authorization code flow with PKCE at
-/// an OpenID Connect provider, whose addresses are found below its issuer.
+/// an `OpenID` Connect provider, whose addresses are found below its issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SignIn {
     /// The provider, and `iss` of its tokens.

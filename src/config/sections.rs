@@ -82,7 +82,7 @@ pub struct IdentityConfig {
     pub sign_in: Option<SignInConfig>,
 }
 
-/// The web client as a client of an OpenID Connect provider.
+/// The web client as a client of an `OpenID` Connect provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInConfig {
     /// As the provider knows the web client: public, without a secret.

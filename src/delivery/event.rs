@@ -80,7 +80,7 @@ impl PublicEvent {
         self.payload.kind()
     }
 
-    /// The structured mode of CloudEvents 1.0 in JSON, on one line.
+    /// The structured mode of `CloudEvents` 1.0 in JSON, on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
         let structured = Structured {
