@@ -7,6 +7,7 @@ pub mod camera;
 pub mod claim;
 pub mod error_code;
 pub mod floor;
+pub mod hex;
 pub mod id;
 pub mod media;
 pub mod network;

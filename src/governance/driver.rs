@@ -14,6 +14,7 @@ use crate::claims::{Claim, ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
+use crate::domain::hex::hex;
 use crate::domain::id::SessionId;
 use crate::events::Outbox;
 use crate::evidence::{EventKind, Evidence, EvidenceError};
@@ -261,14 +262,6 @@ fn wait_after(tries: u32, drawn: u8) -> Duration {
         backoff.next(0);
     }
     backoff.next(drawn)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 
+use crate::domain::hex::hex;
 use crate::domain::id::{PlayableId, SessionId, TenantId};
 use crate::playable::PlayableError;
 use crate::sealing::{ContentKey, Context, Opener, Sealer, random_salt, sealed_bytes};
@@ -76,13 +77,7 @@ impl Proof {
 
     /// The hash in hexadecimal, as it is stored.
     pub(super) fn text(&self) -> String {
-        use std::fmt::Write as _;
-
         use hmac::Mac as _;
-        let tag = self.0.clone().finalize().into_bytes();
-        tag.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes all");
-            text
-        })
+        hex(&self.0.clone().finalize().into_bytes())
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::hex::hex;
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -381,15 +382,6 @@ fn connection(stored: &ConnectionRecord, now: Timestamp) -> Result<Connection, R
         expires_at: Timestamp::from_unix_us(stored.expires_at_us),
         lost_at: Some(now),
         resume: [hash(newest)?, hash(before)?],
-    })
-}
-
-fn hex(hash: &ResumeHash) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(2 * hash.len()), |mut text, byte| {
-        // Writing to a text can't fail.
-        let _written = write!(text, "{byte:02x}");
-        text
     })
 }
 
