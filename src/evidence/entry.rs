@@ -420,7 +420,7 @@ mod tests {
             let is_new = matches!(body, Body::Rest { .. });
             let entry = Entry { version: 2, seq: 40, t_ms: 5, body };
             assert_eq!(Entry::read(&bytes).as_ref(), Some(&entry));
-            let old_entry = (!is_new).then(|| Entry { version: 1, ..entry });
+            let old_entry = (!is_new).then_some(Entry { version: 1, ..entry });
             assert_eq!(Entry::read(&old), old_entry, "in a log of version 1");
         }
     }

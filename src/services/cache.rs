@@ -50,7 +50,7 @@ mod tests {
         let at = |s: u64| Timestamp::from_unix_us(0).after(Duration::from_secs(s));
         let cache = Cache::new();
         cache.keep(0, "zero", at(10));
-        let fresh = |now| cache.fresh(&0, Duration::from_secs(60), now);
+        let fresh = |now| cache.fresh(&0, Duration::from_mins(1), now);
         assert_eq!(fresh(at(69)), Some("zero"));
         assert_eq!(fresh(at(70)), None);
         assert_eq!(fresh(at(9)), None, "the clock was set back");

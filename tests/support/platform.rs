@@ -2,6 +2,7 @@
 //! user profiles. Each can be told to be slow, wrong, down or malicious.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -440,7 +441,7 @@ async fn serve(
         Mood::Silent => std::future::pending().await,
         Mood::Endless => {
             let chunks = futures_util::stream::repeat_with(|| {
-                Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b' '; 65_536]))
+                Ok::<_, std::convert::Infallible>(Bytes::from(vec![b' '; 65_536]))
             });
             Body::from_stream(chunks).into_response()
         }
@@ -490,19 +491,21 @@ async fn show_page(State(platform): State<Platform>, uri: Uri) -> Html<String> {
         for number in 1..=OWNERS {
             let (person, name) = (owner(number), name_of(number - 1));
             let (code, qr) = (code_of(session, &person), qr_of(session, &person, 1));
-            rows.push_str(&format!(
+            let _written = write!(
+                rows,
                 "<tr><td><a href=\"{SERVER}/join?session={session}&amp;tenant={tenant}\
                  &amp;user={person}&amp;name={}\">{person}</a><td>{name}<td>{code}<td><code>{qr}</code>",
                 NAMES[number - 1],
-            ));
+            );
         }
     }
     let mut sessions = String::new();
     for (tenant, session) in &platform.held().started {
         if is_plain(tenant) && is_plain(session) {
-            sessions.push_str(&format!(
+            let _written = write!(
+                sessions,
                 "<li><a href=\"/?session_id={session}&amp;tenant_id={tenant}\">{session}</a>"
-            ));
+            );
         }
     }
     Html(format!(

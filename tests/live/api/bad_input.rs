@@ -26,12 +26,28 @@ fn with(server: &Server, change: impl FnOnce(&mut Value)) -> Adjust {
     raw("application/json", body.to_string())
 }
 
+/// What is sent to create a session, and the status, the code and the field of its refusal.
+type Refusal<'a> = (Adjust, u16, &'a str, &'a str);
+
+async fn all_refused(server: &Server, cases: Vec<Refusal<'_>>) {
+    for (index, (adjust, status, code, field)) in cases.into_iter().enumerate() {
+        let answer = send(adjust(server.govern(Method::POST, "/api/v1/sessions"))).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{index}: {answer:?}");
+        let fields = answer.json()["details"]["fields"].clone();
+        let named = fields.as_array().is_some_and(|fields| {
+            fields.iter().any(|named| named["field"].as_str() == Some(field))
+        });
+        assert!(field.is_empty() || named, "{index}: {field} is not named in {answer:?}");
+        assert_eq!(answer.json()["trace_id"].as_str(), Some(answer.header("x-trace-id")));
+    }
+}
+
 #[tokio::test]
-async fn a_session_that_cannot_be_is_refused_with_its_fields() {
+async fn a_text_that_is_no_session_is_refused() {
     let server = Server::start().await;
     let json_type = "application/json";
     let large = format!("{{\"title\":\"{}\"}}", "x".repeat(70_000));
-    let cases: Vec<(Adjust, u16, &str, &str)> = vec![
+    let cases = vec![
         (raw(json_type, "{"), 400, "MALFORMED_REQUEST", ""),
         (raw(json_type, ""), 400, "MALFORMED_REQUEST", ""),
         (raw(json_type, "[]"), 400, "MALFORMED_REQUEST", ""),
@@ -47,6 +63,15 @@ async fn a_session_that_cannot_be_is_refused_with_its_fields() {
         ),
         (raw("text/plain", server.new_session().to_string()), 415, "UNSUPPORTED_MEDIA_TYPE", ""),
         (raw(json_type, large), 413, "PAYLOAD_TOO_LARGE", ""),
+    ];
+    all_refused(&server, cases).await;
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_is_refused_with_its_fields() {
+    let server = Server::start().await;
+    let cases = vec![
         (with(&server, |body| body["colour"] = json!("red")), 400, "MALFORMED_REQUEST", "colour"),
         (with(&server, |body| body["title"] = json!(7)), 400, "MALFORMED_REQUEST", "title"),
         (with(&server, |body| body["title"] = json!("")), 422, "UNPROCESSABLE_REQUEST", "title"),
@@ -95,16 +120,7 @@ async fn a_session_that_cannot_be_is_refused_with_its_fields() {
             "max_participants",
         ),
     ];
-    for (index, (adjust, status, code, field)) in cases.into_iter().enumerate() {
-        let answer = send(adjust(server.govern(Method::POST, "/api/v1/sessions"))).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{index}: {answer:?}");
-        let fields = answer.json()["details"]["fields"].clone();
-        let named = fields.as_array().is_some_and(|fields| {
-            fields.iter().any(|named| named["field"].as_str() == Some(field))
-        });
-        assert!(field.is_empty() || named, "{index}: {field} is not named in {answer:?}");
-        assert_eq!(answer.json()["trace_id"].as_str(), Some(answer.header("x-trace-id")));
-    }
+    all_refused(&server, cases).await;
     server.app.stop().await;
 }
 

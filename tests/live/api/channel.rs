@@ -354,7 +354,7 @@ async fn a_restart_of_the_server_continues_list_clock_and_seq() {
     let started = chair_channel.events.last().expect("told").clone();
     let seen = chair_channel.events.last().and_then(|event| event["seq"].as_u64()).expect("seq");
     let token = chair_channel.resume_token.clone();
-    let server = server.restart().await;
+    let server = Box::pin(server.restart()).await;
     assert_eq!(chair_channel.hear_close().await.1, 1001);
     server.ahead_us.store(20_000_000, Ordering::SeqCst);
     let mut back = Channel::open(&server, &session).await;

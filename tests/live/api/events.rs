@@ -16,7 +16,10 @@ use crate::api::server::{Answer, Server, send};
 
 const EVENTS: &str = "/api/v1/events";
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What ends an event in the stream.
+const FRAME_END: &str = "\n\n";
 
 /// A stream that is being read.
 struct Reader {
@@ -46,13 +49,14 @@ impl Reader {
 
     async fn read(&mut self) -> (String, Value) {
         loop {
-            while let Some((frame, rest)) = self.rest.split_once("\n\n") {
+            while let Some((frame, _)) = self.rest.split_once(FRAME_END) {
                 let field = |name: &str| {
                     let mut lines = frame.lines();
                     lines.find_map(|line| line.strip_prefix(name)).map(str::to_owned)
                 };
                 let (id, data) = (field("id: ").expect("a cursor"), field("data: "));
-                self.rest = rest.to_owned();
+                let read = frame.len() + FRAME_END.len();
+                self.rest.drain(..read);
                 if let Some(data) = data {
                     return (id, serde_json::from_str(&data).expect("JSON"));
                 }
@@ -161,7 +165,7 @@ async fn a_place_that_is_no_place_is_refused_and_a_deleted_one_is_gone() {
     // Eight days later, after a start, what is older than seven is deleted.
     let days = Duration::from_hours(8 * 24);
     server.ahead_us.fetch_add(i64::try_from(days.as_micros()).expect("fits"), Ordering::SeqCst);
-    let server = server.restart().await;
+    let server = Box::pin(server.restart()).await;
     let gone: Answer = tokio::time::timeout(PATIENCE, async {
         loop {
             let response = service(&server, "&after=0").send().await.expect("an answer");

@@ -28,6 +28,19 @@ enum Who {
     OperatorReaderOrService,
 }
 
+impl Who {
+    /// Whether a service with a certificate that the route's list names may call it.
+    const fn may_be_service(self) -> bool {
+        matches!(
+            self,
+            Self::Service
+                | Self::ManagerOrService
+                | Self::OperatorOrService
+                | Self::OperatorReaderOrService
+        )
+    }
+}
+
 /// A route; `{id}` is a session that is ready for it.
 struct Route {
     method: Method,
@@ -119,17 +132,19 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
     };
     let by_role = |action| if role.may(action) { done } else { forbidden };
     match (route.who, caller) {
-        (Who::Public, _) | (Who::Service | Who::ManagerOrService, C::Governance) => done,
-        (Who::OperatorOrService | Who::OperatorReaderOrService, C::Governance) => done,
-        (Who::Service | Who::ManagerOrService, C::Stranger) => forbidden,
-        (Who::OperatorOrService | Who::OperatorReaderOrService, C::Stranger) => forbidden,
+        (Who::Public, _) => done,
+        (who, C::Governance) if who.may_be_service() => done,
+        (who, C::Stranger) if who.may_be_service() => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (_, C::Bound) => (401, "TOKEN_BOUND"),
         (Who::Reader | Who::ReaderOfOne | Who::OperatorReaderOrService, _) if !with_token => {
             missing
         }
-        (Who::ManagerOrService | Who::Member | Who::Watcher, _) if !with_proof => missing,
-        (Who::OperatorOrService, _) if !with_proof => missing,
+        (Who::ManagerOrService | Who::OperatorOrService | Who::Member | Who::Watcher, _)
+            if !with_proof =>
+        {
+            missing
+        }
         (Who::ReaderOfOne | Who::ManagerOrService | Who::Member | Who::Watcher, _) if outsider => {
             hidden
         }

@@ -155,7 +155,7 @@ impl Server {
     pub(crate) async fn restart_with(self, keys: &[(&str, &str)]) -> Self {
         let Self { app, data, tenant, ahead_us, .. } = self;
         app.stop().await;
-        Self::launch(keys, data, tenant, ahead_us).await
+        Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
     }
 
     /// Its database, reached beside it.

@@ -19,12 +19,8 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
             "type" => types(rule).any(|name| is_of(name, value)),
             "enum" => rule.as_array().expect("a list").contains(value),
             "format" => value.as_str().is_none_or(|text| has_format(rule, text)),
-            "minLength" => {
-                value.as_str().is_none_or(|it| number(rule) <= it.chars().count() as f64)
-            }
-            "maxLength" => {
-                value.as_str().is_none_or(|it| number(rule) >= it.chars().count() as f64)
-            }
+            "minLength" => value.as_str().is_none_or(|it| length(rule) <= it.chars().count()),
+            "maxLength" => value.as_str().is_none_or(|it| length(rule) >= it.chars().count()),
             "minimum" => value.as_f64().is_none_or(|it| it >= number(rule)),
             "maximum" => value.as_f64().is_none_or(|it| it <= number(rule)),
             "required" => value.as_object().is_none_or(|it| {
@@ -86,6 +82,10 @@ fn has_format(rule: &Value, text: &str) -> bool {
         "date-time" => Timestamp::parse_rfc3339(text).is_some(),
         unknown => panic!("the contract uses the format `{unknown}`"),
     }
+}
+
+fn length(rule: &Value) -> usize {
+    rule.as_u64().and_then(|length| usize::try_from(length).ok()).expect("a length")
 }
 
 fn number(rule: &Value) -> f64 {

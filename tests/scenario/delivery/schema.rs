@@ -61,7 +61,7 @@ fn fields_of_types(text: &str) -> Fields {
     let (mut message, mut attribute) = (String::new(), None);
     for line in text.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("pub struct ") {
-            message = name.trim_end_matches(" {").to_owned();
+            name.trim_end_matches(" {").clone_into(&mut message);
         } else if let Some(prost) = line.strip_prefix("#[prost(") {
             attribute = Some(prost.trim_end_matches(")]").to_owned());
         } else if let Some(field) = line.strip_prefix("pub ")

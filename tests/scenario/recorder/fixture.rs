@@ -15,6 +15,7 @@ use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::{MediaEntry, Rest, TrackTail};
 use cabildo::recorder::journal::{JournalReader, RecordKind, SideEvent};
+use cabildo::recorder::repository::RecordedTrack;
 use cabildo::recorder::{
     Recorder, RecorderError, RecorderOptions, RecorderParts, RecorderStats, RoomTrack,
 };
@@ -432,17 +433,7 @@ pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
                     "the repository knows it"
                 );
                 let recorded = tracks.iter().find(|it| it.id == *track).expect("kept");
-                let wrapped = recorded.wrapped_key.clone().expect("its key is kept");
-                let number = usize::from_be_bytes(wrapped.try_into().expect("eight bytes"));
-                let key = TrackKey::new(Secret::new(held(&outside.keys)[number]));
-                let context = Context::Segment {
-                    session: fixture.session,
-                    track: *track,
-                    index: *index,
-                    epoch: recorded.epoch,
-                };
-                let journal = Opener::open(&key.segment_key(*index), &context, object);
-                let journal = journal.expect("it opens with the key that was kept");
+                let journal = opened(fixture, recorded, *index, object);
                 let mut found = read(&journal, *rtp, *ms);
                 found.index = *index;
                 found.flags = *flags;
@@ -453,6 +444,20 @@ pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
     }
     assert_eq!(kept.len(), audited.values().map(|it| it.segments.len()).sum::<usize>());
     audited
+}
+
+/// The journal of a segment, opened with the key that was kept of its track.
+fn opened(fixture: &Fixture, recorded: &RecordedTrack, index: u64, object: &[u8]) -> Vec<u8> {
+    let wrapped = recorded.wrapped_key.clone().expect("its key is kept");
+    let number = usize::from_be_bytes(wrapped.try_into().expect("eight bytes"));
+    let key = TrackKey::new(Secret::new(held(&fixture.outside.keys)[number]));
+    let context = Context::Segment {
+        session: fixture.session,
+        track: recorded.id,
+        index,
+        epoch: recorded.epoch,
+    };
+    Opener::open(&key.segment_key(index), &context, object).expect("it opens with its key")
 }
 
 fn read(journal: &[u8], rtp: (u64, u64), ms: (u64, u64)) -> Found {
