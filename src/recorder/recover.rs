@@ -89,7 +89,7 @@ impl Core {
 pub(super) struct Left {
     /// When its last record came, as far as known.
     pub(super) last_ms: u64,
-    /// Until when everything is a segment or a gap.
+    /// Until when everything is a segment, a gap or a rest.
     pub(super) covered_ms: u64,
     /// Index of the segment behind those that are logged.
     pub(super) next_index: u64,

@@ -349,6 +349,7 @@ impl Upload {
                 Step::Done
             }
             ItemKind::Gap { ms, reason } => {
+                self.tell_hole(ms.0).await;
                 self.gap(*ms, *reason).await;
                 self.logged_item = Some(item.number);
                 self.remove(item).await;
@@ -357,6 +358,7 @@ impl Upload {
             ItemKind::Rest { ms: (from_ms, to_ms), rest } => {
                 let (track, rest) = (self.shared.place.recorded, *rest);
                 let (from_ms, to_ms) = (*from_ms, *to_ms);
+                self.tell_hole(from_ms).await;
                 self.append(MediaEntry::Rest { track, from_ms, to_ms, rest }).await;
                 self.cover((from_ms, to_ms));
                 self.logged_item = Some(item.number);
@@ -458,6 +460,14 @@ impl Upload {
         self.append(MediaEntry::Gap { track, from_ms, to_ms, reason }).await;
         self.keep(Write::Gap(&RecordedGap { track, from_ms, to_ms, reason })).await;
         self.cover((from_ms, to_ms));
+    }
+
+    /// Logs that a segment before this time is lost. A verifier reads entries in order, so
+    /// this comes before the gap or rest behind it.
+    async fn tell_hole(&mut self, until_ms: u64) {
+        if self.shared.is_broken() && self.logged_ms < until_ms {
+            self.gap((self.logged_ms, until_ms), REASON_LOST).await;
+        }
     }
 
     /// A gap or rest is logged. One behind a segment that is missing covers nothing of

@@ -288,14 +288,17 @@ impl Track {
 
     fn lost(&mut self, at_us: u64, packets: u32, effects: &mut Effects) {
         effects.counts.packets_lost += u64::from(packets);
-        if let Some(taken) = &mut self.taken {
-            let from_ms = taken.lost.map_or(taken.last_ms, |(from_ms, _)| from_ms);
-            match &mut taken.gap {
-                // The gap that has not ended covers the loss. An entry of its own would come
-                // before the gap's and leave the time before it without an entry.
-                Some((_, gap_from_ms)) => *gap_from_ms = from_ms.min(*gap_from_ms),
-                None => taken.lost = Some((from_ms, from_ms.max(at_us / 1_000))),
+        // A gap that has not ended covers the loss. An entry of its own would come before the
+        // gap's and leave the time before it without an entry.
+        if let Some(taken) = self.taken.as_mut().filter(|taken| taken.gap.is_none()) {
+            if taken.segment.is_none() && taken.lost.is_none() {
+                // Before the loss comes what is known of the time since the last segment.
+                let opened_ms = taken.closings.last().and_then(|closing| closing.to_ms);
+                taken.account(opened_ms.unwrap_or(0).max(taken.told_ms), effects);
             }
+            let known_ms = taken.last_ms.max(taken.told_ms);
+            let from_ms = taken.lost.map_or(known_ms, |(from_ms, _)| from_ms);
+            taken.lost = Some((from_ms, from_ms.max(at_us / 1_000)));
         }
         self.side(at_us, SideEvent::Lost(packets), effects);
     }
@@ -351,6 +354,9 @@ impl Track {
         let extended = taken.extend(sequence);
         if taken.segment.is_none() {
             taken.account(now_ms, effects);
+            // A packet has passed, so the gate is open, whether or not the tap could say so.
+            taken.closings.clear();
+            taken.closed_before = None;
             let mut segment = taken.begin(self.session, at_us, random, effects);
             let (ssrc, layer) = source;
             segment.side(at_us, SideEvent::Source { ssrc, layer }, effects);

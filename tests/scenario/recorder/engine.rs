@@ -412,3 +412,44 @@ fn a_gate_that_is_closed_over_a_pause_is_told_on_both_sides() {
     assert_eq!(scene.rests, [(100, 5_000, gated), (8_000, 9_000, gated)]);
     assert_eq!(scene.gaps, [(5_000, 8_000, GapReason::Paused)]);
 }
+
+#[test]
+fn a_packet_shows_that_the_gate_is_open_also_when_nobody_said_so() {
+    let mut scene = Scene::new(Codec::Opus);
+    let (tenant, session) = (scene.tenant, scene.session);
+    scene.packet(0, true, 100);
+    scene.engine.set_decision(tenant, session, 7);
+    scene.give(100, TapKind::GateClosed);
+    // The batch that said that it opened was refused.
+    scene.packet(3_000, true, 100);
+    scene.engine.handle_timeout(8_000);
+    scene.packet(8_000, true, 100);
+    let gated = Rest::Gated { decision: Some(7) };
+    assert_eq!(scene.rests, [(100, 3_000, gated), (3_000, 8_000, Rest::Silent)]);
+}
+
+#[test]
+fn a_loss_claims_no_time_that_is_explained_already() {
+    let mut scene = Scene::new(Codec::Opus);
+    let (tenant, session) = (scene.tenant, scene.session);
+    scene.packet(0, true, 100);
+    scene.engine.set_decision(tenant, session, 7);
+    scene.give(100, TapKind::GateClosed);
+    scene.give(10_000, TapKind::GateOpened);
+    scene.give(10_400, TapKind::Lost(3));
+    scene.packet(10_500, true, 100);
+    assert_eq!(scene.rests, [(100, 10_000, Rest::Gated { decision: Some(7) })]);
+    assert_eq!(scene.gaps, [(10_000, 10_400, GapReason::Overload)]);
+
+    let mut scene = Scene::new(Codec::Opus);
+    let (tenant, session) = (scene.tenant, scene.session);
+    scene.packet(0, true, 100);
+    scene.engine.set_state(tenant, session, RecordingState::Paused, 1_000);
+    scene.give(1_000, TapKind::Ended);
+    scene.engine.set_state(tenant, session, RecordingState::Recording, 3_600_000);
+    scene.give(3_600_000, TapKind::Source { ssrc: 1, layer: 0 });
+    scene.give(3_600_300, TapKind::Lost(3));
+    scene.packet(3_600_400, true, 100);
+    let lost = (3_600_000, 3_600_300, GapReason::Overload);
+    assert_eq!(scene.gaps[1..], [lost], "the pause is told once");
+}

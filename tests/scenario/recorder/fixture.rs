@@ -340,14 +340,14 @@ pub(crate) fn check_accounts(fixture: &Fixture, streams: &[Stream], context: &st
         assert_eq!(found.next(), None, "{context}: what was not sent, or in another order");
     }
     for audited in audited.values() {
-        let mut spans: Vec<_> = audited.segments.iter().map(|it| it.ms).collect();
-        spans.extend(audited.gaps.iter().map(|(from, to, _)| (*from, *to)));
-        spans.extend(audited.rests.iter().map(|(from, to, _)| (*from, *to)));
-        spans.sort_unstable();
-        let mut told_ms = spans.first().map_or(0, |span| span.0);
-        for (from_ms, to_ms) in spans {
-            assert!(from_ms <= told_ms + 1_000, "{context}: nothing tells of {told_ms}..{from_ms}");
-            told_ms = told_ms.max(to_ms);
+        let mut told_ms = audited.spans.first().map_or(0, |span| span.0);
+        for (from_ms, to_ms) in &audited.spans {
+            assert!(
+                *from_ms <= told_ms + 1_000,
+                "{context}: nothing tells of {told_ms}..{from_ms} in {:?}",
+                audited.spans
+            );
+            told_ms = told_ms.max(*to_ms);
         }
     }
 }
@@ -371,6 +371,8 @@ pub(crate) struct Audited {
     pub(crate) segments: Vec<Found>,
     pub(crate) gaps: Vec<(u64, u64, u32)>,
     pub(crate) rests: Vec<(u64, u64, Rest)>,
+    /// Its segments, gaps and rests in the order of the log.
+    pub(crate) spans: Vec<(u64, u64)>,
 }
 
 impl Audited {
@@ -401,11 +403,15 @@ pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
             }
             MediaEntry::Gap { track, from_ms, to_ms, reason } => {
                 assert!(from_ms <= to_ms);
-                audited.entry(*track).or_default().gaps.push((*from_ms, *to_ms, *reason));
+                let of_it = audited.entry(*track).or_default();
+                of_it.spans.push((*from_ms, *to_ms));
+                of_it.gaps.push((*from_ms, *to_ms, *reason));
             }
             MediaEntry::Rest { track, from_ms, to_ms, rest } => {
                 assert!(from_ms < to_ms);
-                audited.entry(*track).or_default().rests.push((*from_ms, *to_ms, *rest));
+                let of_it = audited.entry(*track).or_default();
+                of_it.spans.push((*from_ms, *to_ms));
+                of_it.rests.push((*from_ms, *to_ms, *rest));
             }
             MediaEntry::Segment {
                 track,
@@ -438,6 +444,7 @@ pub(crate) fn audit(fixture: &Fixture) -> BTreeMap<RecordedTrackId, Audited> {
                 found.index = *index;
                 found.flags = *flags;
                 found.size = *size;
+                of_it.spans.push(*ms);
                 of_it.segments.push(found);
             }
         }
