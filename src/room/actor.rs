@@ -454,8 +454,11 @@ impl RoomActor {
 
     async fn carry_out(&mut self, outputs: Outputs) {
         let (media, session) = (self.parts.media.clone(), self.parts.session);
-        if let Some((told, _)) = outputs.told.first().filter(|_| !outputs.gates.is_empty()) {
-            self.gates_decided(told.seq).await;
+        // Events that are not stored yet are still with the engine.
+        let told = outputs.told.first().or_else(|| self.engine.told().last());
+        let decision = told.filter(|_| !outputs.gates.is_empty()).map(|(told, _)| told.seq);
+        if let Some(decision) = decision {
+            self.gates_decided(decision).await;
         }
         for GateChange { connection, kind, gate } in outputs.gates {
             if self.joined.contains(&connection) {
@@ -495,8 +498,8 @@ impl RoomActor {
         }
     }
 
-    /// A gate that the media plane did not apply. Sound that should be closed
-    /// must not pass, so such a peer loses its media.
+    /// A gate that the media plane did not apply. Media that should be closed must not
+    /// pass, so such a peer loses all of it.
     async fn gate_failed(&mut self, connection: ConnectionId, gate: Gate, error: &SfuError) {
         tracing::error!(%connection, ?gate, %error, "a gate was not applied");
         if gate == Gate::Closed && self.joined.remove(&connection) {

@@ -234,7 +234,7 @@ impl RoomEngine {
 
     /// Ends what ended with the process before.
     fn continue_after_restart(&mut self, tracks: Vec<(TrackId, UserId)>, now: Timestamp) {
-        // What was heard is heard again; the media plane learns it as they join.
+        // What passed passes again; the media plane is told when they join.
         let decided: Vec<(ConnectionId, Gates)> = self
             .connections
             .iter()

@@ -119,8 +119,8 @@ impl Control {
         if known { Ok(()) } else { Err(SfuError::TrackNotFound) }
     }
 
-    /// Notes the gate for what the peer will publish, and returns the worker
-    /// and the tracks that it has to be applied to now.
+    /// Stores the gate for what the peer will publish later, and returns the worker and the tracks
+    /// to which it must be applied now.
     pub(crate) fn set_gate(
         &mut self,
         room: SessionId,
