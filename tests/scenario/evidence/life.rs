@@ -545,6 +545,15 @@ async fn whoever_asks_again_and_again_does_not_make_the_store_answer() {
     }
     let calls = process.calls() - before;
     assert!(calls < PROOFS, "{PROOFS} proofs made {calls} calls");
+    let before = process.calls();
+    for _ in 0..PROOFS {
+        // What does not exist costs no more than what does.
+        let query = ProofQuery { seqs: vec![u64::MAX], from_size: None };
+        let refused = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+        assert_eq!(refused, Err(EvidenceError::NotCovered(u64::MAX)));
+    }
+    let calls = process.calls() - before;
+    assert!(calls < PROOFS, "{PROOFS} proofs of nothing made {calls} calls");
 
     evidence.note(tenant, session, EventKind::Failure, "more".to_owned()).await.expect("noted");
     let newest = heads.recv().await.expect("signed").head.tree_size;
