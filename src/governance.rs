@@ -13,4 +13,4 @@ pub use driver::{
 };
 pub use metrics::describe_metrics;
 pub use planning::{READER, planned};
-pub use repository::{CallRepository, CallStoreError, GovernanceCall, Step};
+pub use repository::{CallRepository, CallStoreError, Failure, GovernanceCall, Step};

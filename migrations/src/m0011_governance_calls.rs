@@ -46,6 +46,7 @@ fn calls() -> TableCreateStatement {
         .col(number("at"))
         .col(number("due_at"))
         .col(number("tries"))
+        .col(number("refusals"))
         .col(nullable(number("done_at")))
         .primary_key(Index::create().col("session_id").col("step"))
         .take()

@@ -120,6 +120,18 @@ impl Evidence {
         self.ask(tenant, session, Request::Note { kind, text }).await
     }
 
+    /// The texts of the first `limit` events of one kind, in order; none without a log.
+    pub async fn texts(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        kind: EventKind,
+        limit: u32,
+    ) -> Result<Vec<String>, EvidenceError> {
+        let events = self.0.repository.events(tenant, session, &[kind], 0, limit).await?;
+        Ok(events.into_iter().map(|event| event.text).collect())
+    }
+
     /// Adds an entry of the recorder; returns its `seq`. The entry is stored when this returns. A
     /// repetition of the last entry of a track returns the same `seq`.
     pub async fn append_media(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,9 @@ use crate::events::Outbox;
 use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::governance::metrics;
 use crate::governance::planning::plan;
-use crate::governance::repository::{CallRepository, CallStoreError, GovernanceCall, Step};
+use crate::governance::repository::{
+    CallRepository, CallStoreError, Failure, GovernanceCall, Step,
+};
 use crate::services::{EventData, GovernanceClient, ServiceError, SessionEnded, SessionStarted};
 
 /// How often the outbox is read and due calls are looked for. Raising it makes
@@ -37,10 +39,12 @@ pub const CALLS_AT_ONCE: usize = 8;
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two tries of a call.
 pub const RETRY_MAX: Duration = Duration::from_mins(5);
-/// Tries after which a call is given up that governance refuses, or that no log
+/// Refusals after which a call is given up that governance refuses, or that no log
 /// can take: within about 20 minutes, in which an assembly may become known.
 /// What fails for other reasons is never given up.
 pub const REFUSALS_MAX: u32 = 12;
+/// Events of a log that are read to find what is bound already; there is one for each of two steps.
+const BOUND_MAX: u32 = 16;
 
 /// What governance is called with.
 pub struct GovernanceParts {
@@ -177,6 +181,11 @@ impl GovernanceParts {
                 self.client.session_ended(&told).await
             }
             Step::DataAtStart | Step::DataAtEnd => {
+                match self.is_bound(call).await {
+                    Ok(true) => return Outcome::Done,
+                    Ok(false) => {}
+                    Err(error) => return Outcome::Failed(error.to_string()),
+                }
                 match self.client.event_data(tenant, assembly).await {
                     Ok(data) => return self.bind(call, &data).await,
                     Err(error) => Err(error),
@@ -184,6 +193,17 @@ impl GovernanceParts {
             }
         };
         told.map_or_else(|error| outcome_of(&error), |()| Outcome::Done)
+    }
+
+    /// Whether an earlier try has bound it, and ended before that was noted.
+    async fn is_bound(&self, call: &GovernanceCall) -> Result<bool, EvidenceError> {
+        let kind = EventKind::GovernanceData;
+        let texts = self.evidence.texts(call.tenant, call.session, kind, BOUND_MAX).await?;
+        let is_of_step = |text: &String| {
+            let text: Value = serde_json::from_str(text).unwrap_or_default();
+            text.get("type").and_then(Value::as_str) == Some(call.step.as_str())
+        };
+        Ok(texts.iter().any(is_of_step))
     }
 
     /// Binds what governance holds into the session's log, by its hash.
@@ -218,26 +238,26 @@ impl GovernanceParts {
         outcome: Outcome,
     ) -> Result<bool, CallStoreError> {
         let (session, step, now) = (call.session, call.step, self.clock.now());
-        let (word, reason) = match outcome {
+        let (failure, reason) = match outcome {
             Outcome::NotTried => return Ok(false),
             Outcome::Done => {
                 metrics::called(step, "done");
                 self.calls.done(claim.fence(), call, now).await?;
                 return Ok(true);
             }
-            Outcome::Refused(reason) if call.tries.saturating_add(1) >= REFUSALS_MAX => {
+            Outcome::Refused(reason) if call.refusals.saturating_add(1) >= REFUSALS_MAX => {
                 tracing::error!(%session, %step, reason, "a call to governance is given up");
                 metrics::called(step, "given_up");
                 self.calls.done(claim.fence(), call, now).await?;
                 return Ok(true);
             }
-            Outcome::Refused(reason) => ("refused", reason),
-            Outcome::Failed(reason) => ("failed", reason),
+            Outcome::Refused(reason) => (Failure::Refused, reason),
+            Outcome::Failed(reason) => (Failure::NoAnswer, reason),
         };
         let wait = wait_after(call.tries, rand::random());
         tracing::warn!(%session, %step, reason, ?wait, "governance is called again");
-        metrics::called(step, word);
-        self.calls.postpone(claim.fence(), call, now.after(wait)).await?;
+        metrics::called(step, failure.as_str());
+        self.calls.postpone(claim.fence(), call, (failure, now.after(wait))).await?;
         Ok(true)
     }
 }

@@ -60,6 +60,8 @@ pub fn planned(event: &OutboxEvent) -> Vec<GovernanceCall> {
     let Some(SessionEvent { kind, session, .. }) =
         SessionEvent::read(&event.kind, event.at, &event.payload)
     else {
+        let OutboxEvent { session, seq, .. } = event;
+        tracing::error!(%session, seq, "an event can't be read, and governance is not told of it");
         return Vec::new();
     };
     let steps = match kind {
@@ -80,6 +82,7 @@ pub fn planned(event: &OutboxEvent) -> Vec<GovernanceCall> {
         step,
         at: event.at,
         tries: 0,
+        refusals: 0,
     };
     steps.map(call).to_vec()
 }

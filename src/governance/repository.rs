@@ -36,6 +36,28 @@ pub struct GovernanceCall {
     pub at: Timestamp,
     /// How often it was tried.
     pub tries: u32,
+    /// How often governance itself refused it.
+    pub refusals: u32,
+}
+
+/// How a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Governance understood the call and refused it.
+    Refused,
+    /// There was no answer, or none that could be used.
+    NoAnswer,
+}
+
+impl Failure {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::NoAnswer => "failed",
+        }
+    }
 }
 
 /// The calls can't be read or written.
@@ -68,13 +90,13 @@ pub trait CallRepository: Send + Sync {
         at: Timestamp,
     ) -> Result<(), CallStoreError>;
 
-    /// Notes that a call failed and is due again at `due_at`, under the claim on
-    /// its session's governance.
+    /// Notes how a call failed and when it is due again, under the claim on its
+    /// session's governance.
     async fn postpone(
         &self,
         fence: Fence,
         call: &GovernanceCall,
-        due_at: Timestamp,
+        failed: (Failure, Timestamp),
     ) -> Result<(), CallStoreError>;
 
     /// How many calls are not done.

@@ -1,19 +1,24 @@
 //! The calls to governance on the database.
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait as _, Func, OnConflict, Order, Query};
+use sea_orm::sea_query::{
+    Alias, Cond, Expr, ExprTrait as _, Func, OnConflict, Order, Query, UpdateStatement,
+};
 use sea_orm::{ConnectionTrait as _, QueryResult};
 use uuid::Uuid;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::governance::{CallRepository, CallStoreError, GovernanceCall, Step};
+use crate::governance::{CallRepository, CallStoreError, Failure, GovernanceCall, Step};
 use crate::store::connect::Store;
 use crate::store::error::{StoreError, number, word};
 use crate::store::tenant_tx::TenantTx;
 
 const CALLS: &str = "governance_calls";
+/// What a call is read from.
+const COLUMNS: [&str; 7] =
+    ["session_id", "step", "tenant_id", "assembly_id", "at", "tries", "refusals"];
 
 impl From<StoreError> for CallStoreError {
     fn from(error: StoreError) -> Self {
@@ -41,16 +46,24 @@ impl CallRepository for Store {
         call: &GovernanceCall,
         at: Timestamp,
     ) -> Result<(), CallStoreError> {
-        Ok(update(self, fence, call, ("done_at", at)).await?)
+        Ok(update(self, fence, call, |row| {
+            row.value("done_at", at.unix_us());
+        })
+        .await?)
     }
 
     async fn postpone(
         &self,
         fence: Fence,
         call: &GovernanceCall,
-        due_at: Timestamp,
+        (failure, due_at): (Failure, Timestamp),
     ) -> Result<(), CallStoreError> {
-        Ok(update(self, fence, call, ("due_at", due_at)).await?)
+        let refused = i64::from(failure == Failure::Refused);
+        let postponed = |row: &mut UpdateStatement| {
+            row.value("due_at", due_at.unix_us())
+                .value("refusals", Expr::col("refusals").add(refused));
+        };
+        Ok(update(self, fence, call, postponed).await?)
     }
 
     async fn waiting(&self) -> Result<u64, CallStoreError> {
@@ -61,7 +74,8 @@ impl CallRepository for Store {
 async fn plan(store: &Store, calls: &[GovernanceCall]) -> Result<(), StoreError> {
     let mut insert = Query::insert()
         .into_table(CALLS)
-        .columns(["session_id", "step", "tenant_id", "assembly_id", "at", "due_at", "tries"])
+        .columns(COLUMNS)
+        .columns(["due_at"])
         .on_conflict(OnConflict::columns(["session_id", "step"]).do_nothing().to_owned())
         .take();
     for call in calls {
@@ -71,8 +85,9 @@ async fn plan(store: &Store, calls: &[GovernanceCall]) -> Result<(), StoreError>
             call.tenant.as_uuid().into(),
             call.assembly.as_uuid().into(),
             call.at.unix_us().into(),
-            call.at.unix_us().into(),
             i64::from(call.tries).into(),
+            i64::from(call.refusals).into(),
+            call.at.unix_us().into(),
         ]);
     }
     let _writer = store.writer().await;
@@ -90,7 +105,7 @@ async fn due(store: &Store, now: Timestamp, limit: u32) -> Result<Vec<Governance
         .and_where(earlier("done_at").is_null())
         .take();
     let select = Query::select()
-        .columns(["session_id", "step", "tenant_id", "assembly_id", "at", "tries"])
+        .columns(COLUMNS)
         .from(CALLS)
         .and_where(Expr::col((CALLS, "done_at")).is_null())
         .and_where(Expr::col((CALLS, "due_at")).lte(now.unix_us()))
@@ -115,24 +130,25 @@ fn call_of(row: &QueryResult) -> Result<GovernanceCall, StoreError> {
         step: word(Step::parse(&step), "step")?,
         at: Timestamp::from_unix_us(row.try_get("", "at")?),
         tries: number(row.try_get("", "tries")?, "tries")?,
+        refusals: number(row.try_get("", "refusals")?, "refusals")?,
     })
 }
 
-/// Counts a try and sets one of the times, unless the claim was taken over.
+/// Counts a try and changes the call's row, unless the claim was taken over.
 async fn update(
     store: &Store,
     fence: Fence,
     call: &GovernanceCall,
-    (column, value): (&'static str, Timestamp),
+    change: impl FnOnce(&mut UpdateStatement),
 ) -> Result<(), StoreError> {
     let tx = TenantTx::write(&store.with_fence(fence), call.tenant).await?;
-    let update = Query::update()
+    let mut update = Query::update()
         .table(CALLS)
-        .value(column, value.unix_us())
         .value("tries", Expr::col("tries").add(1))
         .and_where(Expr::col("session_id").eq(call.session.as_uuid()))
         .and_where(Expr::col("step").eq(call.step.as_str()))
         .take();
+    change(&mut update);
     tx.connection().execute(&update).await?;
     tx.commit().await
 }

@@ -8,6 +8,7 @@ mod cut_connections;
 mod evidence;
 mod fixture;
 mod full_disk;
+mod governance;
 mod idempotency;
 mod isolation;
 mod journal;
@@ -30,6 +31,7 @@ const CASES: &[&[Case]] = &[
     journal::CASES,
     evidence::CASES,
     claims::CASES,
+    governance::CASES,
     cameras::CASES,
     recordings::CASES,
     replay::CASES,
