@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, Url, redirect};
 
 use crate::auth::jwks::{KeySet, KeySetInvalid};
+use crate::domain::network::is_loopback_host;
 
 /// Longest time that a fetch may take, from connecting to the last byte of the body.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,15 +102,8 @@ impl HttpKeySource {
 }
 
 fn is_allowed(url: &Url, plain_http: PlainHttp) -> bool {
-    let is_loopback = match url.host_str() {
-        None => return false,
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-    };
+    let Some(host) = url.host_str() else { return false };
+    let is_loopback = is_loopback_host(host);
     match url.scheme() {
         "https" => true,
         "http" => is_loopback || plain_http == PlainHttp::Allowed,

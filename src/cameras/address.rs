@@ -1,12 +1,12 @@
 //! Which addresses cameras may have. A camera is called by this server, so its
 //! address must not lead into the operator's own network unless that is wanted.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
-use crate::domain::network::IpNetwork;
+use crate::domain::network::{IpNetwork, is_public, reached};
 
 /// How long a name may take to resolve. Raising it lets a slow name server hold
 /// callers longer.
@@ -31,7 +31,7 @@ impl AddressPolicy {
     /// Whether an address may be called.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
-        let address = meant(address);
+        let address = reached(address);
         if address.is_unspecified() || address.is_multicast() || is_broadcast(address) {
             return false;
         }
@@ -56,52 +56,8 @@ impl AddressPolicy {
     }
 }
 
-/// The address that is reached in the end: IPv4 inside of IPv6 (RFC 4291 §2.5.5,
-/// RFC 6052 §2.1, RFC 3056 §2) is what it holds.
-fn meant(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
-    let embedded = |high: u16, low: u16| {
-        IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
-    };
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
-            embedded(high, low)
-        }
-        [0x64, 0xFF9B, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        _ => IpAddr::V6(v6),
-    }
-}
-
 fn is_broadcast(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.is_broadcast())
-}
-
-/// Whether anybody on the Internet could reach it (the IANA registries of
-/// special addresses, RFC 6890).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            let special = a == 0
-                || v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_documentation()
-                || (a == 100 && b & 0xC0 == 64)
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 192 && b == 88 && c == 99)
-                || (a == 198 && b & 0xFE == 18)
-                || a >= 240;
-            !special
-        }
-        IpAddr::V6(v6) => {
-            let [a, b, ..] = v6.segments();
-            let global_unicast = a & 0xE000 == 0x2000;
-            let documentation = a == 0x2001 && b == 0x0DB8 || a == 0x3FFF && b < 0x1000;
-            let protocol = a == 0x2001 && b < 0x0200;
-            global_unicast && !documentation && !protocol
-        }
-    }
 }
 
 #[cfg(test)]

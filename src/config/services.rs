@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::reader::Reader;
 use super::sections::is_http_url;
+use crate::domain::network::is_loopback_host;
 
 /// Certificates for a service that knows its callers by them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +90,7 @@ fn read_service(reader: &mut Reader, name: &str, plain_http: bool) -> Option<Ser
 
 fn is_service_url(text: &str, plain_http: bool) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else { return false };
-    let host = uri.host().unwrap_or_default();
-    let is_loopback = host == "localhost"
-        || host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
+    let is_loopback = uri.host().is_some_and(is_loopback_host);
     let is_secret = uri.scheme_str() == Some("https") || is_loopback || plain_http;
     is_http_url(text) && is_secret && !text.contains('@') && uri.query().is_none()
 }

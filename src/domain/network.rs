@@ -77,14 +77,38 @@ impl FromStr for IpNetwork {
     }
 }
 
+/// The address that is reached in the end: IPv4 inside of IPv6 (RFC 4291 §2.5.5,
+/// RFC 6052 §2.1, RFC 3056 §2) is what it holds.
+#[must_use]
+pub fn reached(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
+    let embedded = |high: u16, low: u16| {
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
+            embedded(high, low)
+        }
+        [0x64, 0xFF9B, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
+        _ => IpAddr::V6(v6),
+    }
+}
+
 /// Whether an address is one of the internet: not of this machine, of a private
 /// network, or of those that are set aside (IANA's special-purpose registries).
 #[must_use]
-pub const fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
+pub fn is_public(address: IpAddr) -> bool {
+    match reached(address) {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
     }
+}
+
+/// Whether the host of a URL is this machine.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 const fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -102,18 +126,12 @@ const fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation())
 }
 
-/// Of IPv6 only `2000::/3` is in use, and in it some networks are set aside or
-/// lead to an IPv4 address.
+/// Of IPv6 only `2000::/3` is in use, and in it some networks are set aside.
 const fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, ..] = address.segments();
+    let [a, b, ..] = address.segments();
     match (a, b) {
         // Protocols, Teredo among them; documentation.
         (0x2001, 0..=0x01ff | 0x0db8) | (0x3fff, 0..=0x0fff) => false,
-        // 6to4: what it leads to.
-        (0x2002, _) => {
-            let ([high, low], [next, last]) = (b.to_be_bytes(), c.to_be_bytes());
-            is_public_v4(Ipv4Addr::new(high, low, next, last))
-        }
         _ => a & 0xe000 == 0x2000,
     }
 }
@@ -176,8 +194,20 @@ mod tests {
         ] {
             assert!(!public(inside), "{inside}");
         }
-        for outside in ["93.184.216.34", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
+        for outside in
+            ["93.184.216.34", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
             assert!(public(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_this_machine_is_known_by_name_and_by_address() {
+        for here in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
+            assert!(is_loopback_host(here), "{here}");
+        }
+        for elsewhere in ["", "localhost.example", "128.0.0.1", "[::2]", "127.0.0.1.example"] {
+            assert!(!is_loopback_host(elsewhere), "{elsewhere}");
         }
     }
 }

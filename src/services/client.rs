@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
+use crate::domain::network::is_loopback_host;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::services::breaker::{Admission, Breaker, BreakerState};
@@ -348,12 +349,7 @@ fn may_repeat(error: &ServiceError, repeat: Repeat) -> bool {
 
 fn is_allowed(url: &Url, plain_http: PlainHttp) -> bool {
     let Some(host) = url.host_str() else { return false };
-    let is_loopback = host == "localhost"
-        || host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
+    let is_loopback = is_loopback_host(host);
     let has_credentials = !url.username().is_empty() || url.password().is_some();
     let scheme_fits = match url.scheme() {
         "https" => true,
