@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::base::Base;
 use super::foundation::{Foundation, public_origin};
 use crate::config::WebhookConfig;
 use crate::delivery::{
-    EventStreams, Feed, Origin, Pump, PumpOptions, PumpParts, Reach, RetryTimes, StreamTimes, Tail,
-    Webhook, WebhookOptions,
+    EventStreams, Feed, Origin, Payload, Pump, PumpOptions, PumpParts, Reach, RetryTimes,
+    StreamTimes, Tail, Webhook, WebhookOptions,
 };
 use crate::events::{Beginning, Outbox as _, OutboxUpkeep, ReaderName, Scope};
 
@@ -42,10 +42,11 @@ impl Delivery {
         let names: Vec<ReaderName> = names.collect::<anyhow::Result<_>>()?;
         outbox.forget_except(WEBHOOK, &names).await?;
         let mut pumps = Vec::new();
-        for (name, config) in names.into_iter().zip(webhooks.values()) {
-            // Before anything happens that a new endpoint is to be told.
+        for (name, (key, config)) in names.into_iter().zip(webhooks) {
+            let context = || format!("events.webhooks.{key}");
+            let webhook = webhook(base, config).with_context(context)?;
+            // Before the first event that a new endpoint must be told of.
             outbox.register(&name, Beginning::Newest).await?;
-            let webhook = webhook(base, config).with_context(|| format!("events.{name}"))?;
             let parts = PumpParts {
                 outbox: outbox.clone(),
                 feed: feed.clone(),
@@ -82,6 +83,10 @@ impl Delivery {
 }
 
 fn webhook(base: &Base, config: &WebhookConfig) -> anyhow::Result<Webhook> {
+    for kind in &config.types {
+        let is_known = Payload::KINDS.iter().any(|(known, _)| known == kind);
+        ensure!(is_known, "types: {kind} is no type of event");
+    }
     let reach = if config.allow_private_network { Reach::Anywhere } else { Reach::Public };
     let (url, secret) = (config.url.clone(), config.secret.clone());
     let answer_time_max = WEBHOOK_ANSWER_TIME_MAX;

@@ -15,7 +15,7 @@ use crate::events::Position;
 
 /// Events that were read and not handed on, beyond which no more are read.
 /// Raising it raises the memory of a reader whose other side is down, a few KiB
-/// each, and what is told twice after a restart.
+/// each. When they all wait for one session, those of others wait too.
 pub(super) const WINDOW: usize = 1_000;
 /// Events on their way at once, each of another session. Raising it hands on
 /// faster, and burdens the other side more.
