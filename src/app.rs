@@ -99,8 +99,8 @@ impl App {
         let record = Record::start(&base, &foundation, &media).await?;
         let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
         let sessions = Sessions::start(&base, &rooms, &record, &services);
-        let governance = GovernanceCalls::start(&base, &foundation, &services);
-        let cameras = Cameras::start(&base, &foundation)?;
+        let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
+        let cameras = Cameras::start(&base, &services, &foundation)?;
         let delivery = Delivery::start(&base, &foundation).await?;
         let behind = Behind {
             identity,

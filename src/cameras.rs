@@ -20,5 +20,5 @@ pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };
 pub use metrics::describe_metrics;
-pub use ports::{FixedStreamLimits, StreamLimits};
+pub use ports::StreamLimits;
 pub use token::{Grant, PlaybackSecret, TokenRefused};

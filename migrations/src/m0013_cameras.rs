@@ -1,7 +1,6 @@
-//! Cameras with their sealed addresses, who may watch them, the streams that
-//! clients started, and the captures of edge devices. Beside them, shared: whose
-//! each session and stream is, and when sessions run out. Columns that end in
-//! `_at` or `_until` are microseconds since 1970.
+//! Cameras with their sealed addresses, who may watch them, and the captures of
+//! edge devices. Beside them, shared: whose each session is, and when it runs
+//! out. Columns that end in `_at` are microseconds since 1970.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
@@ -23,12 +22,11 @@ impl MigrationName for Cameras {
 #[expect(elided_lifetimes_in_paths, reason = "the trait's own signature elides it")]
 impl MigrationTrait for Cameras {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [cameras(), sessions(), streams(), captures(), directory()] {
+        for table in [cameras(), sessions(), captures(), directory()] {
             manager.create_table(table).await?;
         }
         let indexes = [
             ("stream_sessions_by_status", "stream_sessions", ["tenant_id", "status"]),
-            ("camera_streams_by_camera", "camera_streams", ["tenant_id", "camera_id"]),
             ("camera_directory_by_due", "camera_directory", ["kind", "due_at"]),
         ];
         for (name, table, columns) in indexes {
@@ -38,7 +36,7 @@ impl MigrationTrait for Cameras {
             }
             manager.create_index(index).await?;
         }
-        for table in ["cameras", "stream_sessions", "camera_streams", "capture_sessions"] {
+        for table in ["cameras", "stream_sessions", "capture_sessions"] {
             protect(manager, table, Visibility::Tenant).await?;
         }
         protect(manager, "camera_directory", Visibility::Shared).await
@@ -81,22 +79,6 @@ fn sessions() -> TableCreateStatement {
         .take()
 }
 
-/// `lease_until` is renewed by whoever reads the camera.
-fn streams() -> TableCreateStatement {
-    Table::create()
-        .table("camera_streams")
-        .col(uuid("tenant_id"))
-        .col(uuid("id"))
-        .col(text("camera_id"))
-        .col(text("masked"))
-        .col(text("status"))
-        .col(number("lease_until"))
-        .col(number("started_at"))
-        .col(nullable(number("stopped_at")))
-        .primary_key(Index::create().col("tenant_id").col("id"))
-        .take()
-}
-
 fn captures() -> TableCreateStatement {
     Table::create()
         .table("capture_sessions")
@@ -113,8 +95,7 @@ fn captures() -> TableCreateStatement {
         .take()
 }
 
-/// `kind` is `camera`, `session` or `stream`. `due_at` is when a session runs
-/// out, and null when it is over.
+/// `kind` is `session`. `due_at` is when it runs out, and null when it is over.
 fn directory() -> TableCreateStatement {
     Table::create()
         .table("camera_directory")

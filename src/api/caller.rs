@@ -51,6 +51,25 @@ impl PersonOrService {
             Self::Service(service) => Caller::Service(service.clone()),
         }
     }
+
+    /// Refuses a person whose token is for one session what is of a whole tenant.
+    pub(super) fn of_tenant(self) -> Result<Self, ApiError> {
+        match &self {
+            Self::Person(person) if person.session_id.is_some() => {
+                let message = "the token is for one session, and this is of a whole tenant";
+                Err(ApiError::new(ErrorCode::Forbidden, message))
+            }
+            Self::Person(_) | Self::Service(_) => Ok(self),
+        }
+    }
+
+    /// An answer, with the nonce for the next proof when it is for a person.
+    pub(super) fn answer(&self, api: &Api, response: Response) -> Response {
+        match self {
+            Self::Person(_) => with_nonce(response, api),
+            Self::Service(_) => response,
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Credentials {
@@ -120,17 +139,28 @@ impl Credentials {
             .map_err(|error| ApiError::unauthenticated(&error, Scheme::Dpop))
     }
 
-    /// A person or a service: a caller with a client certificate and no token is a service.
+    /// The service that calls, if it is one: with a client certificate and no token.
+    fn service_if_any(
+        &self,
+        api: &Api,
+        route: ServiceRoute,
+    ) -> Result<Option<ServiceName>, ApiError> {
+        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        self.service(api, route).map(Some)
+    }
+
+    /// A person or a service that may change something.
     pub(super) async fn writer_or_service(
         &self,
         api: &Api,
         action: Action,
         route: ServiceRoute,
     ) -> Result<PersonOrService, ApiError> {
-        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
-            self.writer(api, action).await.map(PersonOrService::Person)
-        } else {
-            self.service(api, route).map(PersonOrService::Service)
+        match self.service_if_any(api, route)? {
+            Some(service) => Ok(PersonOrService::Service(service)),
+            None => self.writer(api, action).await.map(PersonOrService::Person),
         }
     }
 
@@ -141,10 +171,9 @@ impl Credentials {
         action: Action,
         route: ServiceRoute,
     ) -> Result<PersonOrService, ApiError> {
-        if self.identities.is_empty() || self.headers.contains_key(AUTHORIZATION) {
-            self.reader(api, action).await.map(PersonOrService::Person)
-        } else {
-            self.service(api, route).map(PersonOrService::Service)
+        match self.service_if_any(api, route)? {
+            Some(service) => Ok(PersonOrService::Service(service)),
+            None => self.reader(api, action).await.map(PersonOrService::Person),
         }
     }
 

@@ -10,10 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{WholeBody, json, query};
-use super::caller::{Credentials, PersonOrService, with_nonce};
+use super::caller::{Credentials, PersonOrService};
 use super::error::ApiError;
 use super::idempotency::once;
-use super::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use super::words::{Id, Moment};
 use crate::cameras::{CameraError, Capture, CaptureClosing, NewCapture};
 use crate::domain::error_code::ErrorCode;
@@ -153,14 +153,7 @@ fn tenant_of(
     }
 }
 
-fn answer(api: &Api, caller: &PersonOrService, response: Response) -> Response {
-    match caller {
-        PersonOrService::Person(_) => with_nonce(response, api),
-        PersonOrService::Service(_) => response,
-    }
-}
-
-refusals!(OpenRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
+refusals!(OpenRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
 
 /// Opens a capture. The same again is answered as the first time.
 #[utoipa::path(
@@ -175,7 +168,8 @@ pub(super) async fn open(
     credentials: Credentials,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let caller = credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let caller =
+        credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
     let wanted: OpenBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let work = async {
@@ -189,10 +183,10 @@ pub(super) async fn open(
         Ok((StatusCode::CREATED, Json(CaptureBody::new(capture))).into_response())
     };
     let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
-    Ok(answer(&api, &caller, response))
+    Ok(caller.answer(&api, response))
 }
 
-refusals!(CloseRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
+refusals!(CloseRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
 
 /// Closes a capture. The same again is answered as the first time.
 #[utoipa::path(
@@ -208,7 +202,8 @@ pub(super) async fn close(
     Path(id): Path<String>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let caller = credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let caller =
+        credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
     let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
     let wanted: CloseBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
@@ -221,7 +216,7 @@ pub(super) async fn close(
         Ok(Json(CaptureBody::new(capture)).into_response())
     };
     let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
-    Ok(answer(&api, &caller, response))
+    Ok(caller.answer(&api, response))
 }
 
 /// What of the list is wanted.
@@ -233,7 +228,7 @@ pub(super) struct ListParameters {
     limit: Option<u32>,
 }
 
-refusals!(ListRefusals: OPERATOR, &[ErrorCode::UnprocessableRequest]);
+refusals!(ListRefusals: READER, SERVICE, &[ErrorCode::UnprocessableRequest]);
 
 /// Lists captures, the newest first.
 #[utoipa::path(
@@ -247,7 +242,8 @@ pub(super) async fn list(
     credentials: Credentials,
     parts: Parts,
 ) -> Result<Response, ApiError> {
-    let caller = credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let caller =
+        credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
     let wanted: ListParameters = query(&parts)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let captures = api.captures.list(tenant, wanted.limit).await?;
@@ -255,7 +251,7 @@ pub(super) async fn list(
     Ok(Json(CapturesBody { sessions }).into_response())
 }
 
-refusals!(ReadRefusals: OPERATOR, &[ErrorCode::CaptureSessionNotFound]);
+refusals!(ReadRefusals: READER, SERVICE, &[ErrorCode::CaptureSessionNotFound]);
 
 /// Shows a capture.
 #[utoipa::path(
@@ -269,7 +265,8 @@ pub(super) async fn read(
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let caller = credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?;
+    let caller =
+        credentials.reader_or_service(&api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
     let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let capture = api.captures.find(tenant, &id).await?;

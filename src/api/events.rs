@@ -70,14 +70,10 @@ pub(super) async fn stream(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let caller = credentials.reader_or_service(&api, Action::ReadEvents, ServiceRoute::ReadEvents);
-    let caller = caller.await?;
+    let caller = caller.await?.of_tenant()?;
     let parameters: EventsParameters = query(&parts)?;
     let wanted = parameters.tenant_id.map(|id| id.0);
     let (tenant, lasts) = match caller {
-        PersonOrService::Person(person) if person.session_id.is_some() => {
-            let message = "the token is for one session, and events are those of a tenant";
-            return Err(ApiError::new(ErrorCode::Forbidden, message));
-        }
         PersonOrService::Person(person)
             if wanted.is_none_or(|wanted| wanted == person.tenant_id) =>
         {

@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::{WholeBody, json};
-use super::caller::{Credentials, PersonOrService, with_nonce};
+use super::caller::{Credentials, PersonOrService};
 use super::error::ApiError;
 use super::idempotency::once;
-use super::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use super::words::{Id, Moment};
 use crate::cameras::repository::Camera;
 use crate::cameras::{CameraError, NewCamera, Provisioned};
@@ -34,13 +34,21 @@ impl Operator {
     /// Of a request that changes something.
     pub(super) async fn writing(api: &Api, credentials: &Credentials) -> Result<Self, ApiError> {
         let route = ServiceRoute::CameraGateway;
-        credentials.writer_or_service(api, Action::ManageCameras, route).await.map(Self)
+        credentials
+            .writer_or_service(api, Action::ManageCameras, route)
+            .await?
+            .of_tenant()
+            .map(Self)
     }
 
     /// Of a request that changes nothing.
     pub(super) async fn reading(api: &Api, credentials: &Credentials) -> Result<Self, ApiError> {
         let route = ServiceRoute::CameraGateway;
-        credentials.reader_or_service(api, Action::ManageCameras, route).await.map(Self)
+        credentials
+            .reader_or_service(api, Action::ManageCameras, route)
+            .await?
+            .of_tenant()
+            .map(Self)
     }
 
     /// The only tenant it may touch; services may touch every one.
@@ -75,10 +83,7 @@ impl Operator {
 
     /// An answer, with the nonce for the next proof when it is for a person.
     fn answer(&self, api: &Api, response: Response) -> Response {
-        match &self.0 {
-            PersonOrService::Person(_) => with_nonce(response, api),
-            PersonOrService::Service(_) => response,
-        }
+        self.0.answer(api, response)
     }
 }
 
@@ -157,7 +162,7 @@ pub(super) struct ProvisionedBody {
     changed: bool,
 }
 
-refusals!(ProvisionRefusals: OPERATOR, BODY, REPEATABLE, &[
+refusals!(ProvisionRefusals: READER, SERVICE, BODY, &[
     ErrorCode::CameraNotFound,
     ErrorCode::CameraLimitReached,
     ErrorCode::CameraSourceInvalid,
@@ -170,7 +175,6 @@ refusals!(ProvisionRefusals: OPERATOR, BODY, REPEATABLE, &[
 #[utoipa::path(
     post, path = "/gateway/provision", tag = "cameras", operation_id = "provisionCamera",
     security(("dpop" = []), ("service" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
     request_body = ProvisionBody,
     responses(
         (status = 201, description = "It was not known before", body = ProvisionedBody),
@@ -186,21 +190,20 @@ pub(super) async fn provision(
     let operator = Operator::writing(&api, &credentials).await?;
     let wanted: ProvisionBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = operator.of(wanted.tenant_id.0)?;
-    let work = async {
-        let new = NewCamera {
-            tenant,
-            id: wanted.camera_id.0,
-            address: Secret::new(wanted.rtsp_url),
-            transport: wanted.transport,
-            codec_hint: wanted.codec_hint,
-            target_profiles: wanted.target_profiles,
-        };
-        let Provisioned { camera, created, changed } = api.cameras.provision(new).await?;
-        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-        let body = ProvisionedBody { camera: CameraBody::new(camera), changed };
-        Ok((status, Json(body)).into_response())
+    // Provisioning may come twice by itself. The request is not kept under an
+    // `Idempotency-Key`, since a hash of it would be one of the camera's password.
+    let new = NewCamera {
+        tenant,
+        id: wanted.camera_id.0,
+        address: Secret::new(wanted.rtsp_url),
+        transport: wanted.transport,
+        codec_hint: wanted.codec_hint,
+        target_profiles: wanted.target_profiles,
     };
-    operator.once(&api, &credentials, tenant, &body, work).await
+    let Provisioned { camera, created, changed } = api.cameras.provision(new).await?;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = ProvisionedBody { camera: CameraBody::new(camera), changed };
+    Ok(operator.answer(&api, (status, Json(body)).into_response()))
 }
 
 /// A camera of a tenant.
@@ -227,7 +230,7 @@ pub(super) struct DeprovisionedBody {
     removed: bool,
 }
 
-refusals!(DeprovisionRefusals: OPERATOR, BODY, REPEATABLE, &[ErrorCode::CameraNotFound]);
+refusals!(DeprovisionRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CameraNotFound]);
 
 /// Forgets a camera and ends its stream sessions. One that is not known is
 /// forgotten already.

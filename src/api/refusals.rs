@@ -23,33 +23,10 @@ pub(super) const READER: &[Code] = &[
     Code::DependencyUnavailable,
 ];
 /// For routes that require an access token with a proof of possession.
-pub(super) const WRITER: &[Code] = &[
-    Code::CredentialsMissing,
-    Code::TokenInvalid,
-    Code::TokenExpired,
-    Code::TokenBound,
-    Code::DpopProofInvalid,
-    Code::DpopProofReplayed,
-    Code::DpopNonceRequired,
-    Code::Forbidden,
-    Code::DependencyUnavailable,
-];
+pub(super) const WRITER: &[Code] = READER;
 /// For routes of services.
 pub(super) const SERVICE: &[Code] =
     &[Code::ClientCertificateRequired, Code::Forbidden, Code::DependencyUnavailable];
-/// Routes of operators with a token and of services with a certificate.
-pub(super) const OPERATOR: &[Code] = &[
-    Code::CredentialsMissing,
-    Code::TokenInvalid,
-    Code::TokenExpired,
-    Code::TokenBound,
-    Code::DpopProofInvalid,
-    Code::DpopProofReplayed,
-    Code::DpopNonceRequired,
-    Code::ClientCertificateRequired,
-    Code::Forbidden,
-    Code::DependencyUnavailable,
-];
 /// For routes with a body.
 pub(super) const BODY: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
 /// For routes that accept an `Idempotency-Key`.

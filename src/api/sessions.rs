@@ -332,10 +332,7 @@ pub(super) async fn change_state(
         Ok(shown(api, StatusCode::OK, &session))
     };
     let response = once(api, credentials, (tenant, caller.as_caller()), body, work).await?;
-    Ok(match caller {
-        PersonOrService::Person(_) => with_nonce(response, api),
-        PersonOrService::Service(_) => response,
-    })
+    Ok(caller.answer(api, response))
 }
 
 /// The tenant that a caller acts on when it names a session.

@@ -5,24 +5,28 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::base::Base;
 use super::foundation::Foundation;
+use super::services::Services;
+use super::tenants;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
-    AddressPolicy, CaptureStore, FixedStreamLimits, Gateway, GatewayOptions, GatewayParts,
-    PlaybackSecret,
+    AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts, PlaybackSecret,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
 
+/// How often sessions that have been over for long are forgotten.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// Bytes of a playback secret that is made here.
 const SECRET_BYTES: usize = 32;
 
@@ -35,17 +39,12 @@ pub(super) struct Cameras {
 }
 
 impl Cameras {
-    pub(super) fn start(base: &Base, foundation: &Foundation) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        base: &Base,
+        services: &Services,
+        foundation: &Foundation,
+    ) -> anyhow::Result<Self> {
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
-        let tenants = &base.config.tenants;
-        let limits = FixedStreamLimits {
-            default: tenants.default.max_concurrent_streams,
-            by_tenant: tenants
-                .overrides
-                .iter()
-                .map(|(tenant, limits)| (*tenant, limits.max_concurrent_streams))
-                .collect(),
-        };
         let secret = playback_secret(config, &base.config.record.keys.directory)?;
         let options = GatewayOptions {
             addresses: AddressPolicy::new(config.allowed_networks.clone()),
@@ -60,7 +59,7 @@ impl Cameras {
             cameras: store.clone(),
             sessions: store.clone(),
             keys: foundation.keys.clone(),
-            limits: Arc::new(limits),
+            limits: tenants::stream_limits(base, services),
             secret,
             clock: base.clock.clone(),
         };
@@ -79,13 +78,18 @@ impl Cameras {
 }
 
 /// Ends sessions that have run out, for as long as the server runs.
-async fn sweep(gateway: Gateway, every: std::time::Duration, stop: CancellationToken) {
+async fn sweep(gateway: Gateway, every: Duration, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut forgotten_at: Option<Instant> = None;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let swept = async {
             gateway.sweep(None).await?;
-            gateway.forget_old().await
+            if forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+                gateway.forget_old().await?;
+                forgotten_at = Some(Instant::now());
+            }
+            Ok::<(), CameraError>(())
         };
         if let Err(error) = swept.await {
             tracing::warn!(%error, "stream sessions could not be swept");
@@ -111,12 +115,17 @@ fn keep_secret(directory: &Path, path: &Path) -> anyhow::Result<Secret<Vec<u8>>>
         let mut secret = Secret::new(vec![0; SECRET_BYTES]);
         OsRng.try_fill_bytes(secret.expose_mut())?;
         let draft = directory.join(format!(".draft-{:032x}", rand::random::<u128>()));
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(secret.expose())?;
-        file.sync_all()?;
-        // A link never replaces a file, and what it shows is whole.
-        let linked = fs::hard_link(&draft, path);
+        let linked = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+            .and_then(|mut file| {
+                file.write_all(secret.expose())?;
+                file.sync_all()
+            })
+            // A link never replaces a file, and what it shows is whole.
+            .and_then(|()| fs::hard_link(&draft, path));
         fs::remove_file(&draft)?;
         if let Err(error) = linked {
             ensure!(error.kind() == ErrorKind::AlreadyExists, error);

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::services::Services;
-use crate::config::TenantLimitsConfig;
+use crate::cameras::StreamLimits;
+use crate::config::{TenantLimitsConfig, TenantsConfig};
 use crate::domain::id::TenantId;
 use crate::services::{TenancyClient, TenantStatus};
 use crate::sessions::{TenantLimits, TenantLimitsSource};
@@ -53,5 +54,32 @@ fn limits_of(config: TenantLimitsConfig) -> TenantLimits {
         max_active_sessions: config.max_active_sessions,
         max_participants_per_session: config.max_participants,
         max_bitrate_kbps: config.max_bitrate_kbps,
+    }
+}
+
+/// How many camera streams tenants may have, from the same sources.
+pub(super) fn stream_limits(base: &Base, services: &Services) -> Arc<dyn StreamLimits> {
+    Arc::new(PlatformStreamLimits {
+        tenants: base.config.tenants.clone(),
+        tenancy: services.tenancy.clone(),
+    })
+}
+
+struct PlatformStreamLimits {
+    tenants: TenantsConfig,
+    tenancy: Option<TenancyClient>,
+}
+
+#[async_trait]
+impl StreamLimits for PlatformStreamLimits {
+    async fn max_concurrent_streams(&self, tenant: TenantId) -> u32 {
+        let configured = self.tenants.of(tenant).max_concurrent_streams;
+        if self.tenants.overrides.contains_key(&tenant) {
+            return configured;
+        }
+        let Some(tenancy) = &self.tenancy else { return configured };
+        tenancy.limits(tenant).await.known().map_or(configured, |limits| {
+            if limits.streaming_entitled { limits.max_concurrent_streams } else { 0 }
+        })
     }
 }

@@ -277,7 +277,7 @@ impl Gateway {
             (None, Some(session)) => {
                 sessions.tenant_of_session(session).await?.into_iter().collect()
             }
-            (None, None) => sessions.tenants_with_sessions(TENANTS_LISTED_MAX).await?,
+            (None, None) => sessions.tenants_with_sessions(None, TENANTS_LISTED_MAX).await?,
         };
         let query = SessionQuery {
             camera: filter.camera.clone(),
@@ -334,11 +334,16 @@ impl Gateway {
     /// When the store does not answer; what was forgotten stays so.
     pub async fn forget_old(&self) -> Result<u64, CameraError> {
         let before = self.0.parts.clock.now().before(SESSIONS_KEPT);
-        let mut forgotten = 0;
-        for tenant in self.0.parts.sessions.tenants_with_sessions(TENANTS_LISTED_MAX).await? {
-            forgotten += self.0.parts.sessions.forget_sessions(tenant, before).await?;
+        let sessions = &self.0.parts.sessions;
+        let (mut forgotten, mut after) = (0, None);
+        loop {
+            let tenants = sessions.tenants_with_sessions(after, TENANTS_LISTED_MAX).await?;
+            let Some(last) = tenants.last().copied() else { return Ok(forgotten) };
+            for tenant in tenants {
+                forgotten += sessions.forget_sessions(tenant, before).await?;
+            }
+            after = Some(last);
         }
-        Ok(forgotten)
     }
 
     async fn active_max(&self, tenant: TenantId) -> u32 {

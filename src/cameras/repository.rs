@@ -148,9 +148,6 @@ pub trait CameraRepository: Send + Sync {
 
     /// The cameras of a tenant, by id.
     async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError>;
-
-    /// Every camera of every tenant, without its address.
-    async fn every_camera(&self) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError>;
 }
 
 /// The stream sessions of all tenants. Of steps that are asked for at once each
@@ -203,8 +200,12 @@ pub trait StreamSessionRepository: Send + Sync {
         id: StreamSessionId,
     ) -> Result<Option<TenantId>, CameraStoreError>;
 
-    /// Tenants that have sessions.
-    async fn tenants_with_sessions(&self, limit: u32) -> Result<Vec<TenantId>, CameraStoreError>;
+    /// Tenants that have sessions, by id, from the one behind `after` on.
+    async fn tenants_with_sessions(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, CameraStoreError>;
 
     /// Sessions whose time was over at `now`, of one tenant or of all.
     async fn due_sessions(

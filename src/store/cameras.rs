@@ -63,10 +63,6 @@ impl CameraRepository for Store {
     async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError> {
         Ok(cameras(self, tenant).await?)
     }
-
-    async fn every_camera(&self) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError> {
-        Ok(directory::cameras(self).await?)
-    }
 }
 
 /// The rows of the transaction's tenant.
@@ -138,7 +134,6 @@ async fn put(
             tx.rollback().await?;
             return Ok(Put::LimitReached);
         }
-        directory::enter(&tx, directory::CAMERA, camera.id.as_str(), None).await?;
     }
     insert(&tx, camera).await?;
     tx.commit().await?;
@@ -179,7 +174,6 @@ async fn remove(
     tx.lock_tenant().await?;
     let delete = Query::delete().from_table(TABLE).cond_where(is_camera(&tx, id)).take();
     let removed = tx.connection().execute(&delete).await?.rows_affected() > 0;
-    directory::leave(&tx, directory::CAMERA, id.as_str()).await?;
     sessions::end_all(&tx, id, at).await?;
     tx.commit().await?;
     Ok(removed)

@@ -178,7 +178,8 @@ async fn revoke(
     id: MediaTokenId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write(store, tenant).await?;
+    // What ends something is done on a full disk too.
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let update = Query::update()
         .table(TABLE)
         .value("revoked_at", now.unix_us())

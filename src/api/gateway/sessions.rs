@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::api::Api;
 use crate::api::body::{WholeBody, json, query};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
-use crate::api::refusals::{BODY, OPERATOR, REPEATABLE, refusals};
+use crate::api::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use crate::api::sessions::expect_nothing;
 use crate::api::words::{Id, Moment};
 use crate::cameras::repository::StreamSession;
@@ -150,7 +151,7 @@ pub(in crate::api) struct SessionParameters {
     sid: Option<Id<StreamSessionId>>,
 }
 
-refusals!(ListRefusals: OPERATOR, &[ErrorCode::CameraNotFound]);
+refusals!(ListRefusals: READER, SERVICE, &[ErrorCode::CameraNotFound]);
 
 /// Lists stream sessions, the newest first.
 #[utoipa::path(
@@ -177,17 +178,17 @@ pub(in crate::api) async fn list(
     Ok(Json(SessionsBody { sessions }).into_response())
 }
 
-refusals!(IssueRefusals: OPERATOR, BODY, REPEATABLE, &[
+refusals!(IssueRefusals: READER, SERVICE, BODY, &[
     ErrorCode::CameraNotFound,
     ErrorCode::StreamLimitReached,
     ErrorCode::StreamNotEntitled,
 ]);
 
-/// Gives a viewer the right to watch a camera: a session and its token.
+/// Gives a viewer the right to watch a camera: a session and its token. A request that comes twice
+/// makes two, since an answer with a token is not kept.
 #[utoipa::path(
     post, path = "/gateway/sessions", tag = "cameras", operation_id = "issueStreamSession",
     security(("dpop" = []), ("service" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
     request_body = CameraOfTenantBody,
     responses((status = 201, description = "Issued", body = IssuedBody), IssueRefusals)
 )]
@@ -199,19 +200,17 @@ pub(in crate::api) async fn issue(
     let operator = Operator::writing(&api, &credentials).await?;
     let wanted: CameraOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = operator.of(wanted.tenant_id.0)?;
-    let work = async {
-        let issued = api.cameras.issue(tenant, &wanted.camera_id.0).await?;
-        let body = IssuedBody {
-            session: SessionBody::new(&issued.session),
-            token: issued.token,
-            token_expires_at: Moment(issued.expires_at),
-        };
-        Ok((StatusCode::CREATED, Json(body)).into_response())
+    let issued = api.cameras.issue(tenant, &wanted.camera_id.0).await?;
+    let body = IssuedBody {
+        session: SessionBody::new(&issued.session),
+        token: issued.token,
+        token_expires_at: Moment(issued.expires_at),
     };
-    operator.once(&api, &credentials, tenant, &body, work).await
+    let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
+    Ok(operator.answer(&api, answer.into_response()))
 }
 
-refusals!(ActivateRefusals: OPERATOR, REPEATABLE, &[
+refusals!(ActivateRefusals: READER, SERVICE, REPEATABLE, &[
     ErrorCode::PayloadTooLarge,
     ErrorCode::StreamSessionNotFound,
     ErrorCode::SessionTransitionInvalid,
@@ -232,15 +231,11 @@ pub(in crate::api) async fn activate(
     Path(sid): Path<String>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let (operator, tenant, session) = named(&api, &credentials, &sid, &body).await?;
-    let work = async {
-        let session = api.cameras.activate(tenant, session).await?;
-        Ok(Json(SessionBody::new(&session)).into_response())
-    };
-    operator.once(&api, &credentials, tenant, &body, work).await
+    let work = |tenant, session| api.cameras.activate(tenant, session);
+    step(&api, &credentials, &sid, &body, work).await
 }
 
-refusals!(EndRefusals: OPERATOR, REPEATABLE, &[
+refusals!(EndRefusals: READER, SERVICE, REPEATABLE, &[
     ErrorCode::PayloadTooLarge,
     ErrorCode::StreamSessionNotFound,
     ErrorCode::SessionTransitionInvalid,
@@ -259,21 +254,21 @@ pub(in crate::api) async fn end(
     Path(sid): Path<String>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let (operator, tenant, session) = named(&api, &credentials, &sid, &body).await?;
-    let work = async {
-        let session = api.cameras.end(tenant, session).await?;
-        Ok(Json(SessionBody::new(&session)).into_response())
-    };
-    operator.once(&api, &credentials, tenant, &body, work).await
+    let work = |tenant, session| api.cameras.end(tenant, session);
+    step(&api, &credentials, &sid, &body, work).await
 }
 
-/// Who calls, and the session that the path names. Another tenant's is none.
-async fn named(
+/// Does something to the session that the path names. Another tenant's is none.
+async fn step<W>(
     api: &Api,
     credentials: &Credentials,
     sid: &str,
     body: &[u8],
-) -> Result<(Operator, TenantId, StreamSessionId), ApiError> {
+    work: impl FnOnce(TenantId, StreamSessionId) -> W + Send,
+) -> Result<Response, ApiError>
+where
+    W: Future<Output = Result<StreamSession, CameraError>> + Send,
+{
     let operator = Operator::writing(api, credentials).await?;
     let session = sid.parse().map_err(|_| CameraError::SessionNotFound)?;
     expect_nothing(body)?;
@@ -281,10 +276,14 @@ async fn named(
         Some(tenant) => tenant,
         None => api.cameras.tenant_of(session).await?,
     };
-    Ok((operator, tenant, session))
+    let work = async {
+        let session = work(tenant, session).await?;
+        Ok(Json(SessionBody::new(&session)).into_response())
+    };
+    operator.once(api, credentials, tenant, body, work).await
 }
 
-refusals!(SweepRefusals: OPERATOR, &[ErrorCode::PayloadTooLarge]);
+refusals!(SweepRefusals: READER, SERVICE, &[ErrorCode::PayloadTooLarge]);
 
 /// Ends the sessions that have run out: a service those of all tenants, an
 /// operator those of the own one.

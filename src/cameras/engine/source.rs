@@ -64,6 +64,10 @@ impl Source {
         let after = text.get(7..).unwrap_or_default();
         let end = after.find(['/', '?']).unwrap_or(after.len());
         let (authority, rest) = after.split_at(end);
+        // Credentials with an unencoded slash or question mark would be stored and shown in clear.
+        if rest.contains('@') {
+            return Err(SourceInvalid::Credentials);
+        }
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
@@ -237,6 +241,8 @@ mod tests {
             ("rtsp://[nonsense]/", SourceInvalid::Host),
             ("rtsp://a%zz@cam/", SourceInvalid::Credentials),
             ("rtsp://a:%00@cam/", SourceInvalid::Credentials),
+            ("rtsp://admin:12/34@cam/live", SourceInvalid::Credentials),
+            ("rtsp://admin:12?34@cam/live", SourceInvalid::Credentials),
             ("rtsp://cam/#x", SourceInvalid::Fragment),
             ("rtsp://cam/a b", SourceInvalid::Text),
             ("rtsp://cam/\r\nX: y", SourceInvalid::Text),

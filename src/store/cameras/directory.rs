@@ -1,19 +1,18 @@
-//! Whose cameras, sessions and streams are, and when sessions run out: asked
-//! before a tenant is known, so it holds nothing else.
+//! Whose sessions are, and when they run out: asked before a tenant is known, so
+//! it holds nothing else.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{Condition, ConnectionTrait};
 use uuid::Uuid;
 
 use super::chosen;
-use crate::domain::id::{CameraId, TenantId};
+use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "camera_directory";
-pub(super) const CAMERA: &str = "camera";
 pub(super) const SESSION: &str = "session";
 
 /// Enters something, or changes when it is due.
@@ -69,34 +68,24 @@ pub(super) async fn tenant_of(
     Ok(tenant.map(TenantId::from_uuid))
 }
 
-/// Every camera of every tenant.
-pub(super) async fn cameras(store: &Store) -> Result<Vec<(TenantId, CameraId)>, StoreError> {
-    let select = Query::select()
-        .columns(["tenant_id", "id"])
-        .from(TABLE)
-        .cond_where(of_kind(CAMERA))
-        .order_by("tenant_id", Order::Asc)
-        .order_by("id", Order::Asc)
-        .take();
-    let rows = store.connection.query_all(&select).await?;
-    rows.iter()
-        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
-        .collect()
-}
-
-/// The tenants that have something of a kind.
+/// The tenants that have something of a kind, by id, from the one behind `after` on.
 pub(super) async fn tenants(
     store: &Store,
     kind: &'static str,
+    after: Option<TenantId>,
     limit: u32,
 ) -> Result<Vec<TenantId>, StoreError> {
-    let select = Query::select()
+    let mut select = Query::select()
         .column("tenant_id")
         .distinct()
         .from(TABLE)
         .cond_where(of_kind(kind))
+        .order_by("tenant_id", Order::Asc)
         .limit(u64::from(limit))
         .take();
+    if let Some(after) = after {
+        select.and_where(Expr::col("tenant_id").gt(after.as_uuid()));
+    }
     let rows = store.connection.query_all(&select).await?;
     rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get("", "tenant_id")?))).collect()
 }

@@ -88,8 +88,12 @@ impl StreamSessionRepository for Store {
         Ok(directory::tenant_of(self, SESSION, &id.to_string()).await?)
     }
 
-    async fn tenants_with_sessions(&self, limit: u32) -> Result<Vec<TenantId>, CameraStoreError> {
-        Ok(directory::tenants(self, SESSION, limit).await?)
+    async fn tenants_with_sessions(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, CameraStoreError> {
+        Ok(directory::tenants(self, SESSION, after, limit).await?)
     }
 
     async fn due_sessions(
@@ -114,7 +118,7 @@ impl StreamSessionRepository for Store {
 async fn issue(store: &Store, session: &StreamSession, at: StepAt) -> Result<Stepped, StoreError> {
     let tx = TenantTx::write(store, session.tenant).await?;
     tx.lock_tenant().await?;
-    if let Err(denied) = admit(count_active(&tx).await?, at.active_max) {
+    if let Err(denied) = admit(count_active(&tx, at.at).await?, at.active_max) {
         tx.rollback().await?;
         return Ok(Stepped::Denied(denied));
     }
@@ -149,6 +153,10 @@ async fn step(
     at: StepAt,
 ) -> Result<Stepped, StoreError> {
     let Some(mut session) = find(tx, id).await? else { return Ok(Stepped::NotFound) };
+    // One that has run out and was not swept yet is over all the same.
+    if step == Step::Activate && !session.status.is_over() && session.due_at <= at.at {
+        return expire(tx, session, at.at).await;
+    }
     match decide(session.status, step) {
         Decision::Already => return Ok(Stepped::Already(session)),
         Decision::Refuse => return Ok(Stepped::Refused(session.status)),
@@ -157,10 +165,8 @@ async fn step(
     match step {
         // One that was used since it was found due lives on.
         Step::Expire if session.due_at > at.at => return Ok(Stepped::Refused(session.status)),
-        // One that has run out and was not swept yet is over all the same.
-        Step::Activate if session.due_at <= at.at => return expire(tx, session, at.at).await,
         Step::Activate => {
-            if let Err(denied) = admit(count_active(tx).await?, at.active_max) {
+            if let Err(denied) = admit(count_active(tx, at.at).await?, at.active_max) {
                 return Ok(Stepped::Denied(denied));
             }
         }
@@ -198,12 +204,13 @@ fn is_session(tx: &TenantTx, id: StreamSessionId) -> Condition {
 }
 
 /// Active sessions of the transaction's tenant that have not run out.
-async fn count_active(tx: &TenantTx) -> Result<u64, StoreError> {
+async fn count_active(tx: &TenantTx, now: Timestamp) -> Result<u64, StoreError> {
     let select = Query::select()
         .expr_as(Expr::col("id").count(), "active")
         .from(TABLE)
         .cond_where(of_tenant(tx))
         .and_where(Expr::col("status").eq(Status::Active.as_str()))
+        .and_where(Expr::col("due_at").gt(now.unix_us()))
         .take();
     let row = tx.connection().query_one(&select).await?;
     let active: i64 = row.map_or(Ok(0), |row| row.try_get("", "active"))?;

@@ -216,14 +216,40 @@ async fn an_operator_touches_only_cameras_of_the_own_tenant() {
         let answer = other.write(&server, Method::POST, path, |it| it.json(&body)).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "CAMERA_NOT_FOUND"), "{path}");
     }
-    let answer = other.write(&server, Method::POST, &end, |it| it).await;
-    assert_eq!((answer.status, answer.code().as_str()), (404, "STREAM_SESSION_NOT_FOUND"));
+    let activate = end.replace("/end", "/activate");
+    for path in [&end, &activate] {
+        let answer = other.write(&server, Method::POST, path, |it| it).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "STREAM_SESSION_NOT_FOUND"));
+    }
+    let mut camera = of(server.tenant, "door");
+    camera["rtspUrl"] = json!(source());
+    let answer =
+        other.write(&server, Method::POST, "/gateway/provision", |it| it.json(&camera)).await;
+    assert_eq!(answer.code(), "CAMERA_NOT_FOUND", "{answer:?}");
+    let foreign = format!("/gateway/sessions?tenantId={}", server.tenant);
+    assert_eq!(other.read(&server, Method::GET, &foreign).await.code(), "CAMERA_NOT_FOUND");
     let count = |answer: Answer| answer.json()["sessions"].as_array().map(Vec::len);
     let list = "/gateway/sessions";
     assert_eq!(count(other.read(&server, Method::GET, list).await), Some(0));
     assert_eq!(count(own.read(&server, Method::GET, list).await), Some(1));
     let answer = own.write(&server, Method::POST, &end, |it| it).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_for_one_session_does_not_reach_what_is_of_the_tenant() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let bound = Person::of(&server, server.tenant, "operator", Some(&id)).await;
+    for path in ["/gateway/sessions", "/store/sessions", "/api/v1/events"] {
+        let refused = bound.read(&server, Method::GET, path).await;
+        assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"), "{path}");
+    }
+    let body = of(server.tenant, "hall");
+    let refused =
+        bound.write(&server, Method::POST, "/gateway/sessions", |it| it.json(&body)).await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"));
     server.app.stop().await;
 }
 
@@ -243,6 +269,9 @@ async fn a_capture_is_opened_listed_and_closed_once() {
     assert_eq!(first.status, 201, "{first:?}");
     assert_eq!(first.json()["edge_start_ts"], "2026-01-01T10:00:00.000Z");
     assert_eq!(open(&opening).await.json(), first.json());
+    let nobody = server.govern(Method::GET, "/store/sessions").header("x-tenant-id", "nobody");
+    assert_eq!(send(nobody).await.status, 400);
+    assert_eq!(send(server.govern(Method::GET, "/store/sessions")).await.status, 400);
     let mut other = opening.clone();
     other["deviceId"] = json!("box-2");
     assert_eq!(open(&other).await.code(), "CAPTURE_SESSION_CONFLICT");

@@ -84,6 +84,27 @@ async fn a_tenant_has_the_limits_that_tenancy_says() {
 }
 
 #[tokio::test]
+async fn a_tenant_has_the_camera_streams_that_tenancy_says() {
+    let (platform, url) = platform().await;
+    let server = Server::start_with(&[("services.tenancy.url", &url)]).await;
+    let tenant = server.tenant.to_string();
+    let issue = async || {
+        let body = json!({ "tenantId": tenant, "cameraId": "hall" });
+        send(server.govern(Method::POST, "/gateway/sessions").json(&body)).await
+    };
+    let camera =
+        json!({ "tenantId": tenant, "cameraId": "hall", "rtspUrl": "rtsp://127.0.0.1:9/live" });
+    let provisioned = send(server.govern(Method::POST, "/gateway/provision").json(&camera)).await;
+    assert_eq!(provisioned.status, 201, "{provisioned:?}");
+    assert_eq!(issue().await.status, 201);
+    platform.set_tenant(&tenant, json!({ "streaming_entitled": false }));
+    pass_minutes(&server);
+    let refused = issue().await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "STREAM_NOT_ENTITLED"));
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn sessions_go_on_without_the_services_and_health_says_which_fail() {
     let (platform, url) = platform().await;
     let keys = ["identity", "tenancy", "user_profiles"].map(|name| format!("services.{name}.url"));
