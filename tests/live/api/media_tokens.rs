@@ -278,3 +278,17 @@ async fn a_media_token_carries_a_moderators_right_to_speak_only_when_asked_for()
     }
     server.app.stop().await;
 }
+
+#[tokio::test]
+async fn a_person_with_as_many_media_tokens_as_they_may_is_told_so() {
+    let server = Server::start_with(&[("limits.writes_per_user_per_min", "1000")]).await;
+    let session = server.create_active().await;
+    let maria = Person::named(&server, "maria", "participant").await;
+    let wanted = json!({"kind": "whep", "ttl_s": 3600});
+    for _ in 0..cabildo::auth::TOKENS_PER_PERSON_MAX {
+        make(&server, &maria, &session, wanted.clone()).await;
+    }
+    let refused = ask(&server, &maria, &session, wanted).await;
+    assert_eq!(refused.code(), "MEDIA_TOKEN_LIMIT_REACHED", "{refused:?}");
+    server.app.stop().await;
+}
