@@ -93,7 +93,7 @@ export abstract class BrowserTokens implements TokenSource {
     const state = random();
     const verifier = random();
     if (way === 'page') {
-      if (!mayLeave(Date.now(), undefined)) {
+      if (!mayLeave(Date.now())) {
         throw new ApiError(0, 'SIGN_IN_LOOP', 'signing in was tried several times in vain');
       }
       const visit: Visit = { state, verifier, back: this.here() };

@@ -99,6 +99,46 @@ describe('publishing', () => {
     expect(peer?.remoteSdp).toContain('usedtx=1');
   });
 
+  it('keeps the section of a microphone that was unplugged for the next one', async () => {
+    const { room, socket, enter, answer } = setUp();
+    const microphone = new FakeTrack('audio');
+    room.media?.setMicrophoneOn(true);
+    room.media?.setTrack('microphone', microphone as unknown as MediaStreamTrack);
+    room.join();
+    await enter();
+    await answer();
+    microphone.onended?.();
+    await settle();
+    expect(room.media?.microphone).toMatchObject({ present: false, on: true, unplugged: true });
+    const section = FakePeer.made[0]?.transceivers[0];
+    expect([section?.direction, section?.sender.track]).toEqual(['sendonly', null]);
+    const other = mediaTrack('audio');
+    room.media?.setTrack('microphone', other);
+    await settle();
+    expect(section?.sender.track).toBe(other);
+    expect(other.enabled).toBe(true);
+    expect(room.media?.microphone).toMatchObject({ present: true, unplugged: false });
+    expect(socket().all('offer')).toHaveLength(1);
+  });
+
+  it('takes another peer connection after its last section, and waits for none', async () => {
+    const { room, sockets, enter, answer } = setUp();
+    room.media?.setTrack('camera', mediaTrack('video'));
+    room.join();
+    await enter();
+    await answer();
+    FakePeer.made[0]?.becomes('connected');
+    room.media?.setTrack('camera', null);
+    await settle();
+    FakePeer.made[0]?.becomes('new');
+    await answer();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([sockets.length, FakePeer.made.length]).toEqual([1, 1]);
+    room.media?.setTrack('camera', mediaTrack('video'));
+    await settle();
+    expect(FakePeer.made).toHaveLength(2);
+  });
+
   it('adds and takes away by renegotiation, one at a time, with a new section each time', async () => {
     const { room, socket, enter, answer } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));

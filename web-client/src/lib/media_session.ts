@@ -62,6 +62,8 @@ export class MediaSession {
   private listening = true;
   private microphoneOn = false;
   private unplugged = false;
+  /** Whether the devices were released; they are not opened before the next welcome. */
+  private closed = false;
   private told = '';
   private timer: ReturnType<typeof setInterval> | undefined;
   private pathTimer: ReturnType<typeof setInterval> | undefined;
@@ -107,6 +109,11 @@ export class MediaSession {
 
   /** Sends `track` as `source`; null stops sending and releases the device. */
   setTrack(source: Source, track: MediaStreamTrack | null): void {
+    if (this.closed) {
+      // The person left while the browser asked for the device.
+      track?.stop();
+      return;
+    }
     const before = this.local.get(source);
     const { handlers } = this.options;
     if (before === track) return;
@@ -159,6 +166,7 @@ export class MediaSession {
 
   handleWelcome(welcome: Welcome, state: RoomState): void {
     const { ice_servers, resumed } = welcome;
+    this.closed = false;
     this.told = '';
     this.publisher.handleWelcome(ice_servers, resumed);
     this.subscriber.handleWelcome(ice_servers, resumed);
@@ -196,8 +204,9 @@ export class MediaSession {
     this.timer = this.pathTimer = undefined;
     this.publisher.close();
     this.subscriber.close();
+    this.closed = true;
     for (const track of this.local.values()) {
-      track.onended = null;
+      track.onended = track.onmute = track.onunmute = null;
       track.stop();
     }
     this.local.clear();

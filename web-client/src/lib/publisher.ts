@@ -74,7 +74,9 @@ export class Publisher {
     if (track === null) this.wanted.delete(source);
     else this.wanted.set(source, track);
     const transceiver = this.peer?.transceivers.get(source);
-    if (transceiver !== undefined && track !== null) {
+    // The section of a microphone stays for the next one: it carries the transport of
+    // the bundle, and has no encodings to lose.
+    if (transceiver !== undefined && (track !== null || source === 'microphone')) {
       void transceiver.sender.replaceTrack(track).catch(() => this.renew(true));
       return;
     }
@@ -84,6 +86,11 @@ export class Publisher {
       transceiver.stop();
       this.peer?.transceivers.delete(source);
     } else if (track === null) {
+      return;
+    } else if (this.peer?.transceivers.size === 0) {
+      // Browsers drop the transport with its last section, and the server keeps the
+      // association: only another peer connection gets through.
+      this.renew(true);
       return;
     }
     this.negotiate();
@@ -175,7 +182,7 @@ export class Publisher {
     const description = { type: 'answer', sdp: withOpusOptions(sdp) } as const;
     await closing.during(connection.setRemoteDescription(description));
     peer.restartIce = false;
-    this.watch.handleNegotiated();
+    if (peer.transceivers.size > 0) this.watch.handleNegotiated();
   }
 
   private make(): Peer {
