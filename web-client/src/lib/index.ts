@@ -14,6 +14,7 @@ export * from './login_page';
 export * from './media_session';
 export * from './microphone';
 export * from './moderation_channel';
+export type { Ack, Command } from './requests';
 export * from './oidc';
 export * from './proofs';
 export type { PeerFactory, PublisherOptions, Signalling } from './publisher';

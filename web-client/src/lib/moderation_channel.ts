@@ -1,7 +1,10 @@
 import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import { ApiError, ChannelError, SignInRequired } from './errors';
+import { Heartbeat } from './heartbeat';
 import { tabKeeping } from './keeping';
+import type { Ack, Command } from './requests';
+import { REQUEST_WITHIN_MS, Requests, isDecision } from './requests';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 import { claimsOf } from './token_source';
@@ -11,19 +14,6 @@ export const SUBPROTOCOL = 'cabildo.v1';
 
 /** The server closes a connection that has not spoken within 5 s; more means a dead path. */
 const HANDSHAKE_MS = 8_000;
-/** Kept short enough that a server's "silent" limit is never met. */
-const PING_EVERY_MS = 10_000;
-/** While somebody relies on being heard, the server is asked this often. */
-const WATCHFUL_PING_EVERY_MS = 700;
-/** An answer that takes longer is told, and waited for all the same. */
-const ANSWER_WITHIN_MS = 1_000;
-/** A pong that takes longer means that the path is gone. */
-const PONG_WITHIN_MS = 8_000;
-/** When the device woke or changed network, the path is doubted: a dead one shows sooner. */
-const PROBE_WITHIN_MS = 2_500;
-const REQUEST_WITHIN_MS = 10_000;
-/** How long the outcome of a request that the server calls pending is waited for. */
-const PENDING_WITHIN_MS = 120_000;
 /** First retry at once, then doubling from here to the cap. */
 const BACKOFF_MS_FIRST = 250;
 const BACKOFF_MS_MAX = 5_000;
@@ -35,9 +25,6 @@ const UNAUTHORISED_MAX = 3;
 /** Between two attempts to renew a token: growing from the first to the last. */
 const RENEW_AGAIN_MS_FIRST = 2_000;
 const RENEW_AGAIN_MS_MAX = 10_000;
-
-/** Ids of a page begin below this. */
-const FIRST_ID_MAX = 2 ** 40;
 
 /** Why a channel will not connect again. */
 export type ClosedReason =
@@ -114,46 +101,6 @@ export interface ChannelOptions {
   readonly wakeUps?: { readonly window: EventTarget; readonly document: Document } | null;
 }
 
-/** The answer to a request. */
-export type Ack = Extract<ServerMessage, { type: 'ack' }> & {
-  /** Names a decision that can be taken back for some seconds. */
-  readonly action_id?: string;
-};
-
-/** What is sent: what the server's types know, and taking a decision back. */
-export type Command = ClientMessage | { readonly type: 'undo'; readonly action_id: string };
-
-interface Pending {
-  readonly resolve: (ack: Ack) => void;
-  readonly reject: (error: ChannelError) => void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
-/** Messages that decide something: they carry what their sender had seen. */
-const DECISIONS: ReadonlySet<Command['type']> = new Set([
-  'approve_speech',
-  'deny_speech',
-  'cancel_speech',
-  'end_speech',
-  'start_turn',
-  'pause_turn',
-  'resume_turn',
-  'extend_turn',
-  'stop_turn',
-  'reorder_queue',
-  'open_queue',
-  'close_queue',
-  'add_speaker',
-  'set_moderation',
-  'mute_user',
-  'unmute_user',
-  'remove_participant',
-  'admit',
-  'start_recording',
-  'pause_recording',
-  'stop_recording',
-]);
-
 /** Whether a token ends later than the connection. */
 function outlives(token: string, endsAtMs: number): boolean {
   return (claimsOf(token).exp ?? 0) * 1000 > endsAtMs;
@@ -196,8 +143,6 @@ export class ModerationChannel {
   private readonly clock = new ServerClock();
   private welcomed = false;
   private welcomedAtMs = 0;
-  /** Ids begin anywhere: a page that resumes must not repeat those before its reload. */
-  private lastId: number;
   private attempt = 0;
   private unauthorised = 0;
   private handshakeWasResume = false;
@@ -208,15 +153,14 @@ export class ModerationChannel {
   private refusedToken: string | null = null;
   private expiring: { endsAtMs: number; attempt: number } | null = null;
   private renewalTimer: ReturnType<typeof setTimeout> | undefined;
-  private readonly pending = new Map<number, Pending>();
+  private readonly requests: Requests;
+  private readonly heartbeat = new Heartbeat({
+    send: () => this.sendPing(),
+    answering: (answering) => this.options.handlers.onAnswering?.(answering),
+    lost: () => this.lose(),
+  });
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private handshakeTimer: ReturnType<typeof setTimeout> | undefined;
-  private pingTimer: ReturnType<typeof setTimeout> | undefined;
-  private pongTimer: ReturnType<typeof setTimeout> | undefined;
-  private answerTimer: ReturnType<typeof setTimeout> | undefined;
-  private pingSentMs: number | null = null;
-  private watchful = false;
-  private answering = true;
   private stopListening: () => void = () => undefined;
 
   constructor(private readonly options: ChannelOptions) {
@@ -224,7 +168,7 @@ export class ModerationChannel {
     this.storageKey = `cabildo.resume.${options.sessionId}`;
     this.createSocket = options.createSocket ?? ((url, protocol) => new WebSocket(url, protocol));
     this.random = options.random ?? Math.random;
-    this.lastId = Math.floor(this.random() * FIRST_ID_MAX);
+    this.requests = new Requests(this.random());
     this.resume = this.storedResume();
   }
 
@@ -270,33 +214,15 @@ export class ModerationChannel {
 
   /** As `request`, and tells the `id` that an `answer` refers to. */
   track(message: Command, timeoutMs = REQUEST_WITHIN_MS): { id: number; answer: Promise<Ack> } {
-    this.lastId += 1;
-    const id = this.lastId;
+    const id = this.requests.nextId();
     if (!this.welcomed || this.socket === null) {
       const error = new ChannelError('NOT_CONNECTED', 'there is no connection');
       return { id, answer: Promise.reject(error) };
     }
-    const answer = new Promise<Ack>((resolve, reject) => {
-      this.pending.set(id, { resolve, reject, timer: this.timeOut(id, timeoutMs) });
-    });
-    const seen = DECISIONS.has(message.type) ? { seen: this.lastSeq } : {};
+    const answer = this.requests.answerTo(id, timeoutMs);
+    const seen = isDecision(message) ? { seen: this.lastSeq } : {};
     this.socket.send(JSON.stringify({ ...message, ...seen, id }));
     return { id, answer };
-  }
-
-  private timeOut(id: number, timeoutMs: number): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
-      const error = new ChannelError('TIMED_OUT', 'the server did not answer in time');
-      this.settle(id)?.reject(error);
-    }, timeoutMs);
-  }
-
-  /** The server has taken a request and can't tell its outcome yet. */
-  private handlePending(ref: string | number): void {
-    const pending = this.pending.get(Number(ref));
-    if (pending === undefined) return;
-    clearTimeout(pending.timer);
-    pending.timer = this.timeOut(Number(ref), PENDING_WITHIN_MS);
   }
 
   private open(): void {
@@ -344,17 +270,19 @@ export class ModerationChannel {
         this.setResume({ resume_token: message.resume_token, last_seq: this.lastSeq });
         return;
       case 'ack':
-        this.settle(message.ref)?.resolve(message);
+        this.requests.settle(message.ref)?.resolve(message);
         return;
       case 'pending':
-        this.handlePending(message.ref);
+        this.requests.handlePending(message.ref);
         return;
       case 'error':
         this.handleError(message);
         return;
-      case 'pong':
-        this.handlePong(message.server_time);
+      case 'pong': {
+        const sentMs = this.heartbeat.handlePong();
+        this.options.handlers.onServerTime?.(message.server_time, sentMs);
         return;
+      }
       case 'offer':
       case 'answer':
       case 'transport_state':
@@ -466,7 +394,7 @@ export class ModerationChannel {
     this.options.handlers.onServerTime?.(welcome.server_time, null);
     this.options.handlers.onWelcome?.(welcome);
     this.setStatus({ phase: 'open' });
-    this.schedulePing();
+    this.heartbeat.start();
   }
 
   private handleEvent(event: Told): void {
@@ -492,59 +420,19 @@ export class ModerationChannel {
       return;
     }
     if (message.ref !== undefined) {
-      this.settle(message.ref)?.reject(new ChannelError(message.code, message.message));
+      this.requests.settle(message.ref)?.reject(new ChannelError(message.code, message.message));
     }
-  }
-
-  private handlePong(serverTime: string): void {
-    clearTimeout(this.pongTimer);
-    this.options.handlers.onServerTime?.(serverTime, this.pingSentMs);
-    this.pingSentMs = null;
-    this.setAnswering(true);
-    this.schedulePing();
   }
 
   /** Asks the server often whether it is still there: somebody relies on being heard. */
   setWatchful(watchful: boolean): void {
-    if (this.watchful === watchful) return;
-    this.watchful = watchful;
-    if (watchful && this.pingSentMs === null) this.ping(PONG_WITHIN_MS);
-    if (!watchful) this.setAnswering(true);
+    this.heartbeat.setWatchful(watchful);
   }
 
-  private setAnswering(answering: boolean): void {
-    clearTimeout(this.answerTimer);
-    if (this.answering === answering) return;
-    this.answering = answering;
-    this.options.handlers.onAnswering?.(answering);
-  }
-
-  private schedulePing(): void {
-    clearTimeout(this.pingTimer);
-    const every = this.watchful ? WATCHFUL_PING_EVERY_MS : PING_EVERY_MS;
-    this.pingTimer = setTimeout(() => this.ping(PONG_WITHIN_MS), every);
-  }
-
-  private ping(withinMs: number): void {
-    if (!this.welcomed || this.socket === null) return;
-    clearTimeout(this.pingTimer);
-    clearTimeout(this.pongTimer);
-    this.pingSentMs = Date.now();
+  private sendPing(): boolean {
+    if (!this.welcomed || this.socket === null) return false;
     this.socket.send(JSON.stringify({ type: 'ping' } satisfies ClientMessage));
-    this.pongTimer = setTimeout(() => this.lose(), withinMs);
-    clearTimeout(this.answerTimer);
-    if (this.watchful) {
-      this.answerTimer = setTimeout(() => this.setAnswering(false), ANSWER_WITHIN_MS);
-    }
-  }
-
-  private settle(ref: string | number): Pending | undefined {
-    const pending = this.pending.get(Number(ref));
-    if (pending !== undefined) {
-      clearTimeout(pending.timer);
-      this.pending.delete(Number(ref));
-    }
-    return pending;
+    return true;
   }
 
   private handleClose(code: number): void {
@@ -622,28 +510,21 @@ export class ModerationChannel {
     const socket = this.socket;
     this.socket = null;
     this.welcomed = false;
-    this.pingSentMs = null;
     clearTimeout(this.handshakeTimer);
-    clearTimeout(this.pingTimer);
-    clearTimeout(this.pongTimer);
     clearTimeout(this.renewalTimer);
-    this.setAnswering(true);
+    this.heartbeat.stop();
     this.expiring = null;
     if (socket !== null) {
       socket.onmessage = null;
       socket.onclose = null;
       socket.close(code);
     }
-    for (const [, pending] of this.pending) {
-      clearTimeout(pending.timer);
-      pending.reject(new ChannelError('CONNECTION_LOST', 'the connection was lost'));
-    }
-    this.pending.clear();
+    this.requests.fail();
   }
 
   /** The device woke or is back on a network: doubt the path, or retry now. */
   private wake(): void {
-    if (this.welcomed) this.ping(PROBE_WITHIN_MS);
+    if (this.welcomed) this.heartbeat.probe();
     else if (this.socket === null) this.open();
   }
 
