@@ -51,6 +51,7 @@ export default defineConfig({
       '/api': SERVER,
       '/dev': SERVER,
       '/.well-known': SERVER,
+      '/openapi.json': SERVER,
       '/moderation': { target: SERVER, ws: true },
     },
   },
