@@ -1,25 +1,23 @@
 // An OpenID Connect provider of its own: oidc-provider, with people who sign in
 // by their name alone.
-import { generateKeyPairSync } from "node:crypto";
-import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { ROOT } from "./until.mjs";
+import { generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ROOT } from './until.mjs';
 
-const require = createRequire(join(ROOT, "web-client", "package.json"));
-const { default: Provider } = await import(
-  pathToFileURL(require.resolve("oidc-provider"))
-);
+const require = createRequire(join(ROOT, 'web-client', 'package.json'));
+const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
 
 /** What tokens are for: a resource, as RFC 8707 has it. */
-export const RESOURCE = "https://cabildo.example";
-export const CLIENT = "cabildo-web";
+export const RESOURCE = 'https://cabildo.example';
+export const CLIENT = 'cabildo-web';
 
 /** A port that nobody listens on now. */
 export async function freePort() {
   const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
   await new Promise((resolve) => server.close(resolve));
   return port;
@@ -38,35 +36,32 @@ export class Identity {
     });
     /** Grants that were asked for, by type. */
     identity.grants = { authorization_code: 0, refresh_token: 0 };
-    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwk = {
-      ...privateKey.export({ format: "jwk" }),
-      alg: "ES256",
-      use: "sig",
-      kid: "one",
+      ...privateKey.export({ format: 'jwk' }),
+      alg: 'ES256',
+      use: 'sig',
+      kid: 'one',
     };
     const provider = new Provider(identity.issuer, {
       clients: [
         {
           client_id: CLIENT,
-          token_endpoint_auth_method: "none",
+          token_endpoint_auth_method: 'none',
           redirect_uris: [returnTo],
-          grant_types: ["authorization_code", "refresh_token"],
-          response_types: ["code"],
-          id_token_signed_response_alg: "ES256",
+          grant_types: ['authorization_code', 'refresh_token'],
+          response_types: ['code'],
+          id_token_signed_response_alg: 'ES256',
         },
       ],
       jwks: { keys: [jwk] },
-      cookies: { keys: ["a key of the test"] },
+      cookies: { keys: ['a key of the test'] },
       clientBasedCORS: () => true,
       rotateRefreshToken: true,
       issueRefreshToken: (_, client, code) =>
-        client.grantTypeAllowed("refresh_token") &&
-        code.scopes.has("offline_access"),
+        client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
       findAccount: (_, id) =>
-        id in people
-          ? { accountId: id, claims: () => ({ sub: id, ...people[id] }) }
-          : undefined,
+        id in people ? { accountId: id, claims: () => ({ sub: id, ...people[id] }) } : undefined,
       extraTokenClaims: (_, token) => people[token.accountId],
       features: {
         devInteractions: { enabled: true },
@@ -75,19 +70,16 @@ export class Identity {
           defaultResource: () => RESOURCE,
           useGrantedResource: () => true,
           getResourceServerInfo: () => ({
-            scope: "openid",
-            audience: "cabildo",
+            scope: 'openid',
+            audience: 'cabildo',
             accessTokenTTL: identity.tokenS,
-            accessTokenFormat: "jwt",
-            jwt: { sign: { alg: "ES256" } },
+            accessTokenFormat: 'jwt',
+            jwt: { sign: { alg: 'ES256' } },
           }),
         },
       },
     });
-    provider.on(
-      "grant.success",
-      ({ oidc }) => (identity.grants[oidc.params.grant_type] += 1),
-    );
+    provider.on('grant.success', ({ oidc }) => (identity.grants[oidc.params.grant_type] += 1));
     const answer = provider.callback();
     identity.handle = (request, response) => {
       if (identity.delayMs === 0) answer(request, response);
@@ -103,9 +95,7 @@ export class Identity {
 
   async up() {
     this.server = createServer(this.handle);
-    await new Promise((resolve) =>
-      this.server.listen(this.port, "127.0.0.1", resolve),
-    );
+    await new Promise((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
   }
 
   /** Nobody answers any more. */
@@ -118,10 +108,8 @@ export class Identity {
 /** Signs somebody in on the provider's own pages. */
 export async function signIn(page, name) {
   await page.locator('input[name="login"]').fill(name);
-  await page.locator('input[name="password"]').fill("anything");
+  await page.locator('input[name="password"]').fill('anything');
   await page.locator('button[type="submit"]').click();
   // It asks whether the client may act for the person.
-  await page
-    .locator('form[action*="/interaction/"] button[type="submit"]')
-    .click();
+  await page.locator('form[action*="/interaction/"] button[type="submit"]').click();
 }

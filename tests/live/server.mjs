@@ -1,5 +1,5 @@
 // The real binary, as an operator in development would run it.
-import { spawn } from "node:child_process";
+import { spawn } from 'node:child_process';
 import {
   createWriteStream,
   existsSync,
@@ -7,25 +7,24 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { ARTEFACTS, ROOT, within } from "./until.mjs";
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ARTEFACTS, ROOT, within } from './until.mjs';
 
 /** Where the binary is; `CABILDO_BIN` names it, a debug build is the fallback. */
 export function binary() {
-  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
-  const path = process.env.CABILDO_BIN ?? join(target, "debug", "cabildo");
-  if (!existsSync(path))
-    throw new Error(`no binary at ${path}: build it, or set CABILDO_BIN`);
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const path = process.env.CABILDO_BIN ?? join(target, 'debug', 'cabildo');
+  if (!existsSync(path)) throw new Error(`no binary at ${path}: build it, or set CABILDO_BIN`);
   return path;
 }
 
 const running = new Set();
 // Whatever ends this process ends its servers too.
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
 });
 
 /** A server and its data directory, which outlives restarts. */
@@ -45,9 +44,9 @@ export class Server {
     this.serve = null;
     /** Addresses as the `ready` line told them; the same after each restart. */
     this.addresses = {
-      http: "127.0.0.1:0",
-      internal: "127.0.0.1:0",
-      media: "127.0.0.1:0",
+      http: '127.0.0.1:0',
+      internal: '127.0.0.1:0',
+      media: '127.0.0.1:0',
     };
   }
 
@@ -65,7 +64,7 @@ export class Server {
     return Object.fromEntries(
       Object.entries(this.addresses).map(([key, address]) => [
         key,
-        Number(address.split(":").at(-1)),
+        Number(address.split(':').at(-1)),
       ]),
     );
   }
@@ -76,66 +75,47 @@ export class Server {
     this.starts += 1;
     mkdirSync(ARTEFACTS, { recursive: true });
     const log = createWriteStream(this.logPath(this.starts));
-    const limited = [
-      "-c",
-      `ulimit -n ${this.descriptors} && exec "$0" "$@"`,
-      binary(),
-    ];
-    const [program, ...first] =
-      this.descriptors === undefined ? [binary()] : ["bash", ...limited];
-    const place = [
-      "--data-dir",
-      this.dataDir,
-      "--http",
-      http,
-      "--internal",
-      internal,
-    ];
-    const serve = this.serve ?? ["serve", "--dev", ...place, "--media", media];
+    const limited = ['-c', `ulimit -n ${this.descriptors} && exec "$0" "$@"`, binary()];
+    const [program, ...first] = this.descriptors === undefined ? [binary()] : ['bash', ...limited];
+    const place = ['--data-dir', this.dataDir, '--http', http, '--internal', internal];
+    const serve = this.serve ?? ['serve', '--dev', ...place, '--media', media];
     const child = spawn(program, [...first, ...serve], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.environment },
     });
     this.child = child;
     running.add(child);
     this.exited = new Promise((resolve) => {
-      child.once("exit", (code, signal) => {
+      child.once('exit', (code, signal) => {
         running.delete(child);
         resolve({ code, signal });
       });
     });
     child.stderr.pipe(log, { end: false });
     const ready = new Promise((resolve, reject) => {
-      child.once("error", reject);
+      child.once('error', reject);
       this.exited.then(({ code, signal }) =>
         reject(new Error(`the server ended: ${code ?? signal}`)),
       );
-      createInterface({ input: child.stdout }).on("line", (line) => {
+      createInterface({ input: child.stdout }).on('line', (line) => {
         log.write(`${line}\n`);
         const found = /^ready (.*)$/.exec(line);
-        if (found)
-          resolve(
-            Object.fromEntries(
-              found[1].split(" ").map((pair) => pair.split("=")),
-            ),
-          );
+        if (found) resolve(Object.fromEntries(found[1].split(' ').map((pair) => pair.split('='))));
       });
     });
     this.addresses = {
       ...this.addresses,
-      ...(await within(30_000, "the ready line", ready)),
+      ...(await within(30_000, 'the ready line', ready)),
     };
   }
 
   /** What `/metrics` says, by name and labels. */
   async metrics() {
     const text = await (await fetch(`${this.origin}/metrics`)).text();
-    const lines = text
-      .split("\n")
-      .filter((line) => line !== "" && !line.startsWith("#"));
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     return Object.fromEntries(
       lines.map((line) => {
-        const at = line.lastIndexOf(" ");
+        const at = line.lastIndexOf(' ');
         return [line.slice(0, at), Number(line.slice(at + 1))];
       }),
     );
@@ -148,13 +128,11 @@ export class Server {
   /** All that it has logged, over all starts. */
   log() {
     const starts = Array.from({ length: this.starts }, (_, index) => index + 1);
-    return starts
-      .map((start) => readFileSync(this.logPath(start), "utf8"))
-      .join("");
+    return starts.map((start) => readFileSync(this.logPath(start), 'utf8')).join('');
   }
 
   /** Ends the process with `signal`; its data stays. */
-  async stop(signal = "SIGTERM") {
+  async stop(signal = 'SIGTERM') {
     if (this.child === null) return null;
     this.child.kill(signal);
     this.child = null;
