@@ -9,7 +9,11 @@ export function asGovernance(server, method, path, body, headers = {}) {
   const file = (name) => readFileSync(join(server.dataDir, 'certs', name));
   return mutualTls(
     server,
-    { ca: file('ca.pem'), cert: file('governance.pem'), key: file('governance.key') },
+    {
+      ca: file('ca.pem'),
+      cert: file('governance.pem'),
+      key: file('governance.key'),
+    },
     method,
     path,
     body,
@@ -33,7 +37,10 @@ export function mutualTls(server, credentials, method, path, body, headers = {})
         headers: {
           ...(text === undefined
             ? {}
-            : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }),
+            : {
+                'Content-Type': 'application/json',
+                'Content-Length': Buffer.byteLength(text),
+              }),
           ...headers,
         },
       },
@@ -56,8 +63,8 @@ export function mutualTls(server, credentials, method, path, body, headers = {})
   });
 }
 
-/** A tenant that no other test uses, and its session, started. */
-export async function startedSession(server, wanted = {}) {
+/** A tenant that no other test uses, and its session, not yet started. */
+export async function scheduledSession(server, wanted = {}) {
   const created = await asGovernance(server, 'POST', '/api/v1/sessions', {
     tenant_id: wanted.tenant_id ?? randomUUID(),
     assembly_id: randomUUID(),
@@ -66,9 +73,20 @@ export async function startedSession(server, wanted = {}) {
     ...wanted,
   });
   if (created.status !== 201) throw new Error(`no session: ${JSON.stringify(created)}`);
-  const started = await asGovernance(server, 'POST', `/api/v1/sessions/${created.body.id}/start`);
+  return created.body;
+}
+
+/** Starts a session. */
+export async function start(server, session) {
+  const started = await asGovernance(server, 'POST', `/api/v1/sessions/${session}/start`);
   if (started.status !== 200) throw new Error(`not started: ${JSON.stringify(started)}`);
   return started.body;
+}
+
+/** A session of a tenant that no other test uses, started. */
+export async function startedSession(server, wanted = {}) {
+  const { id } = await scheduledSession(server, wanted);
+  return start(server, id);
 }
 
 /** An access token of the built-in issuer that is bound to no key. */

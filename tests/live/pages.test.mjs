@@ -2,7 +2,7 @@
 // pictures of it in three languages to be looked at.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { startedSession } from './api.mjs';
+import { scheduledSession, start, startedSession } from './api.mjs';
 import { AXE, launch, newPage, screenshot } from './browser.mjs';
 import {
   approve,
@@ -108,9 +108,42 @@ story('Pages', open, {
     await page.context().close();
   },
 
+  'the description of the interface': async ({ browser, server }) => {
+    const page = await newPage(browser);
+    await page.goto(`${server.origin}/docs`);
+    const route = page.getByTestId('docs-route').first();
+    await route.waitFor();
+    await route.locator('summary').click();
+    await look(page, 'docs', SIZES);
+    await picture(page, 'docs', { desktop: DESKTOP });
+    await page.context().close();
+  },
+
+  'the hall display and the console wait for the start by themselves': async (stage) => {
+    const { browser, server } = stage;
+    const waiting = await scheduledSession(server, {
+      tenant_id: stage.session.tenant_id,
+    });
+    const query = `session=${waiting.id}&tenant=${waiting.tenant_id}`;
+    const hall = await newPage(browser);
+    const chair = await newPage(browser);
+    await hall.goto(`${server.origin}/hall?${query}&user=hall&role=hall`);
+    await chair.goto(`${server.origin}/console?${query}&user=chair&role=moderator`);
+    await Promise.all([hall, chair].map((page) => page.getByTestId('awaits-start').waitFor()));
+    await look(hall, 'waiting', SIZES);
+    await start(server, waiting.id);
+    await hall.getByTestId('hall').waitFor();
+    await chair.getByTestId('console').waitFor();
+    await hall.context().close();
+    await chair.context().close();
+  },
+
   'the join page': async (stage) => {
     const { browser, server, session, pages } = stage;
-    const person = { user: 'ana', name: 'Ana María Fernández-Villaverde · 3.º B' };
+    const person = {
+      user: 'ana',
+      name: 'Ana María Fernández-Villaverde · 3.º B',
+    };
     pages.ana = await openJoin(browser, server, session, person);
     await look(pages.ana, 'join', { ...SIZES, narrow: NARROW });
     await picture(pages.ana, 'join', SIZES);

@@ -47,7 +47,9 @@ export class Postgres {
   /** Runs a statement as the superuser; answers what it prints. */
   sql(database, statement) {
     const args = ['--no-psqlrc', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-c', statement];
-    return execFileSync('psql', [this.url('postgres', database), ...args]).toString().trim();
+    return execFileSync('psql', [this.url('postgres', database), ...args])
+      .toString()
+      .trim();
   }
 
   /** What a server needs in its environment to use it. */

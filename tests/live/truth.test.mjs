@@ -1,0 +1,210 @@
+// What people trust must be true: whether one is heard, that one press decides
+// once, and that nothing opens by itself.
+import assert from 'node:assert/strict';
+import { startedSession } from './api.mjs';
+import { launch, messages, screenshot } from './browser.mjs';
+import {
+  approve,
+  ask,
+  holds,
+  isConnected,
+  join,
+  openConsole,
+  openJoin,
+  press,
+  startTurn,
+  stateOf,
+} from './pages.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { until } from './until.mjs';
+
+/** As fast as somebody who speaks to nobody has to learn it. */
+const TOLD_WITHIN_MS = 2_000;
+
+async function open(stage) {
+  stage.server = await Server.start('truth');
+  stage.browser = await launch();
+  stage.session = await startedSession(stage.server, {
+    moderation: 'moderated',
+  });
+}
+
+const line = (page) => page.getByTestId('mic-state');
+const shows = (page, state, unheard) =>
+  page
+    .locator(`[data-testid="mic-state"][data-state="${state}"][data-unheard="${unheard}"]`)
+    .waitFor();
+
+/** Has something happen to a page, and measures when its line says so; by the page's own clock. */
+async function toldWithin(page, t, what, happen, state) {
+  await page.evaluate((wanted) => {
+    window.__told = new Promise((resolve) => {
+      const look = setInterval(() => {
+        const shown = document.querySelector('[data-testid="mic-state"]');
+        if (shown?.dataset.state !== wanted || shown.dataset.unheard !== 'true') return;
+        clearInterval(look);
+        resolve(Date.now());
+      }, 20);
+    });
+  }, state);
+  const before = Date.now();
+  await happen();
+  const ms = (await page.evaluate(() => window.__told)) - before;
+  t.diagnostic(`${what}: told after ${ms} ms`);
+  assert.ok(ms <= TOLD_WITHIN_MS, `${what}: told after ${ms} ms`);
+  const said = await page.getByTestId('live-assertive').textContent();
+  assert.equal(said, (await line(page).textContent()).trim(), what);
+}
+
+story('What people trust', open, {
+  'the floor finds a microphone that is off': async (stage, t) => {
+    const { browser, server, session, pages } = stage;
+    pages.chair = await openConsole(
+      browser,
+      server,
+      session,
+      { user: 'chair' },
+      { viewport: { width: 1280, height: 900 } },
+    );
+    pages.ana = await openJoin(browser, server, session, { user: 'ana' });
+    await join(pages.ana, { microphone: false });
+    await shows(pages.ana, 'off', false);
+    await ask(pages.ana);
+    await approve(pages.chair, 'ana');
+    await toldWithin(pages.ana, t, 'off', () => startTurn(pages.chair, 'ana'), 'off');
+    await screenshot(pages.ana, 'unheard-off');
+    await press(pages.ana, 'mic-button');
+    await shows(pages.ana, 'open', false);
+  },
+
+  'a device that gives no sound is told of, and one that is gone': async ({ pages }, t) => {
+    const { ana } = pages;
+    const mute = (muted) => () =>
+      ana.evaluate((wanted) => {
+        const track = window.__cabildo.client.media.trackOf('microphone');
+        Object.defineProperty(track, 'muted', {
+          configurable: true,
+          get: () => wanted,
+        });
+        track.dispatchEvent(new Event(wanted ? 'mute' : 'unmute'));
+      }, muted);
+    await toldWithin(ana, t, 'muted by the system', mute(true), 'system_muted');
+    await mute(false)();
+    await shows(ana, 'open', false);
+    // A source that gives nothing but zeros, as a switched-off headset does.
+    await toldWithin(
+      ana,
+      t,
+      'silent',
+      () =>
+        ana.evaluate(() => {
+          const { stream } = new AudioContext().createMediaStreamDestination();
+          window.__cabildo.client.media.setTrack('microphone', stream.getAudioTracks()[0]);
+        }),
+      'silent',
+    );
+    await screenshot(ana, 'unheard-silent');
+    await toldWithin(
+      ana,
+      t,
+      'unplugged',
+      () =>
+        ana.evaluate(() => {
+          const track = window.__cabildo.client.media.trackOf('microphone');
+          track.stop();
+          track.dispatchEvent(new Event('ended'));
+        }),
+      'unplugged',
+    );
+    await press(ana, 'mic-button');
+    await shows(ana, 'open', false);
+  },
+
+  'a server that stands still is told of': async ({ server, pages }, t) => {
+    const { ana } = pages;
+    await toldWithin(ana, t, 'frozen', () => server.child.kill('SIGSTOP'), 'disconnected');
+    await screenshot(ana, 'unheard-frozen');
+    server.child.kill('SIGCONT');
+    await shows(ana, 'open', false);
+  },
+
+  'a double click on next and a held key start one turn': async (stage) => {
+    const { chair, ana } = stage.pages;
+    await press(ana, 'end-turn');
+    for (const name of ['Uno', 'Dos', 'Tres']) {
+      await chair.getByTestId('hall-name').fill(name);
+      await press(chair, 'add-hall-speaker');
+      await chair.getByTestId('queue').getByText(name).waitFor();
+    }
+    const begun = async () => (await messages(chair, 'turn_started')).length;
+    const before = await begun();
+    await chair.getByTestId('start-next').dblclick();
+    await until('a turn', async () => (await begun()) > before);
+    await chair.locator('body').press('Escape');
+    // Auto-repeat, as a key that is held gives it.
+    await chair.evaluate(() => {
+      for (let times = 0; times < 20; times += 1) {
+        document.body.dispatchEvent(
+          new KeyboardEvent('keydown', {
+            key: 'n',
+            repeat: times > 0,
+            bubbles: true,
+          }),
+        );
+      }
+    });
+    await chair.getByTestId('toast').first().waitFor();
+    assert.equal(await begun(), before + 1);
+    assert.deepEqual((await stateOf(chair)).queue.length, 2);
+  },
+
+  'opening the floor asks, is announced, and opens no microphone': async ({ pages }) => {
+    const { chair, ana } = pages;
+    await press(chair, 'toggle-moderation');
+    await chair.getByTestId('open-floor-dialog').waitFor();
+    await press(chair, 'open-floor-cancel');
+    assert.equal((await messages(ana, 'moderation_changed')).length, 0);
+    await press(chair, 'toggle-moderation');
+    await screenshot(chair, 'open-floor-dialog');
+    await press(chair, 'open-floor-confirm');
+    await until('the announcement', async () => {
+      const text = await ana.getByTestId('live-assertive').textContent();
+      return text.includes('libre');
+    });
+    await shows(ana, 'off', false);
+    await screenshot(ana, 'floor-opened');
+    await press(chair, 'toggle-moderation');
+    await until('the end', async () => (await messages(ana, 'moderation_changed')).length === 2);
+  },
+
+  'a reload keeps what was written and opened, and turns nothing on': async ({ pages }) => {
+    const { ana } = pages;
+    await press(ana, 'chat-button');
+    await ana.getByTestId('chat-input').fill('Un borrador');
+    await ana.reload();
+    await isConnected(ana);
+    assert.equal(await ana.getByTestId('chat-input').inputValue(), 'Un borrador');
+    await shows(ana, 'off', false);
+    await press(ana, 'chat-button');
+  },
+
+  'giving the floor to somebody who is gone asks first': async (stage) => {
+    const { chair, ana } = stage.pages;
+    await press(chair, 'stop-turn');
+    await ask(ana);
+    await approve(chair, 'ana');
+    await ana.context().setOffline(true);
+    await ana.evaluate(() => window.__cabildo.client.channel.socket?.close());
+    const row = chair.locator('[data-testid="queue-row"][data-user="ana"]');
+    await row.getByTestId('presence').waitFor();
+    await row.locator('[data-testid^="start-"]').click();
+    await chair.getByTestId('absent-dialog').waitFor();
+    await screenshot(chair, 'absent-dialog');
+    await press(chair, 'absent-cancel');
+    await ana.context().setOffline(false);
+    await row.getByTestId('presence').waitFor({ state: 'detached' });
+    await startTurn(chair, 'ana');
+    await holds(ana, 'ana');
+  },
+});
