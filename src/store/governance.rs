@@ -74,8 +74,7 @@ impl CallRepository for Store {
 async fn plan(store: &Store, calls: &[GovernanceCall]) -> Result<(), StoreError> {
     let mut insert = Query::insert()
         .into_table(CALLS)
-        .columns(COLUMNS)
-        .columns(["due_at"])
+        .columns(COLUMNS.into_iter().chain(["due_at"]))
         .on_conflict(OnConflict::columns(["session_id", "step"]).do_nothing().to_owned())
         .take();
     for call in calls {
