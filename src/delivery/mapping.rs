@@ -1,6 +1,6 @@
 //! Which events are told outside, and as what. An event of the server becomes a
 //! public one here and nowhere else; to tell another one, add its message to
-//! `proto/`, a line to [`payloads!`] and an arm to [`Payload::of`].
+//! `proto/`, a line to `payloads!` and an arm to [`Payload::of`].
 
 use super::payloads as p;
 use crate::domain::session::SessionStatus;

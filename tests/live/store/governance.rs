@@ -51,7 +51,7 @@ async fn a_call_is_planned_once_and_due_until_it_is_done(fixture: Fixture) {
     first.plan(std::slice::from_ref(&told)).await.expect("planned");
     second.plan(std::slice::from_ref(&told)).await.expect("known already");
     assert_eq!(first.waiting().await, Ok(1));
-    assert_eq!(second.due(NOW, 9).await, Ok(vec![told.clone()]));
+    assert_eq!(second.due(NOW, 9).await, Ok(vec![told]));
     let fence = claimed(first, &told, LONG).await;
     first.done(fence, &told, later(1)).await.expect("noted");
     first.plan(std::slice::from_ref(&told)).await.expect("known, and done");
@@ -62,9 +62,9 @@ async fn a_call_is_planned_once_and_due_until_it_is_done(fixture: Fixture) {
 async fn that_a_session_ended_waits_for_its_start(fixture: Fixture) {
     let store = fixture.store();
     let started = call(&fixture).await;
-    let ended = GovernanceCall { step: Step::Ended, ..started.clone() };
-    store.plan(&[started.clone(), ended.clone()]).await.expect("planned");
-    assert_eq!(store.due(later(1), 9).await, Ok(vec![started.clone()]));
+    let ended = GovernanceCall { step: Step::Ended, ..started };
+    store.plan(&[started, ended]).await.expect("planned");
+    assert_eq!(store.due(later(1), 9).await, Ok(vec![started]));
     let fence = claimed(store, &started, LONG).await;
     store.done(fence, &started, later(1)).await.expect("noted");
     assert_eq!(store.due(later(1), 9).await, Ok(vec![ended]));
