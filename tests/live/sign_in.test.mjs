@@ -141,7 +141,8 @@ story('Signing in', open, {
     stage.pages.circle = page;
     let visits = 0;
     page.on('request', (request) => {
-      if (request.isNavigationRequest() && request.url().includes('/auth?')) visits += 1;
+      const leaves = request.isNavigationRequest() && request.frame() === page.mainFrame();
+      if (leaves && request.url().includes('/auth?')) visits += 1;
     });
     // The provider sends everybody back with a refusal.
     await page.route(`${stage.identity.issuer}/auth?**`, (route) => {

@@ -120,7 +120,7 @@ function Console({ access, session }: { access: Access; session: string }) {
           {client.media !== null && (
             <>
               <MicrophoneLine media={client.media} snapshot={snapshot} state={state} />
-              <MicrophoneButton media={client.media} />
+              <MicrophoneButton media={client.media} state={client.media.microphone} />
             </>
           )}
           <Button

@@ -179,7 +179,8 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
     <>
       <MicrophoneButton
         media={media}
-        {...(devices.microphone === undefined ? {} : { microphone: devices.microphone })}
+        state={media.microphone}
+        {...(devices.microphone === undefined ? {} : { device: devices.microphone })}
       />
       <Button
         label={t(camera ? 'camera.turnOff' : 'camera.turnOn')}

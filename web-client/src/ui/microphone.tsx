@@ -97,10 +97,18 @@ export function Level(props: { track: MediaStreamTrack | null; label: string }) 
   );
 }
 
-/** Opens and closes the microphone, and asks for one where there is none. */
-export function MicrophoneButton(props: { media: Media; microphone?: string }) {
+/**
+ * Opens and closes the microphone, and asks for one where there is none. `state` is
+ * the microphone as the page last saw it: a component is drawn again only when a
+ * property changes, and `media` stays the same object. `device` is the one to open.
+ */
+export function MicrophoneButton(props: {
+  media: Media;
+  state: Media['microphone'];
+  device?: string;
+}) {
   const { media } = props;
-  const { present, on } = media.microphone;
+  const { present, on } = props.state;
   const label = t(!present ? 'mic.add' : on ? 'mic.turnOff' : 'mic.turnOn');
   return (
     <Button
@@ -110,8 +118,10 @@ export function MicrophoneButton(props: { media: Media; microphone?: string }) {
       look={on && present ? 'on' : ''}
       testId="mic-button"
       onPress={() => {
-        if (present) media.setMicrophoneOn(!on);
-        else void startMicrophone(media, props.microphone);
+        // A second press may come before the first one is drawn.
+        const now = media.microphone;
+        if (now.present) media.setMicrophoneOn(!now.on);
+        else void startMicrophone(media, props.device);
       }}
     />
   );
