@@ -28,6 +28,8 @@ function groupOf(message: Command): string | null {
     case 'remove_participant':
     case 'admit':
       return `${message.type} ${message.user_id}`;
+    case 'set_moderation':
+      return `${message.type} ${message.moderation}`;
     default:
       return message.type;
   }
