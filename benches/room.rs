@@ -194,7 +194,8 @@ impl Meeting {
         let muted = &self.members[1 + (number + 1) % (self.members.len() - 1)].user;
         let (kind, stance, note) = (SpeechKind::Normal, None, None);
         let ask = FloorAction::RequestSpeech { kind, stance, note };
-        let request = speaker.member.act(ask).await.expect("asked").expect("a request");
+        let made = speaker.member.act(ask).await.expect("asked");
+        let request = made.request.expect("a request");
         let flags = |audio| MediaFlags { audio, video: false, screen: false };
         let remark = ChatAction::Say { text: "I agree with the last speaker.".to_owned() };
         let decisions: [(&MemberHandle, Action); 8] = [

@@ -10,6 +10,7 @@ mod event;
 mod list;
 mod snapshot;
 mod turn;
+mod undo;
 
 pub use changes::FloorPart;
 pub use engine::{Canceller, EVENTS_PER_COMMAND_MAX, Floor, FloorPolicy, PEOPLE_COUNTED_MAX};
@@ -21,3 +22,4 @@ pub use list::{
 };
 pub use snapshot::FloorSnapshot;
 pub use turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, TurnView};
+pub use undo::FloorMemory;

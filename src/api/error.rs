@@ -141,6 +141,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::TrackNotFound
         | C::MediaResourceNotFound
         | C::MediaTokenNotFound
+        | C::ActionNotFound
         | C::RecordingNotFound
         | C::CameraNotFound
         | C::StreamSessionNotFound
@@ -162,6 +163,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::TurnStateConflict
         | C::RequestStateConflict
         | C::DecisionStale
+        | C::UndoTooLate
         | C::LastModerator
         | C::RecordingStateConflict
         | C::TurnLimitReached

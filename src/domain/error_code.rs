@@ -101,6 +101,10 @@ words!(
         ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
         /// What the decision is about has changed since the caller last saw it.
         DecisionStale => "DECISION_STALE",
+        /// No decision that could be taken back has this id.
+        ActionNotFound => "ACTION_NOT_FOUND",
+        /// The decision is too old to be taken back.
+        UndoTooLate => "UNDO_TOO_LATE",
         /// Without this moderator nobody could admit people again.
         LastModerator => "LAST_MODERATOR",
         /// The recording is not in a state that allows this.

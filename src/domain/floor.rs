@@ -38,6 +38,8 @@ words!(
         Replaced => "replaced",
         /// The speaker was removed from the room.
         Removed => "removed",
+        /// A moderator took back what had started it.
+        Undone => "undone",
         /// The session ended.
         SessionEnded => "session_ended",
     }

@@ -67,6 +67,10 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
+    /// A decision that can be taken back.
+    ActionId, "action id"
+);
+uuid_id!(
     /// An organisation whose data no other organisation can see.
     TenantId, "tenant id"
 );

@@ -225,18 +225,17 @@ words!(
     }
 );
 
-/// What is conspicuous about the name of a person who is not a moderator. `moderators` are the
-/// names of the moderators of the session.
+/// What is to be noticed about how the name of somebody looks who is not a
+/// moderator. `moderators` are the names of the moderators of the session.
 #[must_use]
 pub fn notice_of<'a>(
-    name: &str,
+    looks: &Looks,
     moderators: impl IntoIterator<Item = &'a Looks>,
 ) -> Option<NameNotice> {
-    let looks = Looks::of(name);
-    if moderators.into_iter().any(|moderator| moderator.alike(&looks)) {
+    if moderators.into_iter().any(|moderator| moderator.alike(looks)) {
         return Some(NameNotice::Moderator);
     }
-    let reserved = RESERVED_LOOKS.iter().any(|reserved| reserved.alike(&looks));
+    let reserved = RESERVED_LOOKS.iter().any(|reserved| reserved.alike(looks));
     reserved.then_some(NameNotice::Reserved)
 }
 
@@ -327,7 +326,7 @@ mod tests {
     #[test]
     fn names_that_look_alike_are_noticed() {
         let moderators = [Looks::of("María Gómez"), Looks::of("Bill Oliver")];
-        let notice = |name: &str| notice_of(name, &moderators);
+        let notice = |name: &str| notice_of(&Looks::of(name), &moderators);
         for name in [
             "María Gómez",
             "MARÍA GÓMEZ",

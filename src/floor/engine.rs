@@ -21,11 +21,12 @@ use super::turn::{STACKED_TURNS_MAX, TURN_LIMIT_MAX, Turn, TurnClock, TurnView, 
 /// Most people whose turns are counted. Further people can speak too, but count as having had no
 /// turn.
 pub const PEOPLE_COUNTED_MAX: usize = 10_000;
-/// Most events that one command adds: every warning, a cancelled request of every kind, the changed
-/// list, and the end of every turn. Polling [`Floor::poll_event`] after each command never finds
-/// more.
+/// Most events that one command adds: every warning, a cancelled request of
+/// every kind, the changed list, and twice every turn: when a decision is taken
+/// back, some end and others go on. Who drains
+/// [`Floor::poll_event`] after each command never finds more.
 pub const EVENTS_PER_COMMAND_MAX: usize =
-    WARNINGS.len() + SpeechKind::ALL.len() + 1 + STACKED_TURNS_MAX + 1;
+    WARNINGS.len() + SpeechKind::ALL.len() + 1 + 2 * (STACKED_TURNS_MAX + 1);
 
 /// How turns are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,13 @@ pub(super) struct Turns {
     /// Turns that wait for interposed questions to end; the one interrupted first comes first.
     /// Empty when there is no current turn.
     pub(super) stacked: Vec<Turn>,
+}
+
+impl Turns {
+    /// All of them, the current one last.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Turn> {
+        self.stacked.iter().chain(&self.current)
+    }
 }
 
 impl PartialEq for Floor {
@@ -504,11 +512,11 @@ impl Floor {
     }
 
     fn turns(&self) -> impl Iterator<Item = &Turn> {
-        self.turns.stacked.iter().chain(&self.turns.current)
+        self.turns.all()
     }
 
     /// Counts the time of the running turn up to `now`.
-    fn count(&mut self, now: Timestamp) {
+    pub(super) fn count(&mut self, now: Timestamp) {
         if self.turns.current.is_none() {
             return;
         }
@@ -569,14 +577,14 @@ impl Floor {
         }
     }
 
-    fn tell_turn(&mut self, event: FloorEvent) {
+    pub(super) fn tell_turn(&mut self, event: FloorEvent) {
         *self.turns_told.edit() += 1;
         self.events.push_back(event);
     }
 }
 
 /// The event of a turn that ended, whose time was counted up to `now`.
-fn ended(mut turn: Turn, reason: TurnEnd, now: Timestamp) -> FloorEvent {
+pub(super) fn ended(mut turn: Turn, reason: TurnEnd, now: Timestamp) -> FloorEvent {
     turn.clock = TurnClock::Paused;
     FloorEvent::TurnEnded { turn: turn.view(now), reason }
 }

@@ -12,11 +12,13 @@ use super::error::FloorError;
 /// Most entries, undecided and waiting ones together. Raising it makes each command, which examines
 /// every entry, and each snapshot more expensive.
 pub const ENTRIES_MAX: usize = 1_000;
-/// Longest note, in characters; a longer one is refused. Raising it makes every
-/// event and snapshot that carries an entry larger.
-pub const NOTE_LENGTH_MAX: usize = 500;
-/// Longest reason of a denial, in characters; a longer one is refused.
-pub const REASON_LENGTH_MAX: usize = 500;
+/// Longest note, in code points; a longer one is refused. A note that was made to
+/// be shown has at most 500 characters as readers count them, each of 16 code
+/// points at most. Raising it makes every event and snapshot that carries an
+/// entry larger.
+pub const NOTE_LENGTH_MAX: usize = 8_016;
+/// Longest reason of a denial, likewise.
+pub const REASON_LENGTH_MAX: usize = NOTE_LENGTH_MAX;
 /// Longest name, in characters. Longer ones are cut instead of refused, since nobody should lose
 /// the floor over a display name; the user id is kept whole.
 pub const NAME_LENGTH_MAX: usize = 200;

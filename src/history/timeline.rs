@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::floor::TurnEnd;
 use crate::domain::id::{RecordedTrackId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
@@ -19,6 +20,9 @@ words!(
     ItemKind {
         /// Somebody held the floor; the text is the kind of the request.
         Turn => "turn",
+        /// A turn that ended because the decision that started it was taken back; the text as of
+        /// a turn.
+        UndoneTurn => "undone_turn",
         /// The session was recorded.
         Recording => "recording",
         /// Nothing of a track was recorded; the text is the reason.
@@ -33,6 +37,8 @@ words!(
         Left => "left",
         /// A moderator muted somebody.
         Muted => "muted",
+        /// Somebody took a decision back; the text is what had been asked for.
+        Undone => "undone",
     }
 );
 
@@ -152,9 +158,21 @@ impl Reader {
                 self.push(ItemKind::Left, at, user_id, Some(reason));
             }
             Event::TurnStarted(turn) => self.begin_turn(turn, at),
-            Event::TurnEnded { turn, .. } => {
+            // What had ended it was taken back.
+            Event::TurnResumed(turn) if !self.turns.contains_key(&turn.turn_id) => {
+                self.begin_turn(turn, at);
+            }
+            Event::ActionUndone { action, by, .. } => {
+                self.push(ItemKind::Undone, at, by, Some(action));
+            }
+            Event::TurnEnded { turn, reason } => {
                 let begun = self.turns.remove(&turn.turn_id);
                 self.end(begun, at);
+                let undone = reason == TurnEnd::Undone.as_str();
+                let item = begun.and_then(|place| self.timeline.items.get_mut(place));
+                if let Some(item) = item.filter(|_| undone) {
+                    item.kind = ItemKind::UndoneTurn;
+                }
             }
             Event::UserMuted { user_id, .. } => {
                 let place = self.push(ItemKind::Muted, at, user_id, None);
@@ -246,7 +264,7 @@ mod tests {
 
     /// An event as a room sends it, parsed from its text.
     fn told(second: u32, event: Event) -> LogEvent {
-        let told = Told { seq: 1, at: text_at(second), event };
+        let told = Told { seq: 1, at: text_at(second), action_id: None, event };
         LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
     }
 
@@ -277,6 +295,7 @@ mod tests {
             may_be_heard: false,
             may_be_seen: false,
             joined_at: text_at(0),
+            name_notice: None,
         }
     }
 
@@ -298,6 +317,39 @@ mod tests {
         assert_eq!((item.kind, item.from, item.to), (ItemKind::Turn, at(1), Some(at(9))));
         assert_eq!(item.name.as_deref(), Some("Ana"));
         assert_eq!(item.text.as_deref(), Some("normal"));
+    }
+
+    #[test]
+    fn a_decision_that_was_taken_back_is_shown_with_what_it_had_made() {
+        let question = TurnView { turn_id: "q".to_owned(), ..turn() };
+        let ended = |turn: TurnView, reason: &str| Event::TurnEnded { turn, reason: reason.into() };
+        let undone = Event::ActionUndone {
+            action_id: "a".to_owned(),
+            action: "start_turn".to_owned(),
+            by: "chair".to_owned(),
+        };
+        let events = [
+            told(1, Event::TurnStarted(turn())),
+            told(2, ended(turn(), "replaced")),
+            told(2, Event::TurnStarted(question.clone())),
+            told(5, undone),
+            told(5, ended(question, "undone")),
+            told(5, Event::TurnResumed(turn())),
+            told(9, ended(turn(), "stopped")),
+        ];
+        let line = Timeline::of(&events, &[]);
+        let spans: Vec<_> = line.items.iter().map(|item| (item.kind, item.from, item.to)).collect();
+        assert_eq!(
+            spans,
+            [
+                (ItemKind::Turn, at(1), Some(at(2))),
+                (ItemKind::UndoneTurn, at(2), Some(at(5))),
+                (ItemKind::Undone, at(5), None),
+                (ItemKind::Turn, at(5), Some(at(9))),
+            ]
+        );
+        assert_eq!(line.items[2].text.as_deref(), Some("start_turn"));
+        assert_eq!(line.items[2].user.as_ref().map(UserId::as_str), Some("chair"));
     }
 
     #[test]

@@ -340,7 +340,8 @@ impl Connection {
     ) -> Result<(), Close> {
         self.send(&greeting).await?;
         if let Some(reference) = reference {
-            self.send(&ServerMessage::Ack { r#ref: reference, request_id: None }).await?;
+            let (request_id, action_id) = (None, None);
+            self.send(&ServerMessage::Ack { r#ref: reference, request_id, action_id }).await?;
         }
         for text in missed.unwrap_or_default() {
             self.write(Message::Text(text.into())).await?;

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::auth::AuthError;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{RequestId, TenantId, UserId};
+use crate::domain::id::{TenantId, UserId};
 use crate::domain::time::Timestamp;
 use crate::moderation::connection::{Close, verify};
 use crate::moderation::door::Channel;
 use crate::moderation::parse::Command;
 use crate::moderation::resume_token::ResumeSecret;
 use crate::moderation::wire::{Reference, SectionTrack, ServerMessage, TransportName};
-use crate::room::action::Action;
+use crate::room::action::{Action, Made};
 use crate::room::error::RoomError;
 use crate::room::{Acted, MemberHandle, Outbound, Request};
 use crate::sfu::TransportSide;
@@ -25,14 +25,12 @@ use crate::sfu::TransportSide;
 const PENDING_MAX: usize = 16;
 
 /// The answer to a request: an `ack` for one that has an `id`, or an `error`.
-fn answer(
-    outcome: Result<Option<RequestId>, RoomError>,
-    reference: Option<Reference>,
-) -> Option<ServerMessage> {
+fn answer(outcome: Result<Made, RoomError>, reference: Option<Reference>) -> Option<ServerMessage> {
     match outcome {
         Ok(made) => {
-            let request_id = made.map(|request| request.to_string());
-            reference.map(|r#ref| ServerMessage::Ack { r#ref, request_id })
+            let request_id = made.request.map(|request| request.to_string());
+            let action_id = made.action.map(|action| action.to_string());
+            reference.map(|r#ref| ServerMessage::Ack { r#ref, request_id, action_id })
         }
         Err(error) => Some(Refusal::from(&error).message(reference)),
     }
@@ -164,7 +162,9 @@ impl Member {
                 .map_err(|error| Refusal::from(&error)),
         };
         match (carried_out, reference) {
-            (Ok(()), Some(r#ref)) => answers.push(ServerMessage::Ack { r#ref, request_id: None }),
+            (Ok(()), Some(r#ref)) => {
+                answers.push(ServerMessage::Ack { r#ref, request_id: None, action_id: None });
+            }
             (Ok(()), None) => {}
             (Err(refusal), reference) => answers.push(refusal.message(reference)),
         }

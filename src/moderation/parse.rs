@@ -19,8 +19,6 @@ use crate::sfu::plane::Demand;
 
 /// Longest `id` of a request, in characters.
 const REFERENCE_LENGTH_MAX: usize = 64;
-/// Longest name that a moderator may enter for a person in the hall, in characters.
-const NAME_LENGTH_MAX: usize = 200;
 /// Most sections of an offer whose source may be given.
 const SECTIONS_MAX: usize = 32;
 
@@ -199,6 +197,10 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
             Command::Act(PeopleAction::Remove(user(&user_id)?).into())
         }
         M::Admit { user_id } => Command::Act(PeopleAction::Admit(user(&user_id)?).into()),
+        M::Undo { action_id } => {
+            let id = action_id.parse().map_err(|_| "an action id is a hyphenated UUID")?;
+            Command::Act(Action::Undo(id))
+        }
         M::StartRecording {} => Command::Act(RecordingAction::Start.into()),
         M::PauseRecording {} => Command::Act(RecordingAction::Pause.into()),
         M::StopRecording {} => Command::Act(RecordingAction::Stop.into()),
@@ -245,7 +247,7 @@ fn floor_action(message: ClientMessage) -> Result<FloorAction, Problem> {
         M::CloseQueue {} => FloorAction::CloseQueue,
         M::AddSpeaker { user_id, name, kind } => FloorAction::AddSpeaker {
             user: user(&user_id)?,
-            name: name.as_deref().map(person_name).transpose()?,
+            name,
             kind: kind.as_deref().map_or(Ok(SpeechKind::Normal), kind_of)?,
         },
         _ => return Err("no message of the floor"),
@@ -277,15 +279,6 @@ fn sources(
             Ok((section.mid, source))
         })
         .collect()
-}
-
-fn person_name(name: &str) -> Result<String, Problem> {
-    let length = name.trim().chars().count();
-    if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
-        Ok(name.trim().to_owned())
-    } else {
-        Err("`name` must have 1 to 200 characters and no control characters")
-    }
 }
 
 fn request(text: &str) -> Result<RequestId, Problem> {
@@ -384,7 +377,8 @@ mod tests {
             r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
             r#"{"type":"answer","transport":"publish","sdp":""}"#,
             r#"{"type":"set_moderation","moderation":"wild"}"#,
-            r#"{"type":"add_speaker","user_id":"u","name":"\u0007"}"#,
+            r#"{"type":"undo"}"#,
+            r#"{"type":"undo","action_id":"7"}"#,
             r#"{"type":"start_recording","by":"u"}"#,
             r#"{"type":"pause_recording","seconds":9}"#,
             r#"{"type":"stop_recording","user_id":"u"}"#,

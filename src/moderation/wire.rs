@@ -61,7 +61,7 @@ pub enum ClientMessage {
     EndSpeech {},
     /// Writes a message to everybody.
     Chat {
-        /// The message, 1 to 2,000 characters.
+        /// Shown without what hides or reorders, cut after 2,000 characters.
         text: String,
     },
     /// Says what the client sends; it does not change what the server lets pass.
@@ -122,6 +122,13 @@ pub enum ClientMessage {
     ReorderQueue {
         /// Ids of exactly the requests that wait, in the new order.
         order: Vec<String>,
+    },
+    /// Takes back a `start_turn`, `stop_turn`, `approve_speech`, `deny_speech`,
+    /// `cancel_speech`, `remove_participant` or `set_moderation` of the last ten
+    /// seconds: one's own, or as a moderator any moderator's.
+    Undo {
+        /// As its `ack` and its events carried it.
+        action_id: String,
     },
     /// Opens the speaking list for requests.
     OpenQueue {},
@@ -356,6 +363,10 @@ pub enum ServerMessage {
         #[ts(optional)]
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
+        /// Names the decision for `undo`, when it can be taken back.
+        #[ts(optional)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action_id: Option<String>,
     },
     /// A request was refused: it has changed nothing and will not.
     Error {

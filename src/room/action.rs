@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::floor::{SpeechKind, Stance};
-use crate::domain::id::{RequestId, TurnId, UserId};
+use crate::domain::id::{ActionId, RequestId, TurnId, UserId};
 use crate::domain::role;
 use crate::domain::session::ModerationMode;
 
@@ -18,6 +18,8 @@ pub enum Action {
     Recording(RecordingAction),
     /// The chat.
     Chat(ChatAction),
+    /// A decision, which is taken back.
+    Undo(ActionId),
 }
 
 /// An action on the speaking list and its turns.
@@ -115,13 +117,10 @@ pub enum RecordingAction {
 pub enum ChatAction {
     /// Writes a message to everybody.
     Say {
-        /// The message, 1 to [`CHAT_LENGTH_MAX`] characters.
+        /// What others are shown of it is cleaned and cut.
         text: String,
     },
 }
-
-/// Longest chat message in characters. Raising it makes every event larger.
-pub const CHAT_LENGTH_MAX: usize = 2_000;
 
 /// What a member says that it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,6 +141,29 @@ pub struct FreshIds {
     pub request: RequestId,
     /// For a turn that starts.
     pub turn: TurnId,
+    /// For a decision that can be taken back.
+    pub action: ActionId,
+}
+
+impl FreshIds {
+    /// Identifiers that nothing else has.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self {
+            request: RequestId::generate(),
+            turn: TurnId::generate(),
+            action: ActionId::generate(),
+        }
+    }
+}
+
+/// What carrying out an action has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Made {
+    /// The speech request.
+    pub request: Option<RequestId>,
+    /// What names the action, when it can be taken back.
+    pub action: Option<ActionId>,
 }
 
 impl Action {
@@ -155,6 +177,8 @@ impl Action {
             Self::Recording(RecordingAction::Acknowledge) => role::Action::JoinRoom,
             Self::Recording(_) => role::Action::ControlRecording,
             Self::Chat(_) => role::Action::Chat,
+            // Whether it is theirs to take back depends on the decision.
+            Self::Undo(_) => role::Action::RequestSpeech,
         }
     }
 
@@ -188,6 +212,7 @@ impl Action {
                 RecordingAction::Acknowledge => "acknowledge_recording",
             },
             Self::Chat(ChatAction::Say { .. }) => "chat",
+            Self::Undo(_) => "undo",
         }
     }
 }

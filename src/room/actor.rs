@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::domain::id::{ConnectionId, RequestId, SessionId, TenantId, TurnId};
+use crate::domain::id::{ConnectionId, SessionId, TenantId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -165,7 +165,7 @@ impl RoomActor {
                     answer(reply, Ok(done.made));
                     return;
                 }
-                let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+                let fresh = FreshIds::generate();
                 let asked = id.map(|id| (id, action.clone()));
                 let counted = action.is_moderation().then(|| action.name());
                 let result = self

@@ -13,19 +13,21 @@ mod queue;
 mod record;
 mod recording;
 mod seen;
+mod undo;
 mod view;
 
 use std::time::Duration;
 
-use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
+use crate::domain::id::{ActionId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy, Session};
+use crate::domain::shown_text::Looks;
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
-use crate::room::action::{Action, FreshIds, MediaFlags};
+use crate::room::action::{Action, FreshIds, Made, MediaFlags};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
 use crate::room::ports::RoomTrack;
@@ -40,6 +42,8 @@ pub use record::RecordInvalid;
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
 use seen::LastChanges;
+pub use undo::UNDO_WINDOW;
+use undo::Undoable;
 pub use view::RoomView;
 
 /// Most connections of one person. Raising it lets one person hold more
@@ -112,13 +116,24 @@ pub type ResumeHash = [u8; 32];
 pub(super) struct Member {
     pub(super) kind: ParticipantKind,
     pub(super) name: String,
+    /// How the name looks, by which look-alikes are found.
+    pub(super) looks: Looks,
     pub(super) media: MediaFlags,
     pub(super) joined_at: Timestamp,
 }
 
 impl Member {
     pub(super) fn new(kind: ParticipantKind, name: String, joined_at: Timestamp) -> Self {
-        Self { kind, name, media: MediaFlags::default(), joined_at }
+        let looks = Looks::of(&name);
+        Self { kind, name, looks, media: MediaFlags::default(), joined_at }
+    }
+
+    /// Gives the member another name.
+    fn rename(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+            self.looks = Looks::of(name);
+        }
     }
 }
 
@@ -279,6 +294,9 @@ pub struct RoomEngine {
     /// The `seq` of the last mute or its end of each member.
     mutes_changed: TrackedMap<UserId, u64>,
     queue_told: Tracked<QueueTold>,
+    undoable: Tracked<Vec<Undoable>>,
+    /// Names the decision that is being carried out, when it can be taken back.
+    acting: Option<ActionId>,
     budget: Budget,
     pub(super) told: Vec<(Told, Timestamp)>,
     /// How many of `told` stand, whether or not the decision being made does.
@@ -324,6 +342,8 @@ impl RoomEngine {
             last_changes: Tracked::default(),
             mutes_changed: TrackedMap::default(),
             queue_told: Tracked::default(),
+            undoable: Tracked::default(),
+            acting: None,
             budget: Budget::new(now),
             told: Vec::new(),
             told_accepted: 0,
@@ -334,7 +354,7 @@ impl RoomEngine {
         }
     }
 
-    /// A member asks for something. Yields the speech request it made, if any.
+    /// A member asks for something. Yields what it made, if anything.
     ///
     /// # Errors
     /// [`RoomError::Forbidden`] by the table of roles, [`RoomError::DecisionStale`]
@@ -347,7 +367,7 @@ impl RoomEngine {
         seen: Option<u64>,
         fresh: FreshIds,
         now: Timestamp,
-    ) -> Result<Option<RequestId>, RoomError> {
+    ) -> Result<Made, RoomError> {
         let caller = self.connections.get(&connection).ok_or(RoomError::ParticipantNotFound)?;
         if !caller.roles.may(action.permission()) {
             return Err(RoomError::Forbidden);
@@ -357,11 +377,21 @@ impl RoomEngine {
         if !roles.may(role::Action::ModerateFloor) || matches!(action, Action::Chat(_)) {
             self.budget.spend(&user, &action, now)?;
         }
+        let reversal = self.reversal_of(&user, &action);
+        let before = self.seq;
+        self.acting = reversal.is_some().then_some(fresh.action);
+        let undoable = reversal.map(|reversal| (action.clone(), reversal));
         let made = self.act(&user, roles, action, fresh, now);
-        let made = made.map_err(|refused| self.explain_stale(refused, seen))?;
-        self.tell_floor(now);
-        self.settle(now);
-        Ok(made)
+        if made.is_ok() {
+            self.tell_floor(now);
+            self.settle(now);
+        }
+        let named = self.acting.take().filter(|_| self.seq > before);
+        let request = made.map_err(|refused| self.explain_stale(refused, seen))?;
+        if let (Some(id), Some((action, how))) = (named, undoable) {
+            self.remember((id, user), action, how, now);
+        }
+        Ok(Made { request, action: named })
     }
 
     /// The session was patched while it runs. The moderation mode stays as a
@@ -390,6 +420,7 @@ impl RoomEngine {
         self.muted.clear();
         self.removed.clear();
         self.acknowledged.clear();
+        self.undoable.edit().clear();
         self.floor.forget_counts();
         self.index.clear();
     }
@@ -493,6 +524,7 @@ impl RoomEngine {
     pub(super) fn tell(&mut self, event: Event, now: Timestamp) {
         self.seq += 1;
         self.note_change(&event, self.seq);
-        self.told.push((Told { seq: self.seq, at: now.to_string(), event }, now));
+        let action_id = self.acting.map(|id| id.to_string());
+        self.told.push((Told { seq: self.seq, at: now.to_string(), action_id, event }, now));
     }
 }

@@ -25,6 +25,12 @@ pub enum RoomError {
     /// The subject of the decision has changed since the caller last saw it.
     #[error("what this decision is about has changed in the meantime; nothing was done")]
     DecisionStale,
+    /// No decision that could be taken back has this id.
+    #[error("no such action, or it can't be taken back")]
+    ActionNotFound,
+    /// The decision is older than [`UNDO_WINDOW`](super::engine::UNDO_WINDOW).
+    #[error("it is too late to take this back")]
+    UndoTooLate,
     /// Without this moderator nobody could admit people again.
     #[error("this is the last moderator in the room, who can't be removed")]
     LastModerator,
@@ -89,6 +95,8 @@ impl RoomError {
             }
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
             Self::DecisionStale => ErrorCode::DecisionStale,
+            Self::ActionNotFound => ErrorCode::ActionNotFound,
+            Self::UndoTooLate => ErrorCode::UndoTooLate,
             Self::LastModerator => ErrorCode::LastModerator,
             Self::TooMuch => ErrorCode::RateLimited,
             Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,

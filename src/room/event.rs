@@ -78,7 +78,8 @@ pub enum Event {
         /// The turn as it ended.
         #[serde(flatten)]
         turn: TurnView,
-        /// `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+        /// `ended_by_speaker`, `stopped`, `replaced`, `removed`, `undone` or
+        /// `session_ended`.
         reason: String,
     },
     /// A moderator muted somebody, whatever their client does.
@@ -131,6 +132,15 @@ pub enum Event {
         /// Who.
         user_id: String,
     },
+    /// A decision was taken back; what follows from that is told right after.
+    ActionUndone {
+        /// As the events and the answer of the decision carried it.
+        action_id: String,
+        /// The `type` of the message that had asked for it.
+        action: String,
+        /// Who took it back.
+        by: String,
+    },
     /// Somebody wrote to everyone.
     Chat {
         /// Who.
@@ -174,6 +184,7 @@ impl Event {
             Self::ModerationChanged { .. } => "moderation_changed",
             Self::RecordingState { .. } => "recording_state",
             Self::RecordingAcknowledged { .. } => "recording_acknowledged",
+            Self::ActionUndone { .. } => "action_undone",
             Self::Chat { .. } => "chat",
             Self::SessionEnded { .. } => "session_ended",
         }
@@ -207,6 +218,12 @@ pub struct ParticipantView {
     pub may_be_seen: bool,
     /// When they entered, RFC 3339.
     pub joined_at: String,
+    /// Why the name of somebody who is not a moderator deserves a second look:
+    /// `moderator`, it looks like the name of a moderator who is somebody else;
+    /// `reserved`, it looks like one that stands for the server or an office.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub name_notice: Option<String>,
 }
 
 /// A track that can be subscribed to.
@@ -245,6 +262,10 @@ pub struct RequestView {
     pub requested_at: String,
     /// Whether a moderator entered them for a person in the hall.
     pub in_hall: bool,
+    /// As of a participant, for a person in the hall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub name_notice: Option<String>,
     /// Turns this person has had in this session.
     pub previous_turns: u32,
 }
@@ -345,6 +366,11 @@ pub struct Told {
     pub seq: u64,
     /// When it was decided, RFC 3339.
     pub at: String,
+    /// Names the decision that it follows from, when that can be taken back with
+    /// `undo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub action_id: Option<String>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,

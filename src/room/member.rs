@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::id::{ConnectionId, RequestId, SessionId, TrackId, UserId};
+use crate::domain::id::{ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
-use crate::room::action::Action;
+use crate::room::action::{Action, Made};
 use crate::room::engine::{ConnectionKind, Goodbye, ResumeHash, RoomView};
 use crate::room::error::RoomError;
 use crate::room::ports::{EvidenceHead, LossReason};
@@ -108,7 +108,7 @@ pub struct Request {
 #[derive(Debug)]
 pub enum Acted {
     /// It was carried out, or was refused and will not be.
-    Done(Result<Option<RequestId>, RoomError>),
+    Done(Result<Made, RoomError>),
     /// It was accepted, and is not decided yet.
     Pending(PendingAct),
 }
@@ -116,7 +116,7 @@ pub enum Acted {
 /// A request whose result is not known yet.
 #[derive(Debug)]
 pub struct PendingAct {
-    answer: oneshot::Receiver<Result<Option<RequestId>, RoomError>>,
+    answer: oneshot::Receiver<Result<Made, RoomError>>,
 }
 
 impl PendingAct {
@@ -124,7 +124,7 @@ impl PendingAct {
     ///
     /// # Errors
     /// The refusal of the room; then nothing has changed and nothing will.
-    pub async fn outcome(self) -> Result<Option<RequestId>, RoomError> {
+    pub async fn outcome(self) -> Result<Made, RoomError> {
         // A request that a closing room has left in its queue is not carried out.
         self.answer.await.unwrap_or(Err(RoomError::Unreachable))
     }
@@ -216,7 +216,7 @@ pub(super) enum Signal {
 pub(super) enum Input {
     Enter(Entering, Reply<Admitted>),
     Resume(Resuming, Reply<Admitted>),
-    Act { connection: ConnectionId, request: Request, reply: Reply<Option<RequestId>> },
+    Act { connection: ConnectionId, request: Request, reply: Reply<Made> },
     Signal { connection: ConnectionId, signal: Signal },
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
@@ -260,15 +260,11 @@ impl MemberHandle {
         }
     }
 
-    /// Makes a request and waits for its result. Returns the id of the speech request that it made,
-    /// if any.
+    /// Makes a request and waits for its result. Returns what it made.
     ///
     /// # Errors
     /// The refusal of the room; then nothing has changed and nothing will.
-    pub async fn act(
-        &self,
-        action: impl Into<Action> + Send,
-    ) -> Result<Option<RequestId>, RoomError> {
+    pub async fn act(&self, action: impl Into<Action> + Send) -> Result<Made, RoomError> {
         let action = action.into();
         match self.begin(Request { action, seen: None, id: None }).await {
             Acted::Done(outcome) => outcome,

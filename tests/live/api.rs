@@ -19,4 +19,5 @@ mod record;
 mod server;
 mod services;
 mod sessions;
+mod undo;
 mod vanished;

@@ -178,6 +178,25 @@ story('What people trust', open, {
     await until('the end', async () => (await messages(ana, 'moderation_changed')).length === 2);
   },
 
+  'a turn that was started by mistake is taken back': async ({ pages }) => {
+    const { chair } = pages;
+    const before = await stateOf(chair);
+    assert.equal(before.queue.length, 2);
+    await press(chair, 'start-next');
+    await until('the next turn', async () => (await stateOf(chair)).queue.length === 1);
+    const toast = chair.getByTestId('toast').filter({ hasText: 'Se ha dado la palabra' });
+    await screenshot(chair, 'undo-offered');
+    await toast.getByTestId('toast-action').click();
+    await chair.getByTestId('toast').filter({ hasText: 'Deshecho' }).waitFor();
+    const after = await stateOf(chair);
+    assert.deepEqual(after.queue, before.queue);
+    assert.equal(after.turn.turn_id, before.turn.turn_id);
+    const [ended] = (await messages(chair, 'turn_ended')).slice(-1);
+    assert.equal(ended.reason, 'undone');
+    assert.equal((await messages(chair, 'action_undone')).at(-1).action, 'start_turn');
+    await screenshot(chair, 'undone');
+  },
+
   'a reload keeps what was written and opened, and turns nothing on': async ({ pages }) => {
     const { ana } = pages;
     await press(ana, 'chat-button');

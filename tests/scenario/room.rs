@@ -1,13 +1,15 @@
 //! Stories of a room, in virtual time: who may do what, who is heard, what
 //! everybody is told, and what a restart keeps.
 
+mod undo;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cabildo::domain::error_code::ErrorCode;
 use cabildo::domain::floor::SpeechKind;
 use cabildo::domain::id::{
-    AssemblyId, ConnectionId, RequestId, SessionId, TenantId, TrackId, TurnId, UserId,
+    AssemblyId, ConnectionId, RequestId, SessionId, TenantId, TrackId, UserId,
 };
 use cabildo::domain::media::{Codec, MediaKind, TrackSource};
 use cabildo::domain::participant::Principal;
@@ -20,7 +22,7 @@ use cabildo::domain::session::{
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
 use cabildo::room::action::{
-    Action, ChatAction, FloorAction, FreshIds, MediaFlags, PeopleAction, RecordingAction,
+    Action, ChatAction, FloorAction, FreshIds, Made, MediaFlags, PeopleAction, RecordingAction,
 };
 use cabildo::room::engine::{
     ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, GateChange, Goodbye,
@@ -125,7 +127,11 @@ impl Hall {
         by: ConnectionId,
         action: impl Into<Action>,
     ) -> Result<Option<RequestId>, RoomError> {
-        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        self.decide(by, action).map(|made| made.request)
+    }
+
+    fn decide(&mut self, by: ConnectionId, action: impl Into<Action>) -> Result<Made, RoomError> {
+        let fresh = FreshIds::generate();
         let result = self.engine.handle_action(by, action.into(), None, fresh, self.now);
         self.drain();
         result
@@ -138,10 +144,10 @@ impl Hall {
         action: impl Into<Action>,
         seen: u64,
     ) -> Result<Option<RequestId>, RoomError> {
-        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        let fresh = FreshIds::generate();
         let result = self.engine.handle_action(by, action.into(), Some(seen), fresh, self.now);
         self.drain();
-        result
+        result.map(|made| made.request)
     }
 
     fn ask(&mut self, by: ConnectionId) -> RequestId {
@@ -612,7 +618,7 @@ fn a_decision_that_is_undone_has_never_been_made() {
             [chair, ana, device].map(|it| (hall.engine.view(it, hall.now), hall.engine.gates(it)))
         };
         let (before, deadline) = (view(&hall), hall.engine.poll_timeout());
-        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        let fresh = FreshIds::generate();
         let decided = hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now);
         decided.expect("may be done");
         assert!(!hall.engine.to_store().parts.is_empty() || !hall.engine.told().is_empty());
@@ -640,7 +646,7 @@ fn what_happened_and_could_not_be_stored_is_stored_with_the_next_decision() {
     hall.engine.accept();
     let urgent = hall.engine.take_urgent_outputs();
     assert!(urgent.told.is_empty(), "told once it is stored");
-    let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+    let fresh = FreshIds::generate();
     let mute = PeopleAction::Mute(user("ana"));
     hall.engine.handle_action(chair, mute.into(), None, fresh, hall.now).expect("may be done");
     hall.engine.undo();
@@ -671,7 +677,7 @@ fn a_decision_stores_what_it_touched_however_many_people_there_are() {
         (Action::from(FloorAction::SetModeration(ModerationMode::Open)), 1),
         (Action::from(PeopleAction::Remove(user("guest-9"))), 4),
     ] {
-        let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+        let fresh = FreshIds::generate();
         hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now).expect("done");
         let change = hall.engine.to_store();
         assert_eq!(change.parts.len(), parts, "{action:?}: {:?}", change.parts);
@@ -1257,7 +1263,7 @@ fn thirty_hostile_people_write_a_bounded_number_of_bytes_in_an_hour() {
                 Action::from(FloorAction::CancelSpeech { request: None }),
                 Action::from(PeopleAction::SetMedia(flags)),
             ] {
-                let fresh = FreshIds { request: RequestId::generate(), turn: TurnId::generate() };
+                let fresh = FreshIds::generate();
                 // Refused or not, as a driver goes on from here.
                 match hall.engine.handle_action(*person, action, None, fresh, hall.now) {
                     Ok(_) => hall.engine.accept(),

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::domain::id::{ConnectionId, RequestId};
-use crate::room::action::Action;
+use crate::domain::id::ConnectionId;
+use crate::room::action::{Action, Made};
 
 /// Most requests of one connection that are remembered. A client that repeats an
 /// older one has it carried out again.
@@ -15,8 +15,8 @@ const REMEMBERED_MAX: usize = 64;
 pub(super) struct Done {
     id: String,
     action: Action,
-    /// The speech request that it made.
-    pub(super) made: Option<RequestId>,
+    /// What it made.
+    pub(super) made: Made,
 }
 
 /// See the module. A request that was refused is not remembered: it has changed
@@ -44,7 +44,7 @@ impl Requests {
         connection: ConnectionId,
         id: String,
         action: Action,
-        made: Option<RequestId>,
+        made: Made,
     ) {
         let done = self.done.entry(connection).or_default();
         if done.len() >= REMEMBERED_MAX {

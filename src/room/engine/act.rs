@@ -6,11 +6,11 @@ use crate::domain::id::{RequestId, UserId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::ModerationMode;
+use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
 use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
-use crate::room::action::{
-    Action, CHAT_LENGTH_MAX, ChatAction, FloorAction, FreshIds, PeopleAction,
-};
+use crate::room::action::{Action, ChatAction, FloorAction, FreshIds, PeopleAction};
+use crate::room::engine::view::shown_name;
 use crate::room::engine::{Connection, Goodbye, RoomEngine, is_reserved};
 use crate::room::error::RoomError;
 use crate::room::event::Event;
@@ -32,6 +32,7 @@ impl RoomEngine {
             Action::People(action) => self.act_on_people(user, action, now)?,
             Action::Recording(action) => self.act_on_recording(user, action, now)?,
             Action::Chat(ChatAction::Say { text }) => self.chat(user, text, now)?,
+            Action::Undo(id) => self.take_back(user, roles, id, now)?,
         }
         Ok(None)
     }
@@ -47,6 +48,7 @@ impl RoomEngine {
         match action {
             FloorAction::RequestSpeech { kind, stance, note } => {
                 let (user_id, name) = (user.clone(), self.name_of(user));
+                let note = note.and_then(|note| ShownText::Note.cleaned(&note));
                 let request = NewRequest { id: fresh.request, user_id, name, kind, stance, note };
                 self.floor.handle_request_speech(request, now)?;
                 return Ok(Some(fresh.request));
@@ -57,7 +59,10 @@ impl RoomEngine {
             FloorAction::CancelSpeech { request } => self.cancel_speech(user, roles, request)?,
             FloorAction::EndSpeech => self.floor.end_speech(user, now)?,
             FloorAction::ApproveSpeech(request) => self.floor.approve(request, fresh.turn, now)?,
-            FloorAction::DenySpeech { request, reason } => self.floor.deny(request, reason)?,
+            FloorAction::DenySpeech { request, reason } => {
+                let reason = reason.and_then(|reason| ShownText::Note.cleaned(&reason));
+                self.floor.deny(request, reason)?;
+            }
             FloorAction::StartTurn { request, limit } => {
                 self.floor.start_turn(request, fresh.turn, limit, now)?;
             }
@@ -116,7 +121,7 @@ impl RoomEngine {
         };
         let microphone = if connected { Microphone::Own } else { Microphone::Hall };
         let name = match name {
-            Some(name) if !connected => name,
+            Some(name) if !connected => shown_name(&name, &user),
             _ => self.name_of(&user),
         };
         let (stance, note) = (None, None);
@@ -156,18 +161,14 @@ impl RoomEngine {
     }
 
     fn chat(&mut self, user: &UserId, text: String, now: Timestamp) -> Result<(), RoomError> {
-        if text.trim().is_empty() {
-            return Err(RoomError::Unprocessable("the message is empty"));
-        }
-        if text.chars().count() > CHAT_LENGTH_MAX {
-            return Err(RoomError::Unprocessable("the message is longer than 2,000 characters"));
-        }
+        let text = ShownText::Chat.cleaned(&text);
+        let text = text.ok_or(RoomError::Unprocessable("the message shows nothing"))?;
         let (user_id, name) = (user.as_str().to_owned(), self.name_of(user));
         self.tell(Event::Chat { user_id, name, text }, now);
         Ok(())
     }
 
-    fn set_moderation(&mut self, mode: ModerationMode, by: &UserId, now: Timestamp) {
+    pub(super) fn set_moderation(&mut self, mode: ModerationMode, by: &UserId, now: Timestamp) {
         if *self.moderation != mode {
             *self.moderation.edit() = mode;
             let (moderation, by) = (mode.as_str().to_owned(), by.as_str().to_owned());

@@ -155,7 +155,8 @@ fn cost(action: &Action) -> Option<Use> {
             Some([0, 1, note.as_deref().map_or(0, bytes)])
         }
         Action::Floor(FloorAction::CancelSpeech { .. } | FloorAction::EndSpeech)
-        | Action::People(PeopleAction::SetMedia(_)) => Some([0, 1, 0]),
+        | Action::People(PeopleAction::SetMedia(_))
+        | Action::Undo(_) => Some([0, 1, 0]),
         // An acknowledgement is told once of each person.
         Action::Floor(_) | Action::People(_) | Action::Recording(_) => None,
     }

@@ -21,6 +21,7 @@ impl RoomEngine {
         self.last_changes.undo();
         self.mutes_changed.undo();
         self.queue_told.undo();
+        self.undoable.undo();
         let untold = self.told.split_off(self.told_accepted);
         self.seq -= untold.len() as u64;
         self.gates.clear();
@@ -45,6 +46,7 @@ impl RoomEngine {
         self.last_changes.stored();
         self.mutes_changed.stored();
         self.queue_told.stored();
+        self.undoable.stored();
         self.told_accepted = self.told.len();
     }
 
@@ -64,6 +66,7 @@ impl RoomEngine {
         self.last_changes.stored();
         self.mutes_changed.stored();
         self.queue_told.stored();
+        self.undoable.stored();
         self.told_accepted = self.told.len();
         self.has_record = true;
     }

@@ -5,6 +5,7 @@ use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role;
 use crate::domain::time::Timestamp;
+use crate::room::engine::view::shown_name;
 use crate::room::engine::{
     CONNECTIONS_PER_USER_MAX, Connection, ConnectionKind, Goodbye, MODERATOR_PLACES, Member,
     ResumeHash, RoomEngine, is_reserved,
@@ -38,9 +39,10 @@ impl RoomEngine {
         }
         self.make_room_for_connection(user, now)?;
         if let Some(member) = self.members.get_mut(user) {
-            member.name.clone_from(&principal.name);
+            member.rename(&shown_name(&principal.name, user));
         } else {
-            let (kind, name) = (ParticipantKind::Person, principal.name.clone());
+            let kind = ParticipantKind::Person;
+            let name = shown_name(&principal.name, user);
             self.add_member(user.clone(), Member::new(kind, name, now));
         }
         let entered = Connection {
@@ -107,7 +109,7 @@ impl RoomEngine {
         found.resume = [Some(next), found.resume[0]];
         if found.roles != principal.roles {
             found.roles = principal.roles;
-            self.index.set_hall(connection, principal.roles);
+            self.index.set_roles(connection, principal.roles, &principal.user_id);
             let view = self.participant_view(&principal.user_id);
             self.tell(Event::ParticipantUpdated(view), now);
         }

@@ -23,6 +23,8 @@ pub(super) struct Index {
     pub(super) unconnected: TrackedMap<ConnectionId, ()>,
     /// Connections of devices in the hall.
     pub(super) halls: TrackedMap<ConnectionId, ()>,
+    /// Connections of moderators.
+    pub(super) moderators: TrackedMap<ConnectionId, UserId>,
     /// What passes of connections, as the media plane was last told; nothing of
     /// one that is not here.
     pub(super) gates: TrackedMap<ConnectionId, Gates>,
@@ -45,10 +47,15 @@ impl Index {
         if connection.kind == ConnectionKind::MediaOnly {
             self.unconnected.insert(id, ());
         }
-        self.set_hall(id, connection.roles);
+        self.set_roles(id, connection.roles, &connection.user);
     }
 
-    pub(super) fn set_hall(&mut self, id: ConnectionId, roles: Roles) {
+    pub(super) fn set_roles(&mut self, id: ConnectionId, roles: Roles, user: &UserId) {
+        if roles.contains(Role::Moderator) {
+            self.moderators.insert(id, user.clone());
+        } else {
+            self.moderators.remove(&id);
+        }
         if roles.contains(Role::Hall) {
             self.halls.insert(id, ());
         } else {
@@ -65,6 +72,7 @@ impl Index {
         self.unconnected.remove(&id);
         self.halls.remove(&id);
         self.gates.remove(&id);
+        self.moderators.remove(&id);
     }
 
     pub(super) fn add_track(&mut self, connection: ConnectionId, track: TrackId) {
@@ -83,6 +91,7 @@ impl Index {
         self.unconnected.clear();
         self.halls.clear();
         self.gates.clear();
+        self.moderators.clear();
     }
 
     pub(super) fn undo(&mut self) {
@@ -93,6 +102,7 @@ impl Index {
         self.unconnected.undo();
         self.halls.undo();
         self.gates.undo();
+        self.moderators.undo();
     }
 
     /// What is indexed stands. Nothing of it is stored.
@@ -104,6 +114,7 @@ impl Index {
         self.unconnected.stored();
         self.halls.stored();
         self.gates.stored();
+        self.moderators.stored();
     }
 }
 

@@ -355,7 +355,8 @@ fn member(stored: MemberRecord) -> Result<Member, RecordInvalid> {
     let MemberRecord { kind, name, audio, video, screen, joined_at_us } = stored;
     let kind = word(ParticipantKind::parse, &kind)?;
     let joined_at = Timestamp::from_unix_us(joined_at_us);
-    Ok(Member { kind, name, media: MediaFlags { audio, video, screen }, joined_at })
+    let media = MediaFlags { audio, video, screen };
+    Ok(Member { media, ..Member::new(kind, name, joined_at) })
 }
 
 fn connection_record(found: &Connection) -> ConnectionRecord {

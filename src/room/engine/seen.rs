@@ -22,6 +22,16 @@ pub(super) struct LastChanges {
     recording: u64,
 }
 
+impl LastChanges {
+    pub(super) const fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    pub(super) const fn moderation(&self) -> u64 {
+        self.moderation
+    }
+}
+
 impl RoomEngine {
     /// Notes what an event changes.
     pub(super) fn note_change(&mut self, event: &Event, seq: u64) {
@@ -96,6 +106,8 @@ impl RoomEngine {
             ) => changes.recording,
             Action::People(_)
             | Action::Recording(RecordingAction::Acknowledge)
+            // Whether what follows from it still stands is checked as it is undone.
+            | Action::Undo(_)
             | Action::Chat(_) => 0,
         };
         if changed > seen { Err(RoomError::DecisionStale) } else { Ok(()) }

@@ -4,6 +4,7 @@
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::role::{Role, Roles};
+use crate::domain::shown_text::{Looks, ShownText, notice_of};
 use crate::domain::time::Timestamp;
 use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
 use crate::room::action::MediaFlags;
@@ -87,7 +88,19 @@ impl RoomEngine {
             may_be_heard: theirs.iter().any(|theirs| self.gates(*theirs).audio == Gate::Open),
             may_be_seen: theirs.iter().any(|theirs| self.gates(*theirs).video == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
+            name_notice: member
+                .filter(|member| {
+                    member.kind == ParticipantKind::Person && !all.contains(&Role::Moderator)
+                })
+                .and_then(|member| self.name_notice(&member.looks)),
         }
+    }
+
+    /// What is to be noticed about the name of somebody who is not a moderator.
+    fn name_notice(&self, looks: &Looks) -> Option<String> {
+        let moderators = self.index.moderators.values().filter_map(|user| self.members.get(user));
+        let notice = notice_of(looks, moderators.map(|moderator| &moderator.looks));
+        notice.map(|notice| notice.as_str().to_owned())
     }
 
     pub(super) fn track_view(&self, track: TrackId) -> Option<TrackView> {
@@ -119,6 +132,10 @@ impl RoomEngine {
             note: entry.note.clone(),
             requested_at: entry.requested_at.to_string(),
             in_hall: entry.microphone == Microphone::Hall,
+            // Those who are in the room have theirs as participants.
+            name_notice: (entry.microphone == Microphone::Hall)
+                .then(|| self.name_notice(&Looks::of(&entry.name)))
+                .flatten(),
             previous_turns: self.floor.turns_started(&entry.user_id),
         }
     }
@@ -141,6 +158,12 @@ impl RoomEngine {
             media_policy: self.media_policy().as_str().to_owned(),
         }
     }
+}
+
+/// A name as others are shown it: cleaned and cut, or the user id when nothing
+/// visible is left.
+pub(super) fn shown_name(name: &str, user: &UserId) -> String {
+    ShownText::Name.cleaned(name).unwrap_or_else(|| user.as_str().to_owned())
 }
 
 impl From<&FloorTurn> for TurnView {

@@ -163,11 +163,7 @@ async fn nonsense_is_answered_and_harms_nobody() {
         (json!({"type": "cancel_speech", "request_id": track}), "REQUEST_NOT_FOUND"),
         (json!({"type": "end_speech"}), "NOT_YOUR_TURN"),
         (json!({"type": "chat", "text": " "}), "UNPROCESSABLE_REQUEST"),
-        (json!({"type": "chat", "text": "x".repeat(2_001)}), "UNPROCESSABLE_REQUEST"),
-        (
-            json!({"type": "request_speech", "kind": "normal", "note": "x".repeat(501)}),
-            "UNPROCESSABLE_REQUEST",
-        ),
+        (json!({"type": "chat", "text": "\u{200b} \u{202e}"}), "UNPROCESSABLE_REQUEST"),
     ] {
         assert_eq!(channel.refused(message.clone()).await, code, "{message}");
     }

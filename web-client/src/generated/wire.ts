@@ -93,7 +93,8 @@ running: boolean,
  */
 in_hall: boolean, } | { "type": "turn_ended", 
 /**
- * `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+ * `ended_by_speaker`, `stopped`, `replaced`, `removed`, `undone` or
+ * `session_ended`.
  */
 reason: string, 
 /**
@@ -183,7 +184,19 @@ retention_days: number, } | { "type": "recording_acknowledged",
 /**
  * Who.
  */
-user_id: string, } | { "type": "chat", 
+user_id: string, } | { "type": "action_undone", 
+/**
+ * As the events and the answer of the decision carried it.
+ */
+action_id: string, 
+/**
+ * The `type` of the message that had asked for it.
+ */
+action: string, 
+/**
+ * Who took it back.
+ */
+by: string, } | { "type": "chat", 
 /**
  * Who.
  */
@@ -212,7 +225,12 @@ seq: number,
 /**
  * When it was decided, RFC 3339.
  */
-at: string, } & ({ "type": "participant_joined" } & ParticipantView | { "type": "participant_left", 
+at: string, 
+/**
+ * Names the decision that it follows from, when that can be taken back with
+ * `undo`.
+ */
+action_id?: string, } & ({ "type": "participant_joined" } & ParticipantView | { "type": "participant_left", 
 /**
  * Who.
  */
@@ -302,7 +320,8 @@ running: boolean,
  */
 in_hall: boolean, } | { "type": "turn_ended", 
 /**
- * `ended_by_speaker`, `stopped`, `replaced`, `removed` or `session_ended`.
+ * `ended_by_speaker`, `stopped`, `replaced`, `removed`, `undone` or
+ * `session_ended`.
  */
 reason: string, 
 /**
@@ -392,7 +411,19 @@ retention_days: number, } | { "type": "recording_acknowledged",
 /**
  * Who.
  */
-user_id: string, } | { "type": "chat", 
+user_id: string, } | { "type": "action_undone", 
+/**
+ * As the events and the answer of the decision carried it.
+ */
+action_id: string, 
+/**
+ * The `type` of the message that had asked for it.
+ */
+action: string, 
+/**
+ * Who took it back.
+ */
+by: string, } | { "type": "chat", 
 /**
  * Who.
  */
@@ -458,7 +489,13 @@ may_be_seen: boolean,
 /**
  * When they entered, RFC 3339.
  */
-joined_at: string, };
+joined_at: string, 
+/**
+ * Why the name of somebody who is not a moderator deserves a second look:
+ * `moderator`, it looks like the name of a moderator who is somebody else;
+ * `reserved`, it looks like one that stands for the server or an office.
+ */
+name_notice?: string, };
 
 /**
  * A track that can be subscribed to.
@@ -525,6 +562,10 @@ requested_at: string,
  * Whether a moderator entered them for a person in the hall.
  */
 in_hall: boolean, 
+/**
+ * As of a participant, for a person in the hall.
+ */
+name_notice?: string, 
 /**
  * Turns this person has had in this session.
  */
@@ -730,7 +771,7 @@ note?: string | null, } | { "type": "cancel_speech",
  */
 request_id?: string | null, } | { "type": "end_speech", } | { "type": "chat", 
 /**
- * The message, 1 to 2,000 characters.
+ * Shown without what hides or reorders, cut after 2,000 characters.
  */
 text: string, } | { "type": "set_media", 
 /**
@@ -780,7 +821,11 @@ seconds: number, } | { "type": "stop_turn", } | { "type": "reorder_queue",
 /**
  * Ids of exactly the requests that wait, in the new order.
  */
-order: Array<string>, } | { "type": "open_queue", } | { "type": "close_queue", } | { "type": "add_speaker", 
+order: Array<string>, } | { "type": "undo", 
+/**
+ * As its `ack` and its events carried it.
+ */
+action_id: string, } | { "type": "open_queue", } | { "type": "close_queue", } | { "type": "add_speaker", 
 /**
  * The person.
  */
@@ -1013,7 +1058,11 @@ ref: Reference,
 /**
  * The speech request made, for `request_speech` and `add_speaker`.
  */
-request_id?: string, } | { "type": "error", 
+request_id?: string, 
+/**
+ * Names the decision for `undo`, when it can be taken back.
+ */
+action_id?: string, } | { "type": "error", 
 /**
  * The request's `id`, if it had one.
  */

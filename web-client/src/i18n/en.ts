@@ -432,6 +432,8 @@ export const en: Catalogue = {
     'The organisation uses all its bandwidth. Turn the camera off and try again.',
   'error.DECISION_STALE':
     'Something changed before your decision arrived, so nothing was done. Look again and decide.',
+  'error.ACTION_NOT_FOUND': 'There is nothing to take back.',
+  'error.UNDO_TOO_LATE': 'It is too late to take this back.',
   'error.LAST_MODERATOR': 'This is the last moderator in the room and cannot be removed.',
   'error.RATE_LIMITED': 'Too many requests in a row. Wait a moment and try again.',
   'error.DEPENDENCY_UNAVAILABLE':

@@ -433,6 +433,8 @@ export const es = {
     'La organización usa todo su ancho de banda. Apague la cámara y reintente.',
   'error.DECISION_STALE':
     'Algo cambió antes de que llegara su decisión y no se hizo nada. Mire de nuevo y decida.',
+  'error.ACTION_NOT_FOUND': 'No hay nada que deshacer.',
+  'error.UNDO_TOO_LATE': 'Es demasiado tarde para deshacer esto.',
   'error.LAST_MODERATOR': 'Es la última persona que modera en la sala y no se puede retirar.',
   'error.RATE_LIMITED': 'Demasiadas peticiones seguidas. Espere un momento y reintente.',
   'error.DEPENDENCY_UNAVAILABLE':

@@ -434,6 +434,8 @@ export const pt: Catalogue = {
     'A organização usa toda a sua largura de banda. Desligue a câmera e tente de novo.',
   'error.DECISION_STALE':
     'Algo mudou antes de a sua decisão chegar e nada foi feito. Veja de novo e decida.',
+  'error.ACTION_NOT_FOUND': 'Não há nada para desfazer.',
+  'error.UNDO_TOO_LATE': 'É tarde demais para desfazer isto.',
   'error.LAST_MODERATOR': 'É a última pessoa que modera na sala e não pode ser retirada.',
   'error.RATE_LIMITED': 'Pedidos demais seguidos. Espere um momento e tente de novo.',
   'error.DEPENDENCY_UNAVAILABLE':

@@ -9,13 +9,10 @@ const PENDING_WITHIN_MS = 120_000;
 const FIRST_ID_MAX = 2 ** 40;
 
 /** The answer to a request. */
-export type Ack = Extract<ServerMessage, { type: 'ack' }> & {
-  /** Names a decision that can be taken back for some seconds. */
-  readonly action_id?: string;
-};
+export type Ack = Extract<ServerMessage, { type: 'ack' }>;
 
-/** What is sent: what the server's types know, and taking a decision back. */
-export type Command = ClientMessage | { readonly type: 'undo'; readonly action_id: string };
+/** What is sent. */
+export type Command = ClientMessage;
 
 /** Who waits for an answer. */
 interface Pending {

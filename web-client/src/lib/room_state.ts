@@ -163,7 +163,14 @@ function afterTurn(state: RoomState, event: TurnEvent): RoomState {
       interrupted: interrupted.filter((one) => one.turn_id !== turn.turn_id),
     });
   }
-  if (event.type === 'turn_started') {
+  // A question that goes on again, after a decision was taken back, interrupts anew.
+  const returns =
+    (event.type === 'turn_resumed' || event.type === 'turn_paused') &&
+    turn.kind === 'interposed_question' &&
+    current !== null &&
+    current.turn_id !== turn.turn_id &&
+    !interrupted.some((one) => one.turn_id === turn.turn_id);
+  if (event.type === 'turn_started' || returns) {
     const others = interrupted.filter((one) => one.turn_id !== turn.turn_id);
     const waits =
       current !== null && current.turn_id !== turn.turn_id && turn.kind === 'interposed_question';

@@ -180,7 +180,10 @@ function itemText(item: TimelineItem, files: readonly RecordingFile[]): string {
     }
     case 'left':
       return `${item.name ?? ''} — ${wordOf('left', item.text, 'left.left')}`;
-    case 'turn': {
+    case 'undone':
+      return `${item.name ?? ''} — ${wordOf('undone', item.text, 'undone.other')}`;
+    case 'turn':
+    case 'undone_turn': {
       const lasting = lengthMs > 0 ? ` (${r('item.lasting', { length })})` : '';
       return `${item.name ?? ''}${lasting}`;
     }
