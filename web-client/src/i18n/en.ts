@@ -331,6 +331,7 @@ export const en: Catalogue = {
   'governance.refresh': 'Refresh',
 
   'signIn.title': 'Sign in',
+  'signIn.waits': 'Finish signing in in the other window…',
   'signIn.close': 'Done. You can close this window and go on in the other one.',
   'renewal.said': 'Your access ends soon and could not be renewed. The session goes on meanwhile.',
   'renewal.signIn':
@@ -457,7 +458,8 @@ export const en: Catalogue = {
   'error.SIGN_IN_LOOP':
     'Signing in was tried several times in a row without success. Check that the browser lets this page keep data, then press the button.',
   'error.SIGN_IN_WINDOW':
-    'The window for signing in was closed, or the browser did not open it. Allow windows of this page and press the button again.',
+    'The window for signing in did not come back, or the browser did not open it. Allow windows of this page and press the button again.',
+  'error.SIGN_IN_CANCELLED': 'You stopped signing in. Press the button when you want to try again.',
   'error.SIGN_IN_REFUSED':
     'The identity service gave no access. Sign in again; if it repeats, tell whoever invited you.',
   'error.SIGN_IN_UNAVAILABLE': 'The identity service does not answer. Wait a moment and try again.',

@@ -331,6 +331,7 @@ export const es = {
   'governance.refresh': 'Actualizar',
 
   'signIn.title': 'Iniciar sesión',
+  'signIn.waits': 'Complete el inicio de sesión en la otra ventana…',
   'signIn.close': 'Ya está. Puede cerrar esta ventana y seguir en la otra.',
   'renewal.said':
     'Su acceso termina pronto y no se ha podido renovar. La sesión sigue mientras tanto.',
@@ -459,7 +460,9 @@ export const es = {
   'error.SIGN_IN_LOOP':
     'Se intentó iniciar sesión varias veces seguidas y no se logró. Compruebe que el navegador permite guardar datos de esta página y pulse el botón.',
   'error.SIGN_IN_WINDOW':
-    'La ventana para iniciar sesión se cerró o el navegador no la abrió. Permita las ventanas de esta página y vuelva a pulsar el botón.',
+    'La ventana para iniciar sesión no volvió o el navegador no la abrió. Permita las ventanas de esta página y vuelva a pulsar el botón.',
+  'error.SIGN_IN_CANCELLED':
+    'Ha dejado de iniciar sesión. Pulse el botón cuando quiera intentarlo de nuevo.',
   'error.SIGN_IN_REFUSED':
     'El servicio de identidad no dio acceso. Inicie sesión de nuevo; si se repite, avise a quien le invitó.',
   'error.SIGN_IN_UNAVAILABLE':

@@ -333,6 +333,7 @@ export const pt: Catalogue = {
   'governance.refresh': 'Atualizar',
 
   'signIn.title': 'Iniciar sessão',
+  'signIn.waits': 'Conclua o início de sessão na outra janela…',
   'signIn.close': 'Pronto. Pode fechar esta janela e continuar na outra.',
   'renewal.said':
     'O seu acesso termina em breve e não pôde ser renovado. A sessão continua entretanto.',
@@ -459,7 +460,9 @@ export const pt: Catalogue = {
   'error.SIGN_IN_LOOP':
     'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e prima o botão.',
   'error.SIGN_IN_WINDOW':
-    'A janela para iniciar sessão foi fechada ou o navegador não a abriu. Permita as janelas desta página e prima o botão de novo.',
+    'A janela para iniciar sessão não voltou ou o navegador não a abriu. Permita as janelas desta página e aperte o botão de novo.',
+  'error.SIGN_IN_CANCELLED':
+    'Você deixou de iniciar sessão. Aperte o botão quando quiser tentar de novo.',
   'error.SIGN_IN_REFUSED':
     'O serviço de identidade não deu acesso. Inicie sessão de novo; se se repetir, avise quem o convidou.',
   'error.SIGN_IN_UNAVAILABLE':

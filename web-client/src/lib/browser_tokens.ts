@@ -89,7 +89,7 @@ export abstract class BrowserTokens implements TokenSource {
    * Has the person sign in. By leaving the page this rejects with
    * `SignInRequired`, and, when it was tried too often, with `SIGN_IN_LOOP`.
    */
-  async signIn(way: SignInWay): Promise<void> {
+  async signIn(way: SignInWay, signal?: AbortSignal): Promise<void> {
     const state = random();
     const verifier = random();
     if (way === 'page') {
@@ -104,8 +104,11 @@ export abstract class BrowserTokens implements TokenSource {
     const address = await this.address(state, verifier, false);
     let returned: Returned;
     try {
-      returned = await this.visitor.inWindow(address, state);
+      returned = await this.visitor.inWindow(address, state, signal);
     } catch {
+      if (signal?.aborted === true) {
+        throw new ApiError(0, 'SIGN_IN_CANCELLED', 'signing in was given up');
+      }
       throw new ApiError(0, 'SIGN_IN_WINDOW', 'the window for signing in did not return');
     }
     await this.take(returned, verifier);

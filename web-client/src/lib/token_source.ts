@@ -17,8 +17,11 @@ export interface TokenSource {
    * page: where only the person can help, it rejects with `SignInRequired`.
    */
   renew(): Promise<AccessToken>;
-  /** Has the person sign in; absent where nobody signs in. */
-  signIn?(way: 'page' | 'window'): Promise<void>;
+  /**
+   * Has the person sign in; absent where nobody signs in. Waiting for a window
+   * can be given up, which rejects with `SIGN_IN_CANCELLED`.
+   */
+  signIn?(way: 'page' | 'window', signal?: AbortSignal): Promise<void>;
 }
 
 /** What pages read from a token for display; only the server may trust it. */

@@ -9,8 +9,11 @@ export interface Visitor {
   leave(url: string): void;
   /** Visits without showing anything, where the service allows it. */
   inFrame(url: string, state: string): Promise<Returned>;
-  /** Visits in a small window beside the page; only on a press of the person. */
-  inWindow(url: string, state: string): Promise<Returned>;
+  /**
+   * Visits in a small window beside the page; only on a press of the person. It
+   * waits until the visit returns, takes too long, or is given up by `signal`.
+   */
+  inWindow(url: string, state: string, signal?: AbortSignal): Promise<Returned>;
   /** Where visits return to. */
   readonly returnTo: string;
 }
@@ -22,7 +25,6 @@ const CHANNEL = 'cabildo.signed-in';
 const FRAME_WITHIN_MS = 10_000;
 /** A person may have to find their second factor. */
 const WINDOW_WITHIN_MS = 600_000;
-const WINDOW_LOOK_EVERY_MS = 500;
 
 /** Visits by this window. */
 export class PageVisitor implements Visitor {
@@ -38,7 +40,7 @@ export class PageVisitor implements Visitor {
     frame.title = '';
     // A login page must not take this page elsewhere.
     frame.setAttribute('sandbox', 'allow-scripts allow-same-origin allow-forms');
-    const returned = awaitReturn(state, FRAME_WITHIN_MS, () => false);
+    const returned = awaitReturn(state, FRAME_WITHIN_MS);
     frame.src = url;
     document.body.append(frame);
     try {
@@ -48,10 +50,19 @@ export class PageVisitor implements Visitor {
     }
   }
 
-  async inWindow(url: string, state: string): Promise<Returned> {
+  /**
+   * Whether the window still exists is not asked: one whose service sets
+   * `Cross-Origin-Opener-Policy` seems closed to us from its first page on.
+   */
+  async inWindow(url: string, state: string, signal?: AbortSignal): Promise<Returned> {
     const opened = window.open(url, 'cabildo-sign-in', 'popup,width=480,height=640');
     if (opened === null) throw new Error('the browser opened no window');
-    return awaitReturn(state, WINDOW_WITHIN_MS, () => opened.closed);
+    try {
+      return await awaitReturn(state, WINDOW_WITHIN_MS, signal);
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
   }
 }
 
@@ -59,28 +70,24 @@ export class PageVisitor implements Visitor {
 async function awaitReturn(
   state: string,
   withinMs: number,
-  gone: () => boolean,
+  signal?: AbortSignal,
 ): Promise<Returned> {
   const channel = new BroadcastChannel(CHANNEL);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let look: ReturnType<typeof setInterval> | undefined;
+  let giveUp: (() => void) | undefined;
   try {
     return await new Promise<Returned>((resolve, reject) => {
-      const fail = () => reject(new Error('the visit did not return'));
-      timer = setTimeout(fail, withinMs);
-      let closed = false;
-      // A window that has returned tells before it closes; one look more lets that arrive.
-      look = setInterval(() => {
-        if (closed) fail();
-        closed = gone();
-      }, WINDOW_LOOK_EVERY_MS);
+      timer = setTimeout(() => reject(new Error('the visit did not return')), withinMs);
+      giveUp = () => reject(new Error('the visit was given up'));
+      signal?.addEventListener('abort', giveUp);
+      if (signal?.aborted === true) giveUp();
       channel.onmessage = (event: MessageEvent<Returned>) => {
         if (event.data.state === state) resolve(event.data);
       };
     });
   } finally {
     clearTimeout(timer);
-    clearInterval(look);
+    if (giveUp !== undefined) signal?.removeEventListener('abort', giveUp);
     channel.close();
   }
 }
