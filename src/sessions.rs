@@ -37,4 +37,4 @@ pub use observer::{NotTold, SessionObserver};
 pub use repository::{Activation, ChangeId, RepositoryError, SessionRepository};
 pub use service::SessionService;
 pub use telling::TOLD_BY;
-pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TITLE_CHARACTERS_MAX, TURN_S_MAX};
+pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TURN_S_MAX};

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::domain::attendance::{UnitId, Weight};
 use crate::domain::id::UserId;
+use crate::domain::shown_text::ShownText;
 
 /// Most members of a list. Raising it costs memory per session.
 pub const MEMBERS_MAX: usize = 20_000;
 /// Most units of a list, over all members.
 pub const UNITS_MAX: usize = 50_000;
-/// Longest name kept, in characters; a longer one is cut.
-const NAME_LENGTH_MAX: usize = 200;
 
 /// Somebody who may attend in their own right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +53,8 @@ impl Roll {
     pub fn new(listed: impl IntoIterator<Item = Member>) -> Result<Self, RollInvalid> {
         let mut roll = Self::default();
         for mut member in listed {
-            if let Some((end, _)) = member.name.char_indices().nth(NAME_LENGTH_MAX) {
-                member.name.truncate(end);
-            }
+            let shown = ShownText::Name.cleaned(&member.name);
+            member.name = shown.unwrap_or_else(|| member.user_id.as_str().to_owned());
             for (unit, weight) in &member.units {
                 if roll.owners.insert(unit.clone(), member.user_id.clone()).is_some() {
                     return Err(RollInvalid::UnitTwice);

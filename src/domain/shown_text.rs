@@ -59,6 +59,8 @@ pub enum ShownText {
     Name,
     /// The subject of a speech request, or the reason for which one was denied: one line.
     Note,
+    /// The title of a session: one line.
+    Title,
     /// A message to everybody: line breaks are kept.
     Chat,
 }
@@ -70,6 +72,7 @@ impl ShownText {
     const fn graphemes_max(self) -> usize {
         match self {
             Self::Name => 100,
+            Self::Title => 200,
             Self::Note => 500,
             Self::Chat => 2_000,
         }
@@ -315,7 +318,7 @@ mod tests {
     fn cleaning_twice_changes_nothing() {
         for text in ["x\u{2067}y", "a\u{301}\u{302}", &"é".repeat(300), "a \u{200f} b", "\u{2067}"]
         {
-            for kind in [ShownText::Name, ShownText::Note, ShownText::Chat] {
+            for kind in [ShownText::Name, ShownText::Title, ShownText::Note, ShownText::Chat] {
                 let once = kind.cleaned(text);
                 let twice = once.as_deref().and_then(|once| kind.cleaned(once));
                 assert_eq!(once, twice, "{text:?}");

@@ -19,9 +19,10 @@ pub const ENTRIES_MAX: usize = 1_000;
 pub const NOTE_LENGTH_MAX: usize = 8_016;
 /// Longest reason of a denial, likewise.
 pub const REASON_LENGTH_MAX: usize = NOTE_LENGTH_MAX;
-/// Longest name, in characters. Longer ones are cut instead of refused, since nobody should lose
-/// the floor over a display name; the user id is kept whole.
-pub const NAME_LENGTH_MAX: usize = 200;
+/// Longest name, in code points: 100 characters as readers count them, and the mark of a cut, each
+/// of 16 code points at most. Longer ones are cut instead of refused, since nobody should lose the
+/// floor over a display name; the user id is kept whole.
+pub const NAME_LENGTH_MAX: usize = 1_616;
 /// Most requests in the life of a list; after that it accepts no more. Chosen so that arrival
 /// numbers are exact in JSON.
 pub const ARRIVALS_MAX: u64 = 1 << 53;

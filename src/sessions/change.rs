@@ -12,6 +12,7 @@ use crate::sessions::new_session::{
     MODERATION_DEFAULT, PROVIDER_DEFAULT, max_participants_default, recording_default,
     speaking_default, transcription_default,
 };
+use crate::sessions::validation::shown_title;
 
 /// The change of one value by a patch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -121,12 +122,15 @@ impl SessionPatch {
     /// The session after the patch, not validated yet, and the members that were cleared but may
     /// not be.
     pub(crate) fn applied_to(
-        self,
+        mut self,
         session: &Session,
         limits: &TenantLimits,
     ) -> (Session, Vec<FieldProblem>) {
         let mut wanted = session.clone();
         let mut problems = Vec::new();
+        if let Change::Set(title) = &mut self.title {
+            *title = shown_title(title);
+        }
         self.title.apply_required(&mut wanted.title, "title", &mut problems);
         self.modality.apply_required(&mut wanted.modality, "modality", &mut problems);
         self.provider.apply(&mut wanted.provider, PROVIDER_DEFAULT);

@@ -11,6 +11,7 @@ use crate::sessions::change::{
     apply_transcription,
 };
 use crate::sessions::limits::TenantLimits;
+use crate::sessions::validation::shown_title;
 
 /// Default of the most people of a session; the tenant's limit when that is lower.
 pub const MAX_PARTICIPANTS_DEFAULT: u32 = 300;
@@ -91,7 +92,7 @@ impl NewSession {
             id,
             tenant_id: self.tenant_id,
             assembly_id: self.assembly_id,
-            title: self.title,
+            title: shown_title(&self.title),
             modality: self.modality,
             provider: self.provider.unwrap_or(PROVIDER_DEFAULT),
             status: SessionStatus::Scheduled,

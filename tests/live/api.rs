@@ -12,6 +12,7 @@ mod door;
 mod events;
 mod media;
 mod media_tokens;
+mod names;
 mod once;
 mod permissions;
 mod person;

@@ -55,9 +55,19 @@ pub(crate) async fn token(
     session: Option<&str>,
     jkt: Option<String>,
 ) -> String {
+    called(server, tenant, (user_id, "Somebody", role), session, jkt).await
+}
+
+/// As [`token`], for somebody whose name is given.
+async fn called(
+    server: &Server,
+    tenant: TenantId,
+    (user_id, name, role): (&str, &str, &str),
+    session: Option<&str>,
+    jkt: Option<String>,
+) -> String {
     let mut body = json!({
-        "tenant_id": tenant.to_string(), "user_id": user_id,
-        "name": "Somebody", "roles": [role],
+        "tenant_id": tenant.to_string(), "user_id": user_id, "name": name, "roles": [role],
     });
     if let Some(jkt) = &jkt {
         body["jkt"] = json!(jkt);
@@ -91,6 +101,16 @@ impl Person {
     ) -> Self {
         let user_id = format!("user-{}", uuid::Uuid::new_v4());
         Self::issued(server, tenant, user_id, role, session).await
+    }
+
+    /// A person of the server's tenant whose token says that this is their name.
+    pub(crate) async fn called(server: &Server, name: &str, role: &str) -> Self {
+        let user_id = format!("user-{}", uuid::Uuid::new_v4());
+        let key = fresh_key();
+        let jkt = Some(thumbprint(&key));
+        let person = (user_id.as_str(), name, role);
+        let token = called(server, server.tenant, person, None, jkt).await;
+        Self { key, user_id, token, nonce: Mutex::new(None) }
     }
 
     async fn issued(

@@ -236,6 +236,8 @@ export const en: Catalogue = {
   'chat.unread': '{count, plural, one {1 new message} other {# new messages}}',
   'people.title': 'Participants',
   'people.count': '{count, plural, one {one person} other {# people}}',
+  'people.notice.moderator': 'Like a moderator’s name, but somebody else',
+  'people.notice.reserved': 'Like an official name',
   'people.away': 'reconnecting',
   'people.audio': 'microphone on',
   'people.noAudio': 'microphone off',

@@ -237,6 +237,8 @@ export const es = {
   'chat.unread': '{count, plural, one {1 mensaje nuevo} other {# mensajes nuevos}}',
   'people.title': 'Participantes',
   'people.count': '{count, plural, one {una persona} other {# personas}}',
+  'people.notice.moderator': 'Se parece al nombre de quien modera, pero es otra persona',
+  'people.notice.reserved': 'Se parece a un nombre oficial',
   'people.away': 'reconectando',
   'people.audio': 'micrófono encendido',
   'people.noAudio': 'micrófono apagado',

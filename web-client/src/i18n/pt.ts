@@ -238,6 +238,8 @@ export const pt: Catalogue = {
   'chat.unread': '{count, plural, one {1 mensagem nova} other {# mensagens novas}}',
   'people.title': 'Participantes',
   'people.count': '{count, plural, one {uma pessoa} other {# pessoas}}',
+  'people.notice.moderator': 'Parece o nome de quem modera, mas é outra pessoa',
+  'people.notice.reserved': 'Parece um nome oficial',
   'people.away': 'reconectando',
   'people.audio': 'microfone ligado',
   'people.noAudio': 'microfone desligado',

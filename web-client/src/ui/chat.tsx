@@ -3,6 +3,7 @@ import { t, timeOfDay } from '../i18n/i18n';
 import type { RoomClient, RoomState } from '../lib';
 import { Button, showFailure } from './components';
 import { useKept } from './kept';
+import { NameNotice } from './people_list';
 
 /** As the server takes. */
 const TEXT_MAX = 2_000;
@@ -49,7 +50,9 @@ export function Chat(props: { client: RoomClient; state: RoomState; onClose?: ()
           {state.chat.map((line) => (
             <li key={line.seq} data-testid="chat-line">
               <div class="quiet">
-                <strong class="name">{line.name}</strong> · {timeOfDay(line.at)}
+                <strong class="name">{line.name}</strong>{' '}
+                <NameNotice notice={state.participants.get(line.user_id)?.name_notice} /> ·{' '}
+                {timeOfDay(line.at)}
               </div>
               <div class="line-text">{line.text}</div>
             </li>

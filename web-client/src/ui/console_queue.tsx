@@ -9,6 +9,7 @@ import { afterSecondThoughts, leaving } from './delayed';
 import { kindText } from './floor_card';
 import { useNow } from './hooks';
 import { Icon } from './icons';
+import { NameNotice } from './people_list';
 
 /** As the server takes. */
 const REASON_MAX = 500;
@@ -190,6 +191,9 @@ function Who(props: { client: RoomClient; state: RoomState; request: RequestView
   return (
     <span class="who">
       <strong class="name">{request.name}</strong>{' '}
+      <NameNotice
+        notice={request.name_notice ?? state.participants.get(request.user_id)?.name_notice}
+      />{' '}
       <span class="badge">{kindText(request.kind)}</span>{' '}
       {request.stance !== null && ['pro', 'contra', 'neutral'].includes(request.stance) && (
         <span class="badge">{t(`stance.${request.stance as 'pro' | 'contra' | 'neutral'}`)}</span>

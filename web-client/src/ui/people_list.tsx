@@ -41,6 +41,16 @@ export function RecorderName({ state }: { state: RoomState }) {
   );
 }
 
+/** Beside a name that could be mistaken for that of somebody else. */
+export function NameNotice({ notice }: { notice: string | undefined }) {
+  if (notice !== 'moderator' && notice !== 'reserved') return null;
+  return (
+    <span class="badge" data-testid="name-notice" data-notice={notice}>
+      {t(`people.notice.${notice}`)}
+    </span>
+  );
+}
+
 /** Somebody's name, roles and presence. */
 export function PersonName({ one, state }: { one: ParticipantView; state: RoomState }) {
   const shown =
@@ -51,7 +61,8 @@ export function PersonName({ one, state }: { one: ParticipantView; state: RoomSt
   );
   return (
     <span class="name">
-      {shown} {role !== undefined && <span class="badge">{t(`role.${role}`)}</span>}{' '}
+      {shown} <NameNotice notice={one.name_notice} />{' '}
+      {role !== undefined && <span class="badge">{t(`role.${role}`)}</span>}{' '}
       {speaking && <span class="badge">{t('people.speaking')}</span>}{' '}
       {one.connections === 0 && <span class="badge">{t('people.away')}</span>}
     </span>
