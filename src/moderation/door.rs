@@ -38,7 +38,7 @@ pub struct ChannelLimits {
     pub messages_per_s: u32,
     /// Messages at once in addition to that rate.
     pub messages_burst: u32,
-    /// Refused messages in a row after which the connection is closed.
+    /// How many more messages may be refused than let through before the connection is closed.
     pub refusals_max: u32,
     /// Messages that may wait for a slow reader before its connection is closed.
     pub queue_max: usize,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::table::Place;
@@ -28,6 +28,12 @@ const GIVE_WAY_AFTER: Duration = Duration::from_secs(5);
 /// Bytes written that count as progress. With a lower number a client could keep a connection open
 /// by HTTP/2 pings, which are answered, without reading anything.
 const PROGRESS_BYTES: usize = 16 * 1024;
+/// Time for which what a peer still sends is read and discarded after a WebSocket has ended. A
+/// socket that is closed with unread bytes is reset, and the peer may lose the close code.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Most bytes that are read and discarded then. Raising it lets a peer that floods use more of the
+/// server's time.
+const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The activity of one connection, shared by its stream, its requests and the table that may close
 /// it.
@@ -92,6 +98,10 @@ impl Activity {
     /// The connection became a WebSocket, which has limits of its own.
     pub(super) fn upgraded(&self) {
         self.lock().is_upgraded = true;
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.lock().is_upgraded
     }
 
     fn progress(&self) {
@@ -225,21 +235,32 @@ impl HttpBody for WatchedBody {
     }
 }
 
+/// What a connection is made of.
+pub(super) trait Connected: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connected for S {}
+
 /// The stream of a connection. It keeps its place in the table for as long as the stream is open,
 /// also as a WebSocket, and fails when the peer reads nothing for [`STALL_TIME_MAX`].
-pub(super) struct WatchedStream<S> {
-    inner: S,
+pub(super) struct WatchedStream<S: Connected> {
+    /// `None` only while it is dropped.
+    inner: Option<S>,
     activity: Arc<Activity>,
     /// How long a write may wait.
     write_time_max: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    place: Option<Place>,
 }
 
-impl<S> WatchedStream<S> {
+impl<S: Connected> WatchedStream<S> {
     pub(super) fn new(inner: S, activity: Arc<Activity>, place: Place) -> Self {
         let write_time_max = STALL_TIME_MAX;
-        Self { inner, activity, write_time_max, stalled: None, _place: place }
+        let (inner, place) = (Some(inner), Some(place));
+        Self { inner, activity, write_time_max, stalled: None, place }
+    }
+
+    fn inner(&mut self) -> io::Result<Pin<&mut S>> {
+        self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     fn after_write(
@@ -263,23 +284,50 @@ impl<S> WatchedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+impl<S: Connected> Drop for WatchedStream<S> {
+    /// A WebSocket that has ended is read for a moment longer, with its place in the table.
+    fn drop(&mut self) {
+        let (Some(inner), place) = (self.inner.take(), self.place.take()) else { return };
+        if !self.activity.is_upgraded() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // A peer that stays is disconnected.
+                drop(tokio::time::timeout(LINGER_TIME_MAX, linger(inner)).await);
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Says that nothing more comes, and discards what the peer still sends until it closes.
+async fn linger(mut stream: impl Connected) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = stream.take(LINGER_BYTES_MAX);
+    // However it ends, nothing is done with it.
+    drop(tokio::io::copy(&mut rest, &mut tokio::io::sink()).await);
+}
+
+impl<S: Connected> AsyncRead for WatchedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        self.inner()?.poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+impl<S: Connected> AsyncWrite for WatchedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write(context, bytes);
+        let outcome = self.inner()?.poll_write(context, bytes);
         self.after_write(context, outcome)
     }
 
@@ -288,20 +336,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+        let outcome = self.inner()?.poll_write_vectored(context, bytes);
         self.after_write(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.inner.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        self.inner()?.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        self.inner()?.poll_shutdown(context)
     }
 }
 

@@ -121,6 +121,17 @@ impl Channel {
         drop(self.socket.send(message).await);
     }
 
+    /// Sends a message many times, without waiting for the socket in between.
+    pub(crate) async fn flood(&mut self, message: &Message, times: usize) {
+        for _ in 0..times {
+            // A server that has closed meanwhile is heard to have.
+            if self.socket.feed(message.clone()).await.is_err() {
+                return;
+            }
+        }
+        drop(self.socket.flush().await);
+    }
+
     /// The next message or the close; pings are answered by the socket itself.
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {

@@ -2,6 +2,8 @@
 //! how a client leaves.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -37,15 +39,53 @@ async fn a_message_above_the_limit_closes_with_1009() {
     server.app.stop().await;
 }
 
+/// Speaks WebSocket by hand to a socket that stays as the system gives it.
+async fn by_hand(server: &Server, session: &str) -> TcpStream {
+    let address = server.app.addresses().http;
+    let mut socket = TcpStream::connect(address).await.expect("connected");
+    let request = format!(
+        "GET /moderation?session_id={session} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: cabildo.v1\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.expect("an answer"));
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    socket
+}
+
+/// A client that sends on and on after its mistake reads why it was closed, and
+/// then the end: the socket is not reset under it.
+#[tokio::test]
+async fn a_close_code_arrives_although_the_client_goes_on_sending() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    // Masked text frames with a key of zeros: one of 10 MiB, and one that is not UTF-8.
+    let too_large = [&[0x81, 0xff][..], &(10_u64 << 20).to_be_bytes(), &[0; 4]].concat();
+    let not_utf8 = vec![0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe];
+    for (begin, code) in [(too_large, 1009_u16), (not_utf8, 1007)] {
+        let mut socket = by_hand(&server, &session).await;
+        socket.write_all(&begin).await.expect("sent");
+        socket.write_all(&vec![b'x'; 2 << 20]).await.expect("taken");
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).await.expect("ended, not reset");
+        let close =
+            heard.windows(4).rfind(|bytes| bytes[0] == 0x88 && bytes[2..] == code.to_be_bytes());
+        assert!(close.is_some(), "{code} is missing in {heard:?}");
+    }
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn pings_count_like_messages() {
     let server = Server::start().await;
     let session = server.create_active().await;
     let person = Person::with_role(&server, "participant").await;
     let (mut channel, _) = Channel::enter(&server, &session, &person).await;
-    for _ in 0..2_000 {
-        channel.say_raw(Message::Ping(Vec::new().into())).await;
-    }
+    channel.flood(&Message::Ping(Vec::new().into()), 2_000).await;
     assert_eq!(channel.hear_close().await, (vec![], 4408));
     server.app.stop().await;
 }
@@ -59,6 +99,7 @@ async fn a_key_that_is_named_twice_and_a_bad_seen_are_refused() {
     for text in [
         r#"{"type":"chat","text":"one","text":"two"}"#,
         r#"{"type":"chat","id":1,"id":2,"text":"one"}"#,
+        r#"{"type":"chat","text":"one","more":[{"a":1,"a":2}]}"#,
         r#"{"type":"chat","text":"one","seen":"now"}"#,
         r#"{"type":"ping","seen":1}"#,
     ] {
