@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { WebSocketServer } from 'ws';
+import { hallPeople } from './attendance.mjs';
 import { headOf, record } from './evidence.mjs';
 
 const DIST = new URL('../dist/', import.meta.url);
@@ -82,6 +83,22 @@ function request(request_id, user_id, name, kind = 'normal', more = {}) {
   };
 }
 
+/** The quorum as it stands; tests change it. */
+export const quorum = {
+  call: 'first',
+  heads_present: 143,
+  heads_total: 312,
+  weight_present: '47.85',
+  weight_total: '100',
+  heads_needed: null,
+  weight_needed: '1/2',
+  comparison: 'more_than',
+  reached: false,
+  since: null,
+  roll_known: true,
+  turned: false,
+};
+
 function welcome(claims, evidence) {
   const me = person(claims.user_id, claims.name, claims.roles);
   return {
@@ -143,7 +160,7 @@ function welcome(claims, evidence) {
       max_turn_s: 600,
       auto_start: false,
     },
-    quorum: null,
+    quorum: { ...quorum },
     recording: { state: 'recording', enabled: true, retention_days: 1825, acknowledged: false },
     evidence,
     ice_servers: [],
@@ -278,8 +295,8 @@ async function recorded(url, writer, video) {
   return null;
 }
 
-async function answer(incoming, outgoing, { writer, video }) {
-  const { pathname } = new URL(incoming.url ?? '/', 'http://localhost');
+async function answer(incoming, outgoing, { writer, video, people }) {
+  const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://localhost');
   const say = (value, status = 200) => {
     outgoing.writeHead(status, { 'Content-Type': 'application/json' });
     outgoing.end(JSON.stringify(value));
@@ -290,6 +307,13 @@ async function answer(incoming, outgoing, { writer, video }) {
   if (pathname === '/dev/token') {
     const claims = await body(incoming);
     return say({ access_token: `h.${base64url(claims)}.s`, token_type: 'DPoP', expires_in: 600 });
+  }
+  const attendance = `/api/v1/sessions/${SESSION}/attendance`;
+  if (pathname.startsWith(attendance)) {
+    const rest = pathname.slice(attendance.length);
+    const given = incoming.method === 'GET' ? {} : await body(incoming);
+    const told = people.answer(incoming.method, rest, searchParams, given);
+    if (told !== null) return say(told.body, told.status);
   }
   const found = await recorded(new URL(incoming.url, 'http://localhost'), writer, video());
   if (found instanceof Buffer) {
@@ -316,39 +340,41 @@ async function answer(incoming, outgoing, { writer, video }) {
 export async function start() {
   const writer = await record(SESSION);
   let video = Buffer.alloc(0);
-  const behind = { writer, video: () => video };
+  let seq = 0;
+  const say = (event) => {
+    seq += 1;
+    const text = JSON.stringify({ ...event, seq, at: new Date().toISOString() });
+    for (const socket of sockets.clients) socket.send(text);
+  };
+  const people = hallPeople(say, quorum);
+  const behind = { writer, video: () => video, people };
   const server = createServer((incoming, outgoing) => void answer(incoming, outgoing, behind));
   const sockets = new WebSocketServer({ server, path: '/moderation' });
-  let seq = 0;
   sockets.on('connection', (socket) => {
-    const say = (message) => socket.send(JSON.stringify(message));
-    say({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
+    const send = (message) => socket.send(JSON.stringify(message));
+    send({ type: 'hello', nonce: 'n', version: 'cabildo.v1' });
     socket.on('message', (data) => {
       const message = JSON.parse(data.toString());
       if (message.type === 'authenticate') {
         const [, claims] = message.token.split('.');
-        say({
+        send({
           ...welcome(JSON.parse(Buffer.from(claims, 'base64url').toString()), headOf(writer)),
           seq,
         });
       } else if (message.type === 'ping') {
-        say({ type: 'pong', server_time: new Date().toISOString() });
+        send({ type: 'pong', server_time: new Date().toISOString() });
       } else if (message.type === 'resume') {
-        say({ type: 'error', code: 'TOKEN_INVALID', message: '' });
+        send({ type: 'error', code: 'TOKEN_INVALID', message: '' });
         socket.close(4401);
       } else if (message.type !== 'offer') {
-        say({ type: 'ack', ref: message.id });
+        send({ type: 'ack', ref: message.id });
       }
     });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     origin: `http://127.0.0.1:${server.address().port}`,
-    say(event) {
-      seq += 1;
-      const text = JSON.stringify({ ...event, seq, at: new Date().toISOString() });
-      for (const socket of sockets.clients) socket.send(text);
-    },
+    say,
     /** Tells every room a head, false if so wanted. */
     tellHead(change = {}) {
       const head = { type: 'evidence_head', at: new Date().toISOString(), ...headOf(writer) };

@@ -242,6 +242,27 @@ for (const [size, lang, dark] of [
     },
   });
   await look('console', size, { path: `/console?${IN}`, ...way, act: inConsole });
+  await look('console-attendance', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await page.getByTestId('acknowledge-recording').click();
+      server.say({ type: 'recording_acknowledged', user_id: 'ana' });
+      await page.getByTestId('people-filter').selectOption('present');
+      await page.locator('[data-testid^="attendance-user-"]').first().waitFor();
+      await page.getByTestId('people-search').scrollIntoViewIfNeeded();
+    },
+  });
+  await look('console-quorum', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await page.getByTestId('quorum-history-button').click();
+      await page.getByTestId('quorum-change').first().waitFor();
+    },
+  });
   await look('shortcuts', size, {
     path: `/console?${IN}`,
     ...way,

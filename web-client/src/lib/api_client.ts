@@ -15,6 +15,14 @@ export interface ClientConfig {
   readonly sign_in?: SignInConfig | null;
 }
 
+/** What makes people present in a session. */
+export interface AttendanceRules {
+  /** `channel`: being connected; `proof`: being connected and a proof of presence. */
+  readonly admission: 'channel' | 'proof';
+  /** Most units of others that one person may represent. */
+  readonly delegated_units_max: number;
+}
+
 /** A session, as the REST API shows it. */
 export interface Session {
   readonly id: string;
@@ -33,6 +41,7 @@ export interface Session {
   readonly recording: { readonly enabled: boolean; readonly retention_days: number };
   readonly transcription: { readonly enabled: boolean; readonly language: string | null };
   readonly speaking: { readonly default_turn_s: number; readonly max_turn_s: number };
+  readonly attendance?: AttendanceRules;
   readonly join_url: string;
   readonly version: number;
   readonly created_at: string;

@@ -1,5 +1,7 @@
 /** The client library of cabildo: usable without any of its pages. */
 export * from './api_client';
+export * from './attendance';
+export * from './attendance_book';
 export * from './audio_output';
 export * from './browser_tokens';
 export * from './devices';
@@ -20,6 +22,7 @@ export * from './proofs';
 export type { PeerFactory, PublisherOptions, Signalling } from './publisher';
 export { Publisher } from './publisher';
 export * from './quality';
+export * from './quorum';
 export * from './recordings';
 export * from './room_client';
 export * from './room_state';

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { RequestView, Told } from '../generated/wire';
+import type { RequestView } from '../generated/wire';
+import type { RoomEvent } from './attendance';
 import type { RoomState } from './room_state';
 import { CHAT_LINES_MAX, after, stateOf } from './room_state';
 import { movedOrder, myPlace, turnTime } from './room_view';
-import { START, at, participant, request, track, turn, welcome } from './testing/fakes';
+import { START, at, participant, quorum, request, track, turn, welcome } from './testing/fakes';
 
-type Happening = Told extends infer One
-  ? One extends Told
+type Happening = RoomEvent extends infer One
+  ? One extends RoomEvent
     ? Omit<One, 'seq' | 'at'>
     : never
   : never;
@@ -240,7 +241,7 @@ describe('the speaking list', () => {
 describe('a resumed state', () => {
   it('already has what was missed, except the chat', () => {
     const state = stateOf(welcome({ seq: 20, resumed: true }));
-    const left: Told = {
+    const left: RoomEvent = {
       type: 'participant_left',
       user_id: 'ben',
       reason: 'left',
@@ -248,7 +249,7 @@ describe('a resumed state', () => {
       at: START,
     };
     expect(after(state, left)).toBe(state);
-    const line: Told = {
+    const line: RoomEvent = {
       type: 'chat',
       user_id: 'ben',
       name: 'BEN',
@@ -287,9 +288,9 @@ describe('people and tracks', () => {
 
   it('does not fall over an event of a later version', () => {
     const state = room();
-    expect(after(state, { type: 'vote_announced', seq: 11, at: START } as unknown as Told)).toBe(
-      state,
-    );
+    expect(
+      after(state, { type: 'vote_announced', seq: 11, at: START } as unknown as RoomEvent),
+    ).toBe(state);
   });
 });
 
@@ -346,5 +347,30 @@ describe('any sequence of events', () => {
         if (one.muted) expect(one.may_be_heard, `step ${step}`).toBe(false);
       state = next;
     }
+  });
+});
+
+describe('attendance', () => {
+  it('follows what is told of people and of the quorum', () => {
+    const welcomed = stateOf({ ...welcome(), quorum: quorum() });
+    expect(welcomed.quorum?.reached).toBe(false);
+    const state = play(
+      welcomed,
+      {
+        type: 'attendance_changed',
+        change: 'validated',
+        user_id: 'ana',
+        name: 'ANA',
+        present: true,
+        method: 'qr',
+        place: 'hall',
+        cause: null,
+        by: null,
+        weight: '1.25',
+      },
+      { type: 'quorum_changed', ...quorum({ reached: true, weight_present: '51', turned: true }) },
+    );
+    expect(state.attendance.get('ana')).toMatchObject({ present: true, method: 'qr' });
+    expect(state.quorum).toEqual(quorum({ reached: true, weight_present: '51', turned: true }));
   });
 });

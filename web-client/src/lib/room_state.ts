@@ -5,12 +5,11 @@ import type {
   RequestView,
   SessionView,
   SpeakerView,
-  Told,
   TrackView,
   TurnView,
-  Welcome,
   You,
 } from '../generated/wire';
+import type { AttendanceChange, Quorum, RoomEvent, Welcomed } from './attendance';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -48,6 +47,10 @@ export interface RoomState {
   readonly speakers: readonly SpeakerView[];
   readonly chat: readonly ChatLine[];
   readonly recording: RecordingView;
+  /** How many are present and whether they are a quorum; null when nobody counts it. */
+  readonly quorum: Quorum | null;
+  /** What became of people's presence while this client was here, by user id. */
+  readonly attendance: ReadonlyMap<string, AttendanceChange>;
   /** People who were removed and may be let in again. */
   readonly removed: readonly RemovedPerson[];
   /** Why the session is over, once it is. */
@@ -61,7 +64,7 @@ export const CHAT_LINES_MAX = 500;
 
 /** The state that a `welcome` describes; the chat before it is kept. */
 export function stateOf(
-  welcome: Welcome,
+  welcome: Welcomed,
   chat: readonly ChatLine[] = [],
   removed: readonly RemovedPerson[] = [],
 ): RoomState {
@@ -80,6 +83,8 @@ export function stateOf(
     speakers: [],
     chat,
     recording: welcome.recording,
+    quorum: welcome.quorum,
+    attendance: new Map(),
     removed: removed.filter(
       (one) => !welcome.participants.some(({ user_id }) => user_id === one.user_id),
     ),
@@ -89,7 +94,7 @@ export function stateOf(
 }
 
 /** The state after an event. */
-export function after(state: RoomState, event: Told): RoomState {
+export function after(state: RoomState, event: RoomEvent): RoomState {
   // What a resumed connection missed is already in the state it was welcomed
   // with; only what states do not contain is taken from it.
   if (event.seq <= state.describedSeq && event.type !== 'chat') return state;
@@ -134,6 +139,10 @@ export function after(state: RoomState, event: Told): RoomState {
       return event.user_id === state.you.user_id
         ? withRecording(state, { acknowledged: true })
         : state;
+    case 'attendance_changed':
+      return { ...state, attendance: with_(state.attendance, event.user_id, attendanceOf(event)) };
+    case 'quorum_changed':
+      return { ...state, quorum: quorumOf(event) };
     case 'chat':
       return withChat(state, event);
     case 'session_ended':
@@ -146,7 +155,7 @@ export function after(state: RoomState, event: Told): RoomState {
   }
 }
 
-type EventOf<Type extends Told['type']> = Extract<Told, { type: Type }>;
+type EventOf<Type extends RoomEvent['type']> = Extract<RoomEvent, { type: Type }>;
 type TurnEvent = EventOf<
   'turn_started' | 'turn_paused' | 'turn_resumed' | 'turn_extended' | 'turn_warning' | 'turn_ended'
 >;
@@ -333,6 +342,30 @@ function participantOf(
 function trackOf(event: EventOf<'track_published'>): TrackView {
   const { track, user_id, kind, source, codec, layers } = event;
   return { track, user_id, kind, source, codec, layers };
+}
+
+function attendanceOf(event: EventOf<'attendance_changed'>): AttendanceChange {
+  const { change, user_id, name, present, method, place, cause, by, weight } = event;
+  return { change, user_id, name, present, method, place, cause, by, weight };
+}
+
+function quorumOf(event: EventOf<'quorum_changed'>): Quorum {
+  const { call, heads_present, heads_total, weight_present, weight_total } = event;
+  const { heads_needed, weight_needed, comparison, reached, since, roll_known, turned } = event;
+  return {
+    call,
+    heads_present,
+    heads_total,
+    weight_present,
+    weight_total,
+    heads_needed,
+    weight_needed,
+    comparison,
+    reached,
+    since,
+    roll_known,
+    turned,
+  };
 }
 
 function requestOf(event: EventOf<'speech_request_received'>): RequestView {

@@ -1,10 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type { Command, RequestView, RoomState } from '../lib';
-import { AudioOutput, RoomClient, openMicrophone, presenceOf } from '../lib';
+import { AttendanceBook, AudioOutput, RoomClient, openMicrophone, presenceOf } from '../lib';
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
+import { useBook } from '../ui/attendance';
 import { Chat } from '../ui/chat';
 import { Button, Check, LanguageSwitch, Notice, showFailure, toast } from '../ui/components';
 import { Closed, ConnectionState } from '../ui/connection';
@@ -18,6 +19,7 @@ import { useRoom } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
+import { QuorumCard } from '../ui/quorum';
 import { ConsentBanner, RecordingControl, RecordingIndicator } from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
@@ -32,10 +34,14 @@ const NEXT_AGAIN_MS = 1_500;
 /** The moderator's page: the list, the turn, the people. */
 function Console({ access, session }: { access: Access; session: string }) {
   const [blocked, setBlocked] = useState(false);
-  const { client, output, witness } = useMemo(() => makeRoom(access, session, setBlocked), []);
+  const { client, output, witness, book } = useMemo(
+    () => makeRoom(access, session, setBlocked),
+    [],
+  );
   const decisions = useMemo(() => new Decisions(client), [client]);
   const snapshot = useRoom(client);
   const { state, status } = snapshot;
+  const attendance = useBook(book, state);
   const [denied, setDenied] = useState<RequestView | null>(null);
   const [absent, setAbsent] = useState<RequestView | null>(null);
   const [opening, setOpening] = useState(false);
@@ -123,6 +129,15 @@ function Console({ access, session }: { access: Access; session: string }) {
               <MicrophoneButton media={client.media} state={client.media.microphone} />
             </>
           )}
+          <a
+            class="button small"
+            href={`/desk${location.search}`}
+            target="_blank"
+            rel="noreferrer"
+            data-testid="link-desk"
+          >
+            {t('attendance.desk')}
+          </a>
           <Button
             label={t('console.shortcuts')}
             icon="keyboard"
@@ -161,7 +176,8 @@ function Console({ access, session }: { access: Access; session: string }) {
           </div>
         </div>
         <div class="console-people">
-          <ConsolePeople state={state} send={send} />
+          <QuorumCard quorum={state.quorum} api={access.api} session={session} decides />
+          <ConsolePeople state={state} book={attendance} send={send} />
           <div class="card chat-card">
             <Chat client={client} state={state} />
           </div>
@@ -300,11 +316,15 @@ function focus(testId: string): void {
 function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean) => void) {
   const output = new AudioOutput(onBlocked);
   const witness = makeWitness(session);
+  const book = new AttendanceBook(access.api, session);
   const client = new RoomClient({
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
-    onEvent: (event, now) => narrate(event, now, client.media),
+    onEvent: (event, now) => {
+      book.handleEvent(event);
+      narrate(event, now, client.media);
+    },
     onRefused: showFailure,
     onEnded: (source) => {
       if (source === 'microphone') toast(t('mic.said.unplugged'));
@@ -317,7 +337,7 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
     },
   });
   if (link.debug) expose(client);
-  return { client, output, witness };
+  return { client, output, witness, book };
 }
 
 boot(

@@ -9,6 +9,7 @@ import { Countdown, Holder } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { narrate } from '../ui/narrator';
+import { HallQuorum } from '../ui/quorum';
 import { RecordingIndicator } from '../ui/recording';
 
 const link = readLink();
@@ -41,6 +42,7 @@ function Hall({ access, session }: { access: Access; session: string }) {
       <header>
         <h1 class="name">{state?.session.title ?? t('hall.waiting')}</h1>
         {state !== null && <RecordingIndicator state={state} />}
+        {state !== null && <HallQuorum quorum={state.quorum} />}
         {status.phase !== 'open' && <ConnectionState status={status} quality={null} />}
       </header>
       <section class="now" aria-label={t('meeting.floor')}>

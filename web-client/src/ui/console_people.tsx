@@ -1,10 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import type { ParticipantView, RoomState } from '../lib';
-import { heardOf, isRecorder, newId, people } from '../lib';
+import type { BookEntry, BookView, ParticipantView, RoomState } from '../lib';
+import { folded, heardOf, isRecorder, newId, people } from '../lib';
+import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
-import { Button, Field, Options } from './components';
+import { Button, Field, Options, failureText } from './components';
 import type { Send } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
 import { useKept } from './kept';
@@ -13,20 +14,23 @@ import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
 /** Rows drawn at once; the rest comes by searching, or on request. */
 const ROWS_FIRST = 60;
 
-const FILTERS = ['all', 'heard', 'muted', 'away', 'hall'] as const;
+const FILTERS = ['all', 'heard', 'muted', 'away', 'hall', 'present', 'unproven', 'left'] as const;
 type Filter = (typeof FILTERS)[number];
 
-/** Everybody, with what a moderator may do to them. */
-export function ConsolePeople(props: { state: RoomState; send: Send }) {
-  const { state, send } = props;
+/** Everybody, with what a moderator may do to them, and how their attendance stands. */
+export function ConsolePeople(props: { state: RoomState; book: BookView; send: Send }) {
+  const { state, book, send } = props;
   const [search, setSearch] = useKept('people.search', '');
   const [filter, setFilter] = useKept<Filter>('people.filter', 'all');
   const [all, setAll] = useState(false);
   const everybody = people(state);
-  const words = search.trim().toLocaleLowerCase();
-  const found = everybody.filter(
-    (one) => passes(state, one, filter) && one.name.toLocaleLowerCase().includes(words),
-  );
+  const words = folded(search.trim());
+  const found: readonly Row[] = [
+    ...everybody
+      .filter((one) => passes(state, one, book.entries.get(one.user_id), filter))
+      .map((one) => ({ name: one.name, one, entry: book.entries.get(one.user_id) })),
+    ...outside(state, book, filter).map((entry) => ({ name: entry.name, one: null, entry })),
+  ].filter(({ name }) => folded(name).includes(words));
   const shown = all ? found : found.slice(0, ROWS_FIRST);
   return (
     <section class="card stack pane" aria-labelledby="people">
@@ -57,15 +61,23 @@ export function ConsolePeople(props: { state: RoomState; send: Send }) {
         </Field>
       </div>
       <div class="pane-scroll" tabIndex={0} role="group" aria-labelledby="people">
+        {book.loading && book.total === null && <p class="quiet">{t('attendance.loading')}</p>}
+        {book.failure !== null && (
+          <p class="quiet" data-testid="attendance-failure">
+            {t('attendance.failed', { why: failureText(book.failure) })}
+          </p>
+        )}
         {found.length === 0 && <p class="quiet">{t('console.nobodyFound')}</p>}
         <ul>
-          {shown.map((one) =>
-            isRecorder(one) ? (
+          {shown.map(({ one, entry }) =>
+            one === null ? (
+              <Outside key={entry.user_id} entry={entry} />
+            ) : isRecorder(one) ? (
               <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
                 <RecorderName state={state} />
               </li>
             ) : (
-              <Person key={one.user_id} one={one} state={state} send={send} />
+              <Person key={one.user_id} one={one} entry={entry} state={state} send={send} />
             ),
           )}
         </ul>
@@ -101,8 +113,32 @@ export function ConsolePeople(props: { state: RoomState; send: Send }) {
   );
 }
 
-function passes(state: RoomState, one: ParticipantView, filter: Filter): boolean {
+type Row =
+  | { readonly name: string; readonly one: ParticipantView; readonly entry: BookEntry | undefined }
+  | { readonly name: string; readonly one: null; readonly entry: BookEntry };
+
+/** Those who attend, or did, without being connected to the room. */
+function outside(state: RoomState, book: BookView, filter: Filter): readonly BookEntry[] {
+  if (filter !== 'present' && filter !== 'left') return [];
+  return [...book.entries.values()]
+    .filter((entry) => !state.participants.has(entry.user_id))
+    .filter((entry) => (filter === 'present' ? entry.present : entry.left))
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function passes(
+  state: RoomState,
+  one: ParticipantView,
+  entry: BookEntry | undefined,
+  filter: Filter,
+): boolean {
   switch (filter) {
+    case 'present':
+      return entry?.present === true;
+    case 'unproven':
+      return entry?.present !== true && !isRecorder(one);
+    case 'left':
+      return entry?.left === true;
     case 'all':
       return true;
     case 'heard':
@@ -116,8 +152,23 @@ function passes(state: RoomState, one: ParticipantView, filter: Filter): boolean
   }
 }
 
-function Person(props: { one: ParticipantView; state: RoomState; send: Send }) {
-  const { one, state, send } = props;
+/** Somebody who attends without being connected: there is nothing to mute. */
+function Outside({ entry }: { entry: BookEntry }) {
+  return (
+    <li class="person" data-testid={`person-${entry.user_id}`}>
+      <span class="name">{entry.name}</span>
+      <AttendanceCell entry={entry} />
+    </li>
+  );
+}
+
+function Person(props: {
+  one: ParticipantView;
+  entry: BookEntry | undefined;
+  state: RoomState;
+  send: Send;
+}) {
+  const { one, entry, state, send } = props;
   return (
     <li
       class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''} ${one.connections === 0 ? 'gone' : ''}`}
@@ -128,6 +179,7 @@ function Person(props: { one: ParticipantView; state: RoomState; send: Send }) {
     >
       <MicrophoneBadge one={one} state={state} />
       <PersonName one={one} state={state} />
+      <AttendanceCell entry={entry} />
       <Button
         label={t(one.muted ? 'console.unmute' : 'console.mute')}
         about={one.name}

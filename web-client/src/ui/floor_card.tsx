@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import type { Key } from '../i18n/i18n';
 import { clock, isKey, t } from '../i18n/i18n';
 import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';
@@ -55,7 +56,12 @@ export function Holder({ state }: { state: RoomState }) {
 }
 
 /** The floor as a participant needs it. */
-export function FloorCard({ client, state }: { client: RoomClient; state: RoomState }) {
+export function FloorCard(props: {
+  client: RoomClient;
+  state: RoomState;
+  children?: ComponentChildren;
+}) {
+  const { client, state } = props;
   const turn = state.floor.turn;
   const place = myPlace(state);
   const mine = place.kind === 'speaking' ? 'mine' : '';
@@ -66,6 +72,7 @@ export function FloorCard({ client, state }: { client: RoomClient; state: RoomSt
       <div class="place" data-testid="my-place" data-place={place.kind}>
         {placeText(place)}
       </div>
+      {props.children}
     </section>
   );
 }

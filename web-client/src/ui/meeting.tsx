@@ -19,6 +19,7 @@ import type { Media } from './microphone';
 import { MicrophoneButton, MicrophoneLine } from './microphone';
 import { PeopleList } from './people_list';
 import { useKept } from './kept';
+import { QuorumLine } from './quorum';
 import { ConsentBanner, RecordingIndicator } from './recording';
 import { RenewalNotice } from './renewal';
 import type { Layout } from './stage';
@@ -75,7 +76,9 @@ export function Meeting(props: MeetingProps) {
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       </div>
-      <FloorCard client={client} state={state} />
+      <FloorCard client={client} state={state}>
+        <QuorumLine quorum={state.quorum} />
+      </FloorCard>
       <Stage client={client} snapshot={snapshot} state={state} layout={layout} />
       {panel !== 'none' && (
         <div class="panel">

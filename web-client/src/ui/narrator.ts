@@ -1,12 +1,17 @@
 import { t } from '../i18n/i18n';
-import type { MediaSession, RoomState, Told } from '../lib';
+import type { MediaSession, Quorum, RoomState, RoomEvent } from '../lib';
 import { announce, announceAtOnce, toast } from './components';
+import { quorumSaid } from './quorum';
 
 /** For what changes who is heard. */
 const LOUD_MS = 20_000;
 
 /** Says what an event means to the person; others' turns politely, one's own at once. */
-export function narrate(event: Told, state: RoomState, media: MediaSession | null = null): void {
+export function narrate(
+  event: RoomEvent,
+  state: RoomState,
+  media: MediaSession | null = null,
+): void {
   // What was missed while away is no news any more.
   if (event.seq <= state.describedSeq) return;
   const mine = 'user_id' in event && event.user_id === state.you.user_id;
@@ -47,6 +52,9 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
     case 'recording_state':
       tellRecording(event.state);
       return;
+    case 'quorum_changed':
+      if (event.turned) tellQuorum(event, state);
+      return;
     case 'moderation_changed':
       tellModeration(event.moderation, state, media);
       return;
@@ -65,6 +73,14 @@ function tellModeration(moderation: string, state: RoomState, media: MediaSessio
   // What was closed by the floor until now opens only when its owner says so.
   if (!speaks && !moderates) media?.setMicrophoneOn(false);
   tell(t(moderates || speaks ? 'moderation.said.openChair' : 'moderation.said.open'), LOUD_MS);
+}
+
+/** A quorum that is lost is the chair's business at once, and everybody else's in time. */
+function tellQuorum(quorum: Quorum, state: RoomState): void {
+  const text = quorumSaid(quorum);
+  if (!quorum.reached && state.you.roles.includes('moderator')) announceAtOnce(text);
+  else announce(text);
+  toast(text, undefined, LOUD_MS);
 }
 
 /** Politely: the banner and the indicator stay for everybody to read. */

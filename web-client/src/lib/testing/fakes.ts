@@ -5,6 +5,7 @@ import type {
   TurnView,
   Welcome,
 } from '../../generated/wire';
+import type { Quorum } from '../attendance';
 import type { SocketLike } from '../moderation_channel';
 import type { AccessToken, TokenSource } from '../token_source';
 
@@ -158,6 +159,25 @@ export function turn(turn_id: string, user_id: string, more: Partial<TurnView> =
     used_ms: 0,
     running: true,
     in_hall: false,
+    ...more,
+  };
+}
+
+/** A quorum by weight that is not reached. */
+export function quorum(more: Partial<Quorum> = {}): Quorum {
+  return {
+    call: 'first',
+    heads_present: 81,
+    heads_total: 200,
+    weight_present: '40.5',
+    weight_total: '100',
+    heads_needed: null,
+    weight_needed: '1/2',
+    comparison: 'more_than',
+    reached: false,
+    since: null,
+    roll_known: true,
+    turned: false,
     ...more,
   };
 }
