@@ -7,6 +7,7 @@ const PAGES = [
   'join',
   'meeting',
   'console',
+  'desk',
   'hall',
   'governance',
   'verify',

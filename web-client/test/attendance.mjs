@@ -46,6 +46,8 @@ export function hallPeople(say, quorum) {
     members[index] = { ...members[index], user_id, name };
   }
   const attending = new Map();
+  const delegated = new Map();
+  const byId = new Map(members.map((one) => [one.user_id, one]));
   const enter = (user_id, method, place) =>
     attending.set(user_id, {
       present: true,
@@ -68,14 +70,11 @@ export function hallPeople(say, quorum) {
   });
 
   const weightOf = (one) => String(one.units.reduce((sum, unit) => sum + Number(unit.weight), 0));
-  const find = (user_id) => members.find((one) => one.user_id === user_id);
+  const find = (user_id) => byId.get(user_id);
   const attendee = (user_id) => {
     const one = find(user_id);
     const now = attending.get(user_id);
-    const represents = members
-      .flatMap((other) => other.units)
-      .filter((unit) => unit.represented_by === user_id)
-      .map((unit) => unit.id);
+    const represents = [...delegated].filter(([, who]) => who === user_id).map(([id]) => id);
     return {
       user_id,
       name: one?.name ?? '',
@@ -173,6 +172,7 @@ export function hallPeople(say, quorum) {
           const unit = members.flatMap((one) => one.units).find((one) => one.id === id);
           if (unit === undefined) return refusal('UNIT_NOT_FOUND', 404);
           unit.represented_by = user_id;
+          delegated.set(id, user_id);
           say({
             type: 'delegation_changed',
             unit: id,
@@ -204,6 +204,7 @@ export function hallPeople(say, quorum) {
         if (found?.represented_by == null) return refusal('DELEGATION_CONFLICT', 409);
         const delegate = found.represented_by;
         found.represented_by = null;
+        delegated.delete(id);
         say({ type: 'delegation_changed', unit: id, delegate, represented: false, by: 'chair' });
         return { status: 200, body: quorum };
       }

@@ -123,6 +123,15 @@ const understood = async (page) => {
   server.say({ type: 'recording_acknowledged', user_id: 'ana' });
 };
 const inConsole = (page) => page.getByTestId('console').waitFor();
+/** People of the list who have not been registered at any size yet. */
+let newcomer = 2_683;
+const atDesk = async (page) => {
+  await page.getByTestId('desk').waitFor();
+  await page
+    .getByTestId('desk-found')
+    .filter({ hasText: /5.?000/ })
+    .waitFor();
+};
 const inHall = (page) => page.getByTestId('floor-holder').waitFor();
 const turn = { turn_id: 't9', request_id: 'r9', kind: 'normal', limit_s: 180, used_ms: 1000 };
 
@@ -242,6 +251,37 @@ for (const [size, lang, dark] of [
     },
   });
   await look('console', size, { path: `/console?${IN}`, ...way, act: inConsole });
+  await look('desk', size, { path: `/desk?${IN}`, ...way, act: atDesk });
+  await look('desk-found', size, {
+    path: `/desk?${IN}`,
+    ...way,
+    act: async (page) => {
+      await atDesk(page);
+      await page.getByTestId('desk-search').fill('pena torre');
+      await page.keyboard.press('ArrowDown');
+    },
+  });
+  await look('desk-done', size, {
+    path: `/desk?${IN}`,
+    ...way,
+    act: async (page) => {
+      await atDesk(page);
+      for (let at = 0; at < 2; at += 1) {
+        await page.getByTestId('desk-search').fill(`user-0${newcomer}`);
+        await page.keyboard.press('Enter');
+        newcomer += 1;
+      }
+      await page.getByTestId('desk-step').nth(1).waitFor();
+      await page.getByTestId('desk-search').fill('torre e 2784');
+      await page.keyboard.press('F2');
+      await page.getByTestId('delegate-search').fill('torre b 49');
+      for (let at = 0; at < 4; at += 1) {
+        await page.locator('[data-testid^="delegate-Torre"]:not([aria-disabled])').first().click();
+      }
+      await page.getByTestId('delegations-send').click();
+      await page.getByTestId('delegations-refused').waitFor();
+    },
+  });
   await look('console-attendance', size, {
     path: `/console?${IN}`,
     ...way,

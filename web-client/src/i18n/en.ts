@@ -594,7 +594,7 @@ export const en: Catalogue = {
   'error.DELEGATION_CONFLICT':
     'That delegation contradicts one that is already registered. Look at the list and correct one of them.',
   'error.DELEGATION_LIMIT_REACHED':
-    'This person already represents as many units as they may. Choose somebody else.',
+    'They would represent more units than they may. Choose fewer, or somebody else.',
   'error.ELIGIBLE_LIST_FIXED':
     'The list of those who may attend is fixed and does not change. Talk to whoever called the session.',
   'error.ELIGIBLE_LIST_UNKNOWN':

@@ -598,7 +598,7 @@ export const es = {
   'error.DELEGATION_CONFLICT':
     'Esa delegación choca con otra que ya está registrada. Mire la lista y corrija una de las dos.',
   'error.DELEGATION_LIMIT_REACHED':
-    'Esta persona ya representa a tantas unidades como puede. Elija a otra.',
+    'Representaría más unidades de las que puede. Elija menos, o a otra persona.',
   'error.ELIGIBLE_LIST_FIXED':
     'La lista de quienes pueden asistir ya está fijada y no cambia. Hable con quien convocó la sesión.',
   'error.ELIGIBLE_LIST_UNKNOWN':

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { deskTexts } from './desk';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
 import { verifyTexts } from './verify/texts';
 
-const ALL = { pages: catalogues, verify: verifyTexts, recording: recordingTexts };
+const ALL = {
+  pages: catalogues,
+  desk: deskTexts,
+  verify: verifyTexts,
+  recording: recordingTexts,
+};
 
 describe.each(Object.entries(ALL))('the catalogues of %s', (_, all) => {
   it.each(LANGUAGES)('%s has every text, with the same placeholders', (language) => {

@@ -597,7 +597,7 @@ export const pt: Catalogue = {
   'error.DELEGATION_CONFLICT':
     'Essa delegação contradiz outra já registada. Veja a lista e corrija uma das duas.',
   'error.DELEGATION_LIMIT_REACHED':
-    'Esta pessoa já representa tantas unidades quantas pode. Escolha outra.',
+    'Representaria mais unidades do que pode. Escolha menos, ou outra pessoa.',
   'error.ELIGIBLE_LIST_FIXED':
     'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
   'error.ELIGIBLE_LIST_UNKNOWN':
