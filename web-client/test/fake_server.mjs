@@ -52,6 +52,8 @@ const session = {
   created_at: new Date().toISOString(),
 };
 
+const mediaTokens = [];
+
 function person(user_id, name, roles = ['participant'], more = {}) {
   return {
     user_id,
@@ -307,6 +309,21 @@ async function answer(incoming, outgoing, { writer, video, people }) {
   if (pathname === '/dev/token') {
     const claims = await body(incoming);
     return say({ access_token: `h.${base64url(claims)}.s`, token_type: 'DPoP', expires_in: 600 });
+  }
+  if (pathname.startsWith(`/api/v1/sessions/${SESSION}/media-tokens`)) {
+    if (incoming.method === 'GET') return say({ items: mediaTokens });
+    if (incoming.method === 'DELETE') {
+      mediaTokens.splice(0, 1);
+      outgoing.writeHead(204);
+      return outgoing.end();
+    }
+    const { kind, source = null, ttl_s } = await body(incoming);
+    const expires_at = new Date(Date.now() + ttl_s * 1000).toISOString();
+    const id = `token-${mediaTokens.length}`;
+    const known = { user_id: 'ana', name: 'Ana Benítez', speak_without_turn: false };
+    mediaTokens.push({ id, kind, source, ...known, created_at: expires_at, expires_at });
+    const url = `http://localhost/api/v1/sessions/${SESSION}/${kind}`;
+    return say({ id, token: 'mt_5hQ0c3Vt0Zr7m1y9kP2sW8xA4bN6dF', url, expires_at }, 201);
   }
   const attendance = `/api/v1/sessions/${SESSION}/attendance`;
   if (pathname.startsWith(attendance)) {

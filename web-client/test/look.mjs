@@ -282,6 +282,17 @@ for (const [size, lang, dark] of [
       await page.getByTestId('delegations-refused').waitFor();
     },
   });
+  await look('encoders', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await page.getByTestId('encoders-button').click();
+      await page.getByTestId('encoder-make').click();
+      await page.getByTestId('encoder-obs').locator('summary').click();
+      await page.getByTestId('encoder-ffmpeg').locator('summary').click();
+    },
+  });
   await look('console-attendance', size, {
     path: `/console?${IN}`,
     ...way,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { deskTexts } from './desk';
+import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
@@ -8,6 +9,7 @@ import { verifyTexts } from './verify/texts';
 const ALL = {
   pages: catalogues,
   desk: deskTexts,
+  encoders: encodersTexts,
   verify: verifyTexts,
   recording: recordingTexts,
 };

@@ -15,6 +15,7 @@ export * from './keeping';
 export * from './level_meter';
 export * from './login_page';
 export * from './media_session';
+export * from './media_tokens';
 export * from './microphone';
 export * from './moderation_channel';
 export type { Ack, Command } from './requests';

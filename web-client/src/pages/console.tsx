@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { e } from '../i18n/encoders';
 import { t } from '../i18n/i18n';
 import type { Command, RequestView, RoomState } from '../lib';
 import { AttendanceBook, AudioOutput, RoomClient, openMicrophone, presenceOf } from '../lib';
@@ -14,6 +15,7 @@ import { DenyDialog, Queue, Requested, byUrgency } from '../ui/console_queue';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import { Decisions } from '../ui/decisions';
 import { undo } from '../ui/delayed';
+import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
@@ -46,6 +48,7 @@ function Console({ access, session }: { access: Access; session: string }) {
   const [absent, setAbsent] = useState<RequestView | null>(null);
   const [opening, setOpening] = useState(false);
   const [help, setHelp] = useState(false);
+  const [encoders, setEncoders] = useState(false);
   const [keys, setKeys] = useKept('shortcuts', true);
   const [listening, setListening] = useKept('listening', true);
   const send = (message: Command) => void decisions.send(message);
@@ -139,6 +142,13 @@ function Console({ access, session }: { access: Access; session: string }) {
             {t('attendance.desk')}
           </a>
           <Button
+            label={e('title')}
+            icon="camera"
+            compact
+            testId="encoders-button"
+            onPress={() => setEncoders(true)}
+          />
+          <Button
             label={t('console.shortcuts')}
             icon="keyboard"
             compact
@@ -194,6 +204,9 @@ function Console({ access, session }: { access: Access; session: string }) {
         />
       )}
       {opening && <OpenFloorDialog state={state} send={send} onClose={() => setOpening(false)} />}
+      {encoders && (
+        <Encoders api={access.api} session={session} onClose={() => setEncoders(false)} />
+      )}
       {help && (
         <ShortcutHelp
           shortcuts={shortcuts}
