@@ -6,6 +6,7 @@ const PAGES = [
   'index',
   'join',
   'meeting',
+  'attend',
   'console',
   'desk',
   'hall',

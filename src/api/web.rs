@@ -24,7 +24,7 @@ struct Client;
 /// The page that a sign-in comes back to; the web client's pages may show it in a frame.
 const RETURN_PAGE: &str = "signed-in.html";
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
-    geolocation=(), payment=(), usb=()";
+    geolocation=(self), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// How the web client signs people in: the authorization code flow with PKCE at

@@ -47,6 +47,7 @@ const session = {
   recording: { enabled: true, retention_days: 1825 },
   transcription: { enabled: false, language: null },
   speaking: { default_turn_s: 180, max_turn_s: 600, auto_start: false },
+  attendance: { admission: 'proof', delegated_units_max: 3 },
   join_url: '',
   version: 1,
   created_at: new Date().toISOString(),

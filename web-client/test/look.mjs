@@ -282,6 +282,32 @@ for (const [size, lang, dark] of [
       await page.getByTestId('delegations-refused').waitFor();
     },
   });
+  await look('attend', size, {
+    path: `/attend?${IN}`,
+    ...way,
+    act: async (page) => {
+      await page.getByTestId('attend-scan').click();
+      await page.getByTestId('attend-video').waitFor();
+    },
+  });
+  await look('attend-refused', size, {
+    path: `/attend?${IN}`,
+    ...way,
+    act: async (page) => {
+      await page.getByTestId('attend-way-code').click();
+      await page.getByTestId('attend-code').pressSequentially('222222');
+      await page.getByTestId('attend-failure').waitFor();
+    },
+  });
+  await look('attend-missing', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await understood(page);
+      await page.getByTestId('attend-open').click();
+      await page.getByTestId('attend').waitFor();
+    },
+  });
   await look('encoders', size, {
     path: `/console?${IN}`,
     ...way,

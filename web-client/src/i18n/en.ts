@@ -361,6 +361,11 @@ export const en: Catalogue = {
   'console.filter.unproven': 'Connected, not counted',
   'console.filter.left': 'Have left',
 
+  'attend.title': 'Confirm my attendance',
+  'attend.missing':
+    'You do not count as present yet: in this session attendance has to be confirmed with a code.',
+  'attend.inHall': 'I am in the hall: confirm my attendance without joining',
+
   'governance.title': 'Governance of sessions',
   'governance.devOnly':
     'Only in development: sessions are created and ended here without a certificate.',

@@ -363,6 +363,11 @@ export const es = {
   'console.filter.unproven': 'Conectadas sin asistencia',
   'console.filter.left': 'Han salido',
 
+  'attend.title': 'Confirmar mi asistencia',
+  'attend.missing':
+    'Todavía no cuenta como presente: en esta sesión hay que confirmar la asistencia con un código.',
+  'attend.inHall': 'Estoy en la sala: confirmar mi asistencia sin entrar',
+
   'governance.title': 'Gobierno de sesiones',
   'governance.devOnly': 'Sólo en desarrollo: aquí se crean y terminan sesiones sin certificado.',
   'governance.notDev': 'Este servidor no está en modo de desarrollo; aquí no hay nada que hacer.',

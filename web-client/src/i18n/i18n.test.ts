@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { attendTexts } from './attend';
 import { deskTexts } from './desk';
 import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
@@ -8,6 +9,7 @@ import { verifyTexts } from './verify/texts';
 
 const ALL = {
   pages: catalogues,
+  attend: attendTexts,
   desk: deskTexts,
   encoders: encodersTexts,
   verify: verifyTexts,

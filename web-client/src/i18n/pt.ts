@@ -363,6 +363,11 @@ export const pt: Catalogue = {
   'console.filter.unproven': 'Conectadas sem presença',
   'console.filter.left': 'Saíram',
 
+  'attend.title': 'Confirmar minha presença',
+  'attend.missing':
+    'Você ainda não conta como presente: nesta sessão é preciso confirmar a presença com um código.',
+  'attend.inHall': 'Estou na sala: confirmar minha presença sem entrar',
+
   'governance.title': 'Governança de sessões',
   'governance.devOnly': 'Só em desenvolvimento: aqui se criam e encerram sessões sem certificado.',
   'governance.notDev':

@@ -91,6 +91,7 @@ function Participant() {
       <Meeting
         {...room}
         tokens={access.tokens}
+        api={access.api}
         soundBlocked={blocked}
         devices={{ microphone: choices.microphone, camera: choices.camera }}
         again={`/join${location.search}`}
@@ -156,6 +157,13 @@ function Join(props: {
         </Notice>
       ) : (
         <DeviceCheck choices={props.choices} open={props.open} onChange={props.onChoices} />
+      )}
+      {session?.status === 'active' && session.modality !== 'virtual' && role !== 'observer' && (
+        <p>
+          <a href={`/attend${location.search}`} data-testid="link-attend">
+            {t('attend.inHall')}
+          </a>
+        </p>
       )}
       {session?.status === 'scheduled' && <p role="status">{t('join.notStarted')}</p>}
       {(session?.status === 'completed' || session?.status === 'cancelled') && (

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type {
+  ApiClient,
   AudioOutput,
   RoomClient,
   RoomSnapshot,
@@ -19,6 +20,7 @@ import type { Media } from './microphone';
 import { MicrophoneButton, MicrophoneLine } from './microphone';
 import { PeopleList } from './people_list';
 import { useKept } from './kept';
+import { OwnAttendance } from './own_attendance';
 import { QuorumLine } from './quorum';
 import { ConsentBanner, RecordingIndicator } from './recording';
 import { RenewalNotice } from './renewal';
@@ -31,6 +33,7 @@ interface MeetingProps {
   readonly output: AudioOutput;
   readonly witness: Witness;
   readonly tokens: TokenSource;
+  readonly api: ApiClient;
   readonly soundBlocked: boolean;
   /** Devices chosen on the join page. */
   readonly devices: { readonly microphone?: string; readonly camera?: string };
@@ -74,6 +77,7 @@ export function Meeting(props: MeetingProps) {
       <div class="consent-area">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
+        <OwnAttendance api={props.api} state={state} />
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       </div>
       <FloorCard client={client} state={state}>
