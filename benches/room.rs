@@ -29,8 +29,8 @@ use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJourn
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Entered, MemberHandle, Rooms};
 use cabildo::sessions::{
-    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TenantLimits,
-    TranscriptionPatch,
+    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
+    TenantLimits, TranscriptionPatch,
 };
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::{Store, StoreOptions};
@@ -143,6 +143,7 @@ impl Meeting {
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),
+            attendance: AttendancePatch::default(),
         };
         let session = sessions.create(wanted, now).await.expect("created").id;
         sessions.start(tenant, session, None, now).await.expect("started");

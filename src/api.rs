@@ -1,6 +1,11 @@
 //! The REST interface: sessions, WHIP and WHEP, health, metrics, the OpenAPI description, and the
 //! web client. `router` lists every route.
 
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod attendance;
+mod attendance_body;
+mod attendance_export;
+mod attendance_rules;
 mod body;
 mod caller;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -26,6 +31,8 @@ mod rate_limit;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod recordings;
 mod refusals;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod report;
 mod router;
 mod session_body;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -60,7 +67,7 @@ use crate::domain::id::TenantId;
 use crate::evidence::Evidence;
 use crate::history::History;
 use crate::playable::Library;
-use crate::room::Rooms;
+use crate::room::{Desk, Rooms};
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
 
 /// The options of the interface.
@@ -110,6 +117,8 @@ pub struct ApiParts {
     pub services: ServiceAllowList,
     /// The rooms, for WHIP and WHEP clients.
     pub rooms: Rooms,
+    /// Where people prove that they are present.
+    pub desk: Desk,
     /// The logs of sessions.
     pub evidence: Evidence,
     /// The playable files of recordings.

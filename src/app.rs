@@ -3,6 +3,7 @@
 //! with its start, its metrics and its shutdown. No other module except `cli` reads the
 //! configuration.
 
+mod attendance;
 mod base;
 mod cameras;
 mod delivery;

@@ -12,6 +12,7 @@ pub mod id;
 pub mod media;
 pub mod network;
 pub mod participant;
+pub mod quorum;
 pub mod recording;
 pub mod role;
 pub mod secret;

@@ -3,6 +3,7 @@
 
 mod event;
 mod pictures;
+mod report;
 mod timeline;
 
 use std::sync::Arc;
@@ -12,7 +13,10 @@ use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 
-pub use event::{LogEvent, SpokenText, VoteAnnounced};
+pub use event::{
+    AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, VoteAnnounced,
+};
+pub use report::{PersonReport, Report, ReportEntry, ReportKind};
 pub use timeline::{Heard, Item, ItemKind, Timeline};
 
 /// Events read at once.
@@ -79,6 +83,20 @@ impl History {
             }
         }
         Ok(events)
+    }
+
+    /// What each person could and could not do, moment by moment. Nobody could do
+    /// anything in a session that has no log yet.
+    pub async fn report(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Report, HistoryError> {
+        match self.events(tenant, session, report::KINDS).await {
+            Ok(events) => Ok(Report::of(&events)),
+            Err(HistoryError::NoLog) => Ok(Report::default()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The time line of a session, including gaps of the recording.

@@ -3,6 +3,8 @@
 
 pub mod action;
 mod actor;
+mod attending;
+mod desk;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -14,6 +16,7 @@ pub mod ports;
 mod refusals;
 mod rooms;
 
+pub use desk::{Desk, DeskError, Presented};
 pub use member::{
     Acted, Entered, MediaAfterLoss, MemberHandle, Outbound, PendingAct, Request, Sink,
 };

@@ -1,6 +1,7 @@
 //! Governed meetings: their life cycle, limits and policies. Storage is accessed through traits;
 //! the time is always an argument.
 
+mod attendance_rules;
 mod change;
 mod directory;
 mod error;
@@ -16,7 +17,11 @@ mod service;
 mod telling;
 mod validation;
 
-pub use change::{Change, RecordingPatch, SessionPatch, SpeakingPatch, TranscriptionPatch};
+pub use attendance_rules::{read_rules, rules_text};
+pub use change::{
+    AttendancePatch, Change, QuorumRulePatch, RecordingPatch, SessionPatch, SpeakingPatch,
+    TranscriptionPatch,
+};
 pub use directory::SessionDirectory;
 pub use error::{FieldProblem, SessionError};
 pub use event::{SessionEvent, SessionEventKind};

@@ -62,6 +62,17 @@ impl<K: Ord + Clone, V: Clone> TrackedMap<K, V> {
         old
     }
 
+    /// The value of a key, to be changed; the default when it had none.
+    pub fn get_or_default(&mut self, key: &K) -> &mut V
+    where
+        V: Default,
+    {
+        if !self.before.contains_key(key) {
+            self.before.insert(key.clone(), self.now.get(key).cloned());
+        }
+        self.now.entry(key.clone()).or_default()
+    }
+
     /// Removes a key; returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let old = self.now.remove(key)?;

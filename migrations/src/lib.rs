@@ -17,6 +17,7 @@ mod m0011_governance_calls;
 mod m0012_session_rules;
 mod m0013_cameras;
 mod m0014_delivery_claims;
+mod m0015_attendance_rules;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -125,6 +126,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0012_session_rules::SessionRules),
             Box::new(m0013_cameras::Cameras),
             Box::new(m0014_delivery_claims::DeliveryClaims),
+            Box::new(m0015_attendance_rules::AttendanceRules),
         ]
     }
 }

@@ -27,20 +27,36 @@ impl<S: Send + Sync> FromRequest<S> for WholeBody {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let (_, body) = request.into_parts();
-        tokio::time::timeout(BODY_TIME_MAX, read(body))
+        tokio::time::timeout(BODY_TIME_MAX, read(body, BODY_BYTES_MAX))
             .await
             .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body arrived too slowly"))?
             .map(Self)
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+/// A body as it came, whole, for a route that takes up to `BYTES_MAX` bytes.
+#[derive(Debug, Clone)]
+pub(super) struct LargeBody<const BYTES_MAX: usize>(pub(super) Bytes);
+
+impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for LargeBody<BYTES_MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let (_, body) = request.into_parts();
+        tokio::time::timeout(BODY_TIME_MAX, read(body, BYTES_MAX))
+            .await
+            .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body came too slowly"))?
+            .map(Self)
+    }
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     let too_large = || {
-        let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        let message = format!("the body is larger than {bytes_max} bytes");
         ApiError::new(ErrorCode::PayloadTooLarge, message)
     };
     let announced = axum::body::HttpBody::size_hint(&body).lower();
-    if announced > u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX) {
+    if announced > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
     let mut chunks = body.into_data_stream();
@@ -48,7 +64,7 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk
             .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body is incomplete"))?;
-        if whole.len() + chunk.len() > BODY_BYTES_MAX {
+        if whole.len() + chunk.len() > bytes_max {
             return Err(too_large());
         }
         whole.extend_from_slice(&chunk);

@@ -125,11 +125,35 @@ impl Credentials {
         Ok(person)
     }
 
+    /// As [`Self::writer`] for routes that count by themselves how often somebody
+    /// may call them.
+    pub(super) async fn counted_writer(
+        &self,
+        api: &Api,
+        action: Action,
+    ) -> Result<Principal, ApiError> {
+        let person = self.prove(api, Freshness::Nonce).await?;
+        permit(&person, action)?;
+        Ok(person)
+    }
+
     /// The text of a bearer token, if one was sent.
     pub(super) fn bearer_text(&self) -> Option<&str> {
         let value = self.single(&AUTHORIZATION).ok().flatten()?;
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case(Scheme::Bearer.as_str()).then(|| token.trim_matches(' '))
+    }
+
+    /// As [`Self::writer`] for whoever registers people at a door, one after the
+    /// other.
+    pub(super) async fn desk_writer(
+        &self,
+        api: &Api,
+        action: Action,
+    ) -> Result<Principal, ApiError> {
+        let person = self.counted_writer(api, action).await?;
+        api.rate_limits.register(person.tenant_id, &person.user_id)?;
+        Ok(person)
     }
 
     /// A service that may call `route`.

@@ -131,6 +131,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
         C::Forbidden
         | C::NotYourTurn
+        | C::NotEligible
         | C::TenantSuspended
         | C::PlaybackTokenScopeMismatch
         | C::StreamNotEntitled => StatusCode::FORBIDDEN,
@@ -142,6 +143,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::MediaResourceNotFound
         | C::MediaTokenNotFound
         | C::ActionNotFound
+        | C::UnitNotFound
         | C::RecordingNotFound
         | C::CameraNotFound
         | C::StreamSessionNotFound
@@ -167,6 +169,14 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::LastModerator
         | C::RecordingStateConflict
         | C::TurnLimitReached
+        | C::ProofReplayed
+        | C::NotPresent
+        | C::EligibleListUnknown
+        | C::EligibleListFixed
+        | C::DelegationConflict
+        | C::DelegationLimitReached
+        | C::QuorumCallConflict
+        | C::AttendanceFull
         | C::SignallingStateConflict
         | C::TrackLimitReached
         | C::CameraLimitReached
@@ -183,6 +193,9 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::IdempotencyKeyReused
         | C::OrderInvalid
         | C::SdpInvalid
+        | C::ProofInvalid
+        | C::ProofExpired
+        | C::ProofWrongContext
         | C::CameraSourceInvalid
         | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
         C::RateLimited => StatusCode::TOO_MANY_REQUESTS,

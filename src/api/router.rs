@@ -18,8 +18,8 @@ use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
-    Api, MetricsDoor, captures, dev, events, evidence, gateway, health, media, media_tokens,
-    openapi, recordings, sessions, web,
+    Api, MetricsDoor, attendance, captures, dev, events, evidence, gateway, health, media,
+    media_tokens, openapi, recordings, report, sessions, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -83,6 +83,7 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(health::live))
+        .merge(attendance())
         .merge(media())
         .merge(evidence())
         .merge(cameras())
@@ -100,6 +101,26 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(captures::list, captures::open))
         .routes(routes!(captures::read))
         .routes(routes!(captures::close))
+}
+
+/// Who attends, and the addresses that older callers use.
+fn attendance() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(attendance::validate_qr))
+        .routes(routes!(attendance::validate_biometric))
+        .routes(routes!(attendance::validate_code))
+        .routes(routes!(attendance::register_attendee))
+        .routes(routes!(attendance::validate_qr_older))
+        .routes(routes!(attendance::validate_biometric_older))
+        .routes(routes!(attendance::validate_code_older))
+        .routes(routes!(attendance::register_attendee_older))
+        .routes(routes!(attendance::mark_left))
+        .routes(routes!(attendance::end_delegation))
+        .routes(routes!(attendance::begin_second_call))
+        .routes(routes!(attendance::list))
+        .routes(routes!(report::report))
+        .routes(routes!(attendance::quorum))
+        .routes(routes!(attendance::eligible, attendance::give_eligible))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

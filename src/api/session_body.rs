@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::attendance_rules::{AttendanceBody, AttendancePatchBody, NewAttendanceBody};
 use super::words::{
     Id, MediaPolicy, Member, Modality, ModerationMode, Moment, Provider, SessionStatus,
 };
@@ -61,6 +62,8 @@ pub(super) struct SessionBody {
     transcription: TranscriptionBody,
     /// Speaking policy.
     speaking: SpeakingBody,
+    /// Rules of attendance.
+    attendance: AttendanceBody,
     /// Address of the page where people join.
     join_url: String,
     /// Number of changes; `If-Match` is compared with it.
@@ -137,6 +140,7 @@ impl SessionBody {
                 auto_start: session.speaking.auto_start,
                 points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
             },
+            attendance: (&session.attendance).into(),
             join_url,
             version: session.version,
             created_at: Moment(session.created_at),
@@ -169,7 +173,8 @@ pub(super) struct SessionPageBody {
     "modality": "mixed",
     "scheduled_start_at": "2026-03-01T18:00:00Z",
     "recording": {"enabled": true, "retention_days": 3650},
-    "speaking": {"default_turn_s": 180, "max_turn_s": 600, "auto_start": false}
+    "speaking": {"default_turn_s": 180, "max_turn_s": 600, "auto_start": false},
+    "attendance": {"quorum": {"first_call": {"weight": "1/2"}, "second_call": {"weight": "1/4"}}}
 }))]
 pub(super) struct NewSessionBody {
     #[schema(value_type = String, format = Uuid)]
@@ -199,6 +204,9 @@ pub(super) struct NewSessionBody {
     transcription: Option<NewTranscriptionBody>,
     /// Turns of 180 s that may be extended to 600 s when absent.
     speaking: Option<NewSpeakingBody>,
+    /// Who is connected is present, and more than half of the weight is a quorum,
+    /// when absent.
+    attendance: Option<NewAttendanceBody>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -260,6 +268,7 @@ impl From<NewSessionBody> for NewSession {
                     speaking.points_of_order_pass_closed_list,
                 ),
             },
+            attendance: body.attendance.unwrap_or_default().into(),
         }
     }
 }
@@ -303,6 +312,9 @@ pub(super) struct SessionPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<SpeakingPatchBody>)]
     speaking: Member<SpeakingPatchBody>,
+    #[serde(default)]
+    #[schema(value_type = Option<AttendancePatchBody>)]
+    attendance: Member<AttendancePatchBody>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -348,7 +360,7 @@ struct SpeakingPatchBody {
 }
 
 /// The change of a member, with its value converted.
-fn change<T, U>(member: Member<T>, convert: impl FnOnce(T) -> U) -> Change<U> {
+pub(super) fn change<T, U>(member: Member<T>, convert: impl FnOnce(T) -> U) -> Change<U> {
     match member {
         Member::Absent => Change::Keep,
         Member::Null => Change::Clear,
@@ -384,6 +396,7 @@ impl From<SessionPatchBody> for SessionPatch {
                     identity,
                 ),
             }),
+            attendance: change(body.attendance, Into::into),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{role, session};
+use crate::domain::{attendance, quorum, role, session};
 
 /// An identifier as a string.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +105,19 @@ json_words!(
     MediaPolicy of session::MediaPolicy { Floor, All }
 );
 json_words!(
+    /// Where somebody is present.
+    Place of attendance::Place { Hall, Remote }
+);
+json_words!(
+    /// What makes somebody present who is connected to the room: being connected,
+    /// or being connected and a proof that the identity service validated.
+    Admission of quorum::Admission { Channel, Proof }
+);
+json_words!(
+    /// Whether the share itself suffices, or it takes more than that.
+    Comparison of quorum::Comparison { AtLeast, MoreThan }
+);
+json_words!(
     /// A role of a principal.
     Role of role::Role { Participant, Moderator, Observer, Hall, Operator, Auditor }
 );
@@ -133,6 +146,14 @@ mod tests {
         }
         for word in session::MediaPolicy::ALL {
             let json = serde_json::to_value(MediaPolicy::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in quorum::Admission::ALL {
+            let json = serde_json::to_value(Admission::from(*word)).expect("a word");
+            assert_eq!(json, word.as_str());
+        }
+        for word in quorum::Comparison::ALL {
+            let json = serde_json::to_value(Comparison::from(*word)).expect("a word");
             assert_eq!(json, word.as_str());
         }
         for word in role::Role::ALL {

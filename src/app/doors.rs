@@ -179,6 +179,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         media_tokens: MediaTokens::new(store),
         services: identity.services,
         rooms: rooms.rooms.clone(),
+        desk: rooms.desk.clone(),
         evidence: foundation.evidence.clone(),
         library: record.library.clone(),
         history: record.history.clone(),

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
+use super::attendance;
 use super::base::Base;
 use super::foundation::Foundation;
 use super::media::Media;
@@ -17,18 +18,23 @@ use super::record::Record;
 use super::services::Services;
 use super::tenants;
 use crate::api::MetricsSource;
+use crate::attendance::CoarseLocation;
 use crate::clock::Clock;
 use crate::custody::policy_of;
 use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
-use crate::room::Rooms;
-use crate::room::ports::{EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness};
+use crate::room::ports::{
+    AttendanceNote, EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness,
+};
+use crate::room::{Desk, Rooms};
 use crate::sessions::{NotTold, SessionObserver};
 
 /// The running rooms.
 pub(super) struct LiveRooms {
     pub(super) rooms: Rooms,
+    pub(super) desk: Desk,
     /// The task that tells rooms of every signed head.
     heads: JoinHandle<()>,
 }
@@ -47,10 +53,12 @@ impl LiveRooms {
             listeners: vec![record.listener()],
             witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
             limits: Some(tenants::limits(base, services)),
+            eligible: attendance::eligible(services),
         };
-        let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock, ports);
+        let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock.clone(), ports);
+        let desk = Desk::new(rooms.clone(), attendance::verifier(services), clock);
         let heads = tokio::spawn(tell_heads(evidence, rooms.clone()));
-        Self { rooms, heads }
+        Self { rooms, desk, heads }
     }
 
     pub(super) fn observer(&self) -> Arc<dyn SessionObserver> {
@@ -92,7 +100,7 @@ impl SessionObserver for RoomObserver {
     }
 
     async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
-        self.rooms.session_over(session.id, session.status).await;
+        self.rooms.session_over(session).await;
         Ok(())
     }
 }
@@ -154,6 +162,11 @@ impl RoomWitness for Witness {
         note(&self.evidence, tenant, session, EventKind::JoinRefused, &event).await;
     }
 
+    async fn attendance(&self, tenant: TenantId, session: SessionId, noted: AttendanceNote) {
+        let event = attendance_event(noted, self.clock.now());
+        note(&self.evidence, tenant, session, EventKind::Attendance, &event).await;
+    }
+
     fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection) {
         let event = json!({
             "type": "connection_lost",
@@ -166,6 +179,38 @@ impl RoomWitness for Witness {
         tokio::spawn(async move {
             note(&evidence, tenant, session, EventKind::ConnectionLost, &event).await;
         });
+    }
+}
+
+/// What is written down of attendance, as `docs/EVIDENCE.md` describes it.
+fn attendance_event(note: AttendanceNote, now: Timestamp) -> serde_json::Value {
+    let at = now.to_string();
+    match note {
+        AttendanceNote::Validated { user, method, place, hash, by, location } => json!({
+            "type": "attendance_validated",
+            "at": at,
+            "user_id": user.as_str(),
+            "method": method.as_str(),
+            "place": place.as_str(),
+            "presented_sha256": hash.map(|hash| base64_text(hash.as_bytes())),
+            "by": by.as_ref().map(UserId::as_str),
+            "location_tenths": location.map(CoarseLocation::tenths),
+        }),
+        AttendanceNote::Refused { user, method, failure } => json!({
+            "type": "validation_refused",
+            "at": at,
+            "user_id": user.as_str(),
+            "method": method.as_str(),
+            "reason": failure.as_str(),
+            "code": failure.code().as_str(),
+        }),
+        AttendanceNote::ListTaken { members, weight, hash } => json!({
+            "type": "eligible_list",
+            "at": at,
+            "members": members,
+            "weight": weight.to_string(),
+            "sha256": base64_text(&hash),
+        }),
     }
 }
 

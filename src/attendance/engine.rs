@@ -3,18 +3,21 @@
 
 mod count;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use crate::attendance::engine::count::Contribution;
+use crate::attendance::engine::count::{Contribution, Counted};
 use crate::attendance::error::AttendanceError;
 use crate::attendance::event::AttendanceEvent;
 use crate::attendance::presence::{CONNECTIONS_PER_PERSON_MAX, Person};
 use crate::attendance::proof::{CoarseLocation, Presented, Proof};
-use crate::attendance::quorum::{QuorumChange, QuorumRules, QuorumView, Tally};
-use crate::attendance::roll::{Roll, UNITS_MAX};
+use crate::attendance::quorum::{QuorumChange, QuorumView};
+use crate::attendance::roll::{KeptRoll, Roll, UNITS_MAX};
 use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place, QuorumCall, UnitId};
 use crate::domain::id::{ConnectionId, UserId};
+use crate::domain::quorum::{Admission, AttendanceRules};
 use crate::domain::time::Timestamp;
+use crate::tracked::{Tracked, TrackedMap};
 
 /// Most people whose presence is kept, eligible or not. Somebody new beyond it
 /// can't prove their presence, and joining the room is not noted.
@@ -25,36 +28,6 @@ pub const PRESENTED_MAX: usize = 100_000;
 /// Most units that have a delegate at once.
 pub const DELEGATIONS_MAX: usize = UNITS_MAX;
 
-/// What makes somebody present who is connected to the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Being connected under their own access token.
-    Channel,
-    /// Being connected, and a proof that the identity service validated.
-    Proof,
-}
-
-/// The rules of one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttendanceRules {
-    /// What makes a connected person present.
-    pub admission: Admission,
-    /// Most units of others that one person may represent.
-    pub delegated_units_max: u16,
-    /// What a quorum needs.
-    pub quorum: QuorumRules,
-}
-
-impl Default for AttendanceRules {
-    fn default() -> Self {
-        Self {
-            admission: Admission::Channel,
-            delegated_units_max: 3,
-            quorum: QuorumRules::default(),
-        }
-    }
-}
-
 /// Who is present at one session, and the quorum.
 ///
 /// A command either succeeds, and then [`poll_event`](Self::poll_event) tells
@@ -63,51 +36,48 @@ impl Default for AttendanceRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attendance {
     pub(super) rules: AttendanceRules,
-    pub(super) roll: Option<Roll>,
-    pub(super) people: BTreeMap<UserId, Person>,
-    pub(super) delegates: BTreeMap<UnitId, UserId>,
-    pub(super) presented: BTreeSet<Presented>,
-    pub(super) history: VecDeque<QuorumChange>,
-    pub(super) call: QuorumCall,
-    pub(super) over: bool,
-    pub(super) last: Timestamp,
+    pub(super) roll: KeptRoll,
+    pub(super) people: TrackedMap<UserId, Person>,
+    pub(super) delegates: TrackedMap<UnitId, UserId>,
+    /// What was presented, and by whom.
+    pub(super) presented: TrackedMap<Presented, UserId>,
+    pub(super) history: Tracked<VecDeque<QuorumChange>>,
+    pub(super) stage: Tracked<Stage>,
     /// The units of each delegate; follows from `delegates`.
-    represented_by: BTreeMap<UserId, BTreeSet<UnitId>>,
+    pub(super) represented_by: TrackedMap<UserId, BTreeSet<UnitId>>,
     /// Members who count for something; follows from all of the above. Empty
     /// after the end, when the tally stays.
-    contributions: BTreeMap<UserId, Contribution>,
-    pub(super) tally: Tally,
-    reached: bool,
-    told: QuorumView,
-    events: VecDeque<AttendanceEvent>,
+    pub(super) contributions: TrackedMap<UserId, Contribution>,
+    pub(super) counted: Tracked<Counted>,
+    pub(super) events: VecDeque<AttendanceEvent>,
+}
+
+/// How far the session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stage {
+    pub(super) call: QuorumCall,
+    pub(super) over: bool,
+    /// The last moment that counted.
+    pub(super) last: Timestamp,
 }
 
 impl Attendance {
     /// Nobody is present, and the eligible list is not known yet.
     #[must_use]
     pub fn new(rules: AttendanceRules, now: Timestamp) -> Self {
-        let told = QuorumView {
-            call: QuorumCall::First,
-            tally: Tally::default(),
-            reached: false,
-            since: None,
-            roll_known: false,
-        };
+        let mut stage = Tracked::new(Stage { call: QuorumCall::First, over: false, last: now });
+        stage.store_all();
         Self {
             rules,
-            roll: None,
-            people: BTreeMap::new(),
-            delegates: BTreeMap::new(),
-            presented: BTreeSet::new(),
-            history: VecDeque::new(),
-            call: QuorumCall::First,
-            over: false,
-            last: now,
-            represented_by: BTreeMap::new(),
-            contributions: BTreeMap::new(),
-            tally: Tally::default(),
-            reached: false,
-            told,
+            roll: KeptRoll::default(),
+            people: TrackedMap::default(),
+            delegates: TrackedMap::default(),
+            presented: TrackedMap::default(),
+            history: Tracked::default(),
+            stage,
+            represented_by: TrackedMap::default(),
+            contributions: TrackedMap::default(),
+            counted: Tracked::default(),
             events: VecDeque::new(),
         }
     }
@@ -127,13 +97,13 @@ impl Attendance {
         delegated: impl IntoIterator<Item = (UnitId, UserId)>,
         now: Timestamp,
     ) {
-        if self.over {
+        if self.stage.over {
             return;
         }
         let now = self.moment(now);
         let gone: Vec<UnitId> =
             self.delegates.keys().filter(|unit| roll.owner(unit).is_none()).cloned().collect();
-        self.roll = Some(roll);
+        self.roll.set(roll);
         for unit in gone {
             self.remove_delegation(&unit, None);
         }
@@ -151,7 +121,7 @@ impl Attendance {
         let now = self.moment(now);
         let changes_admission = rules.admission != self.rules.admission;
         self.rules = rules;
-        if changes_admission && !self.over {
+        if changes_admission && !self.stage.over {
             let everybody: Vec<UserId> = self.people.keys().cloned().collect();
             for user in everybody {
                 self.update(&user, LeaveCause::ProofRequired, None, now);
@@ -167,11 +137,11 @@ impl Attendance {
     /// `Over`, `NotEligible`, `Replayed`, `Full`.
     pub fn check_proof(&self, user: &UserId, proof: &Proof) -> Result<(), AttendanceError> {
         self.check_running()?;
-        if self.roll.is_some() && !self.is_eligible(user) {
+        if self.roll().is_some() && !self.is_eligible(user) {
             return Err(AttendanceError::NotEligible);
         }
         let once = proof.once(user);
-        if once.as_ref().is_some_and(|it| self.presented.contains(it)) {
+        if once.as_ref().is_some_and(|it| self.presented.contains_key(it)) {
             return Err(AttendanceError::Replayed);
         }
         let full = once.is_some() && self.presented.len() >= PRESENTED_MAX;
@@ -192,8 +162,10 @@ impl Attendance {
     ) -> Result<(), AttendanceError> {
         self.check_proof(user, &proof)?;
         let now = self.moment(now);
-        self.presented.extend(proof.once(user));
-        let person = self.people.entry(user.clone()).or_default();
+        if let Some(once) = proof.once(user) {
+            self.presented.insert(once, user.clone());
+        }
+        let person = self.people.get_or_default(user);
         person.dismissed = false;
         match place {
             Place::Hall => person.hall = Some(proof.method()),
@@ -224,7 +196,7 @@ impl Attendance {
         now: Timestamp,
     ) -> Result<(), AttendanceError> {
         self.check_running()?;
-        if self.roll.is_none() {
+        if self.roll().is_none() {
             return Err(AttendanceError::RollUnknown);
         }
         if !self.is_eligible(user) {
@@ -234,7 +206,7 @@ impl Attendance {
             return Err(AttendanceError::Full);
         }
         let now = self.moment(now);
-        let person = self.people.entry(user.clone()).or_default();
+        let person = self.people.get_or_default(user);
         if person.hall.is_some() {
             return Ok(());
         }
@@ -301,11 +273,11 @@ impl Attendance {
 
     /// Somebody joined the room.
     pub fn handle_joined(&mut self, user: &UserId, connection: ConnectionId, now: Timestamp) {
-        if self.over || !self.has_room_for(user) {
+        if self.stage.over || !self.has_room_for(user) {
             return;
         }
         let now = self.moment(now);
-        let person = self.people.entry(user.clone()).or_default();
+        let person = self.people.get_or_default(user);
         if person.connections.len() >= CONNECTIONS_PER_PERSON_MAX {
             return;
         }
@@ -374,11 +346,11 @@ impl Attendance {
     /// `Over`; `CallConflict` when there is none or it has begun.
     pub fn begin_second_call(&mut self, now: Timestamp) -> Result<(), AttendanceError> {
         self.check_running()?;
-        if self.call == QuorumCall::Second || self.rules.quorum.second.is_none() {
+        if self.stage.call == QuorumCall::Second || self.rules.quorum.second.is_none() {
             return Err(AttendanceError::CallConflict);
         }
         let now = self.moment(now);
-        self.call = QuorumCall::Second;
+        self.stage.edit().call = QuorumCall::Second;
         self.events.push_back(AttendanceEvent::CallBegan(QuorumCall::Second));
         self.settle(now);
         Ok(())
@@ -386,31 +358,68 @@ impl Attendance {
 
     /// The session is over: everybody leaves. The quorum stays as it was then.
     pub fn handle_session_end(&mut self, now: Timestamp) {
-        if self.over {
+        if self.stage.over {
             return;
         }
         let now = self.moment(now);
-        self.over = true;
+        self.stage.edit().over = true;
         self.contributions.clear();
-        for (user, person) in &mut self.people {
+        let is_there = |(_, person): &(&UserId, &Person)| {
+            person.hall.is_some() || !person.connections.is_empty() || person.is_present()
+        };
+        let there: Vec<UserId> =
+            self.people.iter().filter(is_there).map(|(user, _)| user.clone()).collect();
+        for user_id in there {
+            let Some(person) = self.people.get_mut(&user_id) else { continue };
             person.hall = None;
             person.connections.clear();
             if let Some(interval) = person.close(LeaveCause::SessionEnded, now) {
-                let user_id = user.clone();
                 self.events.push_back(AttendanceEvent::Left { user_id, interval, by: None });
             }
         }
+    }
+
+    /// Keeps the name of somebody whose presence is known, for people.
+    pub fn note_name(&mut self, user: &UserId, name: &str) {
+        if self.people.get(user).is_some_and(|person| person.name != name)
+            && let Some(person) = self.people.get_mut(user)
+        {
+            name.clone_into(&mut person.name);
+        }
+    }
+
+    /// Whether this person presented this before and still has proven to be
+    /// there, by this or another proof: then presenting it again asks for nothing.
+    #[must_use]
+    pub fn holds(&self, user: &UserId, proof: &Proof) -> bool {
+        let before = proof.once(user).and_then(|once| self.presented.get(&once));
+        before == Some(user)
+            && self.people.get(user).is_some_and(|person| {
+                !person.dismissed && (person.hall.is_some() || person.remote.is_some())
+            })
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn rules(&self) -> &AttendanceRules {
+        &self.rules
+    }
+
+    /// Whether the session is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.stage.over
     }
 
     /// The quorum now.
     #[must_use]
     pub fn quorum(&self) -> QuorumView {
         QuorumView {
-            call: self.call,
-            tally: self.tally,
-            reached: self.reached,
+            call: self.stage.call,
+            tally: self.counted.tally,
+            reached: self.counted.reached,
             since: self.history.back().map(|change| change.at),
-            roll_known: self.roll.is_some(),
+            roll_known: self.roll().is_some(),
         }
     }
 
@@ -432,8 +441,8 @@ impl Attendance {
 
     /// The eligible list, when it is known.
     #[must_use]
-    pub const fn roll(&self) -> Option<&Roll> {
-        self.roll.as_ref()
+    pub fn roll(&self) -> Option<&Arc<Roll>> {
+        self.roll.now()
     }
 
     /// Units that have a delegate, and who it is.
@@ -441,11 +450,16 @@ impl Attendance {
         self.delegates.iter()
     }
 
+    /// The units of others that somebody represents.
+    pub fn represented(&self, user: &UserId) -> impl Iterator<Item = &UnitId> {
+        self.represented_by.get(user).into_iter().flatten()
+    }
+
     /// Who represents a unit at the moment: its member when present, else its
     /// delegate when present.
     #[must_use]
     pub fn representative(&self, unit: &UnitId) -> Option<&UserId> {
-        let owner = self.roll.as_ref()?.owner(unit)?;
+        let owner = self.roll()?.owner(unit)?;
         let candidates = [Some(owner), self.delegates.get(unit)];
         candidates.into_iter().flatten().find(|user| self.is_present(user))
     }
@@ -457,14 +471,13 @@ impl Attendance {
     }
 
     /// Whether somebody is a member or represents one.
-    #[must_use]
     fn is_eligible(&self, user: &UserId) -> bool {
-        self.roll.as_ref().is_some_and(|roll| roll.member(user).is_some())
+        self.roll().is_some_and(|roll| roll.member(user).is_some())
             || self.represented_by.contains_key(user)
     }
 
     fn check_running(&self) -> Result<(), AttendanceError> {
-        if self.over { Err(AttendanceError::Over) } else { Ok(()) }
+        if self.stage.over { Err(AttendanceError::Over) } else { Ok(()) }
     }
 
     fn has_room_for(&self, user: &UserId) -> bool {
@@ -472,7 +485,7 @@ impl Attendance {
     }
 
     fn check_delegation(&self, unit: &UnitId, delegate: &UserId) -> Result<(), AttendanceError> {
-        let roll = self.roll.as_ref().ok_or(AttendanceError::RollUnknown)?;
+        let roll = self.roll().ok_or(AttendanceError::RollUnknown)?;
         let owner = roll.owner(unit).ok_or(AttendanceError::UnitNotFound)?;
         if owner == delegate {
             return Err(AttendanceError::OwnUnit);
@@ -489,7 +502,7 @@ impl Attendance {
 
     fn insert_delegation(&mut self, unit: UnitId, delegate: UserId, by: Option<UserId>) {
         self.delegates.insert(unit.clone(), delegate.clone());
-        self.represented_by.entry(delegate.clone()).or_default().insert(unit.clone());
+        self.represented_by.get_or_default(&delegate).insert(unit.clone());
         self.events.push_back(AttendanceEvent::Delegated { unit, delegate, by });
     }
 
@@ -507,8 +520,10 @@ impl Attendance {
 
     /// The moment that counts.
     fn moment(&mut self, now: Timestamp) -> Timestamp {
-        self.last = self.last.max(now);
-        self.last
+        if now > self.stage.last {
+            self.stage.edit().last = now;
+        }
+        self.stage.last
     }
 
     /// Opens or closes a person's interval after something about them changed.

@@ -1,6 +1,7 @@
 //! Why attendance refuses.
 
 use crate::attendance::engine::{DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX};
+use crate::domain::error_code::ErrorCode;
 
 /// A command was refused. Nothing has changed and no event follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,4 +49,26 @@ pub enum AttendanceError {
     /// rule it breaks.
     #[error("impossible snapshot of an attendance: {0}")]
     SnapshotInvalid(&'static str),
+}
+
+impl AttendanceError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::RollUnknown => ErrorCode::EligibleListUnknown,
+            Self::NotEligible => ErrorCode::NotEligible,
+            Self::Replayed => ErrorCode::ProofReplayed,
+            Self::NotPresent => ErrorCode::NotPresent,
+            Self::UnitNotFound => ErrorCode::UnitNotFound,
+            Self::AlreadyDelegated | Self::NotDelegated | Self::OwnUnit => {
+                ErrorCode::DelegationConflict
+            }
+            Self::DelegationLimitReached => ErrorCode::DelegationLimitReached,
+            Self::CallConflict => ErrorCode::QuorumCallConflict,
+            Self::Over => ErrorCode::SessionOver,
+            Self::Full => ErrorCode::AttendanceFull,
+            Self::SnapshotInvalid(_) => ErrorCode::Internal,
+        }
+    }
 }

@@ -39,6 +39,8 @@ pub struct EarlierIntervals {
 /// Everything known of one person's presence.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
+    /// Their name when they were seen last, for people; empty when nobody said it.
+    pub name: String,
     /// How they are known to be in the hall, while they are.
     pub hall: Option<AttendanceMethod>,
     /// How they proved that they take part remotely. It holds for the session,

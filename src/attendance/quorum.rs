@@ -1,67 +1,21 @@
 //! What is needed for a quorum, and whether it is there.
 
 use crate::domain::attendance::{QuorumCall, Weight};
+use crate::domain::quorum::{Comparison, QuorumRule, Share};
 use crate::domain::time::Timestamp;
 
 /// Most changes between quorum and no quorum kept in memory. The oldest is
 /// dropped beyond it; the evidence log has all.
 pub const QUORUM_HISTORY_MAX: usize = 1_000;
 
-/// A share of everybody: a fraction between 0 and 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    numerator: u32,
-    denominator: u32,
-}
-
-impl Share {
-    /// One half.
-    pub const HALF: Self = Self { numerator: 1, denominator: 2 };
-
-    /// The fraction, unless it is no share.
-    #[must_use]
-    pub const fn new(numerator: u32, denominator: u32) -> Option<Self> {
-        if denominator == 0 || numerator > denominator {
-            return None;
-        }
-        Some(Self { numerator, denominator })
-    }
-
-    /// Numerator and denominator.
-    #[must_use]
-    pub const fn parts(self) -> (u32, u32) {
-        (self.numerator, self.denominator)
-    }
-}
-
-/// How a share is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// The share itself suffices.
-    AtLeast,
-    /// It takes more than the share.
-    MoreThan,
-}
-
-/// What one call needs. With neither share, one member suffices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuorumRule {
-    /// Share of the members.
-    pub heads: Option<Share>,
-    /// Share of the weight of all units.
-    pub weight: Option<Share>,
-    /// How both are compared.
-    pub comparison: Comparison,
-}
-
 impl QuorumRule {
     /// Whether `tally` is a quorum. Nobody never is.
     #[must_use]
     pub fn holds(&self, tally: &Tally) -> bool {
         let holds = |share: Option<Share>, present: u64, total: u64| {
-            let Some(share) = share else { return true };
-            let left = u128::from(present) * u128::from(share.denominator);
-            let right = u128::from(total) * u128::from(share.numerator);
+            let Some((numerator, denominator)) = share.map(Share::parts) else { return true };
+            let left = u128::from(present) * u128::from(denominator);
+            let right = u128::from(total) * u128::from(numerator);
             match self.comparison {
                 Comparison::AtLeast => left >= right,
                 Comparison::MoreThan => left > right,
@@ -70,35 +24,6 @@ impl QuorumRule {
         let heads = holds(self.heads, tally.heads_present.into(), tally.heads_total.into());
         let weights = (tally.weight_present.millionths(), tally.weight_total.millionths());
         tally.heads_present > 0 && heads && holds(self.weight, weights.0, weights.1)
-    }
-}
-
-/// What each call needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuorumRules {
-    /// On the first call.
-    pub first: QuorumRule,
-    /// On the second, when there may be one.
-    pub second: Option<QuorumRule>,
-}
-
-impl Default for QuorumRules {
-    /// More than half of the weight on the first call, any number on the second.
-    fn default() -> Self {
-        let first =
-            QuorumRule { heads: None, weight: Some(Share::HALF), comparison: Comparison::MoreThan };
-        Self { first, second: Some(QuorumRule { weight: None, ..first }) }
-    }
-}
-
-impl QuorumRules {
-    /// The rule of a call; `None` when there is no such call.
-    #[must_use]
-    pub const fn of(&self, call: QuorumCall) -> Option<&QuorumRule> {
-        match call {
-            QuorumCall::First => Some(&self.first),
-            QuorumCall::Second => self.second.as_ref(),
-        }
     }
 }
 
@@ -146,6 +71,7 @@ pub struct QuorumChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::quorum::QuorumRules;
 
     fn tally(heads: (u32, u32), weight: (u64, u64)) -> Tally {
         Tally {
@@ -182,12 +108,5 @@ mod tests {
         let any = QuorumRules::default().second.expect("a second call");
         assert!(any.holds(&tally((1, 300), (0, 0))));
         assert!(!any.holds(&tally((0, 0), (0, 0))));
-    }
-
-    #[test]
-    fn a_share_is_at_most_everybody() {
-        assert_eq!(Share::new(1, 0), None);
-        assert_eq!(Share::new(3, 2), None);
-        assert!(Share::new(2, 2).is_some());
     }
 }

@@ -1,6 +1,10 @@
 //! The eligible list: members, their units, and what the units weigh.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::domain::attendance::{UnitId, Weight};
 use crate::domain::id::UserId;
@@ -43,6 +47,8 @@ pub struct Roll {
     members: BTreeMap<UserId, Member>,
     owners: BTreeMap<UnitId, UserId>,
     weight: Weight,
+    /// Each member by what is searched for, in the order of names.
+    by_name: Vec<(String, UserId)>,
 }
 
 impl Roll {
@@ -68,7 +74,21 @@ impl Roll {
                 return Err(RollInvalid::TooLong);
             }
         }
+        roll.by_name = roll.members.values().map(searched).collect();
+        roll.by_name.sort();
         Ok(roll)
+    }
+
+    /// Members by name from the place `after` on, whose name, id or units have
+    /// every word of `query`, and the places behind them. Case and accents do not
+    /// matter.
+    pub fn search(&self, query: &str, after: usize) -> impl Iterator<Item = (usize, &Member)> {
+        let words: Vec<String> = query.split_whitespace().map(folded).collect();
+        let places = self.by_name.iter().enumerate().skip(after);
+        places.filter_map(move |(place, (text, user))| {
+            let hit = words.iter().all(|word| text.contains(word.as_str()));
+            hit.then(|| self.members.get(user)).flatten().map(|member| (place + 1, member))
+        })
     }
 
     /// The members, by id.
@@ -98,5 +118,123 @@ impl Roll {
     #[must_use]
     pub const fn weight(&self) -> Weight {
         self.weight
+    }
+}
+
+/// What a member is found by.
+fn searched(member: &Member) -> (String, UserId) {
+    let mut text = folded(&member.name);
+    for unit in member.units.keys() {
+        text.push('\n');
+        text.push_str(&folded(unit.as_str()));
+    }
+    text.push('\n');
+    text.push_str(&folded(member.user_id.as_str()));
+    (text, member.user_id.clone())
+}
+
+/// A text without case and accents.
+fn folded(text: &str) -> String {
+    let plain = text.nfd().filter(|it| !is_combining_mark(*it));
+    plain.flat_map(char::to_lowercase).collect()
+}
+
+/// The list that holds now, and the one that is stored. Lists are replaced as a
+/// whole, and few members differ from one to the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeptRoll {
+    now: Option<Arc<Roll>>,
+    /// What held before, when it was replaced since the last acceptance.
+    before: Option<Option<Arc<Roll>>>,
+    stored: Option<Arc<Roll>>,
+}
+
+/// What is held now is compared, not how it came about.
+impl PartialEq for KeptRoll {
+    fn eq(&self, other: &Self) -> bool {
+        self.now == other.now
+    }
+}
+
+impl Eq for KeptRoll {}
+
+impl KeptRoll {
+    /// A list that counts as stored.
+    pub(super) fn stored_as(roll: Option<Arc<Roll>>) -> Self {
+        Self { now: roll.clone(), before: None, stored: roll }
+    }
+
+    pub(super) const fn now(&self) -> Option<&Arc<Roll>> {
+        self.now.as_ref()
+    }
+
+    pub(super) fn set(&mut self, roll: Roll) {
+        let old = self.now.replace(Arc::new(roll));
+        self.before.get_or_insert(old);
+    }
+
+    pub(super) fn undo(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.now = before;
+        }
+    }
+
+    pub(super) fn accept(&mut self) {
+        self.before = None;
+    }
+
+    pub(super) fn stored(&mut self) {
+        self.before = None;
+        self.stored.clone_from(&self.now);
+    }
+
+    /// Members that differ from what is stored, or are gone.
+    pub(super) fn to_store(&self) -> Vec<(&UserId, Option<&Member>)> {
+        let same = match (&self.now, &self.stored) {
+            (Some(now), Some(stored)) => Arc::ptr_eq(now, stored),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if same {
+            return Vec::new();
+        }
+        let now = self.now.iter().flat_map(|roll| roll.members());
+        let stored = self.stored.iter().flat_map(|roll| roll.members());
+        let is_new = |it: &&Member| {
+            self.stored.as_ref().and_then(|roll| roll.member(&it.user_id)) != Some(*it)
+        };
+        let is_gone =
+            |it: &&Member| self.now.as_ref().is_none_or(|roll| roll.member(&it.user_id).is_none());
+        let changed = now.filter(is_new).map(|it| (&it.user_id, Some(it)));
+        changed.chain(stored.filter(is_gone).map(|it| (&it.user_id, None))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_by_any_part_of_name_unit_or_id() {
+        let member = |id: &str, name: &str, unit: &str| Member {
+            user_id: id.parse().expect("an id"),
+            name: name.to_owned(),
+            units: [(unit.parse().expect("a unit"), Weight::ZERO)].into(),
+        };
+        let roll = Roll::new([
+            member("u1", "José Peña", "Torre A 101"),
+            member("u2", "Ana Ruiz", "Torre B 102"),
+            member("u3", "Ánna Lópes", "Torre B 103"),
+        ])
+        .expect("a list");
+        let found = |query: &str, after: usize| -> Vec<(usize, &str)> {
+            roll.search(query, after).map(|(at, it)| (at, it.user_id.as_str())).collect()
+        };
+        assert_eq!(found("", 0), [(1, "u2"), (2, "u3"), (3, "u1")], "by name");
+        assert_eq!(found("jose PENA", 0), [(3, "u1")]);
+        assert_eq!(found("torre b", 0), [(1, "u2"), (2, "u3")]);
+        assert_eq!(found("torre b", 1), [(2, "u3")], "from a place on");
+        assert_eq!(found("u3", 0), [(2, "u3")]);
+        assert_eq!(found("nobody", 0), []);
     }
 }

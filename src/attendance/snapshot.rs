@@ -1,32 +1,33 @@
 //! Taking an attendance apart for a store and putting it together again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::attendance::engine::{
-    Attendance, AttendanceRules, DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX,
-};
+use crate::attendance::engine::{Attendance, DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX, Stage};
 use crate::attendance::error::AttendanceError;
 use crate::attendance::presence::{CONNECTIONS_PER_PERSON_MAX, INTERVALS_PER_PERSON_MAX, Person};
 use crate::attendance::proof::{Presented, PresentedHash};
 use crate::attendance::quorum::{QUORUM_HISTORY_MAX, QuorumChange, Tally};
-use crate::attendance::roll::Roll;
+use crate::attendance::roll::{KeptRoll, Roll};
 use crate::domain::attendance::{QuorumCall, UnitId};
 use crate::domain::id::UserId;
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::time::Timestamp;
+use crate::tracked::Tracked;
 
 /// Everything an attendance is made of, but its rules and the events that have
 /// not been polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttendanceSnapshot {
     /// The eligible list, when it is known.
-    pub roll: Option<Roll>,
+    pub roll: Option<Arc<Roll>>,
     /// Everybody who is or was present or connected.
     pub people: BTreeMap<UserId, Person>,
     /// Units that have a delegate, and who it is.
     pub delegates: BTreeMap<UnitId, UserId>,
-    /// Hashes of what was presented; with a person when only they may not
+    /// Who presented what; the hash stands with a person when only they may not
     /// present it again.
-    pub presented: BTreeSet<(Option<UserId>, PresentedHash)>,
+    pub presented: BTreeMap<(Option<UserId>, PresentedHash), UserId>,
     /// When a quorum was reached and lost, the oldest first.
     pub history: VecDeque<QuorumChange>,
     /// The call that counts.
@@ -44,17 +45,20 @@ impl Attendance {
     /// part of it.
     #[must_use]
     pub fn snapshot(&self) -> AttendanceSnapshot {
-        let presented = self.presented.iter().map(|it| (it.by.clone(), it.hash));
+        let presented =
+            self.presented.iter().map(|(it, user)| ((it.by.clone(), it.hash), user.clone()));
+        let owned = |(user, person): (&UserId, &Person)| (user.clone(), person.clone());
+        let delegated = |(unit, user): (&UnitId, &UserId)| (unit.clone(), user.clone());
         AttendanceSnapshot {
-            roll: self.roll.clone(),
-            people: self.people.clone(),
-            delegates: self.delegates.clone(),
+            roll: self.roll().cloned(),
+            people: self.people.iter().map(owned).collect(),
+            delegates: self.delegates.iter().map(delegated).collect(),
             presented: presented.collect(),
-            history: self.history.clone(),
-            call: self.call,
-            tally: self.tally,
-            over: self.over,
-            last: self.last,
+            history: (*self.history).clone(),
+            call: self.stage.call,
+            tally: self.counted.tally,
+            over: self.stage.over,
+            last: self.stage.last,
         }
     }
 
@@ -69,21 +73,24 @@ impl Attendance {
     ) -> Result<Self, AttendanceError> {
         snapshot.check().map_err(AttendanceError::SnapshotInvalid)?;
         let mut attendance = Self::new(rules, snapshot.last);
-        attendance.roll = snapshot.roll;
-        attendance.people = snapshot.people;
-        attendance.delegates = snapshot.delegates;
+        attendance.roll = KeptRoll::stored_as(snapshot.roll);
+        attendance.people = snapshot.people.into_iter().collect();
+        attendance.delegates = snapshot.delegates.into_iter().collect();
         let presented = snapshot.presented.into_iter();
-        attendance.presented = presented.map(|(by, hash)| Presented { by, hash }).collect();
-        attendance.history = snapshot.history;
-        attendance.call = snapshot.call;
-        attendance.over = snapshot.over;
+        attendance.presented =
+            presented.map(|((by, hash), user)| (Presented { by, hash }, user)).collect();
+        attendance.history = Tracked::new(snapshot.history);
+        let AttendanceSnapshot { call, over, last, tally, .. } = snapshot;
+        attendance.stage = Tracked::new(Stage { call, over, last });
         attendance.count_all();
-        if snapshot.over {
-            attendance.tally = snapshot.tally;
-        } else if attendance.tally != snapshot.tally {
+        if over {
+            attendance.counted.edit().tally = tally;
+            attendance.contributions.clear();
+        } else if attendance.counted.tally != tally {
             return Err(AttendanceError::SnapshotInvalid("the tally is not what people add up to"));
         }
         attendance.resume();
+        attendance.stored();
         Ok(attendance)
     }
 }

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
 use crate::domain::id::SessionId;
+use crate::domain::quorum::{AttendanceRules, QuorumRule};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
@@ -373,6 +374,23 @@ pub fn policy_of(session: &Session) -> String {
             "retention_days": session.recording.retention_days,
         },
         "transcription": {"enabled": session.transcription.enabled},
+        "attendance": attendance_policy(&session.attendance),
     })
     .to_string()
+}
+
+fn attendance_policy(rules: &AttendanceRules) -> serde_json::Value {
+    let rule = |rule: &QuorumRule| {
+        json!({
+            "heads": rule.heads.map(|share| share.to_string()),
+            "weight": rule.weight.map(|share| share.to_string()),
+            "comparison": rule.comparison.as_str(),
+        })
+    };
+    json!({
+        "admission": rules.admission.as_str(),
+        "delegated_units_max": rules.delegated_units_max,
+        "first_call": rule(&rules.quorum.first),
+        "second_call": rules.quorum.second.as_ref().map(rule),
+    })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::domain::error_code::ErrorCode;
 use crate::domain::id::InvalidId;
 use crate::domain::words::words;
 
@@ -75,6 +76,22 @@ words!(
         ServiceUnavailable => "service_unavailable",
     }
 );
+
+impl AttendanceFailure {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Invalid => ErrorCode::ProofInvalid,
+            Self::Expired => ErrorCode::ProofExpired,
+            Self::Replayed => ErrorCode::ProofReplayed,
+            Self::WrongContext => ErrorCode::ProofWrongContext,
+            Self::NotEligible => ErrorCode::NotEligible,
+            Self::RateLimited => ErrorCode::RateLimited,
+            Self::ServiceUnavailable => ErrorCode::DependencyUnavailable,
+        }
+    }
+}
 
 /// Millionths in one.
 const SCALE: u64 = 1_000_000;

@@ -110,6 +110,33 @@ words!(
         /// The recording is not in a state that allows this.
         RecordingStateConflict => "RECORDING_STATE_CONFLICT",
 
+        /// What was presented does not prove presence.
+        ProofInvalid => "PROOF_INVALID",
+        /// What was presented has expired.
+        ProofExpired => "PROOF_EXPIRED",
+        /// What was presented was used before.
+        ProofReplayed => "PROOF_REPLAYED",
+        /// What was presented is for another session, tenant or person.
+        ProofWrongContext => "PROOF_WRONG_CONTEXT",
+        /// The person is not on the eligible list and represents nobody who is.
+        NotEligible => "NOT_ELIGIBLE",
+        /// The person is not present.
+        NotPresent => "NOT_PRESENT",
+        /// The eligible list is not known yet.
+        EligibleListUnknown => "ELIGIBLE_LIST_UNKNOWN",
+        /// The eligible list comes from a service, or is in use already.
+        EligibleListFixed => "ELIGIBLE_LIST_FIXED",
+        /// No unit of the eligible list has this id.
+        UnitNotFound => "UNIT_NOT_FOUND",
+        /// The unit is delegated already, or is not, or is the delegate's own.
+        DelegationConflict => "DELEGATION_CONFLICT",
+        /// The person represents as many units as the session allows.
+        DelegationLimitReached => "DELEGATION_LIMIT_REACHED",
+        /// The session has no second call, or it has begun already.
+        QuorumCallConflict => "QUORUM_CALL_CONFLICT",
+        /// As many people, proofs or delegations are kept as can be.
+        AttendanceFull => "ATTENDANCE_FULL",
+
         /// The session description is malformed or has no usable section.
         SdpInvalid => "SDP_INVALID",
         /// A session description does not fit the state of its transport.

@@ -50,6 +50,12 @@ words!(
         ManageCameras => "manage_cameras",
         /// Read the events of all sessions of the own tenant.
         ReadEvents => "read_events",
+        /// Be counted as present, and prove it.
+        Attend => "attend",
+        /// Register people, mark them as left and enter delegations.
+        RegisterAttendance => "register_attendance",
+        /// Read who could not take part, and why.
+        ReadReport => "read_report",
     }
 );
 
@@ -65,7 +71,12 @@ impl Role {
             }
             Self::Participant => matches!(
                 action,
-                A::ReadSession | A::JoinRoom | A::PublishMedia | A::RequestSpeech | A::Chat
+                A::ReadSession
+                    | A::JoinRoom
+                    | A::PublishMedia
+                    | A::RequestSpeech
+                    | A::Chat
+                    | A::Attend
             ),
             Self::Hall => {
                 matches!(action, A::ReadSession | A::JoinRoom | A::PublishMedia | A::LendMicrophone)
@@ -74,7 +85,9 @@ impl Role {
             Self::Operator => {
                 matches!(action, A::ReadSession | A::ManageCameras | A::ReadEvents)
             }
-            Self::Auditor => matches!(action, A::ReadSession | A::WatchRecording),
+            Self::Auditor => {
+                matches!(action, A::ReadSession | A::WatchRecording | A::ReadReport)
+            }
         }
     }
 }
@@ -136,6 +149,9 @@ mod tests {
         (Action::ControlRecording, "no yes no no no no"),
         (Action::ManageCameras, "no no no no yes no"),
         (Action::ReadEvents, "no no no no yes no"),
+        (Action::Attend, "yes yes no no no no"),
+        (Action::RegisterAttendance, "no yes no no no no"),
+        (Action::ReadReport, "no yes no no no yes"),
     ];
 
     #[test]

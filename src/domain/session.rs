@@ -1,6 +1,7 @@
 //! A governed meeting and its policy.
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 
@@ -159,6 +160,8 @@ pub struct Session {
     pub transcription: TranscriptionPolicy,
     /// Speaking policy.
     pub speaking: SpeakingPolicy,
+    /// What makes people present, and what a quorum needs.
+    pub attendance: AttendanceRules,
     /// Number of changes; `If-Match` is compared with it.
     pub version: u64,
     /// When it was created.

@@ -21,6 +21,54 @@ pub enum LogEvent {
     Spoken(SpokenText),
     /// A vote was announced.
     Vote(VoteAnnounced),
+    /// Somebody was refused at the door of the room.
+    JoinRefused(JoinRefused),
+    /// Somebody lost a part of their connection.
+    ConnectionLost(ConnectionLost),
+    /// Something was written down of attendance.
+    Attendance(AttendanceNoted),
+}
+
+/// Somebody was refused at the door of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRefused {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub user: String,
+    /// The code of the refusal.
+    pub code: String,
+}
+
+/// Somebody lost a part of their connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionLost {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub user: String,
+    /// Which part.
+    pub part: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What was written down of attendance beside what members were told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttendanceNoted {
+    /// What somebody presented was not taken.
+    Refused {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        user: String,
+        /// How they tried.
+        method: String,
+        /// Why it was not taken.
+        reason: String,
+    },
+    /// Something else, which members were told of or which is about nobody.
+    Other,
 }
 
 /// A part of the transcript.
@@ -61,6 +109,17 @@ struct VoteFields {
     text: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct NotedFields {
+    r#type: String,
+    at: String,
+    user_id: Option<String>,
+    code: Option<String>,
+    part: Option<String>,
+    reason: Option<String>,
+    method: Option<String>,
+}
+
 impl LogEvent {
     /// Parses the text of an event; `None` when it does not have the form of its kind, or when no
     /// history shows this kind.
@@ -87,12 +146,31 @@ impl LogEvent {
                 let at = Timestamp::parse_rfc3339(&fields.at)?;
                 Some(Self::Vote(VoteAnnounced { at, title: fields.title.or(fields.text) }))
             }
+            EventKind::JoinRefused => {
+                let fields: NotedFields = serde_json::from_str(text).ok()?;
+                let at = Timestamp::parse_rfc3339(&fields.at)?;
+                let (user, code) = (fields.user_id?, fields.code?);
+                Some(Self::JoinRefused(JoinRefused { at, user, code }))
+            }
+            EventKind::ConnectionLost => {
+                let fields: NotedFields = serde_json::from_str(text).ok()?;
+                let at = Timestamp::parse_rfc3339(&fields.at)?;
+                let (user, part, reason) = (fields.user_id?, fields.part?, fields.reason?);
+                Some(Self::ConnectionLost(ConnectionLost { at, user, part, reason }))
+            }
+            EventKind::Attendance => {
+                let fields: NotedFields = serde_json::from_str(text).ok()?;
+                if fields.r#type != "validation_refused" {
+                    return Some(Self::Attendance(AttendanceNoted::Other));
+                }
+                let at = Timestamp::parse_rfc3339(&fields.at)?;
+                let (user, method) = (fields.user_id?, fields.method?);
+                let reason = fields.reason?;
+                Some(Self::Attendance(AttendanceNoted::Refused { at, user, method, reason }))
+            }
             EventKind::Policy
             | EventKind::SessionState
-            | EventKind::JoinRefused
-            | EventKind::ConnectionLost
             | EventKind::Failure
-            | EventKind::Attendance
             | EventKind::RecordingAccess
             | EventKind::Disclosure
             | EventKind::KeysRewrapped

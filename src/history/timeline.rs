@@ -145,6 +145,7 @@ impl Reader {
                 item.text.clone_from(&vote.title);
                 self.timeline.items.push(item);
             }
+            LogEvent::JoinRefused(_) | LogEvent::ConnectionLost(_) | LogEvent::Attendance(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) fn welcome(
     resume_token: String,
     resumed: bool,
 ) -> ServerMessage {
-    let RoomView { info, you, participants, tracks, floor, recording, seq, at } = view;
+    let RoomView { info, you, participants, tracks, floor, quorum, recording, seq, at } = view;
     ServerMessage::Welcome(Box::new(Welcome {
         you: You {
             user_id: you.user_id,
@@ -35,7 +35,7 @@ pub(super) fn welcome(
         participants,
         tracks,
         floor,
-        quorum: None,
+        quorum: Some(quorum),
         recording,
         evidence: evidence.map(|head| EvidenceView {
             tree_size: head.tree_size,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::room::event::{FloorView, ParticipantView, RecordingView, TrackView};
+use crate::room::event::{FloorView, ParticipantView, QuorumState, RecordingView, TrackView};
 
 /// A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
 /// integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
@@ -461,9 +461,8 @@ pub struct Welcome {
     pub tracks: Vec<TrackView>,
     /// The speaking list and its turns.
     pub floor: FloorView,
-    /// The quorum, when the session counts attendance.
-    #[ts(type = "null")]
-    pub quorum: Option<()>,
+    /// How many are present, and whether they are a quorum.
+    pub quorum: Option<QuorumState>,
     /// The state of the recording.
     pub recording: RecordingView,
     /// The newest head of the session's log, once there is one.

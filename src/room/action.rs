@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::attendance::ports::EligibleList;
+use crate::attendance::{CoarseLocation, Proof};
+use crate::domain::attendance::{Place, UnitId};
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{ActionId, RequestId, TurnId, UserId};
 use crate::domain::role;
@@ -120,6 +123,60 @@ pub enum ChatAction {
         /// What others are shown of it is cleaned and cut.
         text: String,
     },
+}
+
+/// What is done about attendance, from outside the room. Who asks was permitted
+/// by the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttendanceAction {
+    /// The identity service validated what somebody presented.
+    Prove {
+        /// Who.
+        user: UserId,
+        /// Their name.
+        name: String,
+        /// What they presented.
+        proof: Proof,
+        /// Where they are. When they do not say: in the hall, if the session has
+        /// one and they are not connected to the room.
+        place: Option<Place>,
+        /// Where they roughly are, when they agreed to say.
+        location: Option<CoarseLocation>,
+    },
+    /// A moderator registers somebody in the hall, and enters whom they represent.
+    Register {
+        /// Who.
+        user: UserId,
+        /// Units of others that they represent.
+        represents: Vec<UnitId>,
+        /// The moderator.
+        by: UserId,
+    },
+    /// A moderator takes a registration back that was a mistake.
+    TakeBack {
+        /// Whose.
+        user: UserId,
+        /// The moderator.
+        by: UserId,
+    },
+    /// A moderator marks somebody as left.
+    MarkLeft {
+        /// Who.
+        user: UserId,
+        /// The moderator.
+        by: UserId,
+    },
+    /// A moderator ends the delegation of a unit.
+    EndDelegation {
+        /// Which.
+        unit: UnitId,
+        /// The moderator.
+        by: UserId,
+    },
+    /// A moderator begins the second call.
+    BeginSecondCall,
+    /// The eligible list is known.
+    TakeList(Box<EligibleList>),
 }
 
 /// What a member says that it sends.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, SessionId, TenantId};
 use crate::domain::recording::RecordingState;
@@ -68,6 +69,8 @@ pub(super) struct RoomActor {
     /// The newest head of the session's log.
     head: Option<Arc<EvidenceHead>>,
     retry_at: Option<Timestamp>,
+    /// The attendance as it was last asked for, and its version.
+    attendance: Option<(u64, Arc<Attendance>)>,
     over: bool,
 }
 
@@ -91,6 +94,7 @@ impl RoomActor {
             sockets: 0,
             head: None,
             retry_at: None,
+            attendance: None,
             over: false,
         }
     }
@@ -191,6 +195,15 @@ impl RoomActor {
             Input::Presence { connection, reply } => {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
             }
+            Input::Attend { action, reply } => {
+                let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
+                answer(reply, result);
+            }
+            Input::Attendee { user, reply } => answer(reply, Ok(self.engine.attendee(&user))),
+            Input::CheckProof { user, proof, reply } => {
+                answer(reply, self.engine.check_proof(&user, &proof));
+            }
+            Input::Attendance { reply } => answer(reply, Ok(self.attendance())),
             Input::Lost { connection, socket, reason } => {
                 if self.forget_sink(connection, socket) {
                     self.connection_lost(connection, ConnectionPart::Channel, reason);
@@ -493,6 +506,7 @@ impl RoomActor {
             }
         }
         self.change_tracks(outputs.tracks).await;
+        self.note_attendance(outputs.notes).await;
         if starts {
             self.set_recording(RecordingState::Recording).await;
         }

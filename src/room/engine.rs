@@ -4,6 +4,7 @@
 //! gates and goodbyes, to be drained after every call.
 
 mod act;
+mod attending;
 mod budget;
 mod changes;
 mod entering;
@@ -18,9 +19,11 @@ mod view;
 
 use std::time::Duration;
 
+use crate::attendance::Attendance;
 use crate::domain::id::{ActionId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::participant::ParticipantKind;
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy, Session};
@@ -30,15 +33,17 @@ use crate::floor::{Floor, FloorPolicy};
 use crate::room::action::{Action, FreshIds, Made, MediaFlags};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
-use crate::room::ports::RoomTrack;
+use crate::room::ports::{AttendanceNote, RoomTrack};
 use crate::sfu::plane::Gate;
 use crate::tracked::{Tracked, TrackedMap};
 
+use attending::QuorumTold;
+pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
 use index::Index;
 use media::Settled;
 use queue::QueueTold;
-pub use record::RecordInvalid;
+pub use record::{RecordInvalid, attendance_of};
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
 use seen::LastChanges;
@@ -81,6 +86,8 @@ pub struct RoomInfo {
     pub media_policy: Option<MediaPolicy>,
     /// How turns are given.
     pub policy: FloorPolicy,
+    /// What makes people present, and what a quorum needs.
+    pub attendance: AttendanceRules,
 }
 
 impl From<&Session> for RoomInfo {
@@ -95,6 +102,7 @@ impl From<&Session> for RoomInfo {
             moderation: session.moderation,
             media_policy: session.media_policy,
             policy: session.speaking.into(),
+            attendance: session.attendance,
         }
     }
 }
@@ -246,6 +254,8 @@ pub struct Outputs {
     pub told: Vec<(Told, Timestamp)>,
     /// Tracks that come and go, for the recorder.
     pub tracks: Vec<TrackChange>,
+    /// What is to be written down of attendance, once it is stored.
+    pub notes: Vec<AttendanceNote>,
 }
 
 impl Outputs {
@@ -304,6 +314,13 @@ pub struct RoomEngine {
     pub(super) gates: Vec<GateChange>,
     pub(super) goodbyes: Vec<(ConnectionId, Goodbye)>,
     pub(super) track_changes: Vec<TrackChange>,
+    attendance: Attendance,
+    quorum_told: Tracked<QuorumTold>,
+    /// Counts changes of the attendance, undone ones too.
+    attendance_version: u64,
+    notes: Vec<AttendanceNote>,
+    /// How many of `notes` stand, whether or not the decision being made does.
+    notes_accepted: usize,
     /// Whether the store has a record of this version of the format.
     pub(super) has_record: bool,
 }
@@ -328,6 +345,11 @@ impl RoomEngine {
         Self {
             moderation,
             floor: Floor::new(info.policy),
+            attendance: Attendance::new(info.attendance, now),
+            quorum_told: Tracked::default(),
+            attendance_version: 0,
+            notes: Vec::new(),
+            notes_accepted: 0,
             info,
             members: TrackedMap::default(),
             connections: TrackedMap::default(),
@@ -400,6 +422,8 @@ impl RoomEngine {
         let kept_days = self.info.recording.retention_days;
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
+        self.attendance.set_rules(self.info.attendance, now);
+        self.tell_attendance(now);
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
         self.settle(now);
@@ -410,10 +434,12 @@ impl RoomEngine {
         self.floor.handle_session_end(now);
         self.tell_floor(now);
         self.end_recording(now);
+        self.end_attendance(now);
         self.tell(Event::SessionEnded { reason: reason.to_owned() }, now);
         self.goodbyes.extend(self.connections.keys().map(|gone| (*gone, Goodbye::SessionOver)));
         self.track_changes.extend(self.tracks.keys().map(|track| TrackChange::Unpublished(*track)));
-        // Nobody comes back to this room, so nothing about people stays in its record.
+        // Nobody comes back to this room, so nothing about people stays in its record
+        // but the list of those who attended, until the session is erased.
         self.connections.clear();
         self.members.clear();
         self.tracks.clear();
@@ -437,6 +463,7 @@ impl RoomEngine {
         }
         self.tell_speakers(now);
         self.settle(now);
+        self.tell_quorum(now);
     }
 
     /// When [`Self::handle_timeout`] is wanted next.
@@ -447,7 +474,8 @@ impl RoomEngine {
         let speakers = (self.speaker_order() != passing.speakers_told)
             .then(|| passing.speakers_told_at.map(|at| at.after(SPEAKERS_INTERVAL)))
             .flatten();
-        [self.floor.poll_timeout(), grace, speakers].into_iter().flatten().min()
+        let quorum = self.quorum_due();
+        [self.floor.poll_timeout(), grace, speakers, quorum].into_iter().flatten().min()
     }
 
     /// What followed from the calls since the last drain.
@@ -461,6 +489,7 @@ impl RoomEngine {
             passing.recording_changed = false;
         }
         self.told_accepted = 0;
+        self.notes_accepted = 0;
         Outputs {
             gates: std::mem::take(&mut self.gates),
             goodbyes: std::mem::take(&mut self.goodbyes),
@@ -468,6 +497,7 @@ impl RoomEngine {
             recording,
             told: std::mem::take(&mut self.told),
             tracks: std::mem::take(&mut self.track_changes),
+            notes: std::mem::take(&mut self.notes),
         }
     }
 
@@ -482,7 +512,9 @@ impl RoomEngine {
             self.passing.edit().recording_changed = true;
         }
         self.told = std::mem::take(&mut outputs.told);
+        self.notes = std::mem::take(&mut outputs.notes);
         self.told_accepted = self.told.len();
+        self.notes_accepted = self.notes.len();
         outputs
     }
 

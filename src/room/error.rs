@@ -1,5 +1,6 @@
 //! The errors of a room.
 
+use crate::attendance::AttendanceError;
 use crate::domain::error_code::ErrorCode;
 use crate::floor::FloorError;
 
@@ -52,6 +53,9 @@ pub enum RoomError {
     /// The speaking list refused.
     #[error(transparent)]
     Floor(#[from] FloorError),
+    /// Attendance refuses.
+    #[error(transparent)]
+    Attendance(#[from] AttendanceError),
     /// The media plane refused.
     #[error("{message}")]
     Media {
@@ -103,6 +107,7 @@ impl RoomError {
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
             Self::Unprocessable(_) | Self::NotAPerson => ErrorCode::UnprocessableRequest,
             Self::Floor(error) => error.code(),
+            Self::Attendance(error) => error.code(),
             Self::Media { code, .. } => *code,
             Self::JournalUnavailable
             | Self::OutcomeUnknown

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::id::{ConnectionId, SessionId, TrackId, UserId};
+use crate::attendance::{Attendance, Proof};
+use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::time::Timestamp;
-use crate::room::action::{Action, Made};
-use crate::room::engine::{ConnectionKind, Goodbye, ResumeHash, RoomView};
+use crate::room::action::{Action, AttendanceAction, Made};
+use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
@@ -91,6 +92,8 @@ pub struct MemberHandle {
 #[derive(Debug, Clone)]
 pub(super) struct RoomHandle {
     pub(super) inputs: mpsc::Sender<Input>,
+    /// The assembly that meets in it.
+    pub(super) assembly: AssemblyId,
 }
 
 /// A request of a member.
@@ -220,6 +223,10 @@ pub(super) enum Input {
     Signal { connection: ConnectionId, signal: Signal },
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
+    Attend { action: AttendanceAction, reply: Reply<()> },
+    Attendee { user: UserId, reply: Reply<Attendee> },
+    CheckProof { user: UserId, proof: Proof, reply: Reply<ProofCheck> },
+    Attendance { reply: Reply<Arc<Attendance>> },
     Lost { connection: ConnectionId, socket: u64, reason: LossReason },
     Leave { connection: ConnectionId, socket: u64 },
     EvidenceHead(Arc<EvidenceHead>),

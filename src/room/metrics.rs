@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
 use crate::room::Rooms;
 use crate::telemetry::metrics::number;
 
@@ -9,16 +10,37 @@ const ROOMS: &str = "cabildo_rooms";
 const MODERATION_ACTIONS: &str = "cabildo_moderation_actions_total";
 const WS_RECONNECT: &str = "cabildo_ws_reconnect_seconds";
 
+const ATTENDANCE_VALIDATED: &str = "cabildo_attendance_validated_total";
+const ATTENDANCE_REFUSED: &str = "cabildo_attendance_refused_total";
+
 /// Describes every metric of rooms.
 pub fn describe_metrics() {
     metrics::describe_gauge!(ROOMS, "Rooms open.");
     metrics::describe_counter!(MODERATION_ACTIONS, "Actions of moderators, by action.");
     metrics::describe_histogram!(WS_RECONNECT, "Time between losing and resuming a connection.");
+    metrics::describe_counter!(
+        ATTENDANCE_VALIDATED,
+        "People who proved that they are present or were registered, by method."
+    );
+    metrics::describe_counter!(
+        ATTENDANCE_REFUSED,
+        "Proofs of presence that were not taken, by reason."
+    );
 }
 
 /// Counts an action of a moderator; `action` is the `type` of its message.
 pub(super) fn moderation_action(action: &'static str) {
     metrics::counter!(MODERATION_ACTIONS, "action" => action).increment(1);
+}
+
+/// Somebody proved that they are present, or was registered.
+pub(super) fn attendance_validated(method: AttendanceMethod) {
+    metrics::counter!(ATTENDANCE_VALIDATED, "method" => method.as_str()).increment(1);
+}
+
+/// What somebody presented was not taken.
+pub(super) fn attendance_refused(failure: AttendanceFailure) {
+    metrics::counter!(ATTENDANCE_REFUSED, "reason" => failure.as_str()).increment(1);
 }
 
 /// Records that a member resumed after its connection was lost for the time `gone`.

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::attendance::ports::EligibleSource;
+use crate::attendance::{CoarseLocation, PresentedHash};
+use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
@@ -69,6 +72,9 @@ pub trait RoomWitness: Send + Sync {
     /// the same person is reported once in [`REFUSAL_INTERVAL`](super::REFUSAL_INTERVAL).
     async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal);
 
+    /// Something of attendance is to be written down.
+    async fn attendance(&self, tenant: TenantId, session: SessionId, note: AttendanceNote);
+
     /// A person lost a transport or the socket of their channel. Must not block.
     fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection);
 }
@@ -83,6 +89,8 @@ pub struct RoomPorts {
     pub witness: Option<Arc<dyn RoomWitness>>,
     /// The limits of tenants; without them there is no limit.
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
+    /// Who may attend; without it a moderator gives the list.
+    pub eligible: Option<Arc<dyn EligibleSource>>,
 }
 
 impl RoomPorts {
@@ -91,6 +99,45 @@ impl RoomPorts {
     pub fn has(&self, kind: ParticipantKind) -> bool {
         self.listeners.iter().any(|listener| listener.kind() == kind)
     }
+}
+
+/// What is written down of attendance beside what members are told: what is not
+/// for everybody, and what did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttendanceNote {
+    /// Somebody proved that they are present, or was registered.
+    Validated {
+        /// Who.
+        user: UserId,
+        /// How.
+        method: AttendanceMethod,
+        /// Where.
+        place: Place,
+        /// Hash of what was presented, where one is kept.
+        hash: Option<PresentedHash>,
+        /// The moderator who registered them.
+        by: Option<UserId>,
+        /// Where they roughly were, when they agreed to say.
+        location: Option<CoarseLocation>,
+    },
+    /// What somebody presented was not taken.
+    Refused {
+        /// Who.
+        user: UserId,
+        /// How they tried.
+        method: AttendanceMethod,
+        /// Why it was not taken.
+        failure: AttendanceFailure,
+    },
+    /// The eligible list became known.
+    ListTaken {
+        /// Members on it.
+        members: u32,
+        /// Weight of all units.
+        weight: Weight,
+        /// SHA-256 of its lines: user id, name, unit and weight, separated by tabs.
+        hash: [u8; 32],
+    },
 }
 
 /// A person could not enter.

@@ -10,7 +10,8 @@ use crate::domain::id::{ConnectionId, SessionId, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::actor::{RoomActor, RoomParts};
-use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine};
+use crate::room::attending::take_list;
+use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine, attendance_of};
 use crate::room::error::RoomError;
 use crate::room::journal::RoomJournal;
 use crate::room::member::{
@@ -33,17 +34,17 @@ const MEDIA_EVENTS_MAX: usize = 1_024;
 /// The rooms of this process. Clones share them.
 #[derive(Clone)]
 pub struct Rooms {
-    parts: Arc<Parts>,
+    pub(super) parts: Arc<Parts>,
     open: Arc<OpenRooms>,
 }
 
-struct Parts {
-    sessions: Arc<dyn SessionRepository>,
-    journal: Arc<dyn RoomJournal>,
+pub(super) struct Parts {
+    pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) journal: Arc<dyn RoomJournal>,
     media: Sfu,
-    clock: Clock,
-    ports: RoomPorts,
-    refusals: Mutex<Refusals>,
+    pub(super) clock: Clock,
+    pub(super) ports: RoomPorts,
+    pub(super) refusals: Mutex<Refusals>,
 }
 
 impl Rooms {
@@ -124,10 +125,13 @@ impl Rooms {
 
     /// Ends the room of a session that has ended or was cancelled. When this returns, the last
     /// events of the room are in its journal, or could not be stored.
-    pub async fn session_over(&self, session: SessionId, status: SessionStatus) {
-        let Some(room) = self.open.remove(session).await else { return };
+    pub async fn session_over(&self, session: &Session) {
+        let Some(room) = self.open.remove(session.id).await else {
+            self.end_unopened(session).await;
+            return;
+        };
         let (told, answer) = oneshot::channel();
-        let over = Input::SessionOver { reason: status.as_str(), told };
+        let over = Input::SessionOver { reason: session.status.as_str(), told };
         if room.handle.inputs.send(over).await.is_ok() {
             // A room that stops without an answer sends nothing more.
             drop(answer.await);
@@ -223,7 +227,11 @@ impl Rooms {
 
     /// The room of a session, which is opened if necessary. Another tenant's session is answered
     /// like one that does not exist.
-    async fn room(&self, tenant: TenantId, session: SessionId) -> Result<RoomHandle, RoomError> {
+    pub(super) async fn room(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<RoomHandle, RoomError> {
         let room = self.open.find_or_open(session, self.open_session(tenant, session)).await?;
         if room.tenant == tenant { Ok(room.handle) } else { Err(RoomError::SessionNotFound) }
     }
@@ -255,6 +263,51 @@ impl Rooms {
         Ok(OpenRoom { tenant, handle })
     }
 
+    fn parts_of(&self, session: &Session) -> RoomParts {
+        let Parts { journal, media, clock, ports, .. } = &*self.parts;
+        RoomParts {
+            tenant: session.tenant_id,
+            session: session.id,
+            journal: journal.clone(),
+            media: media.clone(),
+            clock: clock.clone(),
+            ports: ports.clone(),
+        }
+    }
+
+    /// Ends what a session that is over has left of a room that is not open here:
+    /// whoever was registered in the hall leaves with it.
+    async fn end_unopened(&self, session: &Session) {
+        let (tenant, id) = (session.tenant_id, session.id);
+        let stored = match self.parts.journal.load(tenant, id).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::error!(session = %id, %error, "a room could not be read");
+                return;
+            }
+        };
+        let Some(record) = stored else { return };
+        let attended = attendance_of(&record, session.attendance);
+        if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
+            return;
+        }
+        let recorder = self.recorder();
+        match RoomEngine::from_record(session.into(), recorder, record, self.parts.clock.now()) {
+            Ok(engine) => {
+                let actor = RoomActor::new(self.parts_of(session), engine);
+                actor.end_unopened(session.status.as_str()).await;
+            }
+            Err(error) => {
+                tracing::error!(session = %id, %error, "a room can't be ended");
+            }
+        }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let has_recorder = self.parts.ports.has(ParticipantKind::Recorder);
+        if has_recorder { Recorder::Present } else { Recorder::Absent }
+    }
+
     async fn budget(&self, tenant: TenantId) -> BitrateBudget {
         let max_kbps = match &self.parts.ports.limits {
             Some(limits) => limits.limits(tenant).await.max_bitrate_kbps,
@@ -265,13 +318,13 @@ impl Rooms {
 
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
-        let has_recorder = ports.has(ParticipantKind::Recorder);
-        let recorder = if has_recorder { Recorder::Present } else { Recorder::Absent };
+        let recorder = self.recorder();
         let now = clock.now();
         let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");
             RoomError::JournalUnavailable
         })?;
+        let roll_known = |engine: &RoomEngine| engine.attendance().roll().is_some();
         let engine = match stored {
             None => RoomEngine::new(session.into(), recorder, now),
             Some(record) => RoomEngine::from_record(session.into(), recorder, record, now)
@@ -286,17 +339,13 @@ impl Rooms {
             .await
             .map_err(|error| RoomError::Media { code: error.code(), message: error.to_string() })?;
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
-        let parts = RoomParts {
-            tenant: session.tenant_id,
-            session: session.id,
-            journal: journal.clone(),
-            media: media.clone(),
-            clock: clock.clone(),
-            ports: ports.clone(),
-        };
-        let actor = RoomActor::new(parts, engine);
+        let room = RoomHandle { inputs, assembly: session.assembly_id };
+        if let Some(source) = ports.eligible.clone().filter(|_| !roll_known(&engine)) {
+            tokio::spawn(take_list(source, session.tenant_id, room.clone()));
+        }
+        let actor = RoomActor::new(self.parts_of(session), engine);
         tokio::spawn(actor.run(Box::new(session.clone()), queue, media_inputs));
-        Ok(RoomHandle { inputs })
+        Ok(room)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes to a session with the meaning of a merge patch (RFC 7386 §2): an absent member keeps its
 //! value, `null` clears it, any other value sets it.
 
+use crate::domain::quorum::{Admission, AttendanceRules, Comparison, QuorumRule, Share};
 use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SpeakingPolicy,
     TranscriptionPolicy,
@@ -91,6 +92,30 @@ pub struct SpeakingPatch {
     pub points_of_order_pass_closed_list: Change<bool>,
 }
 
+/// Changes to what one call needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuorumRulePatch {
+    /// Share of the members; cleared, their number does not matter.
+    pub heads: Change<Share>,
+    /// Share of the weight; cleared, weight does not matter.
+    pub weight: Change<Share>,
+    /// How both are compared.
+    pub comparison: Change<Comparison>,
+}
+
+/// Changes to the rules of attendance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttendancePatch {
+    /// What makes a connected person present.
+    pub admission: Change<Admission>,
+    /// Most units of others that one person may represent.
+    pub delegated_units_max: Change<u16>,
+    /// What the first call needs.
+    pub first_call: Change<QuorumRulePatch>,
+    /// What the second call needs; cleared, there is none.
+    pub second_call: Change<QuorumRulePatch>,
+}
+
 /// Changes to a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionPatch {
@@ -116,6 +141,8 @@ pub struct SessionPatch {
     pub transcription: Change<TranscriptionPatch>,
     /// Speaking policy, member by member.
     pub speaking: Change<SpeakingPatch>,
+    /// Rules of attendance, member by member.
+    pub attendance: Change<AttendancePatch>,
 }
 
 impl SessionPatch {
@@ -142,6 +169,7 @@ impl SessionPatch {
         apply_recording(self.recording, &mut wanted.recording);
         apply_transcription(self.transcription, &mut wanted.transcription);
         apply_speaking(self.speaking, &mut wanted.speaking);
+        apply_attendance(self.attendance, &mut wanted.attendance);
         (wanted, problems)
     }
 }
@@ -189,6 +217,39 @@ pub(crate) fn apply_speaking(change: Change<SpeakingPatch>, policy: &mut Speakin
     }
 }
 
+pub(crate) fn apply_attendance(change: Change<AttendancePatch>, rules: &mut AttendanceRules) {
+    let default = AttendanceRules::default();
+    let patch = match change {
+        Change::Keep => return,
+        Change::Clear => {
+            *rules = default;
+            return;
+        }
+        Change::Set(patch) => patch,
+    };
+    patch.admission.apply(&mut rules.admission, default.admission);
+    patch.delegated_units_max.apply(&mut rules.delegated_units_max, default.delegated_units_max);
+    match patch.first_call {
+        Change::Keep => {}
+        Change::Clear => rules.quorum.first = default.quorum.first,
+        Change::Set(rule) => apply_rule(rule, &mut rules.quorum.first),
+    }
+    match patch.second_call {
+        Change::Keep => {}
+        Change::Clear => rules.quorum.second = None,
+        Change::Set(rule) => {
+            let any = QuorumRule { heads: None, weight: None, ..default.quorum.first };
+            apply_rule(rule, rules.quorum.second.get_or_insert(any));
+        }
+    }
+}
+
+fn apply_rule(patch: QuorumRulePatch, rule: &mut QuorumRule) {
+    patch.heads.apply_optional(&mut rule.heads);
+    patch.weight.apply_optional(&mut rule.weight);
+    patch.comparison.apply(&mut rule.comparison, Comparison::MoreThan);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +279,7 @@ mod tests {
                 language: Change::Set("es".to_owned()),
             },
             speaking,
+            attendance: AttendancePatch::default(),
         };
         let now = Timestamp::from_unix_us(0);
         new_session.into_session(SessionId::generate(), &TenantLimits::default(), now)
@@ -292,6 +354,30 @@ mod tests {
         let transcription = TranscriptionPolicy { enabled: true, language: None };
         let speaking = SpeakingPolicy { auto_start: true, ..current.speaking };
         assert_eq!(wanted, Session { recording, transcription, speaking, ..current });
+    }
+
+    #[test]
+    fn a_quorum_changes_share_by_share() {
+        let half = Share::HALF;
+        let rules = |patch| {
+            let mut rules = AttendanceRules::default();
+            apply_attendance(Change::Set(patch), &mut rules);
+            rules.quorum
+        };
+        let first_call = Change::Set(QuorumRulePatch {
+            heads: Change::Set(half),
+            weight: Change::Clear,
+            comparison: Change::Set(Comparison::AtLeast),
+        });
+        let changed = rules(AttendancePatch { first_call, ..AttendancePatch::default() });
+        let wanted =
+            QuorumRule { heads: Some(half), weight: None, comparison: Comparison::AtLeast };
+        assert_eq!((changed.first, changed.second.is_some()), (wanted, true));
+        let none = AttendancePatch { second_call: Change::Clear, ..AttendancePatch::default() };
+        assert_eq!(rules(none).second, None);
+        let mut cleared = AttendanceRules { delegated_units_max: 9, ..AttendanceRules::default() };
+        apply_attendance(Change::Clear, &mut cleared);
+        assert_eq!(cleared, AttendanceRules::default());
     }
 
     #[test]

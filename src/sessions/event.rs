@@ -4,12 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
+use crate::sessions::attendance_rules::{read_rules, rules_text};
 
 words!(
     /// What happened to a session. The text is the type of the event; it ends with the version of
@@ -105,6 +107,8 @@ struct Payload {
     auto_start: bool,
     #[serde(default = "passes")]
     points_of_order_pass_closed_list: bool,
+    #[serde(default)]
+    attendance: Option<String>,
     version: u64,
     created_at: i64,
 }
@@ -140,6 +144,7 @@ impl Payload {
             max_turn_s: session.speaking.max_turn_s,
             auto_start: session.speaking.auto_start,
             points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
+            attendance: Some(rules_text(&session.attendance)),
             version: session.version,
             created_at: session.created_at.unix_us(),
         }
@@ -179,6 +184,10 @@ impl Payload {
                 auto_start: self.auto_start,
                 points_of_order_pass_closed_list: self.points_of_order_pass_closed_list,
             },
+            attendance: match self.attendance {
+                Some(text) => read_rules(&text)?,
+                None => AttendanceRules::default(),
+            },
             version: self.version,
             created_at: Timestamp::from_unix_us(self.created_at),
         })
@@ -213,6 +222,7 @@ mod tests {
                 auto_start: true,
                 points_of_order_pass_closed_list: false,
             },
+            attendance: AttendanceRules { delegated_units_max: 9, ..AttendanceRules::default() },
             version: 3,
             created_at: Timestamp::from_unix_us(5),
         }

@@ -1,14 +1,15 @@
 //! The description of a new session, and the defaults for what it leaves out.
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
 use crate::sessions::change::{
-    Change, RecordingPatch, SpeakingPatch, TranscriptionPatch, apply_recording, apply_speaking,
-    apply_transcription,
+    AttendancePatch, Change, RecordingPatch, SpeakingPatch, TranscriptionPatch, apply_attendance,
+    apply_recording, apply_speaking, apply_transcription,
 };
 use crate::sessions::limits::TenantLimits;
 use crate::sessions::validation::shown_title;
@@ -78,6 +79,8 @@ pub struct NewSession {
     /// [`MAX_TURN_S_DEFAULT`] and are started by a moderator. A default that contradicts a given
     /// value is adjusted.
     pub speaking: SpeakingPatch,
+    /// What differs from the rules that [`AttendanceRules`] has by default.
+    pub attendance: AttendancePatch,
 }
 
 impl NewSession {
@@ -108,12 +111,14 @@ impl NewSession {
             recording: recording_default(),
             transcription: transcription_default(),
             speaking: speaking_beside(&self.speaking),
+            attendance: AttendanceRules::default(),
             version: 1,
             created_at: now,
         };
         apply_recording(Change::Set(self.recording), &mut session.recording);
         apply_transcription(Change::Set(self.transcription), &mut session.transcription);
         apply_speaking(Change::Set(self.speaking), &mut session.speaking);
+        apply_attendance(Change::Set(self.attendance), &mut session.attendance);
         session
     }
 }

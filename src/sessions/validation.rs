@@ -12,6 +12,8 @@ pub const LANGUAGE_BYTES_MAX: usize = 35;
 pub const RETENTION_DAYS_MAX: u32 = 36_525;
 /// Longest turn, in seconds: four hours.
 pub const TURN_S_MAX: u32 = 14_400;
+/// Most units of others that rules may let one person represent.
+const DELEGATED_UNITS_MAX: u16 = 1_000;
 
 /// The last moment that RFC 3339 can express: the end of the year 9999.
 const SCHEDULE_MAX: Timestamp = Timestamp::from_unix_us(253_402_300_799_999_999);
@@ -55,6 +57,11 @@ pub(crate) fn problems_of(
                 .then(|| "must not be longer than speaking.max_turn_s".to_owned())
         }),
     );
+    let delegated = wanted.attendance.delegated_units_max;
+    say(
+        "attendance.delegated_units_max",
+        (delegated > DELEGATED_UNITS_MAX).then(|| format!("must be at most {DELEGATED_UNITS_MAX}")),
+    );
     problems
 }
 
@@ -72,6 +79,7 @@ pub(crate) fn settled_member(current: &Session, wanted: &Session) -> Option<&'st
         ("change whether it is recorded", current.recording.enabled != wanted.recording.enabled),
         ("change its transcription", current.transcription != wanted.transcription),
         ("change its speaking policy", current.speaking != wanted.speaking),
+        ("change its rules of attendance", current.attendance != wanted.attendance),
     ]
     .into_iter()
     .find_map(|(member, differs)| differs.then_some(member))
@@ -117,7 +125,9 @@ mod tests {
     use super::*;
     use crate::domain::id::{AssemblyId, SessionId, TenantId};
     use crate::domain::session::{Modality, ModerationMode};
-    use crate::sessions::change::{RecordingPatch, SpeakingPatch, TranscriptionPatch};
+    use crate::sessions::change::{
+        AttendancePatch, RecordingPatch, SpeakingPatch, TranscriptionPatch,
+    };
     use crate::sessions::new_session::NewSession;
 
     const LIMITS: TenantLimits = TenantLimits {
@@ -141,6 +151,7 @@ mod tests {
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),
+            attendance: AttendancePatch::default(),
         };
         new_session.into_session(SessionId::generate(), &LIMITS, Timestamp::from_unix_us(0))
     }
@@ -167,6 +178,7 @@ mod tests {
         wrong.transcription.language = Some("español".to_owned());
         wrong.speaking.max_turn_s = TURN_S_MAX + 1;
         wrong.speaking.default_turn_s = 0;
+        wrong.attendance.delegated_units_max = DELEGATED_UNITS_MAX + 1;
         let problems = problems_of(&wrong, None, &LIMITS);
         assert_eq!(
             fields_of(&problems),
@@ -179,6 +191,7 @@ mod tests {
                 "transcription.language",
                 "speaking.max_turn_s",
                 "speaking.default_turn_s",
+                "attendance.delegated_units_max",
             ]
         );
     }

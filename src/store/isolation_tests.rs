@@ -23,8 +23,8 @@ use crate::recorder::repository::{
 };
 use crate::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use crate::sessions::{
-    Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, RecordingPatch,
-    SessionService, SpeakingPatch, TranscriptionPatch,
+    AttendancePatch, Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession,
+    RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
 };
 use crate::store::entities::{room_event, room_record, session};
 use crate::store::tenant_tx::TenantTx;
@@ -68,6 +68,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),
+        attendance: AttendancePatch::default(),
     };
     let session = service.create(new_session, NOW).await.expect("created");
     let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];

@@ -1,6 +1,7 @@
 //! The REST door over real sockets: who may call what, what is refused and
 //! how, and that nothing happens twice.
 
+mod attendance;
 mod bad_input;
 mod binary;
 mod cameras;
@@ -16,6 +17,7 @@ mod names;
 mod once;
 mod permissions;
 mod person;
+mod presence;
 mod record;
 mod server;
 mod services;

@@ -11,20 +11,22 @@ use cabildo::domain::error_code::ErrorCode;
 use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
-use cabildo::domain::session::Modality;
+use cabildo::domain::session::{Modality, Session, SessionStatus};
 use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{
-    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
+    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionRepository, SessionService,
+    SpeakingPatch, TranscriptionPatch,
 };
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::{Store, StoreOptions};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+mod desk;
 mod opening;
 mod outcomes;
 mod record;
@@ -107,6 +109,12 @@ impl House {
         start_session(&self.store, self.tenant, |_| {}).await
     }
 
+    /// The session as it is once it has been completed.
+    async fn ended(&self) -> Session {
+        let found = self.store.find(self.tenant, self.session).await.expect("readable");
+        Session { status: SessionStatus::Completed, ..found.expect("there") }
+    }
+
     /// Another process that works on the same database.
     fn process(&self) -> (Rooms, Arc<Fragile>) {
         self.process_with(RoomPorts::default())
@@ -178,11 +186,16 @@ async fn start_session(
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),
+        attendance: AttendancePatch::default(),
     };
     change(&mut wanted);
     let session = sessions.create(wanted, now).await.expect("created").id;
     sessions.start(tenant, session, None, now).await.expect("started");
     session
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("done in time")
 }
 
 fn chat(text: &str) -> Action {

@@ -3,6 +3,7 @@
 //! library is linked once.
 
 mod attendance;
+mod attending;
 #[path = "../support/claims.rs"]
 mod claims;
 mod custody;

@@ -78,6 +78,7 @@ impl Hall {
                 auto_start: false,
                 points_of_order_pass_closed_list: true,
             },
+            attendance: cabildo::domain::quorum::AttendanceRules::default(),
         };
         let now = Timestamp::from_unix_us(1_800_000_000_000_000);
         let mut hall = Self {
@@ -292,6 +293,7 @@ fn session_of(info: &RoomInfo) -> Session {
             auto_start: false,
             points_of_order_pass_closed_list: true,
         },
+        attendance: cabildo::domain::quorum::AttendanceRules::default(),
         version: 1,
         created_at: Timestamp::from_unix_us(0),
     }
@@ -452,7 +454,8 @@ fn a_lost_connection_comes_back_within_its_grace_and_not_after() {
     hall.drain();
     hall.pass(RESUME_GRACE + Duration::from_secs(1));
     assert_eq!(hall.goodbyes, [(ana, Goodbye::Disconnected)]);
-    assert_eq!(hall.kinds_since(before), ["track_unpublished", "participant_left"]);
+    let told = ["track_unpublished", "participant_left", "attendance_changed"];
+    assert_eq!(hall.kinds_since(before), told);
     let late = hall.engine.handle_resume(ana, secret("third"), secret("x"), hall.now);
     assert_eq!(late, Err(RoomError::NothingToResume));
 }
@@ -476,7 +479,8 @@ fn whoever_is_removed_stays_out_until_admitted() {
     let before = hall.engine.seq();
     hall.act(chair, PeopleAction::Remove(user("ana"))).expect("removed");
     assert_eq!(hall.goodbyes, [(ana, Goodbye::Removed)]);
-    assert_eq!(hall.kinds_since(before), ["turn_ended", "participant_left"]);
+    let told = ["turn_ended", "participant_left", "attendance_changed"];
+    assert_eq!(hall.kinds_since(before), told);
     assert_eq!(hall.try_enter("ana", Role::Participant), Err(RoomError::Forbidden));
     assert_eq!(
         hall.act(chair, PeopleAction::Admit(user("bea"))),
@@ -675,7 +679,7 @@ fn a_decision_stores_what_it_touched_however_many_people_there_are() {
         (Action::from(FloorAction::PauseTurn), 1),
         (Action::from(FloorAction::CancelSpeech { request: Some(requests[200]) }), 1),
         (Action::from(FloorAction::SetModeration(ModerationMode::Open)), 1),
-        (Action::from(PeopleAction::Remove(user("guest-9"))), 4),
+        (Action::from(PeopleAction::Remove(user("guest-9"))), 5),
     ] {
         let fresh = FreshIds::generate();
         hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now).expect("done");
@@ -685,8 +689,10 @@ fn a_decision_stores_what_it_touched_however_many_people_there_are() {
     }
     hall.engine.handle_session_over("completed", hall.now);
     hall.drain();
-    let left: Vec<&String> = hall.stored.parts.keys().collect();
-    assert_eq!(left, ["list", "moderation", "recording", "turns"], "nothing about people");
+    let left = hall.stored.parts.keys().filter(|part| !part.starts_with("attend"));
+    let left: Vec<&String> = left.collect();
+    let expected = ["list", "moderation", "recording", "turns"];
+    assert_eq!(left, expected, "nothing about people but their attendance");
 }
 
 #[test]
@@ -920,8 +926,12 @@ fn a_record_from_before_recordings_is_read_and_its_policy_followed() {
         hall.store();
         let kinds: Vec<&str> =
             hall.engine.take_outputs().told.iter().map(|(told, _)| told.event.kind()).collect();
-        let expected: &[&str] =
-            if enabled { &["participant_joined", "recording_state"] } else { &[] };
+        // Its attendance begins with whoever is connected.
+        let expected: &[&str] = if enabled {
+            &["attendance_changed", "participant_joined", "recording_state"]
+        } else {
+            &["attendance_changed"]
+        };
         assert_eq!(kinds, expected);
         let chair = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
         assert_eq!(hall.recorder(chair).is_some(), enabled);

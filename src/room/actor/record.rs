@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
+use crate::attendance::Attendance;
 use crate::domain::id::ConnectionId;
 use crate::domain::recording::RecordingState;
 use crate::room::actor::RoomActor;
 use crate::room::engine::TrackChange;
 use crate::room::member::{Outbound, Sink};
-use crate::room::ports::{ConnectionPart, EvidenceHead, LossReason, LostConnection};
+use crate::room::metrics;
+use crate::room::ports::{
+    AttendanceNote, ConnectionPart, EvidenceHead, LossReason, LostConnection,
+};
 
 impl RoomActor {
     pub(super) async fn set_recording(&self, state: RecordingState) {
@@ -43,6 +47,36 @@ impl RoomActor {
         if let Some(witness) = &self.parts.ports.witness {
             witness.events_kept(self.parts.tenant, self.parts.session);
         }
+    }
+
+    pub(super) async fn note_attendance(&self, notes: Vec<AttendanceNote>) {
+        for note in notes {
+            if let AttendanceNote::Validated { method, .. } = &note {
+                metrics::attendance_validated(*method);
+            }
+            if let Some(witness) = &self.parts.ports.witness {
+                witness.attendance(self.parts.tenant, self.parts.session, note).await;
+            }
+        }
+    }
+
+    /// The attendance as it is stored. It is copied when it has changed since it
+    /// was asked for last.
+    pub(super) fn attendance(&mut self) -> Arc<Attendance> {
+        let version = self.engine.attendance_version();
+        match &self.attendance {
+            Some((copied, attendance)) if *copied == version => attendance.clone(),
+            _ => {
+                let attendance = Arc::new(self.engine.attendance().clone());
+                self.attendance = Some((version, attendance.clone()));
+                attendance
+            }
+        }
+    }
+
+    /// Ends the room of a session that is over and whose room nobody has opened.
+    pub(in crate::room) async fn end_unopened(mut self, reason: &'static str) {
+        self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
     }
 
     pub(super) fn connection_lost(

@@ -9,6 +9,9 @@ impl RoomEngine {
     pub fn undo(&mut self) {
         self.moderation.undo();
         self.floor.undo();
+        self.attendance.undo();
+        self.quorum_told.undo();
+        self.notes.truncate(self.notes_accepted);
         self.members.undo();
         self.connections.undo();
         self.muted.undo();
@@ -34,6 +37,9 @@ impl RoomEngine {
     pub fn accept(&mut self) {
         self.moderation.accept();
         self.floor.accept();
+        self.attendance.accept();
+        self.quorum_told.stored();
+        self.notes_accepted = self.notes.len();
         self.members.accept();
         self.connections.accept();
         self.muted.accept();
@@ -54,6 +60,8 @@ impl RoomEngine {
     pub fn stored(&mut self) {
         self.moderation.stored();
         self.floor.stored();
+        self.attendance.stored();
+        self.quorum_told.stored();
         self.members.stored();
         self.connections.stored();
         self.muted.stored();

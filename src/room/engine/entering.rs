@@ -59,6 +59,8 @@ impl RoomEngine {
         let event =
             if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
         self.tell(event, now);
+        self.follow_presence(connection, now);
+        self.attendance.note_name(user, &principal.name);
         self.settle(now);
         Ok(())
     }
@@ -112,6 +114,7 @@ impl RoomEngine {
             self.index.set_roles(connection, principal.roles, &principal.user_id);
             let view = self.participant_view(&principal.user_id);
             self.tell(Event::ParticipantUpdated(view), now);
+            self.follow_presence(connection, now);
         }
         self.settle(now);
         Ok(())
@@ -181,6 +184,7 @@ impl RoomEngine {
         }
         let Some(gone) = self.connections.remove(&connection) else { return };
         self.index.remove_connection(connection, &gone);
+        self.attendance.handle_disconnected(&gone.user, connection, now);
         self.goodbyes.push((connection, goodbye));
         if self.index.connections_of(&gone.user).is_empty() {
             self.end_member(&gone.user, goodbye, now);

@@ -145,6 +145,7 @@ impl RoomEngine {
     /// Brings gates and featured tracks in line with what was decided. Only what
     /// the decision can have changed is looked at.
     pub(super) fn settle(&mut self, now: Timestamp) {
+        self.tell_attendance(now);
         let speaker = self.floor.speaker().map(|(user, microphone)| (user.clone(), microphone));
         let affected = self.affected(speaker.as_ref());
         let mut changed = BTreeMap::new();

@@ -3,6 +3,7 @@
 //! decision writes the parts that it changed. Domain types do not serialise, so
 //! each has its own form here; reading one back checks it.
 
+mod attendance;
 mod floor;
 mod v1;
 
@@ -11,9 +12,11 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::attendance::Attendance;
 use crate::domain::hex::hex;
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::participant::ParticipantKind;
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::ModerationMode;
@@ -29,6 +32,7 @@ use crate::room::journal::{RecordChange, RoomRecord};
 use crate::sfu::plane::Gates;
 use crate::tracked::{Tracked, TrackedMap};
 
+use attendance::{AttendanceParts, attendance_part};
 use floor::{FloorParts, floor_part};
 
 /// A stored room that this binary can't continue.
@@ -117,6 +121,7 @@ impl RoomEngine {
             parts.push((format!("{TRACK}{track}"), value));
         }
         parts.extend(self.floor.to_store().map(floor_part));
+        parts.extend(self.attendance.to_store().map(attendance_part));
         let state = (!self.has_record).then(|| HEADER.to_owned());
         RecordChange { seq: self.seq, state, parts }
     }
@@ -164,6 +169,7 @@ impl RoomEngine {
         now: Timestamp,
     ) -> Result<Vec<(TrackId, UserId)>, RecordInvalid> {
         let mut floor = FloorParts::default();
+        let mut attendance = AttendanceParts::default();
         let mut tracks = Vec::new();
         let recorder = self.recording.recorder;
         for (name, value) in parts {
@@ -188,7 +194,7 @@ impl RoomEngine {
             } else if let Some(track) = of(TRACK) {
                 let TrackRecord { user } = read(&value)?;
                 tracks.push((id(track)?, id(&user)?));
-            } else if !floor.take_in(&name, &value)? {
+            } else if !floor.take_in(&name, &value)? && !attendance.take_in(&name, &value)? {
                 return Err(RecordInvalid(format!("an unknown part {name:?}")));
             }
         }
@@ -203,6 +209,13 @@ impl RoomEngine {
         self.floor = Floor::restore(snapshot, self.info.policy)
             .map_err(|error| RecordInvalid(error.to_string()))?;
         self.read();
+        if let Some(attendance) = attendance.restore(self.info.attendance)? {
+            self.attendance = attendance;
+        } else {
+            // A record of a version that knew no attendance.
+            self.attendance = Attendance::new(self.info.attendance, now);
+        }
+        self.quorum_is_told();
         self.queue_is_told();
         self.note_next();
         self.queue_told.stored();
@@ -263,9 +276,25 @@ impl RoomEngine {
         for user in left {
             self.end_member(&user, Goodbye::Disconnected, now);
         }
+        self.follow_presences(now);
         self.handle_timeout(now);
         self.follow_recording_policy(now);
     }
+}
+
+/// Who attended, as a record has it; `None` when it knows of nobody.
+///
+/// # Errors
+/// When the record was not made by a version this one understands.
+pub fn attendance_of(
+    record: &RoomRecord,
+    rules: AttendanceRules,
+) -> Result<Option<Attendance>, RecordInvalid> {
+    let mut attendance = AttendanceParts::default();
+    for (name, value) in &record.parts {
+        attendance.take_in(name, value)?;
+    }
+    attendance.restore(rules)
 }
 
 /// Adds what has changed in a map: a part for each key.

@@ -10,7 +10,7 @@ use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
 use crate::room::action::MediaFlags;
 use crate::room::engine::{RoomEngine, RoomInfo};
 use crate::room::event::{
-    FloorView, ParticipantView, RecordingView, RequestView, TrackView, TurnView,
+    FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView, TurnView,
 };
 use crate::sfu::plane::{Gate, Gates};
 
@@ -27,6 +27,8 @@ pub struct RoomView {
     pub tracks: Vec<TrackView>,
     /// The floor.
     pub floor: FloorView,
+    /// The quorum.
+    pub quorum: QuorumState,
     /// The recording.
     pub recording: RecordingView,
     /// `seq` of the last event before this state.
@@ -46,6 +48,7 @@ impl RoomEngine {
             participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
             tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
             floor: self.floor_view(now),
+            quorum: QuorumState::new(&self.attendance, &self.attendance.quorum()),
             recording: self.recording_view(user),
             seq: self.seq,
             at: now,

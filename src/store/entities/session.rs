@@ -4,11 +4,13 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel};
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::quorum::AttendanceRules;
 use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
+use crate::sessions::{read_rules, rules_text};
 use crate::store::error::{StoreError, number, stored, word};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -38,6 +40,7 @@ pub struct Model {
     pub max_turn_s: i64,
     pub auto_start: bool,
     pub points_of_order_pass_closed_list: bool,
+    pub attendance: Option<String>,
     pub version: i64,
     pub created_at: i64,
 }
@@ -73,6 +76,7 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
         max_turn_s: session.speaking.max_turn_s.into(),
         auto_start: session.speaking.auto_start,
         points_of_order_pass_closed_list: session.speaking.points_of_order_pass_closed_list,
+        attendance: Some(rules_text(&session.attendance)),
         version: stored(session.version)?,
         created_at: session.created_at.unix_us(),
     };
@@ -126,6 +130,10 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
             max_turn_s: number(row.max_turn_s, "max_turn_s")?,
             auto_start: row.auto_start,
             points_of_order_pass_closed_list: row.points_of_order_pass_closed_list,
+        },
+        attendance: match &row.attendance {
+            Some(text) => word(read_rules(text), "attendance")?,
+            None => AttendanceRules::default(),
         },
         version: number(row.version, "version")?,
         created_at: Timestamp::from_unix_us(row.created_at),

@@ -21,6 +21,12 @@ enum Who {
     Member,
     /// Whoever may watch what was recorded, with a proof of possession.
     Watcher,
+    /// Whoever may read who could not take part.
+    Reporter,
+    /// Whoever attends, with a proof of possession.
+    Attendee,
+    /// Whoever registers others, with a proof of possession.
+    Registrar,
     Service,
     /// A service, or an operator with a proof of possession.
     OperatorOrService,
@@ -50,6 +56,19 @@ struct Route {
     done: u16,
 }
 
+impl Route {
+    /// The code of what is refused although the caller may.
+    fn code(&self) -> &'static str {
+        match self.done {
+            // There is no identity service here, nor an eligible list.
+            503 => "DEPENDENCY_UNAVAILABLE",
+            409 if self.path.ends_with("mark-left") => "NOT_PRESENT",
+            409 => "ELIGIBLE_LIST_UNKNOWN",
+            _ => "",
+        }
+    }
+}
+
 fn routes() -> Vec<Route> {
     let route = |method, path, who, done| Route { method, path, who, done };
     vec![
@@ -70,6 +89,22 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/gateway/sessions", Who::OperatorReaderOrService, 200),
         route(Method::POST, "/store/sessions", Who::OperatorOrService, 201),
         route(Method::GET, "/store/sessions", Who::OperatorReaderOrService, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/attendance/validate-qr", Who::Attendee, 503),
+        route(Method::POST, "/api/v1/sessions/{id}/attendance/validate-code", Who::Attendee, 503),
+        route(Method::POST, "/api/v1/sessions/{id}/validate-biometric", Who::Attendee, 503),
+        route(
+            Method::POST,
+            "/api/v1/sessions/{id}/attendance/register-attendee",
+            Who::Registrar,
+            409,
+        ),
+        route(Method::POST, "/api/v1/sessions/{id}/attendance/ana/mark-left", Who::Registrar, 409),
+        route(Method::POST, "/api/v1/sessions/{id}/attendance/second-call", Who::Registrar, 200),
+        route(Method::PUT, "/api/v1/sessions/{id}/attendance/eligible", Who::Registrar, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/attendance", Who::ReaderOfOne, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/attendance/quorum", Who::ReaderOfOne, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/attendance/eligible", Who::ReaderOfOne, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/report", Who::Reporter, 200),
         route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
         route(Method::GET, "/api/v1/client-config", Who::Public, 200),
         route(Method::GET, "/health", Who::Public, 200),
@@ -118,7 +153,7 @@ fn callers() -> Vec<Caller> {
 /// What must come of it: a status, and a code unless it is done.
 fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
     use Caller as C;
-    let done = (route.done, "");
+    let done = (route.done, route.code());
     let missing = (401, "CREDENTIALS_MISSING");
     let forbidden = (403, "FORBIDDEN");
     let hidden = (404, "SESSION_NOT_FOUND");
@@ -137,21 +172,37 @@ fn expected(route: &Route, caller: Caller) -> (u16, &'static str) {
         (who, C::Stranger) if who.may_be_service() => forbidden,
         (Who::Service, _) => (401, "CLIENT_CERTIFICATE_REQUIRED"),
         (_, C::Bound) => (401, "TOKEN_BOUND"),
-        (Who::Reader | Who::ReaderOfOne | Who::OperatorReaderOrService, _) if !with_token => {
-            missing
-        }
-        (Who::ManagerOrService | Who::OperatorOrService | Who::Member | Who::Watcher, _)
-            if !with_proof =>
+        (Who::Reader | Who::ReaderOfOne | Who::Reporter | Who::OperatorReaderOrService, _)
+            if !with_token =>
         {
             missing
         }
-        (Who::ReaderOfOne | Who::ManagerOrService | Who::Member | Who::Watcher, _) if outsider => {
-            hidden
-        }
+        (
+            Who::ManagerOrService
+            | Who::OperatorOrService
+            | Who::Member
+            | Who::Watcher
+            | Who::Attendee
+            | Who::Registrar,
+            _,
+        ) if !with_proof => missing,
+        (
+            Who::ReaderOfOne
+            | Who::ManagerOrService
+            | Who::Member
+            | Who::Watcher
+            | Who::Reporter
+            | Who::Attendee
+            | Who::Registrar,
+            _,
+        ) if outsider => hidden,
         (Who::Member, _) => by_role(Action::JoinRoom),
         (Who::OperatorOrService | Who::OperatorReaderOrService, _) => {
             by_role(Action::ManageCameras)
         }
+        (Who::Reporter, _) => by_role(Action::ReadReport),
+        (Who::Attendee, _) => by_role(Action::Attend),
+        (Who::Registrar, _) => by_role(Action::RegisterAttendance),
         (Who::Watcher, _) => by_role(Action::WatchRecording),
         (Who::Reader | Who::ReaderOfOne, _) => by_role(Action::ReadSession),
         (Who::ManagerOrService, _) => by_role(Action::ManageSession),
@@ -169,7 +220,7 @@ async fn prepared(server: &Server, route: &Route) -> String {
         assert!([200, 201].contains(&answer.status), "{answer:?}");
     }
     let id = server.create().await;
-    if route.path.ends_with("/end") {
+    if route.path.ends_with("/end") || matches!(route.who, Who::Attendee | Who::Registrar) {
         let start = format!("/api/v1/sessions/{id}/start");
         assert_eq!(send(server.govern(Method::POST, &start)).await.status, 200);
     }
@@ -204,6 +255,11 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
             "sessionId": format!("sess-{}", uuid::Uuid::new_v4()), "deviceId": "box-1",
             "streamPath": "/live", "edgeStartTs": "2026-01-01T10:00:00Z",
         })),
+        (_, path) if path.ends_with("-qr") => Some(json!({"token": "a"})),
+        (_, path) if path.ends_with("-code") => Some(json!({"code": "1"})),
+        (_, path) if path.ends_with("-biometric") => Some(json!({"sample": "YQ=="})),
+        (_, path) if path.ends_with("-attendee") => Some(json!({"user_id": "ana"})),
+        ("PUT", _) => Some(json!({"members": []})),
         _ => None,
     };
     let adjust = |request: RequestBuilder| match &body {

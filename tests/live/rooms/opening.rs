@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionId, TenantId};
-use cabildo::domain::session::{Session, SessionStatus};
+use cabildo::domain::session::Session;
 use cabildo::domain::time::Timestamp;
 use cabildo::room::Rooms;
 use cabildo::room::error::RoomError;
@@ -20,7 +20,7 @@ use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use super::{House, PATIENCE, chat, told_chat};
+use super::{House, chat, in_time, told_chat};
 
 /// A repository that does not answer for one session until it is let.
 struct Slow {
@@ -114,10 +114,6 @@ fn process(house: &House, session: SessionId) -> (Rooms, Arc<Slow>) {
     (rooms, slow)
 }
 
-async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("not held up by the slow session")
-}
-
 #[tokio::test]
 async fn a_slow_read_of_one_session_delays_no_other_room() {
     let house = House::build().await;
@@ -149,7 +145,8 @@ async fn a_slow_read_of_one_session_delays_no_other_room() {
     rooms.evidence_head(slow_session, head.clone());
     rooms.evidence_head(house.session, head);
     assert_eq!(rooms.count(), 1, "the metrics do not wait either");
-    in_time(rooms.session_over(house.session, SessionStatus::Completed)).await;
+    let ended = house.ended().await;
+    in_time(rooms.session_over(&ended)).await;
 
     slow.answers.add_permits(1);
     for entered in waiting {
@@ -171,7 +168,8 @@ async fn a_session_that_ends_while_its_room_opens_closes_that_room() {
         tokio::spawn(async move { entering.enter(principal, session, [1; 32], sink).await });
     in_time(slow.reading.notified()).await;
     // The session was read as active before it ended.
-    let over = rooms.session_over(house.session, SessionStatus::Completed);
+    let ended = house.ended().await;
+    let over = rooms.session_over(&ended);
     let let_go = async {
         slow.answers.add_permits(1);
     };

@@ -23,13 +23,13 @@ const WORKS: u8 = 0;
 /// It goes away while it stores, and has stored.
 const STORES_AND_GOES: u8 = 1;
 /// It goes away while it stores, and has not stored.
-const GOES: u8 = 2;
+pub(super) const GOES: u8 = 2;
 
 /// A journal whose database goes away when it is told to, once, and which can be
 /// held up.
-struct Unsure {
+pub(super) struct Unsure {
     store: Store,
-    next: AtomicU8,
+    pub(super) next: AtomicU8,
     held: Semaphore,
 }
 
@@ -69,7 +69,7 @@ impl RoomJournal for Unsure {
     }
 }
 
-fn process(house: &House) -> (Rooms, Arc<Unsure>) {
+pub(super) fn process(house: &House) -> (Rooms, Arc<Unsure>) {
     let next = AtomicU8::new(WORKS);
     let held = Semaphore::new(1);
     let journal = Arc::new(Unsure { store: house.store.clone(), next, held });

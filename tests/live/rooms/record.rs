@@ -11,7 +11,8 @@ use cabildo::domain::session::Session;
 use cabildo::room::Sink;
 use cabildo::room::action::RecordingAction;
 use cabildo::room::ports::{
-    ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomTrack, RoomWitness, TrackListener,
+    AttendanceNote, ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomTrack, RoomWitness,
+    TrackListener,
 };
 use cabildo::sessions::{Change, SessionRepository as _};
 
@@ -62,7 +63,11 @@ impl Record {
     }
 
     fn ports(self: &Arc<Self>) -> RoomPorts {
-        RoomPorts { listeners: vec![self.clone()], witness: Some(self.clone()), limits: None }
+        RoomPorts {
+            listeners: vec![self.clone()],
+            witness: Some(self.clone()),
+            ..RoomPorts::default()
+        }
     }
 
     /// Enters and watches the queue of whoever entered.
@@ -114,6 +119,8 @@ impl RoomWitness for Record {
     async fn refused(&self, _: TenantId, _: SessionId, refusal: Refusal) {
         self.note(Said::Refused(refusal));
     }
+
+    async fn attendance(&self, _: TenantId, _: SessionId, _: AttendanceNote) {}
 
     fn connection_lost(&self, _: TenantId, _: SessionId, lost: LostConnection) {
         self.note(Said::Lost(lost));
@@ -182,7 +189,7 @@ async fn nobody_is_recorded_before_they_are_told_or_told_before_it_ends() {
     chair.member.act(RecordingAction::Start).await.expect("started");
     held(&mut outbound);
     given(&record);
-    rooms.session_over(house.session, cabildo::domain::session::SessionStatus::Completed).await;
+    rooms.session_over(&house.ended().await).await;
     while told(&mut outbound).await.expect("still there")["type"] != "session_ended" {}
     assert_eq!(given(&record), [0], "stopped before anybody heard that it was");
 }
@@ -392,8 +399,8 @@ async fn every_member_hears_of_heads_and_the_newest_greets_whoever_comes() {
         assert_eq!(sizes(outbound), [2, 5, 9], "an older one tells nothing new");
     }
     assert_eq!(late.evidence.as_deref().map(|head| head.tree_size), Some(9));
-    // They came, and their microphone was opened.
-    assert_eq!(late.view.seq, before + 2, "heads have no seq");
+    // They came, count as present, and their microphone was opened.
+    assert_eq!(late.view.seq, before + 3, "heads have no seq");
     assert_eq!(sizes(&mut late_outbound), [] as [u64; 0]);
     ana.member.lost(LossReason::SocketClosed).await;
     let request = ResumeRequest {

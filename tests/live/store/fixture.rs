@@ -9,8 +9,8 @@ use cabildo::domain::secret::Secret;
 use cabildo::domain::session::{Modality, Session};
 use cabildo::domain::time::Timestamp;
 use cabildo::sessions::{
-    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TenantLimits,
-    TranscriptionPatch,
+    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
+    TenantLimits, TranscriptionPatch,
 };
 use cabildo::store::{Store, StoreOptions};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -155,6 +155,7 @@ pub(crate) fn new_session(tenant: TenantId) -> NewSession {
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),
+        attendance: AttendancePatch::default(),
     }
 }
 

@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -32,6 +32,7 @@ const ALL: [&str; 14] = [
     "m0012_session_rules",
     "m0013_cameras",
     "m0014_delivery_claims",
+    "m0015_attendance_rules",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

@@ -57,6 +57,7 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
             auto_start: true,
             points_of_order_pass_closed_list: false,
         },
+        attendance: cabildo::domain::quorum::AttendanceRules::default(),
         version: 7,
         created_at: NOW,
     };

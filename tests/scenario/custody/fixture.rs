@@ -27,7 +27,8 @@ use cabildo::recorder::repository::{
 };
 use cabildo::sealing::{ContentKey, Context, EventsKey, Sealer, TrackKey, random_key, random_salt};
 use cabildo::sessions::{
-    FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
+    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
+    TranscriptionPatch,
 };
 use cabildo::store::{Store, StoreOptions};
 use cabildo::vault::{
@@ -162,6 +163,7 @@ impl Fixture {
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),
+            attendance: AttendancePatch::default(),
         };
         service.create(new_session, self.now()).await.expect("created").id
     }

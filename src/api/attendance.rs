@@ -1,0 +1,600 @@
+//! Who attends a session: proofs of presence, registration at a desk, the quorum
+//! and the eligible list. Older callers leave `/attendance` out of some paths.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::attendance_body::{
+    AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
+    MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
+};
+use super::attendance_export::export;
+use super::body::{LargeBody, WholeBody, json, query};
+use super::caller::{Credentials, permit, see, with_nonce};
+use super::error::ApiError;
+use super::idempotency::once;
+use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
+use super::sessions::session_id;
+use crate::attendance::ports::EligibleList;
+use crate::domain::attendance::{AttendanceMethod, UnitId};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::participant::Principal;
+use crate::domain::role::Action;
+use crate::domain::secret::Secret;
+use crate::room::action::AttendanceAction;
+use crate::room::engine::Attendee;
+use crate::room::{DeskError, Presented};
+use crate::sessions::Caller;
+
+const JSON: &str = "application/json";
+/// Largest body with a biometric sample, in bytes.
+const SAMPLE_BYTES_MAX: usize = 512 * 1024;
+/// Largest eligible list, in bytes: of 20,000 members with their units.
+const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How many attendees or members a page has when nobody says so, and at most.
+const PAGE_DEFAULT: usize = 50;
+const PAGE_MAX: usize = 200;
+
+/// What attendance of an active session may be refused with.
+const ATTENDING: &[ErrorCode] = &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionStateConflict,
+    ErrorCode::SessionOver,
+    ErrorCode::ProviderUnsupported,
+    ErrorCode::NotEligible,
+    ErrorCode::AttendanceFull,
+];
+const PROOF: &[ErrorCode] = &[
+    ErrorCode::ProofInvalid,
+    ErrorCode::ProofExpired,
+    ErrorCode::ProofReplayed,
+    ErrorCode::ProofWrongContext,
+];
+const DESK: &[ErrorCode] = &[
+    ErrorCode::EligibleListUnknown,
+    ErrorCode::NotPresent,
+    ErrorCode::UnitNotFound,
+    ErrorCode::DelegationConflict,
+    ErrorCode::DelegationLimitReached,
+];
+
+impl From<DeskError> for ApiError {
+    fn from(error: DeskError) -> Self {
+        let refusal = Self::new(error.code(), error.to_string());
+        match error {
+            DeskError::Room(error) => error.into(),
+            DeskError::TooMany(wait) => {
+                let seconds = wait.as_secs().saturating_add(1);
+                refusal.retry_after_s(u32::try_from(seconds).unwrap_or(u32::MAX))
+            }
+            _ if refusal.code() == ErrorCode::DependencyUnavailable => refusal.retry_after_s(5),
+            DeskError::Refused(_) | DeskError::NotConfigured => refusal,
+        }
+    }
+}
+
+refusals!(QrRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// Proves presence by a contextual QR code. A code is taken once; the same again
+/// by the same person changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/validate-qr", tag = "attendance",
+    operation_id = "validateQr", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = QrBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), QrRefusals)
+)]
+pub(super) async fn validate_qr(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let person = credentials.counted_writer(&api, Action::Attend).await?;
+    let id = own_session(&person, &id)?;
+    let work = async {
+        let proof: QrBody = json(&credentials.headers, &body, &[JSON])?;
+        proof.check()?;
+        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let (secret, place) = (Secret::new(proof.token), proof.place.map(Into::into));
+        let (method, variant) = (AttendanceMethod::Qr, None);
+        validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
+    };
+    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+}
+
+refusals!(CodeRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// Proves presence by a code that was sent by SMS or e-mail.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/validate-code", tag = "attendance",
+    operation_id = "validateCode", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CodeBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), CodeRefusals)
+)]
+pub(super) async fn validate_code(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let person = credentials.counted_writer(&api, Action::Attend).await?;
+    let id = own_session(&person, &id)?;
+    let work = async {
+        let proof: CodeBody = json(&credentials.headers, &body, &[JSON])?;
+        proof.check()?;
+        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let (secret, place) = (Secret::new(proof.code), proof.place.map(Into::into));
+        let (method, variant) = (AttendanceMethod::Code, proof.channel);
+        validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
+    };
+    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+}
+
+refusals!(BiometricRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// Proves presence by a biometric sample. Nothing of it is kept, not even a hash:
+/// an `Idempotency-Key` names the request whatever its sample.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/validate-biometric", tag = "attendance",
+    operation_id = "validateBiometric", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = BiometricBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), BiometricRefusals)
+)]
+pub(super) async fn validate_biometric(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    LargeBody(body): LargeBody<SAMPLE_BYTES_MAX>,
+) -> Result<Response, ApiError> {
+    let person = credentials.counted_writer(&api, Action::Attend).await?;
+    let id = own_session(&person, &id)?;
+    let work = async {
+        let proof: BiometricBody = json(&credentials.headers, &body, &[JSON])?;
+        proof.check()?;
+        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let (secret, place) = (Secret::new(proof.sample), proof.place.map(Into::into));
+        let (method, variant) = (AttendanceMethod::Biometric, proof.kind);
+        validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
+    };
+    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, b"", work).await?, &api))
+}
+
+async fn validate(
+    api: &Api,
+    person: &Principal,
+    session: SessionId,
+    presented: Presented,
+) -> Result<Response, ApiError> {
+    let attendee = api.desk.validate(person, session, presented).await?;
+    Ok(shown(api, &attendee))
+}
+
+fn shown(api: &Api, attendee: &Attendee) -> Response {
+    Json(AttendeeBody::new(attendee, api.clock.now())).into_response()
+}
+
+/// The session of a path, unless the caller's token hides it.
+fn own_session(person: &Principal, id: &str) -> Result<SessionId, ApiError> {
+    let id = session_id(id)?;
+    see(person, id)?;
+    Ok(id)
+}
+
+refusals!(RegisterRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
+
+/// Registers somebody in the hall from the eligible list, or who represents
+/// units. Registering them again changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/register-attendee", tag = "attendance",
+    operation_id = "registerAttendee", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RegistrationBody,
+    responses((status = 200, description = "Registered", body = AttendeeBody), RegisterRefusals)
+)]
+pub(super) async fn register_attendee(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    let work = async {
+        let wanted: RegistrationBody = json(&credentials.headers, &body, &[JSON])?;
+        let (user, represents) = wanted.units()?;
+        let by = moderator.user_id.clone();
+        let action = AttendanceAction::Register { user: user.clone(), represents, by };
+        attend(&api, &moderator, id, action, user).await
+    };
+    let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+}
+
+refusals!(MarkLeftRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
+
+/// Marks somebody as left, wherever they were, or takes a registration back that
+/// was a mistake.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/{userId}/mark-left", tag = "attendance",
+    operation_id = "markLeft", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("userId" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Option<MarkLeftBody>),
+    responses((status = 200, description = "Left", body = AttendeeBody), MarkLeftRefusals)
+)]
+pub(super) async fn mark_left(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path((id, user)): Path<(String, String)>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    let work = async {
+        let wanted = if body.trim_ascii().is_empty() {
+            MarkLeftBody::default()
+        } else {
+            json(&credentials.headers, &body, &[JSON])?
+        };
+        // What is no id of anybody is nobody who is present.
+        let nobody = || ApiError::new(ErrorCode::NotPresent, "this person is not present");
+        let user: UserId = user.parse().map_err(|_| nobody())?;
+        let by = moderator.user_id.clone();
+        let action = if wanted.mistake {
+            AttendanceAction::TakeBack { user: user.clone(), by }
+        } else {
+            AttendanceAction::MarkLeft { user: user.clone(), by }
+        };
+        attend(&api, &moderator, id, action, user).await
+    };
+    let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+}
+
+/// Does something, and shows somebody as they are then.
+async fn attend(
+    api: &Api,
+    person: &Principal,
+    session: SessionId,
+    action: AttendanceAction,
+    user: UserId,
+) -> Result<Response, ApiError> {
+    api.rooms.attend(person.tenant_id, session, action).await?;
+    let attendee = api.rooms.attendee(person.tenant_id, session, user).await?;
+    Ok(shown(api, &attendee))
+}
+
+refusals!(DelegationRefusals: WRITER, ATTENDING, DESK);
+
+/// Ends the delegation of a unit.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}/attendance/units/{unit}/delegate", tag = "attendance",
+    operation_id = "endDelegation", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("unit" = String, Path)),
+    responses((status = 200, description = "The quorum then", body = QuorumBody), DelegationRefusals)
+)]
+pub(super) async fn end_delegation(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path((id, unit)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    let unknown = || ApiError::new(ErrorCode::UnitNotFound, "no such unit");
+    let unit: UnitId = unit.parse().map_err(|_| unknown())?;
+    let action = AttendanceAction::EndDelegation { unit, by: moderator.user_id.clone() };
+    decide(&api, &moderator, id, action).await
+}
+
+refusals!(SecondCallRefusals: WRITER, ATTENDING, &[ErrorCode::QuorumCallConflict]);
+
+/// Begins the second call, which usually needs a smaller share.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/second-call", tag = "attendance",
+    operation_id = "beginSecondCall", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, description = "The quorum then", body = QuorumBody), SecondCallRefusals)
+)]
+pub(super) async fn begin_second_call(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    decide(&api, &moderator, id, AttendanceAction::BeginSecondCall).await
+}
+
+/// Does something, and shows the quorum as it is then.
+async fn decide(
+    api: &Api,
+    person: &Principal,
+    session: SessionId,
+    action: AttendanceAction,
+) -> Result<Response, ApiError> {
+    api.rooms.attend(person.tenant_id, session, action).await?;
+    let attendance = api.rooms.attendance(person.tenant_id, session).await?;
+    Ok(with_nonce(Json(QuorumBody::new(&attendance)).into_response(), api))
+}
+
+/// How the list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Format {
+    Json,
+    Csv,
+}
+
+/// What of the list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// `json`, page by page; or `csv`, the whole list for moderators and auditors.
+    /// `json` when absent.
+    format: Option<Format>,
+    /// Only those who are present, or only those who are not.
+    present: Option<bool>,
+    /// How many, 1 to 200; 50 when absent.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+refusals!(ListRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::UnprocessableRequest]);
+
+/// Lists who attends or attended: how it is known, when, and what they weigh. As
+/// CSV the whole list is given, and its hash enters the session's log.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/attendance", tag = "attendance",
+    operation_id = "listAttendance", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid), ListParameters),
+    responses((status = 200, description = "A page", body = AttendeePageBody), ListRefusals)
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadSession).await?;
+    let id = own_session(&person, &id)?;
+    let ListParameters { format, present, limit, cursor } = query(&parts)?;
+    if format == Some(Format::Csv) {
+        permit(&person, Action::ReadReport)?;
+        let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+        return export(&api, &person, id, &attendance).await;
+    }
+    let limit = page_limit(limit)?;
+    let after = cursor.as_deref().map(cursor_text).transpose()?;
+    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    let now = api.clock.now();
+    let mut wanted = attendance
+        .people()
+        .filter(|(user, _)| after.as_deref().is_none_or(|after| user.as_str() > after))
+        .filter(|(_, person)| !person.intervals.is_empty() || person.remote.is_some())
+        .filter(|(_, person)| present.is_none_or(|present| person.is_present() == present));
+    let items: Vec<(&UserId, AttendeeBody)> = wanted
+        .by_ref()
+        .take(limit)
+        .map(|(user, _)| (user, AttendeeBody::new(&Attendee::of(&attendance, user), now)))
+        .collect();
+    let last = items.last().map(|(user, _)| URL_SAFE_NO_PAD.encode(user.as_str()));
+    let next_cursor = last.filter(|_| wanted.next().is_some());
+    let items = items.into_iter().map(|(_, body)| body).collect();
+    Ok(Json(AttendeePageBody { items, next_cursor }).into_response())
+}
+
+fn page_limit(limit: Option<usize>) -> Result<usize, ApiError> {
+    let limit = limit.unwrap_or(PAGE_DEFAULT);
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    let message = format!("limit: must be between 1 and {PAGE_MAX}");
+    Err(ApiError::new(ErrorCode::UnprocessableRequest, message))
+}
+
+fn cursor_text(cursor: &str) -> Result<String, ApiError> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| ApiError::malformed_field("cursor", "is not one of this list"))
+}
+
+refusals!(QuorumRefusals: READER, &[ErrorCode::SessionNotFound]);
+
+/// Shows the quorum, and when it was reached and lost.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/attendance/quorum", tag = "attendance",
+    operation_id = "readQuorum", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, description = "The quorum", body = QuorumBody), QuorumRefusals)
+)]
+pub(super) async fn quorum(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadSession).await?;
+    let id = own_session(&person, &id)?;
+    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    Ok(Json(QuorumBody::new(&attendance)).into_response())
+}
+
+/// Who of the list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EligibleParameters {
+    /// Words that name, id or units have, in any order; case and accents do not
+    /// matter.
+    q: Option<String>,
+    /// How many, 1 to 200; 50 when absent.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Longest search, in bytes.
+const QUERY_BYTES_MAX: usize = 200;
+
+refusals!(EligibleRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::UnprocessableRequest]);
+
+/// Searches the eligible list, by name. It is empty until it is known.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/attendance/eligible", tag = "attendance",
+    operation_id = "listEligible", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid), EligibleParameters),
+    responses((status = 200, description = "A page", body = EligiblePageBody), EligibleRefusals)
+)]
+pub(super) async fn eligible(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadSession).await?;
+    let id = own_session(&person, &id)?;
+    let EligibleParameters { q, limit, cursor } = query(&parts)?;
+    let limit = page_limit(limit)?;
+    let q = q.unwrap_or_default();
+    if q.len() > QUERY_BYTES_MAX {
+        let message = format!("q: must have at most {QUERY_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorCode::UnprocessableRequest, message));
+    }
+    let after = match cursor {
+        Some(cursor) => cursor_text(&cursor)?
+            .parse::<usize>()
+            .map_err(|_| ApiError::malformed_field("cursor", "is not one of this list"))?,
+        None => 0,
+    };
+    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    let Some(roll) = attendance.roll() else {
+        let nobody = EligiblePageBody { items: Vec::new(), next_cursor: None, total: 0 };
+        return Ok(Json(nobody).into_response());
+    };
+    let mut found = roll.search(&q, after);
+    let page: Vec<_> = found.by_ref().take(limit).collect();
+    let last = page.last().map(|(place, _)| URL_SAFE_NO_PAD.encode(place.to_string()));
+    let next_cursor = last.filter(|_| found.next().is_some());
+    let items = page.iter().map(|(_, member)| EligibleBody::new(&attendance, member)).collect();
+    let total = roll.heads();
+    Ok(Json(EligiblePageBody { items, next_cursor, total }).into_response())
+}
+
+refusals!(GiveRefusals: WRITER, BODY, ATTENDING, &[ErrorCode::EligibleListFixed, ErrorCode::UnprocessableRequest]);
+
+/// Gives the eligible list of an active session where no service has it. Whoever
+/// is present stays so.
+#[utoipa::path(
+    put, path = "/api/v1/sessions/{id}/attendance/eligible", tag = "attendance",
+    operation_id = "giveEligible", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    request_body = NewEligibleListBody,
+    responses((status = 200, description = "The quorum then", body = QuorumBody), GiveRefusals)
+)]
+pub(super) async fn give_eligible(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    LargeBody(body): LargeBody<LIST_BYTES_MAX>,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    if api.rooms.has_eligible_source() {
+        let message = "the eligible list comes from the user-profiles service";
+        return Err(ApiError::new(ErrorCode::EligibleListFixed, message));
+    }
+    let wanted: NewEligibleListBody = json(&credentials.headers, &body, &[JSON])?;
+    let list: EligibleList = wanted.into_list()?;
+    decide(&api, &moderator, id, AttendanceAction::TakeList(Box::new(list))).await
+}
+
+refusals!(OlderQrRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// As `/attendance/validate-qr`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/validate-qr", tag = "attendance",
+    operation_id = "validateQrOlder", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = QrBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), OlderQrRefusals)
+)]
+pub(super) async fn validate_qr_older(
+    api: State<Api>,
+    credentials: Credentials,
+    id: Path<String>,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    validate_qr(api, credentials, id, body).await
+}
+
+refusals!(OlderCodeRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// As `/attendance/validate-code`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/validate-code", tag = "attendance",
+    operation_id = "validateCodeOlder", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = CodeBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), OlderCodeRefusals)
+)]
+pub(super) async fn validate_code_older(
+    api: State<Api>,
+    credentials: Credentials,
+    id: Path<String>,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    validate_code(api, credentials, id, body).await
+}
+
+refusals!(OlderBiometricRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
+
+/// As `/attendance/validate-biometric`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/validate-biometric", tag = "attendance",
+    operation_id = "validateBiometricOlder", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = BiometricBody,
+    responses((status = 200, description = "Proven", body = AttendeeBody), OlderBiometricRefusals)
+)]
+pub(super) async fn validate_biometric_older(
+    api: State<Api>,
+    credentials: Credentials,
+    id: Path<String>,
+    body: LargeBody<SAMPLE_BYTES_MAX>,
+) -> Result<Response, ApiError> {
+    validate_biometric(api, credentials, id, body).await
+}
+
+refusals!(OlderRegisterRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
+
+/// As `/attendance/register-attendee`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/register-attendee", tag = "attendance",
+    operation_id = "registerAttendeeOlder", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = RegistrationBody,
+    responses((status = 200, description = "Registered", body = AttendeeBody), OlderRegisterRefusals)
+)]
+pub(super) async fn register_attendee_older(
+    api: State<Api>,
+    credentials: Credentials,
+    id: Path<String>,
+    body: WholeBody,
+) -> Result<Response, ApiError> {
+    register_attendee(api, credentials, id, body).await
+}

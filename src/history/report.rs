@@ -1,0 +1,324 @@
+//! What each person could and could not do, moment by moment: for whoever has to
+//! say whether somebody was kept out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+use crate::evidence::EventKind;
+use crate::history::event::{AttendanceNoted, LogEvent};
+use crate::room::event::{AttendanceView, Event, TurnView};
+
+/// Kinds of events that a report is made of.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::RoomEvent,
+    EventKind::JoinRefused,
+    EventKind::ConnectionLost,
+    EventKind::Attendance,
+];
+
+words!(
+    /// What an entry of a report is about.
+    ReportKind {
+        /// They entered the room.
+        Joined => "joined",
+        /// They left it; the cause says how.
+        Left => "left",
+        /// They were refused at the door; the cause is the code.
+        JoinRefused => "join_refused",
+        /// They lost a part of their connection, which the detail names.
+        ConnectionLost => "connection_lost",
+        /// They asked for the floor; the detail is the kind of the request.
+        SpeechRequested => "speech_requested",
+        /// Their request was taken into the list.
+        SpeechApproved => "speech_approved",
+        /// Their request was refused; the cause is what the moderator said.
+        SpeechDenied => "speech_denied",
+        /// Their request was withdrawn.
+        SpeechCancelled => "speech_cancelled",
+        /// They got the floor.
+        TurnStarted => "turn_started",
+        /// The clock of their turn stopped.
+        TurnPaused => "turn_paused",
+        /// It runs again.
+        TurnResumed => "turn_resumed",
+        /// Their turn is over; the cause says why.
+        TurnEnded => "turn_ended",
+        /// A moderator had the server mute them.
+        Muted => "muted",
+        /// A moderator lifted that.
+        Unmuted => "unmuted",
+        /// They proved that they are present or were registered; the detail is
+        /// how.
+        AttendanceValidated => "attendance_validated",
+        /// They count as present from here on.
+        AttendanceEntered => "attendance_entered",
+        /// They do not count as present any more; the cause says why.
+        AttendanceLeft => "attendance_left",
+        /// What they presented was not taken; the cause is why, the detail how
+        /// they tried.
+        ValidationRefused => "validation_refused",
+        /// They represent a unit of somebody else; the detail is which.
+        Delegated => "delegated",
+        /// They do not represent it any more.
+        DelegationEnded => "delegation_ended",
+    }
+);
+
+/// Something that happened to somebody, or that they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: ReportKind,
+    /// Why, as [`ReportKind`] says.
+    pub cause: Option<String>,
+    /// More, as [`ReportKind`] says.
+    pub detail: Option<String>,
+    /// The moderator who did it.
+    pub by: Option<String>,
+}
+
+/// One person's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonReport {
+    /// Who, as their token named them.
+    pub user_id: String,
+    /// Their name when it was said last; empty when nobody said it.
+    pub name: String,
+    /// In the order of time.
+    pub entries: Vec<ReportEntry>,
+}
+
+/// Every person's story, by user id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The people.
+    pub people: Vec<PersonReport>,
+}
+
+impl Report {
+    /// The report of these events, which are in the order of the log.
+    #[must_use]
+    pub fn of(events: &[LogEvent]) -> Self {
+        let mut reader = Reader::default();
+        for event in events {
+            reader.handle_event(event);
+        }
+        let people = reader.people.into_iter().map(|(user_id, (name, mut entries))| {
+            entries.sort_by_key(|entry| entry.at);
+            PersonReport { user_id, name, entries }
+        });
+        Self { people: people.collect() }
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    people: BTreeMap<String, (String, Vec<ReportEntry>)>,
+    /// Who is in the room.
+    here: BTreeSet<String>,
+}
+
+fn entry(at: Timestamp, kind: ReportKind) -> ReportEntry {
+    ReportEntry { at, kind, cause: None, detail: None, by: None }
+}
+
+impl Reader {
+    fn add(&mut self, user: &str, entry: ReportEntry) {
+        self.people.entry(user.to_owned()).or_default().1.push(entry);
+    }
+
+    fn name(&mut self, user: &str, name: &str) {
+        if !name.is_empty() {
+            name.clone_into(&mut self.people.entry(user.to_owned()).or_default().0);
+        }
+    }
+
+    fn handle_event(&mut self, event: &LogEvent) {
+        match event {
+            LogEvent::Room { at, event } => self.handle_room_event(event, *at),
+            LogEvent::JoinRefused(refused) => {
+                let cause = Some(refused.code.clone());
+                let it = ReportEntry { cause, ..entry(refused.at, ReportKind::JoinRefused) };
+                self.add(&refused.user, it);
+            }
+            LogEvent::ConnectionLost(lost) => {
+                let (cause, detail) = (Some(lost.reason.clone()), Some(lost.part.clone()));
+                let it =
+                    ReportEntry { cause, detail, ..entry(lost.at, ReportKind::ConnectionLost) };
+                self.add(&lost.user, it);
+            }
+            LogEvent::Attendance(AttendanceNoted::Refused { at, user, method, reason }) => {
+                let (cause, detail) = (Some(reason.clone()), Some(method.clone()));
+                let it = ReportEntry { cause, detail, ..entry(*at, ReportKind::ValidationRefused) };
+                self.add(user, it);
+            }
+            // What was taken is told in the room.
+            LogEvent::Attendance(AttendanceNoted::Other)
+            | LogEvent::Spoken(_)
+            | LogEvent::Vote(_) => {}
+        }
+    }
+
+    fn handle_room_event(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::ParticipantJoined(person) => {
+                self.name(&person.user_id, &person.name);
+                self.here.insert(person.user_id.clone());
+                self.add(&person.user_id, entry(at, ReportKind::Joined));
+            }
+            Event::ParticipantLeft { user_id, reason } => {
+                self.here.remove(user_id);
+                let cause = Some(reason.clone());
+                self.add(user_id, ReportEntry { cause, ..entry(at, ReportKind::Left) });
+            }
+            Event::SpeechRequestReceived(request) => {
+                self.name(&request.user_id, &request.name);
+                let detail = Some(request.kind.clone());
+                let it = ReportEntry { detail, ..entry(at, ReportKind::SpeechRequested) };
+                self.add(&request.user_id, it);
+            }
+            Event::SpeechApproved { user_id, .. } => {
+                self.add(user_id, entry(at, ReportKind::SpeechApproved));
+            }
+            Event::SpeechDenied { user_id, reason, .. } => {
+                let cause = reason.clone();
+                self.add(user_id, ReportEntry { cause, ..entry(at, ReportKind::SpeechDenied) });
+            }
+            Event::SpeechCancelled { user_id, .. } => {
+                self.add(user_id, entry(at, ReportKind::SpeechCancelled));
+            }
+            Event::TurnStarted(turn) => self.turn(turn, entry(at, ReportKind::TurnStarted)),
+            Event::TurnPaused(turn) => self.turn(turn, entry(at, ReportKind::TurnPaused)),
+            Event::TurnResumed(turn) => self.turn(turn, entry(at, ReportKind::TurnResumed)),
+            Event::TurnEnded { turn, reason } => {
+                let cause = Some(reason.clone());
+                self.turn(turn, ReportEntry { cause, ..entry(at, ReportKind::TurnEnded) });
+            }
+            Event::UserMuted { user_id, by } => {
+                let by = Some(by.clone());
+                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::Muted) });
+            }
+            Event::UserUnmuted { user_id, by } => {
+                let by = Some(by.clone());
+                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::Unmuted) });
+            }
+            Event::AttendanceChanged(view) => self.attendance(view, at),
+            Event::DelegationChanged { unit, delegate, represented, by } => {
+                let kind =
+                    if *represented { ReportKind::Delegated } else { ReportKind::DelegationEnded };
+                let (detail, by) = (Some(unit.clone()), by.clone());
+                self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
+            }
+            Event::SessionEnded { .. } => {
+                for user in std::mem::take(&mut self.here) {
+                    let cause = Some("session_ended".to_owned());
+                    self.add(&user, ReportEntry { cause, ..entry(at, ReportKind::Left) });
+                }
+            }
+            Event::ParticipantUpdated(_)
+            | Event::QueueUpdated { .. }
+            | Event::TurnExtended(_)
+            | Event::TurnWarning { .. }
+            | Event::ActiveSpeakers { .. }
+            | Event::TrackPublished(_)
+            | Event::TrackUnpublished { .. }
+            | Event::ModerationChanged { .. }
+            | Event::RecordingState { .. }
+            | Event::RecordingAcknowledged { .. }
+            | Event::QuorumChanged(_)
+            | Event::Chat { .. } => {}
+        }
+    }
+
+    fn turn(&mut self, turn: &TurnView, it: ReportEntry) {
+        self.name(&turn.user_id, &turn.name);
+        self.add(&turn.user_id, ReportEntry { detail: Some(turn.kind.clone()), ..it });
+    }
+
+    fn attendance(&mut self, view: &AttendanceView, at: Timestamp) {
+        self.name(&view.user_id, &view.name);
+        let kind = match view.change.as_str() {
+            "validated" => ReportKind::AttendanceValidated,
+            "entered" => ReportKind::AttendanceEntered,
+            _ => ReportKind::AttendanceLeft,
+        };
+        let it = ReportEntry {
+            cause: view.cause.clone(),
+            detail: Some(view.method.clone()),
+            by: view.by.clone(),
+            ..entry(at, kind)
+        };
+        self.add(&view.user_id, it);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::room::event::Told;
+
+    fn text_at(second: u32) -> String {
+        format!("2026-03-01T10:00:{second:02}Z")
+    }
+
+    fn told(second: u32, event: Event) -> LogEvent {
+        let told = Told { seq: 1, at: text_at(second), event };
+        LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
+    }
+
+    fn note(kind: EventKind, text: &serde_json::Value) -> LogEvent {
+        LogEvent::read(kind, &text.to_string()).expect("what was written down")
+    }
+
+    #[test]
+    fn one_persons_story_is_told_second_by_second() {
+        let refused = json!({
+            "type": "join_refused", "at": text_at(1), "user_id": "bo",
+            "code": "PARTICIPANT_LIMIT_REACHED",
+        });
+        let proof = json!({
+            "type": "validation_refused", "at": text_at(2), "user_id": "bo", "method": "qr",
+            "reason": "replayed", "code": "PROOF_REPLAYED",
+        });
+        let lost = json!({
+            "type": "connection_lost", "at": text_at(4), "user_id": "bo", "part": "publish",
+            "reason": "consent_expired",
+        });
+        let muted = Event::UserMuted { user_id: "bo".to_owned(), by: "chair".to_owned() };
+        let left =
+            Event::ParticipantLeft { user_id: "bo".to_owned(), reason: "disconnected".to_owned() };
+        let events = [
+            note(EventKind::JoinRefused, &refused),
+            note(EventKind::Attendance, &proof),
+            told(3, muted),
+            // The log takes it after what came later.
+            told(5, left),
+            note(EventKind::ConnectionLost, &lost),
+        ];
+        let report = Report::of(&events);
+        assert_eq!(report.people.len(), 1);
+        let story: Vec<String> = report.people[0]
+            .entries
+            .iter()
+            .map(|it| {
+                let word = |text: &Option<String>| text.clone().unwrap_or_default();
+                format!("{} {} {} {}", it.kind, word(&it.cause), word(&it.detail), word(&it.by))
+            })
+            .collect();
+        assert_eq!(
+            story,
+            [
+                "join_refused PARTICIPANT_LIMIT_REACHED  ",
+                "validation_refused replayed qr ",
+                "muted   chair",
+                "connection_lost consent_expired publish ",
+                "left disconnected  ",
+            ]
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Attendance as doors reach it: through the room of the session, which is opened
+//! if need be, or from what is stored when the session is over.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::attendance::ports::EligibleSource;
+use crate::attendance::{Attendance, Proof};
+use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use crate::domain::id::{AssemblyId, SessionId, TenantId, UserId};
+use crate::domain::session::SessionStatus;
+use crate::room::Rooms;
+use crate::room::action::AttendanceAction;
+use crate::room::engine::{Attendee, ProofCheck, attendance_of};
+use crate::room::error::RoomError;
+use crate::room::member::{Input, Reply, RoomHandle};
+use crate::room::metrics;
+use crate::room::ports::AttendanceNote;
+
+/// First wait before the eligible list is asked for again.
+const LIST_RETRY: Duration = Duration::from_secs(5);
+/// Longest wait. Raising it leaves an assembly longer without a quorum after the
+/// service has come back.
+const LIST_RETRY_MAX: Duration = Duration::from_mins(1);
+
+impl Rooms {
+    /// Does something about the attendance of an active session.
+    ///
+    /// # Errors
+    /// The session's state as [`Self::enter`], and what attendance refuses.
+    pub async fn attend(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        action: AttendanceAction,
+    ) -> Result<(), RoomError> {
+        let room = self.room(tenant, session).await?;
+        room.ask(|reply| Input::Attend { action, reply }).await
+    }
+
+    /// The assembly that meets in an active session.
+    ///
+    /// # Errors
+    /// The session's state as [`Self::enter`].
+    pub async fn assembly(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<AssemblyId, RoomError> {
+        Ok(self.room(tenant, session).await?.assembly)
+    }
+
+    /// What the attendance of an active session knows of somebody.
+    ///
+    /// # Errors
+    /// The session's state as [`Self::enter`].
+    pub async fn attendee(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        user: UserId,
+    ) -> Result<Attendee, RoomError> {
+        let room = self.room(tenant, session).await?;
+        room.ask(|reply| Input::Attendee { user, reply }).await
+    }
+
+    /// Whether what somebody presents in an active session has to be validated.
+    ///
+    /// # Errors
+    /// The session's state as [`Self::enter`], and what attendance refuses.
+    pub async fn check_proof(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        user: UserId,
+        proof: Proof,
+    ) -> Result<ProofCheck, RoomError> {
+        let room = self.room(tenant, session).await?;
+        room.ask(|reply| Input::CheckProof { user, proof, reply }).await
+    }
+
+    /// Who attends an active session or attended one that is over. Nobody attends
+    /// one that has not begun.
+    ///
+    /// # Errors
+    /// [`RoomError::SessionNotFound`] and what the room or its journal says.
+    pub async fn attendance(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Arc<Attendance>, RoomError> {
+        let ask = |reply: Reply<Arc<Attendance>>| Input::Attendance { reply };
+        match self.room(tenant, session).await {
+            Ok(room) => room.ask(ask).await,
+            Err(
+                RoomError::SessionOver
+                | RoomError::SessionNotActive
+                | RoomError::ProviderUnsupported,
+            ) => self.stored_attendance(tenant, session).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stored_attendance(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Arc<Attendance>, RoomError> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            tracing::error!(%session, %error, "an attendance could not be read");
+            RoomError::JournalUnavailable
+        };
+        let found = self.parts.sessions.find(tenant, session).await;
+        let found = found.map_err(|error| unreadable(&error))?.ok_or(RoomError::SessionNotFound)?;
+        let nobody = || Attendance::new(found.attendance, found.created_at);
+        if found.status == SessionStatus::Scheduled {
+            return Ok(Arc::new(nobody()));
+        }
+        let record = self.parts.journal.load(tenant, session).await;
+        let stored = match record.map_err(|error| unreadable(&error))? {
+            Some(record) => {
+                attendance_of(&record, found.attendance).map_err(|error| unreadable(&error))?
+            }
+            None => None,
+        };
+        Ok(Arc::new(stored.unwrap_or_else(nobody)))
+    }
+
+    /// What somebody presented in an active session was not taken: counted, and
+    /// written down once in a while.
+    pub async fn proof_refused(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        (user, method): (UserId, AttendanceMethod),
+        failure: AttendanceFailure,
+    ) {
+        metrics::attendance_refused(failure);
+        let Some(witness) = &self.parts.ports.witness else { return };
+        let (code, now) = (failure.code(), self.parts.clock.now());
+        let is_new = {
+            let refusals = self.parts.refusals.lock();
+            // A panic of another holder can't leave the table half changed.
+            let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
+            refusals.admit(session, &user, code, now)
+        };
+        if is_new {
+            let note = AttendanceNote::Refused { user, method, failure };
+            witness.attendance(tenant, session, note).await;
+        }
+    }
+
+    /// Whether a service gives the eligible lists.
+    #[must_use]
+    pub fn has_eligible_source(&self) -> bool {
+        self.parts.ports.eligible.is_some()
+    }
+}
+
+/// Gives a room the eligible list as soon as the service has it, unless the room
+/// closes before.
+pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId, room: RoomHandle) {
+    let mut wait = LIST_RETRY;
+    loop {
+        match source.eligible(tenant, room.assembly).await {
+            Ok(list) => {
+                let action = AttendanceAction::TakeList(Box::new(list));
+                match room.ask(|reply| Input::Attend { action, reply }).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::warn!(%tenant, %error, "an eligible list was not taken"),
+                }
+            }
+            Err(error) => tracing::warn!(%tenant, %error, "no eligible list yet"),
+        }
+        tokio::select! {
+            () = room.inputs.closed() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = LIST_RETRY_MAX.min(wait.saturating_mul(2));
+    }
+}

@@ -1,0 +1,266 @@
+//! Attendance by REST: the list, the desk, the quorum, and what is refused.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::person::Person;
+use crate::api::server::{Answer, Server};
+
+/// How often the report is asked for until it is there, and how long.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Desk {
+    server: Server,
+    session: String,
+    moderator: Person,
+}
+
+impl Desk {
+    async fn open() -> Self {
+        let server = Server::start().await;
+        let session = server.create().await;
+        let moderator = Person::with_role(&server, "moderator").await;
+        let path = format!("/api/v1/sessions/{session}/start");
+        let started = moderator.write(&server, Method::POST, &path, |it| it).await;
+        assert_eq!(started.status, 200, "{started:?}");
+        Self { server, session, moderator }
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/api/v1/sessions/{}{rest}", self.session)
+    }
+
+    async fn write(&self, person: &Person, method: Method, rest: &str, body: &Value) -> Answer {
+        person.write(&self.server, method, &self.path(rest), |it| it.json(body)).await
+    }
+
+    async fn register(&self, user: &str) -> Answer {
+        let body = json!({"user_id": user});
+        let path = "/attendance/register-attendee";
+        self.write(&self.moderator, Method::POST, path, &body).await
+    }
+
+    async fn give(&self, list: &Value) -> Answer {
+        self.write(&self.moderator, Method::PUT, "/attendance/eligible", list).await
+    }
+
+    async fn read(&self, rest: &str) -> Value {
+        let answer = self.moderator.read(&self.server, Method::GET, &self.path(rest)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+}
+
+fn owners() -> Value {
+    json!({
+        "members": [
+            {"user_id": "ana", "name": "Ana Ruíz", "units": [{"id": "Torre A 101", "weight": "60.5"}]},
+            {"user_id": "bea", "name": "Bea Gil", "units": [{"id": "Torre A 102", "weight": 39.5}]},
+        ],
+        "delegations": [],
+    })
+}
+
+#[tokio::test]
+async fn a_desk_registers_a_quorum_and_takes_it_back() {
+    let desk = Desk::open().await;
+    assert_eq!(desk.register("ana").await.code(), "ELIGIBLE_LIST_UNKNOWN");
+    let given = desk.give(&owners()).await;
+    assert_eq!((given.status, &given.json()["heads_total"]), (200, &json!(2)), "{given:?}");
+    let registered = desk.register("ana").await;
+    assert_eq!(registered.status, 200, "{registered:?}");
+    assert_eq!(registered.json()["present"], true);
+    assert_eq!(registered.json()["method"], "manual");
+    let quorum = desk.read("/attendance/quorum").await;
+    assert_eq!((&quorum["reached"], &quorum["weight_present"]), (&json!(true), &json!("60.5")));
+    let list = desk.read("/attendance").await;
+    assert_eq!(list["items"][0]["name"], "Ana Ruíz");
+    assert_eq!(list["items"][0]["intervals"][0]["until"], Value::Null);
+    let left = desk
+        .write(
+            &desk.moderator,
+            Method::POST,
+            "/attendance/ana/mark-left",
+            &json!({"mistake": true}),
+        )
+        .await;
+    assert_eq!((left.status, &left.json()["present"]), (200, &json!(false)), "{left:?}");
+    let quorum = desk.read("/attendance/quorum").await;
+    assert_eq!(quorum["history"].as_array().map(Vec::len), Some(2), "reached and lost");
+    let again =
+        desk.write(&desk.moderator, Method::POST, "/attendance/ana/mark-left", &json!({})).await;
+    assert_eq!(again.code(), "NOT_PRESENT");
+    let older = json!({"user_id": "bea", "represents": ["Torre A 101"]});
+    let older = desk.write(&desk.moderator, Method::POST, "/register-attendee", &older).await;
+    assert_eq!((older.status, &older.json()["represents"]), (200, &json!(["Torre A 101"])));
+    let server = desk.server.restart().await;
+    let path = format!("/api/v1/sessions/{}/attendance/quorum", desk.session);
+    let after = desk.moderator.read(&server, Method::GET, &path).await;
+    assert_eq!(after.json()["weight_present"], "100", "{after:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_list_is_searched_by_any_word_and_page_by_page() {
+    let desk = Desk::open().await;
+    let members: Vec<Value> = (0..5_000)
+        .map(|number| {
+            let units = json!([{"id": format!("T{} {number}", number % 10), "weight": "1"}]);
+            json!({"user_id": format!("u{number}"), "name": format!("José Peña {number}"), "units": units})
+        })
+        .collect();
+    let given = desk.give(&json!({"members": members})).await;
+    assert_eq!(given.status, 200, "{given:?}");
+    let found = desk.read("/attendance/eligible?q=jose%20pena%204321").await;
+    assert_eq!(found["items"][0]["user_id"], "u4321");
+    assert_eq!((&found["total"], &found["next_cursor"]), (&json!(5_000), &Value::Null));
+    let mut seen = 0;
+    let mut cursor = String::new();
+    loop {
+        let page = desk.read(&format!("/attendance/eligible?q=t3&limit=200{cursor}")).await;
+        seen += page["items"].as_array().map_or(0, Vec::len);
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 500, "each once");
+    desk.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_whole_list_is_given_as_a_table_whose_hash_is_answered() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+
+    let desk = Desk::open().await;
+    assert_eq!(desk.give(&owners()).await.status, 200);
+    assert_eq!(desk.register("ana").await.status, 200);
+    let path = desk.path("/attendance?format=csv");
+    let table = desk.moderator.read(&desk.server, Method::GET, &path).await;
+    assert_eq!(table.status, 200, "{table:?}");
+    let line = "\"ana\",\"Ana Ruíz\",\"yes\",\"Torre A 101\",\"60.5\",";
+    assert!(table.text.lines().nth(1).is_some_and(|it| it.starts_with(line)), "{table:?}");
+    let hash = sha2::Sha256::digest(table.text.as_bytes());
+    let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash);
+    assert_eq!(table.header("cabildo-sha256"), hash);
+    let ana = Person::with_role(&desk.server, "participant").await;
+    assert_eq!(ana.read(&desk.server, Method::GET, &path).await.code(), "FORBIDDEN");
+    // The log takes the events of the room soon after they are stored.
+    let told = async {
+        loop {
+            let story = desk.read("/report?user_id=ana").await;
+            if story["participants"][0].is_object() {
+                return story;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let story = tokio::time::timeout(PATIENCE, told).await.expect("told in time");
+    let kinds: Vec<&str> = story["participants"][0]["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .filter_map(|entry| entry["kind"].as_str())
+        .collect();
+    assert_eq!(kinds, ["attendance_validated"]);
+    desk.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_with_its_code() {
+    let desk = Desk::open().await;
+    let ana = Person::with_role(&desk.server, "participant").await;
+    let post = Method::POST;
+    for (path, body, code) in [
+        ("/attendance/validate-qr", json!({"token": ""}), "MALFORMED_REQUEST"),
+        (
+            "/attendance/validate-qr",
+            json!({"token": "x".repeat(8 * 1024 + 1)}),
+            "MALFORMED_REQUEST",
+        ),
+        ("/attendance/validate-qr", json!({"token": "x".repeat(1 << 20)}), "PAYLOAD_TOO_LARGE"),
+        (
+            "/attendance/validate-biometric",
+            json!({"sample": "x".repeat(1 << 20)}),
+            "PAYLOAD_TOO_LARGE",
+        ),
+        ("/attendance/validate-code", json!({"code": "1", "unknown": 1}), "MALFORMED_REQUEST"),
+        (
+            "/attendance/validate-code",
+            json!({"code": "123456", "place": "moon"}),
+            "MALFORMED_REQUEST",
+        ),
+        // This server was set up without an identity service.
+        ("/attendance/validate-code", json!({"code": "123456"}), "DEPENDENCY_UNAVAILABLE"),
+        ("/validate-code", json!({"code": "123456"}), "DEPENDENCY_UNAVAILABLE"),
+        ("/validate-qr", json!({"token": "a"}), "DEPENDENCY_UNAVAILABLE"),
+        ("/validate-biometric", json!({"sample": "YQ=="}), "DEPENDENCY_UNAVAILABLE"),
+        ("/attendance/register-attendee", json!({"user_id": "ana"}), "FORBIDDEN"),
+        ("/attendance/ana/mark-left", json!({}), "FORBIDDEN"),
+        ("/attendance/second-call", json!({}), "FORBIDDEN"),
+    ] {
+        let answer = desk.write(&ana, post.clone(), path, &body).await;
+        assert_eq!(answer.code(), code, "{path}: {}", answer.status);
+    }
+    for (list, code) in [
+        (
+            json!({"members": [owners()["members"][0], owners()["members"][0]]}),
+            "UNPROCESSABLE_REQUEST",
+        ),
+        (
+            json!({"members": [{"user_id": "a", "name": "A", "units": [{"id": "1", "weight": "-1"}]}]}),
+            "MALFORMED_REQUEST",
+        ),
+    ] {
+        assert_eq!(desk.give(&list).await.code(), code);
+    }
+    for rest in ["/attendance?limit=0", "/attendance/eligible?limit=201"] {
+        let answer = desk.moderator.read(&desk.server, Method::GET, &desk.path(rest)).await;
+        assert_eq!(answer.code(), "UNPROCESSABLE_REQUEST", "{rest}");
+    }
+    let path = desk.path("/attendance?cursor=!");
+    let answer = desk.moderator.read(&desk.server, Method::GET, &path).await;
+    assert_eq!(answer.code(), "MALFORMED_REQUEST");
+    desk.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_rules_of_a_session_are_given_changed_and_then_settled() {
+    let desk = Desk::open().await;
+    let mut body = desk.server.new_session();
+    body["attendance"] = json!({
+        "admission": "proof",
+        "quorum": {"first_call": {"heads": "1/2", "comparison": "at_least"}, "second_call": null},
+    });
+    let request = desk.server.govern(Method::POST, "/api/v1/sessions").json(&body);
+    let created = crate::api::server::send(request).await.json();
+    assert_eq!(created["attendance"]["admission"], "proof");
+    assert_eq!(created["attendance"]["quorum"]["first_call"]["heads"], "1/2");
+    assert_eq!(created["attendance"]["quorum"]["first_call"]["weight"], Value::Null);
+    assert_eq!(created["attendance"]["quorum"]["second_call"], Value::Null);
+    let path = format!("/api/v1/sessions/{}", created["id"].as_str().expect("an id"));
+    let patch = json!({"attendance": {"quorum": {"first_call": {"weight": "2/3"}}}});
+    let patched = desk
+        .moderator
+        .write(&desk.server, Method::PATCH, &path, |it| it.json(&patch).header("if-match", "\"1\""))
+        .await;
+    let rule = &patched.json()["attendance"]["quorum"]["first_call"];
+    assert_eq!((&rule["heads"], &rule["weight"]), (&json!("1/2"), &json!("2/3")));
+    let running = desk.path("");
+    let refused = desk
+        .moderator
+        .write(&desk.server, Method::PATCH, &running, |it| it.json(&patch).header("if-match", "*"))
+        .await;
+    assert_eq!(refused.code(), "SESSION_STATE_CONFLICT", "{refused:?}");
+    let share = json!({"attendance": {"quorum": {"first_call": {"weight": "3/2"}}}});
+    let refused = desk
+        .moderator
+        .write(&desk.server, Method::PATCH, &path, |it| it.json(&share).header("if-match", "*"))
+        .await;
+    assert_eq!(refused.code(), "MALFORMED_REQUEST", "{refused:?}");
+    desk.server.app.stop().await;
+}

@@ -1,0 +1,231 @@
+//! The desk before real rooms: what an identity service says, how often it may be
+//! asked, and what a restart keeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cabildo::attendance::ports::{
+    EligibleList, EligibleSource, EligibleUnavailable, PresenceVerifier, Presentation,
+};
+use cabildo::attendance::{Member, Roll};
+use cabildo::clock::Clock;
+use cabildo::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use cabildo::domain::error_code::ErrorCode;
+use cabildo::domain::id::{AssemblyId, TenantId, UserId};
+use cabildo::domain::role::Role;
+use cabildo::domain::secret::Secret;
+use cabildo::room::action::AttendanceAction;
+use cabildo::room::engine::Attendee;
+use cabildo::room::ports::RoomPorts;
+use cabildo::room::{Desk, DeskError, Presented, Rooms};
+
+use super::{House, in_time, outcomes};
+
+/// An identity service that takes what says whose it is: `ok:ana`; anything else
+/// is the word of a failure.
+#[derive(Default)]
+struct Identity {
+    asked: AtomicU32,
+}
+
+#[async_trait]
+impl PresenceVerifier for Identity {
+    async fn verify(&self, presented: &Presentation) -> Result<UserId, AttendanceFailure> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let said = presented.secret.expose();
+        match said.strip_prefix("ok:") {
+            Some(user) => Ok(user.split(' ').next().unwrap_or_default().parse().expect("an id")),
+            None => Err(AttendanceFailure::parse(said).expect("a failure")),
+        }
+    }
+}
+
+/// A user-profiles service with two owners.
+#[derive(Default)]
+struct Owners {
+    asked: AtomicU32,
+}
+
+#[async_trait]
+impl EligibleSource for Owners {
+    async fn eligible(
+        &self,
+        _tenant: TenantId,
+        _assembly: AssemblyId,
+    ) -> Result<EligibleList, EligibleUnavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Ok(owners())
+    }
+}
+
+fn owners() -> EligibleList {
+    let owner = |name: &str, unit: &str, weight: &str| Member {
+        user_id: name.parse().expect("an id"),
+        name: name.to_owned(),
+        units: [(unit.parse().expect("a unit"), weight.parse().expect("a weight"))].into(),
+    };
+    let roll = Roll::new([owner("ana", "101", "60"), owner("bea", "102", "40")]).expect("a list");
+    EligibleList { roll, delegated: Vec::new() }
+}
+
+struct Door {
+    house: House,
+    rooms: Rooms,
+    desk: Desk,
+    identity: Arc<Identity>,
+}
+
+impl Door {
+    async fn open() -> Self {
+        Self::before(House::build().await, true).await
+    }
+
+    async fn before(house: House, has_list: bool) -> Self {
+        let (rooms, _) = house.process();
+        let identity = Arc::new(Identity::default());
+        let verifier: Arc<dyn PresenceVerifier> = identity.clone();
+        let desk = Desk::new(rooms.clone(), Some(verifier), Clock::system());
+        let door = Self { house, rooms, desk, identity };
+        if has_list {
+            let action = AttendanceAction::TakeList(Box::new(owners()));
+            let (tenant, session) = (door.house.tenant, door.house.session);
+            in_time(door.rooms.attend(tenant, session, action)).await.expect("taken");
+        }
+        door
+    }
+
+    async fn present(
+        &self,
+        who: &str,
+        method: AttendanceMethod,
+        said: &str,
+    ) -> Result<Attendee, DeskError> {
+        let person = self.house.principal_as(who, Role::Participant);
+        let secret = Secret::new(said.to_owned());
+        let presented = Presented { method, secret, variant: None, place: None, location: None };
+        self.desk.validate(&person, self.house.session, presented).await
+    }
+
+    async fn code_of(&self, who: &str, said: &str) -> ErrorCode {
+        let outcome = in_time(self.present(who, AttendanceMethod::Qr, said)).await;
+        outcome.expect_err("refused").code()
+    }
+}
+
+#[tokio::test]
+async fn what_the_identity_service_takes_makes_somebody_present_once() {
+    let door = Door::open().await;
+    for method in [AttendanceMethod::Qr, AttendanceMethod::Code, AttendanceMethod::Biometric] {
+        let attendee = in_time(door.present("ana", method, "ok:ana")).await.expect("taken");
+        assert!(attendee.person.is_present(), "{method}");
+    }
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), 3);
+    in_time(door.present("ana", AttendanceMethod::Code, "ok:ana")).await.expect("again");
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), 3, "what holds is not asked about");
+    door.rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_validated_and_not_stored_is_not_validated_again() {
+    let house = House::build().await;
+    let (rooms, journal) = outcomes::process(&house);
+    let identity = Arc::new(Identity::default());
+    let desk = Desk::new(rooms.clone(), Some(identity.clone()), Clock::system());
+    let door = Door { house, rooms, desk, identity };
+    let (tenant, session) = (door.house.tenant, door.house.session);
+    let action = AttendanceAction::TakeList(Box::new(owners()));
+    in_time(door.rooms.attend(tenant, session, action)).await.expect("taken");
+    journal.next.store(outcomes::GOES, Ordering::SeqCst);
+    let failed = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await;
+    assert!(failed.is_err(), "the database went away");
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), 1);
+    let attendee = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await;
+    assert!(attendee.expect("taken").person.is_present());
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), 1, "it would say: used before");
+    assert_eq!(door.code_of("bea", "ok:ana").await, ErrorCode::ProofReplayed);
+    door.rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_code() {
+    let door = Door::open().await;
+    for (said, code) in [
+        ("invalid", ErrorCode::ProofInvalid),
+        ("expired", ErrorCode::ProofExpired),
+        ("wrong_context", ErrorCode::ProofWrongContext),
+        ("replayed", ErrorCode::ProofReplayed),
+        ("service_unavailable", ErrorCode::DependencyUnavailable),
+        ("ok:bea", ErrorCode::ProofWrongContext),
+    ] {
+        assert_eq!(door.code_of("ana", said).await, code, "{said}");
+    }
+    assert_eq!(door.code_of("stranger", "ok:stranger").await, ErrorCode::NotEligible);
+    let (rooms, clock) = (door.rooms.clone(), Clock::system());
+    let alone = Door { desk: Desk::new(rooms, None, clock), ..door };
+    assert_eq!(alone.code_of("ana", "ok:ana").await, ErrorCode::DependencyUnavailable);
+    alone.rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn ten_attempts_a_minute_and_what_was_presented_stays_so_after_a_restart() {
+    let door = Door::open().await;
+    in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana 1")).await.expect("taken");
+    for _ in 0..9 {
+        assert_eq!(door.code_of("ana", "invalid").await, ErrorCode::ProofInvalid);
+    }
+    let asked = door.identity.asked.load(Ordering::SeqCst);
+    let outcome = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana 2")).await;
+    assert!(matches!(outcome, Err(DeskError::TooMany(wait)) if wait <= Duration::from_mins(1)));
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), asked, "the service is not asked");
+    door.rooms.shutdown().await;
+    let door = Door::before(door.house, false).await;
+    assert_eq!(door.code_of("bea", "ok:ana 1").await, ErrorCode::ProofReplayed);
+    let attendance = in_time(door.rooms.attendance(door.house.tenant, door.house.session)).await;
+    let attendance = attendance.expect("readable");
+    assert!(attendance.is_present(&"ana".parse().expect("an id")));
+    assert!(attendance.quorum().reached);
+    door.rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_hall_that_nobody_is_connected_to_leaves_with_the_session() {
+    let door = Door::open().await;
+    in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await.expect("taken");
+    door.rooms.shutdown().await;
+    let door = Door::before(door.house, false).await;
+    in_time(door.rooms.session_over(&door.house.ended().await)).await;
+    let record = cabildo::room::journal::RoomJournal::load(
+        &door.house.store,
+        door.house.tenant,
+        door.house.session,
+    );
+    let record = record.await.expect("readable").expect("a record");
+    let rules = cabildo::domain::quorum::AttendanceRules::default();
+    let attendance = cabildo::room::engine::attendance_of(&record, rules).expect("readable");
+    let attendance = attendance.expect("somebody attended");
+    assert!(attendance.is_over());
+    assert!(!attendance.is_present(&"ana".parse().expect("an id")));
+    door.rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_room_that_opens_takes_the_list_of_the_service_once() {
+    let house = House::build().await;
+    let source = Arc::new(Owners::default());
+    let eligible: Arc<dyn EligibleSource> = source.clone();
+    let ports = RoomPorts { eligible: Some(eligible), ..RoomPorts::default() };
+    let (rooms, _) = house.process_with(ports);
+    let (_ana, mut outbound) = house.enter(&rooms, "ana", 512).await;
+    loop {
+        let told = super::told(&mut outbound).await.expect("told");
+        if told["type"] == "quorum_changed" && told["reached"] == true {
+            break;
+        }
+    }
+    let (entered, _outbound) = house.enter(&rooms, "bea", 512).await;
+    assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(entered.view.quorum.weight_present, "100");
+    rooms.shutdown().await;
+}

@@ -1,0 +1,408 @@
+//! Stories of a room and its attendance, in virtual time: who counts, what members
+//! are told, and what a restart keeps.
+
+use std::time::Duration;
+
+use cabildo::attendance::ports::EligibleList;
+use cabildo::attendance::{AttendanceError, Member, PresentedHash, Proof, Roll};
+use cabildo::domain::attendance::{AttendanceMethod, LeaveCause, Place};
+use cabildo::domain::id::{ConnectionId, SessionId, TenantId, UserId};
+use cabildo::domain::participant::Principal;
+use cabildo::domain::quorum::AttendanceRules;
+use cabildo::domain::role::{Role, Roles};
+use cabildo::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy};
+use cabildo::domain::time::Timestamp;
+use cabildo::floor::FloorPolicy;
+use cabildo::room::action::AttendanceAction;
+use cabildo::room::engine::{
+    ConnectionKind, Goodbye, ProofCheck, QUORUM_INTERVAL, RESUME_GRACE, Recorder, RoomEngine,
+    RoomInfo, attendance_of,
+};
+use cabildo::room::error::RoomError;
+use cabildo::room::event::{AttendanceView, Event, QuorumState};
+use cabildo::room::journal::{RecordChange, RoomRecord};
+use cabildo::room::ports::AttendanceNote;
+
+const CHAIR: &str = "chair";
+
+fn user(name: &str) -> UserId {
+    name.parse().expect("a user id")
+}
+
+fn qr(text: &str) -> Proof {
+    Proof::Qr(PresentedHash::of(text.as_bytes()))
+}
+
+/// Ana weighs 40, Bea 35, Carl 25 in two units.
+fn list() -> EligibleList {
+    let member = |name: &str, units: &[(&str, &str)]| Member {
+        user_id: user(name),
+        name: format!("name of {name}"),
+        units: units
+            .iter()
+            .map(|(id, weight)| (id.parse().expect("a unit"), weight.parse().expect("a weight")))
+            .collect(),
+    };
+    let members = [
+        member("ana", &[("101", "40")]),
+        member("bea", &[("102", "35")]),
+        member("carl", &[("103", "15"), ("104", "10")]),
+    ];
+    EligibleList { roll: Roll::new(members).expect("a list"), delegated: Vec::new() }
+}
+
+/// A room with a store of its own.
+struct Assembly {
+    engine: RoomEngine,
+    info: RoomInfo,
+    now: Timestamp,
+    stored: RoomRecord,
+    told: Vec<Event>,
+    notes: Vec<AttendanceNote>,
+}
+
+impl Assembly {
+    fn new() -> Self {
+        let info = RoomInfo {
+            session: SessionId::generate(),
+            title: "Annual assembly".to_owned(),
+            modality: "mixed",
+            recording: RecordingPolicy { enabled: false, retention_days: 365 },
+            started_at: None,
+            participants_max: 5_000,
+            moderation: ModerationMode::Open,
+            policy: FloorPolicy {
+                default_turn: Duration::from_mins(2),
+                max_turn: Duration::from_mins(5),
+                auto_start: false,
+                points_of_order_pass_closed_list: true,
+            },
+            media_policy: Some(MediaPolicy::All),
+            attendance: AttendanceRules::default(),
+        };
+        let now = Timestamp::from_unix_us(1_800_000_000_000_000);
+        let mut assembly = Self {
+            engine: RoomEngine::new(info.clone(), Recorder::Absent, now),
+            info,
+            now,
+            stored: RoomRecord::default(),
+            told: Vec::new(),
+            notes: Vec::new(),
+        };
+        assembly.attend(AttendanceAction::TakeList(Box::new(list()))).expect("taken");
+        assembly.pass(QUORUM_INTERVAL);
+        assembly.heard();
+        assembly
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+        self.engine.handle_timeout(self.now);
+        self.keep();
+    }
+
+    /// Stores what was decided, and hears what is told.
+    fn keep(&mut self) {
+        let RecordChange { seq, state, parts } = self.engine.to_store();
+        self.stored.seq = seq;
+        if let Some(state) = state {
+            self.stored.state = state;
+        }
+        for (name, value) in parts {
+            match value {
+                Some(value) => self.stored.parts.insert(name, value),
+                None => self.stored.parts.remove(&name),
+            };
+        }
+        self.engine.stored();
+        let outputs = self.engine.take_outputs();
+        self.told.extend(outputs.told.into_iter().map(|(told, _)| told.event));
+        self.notes.extend(outputs.notes);
+    }
+
+    /// The process dies and another takes over.
+    fn restart(&mut self) {
+        let record = self.stored.clone();
+        let info = self.info.clone();
+        self.engine = RoomEngine::from_record(info, Recorder::Absent, record, self.now)
+            .expect("the record is readable");
+        self.keep();
+    }
+
+    fn attend(&mut self, action: AttendanceAction) -> Result<(), RoomError> {
+        let outcome = self.engine.handle_attendance(action, self.now);
+        if outcome.is_err() {
+            self.engine.undo();
+        }
+        self.keep();
+        outcome
+    }
+
+    fn enter_as(&mut self, name: &str, role: Role, kind: ConnectionKind) -> ConnectionId {
+        let connection = ConnectionId::generate();
+        let principal = Principal {
+            tenant_id: TenantId::generate(),
+            user_id: user(name),
+            roles: Roles::of(&[role]),
+            name: name.to_owned(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            expires_at: self.now.after(Duration::from_hours(1)),
+        };
+        self.engine.handle_enter(connection, &principal, kind, [1; 32], self.now).expect("let in");
+        self.keep();
+        connection
+    }
+
+    fn enter(&mut self, name: &str) -> ConnectionId {
+        self.enter_as(name, Role::Participant, ConnectionKind::Channel)
+    }
+
+    fn leave(&mut self, connection: ConnectionId) {
+        self.engine.handle_leave(connection, Goodbye::Left, self.now);
+        self.keep();
+    }
+
+    fn proves(&mut self, name: &str, proof: Proof) -> Result<(), RoomError> {
+        let (user, name) = (user(name), name.to_owned());
+        self.attend(AttendanceAction::Prove { user, name, proof, place: None, location: None })
+    }
+
+    fn registers(&mut self, name: &str, represents: &[&str]) -> Result<(), RoomError> {
+        let represents = represents.iter().map(|unit| unit.parse().expect("a unit")).collect();
+        self.attend(AttendanceAction::Register { user: user(name), represents, by: user(CHAIR) })
+    }
+
+    fn marks_left(&mut self, name: &str) -> Result<(), RoomError> {
+        self.attend(AttendanceAction::MarkLeft { user: user(name), by: user(CHAIR) })
+    }
+
+    /// What was told of attendance since, in short.
+    fn heard(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told).iter().filter_map(in_short).collect()
+    }
+
+    fn counted(&self) -> String {
+        let tally = self.engine.attendance().quorum().tally;
+        format!("{} heads, {}", tally.heads_present, tally.weight_present)
+    }
+}
+
+fn in_short(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::AttendanceChanged(AttendanceView { change, user_id, method, present, .. }) => {
+            format!("{user_id} {change} {method}{}", if *present { "" } else { ", absent" })
+        }
+        Event::QuorumChanged(QuorumState { reached, turned, weight_present, .. }) => {
+            let word = match (turned, reached) {
+                (true, true) => "reached",
+                (true, false) => "lost",
+                (false, _) => "counted",
+            };
+            format!("{word} {weight_present}")
+        }
+        Event::DelegationChanged { unit, delegate, represented, .. } => {
+            let word = if *represented { "represents" } else { "no longer represents" };
+            format!("{delegate} {word} {unit}")
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn joining_counts_and_a_quorum_is_reached_and_lost_and_told_once() {
+    let mut assembly = Assembly::new();
+    let ana = assembly.enter("ana");
+    assert_eq!(assembly.heard(), ["ana entered channel", "counted 40"]);
+    assembly.pass(Duration::from_mins(1));
+    let bea = assembly.enter("bea");
+    assert_eq!(assembly.heard(), ["bea entered channel", "reached 75"]);
+    assembly.enter("carl");
+    assert_eq!(assembly.heard(), ["carl entered channel"], "numbers wait for a second");
+    assembly.pass(QUORUM_INTERVAL);
+    assert_eq!(assembly.heard(), ["counted 100"]);
+    assembly.leave(ana);
+    assembly.leave(bea);
+    assert_eq!(
+        assembly.heard(),
+        ["ana left channel, absent", "bea left channel, absent", "lost 25"],
+        "what is lost is told at once"
+    );
+    let history: Vec<bool> = assembly.engine.attendance().history().map(|it| it.reached).collect();
+    assert_eq!(history, [true, false]);
+}
+
+#[test]
+fn two_devices_and_a_reconnect_are_one_person() {
+    let mut assembly = Assembly::new();
+    let phone = assembly.enter("ana");
+    let laptop = assembly.enter("ana");
+    assembly.heard();
+    assembly.leave(phone);
+    assert_eq!(assembly.heard(), [""; 0], "the laptop is still there");
+    assembly.engine.handle_lost(laptop, assembly.now);
+    assembly.keep();
+    assembly.pass(RESUME_GRACE - Duration::from_secs(1));
+    assembly.engine.handle_resume(laptop, [1; 32], [2; 32], assembly.now).expect("resumed");
+    assembly.keep();
+    assert_eq!(assembly.heard(), [""; 0], "who comes back in time was never away");
+    assembly.engine.handle_lost(laptop, assembly.now);
+    assembly.pass(RESUME_GRACE);
+    assert_eq!(assembly.heard(), ["ana left channel, absent", "counted 0"]);
+    let intervals = &assembly.engine.attendee(&user("ana")).person.intervals;
+    assert_eq!(intervals.len(), 1);
+    assert_eq!(intervals[0].ended.expect("ended").1, LeaveCause::Disconnected);
+}
+
+#[test]
+fn who_only_watches_or_lends_a_microphone_does_not_attend() {
+    let mut assembly = Assembly::new();
+    assembly.enter_as("ana", Role::Observer, ConnectionKind::Channel);
+    assembly.enter_as("bea", Role::Hall, ConnectionKind::Channel);
+    assembly.enter_as("carl", Role::Participant, ConnectionKind::MediaOnly);
+    assert_eq!(assembly.heard(), [""; 0]);
+    assert_eq!(assembly.counted(), "0 heads, 0");
+}
+
+#[test]
+fn what_was_presented_is_taken_once_and_again_from_the_same_person() {
+    let mut assembly = Assembly::new();
+    assembly.proves("ana", qr("one")).expect("taken");
+    assert_eq!(assembly.heard(), ["ana validated qr", "counted 40"]);
+    let check = assembly.engine.check_proof(&user("ana"), &qr("one")).expect("hers");
+    assert!(matches!(check, ProofCheck::Holds(attendee) if attendee.person.is_present()));
+    assembly.proves("ana", qr("one")).expect("again, which changes nothing");
+    assert_eq!(assembly.heard(), [""; 0]);
+    let refused = Err(RoomError::Attendance(AttendanceError::Replayed));
+    assert_eq!(assembly.proves("bea", qr("one")), refused);
+    assembly.marks_left("ana").expect("marked");
+    assert_eq!(assembly.proves("ana", qr("one")), refused, "she has left since");
+    assembly.restart();
+    assert_eq!(assembly.proves("bea", qr("one")), refused, "after a restart too");
+    let hashes = assembly.notes.iter().filter(|note| {
+        matches!(
+            note,
+            AttendanceNote::Validated { method: AttendanceMethod::Qr, hash: Some(_), .. }
+        )
+    });
+    assert_eq!(hashes.count(), 1, "written down with its hash, and once");
+}
+
+#[test]
+fn a_delegate_represents_units_within_the_limit() {
+    let mut assembly = Assembly::new();
+    let refused = Err(RoomError::Attendance(AttendanceError::NotEligible));
+    assert_eq!(assembly.registers("lawyer", &[]), refused);
+    assembly.registers("lawyer", &["101", "103"]).expect("registered");
+    assert_eq!(
+        assembly.heard(),
+        ["lawyer represents 101", "lawyer represents 103", "lawyer validated manual", "reached 55"]
+    );
+    assert_eq!(assembly.counted(), "2 heads, 55");
+    assembly.registers("lawyer", &["101", "102"]).expect("one more");
+    let limit = Err(RoomError::Attendance(AttendanceError::DelegationLimitReached));
+    assert_eq!(assembly.registers("lawyer", &["104"]), limit);
+    assembly.enter("ana");
+    assert_eq!(assembly.counted(), "3 heads, 90", "her unit counts once");
+    let (unit, by) = ("102".parse().expect("a unit"), user(CHAIR));
+    assembly.attend(AttendanceAction::EndDelegation { unit, by }).expect("ended");
+    assert_eq!(assembly.counted(), "2 heads, 55");
+}
+
+#[test]
+fn a_registration_that_was_a_mistake_is_taken_back() {
+    let mut assembly = Assembly::new();
+    assembly.registers("ana", &[]).expect("registered");
+    assembly.registers("ana", &[]).expect("again, which changes nothing");
+    assembly
+        .attend(AttendanceAction::TakeBack { user: user("ana"), by: user(CHAIR) })
+        .expect("undone");
+    assert_eq!(assembly.heard(), ["ana validated manual", "counted 40", "ana left manual, absent"]);
+    let absent = Err(RoomError::Attendance(AttendanceError::NotPresent));
+    assert_eq!(assembly.marks_left("ana"), absent);
+}
+
+#[test]
+fn who_proves_it_is_in_the_hall_unless_they_are_connected() {
+    let mut assembly = Assembly::new();
+    assembly.proves("ana", qr("one")).expect("taken");
+    let bea = assembly.enter("bea");
+    assembly.proves("bea", qr("two")).expect("taken");
+    let place = |assembly: &Assembly, name: &str| {
+        let attendee = assembly.engine.attendee(&user(name));
+        attendee.person.intervals.back().expect("present").place
+    };
+    assert_eq!(place(&assembly, "ana"), Place::Hall);
+    assert_eq!(place(&assembly, "bea"), Place::Remote);
+    assembly.leave(bea);
+    assert_eq!(assembly.counted(), "1 heads, 40");
+}
+
+#[test]
+fn a_restart_keeps_everything() {
+    let mut assembly = Assembly::new();
+    assembly.enter("ana");
+    assembly.registers("lawyer", &["102"]).expect("registered");
+    assembly.proves("carl", qr("one")).expect("taken");
+    assembly.attend(AttendanceAction::BeginSecondCall).expect("begun");
+    assembly.pass(Duration::from_mins(1));
+    assembly.heard();
+    let before = assembly.engine.attendance().clone();
+    assembly.restart();
+    assert_eq!(*assembly.engine.attendance(), before);
+    assert_eq!(assembly.heard(), [""; 0], "nothing is told again");
+    let read = attendance_of(&assembly.stored, AttendanceRules::default()).expect("readable");
+    assert_eq!(read.expect("somebody attends"), before);
+    assembly.pass(RESUME_GRACE);
+    assert_eq!(assembly.counted(), "2 heads, 60", "who does not come back has left");
+}
+
+#[test]
+fn what_cannot_be_stored_was_not_decided() {
+    let mut assembly = Assembly::new();
+    assembly.enter("ana");
+    let before = assembly.engine.attendance().clone();
+    let action =
+        AttendanceAction::Register { user: user("bea"), represents: Vec::new(), by: user(CHAIR) };
+    assembly.engine.handle_attendance(action, assembly.now).expect("decided");
+    assert_ne!(*assembly.engine.attendance(), before);
+    assembly.engine.undo();
+    assert_eq!(*assembly.engine.attendance(), before);
+    assert!(assembly.engine.take_outputs().notes.is_empty());
+    assembly.registers("bea", &[]).expect("registered the second time");
+    assert_eq!(assembly.counted(), "2 heads, 75");
+}
+
+#[test]
+fn the_end_of_the_session_ends_every_presence_and_keeps_the_list() {
+    let mut assembly = Assembly::new();
+    assembly.enter("ana");
+    assembly.registers("bea", &[]).expect("registered");
+    assembly.pass(Duration::from_mins(1));
+    assembly.heard();
+    assembly.engine.handle_session_over("completed", assembly.now);
+    assembly.keep();
+    assert_eq!(assembly.heard(), [""; 0], "session_ended says it for everybody");
+    let read = attendance_of(&assembly.stored, AttendanceRules::default()).expect("readable");
+    let read = read.expect("somebody attended");
+    assert!(read.is_over());
+    assert!(read.people().all(|(_, person)| !person.is_present()));
+    assert!(read.quorum().reached, "the quorum stays as it was");
+    let over = Err(RoomError::Attendance(AttendanceError::Over));
+    assert_eq!(assembly.registers("carl", &[]), over);
+}
+
+#[test]
+fn a_decision_stores_what_it_touched() {
+    let mut assembly = Assembly::new();
+    for number in 0..200 {
+        assembly.enter(&format!("guest{number}"));
+    }
+    let action =
+        AttendanceAction::Register { user: user("ana"), represents: Vec::new(), by: user(CHAIR) };
+    assembly.engine.handle_attendance(action, assembly.now).expect("registered");
+    let parts: Vec<String> =
+        assembly.engine.to_store().parts.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(parts, ["attendance", "attendee/ana"]);
+}
