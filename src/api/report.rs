@@ -70,6 +70,8 @@ struct EntryBody {
     detail: Option<String>,
     /// The moderator who did it.
     by: Option<String>,
+    /// The moderator who took the decision back that it follows from.
+    undone_by: Option<String>,
 }
 
 impl From<&ReportEntry> for EntryBody {
@@ -80,6 +82,7 @@ impl From<&ReportEntry> for EntryBody {
             cause: entry.cause.clone(),
             detail: entry.detail.clone(),
             by: entry.by.clone(),
+            undone_by: entry.undone_by.clone(),
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum LogEvent {
         at: Timestamp,
         /// The event.
         event: Event,
+        /// The decision that it follows from, when it can be taken back.
+        action_id: Option<String>,
     },
     /// A part of the transcript.
     Spoken(SpokenText),
@@ -128,7 +130,8 @@ impl LogEvent {
         match kind {
             EventKind::RoomEvent => {
                 let told: Told = serde_json::from_str(text).ok()?;
-                Some(Self::Room { at: Timestamp::parse_rfc3339(&told.at)?, event: told.event })
+                let at = Timestamp::parse_rfc3339(&told.at)?;
+                Some(Self::Room { at, event: told.event, action_id: told.action_id })
             }
             EventKind::Transcript => {
                 let fields: SpokenFields = serde_json::from_str(text).ok()?;

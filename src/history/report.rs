@@ -78,6 +78,8 @@ pub struct ReportEntry {
     pub detail: Option<String>,
     /// The moderator who did it.
     pub by: Option<String>,
+    /// The moderator who took the decision back that it follows from.
+    pub undone_by: Option<String>,
 }
 
 /// One person's story.
@@ -119,15 +121,33 @@ struct Reader {
     people: BTreeMap<String, (String, Vec<ReportEntry>)>,
     /// Who is in the room.
     here: BTreeSet<String>,
+    /// The decision that the event being read follows from.
+    action: Option<String>,
+    /// What follows from each decision: people, and the places of their entries.
+    actions: BTreeMap<String, Vec<(String, usize)>>,
 }
 
 fn entry(at: Timestamp, kind: ReportKind) -> ReportEntry {
-    ReportEntry { at, kind, cause: None, detail: None, by: None }
+    ReportEntry { at, kind, cause: None, detail: None, by: None, undone_by: None }
 }
 
 impl Reader {
     fn add(&mut self, user: &str, entry: ReportEntry) {
-        self.people.entry(user.to_owned()).or_default().1.push(entry);
+        let entries = &mut self.people.entry(user.to_owned()).or_default().1;
+        if let Some(action) = &self.action {
+            let place = (user.to_owned(), entries.len());
+            self.actions.entry(action.clone()).or_default().push(place);
+        }
+        entries.push(entry);
+    }
+
+    fn undo(&mut self, action: &str, by: &str) {
+        for (user, place) in self.actions.remove(action).unwrap_or_default() {
+            let entries = self.people.get_mut(&user).map(|(_, entries)| entries);
+            if let Some(entry) = entries.and_then(|entries| entries.get_mut(place)) {
+                entry.undone_by = Some(by.to_owned());
+            }
+        }
     }
 
     fn name(&mut self, user: &str, name: &str) {
@@ -138,7 +158,11 @@ impl Reader {
 
     fn handle_event(&mut self, event: &LogEvent) {
         match event {
-            LogEvent::Room { at, event } => self.handle_room_event(event, *at),
+            LogEvent::Room { at, event, action_id } => {
+                self.action.clone_from(action_id);
+                self.handle_room_event(event, *at);
+                self.action = None;
+            }
             LogEvent::JoinRefused(refused) => {
                 let cause = Some(refused.code.clone());
                 let it = ReportEntry { cause, ..entry(refused.at, ReportKind::JoinRefused) };
@@ -212,6 +236,7 @@ impl Reader {
                 let (detail, by) = (Some(unit.clone()), by.clone());
                 self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
             }
+            Event::ActionUndone { action_id, by, .. } => self.undo(action_id, by),
             Event::SessionEnded { .. } => {
                 for user in std::mem::take(&mut self.here) {
                     let cause = Some("session_ended".to_owned());
@@ -267,7 +292,12 @@ mod tests {
     }
 
     fn told(second: u32, event: Event) -> LogEvent {
-        let told = Told { seq: 1, at: text_at(second), event };
+        told_of(None, second, event)
+    }
+
+    fn told_of(action: Option<&str>, second: u32, event: Event) -> LogEvent {
+        let action_id = action.map(str::to_owned);
+        let told = Told { seq: 1, at: text_at(second), action_id, event };
         LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
     }
 
@@ -320,5 +350,28 @@ mod tests {
                 "left disconnected  ",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_taken_back_says_who_took_it_back() {
+        let denied = |request: &str, user: &str| Event::SpeechDenied {
+            request_id: request.to_owned(),
+            user_id: user.to_owned(),
+            reason: None,
+        };
+        let undone = Event::ActionUndone {
+            action_id: "first".to_owned(),
+            action: "deny_speech".to_owned(),
+            by: "chair".to_owned(),
+        };
+        let events = [
+            told_of(Some("first"), 1, denied("1", "bo")),
+            told_of(Some("second"), 2, denied("2", "bo")),
+            told_of(Some("first"), 3, undone),
+        ];
+        let report = Report::of(&events);
+        let undone: Vec<Option<&str>> =
+            report.people[0].entries.iter().map(|it| it.undone_by.as_deref()).collect();
+        assert_eq!(undone, [Some("chair"), None]);
     }
 }

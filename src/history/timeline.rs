@@ -132,7 +132,7 @@ struct Reader {
 impl Reader {
     fn handle_event(&mut self, event: &LogEvent) {
         match event {
-            LogEvent::Room { at, event } => self.handle_room_event(event, *at),
+            LogEvent::Room { at, event, .. } => self.handle_room_event(event, *at),
             LogEvent::Spoken(spoken) => {
                 let mut item = item(ItemKind::Transcript, spoken.from);
                 item.to = spoken.to;
