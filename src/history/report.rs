@@ -121,7 +121,7 @@ struct Reader {
     people: BTreeMap<String, (String, Vec<ReportEntry>)>,
     /// Who is in the room.
     here: BTreeSet<String>,
-    /// The decision that the event being read follows from.
+    /// The decision that the event being read follows from, or is about.
     action: Option<String>,
     /// What follows from each decision: people, and the places of their entries.
     actions: BTreeMap<String, Vec<(String, usize)>>,
@@ -141,8 +141,10 @@ impl Reader {
         entries.push(entry);
     }
 
-    fn undo(&mut self, action: &str, by: &str) {
-        for (user, place) in self.actions.remove(action).unwrap_or_default() {
+    /// The decision that the event being read names was taken back.
+    fn undo(&mut self, by: &str) {
+        let action = self.action.take().unwrap_or_default();
+        for (user, place) in self.actions.remove(&action).unwrap_or_default() {
             let entries = self.people.get_mut(&user).map(|(_, entries)| entries);
             if let Some(entry) = entries.and_then(|entries| entries.get_mut(place)) {
                 entry.undone_by = Some(by.to_owned());
@@ -236,7 +238,7 @@ impl Reader {
                 let (detail, by) = (Some(unit.clone()), by.clone());
                 self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
             }
-            Event::ActionUndone { action_id, by, .. } => self.undo(action_id, by),
+            Event::ActionUndone { by, .. } => self.undo(by),
             Event::SessionEnded { .. } => {
                 for user in std::mem::take(&mut self.here) {
                     let cause = Some("session_ended".to_owned());
@@ -360,7 +362,6 @@ mod tests {
             reason: None,
         };
         let undone = Event::ActionUndone {
-            action_id: "first".to_owned(),
             action: "deny_speech".to_owned(),
             by: "chair".to_owned(),
         };

@@ -325,7 +325,6 @@ mod tests {
         let question = TurnView { turn_id: "q".to_owned(), ..turn() };
         let ended = |turn: TurnView, reason: &str| Event::TurnEnded { turn, reason: reason.into() };
         let undone = Event::ActionUndone {
-            action_id: "a".to_owned(),
             action: "start_turn".to_owned(),
             by: "chair".to_owned(),
         };

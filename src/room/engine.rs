@@ -554,9 +554,14 @@ impl RoomEngine {
     }
 
     pub(super) fn tell(&mut self, event: Event, now: Timestamp) {
+        self.tell_of(self.acting, event, now);
+    }
+
+    /// Tells an event that follows from a decision, or is about one.
+    pub(super) fn tell_of(&mut self, action: Option<ActionId>, event: Event, now: Timestamp) {
         self.seq += 1;
         self.note_change(&event, self.seq);
-        let action_id = self.acting.map(|id| id.to_string());
+        let action_id = action.map(|id| id.to_string());
         self.told.push((Told { seq: self.seq, at: now.to_string(), action_id, event }, now));
     }
 }

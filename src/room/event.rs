@@ -132,10 +132,9 @@ pub enum Event {
         /// Who.
         user_id: String,
     },
-    /// A decision was taken back; what follows from that is told right after.
+    /// The decision that `action_id` names was taken back; what follows from that
+    /// is told right after.
     ActionUndone {
-        /// As the events and the answer of the decision carried it.
-        action_id: String,
         /// The `type` of the message that had asked for it.
         action: String,
         /// Who took it back.
@@ -445,7 +444,7 @@ pub struct Told {
     /// When it was decided, RFC 3339.
     pub at: String,
     /// Names the decision that it follows from, when that can be taken back with
-    /// `undo`.
+    /// `undo`, or that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub action_id: Option<String>,

@@ -147,9 +147,8 @@ impl RoomEngine {
             }
         }
         self.undoable.edit().retain(|past| past.id != id);
-        let (action_id, by) = (id.to_string(), user.as_str().to_owned());
-        let action = found.action.name().to_owned();
-        self.tell(Event::ActionUndone { action_id, action, by }, now);
+        let (action, by) = (found.action.name().to_owned(), user.as_str().to_owned());
+        self.tell_of(Some(id), Event::ActionUndone { action, by }, now);
         if let Some(mode) = mode_before {
             self.set_moderation(mode, user, now);
         }

@@ -196,7 +196,23 @@ action: string,
 /**
  * Who took it back.
  */
-by: string, } | { "type": "chat", 
+by: string, } | { "type": "attendance_changed" } & AttendanceView | { "type": "delegation_changed", 
+/**
+ * The unit.
+ */
+unit: string, 
+/**
+ * Who represents it.
+ */
+delegate: string, 
+/**
+ * Whether they do from here on, or no longer.
+ */
+represented: boolean, 
+/**
+ * The moderator who said so; null when the eligible list did.
+ */
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "chat", 
 /**
  * Who.
  */
@@ -423,7 +439,23 @@ action: string,
 /**
  * Who took it back.
  */
-by: string, } | { "type": "chat", 
+by: string, } | { "type": "attendance_changed" } & AttendanceView | { "type": "delegation_changed", 
+/**
+ * The unit.
+ */
+unit: string, 
+/**
+ * Who represents it.
+ */
+delegate: string, 
+/**
+ * Whether they do from here on, or no longer.
+ */
+represented: boolean, 
+/**
+ * The moderator who said so; null when the eligible list did.
+ */
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "chat", 
 /**
  * Who.
  */
@@ -717,6 +749,105 @@ retention_days: number,
  * Whether this member has said that they know of it.
  */
 acknowledged: boolean, };
+
+/**
+ * What became of somebody's presence.
+ */
+export type AttendanceView = { 
+/**
+ * `validated`: they proved that they are present or were registered;
+ * `entered`; `left`.
+ */
+change: string, 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name: as the eligible list has it, or else their access token.
+ */
+name: string, 
+/**
+ * Whether they are present now. Who proved it and is not connected to the
+ * room is present once they are.
+ */
+present: boolean, 
+/**
+ * How it is known: `qr`, `biometric`, `code`, `manual` or `channel`.
+ */
+method: string, 
+/**
+ * `hall` or `remote`.
+ */
+place: string, 
+/**
+ * Why they left: `marked_left`, `taken_back`, `disconnected` or
+ * `proof_required`.
+ */
+cause: string | null, 
+/**
+ * The moderator who registered them or marked them as left.
+ */
+by: string | null, 
+/**
+ * Weight of their own units, a decimal number.
+ */
+weight: string, };
+
+/**
+ * The quorum as it stands.
+ */
+export type QuorumState = { 
+/**
+ * The call that counts: `first` or `second`.
+ */
+call: string, 
+/**
+ * Members who are present or of whose units one is represented.
+ */
+heads_present: number, 
+/**
+ * Members on the eligible list.
+ */
+heads_total: number, 
+/**
+ * Weight of the units that are represented, a decimal number.
+ */
+weight_present: string, 
+/**
+ * Weight of all units.
+ */
+weight_total: string, 
+/**
+ * Share of the members that the call needs, such as `1/2`; null when their
+ * number does not matter.
+ */
+heads_needed: string | null, 
+/**
+ * Share of the weight that the call needs.
+ */
+weight_needed: string | null, 
+/**
+ * `at_least` or `more_than` these shares.
+ */
+comparison: string, 
+/**
+ * Whether it is a quorum.
+ */
+reached: boolean, 
+/**
+ * Since when it is, or is not any more, RFC 3339; null when that never
+ * changed.
+ */
+since: string | null, 
+/**
+ * Whether the eligible list is known. Without it nobody counts.
+ */
+roll_known: boolean, 
+/**
+ * Whether it was reached or lost by this very change.
+ */
+turned: boolean, };
 
 /**
  * A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
@@ -1180,9 +1311,9 @@ tracks: Array<TrackView>,
  */
 floor: FloorView, 
 /**
- * The quorum, when the session counts attendance.
+ * How many are present, and whether they are a quorum.
  */
-quorum: null, 
+quorum: QuorumState | null, 
 /**
  * The state of the recording.
  */
