@@ -361,10 +361,8 @@ mod tests {
             user_id: user.to_owned(),
             reason: None,
         };
-        let undone = Event::ActionUndone {
-            action: "deny_speech".to_owned(),
-            by: "chair".to_owned(),
-        };
+        let undone =
+            Event::ActionUndone { action: "deny_speech".to_owned(), by: "chair".to_owned() };
         let events = [
             told_of(Some("first"), 1, denied("1", "bo")),
             told_of(Some("second"), 2, denied("2", "bo")),

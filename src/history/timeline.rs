@@ -324,10 +324,8 @@ mod tests {
     fn a_decision_that_was_taken_back_is_shown_with_what_it_had_made() {
         let question = TurnView { turn_id: "q".to_owned(), ..turn() };
         let ended = |turn: TurnView, reason: &str| Event::TurnEnded { turn, reason: reason.into() };
-        let undone = Event::ActionUndone {
-            action: "start_turn".to_owned(),
-            by: "chair".to_owned(),
-        };
+        let undone =
+            Event::ActionUndone { action: "start_turn".to_owned(), by: "chair".to_owned() };
         let events = [
             told(1, Event::TurnStarted(turn())),
             told(2, ended(turn(), "replaced")),

@@ -186,10 +186,6 @@ retention_days: number, } | { "type": "recording_acknowledged",
  */
 user_id: string, } | { "type": "action_undone", 
 /**
- * As the events and the answer of the decision carried it.
- */
-action_id: string, 
-/**
  * The `type` of the message that had asked for it.
  */
 action: string, 
@@ -244,7 +240,7 @@ seq: number,
 at: string, 
 /**
  * Names the decision that it follows from, when that can be taken back with
- * `undo`.
+ * `undo`, or that was taken back.
  */
 action_id?: string, } & ({ "type": "participant_joined" } & ParticipantView | { "type": "participant_left", 
 /**
@@ -428,10 +424,6 @@ retention_days: number, } | { "type": "recording_acknowledged",
  * Who.
  */
 user_id: string, } | { "type": "action_undone", 
-/**
- * As the events and the answer of the decision carried it.
- */
-action_id: string, 
 /**
  * The `type` of the message that had asked for it.
  */
