@@ -13,6 +13,7 @@ const PAGES = [
   'governance',
   'verify',
   'recording',
+  'report',
   'signed-in',
   'docs',
 ];

@@ -5,6 +5,7 @@ import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
+import { reportTexts } from './report';
 import { verifyTexts } from './verify/texts';
 
 const ALL = {
@@ -14,6 +15,7 @@ const ALL = {
   encoders: encodersTexts,
   verify: verifyTexts,
   recording: recordingTexts,
+  report: reportTexts,
 };
 
 describe.each(Object.entries(ALL))('the catalogues of %s', (_, all) => {

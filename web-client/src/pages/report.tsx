@@ -1,0 +1,185 @@
+import { useEffect, useState } from 'preact/hooks';
+import { errorText } from '../i18n/i18n';
+import { h, reportWord } from '../i18n/report';
+import { exactTime, exactTimeOfDay } from '../i18n/texts';
+import { folded } from '../lib';
+import type { Access } from '../ui/access';
+import { methodText } from '../ui/attendance';
+import { boot } from '../ui/boot';
+import { Button, Field, PageHeader } from '../ui/components';
+import { kindText } from '../ui/floor_card';
+import { Follower } from '../ui/follower';
+import { Failure } from '../ui/sign_in';
+
+interface Entry {
+  readonly at: string;
+  readonly kind: string;
+  readonly cause: string | null;
+  readonly detail: string | null;
+  readonly by: string | null;
+}
+
+interface Person {
+  readonly user_id: string;
+  readonly name: string;
+  readonly entries: readonly Entry[];
+}
+
+interface Report {
+  readonly made_at: string;
+  readonly participants: readonly Person[];
+}
+
+/** Names shown at once; whoever is not among them is found by the search. */
+const NAMES_MAX = 100;
+
+/** Each person's story, for moderators and auditors. */
+function ReportPage({ access, session }: { access: Access; session: string }) {
+  const [report, setReport] = useState<Report | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
+  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get('user_id'));
+  const [query, setQuery] = useState('');
+  useEffect(() => {
+    const path = `/api/v1/sessions/${encodeURIComponent(session)}/report`;
+    access.api.request<Report>('GET', path).then(setReport, setFailure);
+  }, []);
+  const words = folded(query.trim());
+  const found = report?.participants.filter((one) => folded(nameOf(one)).includes(words)) ?? [];
+  const person = report?.participants.find((one) => one.user_id === chosen) ?? null;
+  return (
+    <main class="page wide stack" data-testid="report">
+      <PageHeader title={h('title')} />
+      <p class="no-print">{h('intro')}</p>
+      {failure !== null && (
+        <Failure
+          error={failure}
+          tokens={access.tokens}
+          testId="report-failure"
+          onSignedIn={() => location.reload()}
+        />
+      )}
+      {report !== null && (
+        <div class="report">
+          <nav class="stack no-print" aria-label={h('people')}>
+            <Field label={h('search')}>
+              <input
+                type="search"
+                autoComplete="off"
+                data-testid="report-search"
+                value={query}
+                onInput={(event) => setQuery(event.currentTarget.value)}
+              />
+            </Field>
+            {found.length === 0 && <p>{h('nobody')}</p>}
+            <ul class="report-people" tabIndex={0} aria-label={h('people')}>
+              {found.slice(0, NAMES_MAX).map((one) => (
+                <li key={one.user_id}>
+                  <Button
+                    label={nameOf(one)}
+                    look={one === person ? 'main wide' : 'wide'}
+                    pressed={one === person}
+                    testId={`report-${one.user_id}`}
+                    onPress={() => setChosen(one.user_id)}
+                  />
+                </li>
+              ))}
+            </ul>
+          </nav>
+          {person === null ? (
+            <p>{h('choose')}</p>
+          ) : (
+            <Story person={person} madeAt={report.made_at} />
+          )}
+        </div>
+      )}
+    </main>
+  );
+}
+
+function nameOf(person: Person): string {
+  return person.name === '' ? person.user_id : person.name;
+}
+
+function Story({ person, madeAt }: { person: Person; madeAt: string }) {
+  return (
+    <section class="stack" aria-labelledby="story" data-testid="story" data-user={person.user_id}>
+      <h2 id="story" class="name">
+        {nameOf(person)}
+      </h2>
+      <p class="quiet">
+        {h('entries', { count: person.entries.length })} ·{' '}
+        {h('madeAt', { when: exactTime(Date.parse(madeAt)) })}
+      </p>
+      <div class="no-print">
+        <Button label={h('print')} testId="report-print" onPress={() => window.print()} />
+      </div>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{h('time')}</th>
+            <th scope="col">{h('what')}</th>
+            <th scope="col">{h('why')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {person.entries.map((entry, at) => (
+            <tr key={at} data-testid="report-entry" data-kind={entry.kind}>
+              <td>
+                <time dateTime={entry.at} title={exactTime(Date.parse(entry.at))}>
+                  {exactTimeOfDay(Date.parse(entry.at))}
+                </time>
+              </td>
+              <td>
+                {reportWord('kind', entry.kind) ?? h('kind.other')}
+                {detailText(entry)}
+              </td>
+              <td>{causeText(entry)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** What the detail says depends on the kind of the entry. */
+function detailText({ kind, detail }: Entry): string {
+  if (detail === null) return '';
+  if (kind.startsWith('speech_') || kind.startsWith('turn_')) return ` · ${kindText(detail)}`;
+  if (kind.startsWith('attendance_') || kind === 'validation_refused')
+    return ` · ${methodText(detail)}`;
+  return kind.startsWith('delegat') ? ` · ${detail}` : '';
+}
+
+/** The cause in words: a word of the record, the code of a refusal, or what a moderator wrote. */
+function causeText({ kind, cause, by }: Entry): string {
+  const who = by === null ? [] : [h('by', { who: by })];
+  if (cause === null) return who.join('');
+  const known = reportWord('cause', cause);
+  const code = cause.toUpperCase();
+  const text =
+    known ??
+    (kind === 'speech_denied'
+      ? `“${cause}”`
+      : errorText(
+          kind === 'validation_refused' && cause === code.toLowerCase() ? proof(code) : code,
+        ));
+  return [text, ...who].join(' · ');
+}
+
+/** The record has reasons of a proof without what all their codes begin with. */
+function proof(reason: string): string {
+  if (reason === 'SERVICE_UNAVAILABLE') return 'DEPENDENCY_UNAVAILABLE';
+  const whole = ['INVALID', 'EXPIRED', 'REPLAYED', 'WRONG_CONTEXT'].includes(reason);
+  return whole ? `PROOF_${reason}` : reason;
+}
+
+boot(
+  <Follower
+    title="attendance.report"
+    role="moderator"
+    name="role.moderator"
+    waits={false}
+    room={(access, session) => <ReportPage access={access} session={session} />}
+  />,
+);
