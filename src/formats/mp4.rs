@@ -46,10 +46,23 @@ pub enum Carries {
 pub struct Run {
     /// Number of the track, from 1.
     pub track: u32,
-    /// When the first sample is shown, in ticks of the track.
+    /// When the first sample is decoded, in ticks of the track.
     pub at: u64,
-    /// Duration in ticks, whether it is a key frame, and bytes of each sample.
-    pub samples: Vec<(u32, bool, Vec<u8>)>,
+    /// The samples, in the order in which they are decoded.
+    pub samples: Vec<RunSample>,
+}
+
+/// A sample of a fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunSample {
+    /// Ticks from its decoding to that of the next one.
+    pub ticks: u32,
+    /// Ticks from its decoding to when it is shown.
+    pub offset: u32,
+    /// Whether it is a key frame.
+    pub key: bool,
+    /// Its bytes.
+    pub data: Vec<u8>,
 }
 
 /// The part of a file between two seek points.
@@ -80,7 +93,7 @@ pub fn fragment(sequence: u32, runs: &[Run], out: &mut Vec<u8>) -> Result<(), Co
         if let Some(trun) = traf.trun.first_mut() {
             trun.data_offset = Some(i32::try_from(offset).map_err(|_| ContainerError::TooLarge)?);
         }
-        offset += run.samples.iter().map(|sample| sample.2.len()).sum::<usize>();
+        offset += run.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
     }
     let start = out.len();
     moof.encode(out)?;
@@ -88,17 +101,17 @@ pub fn fragment(sequence: u32, runs: &[Run], out: &mut Vec<u8>) -> Result<(), Co
     out.extend(u32::try_from(mdat_bytes).map_err(|_| ContainerError::TooLarge)?.to_be_bytes());
     out.extend_from_slice(b"mdat");
     for sample in runs.iter().flat_map(|run| &run.samples) {
-        out.extend_from_slice(&sample.2);
+        out.extend_from_slice(&sample.data);
     }
     Ok(())
 }
 
-fn entry((ticks, key, data): &(u32, bool, Vec<u8>)) -> TrunEntry {
+fn entry(sample: &RunSample) -> TrunEntry {
     TrunEntry {
-        duration: Some(*ticks),
-        size: u32::try_from(data.len()).ok(),
-        flags: Some(if *key { KEY_FLAGS } else { DELTA_FLAGS }),
-        cts: None,
+        duration: Some(sample.ticks),
+        size: u32::try_from(sample.data.len()).ok(),
+        flags: Some(if sample.key { KEY_FLAGS } else { DELTA_FLAGS }),
+        cts: (sample.offset > 0).then(|| sample.offset.into()),
     }
 }
 
@@ -108,7 +121,34 @@ pub fn header(
     duration_us: u64,
     references: &[Reference],
 ) -> Result<Vec<u8>, ContainerError> {
-    let movie_ticks = duration_us.div_ceil(1_000_000 / u64::from(MOVIE_RATE));
+    let fragment_duration = duration_us.div_ceil(1_000_000 / u64::from(MOVIE_RATE));
+    let mut sidx = Sidx { reference_id: 1, timescale: VIDEO_RATE, ..Sidx::default() };
+    for reference in references {
+        sidx.references.push(SegmentReference {
+            reference_type: false,
+            referenced_size: u32::try_from(reference.bytes)
+                .map_err(|_| ContainerError::TooLarge)?,
+            subsegment_duration: u32::try_from(reference.ticks)
+                .map_err(|_| ContainerError::TooLarge)?,
+            starts_with_sap: true,
+            sap_type: 1,
+            sap_delta_time: 0,
+        });
+    }
+    let mut out = Vec::new();
+    begin(tracks, Some(Mehd { fragment_duration }), &mut out)?;
+    sidx.encode(&mut out)?;
+    Ok(out)
+}
+
+/// Writes the header of a stream whose end nobody knows: fragments are sent apart from it.
+pub fn live_header(tracks: &[Carries]) -> Result<Vec<u8>, ContainerError> {
+    let mut out = Vec::new();
+    begin(tracks, None, &mut out)?;
+    Ok(out)
+}
+
+fn begin(tracks: &[Carries], mehd: Option<Mehd>, out: &mut Vec<u8>) -> Result<(), ContainerError> {
     let mut trak = Vec::new();
     let mut trex = Vec::new();
     for (track_id, carries) in (1..).zip(tracks) {
@@ -123,33 +163,18 @@ pub fn header(
             next_track_id: u32::try_from(tracks.len()).unwrap_or(u32::MAX - 1) + 1,
             ..Mvhd::default()
         },
-        mvex: Some(Mvex { mehd: Some(Mehd { fragment_duration: movie_ticks }), trex }),
+        mvex: Some(Mvex { mehd, trex }),
         trak,
         ..Moov::default()
     };
-    let mut sidx = Sidx { reference_id: 1, timescale: VIDEO_RATE, ..Sidx::default() };
-    for reference in references {
-        sidx.references.push(SegmentReference {
-            reference_type: false,
-            referenced_size: u32::try_from(reference.bytes)
-                .map_err(|_| ContainerError::TooLarge)?,
-            subsegment_duration: u32::try_from(reference.ticks)
-                .map_err(|_| ContainerError::TooLarge)?,
-            starts_with_sap: true,
-            sap_type: 1,
-            sap_delta_time: 0,
-        });
-    }
     let ftyp = Ftyp {
         major_brand: FourCC::new(b"iso6"),
         minor_version: 0,
         compatible_brands: [b"iso6", b"iso5", b"mp41"].into_iter().map(FourCC::new).collect(),
     };
-    let mut out = Vec::new();
-    ftyp.encode(&mut out)?;
-    moov.encode(&mut out)?;
-    sidx.encode(&mut out)?;
-    Ok(out)
+    ftyp.encode(out)?;
+    moov.encode(out)?;
+    Ok(())
 }
 
 fn track(track_id: u32, carries: &Carries) -> Result<Trak, ContainerError> {
@@ -334,7 +359,8 @@ impl Mp4Writer {
             .zip(ends)
             .map(|(sample, end)| {
                 let length = end.saturating_sub(ticks(sample.at_us));
-                (u32::try_from(length).unwrap_or(u32::MAX), sample.key, sample.data)
+                let ticks = u32::try_from(length).unwrap_or(u32::MAX);
+                RunSample { ticks, offset: 0, key: sample.key, data: sample.data }
             })
             .collect();
         self.fragments += 1;

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::recording::PlayableState;
 use crate::formats::codec::Setup;
 use crate::formats::index::Index;
-use crate::formats::mp4::{Carries, Reference, Run as Samples, avc_codecs, fragment, header};
+use crate::formats::mp4::{
+    Carries, Reference, Run as Samples, RunSample, avc_codecs, fragment, header,
+};
 use crate::playable::PlayableError;
 use crate::playable::build::{Maker, Making};
 use crate::playable::driver::{PlayablesOptions, TimelineSource};
@@ -225,13 +227,27 @@ impl Making {
                     samples: group
                         .iter()
                         .enumerate()
-                        .map(|(n, data)| (FRAME_TICKS, n == 0, data.clone()))
+                        .map(|(n, data)| RunSample {
+                            ticks: FRAME_TICKS,
+                            key: n == 0,
+                            data: data.clone(),
+                            ..RunSample::default()
+                        })
                         .collect(),
                 },
                 Samples {
                     track: 2,
                     at: first / STEP_FRAMES * STEP_SOUNDS * SOUND_SAMPLES,
-                    samples: sounds.by_ref().take(count).map(|data| (1_024, true, data)).collect(),
+                    samples: sounds
+                        .by_ref()
+                        .take(count)
+                        .map(|data| RunSample {
+                            ticks: 1_024,
+                            key: true,
+                            data,
+                            ..RunSample::default()
+                        })
+                        .collect(),
                 },
             ];
             let before = part.len();

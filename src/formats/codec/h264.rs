@@ -50,9 +50,8 @@ impl Parameters {
             }
         }
         for unit in &units {
-            let left_out =
-                matches!(kind(unit), DELIMITER) || key && matches!(kind(unit), SPS | PPS);
-            if !left_out {
+            // Some cameras send the sets of the next key frame with the time of the picture before it.
+            if !matches!(kind(unit), DELIMITER | SPS | PPS) {
                 push(&mut data, unit);
             }
         }
