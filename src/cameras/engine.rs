@@ -1,7 +1,15 @@
 //! What decides about cameras without a clock, a socket or a store: the policy
-//! of stream sessions, and the addresses of cameras.
+//! of stream sessions, the addresses of cameras, when a camera is called and what
+//! is thought of it, and what is made of its pictures.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod attempts;
+pub mod pictures;
+pub mod playlist;
 pub mod policy;
+pub mod probing;
+pub mod segments;
 pub mod source;
+pub mod statistics;
+pub mod timeline;

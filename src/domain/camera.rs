@@ -24,3 +24,109 @@ impl StreamSessionStatus {
         matches!(self, Self::Ended | Self::Expired)
     }
 }
+
+words!(
+    /// Where the stream of a camera stands.
+    StreamStatus {
+        /// Nobody wants it: the camera is not called.
+        Stopped => "STOPPED",
+        /// It is called, and nothing came yet.
+        Starting => "STARTING",
+        /// Its packets come.
+        Running => "RUNNING",
+        /// It could not be reached, or its packets stopped coming. It is called again.
+        Error => "ERROR",
+    }
+);
+
+words!(
+    /// How well a camera does.
+    CameraHealth {
+        /// Its pictures come.
+        Online => "online",
+        /// Its packets come, and something about them is wrong.
+        Degraded => "degraded",
+        /// Nothing comes.
+        Offline => "offline",
+    }
+);
+
+words!(
+    /// Why a camera's stream ended or did not begin.
+    StreamFault {
+        /// The host of its address is not found.
+        HostNotFound => "host_not_found",
+        /// Its address leads to a network that is not allowed.
+        SourceRefused => "source_refused",
+        /// The key of its address was destroyed.
+        SecretLost => "secret_lost",
+        /// It does not take the connection.
+        Unreachable => "unreachable",
+        /// It does not take the credentials.
+        CredentialsRefused => "credentials_refused",
+        /// It answers that there is no such stream.
+        StreamNotFound => "stream_not_found",
+        /// It answers that it does not serve it.
+        RequestRefused => "request_refused",
+        /// It answers, but not as RTSP says.
+        ProtocolViolated => "protocol_violated",
+        /// It has no picture in a codec that can be used.
+        CodecUnsupported => "codec_unsupported",
+        /// It did not answer in time.
+        AnswerTimedOut => "answer_timed_out",
+        /// It stopped sending.
+        PacketsStopped => "packets_stopped",
+        /// It closed the connection.
+        ConnectionClosed => "connection_closed",
+    }
+);
+
+words!(
+    /// Why a camera was looked after.
+    ProbeCause {
+        /// It was due.
+        Due => "due",
+        /// Somebody asked for it.
+        Asked => "asked",
+    }
+);
+
+words!(
+    /// A codec that cameras send.
+    CameraCodec {
+        /// H.264 (RFC 6184).
+        H264 => "h264",
+        /// H.265 (RFC 7798).
+        H265 => "h265",
+        /// Opus (RFC 7587).
+        Opus => "opus",
+        /// AAC (RFC 3640).
+        Aac => "aac",
+        /// G.711 µ-law (RFC 3551).
+        Pcmu => "pcmu",
+        /// G.711 A-law (RFC 3551).
+        Pcma => "pcma",
+    }
+);
+
+impl CameraCodec {
+    /// The codec of an encoding name of SDP, in lower case.
+    #[must_use]
+    pub fn of_encoding(name: &str) -> Option<Self> {
+        match name {
+            "h264" => Some(Self::H264),
+            "h265" | "hevc" => Some(Self::H265),
+            "opus" => Some(Self::Opus),
+            "mpeg4-generic" => Some(Self::Aac),
+            "pcmu" => Some(Self::Pcmu),
+            "pcma" => Some(Self::Pcma),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of pictures.
+    #[must_use]
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::H264 | Self::H265)
+    }
+}

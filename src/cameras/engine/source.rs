@@ -1,6 +1,7 @@
 //! Addresses of cameras: what is taken, and what of it may be shown.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::domain::secret::Secret;
 
@@ -102,6 +103,19 @@ impl Source {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// User name and password, if it has some.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &Secret<String>)> {
+        self.credentials.as_ref().map(|(user, password)| (user.as_str(), password))
+    }
+
+    /// The address with `place` instead of its host and port, and without its
+    /// credentials, which are sent apart.
+    #[must_use]
+    pub fn at(&self, place: SocketAddr) -> Secret<String> {
+        Secret::new(format!("rtsp://{place}{}", self.rest))
     }
 
     /// The address as it may be shown: without credentials, and without values

@@ -1,0 +1,213 @@
+//! Pictures of a camera: its packets put together, on its timeline.
+
+use bytes::Bytes;
+
+use crate::cameras::engine::timeline::{Moment, TICKS_PER_S, Timeline};
+use crate::domain::media::Codec;
+use crate::formats::codec::{Depacketiser, Setup};
+use crate::formats::order::{InOrder, Ordered};
+
+/// A packet of a camera, in the order in which it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoPacket {
+    /// Its stamp, extended by the wraps.
+    pub ticks: i64,
+    /// Whether it says that it is the last one of its picture.
+    pub marker: bool,
+    /// How many packets before it did not come.
+    pub lost: u64,
+    /// Its payload.
+    pub payload: Bytes,
+}
+
+/// A picture in the form in which files hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// When it is decoded and shown.
+    pub moment: Moment,
+    /// Whether it can be decoded without others.
+    pub key: bool,
+    /// Its bytes.
+    pub data: Vec<u8>,
+    /// With a key picture, what a decoder must know before.
+    pub setup: Option<Setup>,
+}
+
+/// Puts the pictures of one camera together. Its mark of the last packet is not
+/// relied on: a picture ends where the next one begins.
+#[derive(Debug)]
+pub struct Pictures {
+    depacketiser: Depacketiser,
+    timeline: Timeline,
+    /// Parameter sets of the session description, until the first packet.
+    announced: Vec<Bytes>,
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self {
+            depacketiser: Depacketiser::new(Codec::H264),
+            timeline: Timeline::default(),
+            announced: Vec::new(),
+        }
+    }
+}
+
+impl Pictures {
+    /// The camera was called again. `sets` are the parameter sets that it announced;
+    /// those that it sends replace them.
+    pub fn handle_new_source(&mut self, sets: Vec<Bytes>) {
+        self.depacketiser.handle_new_source();
+        self.depacketiser.poll();
+        self.timeline.handle_new_source();
+        self.announced = sets;
+    }
+
+    /// Takes a packet that came `arrived_us` after the beginning; returns the
+    /// pictures that are whole.
+    pub fn handle(&mut self, packet: VideoPacket, arrived_us: u64) -> Vec<Picture> {
+        for set in std::mem::take(&mut self.announced) {
+            let ticks = packet.ticks.saturating_sub(1);
+            self.depacketiser.handle(InOrder::Packet(Ordered {
+                ticks,
+                marker: true,
+                payload: set,
+            }));
+        }
+        if packet.lost > 0 {
+            self.depacketiser.handle(InOrder::Lost);
+        }
+        let VideoPacket { ticks, marker, payload, .. } = packet;
+        self.depacketiser.handle(InOrder::Packet(Ordered { ticks, marker, payload }));
+        let arrived = ticks_of(arrived_us);
+        let frames = self.depacketiser.poll();
+        frames
+            .into_iter()
+            .map(|frame| Picture {
+                moment: self.timeline.handle(frame.ticks, arrived),
+                key: frame.key,
+                data: frame.data,
+                setup: frame.setup,
+            })
+            .collect()
+    }
+
+    /// Its timeline.
+    #[must_use]
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+}
+
+/// Whether a payload of H.265 begins a picture that can be decoded without others,
+/// or the parameter sets before it (RFC 7798 §4.4).
+#[must_use]
+pub fn is_hevc_key_start(payload: &[u8]) -> bool {
+    let kind = |byte: &u8| byte >> 1 & 0x3F;
+    let starts = |kind: u8| matches!(kind, 16..=21 | 32..=34);
+    match payload.first().map(kind) {
+        // An aggregate: the first unit in it.
+        Some(48) => payload.get(4).map(kind).is_some_and(starts),
+        // A fragment: the first one of its unit.
+        Some(49) => payload.get(2).is_some_and(|byte| byte & 0x80 != 0 && starts(byte & 0x3F)),
+        Some(kind) => starts(kind),
+        None => false,
+    }
+}
+
+/// Microseconds in ticks.
+fn ticks_of(us: u64) -> i64 {
+    let ticks = u128::from(us) * TICKS_PER_S.unsigned_abs() as u128 / 1_000_000;
+    i64::try_from(ticks).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: &[u8] = &[
+        103, 100, 0, 31, 172, 217, 128, 80, 5, 187, 1, 106, 2, 2, 2, 128, 0, 0, 3, 0, 128, 0, 0,
+        30, 7, 140, 24, 205,
+    ];
+    const PPS: &[u8] = &[104, 233, 123, 44, 139];
+    /// A key picture, its second slice, and another picture.
+    const KEY: &[u8] = &[0x65, 0x88, 1];
+    const KEY_MORE: &[u8] = &[0x65, 0x48, 2];
+    const DELTA: &[u8] = &[0x61, 0x88, 3];
+
+    fn packet(ticks: i64, marker: bool, payload: &'static [u8]) -> VideoPacket {
+        VideoPacket { ticks, marker, lost: 0, payload: Bytes::from_static(payload) }
+    }
+
+    fn run(sets: &[&'static [u8]], packets: Vec<VideoPacket>) -> Vec<Picture> {
+        let mut pictures = Pictures::default();
+        pictures.handle_new_source(sets.iter().map(|set| Bytes::from_static(set)).collect());
+        let packets = (0..).zip(packets);
+        packets.flat_map(|(n, packet)| pictures.handle(packet, n * 40_000)).collect()
+    }
+
+    #[test]
+    fn slices_with_a_mark_each_are_one_picture() {
+        let pictures = run(
+            &[],
+            vec![
+                packet(9_000, true, SPS),
+                packet(9_000, true, PPS),
+                packet(9_000, true, KEY),
+                packet(9_000, true, KEY_MORE),
+                packet(12_600, true, DELTA),
+                packet(16_200, true, DELTA),
+            ],
+        );
+        assert_eq!(pictures.len(), 2, "{pictures:?}");
+        assert!(pictures[0].key && pictures[0].data.ends_with(&[0, 0, 0, 3, 0x65, 0x48, 2]));
+        assert_eq!(pictures[0].setup.as_ref().map(|setup| setup.size), Some((1_280, 720)));
+        assert_eq!(pictures[1].moment.show - pictures[0].moment.show, 3_600);
+    }
+
+    #[test]
+    fn sets_with_the_stamp_of_the_picture_before_belong_to_the_next_one() {
+        let pictures = run(
+            &[SPS, PPS],
+            vec![
+                packet(0, true, KEY),
+                packet(3_600, true, DELTA),
+                packet(3_600, true, SPS),
+                packet(3_600, true, PPS),
+                packet(7_200, true, KEY),
+                packet(10_800, true, DELTA),
+            ],
+        );
+        assert_eq!(pictures.iter().map(|it| it.key).collect::<Vec<_>>(), [true, false, true]);
+        let held: usize = pictures[1].data.windows(SPS.len()).filter(|bytes| *bytes == SPS).count();
+        assert_eq!(held, 0, "the picture before has sets that are not its own");
+        assert!(pictures[2].setup.is_some());
+    }
+
+    #[test]
+    fn sets_that_are_only_announced_are_used_and_nonsense_among_them_is_not() {
+        let packets = || vec![packet(0, true, KEY), packet(3_600, true, DELTA)];
+        assert_eq!(run(&[SPS, PPS], packets()).len(), 1);
+        assert_eq!(run(&[], packets()).len(), 0, "nothing can be decoded without sets");
+        assert_eq!(run(&[&[0xFF, 1], SPS, &[], PPS], packets()).len(), 1);
+    }
+
+    #[test]
+    fn h265_starts_at_a_refresh_or_a_parameter_set() {
+        let starts = is_hevc_key_start;
+        assert!(starts(&[0x26, 1, 0]) && starts(&[0x40, 1, 0]) && !starts(&[0x02, 1, 0]));
+        assert!(starts(&[0x60, 1, 0, 2, 0x40, 1]) && !starts(&[0x60, 1, 0, 2, 0x02, 1]));
+        assert!(starts(&[0x62, 1, 0x93]) && !starts(&[0x62, 1, 0x13]) && !starts(&[0x62, 1, 0x81]));
+        assert!(!starts(&[]) && !starts(&[0x60]) && !starts(&[0x62, 1]));
+    }
+
+    #[test]
+    fn after_a_loss_pictures_begin_with_a_key_picture() {
+        let mut lossy = packet(3_600, true, DELTA);
+        lossy.lost = 2;
+        let packets =
+            vec![packet(0, true, KEY), lossy, packet(7_200, true, KEY), packet(9_999, true, DELTA)];
+        let pictures = run(&[SPS, PPS], packets);
+        assert_eq!(pictures.iter().map(|it| it.key).collect::<Vec<_>>(), [true, true]);
+    }
+}
