@@ -27,6 +27,7 @@ mod metrics;
 mod openapi;
 mod ports;
 mod precondition;
+mod range;
 mod rate_limit;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod recordings;
@@ -60,7 +61,7 @@ pub use web::SignIn;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
-use crate::cameras::{CaptureStore, Gateway};
+use crate::cameras::{CaptureStore, Gateway, Playback, Probes};
 use crate::clock::Clock;
 use crate::delivery::EventStreams;
 use crate::domain::id::TenantId;
@@ -127,6 +128,10 @@ pub struct ApiParts {
     pub history: History,
     /// The cameras of tenants, and who may watch them.
     pub cameras: Gateway,
+    /// Looks after cameras.
+    pub camera_probes: Probes,
+    /// Plays cameras to viewers with a token.
+    pub camera_playback: Playback,
     /// The captures of edge devices.
     pub captures: CaptureStore,
     /// Whose captures services mean that name no tenant.

@@ -1,5 +1,5 @@
-//! Cameras of tenants: which there are and how they are reached, who may watch
-//! them, and the captures of edge devices. Addresses are sealed with the
+//! Cameras of tenants: which there are and how they are reached, what they send,
+//! who may watch them and how it is played to them, and the captures of edge devices. Addresses are sealed with the
 //! tenant's key, and shown without their credentials.
 
 mod address;
@@ -7,8 +7,11 @@ mod captures;
 pub mod engine;
 mod error;
 mod gateway;
+mod ingest;
 mod metrics;
+mod playback;
 mod ports;
+mod probes;
 pub mod repository;
 mod secrets;
 mod token;
@@ -19,6 +22,9 @@ pub use error::{CameraError, CameraStoreError};
 pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };
+pub use ingest::{Ingest, Stream, StreamReport};
 pub use metrics::describe_metrics;
+pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;
+pub use probes::Probes;
 pub use token::{Grant, PlaybackSecret, TokenRefused};

@@ -18,6 +18,7 @@ mod m0012_session_rules;
 mod m0013_cameras;
 mod m0014_delivery_claims;
 mod m0015_attendance_rules;
+mod m0016_camera_probes;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -63,6 +64,7 @@ pub const TABLES: &[&str] = &[
     "capture_sessions",
     "camera_directory",
     "delivery_claims",
+    "camera_probes",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -102,6 +104,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("capture_sessions", "SELECT, INSERT, UPDATE"),
     ("camera_directory", "SELECT, INSERT, UPDATE, DELETE"),
     ("delivery_claims", "SELECT, INSERT, UPDATE"),
+    ("camera_probes", "SELECT, INSERT, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -127,6 +130,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0013_cameras::Cameras),
             Box::new(m0014_delivery_claims::DeliveryClaims),
             Box::new(m0015_attendance_rules::AttendanceRules),
+            Box::new(m0016_camera_probes::CameraProbes),
         ]
     }
 }

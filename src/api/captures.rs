@@ -133,7 +133,7 @@ pub(super) struct CapturesBody {
 
 /// Whose captures a caller means: its own tenant's, or for a service the one
 /// that it names.
-fn tenant_of(
+pub(super) fn tenant_of(
     api: &Api,
     credentials: &Credentials,
     caller: &PersonOrService,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::{AuthError, Scheme};
-use crate::cameras::{CameraError, CameraStoreError};
+use crate::cameras::{CameraError, CameraStoreError, PlaybackError};
 use crate::domain::error_code::ErrorCode;
 use crate::sessions::{RepositoryError, SessionError};
 use crate::telemetry::{TraceId, current_trace_id};
@@ -145,6 +145,9 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ActionNotFound
         | C::UnitNotFound
         | C::RecordingNotFound
+        | C::PlaybackStreamNotFound
+        | C::PlaybackManifestNotFound
+        | C::PlaybackSegmentNotFound
         | C::CameraNotFound
         | C::StreamSessionNotFound
         | C::CaptureSessionNotFound => StatusCode::NOT_FOUND,
@@ -183,7 +186,11 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::StreamLimitReached
         | C::SessionTransitionInvalid
         | C::CaptureSessionConflict => StatusCode::CONFLICT,
-        C::SessionOver | C::RecordingErased | C::EventsExpired => StatusCode::GONE,
+        C::SessionOver
+        | C::RecordingErased
+        | C::EventsExpired
+        | C::PlaybackSessionClosed
+        | C::PlaybackStreamStopped => StatusCode::GONE,
         C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::VersionConflict => StatusCode::PRECONDITION_FAILED,
         C::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
@@ -199,7 +206,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::CameraSourceInvalid
         | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
         C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        C::DependencyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        C::DependencyUnavailable | C::PlaybackStreamNotReady => StatusCode::SERVICE_UNAVAILABLE,
         C::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -276,7 +283,9 @@ impl From<CameraError> for ApiError {
                 tracing::error!(%reason, "the keys failed");
                 Self::new(code, "the keys do not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)
             }
-            CameraError::Contended => Self::new(code, message).retry_after_s(1),
+            CameraError::Contended | CameraError::StreamLimit(_) => {
+                Self::new(code, message).retry_after_s(1)
+            }
             CameraError::Unusable { field, problem } => Self::new(code, message)
                 .with_details(json!({"fields": [{"field": field, "problem": problem}]})),
             CameraError::Denied { max, .. } => {
@@ -288,6 +297,18 @@ impl From<CameraError> for ApiError {
             CameraError::Transition(status) => {
                 Self::new(code, message).with_details(json!({"status": status.as_str()}))
             }
+            _ => Self::new(code, message),
+        }
+    }
+}
+
+impl From<PlaybackError> for ApiError {
+    fn from(error: PlaybackError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        match error {
+            PlaybackError::Camera(error) => error.into(),
+            // Players that are told to wait do; those that are refused give up.
+            PlaybackError::StreamNotReady => Self::new(code, message).retry_after_s(1),
             _ => Self::new(code, message),
         }
     }

@@ -1,6 +1,8 @@
 //! `/gateway`: the cameras of tenants, for services with a certificate and for
 //! operators. JSON here is in camel case, as gateways of cameras have it.
 
+pub(super) mod health;
+pub(super) mod playback;
 pub(super) mod sessions;
 
 use axum::Json;
@@ -13,6 +15,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::{WholeBody, json};
 use super::caller::{Credentials, PersonOrService};
+use super::captures::tenant_of;
 use super::error::ApiError;
 use super::idempotency::once;
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
@@ -57,6 +60,12 @@ impl Operator {
             PersonOrService::Person(person) => Some(person.tenant_id),
             PersonOrService::Service(_) => None,
         }
+    }
+
+    /// The tenant that it means on a route that names none: an operator the own one, a
+    /// service that of `X-Tenant-ID`.
+    fn meant(&self, api: &Api, credentials: &Credentials) -> Result<TenantId, ApiError> {
+        tenant_of(api, credentials, &self.0)
     }
 
     /// A tenant that it names. What another one has is not there.

@@ -2,7 +2,6 @@
 //! they are sent. Giving an address and opening a file are entered in the log before the caller
 //! gets anything.
 
-mod range;
 mod token;
 
 use std::collections::BTreeMap;
@@ -24,13 +23,13 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use self::token::PlaybackKey;
 
-use self::range::{Wanted, wanted_range};
 use self::token::{Grant, TokenRefused};
 use super::Api;
 use super::body::query;
 use super::caller::{Credentials, see, with_nonce};
 use super::error::ApiError;
 use super::evidence::record_unavailable;
+use super::range::{Wanted, wanted_range};
 use super::refusals::{PLAYBACK, WRITER, refusals};
 use super::sessions::session_id;
 use super::words::Moment;

@@ -94,10 +94,15 @@ fn cameras() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(gateway::provision))
         .routes(routes!(gateway::deprovision))
+        .routes(routes!(gateway::health::all))
+        .routes(routes!(gateway::health::one))
+        .routes(routes!(gateway::health::sync))
+        .routes(routes!(gateway::health::scrape))
         .routes(routes!(gateway::sessions::list, gateway::sessions::issue))
         .routes(routes!(gateway::sessions::activate))
         .routes(routes!(gateway::sessions::end))
         .routes(routes!(gateway::sessions::sweep))
+        .merge(camera_playback())
         .routes(routes!(captures::list, captures::open))
         .routes(routes!(captures::read))
         .routes(routes!(captures::close))
@@ -121,6 +126,23 @@ fn attendance() -> OpenApiRouter<Api> {
         .routes(routes!(report::report))
         .routes(routes!(attendance::quorum))
         .routes(routes!(attendance::eligible, attendance::give_eligible))
+}
+
+/// Playlists and segments of cameras, which players on pages of every origin may use.
+fn camera_playback() -> OpenApiRouter<Api> {
+    use gateway::playback;
+    OpenApiRouter::new()
+        .routes(routes!(playback::main))
+        .routes(routes!(playback::file))
+        .route(
+            "/gateway/playback/{tenantId}/{cameraId}/index.m3u8",
+            options(playback::allowed_methods),
+        )
+        .route(
+            "/gateway/playback/{tenantId}/{cameraId}/{session}/{file}",
+            options(playback::allowed_methods),
+        )
+        .layer(map_response(playback::usable_everywhere))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

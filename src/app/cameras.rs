@@ -20,7 +20,8 @@ use super::services::Services;
 use super::tenants;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
-    AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts, PlaybackSecret,
+    AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts,
+    PlaybackSecret, Probes,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
@@ -34,6 +35,7 @@ const SECRET_BYTES: usize = 32;
 pub(super) struct Cameras {
     pub(super) gateway: Gateway,
     pub(super) captures: CaptureStore,
+    pub(super) probes: Probes,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -64,15 +66,18 @@ impl Cameras {
             clock: base.clock.clone(),
         };
         let gateway = Gateway::new(options, parts);
+        let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let captures = CaptureStore::new(store, base.clock.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(sweep(gateway.clone(), config.sweep_interval, stop.clone()));
+        tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
-        Ok(Self { gateway, captures, stop, tasks })
+        Ok(Self { gateway, captures, probes, stop, tasks })
     }
 
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
+        self.gateway.ingest().shutdown().await;
         self.tasks.wait().await;
     }
 }

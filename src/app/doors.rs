@@ -26,6 +26,7 @@ use crate::api::{
 };
 use crate::auth::MediaTokens;
 use crate::auth::internal_tls::InternalTls;
+use crate::cameras::Playback;
 use crate::config::Config;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::sfu::Sfu;
@@ -184,6 +185,8 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         library: record.library.clone(),
         history: record.history.clone(),
         cameras: cameras.gateway.clone(),
+        camera_probes: cameras.probes.clone(),
+        camera_playback: Playback::new(cameras.gateway.clone()),
         captures: cameras.captures.clone(),
         service_tenant: config.cameras.service_tenant,
         events: delivery.streams.clone(),

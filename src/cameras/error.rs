@@ -45,6 +45,9 @@ pub enum CameraError {
     /// The tenant has as many cameras as it may.
     #[error("the tenant has as many cameras as it may: {0}")]
     CameraLimit(u32),
+    /// This instance calls as many cameras as it may.
+    #[error("this server calls as many cameras as it may: {0}")]
+    StreamLimit(usize),
     /// The tenant may have no streams, or has as many as it may.
     #[error("{}", denied_text(*.denied))]
     Denied {
@@ -104,9 +107,10 @@ impl CameraError {
             Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
-            Self::Contended | Self::Keys(_) | Self::Store(CameraStoreError::Unavailable(_)) => {
-                ErrorCode::DependencyUnavailable
-            }
+            Self::Contended
+            | Self::StreamLimit(_)
+            | Self::Keys(_)
+            | Self::Store(CameraStoreError::Unavailable(_)) => ErrorCode::DependencyUnavailable,
             Self::Store(CameraStoreError::Corrupt(_)) => ErrorCode::Internal,
         }
     }

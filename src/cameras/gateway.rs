@@ -7,6 +7,7 @@ use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::policy::{Lifetimes, Step};
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
+use crate::cameras::ingest::{Ingest, IngestParts};
 use crate::cameras::metrics;
 use crate::cameras::ports::StreamLimits;
 use crate::cameras::repository::{
@@ -123,6 +124,7 @@ struct Inner {
     options: GatewayOptions,
     parts: GatewayParts,
     secrets: Secrets,
+    ingest: Ingest,
 }
 
 /// The cameras and their viewers. Cheap to clone.
@@ -134,7 +136,13 @@ impl Gateway {
     #[must_use]
     pub fn new(options: GatewayOptions, parts: GatewayParts) -> Self {
         let secrets = Secrets::new(parts.keys.clone());
-        Self(Arc::new(Inner { options, parts, secrets }))
+        let ingest = Ingest::new(IngestParts {
+            cameras: parts.cameras.clone(),
+            secrets: secrets.clone(),
+            addresses: options.addresses.clone(),
+            clock: parts.clock.clone(),
+        });
+        Self(Arc::new(Inner { options, parts, secrets, ingest }))
     }
 
     /// Makes a camera known, or changes what is known of it. The same again
@@ -163,6 +171,7 @@ impl Gateway {
                 (known.as_ref().map(|camera| camera.revision), self.0.options.cameras_max);
             match self.0.parts.cameras.put_camera(&camera, expected, most).await? {
                 Put::Done => {
+                    self.0.ingest.renew(camera.tenant, &camera.id);
                     return Ok(Provisioned { camera, created: known.is_none(), changed: true });
                 }
                 Put::LimitReached => return Err(CameraError::CameraLimit(most)),
@@ -182,7 +191,15 @@ impl Gateway {
         camera: &CameraId,
     ) -> Result<bool, CameraError> {
         let now = self.0.parts.clock.now();
-        Ok(self.0.parts.cameras.remove_camera(tenant, camera, now).await?)
+        let removed = self.0.parts.cameras.remove_camera(tenant, camera, now).await?;
+        self.0.ingest.end(tenant, camera);
+        Ok(removed)
+    }
+
+    /// The streams of its cameras.
+    #[must_use]
+    pub fn ingest(&self) -> &Ingest {
+        &self.0.ingest
     }
 
     /// A camera.
@@ -344,6 +361,40 @@ impl Gateway {
             }
             after = Some(last);
         }
+    }
+
+    /// Whether a session is active; with `touch` that it is used is noted, so that it
+    /// does not run out.
+    pub(super) async fn use_session(
+        &self,
+        tenant: TenantId,
+        session: StreamSessionId,
+        touch: bool,
+    ) -> Result<bool, CameraError> {
+        let (now, sessions) = (self.now(), &self.0.parts.sessions);
+        let found = sessions.session(tenant, session).await?;
+        let found = found.ok_or(CameraError::SessionNotFound)?;
+        if found.status != StreamSessionStatus::Active || found.due_at <= now {
+            return Ok(false);
+        }
+        if !touch {
+            return Ok(true);
+        }
+        let activated_at = found.activated_at.unwrap_or(found.requested_at);
+        let due_at = self.0.options.lifetimes.active_until(activated_at, now);
+        Ok(sessions.touch_session(tenant, session, now, due_at).await?)
+    }
+
+    pub(super) fn secret(&self) -> &PlaybackSecret {
+        &self.0.parts.secret
+    }
+
+    pub(super) fn lifetimes(&self) -> Lifetimes {
+        self.0.options.lifetimes
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
     }
 
     async fn active_max(&self, tenant: TenantId) -> u32 {

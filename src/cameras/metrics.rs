@@ -1,17 +1,36 @@
 //! What cameras tell Prometheus.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use crate::cameras::engine::policy::Step;
+use crate::domain::camera::StreamFault;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::TenantId;
-use crate::telemetry::metrics::tenant_label;
+use crate::domain::id::{CameraId, TenantId};
+use crate::telemetry::metrics::{number, tenant_label};
 
 const STEPS: &str = "cabildo_stream_session_steps_total";
 const REFUSED: &str = "cabildo_stream_sessions_refused_total";
+const RUNNING: &str = "cabildo_camera_streams";
+const FAULTS: &str = "cabildo_camera_faults_total";
+const REQUESTS: &str = "cabildo_playback_requests_total";
+const ERRORS: &str = "cabildo_playback_errors_total";
+const RETRIES: &str = "cabildo_playback_read_retries_total";
+/// Cameras with labels of their own; further ones are counted together as `other`.
+/// Raising it raises the memory of the Prometheus server.
+const CAMERA_LABELS_MAX: usize = 2_000;
+
+static CAMERAS: Mutex<BTreeSet<(TenantId, CameraId)>> = Mutex::new(BTreeSet::new());
 
 /// Describes every metric of cameras.
 pub fn describe_metrics() {
     metrics::describe_counter!(STEPS, "Stream sessions that were issued, began, ended or expired.");
     metrics::describe_counter!(REFUSED, "Stream sessions that a tenant's limit refused.");
+    metrics::describe_gauge!(RUNNING, "Cameras that this instance calls.");
+    metrics::describe_counter!(FAULTS, "Calls of cameras that ended or did not succeed.");
+    metrics::describe_counter!(REQUESTS, "Requests of players for playlists and segments.");
+    metrics::describe_counter!(ERRORS, "Requests of players that were refused.");
+    metrics::describe_counter!(RETRIES, "Playlists that were waited for since there was none.");
 }
 
 /// A session took a step.
@@ -29,4 +48,71 @@ pub(super) fn stepped(tenant: TenantId, step: Step) {
 pub(super) fn refused(tenant: TenantId, code: ErrorCode) {
     metrics::counter!(REFUSED, "tenant" => tenant_label(tenant), "code" => code.as_str())
         .increment(1);
+}
+
+/// How many cameras are called.
+pub(super) fn running(streams: usize) {
+    metrics::gauge!(RUNNING).set(number(streams as u64));
+}
+
+/// A call of a camera ended.
+pub(super) fn fault(tenant: TenantId, fault: StreamFault) {
+    metrics::counter!(FAULTS, "tenant" => tenant_label(tenant), "fault" => fault.as_str())
+        .increment(1);
+}
+
+/// What a player asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asset {
+    /// The playlist that names others.
+    Main,
+    /// The playlist with segments.
+    Playlist,
+    /// A segment, or a header.
+    Segment,
+}
+
+impl Asset {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Playlist => "playlist",
+            Self::Segment => "segment",
+        }
+    }
+}
+
+/// A player asked for something: of a camera, if it has a token for one.
+pub(super) fn requested(
+    camera: Option<(TenantId, &CameraId)>,
+    asset: Asset,
+    refusal: Option<ErrorCode>,
+) {
+    let others = || ("other".to_owned(), "other".to_owned());
+    let (tenant, camera) = camera.map_or_else(others, |(tenant, camera)| labels(tenant, camera));
+    let (asset, result) = (asset.as_str(), if refusal.is_some() { "error" } else { "ok" });
+    if let Some(code) = refusal {
+        let (tenant, camera) = (tenant.clone(), camera.clone());
+        metrics::counter!(ERRORS, "tenant_id" => tenant, "camera_id" => camera, "asset" => asset, "code" => code.as_str())
+            .increment(1);
+    }
+    metrics::counter!(REQUESTS, "tenant_id" => tenant, "camera_id" => camera, "asset" => asset, "result" => result)
+        .increment(1);
+}
+
+/// A player's request waited, since there was nothing to play yet.
+pub(super) fn retried(tenant: TenantId, camera: &CameraId, asset: Asset) {
+    let (tenant, camera) = labels(tenant, camera);
+    let asset = asset.as_str();
+    metrics::counter!(RETRIES, "tenant_id" => tenant, "camera_id" => camera, "asset" => asset)
+        .increment(1);
+}
+
+fn labels(tenant: TenantId, camera: &CameraId) -> (String, String) {
+    let label = tenant_label(tenant);
+    let mut known = CAMERAS.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (tenant, camera.clone());
+    let has_room = known.len() < CAMERA_LABELS_MAX;
+    let is_own = label != "all" && (known.contains(&key) || (has_room && known.insert(key)));
+    (label, if is_own { camera.to_string() } else { "other".to_owned() })
 }

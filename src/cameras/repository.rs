@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use crate::cameras::captures::Capture;
 use crate::cameras::engine::policy::{Denied, Step};
 use crate::cameras::error::CameraStoreError;
-use crate::domain::camera::StreamSessionStatus;
+use crate::domain::camera::{
+    CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus, StreamStatus,
+};
 use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamSessionId, TenantId};
 use crate::domain::time::Timestamp;
 
@@ -221,6 +223,76 @@ pub trait StreamSessionRepository: Send + Sync {
         tenant: TenantId,
         before: Timestamp,
     ) -> Result<u64, CameraStoreError>;
+}
+
+/// What was found when a camera was looked after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Whose camera.
+    pub tenant: TenantId,
+    /// Which camera.
+    pub camera: CameraId,
+    /// When.
+    pub at: Timestamp,
+    /// Why it was looked after.
+    pub cause: ProbeCause,
+    /// Where its stream stood.
+    pub status: StreamStatus,
+    /// How well it did.
+    pub health: CameraHealth,
+    /// Why nothing came.
+    pub fault: Option<StreamFault>,
+    /// The codec of its pictures.
+    pub video: Option<CameraCodec>,
+    /// The codec of its sound.
+    pub audio: Option<CameraCodec>,
+    /// Bits per second.
+    pub bitrate_bps: u64,
+    /// Pictures per second, in thousandths.
+    pub frame_rate_milli: u64,
+    /// Milliseconds from the call to the first packet.
+    pub latency_ms: Option<u64>,
+    /// How many looks in a row found nothing, this one among them.
+    pub failures: u32,
+}
+
+/// What was found of cameras, and when they are looked after next. A camera is due
+/// from when it was provisioned or changed.
+#[async_trait]
+pub trait ProbeRepository: Send + Sync {
+    /// Cameras of all tenants that are due, the longest due first.
+    async fn due_cameras(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError>;
+
+    /// Takes a camera that is due: it is not until `until`. `false` when somebody
+    /// else was first.
+    async fn take_camera(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// Stores what was found, and when the camera is due next; of each camera the
+    /// newest `kept` are kept. `false` when there is no such camera any more.
+    async fn put_probe(
+        &self,
+        probe: &Probe,
+        next_at: Timestamp,
+        kept: u32,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// What was found of a camera, the newest first.
+    async fn probes(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+        limit: u32,
+    ) -> Result<Vec<Probe>, CameraStoreError>;
 }
 
 /// The captures of edge devices.

@@ -19,6 +19,8 @@ const SIGNATURE_BYTES: usize = 32;
 const VERSION: u8 = 1;
 /// Bound into every signature, so that the secret's other uses can't make one.
 const DOMAIN: &[u8] = b"cabildo playback token v1\0";
+/// The same for playback sessions, which are made of tokens.
+const SESSION_DOMAIN: &[u8] = b"cabildo playback session v1\0";
 
 /// Who may watch what until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,20 @@ impl PlaybackSecret {
     /// The token of a grant. Its time of expiry is cut to whole seconds.
     #[must_use]
     pub fn sign(&self, grant: &Grant) -> String {
+        self.sign_in(DOMAIN, grant)
+    }
+
+    /// The playback session of a grant, which stands in addresses.
+    pub(super) fn sign_session(&self, grant: &Grant) -> String {
+        self.sign_in(SESSION_DOMAIN, grant)
+    }
+
+    /// What a playback session grants.
+    pub(super) fn open_session(&self, text: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
+        self.open_in(SESSION_DOMAIN, text, now)
+    }
+
+    fn sign_in(&self, domain: &[u8], grant: &Grant) -> String {
         let payload = Payload {
             v: VERSION,
             tid: grant.tenant.to_string(),
@@ -81,12 +97,13 @@ impl PlaybackSecret {
             sid: grant.session.to_string(),
             exp: grant.expires_at.unix_s(),
         };
-        self.signed(&serde_json::to_vec(&payload).unwrap_or_default())
+        self.signed(domain, &serde_json::to_vec(&payload).unwrap_or_default())
     }
 
-    fn signed(&self, payload: &[u8]) -> String {
+    fn signed(&self, domain: &[u8], payload: &[u8]) -> String {
         let payload = URL_SAFE_NO_PAD.encode(payload);
-        let signature = URL_SAFE_NO_PAD.encode(self.mac(&payload).finalize().into_bytes());
+        let signature = self.mac(domain, &payload).finalize().into_bytes();
+        let signature = URL_SAFE_NO_PAD.encode(signature);
         format!("{payload}.{signature}")
     }
 
@@ -95,6 +112,10 @@ impl PlaybackSecret {
     /// # Errors
     /// Why it is not taken.
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
+        self.open_in(DOMAIN, token, now)
+    }
+
+    fn open_in(&self, domain: &[u8], token: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenRefused::Format);
         }
@@ -104,16 +125,16 @@ impl PlaybackSecret {
         if bytes.is_empty() || signature.len() != SIGNATURE_BYTES {
             return Err(TokenRefused::Format);
         }
-        self.mac(payload).verify_slice(&signature).map_err(|_| TokenRefused::Signature)?;
+        self.mac(domain, payload).verify_slice(&signature).map_err(|_| TokenRefused::Signature)?;
         let grant = read(&bytes).ok_or(TokenRefused::Payload)?;
         if grant.expires_at <= now { Err(TokenRefused::Expired) } else { Ok(grant) }
     }
 
-    fn mac(&self, payload: &str) -> Hmac<Sha256> {
+    fn mac(&self, domain: &[u8], payload: &str) -> Hmac<Sha256> {
         // HMAC takes keys of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose())
             .unwrap_or_else(|_| Hmac::<Sha256>::new(&<_>::default()));
-        mac.update(DOMAIN);
+        mac.update(domain);
         mac.update(payload.as_bytes());
         mac
     }
@@ -161,6 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_no_playback_session_and_a_session_no_token() {
+        let (secret, grant) = (secret(1), grant());
+        let (token, session) = (secret.sign(&grant), secret.sign_session(&grant));
+        assert_eq!(secret.open_session(&session, BEFORE), Ok(grant));
+        assert_eq!(secret.open_session(&token, BEFORE), Err(TokenRefused::Signature));
+        assert_eq!(secret.open(&session, BEFORE), Err(TokenRefused::Signature));
+        assert_eq!(secret.open_session(&session, AFTER), Err(TokenRefused::Expired));
+    }
+
+    #[test]
     fn every_changed_character_of_a_playback_token_is_noticed() {
         let token = secret(1).sign(&grant());
         for at in 0..token.len() {
@@ -201,13 +232,13 @@ mod tests {
             br#"{"v":2,"tid":"a","cid":"b","sid":"c","exp":1}"#,
             br#"{"v":1,"tid":"a","cid":"b","sid":"c","exp":1,"x":2}"#,
         ] {
-            let token = secret.signed(payload);
+            let token = secret.signed(DOMAIN, payload);
             assert_eq!(secret.open(&token, BEFORE), Err(TokenRefused::Payload));
         }
         // A time that can't be is no panic.
         let whole = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).expect("base64"));
         let whole = whole.expect("text").replace("\"exp\":100", &format!("\"exp\":{}", i64::MAX));
-        let token = secret.signed(whole.as_bytes());
+        let token = secret.signed(DOMAIN, whole.as_bytes());
         assert_eq!(secret.open(&token, BEFORE), Err(TokenRefused::Payload));
     }
 }

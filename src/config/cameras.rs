@@ -30,6 +30,8 @@ pub struct CamerasConfig {
     pub session_ttl: Duration,
     /// How often sessions that have run out are swept.
     pub sweep_interval: Duration,
+    /// How often each camera is looked after; only when asked when `None`.
+    pub probe_interval: Option<Duration>,
     /// What playback tokens are signed with; kept beside the keys when `None`.
     pub playback_secret: Option<Secret<Vec<u8>>>,
     /// Whose captures services mean that name no tenant.
@@ -50,6 +52,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
     let idle_ttl = seconds("idle_ttl_s", 60, 86_400);
     let session_ttl = seconds("session_ttl_s", 43_200, 604_800);
     let sweep_interval = seconds("sweep_interval_s", 15, 3_600);
+    let probe_s = reader.number_u32("cameras.probe_interval_s", 60, 0..=86_400);
     let service_tenant = reader.parsed("cameras.service_tenant", "the UUID of a tenant");
     CamerasConfig {
         allowed_networks,
@@ -58,6 +61,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         idle_ttl,
         session_ttl,
         sweep_interval,
+        probe_interval: (probe_s > 0).then(|| Duration::from_secs(probe_s.into())),
         playback_secret: read_secret(reader),
         service_tenant: service_tenant.or_else(|| dev.then(|| DEV_TENANT.parse().ok()).flatten()),
     }

@@ -168,6 +168,18 @@ words!(
         PlaybackTokenPayloadInvalid => "PLAYBACK_TOKEN_PAYLOAD_INVALID",
         /// The token is for another camera or tenant.
         PlaybackTokenScopeMismatch => "PLAYBACK_TOKEN_SCOPE_MISMATCH",
+        /// The stream session is over.
+        PlaybackSessionClosed => "PLAYBACK_SESSION_CLOSED",
+        /// There is no such stream.
+        PlaybackStreamNotFound => "PLAYBACK_STREAM_NOT_FOUND",
+        /// The stream has nothing to play yet.
+        PlaybackStreamNotReady => "PLAYBACK_STREAM_NOT_READY",
+        /// The stream was ended.
+        PlaybackStreamStopped => "PLAYBACK_STREAM_STOPPED",
+        /// There is no such playlist.
+        PlaybackManifestNotFound => "PLAYBACK_MANIFEST_NOT_FOUND",
+        /// There is no such segment, or not any more.
+        PlaybackSegmentNotFound => "PLAYBACK_SEGMENT_NOT_FOUND",
         /// The requested range is beyond the end of the file.
         RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
 

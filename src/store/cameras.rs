@@ -2,6 +2,7 @@
 
 mod captures;
 mod directory;
+mod probes;
 mod sessions;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 use sea_orm::{Condition, ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
+use self::directory::CAMERA;
 use crate::cameras::CameraStoreError;
 use crate::cameras::repository::{Camera, CameraRepository, Put, SealedSource};
 use crate::domain::id::{CameraId, CameraSecretId, TenantId};
@@ -136,6 +138,7 @@ async fn put(
         }
     }
     insert(&tx, camera).await?;
+    directory::enter(&tx, CAMERA, camera.id.as_str(), Some(camera.updated_at)).await?;
     tx.commit().await?;
     Ok(Put::Done)
 }
@@ -175,6 +178,8 @@ async fn remove(
     let delete = Query::delete().from_table(TABLE).cond_where(is_camera(&tx, id)).take();
     let removed = tx.connection().execute(&delete).await?.rows_affected() > 0;
     sessions::end_all(&tx, id, at).await?;
+    probes::forget_all(&tx, id).await?;
+    directory::leave(&tx, CAMERA, id.as_str()).await?;
     tx.commit().await?;
     Ok(removed)
 }

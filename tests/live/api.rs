@@ -17,6 +17,7 @@ mod names;
 mod once;
 mod permissions;
 mod person;
+mod playback;
 mod presence;
 mod record;
 mod server;

@@ -10,6 +10,8 @@ mod plane;
 #[path = "../support/platform.rs"]
 mod platform;
 mod rooms;
+#[path = "../support/rtsp_camera.rs"]
+mod rtsp_camera;
 mod services;
 #[path = "../support/small_disk.rs"]
 mod small_disk;

@@ -56,7 +56,9 @@ impl Default for Pictures {
 impl Pictures {
     /// The camera was called again. `sets` are the parameter sets that it announced;
     /// those that it sends replace them.
-    pub fn handle_new_source(&mut self, sets: Vec<Bytes>) {
+    pub fn handle_new_source(&mut self, mut sets: Vec<Bytes>) {
+        // Sequence and picture parameter sets (H.264 table 7-1).
+        sets.retain(|set| set.first().is_some_and(|first| matches!(first & 0x1F, 7 | 8)));
         self.depacketiser.handle_new_source();
         self.depacketiser.poll();
         self.timeline.handle_new_source();

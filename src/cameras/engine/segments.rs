@@ -196,12 +196,6 @@ impl Segments {
         Some(Look { codecs: mp4::avc_codecs(setup, false), size: setup.size, peak_bps })
     }
 
-    /// Bytes of all segments that are kept.
-    #[must_use]
-    pub const fn kept_bytes(&self) -> usize {
-        self.kept_bytes
-    }
-
     const fn has_begun(&self) -> bool {
         !self.growing.is_empty() || (!self.kept_is_empty() && !self.is_break)
     }
@@ -396,7 +390,7 @@ mod tests {
         // 20 MiB a second: each segment is cut when it is large, and few are kept.
         let mut large = segments();
         send(&mut large, 0, 25 * 20, 250, 800 << 10);
-        assert!(large.kept_bytes() <= KEPT_BYTES_MAX && large.listed().count() >= 2);
+        assert!(large.kept_bytes <= KEPT_BYTES_MAX && large.listed().count() >= 2);
         assert!(large.kept.iter().all(|it| it.data.len() < SEGMENT_BYTES_MAX + (1 << 20)));
         let text = playlist::media(&large).expect("a playlist");
         assert!(!text.contains("INDEPENDENT"), "not every segment begins with a key picture");

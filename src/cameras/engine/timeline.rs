@@ -103,7 +103,7 @@ impl Timeline {
         };
         let placed = stamp.saturating_add(offset);
         let step = placed.saturating_sub(self.last);
-        if step.abs() <= JUMP_MAX {
+        if step.unsigned_abs() <= JUMP_MAX.unsigned_abs() {
             self.strays = 0;
             if (1..=INTERVAL_MAX).contains(&step) {
                 self.interval = (self.interval * 7 + step) / 8;
@@ -111,7 +111,8 @@ impl Timeline {
             return placed;
         }
         self.faults += 1;
-        let agrees = self.strays > 0 && stamp.saturating_sub(self.stray).abs() <= JUMP_MAX;
+        let apart = stamp.saturating_sub(self.stray).unsigned_abs();
+        let agrees = self.strays > 0 && apart <= JUMP_MAX.unsigned_abs();
         self.strays = if agrees { self.strays + 1 } else { 1 };
         self.stray = stamp;
         let next = self.last.saturating_add(self.interval);

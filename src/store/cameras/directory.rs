@@ -1,8 +1,8 @@
-//! Whose sessions are, and when they run out: asked before a tenant is known, so
-//! it holds nothing else.
+//! Whose sessions are and when they run out, and when cameras are looked after:
+//! asked before a tenant is known, so it holds nothing else.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
-use sea_orm::{Condition, ConnectionTrait};
+use sea_orm::{Condition, ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use super::chosen;
@@ -14,6 +14,7 @@ use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "camera_directory";
 pub(super) const SESSION: &str = "session";
+pub(super) const CAMERA: &str = "camera";
 
 /// Enters something, or changes when it is due.
 pub(super) async fn enter(
@@ -95,8 +96,21 @@ pub(super) async fn due(
     store: &Store,
     kind: &'static str,
     tenant: Option<TenantId>,
-    (now, limit): (Timestamp, u32),
+    at: (Timestamp, u32),
 ) -> Result<Vec<(TenantId, Uuid)>, StoreError> {
+    let rows = due_rows(store, kind, tenant, at).await?;
+    rows.iter()
+        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
+        .collect()
+}
+
+/// The rows of what of a kind was due at `now`, the longest due first.
+pub(super) async fn due_rows(
+    store: &Store,
+    kind: &'static str,
+    tenant: Option<TenantId>,
+    (now, limit): (Timestamp, u32),
+) -> Result<Vec<QueryResult>, StoreError> {
     let mut select = Query::select()
         .columns(["tenant_id", "id"])
         .from(TABLE)
@@ -108,10 +122,28 @@ pub(super) async fn due(
     if let Some(tenant) = tenant {
         select.and_where(Expr::col("tenant_id").eq(tenant.as_uuid()));
     }
-    let rows = store.connection.query_all(&select).await?;
-    rows.iter()
-        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
-        .collect()
+    Ok(store.connection.query_all(&select).await?)
+}
+
+/// Makes something that is due at `now` due later; whether it was.
+pub(super) async fn postpone(
+    store: &Store,
+    kind: &'static str,
+    (tenant, id): (TenantId, &str),
+    (now, until): (Timestamp, Timestamp),
+) -> Result<bool, StoreError> {
+    let tx = TenantTx::write(store, tenant).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("due_at", until.unix_us())
+        .cond_where(of_kind(kind))
+        .and_where(Expr::col("id").eq(id))
+        .and_where(Expr::col("tenant_id").eq(tenant.as_uuid()))
+        .and_where(Expr::col("due_at").lte(now.unix_us()))
+        .take();
+    let postponed = tx.connection().execute(&update).await?.rows_affected() > 0;
+    tx.commit().await?;
+    Ok(postponed)
 }
 
 fn of_kind(kind: &'static str) -> Condition {

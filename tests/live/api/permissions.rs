@@ -87,6 +87,8 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/gateway/sessions", Who::OperatorOrService, 201),
         route(Method::POST, "/gateway/sessions/sweep", Who::OperatorOrService, 200),
         route(Method::GET, "/gateway/sessions", Who::OperatorReaderOrService, 200),
+        route(Method::GET, "/gateway/health", Who::OperatorReaderOrService, 200),
+        route(Method::GET, "/gateway/metrics", Who::OperatorReaderOrService, 200),
         route(Method::POST, "/store/sessions", Who::OperatorOrService, 201),
         route(Method::GET, "/store/sessions", Who::OperatorReaderOrService, 200),
         route(Method::POST, "/api/v1/sessions/{id}/attendance/validate-qr", Who::Attendee, 503),

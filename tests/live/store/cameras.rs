@@ -6,10 +6,12 @@ use std::time::Duration;
 use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
-    Camera, CameraRepository, CaptureRepository, Put, SealedSource, SessionQuery, StepAt, Stepped,
-    StreamSession, StreamSessionRepository,
+    Camera, CameraRepository, CaptureRepository, Probe, ProbeRepository, Put, SealedSource,
+    SessionQuery, StepAt, Stepped, StreamSession, StreamSessionRepository,
 };
-use cabildo::domain::camera::StreamSessionStatus as Status;
+use cabildo::domain::camera::{
+    CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus as Status, StreamStatus,
+};
 use cabildo::domain::id::{CameraId, CameraSecretId, StreamSessionId, TenantId};
 use cabildo::domain::time::Timestamp;
 use cabildo::store::Store;
@@ -29,6 +31,7 @@ cases!(
     sessions_of_another_tenant_are_not_there,
     old_sessions_are_forgotten,
     a_capture_is_opened_and_closed_once,
+    a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
 );
 
 const MANY: u32 = 1_000;
@@ -309,4 +312,59 @@ async fn a_capture_is_opened_and_closed_once(fixture: Fixture) {
     assert_eq!(first.captures(tenant, 5).await, Ok(vec![closed.clone()]));
     let theirs = first.capture(other, &closed.id).await.expect("answered").expect("there");
     assert_eq!(theirs.closed_at, None, "another tenant's capture was closed");
+}
+
+fn probe(tenant: TenantId, camera: &str, seconds: u64) -> Probe {
+    Probe {
+        tenant,
+        camera: camera_id(camera),
+        at: later(seconds),
+        cause: ProbeCause::Due,
+        status: StreamStatus::Error,
+        health: CameraHealth::Offline,
+        fault: Some(StreamFault::Unreachable),
+        video: Some(CameraCodec::H264),
+        audio: None,
+        bitrate_bps: 1,
+        frame_rate_milli: 2,
+        latency_ms: Some(3),
+        failures: 4,
+    }
+}
+
+async fn a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it(fixture: Fixture) {
+    let (store, tenant, other) = (fixture.store(), TenantId::generate(), TenantId::generate());
+    for tenant in [tenant, other] {
+        store.put_camera(&camera(tenant, "hall", 1), None, MANY).await.expect("stored");
+    }
+    let due = async |seconds| {
+        let due = store.due_cameras(later(seconds), MANY).await.expect("read");
+        due.into_iter().filter(|(of, _)| [tenant, other].contains(of)).count()
+    };
+    assert_eq!(due(0).await, 2);
+    let mut takers = JoinSet::new();
+    for number in 0..6 {
+        let store = fixture.stores[number % 2].clone();
+        takers.spawn(async move {
+            let id = camera_id("hall");
+            store.take_camera(tenant, &id, later(0), later(60)).await.expect("taken")
+        });
+    }
+    assert_eq!(takers.join_all().await.into_iter().filter(|taken| *taken).count(), 1);
+    assert_eq!((due(0).await, due(60).await), (1, 2));
+    for seconds in 1..=4 {
+        let found = probe(tenant, "hall", seconds);
+        assert!(store.put_probe(&found, later(100), 3).await.expect("stored"));
+    }
+    assert_eq!((due(60).await, due(100).await), (1, 2));
+    let id = camera_id("hall");
+    let kept = store.probes(tenant, &id, MANY).await.expect("read");
+    let wanted: Vec<Probe> = [4, 3, 2].map(|seconds| probe(tenant, "hall", seconds)).into();
+    assert_eq!(kept, wanted, "the newest three");
+    assert_eq!(store.probes(tenant, &id, 1).await.expect("read").len(), 1);
+    assert_eq!(store.probes(other, &id, MANY).await.expect("read"), []);
+    assert!(store.remove_camera(tenant, &id, later(5)).await.expect("removed"));
+    assert_eq!(store.probes(tenant, &id, MANY).await.expect("read"), []);
+    assert!(!store.put_probe(&probe(tenant, "hall", 6), later(9), 3).await.expect("asked"));
+    assert_eq!(due(1_000).await, 1, "the other tenant's");
 }

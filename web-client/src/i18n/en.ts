@@ -614,6 +614,12 @@ export const en: Catalogue = {
     'The address of the video lacks its access. Open it from the page that shows it.',
   'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
     'The access to the video is not valid. Open it again from the page that shows it.',
+  'error.PLAYBACK_SESSION_CLOSED': 'Your right to watch this camera is over. Ask for a new one.',
+  'error.PLAYBACK_STREAM_NOT_FOUND': 'This camera is not known.',
+  'error.PLAYBACK_STREAM_NOT_READY': 'The camera has nothing to show yet. It is tried again.',
+  'error.PLAYBACK_STREAM_STOPPED': 'The camera is not shown any more.',
+  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'There is no such list of the camera’s pictures.',
+  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'These pictures of the camera are not kept any more.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
     'The access is for another camera. Open it from the page of the one you want to see.',
   'error.PROOF_EXPIRED': 'The code has expired. Ask for another and show it at once.',

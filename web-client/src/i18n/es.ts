@@ -619,6 +619,13 @@ export const es = {
     'A la dirección del vídeo le falta el acceso. Ábralo desde la página que lo muestra.',
   'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
     'El acceso al vídeo no es válido. Ábralo de nuevo desde la página que lo muestra.',
+  'error.PLAYBACK_SESSION_CLOSED': 'Su permiso para ver esta cámara ha terminado. Pida uno nuevo.',
+  'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta cámara no se conoce.',
+  'error.PLAYBACK_STREAM_NOT_READY':
+    'La cámara todavía no tiene nada que mostrar. Se vuelve a intentar.',
+  'error.PLAYBACK_STREAM_STOPPED': 'La cámara ya no se muestra.',
+  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'No hay tal lista de imágenes de la cámara.',
+  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imágenes de la cámara ya no se conservan.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
     'El acceso es de otra cámara. Ábralo desde la página de la que quiere ver.',
   'error.PROOF_EXPIRED': 'El código ha caducado. Pida otro y preséntelo enseguida.',

@@ -618,6 +618,13 @@ export const pt: Catalogue = {
     'Falta o acesso no endereço do vídeo. Abra-o a partir da página que o mostra.',
   'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
     'O acesso ao vídeo não é válido. Abra-o de novo a partir da página que o mostra.',
+  'error.PLAYBACK_SESSION_CLOSED':
+    'A sua autorização para ver esta câmara terminou. Peça uma nova.',
+  'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmara não é conhecida.',
+  'error.PLAYBACK_STREAM_NOT_READY': 'A câmara ainda não tem nada para mostrar. Tenta-se de novo.',
+  'error.PLAYBACK_STREAM_STOPPED': 'A câmara já não é mostrada.',
+  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmara.',
+  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmara já não são guardadas.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
     'O acesso é de outra câmara. Abra-o a partir da página da que quer ver.',
   'error.PROOF_EXPIRED': 'O código expirou. Peça outro e apresente-o logo.',

@@ -1,0 +1,185 @@
+//! `/gateway/playback`: cameras as HLS, for whoever has a playback token. Players
+//! send no header of their own, so everything is in the address.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api::Api;
+use crate::api::body::query;
+use crate::api::error::ApiError;
+use crate::api::range::{Wanted, wanted_range};
+use crate::api::refusals::refusals;
+use crate::cameras::PlaybackError;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{CameraId, TenantId};
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const FRAGMENTS: &str = "video/mp4";
+/// The file with the playlist of segments.
+const MEDIA_PLAYLIST: &str = "media.m3u8";
+const METHODS: &str = "GET, HEAD, OPTIONS";
+/// Seconds for which a browser remembers what it may do.
+const PREFLIGHT_MAX_AGE_S: &str = "86400";
+/// How long a segment may be kept by the browser that asked for it. Its bytes never
+/// change; others must not get them, since the address is what gives the right.
+const SEGMENT_CACHE: &str = "private, max-age=600, immutable";
+/// Playlists change with each segment.
+const PLAYLIST_CACHE: &str = "no-store";
+
+const TOKEN: &[ErrorCode] = &[
+    ErrorCode::PlaybackTokenFormatInvalid,
+    ErrorCode::PlaybackTokenSignatureInvalid,
+    ErrorCode::PlaybackTokenPayloadInvalid,
+    ErrorCode::PlaybackTokenScopeMismatch,
+    ErrorCode::PlaybackSessionClosed,
+    ErrorCode::PlaybackStreamNotFound,
+    ErrorCode::PlaybackStreamNotReady,
+    ErrorCode::PlaybackStreamStopped,
+    ErrorCode::DependencyUnavailable,
+];
+
+/// The token.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct TokenParameters {
+    /// The stream token of `POST /gateway/sessions`.
+    token: Option<String>,
+}
+
+refusals!(MainRefusals: TOKEN, &[
+    ErrorCode::PlaybackTokenMissing,
+    ErrorCode::PlaybackTokenExpired,
+    ErrorCode::StreamLimitReached,
+    ErrorCode::StreamNotEntitled,
+]);
+
+/// Exchanges a token: begins watching, and leads to the playlist with segments. The
+/// camera is called if nobody watches it yet.
+#[utoipa::path(
+    get, path = "/gateway/playback/{tenantId}/{cameraId}/index.m3u8", tag = "cameras",
+    operation_id = "playCamera",
+    params(("tenantId" = String, Path, format = Uuid), ("cameraId" = String, Path), TokenParameters),
+    responses(
+        (status = 200, description = "A playlist", body = String, content_type = "application/vnd.apple.mpegurl"),
+        MainRefusals,
+    )
+)]
+pub(in crate::api) async fn main(
+    State(api): State<Api>,
+    Path((tenant, camera)): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let wanted: TokenParameters = query(&parts)?;
+    let (tenant, camera) = camera_of(&tenant, &camera)?;
+    let text = api.camera_playback.main((tenant, &camera), wanted.token.as_deref()).await?;
+    Ok(playlist(text))
+}
+
+refusals!(FileRefusals: TOKEN, &[
+    ErrorCode::PlaybackManifestNotFound,
+    ErrorCode::PlaybackSegmentNotFound,
+    ErrorCode::RangeNotSatisfiable,
+]);
+
+/// The playlist with segments, a segment, or a header of segments, at the addresses
+/// that the playlists name.
+#[utoipa::path(
+    get, path = "/gateway/playback/{tenantId}/{cameraId}/{session}/{file}", tag = "cameras",
+    operation_id = "playCameraFile",
+    params(
+        ("tenantId" = String, Path, format = Uuid), ("cameraId" = String, Path),
+        ("session" = String, Path, description = "the playback session, as the first playlist names it"),
+        ("file" = String, Path), ("Range" = Option<String>, Header),
+    ),
+    responses(
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
+        FileRefusals,
+    )
+)]
+pub(in crate::api) async fn file(
+    State(api): State<Api>,
+    Path((tenant, camera, session, file)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (tenant, camera) = camera_of(&tenant, &camera)?;
+    let playback = &api.camera_playback;
+    if file == MEDIA_PLAYLIST {
+        return Ok(playlist(playback.playlist((tenant, &camera), &session).await?));
+    }
+    let found = playback.file((tenant, &camera), &session, &file).await;
+    match found {
+        Err(PlaybackError::SegmentNotFound) if file.ends_with(".m3u8") => {
+            Err(PlaybackError::ManifestNotFound.into())
+        }
+        Err(error) => Err(error.into()),
+        Ok(bytes) => part_of(&bytes, &headers),
+    }
+}
+
+/// What a path names. What can't be an id names nothing.
+fn camera_of(tenant: &str, camera: &str) -> Result<(TenantId, CameraId), ApiError> {
+    match (tenant.parse(), camera.parse()) {
+        (Ok(tenant), Ok(camera)) => Ok((tenant, camera)),
+        _ => Err(PlaybackError::StreamNotFound.into()),
+    }
+}
+
+fn playlist(text: String) -> Response {
+    ([(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, PLAYLIST_CACHE)], text).into_response()
+}
+
+fn part_of(bytes: &Bytes, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let size = bytes.len() as u64;
+    let common =
+        [(CONTENT_TYPE, FRAGMENTS), (CACHE_CONTROL, SEGMENT_CACHE), (ACCEPT_RANGES, "bytes")];
+    match wanted_range(headers.get(RANGE), size) {
+        Wanted::All => Ok((common, bytes.clone()).into_response()),
+        Wanted::Part(range) => {
+            let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            let of = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            let part = bytes.slice(of(range.start)..of(range.end));
+            let range = [(CONTENT_RANGE, content_range)];
+            Ok((StatusCode::PARTIAL_CONTENT, common, range, part).into_response())
+        }
+        Wanted::Unsatisfiable => {
+            let message = "the file is shorter than the range";
+            let refusal = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
+            Err(refusal.with_header(CONTENT_RANGE, &format!("bytes */{size}")))
+        }
+    }
+}
+
+/// What pages of other origins may do here.
+pub(in crate::api) async fn allowed_methods() -> Response {
+    let headers = [
+        (ALLOW, METHODS),
+        (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "Range"),
+        (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// Lets players on pages of every origin read what they asked for: the address gives
+/// the right, never a cookie.
+pub(in crate::api) async fn usable_everywhere(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let exposed = HeaderValue::from_static("Content-Length, Content-Range, Retry-After, Date");
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,275 @@
+//! One call of a camera by RTSP (RFC 2326): from its address to its packets. Only
+//! this module knows the client.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use retina::client::{
+    Credentials, Described, InitialTimestampPolicy, PacketItem, PlayOptions, Playing, Session,
+    SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions, TeardownPolicy, Transport,
+};
+use retina::codec::ParametersRef;
+use tokio::time::Instant;
+use url::Url;
+
+use super::stream::Stream;
+use super::{IngestParts, Key};
+use crate::cameras::engine::pictures::VideoPacket;
+use crate::cameras::engine::source::Source;
+use crate::cameras::error::CameraError;
+use crate::domain::camera::{CameraCodec, StreamFault};
+
+/// How often a camera that plays is looked up again: another instance may have
+/// changed or removed it. Raising it lets a removed one run on for longer.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
+/// Longest wait until an earlier session has been torn down. Some cameras send what
+/// is left of it to the next one.
+const TEARDOWN_MAX: Duration = Duration::from_secs(2);
+/// Streams of a camera's description that are looked at.
+const STREAMS_MAX: usize = 16;
+/// Largest parameter sets that are taken from a description, in bytes together.
+const SETS_BYTES_MAX: usize = 4_096;
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Something went wrong.
+    Fault(StreamFault),
+    /// There is no such camera any more.
+    Gone,
+    /// The camera was provisioned in another way.
+    Changed,
+}
+
+impl From<StreamFault> for Ended {
+    fn from(fault: StreamFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The calls of one camera.
+pub(super) struct Call<'ingest> {
+    parts: &'ingest IngestParts,
+    key: Key,
+    stream: &'ingest Stream,
+    sessions: Arc<SessionGroup>,
+}
+
+/// What was set up: which of the camera's streams are its pictures and sound.
+struct Opened {
+    session: Session<Playing>,
+    video: usize,
+}
+
+impl<'ingest> Call<'ingest> {
+    pub(super) fn new(parts: &'ingest IngestParts, key: Key, stream: &'ingest Stream) -> Self {
+        Self { parts, key, stream, sessions: Arc::default() }
+    }
+
+    /// Calls the camera and takes what it sends, until that ends.
+    pub(super) async fn carry_out(&self) -> Ended {
+        // The client has been seen to fail on what a camera sent; that is this camera's fault.
+        let call = AssertUnwindSafe(Box::pin(self.call())).catch_unwind();
+        call.await.unwrap_or(Ended::Fault(StreamFault::ProtocolViolated))
+    }
+
+    async fn call(&self) -> Ended {
+        let (source, revision) = match self.look_up().await {
+            Ok(found) => found,
+            Err(ended) => return ended,
+        };
+        let opened = match self.open(&source).await {
+            Ok(opened) => opened,
+            Err(fault) => return fault.into(),
+        };
+        tokio::select! {
+            fault = self.play(opened) => fault.into(),
+            ended = self.changed(revision) => ended,
+        }
+    }
+
+    /// The camera's address, and the revision that it is of.
+    async fn look_up(&self) -> Result<(Source, u64), Ended> {
+        let (tenant, camera) = &self.key;
+        match self.parts.cameras.camera(*tenant, camera).await {
+            Ok(Some(camera)) => match self.parts.secrets.open(*tenant, &camera.source).await {
+                Ok(source) => Ok((source, camera.revision)),
+                Err(CameraError::SecretLost) => Err(StreamFault::SecretLost.into()),
+                Err(_) => Err(StreamFault::Unreachable.into()),
+            },
+            Ok(None) => Err(Ended::Gone),
+            Err(error) => {
+                tracing::warn!(%error, "a camera could not be looked up");
+                Err(StreamFault::Unreachable.into())
+            }
+        }
+    }
+
+    /// Until the camera is gone, or another revision than this one.
+    async fn changed(&self, revision: u64) -> Ended {
+        let (tenant, camera) = &self.key;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_UP_EVERY) => {}
+                () = self.stream.renewed() => {}
+            }
+            match self.parts.cameras.camera(*tenant, camera).await {
+                Ok(None) => return Ended::Gone,
+                Ok(Some(camera)) if camera.revision != revision => return Ended::Changed,
+                // Whoever watches goes on watching while the database is away.
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn open(&self, source: &Source) -> Result<Opened, StreamFault> {
+        let place = self.parts.addresses.resolve(source).await.map_err(|error| match error {
+            CameraError::SourceRefused => StreamFault::SourceRefused,
+            _ => StreamFault::HostNotFound,
+        })?;
+        // The client connects to the address that was judged, not to a name that may lead
+        // elsewhere by now, and it follows no redirects.
+        let url = Url::parse(source.at(place).expose()).map_err(|_| StreamFault::HostNotFound)?;
+        let goodbyes = self.sessions.await_teardown();
+        // Whether the camera took the last goodbye does not matter here.
+        drop(tokio::time::timeout(TEARDOWN_MAX, goodbyes).await);
+        let credentials = source.credentials().map(|(user, password)| Credentials {
+            username: user.to_owned(),
+            password: password.expose().clone(),
+        });
+        let options = SessionOptions::default()
+            .creds(credentials)
+            .user_agent("cabildo".to_owned())
+            .session_group(self.sessions.clone())
+            .session_id(SessionIdPolicy::UseFirst)
+            .teardown(TeardownPolicy::Auto);
+        let mut session =
+            Session::describe(url, options).await.map_err(|error| fault_of(&error))?;
+        let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
+        let audio = find(&session, false);
+        let sets = announced_sets(&session, video);
+        let streams = [Some(video), audio.map(|(number, _)| number)];
+        for number in streams.into_iter().flatten() {
+            let tcp = SetupOptions::default().transport(Transport::default());
+            session.setup(number, tcp).await.map_err(|error| later_fault_of(&error))?;
+        }
+        let permissive =
+            PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+        let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
+        self.stream.handle_playing(codec, audio.map(|(_, codec)| codec), sets);
+        Ok(Opened { session, video })
+    }
+
+    async fn play(&self, opened: Opened) -> StreamFault {
+        let Opened { mut session, video } = opened;
+        while let Some(item) = session.next().await {
+            let packet = match item {
+                Ok(PacketItem::Rtp(packet)) => packet,
+                Ok(_) => continue,
+                Err(error) => return fault_of(&error),
+            };
+            let (now, lost) = (Instant::now().into_std(), u64::from(packet.loss()));
+            if packet.stream_id() == video {
+                let (ticks, marker) = (packet.timestamp().timestamp(), packet.mark());
+                let payload = packet.into_payload_bytes();
+                let packet = VideoPacket { ticks, marker, lost, payload };
+                self.stream.handle_video(packet, now, self.parts.clock.now());
+            } else {
+                self.stream.handle_audio(packet.payload().len(), lost, now);
+            }
+        }
+        StreamFault::ConnectionClosed
+    }
+}
+
+/// The first of a camera's streams in a codec that can be used.
+fn find(session: &Session<Described>, video: bool) -> Option<(usize, CameraCodec)> {
+    let kind = if video { "video" } else { "audio" };
+    let streams = session.streams().iter().take(STREAMS_MAX).enumerate();
+    streams.filter(|(_, stream)| stream.media() == kind).find_map(|(number, stream)| {
+        let codec = CameraCodec::of_encoding(stream.encoding_name())?;
+        (codec.is_video() == video).then_some((number, codec))
+    })
+}
+
+/// The parameter sets of H.264 that a description announces; none when it has none
+/// that can be read, since those that are sent count.
+fn announced_sets(session: &Session<Described>, video: usize) -> Vec<Bytes> {
+    let parameters = session.streams().get(video).and_then(retina::client::Stream::parameters);
+    let Some(ParametersRef::Video(parameters)) = parameters else { return Vec::new() };
+    let record = parameters.extra_data();
+    if record.len() > SETS_BYTES_MAX {
+        return Vec::new();
+    }
+    sets_of(record).unwrap_or_default()
+}
+
+/// The sets in an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1).
+fn sets_of(record: &[u8]) -> Option<Vec<Bytes>> {
+    let (head, mut rest) = record.split_at_checked(5)?;
+    if head.first() != Some(&1) {
+        return None;
+    }
+    let mut sets = Vec::new();
+    for mask in [0x1F, 0xFF] {
+        let (count, after) = rest.split_first()?;
+        rest = after;
+        for _ in 0..count & mask {
+            let (length, after) = rest.split_first_chunk()?;
+            let (set, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+            sets.push(Bytes::copy_from_slice(set));
+            rest = after;
+        }
+    }
+    Some(sets)
+}
+
+/// What went wrong after the camera had taken the credentials once: one that refuses
+/// them then wants a new proof of them, which the next call has.
+fn later_fault_of(error: &retina::Error) -> StreamFault {
+    match fault_of(error) {
+        StreamFault::CredentialsRefused => StreamFault::RequestRefused,
+        fault => fault,
+    }
+}
+
+/// What went wrong. The text of the error is not kept: it has addresses in it.
+fn fault_of(error: &retina::Error) -> StreamFault {
+    match error.status_code() {
+        Some(401 | 403) => StreamFault::CredentialsRefused,
+        Some(404) => StreamFault::StreamNotFound,
+        // An answer that can't be read has the status of success.
+        Some(200..=299) => StreamFault::ProtocolViolated,
+        Some(_) => StreamFault::RequestRefused,
+        None => {
+            let text = error.to_string();
+            let is = |beginning: &str| text.starts_with(beginning);
+            if is("Unable to connect") {
+                StreamFault::Unreachable
+            } else if is("Error reading") || is("Error writing") {
+                StreamFault::ConnectionClosed
+            } else {
+                StreamFault::ProtocolViolated
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_sets_are_read_and_lengths_that_lie_are_not_followed() {
+        let record = [1, 100, 0, 31, 0xFF, 0xE1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 9];
+        let sets = sets_of(&record).expect("well formed");
+        assert_eq!(sets, [Bytes::from_static(&[0x67, 1, 2]), Bytes::from_static(&[0x68, 9])]);
+        for end in 0..record.len() {
+            assert_eq!(sets_of(&record[..end]), None, "{end} bytes");
+        }
+        assert_eq!(sets_of(&[0; 16]), None);
+    }
+}

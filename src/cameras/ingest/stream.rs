@@ -1,0 +1,309 @@
+//! What a camera that is called sends, shared by its task and whoever watches it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use crate::cameras::engine::attempts::{Attempts, Due};
+use crate::cameras::engine::pictures::{Pictures, VideoPacket, is_hevc_key_start};
+use crate::cameras::engine::playlist;
+use crate::cameras::engine::segments::{Look, Segments};
+use crate::cameras::engine::statistics::{Report, Statistics, health};
+use crate::domain::camera::{CameraCodec, CameraHealth, StreamFault, StreamStatus};
+use crate::domain::time::Timestamp;
+
+/// What is known of a camera's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamReport {
+    /// Where it stands.
+    pub status: StreamStatus,
+    /// How well the camera does.
+    pub health: CameraHealth,
+    /// Why it does not run.
+    pub fault: Option<StreamFault>,
+    /// The codec of its pictures.
+    pub video: Option<CameraCodec>,
+    /// The codec of its sound.
+    pub audio: Option<CameraCodec>,
+    /// Time from the last call to the first packet.
+    pub latency: Option<Duration>,
+    /// What its packets tell.
+    pub packets: Report,
+}
+
+/// The stream of one camera.
+#[derive(Debug)]
+pub struct Stream {
+    state: Mutex<State>,
+    /// How many segments and breaks there were; closed streams count no more.
+    progress: watch::Sender<u64>,
+    renewed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    began: Instant,
+    attempts: Attempts,
+    statistics: Statistics,
+    pictures: Pictures,
+    segments: Segments,
+    video: Option<CameraCodec>,
+    audio: Option<CameraCodec>,
+    called_at: Instant,
+    latency: Option<Duration>,
+    /// Whether a key picture came since the camera was called.
+    is_seen: bool,
+    /// Of pictures that are only counted, the stamp of the last one.
+    counted: Option<i64>,
+    wanted_until: Instant,
+    is_closed: bool,
+}
+
+impl Stream {
+    pub(super) fn new(now: Instant, linger: Duration, wall: Timestamp) -> Self {
+        let prefix = format!("{:08x}", rand::random::<u32>());
+        // A camera makes at most one segment a second, so a later stream begins at a higher number.
+        let first = u64::try_from(wall.unix_s()).unwrap_or(0);
+        Self {
+            state: Mutex::new(State {
+                began: now,
+                attempts: Attempts::default(),
+                statistics: Statistics::new(now),
+                pictures: Pictures::default(),
+                segments: Segments::new(prefix, first),
+                video: None,
+                audio: None,
+                called_at: now,
+                latency: None,
+                is_seen: false,
+                counted: None,
+                wanted_until: now + linger,
+                is_closed: false,
+            }),
+            progress: watch::Sender::new(0),
+            renewed: Notify::new(),
+        }
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn report(&self, now: Instant) -> StreamReport {
+        let state = self.lock();
+        let (packets, status) = (state.statistics.report(now), state.attempts.status());
+        StreamReport {
+            status,
+            health: health(status, &packets),
+            fault: state.attempts.fault(),
+            video: state.video,
+            audio: state.audio,
+            latency: state.latency,
+            packets,
+        }
+    }
+
+    /// Whether it has ended for good.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// The playlist with segments, if there is one.
+    #[must_use]
+    pub fn playlist(&self) -> Option<String> {
+        playlist::media(&self.lock().segments)
+    }
+
+    /// What it looks like, once there is a segment.
+    #[must_use]
+    pub fn look(&self) -> Option<Look> {
+        self.lock().segments.look()
+    }
+
+    /// The file of a segment or header.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<Bytes> {
+        self.lock().segments.file(name)
+    }
+
+    /// Waits until the camera has shown a key picture, or failed.
+    pub(in crate::cameras) async fn settled(&self) {
+        let mut progress = self.progress.subscribe();
+        loop {
+            progress.borrow_and_update();
+            {
+                let state = self.lock();
+                let is_seen = state.is_seen && state.attempts.status() == StreamStatus::Running;
+                if is_seen || state.is_closed || state.attempts.has_failed() {
+                    return;
+                }
+            }
+            if progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is a segment; `false` when it ended or failed before.
+    pub async fn ready(&self) -> bool {
+        let mut progress = self.progress.subscribe();
+        loop {
+            progress.borrow_and_update();
+            {
+                let state = self.lock();
+                if state.segments.target_s().is_some() {
+                    return true;
+                }
+                if state.is_closed || state.attempts.has_failed() {
+                    return false;
+                }
+            }
+            if progress.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Somebody wants it until then; `false` when it has ended.
+    pub(super) fn want(&self, until: Instant) -> bool {
+        let mut state = self.lock();
+        state.wanted_until = state.wanted_until.max(until);
+        !state.is_closed
+    }
+
+    /// Until nobody has wanted it for a while.
+    pub(super) async fn unwanted(&self) {
+        loop {
+            let until = self.lock().wanted_until;
+            tokio::time::sleep_until(until.into()).await;
+            let mut state = self.lock();
+            if state.wanted_until <= until {
+                // Whoever wants it from now on gets another one.
+                state.is_closed = true;
+                return;
+            }
+        }
+    }
+
+    pub(super) fn renew(&self) {
+        self.renewed.notify_one();
+    }
+
+    /// Until something about the camera was changed.
+    pub(super) async fn renewed(&self) {
+        self.renewed.notified().await;
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.attempts.handle_stop();
+        drop(state);
+        self.proceed();
+    }
+
+    pub(super) fn handle_call(&self, now: Instant) {
+        let mut state = self.lock();
+        state.attempts.handle_call(now);
+        state.called_at = now;
+        state.is_seen = false;
+    }
+
+    /// The camera plays in these codecs, and announced these parameter sets.
+    pub(super) fn handle_playing(
+        &self,
+        video: CameraCodec,
+        audio: Option<CameraCodec>,
+        sets: Vec<Bytes>,
+    ) {
+        let mut state = self.lock();
+        state.video = Some(video);
+        state.audio = audio;
+        state.latency = None;
+        state.pictures.handle_new_source(sets);
+    }
+
+    /// A packet of the camera's pictures.
+    pub(super) fn handle_video(&self, packet: VideoPacket, now: Instant, at: Timestamp) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.heard(packet.payload.len(), packet.lost, now);
+        if state.video == Some(CameraCodec::H265) {
+            let was_seen = state.is_seen;
+            state.count(&packet, now, at);
+            if state.is_seen && !was_seen {
+                self.proceed();
+            }
+            return;
+        }
+        let arrived = now.saturating_duration_since(state.began).as_micros();
+        let mut is_news = false;
+        for picture in state.pictures.handle(packet, u64::try_from(arrived).unwrap_or(u64::MAX)) {
+            state.statistics.handle_picture(picture.key, now, at);
+            is_news |= picture.key && !state.is_seen;
+            state.is_seen |= picture.key;
+            is_news |= state.segments.handle(picture, at);
+        }
+        let timeline = state.pictures.timeline();
+        state.statistics.handle_times(timeline.faults(), timeline.has_b_frames());
+        if is_news {
+            self.proceed();
+        }
+    }
+
+    /// A packet of the camera's sound.
+    pub(super) fn handle_audio(&self, bytes: usize, lost: u64, now: Instant) {
+        self.lock().heard(bytes, lost, now);
+    }
+
+    /// What comes next does not go on where this ended.
+    pub(super) fn handle_break(&self) {
+        self.lock().segments.handle_break();
+        self.proceed();
+    }
+
+    pub(super) fn handle_fault(&self, fault: StreamFault, now: Instant, drawn: u8) {
+        let mut state = self.lock();
+        state.attempts.handle_fault(fault, now, drawn);
+        state.segments.handle_break();
+        drop(state);
+        self.proceed();
+    }
+
+    pub(super) fn handle_timeout(&self, now: Instant) -> Option<Due> {
+        self.lock().attempts.handle_timeout(now)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.lock().attempts.poll_timeout()
+    }
+
+    fn proceed(&self) {
+        self.progress.send_modify(|progress| *progress += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn heard(&mut self, bytes: usize, lost: u64, now: Instant) {
+        self.attempts.handle_packet(now);
+        self.statistics.handle_packet(bytes, lost, now);
+        if self.latency.is_none() {
+            self.latency = Some(now.saturating_duration_since(self.called_at));
+        }
+    }
+
+    /// Counts the pictures of a codec that no playlist is made of.
+    fn count(&mut self, packet: &VideoPacket, now: Instant, at: Timestamp) {
+        let is_key = is_hevc_key_start(&packet.payload);
+        if self.counted != Some(packet.ticks) {
+            self.counted = Some(packet.ticks);
+            self.is_seen |= is_key;
+            self.statistics.handle_picture(is_key, now, at);
+        }
+    }
+}

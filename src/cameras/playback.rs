@@ -1,0 +1,304 @@
+//! Plays cameras to viewers with a token (HLS). A token is exchanged once, for
+//! addresses that hold as long as somebody watches: the token in the address that
+//! a player began with may expire meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cameras::engine::playlist;
+use crate::cameras::error::CameraError;
+use crate::cameras::gateway::Gateway;
+use crate::cameras::ingest::Stream;
+use crate::cameras::metrics::{self, Asset};
+use crate::cameras::token::{Grant, TokenRefused};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// Longest wait for the first segment of a camera. Raising it lets more requests
+/// wait; players then ask again.
+const READY_TIME_MAX: Duration = Duration::from_secs(6);
+/// How long a stream session that was found active is believed to be. Raising it
+/// lets who was ended by another instance watch on for longer.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+/// Stream sessions that are remembered as active; at the limit others are looked
+/// up each time. Raising it uses more memory.
+const BELIEVED_MAX: usize = 20_000;
+/// Requests that wait for first segments at once; at the limit players are told to
+/// come again. Raising it uses more memory.
+const WAITING_MAX: usize = 512;
+
+/// Why nothing is played.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaybackError {
+    /// There is no token.
+    #[error("the address has no token")]
+    TokenMissing,
+    /// The token is not taken.
+    #[error("{0}")]
+    Token(#[from] TokenRefused),
+    /// The token is for another camera.
+    #[error("the token is for another camera")]
+    ScopeMismatch,
+    /// The stream session is over.
+    #[error("the stream session is over; ask for a new one")]
+    SessionClosed,
+    /// The camera is not known any more.
+    #[error("no such stream")]
+    StreamNotFound,
+    /// The camera does not send yet, or not now.
+    #[error("the stream has nothing to play yet")]
+    StreamNotReady,
+    /// The stream was ended.
+    #[error("the stream was ended")]
+    StreamStopped,
+    /// There is no such playlist.
+    #[error("no such playlist")]
+    ManifestNotFound,
+    /// There is no such segment, or not any more.
+    #[error("no such segment, or not any more")]
+    SegmentNotFound,
+    /// Something about cameras.
+    #[error(transparent)]
+    Camera(CameraError),
+}
+
+impl PlaybackError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TokenMissing => ErrorCode::PlaybackTokenMissing,
+            Self::Token(TokenRefused::Format) => ErrorCode::PlaybackTokenFormatInvalid,
+            Self::Token(TokenRefused::Signature) => ErrorCode::PlaybackTokenSignatureInvalid,
+            Self::Token(TokenRefused::Payload) => ErrorCode::PlaybackTokenPayloadInvalid,
+            Self::Token(TokenRefused::Expired) => ErrorCode::PlaybackTokenExpired,
+            Self::ScopeMismatch => ErrorCode::PlaybackTokenScopeMismatch,
+            Self::SessionClosed => ErrorCode::PlaybackSessionClosed,
+            Self::StreamNotFound => ErrorCode::PlaybackStreamNotFound,
+            Self::StreamNotReady => ErrorCode::PlaybackStreamNotReady,
+            Self::StreamStopped => ErrorCode::PlaybackStreamStopped,
+            Self::ManifestNotFound => ErrorCode::PlaybackManifestNotFound,
+            Self::SegmentNotFound => ErrorCode::PlaybackSegmentNotFound,
+            Self::Camera(error) => error.code(),
+        }
+    }
+}
+
+impl From<CameraError> for PlaybackError {
+    fn from(error: CameraError) -> Self {
+        match error {
+            CameraError::CameraNotFound => Self::StreamNotFound,
+            CameraError::SessionNotFound | CameraError::Transition(_) => Self::SessionClosed,
+            CameraError::StreamLimit(_) => Self::StreamNotReady,
+            error => Self::Camera(error),
+        }
+    }
+}
+
+/// Which stream sessions were found active lately.
+#[derive(Debug, Default)]
+struct Believed(Mutex<BTreeMap<StreamSessionId, Seen>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// When the session was looked up.
+    at: Timestamp,
+    /// When it was last noted that the session is used.
+    touched_at: Timestamp,
+}
+
+/// Plays the cameras of a gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Playback(Arc<Inner>);
+
+struct Inner {
+    gateway: Gateway,
+    believed: Believed,
+    waiting: tokio::sync::Semaphore,
+    /// How often the use of a session is noted.
+    touch_every: Duration,
+}
+
+impl Playback {
+    /// Plays the cameras of `gateway`.
+    #[must_use]
+    pub fn new(gateway: Gateway) -> Self {
+        let touch_every = gateway.lifetimes().idle / 4;
+        let waiting = tokio::sync::Semaphore::new(WAITING_MAX);
+        Self(Arc::new(Inner { gateway, believed: Believed::default(), waiting, touch_every }))
+    }
+
+    /// Exchanges a token: the playlist that leads to the one with segments.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn main(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        token: Option<&str>,
+    ) -> Result<String, PlaybackError> {
+        let answer = self.exchange((tenant, camera), token).await;
+        count((tenant, camera), Asset::Main, &answer);
+        answer
+    }
+
+    /// The playlist with segments.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn playlist(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+    ) -> Result<String, PlaybackError> {
+        let answer = async {
+            let stream = self.watched((tenant, camera), session).await?;
+            self.ready((tenant, camera), &stream, Asset::Playlist).await?;
+            stream.playlist().ok_or(PlaybackError::StreamNotReady)
+        };
+        let answer = answer.await;
+        count((tenant, camera), Asset::Playlist, &answer);
+        answer
+    }
+
+    /// A segment, or the header of some.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn file(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+        name: &str,
+    ) -> Result<Bytes, PlaybackError> {
+        let answer = async {
+            let stream = self.watched((tenant, camera), session).await?;
+            stream.file(name).ok_or(PlaybackError::SegmentNotFound)
+        };
+        let answer = answer.await;
+        count((tenant, camera), Asset::Segment, &answer);
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        token: Option<&str>,
+    ) -> Result<String, PlaybackError> {
+        let gateway = &self.0.gateway;
+        let token = token.filter(|token| !token.is_empty()).ok_or(PlaybackError::TokenMissing)?;
+        let grant = gateway.secret().open(token, gateway.now())?;
+        in_scope(&grant, tenant, camera)?;
+        // Who is no viewer any more learns nothing of the camera, and a full tenant calls none.
+        gateway.activate(tenant, grant.session).await?;
+        gateway.camera(tenant, camera).await?;
+        let stream = gateway.ingest().want(tenant, camera)?;
+        self.ready((tenant, camera), &stream, Asset::Main).await?;
+        let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
+        let until = gateway.now().after(gateway.lifetimes().absolute);
+        let session = gateway.secret().sign_session(&Grant { expires_at: until, ..grant });
+        Ok(playlist::main(&look, &format!("{session}/media.m3u8")))
+    }
+
+    /// The stream that a playback session is for, if somebody may watch it.
+    async fn watched(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+    ) -> Result<Arc<Stream>, PlaybackError> {
+        let gateway = &self.0.gateway;
+        let grant = gateway.secret().open_session(session, gateway.now()).map_err(|refused| {
+            // The address was made here, so its time is that of the session.
+            if refused == TokenRefused::Expired {
+                PlaybackError::SessionClosed
+            } else {
+                refused.into()
+            }
+        })?;
+        in_scope(&grant, tenant, camera)?;
+        self.is_active(&grant).await?;
+        Ok(gateway.ingest().want(tenant, camera)?)
+    }
+
+    /// Whether the stream session is active; that it is used is noted now and then.
+    async fn is_active(&self, grant: &Grant) -> Result<(), PlaybackError> {
+        let (now, session) = (self.0.gateway.now(), grant.session);
+        let seen = self.0.believed.seen(session);
+        if seen.is_some_and(|seen| now.since(seen.at) < BELIEVED_FOR && seen.at <= now) {
+            return Ok(());
+        }
+        let touch = seen.is_none_or(|seen| now.since(seen.touched_at) >= self.0.touch_every);
+        let is_active = self.0.gateway.use_session(grant.tenant, session, touch).await?;
+        if !is_active {
+            self.0.believed.forget(session);
+            return Err(PlaybackError::SessionClosed);
+        }
+        let touched_at = if touch { now } else { seen.map_or(now, |seen| seen.touched_at) };
+        self.0.believed.insert(session, Seen { at: now, touched_at });
+        Ok(())
+    }
+
+    /// Waits for the first segment.
+    async fn ready(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        stream: &Stream,
+        asset: Asset,
+    ) -> Result<(), PlaybackError> {
+        if stream.look().is_some() {
+            return Ok(());
+        }
+        metrics::retried(tenant, camera, asset);
+        let Ok(_place) = self.0.waiting.try_acquire() else {
+            return Err(PlaybackError::StreamNotReady);
+        };
+        match tokio::time::timeout(READY_TIME_MAX, stream.ready()).await {
+            Ok(true) => Ok(()),
+            Ok(false) if stream.is_closed() => Err(PlaybackError::StreamStopped),
+            Ok(false) | Err(_) => Err(PlaybackError::StreamNotReady),
+        }
+    }
+}
+
+impl Believed {
+    fn seen(&self, session: StreamSessionId) -> Option<Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
+    }
+
+    fn forget(&self, session: StreamSessionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
+    fn insert(&self, session: StreamSessionId, seen: Seen) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= BELIEVED_MAX {
+            all.retain(|_, other| seen.at.since(other.at) < BELIEVED_FOR);
+        }
+        if all.len() < BELIEVED_MAX {
+            all.insert(session, seen);
+        }
+    }
+}
+
+fn in_scope(grant: &Grant, tenant: TenantId, camera: &CameraId) -> Result<(), PlaybackError> {
+    if grant.tenant == tenant && grant.camera == *camera {
+        Ok(())
+    } else {
+        Err(PlaybackError::ScopeMismatch)
+    }
+}
+
+/// Counts a request. Whoever has no token for a camera makes no label of it.
+fn count<T>(camera: (TenantId, &CameraId), asset: Asset, answer: &Result<T, PlaybackError>) {
+    let error = answer.as_ref().err();
+    let is_stranger = matches!(
+        error,
+        Some(PlaybackError::TokenMissing | PlaybackError::Token(_) | PlaybackError::ScopeMismatch)
+    );
+    let camera = (!is_stranger).then_some(camera);
+    metrics::requested(camera, asset, error.map(PlaybackError::code));
+}

@@ -1,0 +1,165 @@
+//! Looks after all cameras, whether somebody watches them or not: each is called
+//! for a moment, what is found is stored, and nobody waits for another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cameras::engine::probing::{failures, next_after};
+use crate::cameras::error::CameraError;
+use crate::cameras::gateway::Gateway;
+use crate::cameras::repository::{Probe, ProbeRepository};
+use crate::domain::camera::{CameraHealth, ProbeCause};
+use crate::domain::id::{CameraId, TenantId};
+
+/// Cameras that one instance looks after at once. Raising it opens more connections
+/// and finds out sooner.
+const AT_ONCE: usize = 16;
+/// Longest look at a camera.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(12);
+/// How long a camera that an instance took is left to it: longer than any look.
+const TAKEN_FOR: Duration = Duration::from_secs(60);
+/// How often it is looked which cameras are due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What was found that is kept of each camera. Raising it makes the table larger.
+const KEPT: u32 = 100;
+
+struct Inner {
+    gateway: Gateway,
+    repository: Arc<dyn ProbeRepository>,
+    every: Option<Duration>,
+    places: Arc<Semaphore>,
+}
+
+/// Looks after cameras. Cheap to clone.
+#[derive(Clone)]
+pub struct Probes(Arc<Inner>);
+
+impl Probes {
+    /// Looks after the cameras of `gateway`, each `every` so often; only when asked
+    /// with `None`.
+    #[must_use]
+    pub fn new(
+        gateway: Gateway,
+        repository: Arc<dyn ProbeRepository>,
+        every: Option<Duration>,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self(Arc::new(Inner { gateway, repository, every, places }))
+    }
+
+    /// Looks after all cameras that are due, until it is stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let Some(every) = self.0.every else { return };
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let looks = TaskTracker::new();
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.begin_due(every, &stop, &looks).await {
+                tracing::warn!(%error, "cameras could not be looked after");
+            }
+        }
+        looks.close();
+        looks.wait().await;
+    }
+
+    /// The last that was found of a camera, the newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn last(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+    ) -> Result<Option<Probe>, CameraError> {
+        Ok(self.0.repository.probes(tenant, camera, 1).await?.pop())
+    }
+
+    /// Looks after a camera now, because somebody asks for it.
+    ///
+    /// # Errors
+    /// [`CameraError::CameraNotFound`] and [`CameraError::StreamLimit`].
+    pub async fn probe(&self, tenant: TenantId, camera: &CameraId) -> Result<Probe, CameraError> {
+        self.look(tenant, camera, ProbeCause::Asked).await
+    }
+
+    /// Begins to look after cameras that are due, as many as there are places for.
+    async fn begin_due(
+        &self,
+        every: Duration,
+        stop: &CancellationToken,
+        looks: &TaskTracker,
+    ) -> Result<(), CameraError> {
+        let free = u32::try_from(self.0.places.available_permits()).unwrap_or(u32::MAX);
+        if free == 0 {
+            return Ok(());
+        }
+        let now = self.0.gateway.now();
+        for (tenant, camera) in self.0.repository.due_cameras(now, free).await? {
+            let Ok(place) = self.0.places.clone().try_acquire_owned() else { break };
+            let until = now.after(TAKEN_FOR.max(every));
+            // Whoever was first looks after it.
+            if !self.0.repository.take_camera(tenant, &camera, now, until).await? {
+                continue;
+            }
+            let (probes, stop) = (self.clone(), stop.clone());
+            looks.spawn(async move {
+                let look = probes.look(tenant, &camera, ProbeCause::Due);
+                if let Some(Err(error)) = stop.run_until_cancelled(look).await
+                    && error != CameraError::CameraNotFound
+                {
+                    tracing::warn!(%tenant, %error, "a camera could not be looked after");
+                }
+                drop(place);
+            });
+        }
+        Ok(())
+    }
+
+    async fn look(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+        cause: ProbeCause,
+    ) -> Result<Probe, CameraError> {
+        let gateway = &self.0.gateway;
+        gateway.camera(tenant, camera).await?;
+        let before = self.last(tenant, camera).await?;
+        let stream = gateway.ingest().want_for(tenant, camera, PROBE_TIME_MAX)?;
+        // A camera that did not settle is reported as it is.
+        drop(tokio::time::timeout(PROBE_TIME_MAX, stream.settled()).await);
+        let report = stream.report(Instant::now().into_std());
+        let now = gateway.now();
+        let failures = failures(before.map_or(0, |probe| probe.failures), report.health);
+        let probe = Probe {
+            tenant,
+            camera: camera.clone(),
+            at: now,
+            cause,
+            status: report.status,
+            health: report.health,
+            fault: report.fault,
+            video: report.video,
+            audio: report.audio,
+            bitrate_bps: report.packets.bitrate_bps,
+            frame_rate_milli: report.packets.frame_rate_milli,
+            latency_ms: report
+                .latency
+                .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            failures,
+        };
+        let every = self.0.every.unwrap_or(TAKEN_FOR);
+        let next_at = now.after(next_after(every, failures, rand::random()));
+        if !self.0.repository.put_probe(&probe, next_at, KEPT).await? {
+            return Err(CameraError::CameraNotFound);
+        }
+        if probe.health != CameraHealth::Online {
+            tracing::info!(%tenant, health = %probe.health, "a camera was looked after");
+        }
+        Ok(probe)
+    }
+}
