@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::attendance_body::{
     AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
-    MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
+    LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
 };
 use super::attendance_export::export;
 use super::body::{LargeBody, WholeBody, json, query};
@@ -100,14 +100,14 @@ pub(super) async fn validate_qr(
 ) -> Result<Response, ApiError> {
     let person = credentials.counted_writer(&api, Action::Attend).await?;
     let id = own_session(&person, &id)?;
-    let work = async {
+    let work = Box::pin(async {
         let proof: QrBody = json(&credentials.headers, &body, &[JSON])?;
         proof.check()?;
-        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let location = proof.location.as_ref().and_then(LocationBody::coarse);
         let (secret, place) = (Secret::new(proof.token), proof.place.map(Into::into));
         let (method, variant) = (AttendanceMethod::Qr, None);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
-    };
+    });
     let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }
@@ -130,14 +130,14 @@ pub(super) async fn validate_code(
 ) -> Result<Response, ApiError> {
     let person = credentials.counted_writer(&api, Action::Attend).await?;
     let id = own_session(&person, &id)?;
-    let work = async {
+    let work = Box::pin(async {
         let proof: CodeBody = json(&credentials.headers, &body, &[JSON])?;
         proof.check()?;
-        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let location = proof.location.as_ref().and_then(LocationBody::coarse);
         let (secret, place) = (Secret::new(proof.code), proof.place.map(Into::into));
         let (method, variant) = (AttendanceMethod::Code, proof.channel);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
-    };
+    });
     let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }
@@ -161,14 +161,14 @@ pub(super) async fn validate_biometric(
 ) -> Result<Response, ApiError> {
     let person = credentials.counted_writer(&api, Action::Attend).await?;
     let id = own_session(&person, &id)?;
-    let work = async {
+    let work = Box::pin(async {
         let proof: BiometricBody = json(&credentials.headers, &body, &[JSON])?;
         proof.check()?;
-        let location = proof.location.as_ref().and_then(|it| it.coarse());
+        let location = proof.location.as_ref().and_then(LocationBody::coarse);
         let (secret, place) = (Secret::new(proof.sample), proof.place.map(Into::into));
         let (method, variant) = (AttendanceMethod::Biometric, proof.kind);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
-    };
+    });
     let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, b"", work).await?, &api))
 }
@@ -213,13 +213,13 @@ pub(super) async fn register_attendee(
 ) -> Result<Response, ApiError> {
     let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
     let id = own_session(&moderator, &id)?;
-    let work = async {
+    let work = Box::pin(async {
         let wanted: RegistrationBody = json(&credentials.headers, &body, &[JSON])?;
         let (user, represents) = wanted.units()?;
         let by = moderator.user_id.clone();
         let action = AttendanceAction::Register { user: user.clone(), represents, by };
         attend(&api, &moderator, id, action, user).await
-    };
+    });
     let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }
@@ -243,7 +243,7 @@ pub(super) async fn mark_left(
 ) -> Result<Response, ApiError> {
     let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
     let id = own_session(&moderator, &id)?;
-    let work = async {
+    let work = Box::pin(async {
         let wanted = if body.trim_ascii().is_empty() {
             MarkLeftBody::default()
         } else {
@@ -259,7 +259,7 @@ pub(super) async fn mark_left(
             AttendanceAction::MarkLeft { user: user.clone(), by }
         };
         attend(&api, &moderator, id, action, user).await
-    };
+    });
     let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }

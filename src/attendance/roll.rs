@@ -145,8 +145,17 @@ fn folded(text: &str) -> String {
 pub(super) struct KeptRoll {
     now: Option<Arc<Roll>>,
     /// What held before, when it was replaced since the last acceptance.
-    before: Option<Option<Arc<Roll>>>,
+    before: Before,
     stored: Option<Arc<Roll>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Before {
+    /// The list was not replaced.
+    #[default]
+    Same,
+    /// This one held, or none.
+    Other(Option<Arc<Roll>>),
 }
 
 /// What is held now is compared, not how it came about.
@@ -161,7 +170,7 @@ impl Eq for KeptRoll {}
 impl KeptRoll {
     /// A list that counts as stored.
     pub(super) fn stored_as(roll: Option<Arc<Roll>>) -> Self {
-        Self { now: roll.clone(), before: None, stored: roll }
+        Self { now: roll.clone(), before: Before::Same, stored: roll }
     }
 
     pub(super) const fn now(&self) -> Option<&Arc<Roll>> {
@@ -170,21 +179,23 @@ impl KeptRoll {
 
     pub(super) fn set(&mut self, roll: Roll) {
         let old = self.now.replace(Arc::new(roll));
-        self.before.get_or_insert(old);
+        if matches!(self.before, Before::Same) {
+            self.before = Before::Other(old);
+        }
     }
 
     pub(super) fn undo(&mut self) {
-        if let Some(before) = self.before.take() {
+        if let Before::Other(before) = std::mem::take(&mut self.before) {
             self.now = before;
         }
     }
 
     pub(super) fn accept(&mut self) {
-        self.before = None;
+        self.before = Before::Same;
     }
 
     pub(super) fn stored(&mut self) {
-        self.before = None;
+        self.before = Before::Same;
         self.stored.clone_from(&self.now);
     }
 

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 /// Longest look at a camera.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(12);
 /// How long a camera that an instance took is left to it: longer than any look.
-const TAKEN_FOR: Duration = Duration::from_secs(60);
+const TAKEN_FOR: Duration = Duration::from_mins(1);
 /// How often it is looked which cameras are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What was found that is kept of each camera. Raising it makes the table larger.

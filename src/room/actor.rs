@@ -17,7 +17,7 @@ use crate::domain::id::{ConnectionId, SessionId, TenantId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::room::action::FreshIds;
+use crate::room::action::{FreshIds, Made};
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
@@ -164,25 +164,7 @@ impl RoomActor {
                 self.answer_admitted(result, reply).await;
             }
             Input::Act { connection, request, reply } => {
-                let Request { action, seen, id } = request;
-                if let Some(done) = self.requests.find(connection, id.as_deref(), &action) {
-                    answer(reply, Ok(done.made));
-                    return;
-                }
-                let fresh = FreshIds::generate();
-                let asked = id.map(|id| (id, action.clone()));
-                let counted = action.is_moderation().then(|| action.name());
-                let result = self
-                    .decide(|engine, now| {
-                        engine.handle_action(connection, action, seen, fresh, now)
-                    })
-                    .await;
-                if let (Ok(made), Some((id, action))) = (&result, asked) {
-                    self.requests.remember(connection, id, action, *made);
-                }
-                if let (Ok(_), Some(name)) = (&result, counted) {
-                    metrics::moderation_action(name);
-                }
+                let result = self.act(connection, request).await;
                 answer(reply, result);
             }
             Input::Signal { connection, signal } => self.handle_signal(connection, signal).await,
@@ -230,6 +212,27 @@ impl RoomActor {
             }
             Input::Stop(_) => {}
         }
+    }
+
+    /// Carries a request out, unless it is one that was carried out before.
+    async fn act(&mut self, connection: ConnectionId, request: Request) -> Result<Made, RoomError> {
+        let Request { action, seen, id } = request;
+        if let Some(done) = self.requests.find(connection, id.as_deref(), &action) {
+            return Ok(done.made);
+        }
+        let fresh = FreshIds::generate();
+        let asked = id.map(|id| (id, action.clone()));
+        let counted = action.is_moderation().then(|| action.name());
+        let result = self
+            .decide(|engine, now| engine.handle_action(connection, action, seen, fresh, now))
+            .await;
+        if let (Ok(made), Some((id, action))) = (&result, asked) {
+            self.requests.remember(connection, id, action, *made);
+        }
+        if let (Ok(_), Some(name)) = (&result, counted) {
+            metrics::moderation_action(name);
+        }
+        result
     }
 
     /// Forgets the socket that had a connection, unless another has it now.

@@ -34,7 +34,7 @@ impl Rooms {
         session: SessionId,
         action: AttendanceAction,
     ) -> Result<(), RoomError> {
-        let room = self.room(tenant, session).await?;
+        let room = Box::pin(self.room(tenant, session)).await?;
         room.ask(|reply| Input::Attend { action, reply }).await
     }
 
@@ -47,7 +47,7 @@ impl Rooms {
         tenant: TenantId,
         session: SessionId,
     ) -> Result<AssemblyId, RoomError> {
-        Ok(self.room(tenant, session).await?.assembly)
+        Ok(Box::pin(self.room(tenant, session)).await?.assembly)
     }
 
     /// What the attendance of an active session knows of somebody.
@@ -60,7 +60,7 @@ impl Rooms {
         session: SessionId,
         user: UserId,
     ) -> Result<Attendee, RoomError> {
-        let room = self.room(tenant, session).await?;
+        let room = Box::pin(self.room(tenant, session)).await?;
         room.ask(|reply| Input::Attendee { user, reply }).await
     }
 
@@ -75,7 +75,7 @@ impl Rooms {
         user: UserId,
         proof: Proof,
     ) -> Result<ProofCheck, RoomError> {
-        let room = self.room(tenant, session).await?;
+        let room = Box::pin(self.room(tenant, session)).await?;
         room.ask(|reply| Input::CheckProof { user, proof, reply }).await
     }
 
@@ -90,7 +90,7 @@ impl Rooms {
         session: SessionId,
     ) -> Result<Arc<Attendance>, RoomError> {
         let ask = |reply: Reply<Arc<Attendance>>| Input::Attendance { reply };
-        match self.room(tenant, session).await {
+        match Box::pin(self.room(tenant, session)).await {
             Ok(room) => room.ask(ask).await,
             Err(
                 RoomError::SessionOver

@@ -137,7 +137,7 @@ impl Desk {
         presented: Presented,
     ) -> Result<Attendee, DeskError> {
         let method = presented.method;
-        let outcome = self.try_validate(person, session, presented).await;
+        let outcome = Box::pin(self.try_validate(person, session, presented)).await;
         if let Some(failure) = outcome.as_ref().err().and_then(DeskError::failure) {
             let who = (person.user_id.clone(), method);
             self.rooms.proof_refused(person.tenant_id, session, who, failure).await;
@@ -176,13 +176,17 @@ impl Desk {
         if !once.as_ref().is_some_and(|it| self.was_verified(it)) {
             self.verify(&presentation).await?;
             // Before the room is told: the caller may hang up meanwhile.
-            once.clone().into_iter().for_each(|it| self.remember(it));
+            if let Some(once) = &once {
+                self.remember(once.clone());
+            }
         }
         drop(presentation);
         let name = person.name.clone();
         let action = AttendanceAction::Prove { user: user.clone(), name, proof, place, location };
         self.rooms.attend(tenant, session, action).await?;
-        once.iter().for_each(|it| self.forget(it));
+        if let Some(once) = &once {
+            self.forget(once);
+        }
         Ok(self.rooms.attendee(tenant, session, user).await?)
     }
 

@@ -127,7 +127,7 @@ impl Rooms {
     /// events of the room are in its journal, or could not be stored.
     pub async fn session_over(&self, session: &Session) {
         let Some(room) = self.open.remove(session.id).await else {
-            self.end_unopened(session).await;
+            Box::pin(self.end_unopened(session)).await;
             return;
         };
         let (told, answer) = oneshot::channel();

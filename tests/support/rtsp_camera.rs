@@ -23,6 +23,8 @@ pub(crate) const FRAMES_PER_S: u32 = 15;
 pub(crate) const GOP: u32 = 15;
 /// Payload bytes of a packet.
 const PACKET_BYTES: usize = 1_200;
+/// The type of a part of a large unit, FU-A (RFC 6184 §5.8).
+const FRAGMENT: u8 = 0x1C;
 const REALM: &str = "camera";
 
 /// What a camera asks for before it plays.
@@ -35,6 +37,7 @@ pub(crate) enum Login {
 }
 
 /// How a camera behaves. Everything may be changed while it plays.
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit that cameras have or not")]
 #[derive(Debug, Clone)]
 pub(crate) struct Behaviour {
     pub(crate) login: Login,
@@ -357,7 +360,7 @@ impl Connection {
             }
         }
         let sequence = request.headers.get("cseq").cloned().unwrap_or_default();
-        let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let headers: String = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
         let answer = format!(
             "RTSP/1.0 {status} Answer\r\nCSeq: {sequence}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -404,9 +407,7 @@ impl Connection {
             .map(|(name, value)| (name, value.trim_matches('"')))
             .collect();
         let field = |name: &str| fields.get(name).copied().unwrap_or_default();
-        let hash = |text: String| -> String {
-            Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-        };
+        let hash = |text: String| cabildo::domain::hex::hex(&Sha256::digest(text.as_bytes()));
         let who = hash(format!("viewer:{REALM}:secret/word"));
         let what = hash(format!("{}:{}", request.method, field("uri")));
         let (count, own, quality) = (field("nc"), field("cnonce"), field("qop"));
@@ -474,7 +475,7 @@ fn packets(unit: &[u8]) -> Vec<Vec<u8>> {
     let last = parts.len() - 1;
     let of = |(n, part): (usize, &&[u8])| {
         let (starts, ends) = (u8::from(n == 0) << 7, u8::from(n == last) << 6);
-        [&[unit[0] & 0xE0 | 28, starts | ends | unit[0] & 0x1F], *part].concat()
+        [&[unit[0] & 0xE0 | FRAGMENT, starts | ends | unit[0] & 0x1F], *part].concat()
     };
     parts.iter().enumerate().map(of).collect()
 }

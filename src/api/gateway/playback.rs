@@ -120,12 +120,16 @@ pub(in crate::api) async fn file(
     }
     let found = playback.file((tenant, &camera), &session, &file).await;
     match found {
-        Err(PlaybackError::SegmentNotFound) if file.ends_with(".m3u8") => {
+        Err(PlaybackError::SegmentNotFound) if is_playlist(&file) => {
             Err(PlaybackError::ManifestNotFound.into())
         }
         Err(error) => Err(error.into()),
         Ok(bytes) => part_of(&bytes, &headers),
     }
+}
+
+fn is_playlist(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|it| it.eq_ignore_ascii_case("m3u8"))
 }
 
 /// What a path names. What can't be an id names nothing.

@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(attempts.status(), StreamStatus::Error);
             let due = attempts.poll_timeout().expect("it is called again");
             waits.push(due.duration_since(at(now)).as_millis());
-            assert_eq!(attempts.handle_timeout(due - Duration::from_millis(1)), None);
+            assert_eq!(attempts.handle_timeout(at(now)), None);
             assert_eq!(attempts.handle_timeout(due), Some(Due::Call));
             now += u64::try_from(due.duration_since(at(now)).as_millis()).expect("short");
         }

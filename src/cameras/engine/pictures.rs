@@ -119,7 +119,7 @@ pub fn is_hevc_key_start(payload: &[u8]) -> bool {
 
 /// Microseconds in ticks.
 fn ticks_of(us: u64) -> i64 {
-    let ticks = u128::from(us) * TICKS_PER_S.unsigned_abs() as u128 / 1_000_000;
+    let ticks = u128::from(us) * u128::from(TICKS_PER_S.unsigned_abs()) / 1_000_000;
     i64::try_from(ticks).unwrap_or(i64::MAX)
 }
 

@@ -31,7 +31,7 @@ impl RoomEngine {
             Action::Floor(action) => return self.act_on_floor(user, roles, action, fresh, now),
             Action::People(action) => self.act_on_people(user, action, now)?,
             Action::Recording(action) => self.act_on_recording(user, action, now)?,
-            Action::Chat(ChatAction::Say { text }) => self.chat(user, text, now)?,
+            Action::Chat(ChatAction::Say { text }) => self.chat(user, &text, now)?,
             Action::Undo(id) => self.take_back(user, roles, id, now)?,
         }
         Ok(None)
@@ -160,8 +160,8 @@ impl RoomEngine {
         Ok(())
     }
 
-    fn chat(&mut self, user: &UserId, text: String, now: Timestamp) -> Result<(), RoomError> {
-        let text = ShownText::Chat.cleaned(&text);
+    fn chat(&mut self, user: &UserId, text: &str, now: Timestamp) -> Result<(), RoomError> {
+        let text = ShownText::Chat.cleaned(text);
         let text = text.ok_or(RoomError::Unprocessable("the message shows nothing"))?;
         let (user_id, name) = (user.as_str().to_owned(), self.name_of(user));
         self.tell(Event::Chat { user_id, name, text }, now);

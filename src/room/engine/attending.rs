@@ -139,10 +139,10 @@ impl RoomEngine {
                 self.attendance.register(&user, &by, now)?;
             }
             AttendanceAction::TakeBack { user, by } => {
-                self.attendance.take_back(&user, &by, now)?
+                self.attendance.take_back(&user, &by, now)?;
             }
             AttendanceAction::MarkLeft { user, by } => {
-                self.attendance.mark_left(&user, &by, now)?
+                self.attendance.mark_left(&user, &by, now)?;
             }
             AttendanceAction::EndDelegation { unit, by } => {
                 self.attendance.end_delegation(&unit, &by, now)?;
@@ -268,13 +268,13 @@ impl RoomEngine {
                 AttendanceEvent::Delegated { unit, delegate, by: Some(by) } => {
                     self.tell(delegation(&unit, &delegate, true, Some(&by)), now);
                 }
-                // The whole list is written down at once.
-                AttendanceEvent::Delegated { by: None, .. } => {}
                 AttendanceEvent::DelegationEnded { unit, delegate, by } => {
                     self.tell(delegation(&unit, &delegate, false, by.as_ref()), now);
                 }
                 AttendanceEvent::CallBegan(_) => self.quorum_told.edit().at = None,
-                AttendanceEvent::QuorumChanged(_) => {}
+                // The whole list is written down at once, and numbers are told below.
+                AttendanceEvent::Delegated { by: None, .. } | AttendanceEvent::QuorumChanged(_) => {
+                }
                 AttendanceEvent::QuorumTurned(change) => {
                     let view = QuorumView {
                         call: change.call,

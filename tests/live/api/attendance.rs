@@ -96,7 +96,7 @@ async fn a_desk_registers_a_quorum_and_takes_it_back() {
     let older = json!({"user_id": "bea", "represents": ["Torre A 101"]});
     let older = desk.write(&desk.moderator, Method::POST, "/register-attendee", &older).await;
     assert_eq!((older.status, &older.json()["represents"]), (200, &json!(["Torre A 101"])));
-    let server = desk.server.restart().await;
+    let server = Box::pin(desk.server.restart()).await;
     let path = format!("/api/v1/sessions/{}/attendance/quorum", desk.session);
     let after = desk.moderator.read(&server, Method::GET, &path).await;
     assert_eq!(after.json()["weight_present"], "100", "{after:?}");

@@ -145,7 +145,7 @@ async fn probe(url: String, seconds: u32) -> Value {
             .output()
             .expect("ffprobe")
     });
-    let output = tokio::time::timeout(Duration::from_secs(60), probed).await;
+    let output = tokio::time::timeout(Duration::from_mins(1), probed).await;
     let output = output.expect("in time").expect("it ran");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.is_empty(), "{complaints}");
