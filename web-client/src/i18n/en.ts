@@ -597,7 +597,7 @@ export const en: Catalogue = {
     'That capture already exists with other data, or has ended. Begin another.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'There is no such capture. Check its identifier.',
   'error.DELEGATION_CONFLICT':
-    'That delegation contradicts one that is already registered. Look at the list and correct one of them.',
+    'That unit is delegated already, or no longer, or is their own. Look at the list.',
   'error.DELEGATION_LIMIT_REACHED':
     'They would represent more units than they may. Choose fewer, or somebody else.',
   'error.ELIGIBLE_LIST_FIXED':
@@ -627,7 +627,7 @@ export const en: Catalogue = {
   'error.PROOF_REPLAYED': 'That code was already used. Ask for another.',
   'error.PROOF_WRONG_CONTEXT':
     'That code is for another session or person. Use the one that you got for this session.',
-  'error.QUORUM_CALL_CONFLICT': 'The call has already changed. Look at how it is now.',
+  'error.QUORUM_CALL_CONFLICT': 'This session has no second call, or it has begun already.',
   'error.SESSION_TRANSITION_INVALID':
     'The playback is not in a state that allows this. Open it again.',
   'error.STREAM_LIMIT_REACHED':

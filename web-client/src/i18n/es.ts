@@ -601,7 +601,7 @@ export const es = {
     'Esa captura ya existe con otros datos o ya terminó. Empiece otra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Esa captura no existe. Compruebe su identificador.',
   'error.DELEGATION_CONFLICT':
-    'Esa delegación choca con otra que ya está registrada. Mire la lista y corrija una de las dos.',
+    'Esa unidad ya está delegada, ya no lo está o es de la misma persona. Mire la lista.',
   'error.DELEGATION_LIMIT_REACHED':
     'Representaría más unidades de las que puede. Elija menos, o a otra persona.',
   'error.ELIGIBLE_LIST_FIXED':
@@ -633,7 +633,7 @@ export const es = {
   'error.PROOF_REPLAYED': 'Ese código ya se usó. Pida otro.',
   'error.PROOF_WRONG_CONTEXT':
     'Ese código es de otra sesión o de otra persona. Use el que recibió para esta.',
-  'error.QUORUM_CALL_CONFLICT': 'La convocatoria ya ha cambiado. Mire cómo está ahora.',
+  'error.QUORUM_CALL_CONFLICT': 'Esta sesión no tiene segunda convocatoria, o ya ha empezado.',
   'error.SESSION_TRANSITION_INVALID':
     'La reproducción no está en un estado que lo permita. Ábrala de nuevo.',
   'error.STREAM_LIMIT_REACHED':

@@ -600,7 +600,7 @@ export const pt: Catalogue = {
     'Essa captura já existe com outros dados ou já terminou. Comece outra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',
   'error.DELEGATION_CONFLICT':
-    'Essa delegação contradiz outra já registada. Veja a lista e corrija uma das duas.',
+    'Essa unidade já está delegada, já não está ou é da própria pessoa. Veja a lista.',
   'error.DELEGATION_LIMIT_REACHED':
     'Representaria mais unidades do que pode. Escolha menos, ou outra pessoa.',
   'error.ELIGIBLE_LIST_FIXED':
@@ -632,7 +632,7 @@ export const pt: Catalogue = {
   'error.PROOF_REPLAYED': 'Esse código já foi usado. Peça outro.',
   'error.PROOF_WRONG_CONTEXT':
     'Esse código é de outra sessão ou de outra pessoa. Use o que recebeu para esta.',
-  'error.QUORUM_CALL_CONFLICT': 'A convocatória já mudou. Veja como está agora.',
+  'error.QUORUM_CALL_CONFLICT': 'Esta sessão não tem segunda convocatória, ou ela já começou.',
   'error.SESSION_TRANSITION_INVALID':
     'A reprodução não está num estado que o permita. Abra-a de novo.',
   'error.STREAM_LIMIT_REACHED':

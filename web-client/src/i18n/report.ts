@@ -15,6 +15,7 @@ const es = {
   what: 'Qué pasó',
   why: 'Causa',
   by: 'por {who}',
+  undone: 'deshecho por {who}',
   entries: '{count, plural, one {una anotación} other {# anotaciones}}',
   'kind.joined': 'Entró en la sesión',
   'kind.left': 'Salió de la sesión',
@@ -47,6 +48,15 @@ const es = {
   'cause.ended_by_speaker': 'lo terminó la persona',
   'cause.stopped': 'lo terminó la moderación',
   'cause.replaced': 'se dio la palabra a otra persona',
+  'cause.undone': 'se deshizo la decisión',
+  'cause.socket_closed': 'se cerró la conexión',
+  'cause.slow_or_silent': 'la conexión era demasiado lenta o dejó de responder',
+  'cause.message_too_large': 'el navegador envió un mensaje demasiado grande',
+  'cause.never_connected': 'sonido e imagen no llegaron a conectarse',
+  'cause.consent_expired': 'el navegador dejó de responder',
+  'cause.closed_by_peer': 'el navegador cerró el sonido y la imagen',
+  'cause.handshake_failed': 'no se pudo acordar el cifrado',
+  'cause.server_fault': 'falló el servidor',
 };
 
 /** The name of a text of the report. */
@@ -66,6 +76,7 @@ const en: Readonly<Record<ReportKey, string>> = {
   what: 'What happened',
   why: 'Cause',
   by: 'by {who}',
+  undone: 'taken back by {who}',
   entries: '{count, plural, one {one entry} other {# entries}}',
   'kind.joined': 'Joined the session',
   'kind.left': 'Left the session',
@@ -98,6 +109,15 @@ const en: Readonly<Record<ReportKey, string>> = {
   'cause.ended_by_speaker': 'the person ended it',
   'cause.stopped': 'a moderator ended it',
   'cause.replaced': 'somebody else was given the floor',
+  'cause.undone': 'the decision was taken back',
+  'cause.socket_closed': 'the connection was closed',
+  'cause.slow_or_silent': 'the connection was too slow or stopped answering',
+  'cause.message_too_large': 'the browser sent a message that is too large',
+  'cause.never_connected': 'sound and picture never connected',
+  'cause.consent_expired': 'the browser stopped answering',
+  'cause.closed_by_peer': 'the browser closed sound and picture',
+  'cause.handshake_failed': 'the encryption could not be agreed on',
+  'cause.server_fault': 'the server failed',
 };
 
 const pt: Readonly<Record<ReportKey, string>> = {
@@ -114,6 +134,7 @@ const pt: Readonly<Record<ReportKey, string>> = {
   what: 'O que aconteceu',
   why: 'Causa',
   by: 'por {who}',
+  undone: 'desfeito por {who}',
   entries: '{count, plural, one {uma anotação} other {# anotações}}',
   'kind.joined': 'Entrou na sessão',
   'kind.left': 'Saiu da sessão',
@@ -146,6 +167,15 @@ const pt: Readonly<Record<ReportKey, string>> = {
   'cause.ended_by_speaker': 'a pessoa o terminou',
   'cause.stopped': 'a moderação o terminou',
   'cause.replaced': 'a palavra foi dada a outra pessoa',
+  'cause.undone': 'a decisão foi desfeita',
+  'cause.socket_closed': 'a conexão foi fechada',
+  'cause.slow_or_silent': 'a conexão era lenta demais ou deixou de responder',
+  'cause.message_too_large': 'o navegador enviou uma mensagem grande demais',
+  'cause.never_connected': 'som e imagem não chegaram a conectar',
+  'cause.consent_expired': 'o navegador deixou de responder',
+  'cause.closed_by_peer': 'o navegador fechou o som e a imagem',
+  'cause.handshake_failed': 'não foi possível acordar a cifra',
+  'cause.server_fault': 'o servidor falhou',
 };
 
 export const reportTexts: Texts<ReportKey> = { es, en, pt };

@@ -98,6 +98,7 @@ describe('the attendance book', () => {
       if (told || !path.includes('cursor=1')) return;
       told = true;
       book.handleEvent(entered('u1', 'José Peña'));
+      book.handleEvent(entered('u2', 'Ana Ruiz'));
     });
     const book = new AttendanceBook(api, 's');
     await book.load();
@@ -106,6 +107,11 @@ describe('the attendance book', () => {
       present: true,
       method: 'manual',
       units: [{ id: 'Torre A 101' }],
+    });
+    expect(book.view.entries.get('u2')).toMatchObject({
+      present: true,
+      eligible: true,
+      units: [{ id: 'Torre B 102' }],
     });
   });
 

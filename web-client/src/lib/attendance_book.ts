@@ -93,7 +93,7 @@ export class AttendanceBook {
             represents: known?.represents ?? [],
           });
         }
-        for (const [user, entry] of changed) entries.set(user, entry);
+        for (const [user, entry] of changed) entries.set(user, told(entry, entries.get(user)));
         this.change({ entries: new Map(entries), total: page.total });
       }
       const attendees = new Map<string, Attendee>();
@@ -107,7 +107,7 @@ export class AttendanceBook {
       for (const one of attendees.values()) {
         entries.set(one.user_id, entryOf(one, entries.get(one.user_id)));
       }
-      for (const [user, entry] of changed) entries.set(user, entry);
+      for (const [user, entry] of changed) entries.set(user, told(entry, entries.get(user)));
       this.change({ entries, loading: false });
     } catch (failure) {
       if (load === this.load_) this.change({ loading: false, failure });
@@ -223,6 +223,14 @@ export class AttendanceBook {
     this.current = { ...this.current, ...change };
     for (const listener of this.listeners) listener(this.current);
   }
+}
+
+/** What was told while the lists were read, with what only they know. */
+function told(entry: BookEntry, listed: BookEntry | undefined): BookEntry {
+  if (entry.eligible || listed === undefined) return entry;
+  const { eligible, units } = listed;
+  const represents = entry.represents.length > 0 ? entry.represents : listed.represents;
+  return { ...entry, eligible, units, represents };
 }
 
 interface Indexed {

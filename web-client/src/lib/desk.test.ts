@@ -113,6 +113,17 @@ describe('the registration desk', () => {
   });
 });
 
+describe('an undo that did not finish', () => {
+  it('takes back what is left when a delegation has ended already', async () => {
+    const { calls, open, refuse } = world();
+    const desk = open();
+    const step = await desk.register({ ...ana, present: true, place: 'hall' }, ['T2']);
+    refuse('DELEGATION_CONFLICT');
+    expect(await desk.undo(step.id)).toMatchObject({ state: 'undone' });
+    expect(calls.at(-1)?.method).toBe('DELETE');
+  });
+});
+
 describe('a badge', () => {
   it('names its owner at its session only', () => {
     const text = badgeText('s', 'ana:1 é');

@@ -90,7 +90,14 @@ export class Desk {
       if (step.what === 'leave') {
         await this.ask('/register-attendee', { user_id: step.user_id, represents: [] });
       } else {
-        for (const unit of step.represents) await this.endDelegation(unit);
+        for (const unit of step.represents) {
+          try {
+            await this.endDelegation(unit);
+          } catch (error) {
+            // It has ended already, by an undo that did not finish or in the dialog.
+            if (codeOf(error) !== 'DELEGATION_CONFLICT') throw error;
+          }
+        }
         if (step.entered) await this.ask(leftPath(step.user_id), { mistake: true });
       }
       return this.put({ ...step, state: 'undone', refused: null });

@@ -11,6 +11,7 @@ describe('a code', () => {
     ['123-456', '123456'],
     ['Su código es 042913. No lo comparta.', '042913'],
     ['AB12CD', 'AB12CD'],
+    ['AB123456', 'AB123456'],
     // A longer number is no code with something around it.
     ['12345678', '12345678'],
   ])('in "%s" is %s', (text, code) => expect(codeIn(text)).toBe(code));

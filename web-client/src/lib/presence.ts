@@ -3,7 +3,7 @@ export const CODE_DIGITS = 6;
 
 /** A code as people paste it, without what surrounds it in a message. */
 export function codeIn(text: string): string {
-  const digits = /(?<!\d)\d{3}[\s.-]?\d{3}(?!\d)/.exec(text);
+  const digits = /(?<![\d\p{L}])\d{3}[\s.-]?\d{3}(?![\d\p{L}])/u.exec(text);
   if (digits !== null) return digits[0].replace(/\D/g, '');
   return text.trim();
 }

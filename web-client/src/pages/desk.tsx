@@ -44,12 +44,15 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
   const [shown, setShown] = useState<string | null>(null);
   const [delegating, setDelegating] = useState<string | null>(null);
   const [prints, setPrints] = useKept('desk.prints', false);
-  const [printing, setPrinting] = useState(0);
+  /** Whose badge is printed, whoever is searched meanwhile. */
+  const [printing, setPrinting] = useState<string | null>(null);
   const input = useRef<HTMLInputElement>(null);
 
   useEffect(() => client.join(), []);
   useEffect(() => {
-    if (printing > 0) window.print();
+    if (printing === null) return;
+    window.print();
+    setPrinting(null);
   }, [printing]);
   useEffect(() => {
     if (state !== null) document.title = `${d('title')}: ${state.session.title}`;
@@ -61,7 +64,9 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
     return owned === undefined ? book.search(query, FOUND_MAX) : [owned];
   }, [query, view.entries]);
   const active = found[Math.min(at, found.length - 1)] ?? null;
-  const onBadge = active ?? (shown === null ? null : (view.entries.get(shown) ?? null));
+  const onBadge =
+    (printing === null ? active : view.entries.get(printing)) ??
+    (shown === null ? null : (view.entries.get(shown) ?? null));
 
   const finish = (step: DeskStep) => {
     const { name } = step;
@@ -70,6 +75,10 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
     } else {
       announce(d(step.what === 'register' ? 'said.registered' : 'said.left', { name }));
     }
+  };
+  const registered = (step: DeskStep) => {
+    finish(step);
+    if (step.state === 'done' && prints) setPrinting(step.user_id);
   };
   const next = () => {
     setQuery('');
@@ -83,10 +92,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
       return;
     }
     next();
-    void desk.register(entry).then((step) => {
-      finish(step);
-      if (step.state === 'done' && prints) setPrinting((count) => count + 1);
-    });
+    void desk.register(entry).then(registered);
   };
   const leave = (entry: BookEntry) => {
     if (!entry.present) return;
@@ -121,7 +127,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
     },
     F8: () => undo(desk.last),
     F9: () => {
-      if (onBadge !== null) setPrinting((count) => count + 1);
+      if (onBadge !== null) setPrinting(onBadge.user_id);
     },
   };
   useKeys(keys, input, delegating === null);
@@ -269,7 +275,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
                   label={d('badge')}
                   testId="badge-print"
                   shortcut="F9"
-                  onPress={() => setPrinting((count) => count + 1)}
+                  onPress={() => setPrinting(onBadge.user_id)}
                 />
               </>
             )}
@@ -288,6 +294,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
           book={book}
           desk={desk}
           most={rules}
+          onRegistered={registered}
           onClose={() => {
             setDelegating(null);
             input.current?.focus();

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { errorText } from '../i18n/i18n';
+import { errorText, t } from '../i18n/i18n';
 import { h, reportWord } from '../i18n/report';
 import { exactTime, exactTimeOfDay } from '../i18n/texts';
 import { folded } from '../lib';
@@ -17,6 +17,7 @@ interface Entry {
   readonly cause: string | null;
   readonly detail: string | null;
   readonly by: string | null;
+  readonly undone_by: string | null;
 }
 
 interface Person {
@@ -58,6 +59,7 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
           onSignedIn={() => location.reload()}
         />
       )}
+      {report === null && failure === null && <p role="status">{t('common.loading')}</p>}
       {report !== null && (
         <div class="report">
           <nav class="stack no-print" aria-label={h('people')}>
@@ -88,7 +90,7 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
           {person === null ? (
             <p>{h('choose')}</p>
           ) : (
-            <Story person={person} madeAt={report.made_at} />
+            <Story person={person} people={report.participants} madeAt={report.made_at} />
           )}
         </div>
       )}
@@ -100,7 +102,12 @@ function nameOf(person: Person): string {
   return person.name === '' ? person.user_id : person.name;
 }
 
-function Story({ person, madeAt }: { person: Person; madeAt: string }) {
+function Story(props: { person: Person; people: readonly Person[]; madeAt: string }) {
+  const { person, people, madeAt } = props;
+  const named = (user: string) => {
+    const found = people.find((one) => one.user_id === user);
+    return found === undefined ? user : nameOf(found);
+  };
   return (
     <section class="stack" aria-labelledby="story" data-testid="story" data-user={person.user_id}>
       <h2 id="story" class="name">
@@ -123,7 +130,12 @@ function Story({ person, madeAt }: { person: Person; madeAt: string }) {
         </thead>
         <tbody>
           {person.entries.map((entry, at) => (
-            <tr key={at} data-testid="report-entry" data-kind={entry.kind}>
+            <tr
+              key={at}
+              data-testid="report-entry"
+              data-kind={entry.kind}
+              data-undone={entry.undone_by !== null}
+            >
               <td>
                 <time dateTime={entry.at} title={exactTime(Date.parse(entry.at))}>
                   {exactTimeOfDay(Date.parse(entry.at))}
@@ -133,7 +145,7 @@ function Story({ person, madeAt }: { person: Person; madeAt: string }) {
                 {reportWord('kind', entry.kind) ?? h('kind.other')}
                 {detailText(entry)}
               </td>
-              <td>{causeText(entry)}</td>
+              <td>{causeText(entry, named)}</td>
             </tr>
           ))}
         </tbody>
@@ -151,20 +163,23 @@ function detailText({ kind, detail }: Entry): string {
   return kind.startsWith('delegat') ? ` · ${detail}` : '';
 }
 
-/** The cause in words: a word of the record, the code of a refusal, or what a moderator wrote. */
-function causeText({ kind, cause, by }: Entry): string {
-  const who = by === null ? [] : [h('by', { who: by })];
-  if (cause === null) return who.join('');
-  const known = reportWord('cause', cause);
+/** Why, who decided it, and who took that back. */
+function causeText(entry: Entry, named: (user: string) => string): string {
+  const { kind, cause, by, undone_by } = entry;
+  return [
+    ...(cause === null ? [] : [reasonText(kind, cause)]),
+    ...(by === null ? [] : [h('by', { who: named(by) })]),
+    ...(undone_by === null ? [] : [h('undone', { who: named(undone_by) })]),
+  ].join(' · ');
+}
+
+/** What a moderator wrote, a word of the record, or the code of a refusal. */
+function reasonText(kind: string, cause: string): string {
+  if (kind === 'speech_denied') return `“${cause}”`;
   const code = cause.toUpperCase();
-  const text =
-    known ??
-    (kind === 'speech_denied'
-      ? `“${cause}”`
-      : errorText(
-          kind === 'validation_refused' && cause === code.toLowerCase() ? proof(code) : code,
-        ));
-  return [text, ...who].join(' · ');
+  return (
+    reportWord('cause', cause) ?? errorText(kind === 'validation_refused' ? proof(code) : code)
+  );
 }
 
 /** The record has reasons of a proof without what all their codes begin with. */

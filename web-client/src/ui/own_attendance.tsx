@@ -27,20 +27,22 @@ export function OwnAttendance(props: { api: ApiClient; state: RoomState }) {
   const told = state.attendance.get(user_id);
   useEffect(() => {
     if (!attends) return;
-    // What can't be read is not said: the person is counted, or not, all the same.
-    api.session(session).then(
-      (found) => setProves(found.attendance?.admission === 'proof'),
-      () => undefined,
-    );
-    api
-      .request<EligiblePage>(
+    const read = async () => {
+      const { attendance } = await api.session(session);
+      const proof = attendance?.admission === 'proof';
+      setProves(proof);
+      if (!proof) return;
+      const query = new URLSearchParams({ q: user_id, limit: '200' });
+      const { items, total } = await api.request<EligiblePage>(
         'GET',
-        attendancePath(session, `/eligible?${new URLSearchParams({ q: user_id }).toString()}`),
-      )
-      .then(
-        ({ items }) => setKnown(items.find((one) => one.user_id === user_id)?.present ?? false),
-        () => undefined,
+        attendancePath(session, `/eligible?${query.toString()}`),
       );
+      const own = items.find((one) => one.user_id === user_id);
+      // Of whoever is not on a known list this page can't tell.
+      setKnown(own?.present ?? (total === 0 ? false : null));
+    };
+    // What can't be read is not said: the person is counted, or not, all the same.
+    read().catch(() => undefined);
   }, [attends, state.describedSeq]);
   useEffect(() => {
     if (open && Attend === null) {

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { d } from '../../i18n/desk';
 import { errorText, t } from '../../i18n/i18n';
-import type { AttendanceBook, BookEntry, Desk } from '../../lib';
+import type { AttendanceBook, BookEntry, Desk, DeskStep } from '../../lib';
 import { Button, Dialog, Field, Notice, failureText } from '../components';
 import { weightText } from '../attendance';
 
@@ -15,6 +15,8 @@ export function Delegations(props: {
   desk: Desk;
   /** Most units of others a person may represent, where the session says it. */
   most: number | null;
+  /** A registration was answered, or could not be made. */
+  onRegistered: (step: DeskStep) => void;
   onClose: () => void;
 }) {
   const { entry, book, desk } = props;
@@ -29,6 +31,7 @@ export function Delegations(props: {
   const send = async () => {
     setBusy(true);
     const step = await desk.register(entry, chosen);
+    props.onRegistered(step);
     setBusy(false);
     if (step.state === 'failed') setRefused(errorText(step.refused ?? ''));
     else props.onClose();
@@ -77,14 +80,16 @@ export function Delegations(props: {
       </Field>
       <ul class="delegate-found" tabIndex={0} aria-label={d('results')}>
         {found.map(({ one, unit }) => {
-          const taken = unit.represented_by !== null || chosen.includes(unit.id);
+          // An owner who is present represents themself, and may still delegate.
+          const delegated = unit.represented_by !== null && unit.represented_by !== one.user_id;
+          const taken = delegated || chosen.includes(unit.id);
           return (
             <li class="spread" key={unit.id}>
               <span class="name">
                 {unit.id} · {one.name}{' '}
                 <span class="quiet">
                   {t('attendance.weight', { weight: weightText(unit.weight) })}
-                  {unit.represented_by !== null && ` · ${d('delegate.taken')}`}
+                  {delegated && ` · ${d('delegate.taken')}`}
                 </span>
               </span>
               <Button
