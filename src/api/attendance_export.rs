@@ -113,5 +113,8 @@ mod tests {
         assert_eq!(cell("Ana, \"la jefa\""), "\"Ana, \"\"la jefa\"\"\"");
         assert_eq!(cell("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
         assert_eq!(cell(""), "\"\"");
+        for begins in ["=", "+", "-", "@", "\t", "\r"] {
+            assert_eq!(cell(&format!("{begins}1")), format!("\"'{begins}1\""));
+        }
     }
 }

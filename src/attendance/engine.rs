@@ -89,8 +89,8 @@ impl Attendance {
 
     /// Takes another eligible list. The delegations of `delegated` are entered
     /// as far as they can be: of units on the list, to somebody else, within the
-    /// limit. Delegations of units that are not on it any more end. Nothing
-    /// happens after the end of the session.
+    /// limit. Delegations end of units that are not on it any more or that are
+    /// their delegate's own now. Nothing happens after the end of the session.
     pub fn set_roll(
         &mut self,
         roll: Roll,
@@ -101,8 +101,11 @@ impl Attendance {
             return;
         }
         let now = self.moment(now);
+        let ends = |(unit, delegate): &(&UnitId, &UserId)| {
+            roll.owner(unit).is_none_or(|owner| owner == *delegate)
+        };
         let gone: Vec<UnitId> =
-            self.delegates.keys().filter(|unit| roll.owner(unit).is_none()).cloned().collect();
+            self.delegates.iter().filter(ends).map(|(unit, _)| unit.clone()).collect();
         self.roll.set(roll);
         for unit in gone {
             self.remove_delegation(&unit, None);
@@ -119,9 +122,8 @@ impl Attendance {
     /// Takes other rules. Delegations that exceed them stay.
     pub fn set_rules(&mut self, rules: AttendanceRules, now: Timestamp) {
         let now = self.moment(now);
-        let changes_admission = rules.admission != self.rules.admission;
         self.rules = rules;
-        if changes_admission && !self.stage.over {
+        if !self.stage.over {
             let everybody: Vec<UserId> = self.people.keys().cloned().collect();
             for user in everybody {
                 self.update(&user, LeaveCause::ProofRequired, None, now);

@@ -91,7 +91,10 @@ impl Floor {
                 return Err(FloorError::AlreadyWaiting);
             }
         }
-        if self.list.entries().count().saturating_add(memory.entries.len()) > ENTRIES_MAX {
+        let comes_back =
+            |became: &Whereabouts| matches!(became, Whereabouts::InTurn | Whereabouts::Gone);
+        let back = memory.entries.iter().filter(|(_, _, became)| comes_back(became)).count();
+        if self.list.entries().count().saturating_add(back) > ENTRIES_MAX {
             return Err(FloorError::QueueFull);
         }
         self.count(now);

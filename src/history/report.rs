@@ -121,6 +121,8 @@ struct Reader {
     people: BTreeMap<String, (String, Vec<ReportEntry>)>,
     /// Who is in the room.
     here: BTreeSet<String>,
+    /// Who counts as present.
+    present: BTreeSet<String>,
     /// The decision that the event being read follows from, or is about.
     action: Option<String>,
     /// What follows from each decision: people, and the places of their entries.
@@ -239,12 +241,7 @@ impl Reader {
                 self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
             }
             Event::ActionUndone { by, .. } => self.undo(by),
-            Event::SessionEnded { .. } => {
-                for user in std::mem::take(&mut self.here) {
-                    let cause = Some("session_ended".to_owned());
-                    self.add(&user, ReportEntry { cause, ..entry(at, ReportKind::Left) });
-                }
-            }
+            Event::SessionEnded { .. } => self.end(at),
             Event::ParticipantUpdated(_)
             | Event::QueueUpdated { .. }
             | Event::TurnExtended(_)
@@ -260,6 +257,17 @@ impl Reader {
         }
     }
 
+    /// Whoever is there leaves with the session.
+    fn end(&mut self, at: Timestamp) {
+        let left = std::mem::take(&mut self.present).into_iter();
+        let left = left.map(|user| (user, ReportKind::AttendanceLeft));
+        let gone = std::mem::take(&mut self.here).into_iter();
+        for (user, kind) in left.chain(gone.map(|user| (user, ReportKind::Left))) {
+            let cause = Some("session_ended".to_owned());
+            self.add(&user, ReportEntry { cause, ..entry(at, kind) });
+        }
+    }
+
     fn turn(&mut self, turn: &TurnView, it: ReportEntry) {
         self.name(&turn.user_id, &turn.name);
         self.add(&turn.user_id, ReportEntry { detail: Some(turn.kind.clone()), ..it });
@@ -267,6 +275,11 @@ impl Reader {
 
     fn attendance(&mut self, view: &AttendanceView, at: Timestamp) {
         self.name(&view.user_id, &view.name);
+        if view.present {
+            self.present.insert(view.user_id.clone());
+        } else {
+            self.present.remove(&view.user_id);
+        }
         let kind = match view.change.as_str() {
             "validated" => ReportKind::AttendanceValidated,
             "entered" => ReportKind::AttendanceEntered,

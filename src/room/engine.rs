@@ -422,8 +422,7 @@ impl RoomEngine {
         let kept_days = self.info.recording.retention_days;
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
-        self.attendance.set_rules(self.info.attendance, now);
-        self.tell_attendance(now);
+        self.follow_attendance_rules(now);
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
         self.settle(now);

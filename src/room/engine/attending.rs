@@ -152,6 +152,8 @@ impl RoomEngine {
                 let EligibleList { roll, delegated } = *list;
                 let (members, weight, hash) = (roll.heads(), roll.weight(), hash_of(&roll));
                 self.attendance.set_roll(roll, delegated, now);
+                // Names may differ although nothing that is counted does.
+                self.attendance_version += 1;
                 self.notes.push(AttendanceNote::ListTaken { members, weight, hash });
             }
         }
@@ -291,6 +293,18 @@ impl RoomEngine {
             }
         }
         self.tell_quorum(now);
+    }
+
+    /// Takes the rules of the session as they are now, and tells the quorum with
+    /// what it needs by them.
+    pub(super) fn follow_attendance_rules(&mut self, now: Timestamp) {
+        if *self.attendance.rules() == self.info.attendance {
+            return;
+        }
+        self.attendance.set_rules(self.info.attendance, now);
+        self.attendance_version += 1;
+        *self.quorum_told.edit() = QuorumTold::default();
+        self.tell_attendance(now);
     }
 
     /// Tells the numbers, unless they were told just now.

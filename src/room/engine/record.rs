@@ -276,6 +276,8 @@ impl RoomEngine {
         for user in left {
             self.end_member(&user, Goodbye::Disconnected, now);
         }
+        // They may have been patched while the room was closed.
+        self.attendance.set_rules(self.info.attendance, now);
         self.follow_presences(now);
         self.handle_timeout(now);
         self.follow_recording_policy(now);

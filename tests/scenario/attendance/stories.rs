@@ -307,6 +307,16 @@ fn a_new_list_ends_delegations_of_units_that_are_gone() {
 }
 
 #[test]
+fn a_new_list_ends_the_delegation_of_a_unit_that_is_the_delegates_own_now() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    assembly.delegates("103", "ana");
+    let roll = Roll::new([member("ana", &[("103", "1")])]).expect("a roll");
+    let now = assembly.now;
+    assembly.attendance.set_roll(roll, [], now);
+    assert_eq!(assembly.attendance.delegations().count(), 0);
+}
+
+#[test]
 fn a_list_that_would_count_something_twice_is_refused() {
     let twice: Vec<Member> = vec![member("ana", &[("101", "1")]), member("bea", &[("101", "1")])];
     assert_eq!(Roll::new(twice), Err(RollInvalid::UnitTwice));
