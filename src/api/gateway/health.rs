@@ -99,7 +99,15 @@ impl CameraHealthBody {
         let packets = report.map(|report| report.packets).unwrap_or_default();
         let milliseconds =
             |it: std::time::Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-        let frame_rate = u32::try_from(packets.frame_rate_milli).unwrap_or(u32::MAX);
+        let (bitrate_bps, frame_rate, latency_ms) = match (report, probe) {
+            (None, Some(it)) => (it.bitrate_bps, it.frame_rate_milli, it.latency_ms),
+            _ => (
+                packets.bitrate_bps,
+                packets.frame_rate_milli,
+                report.and_then(|it| it.latency).map(milliseconds),
+            ),
+        };
+        let frame_rate = u32::try_from(frame_rate).unwrap_or(u32::MAX);
         Self {
             tenant_id: Id(tenant),
             camera_id: camera.to_string(),
@@ -121,11 +129,11 @@ impl CameraHealthBody {
                 .and_then(|it| it.audio)
                 .or_else(|| probe.and_then(|it| it.audio))
                 .map(CameraCodec::as_str),
-            bitrate_bps: packets.bitrate_bps,
+            bitrate_bps,
             frame_rate: f64::from(frame_rate) / 1_000.0,
             gop_pictures: packets.gop_pictures,
             last_key_frame_at: packets.key_frame_at.map(Moment),
-            latency_ms: report.and_then(|it| it.latency).map(milliseconds),
+            latency_ms,
             packets: packets.packets,
             packets_lost: packets.packets_lost,
             time_faults: packets.time_faults,

@@ -59,8 +59,7 @@ impl Pictures {
     pub fn handle_new_source(&mut self, mut sets: Vec<Bytes>) {
         // Sequence and picture parameter sets (H.264 table 7-1).
         sets.retain(|set| set.first().is_some_and(|first| matches!(first & 0x1F, 7 | 8)));
-        self.depacketiser.handle_new_source();
-        self.depacketiser.poll();
+        self.depacketiser = Depacketiser::new(Codec::H264);
         self.timeline.handle_new_source();
         self.announced = sets;
     }

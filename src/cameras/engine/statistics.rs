@@ -120,6 +120,8 @@ impl Statistics {
         let current = self.number(now);
         // The second that runs is not over and would count too little.
         let begin = current.saturating_sub(WINDOW_S as u64);
+        // Seconds before the first packet say nothing about rates.
+        let begin = self.seconds.front().map_or(begin, |first| begin.max(first.at));
         let recent = self.seconds.iter().filter(|it| it.at >= begin && it.at < current);
         let sum = recent.fold(Second::default(), |sum, it| Second {
             at: 0,
@@ -128,7 +130,7 @@ impl Statistics {
             bytes: sum.bytes + it.bytes,
             pictures: sum.pictures + it.pictures,
         });
-        let span = (current - begin).max(1);
+        let span = current.saturating_sub(begin).max(1);
         Report {
             bitrate_bps: sum.bytes.saturating_mul(8) / span,
             frame_rate_milli: sum.pictures.saturating_mul(1_000) / span,

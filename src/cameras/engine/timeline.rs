@@ -66,9 +66,11 @@ impl Default for Timeline {
 
 impl Timeline {
     /// The camera was called again: its stamps begin anew, and time went on.
-    pub const fn handle_new_source(&mut self) {
+    pub fn handle_new_source(&mut self) {
         self.offset = None;
         self.strays = 0;
+        // What was out of order before belongs to times before the break.
+        self.order = Order { decoded: self.order.decoded, ..Order::default() };
     }
 
     /// Places a picture with this stamp that came at `arrived`, both in ticks.

@@ -17,6 +17,9 @@ const FU_A: u8 = 28;
 /// NAL units of one aggregation packet that are examined for a key frame; a key frame begins among
 /// the first ones.
 const AGGREGATED_UNITS_MAX: usize = 16;
+/// Largest parameter set that is kept, in bytes; real ones have less than a hundred. A larger one is
+/// ignored. Raising it uses more memory: 64 are kept for each track.
+const SET_BYTES_MAX: usize = 4_096;
 
 /// The parameter sets that apply now, by their number.
 #[derive(Debug, Default)]
@@ -64,7 +67,7 @@ impl Parameters {
             PPS => (&mut self.pps, unit.get(1..).and_then(|body| Bits::new(body).golomb())),
             _ => return,
         };
-        let Some(number) = number else { return };
+        let Some(number) = number.filter(|_| unit.len() <= SET_BYTES_MAX) else { return };
         if sets.len() < PARAMETER_SETS_MAX || sets.contains_key(&number) {
             sets.insert(number, unit.to_vec());
         }
@@ -311,5 +314,12 @@ mod tests {
         assert!(!starts(&[24, 0, 1, 9, 0, 9, 0x67]), "a unit that does not fit");
         assert!(starts(&[28, 0x85]), "the first fragment of a refresh");
         assert!(!starts(&[28, 0x05]), "a later fragment");
+    }
+
+    #[test]
+    fn a_parameter_set_that_is_too_large_is_not_kept() {
+        let mut parameters = Parameters::default();
+        parameters.unit(&[Bytes::from([PPS_1, &[1; SET_BYTES_MAX]].concat())]);
+        assert!(parameters.pps.is_empty());
     }
 }
