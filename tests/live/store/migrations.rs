@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -33,6 +33,7 @@ const ALL: [&str; 15] = [
     "m0013_cameras",
     "m0014_delivery_claims",
     "m0015_attendance_rules",
+    "m0016_camera_probes",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
