@@ -121,7 +121,7 @@ impl Attendance {
 
     /// Takes other rules. Delegations that exceed them stay.
     pub fn set_rules(&mut self, rules: AttendanceRules, now: Timestamp) {
-        let now = self.moment(now);
+        let (now, told) = (now.max(self.stage.last), self.events.len());
         self.rules = rules;
         if !self.stage.over {
             let everybody: Vec<UserId> = self.people.keys().cloned().collect();
@@ -130,6 +130,10 @@ impl Attendance {
             }
         }
         self.settle(now);
+        // Rules that change nothing are no moment that has to be stored.
+        if self.events.len() > told {
+            self.moment(now);
+        }
     }
 
     /// Whether a person may present this proof, to be asked before the identity
