@@ -182,8 +182,12 @@ story('What people trust', open, {
     const { chair } = pages;
     const before = await stateOf(chair);
     assert.equal(before.queue.length, 2);
-    await press(chair, 'start-next');
-    await until('the next turn', async () => (await stateOf(chair)).queue.length === 1);
+    // The page takes a press within a second of the last start for a slip of the finger.
+    await until('the next turn', async () => {
+      if ((await stateOf(chair)).queue.length === 1) return true;
+      await press(chair, 'start-next');
+      return false;
+    });
     const toast = chair.getByTestId('toast').filter({ hasText: 'Se ha dado la palabra' });
     await screenshot(chair, 'undo-offered');
     await toast.getByTestId('toast-action').click();
