@@ -100,8 +100,7 @@ impl SessionObserver for RoomObserver {
     }
 
     async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
-        self.rooms.session_over(session).await;
-        Ok(())
+        self.rooms.session_over(session).await.map_err(|error| NotTold(error.to_string()))
     }
 }
 

@@ -123,19 +123,22 @@ impl Rooms {
         self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
     }
 
-    /// Ends the room of a session that has ended or was cancelled. When this returns, the last
-    /// events of the room are in its journal, or could not be stored.
-    pub async fn session_over(&self, session: &Session) {
-        let Some(room) = self.open.remove(session.id).await else {
-            Box::pin(self.end_unopened(session)).await;
-            return;
-        };
-        let (told, answer) = oneshot::channel();
-        let over = Input::SessionOver { reason: session.status.as_str(), told };
-        if room.handle.inputs.send(over).await.is_ok() {
-            // A room that stops without an answer sends nothing more.
-            drop(answer.await);
+    /// Ends the room of a session that has ended or was cancelled. When this succeeds, the last
+    /// events of the room are in its journal.
+    ///
+    /// # Errors
+    /// [`RoomError::JournalUnavailable`] when they could not be stored; to be tried again.
+    pub async fn session_over(&self, session: &Session) -> Result<(), RoomError> {
+        if let Some(room) = self.open.remove(session.id).await {
+            let (told, answer) = oneshot::channel();
+            let over = Input::SessionOver { reason: session.status.as_str(), told };
+            if room.handle.inputs.send(over).await.is_ok() {
+                // A room that stops without an answer sends nothing more.
+                drop(answer.await);
+            }
         }
+        // Also what a room that was open could not store.
+        Box::pin(self.end_unopened(session)).await
     }
 
     /// Tells the members of a session's room, if it is open here, that a head of the session's log
@@ -277,28 +280,27 @@ impl Rooms {
 
     /// Ends what a session that is over has left of a room that is not open here:
     /// whoever was registered in the hall leaves with it.
-    async fn end_unopened(&self, session: &Session) {
+    async fn end_unopened(&self, session: &Session) -> Result<(), RoomError> {
         let (tenant, id) = (session.tenant_id, session.id);
-        let stored = match self.parts.journal.load(tenant, id).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::error!(session = %id, %error, "a room could not be read");
-                return;
-            }
-        };
-        let Some(record) = stored else { return };
+        let stored = self.parts.journal.load(tenant, id).await.map_err(|error| {
+            tracing::error!(session = %id, %error, "a room could not be read");
+            RoomError::JournalUnavailable
+        })?;
+        let Some(record) = stored else { return Ok(()) };
         let attended = attendance_of(&record, session.attendance);
         if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
-            return;
+            return Ok(());
         }
         let recorder = self.recorder();
         match RoomEngine::from_record(session.into(), recorder, record, self.parts.clock.now()) {
             Ok(engine) => {
                 let actor = RoomActor::new(self.parts_of(session), engine);
-                actor.end_unopened(session.status.as_str()).await;
+                actor.end_unopened(session.status.as_str()).await
             }
             Err(error) => {
+                // Trying again would not help.
                 tracing::error!(session = %id, %error, "a room can't be ended");
+                Ok(())
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::domain::id::ConnectionId;
 use crate::domain::recording::RecordingState;
 use crate::room::actor::RoomActor;
 use crate::room::engine::TrackChange;
+use crate::room::error::RoomError;
 use crate::room::member::{Outbound, Sink};
 use crate::room::metrics;
 use crate::room::ports::{
@@ -75,8 +76,18 @@ impl RoomActor {
     }
 
     /// Ends the room of a session that is over and whose room nobody has opened.
-    pub(in crate::room) async fn end_unopened(mut self, reason: &'static str) {
-        self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
+    ///
+    /// # Errors
+    /// When that could not be stored.
+    pub(in crate::room) async fn end_unopened(
+        mut self,
+        reason: &'static str,
+    ) -> Result<(), RoomError> {
+        self.decide(|engine, now| {
+            engine.handle_session_over(reason, now);
+            Ok(())
+        })
+        .await
     }
 
     pub(super) fn connection_lost(

@@ -195,19 +195,49 @@ async fn a_hall_that_nobody_is_connected_to_leaves_with_the_session() {
     in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await.expect("taken");
     door.rooms.shutdown().await;
     let door = Door::before(door.house, false).await;
-    in_time(door.rooms.session_over(&door.house.ended().await)).await;
-    let record = cabildo::room::journal::RoomJournal::load(
-        &door.house.store,
-        door.house.tenant,
-        door.house.session,
-    );
-    let record = record.await.expect("readable").expect("a record");
-    let rules = cabildo::domain::quorum::AttendanceRules::default();
-    let attendance = cabildo::room::engine::attendance_of(&record, rules).expect("readable");
-    let attendance = attendance.expect("somebody attended");
+    in_time(door.rooms.session_over(&door.house.ended().await)).await.expect("ended");
+    let attendance = stored_attendance(&door.house).await;
     assert!(attendance.is_over());
     assert!(!attendance.is_present(&"ana".parse().expect("an id")));
     door.rooms.shutdown().await;
+}
+
+async fn stored_attendance(house: &House) -> cabildo::attendance::Attendance {
+    use cabildo::room::journal::RoomJournal as _;
+
+    let record = house.store.load(house.tenant, house.session).await;
+    let record = record.expect("readable").expect("a record");
+    let rules = cabildo::domain::quorum::AttendanceRules::default();
+    let attendance = cabildo::room::engine::attendance_of(&record, rules).expect("readable");
+    attendance.expect("somebody attended")
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_stored_is_told_of_and_stored_the_next_time() {
+    for is_open in [true, false] {
+        let door = Door::open().await;
+        in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await.expect("taken");
+        door.rooms.shutdown().await;
+        let (rooms, journal) = outcomes::process(&door.house);
+        if is_open {
+            let attendance = rooms.attendee(
+                door.house.tenant,
+                door.house.session,
+                "ana".parse().expect("an id"),
+            );
+            assert!(in_time(attendance).await.expect("open").person.is_present());
+        }
+        let ended = door.house.ended().await;
+        journal.next.store(outcomes::GOES, Ordering::SeqCst);
+        let first = in_time(rooms.session_over(&ended)).await;
+        // What an open room could not store is tried once more at once.
+        assert_eq!(first.is_ok(), is_open, "{first:?}");
+        in_time(rooms.session_over(&ended)).await.expect("stored");
+        let attendance = stored_attendance(&door.house).await;
+        assert!(attendance.is_over());
+        assert!(!attendance.is_present(&"ana".parse().expect("an id")));
+        rooms.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn a_slow_read_of_one_session_delays_no_other_room() {
     rooms.evidence_head(house.session, head);
     assert_eq!(rooms.count(), 1, "the metrics do not wait either");
     let ended = house.ended().await;
-    in_time(rooms.session_over(&ended)).await;
+    in_time(rooms.session_over(&ended)).await.expect("ended");
 
     slow.answers.add_permits(1);
     for entered in waiting {
@@ -171,9 +171,11 @@ async fn a_session_that_ends_while_its_room_opens_closes_that_room() {
     let ended = house.ended().await;
     let over = rooms.session_over(&ended);
     let let_go = async {
-        slow.answers.add_permits(1);
+        // One to open the room, one to see whether its end was stored.
+        slow.answers.add_permits(2);
     };
-    in_time(async { tokio::join!(over, let_go) }).await;
+    let (over, ()) = in_time(async { tokio::join!(over, let_go) }).await;
+    over.expect("ended");
     match in_time(entering).await.expect("ran") {
         // Let in before the end was told, and told of it.
         Ok(_entered) => while outbound.recv().await.is_some() {},

@@ -189,7 +189,7 @@ async fn nobody_is_recorded_before_they_are_told_or_told_before_it_ends() {
     chair.member.act(RecordingAction::Start).await.expect("started");
     held(&mut outbound);
     given(&record);
-    rooms.session_over(&house.ended().await).await;
+    rooms.session_over(&house.ended().await).await.expect("ended");
     while told(&mut outbound).await.expect("still there")["type"] != "session_ended" {}
     assert_eq!(given(&record), [0], "stopped before anybody heard that it was");
 }
