@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options};
 use tower_http::compression::CompressionLayer;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
@@ -115,10 +115,10 @@ fn attendance() -> OpenApiRouter<Api> {
         .routes(routes!(attendance::validate_biometric))
         .routes(routes!(attendance::validate_code))
         .routes(routes!(attendance::register_attendee))
-        .routes(routes!(attendance::validate_qr_older))
-        .routes(routes!(attendance::validate_biometric_older))
-        .routes(routes!(attendance::validate_code_older))
-        .routes(routes!(attendance::register_attendee_older))
+        .routes(at_older_address(routes!(attendance::validate_qr)))
+        .routes(at_older_address(routes!(attendance::validate_biometric)))
+        .routes(at_older_address(routes!(attendance::validate_code)))
+        .routes(at_older_address(routes!(attendance::register_attendee)))
         .routes(routes!(attendance::mark_left))
         .routes(routes!(attendance::end_delegation))
         .routes(routes!(attendance::begin_second_call))
@@ -126,6 +126,21 @@ fn attendance() -> OpenApiRouter<Api> {
         .routes(routes!(report::report))
         .routes(routes!(attendance::quorum))
         .routes(routes!(attendance::eligible, attendance::give_eligible))
+}
+
+/// The same routes at the address that older callers use: without `/attendance`.
+fn at_older_address(routes: UtoipaMethodRouter<Api>) -> UtoipaMethodRouter<Api> {
+    let (schemas, mut paths, handlers) = routes;
+    let items = std::mem::take(&mut paths.paths).into_iter().map(|(path, mut item)| {
+        if let Some(post) = &mut item.post {
+            post.summary = Some(format!("As `{path}`."));
+            post.description = None;
+            post.operation_id = post.operation_id.take().map(|id| format!("{id}Older"));
+        }
+        (path.replacen("/attendance/", "/", 1), item)
+    });
+    paths.paths = items.collect();
+    (schemas, paths, handlers)
 }
 
 /// Playlists and segments of cameras, which players on pages of every origin may use.
