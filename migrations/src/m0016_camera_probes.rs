@@ -2,8 +2,8 @@
 //! every look. Columns that end in `_at` are microseconds since 1970.
 
 use async_trait::async_trait;
-use sea_orm::DbErr;
 use sea_orm::sea_query::{Index, Table};
+use sea_orm::{ConnectionTrait as _, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 use crate::columns::{nullable, number, text, uuid};
@@ -39,6 +39,20 @@ impl MigrationTrait for CameraProbes {
             .primary_key(Index::create().col("tenant_id").col("camera_id").col("probed_at"))
             .take();
         manager.create_table(probes).await?;
+        // Cameras that are known by now are due at once. On PostgreSQL row-level security
+        // is lifted for the copy.
+        let copy = "INSERT INTO camera_directory (kind, id, tenant_id, due_at) \
+                    SELECT 'camera', id, tenant_id, updated_at FROM cameras";
+        let connection = manager.get_connection();
+        if manager.get_database_backend() == sea_orm::DbBackend::Postgres {
+            connection
+                .execute_unprepared("ALTER TABLE cameras NO FORCE ROW LEVEL SECURITY")
+                .await?;
+            connection.execute_unprepared(copy).await?;
+            connection.execute_unprepared("ALTER TABLE cameras FORCE ROW LEVEL SECURITY").await?;
+        } else {
+            connection.execute_unprepared(copy).await?;
+        }
         protect(manager, "camera_probes", Visibility::Tenant).await
     }
 }

@@ -2,7 +2,7 @@
 //! asked before a tenant is known, so it holds nothing else.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
-use sea_orm::{Condition, ConnectionTrait, QueryResult};
+use sea_orm::{Condition, ConnectionTrait};
 use uuid::Uuid;
 
 use super::chosen;
@@ -92,25 +92,12 @@ pub(super) async fn tenants(
 }
 
 /// What of a kind was due at `now`, the longest due first.
-pub(super) async fn due(
-    store: &Store,
-    kind: &'static str,
-    tenant: Option<TenantId>,
-    at: (Timestamp, u32),
-) -> Result<Vec<(TenantId, Uuid)>, StoreError> {
-    let rows = due_rows(store, kind, tenant, at).await?;
-    rows.iter()
-        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
-        .collect()
-}
-
-/// The rows of what of a kind was due at `now`, the longest due first.
-pub(super) async fn due_rows(
+pub(super) async fn due<T: std::str::FromStr>(
     store: &Store,
     kind: &'static str,
     tenant: Option<TenantId>,
     (now, limit): (Timestamp, u32),
-) -> Result<Vec<QueryResult>, StoreError> {
+) -> Result<Vec<(TenantId, T)>, StoreError> {
     let mut select = Query::select()
         .columns(["tenant_id", "id"])
         .from(TABLE)
@@ -122,7 +109,10 @@ pub(super) async fn due_rows(
     if let Some(tenant) = tenant {
         select.and_where(Expr::col("tenant_id").eq(tenant.as_uuid()));
     }
-    Ok(store.connection.query_all(&select).await?)
+    let rows = store.connection.query_all(&select).await?;
+    rows.iter()
+        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
+        .collect()
 }
 
 /// Makes something that is due at `now` due later; whether it was.

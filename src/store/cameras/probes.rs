@@ -40,7 +40,7 @@ impl ProbeRepository for Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError> {
-        Ok(due(self, now, limit).await?)
+        Ok(directory::due(self, CAMERA, None, (now, limit)).await?)
     }
 
     async fn take_camera(
@@ -70,17 +70,6 @@ impl ProbeRepository for Store {
     ) -> Result<Vec<Probe>, CameraStoreError> {
         Ok(probes(self, tenant, camera, limit).await?)
     }
-}
-
-async fn due(
-    store: &Store,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<(TenantId, CameraId)>, StoreError> {
-    let rows = directory::due_rows(store, CAMERA, None, (now, limit)).await?;
-    rows.iter()
-        .map(|row| Ok((TenantId::from_uuid(row.try_get("", "tenant_id")?), chosen(row, "id")?)))
-        .collect()
 }
 
 async fn put(
