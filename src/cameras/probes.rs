@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 use crate::cameras::engine::probing::{failures, next_after};
 use crate::cameras::error::CameraError;
 use crate::cameras::gateway::Gateway;
+use crate::cameras::ingest::Stream;
 use crate::cameras::repository::{Probe, ProbeRepository};
-use crate::domain::camera::{CameraHealth, ProbeCause};
+use crate::domain::camera::{CameraHealth, ProbeCause, StreamStatus};
 use crate::domain::id::{CameraId, TenantId};
 
 /// Cameras that one instance looks after at once. Raising it opens more connections
@@ -21,6 +22,12 @@ use crate::domain::id::{CameraId, TenantId};
 const AT_ONCE: usize = 16;
 /// Longest look at a camera.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(12);
+/// For how long a camera is wanted at a time while it is looked at. Raising it keeps
+/// calls up for longer after the look.
+const WANTED_FOR: Duration = Duration::from_secs(3);
+/// How long a camera that was not called before is measured: rates are those of whole
+/// seconds. Shorter than `WANTED_FOR`.
+const MEASURED_FOR: Duration = Duration::from_secs(2);
 /// How long a camera that an instance took is left to it: longer than any look.
 const TAKEN_FOR: Duration = Duration::from_mins(1);
 /// How often it is looked which cameras are due.
@@ -129,10 +136,12 @@ impl Probes {
         let gateway = &self.0.gateway;
         gateway.camera(tenant, camera).await?;
         let before = self.last(tenant, camera).await?;
-        let stream = gateway.ingest().want_for(tenant, camera, PROBE_TIME_MAX)?;
-        // A camera that did not settle is reported as it is.
-        drop(tokio::time::timeout(PROBE_TIME_MAX, stream.settled()).await);
-        let report = stream.report(Instant::now().into_std());
+        let stream = self.settled(tenant, camera).await?;
+        let mut report = stream.report(Instant::now().into_std());
+        if report.status == StreamStatus::Running && report.packets.bitrate_bps == 0 {
+            tokio::time::sleep(MEASURED_FOR).await;
+            report = stream.report(Instant::now().into_std());
+        }
         let now = gateway.now();
         let failures = failures(before.map_or(0, |probe| probe.failures), report.health);
         let probe = Probe {
@@ -161,5 +170,23 @@ impl Probes {
             tracing::info!(%tenant, health = %probe.health, "a camera was looked after");
         }
         Ok(probe)
+    }
+
+    /// The stream of a camera that has shown a key picture, failed, or had its time. It
+    /// is wanted for a moment at a time, so that it is left soon after the look.
+    async fn settled(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+    ) -> Result<Arc<Stream>, CameraError> {
+        let began = Instant::now();
+        loop {
+            let stream = self.0.gateway.ingest().want_for(tenant, camera, 2 * WANTED_FOR)?;
+            let settled = tokio::time::timeout(WANTED_FOR, stream.settled()).await;
+            // A camera that did not settle is reported as it is.
+            if settled.is_ok() || began.elapsed() >= PROBE_TIME_MAX {
+                return Ok(stream);
+            }
+        }
     }
 }
