@@ -171,19 +171,19 @@ struct Task {
 
 impl Task {
     async fn run(self, stop: CancellationToken) {
-        let calls = self.calls();
+        let call = Call::new(&self.ingest.0.parts, self.key.clone(), &self.stream);
         tokio::select! {
-            () = calls => {}
+            () = self.calls(&call) => {}
             () = stop.cancelled() => {}
             () = self.stream.unwanted() => {}
         }
         self.stream.close();
         self.ingest.forget(&self.key, &self.stream);
+        call.goodbye().await;
     }
 
     /// Calls the camera again and again, until it is gone.
-    async fn calls(&self) {
-        let call = Call::new(&self.ingest.0.parts, self.key.clone(), &self.stream);
+    async fn calls(&self, call: &Call<'_>) {
         loop {
             self.stream.handle_call(Instant::now().into_std());
             let ended = tokio::select! {

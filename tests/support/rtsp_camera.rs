@@ -43,7 +43,8 @@ pub(crate) struct Behaviour {
     pub(crate) login: Login,
     /// Requests that it takes and never answers.
     pub(crate) silent_at: Option<&'static str>,
-    /// The status that it answers this request with.
+    /// A request, by its method or also by what it is about, as in `SETUP sound`, and
+    /// the status that it answers that one with.
     pub(crate) refuses: Option<(&'static str, u16)>,
     /// Whether it announces its parameter sets, or only sends them.
     pub(crate) announces_sets: bool,
@@ -327,7 +328,10 @@ impl Connection {
         }
         let mut status = 200;
         let (mut headers, mut body) = (Vec::new(), String::new());
-        if let Some((_, refused)) = behaviour.refuses.filter(|it| it.0 == request.method) {
+        let place = request.uri.rsplit('/').next().unwrap_or_default();
+        let named = format!("{} {place}", request.method);
+        let is_refused = |refused: &(&str, u16)| refused.0 == request.method || refused.0 == named;
+        if let Some((_, refused)) = behaviour.refuses.filter(is_refused) {
             status = refused;
             headers.push("Location: rtsp://169.254.169.254/latest".to_owned());
         } else if !self.is_known(behaviour.login, request) {

@@ -125,6 +125,13 @@ impl<'ingest> Call<'ingest> {
         }
     }
 
+    /// Waits until the camera was told that the last call is over, or for a short while.
+    pub(super) async fn goodbye(&self) {
+        let goodbyes = self.sessions.await_teardown();
+        // Whether the camera took it does not matter here.
+        drop(tokio::time::timeout(TEARDOWN_MAX, goodbyes).await);
+    }
+
     async fn open(&self, source: &Source) -> Result<Opened, StreamFault> {
         let place = self.parts.addresses.resolve(source).await.map_err(|error| match error {
             CameraError::SourceRefused => StreamFault::SourceRefused,
@@ -133,9 +140,7 @@ impl<'ingest> Call<'ingest> {
         // The client connects to the address that was judged, not to a name that may lead
         // elsewhere by now, and it follows no redirects.
         let url = Url::parse(source.at(place).expose()).map_err(|_| StreamFault::HostNotFound)?;
-        let goodbyes = self.sessions.await_teardown();
-        // Whether the camera took the last goodbye does not matter here.
-        drop(tokio::time::timeout(TEARDOWN_MAX, goodbyes).await);
+        self.goodbye().await;
         let credentials = source.credentials().map(|(user, password)| Credentials {
             username: user.to_owned(),
             password: password.expose().clone(),
@@ -149,12 +154,18 @@ impl<'ingest> Call<'ingest> {
         let mut session =
             Session::describe(url, options).await.map_err(|error| fault_of(&error))?;
         let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
-        let audio = find(&session, false);
+        let mut audio = find(&session, false);
         let sets = announced_sets(&session, video);
-        let streams = [Some(video), audio.map(|(number, _)| number)];
-        for number in streams.into_iter().flatten() {
-            let tcp = SetupOptions::default().transport(Transport::default());
-            session.setup(number, tcp).await.map_err(|error| later_fault_of(&error))?;
+        let tcp = || SetupOptions::default().transport(Transport::default());
+        session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
+        if let Some((number, _)) = audio
+            && let Err(error) = session.setup(number, tcp()).await
+        {
+            // A camera that refuses its sound still shows its pictures.
+            if !matches!(error.status_code(), Some(400..=599)) {
+                return Err(later_fault_of(&error));
+            }
+            audio = None;
         }
         let permissive =
             PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);

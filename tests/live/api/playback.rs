@@ -408,6 +408,27 @@ async fn a_camera_that_can_not_be_watched_says_why_and_delays_nobody() {
 }
 
 #[tokio::test]
+async fn a_camera_that_refuses_its_sound_shows_its_pictures() {
+    let refuses = Some(("SETUP sound", 461));
+    let hall = Hall::with(Behaviour { refuses, ..Behaviour::default() }).await;
+    let session = hall.issue().await;
+    assert_eq!(hall.main(&session).await.status, 200);
+    let health = hall.health().await;
+    assert_eq!((&health["status"], &health["audioCodec"]), (&json!("RUNNING"), &Value::Null));
+    hall.stop().await;
+}
+
+#[tokio::test]
+async fn every_camera_is_told_goodbye_before_the_server_ends() {
+    let hall = Hall::with(Behaviour::default()).await;
+    let session = hall.issue().await;
+    assert_eq!(hall.main(&session).await.status, 200);
+    let Hall { server, camera, .. } = hall;
+    server.app.stop().await;
+    assert!(camera.requests().iter().any(|it| it == "TEARDOWN"), "{:?}", camera.requests());
+}
+
+#[tokio::test]
 async fn a_camera_that_is_gone_is_told_goodbye_at_once_and_shown_no_more() {
     let hall = Hall::with(Behaviour::default()).await;
     let session = hall.issue().await;
@@ -455,6 +476,7 @@ async fn a_camera_is_looked_after_when_asked_and_what_was_found_stays_known() {
     assert_eq!(found.status, 200, "{found:?}");
     let found = found.json();
     assert_eq!((&found["health"], &found["status"]), (&json!("online"), &json!("RUNNING")));
+    assert!(found["bitrateBps"].as_u64() > Some(0), "{found}");
     assert_eq!((&found["lastProbeHealth"], &found["failures"]), (&json!("online"), &json!(0)));
     for (camera, tenant, status, code) in [
         ("other", server.tenant, 404, "CAMERA_NOT_FOUND"),
