@@ -13,3 +13,6 @@ pub mod segments;
 pub mod source;
 pub mod statistics;
 pub mod timeline;
+
+#[cfg(test)]
+mod testing;

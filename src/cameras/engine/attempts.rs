@@ -155,16 +155,7 @@ const fn needs_help(fault: StreamFault) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The moment at which tests begin, and moments after it.
-    fn clock() -> impl Fn(u64) -> Instant {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "any moment will do; time is counted from it"
-        )]
-        let start = Instant::now();
-        move |ms| start + Duration::from_millis(ms)
-    }
+    use crate::cameras::engine::testing::clock;
 
     #[test]
     fn a_camera_is_called_again_ever_later_until_it_was_there_for_a_while() {

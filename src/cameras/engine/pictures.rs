@@ -41,6 +41,11 @@ pub struct Pictures {
     timeline: Timeline,
     /// Parameter sets of the session description, until the first packet.
     announced: Vec<Bytes>,
+    /// The stamp of the last packet, how many pictures before had the same one, and
+    /// whether one has begun.
+    stamp: Option<i64>,
+    later: i64,
+    has_picture: bool,
 }
 
 impl Default for Pictures {
@@ -49,6 +54,9 @@ impl Default for Pictures {
             depacketiser: Depacketiser::new(Codec::H264),
             timeline: Timeline::default(),
             announced: Vec::new(),
+            stamp: None,
+            later: 0,
+            has_picture: false,
         }
     }
 }
@@ -79,6 +87,7 @@ impl Pictures {
             self.depacketiser.handle(InOrder::Lost);
         }
         let VideoPacket { ticks, marker, payload, .. } = packet;
+        let ticks = self.told_apart(ticks, &payload);
         self.depacketiser.handle(InOrder::Packet(Ordered { ticks, marker, payload }));
         let arrived = ticks_of(arrived_us);
         let frames = self.depacketiser.poll();
@@ -93,10 +102,46 @@ impl Pictures {
             .collect()
     }
 
+    /// The stamp of a packet. A picture with the stamp of the one before gets the next tick.
+    fn told_apart(&mut self, ticks: i64, payload: &[u8]) -> i64 {
+        if self.stamp != Some(ticks) {
+            (self.stamp, self.later, self.has_picture) = (Some(ticks), 0, false);
+        }
+        if begins_picture(payload) {
+            self.later += i64::from(self.has_picture);
+            self.has_picture = true;
+        }
+        ticks.saturating_add(self.later)
+    }
+
     /// Its timeline.
     #[must_use]
     pub const fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+}
+
+/// Whether a payload of H.264 has the beginning of a picture: a slice whose first
+/// macroblock is number 0 (RFC 6184 §5.2, H.264 §7.3.3).
+fn begins_picture(payload: &[u8]) -> bool {
+    let begins = |kind: u8, body: Option<&u8>| {
+        matches!(kind & 0x1F, 1 | 2 | 5) && body.is_some_and(|byte| byte & 0x80 != 0)
+    };
+    let Some((&first, mut rest)) = payload.split_first() else { return false };
+    match first & 0x1F {
+        24 => {
+            while let Some((length, after)) = rest.split_first_chunk() {
+                let length = usize::from(u16::from_be_bytes(*length));
+                let Some((unit, after)) = after.split_at_checked(length) else { return false };
+                if unit.first().is_some_and(|kind| begins(*kind, unit.get(1))) {
+                    return true;
+                }
+                rest = after;
+            }
+            false
+        }
+        28 => rest.first().is_some_and(|it| it & 0x80 != 0 && begins(*it, rest.get(1))),
+        kind => begins(kind, rest.first()),
     }
 }
 
@@ -125,12 +170,8 @@ fn ticks_of(us: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cameras::engine::testing::{PPS, SPS};
 
-    const SPS: &[u8] = &[
-        103, 100, 0, 31, 172, 217, 128, 80, 5, 187, 1, 106, 2, 2, 2, 128, 0, 0, 3, 0, 128, 0, 0,
-        30, 7, 140, 24, 205,
-    ];
-    const PPS: &[u8] = &[104, 233, 123, 44, 139];
     /// A key picture, its second slice, and another picture.
     const KEY: &[u8] = &[0x65, 0x88, 1];
     const KEY_MORE: &[u8] = &[0x65, 0x48, 2];
@@ -164,6 +205,21 @@ mod tests {
         assert!(pictures[0].key && pictures[0].data.ends_with(&[0, 0, 0, 3, 0x65, 0x48, 2]));
         assert_eq!(pictures[0].setup.as_ref().map(|setup| setup.size), Some((1_280, 720)));
         assert_eq!(pictures[1].moment.show - pictures[0].moment.show, 3_600);
+    }
+
+    #[test]
+    fn pictures_with_one_stamp_are_told_apart() {
+        let packets = vec![
+            packet(0, true, KEY),
+            packet(0, true, KEY_MORE),
+            packet(0, true, DELTA),
+            packet(0, true, DELTA),
+            packet(3_600, true, DELTA),
+        ];
+        let pictures = run(&[SPS, PPS], packets);
+        let shown: Vec<i64> = pictures.iter().map(|it| it.moment.show).collect();
+        assert_eq!(shown.len(), 3, "{pictures:?}");
+        assert!(shown.is_sorted_by(|one, next| one < next), "{shown:?}");
     }
 
     #[test]

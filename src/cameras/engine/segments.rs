@@ -209,9 +209,13 @@ impl Segments {
     }
 
     fn is_due(&self, picture: &Picture, changed: bool) -> bool {
-        let Some(first) = self.growing.first() else { return false };
+        let ends = self.growing.first().zip(self.growing.last());
+        let Some((first, last)) = ends else { return false };
         let length = picture.moment.decode - first.moment.decode;
+        // The next picture is expected as much later as this one; it must not be too late.
+        let next = length + (picture.moment.decode - last.moment.decode);
         let too_long = length >= self.target_ticks()
+            || next > self.target_ticks() + SLACK
             || self.growing_bytes >= SEGMENT_BYTES_MAX
             || self.growing.len() >= SEGMENT_PICTURES_MAX;
         changed || too_long || (picture.key && length >= SEGMENT_MIN)
@@ -311,13 +315,8 @@ fn canonical(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::cameras::engine::playlist;
+    use crate::cameras::engine::testing::{PPS, SPS};
     use crate::cameras::engine::timeline::Moment;
-
-    const SPS: &[u8] = &[
-        103, 100, 0, 31, 172, 217, 128, 80, 5, 187, 1, 106, 2, 2, 2, 128, 0, 0, 3, 0, 128, 0, 0,
-        30, 7, 140, 24, 205,
-    ];
-    const PPS: &[u8] = &[104, 233, 123, 44, 139];
 
     fn setup(size: (u32, u32)) -> Setup {
         let (sps, pps) = (vec![SPS.to_vec()], vec![PPS.to_vec()]);
@@ -407,6 +406,21 @@ mod tests {
         let mut endless = segments();
         send(&mut endless, 0, 25 * 60, 10_000, 100);
         assert_eq!(endless.target_s(), Some(10), "no key picture, and segments all the same");
+    }
+
+    #[test]
+    fn a_camera_with_one_picture_a_second_loses_none() {
+        let mut all = segments();
+        send(&mut all, 0, 51, 50, 100);
+        assert_eq!(all.target_s(), Some(2));
+        // A picture each 0.99 seconds, and a key picture after twenty of them.
+        for n in 0..40 {
+            let at_tick = 51 * 3_600 + n * 89_100;
+            let moment = Moment { decode: at_tick, show: at_tick };
+            let picture = Picture { moment, ..picture(0, n % 20 == 0, 100, (1_280, 720)) };
+            all.handle(picture, Timestamp::from_unix_us(at_tick * 100 / 9));
+        }
+        assert!(all.listed().all(|it| !it.is_break), "{:?}", playlist::media(&all));
     }
 
     #[test]

@@ -174,15 +174,7 @@ pub fn health(status: StreamStatus, report: &Report) -> CameraHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn clock() -> impl Fn(u64) -> Instant {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "any moment will do; time is counted from it"
-        )]
-        let start = Instant::now();
-        move |ms| start + Duration::from_millis(ms)
-    }
+    use crate::cameras::engine::testing::clock;
 
     const WALL: Timestamp = Timestamp::from_unix_us(1_000_000);
 
