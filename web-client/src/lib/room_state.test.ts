@@ -354,23 +354,24 @@ describe('attendance', () => {
   it('follows what is told of people and of the quorum', () => {
     const welcomed = stateOf({ ...welcome(), quorum: quorum() });
     expect(welcomed.quorum?.reached).toBe(false);
-    const state = play(
-      welcomed,
-      {
-        type: 'attendance_changed',
-        change: 'validated',
-        user_id: 'ana',
-        name: 'ANA',
-        present: true,
-        method: 'qr',
-        place: 'hall',
-        cause: null,
-        by: null,
-        weight: '1.25',
-      },
-      { type: 'quorum_changed', ...quorum({ reached: true, weight_present: '51', turned: true }) },
-    );
-    expect(state.attendance.get('ana')).toMatchObject({ present: true, method: 'qr' });
+    const validated = (user_id: string): Happening => ({
+      type: 'attendance_changed',
+      change: 'validated',
+      user_id,
+      name: user_id.toUpperCase(),
+      present: true,
+      method: 'qr',
+      place: 'hall',
+      cause: null,
+      by: null,
+      weight: '1.25',
+    });
+    expect(play(welcomed, validated('ben'))).toBe(welcomed);
+    const state = play(welcomed, validated('ana'), {
+      type: 'quorum_changed',
+      ...quorum({ reached: true, weight_present: '51', turned: true }),
+    });
+    expect(state.present).toBe(true);
     expect(state.quorum).toEqual(quorum({ reached: true, weight_present: '51', turned: true }));
   });
 });

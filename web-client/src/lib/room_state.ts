@@ -9,7 +9,7 @@ import type {
   TurnView,
   You,
 } from '../generated/wire';
-import type { AttendanceChange, Quorum, RoomEvent, Welcomed } from './attendance';
+import type { Quorum, RoomEvent, Welcomed } from './attendance';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -49,8 +49,8 @@ export interface RoomState {
   readonly recording: RecordingView;
   /** How many are present and whether they are a quorum; null when nobody counts it. */
   readonly quorum: Quorum | null;
-  /** What became of people's presence while this client was here, by user id. */
-  readonly attendance: ReadonlyMap<string, AttendanceChange>;
+  /** Whether this person counts as present, once it was told while this client was here. */
+  readonly present: boolean | null;
   /** People who were removed and may be let in again. */
   readonly removed: readonly RemovedPerson[];
   /** Why the session is over, once it is. */
@@ -84,7 +84,7 @@ export function stateOf(
     chat,
     recording: welcome.recording,
     quorum: welcome.quorum,
-    attendance: new Map(),
+    present: null,
     removed: removed.filter(
       (one) => !welcome.participants.some(({ user_id }) => user_id === one.user_id),
     ),
@@ -140,7 +140,7 @@ export function after(state: RoomState, event: RoomEvent): RoomState {
         ? withRecording(state, { acknowledged: true })
         : state;
     case 'attendance_changed':
-      return { ...state, attendance: with_(state.attendance, event.user_id, attendanceOf(event)) };
+      return event.user_id === state.you.user_id ? { ...state, present: event.present } : state;
     case 'quorum_changed':
       return { ...state, quorum: quorumOf(event) };
     case 'chat':
@@ -342,11 +342,6 @@ function participantOf(
 function trackOf(event: EventOf<'track_published'>): TrackView {
   const { track, user_id, kind, source, codec, layers } = event;
   return { track, user_id, kind, source, codec, layers };
-}
-
-function attendanceOf(event: EventOf<'attendance_changed'>): AttendanceChange {
-  const { change, user_id, name, present, method, place, cause, by, weight } = event;
-  return { change, user_id, name, present, method, place, cause, by, weight };
 }
 
 function quorumOf(event: EventOf<'quorum_changed'>): Quorum {

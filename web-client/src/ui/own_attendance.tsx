@@ -24,7 +24,6 @@ export function OwnAttendance(props: { api: ApiClient; state: RoomState }) {
   const [known, setKnown] = useState<boolean | null>(null);
   const [open, setOpen] = useState(false);
   const [Attend, setAttend] = useState<{ of: ComponentType<AttendProps> } | null>(null);
-  const told = state.attendance.get(user_id);
   useEffect(() => {
     if (!attends) return;
     const read = async () => {
@@ -49,7 +48,7 @@ export function OwnAttendance(props: { api: ApiClient; state: RoomState }) {
       import('./attend').then(({ Attend: of }) => setAttend({ of }), showFailure);
     }
   }, [open]);
-  const present = told?.present ?? known;
+  const present = state.present ?? known;
   if (!attends || (!open && (!proves || present !== false))) return null;
   return (
     <>
