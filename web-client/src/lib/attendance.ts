@@ -1,61 +1,4 @@
-import type { Told, Welcome } from '../generated/wire';
-
-/** The quorum as it stands, as the channel and the REST API show it. */
-export interface Quorum {
-  /** The call that counts: `first` or `second`. */
-  readonly call: string;
-  readonly heads_present: number;
-  readonly heads_total: number;
-  /** Weight of the units that are represented, a decimal number. */
-  readonly weight_present: string;
-  readonly weight_total: string;
-  /** Share of the members that the call needs, such as `1/2`; null when it does not matter. */
-  readonly heads_needed: string | null;
-  readonly weight_needed: string | null;
-  /** `at_least` or `more_than` these shares. */
-  readonly comparison: string;
-  readonly reached: boolean;
-  /** Since when it is, or is not any more. */
-  readonly since: string | null;
-  /** Whether the eligible list is known. Without it nobody counts. */
-  readonly roll_known: boolean;
-  /** Whether it was reached or lost by this very change. */
-  readonly turned: boolean;
-}
-
-/** What became of somebody's presence. */
-export interface AttendanceChange {
-  /** `validated`, `entered` or `left`. */
-  readonly change: string;
-  readonly user_id: string;
-  readonly name: string;
-  readonly present: boolean;
-  readonly method: string;
-  readonly place: string;
-  readonly cause: string | null;
-  readonly by: string | null;
-  readonly weight: string;
-}
-
-/** A unit is represented by somebody else than its member, or no longer. */
-export interface DelegationChange {
-  readonly unit: string;
-  readonly delegate: string;
-  readonly represented: boolean;
-  readonly by: string | null;
-}
-
-/** Everything that a room tells, attendance included. */
-export type RoomEvent =
-  | Told
-  | ({ readonly seq: number; readonly at: string } & (
-      | ({ readonly type: 'attendance_changed' } & AttendanceChange)
-      | ({ readonly type: 'delegation_changed' } & DelegationChange)
-      | ({ readonly type: 'quorum_changed' } & Quorum)
-    ));
-
-/** The welcome of a server that may count attendance. */
-export type Welcomed = Omit<Welcome, 'quorum'> & { readonly quorum: Quorum | null };
+import type { QuorumState } from '../generated/wire';
 
 /** A span of being present. */
 export interface PresenceInterval {
@@ -124,7 +67,7 @@ export interface QuorumChange {
 }
 
 /** The quorum and its past, the oldest change first. */
-export interface QuorumNow extends Quorum {
+export interface QuorumNow extends QuorumState {
   readonly history: readonly QuorumChange[];
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Told } from '../generated/wire';
 import type { ApiClient } from './api_client';
-import type { Attendee, EligiblePerson, Page, RoomEvent } from './attendance';
+import type { Attendee, EligiblePerson, Page } from './attendance';
 import { AttendanceBook, folded } from './attendance_book';
 
 const eligible = (user_id: string, name: string, unit: string): EligiblePerson => ({
@@ -51,7 +52,7 @@ function serving(between: (path: string) => void = () => undefined) {
   return { api: { request } as unknown as Pick<ApiClient, 'request'>, paths };
 }
 
-function entered(user_id: string, name: string): RoomEvent {
+function entered(user_id: string, name: string): Told {
   return {
     type: 'attendance_changed',
     seq: 1,

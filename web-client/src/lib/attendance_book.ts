@@ -1,5 +1,6 @@
+import type { Told } from '../generated/wire';
 import type { ApiClient } from './api_client';
-import type { Attendee, EligiblePage, EligibleUnit, Page, RoomEvent } from './attendance';
+import type { Attendee, EligiblePage, EligibleUnit, Page } from './attendance';
 import { attendancePath } from './attendance';
 
 /** What is known of one person's attendance. */
@@ -117,7 +118,7 @@ export class AttendanceBook {
   /** What happened while a load was on its way is newer than what it brings. */
   private changedWhileLoading: Map<string, BookEntry> | null = null;
 
-  handleEvent(event: RoomEvent): void {
+  handleEvent(event: Told): void {
     if (event.type === 'attendance_changed') {
       const known = this.current.entries.get(event.user_id);
       const { user_id, name, weight, present, method, place, cause } = event;

@@ -1,4 +1,4 @@
-import type { Quorum } from './attendance';
+import type { QuorumState } from '../generated/wire';
 
 /** One of the two ways in which a quorum counts: people, or what they weigh. */
 export interface QuorumPart {
@@ -12,7 +12,7 @@ export interface QuorumPart {
 }
 
 /** The parts of a quorum; what decides it comes first. */
-export function quorumParts(quorum: Quorum): readonly [QuorumPart, QuorumPart] {
+export function quorumParts(quorum: QuorumState): readonly [QuorumPart, QuorumPart] {
   const weight = part(
     'weight',
     Number(quorum.weight_present),

@@ -1,5 +1,4 @@
-import type { EvidenceView, TrackView, Welcome } from '../generated/wire';
-import type { RoomEvent } from './attendance';
+import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
 import { tabKeeping } from './keeping';
@@ -45,7 +44,7 @@ export interface RoomClientOptions {
   readonly videoCodec?: VideoCodec;
   readonly wakeUps?: ChannelOptions['wakeUps'];
   /** Called for every event once, after the snapshot has taken it in. */
-  readonly onEvent?: (event: RoomEvent, state: RoomState) => void;
+  readonly onEvent?: (event: Told, state: RoomState) => void;
   /** A signed head of the session's record came. */
   readonly onEvidence?: (head: EvidenceView) => void;
   /** The connection before was continued. */
@@ -165,7 +164,7 @@ export class RoomClient {
     if (welcome.resumed) this.options.onResumed?.();
   }
 
-  private handleEvent(event: RoomEvent): void {
+  private handleEvent(event: Told): void {
     if (this.current.state === null) return;
     const state = after(this.current.state, event);
     if (state !== this.current.state) {

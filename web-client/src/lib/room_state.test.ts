@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { RequestView } from '../generated/wire';
-import type { RoomEvent } from './attendance';
+import type { RequestView, Told } from '../generated/wire';
 import type { RoomState } from './room_state';
 import { CHAT_LINES_MAX, after, stateOf } from './room_state';
 import { movedOrder, myPlace, turnTime } from './room_view';
 import { START, at, participant, quorum, request, track, turn, welcome } from './testing/fakes';
 
-type Happening = RoomEvent extends infer One
-  ? One extends RoomEvent
+type Happening = Told extends infer One
+  ? One extends Told
     ? Omit<One, 'seq' | 'at'>
     : never
   : never;
@@ -241,7 +240,7 @@ describe('the speaking list', () => {
 describe('a resumed state', () => {
   it('already has what was missed, except the chat', () => {
     const state = stateOf(welcome({ seq: 20, resumed: true }));
-    const left: RoomEvent = {
+    const left: Told = {
       type: 'participant_left',
       user_id: 'ben',
       reason: 'left',
@@ -249,7 +248,7 @@ describe('a resumed state', () => {
       at: START,
     };
     expect(after(state, left)).toBe(state);
-    const line: RoomEvent = {
+    const line: Told = {
       type: 'chat',
       user_id: 'ben',
       name: 'BEN',
@@ -288,9 +287,9 @@ describe('people and tracks', () => {
 
   it('does not fall over an event of a later version', () => {
     const state = room();
-    expect(
-      after(state, { type: 'vote_announced', seq: 11, at: START } as unknown as RoomEvent),
-    ).toBe(state);
+    expect(after(state, { type: 'vote_announced', seq: 11, at: START } as unknown as Told)).toBe(
+      state,
+    );
   });
 });
 

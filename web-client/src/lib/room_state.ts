@@ -1,15 +1,17 @@
 import type {
   FloorView,
   ParticipantView,
+  QuorumState,
   RecordingView,
   RequestView,
   SessionView,
   SpeakerView,
+  Told,
   TrackView,
   TurnView,
+  Welcome,
   You,
 } from '../generated/wire';
-import type { Quorum, RoomEvent, Welcomed } from './attendance';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -48,7 +50,7 @@ export interface RoomState {
   readonly chat: readonly ChatLine[];
   readonly recording: RecordingView;
   /** How many are present and whether they are a quorum; null when nobody counts it. */
-  readonly quorum: Quorum | null;
+  readonly quorum: QuorumState | null;
   /** Whether this person counts as present, once it was told while this client was here. */
   readonly present: boolean | null;
   /** People who were removed and may be let in again. */
@@ -64,7 +66,7 @@ export const CHAT_LINES_MAX = 500;
 
 /** The state that a `welcome` describes; the chat before it is kept. */
 export function stateOf(
-  welcome: Welcomed,
+  welcome: Welcome,
   chat: readonly ChatLine[] = [],
   removed: readonly RemovedPerson[] = [],
 ): RoomState {
@@ -94,7 +96,7 @@ export function stateOf(
 }
 
 /** The state after an event. */
-export function after(state: RoomState, event: RoomEvent): RoomState {
+export function after(state: RoomState, event: Told): RoomState {
   // What a resumed connection missed is already in the state it was welcomed
   // with; only what states do not contain is taken from it.
   if (event.seq <= state.describedSeq && event.type !== 'chat') return state;
@@ -155,7 +157,7 @@ export function after(state: RoomState, event: RoomEvent): RoomState {
   }
 }
 
-type EventOf<Type extends RoomEvent['type']> = Extract<RoomEvent, { type: Type }>;
+type EventOf<Type extends Told['type']> = Extract<Told, { type: Type }>;
 type TurnEvent = EventOf<
   'turn_started' | 'turn_paused' | 'turn_resumed' | 'turn_extended' | 'turn_warning' | 'turn_ended'
 >;
@@ -344,7 +346,7 @@ function trackOf(event: EventOf<'track_published'>): TrackView {
   return { track, user_id, kind, source, codec, layers };
 }
 
-function quorumOf(event: EventOf<'quorum_changed'>): Quorum {
+function quorumOf(event: EventOf<'quorum_changed'>): QuorumState {
   const { call, heads_present, heads_total, weight_present, weight_total } = event;
   const { heads_needed, weight_needed, comparison, reached, since, roll_known, turned } = event;
   return {

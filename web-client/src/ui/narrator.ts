@@ -1,5 +1,5 @@
 import { t } from '../i18n/i18n';
-import type { MediaSession, Quorum, RoomState, RoomEvent } from '../lib';
+import type { MediaSession, QuorumState, RoomState, Told } from '../lib';
 import { announce, announceAtOnce, toast } from './components';
 import { quorumSaid } from './quorum';
 
@@ -7,11 +7,7 @@ import { quorumSaid } from './quorum';
 const LOUD_MS = 20_000;
 
 /** Says what an event means to the person; others' turns politely, one's own at once. */
-export function narrate(
-  event: RoomEvent,
-  state: RoomState,
-  media: MediaSession | null = null,
-): void {
+export function narrate(event: Told, state: RoomState, media: MediaSession | null = null): void {
   // What was missed while away is no news any more.
   if (event.seq <= state.describedSeq) return;
   const mine = 'user_id' in event && event.user_id === state.you.user_id;
@@ -76,7 +72,7 @@ function tellModeration(moderation: string, state: RoomState, media: MediaSessio
 }
 
 /** A quorum that is lost is the chair's business at once, and everybody else's in time. */
-function tellQuorum(quorum: Quorum, state: RoomState): void {
+function tellQuorum(quorum: QuorumState, state: RoomState): void {
   const text = quorumSaid(quorum);
   if (!quorum.reached && state.you.roles.includes('moderator')) announceAtOnce(text);
   else announce(text);

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { dateTime, t, timeOfDay } from '../i18n/i18n';
 import { number } from '../i18n/texts';
-import type { ApiClient, QuorumNow, QuorumPart, Quorum } from '../lib';
+import type { ApiClient, QuorumNow, QuorumPart, QuorumState } from '../lib';
 import { attendancePath, percentOf, quorumParts } from '../lib';
 import { Button, Dialog, Notice, failureText } from './components';
 import { Icon } from './icons';
@@ -19,13 +19,13 @@ function amount(part: QuorumPart, value: number): string {
 }
 
 /** Whether it is a quorum, in words. */
-export function quorumHeadline(quorum: Quorum): string {
+export function quorumHeadline(quorum: QuorumState): string {
   if (!quorum.roll_known) return t('quorum.unknown');
   return t(quorum.reached ? 'quorum.reached' : 'quorum.notReached');
 }
 
 /** What is present of one of both parts, in words. */
-export function quorumPartText(quorum: Quorum, part: QuorumPart): string {
+export function quorumPartText(quorum: QuorumState, part: QuorumPart): string {
   const values = {
     present: amount(part, part.present),
     total: amount(part, part.total),
@@ -37,7 +37,7 @@ export function quorumPartText(quorum: Quorum, part: QuorumPart): string {
 }
 
 /** What the call needs of one of both parts; null when it does not matter. */
-export function neededText(quorum: Quorum, part: QuorumPart): string | null {
+export function neededText(quorum: QuorumState, part: QuorumPart): string | null {
   if (part.needed === null) return null;
   const share = percent(part.needed, null);
   return t(quorum.comparison === 'more_than' ? 'quorum.needsMore' : 'quorum.needsAtLeast', {
@@ -46,7 +46,7 @@ export function neededText(quorum: Quorum, part: QuorumPart): string | null {
 }
 
 /** The quorum on one line, for whoever takes part. */
-export function QuorumLine({ quorum }: { quorum: Quorum | null }) {
+export function QuorumLine({ quorum }: { quorum: QuorumState | null }) {
   if (quorum?.roll_known !== true) return null;
   const [first] = quorumParts(quorum);
   return (
@@ -70,7 +70,7 @@ export function QuorumLine({ quorum }: { quorum: Quorum | null }) {
 }
 
 /** The quorum for a projector: whether there is one, and by how much. */
-export function HallQuorum({ quorum }: { quorum: Quorum | null }) {
+export function HallQuorum({ quorum }: { quorum: QuorumState | null }) {
   if (quorum?.roll_known !== true) return null;
   return (
     <div
@@ -94,7 +94,7 @@ export function HallQuorum({ quorum }: { quorum: Quorum | null }) {
 }
 
 /** A part as a bar with a mark at what is needed. */
-export function QuorumBar({ quorum, part }: { quorum: Quorum; part: QuorumPart }) {
+export function QuorumBar({ quorum, part }: { quorum: QuorumState; part: QuorumPart }) {
   const text = quorumPartText(quorum, part);
   return (
     <div class="quorum-part" data-testid={`quorum-${part.of}`} data-present={part.present}>
@@ -113,7 +113,7 @@ export function QuorumBar({ quorum, part }: { quorum: Quorum; part: QuorumPart }
 
 /** The quorum with everything that a moderator needs. */
 export function QuorumCard(props: {
-  quorum: Quorum | null;
+  quorum: QuorumState | null;
   api: ApiClient;
   session: string;
   /** A second call may be begun from here. */
@@ -246,7 +246,7 @@ function QuorumHistory(props: { api: ApiClient; session: string; onClose: () => 
 }
 
 /** Tells that a quorum was reached or lost. */
-export function quorumSaid(quorum: Quorum): string {
+export function quorumSaid(quorum: QuorumState): string {
   const [first] = quorumParts(quorum);
   const text = t(quorum.reached ? 'quorum.said.reached' : 'quorum.said.lost');
   return `${text} ${quorumPartText(quorum, first)}`;

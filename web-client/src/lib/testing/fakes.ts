@@ -1,11 +1,11 @@
 import type {
   ParticipantView,
+  QuorumState,
   RequestView,
   TrackView,
   TurnView,
   Welcome,
 } from '../../generated/wire';
-import type { Quorum } from '../attendance';
 import type { SocketLike } from '../moderation_channel';
 import type { AccessToken, TokenSource } from '../token_source';
 
@@ -164,7 +164,7 @@ export function turn(turn_id: string, user_id: string, more: Partial<TurnView> =
 }
 
 /** A quorum by weight that is not reached. */
-export function quorum(more: Partial<Quorum> = {}): Quorum {
+export function quorum(more: Partial<QuorumState> = {}): QuorumState {
   return {
     call: 'first',
     heads_present: 81,
