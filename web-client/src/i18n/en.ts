@@ -338,7 +338,7 @@ export const en: Catalogue = {
   'quorum.said.reached': 'The quorum has been reached.',
   'quorum.said.lost': 'The quorum has been lost.',
 
-  'attendance.title': 'Attendance',
+  'attendance.title': 'Everybody’s history',
   'attendance.present': 'Present',
   'attendance.left': 'Left',
   'attendance.absent': 'Not counted',

@@ -340,7 +340,7 @@ export const es = {
   'quorum.said.reached': 'Se ha alcanzado el quórum.',
   'quorum.said.lost': 'Se ha perdido el quórum.',
 
-  'attendance.title': 'Asistencia',
+  'attendance.title': 'Historial de cada persona',
   'attendance.present': 'Presente',
   'attendance.left': 'Salió',
   'attendance.absent': 'Sin asistencia',

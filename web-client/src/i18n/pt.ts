@@ -340,7 +340,7 @@ export const pt: Catalogue = {
   'quorum.said.reached': 'O quórum foi atingido.',
   'quorum.said.lost': 'O quórum foi perdido.',
 
-  'attendance.title': 'Presença',
+  'attendance.title': 'Histórico de cada pessoa',
   'attendance.present': 'Presente',
   'attendance.left': 'Saiu',
   'attendance.absent': 'Sem presença',

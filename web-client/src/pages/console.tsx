@@ -141,6 +141,15 @@ function Console({ access, session }: { access: Access; session: string }) {
           >
             {t('attendance.desk')}
           </a>
+          <a
+            class="button small"
+            href={`/report${location.search}`}
+            target="_blank"
+            rel="noreferrer"
+            data-testid="link-report"
+          >
+            {t('attendance.title')}
+          </a>
           <Button
             label={e('title')}
             icon="camera"

@@ -191,7 +191,7 @@ function proof(reason: string): string {
 
 boot(
   <Follower
-    title="attendance.report"
+    title="attendance.title"
     role="moderator"
     name="role.moderator"
     waits={false}

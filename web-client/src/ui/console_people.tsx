@@ -158,7 +158,28 @@ function Outside({ entry }: { entry: BookEntry }) {
     <li class="person" data-testid={`person-${entry.user_id}`}>
       <span class="name">{entry.name}</span>
       <AttendanceCell entry={entry} />
+      <HistoryLink user={entry.user_id} name={entry.name} />
     </li>
+  );
+}
+
+/** Opens what the record says of somebody, beside the console. */
+function HistoryLink({ user, name }: { user: string; name: string }) {
+  const query = new URLSearchParams(location.search);
+  query.set('user_id', user);
+  return (
+    <a
+      class="button small"
+      href={`/report?${query.toString()}`}
+      target="_blank"
+      rel="noreferrer"
+      data-testid={`history-${user}`}
+    >
+      <span>
+        {t('attendance.report')}
+        <span class="visually-hidden">: {name}</span>
+      </span>
+    </a>
   );
 }
 
@@ -180,6 +201,7 @@ function Person(props: {
       <MicrophoneBadge one={one} state={state} />
       <PersonName one={one} state={state} />
       <AttendanceCell entry={entry} />
+      <HistoryLink user={one.user_id} name={one.name} />
       <Button
         label={t(one.muted ? 'console.unmute' : 'console.mute')}
         about={one.name}
