@@ -16,7 +16,6 @@ import {
   announce,
   announceAtOnce,
   failureText,
-  toast,
 } from '../ui/components';
 import { Closed, ConnectionState } from '../ui/connection';
 import { Badge } from '../ui/desk/badge';
@@ -25,7 +24,8 @@ import { Steps } from '../ui/desk/steps';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { useKept } from '../ui/kept';
-import { QuorumCard, QuorumLine, quorumSaid } from '../ui/quorum';
+import { tellQuorum } from '../ui/narrator';
+import { QuorumCard, QuorumLine } from '../ui/quorum';
 import { RenewalNotice } from '../ui/renewal';
 
 const link = readLink();
@@ -413,8 +413,7 @@ function makeDesk(access: Access, session: string) {
     onEvent: (event, now) => {
       book.handleEvent(event);
       if (event.type === 'quorum_changed' && event.turned && event.seq > now.describedSeq) {
-        announce(quorumSaid(event));
-        toast(quorumSaid(event));
+        tellQuorum(event, now);
       }
     },
   });

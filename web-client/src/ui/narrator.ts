@@ -72,7 +72,7 @@ function tellModeration(moderation: string, state: RoomState, media: MediaSessio
 }
 
 /** A quorum that is lost is the chair's business at once, and everybody else's in time. */
-function tellQuorum(quorum: QuorumState, state: RoomState): void {
+export function tellQuorum(quorum: QuorumState, state: RoomState): void {
   const text = quorumSaid(quorum);
   if (!quorum.reached && state.you.roles.includes('moderator')) announceAtOnce(text);
   else announce(text);
