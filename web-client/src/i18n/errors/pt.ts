@@ -1,0 +1,178 @@
+import type { ErrorTexts } from './es';
+
+/** What the codes of refusals mean, in Portuguese. */
+export const errors: ErrorTexts = {
+  'error.title': 'Algo deu errado',
+  'error.NETWORK': 'O servidor não responde. Verifique sua conexão e tente de novo.',
+  'error.NOT_CONNECTED': 'Agora não há conexão. Repita quando ela voltar.',
+  'error.CONNECTION_LOST':
+    'A conexão caiu antes da resposta. Veja se a ação foi feita e, se não, repita.',
+  'error.TIMED_OUT':
+    'O servidor não respondeu a tempo. Veja se a ação foi feita e, se não, repita.',
+  'error.FORBIDDEN': 'O seu acesso não permite isto. Se deveria, fale com quem o convocou.',
+  'error.SESSION_NOT_FOUND': 'Não existe essa sessão para você. Verifique se o link está completo.',
+  'error.SESSION_STATE_CONFLICT':
+    'A sessão não está em um estado que o permita. Atualize a página.',
+  'error.SESSION_OVER': 'A sessão terminou.',
+  'error.TOKEN_EXPIRED': 'O seu acesso expirou. Entre de novo.',
+  'error.TOKEN_INVALID': 'O servidor não reconhece o seu acesso. Entre de novo pelo seu link.',
+  'error.DPOP_PROOF_INVALID':
+    'O servidor não aceitou a prova do seu navegador. Verifique a hora do dispositivo e recarregue a página.',
+  'error.SESSION_LIMIT_REACHED': 'A organização já tem abertas todas as sessões que pode.',
+  'error.PARTICIPANT_LIMIT_REACHED': 'A sessão está cheia. Espere alguém sair e tente de novo.',
+  'error.BITRATE_LIMIT_REACHED':
+    'A organização usa toda a sua largura de banda. Desligue a câmera e tente de novo.',
+  'error.DECISION_STALE':
+    'Algo mudou antes de a sua decisão chegar e nada foi feito. Veja de novo e decida.',
+  'error.ACTION_NOT_FOUND': 'Não há nada para desfazer.',
+  'error.UNDO_TOO_LATE': 'É tarde demais para desfazer isto.',
+  'error.LAST_MODERATOR': 'É a última pessoa que modera na sala e não pode ser retirada.',
+  'error.RATE_LIMITED': 'Pedidos demais seguidos. Espere um momento e tente de novo.',
+  'error.DEPENDENCY_UNAVAILABLE':
+    'Um serviço do qual isto depende não responde. Tente de novo em um momento.',
+  'error.QUEUE_CLOSED': 'A lista está fechada: agora não se aceitam pedidos. Espere que abra.',
+  'error.QUEUE_FULL': 'A lista está cheia. Tente quando alguém tiver falado.',
+  'error.ALREADY_WAITING': 'Você já espera com um pedido deste tipo.',
+  'error.REQUEST_NOT_FOUND': 'Esse pedido já não espera: foi atendido ou retirado.',
+  'error.QUEUE_EMPTY': 'Ninguém espera na lista.',
+  'error.NO_TURN': 'Ninguém tem a palavra agora.',
+  'error.TURN_STATE_CONFLICT': 'A vez já mudou. Veja como está agora.',
+  'error.NOT_YOUR_TURN': 'Você já não tem a palavra.',
+  'error.TURN_LIMIT_REACHED': 'A vez seria mais longa do que a sessão permite.',
+  'error.ORDER_INVALID': 'A lista mudou enquanto a ordenava. Tente de novo.',
+  'error.PARTICIPANT_NOT_FOUND': 'Essa pessoa já não está na sessão.',
+  'error.TRACK_LIMIT_REACHED':
+    'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
+  'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
+  'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
+  'error.SIGN_IN_REQUIRED': 'É preciso iniciar sessão para continuar. Prima o botão para o fazer.',
+  'error.SIGN_IN_LOOP':
+    'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e prima o botão.',
+  'error.SIGN_IN_WINDOW':
+    'A janela para iniciar sessão não voltou ou o navegador não a abriu. Permita as janelas desta página e aperte o botão de novo.',
+  'error.SIGN_IN_CANCELLED':
+    'Você deixou de iniciar sessão. Aperte o botão quando quiser tentar de novo.',
+  'error.SIGN_IN_REFUSED':
+    'O serviço de identidade não deu acesso. Inicie sessão de novo; se se repetir, avise quem o convidou.',
+  'error.SIGN_IN_UNAVAILABLE':
+    'O serviço de identidade não responde. Espere um momento e tente de novo.',
+  'error.SIGN_IN_MISSING':
+    'Este servidor não indica onde iniciar sessão. Use a ligação do seu convite ou avise quem o convidou.',
+  'error.INSECURE_PAGE':
+    'A página não chegou por uma ligação segura, e o navegador não deixa entrar assim. Abra a ligação que começa por https.',
+  'error.PAGE_FAILED':
+    'A página falhou. Recarregue-a; nada se perde. Se se repetir, avise quem o ajuda.',
+  'error.MALFORMED_REQUEST':
+    'O servidor não entendeu o que a página enviou. Recarregue-a e tente de novo.',
+  'error.PAYLOAD_TOO_LARGE': 'O que foi enviado é demasiado grande e não foi aceite. Envie menos.',
+  'error.UNSUPPORTED_MEDIA_TYPE':
+    'O servidor não aceita este tipo de dados. Recarregue a página e tente de novo.',
+  'error.METHOD_NOT_ALLOWED': 'A página e o servidor não são da mesma versão. Recarregue a página.',
+  'error.ROUTE_NOT_FOUND':
+    'Isso não existe neste servidor. Verifique se a ligação está completa e recarregue a página.',
+  'error.CREDENTIALS_MISSING': 'Não iniciou sessão. Entre de novo pela sua ligação.',
+  'error.TOKEN_BOUND':
+    'O seu acesso pertence a outro navegador. Entre de novo pela sua ligação neste.',
+  'error.DPOP_PROOF_REPLAYED':
+    'A página enviou o mesmo duas vezes e a segunda não foi aceite. Veja se já está feito e, se não, repita.',
+  'error.DPOP_NONCE_REQUIRED':
+    'O servidor pediu uma prova mais recente do seu navegador. Tente de novo.',
+  'error.RESUME_TOKEN_INVALID':
+    'A ligação anterior já não existe. A página entra de novo sozinha; se não, recarregue-a.',
+  'error.CLIENT_CERTIFICATE_REQUIRED':
+    'Só os serviços da organização podem fazer isto, não as pessoas. Peça a quem a administra.',
+  'error.VERSION_CONFLICT':
+    'Outra pessoa mudou isto entretanto, por isso nada foi guardado. Recarregue a página e repita a sua alteração.',
+  'error.PRECONDITION_REQUIRED':
+    'A página não disse que versão altera, por isso nada foi guardado. Recarregue-a e repita a sua alteração.',
+  'error.IDEMPOTENCY_KEY_REUSED':
+    'O que foi pedido não coincide com o pedido anterior. Recarregue a página e tente de novo.',
+  'error.IDEMPOTENCY_KEY_IN_USE':
+    'O mesmo já está a ser feito. Espere um momento e veja se está feito.',
+  'error.INTERNAL':
+    'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se voltar a falhar, avise quem o ajuda, com a hora.',
+  'error.PROVIDER_UNSUPPORTED':
+    'Esta sessão decorre noutro serviço de vídeo. Use a ligação do seu convite.',
+  'error.REQUEST_STATE_CONFLICT':
+    'Esse pedido já foi aceite, ou ainda não. Veja a lista e decida de novo.',
+  'error.SDP_INVALID':
+    'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se se repetir, experimente outro navegador.',
+  'error.SIGNALLING_STATE_CONFLICT':
+    'O som ou a imagem mudaram dos dois lados ao mesmo tempo. Recarregue a página se não se resolver sozinho.',
+  'error.TRACK_NOT_FOUND': 'Essa imagem ou esse som já não é enviado. Não é preciso fazer nada.',
+  'error.MEDIA_RESOURCE_NOT_FOUND':
+    'Essa ligação de imagem e som já não existe. Ligue o aparelho de novo.',
+  'error.RECORDING_NOT_FOUND':
+    'Disto não há gravação. Verifique se a ligação é a da sessão que procura.',
+  'error.RECORDING_ERASED':
+    'A gravação foi apagada e já não pode ser vista. A sua prova continua válida: pode verificá-la.',
+  'error.PLAYBACK_TOKEN_FORMAT_INVALID':
+    'O endereço da gravação está incompleto. Abra-a a partir da página da gravação.',
+  'error.PLAYBACK_TOKEN_SIGNATURE_INVALID':
+    'O endereço da gravação foi alterado e não é válido. Abra-a a partir da página da gravação.',
+  'error.PLAYBACK_TOKEN_EXPIRED':
+    'O endereço da gravação expirou. Recarregue a página da gravação para obter outro.',
+  'error.RANGE_NOT_SATISFIABLE':
+    'Foi pedida uma parte que o ficheiro não tem. Recarregue a página.',
+  'error.MEDIA_TOKEN_NOT_FOUND':
+    'Esse acesso para um aparelho já não existe: expirou ou foi retirado. Crie outro.',
+  'error.MEDIA_TOKEN_LIMIT_REACHED':
+    'Esta sessão não aceita mais acessos para aparelhos. Retire algum que não se use.',
+  'error.ATTENDANCE_FULL': 'A lista de presenças está cheia. Avise quem administra a sessão.',
+  'error.CAMERA_LIMIT_REACHED':
+    'A organização tem todas as câmaras que pode. Retire uma para acrescentar outra.',
+  'error.CAMERA_NOT_FOUND': 'Essa câmara não existe ou foi retirada. Escolha outra da lista.',
+  'error.CAMERA_SOURCE_INVALID':
+    'O endereço da câmara não é válido. Verifique se começa por rtsp e está completo.',
+  'error.CAMERA_SOURCE_REFUSED':
+    'O endereço da câmara está numa rede a que não é permitido chegar. Peça a quem gere o servidor que a permita.',
+  'error.CAPTURE_SESSION_CONFLICT':
+    'Essa captura já existe com outros dados ou já terminou. Comece outra.',
+  'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',
+  'error.DELEGATION_CONFLICT':
+    'Essa unidade já está delegada, já não está ou é da própria pessoa. Veja a lista.',
+  'error.DELEGATION_LIMIT_REACHED':
+    'Representaria mais unidades do que pode. Escolha menos, ou outra pessoa.',
+  'error.ELIGIBLE_LIST_FIXED':
+    'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
+  'error.ELIGIBLE_LIST_UNKNOWN':
+    'Ainda não se conhece a lista de quem pode assistir. Espere um momento e tente de novo.',
+  'error.EVENT_STREAM_LIMIT_REACHED':
+    'Há demasiados programas a ler os acontecimentos ao mesmo tempo. Feche algum e tente de novo.',
+  'error.EVENTS_EXPIRED':
+    'Os acontecimentos pedidos são demasiado antigos e já não se guardam. Comece a partir de agora.',
+  'error.NOT_ELIGIBLE':
+    'Esta pessoa não está na lista de quem pode assistir. Verifique o nome ou fale com quem convocou.',
+  'error.NOT_PRESENT': 'Esta pessoa não consta como presente. Registe-a primeiro.',
+  'error.PLAYBACK_TOKEN_MISSING':
+    'Falta o acesso no endereço do vídeo. Abra-o a partir da página que o mostra.',
+  'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
+    'O acesso ao vídeo não é válido. Abra-o de novo a partir da página que o mostra.',
+  'error.PLAYBACK_SESSION_CLOSED':
+    'A sua autorização para ver esta câmara terminou. Peça uma nova.',
+  'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmara não é conhecida.',
+  'error.PLAYBACK_STREAM_NOT_READY': 'A câmara ainda não tem nada para mostrar. Tenta-se de novo.',
+  'error.PLAYBACK_STREAM_STOPPED': 'A câmara já não é mostrada.',
+  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmara.',
+  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmara já não são guardadas.',
+  'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
+    'O acesso é de outra câmara. Abra-o a partir da página da que quer ver.',
+  'error.PROOF_EXPIRED': 'O código expirou. Peça outro e apresente-o logo.',
+  'error.PROOF_INVALID': 'O código não é válido. Verifique-o ou peça outro.',
+  'error.PROOF_REPLAYED': 'Esse código já foi usado. Peça outro.',
+  'error.PROOF_WRONG_CONTEXT':
+    'Esse código é de outra sessão ou de outra pessoa. Use o que recebeu para esta.',
+  'error.QUORUM_CALL_CONFLICT': 'Esta sessão não tem segunda convocatória, ou ela já começou.',
+  'error.SESSION_TRANSITION_INVALID':
+    'A reprodução não está num estado que o permita. Abra-a de novo.',
+  'error.STREAM_LIMIT_REACHED':
+    'A organização tem abertas todas as emissões que pode. Feche uma e tente de novo.',
+  'error.STREAM_NOT_ENTITLED':
+    'A organização não tem direito a emissões. Fale com quem a administra.',
+  'error.STREAM_SESSION_NOT_FOUND': 'Essa emissão não existe ou já terminou. Abra-a de novo.',
+  'error.TENANT_SUSPENDED':
+    'A organização está suspensa e não pode fazer isto. Fale com quem a administra.',
+  'error.UNIT_NOT_FOUND': 'Essa unidade não está na lista. Verifique como se chama.',
+  'error.other':
+    'O servidor não conseguiu fazer isto. Tente de novo; se se repetir, diga a quem o ajuda o que fazia e a que horas.',
+};
