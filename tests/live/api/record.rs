@@ -140,8 +140,10 @@ async fn addresses_of_recordings_are_read_strictly() {
     assert_eq!(opened.status, 200, "{opened:?}");
     // The address of the time line opens no file, and a changed one nothing.
     let file = line.trim_end_matches("/timeline").to_owned();
-    let last = if file.ends_with('A') { "B" } else { "A" };
-    let changed = format!("{}{last}/timeline", &file[..file.len() - 2]);
+    // All bits of a character in the middle count, unlike those of the last one.
+    let middle = file.len() - 10;
+    let other = if file[middle..].starts_with('A') { "B" } else { "A" };
+    let changed = format!("{}{other}{}/timeline", &file[..middle], &file[middle + 1..]);
     for (path, status, code) in [
         (file, 404, "RECORDING_NOT_FOUND"),
         (changed, 401, "PLAYBACK_TOKEN_SIGNATURE_INVALID"),
