@@ -9,6 +9,7 @@ import { hears, hearsNothing, sees, sendsSound } from './listen.mjs';
 import {
   approve,
   ask,
+  cutOff,
   holds,
   holdsNobody,
   isConnected,
@@ -17,6 +18,7 @@ import {
   openConsole,
   openJoin,
   press,
+  reconnect,
   startTurn,
   stateOf,
 } from './pages.mjs';
@@ -284,8 +286,7 @@ story('An assembly', open, {
 
   'a lost socket comes back without a hole, and media goes on meanwhile': async (stage, t) => {
     const { chair, dora } = stage.pages;
-    await dora.context().setOffline(true);
-    await dora.evaluate(() => window.__probe.sockets.at(-1).close(4000));
+    await cutOff(dora);
     await isReconnecting(dora);
     await screenshot(dora, 'reconnecting');
     await hears(dora, 'ben');
@@ -294,7 +295,7 @@ story('An assembly', open, {
     await press(chair, 'resume-turn');
     await chair.getByTestId('pause-turn').waitFor();
     const onlineAt = Date.now();
-    await dora.context().setOffline(false);
+    await reconnect(dora);
     await isConnected(dora);
     t.diagnostic(`connected ${Date.now() - onlineAt} ms after the network was back`);
     await until('the events that were missed', async () => {

@@ -81,6 +81,29 @@ export async function saveProof(page, path) {
 
 export const press = (page, id) => byId(page, id).click();
 
+/**
+ * Cuts a page's channel, and leads every new one nowhere until `reconnect`. The browser's own
+ * switch takes effect some time after it was turned, when the page may have a new channel already.
+ */
+export const cutOff = (page) =>
+  page.evaluate(() => {
+    const Reachable = window.WebSocket;
+    window.__reachable = Reachable;
+    window.WebSocket = class extends Reachable {
+      constructor(_url, protocols) {
+        super('ws://127.0.0.1:1/', protocols);
+      }
+    };
+    window.__cabildo.client.channel.socket?.close(4000);
+  });
+
+/** The network of a page that was cut off is back. */
+export const reconnect = (page) =>
+  page.evaluate(() => {
+    window.WebSocket = window.__reachable;
+    window.dispatchEvent(new Event('online'));
+  });
+
 /** Asks for the floor with the one button of the meeting. */
 export async function ask(page) {
   await press(page, 'ask-floor');

@@ -6,12 +6,14 @@ import { launch, messages, screenshot } from './browser.mjs';
 import {
   approve,
   ask,
+  cutOff,
   holds,
   isConnected,
   join,
   openConsole,
   openJoin,
   press,
+  reconnect,
   startTurn,
   stateOf,
 } from './pages.mjs';
@@ -217,15 +219,14 @@ story('What people trust', open, {
     await press(chair, 'stop-turn');
     await ask(ana);
     await approve(chair, 'ana');
-    await ana.context().setOffline(true);
-    await ana.evaluate(() => window.__cabildo.client.channel.socket?.close());
+    await cutOff(ana);
     const row = chair.locator('[data-testid="queue-row"][data-user="ana"]');
     await row.getByTestId('presence').waitFor();
     await row.locator('[data-testid^="start-"]').click();
     await chair.getByTestId('absent-dialog').waitFor();
     await screenshot(chair, 'absent-dialog');
     await press(chair, 'absent-cancel');
-    await ana.context().setOffline(false);
+    await reconnect(ana);
     await row.getByTestId('presence').waitFor({ state: 'detached' });
     await startTurn(chair, 'ana');
     await holds(ana, 'ana');

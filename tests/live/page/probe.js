@@ -2,7 +2,7 @@
 // each peer connection and socket the page makes, and what passes over them.
 // What is measured is therefore the browser's account, not the client's.
 (() => {
-  const probe = { peers: [], sockets: [], received: [], sent: [] };
+  const probe = { peers: [], received: [], sent: [] };
   window.__probe = probe;
 
   const NativePeer = window.RTCPeerConnection;
@@ -17,7 +17,6 @@
   window.WebSocket = class extends NativeSocket {
     constructor(...input) {
       super(...input);
-      probe.sockets.push(this);
       this.addEventListener('message', ({ data }) => probe.received.push(JSON.parse(data)));
     }
 
