@@ -61,7 +61,7 @@ pub use web::SignIn;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
-use crate::cameras::{CaptureStore, Gateway, Playback, Probes};
+use crate::cameras::{CaptureStore, Gateway, Playback, Probes, StreamControl};
 use crate::clock::Clock;
 use crate::delivery::EventStreams;
 use crate::domain::id::TenantId;
@@ -130,6 +130,8 @@ pub struct ApiParts {
     pub cameras: Gateway,
     /// Looks after cameras.
     pub camera_probes: Probes,
+    /// Streams of cameras that are started and stopped by call.
+    pub streams: StreamControl,
     /// Plays cameras to viewers with a token.
     pub camera_playback: Playback,
     /// The captures of edge devices.

@@ -14,6 +14,7 @@ mod ports;
 mod probes;
 pub mod repository;
 mod secrets;
+mod streams;
 mod token;
 
 pub use address::AddressPolicy;
@@ -27,4 +28,5 @@ pub use metrics::describe_metrics;
 pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;
 pub use probes::Probes;
+pub use streams::StreamControl;
 pub use token::{Grant, PlaybackSecret, TokenRefused};

@@ -19,6 +19,7 @@ mod m0013_cameras;
 mod m0014_delivery_claims;
 mod m0015_attendance_rules;
 mod m0016_camera_probes;
+mod m0017_camera_streams;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -65,6 +66,7 @@ pub const TABLES: &[&str] = &[
     "camera_directory",
     "delivery_claims",
     "camera_probes",
+    "camera_streams",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -105,6 +107,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("camera_directory", "SELECT, INSERT, UPDATE, DELETE"),
     ("delivery_claims", "SELECT, INSERT, UPDATE"),
     ("camera_probes", "SELECT, INSERT, DELETE"),
+    ("camera_streams", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -131,6 +134,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0014_delivery_claims::DeliveryClaims),
             Box::new(m0015_attendance_rules::AttendanceRules),
             Box::new(m0016_camera_probes::CameraProbes),
+            Box::new(m0017_camera_streams::CameraStreams),
         ]
     }
 }

@@ -149,6 +149,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::PlaybackManifestNotFound
         | C::PlaybackSegmentNotFound
         | C::CameraNotFound
+        | C::StreamNotFound
         | C::StreamSessionNotFound
         | C::CaptureSessionNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -183,6 +184,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::SignallingStateConflict
         | C::TrackLimitReached
         | C::CameraLimitReached
+        | C::StreamAlreadyActive
         | C::StreamLimitReached
         | C::SessionTransitionInvalid
         | C::CaptureSessionConflict => StatusCode::CONFLICT,

@@ -4,6 +4,7 @@
 pub(super) mod health;
 pub(super) mod playback;
 pub(super) mod sessions;
+pub(super) mod streams;
 
 use axum::Json;
 use axum::extract::State;

@@ -21,7 +21,7 @@ use super::tenants;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
     AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts,
-    PlaybackSecret, Probes,
+    PlaybackSecret, Probes, StreamControl,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
@@ -36,6 +36,7 @@ pub(super) struct Cameras {
     pub(super) gateway: Gateway,
     pub(super) captures: CaptureStore,
     pub(super) probes: Probes,
+    pub(super) streams: StreamControl,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -67,23 +68,31 @@ impl Cameras {
         };
         let gateway = Gateway::new(options, parts);
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
+        let streams = StreamControl::new(gateway.clone(), store.clone());
         let captures = CaptureStore::new(store, base.clock.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(sweep(gateway.clone(), config.sweep_interval, stop.clone()));
+        let swept = (gateway.clone(), streams.clone());
+        tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));
+        tasks.spawn(streams.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
-        Ok(Self { gateway, captures, probes, stop, tasks })
+        Ok(Self { gateway, captures, probes, streams, stop, tasks })
     }
 
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
+        self.streams.shutdown().await;
         self.gateway.ingest().shutdown().await;
         self.tasks.wait().await;
     }
 }
 
 /// Ends sessions that have run out, for as long as the server runs.
-async fn sweep(gateway: Gateway, every: Duration, stop: CancellationToken) {
+async fn sweep(
+    (gateway, streams): (Gateway, StreamControl),
+    every: Duration,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut forgotten_at: Option<Instant> = None;
@@ -92,6 +101,7 @@ async fn sweep(gateway: Gateway, every: Duration, stop: CancellationToken) {
             gateway.sweep(None).await?;
             if forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 gateway.forget_old().await?;
+                streams.forget_old().await?;
                 forgotten_at = Some(Instant::now());
             }
             Ok::<(), CameraError>(())

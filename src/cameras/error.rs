@@ -56,6 +56,12 @@ pub enum CameraError {
         /// How many active streams it may have.
         max: u32,
     },
+    /// No such stream.
+    #[error("no such stream")]
+    StreamNotFound,
+    /// The camera has an active stream.
+    #[error("the camera has an active stream; stop it before another one is started")]
+    StreamActive,
     /// No such stream session.
     #[error("no such stream session")]
     SessionNotFound,
@@ -103,6 +109,8 @@ impl CameraError {
             Self::CameraLimit(_) => ErrorCode::CameraLimitReached,
             Self::Denied { denied: Denied::NotEntitled, .. } => ErrorCode::StreamNotEntitled,
             Self::Denied { denied: Denied::LimitReached, .. } => ErrorCode::StreamLimitReached,
+            Self::StreamNotFound => ErrorCode::StreamNotFound,
+            Self::StreamActive => ErrorCode::StreamAlreadyActive,
             Self::SessionNotFound => ErrorCode::StreamSessionNotFound,
             Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,

@@ -397,7 +397,7 @@ impl Gateway {
         self.0.parts.clock.now()
     }
 
-    async fn active_max(&self, tenant: TenantId) -> u32 {
+    pub(super) async fn active_max(&self, tenant: TenantId) -> u32 {
         self.0.parts.limits.max_concurrent_streams(tenant).await
     }
 

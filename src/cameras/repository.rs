@@ -8,7 +8,7 @@ use crate::cameras::error::CameraStoreError;
 use crate::domain::camera::{
     CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus, StreamStatus,
 };
-use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamSessionId, TenantId};
+use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamId, StreamSessionId, TenantId};
 use crate::domain::time::Timestamp;
 
 /// An address as it is stored.
@@ -223,6 +223,110 @@ pub trait StreamSessionRepository: Send + Sync {
         tenant: TenantId,
         before: Timestamp,
     ) -> Result<u64, CameraStoreError>;
+}
+
+/// A stream of a camera that a client started: the camera is called until it is
+/// stopped, whether anybody watches it or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRecord {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: StreamId,
+    /// Of which camera.
+    pub camera: CameraId,
+    /// The address that it was started with, as it may be shown.
+    pub masked: String,
+    /// Where it stands, as the instance that keeps it last saw.
+    pub status: StreamStatus,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it was stopped.
+    pub stopped_at: Option<Timestamp>,
+}
+
+/// What came of storing a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamStarted {
+    /// It is stored.
+    Done,
+    /// Its camera has an active one.
+    CameraBusy,
+    /// The tenant may have no further active one.
+    Denied(Denied),
+}
+
+/// The streams that clients started. One instance keeps each active one: it takes it for
+/// a while and renews that, so that another one goes on when it is gone.
+#[async_trait]
+pub trait StreamRepository: Send + Sync {
+    /// Stores a stream that is kept until `kept_until`, unless its camera has an active
+    /// one or the tenant has `active_max` of them.
+    async fn start_stream(
+        &self,
+        stream: &StreamRecord,
+        kept_until: Timestamp,
+        active_max: u32,
+    ) -> Result<StreamStarted, CameraStoreError>;
+
+    /// Stops a stream, which may be stopped already. `false` when there is none.
+    async fn stop_stream(
+        &self,
+        tenant: TenantId,
+        id: StreamId,
+        at: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// A stream.
+    async fn stream(
+        &self,
+        tenant: TenantId,
+        id: StreamId,
+    ) -> Result<Option<StreamRecord>, CameraStoreError>;
+
+    /// Whose a stream is.
+    async fn tenant_of_stream(&self, id: StreamId) -> Result<Option<TenantId>, CameraStoreError>;
+
+    /// Active streams of all tenants that no instance keeps at `now`.
+    async fn unkept_streams(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, StreamId)>, CameraStoreError>;
+
+    /// Takes a stream that is not kept at `now` until `until`; `false` when somebody else
+    /// was first.
+    async fn take_stream(
+        &self,
+        tenant: TenantId,
+        id: StreamId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// Stores where an active stream stands, and that it is kept until `until`; `false`
+    /// when it is not active any more.
+    async fn keep_stream(
+        &self,
+        tenant: TenantId,
+        id: StreamId,
+        status: StreamStatus,
+        until: Timestamp,
+    ) -> Result<bool, CameraStoreError>;
+
+    /// Forgets the streams that were stopped before `before`; how many.
+    async fn forget_streams(
+        &self,
+        tenant: TenantId,
+        before: Timestamp,
+    ) -> Result<u64, CameraStoreError>;
+
+    /// Tenants that have streams, by id, from the one behind `after` on.
+    async fn tenants_with_streams(
+        &self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, CameraStoreError>;
 }
 
 /// What was found when a camera was looked after.

@@ -195,6 +195,10 @@ words!(
         StreamLimitReached => "STREAM_LIMIT_REACHED",
         /// The tenant may have no streams.
         StreamNotEntitled => "STREAM_NOT_ENTITLED",
+        /// No such stream.
+        StreamNotFound => "STREAM_NOT_FOUND",
+        /// The camera has an active stream.
+        StreamAlreadyActive => "STREAM_ALREADY_ACTIVE",
         /// No such stream session.
         StreamSessionNotFound => "STREAM_SESSION_NOT_FOUND",
         /// The session is not in a state from which this leads on.

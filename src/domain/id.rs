@@ -113,6 +113,10 @@ uuid_id!(
     StreamSessionId, "stream session id"
 );
 uuid_id!(
+    /// A stream of a camera that a client started.
+    StreamId, "stream id"
+);
+uuid_id!(
     /// The sealed address of a camera: another one each time it is sealed.
     CameraSecretId, "camera secret id"
 );

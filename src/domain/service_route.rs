@@ -13,7 +13,7 @@ pub enum ServiceRoute {
     CancelSession,
     /// `POST /api/v1/sessions/{id}/end`.
     EndSession,
-    /// `/gateway`: provisioning of cameras, stream sessions, health.
+    /// `/gateway` and `/api/streams`: provisioning of cameras, streams, stream sessions, health.
     CameraGateway,
     /// `/store`: capture sessions of edge devices.
     CaptureSessions,

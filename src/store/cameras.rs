@@ -4,6 +4,7 @@ mod captures;
 mod directory;
 mod probes;
 mod sessions;
+mod streams;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
@@ -178,6 +179,7 @@ async fn remove(
     let delete = Query::delete().from_table(TABLE).cond_where(is_camera(&tx, id)).take();
     let removed = tx.connection().execute(&delete).await?.rows_affected() > 0;
     sessions::end_all(&tx, id, at).await?;
+    streams::stop_all(&tx, id, at).await?;
     probes::forget_all(&tx, id).await?;
     directory::leave(&tx, CAMERA, id.as_str()).await?;
     tx.commit().await?;

@@ -23,5 +23,6 @@ mod record;
 mod server;
 mod services;
 mod sessions;
+mod streams;
 mod undo;
 mod vanished;

@@ -1,5 +1,5 @@
-//! Whose sessions are and when they run out, and when cameras are looked after:
-//! asked before a tenant is known, so it holds nothing else.
+//! Whose sessions and streams are, when sessions run out, until when streams are kept and
+//! when cameras are looked after: asked before a tenant is known, so it holds nothing else.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{Condition, ConnectionTrait};
@@ -15,6 +15,7 @@ use crate::store::tenant_tx::TenantTx;
 const TABLE: &str = "camera_directory";
 pub(super) const SESSION: &str = "session";
 pub(super) const CAMERA: &str = "camera";
+pub(super) const STREAM: &str = "stream";
 
 /// Enters something, or changes when it is due.
 pub(super) async fn enter(

@@ -86,6 +86,7 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/gateway/deprovision", Who::OperatorOrService, 200),
         route(Method::POST, "/gateway/sessions", Who::OperatorOrService, 201),
         route(Method::POST, "/gateway/sessions/sweep", Who::OperatorOrService, 200),
+        route(Method::POST, "/api/streams/start", Who::OperatorOrService, 201),
         route(Method::GET, "/gateway/sessions", Who::OperatorReaderOrService, 200),
         route(Method::GET, "/gateway/health", Who::OperatorReaderOrService, 200),
         route(Method::GET, "/gateway/metrics", Who::OperatorReaderOrService, 200),
@@ -249,6 +250,10 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
             "tenantId": server.tenant.to_string(),
             "cameraId": format!("cam-{}", uuid::Uuid::new_v4()),
             "rtspUrl": "rtsp://127.0.0.1:9/live",
+        })),
+        ("POST", "/api/streams/start") => Some(json!({
+            "camera_id": format!("cam-{}", uuid::Uuid::new_v4()),
+            "source_url": "rtsp://127.0.0.1:9/live",
         })),
         ("POST", "/gateway/deprovision" | "/gateway/sessions") => {
             Some(json!({"tenantId": server.tenant.to_string(), "cameraId": "hall"}))

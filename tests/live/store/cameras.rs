@@ -7,12 +7,13 @@ use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
     Camera, CameraRepository, CaptureRepository, Probe, ProbeRepository, Put, SealedSource,
-    SessionQuery, StepAt, Stepped, StreamSession, StreamSessionRepository,
+    SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
+    StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
     CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus as Status, StreamStatus,
 };
-use cabildo::domain::id::{CameraId, CameraSecretId, StreamSessionId, TenantId};
+use cabildo::domain::id::{CameraId, CameraSecretId, StreamId, StreamSessionId, TenantId};
 use cabildo::domain::time::Timestamp;
 use cabildo::store::Store;
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ cases!(
     old_sessions_are_forgotten,
     a_capture_is_opened_and_closed_once,
     a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
+    of_starts_at_once_one_starts_and_limits_hold,
+    a_stream_is_kept_by_one_and_stopped_once,
 );
 
 const MANY: u32 = 1_000;
@@ -367,4 +370,100 @@ async fn a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it(fixture: F
     assert_eq!(store.probes(tenant, &id, MANY).await.expect("read"), []);
     assert!(!store.put_probe(&probe(tenant, "hall", 6), later(9), 3).await.expect("asked"));
     assert_eq!(due(1_000).await, 1, "the other tenant's");
+}
+
+fn stream(tenant: TenantId, camera: &str) -> StreamRecord {
+    StreamRecord {
+        tenant,
+        id: StreamId::generate(),
+        camera: camera_id(camera),
+        masked: "rtsp://***:***@cam.example/".to_owned(),
+        status: StreamStatus::Starting,
+        started_at: NOW,
+        stopped_at: None,
+    }
+}
+
+async fn of_starts_at_once_one_starts_and_limits_hold(fixture: Fixture) {
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let race = async |streams: Vec<StreamRecord>, max: u32| {
+        let mut tasks = JoinSet::new();
+        for (number, stream) in streams.into_iter().enumerate() {
+            let store = fixture.stores[number % 2].clone();
+            tasks.spawn(async move { store.start_stream(&stream, later(15), max).await });
+        }
+        let started = tasks.join_all().await;
+        let count = |wanted| started.iter().filter(|it| **it == Ok(wanted)).count();
+        (
+            count(StreamStarted::Done),
+            count(StreamStarted::CameraBusy),
+            count(StreamStarted::Denied(Denied::LimitReached)),
+        )
+    };
+    let same = (0..12).map(|_| stream(tenant, "hall")).collect();
+    assert_eq!(race(same, MANY).await, (1, 11, 0));
+    let others = (0..6).map(|n| stream(tenant, &format!("cam-{n}"))).collect();
+    assert_eq!(race(others, 3).await, (2, 0, 4), "one was active before");
+    let store = fixture.store();
+    let foreign = stream(other, "hall");
+    let none = store.start_stream(&foreign, later(15), 0).await;
+    assert_eq!(none, Ok(StreamStarted::Denied(Denied::NotEntitled)));
+    assert_eq!(store.start_stream(&foreign, later(15), 1).await, Ok(StreamStarted::Done));
+    assert_eq!(store.stream(other, foreign.id).await, Ok(Some(foreign.clone())));
+    assert_eq!(store.stream(tenant, foreign.id).await, Ok(None));
+    assert_eq!(store.stop_stream(tenant, foreign.id, later(1)).await, Ok(false));
+    assert_eq!(store.tenant_of_stream(foreign.id).await, Ok(Some(other)));
+}
+
+async fn a_stream_is_kept_by_one_and_stopped_once(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let tenant = TenantId::generate();
+    let hall = camera(tenant, "hall", 1);
+    assert_eq!(first.put_camera(&hall, None, 3).await, Ok(Put::Done));
+    let (one, beside) = (stream(tenant, "hall"), stream(tenant, "door"));
+    for stream in [&one, &beside] {
+        let started = first.start_stream(stream, later(15), 9).await;
+        assert_eq!(started, Ok(StreamStarted::Done));
+    }
+    assert_eq!(second.unkept_streams(later(14), 9).await, Ok(vec![]));
+    assert_eq!(second.unkept_streams(later(15), 9).await.expect("answered").len(), 2);
+    let (a, b) = tokio::join!(
+        first.take_stream(tenant, one.id, later(15), later(30)),
+        second.take_stream(tenant, one.id, later(15), later(30)),
+    );
+    assert_ne!(a.expect("answered"), b.expect("answered"), "one of both took it");
+    let kept = second.keep_stream(tenant, one.id, StreamStatus::Running, later(40)).await;
+    assert_eq!(kept, Ok(true));
+    let found = first.stream(tenant, one.id).await.expect("answered").expect("there");
+    assert_eq!((found.status, found.stopped_at), (StreamStatus::Running, None));
+    let (a, b) = tokio::join!(
+        first.stop_stream(tenant, one.id, later(41)),
+        second.stop_stream(tenant, one.id, later(42)),
+    );
+    assert_eq!((a, b), (Ok(true), Ok(true)), "a stop may come twice");
+    let stopped = first.stream(tenant, one.id).await.expect("answered").expect("there");
+    assert_eq!(stopped.status, StreamStatus::Stopped);
+    let first_stop = stopped.stopped_at;
+    assert_eq!(first.stop_stream(tenant, one.id, later(50)).await, Ok(true));
+    let again = first.stream(tenant, one.id).await.expect("answered").expect("there");
+    assert_eq!(again.stopped_at, first_stop, "the first stop counts");
+    let late = first.keep_stream(tenant, one.id, StreamStatus::Running, later(60)).await;
+    assert_eq!(late, Ok(false), "whoever kept it learns of the stop");
+    assert_eq!(
+        second.unkept_streams(later(999), 9).await,
+        Ok(vec![(tenant, beside.id)]),
+        "one that is stopped is taken by nobody"
+    );
+    // A camera that goes takes its stream along, and no other one.
+    let next = stream(tenant, "hall");
+    assert_eq!(first.start_stream(&next, later(60), 9).await, Ok(StreamStarted::Done));
+    assert_eq!(second.remove_camera(tenant, &hall.id, later(61)).await, Ok(true));
+    let status =
+        async |id| first.stream(tenant, id).await.expect("answered").expect("there").status;
+    assert_eq!(status(next.id).await, StreamStatus::Stopped);
+    assert_eq!(status(beside.id).await, StreamStatus::Starting);
+    assert_eq!(first.forget_streams(tenant, later(62)).await, Ok(2));
+    assert_eq!(first.stream(tenant, next.id).await, Ok(None));
+    assert_eq!(first.tenant_of_stream(next.id).await, Ok(None));
+    assert_eq!(first.tenants_with_streams(None, 9).await, Ok(vec![tenant]));
 }

@@ -165,6 +165,9 @@ export const errors: ErrorTexts = {
     'The playback is not in a state that allows this. Open it again.',
   'error.STREAM_LIMIT_REACHED':
     'The organisation has as many streams open as it may. Close one and try again.',
+  'error.STREAM_NOT_FOUND': 'There is no such stream.',
+  'error.STREAM_ALREADY_ACTIVE':
+    'The camera has an active stream. Stop it before you start another one.',
   'error.STREAM_NOT_ENTITLED':
     'The organisation is not entitled to streams. Talk to whoever runs it.',
   'error.STREAM_SESSION_NOT_FOUND': 'There is no such stream, or it has ended. Open it again.',

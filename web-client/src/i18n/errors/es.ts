@@ -167,6 +167,9 @@ export const errors = {
     'La reproducción no está en un estado que lo permita. Ábrala de nuevo.',
   'error.STREAM_LIMIT_REACHED':
     'La organización tiene abiertas todas las emisiones que puede. Cierre una e inténtelo de nuevo.',
+  'error.STREAM_NOT_FOUND': 'No existe esa transmisión.',
+  'error.STREAM_ALREADY_ACTIVE':
+    'La cámara tiene una transmisión activa. Deténgala antes de iniciar otra.',
   'error.STREAM_NOT_ENTITLED':
     'La organización no tiene contratadas las emisiones. Hable con quien la administra.',
   'error.STREAM_SESSION_NOT_FOUND': 'Esa emisión no existe o ya terminó. Ábrala de nuevo.',

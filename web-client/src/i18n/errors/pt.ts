@@ -167,6 +167,9 @@ export const errors: ErrorTexts = {
     'A reprodução não está num estado que o permita. Abra-a de novo.',
   'error.STREAM_LIMIT_REACHED':
     'A organização tem abertas todas as emissões que pode. Feche uma e tente de novo.',
+  'error.STREAM_NOT_FOUND': 'Essa transmissão não existe.',
+  'error.STREAM_ALREADY_ACTIVE':
+    'A câmera tem uma transmissão ativa. Pare-a antes de iniciar outra.',
   'error.STREAM_NOT_ENTITLED':
     'A organização não tem direito a emissões. Fale com quem a administra.',
   'error.STREAM_SESSION_NOT_FOUND': 'Essa emissão não existe ou já terminou. Abra-a de novo.',
