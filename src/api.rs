@@ -34,6 +34,7 @@ mod recordings;
 mod refusals;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod report;
+mod room_cameras;
 mod router;
 mod session_body;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -61,6 +62,7 @@ pub use web::SignIn;
 use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
+use crate::bridges::Bridges;
 use crate::cameras::{CaptureStore, Gateway, Playback, Probes, StreamControl};
 use crate::clock::Clock;
 use crate::delivery::EventStreams;
@@ -130,6 +132,8 @@ pub struct ApiParts {
     pub cameras: Gateway,
     /// Looks after cameras.
     pub camera_probes: Probes,
+    /// Cameras in rooms.
+    pub bridges: Bridges,
     /// Streams of cameras that are started and stopped by call.
     pub streams: StreamControl,
     /// Plays cameras to viewers with a token.

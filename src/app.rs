@@ -101,7 +101,7 @@ impl App {
         let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
         let sessions = Sessions::start(&base, &rooms, &record, &services);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
-        let cameras = Cameras::start(&base, &services, &foundation)?;
+        let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
         let delivery = Delivery::start(&base, &foundation).await?;
         let behind = Behind {
             identity,

@@ -23,7 +23,7 @@ pub use error::{CameraError, CameraStoreError};
 pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };
-pub use ingest::{Ingest, Stream, StreamReport};
+pub use ingest::{Heard, Ingest, Listening, Sound, Stream, StreamReport};
 pub use metrics::describe_metrics;
 pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;

@@ -35,6 +35,7 @@ pub mod store;
 
 // Third floor: the interfaces that clients use.
 pub mod api;
+pub mod bridges;
 pub mod moderation;
 
 // Roof: the composition root, the commands, and what they need.

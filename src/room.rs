@@ -22,4 +22,4 @@ pub use member::{
 };
 pub use metrics::describe_metrics;
 pub use refusals::REFUSAL_INTERVAL;
-pub use rooms::{ResumeRequest, Rooms};
+pub use rooms::{ResumeRequest, Rooms, camera_user};

@@ -118,6 +118,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Third floor: doors.
     ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
+    ("bridges", &["domain", "clock", "formats", "telemetry", "cameras", "sfu", "room"]),
     (
         "api",
         &[
@@ -129,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sessions",
             "evidence",
             "cameras",
+            "bridges",
             "sfu",
             "recorder",
             "playable",

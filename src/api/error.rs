@@ -205,6 +205,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ProofInvalid
         | C::ProofExpired
         | C::ProofWrongContext
+        | C::CameraCodecUnsupported
+        | C::CameraBframesUnsupported
         | C::CameraSourceInvalid
         | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
         C::RateLimited => StatusCode::TOO_MANY_REQUESTS,

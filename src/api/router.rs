@@ -19,7 +19,7 @@ use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
     Api, MetricsDoor, attendance, captures, dev, events, evidence, gateway, health, media,
-    media_tokens, openapi, recordings, report, sessions, web,
+    media_tokens, openapi, recordings, report, room_cameras, sessions, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -102,6 +102,8 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(gateway::sessions::activate))
         .routes(routes!(gateway::sessions::end))
         .routes(routes!(gateway::sessions::sweep))
+        .routes(routes!(room_cameras::add))
+        .routes(routes!(room_cameras::remove))
         .routes(routes!(gateway::streams::start))
         .routes(routes!(gateway::streams::stop))
         .routes(routes!(gateway::streams::read))

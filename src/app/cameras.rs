@@ -16,8 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::base::Base;
 use super::foundation::Foundation;
+use super::rooms::LiveRooms;
 use super::services::Services;
 use super::tenants;
+use crate::bridges::Bridges;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
     AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts,
@@ -37,6 +39,7 @@ pub(super) struct Cameras {
     pub(super) captures: CaptureStore,
     pub(super) probes: Probes,
     pub(super) streams: StreamControl,
+    pub(super) bridges: Bridges,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -46,6 +49,7 @@ impl Cameras {
         base: &Base,
         services: &Services,
         foundation: &Foundation,
+        rooms: &LiveRooms,
     ) -> anyhow::Result<Self> {
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.record.keys.directory)?;
@@ -69,6 +73,7 @@ impl Cameras {
         let gateway = Gateway::new(options, parts);
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let streams = StreamControl::new(gateway.clone(), store.clone());
+        let bridges = Bridges::new(gateway.clone(), rooms.rooms.clone(), base.clock.clone());
         let captures = CaptureStore::new(store, base.clock.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let swept = (gateway.clone(), streams.clone());
@@ -76,11 +81,12 @@ impl Cameras {
         tasks.spawn(streams.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
-        Ok(Self { gateway, captures, probes, streams, stop, tasks })
+        Ok(Self { gateway, captures, probes, streams, bridges, stop, tasks })
     }
 
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
+        self.bridges.shutdown().await;
         self.streams.shutdown().await;
         self.gateway.ingest().shutdown().await;
         self.tasks.wait().await;

@@ -186,6 +186,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         history: record.history.clone(),
         cameras: cameras.gateway.clone(),
         camera_probes: cameras.probes.clone(),
+        bridges: cameras.bridges.clone(),
         streams: cameras.streams.clone(),
         camera_playback: Playback::new(cameras.gateway.clone()),
         captures: cameras.captures.clone(),

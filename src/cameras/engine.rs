@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod attempts;
+pub mod group;
 pub mod pictures;
 pub mod playlist;
 pub mod policy;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::call::{Call, Ended};
-pub use self::stream::{Stream, StreamReport};
+pub use self::stream::{Heard, Listening, Sound, Stream, StreamReport};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::attempts::Due;
 use crate::cameras::error::CameraError;

@@ -72,6 +72,9 @@ words!(
         ProtocolViolated => "protocol_violated",
         /// It has no picture in a codec that can be used.
         CodecUnsupported => "codec_unsupported",
+        /// Its pictures are sent in another order than they are shown, which players in a
+        /// room can't follow.
+        UnsupportedBframes => "unsupported_bframes",
         /// It did not answer in time.
         AnswerTimedOut => "answer_timed_out",
         /// It stopped sending.

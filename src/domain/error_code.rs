@@ -195,6 +195,10 @@ words!(
         StreamLimitReached => "STREAM_LIMIT_REACHED",
         /// The tenant may have no streams.
         StreamNotEntitled => "STREAM_NOT_ENTITLED",
+        /// The camera sends a codec that a room can't show.
+        CameraCodecUnsupported => "CAMERA_CODEC_UNSUPPORTED",
+        /// The camera sends B-frames, which a room can't show.
+        CameraBframesUnsupported => "CAMERA_BFRAMES_UNSUPPORTED",
         /// No such stream.
         StreamNotFound => "STREAM_NOT_FOUND",
         /// The camera has an active stream.

@@ -40,6 +40,8 @@ words!(
         Person => "person",
         /// The recorder of this server.
         Recorder => "recorder",
+        /// A camera that this server calls.
+        Camera => "camera",
     }
 );
 
@@ -53,7 +55,13 @@ impl ParticipantKind {
     /// Whether it may send audio, which a moderator can mute.
     #[must_use]
     pub const fn is_heard(self) -> bool {
-        matches!(self, Self::Person)
+        matches!(self, Self::Person | Self::Camera)
+    }
+
+    /// Whether it is there by connections of its own. Others are there while they are listed.
+    #[must_use]
+    pub const fn has_connections(self) -> bool {
+        matches!(self, Self::Person | Self::Camera)
     }
 
     /// Whether it may be on the speaking list.

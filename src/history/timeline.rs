@@ -297,6 +297,7 @@ mod tests {
             may_be_seen: false,
             joined_at: text_at(0),
             name_notice: None,
+            media_fault: None,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, SessionId, TenantId};
+use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -186,6 +187,9 @@ impl RoomActor {
                 answer(reply, self.engine.check_proof(&user, &proof));
             }
             Input::Attendance { reply } => answer(reply, Ok(self.attendance())),
+            Input::Fault { connection, fault } => {
+                self.decide_surely(|engine, now| engine.handle_fault(connection, fault, now)).await;
+            }
             Input::Lost { connection, socket, reason } => {
                 if self.forget_sink(connection, socket) {
                     self.connection_lost(connection, ConnectionPart::Channel, reason);
@@ -246,9 +250,14 @@ impl RoomActor {
 
     async fn enter(&mut self, entering: Entering) -> Result<Admitted, RoomError> {
         let connection = ConnectionId::generate();
-        let Entering { principal, kind, sink, resume } = entering;
-        self.decide(|engine, now| engine.handle_enter(connection, &principal, kind, resume, now))
-            .await?;
+        let Entering { participant, principal, kind, sink, resume } = entering;
+        self.decide(|engine, now| match participant {
+            ParticipantKind::Camera => engine.handle_camera(connection, &principal, now),
+            ParticipantKind::Person | ParticipantKind::Recorder => {
+                engine.handle_enter(connection, &principal, kind, resume, now)
+            }
+        })
+        .await?;
         let socket = self.attach(connection, sink);
         self.join_media(connection).await?;
         self.admitted(connection, socket, None, false)

@@ -20,6 +20,7 @@ mod view;
 use std::time::Duration;
 
 use crate::attendance::Attendance;
+use crate::domain::camera::StreamFault;
 use crate::domain::id::{ActionId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::participant::ParticipantKind;
@@ -128,12 +129,14 @@ pub(super) struct Member {
     pub(super) looks: Looks,
     pub(super) media: MediaFlags,
     pub(super) joined_at: Timestamp,
+    /// Why nothing of it comes, when it is a camera. It lasts as long as the process.
+    pub(super) fault: Option<StreamFault>,
 }
 
 impl Member {
     pub(super) fn new(kind: ParticipantKind, name: String, joined_at: Timestamp) -> Self {
         let looks = Looks::of(&name);
-        Self { kind, name, looks, media: MediaFlags::default(), joined_at }
+        Self { kind, name, looks, media: MediaFlags::default(), joined_at, fault: None }
     }
 
     /// Gives the member another name.

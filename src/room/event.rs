@@ -212,7 +212,9 @@ impl Event {
 }
 
 /// A member of the room, or its recorder: user id `cabildo:recorder`, the one
-/// role `recorder`. It is there while the recording runs or is paused.
+/// role `recorder`. It is there while the recording runs or is paused. A camera that
+/// this server calls has the user id `cabildo:camera:` and its own one, and the one role
+/// `camera`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct ParticipantView {
@@ -220,7 +222,7 @@ pub struct ParticipantView {
     pub user_id: String,
     /// Name for people.
     pub name: String,
-    /// What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`.
+    /// What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`, `camera`.
     pub roles: Vec<String>,
     /// How many connections they have; 0 while a lost one may still come back.
     pub connections: u32,
@@ -244,6 +246,11 @@ pub struct ParticipantView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub name_notice: Option<String>,
+    /// Why nothing of a camera comes: a word such as `unreachable`, `codec_unsupported`
+    /// or `unsupported_bframes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub media_fault: Option<String>,
 }
 
 /// A track that can be subscribed to.

@@ -6,16 +6,17 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attendance::{Attendance, Proof};
+use crate::domain::camera::StreamFault;
 use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
-use crate::domain::participant::Principal;
+use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::time::Timestamp;
 use crate::room::action::{Action, AttendanceAction, Made};
 use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
-use crate::sfu::{PublishAnswer, TransportSide};
+use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide};
 
 /// Longest time that a caller waits for a room. Raising it lets a room that does not answer hold
 /// more callers.
@@ -139,6 +140,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 /// A connection that asks to be admitted.
 #[derive(Debug)]
 pub(super) struct Entering {
+    pub(super) participant: ParticipantKind,
     pub(super) principal: Principal,
     pub(super) kind: ConnectionKind,
     pub(super) sink: Option<Sink>,
@@ -186,6 +188,14 @@ pub(super) enum Signal {
         sources: Vec<(String, TrackSource)>,
         reply: Reply<PublishAnswer>,
     },
+    Feed {
+        spec: FeedSpec,
+        reply: Reply<Feed>,
+    },
+    EndFeed {
+        track: TrackId,
+        reply: Reply<()>,
+    },
     Answer {
         sdp: String,
         reply: Reply<()>,
@@ -227,6 +237,7 @@ pub(super) enum Input {
     Attendee { user: UserId, reply: Reply<Attendee> },
     CheckProof { user: UserId, proof: Proof, reply: Reply<ProofCheck> },
     Attendance { reply: Reply<Arc<Attendance>> },
+    Fault { connection: ConnectionId, fault: Option<StreamFault> },
     Lost { connection: ConnectionId, socket: u64, reason: LossReason },
     Leave { connection: ConnectionId, socket: u64 },
     EvidenceHead(Arc<EvidenceHead>),
@@ -289,6 +300,29 @@ impl MemberHandle {
         sources: Vec<(String, TrackSource)>,
     ) -> Result<PublishAnswer, RoomError> {
         self.signal(|reply| Signal::Publish { offer, sources, reply }).await
+    }
+
+    /// Publishes a track whose packets come from this process.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] and the errors of the media plane.
+    pub async fn feed(&self, spec: FeedSpec) -> Result<Feed, RoomError> {
+        self.signal(|reply| Signal::Feed { spec, reply }).await
+    }
+
+    /// Ends a track whose packets come from this process.
+    ///
+    /// # Errors
+    /// The errors of the media plane.
+    pub async fn end_feed(&self, track: TrackId) -> Result<(), RoomError> {
+        self.signal(|reply| Signal::EndFeed { track, reply }).await
+    }
+
+    /// Reports why nothing of a camera comes, or that it comes again.
+    pub async fn report_fault(&self, fault: Option<StreamFault>) {
+        let input = Input::Fault { connection: self.connection, fault };
+        // A room that has closed need not be told.
+        drop(self.room.inputs.send(input).await);
     }
 
     /// Answers the media plane's offer of the subscribe transport.

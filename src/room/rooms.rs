@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::domain::id::{ConnectionId, SessionId, TenantId, UserId};
+use crate::domain::id::{CameraId, ConnectionId, SessionId, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
+use crate::domain::role::{Role, Roles};
 use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::attending::take_list;
@@ -78,6 +79,42 @@ impl Rooms {
     ) -> Result<Entered, RoomError> {
         let kind = ConnectionKind::Channel;
         self.admit(principal, session, |principal| Entering {
+            participant: ParticipantKind::Person,
+            principal,
+            kind,
+            sink: Some(sink.clone()),
+            resume,
+        })
+        .await
+    }
+
+    /// Admits a camera that this server calls, as a device of the hall: it is shown, and heard
+    /// where the hall is. Messages for it are sent to `sink`.
+    ///
+    /// # Errors
+    /// Those of [`Self::enter`].
+    pub async fn enter_camera(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        camera: &CameraId,
+        sink: Sink,
+    ) -> Result<Entered, RoomError> {
+        let user_id = camera_user(camera).ok_or(RoomError::Forbidden)?;
+        let principal = Principal {
+            tenant_id: tenant,
+            user_id,
+            roles: Roles::of(&[Role::Hall]),
+            name: camera.to_string(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            // It has no token, and is never resumed.
+            expires_at: self.parts.clock.now(),
+        };
+        let (kind, resume) = (ConnectionKind::MediaOnly, [0; 32]);
+        self.admit(principal, session, |principal| Entering {
+            participant: ParticipantKind::Camera,
             principal,
             kind,
             sink: Some(sink.clone()),
@@ -96,8 +133,15 @@ impl Rooms {
         session: SessionId,
     ) -> Result<Entered, RoomError> {
         let (kind, resume) = (ConnectionKind::MediaOnly, [0; 32]);
-        self.admit(principal, session, |principal| Entering { principal, kind, sink: None, resume })
-            .await
+        let participant = ParticipantKind::Person;
+        self.admit(principal, session, |principal| Entering {
+            participant,
+            principal,
+            kind,
+            sink: None,
+            resume,
+        })
+        .await
     }
 
     /// Resumes a connection that was lost, or that an older socket still has.
@@ -349,6 +393,12 @@ impl Rooms {
         tokio::spawn(actor.run(Box::new(session.clone()), queue, media_inputs));
         Ok(room)
     }
+}
+
+/// The user id under which a camera is in rooms.
+#[must_use]
+pub fn camera_user(camera: &CameraId) -> Option<UserId> {
+    format!("{}camera:{}", UserId::RESERVED_PREFIX, camera.as_str()).parse().ok()
 }
 
 /// The request of a client to resume a connection.

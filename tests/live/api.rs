@@ -20,6 +20,7 @@ mod person;
 mod playback;
 mod presence;
 mod record;
+mod room_cameras;
 mod server;
 mod services;
 mod sessions;

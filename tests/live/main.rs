@@ -4,6 +4,9 @@
 mod api;
 mod auth;
 mod load;
+#[expect(dead_code, reason = "the tests of transports use the rest of it")]
+#[path = "../support/media_peer.rs"]
+mod media_peer;
 #[path = "../support/package_root.rs"]
 mod package_root;
 mod plane;

@@ -1,6 +1,7 @@
 //! Stories of a room, in virtual time: who may do what, who is heard, what
 //! everybody is told, and what a restart keeps.
 
+mod cameras;
 mod undo;
 
 use std::collections::BTreeMap;

@@ -189,7 +189,8 @@ impl<'ingest> Call<'ingest> {
                 let packet = VideoPacket { ticks, marker, lost, payload };
                 self.stream.handle_video(packet, now, self.parts.clock.now());
             } else {
-                self.stream.handle_audio(packet.payload().len(), lost, now);
+                let ticks = packet.timestamp().timestamp();
+                self.stream.handle_audio((ticks, packet.into_payload_bytes()), lost, now);
             }
         }
         StreamFault::ConnectionClosed

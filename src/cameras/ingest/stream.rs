@@ -1,13 +1,14 @@
 //! What a camera that is called sends, shared by its task and whoever watches it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::cameras::engine::attempts::{Attempts, Due};
-use crate::cameras::engine::pictures::{Pictures, VideoPacket, is_hevc_key_start};
+use crate::cameras::engine::group::Group;
+use crate::cameras::engine::pictures::{Picture, Pictures, VideoPacket, is_hevc_key_start};
 use crate::cameras::engine::playlist;
 use crate::cameras::engine::segments::{Look, Segments};
 use crate::cameras::engine::statistics::{Report, Statistics, health};
@@ -33,10 +34,46 @@ pub struct StreamReport {
     pub packets: Report,
 }
 
+/// Pictures and packets of sound that wait for one listener. One that is slower loses the
+/// oldest and is told so. Raising it keeps more pictures in memory for it.
+const HEARD_MAX: usize = 1_024;
+
+/// What a camera sent.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// A picture.
+    Picture(Arc<Picture>),
+    /// A packet of sound.
+    Sound(Sound),
+    /// What comes next does not go on where this ended.
+    Break,
+}
+
+/// A packet of a camera's sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sound {
+    /// Its codec.
+    pub codec: CameraCodec,
+    /// Its stamp, extended by the wraps.
+    pub ticks: i64,
+    /// Its payload.
+    pub payload: Bytes,
+}
+
+/// Listens to a stream.
+#[derive(Debug)]
+pub struct Listening {
+    /// The pictures since the newest key picture.
+    pub group: Vec<Arc<Picture>>,
+    /// What comes after them.
+    pub heard: broadcast::Receiver<Heard>,
+}
+
 /// The stream of one camera.
 #[derive(Debug)]
 pub struct Stream {
     state: Mutex<State>,
+    heard: broadcast::Sender<Heard>,
     /// How many segments and breaks there were; closed streams count no more.
     progress: watch::Sender<u64>,
     renewed: Notify,
@@ -49,6 +86,7 @@ struct State {
     statistics: Statistics,
     pictures: Pictures,
     segments: Segments,
+    group: Group,
     video: Option<CameraCodec>,
     audio: Option<CameraCodec>,
     called_at: Instant,
@@ -73,6 +111,7 @@ impl Stream {
                 statistics: Statistics::new(now),
                 pictures: Pictures::default(),
                 segments: Segments::new(prefix, first),
+                group: Group::default(),
                 video: None,
                 audio: None,
                 called_at: now,
@@ -82,6 +121,7 @@ impl Stream {
                 wanted_until: now + linger,
                 is_closed: false,
             }),
+            heard: broadcast::Sender::new(HEARD_MAX),
             progress: watch::Sender::new(0),
             renewed: Notify::new(),
         }
@@ -101,6 +141,14 @@ impl Stream {
             latency: state.latency,
             packets,
         }
+    }
+
+    /// Listens to what the camera sends from now on, and what came since its newest key
+    /// picture.
+    #[must_use]
+    pub fn listen(&self) -> Listening {
+        let state = self.lock();
+        Listening { group: state.group.pictures().to_vec(), heard: self.heard.subscribe() }
     }
 
     /// Whether it has ended for good.
@@ -128,7 +176,7 @@ impl Stream {
     }
 
     /// Waits until the camera has shown a key picture, or failed.
-    pub(in crate::cameras) async fn settled(&self) {
+    pub async fn settled(&self) {
         let mut progress = self.progress.subscribe();
         loop {
             progress.borrow_and_update();
@@ -243,7 +291,11 @@ impl Stream {
             state.statistics.handle_picture(picture.key, now, at);
             is_news |= picture.key && !state.is_seen;
             state.is_seen |= picture.key;
-            is_news |= state.segments.handle(picture, at);
+            let picture = Arc::new(picture);
+            state.group.handle(&picture);
+            // Nobody may listen.
+            drop(self.heard.send(Heard::Picture(picture.clone())));
+            is_news |= state.segments.handle(Arc::unwrap_or_clone(picture), at);
         }
         let timeline = state.pictures.timeline();
         state.statistics.handle_times(timeline.faults(), timeline.has_b_frames());
@@ -253,20 +305,27 @@ impl Stream {
     }
 
     /// A packet of the camera's sound.
-    pub(super) fn handle_audio(&self, bytes: usize, lost: u64, now: Instant) {
-        self.lock().heard(bytes, lost, now);
+    pub(super) fn handle_audio(&self, (ticks, payload): (i64, Bytes), lost: u64, now: Instant) {
+        let mut state = self.lock();
+        state.heard(payload.len(), lost, now);
+        if let Some(codec) = state.audio {
+            // Nobody may listen.
+            drop(self.heard.send(Heard::Sound(Sound { codec, ticks, payload })));
+        }
     }
 
     /// What comes next does not go on where this ended.
     pub(super) fn handle_break(&self) {
-        self.lock().segments.handle_break();
+        let mut state = self.lock();
+        self.breaks(&mut state);
+        drop(state);
         self.proceed();
     }
 
     pub(super) fn handle_fault(&self, fault: StreamFault, now: Instant, drawn: u8) {
         let mut state = self.lock();
         state.attempts.handle_fault(fault, now, drawn);
-        state.segments.handle_break();
+        self.breaks(&mut state);
         drop(state);
         self.proceed();
     }
@@ -277,6 +336,13 @@ impl Stream {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.lock().attempts.poll_timeout()
+    }
+
+    fn breaks(&self, state: &mut State) {
+        state.segments.handle_break();
+        state.group.handle_break();
+        // Nobody may listen.
+        drop(self.heard.send(Heard::Break));
     }
 
     fn proceed(&self) {

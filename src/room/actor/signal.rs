@@ -7,7 +7,7 @@ use crate::room::actor::{RoomActor, answer, answer_media, media_error};
 use crate::room::engine::NewTrack;
 use crate::room::error::RoomError;
 use crate::room::member::{Outbound, Signal};
-use crate::sfu::{PublishAnswer, RoomMediaEvent, TransportSide};
+use crate::sfu::{Feed, FeedSpec, PublishAnswer, RoomMediaEvent, TransportSide};
 
 impl RoomActor {
     pub(super) async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
@@ -16,6 +16,18 @@ impl RoomActor {
             Signal::Publish { offer, sources, reply } => {
                 let result = self.publish(connection, offer, sources).await;
                 answer(reply, result);
+            }
+            Signal::Feed { spec, reply } => {
+                let result = self.feed(connection, spec).await;
+                answer(reply, result);
+            }
+            Signal::EndFeed { track, reply } => {
+                let ended = media.end_feed(session, connection, track).await;
+                self.decide_surely(|engine, now| {
+                    engine.handle_tracks(connection, Vec::new(), &[track], now);
+                })
+                .await;
+                answer_media(reply, ended);
             }
             Signal::Answer { sdp, reply } => {
                 let answered = media.answer(session, connection, sdp).await;
@@ -72,6 +84,19 @@ impl RoomActor {
         self.decide_surely(|engine, now| engine.handle_tracks(connection, tracks, &removed, now))
             .await;
         Ok(published)
+    }
+
+    /// Publishes a track whose packets come from this process.
+    async fn feed(&mut self, connection: ConnectionId, spec: FeedSpec) -> Result<Feed, RoomError> {
+        if !self.engine.may(connection, role::Action::PublishMedia) {
+            return Err(RoomError::Forbidden);
+        }
+        let feed = self.parts.media.feed(self.parts.session, connection, spec).await;
+        let feed = feed.map_err(|error| media_error(&error))?;
+        let codec = spec.config.codec();
+        let track = NewTrack { track: feed.track(), source: spec.source, codec, layers: 1 };
+        self.decide_surely(|engine, now| engine.handle_feed(connection, track, now)).await;
+        Ok(feed)
     }
 
     pub(super) async fn handle_media(&mut self, event: RoomMediaEvent) {

@@ -217,6 +217,11 @@ impl RoomEngine {
                     self.end_connection(connection, Goodbye::Removed, now);
                 }
             }
+            ParticipantKind::Camera => {
+                for connection in self.index.connections_of(target) {
+                    self.end_connection(connection, Goodbye::Removed, now);
+                }
+            }
             ParticipantKind::Recorder => {
                 self.stop_recording(Some(by), Goodbye::Removed, now);
             }

@@ -27,23 +27,48 @@ impl RoomEngine {
         resume: ResumeHash,
         now: Timestamp,
     ) -> Result<(), RoomError> {
+        self.admit(connection, ParticipantKind::Person, principal, (kind, resume), now)
+    }
+
+    /// Lets a camera in that this server calls.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] and [`RoomError::ConnectionLimitReached`].
+    pub fn handle_camera(
+        &mut self,
+        connection: ConnectionId,
+        camera: &Principal,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let (kind, resume) = (ConnectionKind::MediaOnly, ResumeHash::default());
+        self.admit(connection, ParticipantKind::Camera, camera, (kind, resume), now)
+    }
+
+    fn admit(
+        &mut self,
+        connection: ConnectionId,
+        participant: ParticipantKind,
+        principal: &Principal,
+        (kind, resume): (ConnectionKind, ResumeHash),
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
         let user = &principal.user_id;
         let may_join = principal.roles.may(role::Action::JoinRoom);
+        let is_person = participant == ParticipantKind::Person;
         // A token that names a part of the server would pose as it.
-        if !may_join || self.removed.contains_key(user) || is_reserved(user) {
+        if !may_join || self.removed.contains_key(user) || is_reserved(user) == is_person {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);
-        if new && !self.has_place_for(principal) {
+        if new && participant.takes_place() && !self.has_place_for(principal) {
             return Err(RoomError::ParticipantLimitReached);
         }
         self.make_room_for_connection(user, now)?;
         if let Some(member) = self.members.get_mut(user) {
             member.rename(&shown_name(&principal.name, user));
         } else {
-            let kind = ParticipantKind::Person;
             let name = shown_name(&principal.name, user);
-            self.add_member(user.clone(), Member::new(kind, name, now));
+            self.add_member(user.clone(), Member::new(participant, name, now));
         }
         let entered = Connection {
             user: user.clone(),

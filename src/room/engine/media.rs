@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::camera::StreamFault;
 use crate::domain::id::{ConnectionId, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::role;
@@ -48,6 +49,36 @@ impl RoomEngine {
             self.tell_published(track, now);
         }
         self.settle(now);
+    }
+
+    /// A camera of this server publishes a track; it does not tell what it sends by itself.
+    pub fn handle_feed(&mut self, connection: ConnectionId, track: NewTrack, now: Timestamp) {
+        let user = self.connections.get(&connection).map(|found| found.user.clone());
+        let Some(user) = user else { return };
+        if let Some(member) = self.members.get_mut(&user) {
+            match track.source.kind() {
+                MediaKind::Audio => member.media.audio = true,
+                MediaKind::Video => member.media.video = true,
+            }
+        }
+        self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        self.handle_tracks(connection, vec![track], &[], now);
+    }
+
+    /// Nothing of a camera comes, or it comes again.
+    pub fn handle_fault(
+        &mut self,
+        connection: ConnectionId,
+        fault: Option<StreamFault>,
+        now: Timestamp,
+    ) {
+        let user = self.connections.get(&connection).map(|found| found.user.clone());
+        let Some(user) = user else { return };
+        let changed = self.members.get(&user).is_some_and(|member| member.fault != fault);
+        if changed && let Some(member) = self.members.get_mut(&user) {
+            member.fault = fault;
+            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+        }
     }
 
     /// The media plane hears these tracks, loudest first.

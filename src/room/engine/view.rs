@@ -78,11 +78,14 @@ impl RoomEngine {
                 ParticipantKind::Person => {
                     Roles::of(&all).iter().map(|role| role.as_str().to_owned()).collect()
                 }
-                service @ ParticipantKind::Recorder => vec![service.as_str().to_owned()],
+                service @ (ParticipantKind::Recorder | ParticipantKind::Camera) => {
+                    vec![service.as_str().to_owned()]
+                }
             },
-            connections: match kind {
-                ParticipantKind::Person => u32::try_from(standing).unwrap_or(u32::MAX),
-                ParticipantKind::Recorder => 1,
+            connections: if kind.has_connections() {
+                u32::try_from(standing).unwrap_or(u32::MAX)
+            } else {
+                1
             },
             audio: media.audio,
             video: media.video,
@@ -91,6 +94,9 @@ impl RoomEngine {
             may_be_heard: theirs.iter().any(|theirs| self.gates(*theirs).audio == Gate::Open),
             may_be_seen: theirs.iter().any(|theirs| self.gates(*theirs).video == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
+            media_fault: member
+                .and_then(|member| member.fault)
+                .map(|fault| fault.as_str().to_owned()),
             name_notice: member
                 .filter(|member| {
                     member.kind == ParticipantKind::Person && !all.contains(&Role::Moderator)

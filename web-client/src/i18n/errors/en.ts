@@ -165,6 +165,10 @@ export const errors: ErrorTexts = {
     'The playback is not in a state that allows this. Open it again.',
   'error.STREAM_LIMIT_REACHED':
     'The organisation has as many streams open as it may. Close one and try again.',
+  'error.CAMERA_CODEC_UNSUPPORTED':
+    'The camera sends a codec that a room can’t show. Set it to H.264.',
+  'error.CAMERA_BFRAMES_UNSUPPORTED':
+    'The camera sends B-frames, which a room can’t show. Switch them off in the camera.',
   'error.STREAM_NOT_FOUND': 'There is no such stream.',
   'error.STREAM_ALREADY_ACTIVE':
     'The camera has an active stream. Stop it before you start another one.',

@@ -167,6 +167,10 @@ export const errors = {
     'La reproducción no está en un estado que lo permita. Ábrala de nuevo.',
   'error.STREAM_LIMIT_REACHED':
     'La organización tiene abiertas todas las emisiones que puede. Cierre una e inténtelo de nuevo.',
+  'error.CAMERA_CODEC_UNSUPPORTED':
+    'La cámara envía un códec que la sala no puede mostrar. Configúrela en H.264.',
+  'error.CAMERA_BFRAMES_UNSUPPORTED':
+    'La cámara envía fotogramas B, que la sala no puede mostrar. Desactívelos en la cámara.',
   'error.STREAM_NOT_FOUND': 'No existe esa transmisión.',
   'error.STREAM_ALREADY_ACTIVE':
     'La cámara tiene una transmisión activa. Deténgala antes de iniciar otra.',

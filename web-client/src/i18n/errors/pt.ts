@@ -167,6 +167,10 @@ export const errors: ErrorTexts = {
     'A reprodução não está num estado que o permita. Abra-a de novo.',
   'error.STREAM_LIMIT_REACHED':
     'A organização tem abertas todas as emissões que pode. Feche uma e tente de novo.',
+  'error.CAMERA_CODEC_UNSUPPORTED':
+    'A câmera envia um codec que a sala não consegue mostrar. Configure-a para H.264.',
+  'error.CAMERA_BFRAMES_UNSUPPORTED':
+    'A câmera envia quadros B, que a sala não consegue mostrar. Desative-os na câmera.',
   'error.STREAM_NOT_FOUND': 'Essa transmissão não existe.',
   'error.STREAM_ALREADY_ACTIVE':
     'A câmera tem uma transmissão ativa. Pare-a antes de iniciar outra.',

@@ -1,0 +1,223 @@
+//! Cameras in rooms: a camera that this server calls takes part like a device of the hall.
+//! Its pictures in H.264 and its sound in Opus go to members as they come; a camera that
+//! sends anything else is in the room and says why nothing of it is shown.
+
+pub mod engine;
+mod relay;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::relay::Relay;
+use crate::cameras::{CameraError, Gateway, Stream};
+use crate::clock::Clock;
+use crate::domain::camera::{CameraCodec, StreamFault, StreamStatus};
+use crate::domain::id::{CameraId, SessionId, TenantId, UserId};
+use crate::room::error::RoomError;
+use crate::room::{Rooms, camera_user};
+
+/// Cameras that an instance has in rooms at once; further ones are refused. Raising it
+/// uses more memory: up to a group of pictures for each.
+const BRIDGES_MAX: usize = 128;
+/// How long a camera that was not called before is waited for, so that whoever adds it
+/// learns at once when its codec can't be shown. It comes in afterwards in any case.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// Longest wait until a camera that is taken out has left its room.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+/// Messages of a room that wait for a camera; it reads them at once.
+const OUTBOUND_MAX: usize = 512;
+
+/// A camera in a room.
+type Key = (TenantId, SessionId, CameraId);
+
+/// Why a camera does not come into a room, or is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BridgeError {
+    /// Something about the camera.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// Something about the room.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// It sends pictures that a room can't show.
+    #[error("{}", unsupported_text(*.0))]
+    Unsupported(StreamFault),
+    /// The camera is not in the room.
+    #[error("the camera is not in the room")]
+    NotInRoom,
+}
+
+const fn unsupported_text(fault: StreamFault) -> &'static str {
+    match fault {
+        StreamFault::UnsupportedBframes => {
+            "the camera sends B-frames, which a room can't show; switch them off in the camera"
+        }
+        _ => "the camera sends a codec that a room can't show; set it to H.264",
+    }
+}
+
+/// A camera that is in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridged {
+    /// The user id under which it is there.
+    pub user: UserId,
+    /// Whether it was not there before.
+    pub is_new: bool,
+    /// Why nothing of it comes, as far as it is known.
+    pub fault: Option<StreamFault>,
+}
+
+struct Inner {
+    gateway: Gateway,
+    rooms: Rooms,
+    clock: Clock,
+    active: Mutex<BTreeMap<Key, Place>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Place {
+    /// It is to leave.
+    stop: CancellationToken,
+    /// It has left.
+    left: CancellationToken,
+}
+
+/// The cameras that are in rooms of this instance. Cheap to clone.
+#[derive(Clone)]
+pub struct Bridges(Arc<Inner>);
+
+impl Bridges {
+    /// No camera is in a room yet.
+    #[must_use]
+    pub fn new(gateway: Gateway, rooms: Rooms, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            gateway,
+            rooms,
+            clock,
+            active: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Brings a camera into the room of an active session. One that is there stays.
+    ///
+    /// # Errors
+    /// What is wrong with the camera or the room; [`BridgeError::Unsupported`].
+    pub async fn add(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        camera: &CameraId,
+    ) -> Result<Bridged, BridgeError> {
+        let gateway = &self.0.gateway;
+        gateway.camera(tenant, camera).await?;
+        let user = camera_user(camera).ok_or(RoomError::Forbidden)?;
+        let key = (tenant, session, camera.clone());
+        let Some(reserved) = self.reserve(key.clone())? else {
+            let fault = gateway.ingest().stream(tenant, camera).and_then(|it| fault_of(&it));
+            return Ok(Bridged { user, is_new: false, fault });
+        };
+        let stream = gateway.ingest().want(tenant, camera)?;
+        // A camera that did not settle comes in as it is.
+        drop(tokio::time::timeout(SETTLE_MAX, stream.settled()).await);
+        let fault = fault_of(&stream);
+        if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
+            return Err(BridgeError::Unsupported(fault));
+        }
+        let (sink, outbound) = mpsc::channel(OUTBOUND_MAX);
+        let entered = self.0.rooms.enter_camera(tenant, session, camera, sink).await?;
+        let relay = Relay::new(gateway.clone(), self.0.clock.clone(), (tenant, camera.clone()));
+        self.0.tasks.spawn(async move {
+            let stop = reserved.place.stop.clone();
+            relay.run(entered.member, outbound, stop).await;
+            drop(reserved);
+        });
+        Ok(Bridged { user, is_new: true, fault })
+    }
+
+    /// Takes a camera out of a room.
+    ///
+    /// # Errors
+    /// [`BridgeError::NotInRoom`].
+    pub async fn remove(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        camera: &CameraId,
+    ) -> Result<(), BridgeError> {
+        let key = (tenant, session, camera.clone());
+        let place = self.lock().get(&key).cloned().ok_or(BridgeError::NotInRoom)?;
+        place.stop.cancel();
+        // It leaves in any case.
+        drop(tokio::time::timeout(LEAVE_MAX, place.left.cancelled()).await);
+        Ok(())
+    }
+
+    /// Takes all cameras out of their rooms.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// A place for a camera in a room; nothing when it is there.
+    fn reserve(&self, key: Key) -> Result<Option<Reserved>, CameraError> {
+        let mut active = self.lock();
+        if active.contains_key(&key) {
+            return Ok(None);
+        }
+        if active.len() >= BRIDGES_MAX || self.0.stop.is_cancelled() {
+            return Err(CameraError::StreamLimit(BRIDGES_MAX));
+        }
+        let place = Place { stop: self.0.stop.child_token(), ..Place::default() };
+        active.insert(key.clone(), place.clone());
+        Ok(Some(Reserved { bridges: self.clone(), key, place }))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Place>> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of a camera in a room, until it is dropped.
+struct Reserved {
+    bridges: Bridges,
+    key: Key,
+    place: Place,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.bridges.lock().remove(&self.key);
+        self.place.left.cancel();
+    }
+}
+
+const fn is_unsupported(fault: StreamFault) -> bool {
+    matches!(fault, StreamFault::CodecUnsupported | StreamFault::UnsupportedBframes)
+}
+
+/// Why nothing of a camera can be shown in a room now; nothing while it is called for the
+/// first time.
+fn fault_of(stream: &Stream) -> Option<StreamFault> {
+    let report = stream.report(Instant::now().into_std());
+    match report.status {
+        StreamStatus::Running if report.video == Some(CameraCodec::H265) => {
+            Some(StreamFault::CodecUnsupported)
+        }
+        StreamStatus::Running if report.packets.has_b_frames => {
+            Some(StreamFault::UnsupportedBframes)
+        }
+        StreamStatus::Running | StreamStatus::Starting | StreamStatus::Stopped => None,
+        StreamStatus::Error => report.fault,
+    }
+}

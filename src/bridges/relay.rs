@@ -1,0 +1,300 @@
+//! Passes on what one camera sends, into one room.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Pictures, Sounds, Track, config_of};
+use super::{fault_of, is_unsupported};
+use crate::cameras::engine::pictures::Picture;
+use crate::cameras::{CameraError, Gateway, Heard, Listening, Sound, Stream};
+use crate::clock::Clock;
+use crate::domain::camera::{CameraCodec, StreamFault};
+use crate::domain::id::{CameraId, TenantId};
+use crate::domain::media::TrackSource;
+use crate::room::{MemberHandle, Outbound};
+use crate::sfu::sdp::CodecConfig;
+use crate::sfu::{Feed, FeedError, FeedSpec};
+
+use std::sync::Arc;
+
+/// How often it is said that the camera is wanted, looked how it does, and told what time it
+/// is by its clock.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Packets that are given to the media plane at once. More overflow the sockets of receivers,
+/// and what is lost then has to be sent again.
+const BURST_PACKETS: usize = 32;
+/// Wait between two such bursts. Raising it delays large pictures and groups that are
+/// repeated.
+const BURST_EVERY: Duration = Duration::from_millis(2);
+
+/// A track of the camera in the room.
+struct Fed<T> {
+    feed: Feed,
+    config: CodecConfig,
+    engine: T,
+}
+
+/// What one camera sends, on its way into one room.
+pub(super) struct Relay {
+    gateway: Gateway,
+    clock: Clock,
+    camera: (TenantId, CameraId),
+    pictures: Option<Fed<Pictures>>,
+    sounds: Option<Fed<Sounds>>,
+    /// What the room was told last.
+    fault: Option<StreamFault>,
+    /// The profile of the pictures is one that a room can't show.
+    has_strange_profile: bool,
+}
+
+/// Why a camera leaves its room.
+enum Over {
+    /// There is no such camera any more.
+    CameraGone,
+    /// The media plane or the room takes nothing any more.
+    RoomGone,
+}
+
+impl Relay {
+    pub(super) const fn new(gateway: Gateway, clock: Clock, camera: (TenantId, CameraId)) -> Self {
+        Self {
+            gateway,
+            clock,
+            camera,
+            pictures: None,
+            sounds: None,
+            fault: None,
+            has_strange_profile: false,
+        }
+    }
+
+    /// Runs until the camera is to leave, its room lets it go, or it is gone.
+    pub(super) async fn run(
+        mut self,
+        member: MemberHandle,
+        mut outbound: mpsc::Receiver<Outbound>,
+        stop: CancellationToken,
+    ) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = let_go(&mut outbound) => {}
+            over = self.relay(&member) => {
+                if matches!(over, Over::CameraGone) {
+                    tracing::info!(tenant = %self.camera.0, "a camera in a room is gone");
+                }
+            }
+        }
+        member.leave().await;
+    }
+
+    async fn relay(&mut self, member: &MemberHandle) -> Over {
+        loop {
+            let (tenant, camera) = &self.camera;
+            if self.gateway.camera(*tenant, camera).await == Err(CameraError::CameraNotFound) {
+                return Over::CameraGone;
+            }
+            match self.gateway.ingest().want(*tenant, camera) {
+                Ok(stream) => {
+                    if let Err(over) = self.follow(member, &stream).await {
+                        return over;
+                    }
+                }
+                Err(_) => self.say(member, Some(StreamFault::Unreachable)).await,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Passes a stream on, until it ends.
+    async fn follow(&mut self, member: &MemberHandle, stream: &Arc<Stream>) -> Result<(), Over> {
+        let Listening { group, mut heard } = stream.listen();
+        for picture in &group {
+            self.picture(member, picture).await?;
+        }
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                heard = heard.recv() => match heard {
+                    Ok(Heard::Picture(picture)) => self.picture(member, &picture).await?,
+                    Ok(Heard::Sound(sound)) => self.sound(member, &sound).await?,
+                    Ok(Heard::Break) | Err(RecvError::Lagged(_)) => self.handle_break(),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                _ = looks.tick() => {
+                    let (tenant, camera) = &self.camera;
+                    let wanted = self.gateway.ingest().want(*tenant, camera);
+                    if !wanted.is_ok_and(|wanted| Arc::ptr_eq(&wanted, stream)) {
+                        self.handle_break();
+                        return Ok(());
+                    }
+                    let strange = self.has_strange_profile.then_some(StreamFault::CodecUnsupported);
+                    self.say(member, fault_of(stream).or(strange)).await;
+                    self.report()?;
+                }
+            }
+        }
+    }
+
+    /// Tells the room why nothing comes, when that has changed.
+    async fn say(&mut self, member: &MemberHandle, fault: Option<StreamFault>) {
+        if self.fault != fault {
+            self.fault = fault;
+            if fault.is_some_and(is_unsupported)
+                && let Some(fed) = self.pictures.take()
+            {
+                // Nobody waits for a picture that does not come.
+                drop(member.end_feed(fed.feed.track()).await);
+            }
+            member.report_fault(fault).await;
+        }
+    }
+
+    async fn picture(&mut self, member: &MemberHandle, picture: &Arc<Picture>) -> Result<(), Over> {
+        if self.fault == Some(StreamFault::UnsupportedBframes) {
+            return Ok(());
+        }
+        if picture.key {
+            let Some(config) = config_of(picture) else {
+                self.has_strange_profile = true;
+                return Ok(());
+            };
+            self.has_strange_profile = false;
+            if self.pictures.as_ref().is_none_or(|fed| fed.config != config) {
+                if let Some(before) = self.pictures.take() {
+                    // A format that receivers were not offered is another track.
+                    drop(member.end_feed(before.feed.track()).await);
+                }
+                let fed = feed(member, TrackSource::Camera, config).await?;
+                self.pictures =
+                    fed.map(|(feed, track)| Fed { feed, config, engine: Pictures::new(track) });
+            }
+        }
+        let now = Instant::now().into_std();
+        let Some(Fed { feed, engine, .. }) = &mut self.pictures else { return Ok(()) };
+        let mut packets: Vec<Vec<u8>> = Vec::new();
+        engine.handle(picture, now, |packet| packets.push(packet.to_vec()));
+        if feed.take_key_frame_request() {
+            engine.handle_wish(now, |packet| packets.push(packet.to_vec()));
+        }
+        let mut dropped = false;
+        for (number, burst) in packets.chunks(BURST_PACKETS).enumerate() {
+            if number > 0 {
+                tokio::time::sleep(BURST_EVERY).await;
+            }
+            let mut given = Given::new(feed);
+            for packet in burst {
+                given.push(packet);
+            }
+            dropped |= given.finish()?;
+        }
+        if dropped {
+            engine.handle_break();
+        }
+        Ok(())
+    }
+
+    async fn sound(&mut self, member: &MemberHandle, sound: &Sound) -> Result<(), Over> {
+        if sound.codec != CameraCodec::Opus {
+            return Ok(());
+        }
+        if self.sounds.is_none() {
+            let config = CodecConfig::Opus;
+            let fed = feed(member, TrackSource::Microphone, config).await?;
+            self.sounds = fed.map(|(feed, track)| Fed { feed, config, engine: Sounds::new(track) });
+        }
+        let now = Instant::now().into_std();
+        let Some(Fed { feed, engine, .. }) = &mut self.sounds else { return Ok(()) };
+        let mut given = Given::new(feed);
+        engine.handle(sound.ticks, &sound.payload, now, |packet| given.push(packet));
+        // A packet of sound that is dropped is like one that was lost.
+        given.finish().map(drop)
+    }
+
+    fn handle_break(&mut self) {
+        if let Some(fed) = &mut self.pictures {
+            fed.engine.handle_break();
+        }
+        if let Some(fed) = &mut self.sounds {
+            fed.engine.handle_break();
+        }
+    }
+
+    /// Tells what time it is by the clocks of both tracks, so that receivers play them
+    /// together.
+    fn report(&mut self) -> Result<(), Over> {
+        let (now, wall) = (Instant::now().into_std(), self.clock.now());
+        let pictures = self.pictures.as_mut();
+        let pictures = pictures.map(|fed| (&mut fed.feed, fed.engine.report(now, wall)));
+        let sounds = self.sounds.as_mut();
+        let sounds = sounds.map(|fed| (&mut fed.feed, fed.engine.report(now, wall)));
+        for (feed, report) in pictures.into_iter().chain(sounds) {
+            let mut given = Given::new(feed);
+            if let Some(report) = report {
+                given.push(&report);
+            }
+            given.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes a track; nothing when the room does not take it now.
+async fn feed(
+    member: &MemberHandle,
+    source: TrackSource,
+    config: CodecConfig,
+) -> Result<Option<(Feed, Track)>, Over> {
+    let (payload_type, _) = config.payload_types();
+    match member.feed(FeedSpec { source, config, payload_type }).await {
+        Ok(feed) => {
+            let drawn = [rand::random(), rand::random(), rand::random()];
+            Ok(Some((feed, Track::new(payload_type, config.codec().clock_rate_hz(), drawn))))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a room does not take the track of a camera");
+            if member.is_gone().await { Err(Over::RoomGone) } else { Ok(None) }
+        }
+    }
+}
+
+/// Packets that are given to the media plane together.
+struct Given<'feed> {
+    feed: &'feed mut Feed,
+    error: Option<FeedError>,
+}
+
+impl<'feed> Given<'feed> {
+    const fn new(feed: &'feed mut Feed) -> Self {
+        Self { feed, error: None }
+    }
+
+    fn push(&mut self, packet: &[u8]) {
+        self.error = self.feed.push(packet).err().or(self.error);
+    }
+
+    /// Whether some of the packets were dropped.
+    fn finish(self) -> Result<bool, Over> {
+        let error = self.feed.flush().err().or(self.error);
+        match error {
+            None => Ok(false),
+            Some(FeedError::Busy(_) | FeedError::PacketTooLarge) => Ok(true),
+            Some(FeedError::Stopped) => Err(Over::RoomGone),
+        }
+    }
+}
+
+/// Until the room lets the connection go.
+async fn let_go(outbound: &mut mpsc::Receiver<Outbound>) {
+    loop {
+        match outbound.recv().await {
+            None | Some(Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing) => return,
+            Some(_) => {}
+        }
+    }
+}
