@@ -103,7 +103,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("governance_calls", "SELECT, INSERT, UPDATE"),
     ("cameras", "SELECT, INSERT, UPDATE, DELETE"),
     ("stream_sessions", "SELECT, INSERT, UPDATE, DELETE"),
-    ("capture_sessions", "SELECT, INSERT, UPDATE"),
+    ("capture_sessions", "SELECT, INSERT, UPDATE, DELETE"),
     ("camera_directory", "SELECT, INSERT, UPDATE, DELETE"),
     ("delivery_claims", "SELECT, INSERT, UPDATE"),
     ("camera_probes", "SELECT, INSERT, DELETE"),

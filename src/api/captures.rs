@@ -153,7 +153,7 @@ pub(super) fn tenant_of(
     }
 }
 
-refusals!(OpenRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
+refusals!(OpenRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::CaptureLimitReached, ErrorCode::UnprocessableRequest]);
 
 /// Opens a capture. The same again is answered as the first time.
 #[utoipa::path(

@@ -187,6 +187,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::StreamAlreadyActive
         | C::StreamLimitReached
         | C::SessionTransitionInvalid
+        | C::CaptureLimitReached
         | C::CaptureSessionConflict => StatusCode::CONFLICT,
         C::SessionOver
         | C::RecordingErased
@@ -295,7 +296,7 @@ impl From<CameraError> for ApiError {
             CameraError::Denied { max, .. } => {
                 Self::new(code, message).with_details(json!({"maxConcurrentStreams": max}))
             }
-            CameraError::CameraLimit(limit) => {
+            CameraError::CameraLimit(limit) | CameraError::CaptureLimit(limit) => {
                 Self::new(code, message).with_details(json!({ "limit": limit }))
             }
             CameraError::Transition(status) => {

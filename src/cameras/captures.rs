@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cameras::error::CameraError;
-use crate::cameras::repository::CaptureRepository;
+use crate::cameras::repository::{CaptureRepository, Inserted};
 use crate::clock::Clock;
 use crate::domain::id::{CaptureId, DeviceId, TenantId};
 use crate::domain::time::Timestamp;
@@ -14,6 +14,12 @@ const TEXT_BYTES_MAX: usize = 2_048;
 const LISTED: u32 = 50;
 /// Most captures in one answer. Raising it makes answers larger.
 const LISTED_MAX: u32 = 200;
+/// Captures of a tenant that may be open at once; further ones are refused. Raising
+/// it lets devices that never close theirs use more of the database.
+const OPEN_MAX: u32 = 1_000;
+/// Captures of a tenant that are kept; at the limit those that were closed the
+/// longest ago are forgotten. Raising it uses more of the database.
+const KEPT_MAX: u32 = 20_000;
 
 /// One publication of an edge device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,8 +103,10 @@ impl CaptureStore {
             opened_at: self.clock.now(),
             closed_at: None,
         };
-        let Some(known) = self.repository.insert_capture(&capture).await? else {
-            return Ok(capture);
+        let known = match self.repository.insert_capture(&capture, OPEN_MAX, KEPT_MAX).await? {
+            Inserted::Done => return Ok(capture),
+            Inserted::LimitReached => return Err(CameraError::CaptureLimit(OPEN_MAX)),
+            Inserted::Known(known) => known,
         };
         let same = known.device == capture.device
             && known.stream_path == capture.stream_path

@@ -68,6 +68,9 @@ pub enum CameraError {
     /// The session is in a state from which this does not lead on.
     #[error("a session that is {0} can't be changed so")]
     Transition(StreamSessionStatus),
+    /// The tenant has as many open captures as it may.
+    #[error("the tenant has as many open captures as it may: {0}")]
+    CaptureLimit(u32),
     /// No such capture session.
     #[error("no such capture session")]
     CaptureNotFound,
@@ -113,6 +116,7 @@ impl CameraError {
             Self::StreamActive => ErrorCode::StreamAlreadyActive,
             Self::SessionNotFound => ErrorCode::StreamSessionNotFound,
             Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
+            Self::CaptureLimit(_) => ErrorCode::CaptureLimitReached,
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
             Self::Contended

@@ -399,11 +399,29 @@ pub trait ProbeRepository: Send + Sync {
     ) -> Result<Vec<Probe>, CameraStoreError>;
 }
 
+/// What came of storing a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is stored.
+    Done,
+    /// There is one of its id.
+    Known(Capture),
+    /// The tenant has as many open ones as it may.
+    LimitReached,
+}
+
 /// The captures of edge devices.
 #[async_trait]
 pub trait CaptureRepository: Send + Sync {
-    /// Stores a capture, unless there is one of its id; that one then.
-    async fn insert_capture(&self, capture: &Capture) -> Result<Option<Capture>, CameraStoreError>;
+    /// Stores a capture, unless there is one of its id or the tenant has `open_max`
+    /// open ones. Of the tenant's captures `kept_max` are kept: those that were closed
+    /// the longest ago are forgotten.
+    async fn insert_capture(
+        &self,
+        capture: &Capture,
+        open_max: u32,
+        kept_max: u32,
+    ) -> Result<Inserted, CameraStoreError>;
 
     /// Stores the end of a capture that is open; whether it was.
     async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError>;

@@ -207,6 +207,8 @@ words!(
         StreamSessionNotFound => "STREAM_SESSION_NOT_FOUND",
         /// The session is not in a state from which this leads on.
         SessionTransitionInvalid => "SESSION_TRANSITION_INVALID",
+        /// The tenant has as many open capture sessions as it may.
+        CaptureLimitReached => "CAPTURE_LIMIT_REACHED",
         /// No such capture session.
         CaptureSessionNotFound => "CAPTURE_SESSION_NOT_FOUND",
         /// The capture session is known with other contents, or closed already.

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{Condition, ConnectionTrait, QueryResult};
 
 use super::{chosen, moment, moment_if_any, of_tenant};
-use crate::cameras::repository::CaptureRepository;
+use crate::cameras::repository::{CaptureRepository, Inserted};
 use crate::cameras::{CameraStoreError, Capture};
 use crate::domain::id::{CaptureId, TenantId};
 use crate::domain::time::Timestamp;
@@ -28,8 +28,13 @@ const COLUMNS: [&str; 9] = [
 
 #[async_trait]
 impl CaptureRepository for Store {
-    async fn insert_capture(&self, capture: &Capture) -> Result<Option<Capture>, CameraStoreError> {
-        Ok(insert(self, capture).await?)
+    async fn insert_capture(
+        &self,
+        capture: &Capture,
+        open_max: u32,
+        kept_max: u32,
+    ) -> Result<Inserted, CameraStoreError> {
+        Ok(insert(self, capture, open_max, kept_max).await?)
     }
 
     async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError> {
@@ -57,9 +62,16 @@ fn is_capture(tx: &TenantTx, id: &CaptureId) -> Condition {
     of_tenant(tx).add(Expr::col("id").eq(id.as_str()))
 }
 
-async fn insert(store: &Store, capture: &Capture) -> Result<Option<Capture>, StoreError> {
+async fn insert(
+    store: &Store,
+    capture: &Capture,
+    open_max: u32,
+    kept_max: u32,
+) -> Result<Inserted, StoreError> {
     let us = |moment: Option<Timestamp>| moment.map(Timestamp::unix_us);
     let tx = TenantTx::write(store, capture.tenant).await?;
+    // Whoever opens one counts after whoever came before.
+    tx.lock_tenant().await?;
     let insert = Query::insert()
         .into_table(TABLE)
         .columns(COLUMNS)
@@ -77,8 +89,52 @@ async fn insert(store: &Store, capture: &Capture) -> Result<Option<Capture>, Sto
         .on_conflict(OnConflict::columns(["tenant_id", "id"]).do_nothing().to_owned())
         .take();
     let inserted = tx.connection().execute(&insert).await?.rows_affected() == 1;
+    if !inserted {
+        tx.rollback().await?;
+        let known = find(store, capture.tenant, &capture.id).await?;
+        return known
+            .map(Inserted::Known)
+            .ok_or_else(|| StoreError::Corrupt("a capture was known and is gone".to_owned()));
+    }
+    let open = of_tenant(&tx).add(Expr::col("closed_at").is_null());
+    if count(&tx, open).await? > i64::from(open_max) {
+        tx.rollback().await?;
+        return Ok(Inserted::LimitReached);
+    }
+    let surplus = count(&tx, of_tenant(&tx)).await? - i64::from(kept_max);
+    if surplus > 0 {
+        forget_closed(&tx, surplus.unsigned_abs()).await?;
+    }
     tx.commit().await?;
-    if inserted { Ok(None) } else { find(store, capture.tenant, &capture.id).await }
+    Ok(Inserted::Done)
+}
+
+async fn count(tx: &TenantTx, of: Condition) -> Result<i64, StoreError> {
+    let count = Query::select()
+        .expr_as(Expr::col("id").count(), "captures")
+        .from(TABLE)
+        .cond_where(of)
+        .take();
+    let row = tx.connection().query_one(&count).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get("", "captures"))?)
+}
+
+/// Forgets those that were closed the longest ago.
+async fn forget_closed(tx: &TenantTx, number: u64) -> Result<(), StoreError> {
+    let oldest = Query::select()
+        .column("id")
+        .from(TABLE)
+        .cond_where(of_tenant(tx))
+        .and_where(Expr::col("closed_at").is_not_null())
+        .order_by("closed_at", Order::Asc)
+        .limit(number)
+        .take();
+    for row in tx.connection().query_all(&oldest).await? {
+        let id: CaptureId = chosen(&row, "id")?;
+        let delete = Query::delete().from_table(TABLE).cond_where(is_capture(tx, &id)).take();
+        tx.connection().execute(&delete).await?;
+    }
+    Ok(())
 }
 
 async fn close(store: &Store, capture: &Capture) -> Result<bool, StoreError> {

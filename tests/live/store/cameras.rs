@@ -6,8 +6,8 @@ use std::time::Duration;
 use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
-    Camera, CameraRepository, CaptureRepository, Probe, ProbeRepository, Put, SealedSource,
-    SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
+    Camera, CameraRepository, CaptureRepository, Inserted, Probe, ProbeRepository, Put,
+    SealedSource, SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
     StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
@@ -32,6 +32,7 @@ cases!(
     sessions_of_another_tenant_are_not_there,
     old_sessions_are_forgotten,
     a_capture_is_opened_and_closed_once,
+    open_captures_are_limited_and_the_longest_closed_ones_are_forgotten,
     a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
     of_starts_at_once_one_starts_and_limits_hold,
     a_stream_is_kept_by_one_and_stopped_once,
@@ -300,9 +301,11 @@ async fn a_capture_is_opened_and_closed_once(fixture: Fixture) {
         closed_at: None,
     };
     let mine = capture(tenant, "/live/sess-7");
-    assert_eq!(first.insert_capture(&mine).await, Ok(None));
-    assert_eq!(second.insert_capture(&capture(tenant, "/x")).await, Ok(Some(mine.clone())));
-    assert_eq!(second.insert_capture(&capture(other, "/y")).await, Ok(None));
+    assert_eq!(first.insert_capture(&mine, 1, MANY).await, Ok(Inserted::Done));
+    let again = second.insert_capture(&capture(tenant, "/x"), 1, MANY).await;
+    assert_eq!(again, Ok(Inserted::Known(mine.clone())));
+    let foreign = second.insert_capture(&capture(other, "/y"), 1, MANY).await;
+    assert_eq!(foreign, Ok(Inserted::Done), "another tenant has limits of its own");
     let closed = Capture {
         edge_ended_at: Some(later(9)),
         playlist_url: Some("https://media.example/sess-7.m3u8".to_owned()),
@@ -466,4 +469,39 @@ async fn a_stream_is_kept_by_one_and_stopped_once(fixture: Fixture) {
     assert_eq!(first.stream(tenant, next.id).await, Ok(None));
     assert_eq!(first.tenant_of_stream(next.id).await, Ok(None));
     assert_eq!(first.tenants_with_streams(None, 9).await, Ok(vec![tenant]));
+}
+
+async fn open_captures_are_limited_and_the_longest_closed_ones_are_forgotten(fixture: Fixture) {
+    let (store, tenant) = (fixture.store(), TenantId::generate());
+    let capture = |number: u64| Capture {
+        tenant,
+        id: format!("sess-{number}").parse().expect("an id"),
+        device: "box-1".parse().expect("an id"),
+        stream_path: "/live".to_owned(),
+        edge_started_at: NOW,
+        edge_ended_at: None,
+        playlist_url: None,
+        opened_at: later(number),
+        closed_at: None,
+    };
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        let store = fixture.stores[usize::try_from(number % 2).expect("small")].clone();
+        let capture = capture(number);
+        tasks.spawn(async move { store.insert_capture(&capture, 3, MANY).await });
+    }
+    let done = tasks.join_all().await;
+    let limited = done.iter().filter(|it| **it == Ok(Inserted::LimitReached)).count();
+    assert_eq!((done.iter().filter(|it| **it == Ok(Inserted::Done)).count(), limited), (3, 5));
+    for open in store.captures(tenant, MANY).await.expect("read") {
+        let at = open.opened_at.after(Duration::from_secs(100));
+        let closed = Capture { closed_at: Some(at), edge_ended_at: Some(at), ..open };
+        assert_eq!(store.close_capture(&closed).await, Ok(true));
+    }
+    let before = store.captures(tenant, MANY).await.expect("read");
+    assert_eq!(store.insert_capture(&capture(50), 3, 2).await, Ok(Inserted::Done));
+    let after = store.captures(tenant, MANY).await.expect("read");
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert_eq!(after[0], capture(50), "the open one stays");
+    assert_eq!(after[1], before[0], "of the closed ones that which was closed last");
 }

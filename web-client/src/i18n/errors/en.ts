@@ -169,6 +169,8 @@ export const errors: ErrorTexts = {
     'The camera sends a codec that a room can’t show. Set it to H.264.',
   'error.CAMERA_BFRAMES_UNSUPPORTED':
     'The camera sends B-frames, which a room can’t show. Switch them off in the camera.',
+  'error.CAPTURE_LIMIT_REACHED':
+    'The tenant has as many open captures as it may. Close some of them.',
   'error.STREAM_NOT_FOUND': 'There is no such stream.',
   'error.STREAM_ALREADY_ACTIVE':
     'The camera has an active stream. Stop it before you start another one.',
