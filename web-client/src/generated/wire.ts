@@ -467,7 +467,9 @@ reason: string, });
 
 /**
  * A member of the room, or its recorder: user id `cabildo:recorder`, the one
- * role `recorder`. It is there while the recording runs or is paused.
+ * role `recorder`. It is there while the recording runs or is paused. A camera that
+ * this server calls has the user id `cabildo:camera:` and its own one, and the one role
+ * `camera`.
  */
 export type ParticipantView = { 
 /**
@@ -479,7 +481,7 @@ user_id: string,
  */
 name: string, 
 /**
- * What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`.
+ * What they are: `participant`, `moderator`, `observer`, `hall`; `recorder`, `camera`.
  */
 roles: Array<string>, 
 /**
@@ -519,7 +521,12 @@ joined_at: string,
  * `moderator`, it looks like the name of a moderator who is somebody else;
  * `reserved`, it looks like one that stands for the server or an office.
  */
-name_notice?: string, };
+name_notice?: string, 
+/**
+ * Why nothing of a camera comes: a word such as `unreachable`, `codec_unsupported`
+ * or `unsupported_bframes`.
+ */
+media_fault?: string, };
 
 /**
  * A track that can be subscribed to.

@@ -68,6 +68,7 @@ export const en: Catalogue = {
   'role.hall': 'Hall',
   'role.operator': 'Operator',
   'role.auditor': 'Auditor',
+  'role.camera': 'Camera',
   'role.recorder': 'Recording',
 
   'recording.running': 'Recording',
@@ -239,6 +240,10 @@ export const en: Catalogue = {
   'people.count': '{count, plural, one {one person} other {# people}}',
   'people.notice.moderator': 'Like a moderator’s name, but somebody else',
   'people.notice.reserved': 'Like an official name',
+  'people.fault.codec_unsupported': 'sends a codec that cannot be shown: set it to H.264',
+  'people.fault.unsupported_bframes': 'sends B-frames: switch them off in the camera',
+  'people.fault.credentials_refused': 'refuses its password',
+  'people.fault.other': 'sends nothing at the moment',
   'people.away': 'reconnecting',
   'people.audio': 'microphone on',
   'people.noAudio': 'microphone off',

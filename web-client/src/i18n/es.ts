@@ -69,6 +69,7 @@ export const es = {
   'role.hall': 'Sala',
   'role.operator': 'Operación',
   'role.auditor': 'Auditoría',
+  'role.camera': 'Cámara',
   'role.recorder': 'Grabación',
 
   'recording.running': 'Se graba',
@@ -241,6 +242,10 @@ export const es = {
   'people.count': '{count, plural, one {una persona} other {# personas}}',
   'people.notice.moderator': 'Se parece al nombre de quien modera, pero es otra persona',
   'people.notice.reserved': 'Se parece a un nombre oficial',
+  'people.fault.codec_unsupported': 'envía un códec que no se puede mostrar: configúrela en H.264',
+  'people.fault.unsupported_bframes': 'envía fotogramas B: desactívelos en la cámara',
+  'people.fault.credentials_refused': 'rechaza su contraseña',
+  'people.fault.other': 'no envía nada por ahora',
   'people.away': 'reconectando',
   'people.audio': 'micrófono encendido',
   'people.noAudio': 'micrófono apagado',

@@ -68,6 +68,7 @@ export const pt: Catalogue = {
   'role.hall': 'Sala',
   'role.operator': 'Operação',
   'role.auditor': 'Auditoria',
+  'role.camera': 'Câmera',
   'role.recorder': 'Gravação',
 
   'recording.running': 'A gravar',
@@ -241,6 +242,11 @@ export const pt: Catalogue = {
   'people.count': '{count, plural, one {uma pessoa} other {# pessoas}}',
   'people.notice.moderator': 'Parece o nome de quem modera, mas é outra pessoa',
   'people.notice.reserved': 'Parece um nome oficial',
+  'people.fault.codec_unsupported':
+    'envia um codec que não pode ser mostrado: configure-a para H.264',
+  'people.fault.unsupported_bframes': 'envia quadros B: desative-os na câmera',
+  'people.fault.credentials_refused': 'recusa a senha',
+  'people.fault.other': 'não envia nada no momento',
   'people.away': 'reconectando',
   'people.audio': 'microfone ligado',
   'people.noAudio': 'microfone desligado',

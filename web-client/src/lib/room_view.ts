@@ -47,6 +47,16 @@ export function isRecorder(one: ParticipantView): boolean {
   return one.roles.includes('recorder');
 }
 
+/** A camera that the server calls stands among the people, and is none. */
+export function isCamera(one: ParticipantView): boolean {
+  return one.roles.includes('camera');
+}
+
+/** Whether somebody is a person, or a device of one. */
+export function isPerson(one: ParticipantView): boolean {
+  return !isRecorder(one) && !isCamera(one);
+}
+
 /** People in the order the console and the list of people show them. */
 export function people(state: RoomState): readonly ParticipantView[] {
   const rank = (one: ParticipantView) =>

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import type { BookEntry, BookView, ParticipantView, RoomState } from '../lib';
-import { folded, heardOf, isRecorder, newId, people } from '../lib';
+import { folded, heardOf, isPerson, isRecorder, newId, people } from '../lib';
 import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
 import { Button, Field, Options, failureText } from './components';
@@ -36,9 +36,7 @@ export function ConsolePeople(props: { state: RoomState; book: BookView; send: S
     <section class="card stack pane" aria-labelledby="people">
       <h2 id="people">
         {t('people.title')}{' '}
-        <span class="quiet">
-          {t('people.count', { count: everybody.filter((one) => !isRecorder(one)).length })}
-        </span>
+        <span class="quiet">{t('people.count', { count: everybody.filter(isPerson).length })}</span>
       </h2>
       <div class="row">
         <Field label={t('console.search')}>
@@ -136,7 +134,7 @@ function passes(
     case 'present':
       return entry?.present === true;
     case 'unproven':
-      return entry?.present !== true && !isRecorder(one);
+      return entry?.present !== true && isPerson(one);
     case 'left':
       return entry?.left === true;
     case 'all':

@@ -1,6 +1,6 @@
 import { t } from '../i18n/i18n';
 import type { Command, RequestView, RoomClient, RoomState } from '../lib';
-import { isRecorder, presenceOf } from '../lib';
+import { isPerson, presenceOf } from '../lib';
 import { Button, Dialog } from './components';
 import { Countdown, Holder } from './floor_card';
 
@@ -123,7 +123,7 @@ export function PresenceBadge(props: {
 /** Asks before everybody may speak. */
 export function OpenFloorDialog(props: { state: RoomState; send: Send; onClose: () => void }) {
   const people = [...props.state.participants.values()];
-  const count = people.filter((one) => !isRecorder(one)).length;
+  const count = people.filter(isPerson).length;
   return (
     <Dialog title={t('console.openTitle')} testId="open-floor-dialog" onClose={props.onClose}>
       <p>{t('console.openText', { count })}</p>

@@ -85,8 +85,61 @@ export function Encoders(props: { api: ApiClient; session: string; onClose: () =
           </li>
         ))}
       </ul>
+      <RoomCamera api={api} session={session} onFailed={setFailure} />
       <Button label={t('common.close')} onPress={props.onClose} />
     </Dialog>
+  );
+}
+
+/** Brings a camera in that the server calls; it goes out like anybody, by its line in the list. */
+function RoomCamera(props: {
+  api: ApiClient;
+  session: string;
+  onFailed: (failure: unknown) => void;
+}) {
+  const [camera, setCamera] = useState('');
+  const [busy, setBusy] = useState(false);
+  const id = camera.trim();
+  const add = () => {
+    setBusy(true);
+    const path = `/api/v1/sessions/${encodeURIComponent(props.session)}/cameras`;
+    props.api
+      .request('POST', path, { body: { camera_id: id } })
+      .then(() => {
+        props.onFailed(null);
+        setCamera('');
+        announce(e('camera.added', { camera: id }));
+      }, props.onFailed)
+      .finally(() => setBusy(false));
+  };
+  return (
+    <form
+      class="stack"
+      data-testid="room-camera"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy && id !== '') add();
+      }}
+    >
+      <h3>{e('camera.title')}</h3>
+      <p class="quiet">{e('camera.intro')}</p>
+      <Field label={e('camera.id')}>
+        <input
+          autoComplete="off"
+          maxLength={128}
+          data-testid="room-camera-id"
+          value={camera}
+          onInput={(event) => setCamera(event.currentTarget.value)}
+        />
+      </Field>
+      <Button
+        label={e('camera.add')}
+        type="submit"
+        testId="room-camera-add"
+        once
+        disabled={busy || id === ''}
+      />
+    </form>
   );
 }
 

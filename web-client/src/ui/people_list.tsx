@@ -1,7 +1,7 @@
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import type { Heard, ParticipantView, RoomState } from '../lib';
-import { heardOf, isRecorder, people } from '../lib';
+import { heardOf, isPerson, isRecorder, people } from '../lib';
 import { Button } from './components';
 import type { IconName } from './icons';
 import { Icon } from './icons';
@@ -51,18 +51,35 @@ export function NameNotice({ notice }: { notice: string | undefined }) {
   );
 }
 
+/** Why nothing of a camera is shown. */
+export function MediaFault({ fault }: { fault: string | undefined }) {
+  if (fault === undefined) return null;
+  const key =
+    fault === 'codec_unsupported' ||
+    fault === 'unsupported_bframes' ||
+    fault === 'credentials_refused'
+      ? (`people.fault.${fault}` as const)
+      : 'people.fault.other';
+  return (
+    <span class="badge" data-testid="media-fault" data-fault={fault}>
+      {t(key)}
+    </span>
+  );
+}
+
 /** Somebody's name, roles and presence. */
 export function PersonName({ one, state }: { one: ParticipantView; state: RoomState }) {
   const shown =
     one.user_id === state.you.user_id ? t('common.youSuffix', { name: one.name }) : one.name;
   const speaking = state.speakers.some((speaker) => speaker.user_id === one.user_id);
-  const role = (['moderator', 'hall', 'observer'] as const).find((role) =>
+  const role = (['moderator', 'hall', 'observer', 'camera'] as const).find((role) =>
     one.roles.includes(role),
   );
   return (
     <span class="name">
       {shown} <NameNotice notice={one.name_notice} />{' '}
       {role !== undefined && <span class="badge">{t(`role.${role}`)}</span>}{' '}
+      <MediaFault fault={one.media_fault} />{' '}
       {speaking && <span class="badge">{t('people.speaking')}</span>}{' '}
       {one.connections === 0 && <span class="badge">{t('people.away')}</span>}
     </span>
@@ -78,7 +95,7 @@ export function PeopleList({ state, onClose }: { state: RoomState; onClose: () =
         <h2>
           {t('people.title')}{' '}
           <span class="quiet">
-            {t('people.count', { count: everybody.filter((one) => !isRecorder(one)).length })}
+            {t('people.count', { count: everybody.filter(isPerson).length })}
           </span>
         </h2>
         <Button label={t('common.close')} icon="close" compact onPress={onClose} />

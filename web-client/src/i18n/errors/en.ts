@@ -166,9 +166,9 @@ export const errors: ErrorTexts = {
   'error.STREAM_LIMIT_REACHED':
     'The organisation has as many streams open as it may. Close one and try again.',
   'error.CAMERA_CODEC_UNSUPPORTED':
-    'The camera sends a codec that a room can’t show. Set it to H.264.',
+    'The camera sends a codec that a room cannot show. Set it to H.264.',
   'error.CAMERA_BFRAMES_UNSUPPORTED':
-    'The camera sends B-frames, which a room can’t show. Switch them off in the camera.',
+    'The camera sends B-frames, which a room cannot show. Switch them off in the camera.',
   'error.CAPTURE_LIMIT_REACHED':
     'The tenant has as many open captures as it may. Close some of them.',
   'error.STREAM_NOT_FOUND': 'There is no such stream.',

@@ -171,8 +171,7 @@ export const errors = {
     'La cámara envía un códec que la sala no puede mostrar. Configúrela en H.264.',
   'error.CAMERA_BFRAMES_UNSUPPORTED':
     'La cámara envía fotogramas B, que la sala no puede mostrar. Desactívelos en la cámara.',
-  'error.CAPTURE_LIMIT_REACHED':
-    'La entidad tiene el máximo de capturas abiertas. Cierre algunas.',
+  'error.CAPTURE_LIMIT_REACHED': 'La entidad tiene el máximo de capturas abiertas. Cierre algunas.',
   'error.STREAM_NOT_FOUND': 'No existe esa transmisión.',
   'error.STREAM_ALREADY_ACTIVE':
     'La cámara tiene una transmisión activa. Deténgala antes de iniciar otra.',

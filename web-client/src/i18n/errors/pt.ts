@@ -171,8 +171,7 @@ export const errors: ErrorTexts = {
     'A câmera envia um codec que a sala não consegue mostrar. Configure-a para H.264.',
   'error.CAMERA_BFRAMES_UNSUPPORTED':
     'A câmera envia quadros B, que a sala não consegue mostrar. Desative-os na câmera.',
-  'error.CAPTURE_LIMIT_REACHED':
-    'A entidade tem o máximo de capturas abertas. Feche algumas.',
+  'error.CAPTURE_LIMIT_REACHED': 'A entidade tem o máximo de capturas abertas. Feche algumas.',
   'error.STREAM_NOT_FOUND': 'Essa transmissão não existe.',
   'error.STREAM_ALREADY_ACTIVE':
     'A câmera tem uma transmissão ativa. Pare-a antes de iniciar outra.',
