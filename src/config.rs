@@ -3,6 +3,7 @@
 
 mod cameras;
 mod events;
+mod kafka;
 mod reader;
 mod record;
 mod sections;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use cameras::CamerasConfig;
 pub use events::{EventsConfig, WebhookConfig};
+pub use kafka::KafkaConfig;
 pub use record::{
     EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
 };
@@ -62,6 +64,8 @@ pub struct Config {
     pub cameras: CamerasConfig,
     /// What other services are told.
     pub events: EventsConfig,
+    /// Kafka, when there are brokers.
+    pub kafka: Option<KafkaConfig>,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -237,6 +241,28 @@ mod tests {
         let limits = config.tenants.of(tenant.parse().expect("uuid"));
         assert_eq!(limits.max_active_sessions, 3);
         assert_eq!(limits.max_participants, config.tenants.default.max_participants);
+    }
+
+    #[test]
+    fn a_login_to_kafka_is_whole_and_says_how_it_is_protected() {
+        let problems = |lines: &str| {
+            let yaml = format!("{EXAMPLE}\nkafka: {{brokers: [k:9092], {lines}}}\n");
+            production(&yaml.replace("\nkafka:\n", "\nkafka_before:\n"), &[])
+                .map_or_else(|error| error.0, |_| Vec::new())
+                .into_iter()
+                .map(|problem| problem.key)
+                .filter(|key| key.starts_with("kafka."))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(problems("topic: events"), Vec::<String>::new());
+        assert_eq!(problems("username: a, password: b"), ["kafka.security"]);
+        assert_eq!(problems("security: sasl_ssl"), ["kafka.username"]);
+        assert_eq!(problems("security: tls"), ["kafka.security"]);
+        assert_eq!(problems("ca: /x"), ["kafka.security"]);
+        assert_eq!(problems("security: ssl, cert: /x"), ["kafka.cert"]);
+        assert_eq!(problems("topic: 'a b'"), ["kafka.topic"]);
+        let login = "security: sasl_plaintext, mechanism: PLAIN, username: a, password: b";
+        assert_eq!(problems(login), Vec::<String>::new());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod error_code;
 pub mod floor;
 pub mod hex;
 pub mod id;
+pub mod kafka;
 pub mod media;
 pub mod network;
 pub mod participant;

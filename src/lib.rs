@@ -18,6 +18,7 @@ pub mod claims;
 pub mod events;
 pub mod evidence;
 pub mod floor;
+pub mod kafka;
 pub mod services;
 pub mod sessions;
 pub mod sfu;

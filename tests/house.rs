@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("claims", &["domain", "clock", "telemetry"]),
     ("events", &["domain", "clock", "telemetry"]),
     ("floor", &["domain", "clock", "telemetry", "tracked"]),
+    ("kafka", &["domain", "clock", "telemetry"]),
     ("services", &["domain", "clock", "telemetry"]),
     ("sessions", &["domain", "clock", "telemetry"]),
     ("sfu", &["domain", "clock", "formats", "telemetry"]),
@@ -89,7 +90,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Events as other services are told them: what sessions and rooms keep, in the
     // outbox's order and a public form.
-    ("delivery", &["domain", "clock", "telemetry", "claims", "events", "sessions", "room"]),
+    (
+        "delivery",
+        &["domain", "clock", "telemetry", "claims", "events", "kafka", "sessions", "room"],
+    ),
     // What happened, read back from the log for people and combined pictures.
     ("history", &["domain", "telemetry", "evidence", "recorder", "playable", "room"]),
     // Telling the governance service of sessions, and binding what it holds.

@@ -1,5 +1,6 @@
 //! Events for other services: the outbox, and who hands it on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,18 +8,32 @@ use anyhow::{Context as _, ensure};
 
 use super::base::Base;
 use super::foundation::{Foundation, public_origin};
-use crate::config::WebhookConfig;
+use crate::config::{KafkaConfig, WebhookConfig};
 use crate::delivery::{
-    EventStreams, Feed, Origin, Payload, Pump, PumpOptions, PumpParts, Reach, RetryTimes,
-    StreamTimes, Tail, Webhook, WebhookOptions,
+    Destination, EventStreams, Feed, KafkaTopic, Origin, Payload, Pump, PumpOptions, PumpParts,
+    Reach, RetryTimes, StreamTimes, Tail, Webhook, WebhookOptions,
 };
 use crate::events::{Beginning, Outbox as _, OutboxUpkeep, ReaderName, Scope};
+use crate::kafka::{Connection, KafkaProblem, Login, Producer, TlsFiles};
 
 /// What names of readers that are webhooks begin with.
 const WEBHOOK: &str = "webhook.";
 /// How long after it happened an event is sent to a webhook again. Raising it
 /// raises what is kept in the outbox for an endpoint that is gone.
 const WEBHOOK_GIVEN_UP_AFTER: Duration = Duration::from_hours(3 * 24);
+/// Events on their way to a webhook at once.
+const WEBHOOK_IN_FLIGHT_MAX: usize = 8;
+/// The reader that is Kafka.
+const KAFKA: &str = "kafka";
+/// Events on their way to Kafka at once, each of another session. Raising it makes
+/// larger batches; the producer holds no more than a thousand.
+const KAFKA_IN_FLIGHT_MAX: usize = 256;
+/// How soon Kafka is tried again. A try itself takes up to half a minute.
+const KAFKA_RETRY: RetryTimes = RetryTimes {
+    first: Duration::from_millis(200),
+    max: Duration::from_secs(10),
+    pause: Duration::from_secs(5),
+};
 
 /// Time for an endpoint to answer: as Standard Webhooks advises.
 const WEBHOOK_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
@@ -28,6 +43,7 @@ pub(super) struct Delivery {
     pub(super) streams: EventStreams,
     tail: Tail,
     pumps: Vec<Pump>,
+    kafka: Option<Arc<Producer>>,
     upkeep: OutboxUpkeep,
 }
 
@@ -42,30 +58,57 @@ impl Delivery {
         let names: Vec<ReaderName> = names.collect::<anyhow::Result<_>>()?;
         outbox.forget_except(WEBHOOK, &names).await?;
         let mut pumps = Vec::new();
+        let parts = |destination: Arc<dyn Destination>| PumpParts {
+            outbox: outbox.clone(),
+            feed: feed.clone(),
+            claims: foundation.claims.clone(),
+            clock: base.clock.clone(),
+            destination,
+        };
         for (name, (key, config)) in names.into_iter().zip(webhooks) {
             let context = || format!("events.webhooks.{key}");
             let webhook = webhook(base, config).with_context(context)?;
             // Before the first event that a new endpoint must be told of.
             outbox.register(&name, Beginning::Newest).await?;
-            let parts = PumpParts {
-                outbox: outbox.clone(),
-                feed: feed.clone(),
-                claims: foundation.claims.clone(),
-                clock: base.clock.clone(),
-                destination: Arc::new(webhook),
-            };
             let options = PumpOptions {
                 name,
                 scope: Scope::Tenant(config.tenant),
                 kinds: config.types.clone(),
                 given_up_after: Some(WEBHOOK_GIVEN_UP_AFTER),
+                in_flight_max: WEBHOOK_IN_FLIGHT_MAX,
                 retry: RetryTimes::default(),
             };
-            pumps.push(Pump::start(parts, options));
+            pumps.push(Pump::start(parts(Arc::new(webhook)), options));
         }
-        let upkeep = OutboxUpkeep::start(outbox, base.clock.clone());
-        let streams = EventStreams::new(feed, StreamTimes::default());
-        Ok(Self { streams, tail, pumps, upkeep })
+        let kafka = base.config.kafka.as_ref();
+        let kafka = kafka.map(producer).transpose().context("kafka")?;
+        match (&kafka, &base.config.kafka) {
+            (Some(producer), Some(config)) => {
+                let name: ReaderName = KAFKA.parse()?;
+                outbox.register(&name, Beginning::Newest).await?;
+                let topic = KafkaTopic::new(producer.clone(), config.topic.clone());
+                let options = PumpOptions {
+                    name,
+                    scope: Scope::Everyone,
+                    kinds: BTreeSet::new(),
+                    given_up_after: None,
+                    in_flight_max: KAFKA_IN_FLIGHT_MAX,
+                    retry: KAFKA_RETRY,
+                };
+                pumps.push(Pump::start(parts(Arc::new(topic)), options));
+            }
+            // Nothing is kept for Kafka, and it is told nothing of this time later.
+            _ => outbox.forget_except(KAFKA, &[]).await?,
+        }
+        let upkeep = OutboxUpkeep::start(outbox.clone(), base.clock.clone());
+        let streams = EventStreams::new(feed.clone(), StreamTimes::default());
+        Ok(Self { streams, tail, pumps, kafka, upkeep })
+    }
+
+    /// Whether Kafka has taken the last message; `None` without Kafka.
+    pub(super) fn kafka_is_well(&self) -> Option<Box<dyn Fn() -> bool + Send + Sync>> {
+        let producer = self.kafka.clone()?;
+        Some(Box::new(move || producer.is_well()))
     }
 
     /// Ends the streams, whose readers go on with another instance.
@@ -79,6 +122,20 @@ impl Delivery {
             pump.shutdown().await;
         }
         self.upkeep.shutdown().await;
+    }
+}
+
+fn producer(config: &KafkaConfig) -> Result<Arc<Producer>, KafkaProblem> {
+    Ok(Arc::new(Producer::new(connection(config))?))
+}
+
+fn connection(config: &KafkaConfig) -> Connection {
+    let login = config.login.clone();
+    Connection {
+        brokers: config.brokers.clone(),
+        security: config.security,
+        tls: TlsFiles { ca: config.ca.clone(), identity: config.identity.clone() },
+        login: login.map(|(mechanism, username, password)| Login { mechanism, username, password }),
     }
 }
 

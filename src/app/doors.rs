@@ -197,6 +197,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             store: base.store.clone(),
             media: media.sfu.clone(),
             services: services.clone(),
+            kafka_is_well: delivery.kafka_is_well(),
         }),
         metrics: Arc::new(Readings(vec![
             rooms.readings(),
@@ -215,6 +216,7 @@ struct Dependencies {
     store: Store,
     media: Sfu,
     services: Services,
+    kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 #[async_trait]
@@ -228,7 +230,9 @@ impl Readiness for Dependencies {
 
     fn services(&self) -> Vec<(&'static str, bool)> {
         let states = self.services.states();
-        states.into_iter().map(|state| (state.service.as_str(), state.is_well())).collect()
+        let services = states.into_iter().map(|state| (state.service.as_str(), state.is_well()));
+        let kafka = self.kafka_is_well.iter().map(|is_well| ("kafka", is_well()));
+        services.chain(kafka).collect()
     }
 }
 

@@ -186,6 +186,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let record = super::record::read(reader, profile);
     let cameras = super::cameras::read(reader, profile);
     let events = super::events::read(reader);
+    let kafka = super::kafka::read(reader);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -200,6 +201,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         record,
         cameras,
         events,
+        kafka,
         telemetry,
     })
 }

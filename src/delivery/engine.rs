@@ -17,9 +17,6 @@ use crate::events::Position;
 /// Raising it raises the memory of a reader whose other side is down, a few KiB
 /// each. When they all wait for one session, those of others wait too.
 pub(super) const WINDOW: usize = 1_000;
-/// Events on their way at once, each of another session. Raising it hands on
-/// faster, and burdens the other side more.
-const IN_FLIGHT_MAX: usize = 8;
 /// Failures in a row, without a success, after which nothing is tried for a while.
 const FAILURES_BEFORE_PAUSE: u32 = 10;
 
@@ -72,6 +69,7 @@ pub(super) enum Patience {
 
 pub(super) struct Engine {
     times: RetryTimes,
+    in_flight_max: usize,
     lanes: BTreeMap<SessionId, Lane>,
     /// Where events stand that were not handed on, by the order of reading.
     unfinished: BTreeMap<u64, Position>,
@@ -85,9 +83,11 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) const fn new(read: Position, times: RetryTimes) -> Self {
+    /// `in_flight_max` events are on their way at once, each of another session.
+    pub(super) const fn new(read: Position, times: RetryTimes, in_flight_max: usize) -> Self {
         Self {
             times,
+            in_flight_max,
             lanes: BTreeMap::new(),
             unfinished: BTreeMap::new(),
             next_number: 0,
@@ -135,7 +135,7 @@ impl Engine {
 
     /// An event that is to be handed on now.
     pub(super) fn poll_delivery(&mut self, now: Duration) -> Option<PublicEvent> {
-        let most = if self.is_paused() { 1 } else { IN_FLIGHT_MAX };
+        let most = if self.is_paused() { 1 } else { self.in_flight_max };
         if self.in_flight >= most || now < self.paused_until {
             return None;
         }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_session_whose_event_fails_waits_and_others_go_on() {
         let (one, two) = (SessionId::generate(), SessionId::generate());
-        let mut engine = Engine::new(Position::new(10), RetryTimes::default());
+        let mut engine = Engine::new(Position::new(10), RetryTimes::default(), 8);
         engine.handle_page(
             vec![placed(11, one, "a"), placed(12, one, "b"), placed(13, two, "c")],
             Position::new(14),
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn after_many_failures_in_a_row_one_is_tried_now_and_then() {
-        let mut engine = Engine::new(Position::default(), RetryTimes::default());
+        let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
         let sessions: Vec<_> = (0..20).map(|_| SessionId::generate()).collect();
         let page = sessions.iter().map(|session| placed(1, *session, "x")).collect();
         engine.handle_page(page, Position::new(1));
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_was_tried_for_long_enough_makes_room_for_the_next() {
         let session = SessionId::generate();
-        let mut engine = Engine::new(Position::default(), RetryTimes::default());
+        let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
         engine
             .handle_page(vec![placed(1, session, "a"), placed(2, session, "b")], Position::new(2));
         engine.poll_delivery(NOW).expect("tried");

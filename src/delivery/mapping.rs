@@ -37,6 +37,12 @@ macro_rules! payloads {
                 let json = match self { $(Self::$variant(message) => serde_json::to_value(message),)+ };
                 json.unwrap_or_default()
             }
+
+            /// The payload in protobuf.
+            #[must_use]
+            pub fn to_protobuf(&self) -> Vec<u8> {
+                match self { $(Self::$variant(message) => prost::Message::encode_to_vec(message),)+ }
+            }
         }
     };
 }

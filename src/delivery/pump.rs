@@ -29,6 +29,9 @@ use crate::events::{Beginning, Outbox, OutboxError, Position, ReaderName, Scope}
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Between two notes of how far it has come.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long what is on its way may still arrive when this instance stops. What has
+/// not arrived then is told again by the next one.
+const DRAINED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why an event has not arrived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,10 @@ pub struct Undelivered {
 pub trait Destination: Send + Sync {
     /// Ends when the event has arrived.
     async fn deliver(&self, event: &PublicEvent) -> Result<(), Undelivered>;
+
+    /// This instance hands on no more for now, and another one may. What was on its
+    /// way must not arrive after this.
+    async fn stopped(&self) {}
 }
 
 /// What is handed on, and how.
@@ -58,6 +65,9 @@ pub struct PumpOptions {
     pub kinds: BTreeSet<String>,
     /// How long after it happened an event is tried for; for ever when absent.
     pub given_up_after: Option<Duration>,
+    /// How many events are on their way at once, each of another session. Raising
+    /// it hands on faster, and burdens the other side more.
+    pub in_flight_max: usize,
     /// How long is waited after failures.
     pub retry: RetryTimes,
 }
@@ -126,6 +136,7 @@ impl Run {
                     if let Err(error) = self.while_claimed(&claim).await {
                         tracing::warn!(%reader, %error, "events are not handed on now");
                     }
+                    self.parts.destination.stopped().await;
                     claim.release().await;
                 }
                 Err(ClaimError::Taken | ClaimError::Lost) => {}
@@ -142,7 +153,7 @@ impl Run {
         let Self { parts, options, stopping } = self;
         let began = Instant::now();
         let mut noted = parts.outbox.register(&options.name, Beginning::Newest).await?;
-        let mut engine = Engine::new(noted, options.retry);
+        let mut engine = Engine::new(noted, options.retry, options.in_flight_max);
         let mut cursor = Cursor::after(noted);
         let mut on_their_way = FuturesUnordered::new();
         let mut tail = parts.feed.waiter();
@@ -174,6 +185,15 @@ impl Run {
                 () = is_due, if due.is_some_and(|due| due > Instant::now()) => {}
                 _ = ticks.tick() => self.note(&engine, &mut noted, tail.newest()).await?,
             }
+        }
+        if claim.holds() {
+            let draining = async {
+                while let Some((event, outcome)) = on_their_way.next().await {
+                    self.handle(&mut engine, &event, outcome, began.elapsed());
+                }
+            };
+            // What is late is told again.
+            let _late = tokio::time::timeout(DRAINED_WITHIN, draining).await;
         }
         self.note(&engine, &mut noted, tail.newest()).await
     }

@@ -1,6 +1,7 @@
 //! Events as other services are told them.
 
 mod fixture;
+mod kafka;
 mod schema;
 mod streams;
 mod webhooks;

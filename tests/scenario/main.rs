@@ -4,6 +4,8 @@
 
 mod attendance;
 mod attending;
+#[path = "../support/brokers.rs"]
+mod brokers;
 #[path = "../support/claims.rs"]
 mod claims;
 mod custody;

@@ -1,7 +1,9 @@
 //! Reads the outbox: first the rows, then the events to which they point, tenant by tenant.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::{OUTBOX, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
 use crate::domain::id::SessionId;
@@ -11,6 +13,10 @@ use crate::store::connect::Store;
 use crate::store::entities::room_event;
 use crate::store::error::{StoreError, from_position, number};
 use crate::store::tenant_tx::TenantTx;
+
+/// Spans of events that one statement reads. Each is four values, and SQLite nests at most 1,000
+/// conditions.
+const SPANS_PER_SELECT_MAX: usize = 100;
 
 /// A stored event of any source.
 pub(super) struct StoredEvent {
@@ -72,11 +78,15 @@ async fn batch(
     for rows in rows.chunk_by(|one, next| one.tenant == next.tenant) {
         let Some(first) = rows.first() else { continue };
         let tx = TenantTx::read(store, first.tenant).await?;
+        let mut of_rooms = room_events(&tx, rows).await?;
         for row in rows {
-            let span = (row.first, row.last);
             let found = match row.source {
-                EventSource::Session => session_events(&tx, row.session, span).await?,
-                EventSource::Room => room_events(&tx, row.session, span).await?,
+                EventSource::Session => {
+                    session_events(&tx, row.session, (row.first, row.last)).await?
+                }
+                EventSource::Room => (row.first..=row.last)
+                    .filter_map(|seq| of_rooms.remove(&(row.session, seq)))
+                    .collect(),
             };
             for event in found {
                 events.push(OutboxEvent {
@@ -127,24 +137,50 @@ pub(super) async fn session_events(
         .collect()
 }
 
+/// The events of rooms to which these rows point, by session and `seq`. A few statements read them
+/// all, since a busy server stores them faster than one statement for each row could read them.
 async fn room_events(
     tx: &TenantTx,
-    session: SessionId,
-    (first, last): (i64, i64),
-) -> Result<Vec<StoredEvent>, StoreError> {
+    rows: &[Row],
+) -> Result<BTreeMap<(SessionId, i64), StoredEvent>, StoreError> {
     use room_event::{Column, Entity};
-    let rows = Entity::find()
-        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
-        .filter(Column::SessionId.eq(session.as_uuid()))
-        .filter(Column::Seq.between(first, last))
-        .order_by_asc(Column::Seq)
-        .all(tx.connection())
-        .await?;
-    let event = |row: room_event::Model| StoredEvent {
-        seq: row.seq,
-        at: Timestamp::from_unix_us(row.at),
-        kind: row.kind,
-        payload: row.payload,
-    };
-    Ok(rows.into_iter().map(event).collect())
+    let mut spans: Vec<(SessionId, i64, i64)> = rows
+        .iter()
+        .filter(|row| row.source == EventSource::Room)
+        .map(|row| (row.session, row.first, row.last))
+        .collect();
+    spans.sort_unstable();
+    // Spans of one session that follow each other become one.
+    spans.dedup_by(|next, span| {
+        let follows = next.0 == span.0 && next.1 <= span.2.saturating_add(1);
+        if follows {
+            span.2 = Ord::max(span.2, next.2);
+        }
+        follows
+    });
+    let mut events = BTreeMap::new();
+    for spans in spans.chunks(SPANS_PER_SELECT_MAX) {
+        let of_span = |(session, first, last): &(SessionId, i64, i64)| {
+            Condition::all()
+                .add(Column::TenantId.eq(tx.tenant().as_uuid()))
+                .add(Column::SessionId.eq(session.as_uuid()))
+                .add(Column::Seq.between(*first, *last))
+        };
+        let any = spans.iter().map(of_span).fold(Condition::any(), Condition::add);
+        let found = Entity::find()
+            .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+            .filter(any)
+            .all(tx.connection())
+            .await?;
+        for row in found {
+            let event = StoredEvent {
+                seq: row.seq,
+                at: Timestamp::from_unix_us(row.at),
+                kind: row.kind,
+                payload: row.payload,
+            };
+            events.insert((SessionId::from_uuid(row.session_id), row.seq), event);
+        }
+    }
+    Ok(events)
 }

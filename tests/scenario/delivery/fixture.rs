@@ -1,6 +1,7 @@
 //! An outbox in memory.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cabildo::delivery::{EventStreams, Feed, Origin, StreamTimes, Tail};
@@ -11,11 +12,14 @@ use cabildo::events::{
     Scope,
 };
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// An outbox in memory, with one reader.
 #[derive(Default)]
 pub(crate) struct Memory {
     transactions: Mutex<Vec<Vec<OutboxEvent>>>,
-    confirmed: Mutex<Position>,
+    confirmed: tokio::sync::watch::Sender<Position>,
 }
 
 impl Memory {
@@ -36,6 +40,14 @@ impl Memory {
             ),
         };
         transactions.push(seqs.iter().map(event).collect());
+    }
+
+    /// Ends when everything up to `position` was confirmed.
+    pub(crate) async fn until_confirmed(&self, position: u64) {
+        let mut confirmed = self.confirmed.subscribe();
+        let reached = confirmed.wait_for(|confirmed| confirmed.number() >= position);
+        let reached = tokio::time::timeout(PATIENCE, reached).await.expect("confirmed in time");
+        reached.expect("the outbox is there");
     }
 }
 
@@ -67,12 +79,11 @@ impl Outbox for Memory {
     }
 
     async fn register(&self, _: &ReaderName, _: Beginning) -> Result<Position, OutboxError> {
-        Ok(*self.confirmed.lock().expect("no panic"))
+        Ok(*self.confirmed.borrow())
     }
 
     async fn confirm(&self, _: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
-        let mut confirmed = self.confirmed.lock().expect("no panic");
-        *confirmed = up_to.max(*confirmed);
+        self.confirmed.send_modify(|confirmed| *confirmed = up_to.max(*confirmed));
         Ok(())
     }
 

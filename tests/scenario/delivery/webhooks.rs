@@ -16,7 +16,7 @@ use cabildo::clock::Clock;
 use cabildo::delivery::{Pump, PumpOptions, PumpParts, Reach, RetryTimes, Webhook, WebhookOptions};
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::secret::Secret;
-use cabildo::events::{Beginning, Outbox as _, Position, Scope};
+use cabildo::events::Scope;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
@@ -25,8 +25,6 @@ use super::fixture::{Memory, feed};
 use crate::claims::{MemoryClaims, of_a_new_process};
 
 const SECRET: [u8; 32] = [7; 32];
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How the endpoint answers the next request, before it says 204 again.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +118,7 @@ fn pump(outbox: &Arc<Memory>, tenant: TenantId, claims: Claims, endpoint: Socket
         scope: Scope::Tenant(tenant),
         kinds: BTreeSet::new(),
         given_up_after: None,
+        in_flight_max: 8,
         retry: RetryTimes {
             first: Duration::from_millis(5),
             max: Duration::from_millis(20),
@@ -131,17 +130,6 @@ fn pump(outbox: &Arc<Memory>, tenant: TenantId, claims: Claims, endpoint: Socket
 
 fn claims() -> Claims {
     of_a_new_process(Arc::new(MemoryClaims::default()))
-}
-
-/// Ends when everything up to `position` was confirmed.
-async fn until_confirmed(outbox: &Memory, position: u64) {
-    let name = "webhook.test".parse().expect("a name");
-    let confirming = async {
-        while outbox.register(&name, Beginning::Newest).await != Ok(Position::new(position)) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, confirming).await.expect("confirmed in time");
 }
 
 /// Answers of an endpoint that is down, slow, redirects and is up again.
@@ -164,7 +152,7 @@ async fn an_endpoint_that_was_down_slow_and_wrong_gets_everything_in_order() {
     }
     let (endpoint, address) = Endpoint::start(trouble()).await;
     let pump = pump(&outbox, tenant, claims(), address);
-    until_confirmed(&outbox, 80).await;
+    outbox.until_confirmed(80).await;
     pump.shutdown().await;
     let expected: Vec<String> = (1..=20).map(|seq| format!("r{seq}")).collect();
     let taken = endpoint.taken.lock().expect("no panic").clone();
@@ -188,12 +176,12 @@ async fn the_next_instance_goes_on_where_the_one_before_has_come() {
     let first = pump(&outbox, tenant, of_a_new_process(repository.clone()), address);
     // A second instance waits until the first gives the work back.
     let second = pump(&outbox, tenant, of_a_new_process(repository), address);
-    until_confirmed(&outbox, 10).await;
+    outbox.until_confirmed(10).await;
     first.shutdown().await;
     for seq in 11..=20 {
         outbox.approve(tenant, session, &[seq]);
     }
-    until_confirmed(&outbox, 20).await;
+    outbox.until_confirmed(20).await;
     second.shutdown().await;
     let expected: Vec<String> = (1..=20).map(|seq| format!("r{seq}")).collect();
     let taken = endpoint.taken.lock().expect("no panic").clone();
