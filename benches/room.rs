@@ -140,6 +140,7 @@ impl Meeting {
             max_participants: Some(5_000),
             moderation: Some(ModerationMode::Moderated),
             media_policy: None,
+            start_with_assembly: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

@@ -11,6 +11,7 @@ mod doors;
 mod foundation;
 mod governance;
 mod identity;
+mod kafka;
 mod media;
 mod record;
 mod rooms;
@@ -32,6 +33,7 @@ use self::delivery::Delivery;
 use self::doors::{Behind, Doors, Sockets};
 use self::governance::GovernanceCalls;
 use self::identity::Identity;
+use self::kafka::Kafka;
 use self::media::Media;
 use self::record::Record;
 use self::rooms::LiveRooms;
@@ -77,6 +79,7 @@ pub struct App {
     sessions: Sessions,
     governance: GovernanceCalls,
     cameras: Cameras,
+    kafka: Kafka,
     delivery: Delivery,
     doors: Doors,
 }
@@ -102,7 +105,8 @@ impl App {
         let sessions = Sessions::start(&base, &rooms, &record, &services);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
         let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
-        let delivery = Delivery::start(&base, &foundation).await?;
+        let kafka = Kafka::start(&base, &rooms, &sessions)?;
+        let delivery = Delivery::start(&base, &foundation, &kafka).await?;
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -126,6 +130,7 @@ impl App {
             sessions,
             governance,
             cameras,
+            kafka,
             delivery,
             doors,
         })
@@ -156,6 +161,7 @@ impl App {
             sessions,
             governance,
             cameras,
+            kafka,
             delivery,
             doors,
             ..
@@ -164,6 +170,7 @@ impl App {
         doors.drain();
         delivery.drain();
         let rest = async {
+            kafka.shutdown().await;
             cameras.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;

@@ -1,6 +1,7 @@
 //! The types of the domain that all other modules use. Nothing here does I/O, is asynchronous, or
 //! serialises: interfaces and stores have types of their own and convert.
 
+pub mod arrival;
 pub mod attendance;
 pub mod backoff;
 pub mod camera;

@@ -2,6 +2,7 @@
 //! built-in SQLite. The entity types are used only in this module.
 //! `docs/adr/0001-tenant-transactions.md` gives the reasons for the design.
 
+mod arrivals;
 mod cameras;
 mod claims;
 mod connect;

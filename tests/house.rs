@@ -99,7 +99,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Telling the governance service of sessions, and binding what it holds.
     (
         "governance",
-        &["domain", "clock", "telemetry", "claims", "events", "services", "sessions", "evidence"],
+        &[
+            "domain",
+            "clock",
+            "telemetry",
+            "claims",
+            "events",
+            "kafka",
+            "services",
+            "sessions",
+            "evidence",
+            "room",
+        ],
     ),
     (
         "store",

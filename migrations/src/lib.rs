@@ -20,6 +20,7 @@ mod m0014_delivery_claims;
 mod m0015_attendance_rules;
 mod m0016_camera_probes;
 mod m0017_camera_streams;
+mod m0018_arrivals;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -67,6 +68,7 @@ pub const TABLES: &[&str] = &[
     "delivery_claims",
     "camera_probes",
     "camera_streams",
+    "arrivals",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -108,6 +110,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("delivery_claims", "SELECT, INSERT, UPDATE"),
     ("camera_probes", "SELECT, INSERT, DELETE"),
     ("camera_streams", "SELECT, INSERT, UPDATE, DELETE"),
+    ("arrivals", "SELECT, INSERT, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -135,6 +138,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0015_attendance_rules::AttendanceRules),
             Box::new(m0016_camera_probes::CameraProbes),
             Box::new(m0017_camera_streams::CameraStreams),
+            Box::new(m0018_arrivals::Arrivals),
         ]
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct SessionBody {
     /// Whose cameras and screens are shown while the session is moderated as
     /// `moderation` says.
     media_policy: MediaPolicy,
+    /// Whether it starts when the governance service says that its assembly has.
+    start_with_assembly: bool,
     /// Recording policy.
     recording: RecordingBody,
     /// Transcription policy.
@@ -126,6 +128,7 @@ impl SessionBody {
                 .media_policy
                 .unwrap_or(domain::MediaPolicy::default_of(session.moderation))
                 .into(),
+            start_with_assembly: session.start_with_assembly,
             recording: RecordingBody {
                 enabled: session.recording.enabled,
                 retention_days: session.recording.retention_days,
@@ -198,6 +201,8 @@ pub(super) struct NewSessionBody {
     /// When absent `floor` while the session is moderated and `all` while it is
     /// open.
     media_policy: Option<MediaPolicy>,
+    /// Whether `assembly.activated.v1` of its assembly starts it; not when absent.
+    start_with_assembly: Option<bool>,
     /// Not recorded when absent.
     recording: Option<NewRecordingBody>,
     /// Not transcribed when absent.
@@ -252,6 +257,7 @@ impl From<NewSessionBody> for NewSession {
             max_participants: body.max_participants,
             moderation: body.moderation.map(Into::into),
             media_policy: body.media_policy.map(Into::into),
+            start_with_assembly: body.start_with_assembly,
             recording: RecordingPatch {
                 enabled: Change::from_option(recording.enabled),
                 retention_days: Change::from_option(recording.retention_days),
@@ -303,6 +309,9 @@ pub(super) struct SessionPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<MediaPolicy>)]
     media_policy: Member<MediaPolicy>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    start_with_assembly: Member<bool>,
     #[serde(default)]
     #[schema(value_type = Option<RecordingPatchBody>)]
     recording: Member<RecordingPatchBody>,
@@ -379,6 +388,7 @@ impl From<SessionPatchBody> for SessionPatch {
             max_participants: change(body.max_participants, identity),
             moderation: change(body.moderation, Into::into),
             media_policy: change(body.media_policy, Into::into),
+            start_with_assembly: change(body.start_with_assembly, identity),
             recording: change(body.recording, |recording| RecordingPatch {
                 enabled: change(recording.enabled, identity),
                 retention_days: change(recording.retention_days, identity),

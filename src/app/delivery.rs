@@ -8,13 +8,14 @@ use anyhow::{Context as _, ensure};
 
 use super::base::Base;
 use super::foundation::{Foundation, public_origin};
-use crate::config::{KafkaConfig, WebhookConfig};
+use super::kafka::Kafka;
+use crate::config::WebhookConfig;
 use crate::delivery::{
     Destination, EventStreams, Feed, KafkaTopic, Origin, Payload, Pump, PumpOptions, PumpParts,
     Reach, RetryTimes, StreamTimes, Tail, Webhook, WebhookOptions,
 };
 use crate::events::{Beginning, Outbox as _, OutboxUpkeep, ReaderName, Scope};
-use crate::kafka::{Connection, KafkaProblem, Login, Producer, TlsFiles};
+use crate::kafka::Producer;
 
 /// What names of readers that are webhooks begin with.
 const WEBHOOK: &str = "webhook.";
@@ -48,7 +49,11 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) async fn start(base: &Base, foundation: &Foundation) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        base: &Base,
+        foundation: &Foundation,
+        kafka: &Kafka,
+    ) -> anyhow::Result<Self> {
         let outbox = Arc::new(base.store.clone());
         let tail = Tail::start(outbox.clone());
         let origin = Origin::new(public_origin(&base.config));
@@ -80,9 +85,7 @@ impl Delivery {
             };
             pumps.push(Pump::start(parts(Arc::new(webhook)), options));
         }
-        let kafka = base.config.kafka.as_ref();
-        let kafka = kafka.map(producer).transpose().context("kafka")?;
-        match (&kafka, &base.config.kafka) {
+        match (&kafka.producer, &base.config.kafka) {
             (Some(producer), Some(config)) => {
                 let name: ReaderName = KAFKA.parse()?;
                 outbox.register(&name, Beginning::Newest).await?;
@@ -102,6 +105,7 @@ impl Delivery {
         }
         let upkeep = OutboxUpkeep::start(outbox.clone(), base.clock.clone());
         let streams = EventStreams::new(feed.clone(), StreamTimes::default());
+        let kafka = kafka.producer.clone();
         Ok(Self { streams, tail, pumps, kafka, upkeep })
     }
 
@@ -122,20 +126,6 @@ impl Delivery {
             pump.shutdown().await;
         }
         self.upkeep.shutdown().await;
-    }
-}
-
-fn producer(config: &KafkaConfig) -> Result<Arc<Producer>, KafkaProblem> {
-    Ok(Arc::new(Producer::new(connection(config))?))
-}
-
-fn connection(config: &KafkaConfig) -> Connection {
-    let login = config.login.clone();
-    Connection {
-        brokers: config.brokers.clone(),
-        security: config.security,
-        tls: TlsFiles { ca: config.ca.clone(), identity: config.identity.clone() },
-        login: login.map(|(mechanism, username, password)| Login { mechanism, username, password }),
     }
 }
 

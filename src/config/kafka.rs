@@ -21,6 +21,10 @@ pub struct KafkaConfig {
     pub login: Option<(Mechanism, String, Secret<String>)>,
     /// The topic of what other services are told.
     pub topic: String,
+    /// The topic of what governance tells; nothing is read without it.
+    pub governance_topic: Option<String>,
+    /// The group of consumers that all instances are in.
+    pub group: String,
 }
 
 /// Most brokers that may be given; they name the others.
@@ -28,6 +32,7 @@ const BROKERS_MAX: usize = 32;
 /// Longest name of a topic, as Kafka has it.
 const TOPIC_CHARS_MAX: usize = 249;
 const TOPIC_DEFAULT: &str = "cabildo.events";
+const GROUP_DEFAULT: &str = "cabildo";
 
 pub(super) fn read(reader: &mut Reader) -> Option<KafkaConfig> {
     let brokers: Vec<String> = reader.list("kafka.brokers", "host:port");
@@ -46,13 +51,15 @@ pub(super) fn read(reader: &mut Reader) -> Option<KafkaConfig> {
     }
     let login = read_login(reader, security);
     let topic = read_topic(reader, "kafka.topic").unwrap_or_else(|| TOPIC_DEFAULT.to_owned());
+    let governance_topic = read_topic(reader, "kafka.governance_topic");
+    let group = read_topic(reader, "kafka.group").unwrap_or_else(|| GROUP_DEFAULT.to_owned());
     if brokers.is_empty() {
         if ca.is_some() || identity.is_some() || login.is_some() {
             reader.problem("kafka.brokers", "must be given");
         }
         return None;
     }
-    Some(KafkaConfig { brokers, security, ca, identity, login, topic })
+    Some(KafkaConfig { brokers, security, ca, identity, login, topic, governance_topic, group })
 }
 
 fn read_identity(reader: &mut Reader) -> Option<(PathBuf, PathBuf)> {
@@ -113,7 +120,7 @@ fn read_topic(reader: &mut Reader, key: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let fits = (1..=TOPIC_CHARS_MAX).contains(&topic.len()) && topic.bytes().all(is_plain);
     if !fits || topic == "." || topic == ".." {
-        reader.problem(key, "expected the name of a topic: letters, digits, `.`, `-` and `_`");
+        reader.problem(key, "expected a name of letters, digits, `.`, `-` and `_`");
     }
     Some(topic)
 }

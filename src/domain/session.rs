@@ -154,6 +154,8 @@ pub struct Session {
     /// Whose cameras and screens are shown; `None` follows the moderation
     /// ([`MediaPolicy::default_of`]), also when a moderator changes that.
     pub media_policy: Option<MediaPolicy>,
+    /// Whether it starts when the governance service says that its assembly has.
+    pub start_with_assembly: bool,
     /// Recording policy.
     pub recording: RecordingPolicy,
     /// Transcription policy.

@@ -253,6 +253,7 @@ impl Reader {
             | Event::RecordingState { .. }
             | Event::RecordingAcknowledged { .. }
             | Event::QuorumChanged(_)
+            | Event::VoteAnnounced { .. }
             | Event::Chat { .. } => {}
         }
     }

@@ -192,6 +192,11 @@ impl Reader {
                     self.recording = Some(self.timeline.items.len() - 1);
                 }
             }
+            Event::VoteAnnounced { title, .. } => {
+                let mut item = item(ItemKind::Vote, at);
+                item.text = Some(title.clone());
+                self.timeline.items.push(item);
+            }
             Event::ActiveSpeakers { speakers } => self.hear(speakers, at),
             Event::SessionEnded { .. } => self.end_all(at),
             _ => {}

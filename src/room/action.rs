@@ -9,6 +9,7 @@ use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{ActionId, RequestId, TurnId, UserId};
 use crate::domain::role;
 use crate::domain::session::ModerationMode;
+use crate::domain::time::Timestamp;
 
 /// An action that a member requests, parsed and within its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,19 @@ pub enum Action {
     Chat(ChatAction),
     /// A decision, which is taken back.
     Undo(ActionId),
+}
+
+/// A vote of the assembly that has started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// Its name at the governance service.
+    pub id: String,
+    /// What is voted on.
+    pub title: String,
+    /// When it started, if that was said.
+    pub started_at: Option<Timestamp>,
+    /// Until when votes can be cast, if that was said.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// An action on the speaking list and its turns.

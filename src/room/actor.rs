@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::attendance::Attendance;
 use crate::clock::Clock;
+use crate::domain::arrival::Arrival;
 use crate::domain::id::{ConnectionId, SessionId, TenantId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -73,6 +74,8 @@ pub(super) struct RoomActor {
     /// The attendance as it was last asked for, and its version.
     attendance: Option<(u64, Arc<Attendance>)>,
     over: bool,
+    /// The event from outside that leads to what is being decided.
+    arrival: Option<Arrival>,
 }
 
 /// What woke the room.
@@ -97,6 +100,7 @@ impl RoomActor {
             retry_at: None,
             attendance: None,
             over: false,
+            arrival: None,
         }
     }
 
@@ -180,6 +184,12 @@ impl RoomActor {
             }
             Input::Attend { action, reply } => {
                 let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
+                answer(reply, result);
+            }
+            Input::Vote { vote, arrival, reply } => {
+                self.arrival = Some(arrival);
+                let result = self.decide(|engine, now| engine.handle_vote(vote, now)).await;
+                self.arrival = None;
                 answer(reply, result);
             }
             Input::Attendee { user, reply } => answer(reply, Ok(self.engine.attendee(&user))),
@@ -415,7 +425,8 @@ impl RoomActor {
 
     /// Stores what has changed in the room and the events to be told.
     async fn keep(&mut self) -> Result<(), JournalError> {
-        let change = self.engine.to_store();
+        let mut change = self.engine.to_store();
+        change.arrival.clone_from(&self.arrival);
         let events: Vec<JournalEvent> = self
             .engine
             .told()

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::attendance::ports::EligibleSource;
 use crate::attendance::{Attendance, Proof};
+use crate::domain::arrival::Arrival;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
 use crate::domain::id::{AssemblyId, SessionId, TenantId, UserId};
 use crate::domain::session::SessionStatus;
 use crate::room::Rooms;
-use crate::room::action::AttendanceAction;
+use crate::room::action::{AttendanceAction, Vote};
 use crate::room::engine::{Attendee, ProofCheck, attendance_of};
 use crate::room::error::RoomError;
 use crate::room::member::{Input, Reply, RoomHandle};
@@ -36,6 +37,22 @@ impl Rooms {
     ) -> Result<(), RoomError> {
         let room = Box::pin(self.room(tenant, session)).await?;
         room.ask(|reply| Input::Attend { action, reply }).await
+    }
+
+    /// Tells everybody in the room of an active session that a vote has started,
+    /// once for each event that says so.
+    ///
+    /// # Errors
+    /// The session's state as [`Self::enter`], and what the room refuses.
+    pub async fn announce_vote(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        vote: Vote,
+        arrival: Arrival,
+    ) -> Result<(), RoomError> {
+        let room = Box::pin(self.room(tenant, session)).await?;
+        room.ask(|reply| Input::Vote { vote, arrival, reply }).await
     }
 
     /// The assembly that meets in an active session.

@@ -28,10 +28,10 @@ use crate::domain::quorum::AttendanceRules;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
 use crate::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy, Session};
-use crate::domain::shown_text::Looks;
+use crate::domain::shown_text::{Looks, ShownText};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
-use crate::room::action::{Action, FreshIds, Made, MediaFlags};
+use crate::room::action::{Action, FreshIds, Made, MediaFlags, Vote};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
 use crate::room::ports::{AttendanceNote, RoomTrack};
@@ -429,6 +429,24 @@ impl RoomEngine {
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
         self.settle(now);
+    }
+
+    /// A vote of the assembly has started: everybody is told.
+    ///
+    /// # Errors
+    /// [`RoomError::Unprocessable`] when nothing of its title can be shown.
+    pub fn handle_vote(&mut self, vote: Vote, now: Timestamp) -> Result<(), RoomError> {
+        let title = ShownText::Title.cleaned(&vote.title);
+        let title = title.ok_or(RoomError::Unprocessable("the title of a vote shows nothing"))?;
+        let event = Event::VoteAnnounced {
+            vote_id: vote.id,
+            title,
+            started_at: vote.started_at.unwrap_or(now).to_string(),
+            ends_at: vote.ends_at.map(|at| at.to_string()),
+        };
+        self.tell(event, now);
+        self.settle(now);
+        Ok(())
     }
 
     /// The session is over: everybody is told and every connection ends.

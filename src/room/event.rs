@@ -158,6 +158,17 @@ pub enum Event {
     /// alone are told once a second at most, a quorum that is reached or lost at
     /// once.
     QuorumChanged(QuorumState),
+    /// A vote of the assembly has started. Votes are cast elsewhere.
+    VoteAnnounced {
+        /// The vote, as governance names it.
+        vote_id: String,
+        /// What is voted on.
+        title: String,
+        /// When it started, RFC 3339.
+        started_at: String,
+        /// Until when votes can be cast, if governance said so.
+        ends_at: Option<String>,
+    },
     /// Somebody wrote to everyone.
     Chat {
         /// Who.
@@ -205,6 +216,7 @@ impl Event {
             Self::AttendanceChanged(_) => "attendance_changed",
             Self::DelegationChanged { .. } => "delegation_changed",
             Self::QuorumChanged(_) => "quorum_changed",
+            Self::VoteAnnounced { .. } => "vote_announced",
             Self::Chat { .. } => "chat",
             Self::SessionEnded { .. } => "session_ended",
         }

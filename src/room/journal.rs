@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use crate::domain::arrival::Arrival;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 
@@ -41,6 +42,9 @@ pub struct RecordChange {
     pub state: Option<String>,
     /// Parts with their new values, or `None` when they were removed.
     pub parts: Vec<(String, Option<String>)>,
+    /// The event from outside that led to it, stored with it. When that has led to a
+    /// change of this room before, nothing is stored.
+    pub arrival: Option<Arrival>,
 }
 
 /// The journal could not be read or written.

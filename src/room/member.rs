@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attendance::{Attendance, Proof};
+use crate::domain::arrival::Arrival;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::time::Timestamp;
-use crate::room::action::{Action, AttendanceAction, Made};
+use crate::room::action::{Action, AttendanceAction, Made, Vote};
 use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
 use crate::room::ports::{EvidenceHead, LossReason};
@@ -234,6 +235,7 @@ pub(super) enum Input {
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
     Attend { action: AttendanceAction, reply: Reply<()> },
+    Vote { vote: Vote, arrival: Arrival, reply: Reply<()> },
     Attendee { user: UserId, reply: Reply<Attendee> },
     CheckProof { user: UserId, proof: Proof, reply: Reply<ProofCheck> },
     Attendance { reply: Reply<Arc<Attendance>> },

@@ -135,6 +135,8 @@ pub struct SessionPatch {
     pub moderation: Change<ModerationMode>,
     /// Whose cameras and screens are shown.
     pub media_policy: Change<MediaPolicy>,
+    /// Whether it starts when its assembly does.
+    pub start_with_assembly: Change<bool>,
     /// Recording policy, member by member.
     pub recording: Change<RecordingPatch>,
     /// Transcription policy, member by member.
@@ -166,6 +168,7 @@ impl SessionPatch {
         self.max_participants.apply(&mut wanted.max_participants, max_participants_default(limits));
         self.moderation.apply(&mut wanted.moderation, MODERATION_DEFAULT);
         self.media_policy.apply_optional(&mut wanted.media_policy);
+        self.start_with_assembly.apply(&mut wanted.start_with_assembly, false);
         apply_recording(self.recording, &mut wanted.recording);
         apply_transcription(self.transcription, &mut wanted.transcription);
         apply_speaking(self.speaking, &mut wanted.speaking);
@@ -270,6 +273,7 @@ mod tests {
             max_participants: Some(7),
             moderation: Some(ModerationMode::Open),
             media_policy: Some(MediaPolicy::Floor),
+            start_with_assembly: Some(true),
             recording: RecordingPatch {
                 enabled: Change::Set(true),
                 retention_days: Change::Set(9),
@@ -305,6 +309,7 @@ mod tests {
             scheduled_end_at: Change::Clear,
             max_participants: Change::Clear,
             moderation: Change::Clear,
+            start_with_assembly: Change::Clear,
             recording: Change::Clear,
             transcription: Change::Clear,
             ..SessionPatch::default()
@@ -315,6 +320,7 @@ mod tests {
             scheduled_end_at: None,
             max_participants: 300,
             moderation: ModerationMode::Moderated,
+            start_with_assembly: false,
             recording: recording_default(),
             transcription: transcription_default(),
             ..current

@@ -98,6 +98,8 @@ struct Payload {
     moderation: String,
     #[serde(default)]
     media_policy: Option<String>,
+    #[serde(default)]
+    start_with_assembly: bool,
     recording_enabled: bool,
     recording_retention_days: u32,
     transcription_enabled: bool,
@@ -136,6 +138,7 @@ impl Payload {
             max_participants: session.max_participants,
             moderation: session.moderation.to_string(),
             media_policy: session.media_policy.map(|policy| policy.to_string()),
+            start_with_assembly: session.start_with_assembly,
             recording_enabled: session.recording.enabled,
             recording_retention_days: session.recording.retention_days,
             transcription_enabled: session.transcription.enabled,
@@ -170,6 +173,7 @@ impl Payload {
                 Some(policy) => Some(MediaPolicy::parse(&policy)?),
                 None => None,
             },
+            start_with_assembly: self.start_with_assembly,
             recording: RecordingPolicy {
                 enabled: self.recording_enabled,
                 retention_days: self.recording_retention_days,
@@ -214,6 +218,7 @@ mod tests {
             max_participants: 7,
             moderation: ModerationMode::Open,
             media_policy: Some(MediaPolicy::Floor),
+            start_with_assembly: true,
             recording: RecordingPolicy { enabled: true, retention_days: 9 },
             transcription: TranscriptionPolicy { enabled: true, language: Some("es".to_owned()) },
             speaking: SpeakingPolicy {

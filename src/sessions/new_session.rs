@@ -71,6 +71,8 @@ pub struct NewSession {
     pub moderation: Option<ModerationMode>,
     /// Whose cameras and screens are shown; follows the moderation when `None`.
     pub media_policy: Option<MediaPolicy>,
+    /// Whether it starts when its assembly does; it does not when `None`.
+    pub start_with_assembly: Option<bool>,
     /// Changes to the default: no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
     pub recording: RecordingPatch,
     /// Changes to the default: no transcription.
@@ -108,6 +110,7 @@ impl NewSession {
                 .unwrap_or_else(|| max_participants_default(limits)),
             moderation: self.moderation.unwrap_or(MODERATION_DEFAULT),
             media_policy: self.media_policy,
+            start_with_assembly: self.start_with_assembly.unwrap_or(false),
             recording: recording_default(),
             transcription: transcription_default(),
             speaking: speaking_beside(&self.speaking),

@@ -68,6 +68,13 @@ impl SessionService {
         Self { repository, limits, telling }
     }
 
+    /// The same service, whose changes are stored by another repository of the same
+    /// sessions.
+    #[must_use]
+    pub fn storing_by(&self, repository: Arc<dyn SessionRepository>) -> Self {
+        Self { repository, ..self.clone() }
+    }
+
     /// Starts telling observers of changes that were stored but not told, by this process or by one
     /// that died, until [`Self::shutdown`].
     pub fn start_telling(&self, clock: Clock) {

@@ -75,6 +75,10 @@ pub(crate) fn settled_member(current: &Session, wanted: &Session) -> Option<&'st
         ("change its modality", current.modality != wanted.modality),
         ("change its provider", current.provider != wanted.provider),
         ("change when it starts", current.scheduled_start_at != wanted.scheduled_start_at),
+        (
+            "change whether it starts with its assembly",
+            current.start_with_assembly != wanted.start_with_assembly,
+        ),
         ("change its moderation by a patch", current.moderation != wanted.moderation),
         ("change whether it is recorded", current.recording.enabled != wanted.recording.enabled),
         ("change its transcription", current.transcription != wanted.transcription),
@@ -148,6 +152,7 @@ mod tests {
             max_participants: None,
             moderation: None,
             media_policy: None,
+            start_with_assembly: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

@@ -11,6 +11,7 @@ use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::domain::arrival::Arrival;
 use crate::domain::claim::Fence;
 use crate::domain::secret::Secret;
 use crate::store::error::StoreError;
@@ -45,6 +46,8 @@ pub struct Store {
     reserve: Option<Arc<DiskReserve>>,
     /// The claim that every transaction that writes tenants' data names.
     pub(super) fence: Option<Fence>,
+    /// The event from outside that changes of sessions are noted with.
+    pub(super) arrival: Option<Arc<Arrival>>,
 }
 
 impl Store {
@@ -78,6 +81,7 @@ impl Store {
             swept_at_us: Arc::new(AtomicI64::new(0)),
             reserve: DiskReserve::of(options, engine)?.map(Arc::new),
             fence: None,
+            arrival: None,
         })
     }
 
@@ -128,6 +132,12 @@ impl Store {
     #[must_use]
     pub fn with_fence(&self, fence: Fence) -> Self {
         Self { fence: Some(fence), ..self.clone() }
+    }
+
+    /// The same database for what an event from outside leads to: every change of a session is
+    /// stored with the name of the event, and refused when that has led to one before.
+    pub(super) fn with_arrival(&self, arrival: &Arrival) -> Self {
+        Self { arrival: Some(Arc::new(arrival.clone())), ..self.clone() }
     }
 
     /// The store of used proofs of possession, shared by all instances.

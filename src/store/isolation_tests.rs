@@ -65,6 +65,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         max_participants: None,
         moderation: None,
         media_policy: None,
+        start_with_assembly: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),
@@ -72,7 +73,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
     };
     let session = service.create(new_session, NOW).await.expect("created");
     let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];
-    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts };
+    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
     let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
     RoomJournal::append(store, tenant_id, session.id, &record, &[event]).await.expect("appended");
     let claim = Claim {

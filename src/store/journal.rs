@@ -12,6 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::events::EventSource;
 use crate::evidence::{RoomEvent, RoomEventSource};
 use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
 use crate::store::error::{StoreError, number, stored};
@@ -65,6 +66,9 @@ impl RoomJournal for Store {
             store_parts(&tx, session, &change.parts).await?;
             insert_events(&tx, session, events).await?;
             enter_in_outbox(&tx, session, events).await?;
+            if let (Some(arrival), Some(last)) = (&change.arrival, events.last()) {
+                arrivals::enter(&tx, session, arrival, last.at).await?;
+            }
             tx.commit().await.map_err(|error| JournalError::Unknown(error.to_string()))
         } else {
             tx.rollback().await?;

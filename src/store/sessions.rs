@@ -12,6 +12,7 @@ use crate::sessions::{
     Activation, ChangeId, RepositoryError, SessionEvent, SessionFilter, SessionPosition,
     SessionRepository,
 };
+use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::directory;
 use crate::store::entities::session::{Column, Entity, Model, changes_of, row_of, session_of};
@@ -148,7 +149,7 @@ fn comes_after(position: SessionPosition) -> Condition {
 
 async fn replace(store: &Store, event: &SessionEvent, expected: u64) -> Result<bool, StoreError> {
     let tx = TenantTx::write(store, event.session.tenant_id).await?;
-    let replaced = replace_in(&tx, event, expected).await?;
+    let replaced = replace_in(store, &tx, event, expected).await?;
     tx.commit().await?;
     Ok(replaced)
 }
@@ -162,7 +163,7 @@ async fn activate(
     let tx = TenantTx::write(store, event.session.tenant_id).await?;
     // The lock makes concurrent activations for this tenant count one after the other.
     tx.lock_tenant().await?;
-    if !replace_in(&tx, event, expected).await? {
+    if !replace_in(store, &tx, event, expected).await? {
         tx.rollback().await?;
         return Ok(Activation::Stale);
     }
@@ -180,8 +181,9 @@ async fn activate(
 }
 
 /// Replaces the session, which locks its row until the transaction ends, and stores the event of
-/// the change.
+/// the change, and what from outside has led to it.
 async fn replace_in(
+    store: &Store,
     tx: &TenantTx,
     event: &SessionEvent,
     expected: u64,
@@ -196,6 +198,9 @@ async fn replace_in(
         .await?;
     if result.rows_affected != 1 {
         return Ok(false);
+    }
+    if let Some(arrival) = &store.arrival {
+        arrivals::enter(tx, session.id, arrival, event.at).await?;
     }
     outbox::enter_session_event(tx, event).await?;
     Ok(true)

@@ -183,6 +183,7 @@ async fn start_session(
         max_participants: None,
         moderation: None,
         media_policy: None,
+        start_with_assembly: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),

@@ -2,6 +2,7 @@
 //! PostgreSQL, through two stores that share nothing but the database, as two
 //! processes would.
 
+mod arrivals;
 mod cameras;
 mod claims;
 mod cut_connections;
@@ -32,6 +33,7 @@ const CASES: &[&[Case]] = &[
     evidence::CASES,
     claims::CASES,
     governance::CASES,
+    arrivals::CASES,
     cameras::CASES,
     recordings::CASES,
     replay::CASES,

@@ -103,7 +103,7 @@ impl Assembly {
 
     /// Stores what was decided, and hears what is told.
     fn keep(&mut self) {
-        let RecordChange { seq, state, parts } = self.engine.to_store();
+        let RecordChange { seq, state, parts, .. } = self.engine.to_store();
         self.stored.seq = seq;
         if let Some(state) = state {
             self.stored.state = state;

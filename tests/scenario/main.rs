@@ -14,6 +14,7 @@ mod evidence;
 mod floor;
 mod forwarding;
 mod fuzz_seeds;
+mod governance;
 mod interop;
 #[path = "../support/package_root.rs"]
 mod package_root;

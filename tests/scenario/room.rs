@@ -185,7 +185,7 @@ impl Hall {
 
     /// Stores what has changed, as a driver does.
     fn store(&mut self) {
-        let RecordChange { seq, state, parts } = self.engine.to_store();
+        let RecordChange { seq, state, parts, .. } = self.engine.to_store();
         self.stored.seq = seq;
         self.stored.state = state.unwrap_or_else(|| std::mem::take(&mut self.stored.state));
         for (part, value) in parts {
@@ -286,6 +286,7 @@ fn session_of(info: &RoomInfo) -> Session {
         max_participants: info.participants_max,
         moderation: info.moderation,
         media_policy: info.media_policy,
+        start_with_assembly: false,
         recording: info.recording,
         transcription: TranscriptionPolicy { enabled: false, language: None },
         speaking: SpeakingPolicy {

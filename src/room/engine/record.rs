@@ -123,7 +123,7 @@ impl RoomEngine {
         parts.extend(self.floor.to_store().map(floor_part));
         parts.extend(self.attendance.to_store().map(attendance_part));
         let state = (!self.has_record).then(|| HEADER.to_owned());
-        RecordChange { seq: self.seq, state, parts }
+        RecordChange { seq: self.seq, state, parts, arrival: None }
     }
 
     /// The room that a record was made of, after the process that had it is

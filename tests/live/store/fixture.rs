@@ -152,6 +152,7 @@ pub(crate) fn new_session(tenant: TenantId) -> NewSession {
         max_participants: None,
         moderation: None,
         media_policy: None,
+        start_with_assembly: None,
         recording: RecordingPatch::default(),
         transcription: TranscriptionPatch::default(),
         speaking: SpeakingPatch::default(),

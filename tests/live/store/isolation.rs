@@ -107,7 +107,7 @@ pub(crate) async fn tell(store: &Store, session: &Session) {
         payload: r#"{"type":"chat","name":"María Ñúñez","text":"a secret"}"#.to_owned(),
     };
     let parts = vec![("member/maria".to_owned(), Some(r#"{"name":"María Ñúñez"}"#.to_owned()))];
-    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts };
+    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
     let told = RoomJournal::append(store, session.tenant_id, session.id, &record, &[event]).await;
     told.expect("told");
 }

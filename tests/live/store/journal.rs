@@ -25,7 +25,7 @@ fn event(seq: u64) -> JournalEvent {
 
 /// A change of the whole state, with no parts.
 fn change(seq: u64, state: &str) -> RecordChange {
-    RecordChange { seq, state: Some(state.to_owned()), parts: Vec::new() }
+    RecordChange { seq, state: Some(state.to_owned()), parts: Vec::new(), arrival: None }
 }
 
 fn record(seq: u64, state: &str) -> RoomRecord {
@@ -36,7 +36,7 @@ fn record(seq: u64, state: &str) -> RoomRecord {
 fn parts(seq: u64, parts: &[(&str, Option<&str>)]) -> RecordChange {
     let parts =
         parts.iter().map(|(part, value)| ((*part).to_owned(), value.map(str::to_owned))).collect();
-    RecordChange { seq, state: None, parts }
+    RecordChange { seq, state: None, parts, arrival: None }
 }
 
 async fn a_room_continues_where_it_stopped(fixture: Fixture) {
@@ -161,11 +161,11 @@ async fn a_room_of_thousands_fits_one_change(fixture: Fixture) {
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let named: Vec<String> = (0..2_345).map(|number| format!("part/{number:05}")).collect();
     let all: Vec<_> = named.iter().map(|name| (name.clone(), Some("x".to_owned()))).collect();
-    let first = RecordChange { seq: 0, state: Some("v".to_owned()), parts: all };
+    let first = RecordChange { seq: 0, state: Some("v".to_owned()), parts: all, arrival: None };
     store.append(tenant, id, &first, &[]).await.expect("stored");
     assert_eq!(store.load(tenant, id).await.expect("loaded").expect("there").parts.len(), 2_345);
     let gone = named.into_iter().map(|name| (name, None)).collect();
-    let change = RecordChange { seq: 0, state: None, parts: gone };
+    let change = RecordChange { seq: 0, state: None, parts: gone, arrival: None };
     store.append(tenant, id, &change, &[]).await.expect("deleted");
     assert!(store.load(tenant, id).await.expect("loaded").expect("there").parts.is_empty());
 }

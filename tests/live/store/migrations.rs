@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 17] = [
+const ALL: [&str; 18] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -35,6 +35,7 @@ const ALL: [&str; 17] = [
     "m0015_attendance_rules",
     "m0016_camera_probes",
     "m0017_camera_streams",
+    "m0018_arrivals",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

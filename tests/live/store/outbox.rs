@@ -61,7 +61,8 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
         kind: "chat".to_owned(),
         payload: format!(r#"{{"seq":{seq}}}"#),
     };
-    let record = RecordChange { seq: last, state: Some("{}".to_owned()), parts: Vec::new() };
+    let state = Some("{}".to_owned());
+    let record = RecordChange { seq: last, state, ..RecordChange::default() };
     let events: Vec<_> = (first..=last).map(event).collect();
     store.append(session.tenant_id, session.id, &record, &events).await.expect("kept");
 }

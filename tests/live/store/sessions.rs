@@ -29,7 +29,7 @@ cases!(
 );
 
 /// A change that led to this session.
-fn event_of(session: &Session) -> SessionEvent {
+pub(crate) fn event_of(session: &Session) -> SessionEvent {
     SessionEvent { kind: SessionEventKind::Changed, at: NOW, session: session.clone() }
 }
 
@@ -49,6 +49,7 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         max_participants: u32::MAX,
         moderation: ModerationMode::Open,
         media_policy: Some(MediaPolicy::Floor),
+        start_with_assembly: true,
         recording: RecordingPolicy { enabled: true, retention_days: 30 },
         transcription: TranscriptionPolicy { enabled: true, language: Some("es-CO".to_owned()) },
         speaking: SpeakingPolicy {

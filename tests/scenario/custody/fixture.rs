@@ -160,6 +160,7 @@ impl Fixture {
             max_participants: None,
             moderation: None,
             media_policy: None,
+            start_with_assembly: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),

@@ -10,8 +10,12 @@ use prost::Message as _;
 use crate::package_root::package_root;
 
 const SCHEMA: &str = "proto/cabildo/events/v1/events.proto";
-const BASELINE: &str = "proto/baseline.txt";
 const MESSAGES: &str = "src/delivery/payloads.rs";
+const BASELINE: &str = "proto/baseline.txt";
+/// What governance tells this server.
+const INCOMING_SCHEMA: &str = "proto/governance/events/v1/events.proto";
+const INCOMING_MESSAGES: &str = "src/governance/payloads.rs";
+const INCOMING_BASELINE: &str = "proto/governance_baseline.txt";
 
 /// What readers rely on of a field, by message and number.
 type Fields = BTreeMap<(String, u32), Field>;
@@ -112,14 +116,17 @@ fn breaks(old: &Fields, new: &Fields) -> Vec<String> {
 
 #[test]
 fn readers_of_published_events_read_those_of_today() {
-    let now = fields_of_schema(&read(SCHEMA));
-    assert!(now.len() > 40, "the schema was read wrongly");
-    if std::env::var_os("CABILDO_WRITE_PROTO_BASELINE").is_some() {
-        std::fs::write(package_root().join(BASELINE), baseline_of(&now)).expect("written");
+    let schemas = [(SCHEMA, BASELINE, 40), (INCOMING_SCHEMA, INCOMING_BASELINE, 10)];
+    for (schema, baseline, fields_min) in schemas {
+        let now = fields_of_schema(&read(schema));
+        assert!(now.len() > fields_min, "{schema} was read wrongly");
+        if std::env::var_os("CABILDO_WRITE_PROTO_BASELINE").is_some() {
+            std::fs::write(package_root().join(baseline), baseline_of(&now)).expect("written");
+        }
+        let published = fields_of_baseline(&read(baseline));
+        assert_eq!(breaks(&published, &now), Vec::<String>::new());
+        assert_eq!(published, now, "what was added is published by `make proto-baseline`");
     }
-    let published = fields_of_baseline(&read(BASELINE));
-    assert_eq!(breaks(&published, &now), Vec::<String>::new());
-    assert_eq!(published, now, "what was added is published by `make proto-baseline`");
 }
 
 #[test]
@@ -142,7 +149,9 @@ fn a_change_that_breaks_readers_is_noticed() {
 
 #[test]
 fn the_types_of_payloads_are_the_messages_of_the_schema() {
-    assert_eq!(fields_of_types(&read(MESSAGES)), fields_of_schema(&read(SCHEMA)));
+    for (messages, schema) in [(MESSAGES, SCHEMA), (INCOMING_MESSAGES, INCOMING_SCHEMA)] {
+        assert_eq!(fields_of_types(&read(messages)), fields_of_schema(&read(schema)));
+    }
 }
 
 /// `session.created.v1` is `SessionCreated`, and every message is of an event.

@@ -208,7 +208,23 @@ represented: boolean,
 /**
  * The moderator who said so; null when the eligible list did.
  */
-by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "chat", 
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced", 
+/**
+ * The vote, as governance names it.
+ */
+vote_id: string, 
+/**
+ * What is voted on.
+ */
+title: string, 
+/**
+ * When it started, RFC 3339.
+ */
+started_at: string, 
+/**
+ * Until when votes can be cast, if governance said so.
+ */
+ends_at: string | null, } | { "type": "chat", 
 /**
  * Who.
  */
@@ -447,7 +463,23 @@ represented: boolean,
 /**
  * The moderator who said so; null when the eligible list did.
  */
-by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "chat", 
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced", 
+/**
+ * The vote, as governance names it.
+ */
+vote_id: string, 
+/**
+ * What is voted on.
+ */
+title: string, 
+/**
+ * When it started, RFC 3339.
+ */
+started_at: string, 
+/**
+ * Until when votes can be cast, if governance said so.
+ */
+ends_at: string | null, } | { "type": "chat", 
 /**
  * Who.
  */

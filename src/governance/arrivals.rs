@@ -1,0 +1,30 @@
+//! Where it is kept what of governance has led to changes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::repository::CallStoreError;
+use crate::domain::arrival::Arrival;
+use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::sessions::SessionRepository;
+
+/// Which events from outside have led to changes of which sessions.
+#[async_trait]
+pub trait ArrivalRepository: Send + Sync {
+    /// Whether an event has led to a change of a session.
+    async fn has_arrived(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        arrival: &Arrival,
+    ) -> Result<bool, CallStoreError>;
+
+    /// The sessions, to be changed because of an event: each change is stored in one
+    /// transaction with that, and refused when the event has led to one before.
+    fn sessions_for(&self, arrival: &Arrival) -> Arc<dyn SessionRepository>;
+
+    /// Forgets events that led to changes before this moment.
+    async fn forget_before(&self, before: Timestamp) -> Result<(), CallStoreError>;
+}
