@@ -44,8 +44,28 @@ words!(
         Session => "session",
         /// The room; `seq` is the one its members were told.
         Room => "room",
+        /// The recording; `seq` counts what is told of it.
+        Recording => "recording",
     }
 );
+
+/// What is kept of an event that tells that a recording was sealed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SealedRecording {
+    /// How many tracks were recorded.
+    pub tracks: u32,
+    /// Of how many sealed segments.
+    pub segments: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// How many entries the log has.
+    pub log_entries: u64,
+}
+
+impl SealedRecording {
+    /// The type of the event.
+    pub const KIND: &'static str = "recording.sealed.v1";
+}
 
 /// An event of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,7 @@ mod m0015_attendance_rules;
 mod m0016_camera_probes;
 mod m0017_camera_streams;
 mod m0018_arrivals;
+mod m0019_recording_events;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -69,6 +70,7 @@ pub const TABLES: &[&str] = &[
     "camera_probes",
     "camera_streams",
     "arrivals",
+    "recording_events",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -111,6 +113,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("camera_probes", "SELECT, INSERT, DELETE"),
     ("camera_streams", "SELECT, INSERT, UPDATE, DELETE"),
     ("arrivals", "SELECT, INSERT, DELETE"),
+    ("recording_events", "SELECT, INSERT, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -139,6 +142,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0016_camera_probes::CameraProbes),
             Box::new(m0017_camera_streams::CameraStreams),
             Box::new(m0018_arrivals::Arrivals),
+            Box::new(m0019_recording_events::RecordingEvents),
         ]
     }
 }

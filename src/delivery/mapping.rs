@@ -5,12 +5,14 @@
 use super::payloads as p;
 use crate::domain::session::SessionStatus;
 use crate::domain::time::Timestamp;
-use crate::events::{EventSource, OutboxEvent};
+use crate::events::{EventSource, OutboxEvent, SealedRecording};
 use crate::room::event::{Event, Told};
 use crate::sessions::{SessionEvent, SessionEventKind};
 
 /// What ids of participants that are no people begin with.
 const NOT_A_PERSON: &str = "cabildo:";
+/// Why attendance ended of somebody whose connections are gone.
+const DISCONNECTED: &str = "disconnected";
 
 macro_rules! payloads {
     ($($variant:ident => $kind:literal,)+) => {
@@ -51,10 +53,13 @@ payloads! {
     SessionCreated => "session.created.v1",
     SessionStarted => "session.started.v1",
     SessionEnded => "session.ended.v1",
+    AttendanceValidated => "attendance.validated.v1",
     AttendeeLeft => "attendee.left.v1",
     SpeechRequested => "speech.requested.v1",
     SpeechApproved => "speech.approved.v1",
     SpeechDenied => "speech.denied.v1",
+    RecordingSealed => "recording.sealed.v1",
+    StreamStatus => "stream.status.v1",
 }
 
 impl Payload {
@@ -63,6 +68,7 @@ impl Payload {
         let payload = match event.source {
             EventSource::Session => of_session(event),
             EventSource::Room => of_room(event),
+            EventSource::Recording => of_recording(event),
         };
         payload.unwrap_or_else(|Unreadable| {
             let OutboxEvent { session, source, seq, .. } = event;
@@ -124,14 +130,50 @@ fn of_session(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
     }))
 }
 
+fn of_recording(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
+    let sealed: SealedRecording = serde_json::from_str(&event.payload).map_err(|_| Unreadable)?;
+    Ok(Some(Payload::RecordingSealed(p::RecordingSealed {
+        tenant_id: event.tenant.to_string(),
+        session_id: event.session.to_string(),
+        tracks: sealed.tracks,
+        segments: sealed.segments,
+        bytes: sealed.bytes,
+        log_entries: sealed.log_entries,
+        sealed_at: event.at.to_string(),
+    })))
+}
+
 fn of_room(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
-    let told = ["participant_left", "speech_request_received", "speech_approved", "speech_denied"];
+    let told = [
+        "participant_left",
+        "attendance_changed",
+        "speech_request_received",
+        "speech_approved",
+        "speech_denied",
+        "track_published",
+        "track_unpublished",
+    ];
     if !told.contains(&event.kind.as_str()) {
         return Ok(None);
     }
-    let (tenant_id, session_id) = (event.tenant.to_string(), event.session.to_string());
+    let ids = (event.tenant.to_string(), event.session.to_string());
     let Told { at, event, .. } = serde_json::from_str(&event.payload).map_err(|_| Unreadable)?;
     Ok(match event {
+        Event::SpeechRequestReceived(_)
+        | Event::SpeechApproved { .. }
+        | Event::SpeechDenied { .. } => of_speech(ids, at, event),
+        Event::TrackPublished(_) | Event::TrackUnpublished { .. } => of_stream(ids, at, event),
+        event => of_presence(ids, at, event),
+    })
+}
+
+/// What is told of who is in the room and who is present.
+fn of_presence(
+    (tenant_id, session_id): (String, String),
+    at: String,
+    event: Event,
+) -> Option<Payload> {
+    match event {
         Event::ParticipantLeft { user_id, .. } if user_id.starts_with(NOT_A_PERSON) => None,
         Event::ParticipantLeft { user_id, reason } => {
             Some(Payload::AttendeeLeft(p::AttendeeLeft {
@@ -142,6 +184,75 @@ fn of_room(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
                 left_at: at,
             }))
         }
+        Event::AttendanceChanged(view) if view.change == "validated" => {
+            Some(Payload::AttendanceValidated(p::AttendanceValidated {
+                tenant_id,
+                session_id,
+                user_id: view.user_id,
+                method: view.method,
+                place: view.place,
+                present: view.present,
+                weight: view.weight,
+                registered_by: view.by,
+                validated_at: at,
+            }))
+        }
+        // Who is disconnected is told of when the participant has left.
+        Event::AttendanceChanged(view)
+            if view.change == "left" && view.cause.as_deref() != Some(DISCONNECTED) =>
+        {
+            Some(Payload::AttendeeLeft(p::AttendeeLeft {
+                tenant_id,
+                session_id,
+                user_id: view.user_id,
+                reason: view.cause.unwrap_or_default(),
+                left_at: at,
+            }))
+        }
+        _ => None,
+    }
+}
+
+/// What is told of somebody's sound or picture.
+fn of_stream(
+    (tenant_id, session_id): (String, String),
+    at: String,
+    event: Event,
+) -> Option<Payload> {
+    match event {
+        Event::TrackPublished(track) => Some(Payload::StreamStatus(p::StreamStatus {
+            tenant_id,
+            session_id,
+            stream_id: track.track,
+            user_id: track.user_id,
+            status: "live".to_owned(),
+            kind: Some(track.kind),
+            source: Some(track.source),
+            codec: Some(track.codec),
+            changed_at: at,
+        })),
+        Event::TrackUnpublished { track, user_id } => {
+            Some(Payload::StreamStatus(p::StreamStatus {
+                tenant_id,
+                session_id,
+                stream_id: track,
+                user_id,
+                status: "ended".to_owned(),
+                changed_at: at,
+                ..p::StreamStatus::default()
+            }))
+        }
+        _ => None,
+    }
+}
+
+/// What is told of requests to speak.
+fn of_speech(
+    (tenant_id, session_id): (String, String),
+    at: String,
+    event: Event,
+) -> Option<Payload> {
+    match event {
         Event::SpeechRequestReceived(request) => {
             Some(Payload::SpeechRequested(p::SpeechRequested {
                 tenant_id,
@@ -174,5 +285,5 @@ fn of_room(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
             }))
         }
         _ => None,
-    })
+    }
 }

@@ -97,7 +97,42 @@ pub struct SessionEnded {
     pub ended_at: String,
 }
 
-/// `attendee.left.v1`: a person's last connection to the session is gone.
+/// `attendance.validated.v1`: a person has proved that they are present, or was
+/// registered by a moderator.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, serde::Serialize, serde::Deserialize)]
+pub struct AttendanceValidated {
+    /// Whose session.
+    #[prost(string, tag = "1")]
+    pub tenant_id: String,
+    /// The session.
+    #[prost(string, tag = "2")]
+    pub session_id: String,
+    /// Who.
+    #[prost(string, tag = "3")]
+    pub user_id: String,
+    /// `qr`, `biometric`, `code` or `manual`.
+    #[prost(string, tag = "4")]
+    pub method: String,
+    /// `hall` or `remote`.
+    #[prost(string, tag = "5")]
+    pub place: String,
+    /// Whether they are present now: who is remote is once they are connected.
+    #[prost(bool, tag = "6")]
+    pub present: bool,
+    /// Weight of their own units, a decimal number.
+    #[prost(string, tag = "7")]
+    pub weight: String,
+    /// The moderator who registered them.
+    #[prost(string, optional, tag = "8")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
+    /// When.
+    #[prost(string, tag = "9")]
+    pub validated_at: String,
+}
+
+/// `attendee.left.v1`: a person's last connection to the session is gone, or they
+/// are no longer present although it is not.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct AttendeeLeft {
     /// Whose session.
@@ -109,7 +144,8 @@ pub struct AttendeeLeft {
     /// Who.
     #[prost(string, tag = "3")]
     pub user_id: String,
-    /// `left`, `disconnected` or `removed`.
+    /// `left`, `disconnected` or `removed`; `marked_left`, `taken_back` or
+    /// `proof_required` of somebody who is no longer present.
     #[prost(string, tag = "4")]
     pub reason: String,
     /// When.
@@ -189,4 +225,67 @@ pub struct SpeechDenied {
     /// When.
     #[prost(string, tag = "6")]
     pub denied_at: String,
+}
+
+/// `recording.sealed.v1`: everything that was recorded of a session is stored and in
+/// its log, which is closed. Whoever wants to check it asks for the session's proof.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, serde::Serialize, serde::Deserialize)]
+pub struct RecordingSealed {
+    /// Whose session.
+    #[prost(string, tag = "1")]
+    pub tenant_id: String,
+    /// The session.
+    #[prost(string, tag = "2")]
+    pub session_id: String,
+    /// How many tracks were recorded.
+    #[prost(uint32, tag = "3")]
+    pub tracks: u32,
+    /// Of how many sealed segments.
+    #[prost(uint64, tag = "4")]
+    pub segments: u64,
+    /// Their size.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// How many entries the log has, the one that closes it included.
+    #[prost(uint64, tag = "6")]
+    pub log_entries: u64,
+    /// When.
+    #[prost(string, tag = "7")]
+    pub sealed_at: String,
+}
+
+/// `stream.status.v1`: somebody's sound or picture can be received in the room of a
+/// session, or no longer. Cameras and hall devices are participants like people.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, serde::Serialize, serde::Deserialize)]
+pub struct StreamStatus {
+    /// Whose session.
+    #[prost(string, tag = "1")]
+    pub tenant_id: String,
+    /// The session.
+    #[prost(string, tag = "2")]
+    pub session_id: String,
+    /// The stream.
+    #[prost(string, tag = "3")]
+    pub stream_id: String,
+    /// Whose it is.
+    #[prost(string, tag = "4")]
+    pub user_id: String,
+    /// `live` or `ended`.
+    #[prost(string, tag = "5")]
+    pub status: String,
+    /// `audio` or `video`, of one that is live.
+    #[prost(string, optional, tag = "6")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `microphone`, `camera`, `screen` or `screen_audio`, of one that is live.
+    #[prost(string, optional, tag = "7")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// `opus`, `vp8`, `h264`, `vp9` or `av1`, of one that is live.
+    #[prost(string, optional, tag = "8")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+    /// When.
+    #[prost(string, tag = "9")]
+    pub changed_at: String,
 }

@@ -13,7 +13,7 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::events::{
     Batch, Beginning, EventSource, Extent, Outbox, OutboxError, Position, READ_MAX, ReaderName,
-    Scope,
+    Scope, SealedRecording,
 };
 use crate::sessions::{ChangeId, SessionEvent};
 use crate::store::connect::Store;
@@ -31,6 +31,7 @@ const OUTBOX: &str = "outbox";
 const STATE: &str = "outbox_state";
 const READERS: &str = "outbox_readers";
 const SESSION_EVENTS: &str = "session_events";
+const RECORDING_EVENTS: &str = "recording_events";
 
 impl From<StoreError> for OutboxError {
     fn from(error: StoreError) -> Self {
@@ -134,6 +135,30 @@ pub(super) async fn enter_session_event(
     tx.connection().execute(&insert).await?;
     let span = Span { source: EventSource::Session, first: version, last: version, at: event.at };
     enter(tx, session, span).await
+}
+
+/// Stores that a recording was sealed, in the transaction that closes its log. It is the only event
+/// of a recording.
+pub(super) async fn enter_sealed_recording(
+    tx: &TenantTx,
+    session: SessionId,
+    sealed: &SealedRecording,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let insert = Query::insert()
+        .into_table(RECORDING_EVENTS)
+        .columns(["tenant_id", "session_id", "seq", "at", "kind", "payload"])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            session.as_uuid().into(),
+            1.into(),
+            at.unix_us().into(),
+            SealedRecording::KIND.into(),
+            serde_json::to_string(sealed).unwrap_or_default().into(),
+        ])
+        .take();
+    tx.connection().execute(&insert).await?;
+    enter(tx, session, Span { source: EventSource::Recording, first: 1, last: 1, at }).await
 }
 
 /// Assigns positions to committed rows that have none. Only committed rows are visible here, and
@@ -281,20 +306,25 @@ fn row_of(row: &QueryResult) -> Result<Row, StoreError> {
     })
 }
 
-/// Deletes rows from the beginning, so that the rest has no gap. The events of sessions are deleted
-/// first, in one transaction per tenant. If the process dies in between, the remaining rows point
+/// Deletes rows from the beginning, so that the rest has no gap. The events of sessions and of
+/// recordings are deleted first, in one transaction per tenant. If the process dies in between, the remaining rows point
 /// to deleted events and are removed next time.
 async fn prune(store: &Store, kept_since: Timestamp, limit: u32) -> Result<u32, StoreError> {
     let rows = prunable(store, kept_since, limit).await?;
     let Some(last) = rows.last() else { return Ok(0) };
-    let of_sessions = rows.iter().filter(|row| row.source == EventSource::Session);
-    for row in of_sessions {
+    for row in &rows {
+        let (table, number) = match row.source {
+            EventSource::Session => (SESSION_EVENTS, "version"),
+            EventSource::Recording => (RECORDING_EVENTS, "seq"),
+            // They belong to the room's journal.
+            EventSource::Room => continue,
+        };
         let tx = TenantTx::write(store, row.tenant).await?;
         let delete = Query::delete()
-            .from_table(SESSION_EVENTS)
+            .from_table(table)
             .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
             .and_where(Expr::col("session_id").eq(row.session.as_uuid()))
-            .and_where(Expr::col("version").between(row.first, row.last))
+            .and_where(Expr::col(number).between(row.first, row.last))
             .take();
         tx.connection().execute(&delete).await?;
         tx.commit().await?;

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod kafka;
+mod mapping;
 mod schema;
 mod streams;
 mod webhooks;

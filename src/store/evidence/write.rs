@@ -1,16 +1,20 @@
 //! Begins logs and appends to them.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
 
 use crate::domain::id::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::events::SealedRecording;
+use crate::evidence::Entry;
 use crate::evidence::repository::{Append, EvidenceStoreError, StoredEvent, StoredHead};
 use crate::store::connect::Store;
 use crate::store::entities::{evidence_entry, evidence_event, evidence_head, evidence_log};
-use crate::store::error::{StoreError, stored};
+use crate::store::error::{StoreError, number, stored};
+use crate::store::outbox;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;
 
@@ -62,10 +66,54 @@ pub(super) async fn append(
     if !append.events.is_empty() && has_events_key(&tx, session).await? {
         insert_events(&tx, session, &append.events).await?;
     }
-    if append.closed_seq.is_some() {
-        close(&tx, session).await?;
+    if append.closed_seq.is_some() && close(&tx, session).await? {
+        tell_sealed(&tx, session, append, size).await?;
     }
     Ok(tx.commit().await?)
+}
+
+/// Tells other services that the recording is complete, unless nothing was recorded.
+async fn tell_sealed(
+    tx: &TenantTx,
+    session: SessionId,
+    append: &Append,
+    log_entries: u64,
+) -> Result<(), StoreError> {
+    let counted = |table: &'static str, counted: [(SimpleExpr, &'static str); 2]| {
+        let [first, second] = counted;
+        Query::select()
+            .expr_as(first.0, first.1)
+            .expr_as(second.0, second.1)
+            .from(table)
+            .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+            .and_where(Expr::col("session_id").eq(session.as_uuid()))
+            .take()
+    };
+    let rows = || Expr::col("session_id").count();
+    let tracks = counted("recorded_tracks", [(rows(), "tracks"), (rows(), "rows")]);
+    let tracks = tx.connection().query_one(&tracks).await?;
+    let tracks: i64 = tracks.map_or(Ok(0), |row| row.try_get("", "tracks"))?;
+    if tracks == 0 {
+        return Ok(());
+    }
+    let size = Expr::cust("CAST(COALESCE(SUM(size), 0) AS BIGINT)");
+    let segments = counted("recorded_segments", [(rows(), "segments"), (size, "bytes")]);
+    let row = tx.connection().query_one(&segments).await?;
+    let of_segments = |column: &str| row.as_ref().map_or(Ok(0), |row| row.try_get("", column));
+    let sealed = SealedRecording {
+        tracks: number(tracks, "tracks")?,
+        segments: number(of_segments("segments")?, "segments")?,
+        bytes: number(of_segments("bytes")?, "bytes")?,
+        log_entries,
+    };
+    outbox::enter_sealed_recording(tx, session, &sealed, closed_at(append)).await
+}
+
+/// When the log was closed, as the entry that closes it says.
+fn closed_at(append: &Append) -> Timestamp {
+    let closing = append.entries.iter().find(|entry| Some(entry.seq) == append.closed_seq);
+    let t_ms = closing.and_then(|entry| Entry::read(&entry.bytes)).map_or(0, |entry| entry.t_ms);
+    Timestamp::from_unix_us(i64::try_from(t_ms).unwrap_or(i64::MAX).saturating_mul(1_000))
 }
 
 /// The size of the log afterwards, or `None` when the new entries have a gap or do not continue the
@@ -206,14 +254,14 @@ async fn open(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn close(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+/// Notes that a log is closed; whether it was open.
+async fn close(tx: &TenantTx, session: SessionId) -> Result<bool, StoreError> {
     let delete = Query::delete()
         .from_table("open_logs")
         .and_where(Expr::col("session_id").eq(session.as_uuid()))
         .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
         .take();
-    tx.connection().execute(&delete).await?;
-    Ok(())
+    Ok(tx.connection().execute(&delete).await?.rows_affected() > 0)
 }
 
 pub(super) async fn put_events_key(

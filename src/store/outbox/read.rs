@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::{OUTBOX, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
+use super::{OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::events::{Batch, EventSource, OutboxError, OutboxEvent, Position, Scope};
@@ -84,6 +84,10 @@ async fn batch(
                 EventSource::Session => {
                     session_events(&tx, row.session, (row.first, row.last)).await?
                 }
+                EventSource::Recording => {
+                    let span = (row.first, row.last);
+                    numbered_events(&tx, (RECORDING_EVENTS, "seq"), row.session, span).await?
+                }
                 EventSource::Room => (row.first..=row.last)
                     .filter_map(|seq| of_rooms.remove(&(row.session, seq)))
                     .collect(),
@@ -114,21 +118,31 @@ async fn batch(
 pub(super) async fn session_events(
     tx: &TenantTx,
     session: SessionId,
+    span: (i64, i64),
+) -> Result<Vec<StoredEvent>, StoreError> {
+    numbered_events(tx, (SESSION_EVENTS, "version"), session, span).await
+}
+
+/// The events of a session in a table, whose column `number` is between two values.
+async fn numbered_events(
+    tx: &TenantTx,
+    (table, number): (&'static str, &'static str),
+    session: SessionId,
     (first, last): (i64, i64),
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let select = Query::select()
-        .columns(["version", "at", "kind", "payload"])
-        .from(SESSION_EVENTS)
+        .columns([number, "at", "kind", "payload"])
+        .from(table)
         .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
         .and_where(Expr::col("session_id").eq(session.as_uuid()))
-        .and_where(Expr::col("version").between(first, last))
-        .order_by("version", Order::Asc)
+        .and_where(Expr::col(number).between(first, last))
+        .order_by(number, Order::Asc)
         .take();
     let rows = tx.connection().query_all(&select).await?;
     rows.iter()
         .map(|row| {
             Ok(StoredEvent {
-                seq: row.try_get("", "version")?,
+                seq: row.try_get("", number)?,
                 at: Timestamp::from_unix_us(row.try_get("", "at")?),
                 kind: row.try_get("", "kind")?,
                 payload: row.try_get("", "payload")?,

@@ -42,7 +42,7 @@ fn event(seq: u64, kind: EventKind) -> StoredEvent {
 }
 
 /// Entries from `from` on, each of them an event of kind 3.
-fn append(from: u64, count: u64) -> Append {
+pub(crate) fn append(from: u64, count: u64) -> Append {
     let range = from..from + count;
     Append {
         expected_size: from,
@@ -59,7 +59,7 @@ fn head(tree_size: u64, root: u8) -> StoredHead {
     StoredHead { tree_size, root: [root; 32], at: NOW, cose: vec![0xd2, root], jws }
 }
 
-async fn begin(store: &Store, session: &Session, count: u64) {
+pub(crate) async fn begin(store: &Store, session: &Session, count: u64) {
     let (tenant, id) = (session.tenant_id, session.id);
     store.create(tenant, id, [9; 16], KEY.to_vec(), append(0, count)).await.expect("begun");
 }

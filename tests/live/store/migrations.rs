@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 18] = [
+const ALL: [&str; 19] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -36,6 +36,7 @@ const ALL: [&str; 18] = [
     "m0016_camera_probes",
     "m0017_camera_streams",
     "m0018_arrivals",
+    "m0019_recording_events",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

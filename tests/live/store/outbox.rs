@@ -9,7 +9,10 @@ use cabildo::domain::session::Session;
 use cabildo::domain::time::Timestamp;
 use cabildo::events::{
     Beginning, EventSource, Outbox, OutboxError, OutboxEvent, Position, ReaderName, Scope,
+    SealedRecording,
 };
+use cabildo::evidence::repository::{Append, EvidenceRepository};
+use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use cabildo::sessions::{
     Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
@@ -18,7 +21,9 @@ use cabildo::sessions::{
 use cabildo::store::Store;
 use tokio::task::JoinSet;
 
+use crate::store::evidence::{append, begin};
 use crate::store::fixture::{Fixture, NOW, cases, new_session};
+use crate::store::recordings::{segment, session_with_track};
 
 cases!(
     every_change_of_a_session_is_in_the_outbox,
@@ -30,6 +35,8 @@ cases!(
     observers_are_told_of_each_change_in_order,
     what_a_dead_process_left_untold_is_told_by_the_next,
     an_observer_that_fails_is_told_again,
+    a_sealed_recording_is_told_with_the_end_of_its_log,
+    events_of_many_rooms_are_read_together_in_their_order,
 );
 
 const READER: &str = "kafka";
@@ -64,7 +71,8 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
     let state = Some("{}".to_owned());
     let record = RecordChange { seq: last, state, ..RecordChange::default() };
     let events: Vec<_> = (first..=last).map(event).collect();
-    store.append(session.tenant_id, session.id, &record, &events).await.expect("kept");
+    let kept = RoomJournal::append(store, session.tenant_id, session.id, &record, &events).await;
+    kept.expect("kept");
 }
 
 async fn every_change_of_a_session_is_in_the_outbox(fixture: Fixture) {
@@ -108,6 +116,70 @@ async fn every_change_of_a_session_is_in_the_outbox(fixture: Fixture) {
     let changed = events.iter().find(|event| event.kind == "session.changed.v1").expect("there");
     let read = SessionEvent::read(&changed.kind, changed.at, &changed.payload).expect("readable");
     assert_eq!((read.kind, read.session.title.as_str()), (SessionEventKind::Changed, "Otra"));
+}
+
+async fn a_sealed_recording_is_told_with_the_end_of_its_log(fixture: Fixture) {
+    let (session, track) = session_with_track(&fixture).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
+    for index in 0..3 {
+        store.add_segment(tenant, id, &segment(track.id, index)).await.expect("added");
+    }
+    let silent = fixture.session(tenant).await;
+    for session in [&session, &silent] {
+        begin(store, session, 2).await;
+    }
+    let of_recordings = async |session: SessionId| {
+        let events = all_after(store, Scope::Everyone, Position::default()).await;
+        let is_told = |event: &OutboxEvent| {
+            event.session == session && event.source == EventSource::Recording
+        };
+        events.into_iter().filter(is_told).collect::<Vec<_>>()
+    };
+    // A writer that comes late closes nothing, and tells nothing.
+    let late = Append { closed_seq: Some(1), ..append(1, 1) };
+    EvidenceRepository::append(store, tenant, id, late).await.expect_err("it was not the newest");
+    assert_eq!(of_recordings(id).await, []);
+    for session in [id, silent.id] {
+        let closing = Append { closed_seq: Some(2), ..append(2, 1) };
+        EvidenceRepository::append(store, tenant, session, closing).await.expect("closed");
+    }
+    // What may follow in a closed log is told nobody.
+    let after = Append { closed_seq: Some(2), ..append(3, 1) };
+    EvidenceRepository::append(store, tenant, id, after).await.expect("appended");
+    let told = of_recordings(id).await;
+    let [told] = &told[..] else { panic!("told {} times", told.len()) };
+    assert_eq!((told.kind.as_str(), told.seq), ("recording.sealed.v1", 1));
+    let sealed: SealedRecording = serde_json::from_str(&told.payload).expect("readable");
+    let expected = SealedRecording { tracks: 1, segments: 3, bytes: 56 + 57 + 58, log_entries: 3 };
+    assert_eq!(sealed, expected);
+    assert_eq!(of_recordings(silent.id).await, [], "nothing of it was recorded");
+
+    let everything = store.prune(LATER, 99).await.expect("pruned");
+    assert!(everything > 0);
+    assert_eq!(fixture.count("recording_events").await, 0, "it goes with its row");
+}
+
+async fn events_of_many_rooms_are_read_together_in_their_order(fixture: Fixture) {
+    let (store, tenant) = (fixture.store(), TenantId::generate());
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        sessions.push(fixture.session(tenant).await);
+    }
+    let before = store.extent().await.expect("read").newest;
+    for round in 0..4 {
+        for session in &sessions {
+            say(store, session, round * 2 + 1, round * 2 + 2).await;
+        }
+    }
+    let batch = store.after(Scope::Tenant(tenant), before, 99).await.expect("read");
+    let read: Vec<_> = batch.events.iter().map(|event| (event.session, event.seq)).collect();
+    let mut expected = Vec::new();
+    for round in 0..4 {
+        for session in &sessions {
+            expected.extend([(session.id, round * 2 + 1), (session.id, round * 2 + 2)]);
+        }
+    }
+    assert_eq!(read, expected);
 }
 
 async fn a_change_that_is_not_stored_leaves_no_event(fixture: Fixture) {

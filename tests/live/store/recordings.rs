@@ -55,7 +55,7 @@ fn track(seq: u64) -> RecordedTrack {
     }
 }
 
-fn segment(track: RecordedTrackId, index: u64) -> RecordedSegment {
+pub(crate) fn segment(track: RecordedTrackId, index: u64) -> RecordedSegment {
     let from_ms = 1_800_000_000_000 + index * 4_000;
     RecordedSegment {
         track,
@@ -87,7 +87,7 @@ fn playable(of: PlayableOf) -> Playable {
     }
 }
 
-async fn session_with_track(fixture: &Fixture) -> (Session, RecordedTrack) {
+pub(crate) async fn session_with_track(fixture: &Fixture) -> (Session, RecordedTrack) {
     let session = fixture.session(TenantId::generate()).await;
     let track = track(2);
     let store = fixture.store();

@@ -1,0 +1,205 @@
+//! How fast what waits in the outbox is handed on: events a second, to a destination
+//! that takes everything at once and to Kafka, and the memory that it takes. The
+//! brokers are in this process; the store is SQLite as on a server.
+//!
+//! `cargo bench --bench outbox`, or with another number of events:
+//! `cargo bench --bench outbox -- 1000000`.
+
+#![expect(clippy::print_stdout, reason = "a bench reports on its output")]
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cabildo::claims::{BootClock, Claims, ClaimsParts, LeaseTimes};
+use cabildo::clock::Clock;
+use cabildo::delivery::{
+    Destination, Feed, KafkaTopic, Origin, PublicEvent, Pump, PumpOptions, PumpParts, RetryTimes,
+    Tail, Undelivered,
+};
+use cabildo::domain::id::{AssemblyId, InstanceId, SessionId, TenantId};
+use cabildo::domain::kafka::Security;
+use cabildo::domain::session::Modality;
+use cabildo::events::{Beginning, Outbox as _, ReaderName, Scope};
+use cabildo::kafka::{Connection, Producer, TlsFiles};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::sessions::{
+    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
+    TranscriptionPatch,
+};
+use cabildo::store::{Store, StoreOptions};
+use rdkafka::mocking::MockCluster;
+use tokio::sync::Notify;
+
+const EVENTS_DEFAULT: usize = 100_000;
+const SESSIONS: usize = 200;
+/// Events that one decision of a room stores.
+const PER_TRANSACTION: usize = 4;
+const TOPIC: &str = "cabildo.events";
+const PARTITIONS: i32 = 12;
+/// As `app::delivery` has it for Kafka.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// Counts what arrives, and where it goes on to if anywhere.
+struct Counted {
+    kafka: Option<KafkaTopic>,
+    left: AtomicUsize,
+    done: Notify,
+}
+
+#[async_trait]
+impl Destination for Counted {
+    async fn deliver(&self, event: &PublicEvent) -> Result<(), Undelivered> {
+        if let Some(kafka) = &self.kafka {
+            kafka.deliver(event).await?;
+        }
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.done.notify_one();
+        }
+        Ok(())
+    }
+}
+
+async fn sessions(store: &Store, tenant: TenantId) -> Vec<SessionId> {
+    let limits = Arc::new(FixedLimits::default());
+    let service = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let wanted = NewSession {
+            tenant_id: tenant,
+            assembly_id: AssemblyId::generate(),
+            title: "Assembly".to_owned(),
+            modality: Modality::Mixed,
+            provider: None,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: None,
+            moderation: None,
+            media_policy: None,
+            start_with_assembly: None,
+            recording: RecordingPatch::default(),
+            transcription: TranscriptionPatch::default(),
+            speaking: SpeakingPatch::default(),
+            attendance: AttendancePatch::default(),
+        };
+        sessions.push(service.create(wanted, Clock::system().now()).await.expect("created").id);
+    }
+    sessions
+}
+
+/// Stores events in the rooms of all sessions in turn; how many.
+async fn fill(store: &Store, tenant: TenantId, sessions: &[SessionId], events: usize) -> usize {
+    let now = Clock::system().now();
+    let per_session = events / (SESSIONS * PER_TRANSACTION);
+    for round in 0..per_session {
+        let first = (round * PER_TRANSACTION + 1) as u64;
+        let last = first + PER_TRANSACTION as u64 - 1;
+        let event = |seq: u64| JournalEvent {
+            seq,
+            at: now,
+            kind: "speech_approved".to_owned(),
+            payload: format!(
+                r#"{{"seq":{seq},"at":"{now}","type":"speech_approved","request_id":"r{seq}","user_id":"ana"}}"#
+            ),
+        };
+        let events: Vec<JournalEvent> = (first..=last).map(event).collect();
+        let change =
+            RecordChange { seq: last, state: Some("{}".to_owned()), ..RecordChange::default() };
+        for session in sessions {
+            store.append(tenant, *session, &change, &events).await.expect("stored");
+        }
+    }
+    per_session * PER_TRANSACTION * SESSIONS
+}
+
+/// MiB of this process, as the kernel counts them.
+fn memory_mib() -> f64 {
+    let statistics = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statistics.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
+    pages * 4_096.0 / 1_048_576.0
+}
+
+async fn drain(
+    store: &Store,
+    claims: &Claims,
+    name: &str,
+    events: usize,
+    kafka: Option<KafkaTopic>,
+) {
+    let outbox = Arc::new(store.clone());
+    let tail = Tail::start(outbox.clone());
+    let (left, done) = (AtomicUsize::new(events), Notify::new());
+    let destination = Arc::new(Counted { kafka, left, done });
+    let parts = PumpParts {
+        outbox: outbox.clone(),
+        feed: Feed::new(outbox, Origin::new("https://cabildo.example"), tail.clone()),
+        claims: claims.clone(),
+        clock: Clock::system(),
+        destination: destination.clone(),
+    };
+    let options = PumpOptions {
+        name: name.parse().expect("a name"),
+        scope: Scope::Everyone,
+        kinds: BTreeSet::from(["speech.approved.v1".to_owned()]),
+        given_up_after: None,
+        in_flight_max: IN_FLIGHT_MAX,
+        retry: RetryTimes::default(),
+    };
+    let (before, began) = (memory_mib(), Instant::now());
+    let pump = Pump::start(parts, options);
+    let mut most = before;
+    loop {
+        tokio::select! {
+            () = destination.done.notified() => break,
+            () = tokio::time::sleep(Duration::from_millis(50)) => most = most.max(memory_mib()),
+        }
+    }
+    let took = began.elapsed().as_secs_f64();
+    pump.shutdown().await;
+    tail.shutdown();
+    println!(
+        "{name:>6}: {events} events in {took:.2} s, {:.0} events/s; memory {before:.0} MiB before, {most:.0} MiB at most",
+        events as f64 / took
+    );
+}
+
+#[tokio::main]
+async fn main() {
+    // Cargo passes `--bench`.
+    let events = std::env::args().find_map(|argument| argument.parse().ok());
+    let events = events.unwrap_or(EVENTS_DEFAULT);
+    let data = tempfile::tempdir().expect("a directory");
+    let options = StoreOptions::sqlite_file(&data.path().join("cabildo.db"));
+    let store = Store::connect(&options).await.expect("a store");
+    let tenant = TenantId::generate();
+    let sessions = sessions(&store, tenant).await;
+    for name in ["nobody", "kafka"] {
+        let name: ReaderName = name.parse().expect("a name");
+        store.register(&name, Beginning::Oldest).await.expect("registered");
+    }
+    let began = Instant::now();
+    let events = fill(&store, tenant, &sessions, events).await;
+    println!("stored: {events} events in {:.2} s", began.elapsed().as_secs_f64());
+
+    let claims = Claims::start(ClaimsParts {
+        repository: Arc::new(store.clone()),
+        instance: InstanceId::generate(),
+        clock: BootClock::system(),
+        times: LeaseTimes::default(),
+    });
+    drain(&store, &claims, "nobody", events, None).await;
+    let cluster = MockCluster::new(1).expect("brokers in memory");
+    cluster.create_topic(TOPIC, PARTITIONS, 1).expect("a topic");
+    let producer = Producer::new(Connection {
+        brokers: vec![cluster.bootstrap_servers()],
+        security: Security::Plaintext,
+        tls: TlsFiles::default(),
+        login: None,
+    });
+    let topic = KafkaTopic::new(Arc::new(producer.expect("a producer")), TOPIC.to_owned());
+    drain(&store, &claims, "kafka", events, Some(topic)).await;
+    claims.shutdown().await;
+}
