@@ -161,10 +161,7 @@ impl Pictures {
 
     /// Sends the next picture.
     pub fn handle(&mut self, picture: &Arc<Picture>, now: Instant, mut send: impl FnMut(&[u8])) {
-        self.group.handle(picture);
-        if picture.key {
-            self.broken = false;
-        }
+        self.take(picture);
         if !self.broken {
             let show = picture.moment.show;
             let track = &self.track;
@@ -174,6 +171,29 @@ impl Pictures {
             // A key picture is what was wished for.
             self.wished &= !picture.key;
             self.repeat(now, &mut send);
+        }
+    }
+
+    /// Sends a picture that came before the camera did into the room: later ones need it, and
+    /// it takes no time.
+    pub fn handle_past(
+        &mut self,
+        picture: &Arc<Picture>,
+        now: Instant,
+        mut send: impl FnMut(&[u8]),
+    ) {
+        self.take(picture);
+        if !self.broken {
+            let ticks = self.track.after_last(self.track.offset_for(0, now));
+            self.offset = Some(ticks.saturating_sub(picture.moment.show));
+            self.send(picture, ticks, now, &mut send);
+        }
+    }
+
+    fn take(&mut self, picture: &Arc<Picture>) {
+        self.group.handle(picture);
+        if picture.key {
+            self.broken = false;
         }
     }
 
@@ -414,6 +434,24 @@ mod tests {
             assert_eq!((frame.0, frame.1), (number * 3_600, picture.key));
             assert_eq!(frame.2, picture.data, "picture {number}");
         }
+    }
+
+    #[test]
+    fn what_was_before_a_camera_came_takes_no_time() {
+        let mut pictures = Pictures::new(track(90_000));
+        let (now, mut packets) = (start(), Vec::new());
+        for number in 100..110 {
+            let past = picture(number, number == 100, 300);
+            pictures.handle_past(&past, now, |packet| packets.push(packet.to_vec()));
+        }
+        for number in 110..112 {
+            let later = now + Duration::from_millis(40);
+            let next = picture(number, false, 300);
+            pictures.handle(&next, later, |packet| packets.push(packet.to_vec()));
+        }
+        let stamps: Vec<u32> = received(&packets).iter().map(|frame| frame.0).collect();
+        let wanted: Vec<u32> = (0..10).chain([9 + 3_600, 9 + 7_200]).collect();
+        assert_eq!(stamps, wanted);
     }
 
     #[test]

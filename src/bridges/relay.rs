@@ -52,6 +52,15 @@ pub(super) struct Relay {
     has_strange_profile: bool,
 }
 
+/// When a picture came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Before the camera was brought in.
+    Past,
+    /// Just now.
+    Now,
+}
+
 /// Why a camera leaves its room.
 enum Over {
     /// There is no such camera any more.
@@ -114,14 +123,14 @@ impl Relay {
     async fn follow(&mut self, member: &MemberHandle, stream: &Arc<Stream>) -> Result<(), Over> {
         let Listening { group, mut heard } = stream.listen();
         for picture in &group {
-            self.picture(member, picture).await?;
+            self.picture(member, picture, Age::Past).await?;
         }
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 heard = heard.recv() => match heard {
-                    Ok(Heard::Picture(picture)) => self.picture(member, &picture).await?,
+                    Ok(Heard::Picture(picture)) => self.picture(member, &picture, Age::Now).await?,
                     Ok(Heard::Sound(sound)) => self.sound(member, &sound).await?,
                     Ok(Heard::Break) | Err(RecvError::Lagged(_)) => self.handle_break(),
                     Err(RecvError::Closed) => return Ok(()),
@@ -155,7 +164,12 @@ impl Relay {
         }
     }
 
-    async fn picture(&mut self, member: &MemberHandle, picture: &Arc<Picture>) -> Result<(), Over> {
+    async fn picture(
+        &mut self,
+        member: &MemberHandle,
+        picture: &Arc<Picture>,
+        age: Age,
+    ) -> Result<(), Over> {
         if self.fault == Some(StreamFault::UnsupportedBframes) {
             return Ok(());
         }
@@ -178,7 +192,10 @@ impl Relay {
         let now = Instant::now().into_std();
         let Some(Fed { feed, engine, .. }) = &mut self.pictures else { return Ok(()) };
         let mut packets: Vec<Vec<u8>> = Vec::new();
-        engine.handle(picture, now, |packet| packets.push(packet.to_vec()));
+        match age {
+            Age::Past => engine.handle_past(picture, now, |packet| packets.push(packet.to_vec())),
+            Age::Now => engine.handle(picture, now, |packet| packets.push(packet.to_vec())),
+        }
         if feed.take_key_frame_request() {
             engine.handle_wish(now, |packet| packets.push(packet.to_vec()));
         }
