@@ -53,7 +53,7 @@ pub use error::{ApiError, ErrorBody};
 pub use media::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 pub use metrics::describe_metrics;
 pub use openapi::document;
-pub use ports::{MetricsSource, Readiness};
+pub use ports::{MetricsSource, Part, Readiness};
 pub use rate_limit::RateLimitOptions;
 pub use recordings::PlaybackKey;
 pub use router::{Listener, router};

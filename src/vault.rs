@@ -6,6 +6,7 @@ mod files;
 mod local_keys;
 mod outcome;
 mod s3;
+mod watch;
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,8 +19,14 @@ use crate::domain::secret::Secret;
 
 pub use directory::Directory;
 pub use local_keys::LocalKeyVault;
-pub use outcome::describe_metrics;
 pub use s3::{S3, S3Options, S3Timeouts};
+pub use watch::{VaultState, VaultWatch};
+
+/// Describes every metric of vaults.
+pub fn describe_metrics() {
+    outcome::describe_metrics();
+    watch::describe_metrics();
+}
 
 /// Most bytes of an object that are read at once; a longer read is [`VaultError::Refused`]. Raising
 /// it raises the memory that one reader may use.

@@ -15,17 +15,23 @@ use crate::telemetry::metrics;
 /// The health of this instance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health, example = json!({
-    "status": "ok", "version": "0.1.0", "dependencies": {"database": "ok"},
+    "status": "degraded", "version": "0.1.0",
+    "dependencies": {"database": "ok", "vault": "degraded"},
+    "problems": {"vault": "the vault refuses: NoSuchBucket"},
     "services": {"tenancy": "degraded"}
 }))]
 pub(super) struct HealthBody {
-    /// `ok`, or `unavailable` when a dependency does not answer.
+    /// `ok`; `degraded` when a dependency without which meetings still take place
+    /// does not work; `unavailable` when another one does not answer.
     status: &'static str,
     /// Version of the server.
     version: &'static str,
-    /// Each dependency: `ok` or `unavailable`.
+    /// Each dependency: `ok`, `degraded` or `unavailable`.
     #[schema(value_type = Object)]
     dependencies: serde_json::Map<String, serde_json::Value>,
+    /// What is wrong with each dependency that is `degraded`, in words for operators.
+    #[schema(value_type = Object)]
+    problems: serde_json::Map<String, serde_json::Value>,
     /// Each of the platform's other services: `ok`, or `degraded` when it failed
     /// the last time it was asked. Calls are taken nevertheless.
     #[schema(value_type = Object)]
@@ -40,21 +46,29 @@ const fn word(ok: bool) -> &'static str {
 #[utoipa::path(
     get, path = "/health/ready", tag = "operation", operation_id = "ready",
     responses(
-        (status = 200, description = "Every dependency answers", body = HealthBody),
-        (status = 503, description = "A dependency does not answer", body = HealthBody),
+        (status = 200, description = "Every dependency that meetings need answers", body = HealthBody),
+        (status = 503, description = "A dependency that meetings need does not answer", body = HealthBody),
     )
 )]
 pub(super) async fn ready(State(api): State<Api>) -> Response {
     let checks = api.readiness.check().await;
     let all = checks.iter().all(|(_, ok)| *ok);
-    let dependencies =
+    let mut dependencies: serde_json::Map<_, _> =
         checks.into_iter().map(|(name, ok)| (name.to_owned(), json!(word(ok)))).collect();
     let degraded = |well| json!(if well { "ok" } else { "degraded" });
+    let mut problems = serde_json::Map::new();
+    for part in api.readiness.parts() {
+        dependencies.insert(part.name.to_owned(), degraded(part.problem.is_none()));
+        if let Some(problem) = part.problem {
+            problems.insert(part.name.to_owned(), json!(problem));
+        }
+    }
     let services = api.readiness.services();
     let services =
         services.into_iter().map(|(name, well)| (name.to_owned(), degraded(well))).collect();
     let version = env!("CARGO_PKG_VERSION");
-    let body = HealthBody { status: word(all), version, dependencies, services };
+    let word = if all && !problems.is_empty() { "degraded" } else { word(all) };
+    let body = HealthBody { status: word, version, dependencies, problems, services };
     let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
@@ -63,8 +77,8 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
 #[utoipa::path(
     get, path = "/health", tag = "operation", operation_id = "health",
     responses(
-        (status = 200, description = "Every dependency answers", body = HealthBody),
-        (status = 503, description = "A dependency does not answer", body = HealthBody),
+        (status = 200, description = "Every dependency that meetings need answers", body = HealthBody),
+        (status = 503, description = "A dependency that meetings need does not answer", body = HealthBody),
     )
 )]
 pub(super) async fn health(state: State<Api>) -> Response {
@@ -81,6 +95,7 @@ pub(super) async fn live() -> Response {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
         dependencies: serde_json::Map::new(),
+        problems: serde_json::Map::new(),
         services: serde_json::Map::new(),
     };
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()

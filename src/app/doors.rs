@@ -21,8 +21,8 @@ use super::sessions::Sessions;
 use super::telemetry::Readings;
 use crate::api::listener::{self, Limits, Serving};
 use crate::api::{
-    Api, ApiOptions, ApiParts, Listener, MetricsDoor, PlaybackKey, RateLimitOptions, Readiness,
-    SignIn, router,
+    Api, ApiOptions, ApiParts, Listener, MetricsDoor, Part, PlaybackKey, RateLimitOptions,
+    Readiness, SignIn, router,
 };
 use crate::auth::MediaTokens;
 use crate::auth::internal_tls::InternalTls;
@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::sfu::Sfu;
 use crate::store::Store;
+use crate::vault::VaultState;
 
 /// The sockets of the listeners. They are bound before anything else is started, since in
 /// development the public URL depends on the port.
@@ -196,6 +197,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         readiness: Arc::new(Dependencies {
             store: base.store.clone(),
             media: media.sfu.clone(),
+            vault: record.vault(),
             services: services.clone(),
             kafka_is_well: delivery.kafka_is_well(),
         }),
@@ -211,10 +213,11 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
 }
 
 /// The dependencies that must answer before this instance accepts requests, and
-/// the services that need not.
+/// the parts and services that need not.
 struct Dependencies {
     store: Store,
     media: Sfu,
+    vault: VaultState,
     services: Services,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -226,6 +229,11 @@ impl Readiness for Dependencies {
             ("database", self.store.check_writable().await.is_ok()),
             ("media", self.media.stats().await.is_ok()),
         ]
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let problem = self.vault.problem().map(|error| error.to_string());
+        vec![Part { name: "vault", problem }]
     }
 
     fn services(&self) -> Vec<(&'static str, bool)> {

@@ -23,6 +23,7 @@ use crate::playable::{
 use crate::recorder::{self, EvidenceLog, Recorder, RecorderOptions, RecorderParts};
 use crate::room::ports::{RoomTrack, TrackListener};
 use crate::sessions::{NotTold, SessionObserver};
+use crate::vault::{VaultState, VaultWatch};
 
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -32,6 +33,7 @@ pub(super) struct Record {
     recorder: Recorder,
     settlement: Settlement,
     custody: CustodyTask,
+    vault: VaultWatch,
     pub(super) history: History,
     pub(super) library: Library,
 }
@@ -43,6 +45,7 @@ impl Record {
         foundation: &Foundation,
         media: &Media,
     ) -> anyhow::Result<Self> {
+        let vault = VaultWatch::start(foundation.vault.clone()).await;
         let store = Arc::new(base.store.clone());
         let history = History::new(store.clone(), store.clone());
         let recorder = start_recorder(base, foundation, media).await?;
@@ -67,7 +70,7 @@ impl Record {
         let interval = base.config.record.recorder.retention_interval_s;
         let custody = custody_of(&base.store, foundation, &base.clock);
         let custody = custody.start(Duration::from_secs(interval.into()));
-        Ok(Self { recorder, settlement, custody, history, library })
+        Ok(Self { recorder, settlement, custody, vault, history, library })
     }
 
     /// The recorder as a listener to the tracks of rooms.
@@ -79,12 +82,18 @@ impl Record {
         Arc::new(RecordsObserver { settlement: self.settlement.clone() })
     }
 
+    /// Whether recordings can be stored.
+    pub(super) fn vault(&self) -> VaultState {
+        self.vault.state()
+    }
+
     pub(super) fn readings(&self) -> Arc<dyn MetricsSource> {
         Arc::new(self.recorder.clone())
     }
 
     /// Stops all parts; segments in progress are sealed.
     pub(super) async fn shutdown(self) {
+        self.vault.shutdown().await;
         self.custody.shutdown().await;
         self.settlement.shutdown().await;
     }

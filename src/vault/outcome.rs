@@ -5,8 +5,8 @@ use crate::vault::VaultError;
 const OPERATIONS: &str = "cabildo_vault_operations_total";
 const BYTES: &str = "cabildo_vault_bytes_total";
 
-/// Describes every metric of vaults.
-pub fn describe_metrics() {
+/// Describes the metrics of operations.
+pub(super) fn describe_metrics() {
     metrics::describe_counter!(OPERATIONS, "Operations of the vault, by result.");
     metrics::describe_counter!(BYTES, "Bytes put into the vault and read from it.");
 }

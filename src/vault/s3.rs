@@ -370,7 +370,7 @@ impl Vault for S3 {
         // An object that has just been stored must not be overwritten.
         let mut stored = 0;
         while stored < 2 {
-            match put().await? {
+            match put().await.map_err(check_refusal)? {
                 Answer::Stored => stored += 1,
                 Answer::AlreadyThere => break,
                 Answer::Unanswered(error) => return Err(error),
@@ -385,6 +385,19 @@ impl Vault for S3 {
             Err(VaultError::Refused("the bucket returns other bytes than were stored".to_owned()))
         }
     }
+}
+
+/// Why a bucket refused the object that is stored to check it.
+fn check_refusal(error: VaultError) -> VaultError {
+    let why = match &error {
+        VaultError::NotFound => "there is no such bucket",
+        // Nothing about the request is unusual except its condition and its hash.
+        VaultError::Refused(code) if code == "NotImplemented" || code == "status 501" => {
+            "the bucket does not support conditional writes or SHA-256 checksums"
+        }
+        _ => return error,
+    };
+    VaultError::Refused(why.to_owned())
 }
 
 /// Size and hash of a file.

@@ -27,3 +27,4 @@ mod sessions;
 mod streams;
 mod undo;
 mod vanished;
+mod vault;

@@ -1,6 +1,6 @@
 //! Vaults and key vaults, embedded and remote.
 
-mod bucket;
+pub(crate) mod bucket;
 mod directory;
 mod full_disk;
 mod keys;

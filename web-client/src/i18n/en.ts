@@ -97,6 +97,9 @@ export const en: Catalogue = {
   'recording.stop.title': 'End the recording?',
   'recording.stop.text':
     'What is said from now on will not be recorded. What has been recorded is kept. Everybody will see it.',
+  'recording.storage.title': 'The recording can’t be stored',
+  'recording.storage.text':
+    'The server can’t store recordings in its vault. It keeps what is recorded while it has room and stores it later; otherwise there will be gaps. Tell whoever runs the server before you start.',
 
   'witness.count': 'Record witnessed: {count, plural, one {one entry} other {# entries}}',
   'witness.failed': 'The record of the session does not add up',

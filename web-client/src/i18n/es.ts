@@ -98,6 +98,9 @@ export const es = {
   'recording.stop.title': '¿Terminar la grabación?',
   'recording.stop.text':
     'Lo que se diga a partir de ahora no quedará grabado. Lo grabado hasta aquí se conserva. Todos lo verán.',
+  'recording.storage.title': 'No se puede guardar la grabación',
+  'recording.storage.text':
+    'El servidor no puede guardar grabaciones en su almacén. Mientras tenga sitio conserva lo que se grabe y lo guardará después; si no, habrá huecos. Avise a quien lo administra antes de empezar.',
 
   'witness.count': 'Registro atestiguado: {count, plural, one {una entrada} other {# entradas}}',
   'witness.failed': 'El registro de la sesión no cuadra',

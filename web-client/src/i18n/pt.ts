@@ -97,6 +97,9 @@ export const pt: Catalogue = {
   'recording.stop.title': 'Terminar a gravação?',
   'recording.stop.text':
     'O que se disser a partir de agora não ficará gravado. O que se gravou até aqui conserva-se. Todos o verão.',
+  'recording.storage.title': 'A gravação não pode ser guardada',
+  'recording.storage.text':
+    'O servidor não consegue guardar gravações no seu arquivo. Enquanto tiver espaço conserva o que se gravar e guarda-o depois; se não, haverá falhas. Avise quem o administra antes de começar.',
 
   'witness.count': 'Registo testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
   'witness.failed': 'O registo da sessão não bate certo',

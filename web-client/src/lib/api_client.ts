@@ -15,6 +15,11 @@ export interface ClientConfig {
   readonly sign_in?: SignInConfig | null;
 }
 
+/** What is read of the server's health. */
+interface Health {
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
 /** What makes people present in a session. */
 export interface AttendanceRules {
   /** `channel`: being connected; `proof`: being connected and a proof of presence. */
@@ -77,6 +82,12 @@ export class ApiClient {
   /** Public. */
   clientConfig(): Promise<ClientConfig> {
     return this.send('GET', '/api/v1/client-config', {}, 'public');
+  }
+
+  /** Whether the server can store recordings now. Public. */
+  async storesRecordings(): Promise<boolean> {
+    const health = await this.send<Health>('GET', '/health', {}, 'public');
+    return health.dependencies['vault'] !== 'degraded';
   }
 
   session(id: string): Promise<Session> {

@@ -22,7 +22,12 @@ import { keep, kept, useKept } from '../ui/kept';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
 import { QuorumCard } from '../ui/quorum';
-import { ConsentBanner, RecordingControl, RecordingIndicator } from '../ui/recording';
+import {
+  ConsentBanner,
+  RecordingControl,
+  RecordingIndicator,
+  StorageWarning,
+} from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
@@ -172,6 +177,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         <WitnessAlarm witness={witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />
         <ConsentBanner client={client} state={state} />
+        {state.recording.enabled && <StorageWarning api={access.api} />}
       </div>
       <div class="console">
         <div class="console-floor">
@@ -369,5 +375,8 @@ boot(
     name="role.moderator"
     waits
     room={(access, session) => <Console access={access} session={session} />}
+    waiting={(access, session) =>
+      session.recording.enabled && <StorageWarning api={access.api} />
+    }
   />,
 );

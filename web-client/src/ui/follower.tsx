@@ -36,6 +36,8 @@ export function Follower(props: {
   /** Whether the page is only good while the session runs. */
   waits: boolean;
   room: (access: Access, session: string) => ComponentChildren;
+  /** What else is shown to whoever waits for the start. */
+  waiting?: (access: Access, session: Session) => ComponentChildren;
 }) {
   const [person, setPerson] = useState(() => {
     const found = devPerson(link, props.role);
@@ -103,6 +105,7 @@ export function Follower(props: {
             {t('follower.waits')}
           </p>
           <SessionFacts session={awaited} />
+          {access !== null && props.waiting?.(access, awaited)}
         </>
       )}
       {asks && (

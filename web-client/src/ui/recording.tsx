@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
-import type { RoomClient, RoomState } from '../lib';
-import { Button, Dialog, announce, showFailure } from './components';
+import type { ApiClient, RoomClient, RoomState } from '../lib';
+import { Button, Dialog, Notice, announce, announceAtOnce, showFailure } from './components';
 import type { Send } from './console_turn';
 import { Icon } from './icons';
 
@@ -141,5 +141,38 @@ export function RecordingControl({ state, send }: { state: RoomState; send: Send
         </Dialog>
       )}
     </section>
+  );
+}
+
+/** How often the server is asked whether it can store recordings. */
+const STORAGE_POLL_MS = 30_000;
+
+/** Tells a moderator that recordings can't be stored, before a session starts and during it. */
+export function StorageWarning({ api }: { api: ApiClient }) {
+  const [failing, setFailing] = useState(false);
+  useEffect(() => {
+    let ended = false;
+    const look = async () => {
+      // A server that does not answer is told of elsewhere, and says nothing about its storage.
+      const works = await api.storesRecordings().catch(() => null);
+      if (!ended && works !== null) setFailing(!works);
+    };
+    void look();
+    const timer = setInterval(() => void look(), STORAGE_POLL_MS);
+    return () => {
+      ended = true;
+      clearInterval(timer);
+    };
+  }, []);
+  useEffect(() => {
+    if (failing) announceAtOnce(t('recording.storage.title'));
+  }, [failing]);
+  if (!failing) return null;
+  return (
+    <Notice look="danger" testId="storage-warning">
+      <p>
+        <strong>{t('recording.storage.title')}.</strong> {t('recording.storage.text')}
+      </p>
+    </Notice>
   );
 }
