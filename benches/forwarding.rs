@@ -307,6 +307,7 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
         bind: SocketAddr::from(([127, 0, 0, 1], 0)),
         count: 1,
         socket_buffer_bytes: 4 << 20,
+        clock: cabildo::clock::Clock::system(),
     };
     let workers = start_workers(&options).expect("started");
     let worker = &workers.handles[0];

@@ -110,8 +110,10 @@ pub struct ApiParts {
     pub directory: Arc<dyn SessionDirectory>,
     /// Stored answers of requests that may be repeated.
     pub idempotency: Arc<dyn IdempotencyStore>,
-    /// The wall clock.
+    /// The clock of meetings.
     pub clock: Clock,
+    /// The clock of the machine, by which tokens and proofs are judged.
+    pub wall: Clock,
     /// Authenticates people.
     pub authenticator: Arc<Authenticator>,
     /// The media tokens, by which encoders and players without a key are known.

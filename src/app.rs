@@ -6,6 +6,7 @@
 mod attendance;
 mod base;
 mod cameras;
+mod clock;
 mod delivery;
 mod doors;
 mod foundation;
@@ -24,11 +25,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::SteadyClock;
 use crate::config::Config;
 
 use self::base::Base;
 use self::cameras::Cameras;
+use self::clock::ClockWatch;
 use self::delivery::Delivery;
 use self::doors::{Behind, Doors, Sockets};
 use self::governance::GovernanceCalls;
@@ -50,8 +52,8 @@ pub struct AppOptions {
     pub config: Config,
     /// Directory of development's keys and certificates; `None` in production.
     pub dev_data_dir: Option<PathBuf>,
-    /// The wall clock.
-    pub clock: Clock,
+    /// The clock of meetings, which is not affected when the clock of the machine is set.
+    pub clock: SteadyClock,
 }
 
 /// The addresses at which an instance listens.
@@ -81,6 +83,7 @@ pub struct App {
     cameras: Cameras,
     kafka: Kafka,
     delivery: Delivery,
+    clock: ClockWatch,
     doors: Doors,
 }
 
@@ -107,6 +110,7 @@ impl App {
         let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
+        let clock = ClockWatch::start(base.steady.clone(), rooms.rooms.clone());
         let behind = Behind {
             identity,
             foundation: &foundation,
@@ -117,6 +121,7 @@ impl App {
             services: &services,
             cameras: &cameras,
             delivery: &delivery,
+            clock: clock.state(),
         };
         let doors = Doors::start(&base, sockets, behind)?;
         Ok(Self {
@@ -132,6 +137,7 @@ impl App {
             cameras,
             kafka,
             delivery,
+            clock,
             doors,
         })
     }
@@ -163,6 +169,7 @@ impl App {
             cameras,
             kafka,
             delivery,
+            clock,
             doors,
             ..
         } = self;
@@ -170,6 +177,7 @@ impl App {
         doors.drain();
         delivery.drain();
         let rest = async {
+            clock.shutdown().await;
             kafka.shutdown().await;
             cameras.shutdown().await;
             sessions.shutdown().await;

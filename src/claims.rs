@@ -9,7 +9,7 @@ mod lease;
 pub mod repository;
 
 pub use keeper::{Claim, Claims, ClaimsParts};
-pub use lease::{BootClock, Lease, LeaseTimes};
+pub use lease::{Lease, LeaseTimes};
 
 /// Why work could not be taken or continued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -101,7 +101,7 @@ impl Credentials {
                 ApiError::unauthenticated(&AuthError::CredentialsMissing, Scheme::Bearer)
             })?;
             api.authenticator
-                .bearer(authorization, api.clock.now())
+                .bearer(authorization, api.wall.now())
                 .await
                 .map_err(|error| Self::refused(api, &error, Scheme::Bearer))?
         };
@@ -215,7 +215,7 @@ impl Credentials {
         if error.nonce().is_some() || !wants_proof {
             refusal
         } else {
-            refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.clock.now()))
+            refusal.with_header(DPOP_NONCE, &api.authenticator.fresh_nonce(api.wall.now()))
         }
     }
 
@@ -226,7 +226,7 @@ impl Credentials {
         let proof = self.single(&DPOP).map_err(|()| refuse(AuthError::ProofInvalid))?;
         let url = format!("{}{}", self.origin(api), self.uri.path());
         let request = DpopRequest { authorization, proof, method: self.method.as_str(), url: &url };
-        api.authenticator.dpop(request, freshness, api.clock.now()).await.map_err(refuse)
+        api.authenticator.dpop(request, freshness, api.wall.now()).await.map_err(refuse)
     }
 
     /// The value of a header that may occur once; an error when it occurs twice or is not text.
@@ -276,7 +276,7 @@ pub(super) fn see(person: &Principal, session: SessionId) -> Result<TenantId, Ap
 
 /// Adds the nonce for the next proof to an answer to a person.
 pub(super) fn with_nonce(mut response: Response, api: &Api) -> Response {
-    if let Ok(nonce) = HeaderValue::from_str(&api.authenticator.fresh_nonce(api.clock.now())) {
+    if let Ok(nonce) = HeaderValue::from_str(&api.authenticator.fresh_nonce(api.wall.now())) {
         response.headers_mut().entry(DPOP_NONCE).or_insert(nonce);
     }
     response

@@ -88,7 +88,7 @@ pub(super) async fn token(
         session_id: wanted.session_id.map(|id| id.0),
         jkt: wanted.jkt,
     };
-    let token = issuer.issue(&request, api.clock.now()).map_err(|error| match error {
+    let token = issuer.issue(&request, api.wall.now()).map_err(|error| match error {
         DevIssuerError::ThumbprintInvalid => unprocessable("jkt", &error),
         DevIssuerError::SubjectReserved => unprocessable("user_id", &error),
         DevIssuerError::File { .. } | DevIssuerError::KeyInvalid { .. } => {

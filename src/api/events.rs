@@ -77,7 +77,7 @@ pub(super) async fn stream(
         PersonOrService::Person(person)
             if wanted.is_none_or(|wanted| wanted == person.tenant_id) =>
         {
-            (person.tenant_id, Some(person.expires_at.since(api.clock.now())))
+            (person.tenant_id, Some(person.expires_at.since(api.wall.now())))
         }
         PersonOrService::Person(_) => {
             return Err(unprocessable("tenant_id: people read events of their own tenant"));

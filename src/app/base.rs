@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::AppOptions;
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::config::Config;
 use crate::store::{OnConnect, Store, StoreOptions};
 
@@ -15,8 +15,12 @@ pub(super) struct Base {
     pub(super) config: Config,
     /// Directory of development's keys and certificates; `None` in production.
     pub(super) dev_data_dir: Option<PathBuf>,
-    /// The wall clock.
+    /// The clock of meetings, as parts take it.
     pub(super) clock: Clock,
+    /// The clock of the machine, by which tokens and proofs are judged.
+    pub(super) wall: Clock,
+    /// Both.
+    pub(super) steady: SteadyClock,
     /// The database.
     pub(super) store: Store,
 }
@@ -24,9 +28,10 @@ pub(super) struct Base {
 impl Base {
     /// Connects to the database.
     pub(super) async fn open(options: AppOptions) -> anyhow::Result<Self> {
-        let AppOptions { config, dev_data_dir, clock } = options;
+        let AppOptions { config, dev_data_dir, clock: steady } = options;
+        let (clock, wall) = (steady.clock(), steady.wall());
         let store = Store::connect(&store_options(&config)).await.context("the store")?;
-        Ok(Self { config, dev_data_dir, clock, store })
+        Ok(Self { config, dev_data_dir, clock, wall, steady, store })
     }
 
     /// Closes the database.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::cameras::Cameras;
+use super::clock::ClockState;
 use super::delivery::Delivery;
 use super::foundation::Foundation;
 use super::identity::Identity;
@@ -82,6 +83,7 @@ pub(super) struct Behind<'a> {
     pub(super) services: &'a Services,
     pub(super) cameras: &'a Cameras,
     pub(super) delivery: &'a Delivery,
+    pub(super) clock: ClockState,
 }
 
 /// The running listeners.
@@ -145,6 +147,7 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
         rooms: behind.rooms.rooms.clone(),
         authenticator: Arc::clone(&behind.identity.authenticator),
         clock: base.clock.clone(),
+        wall: base.wall.clone(),
         urls: behind.identity.origins.iter().map(|origin| format!("{origin}/moderation")).collect(),
         ice_servers: Vec::new(),
         limits: ChannelLimits::default(),
@@ -162,6 +165,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         services,
         cameras,
         delivery,
+        clock,
     } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
     Api::new(ApiParts {
@@ -177,6 +181,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         directory: store.clone(),
         idempotency: store.clone(),
         clock: base.clock.clone(),
+        wall: base.wall.clone(),
         authenticator: identity.authenticator,
         media_tokens: MediaTokens::new(store),
         services: identity.services,
@@ -198,6 +203,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             store: base.store.clone(),
             media: media.sfu.clone(),
             vault: record.vault(),
+            clock,
             services: services.clone(),
             kafka_is_well: delivery.kafka_is_well(),
         }),
@@ -218,6 +224,7 @@ struct Dependencies {
     store: Store,
     media: Sfu,
     vault: VaultState,
+    clock: ClockState,
     services: Services,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -233,7 +240,7 @@ impl Readiness for Dependencies {
 
     fn parts(&self) -> Vec<Part> {
         let problem = self.vault.problem().map(|error| error.to_string());
-        vec![Part { name: "vault", problem }]
+        vec![Part { name: "vault", problem }, Part { name: "clock", problem: self.clock.problem() }]
     }
 
     fn services(&self) -> Vec<(&'static str, bool)> {

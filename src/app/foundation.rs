@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::MetricsSource;
-use crate::claims::{BootClock, Claims, ClaimsParts, LeaseTimes};
-use crate::clock::Clock;
+use crate::claims::{Claims, ClaimsParts, LeaseTimes};
+use crate::clock::{BootClock, Clock};
 use crate::config::{Config, VaultConfig};
 use crate::custody::{self, Custody, CustodyParts};
 use crate::domain::id::InstanceId;

@@ -21,6 +21,7 @@ impl Media {
             bind: media.bind,
             candidates: media.candidates.clone(),
             workers: media.workers,
+            clock: base.clock.clone(),
         };
         Ok(Self { sfu: Sfu::start(options).context("media.bind")? })
     }

@@ -9,8 +9,9 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::ClaimError;
-use crate::claims::lease::{BootClock, Lease, LeaseTimes};
+use crate::claims::lease::{Lease, LeaseTimes};
 use crate::claims::repository::ClaimRepository;
+use crate::clock::BootClock;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{InstanceId, SessionId, TenantId};
 

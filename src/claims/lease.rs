@@ -1,49 +1,6 @@
 //! How long a claim may be relied on.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Time since the machine was started. It continues while the machine or this process is suspended,
-/// so that a process that resumes finds that its leases ran out.
-#[derive(Clone)]
-pub struct BootClock(Arc<dyn Fn() -> Duration + Send + Sync>);
-
-impl BootClock {
-    /// The clock of the machine: `CLOCK_BOOTTIME` on Linux.
-    #[must_use]
-    pub fn system() -> Self {
-        Self(Arc::new(|| {
-            #[cfg(target_os = "linux")]
-            let clock = rustix::time::ClockId::Boottime;
-            #[cfg(not(target_os = "linux"))]
-            let clock = rustix::time::ClockId::Monotonic;
-            let time = rustix::time::clock_gettime(clock);
-            Duration::new(
-                u64::try_from(time.tv_sec).unwrap_or_default(),
-                u32::try_from(time.tv_nsec).unwrap_or_default(),
-            )
-        }))
-    }
-
-    /// A clock that calls `read`, for tests in virtual time.
-    #[must_use]
-    pub fn from_fn(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-
-    /// The time since the start of the machine.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for BootClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BootClock")
-    }
-}
 
 /// How long leases are and when they are renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,12 +76,5 @@ mod tests {
         let late = Lease::begun(Duration::from_secs(102), &TIMES);
         assert_eq!(late.or_later(early), late);
         assert_eq!(early.or_later(late), late);
-    }
-
-    #[test]
-    fn the_clock_of_the_machine_does_not_go_backwards() {
-        let clock = BootClock::system();
-        let before = clock.now();
-        assert!(clock.now() >= before && before > Duration::ZERO);
     }
 }

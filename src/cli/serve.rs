@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Place, output, runtime};
 use crate::app::{Addresses, App, AppOptions};
-use crate::clock::Clock;
+use crate::clock::SteadyClock;
 use crate::config::{Config, Profile, Source};
 use crate::telemetry;
 
@@ -117,7 +117,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     if let Some(data_dir) = &dev_data_dir {
         make_private(data_dir).with_context(|| format!("{} can't be used", data_dir.display()))?;
     }
-    let clock = Clock::system();
+    let clock = SteadyClock::system();
     let app = App::start(AppOptions { config, dev_data_dir, clock }).await?;
     output::print(&ready_line(app.addresses(), app.announced()));
     tokio::select! {

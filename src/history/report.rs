@@ -252,6 +252,7 @@ impl Reader {
             | Event::ModerationChanged { .. }
             | Event::RecordingState { .. }
             | Event::RecordingAcknowledged { .. }
+            | Event::ClockStepped { .. }
             | Event::QuorumChanged(_)
             | Event::VoteAnnounced { .. }
             | Event::Chat { .. } => {}

@@ -533,7 +533,7 @@ pub(super) async fn verify(
     let mut refused = AuthError::ProofInvalid;
     for url in &options.urls {
         let credentials = SocketCredentials { token, proof, nonce, url };
-        match options.authenticator.socket(credentials, options.clock.now()).await {
+        match options.authenticator.socket(credentials, options.wall.now()).await {
             Err(AuthError::ProofInvalid) => refused = AuthError::ProofInvalid,
             verdict => return verdict,
         }

@@ -83,8 +83,10 @@ pub struct ChannelOptions {
     pub rooms: Rooms,
     /// Verifies tokens and proofs.
     pub authenticator: Arc<Authenticator>,
-    /// The wall clock.
+    /// The clock of meetings.
     pub clock: Clock,
+    /// The clock of the machine, by which tokens are judged.
+    pub wall: Clock,
     /// The http and https URLs of the channel that proofs may name, without a query (RFC 9449 §4.2,
     /// `htu`).
     pub urls: Vec<String>,

@@ -104,7 +104,7 @@ impl Member {
     /// Sets the time at which the token expires.
     pub(super) fn set_expiry(&mut self, at: Timestamp) {
         let options = &self.channel.options;
-        let left = at.since(options.clock.now());
+        let left = at.since(options.wall.now());
         let end_at = Instant::now() + left;
         let notice = left.saturating_sub(options.limits.expiry_notice);
         self.expiry = Expiry { at, notice_at: Instant::now() + notice, end_at, told: false };

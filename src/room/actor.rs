@@ -73,6 +73,8 @@ pub(super) struct RoomActor {
     retry_at: Option<Timestamp>,
     /// The attendance as it was last asked for, and its version.
     attendance: Option<(u64, Arc<Attendance>)>,
+    /// By how much the machine's clock was ahead of the room's when the members were last told.
+    clock_ahead_ms: i64,
     over: bool,
     /// The event from outside that leads to what is being decided.
     arrival: Option<Arrival>,
@@ -99,6 +101,7 @@ impl RoomActor {
             head: None,
             retry_at: None,
             attendance: None,
+            clock_ahead_ms: 0,
             over: false,
             arrival: None,
         }
@@ -216,6 +219,13 @@ impl RoomActor {
             }
             Input::SessionChanged(session) => {
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
+            }
+            Input::ClockAhead { ms } => {
+                let by_ms = ms.saturating_sub(self.clock_ahead_ms);
+                self.clock_ahead_ms = ms;
+                if by_ms != 0 {
+                    self.decide_surely(|engine, now| engine.handle_clock_step(by_ms, now)).await;
+                }
             }
             Input::EvidenceHead(head) => self.handle_evidence_head(head),
             Input::SessionOver { reason, told } => {

@@ -449,6 +449,11 @@ impl RoomEngine {
         Ok(())
     }
 
+    /// The clock of the server was set by `by_ms`; `now` and later times do not show it.
+    pub fn handle_clock_step(&mut self, by_ms: i64, now: Timestamp) {
+        self.tell(Event::ClockStepped { by_ms }, now);
+    }
+
     /// The session is over: everybody is told and every connection ends.
     pub fn handle_session_over(&mut self, reason: &'static str, now: Timestamp) {
         self.floor.handle_session_end(now);

@@ -132,6 +132,13 @@ pub enum Event {
         /// Who.
         user_id: String,
     },
+    /// The clock of the server was set by a second or more while the room was open. Times of the
+    /// room continue as if it had not been; the server's clock is ahead of them by the sum of
+    /// `by_ms` of these events since the server was started.
+    ClockStepped {
+        /// By how many milliseconds it was set forward; negative when back.
+        by_ms: i64,
+    },
     /// The decision that `action_id` names was taken back; what follows from that
     /// is told right after.
     ActionUndone {
@@ -212,6 +219,7 @@ impl Event {
             Self::ModerationChanged { .. } => "moderation_changed",
             Self::RecordingState { .. } => "recording_state",
             Self::RecordingAcknowledged { .. } => "recording_acknowledged",
+            Self::ClockStepped { .. } => "clock_stepped",
             Self::ActionUndone { .. } => "action_undone",
             Self::AttendanceChanged(_) => "attendance_changed",
             Self::DelegationChanged { .. } => "delegation_changed",

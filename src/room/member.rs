@@ -243,6 +243,7 @@ pub(super) enum Input {
     Lost { connection: ConnectionId, socket: u64, reason: LossReason },
     Leave { connection: ConnectionId, socket: u64 },
     EvidenceHead(Arc<EvidenceHead>),
+    ClockAhead { ms: i64 },
     SessionChanged(Box<crate::domain::session::Session>),
     SessionOver { reason: &'static str, told: oneshot::Sender<()> },
     Stop(oneshot::Sender<()>),

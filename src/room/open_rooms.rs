@@ -110,6 +110,11 @@ impl OpenRooms {
         std::mem::take(&mut map.slots).into_values().filter_map(|slot| slot.room()).collect()
     }
 
+    /// The open rooms.
+    pub(super) fn all(&self) -> Vec<OpenRoom> {
+        lock(&self.map).slots.values().filter_map(|slot| slot.room()).collect()
+    }
+
     /// Number of open rooms.
     pub(super) fn count(&self) -> usize {
         lock(&self.map).slots.values().filter(|slot| slot.room().is_some()).count()

@@ -195,6 +195,16 @@ impl Rooms {
         }
     }
 
+    /// Tells the members of every open room how far the clock of the machine is ahead of that of
+    /// the rooms because it was set, unless they know. To be repeated while it is not 0, since
+    /// rooms open and a room whose queue is full misses it.
+    pub fn clock_ahead(&self, ms: i64) {
+        for room in self.open.all() {
+            // A room whose queue is full is told the next time.
+            let _missed = room.handle.inputs.try_send(Input::ClockAhead { ms });
+        }
+    }
+
     /// Closes all rooms without ending their sessions: their decisions are stored, and members
     /// resume with the next process.
     pub async fn shutdown(&self) {

@@ -59,6 +59,7 @@ impl Sfu {
             bind: options.bind,
             count,
             socket_buffer_bytes: SOCKET_BUFFER_BYTES,
+            clock: options.clock,
         })
         .map_err(SfuError::Bind)?;
         let (local_addr, strays, media) =

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use crate::clock::Clock;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
@@ -18,12 +19,19 @@ pub struct SfuOptions {
     pub candidates: Vec<SocketAddr>,
     /// Number of threads that forward; 0 means one per processor.
     pub workers: usize,
+    /// The clock from which what is recorded gets its times.
+    pub clock: Clock,
 }
 
 impl Default for SfuOptions {
     /// One worker per processor, on loopback, at any free port.
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 0)), candidates: Vec::new(), workers: 0 }
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            candidates: Vec::new(),
+            workers: 0,
+            clock: Clock::system(),
+        }
     }
 }
 

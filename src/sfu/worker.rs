@@ -216,6 +216,7 @@ pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
                 events: events_out.clone(),
             },
             count,
+            options.clock.clone(),
         )?;
         std::thread::Builder::new()
             .name(format!("media-{worker}"))

@@ -8,6 +8,7 @@ mod cameras;
 mod channel;
 mod channel_client;
 mod channel_frames;
+mod clock;
 mod description;
 mod door;
 mod events;

@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionId, TrackId};
 use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::domain::secret::Secret;
@@ -21,7 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn started(count: usize) -> Workers {
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-    start_workers(&WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20 }).expect("started")
+    let clock = Clock::system();
+    start_workers(&WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20, clock })
+        .expect("started")
 }
 
 fn socket() -> UdpSocket {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cabildo::claims::repository::ClaimRepository;
-use cabildo::claims::{BootClock, ClaimError, Claims, ClaimsParts, LeaseTimes};
+use cabildo::claims::{ClaimError, Claims, ClaimsParts, LeaseTimes};
+use cabildo::clock::BootClock;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionId, TenantId};
 

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::clock::Clock;
+
 /// The options with which workers are started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The address at which all of them listen.
     pub bind: SocketAddr,
@@ -12,4 +14,6 @@ pub struct WorkerOptions {
     /// Bytes that the kernel buffers for each socket, in each direction; it may allow less. Too
     /// little loses bursts of key frames.
     pub socket_buffer_bytes: usize,
+    /// The clock from which what is recorded gets its times.
+    pub clock: Clock,
 }

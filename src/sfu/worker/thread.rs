@@ -97,6 +97,7 @@ impl Worker {
         socket: Arc<UdpSocket>,
         queues: Queues,
         workers: usize,
+        clock: Clock,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -105,7 +106,6 @@ impl Worker {
         poll.registry().register(&mut registered, SOCKET, Interest::READABLE)?;
         let crypto = rtc_crypto::default_provider().map_err(io::Error::other)?;
         let now = Instant::now();
-        let clock = Clock::system();
         let mut forwarder = Forwarder::new(crypto, now);
         forwarder.handle_wall_clock(clock.now(), now);
         let worker = Self {

@@ -204,3 +204,25 @@ impl Channel {
         answer
     }
 }
+
+/// Asks for something and hears its answer; events are kept.
+pub(crate) async fn ask(channel: &mut Channel, mut message: Value, id: u32) -> Value {
+    message["id"] = json!(id);
+    channel.say(&message).await;
+    loop {
+        let Heard::Message(answer) = channel.hear().await else { panic!("closed") };
+        if answer["ref"] == id && answer["type"] != "pending" {
+            return answer;
+        }
+    }
+}
+
+/// Hears until an event of this kind.
+pub(crate) async fn event(channel: &mut Channel, kind: &str) -> Value {
+    loop {
+        if let Some(found) = channel.events.iter().find(|event| event["type"] == kind) {
+            return found.clone();
+        }
+        let Heard::Message(_) = channel.hear().await else { panic!("closed before {kind}") };
+    }
+}

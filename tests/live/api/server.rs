@@ -1,13 +1,14 @@
 //! A whole server on loopback, with a database of its own and certificates of
 //! an authority made for the test.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use cabildo::app::{App, AppOptions, store_options};
-use cabildo::clock::Clock;
+use cabildo::clock::{BootClock, Clock, SteadyClock};
 use cabildo::config::{Config, Profile, Source};
 use cabildo::domain::id::TenantId;
 use cabildo::store::{Store, StoreOptions};
@@ -35,8 +36,10 @@ pub(crate) struct Server {
     /// Trusts the server, shows no certificate.
     pub(crate) bare: Client,
     pub(crate) tenant: TenantId,
-    /// How far the server's clock is ahead of the machine's, microseconds.
+    /// How much more time has passed for the server than for the machine, microseconds.
     pub(crate) ahead_us: Arc<AtomicI64>,
+    /// By how much the server's wall clock was set forward, microseconds.
+    pub(crate) set_us: Arc<AtomicI64>,
     store: StoreOptions,
     data: tempfile::TempDir,
 }
@@ -135,6 +138,24 @@ fn certificates(directory: &Path) -> (String, [(String, String); 2]) {
     (authority, services)
 }
 
+thread_local! {
+    /// How much time had passed for the wall clock that this thread read last.
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The clock of a server for which more time has passed and whose wall clock was set.
+fn clock(ahead_us: Arc<AtomicI64>, set_us: Arc<AtomicI64>) -> SteadyClock {
+    let (machine, boot) = (Clock::system(), BootClock::system());
+    let wall = Clock::from_fn(move || {
+        let ahead = Duration::from_micros(ahead_us.load(Ordering::SeqCst).unsigned_abs());
+        PASSED.set(ahead);
+        let set = Duration::from_micros(set_us.load(Ordering::SeqCst).unsigned_abs());
+        machine.now().after(ahead + set)
+    });
+    // Read right after the wall clock, by the same thread: the same time has passed for both.
+    SteadyClock::new(wall, BootClock::from_fn(move || boot.now() + PASSED.get()))
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
@@ -170,6 +191,7 @@ impl Server {
         ahead_us: Arc<AtomicI64>,
     ) -> Self {
         provider();
+        let set_us = Arc::new(AtomicI64::new(0));
         let (authority, [governance, stranger]) = certificates(data.path());
         let mut source = Source::default();
         let path = |name: &str| data.path().join(name).display().to_string();
@@ -192,11 +214,7 @@ impl Server {
         let config = Config::read(source, &profile).expect("a configuration");
         let store = store_options(&config);
         let dev_data_dir = Some(data.path().to_owned());
-        let (machine, ahead) = (Clock::system(), ahead_us.clone());
-        let clock = Clock::from_fn(move || {
-            let ahead_us = ahead.load(Ordering::SeqCst).unsigned_abs();
-            machine.now().after(Duration::from_micros(ahead_us))
-        });
+        let clock = clock(ahead_us.clone(), set_us.clone());
         let options = AppOptions { config, dev_data_dir, clock };
         let app = App::start(options).await.expect("a server");
         let addresses = app.addresses();
@@ -209,6 +227,7 @@ impl Server {
             bare: client(&authority, None),
             tenant,
             ahead_us,
+            set_us,
             app,
             store,
             data,

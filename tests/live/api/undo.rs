@@ -2,31 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::api::channel_client::{Channel, Heard};
+use crate::api::channel_client::{Channel, ask, event};
 use crate::api::person::Person;
 use crate::api::server::Server;
-
-/// Asks for something and hears its answer; events are kept.
-async fn ask(channel: &mut Channel, mut message: Value, id: u32) -> Value {
-    message["id"] = json!(id);
-    channel.say(&message).await;
-    loop {
-        let Heard::Message(answer) = channel.hear().await else { panic!("closed") };
-        if answer["ref"] == id && answer["type"] != "pending" {
-            return answer;
-        }
-    }
-}
-
-/// Hears until an event of this kind.
-async fn event(channel: &mut Channel, kind: &str) -> Value {
-    loop {
-        if let Some(found) = channel.events.iter().find(|event| event["type"] == kind) {
-            return found.clone();
-        }
-        let Heard::Message(_) = channel.hear().await else { panic!("closed before {kind}") };
-    }
-}
 
 #[tokio::test]
 async fn a_decision_is_taken_back_and_everybody_is_told() {
