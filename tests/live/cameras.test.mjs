@@ -1,0 +1,98 @@
+// A camera of somebody else's making in a room: a browser decodes its pictures and hears it.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { asGovernance, startedSession } from './api.mjs';
+import { inbound, launch, rawClient } from './browser.mjs';
+import { Person } from './person.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { ROOT, until, within } from './until.mjs';
+
+const CAMERA = 'cabildo:camera:hall-1';
+
+/** Starts gst-rtsp-server; answers its port. */
+async function foreignCameras(stage) {
+  // Debian's own interpreter: it is the one that has the bindings.
+  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
+  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  stage.stop = () => child.kill();
+  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
+  return Number(String(line).trim());
+}
+
+async function open(stage) {
+  stage.server = await Server.start('cameras');
+  stage.browser = await launch({ hertz: 440, gestures: false });
+  const port = await foreignCameras(stage);
+  stage.session = await startedSession(stage.server, {
+    moderation: 'open',
+  });
+  const tenant = stage.session.tenant_id;
+  const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', {
+    tenantId: tenant,
+    cameraId: 'hall-1',
+    rtspUrl: `rtsp://127.0.0.1:${port}/opus`,
+  });
+  assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+  const identity = (user, roles) => ({ tenant, user, roles });
+  stage.chair = await Person.of(stage.server, identity('chair', ['moderator']));
+}
+
+/** What the browser receives of the camera, by kind of media. */
+async function ofCamera(page, kind) {
+  return (await inbound(page)).find((row) => row.kind === kind);
+}
+
+story('A camera in a room', open, {
+  'its pictures are decoded by a browser long before the next key picture, and its sound is heard':
+    async (stage, t) => {
+      const { server, session } = stage;
+      const path = `/api/v1/sessions/${session.id}/cameras`;
+      const added = await stage.chair.call('POST', path, { camera_id: 'hall-1' });
+      assert.equal(added.status, 201, JSON.stringify(added));
+      assert.equal(added.body.user_id, CAMERA);
+      const page = await rawClient(stage.browser, server, {
+        session: session.id,
+        tenant: session.tenant_id,
+        user: 'viewer',
+      });
+      stage.pages.viewer = page;
+      const tracks = await until('both tracks of the camera', async (seen) => {
+        const welcome = await page.evaluate(() =>
+          window.__probe.received.find(({ type }) => type === 'welcome'),
+        );
+        const published = await page.evaluate(() =>
+          window.__probe.received.filter(({ type }) => type === 'track_published'),
+        );
+        seen.last = [...welcome.tracks, ...published].filter(
+          ({ user_id: user }) => user === CAMERA,
+        );
+        return seen.last.length >= 2 ? seen.last : null;
+      });
+      assert.deepEqual(tracks.map(({ codec }) => codec).sort(), ['h264', 'opus']);
+      const began = Date.now();
+      for (const { track } of tracks) {
+        const answer = await page.evaluate((id) => window.client.subscribe(id), track);
+        assert.equal(answer.type, 'ack', JSON.stringify(answer));
+      }
+      await until('a picture', async (seen) => {
+        seen.last = await ofCamera(page, 'video');
+        return seen.last?.frames > 0;
+      });
+      const waited = Date.now() - began;
+      // It has a key picture every thirty seconds only.
+      assert.ok(waited < 20_000, `the first picture came after ${waited} ms`);
+      const row = await until('thirty pictures, 320 wide', async (seen) => {
+        seen.last = await ofCamera(page, 'video');
+        return seen.last?.frames >= 30 && seen.last.width === 320 ? seen.last : null;
+      });
+      assert.equal(row.height ?? 180, 180);
+      await until('its sound', async (seen) => {
+        seen.last = await ofCamera(page, 'audio');
+        return (seen.last?.packets ?? seen.last?.bytes) > 20;
+      });
+      t.diagnostic(`the first picture came after ${waited} ms`);
+    },
+});
