@@ -86,6 +86,8 @@ struct Inner {
 struct Place {
     /// It is to leave.
     stop: CancellationToken,
+    /// It has come in.
+    entered: CancellationToken,
     /// It has left.
     left: CancellationToken,
 }
@@ -122,9 +124,21 @@ impl Bridges {
         gateway.camera(tenant, camera).await?;
         let user = camera_user(camera).ok_or(RoomError::Forbidden)?;
         let key = (tenant, session, camera.clone());
-        let Some(reserved) = self.reserve(key.clone())? else {
-            let fault = gateway.ingest().stream(tenant, camera).and_then(|it| fault_of(&it));
-            return Ok(Bridged { user, is_new: false, fault });
+        let reserved = loop {
+            let place = match self.reserve(key.clone())? {
+                Ok(reserved) => break reserved,
+                Err(place) => place,
+            };
+            tokio::select! {
+                biased;
+                // It did not come in, or has left: as if it had never been.
+                () = place.left.cancelled() => {}
+                () = place.entered.cancelled() => {
+                    let stream = gateway.ingest().stream(tenant, camera);
+                    let fault = stream.and_then(|stream| fault_of(&stream));
+                    return Ok(Bridged { user, is_new: false, fault });
+                }
+            }
         };
         let stream = gateway.ingest().want(tenant, camera)?;
         // A camera that did not settle comes in as it is.
@@ -135,6 +149,7 @@ impl Bridges {
         }
         let (sink, outbound) = mpsc::channel(OUTBOUND_MAX);
         let entered = self.0.rooms.enter_camera(tenant, session, camera, sink).await?;
+        reserved.place.entered.cancel();
         let relay = Relay::new(gateway.clone(), self.0.clock.clone(), (tenant, camera.clone()));
         self.0.tasks.spawn(async move {
             let stop = reserved.place.stop.clone();
@@ -169,18 +184,18 @@ impl Bridges {
         self.0.tasks.wait().await;
     }
 
-    /// A place for a camera in a room; nothing when it is there.
-    fn reserve(&self, key: Key) -> Result<Option<Reserved>, CameraError> {
+    /// A place for a camera in a room, or the one that it has.
+    fn reserve(&self, key: Key) -> Result<Result<Reserved, Place>, CameraError> {
         let mut active = self.lock();
-        if active.contains_key(&key) {
-            return Ok(None);
+        if let Some(place) = active.get(&key) {
+            return Ok(Err(place.clone()));
         }
         if active.len() >= BRIDGES_MAX || self.0.stop.is_cancelled() {
             return Err(CameraError::StreamLimit(BRIDGES_MAX));
         }
         let place = Place { stop: self.0.stop.child_token(), ..Place::default() };
         active.insert(key.clone(), place.clone());
-        Ok(Some(Reserved { bridges: self.clone(), key, place }))
+        Ok(Ok(Reserved { bridges: self.clone(), key, place }))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Place>> {

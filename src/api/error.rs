@@ -299,6 +299,9 @@ impl From<CameraError> for ApiError {
             CameraError::CameraLimit(limit) | CameraError::CaptureLimit(limit) => {
                 Self::new(code, message).with_details(json!({ "limit": limit }))
             }
+            CameraError::StreamActive(id) => {
+                Self::new(code, message).with_details(json!({"id": id.to_string()}))
+            }
             CameraError::Transition(status) => {
                 Self::new(code, message).with_details(json!({"status": status.as_str()}))
             }

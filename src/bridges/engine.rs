@@ -323,10 +323,13 @@ impl Sounds {
             return;
         }
         let track = &self.track;
+        let is_placed = self.offset.is_some();
         let offset = *self.offset.get_or_insert_with(|| track.offset_for(stamp, now));
         let ticks = stamp.saturating_add(offset);
         let far = i64::from(self.track.rate_hz) * 5;
-        if self.track.last.is_some_and(|(last, _)| ticks.abs_diff(last) > far.unsigned_abs()) {
+        let is_far = |(last, _): (i64, Instant)| ticks.abs_diff(last) > far.unsigned_abs();
+        // A packet that was just placed by its arrival is where it belongs, however long none came.
+        if is_placed && self.track.last.is_some_and(is_far) {
             // The camera began to count anew; its next packet is placed by its arrival.
             self.offset = None;
             return;
@@ -549,8 +552,12 @@ mod tests {
         // A count that begins anew without a break costs one packet.
         hear(&mut sounds, 9_000_000, 1_041);
         hear(&mut sounds, 9_000_960, 1_061);
-        assert_eq!(stamps, [0, 960, 961, 48_961, 50_881]);
-        let report = sounds.report(now + Duration::from_millis(1_061), Timestamp::from_unix_us(0));
+        // However long the break was.
+        sounds.handle_break();
+        hear(&mut sounds, 7, 11_061);
+        hear(&mut sounds, 967, 11_081);
+        assert_eq!(stamps, [0, 960, 961, 48_961, 50_881, 530_881, 531_841]);
+        let report = sounds.report(now + Duration::from_millis(11_081), Timestamp::from_unix_us(0));
         assert!(report.is_some_and(|it| it[1] == 200 && it.len() == 28));
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Relay {
     camera: (TenantId, CameraId),
     pictures: Option<Fed<Pictures>>,
     sounds: Option<Fed<Sounds>>,
+    /// When the room was last asked to take sound.
+    sound_asked_at: Option<Instant>,
     /// What the room was told last.
     fault: Option<StreamFault>,
     /// The profile of the pictures is one that a room can't show.
@@ -77,6 +79,7 @@ impl Relay {
             camera,
             pictures: None,
             sounds: None,
+            sound_asked_at: None,
             fault: None,
             has_strange_profile: false,
         }
@@ -221,6 +224,10 @@ impl Relay {
             return Ok(());
         }
         if self.sounds.is_none() {
+            if self.sound_asked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+                return Ok(());
+            }
+            self.sound_asked_at = Some(Instant::now());
             let config = CodecConfig::Opus;
             let fed = feed(member, TrackSource::Microphone, config).await?;
             self.sounds = fed.map(|(feed, track)| Fed { feed, config, engine: Sounds::new(track) });

@@ -4,6 +4,7 @@ use crate::cameras::engine::policy::Denied;
 use crate::cameras::engine::source::SourceInvalid;
 use crate::domain::camera::StreamSessionStatus;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::id::StreamId;
 use crate::vault::KeyVaultError;
 
 /// The store could not do it.
@@ -61,7 +62,7 @@ pub enum CameraError {
     StreamNotFound,
     /// The camera has an active stream.
     #[error("the camera has an active stream; stop it before another one is started")]
-    StreamActive,
+    StreamActive(StreamId),
     /// No such stream session.
     #[error("no such stream session")]
     SessionNotFound,
@@ -113,7 +114,7 @@ impl CameraError {
             Self::Denied { denied: Denied::NotEntitled, .. } => ErrorCode::StreamNotEntitled,
             Self::Denied { denied: Denied::LimitReached, .. } => ErrorCode::StreamLimitReached,
             Self::StreamNotFound => ErrorCode::StreamNotFound,
-            Self::StreamActive => ErrorCode::StreamAlreadyActive,
+            Self::StreamActive(_) => ErrorCode::StreamAlreadyActive,
             Self::SessionNotFound => ErrorCode::StreamSessionNotFound,
             Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
             Self::CaptureLimit(_) => ErrorCode::CaptureLimitReached,

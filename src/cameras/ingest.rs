@@ -26,7 +26,7 @@ use crate::domain::id::{CameraId, TenantId};
 
 /// Cameras that an instance calls at once. At the limit further ones are refused
 /// until one is not wanted any more. Raising it uses more memory: up to 24 MiB of
-/// segments for each.
+/// segments and a group of pictures of 8 MiB for each.
 const STREAMS_MAX: usize = 256;
 /// How long a camera is called for after somebody last wanted it.
 const LINGER: Duration = Duration::from_secs(30);

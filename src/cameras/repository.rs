@@ -251,7 +251,7 @@ pub enum StreamStarted {
     /// It is stored.
     Done,
     /// Its camera has an active one.
-    CameraBusy,
+    CameraBusy(StreamId),
     /// The tenant may have no further active one.
     Denied(Denied),
 }

@@ -89,7 +89,7 @@ impl StreamControl {
         let kept_until = now.after(KEPT_FOR);
         match self.0.repository.start_stream(&stream, kept_until, max).await? {
             StreamStarted::Done => {}
-            StreamStarted::CameraBusy => return Err(CameraError::StreamActive),
+            StreamStarted::CameraBusy(id) => return Err(CameraError::StreamActive(id)),
             StreamStarted::Denied(denied) => {
                 let error = CameraError::Denied { denied, max };
                 metrics::refused(tenant, error.code());
@@ -195,13 +195,14 @@ impl StreamControl {
 
     /// Keeps a stream until it is stopped, or until another instance has it.
     async fn keep(&self, tenant: TenantId, id: StreamId) {
-        let mut said: Option<(StreamStatus, Instant)> = None;
+        // It was taken just now, and nothing was said of it.
+        let mut said = (StreamStatus::Stopped, Instant::now());
         loop {
             let stopped = self.0.stopped.notified();
             match self.look(tenant, id, &mut said).await {
                 Ok(None) => return,
                 Ok(Some(stream)) => {
-                    let is_starting = said.is_some_and(|(it, _)| it == StreamStatus::Starting);
+                    let is_starting = said.0 == StreamStatus::Starting;
                     let settled = async {
                         if is_starting {
                             stream.settled().await;
@@ -229,12 +230,16 @@ impl StreamControl {
         &self,
         tenant: TenantId,
         id: StreamId,
-        said: &mut Option<(StreamStatus, Instant)>,
+        said: &mut (StreamStatus, Instant),
     ) -> Result<Option<Arc<Stream>>, CameraError> {
         let (gateway, repository) = (&self.0.gateway, &self.0.repository);
         let found = repository.stream(tenant, id).await?.filter(|it| it.stopped_at.is_none());
         let Some(record) = found else { return Ok(None) };
-        if gateway.camera(tenant, &record.camera).await == Err(CameraError::CameraNotFound) {
+        // A start may have been interrupted before the camera was provisioned. A camera that is
+        // removed later stops its streams in the same transaction.
+        if said.0 == StreamStatus::Stopped
+            && gateway.camera(tenant, &record.camera).await == Err(CameraError::CameraNotFound)
+        {
             repository.stop_stream(tenant, id, gateway.now()).await?;
             return Ok(None);
         }
@@ -247,15 +252,17 @@ impl StreamControl {
             },
             Err(_) => StreamStatus::Error,
         };
-        let is_news = said.is_none_or(|(before, at)| {
-            before != status || now.saturating_duration_since(at) >= RENEW_EVERY
-        });
-        if is_news {
+        let since = now.saturating_duration_since(said.1);
+        if since >= KEPT_FOR {
+            // Another keeper has taken it, or will.
+            return Ok(None);
+        }
+        if said.0 != status || since >= RENEW_EVERY {
             let until = gateway.now().after(KEPT_FOR);
             if !repository.keep_stream(tenant, id, status, until).await? {
                 return Ok(None);
             }
-            *said = Some((status, now));
+            *said = (status, now);
         }
         wanted.map(Some)
     }

@@ -3,6 +3,7 @@
 //! memory.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -78,7 +79,7 @@ pub struct Segments {
     kept_bytes: usize,
     breaks_gone: u64,
     /// Pictures of the segment that grows, and when the first of them came.
-    growing: Vec<Picture>,
+    growing: Vec<Arc<Picture>>,
     growing_bytes: usize,
     began: Timestamp,
     is_break: bool,
@@ -110,7 +111,8 @@ impl Segments {
     }
 
     /// The next picture, which came at `at`. `true` when a segment was added.
-    pub fn handle(&mut self, picture: Picture, at: Timestamp) -> bool {
+    pub fn handle(&mut self, picture: impl Into<Arc<Picture>>, at: Timestamp) -> bool {
+        let picture = picture.into();
         let before = self.next;
         let changed = picture.setup.is_some() && picture.setup != self.setup;
         if self.is_due(&picture, changed) {
@@ -238,7 +240,7 @@ impl Segments {
             ticks: ticks((*end - picture.moment.decode).max(PICTURE_TICKS_MIN)),
             offset: ticks(picture.moment.show - picture.moment.decode),
             key: picture.key,
-            data: picture.data,
+            data: Arc::unwrap_or_clone(picture).data,
         });
         let run = Run { track: 1, at: begin.unsigned_abs(), samples: samples.collect() };
         self.fragments = self.fragments.wrapping_add(1);

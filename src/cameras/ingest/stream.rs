@@ -295,7 +295,7 @@ impl Stream {
             state.group.handle(&picture);
             // Nobody may listen.
             drop(self.heard.send(Heard::Picture(picture.clone())));
-            is_news |= state.segments.handle(Arc::unwrap_or_clone(picture), at);
+            is_news |= state.segments.handle(picture, at);
         }
         let timeline = state.pictures.timeline();
         state.statistics.handle_times(timeline.faults(), timeline.has_b_frames());

@@ -23,10 +23,8 @@ impl RoomActor {
             }
             Signal::EndFeed { track, reply } => {
                 let ended = media.end_feed(session, connection, track).await;
-                self.decide_surely(|engine, now| {
-                    engine.handle_tracks(connection, Vec::new(), &[track], now);
-                })
-                .await;
+                self.decide_surely(|engine, now| engine.handle_feed_end(connection, track, now))
+                    .await;
                 answer_media(reply, ended);
             }
             Signal::Answer { sdp, reply } => {

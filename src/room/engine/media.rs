@@ -65,6 +65,21 @@ impl RoomEngine {
         self.handle_tracks(connection, vec![track], &[], now);
     }
 
+    /// A track of a camera of this server has ended.
+    pub fn handle_feed_end(&mut self, connection: ConnectionId, track: TrackId, now: Timestamp) {
+        let user = self.connections.get(&connection).map(|found| found.user.clone());
+        let kind = self.tracks.get(&track).map(|found| found.source.kind());
+        self.handle_tracks(connection, Vec::new(), &[track], now);
+        let (Some(user), Some(kind)) = (user, kind) else { return };
+        if let Some(member) = self.members.get_mut(&user) {
+            match kind {
+                MediaKind::Audio => member.media.audio = false,
+                MediaKind::Video => member.media.video = false,
+            }
+        }
+        self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+    }
+
     /// Nothing of a camera comes, or it comes again.
     pub fn handle_fault(
         &mut self,

@@ -92,9 +92,11 @@ async fn insert(
     if !inserted {
         tx.rollback().await?;
         let known = find(store, capture.tenant, &capture.id).await?;
-        return known
-            .map(Inserted::Known)
-            .ok_or_else(|| StoreError::Corrupt("a capture was known and is gone".to_owned()));
+        // One that was forgotten just now is stored like any other.
+        return match known {
+            Some(known) => Ok(Inserted::Known(known)),
+            None => Box::pin(insert(store, capture, open_max, kept_max)).await,
+        };
     }
     let open = of_tenant(&tx).add(Expr::col("closed_at").is_null());
     if count(&tx, open).await? > i64::from(open_max) {

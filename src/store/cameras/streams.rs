@@ -115,15 +115,14 @@ async fn start(
 ) -> Result<StreamStarted, StoreError> {
     let tx = TenantTx::write(store, stream.tenant).await?;
     tx.lock_tenant().await?;
-    let select = Query::select().column("camera_id").from(TABLE).cond_where(is_active(&tx)).take();
-    let active = tx.connection().query_all(&select).await?;
-    let cameras: Vec<String> =
-        active.iter().map(|row| row.try_get("", "camera_id")).collect::<Result<_, _>>()?;
-    if cameras.iter().any(|camera| camera == stream.camera.as_str()) {
+    let select = Query::select().columns(COLUMNS).from(TABLE).cond_where(is_active(&tx)).take();
+    let rows = tx.connection().query_all(&select).await?;
+    let active: Vec<StreamRecord> = rows.iter().map(stream_of).collect::<Result<_, _>>()?;
+    if let Some(before) = active.iter().find(|before| before.camera == stream.camera) {
         tx.rollback().await?;
-        return Ok(StreamStarted::CameraBusy);
+        return Ok(StreamStarted::CameraBusy(before.id));
     }
-    if let Err(denied) = admit(u64::try_from(cameras.len()).unwrap_or(u64::MAX), active_max) {
+    if let Err(denied) = admit(u64::try_from(active.len()).unwrap_or(u64::MAX), active_max) {
         tx.rollback().await?;
         return Ok(StreamStarted::Denied(denied));
     }

@@ -54,6 +54,7 @@ async fn a_stream_runs_until_it_is_stopped_and_goes_on_after_a_restart() {
     until(&server, &stream, "RUNNING").await;
     let again = start(&server, "hall", &camera.url()).await;
     assert_eq!((again.status, again.code().as_str()), (409, "STREAM_ALREADY_ACTIVE"));
+    assert_eq!(again.json()["details"]["id"], stream["id"], "whoever lost the answer can stop it");
     // Another process goes on with it.
     let server = server.restart_with(&keys).await;
     until(&server, &stream, "RUNNING").await;

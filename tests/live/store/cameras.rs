@@ -399,7 +399,7 @@ async fn of_starts_at_once_one_starts_and_limits_hold(fixture: Fixture) {
         let count = |wanted| started.iter().filter(|it| **it == Ok(wanted)).count();
         (
             count(StreamStarted::Done),
-            count(StreamStarted::CameraBusy),
+            started.iter().filter(|it| matches!(it, Ok(StreamStarted::CameraBusy(_)))).count(),
             count(StreamStarted::Denied(Denied::LimitReached)),
         )
     };
