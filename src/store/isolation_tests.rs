@@ -2,6 +2,7 @@
 //! The tests in `tests/live/store` cover the repositories.
 
 #[path = "../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "other tests restart the cluster and choose where it is")]
 mod postgres;
 
 use sea_orm::{

@@ -4,6 +4,9 @@
 #
 #   pgtmp.sh start DIR PORT OWNER_PID   started when this returns; it goes away
 #                                       with the process OWNER_PID, however that ends
+#   pgtmp.sh restart DIR MODE           connections break; it answers again when this returns.
+#                                       MODE "fast" ends it in order, "immediate" as a crash does
+#   pgtmp.sh revive DIR                 restarts it if it has ended
 #   pgtmp.sh stop DIR
 #
 # PostgreSQL refuses to run as root; then the cluster belongs to user postgres.
@@ -36,6 +39,15 @@ stop() {
     unprivileged "$programs/pg_ctl" stop -D "$cluster" -m immediate -w -s >/dev/null 2>&1 || true
 }
 
+# With the options it was started with.
+restart() {
+    unprivileged "$programs/pg_ctl" restart -D "$cluster" -m "$1" -w -s -t 60 \
+        -l "$directory/server.log" >/dev/null 2>&1 </dev/null || {
+        cat "$directory/server.log" >&2
+        exit 1
+    }
+}
+
 case $action in
 start)
     port=$3
@@ -45,14 +57,16 @@ start)
     fi
     cd "$directory"
     if [ ! -d "$cluster" ]; then
+        # Small segments of the log, so that it often needs another one.
         unprivileged "$programs/initdb" -D "$cluster" -U postgres --auth=trust --encoding=UTF8 \
-            --locale=C --no-sync >"$directory/initdb.log" 2>&1 || {
+            --locale=C --no-sync --wal-segsize=1 >"$directory/initdb.log" 2>&1 || {
             cat "$directory/initdb.log" >&2
             exit 1
         }
     fi
     settings="-p $port -h 127.0.0.1 -c unix_socket_directories='' -c max_connections=100"
     settings="$settings -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+    settings="$settings -c min_wal_size=2MB -c max_wal_size=64MB"
     unprivileged "$programs/pg_ctl" start -D "$cluster" -w -s -t 60 -l "$directory/server.log" \
         -o "$settings" >/dev/null 2>&1 </dev/null || {
         cat "$directory/server.log" >&2
@@ -64,12 +78,22 @@ start)
         stop
     ) >/dev/null 2>&1 </dev/null &
     ;;
+restart)
+    cd "$directory"
+    restart "$3"
+    ;;
+revive)
+    cd "$directory"
+    if ! unprivileged "$programs/pg_ctl" status -D "$cluster" -s >/dev/null 2>&1; then
+        restart fast
+    fi
+    ;;
 stop)
     cd /
     stop
     ;;
 *)
-    echo "usage: $0 start DIR PORT OWNER_PID | stop DIR" >&2
+    echo "usage: $0 start DIR PORT OWNER_PID | restart DIR MODE | revive DIR | stop DIR" >&2
     exit 2
     ;;
 esac

@@ -1,7 +1,7 @@
 //! A PostgreSQL cluster that lives as long as its guard.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -11,17 +11,34 @@ pub(crate) const OWNER: &str = "cabildo_owner";
 /// The role the server connects as.
 pub(crate) const APP: &str = "cabildo_app";
 
+/// How a cluster ends before it is started again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending {
+    InOrder,
+    Crash,
+}
+
 /// A running cluster with the role [`OWNER`]; stopped and removed when dropped,
 /// on a panic too.
 pub(crate) struct Cluster {
-    directory: TempDir,
+    directory: PathBuf,
     port: u16,
+    _temporary: Option<TempDir>,
 }
 
 impl Cluster {
     /// Starts one on a free port of the loopback interface.
     pub(crate) fn start() -> Self {
-        let directory = TempDir::new().expect("a directory for the cluster");
+        let temporary = TempDir::new().expect("a directory for the cluster");
+        Self::start_at(temporary.path().to_owned(), Some(temporary))
+    }
+
+    /// Starts one that keeps everything in `directory`.
+    pub(crate) fn start_in(directory: PathBuf) -> Self {
+        Self::start_at(directory, None)
+    }
+
+    fn start_at(directory: PathBuf, temporary: Option<TempDir>) -> Self {
         let mut complaint = String::new();
         // Somebody else may take the port between our finding it free and the
         // cluster's binding it.
@@ -29,12 +46,12 @@ impl Cluster {
             let port = free_port();
             let output = script(&[
                 "start",
-                path_of(directory.path()),
+                path_of(&directory),
                 &port.to_string(),
                 &std::process::id().to_string(),
             ]);
             if output.status.success() {
-                return Self { directory, port };
+                return Self { directory, port, _temporary: temporary };
             }
             complaint = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.code() != Some(3), "{complaint}");
@@ -47,9 +64,23 @@ impl Cluster {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Restarts the cluster: connections break, and it answers again when this returns.
+    pub(crate) fn restart(&self, ending: Ending) {
+        let mode = match ending {
+            Ending::InOrder => "fast",
+            Ending::Crash => "immediate",
+        };
+        expect(&["restart", path_of(&self.directory), mode]);
+    }
+
+    /// Starts the cluster again if it has ended.
+    pub(crate) fn revive(&self) {
+        expect(&["revive", path_of(&self.directory)]);
+    }
+
     /// Stops the cluster before its guard is dropped; connections break.
     pub(crate) fn stop(&self) {
-        script(&["stop", path_of(self.directory.path())]);
+        script(&["stop", path_of(&self.directory)]);
     }
 }
 
@@ -57,6 +88,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn expect(arguments: &[&str]) {
+    let output = script(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn free_port() -> u16 {

@@ -1,20 +1,23 @@
 //! Connections to PostgreSQL that are cut before a COMMIT reaches the server, and
-//! after it did: what was acknowledged is there, and the store goes on.
+//! after it did, COMMITs that the server refuses, and a server that is restarted:
+//! what was acknowledged is there, what was refused is not, and the store goes on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::store::fixture::Kind;
-use crate::store::postgres::Cluster;
+use crate::store::postgres::{Cluster, Ending};
 
 /// Rounds of each kind of cut.
 const ROUNDS: u64 = 12;
@@ -25,6 +28,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PASS: u8 = 0;
 const CUT_BEFORE: u8 = 1;
 const CUT_AFTER: u8 = 2;
+/// The server answers with an error, and then takes the ROLLBACK.
+const REFUSE: u8 = 3;
+/// Restarts of the server.
+const RESTARTS: u64 = 3;
+/// Tasks that write meanwhile.
+const WRITERS: u64 = 4;
 
 /// Passes everything on, but cuts a connection at a COMMIT when it is told to.
 struct Proxy {
@@ -61,10 +70,14 @@ async fn pass_on(client: TcpStream, server: TcpStream, next: Arc<AtomicU8>) {
                 Ok(0) | Err(_) => return,
                 Ok(read) => read,
             };
-            let message = &bytes[..read];
+            let message = &mut bytes[..read];
             // A COMMIT is a message of its own (PostgreSQL's simple query).
-            let commits = message.windows(6).any(|word| word == b"COMMIT");
-            let fate = if commits { next.swap(PASS, Ordering::SeqCst) } else { PASS };
+            let commit = message.windows(6).position(|word| word == b"COMMIT");
+            let fate = if commit.is_some() { next.swap(PASS, Ordering::SeqCst) } else { PASS };
+            if let Some(at) = commit.filter(|_| fate == REFUSE) {
+                // No word of SQL: an error, which ends the transaction.
+                message[at..at + 6].copy_from_slice(b"COMMIX");
+            }
             if fate == CUT_BEFORE {
                 return;
             }
@@ -99,8 +112,9 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
     let track = RecordedTrackId::random();
     let mut acknowledged = BTreeSet::new();
     let mut unknown = BTreeSet::new();
-    for round in 0..3 * ROUNDS {
-        let fate = [CUT_BEFORE, CUT_AFTER, PASS][usize::try_from(round % 3).expect("small")];
+    for round in 0..4 * ROUNDS {
+        let fates = [CUT_BEFORE, CUT_AFTER, REFUSE, PASS];
+        let fate = fates[usize::try_from(round % 4).expect("small")];
         proxy.next.store(fate, Ordering::SeqCst);
         let gap = RecordedGap { track, from_ms: round, to_ms: round, reason: 1 };
         let written = tokio::time::timeout(PATIENCE, store.add_gap(tenant, id, &gap)).await;
@@ -120,9 +134,85 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
     let there: BTreeSet<u64> = gaps.iter().map(|gap| gap.from_ms).collect();
     assert!(acknowledged.is_subset(&there), "acknowledged {acknowledged:?}, there {there:?}");
     for (round, fate) in unknown {
-        if fate == CUT_BEFORE {
-            assert!(!there.contains(&round), "round {round}: no COMMIT was sent, and it is there");
+        if fate != CUT_AFTER {
+            assert!(
+                !there.contains(&round),
+                "round {round}: nothing was committed, and it is there"
+            );
         }
     }
     store.close().await.expect("closed");
+}
+
+/// Writes until it is told to stop; what was acknowledged, and how often it failed.
+async fn write(
+    store: Store,
+    (tenant, session): (TenantId, SessionId),
+    track: RecordedTrackId,
+    (next, stop): (Arc<AtomicU64>, Arc<AtomicBool>),
+    succeeded: watch::Sender<u64>,
+) -> (BTreeSet<u64>, u64) {
+    let (mut acknowledged, mut failed) = (BTreeSet::new(), 0);
+    while !stop.load(Ordering::SeqCst) {
+        let number = next.fetch_add(1, Ordering::SeqCst);
+        let gap = RecordedGap { track, from_ms: number, to_ms: number, reason: 1 };
+        if store.add_gap(tenant, session, &gap).await.is_ok() {
+            acknowledged.insert(number);
+            succeeded.send_modify(|count| *count += 1);
+        } else {
+            failed += 1;
+        }
+    }
+    (acknowledged, failed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_server_is_restarted() {
+    let kind = Kind::postgres(Cluster::start()).await;
+    let fixture = kind.fixture("restarted").await;
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, track) = (session.tenant_id, session.id, RecordedTrackId::random());
+    let shared = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let succeeded = watch::Sender::new(0_u64);
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let store = fixture.store().clone();
+        writers.spawn(write(store, (tenant, id), track, shared.clone(), succeeded.clone()));
+    }
+    let Kind::Postgres { cluster, .. } = &kind else { panic!("a cluster was asked for") };
+    for restart in 0..RESTARTS {
+        // Every connection of the pool comes to be used, before and after.
+        let goal = *succeeded.borrow() + 10 * WRITERS;
+        let mut counted = succeeded.subscribe();
+        let written = counted.wait_for(|count| *count >= goal);
+        let written = tokio::time::timeout(PATIENCE, written).await;
+        written.expect("the store goes on").expect("the sender is here");
+        cluster.restart(if restart % 2 == 0 { Ending::InOrder } else { Ending::Crash });
+    }
+    let goal = *succeeded.borrow() + 10 * WRITERS;
+    let mut counted = succeeded.subscribe();
+    let written = tokio::time::timeout(PATIENCE, counted.wait_for(|count| *count >= goal)).await;
+    written.expect("the store goes on").expect("the sender is here");
+    shared.1.store(true, Ordering::SeqCst);
+    let (mut acknowledged, mut failed) = (BTreeSet::new(), 0);
+    while let Some(ended) = writers.join_next().await {
+        let (theirs, times) = ended.expect("no writer panics");
+        acknowledged.extend(theirs);
+        failed += times;
+    }
+    let read = async || -> BTreeSet<u64> {
+        // As another process sees it.
+        let store = Store::connect(&fixture.options).await.expect("connected");
+        let gaps = store.gaps(tenant, id).await.expect("read");
+        store.close().await.expect("closed");
+        gaps.iter().map(|gap| gap.from_ms).collect()
+    };
+    let there = read().await;
+    let lost: Vec<_> = acknowledged.difference(&there).collect();
+    assert!(lost.is_empty(), "acknowledged and not there: {lost:?}");
+    // A COMMIT whose answer was cut off may be there without having been acknowledged.
+    let more = there.difference(&acknowledged).count() as u64;
+    assert!(more <= failed, "{more} are there that nobody asked for, {failed} failed");
+    cluster.restart(Ending::Crash);
+    assert_eq!(read().await, there, "what was refused appeared later");
 }

@@ -1,6 +1,6 @@
 //! A disk that is full for a while, again and again, under a store that goes on
 //! working: nothing acknowledged is lost, and it heals by itself.
-//!   `CABILDO_DISK_ROUNDS`  how often the disk is filled (8)
+//!   `CABILDO_DISK_ROUNDS`  how often the disk is filled (8; 3 for PostgreSQL)
 //! Mounting a small file system takes the rights of root; without them these
 //! tests say so and end.
 
@@ -19,11 +19,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::small_disk::SmallDisk;
-use crate::store::fixture::{NOW, new_session};
+use crate::store::fixture::{Kind, NOW, new_session};
+use crate::store::postgres::Cluster;
 
 /// Bytes of the file system: the database with its write-ahead log stays well
 /// below them.
 const DISK_BYTES: u64 = 48 << 20;
+/// The same for PostgreSQL, whose empty cluster takes half of it.
+const POSTGRES_DISK_BYTES: u64 = 128 << 20;
+/// A server that ends and recovers each time takes longer than a file.
+const POSTGRES_ROUNDS_MAX: u64 = 20;
 /// Tasks that write at the same time.
 const WRITERS: u64 = 4;
 /// A deadline says "never", not "slow".
@@ -141,6 +146,41 @@ async fn nothing_acknowledged_is_lost_while_the_disk_is_full_now_and_then() {
     let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA integrity_check");
     let row = database.query_one_raw(check).await.expect("checked").expect("an answer");
     assert_eq!(row.try_get_by_index::<String>(0).expect("a text"), "ok");
+}
+
+/// The server may end when its disk is full, and is then started again by whoever runs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_while_the_disk_of_postgresql_is_full() {
+    let Some(disk) = SmallDisk::mount(POSTGRES_DISK_BYTES) else { return };
+    let rounds: u64 = std::env::var("CABILDO_DISK_ROUNDS")
+        .map_or(3, |rounds| rounds.parse().expect("a number of rounds"));
+    let kind = Kind::postgres(Cluster::start_in(disk.path().to_owned())).await;
+    let fixture = kind.fixture("disk_full").await;
+    let Kind::Postgres { cluster, .. } = &kind else { panic!("a cluster was asked for") };
+    let store = fixture.store().clone();
+    let session = session_of(&store, TenantId::generate()).await;
+    let mut writing = Writing::new();
+    for round in 0..rounds.min(POSTGRES_ROUNDS_MAX) {
+        writing.begin(&store, &session, RecordedTrackId::random());
+        writing.more((round % 7, 0)).await;
+        disk.fill();
+        writing.more((0, 1 + round % 5)).await;
+        disk.free();
+        cluster.revive();
+        // Every connection of the pool comes to be used again, without a restart of ours.
+        writing.more((4 * WRITERS, 0)).await;
+        writing.end().await;
+        store.check_writable().await.expect("it can be written to");
+        let there = stored(&fixture.options, &session).await;
+        let acknowledged = writing.acknowledged.lock().expect("sound").clone();
+        let lost: Vec<_> = acknowledged.difference(&there).collect();
+        assert!(lost.is_empty(), "round {round}: acknowledged and not there: {lost:?}");
+        // A commit whose answer was cut off may be there.
+        let failed = writing.counts.borrow().1;
+        let more = there.difference(&acknowledged).count() as u64;
+        assert!(more <= failed, "{more} are there that nobody asked for, {failed} failed");
+    }
+    store.close().await.expect("closed");
 }
 
 #[tokio::test]
