@@ -66,6 +66,10 @@ pub enum ShownText {
 }
 
 impl ShownText {
+    /// Most bytes of a name: a hundred families of four fit. Every event about a person carries
+    /// their name, so raising it lets people have more written down.
+    pub const NAME_BYTES_MAX: usize = 2_560;
+
     /// Most grapheme clusters (the characters that a reader sees). Raising it makes every event
     /// with such a text larger.
     #[must_use]
@@ -75,6 +79,16 @@ impl ShownText {
             Self::Title => 200,
             Self::Note => 500,
             Self::Chat => 2_000,
+        }
+    }
+
+    /// Most bytes; whole clusters are cut off.
+    const fn bytes_max(self) -> usize {
+        match self {
+            Self::Name => Self::NAME_BYTES_MAX,
+            Self::Title | Self::Note | Self::Chat => {
+                self.graphemes_max() * CLUSTER_CODE_POINTS_MAX * char::MAX_LEN_UTF8
+            }
         }
     }
 
@@ -121,18 +135,22 @@ impl ShownText {
     }
 
     fn cut(self, text: &str) -> String {
-        let mut clusters = text.graphemes(true);
-        let mut out = String::with_capacity(text.len());
-        let mut last = 0;
-        for cluster in clusters.by_ref().take(self.graphemes_max()) {
-            last = out.len();
+        // What a cut appends: the mark, and the ends of isolates.
+        let room_left = CUT.len_utf8() + ISOLATES_MAX * '\u{2069}'.len_utf8();
+        let mut out = String::with_capacity(text.len().min(self.bytes_max()));
+        // Where the text ends if it is cut after the last cluster that leaves room for that.
+        let mut end = 0;
+        for (index, cluster) in text.graphemes(true).enumerate() {
+            if out.len() + room_left <= self.bytes_max() && index < self.graphemes_max() {
+                end = out.len();
+            }
             out.extend(cluster.chars().take(CLUSTER_CODE_POINTS_MAX));
-        }
-        if clusters.next().is_some() {
-            out.truncate(last);
-            out.push(CUT);
-            // Isolates that were opened before the cut are closed after it.
-            return balanced(&out);
+            if index >= self.graphemes_max() || out.len() > self.bytes_max() {
+                out.truncate(end);
+                out.push(CUT);
+                // Isolates that were opened before the cut are closed after it.
+                return balanced(&out);
+            }
         }
         out
     }
@@ -292,6 +310,20 @@ mod tests {
         let cut = name(&family.repeat(101)).expect("visible");
         assert_eq!(cut, format!("{}…", family.repeat(99)));
         assert_eq!(name(&"x".repeat(5_000)).expect("visible").chars().count(), 100);
+    }
+
+    #[test]
+    fn a_name_has_a_longest_size_whatever_it_is_made_of() {
+        let cluster = format!("\u{1d400}{}", "\u{1d165}".repeat(15));
+        let isolates = "\u{2067}".repeat(ISOLATES_MAX);
+        for text in [cluster.repeat(100), format!("{isolates}{}", cluster.repeat(100))] {
+            let cleaned = name(&text).expect("visible");
+            assert!(cleaned.len() <= ShownText::NAME_BYTES_MAX, "{} bytes", cleaned.len());
+            assert!(
+                cleaned.contains(CUT) && name(&cleaned) == Some(cleaned.clone()),
+                "{cleaned:?}"
+            );
+        }
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Close {
             RoomError::JournalUnavailable | RoomError::Unreachable | RoomError::Media { .. } => {
                 Self::GoingAway
             }
+            RoomError::TooMuch => Self::SlowOrSilent,
             _ => Self::Forbidden,
         }
     }

@@ -41,6 +41,7 @@ use crate::tracked::{Tracked, TrackedMap};
 use attending::QuorumTold;
 pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
+pub use budget::written_bytes_max;
 use index::Index;
 use media::Settled;
 use queue::QueueTold;
@@ -400,7 +401,8 @@ impl RoomEngine {
         let (user, roles) = (caller.user.clone(), caller.roles);
         self.check_seen(&action, seen)?;
         if !roles.may(role::Action::ModerateFloor) || matches!(action, Action::Chat(_)) {
-            self.budget.spend(&user, &action, now)?;
+            let name_bytes = self.members.get(&user).map_or(0, |member| member.name.len());
+            self.budget.spend(&user, &action, name_bytes, now)?;
         }
         let reversal = self.reversal_of(&user, &action);
         let before = self.seq;
@@ -570,12 +572,6 @@ impl RoomEngine {
     #[must_use]
     pub const fn seq(&self) -> u64 {
         self.seq
-    }
-
-    /// Whether the connection's roles allow `action`; false when it is gone.
-    #[must_use]
-    pub fn may(&self, connection: ConnectionId, action: role::Action) -> bool {
-        self.connections.get(&connection).is_some_and(|found| found.roles.may(action))
     }
 
     pub(super) fn tell(&mut self, event: Event, now: Timestamp) {

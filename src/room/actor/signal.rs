@@ -2,7 +2,6 @@
 
 use crate::domain::id::ConnectionId;
 use crate::domain::media::TrackSource;
-use crate::domain::role;
 use crate::room::actor::{RoomActor, answer, answer_media, media_error};
 use crate::room::engine::NewTrack;
 use crate::room::error::RoomError;
@@ -59,9 +58,7 @@ impl RoomActor {
         offer: String,
         sources: Vec<(String, TrackSource)>,
     ) -> Result<PublishAnswer, RoomError> {
-        if !self.engine.may(connection, role::Action::PublishMedia) {
-            return Err(RoomError::Forbidden);
-        }
+        self.engine.check_offer(connection, self.parts.clock.now())?;
         let published = self
             .parts
             .media

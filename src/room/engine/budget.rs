@@ -1,11 +1,14 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! How much people may have written down: each message, request and change of
-//! state stays in the journal and in the log, so persons and rooms have budgets
-//! of numbers and of bytes. Moderators' decisions are not counted.
+//! How much people may have written down: each message, request, change of state,
+//! arrival and track stays in the journal and in the log until the recording is
+//! deleted, because time line and report are read from there. So persons and
+//! rooms have budgets of numbers and of bytes. What moderators do about the floor
+//! and people is not counted.
 
 use std::collections::BTreeMap;
 
 use crate::domain::id::UserId;
+use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
 use crate::room::action::{Action, ChatAction, FloorAction, PeopleAction};
 use crate::room::error::RoomError;
@@ -17,6 +20,13 @@ struct Allowance {
     per_minute: u32,
 }
 
+impl Allowance {
+    /// Most that is used in so many minutes.
+    const fn within(self, minutes: u64) -> u64 {
+        self.at_once as u64 + minutes * self.per_minute as u64
+    }
+}
+
 /// Chat messages of one person.
 const PERSON_CHATS: Allowance = Allowance { at_once: 20, per_minute: 20 };
 /// Requests to speak, withdrawals and statements of one person about what they
@@ -24,6 +34,12 @@ const PERSON_CHATS: Allowance = Allowance { at_once: 20, per_minute: 20 };
 const PERSON_CHANGES: Allowance = Allowance { at_once: 30, per_minute: 20 };
 /// Bytes of text of one person.
 const PERSON_BYTES: Allowance = Allowance { at_once: 16 * 1024, per_minute: 8 * 1024 };
+/// How often one person enters or comes back. A page that is loaded anew and a
+/// connection that is lost count once each.
+const PERSON_ARRIVALS: Allowance = Allowance { at_once: 60, per_minute: 4 };
+/// Tracks that one person publishes. An offer is taken while there is one left,
+/// so one offer of many tracks may go beyond it.
+const PERSON_TRACKS: Allowance = Allowance { at_once: 40, per_minute: 10 };
 /// Chat messages of everybody in the room together.
 const ROOM_CHATS: Allowance = Allowance { at_once: 200, per_minute: 300 };
 /// As [`PERSON_CHANGES`], of everybody together: an assembly of a thousand may
@@ -31,9 +47,15 @@ const ROOM_CHATS: Allowance = Allowance { at_once: 200, per_minute: 300 };
 const ROOM_CHANGES: Allowance = Allowance { at_once: 2_000, per_minute: 600 };
 /// Bytes of text of everybody together.
 const ROOM_BYTES: Allowance = Allowance { at_once: 256 * 1024, per_minute: 128 * 1024 };
+/// Nobody's arrivals and tracks are limited by those of others, who could
+/// otherwise keep them out.
+const ROOM_UNLIMITED: Allowance = Allowance { at_once: u32::MAX, per_minute: u32::MAX };
 /// Most people whose use is remembered. At it, those who have their whole
 /// allowance again are forgotten, and then those who used least recently.
 const PEOPLE_MAX: usize = 4_096;
+/// How many are forgotten together then, so that not everybody who comes afterwards makes the room
+/// look for one.
+const FORGOTTEN_AT_ONCE: usize = 512;
 
 /// One allowance, used. Counted in millionths, so that it needs no fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,25 +88,57 @@ impl Bucket {
     }
 }
 
-/// Chats, changes and bytes.
-type Use = [u64; 3];
+/// Most bytes of one event with the parts of the state that are stored for it,
+/// without text and names.
+const EVENT_BYTES_MAX: u64 = 1_024;
+/// How often one text is written in the journal: in its event, and in the state
+/// while it counts.
+const TEXT_COPIES: u64 = 2;
+/// Into how many bytes JSON writes one of a cleaned text.
+const ESCAPED: u64 = 2;
+
+/// Most bytes that so many people who are no moderators add to journal and state
+/// of a room in so many minutes, as JSON. The log holds the events once more.
+#[must_use]
+pub const fn written_bytes_max(people: u64, minutes: u64) -> u64 {
+    let texts = smaller(people * PERSON_BYTES.within(minutes), ROOM_BYTES.within(minutes));
+    let chats = smaller(people * PERSON_CHATS.within(minutes), ROOM_CHATS.within(minutes));
+    let changes = smaller(people * PERSON_CHANGES.within(minutes), ROOM_CHANGES.within(minutes));
+    let tracks = people * PERSON_TRACKS.within(minutes);
+    let arrivals = people * PERSON_ARRIVALS.within(minutes);
+    TEXT_COPIES * ESCAPED * texts
+        // A request or withdrawal changes the list too; a track that comes also goes.
+        + EVENT_BYTES_MAX * (chats + 2 * changes + 2 * tracks)
+        // Whoever comes is told of, and lost or gone again; the name is stored with the person.
+        + (EVENT_BYTES_MAX + ESCAPED * ShownText::NAME_BYTES_MAX as u64) * 3 * arrivals
+}
+
+const fn smaller(left: u64, right: u64) -> u64 {
+    if left < right { left } else { right }
+}
+
+/// Chats, changes, bytes, arrivals and tracks.
+type Use = [u64; KINDS];
+const KINDS: usize = 5;
+/// One arrival.
+const ARRIVAL: Use = [0, 0, 0, 1, 0];
 
 #[derive(Debug, Clone, Copy)]
 struct Account {
-    buckets: [Bucket; 3],
+    buckets: [Bucket; KINDS],
 }
 
 impl Account {
     const fn new(now: Timestamp) -> Self {
-        Self { buckets: [Bucket::full(now); 3] }
+        Self { buckets: [Bucket::full(now); KINDS] }
     }
 
-    fn has(&self, allowances: [Allowance; 3], wanted: Use, now: Timestamp) -> bool {
+    fn has(&self, allowances: [Allowance; KINDS], wanted: Use, now: Timestamp) -> bool {
         let each = self.buckets.iter().zip(allowances).zip(wanted);
         each.into_iter().all(|((bucket, allowance), amount)| bucket.has(allowance, amount, now))
     }
 
-    fn take(&mut self, allowances: [Allowance; 3], wanted: Use, now: Timestamp) {
+    fn take(&mut self, allowances: [Allowance; KINDS], wanted: Use, now: Timestamp) {
         for ((bucket, allowance), amount) in self.buckets.iter_mut().zip(allowances).zip(wanted) {
             bucket.take(allowance, amount, now);
         }
@@ -95,8 +149,10 @@ impl Account {
     }
 }
 
-const PERSON: [Allowance; 3] = [PERSON_CHATS, PERSON_CHANGES, PERSON_BYTES];
-const ROOM: [Allowance; 3] = [ROOM_CHATS, ROOM_CHANGES, ROOM_BYTES];
+const PERSON: [Allowance; KINDS] =
+    [PERSON_CHATS, PERSON_CHANGES, PERSON_BYTES, PERSON_ARRIVALS, PERSON_TRACKS];
+const ROOM: [Allowance; KINDS] =
+    [ROOM_CHATS, ROOM_CHANGES, ROOM_BYTES, ROOM_UNLIMITED, ROOM_UNLIMITED];
 
 /// What people have used of late. A decision that is undone keeps what it used.
 #[derive(Debug)]
@@ -110,7 +166,7 @@ impl Budget {
         Self { people: BTreeMap::new(), room: Account::new(now) }
     }
 
-    /// Counts what `user` asks for.
+    /// Counts what `user`, who is shown by a name of `name_bytes`, asks for.
     ///
     /// # Errors
     /// [`RoomError::TooMuch`] when the person or the room has used its allowance.
@@ -118,9 +174,37 @@ impl Budget {
         &mut self,
         user: &UserId,
         action: &Action,
+        name_bytes: usize,
         now: Timestamp,
     ) -> Result<(), RoomError> {
-        let Some(wanted) = cost(action) else { return Ok(()) };
+        cost(action, name_bytes as u64).map_or(Ok(()), |wanted| self.take(user, wanted, now))
+    }
+
+    /// Counts that `user` enters or comes back.
+    ///
+    /// # Errors
+    /// [`RoomError::TooMuch`] when they did so too often.
+    pub(super) fn arrive(&mut self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
+        self.take(user, ARRIVAL, now)
+    }
+
+    /// Whether `user` may offer tracks.
+    ///
+    /// # Errors
+    /// [`RoomError::TooMuch`] when they published too many.
+    pub(super) fn check_offer(&self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
+        let has_one = |account: &Account| account.has(PERSON, [0, 0, 0, 0, 1], now);
+        if self.people.get(user).is_none_or(has_one) { Ok(()) } else { Err(RoomError::TooMuch) }
+    }
+
+    /// Counts tracks that `user` has published.
+    pub(super) fn publish(&mut self, user: &UserId, tracks: usize, now: Timestamp) {
+        self.make_room(user, now);
+        let person = self.people.entry(user.clone()).or_insert_with(|| Account::new(now));
+        person.take(PERSON, [0, 0, 0, 0, tracks as u64], now);
+    }
+
+    fn take(&mut self, user: &UserId, wanted: Use, now: Timestamp) -> Result<(), RoomError> {
         self.make_room(user, now);
         let person = self.people.entry(user.clone()).or_insert_with(|| Account::new(now));
         if !person.has(PERSON, wanted, now) || !self.room.has(ROOM, wanted, now) {
@@ -136,27 +220,31 @@ impl Budget {
             return;
         }
         self.people.retain(|_, account| !account.is_full(now));
-        if self.people.len() >= PEOPLE_MAX {
-            let last_used = |account: &Account| account.buckets.iter().map(|it| it.at).max();
-            let oldest = self.people.iter().min_by_key(|(_, account)| last_used(account));
-            if let Some(oldest) = oldest.map(|(user, _)| user.clone()) {
-                self.people.remove(&oldest);
-            }
+        let too_many = self.people.len().saturating_sub(PEOPLE_MAX - FORGOTTEN_AT_ONCE);
+        if too_many < FORGOTTEN_AT_ONCE {
+            return;
+        }
+        let last_used = |account: &Account| account.buckets.iter().map(|it| it.at).max();
+        let uses = self.people.iter().map(|(user, account)| (last_used(account), user.clone()));
+        let mut by_use: Vec<_> = uses.collect();
+        by_use.sort_unstable();
+        for (_, user) in by_use.into_iter().take(too_many) {
+            self.people.remove(&user);
         }
     }
 }
 
-/// What an action costs; `None` when it is not counted.
-fn cost(action: &Action) -> Option<Use> {
-    let bytes = |text: &str| text.len() as u64;
+/// What an action costs; `None` when it is not counted. What it tells carries the name.
+fn cost(action: &Action, name_bytes: u64) -> Option<Use> {
+    let bytes = |text: &str| text.len() as u64 + name_bytes;
     match action {
-        Action::Chat(ChatAction::Say { text }) => Some([1, 0, bytes(text)]),
+        Action::Chat(ChatAction::Say { text }) => Some([1, 0, bytes(text), 0, 0]),
         Action::Floor(FloorAction::RequestSpeech { note, .. }) => {
-            Some([0, 1, note.as_deref().map_or(0, bytes)])
+            Some([0, 1, bytes(note.as_deref().unwrap_or_default()), 0, 0])
         }
         Action::Floor(FloorAction::CancelSpeech { .. } | FloorAction::EndSpeech)
         | Action::People(PeopleAction::SetMedia(_))
-        | Action::Undo(_) => Some([0, 1, 0]),
+        | Action::Undo(_) => Some([0, 1, name_bytes, 0, 0]),
         // An acknowledgement is told once of each person.
         Action::Floor(_) | Action::People(_) | Action::Recording(_) => None,
     }

@@ -17,8 +17,8 @@ impl RoomEngine {
     /// Lets a connection in.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and
-    /// [`RoomError::ConnectionLimitReached`].
+    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`],
+    /// [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
     pub fn handle_enter(
         &mut self,
         connection: ConnectionId,
@@ -63,6 +63,7 @@ impl RoomEngine {
         if new && participant.takes_place() && !self.has_place_for(principal) {
             return Err(RoomError::ParticipantLimitReached);
         }
+        self.count_arrival(user, principal.roles, now)?;
         self.make_room_for_connection(user, now)?;
         if let Some(member) = self.members.get_mut(user) {
             member.rename(&shown_name(&principal.name, user));
@@ -94,7 +95,7 @@ impl RoomEngine {
     ///
     /// # Errors
     /// [`RoomError::NothingToResume`] when the secret is not one of the last two
-    /// or the access token has expired.
+    /// or the access token has expired; [`RoomError::TooMuch`].
     pub fn handle_resume(
         &mut self,
         connection: ConnectionId,
@@ -102,14 +103,16 @@ impl RoomEngine {
         next: ResumeHash,
         now: Timestamp,
     ) -> Result<(), RoomError> {
-        let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
+        let found = self.connections.get(&connection).ok_or(RoomError::NothingToResume)?;
         if !found.resume.contains(&Some(secret)) || found.expires_at <= now {
             return Err(RoomError::NothingToResume);
         }
+        let (user, roles) = (found.user.clone(), found.roles);
+        self.count_arrival(&user, roles, now)?;
+        let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
         found.resume = [Some(next), Some(secret)];
         if let Some(lost_at) = found.lost_at.take() {
             self.index.lost.remove(&(lost_at, connection));
-            let user = found.user.clone();
             self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
         }
         self.settle(now);
@@ -166,6 +169,15 @@ impl RoomEngine {
     pub fn handle_leave(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
         self.end_connection(connection, goodbye, now);
         self.settle(now);
+    }
+
+    fn count_arrival(
+        &mut self,
+        user: &UserId,
+        roles: role::Roles,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        if roles.may(role::Action::ModerateFloor) { Ok(()) } else { self.budget.arrive(user, now) }
     }
 
     /// Whether the session has a place for one more person. Moderators have some

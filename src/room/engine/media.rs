@@ -14,6 +14,7 @@ use crate::room::engine::{
     Connection, ConnectionKind, Featured, GateChange, Goodbye, NewTrack, RoomEngine,
     SPEAKERS_INTERVAL, Track, TrackChange,
 };
+use crate::room::error::RoomError;
 use crate::room::event::{Event, SpeakerView};
 use crate::room::ports::RoomTrack;
 use crate::sfu::TransportSide;
@@ -28,6 +29,18 @@ pub(super) struct Settled {
 }
 
 impl RoomEngine {
+    /// Whether a connection may offer tracks.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] by the table of roles, and [`RoomError::TooMuch`].
+    pub fn check_offer(&self, connection: ConnectionId, now: Timestamp) -> Result<(), RoomError> {
+        let caller = self.connections.get(&connection).ok_or(RoomError::Forbidden)?;
+        if !caller.roles.may(role::Action::PublishMedia) {
+            return Err(RoomError::Forbidden);
+        }
+        self.budget.check_offer(&caller.user, now)
+    }
+
     /// The media plane took or dropped tracks of a connection.
     pub fn handle_tracks(
         &mut self,
@@ -38,6 +51,12 @@ impl RoomEngine {
     ) {
         for track in removed {
             self.unpublish(*track, now);
+        }
+        if let Some(caller) = self.connections.get(&connection) {
+            let counted = !caller.roles.may(role::Action::ModerateFloor);
+            if counted && !published.is_empty() {
+                self.budget.publish(&caller.user.clone(), published.len(), now);
+            }
         }
         for new in published {
             if self.tracks.contains_key(&new.track) || !self.connections.contains_key(&connection) {
