@@ -487,7 +487,7 @@ impl RoomActor {
             return journal.append(*tenant, *session, change, events).await;
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-        let found = journal.events_after(*tenant, *session, first.seq - 1, limit).await;
+        let found = journal.settled_after(*tenant, *session, first.seq - 1, limit).await;
         match found {
             Err(error) => Err(JournalError::Unknown(error.to_string())),
             Ok(found) if found == events => Ok(()),

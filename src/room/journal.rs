@@ -91,4 +91,14 @@ pub trait RoomJournal: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError>;
+
+    /// As [`Self::events_after`], once every append that began before has ended: what is not there
+    /// now was not stored, and will not be. This writes, so it fails while nothing can be written.
+    async fn settled_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError>;
 }

@@ -17,6 +17,7 @@ use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
 use crate::store::error::{StoreError, number, stored};
 use crate::store::outbox::{self, Span};
+use crate::store::probe;
 use crate::store::tenant_tx::TenantTx;
 
 /// Events inserted by one statement. SQLite binds at most 32,766 values.
@@ -84,6 +85,16 @@ impl RoomJournal for Store {
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
         Ok(events_after(self, tenant, session, after, limit).await?)
+    }
+
+    async fn settled_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        Ok(settled_after(self, tenant, session, after, limit).await?)
     }
 }
 
@@ -243,10 +254,70 @@ async fn events_after(
     after: u64,
     limit: u32,
 ) -> Result<Vec<JournalEvent>, StoreError> {
+    let tx = TenantTx::read(store, tenant).await?;
+    let events = read_events(&tx, session, after, limit).await?;
+    tx.commit().await?;
+    Ok(events)
+}
+
+/// Reads events in a transaction that writes.
+async fn settled_after(
+    store: &Store,
+    tenant: TenantId,
+    session: SessionId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<JournalEvent>, StoreError> {
+    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    if store.writer.is_some() {
+        // A commit whose sync failed stays in SQLite's write-ahead log behind its end, and would be
+        // valid after a crash. The next transaction that is committed is written over it.
+        probe::write_in(tx.connection()).await?;
+        let events = read_events(&tx, session, after, limit).await?;
+        tx.commit().await?;
+        return Ok(events);
+    }
+    // On PostgreSQL the server may still be committing for a connection that was cut. It holds the
+    // room's row until it has ended; a row that it is still inserting keeps another one from being
+    // inserted.
+    wait_for_row(&tx, session).await?;
+    let events = read_events(&tx, session, after, limit).await?;
+    tx.rollback().await?;
+    Ok(events)
+}
+
+/// Waits until no other transaction writes the row of the room. Leaves changes behind that must be
+/// rolled back.
+async fn wait_for_row(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    use room_record::{Column, Entity};
+    let untouched = Query::insert()
+        .into_table(Entity)
+        .columns([Column::TenantId, Column::SessionId, Column::Seq, Column::State])
+        .values_panic([
+            tx.tenant().as_uuid().into(),
+            session.as_uuid().into(),
+            0_i64.into(),
+            "".into(),
+        ])
+        .on_conflict(
+            OnConflict::columns([Column::TenantId, Column::SessionId])
+                .update_column(Column::Seq)
+                .to_owned(),
+        )
+        .take();
+    tx.connection().execute(&untouched).await?;
+    Ok(())
+}
+
+async fn read_events(
+    tx: &TenantTx,
+    session: SessionId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<JournalEvent>, StoreError> {
     use room_event::{Column, Entity};
     // No stored event has a larger `seq` than a stored number can have.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let tx = TenantTx::read(store, tenant).await?;
     let rows = Entity::find()
         .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
         .filter(Column::SessionId.eq(session.as_uuid()))
@@ -255,7 +326,6 @@ async fn events_after(
         .limit(u64::from(limit))
         .all(tx.connection())
         .await?;
-    tx.commit().await?;
     rows.into_iter()
         .map(|row| {
             Ok(JournalEvent {

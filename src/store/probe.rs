@@ -1,6 +1,6 @@
 //! A write that changes no data, to check the database.
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
 use crate::store::connect::Store;
@@ -10,6 +10,12 @@ const TABLE: &str = "write_probes";
 
 /// Writes the only row of the table, and waits until it is on disk.
 pub(super) async fn write(store: &Store) -> Result<(), StoreError> {
+    let _writer = store.writer().await;
+    write_in(&store.connection).await
+}
+
+/// As [`write`], as part of the transaction of `connection`.
+pub(super) async fn write_in(connection: &impl ConnectionTrait) -> Result<(), StoreError> {
     let insert = Query::insert()
         .into_table(TABLE)
         .columns(["id", "writes"])
@@ -20,7 +26,6 @@ pub(super) async fn write(store: &Store) -> Result<(), StoreError> {
                 .to_owned(),
         )
         .take();
-    let _writer = store.writer().await;
-    store.connection.execute(&insert).await?;
+    connection.execute(&insert).await?;
     Ok(())
 }

@@ -80,6 +80,17 @@ impl RoomJournal for Fragile {
         self.check()?;
         self.store.events_after(tenant, session, after, limit).await
     }
+
+    async fn settled_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        self.check()?;
+        self.store.settled_after(tenant, session, after, limit).await
+    }
 }
 
 /// A database with one active session.

@@ -67,6 +67,16 @@ impl RoomJournal for Unsure {
     ) -> Result<Vec<JournalEvent>, JournalError> {
         self.store.events_after(tenant, session, after, limit).await
     }
+
+    async fn settled_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        self.store.settled_after(tenant, session, after, limit).await
+    }
 }
 
 pub(super) fn process(house: &House) -> (Rooms, Arc<Unsure>) {

@@ -1,9 +1,11 @@
 //! The journal of rooms.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -16,6 +18,7 @@ cases!(
     a_long_silence_fits_one_append,
     a_change_writes_the_parts_that_it_names_and_no_others,
     a_room_of_thousands_fits_one_change,
+    what_is_still_being_stored_is_waited_for,
 );
 
 fn event(seq: u64) -> JournalEvent {
@@ -168,4 +171,42 @@ async fn a_room_of_thousands_fits_one_change(fixture: Fixture) {
     let change = RecordChange { seq: 0, state: None, parts: gone, arrival: None };
     store.append(tenant, id, &change, &[]).await.expect("deleted");
     assert!(store.load(tenant, id).await.expect("loaded").expect("there").parts.is_empty());
+}
+
+/// A connection that was cut at its COMMIT may still be served.
+async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store().clone());
+    store.append(tenant, id, &change(1, "one"), &[event(1)]).await.expect("stored");
+    assert_eq!(store.settled_after(tenant, id, 0, 9).await.expect("read"), [event(1)]);
+    let other = fixture.unrestricted.begin().await.expect("begun");
+    let backend = other.get_database_backend();
+    let advance = "UPDATE room_records SET seq = 2 WHERE session_id = $1";
+    let advance = Statement::from_sql_and_values(backend, advance, [id.as_uuid().into()]);
+    other.execute_raw(advance).await.expect("advanced");
+    let insert = "INSERT INTO room_events (tenant_id, session_id, seq, at, kind, payload) \
+                  VALUES ($1, $2, $3, $4, $5, $6)";
+    let JournalEvent { at, kind, payload, .. } = event(2);
+    let values = [
+        tenant.as_uuid().into(),
+        id.as_uuid().into(),
+        2_i64.into(),
+        at.unix_us().into(),
+        kind.into(),
+        payload.into(),
+    ];
+    let insert = Statement::from_sql_and_values(backend, insert, values);
+    other.execute_raw(insert).await.expect("inserted");
+    let looking = store.clone();
+    let mut look = tokio::spawn(async move { looking.settled_after(tenant, id, 1, 9).await });
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut look).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    other.commit().await.expect("committed");
+    assert_eq!(look.await.expect("it ends").expect("read"), [event(2)]);
+    // Looking changes nothing, also where a room has stored nothing yet.
+    let fresh = fixture.session(TenantId::generate()).await;
+    let found = store.settled_after(fresh.tenant_id, fresh.id, 0, 9).await.expect("read");
+    assert_eq!(found, []);
+    assert_eq!(store.load(fresh.tenant_id, fresh.id).await.expect("loaded"), None);
+    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(2, "one")));
 }
