@@ -161,7 +161,17 @@ pub(super) async fn open(
         connect.max_connections(1);
     }
     if engine != Engine::Postgres {
-        connect.map_sqlx_sqlite_pool_opts(close_after_open_transactions);
+        connect.map_sqlx_sqlite_pool_opts(|pool| {
+            close_after_open_transactions(pool).after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A write-ahead log that can't be opened for writing is opened for reading by
+                    // SQLite. Such a connection would refuse writes long after the disk works
+                    // again. This fails on it, and waits for nobody.
+                    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await?;
+                    Ok(())
+                })
+            })
+        });
         // One connection always stays open: without any, a database in memory is lost, and one on
         // disk must be recovered by the next connection.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);

@@ -3,6 +3,8 @@
 
 mod api;
 mod auth;
+#[path = "../support/faulty_disk.rs"]
+mod faulty_disk;
 mod load;
 #[expect(dead_code, reason = "the tests of transports use the rest of it")]
 #[path = "../support/media_peer.rs"]

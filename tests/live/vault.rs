@@ -2,6 +2,7 @@
 
 pub(crate) mod bucket;
 mod directory;
+mod faulty_disk;
 mod full_disk;
 mod keys;
 mod s3;
