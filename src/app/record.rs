@@ -78,6 +78,10 @@ impl Record {
         Arc::new(Recording { recorder: self.recorder.clone() })
     }
 
+    pub(super) fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
     pub(super) fn observer(&self) -> Arc<dyn SessionObserver> {
         Arc::new(RecordsObserver { settlement: self.settlement.clone() })
     }

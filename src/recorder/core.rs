@@ -1,6 +1,7 @@
 //! What the handle, the threads and the uploads of a recorder share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,7 @@ pub(super) struct Counters {
     pub(super) spool_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,
     pub(super) failures: AtomicU64,
+    pub(super) set_aside: AtomicU64,
 }
 
 impl Counters {
@@ -89,6 +91,12 @@ impl Core {
     /// All of a track is uploaded and logged.
     pub(super) fn end(&self, place: Place) {
         self.handled().remove(&place.recorded);
+        self.set_aside(place);
+    }
+
+    /// A track is not brought any further by this process. Unless it has ended it stays handled, so
+    /// that nobody takes its spool up again before the next start.
+    pub(super) fn set_aside(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
             *tracks -= 1;
@@ -133,4 +141,15 @@ impl Core {
             }
         });
     }
+}
+
+/// Waits for the disk on a thread beside the runtime. A shutdown waits until it
+/// has ended, though whoever called it is cancelled.
+pub(super) async fn blocking<T: Send + 'static>(
+    core: &Arc<Core>,
+    act: impl FnOnce(&Core) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let shared = Arc::clone(core);
+    let acting = core.uploads.spawn_blocking_on(move || act(&shared), &core.runtime);
+    acting.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

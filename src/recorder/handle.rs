@@ -268,6 +268,7 @@ impl Recorder {
             oldest_pending_ms: oldest_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest)),
             spool_free_bytes: read(&counters.free_bytes),
             upload_failures: read(&counters.failures),
+            tracks_set_aside: read(&counters.set_aside),
             gaps: read(&counters.gaps),
             packets_lost: read(&counters.packets_lost),
         }

@@ -14,6 +14,7 @@ const SEGMENTS: &str = "cabildo_recorder_segments_total";
 const GAPS: &str = "cabildo_recorder_gaps_total";
 const PACKETS_LOST: &str = "cabildo_recorder_packets_lost_total";
 const UPLOAD_FAILURES: &str = "cabildo_recorder_upload_failures_total";
+const SET_ASIDE: &str = "cabildo_recorder_tracks_set_aside_total";
 const SPOOL_SEGMENTS: &str = "cabildo_recorder_spool_segments";
 const SPOOL_BYTES: &str = "cabildo_recorder_spool_bytes";
 const SPOOL_FREE_BYTES: &str = "cabildo_recorder_spool_free_bytes";
@@ -31,6 +32,10 @@ pub fn describe_metrics() {
     metrics::describe_counter!(
         UPLOAD_FAILURES,
         "Attempts to bring a segment to the vault that failed."
+    );
+    metrics::describe_counter!(
+        SET_ASIDE,
+        "Tracks that stay in the spool because the log refuses them."
     );
     metrics::describe_gauge!(SPOOL_SEGMENTS, "Segments on their way to the vault.");
     metrics::describe_gauge!(SPOOL_BYTES, "Bytes of those segments.");
@@ -52,6 +57,7 @@ impl Recorder {
             oldest_pending_ms,
             spool_free_bytes,
             upload_failures,
+            tracks_set_aside,
             gaps,
             packets_lost,
         } = self.stats();
@@ -63,6 +69,7 @@ impl Recorder {
         metrics::counter!(GAPS).absolute(gaps);
         metrics::counter!(PACKETS_LOST).absolute(packets_lost);
         metrics::counter!(UPLOAD_FAILURES).absolute(upload_failures);
+        metrics::counter!(SET_ASIDE).absolute(tracks_set_aside);
         metrics::gauge!(SPOOL_SEGMENTS).set(number(spool_segments));
         metrics::gauge!(SPOOL_BYTES).set(number(spool_bytes));
         metrics::gauge!(SPOOL_FREE_BYTES).set(number(spool_free_bytes));

@@ -144,6 +144,8 @@ pub struct RecorderStats {
     pub spool_free_bytes: u64,
     /// Times that vault, log, key vault or repository failed.
     pub upload_failures: u64,
+    /// Tracks that were set aside because the log refuses them.
+    pub tracks_set_aside: u64,
     /// Gaps.
     pub gaps: u64,
     /// Packets that were lost because the recorder was busy.

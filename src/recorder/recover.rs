@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::domain::claim::Work;
-use crate::recorder::core::Core;
+use crate::recorder::core::{Core, blocking};
 use crate::recorder::engine::GapReason;
 use crate::recorder::ports::RecorderError;
 use crate::recorder::spool::{Item, ItemKind, Place};
-use crate::recorder::upload::{Upload, blocking};
+use crate::recorder::upload::Upload;
 
 impl Core {
     /// Starts an upload for each track that has something in the spool, and for

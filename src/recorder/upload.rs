@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
-use crate::recorder::core::Core;
+use crate::recorder::core::{Core, blocking};
 use crate::recorder::engine::{FIRST_EPOCH, Opened};
+use crate::recorder::log::RecorderLogError;
 use crate::recorder::owner::{Owner, Write};
 use crate::recorder::recover::Left;
 use crate::recorder::repository::{RecordedGap, RecordedSegment, RecordedTrack};
@@ -31,8 +32,15 @@ const TELL_MAX: Duration = Duration::from_secs(5);
 const TELL_AFTER: u32 = 5;
 /// Failures between two such entries.
 const TELL_EVERY: u32 = 64;
+/// How often the log is asked to take an entry that it refuses, before the track is set aside.
+/// Raising it delays the end of a session by a pause each.
+const REFUSALS_MAX: u32 = 12;
 /// Reason of a gap: the object was lost before it was stored.
 const REASON_LOST: u32 = 5;
+
+/// The log refuses an entry for good; the next start tries what is in the spool again.
+#[derive(Debug)]
+struct SetAside;
 
 /// The upload of one track.
 pub(super) struct Upload {
@@ -120,11 +128,26 @@ impl Upload {
     }
 
     async fn run(mut self) {
+        let place = self.shared.place;
+        if self.bring_all().await.is_err() {
+            tracing::error!(track = %place.recorded, "a track is set aside: the log refuses it");
+            self.core.counters.set_aside.fetch_add(1, Ordering::Relaxed);
+            self.core.set_aside(place);
+        } else {
+            self.core.end(place);
+        }
+        if let Some(owner) = self.owner.take() {
+            owner.release().await;
+        }
+    }
+
+    /// Uploads and logs the track until it is done.
+    async fn bring_all(&mut self) -> Result<(), SetAside> {
         let mut is_recovered = true;
         if let Origin::Opened(opened) = &mut self.origin {
             is_recovered = false;
             if let Some(opened) = opened.take() {
-                self.register(*opened).await;
+                self.register(*opened).await?;
             }
         } else {
             self.recover().await;
@@ -132,19 +155,12 @@ impl Upload {
         loop {
             // Before the spool is read: items get their names before this is so.
             let is_closed = is_recovered || self.shared.is_closed();
-            match self.pass().await {
+            match self.pass().await? {
                 Step::Done => {}
-                Step::Over => break,
+                Step::Over => return Ok(()),
                 Step::Waiting | Step::Hole if !is_closed => self.shared.wake.notified().await,
-                Step::Waiting | Step::Hole => {
-                    self.give_up().await;
-                    break;
-                }
+                Step::Waiting | Step::Hole => return self.give_up().await,
             }
-        }
-        self.core.end(self.shared.place);
-        if let Some(owner) = self.owner.take() {
-            owner.release().await;
         }
     }
 
@@ -186,7 +202,7 @@ impl Upload {
 
     /// Keeps the key of a track that begins, and logs it. Nothing of it is
     /// complete before.
-    async fn register(&mut self, opened: Opened) {
+    async fn register(&mut self, opened: Opened) -> Result<(), SetAside> {
         let Opened { tenant, track, codec, recorded, key, at_ms, .. } = opened;
         self.logged_ms = at_ms;
         let mut tries = self.tries();
@@ -202,7 +218,7 @@ impl Upload {
             "user_id": track.user.as_str(), "name": track.name, "source": track.source.as_str(),
         });
         let entry = MediaEntry::Track { track: recorded, codec, subject: subject.to_string() };
-        let seq = self.append(entry).await;
+        let seq = self.append(entry).await?;
         let recorded_track = RecordedTrack {
             id: recorded,
             track: track.track,
@@ -218,6 +234,7 @@ impl Upload {
         };
         self.keep(Write::Track(&recorded_track)).await;
         self.name_waiting().await;
+        Ok(())
     }
 
     /// Gives the items their names that wait for the key.
@@ -295,7 +312,7 @@ impl Upload {
     }
 
     /// Uploads and logs the items that have their names.
-    async fn pass(&mut self) -> Step {
+    async fn pass(&mut self) -> Result<Step, SetAside> {
         let mut tries = self.tries();
         let items = loop {
             let place = self.shared.place;
@@ -308,24 +325,24 @@ impl Upload {
         self.spooled_ms = self.spooled_ms.max(named_ms);
         let mut step = Step::Waiting;
         for item in items {
-            match self.bring(&item).await {
+            match self.bring(&item).await? {
                 Step::Done => step = Step::Done,
                 // What was logged may have made room for the next look.
-                Step::Waiting | Step::Hole if step == Step::Done => return Step::Done,
-                other => return other,
+                Step::Waiting | Step::Hole if step == Step::Done => return Ok(Step::Done),
+                other => return Ok(other),
             }
         }
         match &self.origin {
             Origin::Recovered(track) if track.ended_at.is_some() => {
                 self.remove_track().await;
-                Step::Over
+                Ok(Step::Over)
             }
-            _ => step,
+            _ => Ok(step),
         }
     }
 
-    async fn bring(&mut self, item: &Item) -> Step {
-        match &item.kind {
+    async fn bring(&mut self, item: &Item) -> Result<Step, SetAside> {
+        Ok(match &item.kind {
             ItemKind::Segment { index, .. } if *index < self.next_index => {
                 // It was logged, and the process ended before it removed it.
                 let place = self.shared.place;
@@ -339,7 +356,7 @@ impl Upload {
             ItemKind::Segment { index, .. } if *index > self.next_index => Step::Hole,
             ItemKind::Segment { .. } => {
                 self.core.work(self.shared.place, item);
-                self.segment(item).await
+                self.segment(item).await?
             }
             // Its file was made again after it was logged.
             ItemKind::Gap { .. } | ItemKind::Rest { .. }
@@ -349,8 +366,8 @@ impl Upload {
                 Step::Done
             }
             ItemKind::Gap { ms, reason } => {
-                self.tell_hole(ms.0).await;
-                self.gap(*ms, *reason).await;
+                self.tell_hole(ms.0).await?;
+                self.gap(*ms, *reason).await?;
                 self.logged_item = Some(item.number);
                 self.remove(item).await;
                 Step::Done
@@ -358,8 +375,8 @@ impl Upload {
             ItemKind::Rest { ms: (from_ms, to_ms), rest } => {
                 let (track, rest) = (self.shared.place.recorded, *rest);
                 let (from_ms, to_ms) = (*from_ms, *to_ms);
-                self.tell_hole(from_ms).await;
-                self.append(MediaEntry::Rest { track, from_ms, to_ms, rest }).await;
+                self.tell_hole(from_ms).await?;
+                self.append(MediaEntry::Rest { track, from_ms, to_ms, rest }).await?;
                 self.cover((from_ms, to_ms));
                 self.logged_item = Some(item.number);
                 self.remove(item).await;
@@ -372,7 +389,7 @@ impl Upload {
                 self.remove_track().await;
                 Step::Over
             }
-        }
+        })
     }
 
     async fn remove_track(&self) {
@@ -385,15 +402,15 @@ impl Upload {
         removed.await.ok();
     }
 
-    async fn segment(&mut self, item: &Item) -> Step {
+    async fn segment(&mut self, item: &Item) -> Result<Step, SetAside> {
         let ItemKind::Segment { index, sha256, rtp, ms, flags, .. } = item.kind else {
-            return Step::Done;
+            return Ok(Step::Done);
         };
         let recorded = self.shared.place.recorded;
         let Some((size, key_commitment)) = self.put(item, index, sha256).await else {
             self.core.rest(self.shared.place);
             self.shared.break_off();
-            return Step::Hole;
+            return Ok(Step::Hole);
         };
         let entry = MediaEntry::Segment {
             track: recorded,
@@ -406,7 +423,7 @@ impl Upload {
             ms,
             flags,
         };
-        let seq = self.append(entry).await;
+        let seq = self.append(entry).await?;
         let (from_ms, to_ms) = ms;
         let segment =
             RecordedSegment { track: recorded, index, size, sha256, from_ms, to_ms, flags, seq };
@@ -416,11 +433,10 @@ impl Upload {
         self.logged_ms = self.logged_ms.max(to_ms);
         self.remove(item).await;
         self.core.counters.left(size);
-        Step::Done
+        Ok(Step::Done)
     }
 
-    /// Puts a segment into the vault; it is there when this returns its size and
-    /// key commitment. `None` if its file is gone.
+    /// Puts a segment into the vault; returns its size and key commitment. `None` if its file is gone.
     async fn put(&self, item: &Item, index: u64, sha256: [u8; 32]) -> Option<(u64, [u8; 32])> {
         let Place { tenant, session, recorded } = self.shared.place;
         let name = ObjectName::segment(tenant, session, recorded, index);
@@ -455,19 +471,21 @@ impl Upload {
         }
     }
 
-    async fn gap(&mut self, (from_ms, to_ms): (u64, u64), reason: u32) {
+    async fn gap(&mut self, (from_ms, to_ms): (u64, u64), reason: u32) -> Result<(), SetAside> {
         let track = self.shared.place.recorded;
-        self.append(MediaEntry::Gap { track, from_ms, to_ms, reason }).await;
+        self.append(MediaEntry::Gap { track, from_ms, to_ms, reason }).await?;
         self.keep(Write::Gap(&RecordedGap { track, from_ms, to_ms, reason })).await;
         self.cover((from_ms, to_ms));
+        Ok(())
     }
 
     /// Logs that a segment before this time is lost. A verifier reads entries in order, so
     /// this comes before the gap or rest behind it.
-    async fn tell_hole(&mut self, until_ms: u64) {
+    async fn tell_hole(&mut self, until_ms: u64) -> Result<(), SetAside> {
         if self.shared.is_broken() && self.logged_ms < until_ms {
-            self.gap((self.logged_ms, until_ms), REASON_LOST).await;
+            self.gap((self.logged_ms, until_ms), REASON_LOST).await?;
         }
+        Ok(())
     }
 
     /// A gap or rest is logged. One behind a segment that is missing covers nothing of
@@ -482,25 +500,26 @@ impl Upload {
         self.keep(Write::End(timestamp(at_ms))).await;
     }
 
-    /// An item is gone, and nothing behind it can be logged: the chain of the
-    /// track's segments ends before it. What is left in the spool stays there for
-    /// whoever looks into it. A track that has an end was given up before, and
-    /// its log may be closed.
-    async fn give_up(&mut self) {
+    /// An item is gone, and nothing behind it can be logged: the chain of the track's segments ends
+    /// before it. What is left stays in the spool for whoever looks into it. A track that has an end
+    /// was given up before, and its log may be closed.
+    async fn give_up(&mut self) -> Result<(), SetAside> {
         let text = format!("the spool lacks segment {} of a track", self.next_index);
         tracing::error!(track = %self.shared.place.recorded, "{text}");
         if matches!(&self.origin, Origin::Recovered(track) if track.ended_at.is_some()) {
-            return;
+            return Ok(());
         }
         self.tell(&text).await;
         let end_ms = self.logged_ms;
         let until_ms = end_ms.max(self.spooled_ms).max(self.shared.lost_ms());
         self.unsure = true;
-        self.gap((end_ms, until_ms), REASON_LOST).await;
+        self.gap((end_ms, until_ms), REASON_LOST).await?;
         self.end(end_ms).await;
+        Ok(())
     }
 
-    async fn append(&mut self, entry: MediaEntry) -> u64 {
+    async fn append(&mut self, entry: MediaEntry) -> Result<u64, SetAside> {
+        let mut refusals = 0;
         let Place { tenant, session, .. } = self.shared.place;
         let mut tries = self.tries();
         loop {
@@ -509,7 +528,7 @@ impl Upload {
                 match self.core.parts.log.find(tenant, session, &entry).await {
                     Ok(Some(seq)) => {
                         self.unsure = false;
-                        return seq;
+                        return Ok(seq);
                     }
                     Ok(None) => {}
                     Err(error) => {
@@ -521,10 +540,15 @@ impl Upload {
             match owner.append(self.shared.place, entry.clone()).await {
                 Ok(seq) => {
                     self.unsure = false;
-                    return seq;
+                    return Ok(seq);
                 }
                 Err(error) => {
                     self.unsure = true;
+                    refusals += u32::from(matches!(error, RecorderLogError::Refused(_)));
+                    if refusals >= REFUSALS_MAX {
+                        self.tell(&format!("a track is set aside: {error}")).await;
+                        return Err(SetAside);
+                    }
                     self.wait(&mut tries, "appending to the log", &error).await;
                 }
             }
@@ -573,15 +597,4 @@ impl Upload {
 
 fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from_unix_us(i64::try_from(ms.saturating_mul(1_000)).unwrap_or(i64::MAX))
-}
-
-/// Waits for the disk on a thread beside the runtime. A shutdown waits until it
-/// has ended, though whoever called it is cancelled.
-pub(super) async fn blocking<T: Send + 'static>(
-    core: &Arc<Core>,
-    act: impl FnOnce(&Core) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let shared = Arc::clone(core);
-    let acting = core.uploads.spawn_blocking_on(move || act(&shared), &core.runtime);
-    acting.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

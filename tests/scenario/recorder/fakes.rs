@@ -53,6 +53,8 @@ pub(crate) struct Outside {
     pub(crate) vault_is_away: AtomicBool,
     pub(crate) vault_conflicts: AtomicBool,
     pub(crate) keys_are_away: AtomicBool,
+    /// The log refuses segments from this index on.
+    pub(crate) log_refuses_from: Mutex<Option<u64>>,
     pub(crate) puts: AtomicU64,
 }
 
@@ -220,7 +222,13 @@ impl RecorderLog for Outside {
         _: SessionId,
         entry: MediaEntry,
     ) -> Result<u64, RecorderLogError> {
+        let refused_from = *held(&self.log_refuses_from);
         self.act(RecorderLogError::Unavailable, || {
+            if let (MediaEntry::Segment { index, .. }, Some(from)) = (&entry, refused_from)
+                && *index >= from
+            {
+                return Err(RecorderLogError::Refused("it is full".to_owned()));
+            }
             let mut entries = held(&self.entries);
             entries.push(entry);
             Ok(entries.len() as u64 - 1)

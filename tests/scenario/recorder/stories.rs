@@ -316,6 +316,32 @@ async fn a_name_that_is_taken_is_loud_and_keeps_the_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_track_that_the_log_refuses_is_set_aside_and_brought_by_the_next_start() {
+    let mut sound = Stream::new(Codec::Opus, 1);
+    let mut fixture = recording(&[&sound]).await;
+    *held(&fixture.outside.log_refuses_from) = Some(1);
+    fixture.send_many(&mut sound, 600).await;
+    fixture.end(&sound).await;
+    // It ends although the log takes nothing more.
+    fixture.finish().await;
+    let stats = fixture.recorder().stats();
+    assert_eq!(stats.tracks_set_aside, 1);
+    let told = held(&fixture.outside.failures_told).join("\n");
+    assert!(told.contains("a track is set aside"), "{told}");
+    assert!(
+        fixture.spool_files().iter().any(|name| name.contains(".s.1.")),
+        "nothing is thrown away"
+    );
+    fixture.kill().await;
+    *held(&fixture.outside.log_refuses_from) = None;
+    fixture.start().await;
+    fixture.until(|stats| stats.spool_segments == 0).await;
+    fixture.finish().await;
+    assert_eq!(only(&fixture).packets(), sound.sent);
+    assert!(fixture.spool_files().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_whole_before_its_key_is_kept() {
     let mut sound = Stream::new(Codec::Opus, 1);
     let mut fixture = recording(&[&sound]).await;
