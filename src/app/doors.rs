@@ -30,6 +30,7 @@ use crate::auth::internal_tls::InternalTls;
 use crate::cameras::Playback;
 use crate::config::Config;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
+use crate::recorder::Recorder;
 use crate::sfu::Sfu;
 use crate::store::Store;
 use crate::vault::VaultState;
@@ -98,15 +99,17 @@ impl Doors {
         let channel = channel(base, &behind);
         let api = api(base, behind);
         let shares = listener::raise_limit();
-        let limits = |connections: usize, per_network: usize| Limits {
+        let limits = |connections: usize, per_network: usize, per_surroundings: usize| Limits {
             connections,
             per_network: per_network.max(1),
+            per_surroundings: per_surroundings.max(1),
             proxies: base.config.http.trusted_proxies.clone(),
         };
         let public = router(&api, Listener::Public, channel.clone());
         let services = router(&api, Listener::Internal, channel);
-        let for_public = limits(shares.public, shares.public / 2);
-        let for_services = limits(shares.internal, shares.internal);
+        // Half of them for one network, three quarters for many that lie together.
+        let for_public = limits(shares.public, shares.public / 2, shares.public / 4 * 3);
+        let for_services = limits(shares.internal, shares.internal, shares.internal);
         let mut servings = vec![
             listener::serve_plain("public", sockets.http, public, for_public)?,
             listener::serve_tls(
@@ -119,7 +122,7 @@ impl Doors {
         ];
         if let Some(metrics) = sockets.metrics {
             let routes = router(&api, Listener::Metrics, axum::Router::new());
-            let for_metrics = limits(shares.metrics, shares.metrics);
+            let for_metrics = limits(shares.metrics, shares.metrics, shares.metrics);
             servings.push(listener::serve_plain("metrics", metrics, routes, for_metrics)?);
         }
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
@@ -206,6 +209,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             clock,
             services: services.clone(),
             kafka_is_well: delivery.kafka_is_well(),
+            recorder: record.recorder(),
         }),
         metrics: Arc::new(Readings(vec![
             rooms.readings(),
@@ -227,6 +231,7 @@ struct Dependencies {
     clock: ClockState,
     services: Services,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    recorder: Recorder,
 }
 
 #[async_trait]
@@ -247,7 +252,8 @@ impl Readiness for Dependencies {
         let states = self.services.states();
         let services = states.into_iter().map(|state| (state.service.as_str(), state.is_well()));
         let kafka = self.kafka_is_well.iter().map(|is_well| ("kafka", is_well()));
-        services.chain(kafka).collect()
+        let recorder = ("recorder", self.recorder.stats().tracks_set_aside == 0);
+        services.chain(kafka).chain([recorder]).collect()
     }
 }
 

@@ -18,7 +18,21 @@ impl ClientNetwork {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u64::MAX as u128))),
         })
     }
+
+    /// The networks beside it that one customer may well have too: the first 24 bits of an IPv4
+    /// address, or 48 of an IPv6 address.
+    #[must_use]
+    pub const fn surroundings(self) -> Surroundings {
+        Surroundings(match self.0 {
+            IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8))),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
+        })
+    }
 }
+
+/// Networks that lie together: 256 IPv4 addresses, or 65,536 IPv6 networks of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Surroundings(IpAddr);
 
 /// A network, such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +161,11 @@ mod tests {
         assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        let around = |text: &str| of(text).surroundings();
+        assert_eq!(around("192.0.2.1"), around("192.0.2.255"));
+        assert_ne!(around("192.0.2.1"), around("192.0.3.1"));
+        assert_eq!(around("2001:db8:1:2::"), around("2001:db8:1:ffff::1"));
+        assert_ne!(around("2001:db8:1:2::"), around("2001:db8:2:2::"));
     }
 
     #[test]

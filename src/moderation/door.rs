@@ -26,6 +26,9 @@ pub const SUBPROTOCOL: &str = "cabildo.v1";
 /// How many times the size of the longest message is read before the connection is closed without
 /// waiting for the rest. Raising it lets each connection use more memory.
 const READ_BEYOND_LIMIT: usize = 4;
+/// Bytes that are read of a socket at once. All frames in them are taken before any other task has
+/// its turn, so raising it lets a flood of empty frames delay others.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Limits of one connection. `docs/MODERATION.md` describes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +135,7 @@ async fn upgrade(
     let bytes_max = channel.options.limits.message_bytes_max * READ_BEYOND_LIMIT;
     upgrade
         .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(bytes_max)
         .max_frame_size(bytes_max)
         .on_upgrade(move |socket| async move {

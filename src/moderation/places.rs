@@ -1,14 +1,14 @@
 //! Limits the connections that are not authenticated yet, per network and in total. At the limit,
 //! the oldest connection that has sent nothing is closed, of the network that has the most such
-//! connections. So a network that fills the table with silent connections loses its own, not those
-//! of others.
+//! connections among those that lie together and have the most. So whoever fills the table with
+//! silent connections loses their own, not those of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::domain::network::ClientNetwork;
+use crate::domain::network::{ClientNetwork, Surroundings};
 
 /// How many connections may be in their handshake at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,10 @@ struct Table {
     networks: BTreeMap<ClientNetwork, Holder>,
     /// Networks by their number of silent connections.
     most_silent: BTreeSet<(usize, ClientNetwork)>,
+    /// Silent connections of networks that lie together.
+    silent_around: BTreeMap<Surroundings, usize>,
+    /// The same by number.
+    most_silent_around: BTreeSet<(usize, Surroundings)>,
 }
 
 /// The connections of one network.
@@ -56,6 +60,8 @@ impl Places {
             taken: 0,
             networks: BTreeMap::new(),
             most_silent: BTreeSet::new(),
+            silent_around: BTreeMap::new(),
+            most_silent_around: BTreeSet::new(),
         })))
     }
 
@@ -93,7 +99,9 @@ impl Table {
         if own >= self.limits.per_network {
             self.evict_from(network)?;
         } else if self.taken >= self.limits.total {
-            let (_, most_silent) = *self.most_silent.last()?;
+            let (_, around) = *self.most_silent_around.last()?;
+            let is_there = |(_, network): &&(_, ClientNetwork)| network.surroundings() == around;
+            let (_, most_silent) = *self.most_silent.iter().rev().find(is_there)?;
             self.evict_from(most_silent)?;
         }
         let number = self.next;
@@ -139,11 +147,23 @@ impl Table {
             if after > 0 {
                 self.most_silent.insert((after, network));
             }
+            self.count_around(network.surroundings(), before, after);
         }
         if is_empty {
             self.networks.remove(&network);
         }
         changed
+    }
+
+    /// A network of these surroundings had so many silent connections before, and has so many now.
+    fn count_around(&mut self, around: Surroundings, before: usize, after: usize) {
+        let all_before = self.silent_around.remove(&around).unwrap_or_default();
+        self.most_silent_around.remove(&(all_before, around));
+        let all = (all_before + after).saturating_sub(before);
+        if all > 0 {
+            self.silent_around.insert(around, all);
+            self.most_silent_around.insert((all, around));
+        }
     }
 }
 
@@ -207,6 +227,18 @@ mod tests {
     }
 
     #[test]
+    fn addresses_that_lie_together_lose_their_own_silence() {
+        let places = places(8, 10);
+        let neighbour = |number: u32| network(0x0a00_0000 + number);
+        // The honest one has as many as each of the others, and came first.
+        let (_honest, mut gone) = places.take(network(0x0b00_0000)).expect("room");
+        let taken = (0..100).map(|number| places.take(neighbour(number)));
+        let taken: Vec<_> = taken.map(|place| place.expect("one of them gives way")).collect();
+        assert!(gone.try_recv().is_err(), "somebody who lies elsewhere had to give way");
+        drop(taken);
+    }
+
+    #[test]
     fn what_is_given_back_leaves_nothing_behind() {
         let places = places(4, 16);
         let held: Vec<_> = (0..40).filter_map(|number| places.take(network(number % 5))).collect();
@@ -217,6 +249,7 @@ mod tests {
         drop(held);
         let table = places.table();
         assert_eq!((table.taken, table.networks.len(), table.most_silent.len()), (0, 0, 0));
+        assert_eq!((table.silent_around.len(), table.most_silent_around.len()), (0, 0));
     }
 
     /// The behaviour of one client in the simulation, in milliseconds.

@@ -35,6 +35,13 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// server's time.
 const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Bytes of a WebSocket that are read at once. Frames may be empty, so bytes take time that no limit
+/// on messages counts. Raising it lets a peer use more of it before it is slowed.
+const SOCKET_BYTES_AT_ONCE: i64 = 512 * 1024;
+/// Bytes a second that are read of a WebSocket after that. Raising it lets a peer use more of the
+/// server's time for as long as it likes.
+const SOCKET_BYTES_PER_S: i64 = 128 * 1024;
+
 /// The activity of one connection, shared by its stream, its requests and the table that may close
 /// it.
 #[derive(Debug)]
@@ -249,14 +256,64 @@ pub(super) struct WatchedStream<S: Connected> {
     /// How long a write may wait.
     write_time_max: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     place: Option<Place>,
+}
+
+/// How fast a WebSocket is read.
+#[derive(Debug)]
+struct Pace {
+    /// Bytes that may be read now; below zero after a read that took more.
+    left: i64,
+    filled_at: Instant,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { left: SOCKET_BYTES_AT_ONCE, filled_at: now, waiting: None }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed_ms = now.duration_since(self.filled_at).as_millis();
+        let passed_ms = i64::try_from(passed_ms).unwrap_or(i64::MAX);
+        let more = passed_ms.saturating_mul(SOCKET_BYTES_PER_S) / 1_000;
+        // Times too short to count are counted with the next.
+        if more > 0 {
+            self.left = self.left.saturating_add(more).min(SOCKET_BYTES_AT_ONCE);
+            self.filled_at = now;
+        }
+    }
+
+    /// Completes when something may be read.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(waiting) = &mut self.waiting {
+                std::task::ready!(waiting.as_mut().poll(context));
+                self.waiting = None;
+            }
+            let now = Instant::now();
+            self.refill(now);
+            if self.left > 0 {
+                return Poll::Ready(());
+            }
+            let wait_ms = (1 - self.left).saturating_mul(1_000) / SOCKET_BYTES_PER_S + 1;
+            let wait = Duration::from_millis(wait_ms.unsigned_abs());
+            self.waiting = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+    }
+
+    fn read(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
 }
 
 impl<S: Connected> WatchedStream<S> {
     pub(super) fn new(inner: S, activity: Arc<Activity>, place: Place) -> Self {
         let write_time_max = STALL_TIME_MAX;
         let (inner, place) = (Some(inner), Some(place));
-        Self { inner, activity, write_time_max, stalled: None, place }
+        let pace = Pace::new(Instant::now());
+        Self { inner, activity, write_time_max, stalled: None, pace, place }
     }
 
     fn inner(&mut self) -> io::Result<Pin<&mut S>> {
@@ -317,7 +374,14 @@ impl<S: Connected> AsyncRead for WatchedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.inner()?.poll_read(context, buffer)
+        if !self.activity.is_upgraded() {
+            return self.inner()?.poll_read(context, buffer);
+        }
+        std::task::ready!(self.pace.poll(context));
+        let before = buffer.filled().len();
+        let outcome = self.inner()?.poll_read(context, buffer);
+        self.pace.read(buffer.filled().len() - before);
+        outcome
     }
 }
 
@@ -418,12 +482,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_is_read_at_a_pace_whatever_it_sends() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        use crate::api::listener::table::{Limits, Table};
+
+        let limits =
+            Limits { connections: 1, per_network: 1, per_surroundings: 1, proxies: [].into() };
+        let table = Arc::new(Table::new(limits));
+        let activity = Arc::new(Activity::new());
+        let place = table.admit([192, 0, 2, 1].into(), &activity).expect("a place");
+        let (near, mut far) = tokio::io::duplex(4 * 1024 * 1024);
+        far.write_all(&vec![0; 3 * 1024 * 1024]).await.expect("room");
+        let mut stream = WatchedStream::new(near, Arc::clone(&activity), place);
+        let mut piece = vec![0; 64 * 1024];
+        for _ in 0..16 {
+            // As long as it is no WebSocket, other limits hold.
+            stream.read_exact(&mut piece).await.expect("read");
+        }
+        activity.upgraded();
+        let started = Instant::now();
+        let mut read = 0;
+        while read < 768 * 1024 {
+            read += stream.read(&mut piece).await.expect("it goes on");
+        }
+        // A quarter of a mebibyte more than at once, less a last piece.
+        assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
     async fn a_reader_that_takes_nothing_is_given_up() {
         use tokio::io::AsyncWriteExt as _;
 
         use crate::api::listener::table::{Limits, Table};
 
-        let limits = Limits { connections: 1, per_network: 1, proxies: [].into() };
+        let limits =
+            Limits { connections: 1, per_network: 1, per_surroundings: 1, proxies: [].into() };
         let table = Arc::new(Table::new(limits));
         let activity = Arc::new(Activity::new());
         let place = table.admit([192, 0, 2, 1].into(), &activity).expect("a place");

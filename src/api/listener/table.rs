@@ -1,6 +1,7 @@
 //! The open connections of a listener, and the choice of the one that is closed to make room for a
 //! new one.
 
+use std::collections::btree_map::Entry as Count;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
-use crate::domain::network::ClientNetwork;
+use crate::domain::network::{ClientNetwork, Surroundings};
 
 /// The limits of a listener's connections.
 #[derive(Debug, Clone)]
@@ -17,6 +18,9 @@ pub struct Limits {
     pub connections: usize,
     /// Per IPv4 address or IPv6 network of 64 bits.
     pub per_network: usize,
+    /// Per 256 IPv4 addresses or IPv6 network of 48 bits, so that whoever has many addresses that
+    /// lie together leaves places to others.
+    pub per_surroundings: usize,
     /// Addresses to which the limit per network does not apply: proxies, which open connections for
     /// many clients.
     pub proxies: BTreeSet<IpAddr>,
@@ -35,6 +39,7 @@ struct Open {
     /// By id; ids ascend, so the oldest connection comes first.
     connections: BTreeMap<u64, Entry>,
     networks: BTreeMap<ClientNetwork, usize>,
+    surroundings: BTreeMap<Surroundings, usize>,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,14 @@ impl Table {
         if is_limited && of_network >= self.limits.per_network && !open.close_oldest_of(network) {
             return None;
         }
+        let around = network.surroundings();
+        let of_surroundings = open.surroundings.get(&around).copied().unwrap_or_default();
+        if is_limited
+            && of_surroundings >= self.limits.per_surroundings
+            && !open.close_oldest_around(around)
+        {
+            return None;
+        }
         if open.connections.len() >= self.limits.connections && !open.make_room() {
             return None;
         }
@@ -77,6 +90,7 @@ impl Table {
         let entry = Entry { network, activity: Arc::clone(activity), close: close.clone() };
         open.connections.insert(id, entry);
         *open.networks.entry(network).or_default() += 1;
+        *open.surroundings.entry(around).or_default() += 1;
         Some(Place { table: Arc::clone(self), id, close })
     }
 
@@ -96,15 +110,29 @@ impl Table {
 }
 
 impl Open {
-    /// Closes the oldest silent connection of the network that has the most of them, so that a
-    /// client that opens many loses its own first.
+    /// Closes a silent connection of the surroundings that have the most of them, so that a client
+    /// that opens many loses its own first.
     fn make_room(&mut self) -> bool {
-        let mut silent: BTreeMap<ClientNetwork, usize> = BTreeMap::new();
+        let loudest = self.loudest(|network| Some(network.surroundings()));
+        loudest.is_some_and(|around| self.close_oldest_around(around))
+    }
+
+    /// As [`Self::make_room`], among the networks of these surroundings.
+    fn close_oldest_around(&mut self, around: Surroundings) -> bool {
+        let loudest = self.loudest(|network| (network.surroundings() == around).then_some(network));
+        loudest.is_some_and(|network| self.close_oldest_of(network))
+    }
+
+    /// Whoever has the most silent connections.
+    fn loudest<K: Ord>(&self, whose: impl Fn(ClientNetwork) -> Option<K>) -> Option<K> {
+        let mut silent: BTreeMap<K, usize> = BTreeMap::new();
         for entry in self.connections.values().filter(|entry| entry.activity.is_silent()) {
-            *silent.entry(entry.network).or_default() += 1;
+            if let Some(key) = whose(entry.network) {
+                *silent.entry(key).or_default() += 1;
+            }
         }
         let loudest = silent.into_iter().max_by_key(|(_, connections)| *connections);
-        loudest.is_some_and(|(network, _)| self.close_oldest_of(network))
+        loudest.map(|(key, _)| key)
     }
 
     fn close_oldest_of(&mut self, network: ClientNetwork) -> bool {
@@ -119,13 +147,19 @@ impl Open {
 
     fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.connections.remove(&id)?;
-        if let Some(connections) = self.networks.get_mut(&entry.network) {
-            *connections -= 1;
-            if *connections == 0 {
-                self.networks.remove(&entry.network);
-            }
-        }
+        give_back(&mut self.networks, entry.network);
+        give_back(&mut self.surroundings, entry.network.surroundings());
         Some(entry)
+    }
+}
+
+/// Counts one connection less.
+fn give_back<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Count::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 
@@ -141,7 +175,8 @@ mod tests {
 
     fn table(connections: usize, per_network: usize) -> Arc<Table> {
         let proxies = BTreeSet::from([IpAddr::from([10, 0, 0, 1])]);
-        Arc::new(Table::new(Limits { connections, per_network, proxies }))
+        let per_surroundings = connections;
+        Arc::new(Table::new(Limits { connections, per_network, per_surroundings, proxies }))
     }
 
     fn silent() -> Arc<Activity> {
@@ -155,7 +190,7 @@ mod tests {
     }
 
     const LOUD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-    const QUIET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const QUIET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
 
     #[tokio::test]
     async fn a_full_table_closes_the_oldest_silent_connection_of_whoever_has_most() {
@@ -180,6 +215,29 @@ mod tests {
         drop(held);
         assert_eq!(table.len(), 0);
         assert!(table.admit(QUIET, &silent()).is_some());
+    }
+
+    #[tokio::test]
+    async fn addresses_that_lie_together_leave_places_to_others() {
+        let limits = Limits {
+            connections: 8,
+            per_network: 4,
+            per_surroundings: 6,
+            proxies: BTreeSet::new(),
+        };
+        let table = Arc::new(Table::new(limits));
+        let neighbour = |number| IpAddr::from([192, 0, 2, number]);
+        let held: Vec<_> = (0..6).map(|at| table.admit(neighbour(at), &busy())).collect();
+        assert!(held.iter().all(Option::is_some));
+        assert!(table.admit(neighbour(7), &silent()).is_none(), "none of them is silent");
+        assert!(table.admit(QUIET, &busy()).is_some(), "two places are left to others");
+        drop(held);
+        // One silent connection of each of many addresses is more than one of a single address.
+        let quiet = table.admit(QUIET, &silent()).expect("a place");
+        let many: Vec<_> = (0..40).filter_map(|at| table.admit(neighbour(at), &silent())).collect();
+        assert_eq!(many.len(), 40, "each takes the place of another one of them");
+        assert!(!quiet.close.is_cancelled(), "an address of its own keeps its place");
+        assert_eq!(many.iter().filter(|place| !place.close.is_cancelled()).count(), 6);
     }
 
     #[tokio::test]

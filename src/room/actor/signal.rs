@@ -83,9 +83,7 @@ impl RoomActor {
 
     /// Publishes a track whose packets come from this process.
     async fn feed(&mut self, connection: ConnectionId, spec: FeedSpec) -> Result<Feed, RoomError> {
-        if !self.engine.may(connection, role::Action::PublishMedia) {
-            return Err(RoomError::Forbidden);
-        }
+        self.engine.check_offer(connection, self.parts.clock.now())?;
         let feed = self.parts.media.feed(self.parts.session, connection, spec).await;
         let feed = feed.map_err(|error| media_error(&error))?;
         let codec = spec.config.codec();

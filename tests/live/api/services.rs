@@ -111,7 +111,10 @@ async fn sessions_go_on_without_the_services_and_health_says_which_fail() {
     let keys: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), url.as_str())).collect();
     let server = Server::start_with(&keys).await;
     let health = async || send(server.request(Method::GET, "/health/ready")).await;
-    let well = json!({ "identity": "ok", "tenancy": "ok", "user_profiles": "ok" });
+    let well = json!({
+        "identity": "ok", "tenancy": "ok", "user_profiles": "ok",
+        "recorder": "ok",
+    });
     assert_eq!(health().await.json()["services"], well);
     for mood in [
         Mood::Failing(500),
