@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cabildo::claims::{BootClock, Claims, ClaimsParts, LeaseTimes};
-use cabildo::clock::Clock;
+use cabildo::claims::{Claims, ClaimsParts, LeaseTimes};
+use cabildo::clock::{BootClock, Clock};
 use cabildo::delivery::{
     Destination, Feed, KafkaTopic, Origin, PublicEvent, Pump, PumpOptions, PumpParts, RetryTimes,
     Tail, Undelivered,

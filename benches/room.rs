@@ -107,6 +107,16 @@ impl RoomJournal for Counting {
     ) -> Result<Vec<JournalEvent>, JournalError> {
         self.store.events_after(tenant, session, after, limit).await
     }
+
+    async fn settled_after(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
+        self.store.settled_after(tenant, session, after, limit).await
+    }
 }
 
 struct Meeting {

@@ -190,7 +190,8 @@ impl App {
             doors.shutdown().await;
             base.close().await;
         };
-        if tokio::time::timeout(grace * 2, rest).await.is_err() {
+        // Boxed because the future is large.
+        if tokio::time::timeout(grace * 2, Box::pin(rest)).await.is_err() {
             tracing::warn!("some parts did not stop in time");
         }
         telemetry.shutdown();

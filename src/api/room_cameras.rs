@@ -110,7 +110,9 @@ pub(super) async fn add(
         Ok((status, Json(body)).into_response())
     };
     let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    // Boxed because the future that brings a camera in is large.
+    let answer = Box::pin(once(&api, &credentials, caller, &body, work)).await?;
+    Ok(with_nonce(answer, &api))
 }
 
 refusals!(RemoveRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::ParticipantNotFound]);

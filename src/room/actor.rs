@@ -1,6 +1,7 @@
 //! The driver of one room: it feeds the engine, keeps what was decided, carries
 //! it out in the media plane and then tells everybody, in this order.
 
+mod notices;
 mod record;
 mod requests;
 mod signal;
@@ -190,10 +191,7 @@ impl RoomActor {
                 answer(reply, result);
             }
             Input::Vote { vote, arrival, reply } => {
-                self.arrival = Some(arrival);
-                let result = self.decide(|engine, now| engine.handle_vote(vote, now)).await;
-                self.arrival = None;
-                answer(reply, result);
+                answer(reply, self.handle_vote(vote, arrival).await);
             }
             Input::Attendee { user, reply } => answer(reply, Ok(self.engine.attendee(&user))),
             Input::CheckProof { user, proof, reply } => {
@@ -220,17 +218,10 @@ impl RoomActor {
             Input::SessionChanged(session) => {
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
             }
-            Input::ClockAhead { ms } => {
-                let by_ms = ms.saturating_sub(self.clock_ahead_ms);
-                self.clock_ahead_ms = ms;
-                if by_ms != 0 {
-                    self.decide_surely(|engine, now| engine.handle_clock_step(by_ms, now)).await;
-                }
-            }
+            Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
             Input::EvidenceHead(head) => self.handle_evidence_head(head),
             Input::SessionOver { reason, told } => {
-                self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
-                self.over = true;
+                self.handle_session_over(reason).await;
                 // Whoever asked may have stopped waiting.
                 let _gone = told.send(());
             }

@@ -72,7 +72,7 @@ async fn insert(
     let tx = TenantTx::write(store, capture.tenant).await?;
     // Whoever opens one counts after whoever came before.
     tx.lock_tenant().await?;
-    let insert = Query::insert()
+    let row = Query::insert()
         .into_table(TABLE)
         .columns(COLUMNS)
         .values_panic([
@@ -88,7 +88,7 @@ async fn insert(
         ])
         .on_conflict(OnConflict::columns(["tenant_id", "id"]).do_nothing().to_owned())
         .take();
-    let inserted = tx.connection().execute(&insert).await?.rows_affected() == 1;
+    let inserted = tx.connection().execute(&row).await?.rows_affected() == 1;
     if !inserted {
         tx.rollback().await?;
         let known = find(store, capture.tenant, &capture.id).await?;

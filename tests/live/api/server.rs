@@ -164,7 +164,8 @@ impl Server {
     /// A server whose configuration has these keys beside development's.
     pub(crate) async fn start_with(keys: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        Self::launch(keys, data, TenantId::generate(), Arc::default()).await
+        // Boxed because the future of a starting server is large.
+        Box::pin(Self::launch(keys, data, TenantId::generate(), Arc::default())).await
     }
 
     /// Stops, and another process takes over the same data.

@@ -1,0 +1,35 @@
+//! What a room is told by the server itself, and not by its members.
+
+use super::RoomActor;
+use crate::domain::arrival::Arrival;
+use crate::room::action::Vote;
+use crate::room::error::RoomError;
+
+impl RoomActor {
+    /// Announces a vote; the name of the event that told of it is stored with the announcement.
+    pub(super) async fn handle_vote(
+        &mut self,
+        vote: Vote,
+        arrival: Arrival,
+    ) -> Result<(), RoomError> {
+        self.arrival = Some(arrival);
+        let result = self.decide(|engine, now| engine.handle_vote(vote, now)).await;
+        self.arrival = None;
+        result
+    }
+
+    /// The clock of the machine is ahead of the room's by `ms`; members are told when that is new.
+    pub(super) async fn handle_clock_ahead(&mut self, ms: i64) {
+        let by_ms = ms.saturating_sub(self.clock_ahead_ms);
+        self.clock_ahead_ms = ms;
+        if by_ms != 0 {
+            self.decide_surely(|engine, now| engine.handle_clock_step(by_ms, now)).await;
+        }
+    }
+
+    /// The session is over, and the room with it.
+    pub(super) async fn handle_session_over(&mut self, reason: &'static str) {
+        self.decide_surely(|engine, now| engine.handle_session_over(reason, now)).await;
+        self.over = true;
+    }
+}
