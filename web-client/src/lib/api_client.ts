@@ -87,7 +87,7 @@ export class ApiClient {
   /** Whether the server can store recordings now. Public. */
   async storesRecordings(): Promise<boolean> {
     const health = await this.send<Health>('GET', '/health', {}, 'public');
-    return health.dependencies['vault'] !== 'degraded';
+    return health.dependencies.vault !== 'degraded';
   }
 
   session(id: string): Promise<Session> {

@@ -375,8 +375,6 @@ boot(
     name="role.moderator"
     waits
     room={(access, session) => <Console access={access} session={session} />}
-    waiting={(access, session) =>
-      session.recording.enabled && <StorageWarning api={access.api} />
-    }
+    waiting={(access, session) => session.recording.enabled && <StorageWarning api={access.api} />}
   />,
 );
