@@ -15,6 +15,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Microseconds in a second, for the metric.
 const US_PER_S: f64 = 1_000_000.0;
 
+/// Describes the metric of the comparison.
+pub(super) fn describe_metrics() {
+    metrics::describe_gauge!(
+        AHEAD,
+        "By how much the clock of the machine was set, as long as open rooms keep their time."
+    );
+}
+
 /// The task that compares the clocks.
 pub(super) struct ClockWatch {
     clock: SteadyClock,
@@ -42,10 +50,6 @@ impl ClockWatch {
     /// Starts comparing the clocks, and telling rooms when the clock of the machine was set. Once no
     /// room is open, the clock of meetings takes on the time of the machine.
     pub(super) fn start(clock: SteadyClock, rooms: Rooms) -> Self {
-        metrics::describe_gauge!(
-            AHEAD,
-            "By how much the clock of the machine was set, as long as open rooms keep their time."
-        );
         let stop = CancellationToken::new();
         let (stopped, watched) = (stop.clone(), clock.clone());
         let task = tokio::spawn(async move {

@@ -184,7 +184,11 @@ retention_days: number, } | { "type": "recording_acknowledged",
 /**
  * Who.
  */
-user_id: string, } | { "type": "action_undone", 
+user_id: string, } | { "type": "clock_stepped", 
+/**
+ * By how many milliseconds it was set forward; negative when back.
+ */
+by_ms: bigint, } | { "type": "action_undone", 
 /**
  * The `type` of the message that had asked for it.
  */
@@ -439,7 +443,11 @@ retention_days: number, } | { "type": "recording_acknowledged",
 /**
  * Who.
  */
-user_id: string, } | { "type": "action_undone", 
+user_id: string, } | { "type": "clock_stepped", 
+/**
+ * By how many milliseconds it was set forward; negative when back.
+ */
+by_ms: bigint, } | { "type": "action_undone", 
 /**
  * The `type` of the message that had asked for it.
  */
