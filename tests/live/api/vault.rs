@@ -9,11 +9,11 @@ use serde_json::json;
 use super::server::{Answer, Server, send};
 use crate::vault::bucket::{Asked, BUCKET, Bucket, KEY_ID, serve};
 
-async fn with_bucket(endpoint: &str, bucket: &str, key: &str) -> Server {
+async fn with_bucket(endpoint: &str, key: &str) -> Server {
     Server::start_with(&[
         ("vault.kind", "s3"),
         ("vault.s3.endpoint", endpoint),
-        ("vault.s3.bucket", bucket),
+        ("vault.s3.bucket", BUCKET),
         ("vault.s3.region", "eu-test-1"),
         ("vault.s3.access_key_id", KEY_ID),
         ("vault.s3.secret_access_key", key),
@@ -26,8 +26,8 @@ async fn health(server: &Server) -> Answer {
 }
 
 /// Starts a server with a bucket and checks what it says about its health.
-async fn expect_problem(endpoint: &str, bucket: &str, key: &str, problem: &str) {
-    let server = with_bucket(endpoint, bucket, key).await;
+async fn expect_problem(endpoint: &str, key: &str, problem: &str) {
+    let server = with_bucket(endpoint, key).await;
     let answer = health(&server).await;
     // Meetings still take place, and the spool keeps what is recorded.
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -46,29 +46,29 @@ async fn a_vault_that_can_not_store_is_known_at_the_start() {
     let endpoint = bucket.serve().await;
     let key = bucket.options(String::new()).secret_access_key;
     let key = key.expose();
-    let unsupported = serve(|_: Request| async { refused_condition() }).await;
-    for (endpoint, bucket, key, problem) in [
-        ("http://127.0.0.1:1", BUCKET, key.as_str(), "the vault is unavailable: no connection"),
-        (&endpoint, BUCKET, "another", "the vault refuses: SignatureDoesNotMatch"),
-        (&endpoint, "nowhere", key, "the vault refuses: NoSuchBucket"),
+    let unsupported = serve(|_: Request| async { refused(501, "NotImplemented") }).await;
+    let missing = serve(|_: Request| async { refused(404, "NoSuchBucket") }).await;
+    for (endpoint, key, problem) in [
+        ("http://127.0.0.1:1", key.as_str(), "the vault is unavailable: no connection"),
+        (&endpoint, "another", "the vault refuses: SignatureDoesNotMatch"),
+        (&missing, key, "the vault refuses: NoSuchBucket"),
         (
             &unsupported,
-            BUCKET,
             key,
             "the vault refuses: the bucket does not support conditional writes or SHA-256 checksums",
         ),
     ] {
-        expect_problem(endpoint, bucket, key, problem).await;
+        expect_problem(endpoint, key, problem).await;
     }
 
-    let server = with_bucket(&endpoint, BUCKET, key).await;
+    let server = with_bucket(&endpoint, key).await;
     let body = health(&server).await.json();
     assert_eq!((&body["status"], &body["dependencies"]["vault"]), (&json!("ok"), &json!("ok")));
     assert_eq!(body["problems"], json!({}));
     server.app.stop().await;
 }
 
-fn refused_condition() -> Response {
-    let text = "<Error><Code>NotImplemented</Code><Message>no</Message></Error>";
-    (StatusCode::NOT_IMPLEMENTED, text).into_response()
+fn refused(status: u16, code: &str) -> Response {
+    let text = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+    (StatusCode::from_u16(status).expect("a status"), text).into_response()
 }
