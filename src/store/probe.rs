@@ -14,7 +14,7 @@ pub(super) async fn write(store: &Store) -> Result<(), StoreError> {
     write_in(&store.connection).await
 }
 
-/// As [`write`], as part of the transaction of `connection`.
+/// As [`write()`], as part of the transaction of `connection`.
 pub(super) async fn write_in(connection: &impl ConnectionTrait) -> Result<(), StoreError> {
     let insert = Query::insert()
         .into_table(TABLE)
