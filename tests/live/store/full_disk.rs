@@ -25,7 +25,9 @@ use crate::store::postgres::Cluster;
 /// Bytes of the file system: the database with its write-ahead log stays well
 /// below them.
 const DISK_BYTES: u64 = 48 << 20;
-/// The same for PostgreSQL, whose empty cluster takes half of it.
+/// Bytes of a page of SQLite: each check writes at least one to the log.
+const PAGE_BYTES: u64 = 4_096;
+/// As [`DISK_BYTES`], for PostgreSQL, whose empty cluster takes half of it.
 const POSTGRES_DISK_BYTES: u64 = 128 << 20;
 /// A server that ends and recovers each time takes longer than a file.
 const POSTGRES_ROUNDS_MAX: u64 = 20;
@@ -191,7 +193,14 @@ async fn a_full_disk_is_noticed_by_the_check_and_over_when_there_is_room() {
     let store = Store::connect(&options).await.expect("connected");
     store.check_writable().await.expect("there is room");
     disk.fill();
-    let full = store.check_writable().await;
+    // Writes need no room as long as they fit into what the write-ahead log has on disk.
+    let mut full = Ok(());
+    for _ in 0..DISK_BYTES / PAGE_BYTES {
+        full = store.check_writable().await;
+        if full.is_err() {
+            break;
+        }
+    }
     assert!(matches!(full, Err(StoreError::Unavailable(_))), "{full:?}");
     disk.free();
     store.check_writable().await.expect("there is room again");
