@@ -28,10 +28,7 @@ use cabildo::room::action::{Action, ChatAction, FloorAction, MediaFlags, PeopleA
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Entered, MemberHandle, Rooms};
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TenantLimits, TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::{Store, StoreOptions};
 use tokio::sync::mpsc;
@@ -140,21 +137,9 @@ impl Meeting {
         let tenant = TenantId::generate();
         let now = Clock::system().now();
         let wanted = NewSession {
-            tenant_id: tenant,
-            assembly_id: AssemblyId::generate(),
-            title: "Assembly".to_owned(),
-            modality: Modality::Mixed,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
             max_participants: Some(5_000),
             moderation: Some(ModerationMode::Moderated),
-            media_policy: None,
-            start_with_assembly: None,
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-            attendance: AttendancePatch::default(),
+            ..NewSession::new(tenant, AssemblyId::generate(), "Assembly", Modality::Mixed)
         };
         let session = sessions.create(wanted, now).await.expect("created").id;
         sessions.start(tenant, session, None, now).await.expect("started");

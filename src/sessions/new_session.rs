@@ -86,6 +86,33 @@ pub struct NewSession {
 }
 
 impl NewSession {
+    /// A session with the defaults for everything else.
+    #[must_use]
+    pub fn new(
+        tenant_id: TenantId,
+        assembly_id: AssemblyId,
+        title: &str,
+        modality: Modality,
+    ) -> Self {
+        Self {
+            tenant_id,
+            assembly_id,
+            title: title.to_owned(),
+            modality,
+            provider: None,
+            scheduled_start_at: None,
+            scheduled_end_at: None,
+            max_participants: None,
+            moderation: None,
+            media_policy: None,
+            start_with_assembly: None,
+            recording: RecordingPatch::default(),
+            transcription: TranscriptionPatch::default(),
+            speaking: SpeakingPatch::default(),
+            attendance: AttendancePatch::default(),
+        }
+    }
+
     /// The session, not validated yet.
     pub(crate) fn into_session(
         self,

@@ -129,9 +129,6 @@ mod tests {
     use super::*;
     use crate::domain::id::{AssemblyId, SessionId, TenantId};
     use crate::domain::session::{Modality, ModerationMode};
-    use crate::sessions::change::{
-        AttendancePatch, RecordingPatch, SpeakingPatch, TranscriptionPatch,
-    };
     use crate::sessions::new_session::NewSession;
 
     const LIMITS: TenantLimits = TenantLimits {
@@ -141,23 +138,12 @@ mod tests {
     };
 
     fn session() -> Session {
-        let new_session = NewSession {
-            tenant_id: TenantId::generate(),
-            assembly_id: AssemblyId::generate(),
-            title: "Ordinary assembly".to_owned(),
-            modality: Modality::Mixed,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
-            max_participants: None,
-            moderation: None,
-            media_policy: None,
-            start_with_assembly: None,
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-            attendance: AttendancePatch::default(),
-        };
+        let new_session = NewSession::new(
+            TenantId::generate(),
+            AssemblyId::generate(),
+            "Ordinary assembly",
+            Modality::Mixed,
+        );
         new_session.into_session(SessionId::generate(), &LIMITS, Timestamp::from_unix_us(0))
     }
 

@@ -24,8 +24,7 @@ use crate::recorder::repository::{
 };
 use crate::room::journal::{JournalEvent, RecordChange, RoomJournal};
 use crate::sessions::{
-    AttendancePatch, Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession,
-    RecordingPatch, SessionService, SpeakingPatch, TranscriptionPatch,
+    Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, SessionService,
 };
 use crate::store::entities::{room_event, room_record, session};
 use crate::store::tenant_tx::TenantTx;
@@ -55,23 +54,12 @@ async fn tenant_with_everything(store: &Store) -> Session {
     let tenant_id = TenantId::generate();
     let limits = std::sync::Arc::new(FixedLimits::default());
     let service = SessionService::new(std::sync::Arc::new(store.clone()), limits, Vec::new());
-    let new_session = NewSession {
+    let new_session = NewSession::new(
         tenant_id,
-        assembly_id: AssemblyId::generate(),
-        title: "Secret until the assembly".to_owned(),
-        modality: Modality::Virtual,
-        provider: None,
-        scheduled_start_at: None,
-        scheduled_end_at: None,
-        max_participants: None,
-        moderation: None,
-        media_policy: None,
-        start_with_assembly: None,
-        recording: RecordingPatch::default(),
-        transcription: TranscriptionPatch::default(),
-        speaking: SpeakingPatch::default(),
-        attendance: AttendancePatch::default(),
-    };
+        AssemblyId::generate(),
+        "Secret until the assembly",
+        Modality::Virtual,
+    );
     let session = service.create(new_session, NOW).await.expect("created");
     let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];
     let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };

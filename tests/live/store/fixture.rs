@@ -8,10 +8,7 @@ use cabildo::domain::id::{AssemblyId, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::session::{Modality, Session};
 use cabildo::domain::time::Timestamp;
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TenantLimits, TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::store::{Store, StoreOptions};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
@@ -141,23 +138,7 @@ impl Fixture {
 
 /// What a governance service says at least.
 pub(crate) fn new_session(tenant: TenantId) -> NewSession {
-    NewSession {
-        tenant_id: tenant,
-        assembly_id: AssemblyId::generate(),
-        title: "Asamblea general".to_owned(),
-        modality: Modality::Mixed,
-        provider: None,
-        scheduled_start_at: None,
-        scheduled_end_at: None,
-        max_participants: None,
-        moderation: None,
-        media_policy: None,
-        start_with_assembly: None,
-        recording: RecordingPatch::default(),
-        transcription: TranscriptionPatch::default(),
-        speaking: SpeakingPatch::default(),
-        attendance: AttendancePatch::default(),
-    }
+    NewSession::new(tenant, AssemblyId::generate(), "Asamblea general", Modality::Mixed)
 }
 
 /// Runs every case on a database of its own, and fails naming those that failed.

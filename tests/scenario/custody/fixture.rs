@@ -26,10 +26,7 @@ use cabildo::recorder::repository::{
     Playable, PlayableOf, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use cabildo::sealing::{ContentKey, Context, EventsKey, Sealer, TrackKey, random_key, random_salt};
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use cabildo::vault::{
     Contents, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Vault, VaultError,
@@ -149,23 +146,8 @@ impl Fixture {
     pub(crate) async fn session(&self, tenant: TenantId) -> SessionId {
         let limits = Arc::new(FixedLimits::default());
         let service = SessionService::new(Arc::new(self.store.clone()), limits, Vec::new());
-        let new_session = NewSession {
-            tenant_id: tenant,
-            assembly_id: AssemblyId::generate(),
-            title: "Asamblea".to_owned(),
-            modality: Modality::Virtual,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
-            max_participants: None,
-            moderation: None,
-            media_policy: None,
-            start_with_assembly: None,
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-            attendance: AttendancePatch::default(),
-        };
+        let new_session =
+            NewSession::new(tenant, AssemblyId::generate(), "Asamblea", Modality::Virtual);
         service.create(new_session, self.now()).await.expect("created").id
     }
 
