@@ -26,10 +26,7 @@ use cabildo::domain::session::Modality;
 use cabildo::events::{Beginning, Outbox as _, ReaderName, Scope};
 use cabildo::kafka::{Connection, Producer, TlsFiles};
 use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use rdkafka::mocking::MockCluster;
 use tokio::sync::Notify;
@@ -68,23 +65,7 @@ async fn sessions(store: &Store, tenant: TenantId) -> Vec<SessionId> {
     let service = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        let wanted = NewSession {
-            tenant_id: tenant,
-            assembly_id: AssemblyId::generate(),
-            title: "Assembly".to_owned(),
-            modality: Modality::Mixed,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
-            max_participants: None,
-            moderation: None,
-            media_policy: None,
-            start_with_assembly: None,
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-            attendance: AttendancePatch::default(),
-        };
+        let wanted = NewSession::new(tenant, AssemblyId::generate(), "Assembly", Modality::Mixed);
         sessions.push(service.create(wanted, Clock::system().now()).await.expect("created").id);
     }
     sessions
@@ -93,7 +74,7 @@ async fn sessions(store: &Store, tenant: TenantId) -> Vec<SessionId> {
 /// Stores events in the rooms of all sessions in turn; how many.
 async fn fill(store: &Store, tenant: TenantId, sessions: &[SessionId], events: usize) -> usize {
     let now = Clock::system().now();
-    let per_session = events / (SESSIONS * PER_TRANSACTION);
+    let per_session = (events / (SESSIONS * PER_TRANSACTION)).max(1);
     for round in 0..per_session {
         let first = (round * PER_TRANSACTION + 1) as u64;
         let last = first + PER_TRANSACTION as u64 - 1;

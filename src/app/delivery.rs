@@ -122,9 +122,8 @@ impl Delivery {
 
     pub(super) async fn shutdown(self) {
         self.tail.shutdown();
-        for pump in self.pumps {
-            pump.shutdown().await;
-        }
+        // Together, since each may take seconds for what is on its way.
+        futures_util::future::join_all(self.pumps.into_iter().map(Pump::shutdown)).await;
         self.upkeep.shutdown().await;
     }
 }
@@ -138,5 +137,6 @@ fn webhook(base: &Base, config: &WebhookConfig) -> anyhow::Result<Webhook> {
     let (url, secret) = (config.url.clone(), config.secret.clone());
     let answer_time_max = WEBHOOK_ANSWER_TIME_MAX;
     let options = WebhookOptions { url, secret, reach, answer_time_max };
-    Ok(Webhook::new(options, base.clock.clone())?)
+    // Receivers compare the time with their own.
+    Ok(Webhook::new(options, base.wall.clone())?)
 }

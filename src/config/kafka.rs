@@ -54,7 +54,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<KafkaConfig> {
     let governance_topic = read_topic(reader, "kafka.governance_topic");
     let group = read_topic(reader, "kafka.group").unwrap_or_else(|| GROUP_DEFAULT.to_owned());
     if brokers.is_empty() {
-        if ca.is_some() || identity.is_some() || login.is_some() {
+        if ca.is_some() || identity.is_some() || login.is_some() || governance_topic.is_some() {
             reader.problem("kafka.brokers", "must be given");
         }
         return None;

@@ -103,7 +103,7 @@ impl Pump {
         Self { stopping, task: tokio::spawn(run.until_stopped()) }
     }
 
-    /// Ends it. What is on its way is told again by the next one.
+    /// Ends it. What is on its way and does not arrive soon is told again by the next one.
     pub async fn shutdown(self) {
         self.stopping.cancel();
         if let Err(error) = self.task.await {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arrivals::ArrivalRepository;
-use super::incoming::{GovernanceEvent, Told};
+use super::incoming::{GovernanceEvent, MESSAGE_BYTES_MAX, Told};
 use super::metrics;
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
@@ -33,6 +33,10 @@ pub const DEAD_LETTERS: &str = ".dlq";
 const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
 /// Between two times that older ones are forgotten.
 const FORGOTTEN_EVERY: Duration = Duration::from_hours(1);
+
+/// How often an event is tried in a room that does not take it although the database answers:
+/// about four minutes. Raising it makes the events behind it wait longer for one room.
+const ROOM_TRIES_MAX: u32 = 15;
 
 /// What governance's events are acted on with.
 pub struct EventsParts {
@@ -80,6 +84,8 @@ enum Failure {
     Refused(&'static str),
     /// It may be later.
     Unavailable(String),
+    /// One room does not take it now, for this reason.
+    Stuck(&'static str),
 }
 
 /// The server is being shut down.
@@ -126,7 +132,7 @@ impl Run {
     async fn handle(&self, message: &Incoming) -> Result<(), Stopped> {
         let event = match GovernanceEvent::read(message) {
             Ok(event) => event,
-            Err(unusable) => return self.bury(message, unusable.as_str(), 1).await,
+            Err(unusable) => return self.bury(message, "unknown", unusable.as_str(), 1).await,
         };
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         for tries in 1.. {
@@ -135,7 +141,18 @@ impl Run {
                     metrics::told(event.what.kind(), outcome);
                     return Ok(());
                 }
-                Err(Failure::Refused(code)) => return self.bury(message, code, tries).await,
+                Err(Failure::Refused(code)) => {
+                    return self.bury(message, event.what.kind(), code, tries).await;
+                }
+                Err(Failure::Stuck(code)) if tries >= ROOM_TRIES_MAX => {
+                    return self.bury(message, event.what.kind(), code, tries).await;
+                }
+                Err(Failure::Stuck(code)) => {
+                    let kind = event.what.kind();
+                    metrics::told(kind, "tried_again");
+                    tracing::warn!(kind, code, "a room takes what governance told later");
+                    self.wait(&mut backoff).await?;
+                }
                 Err(Failure::Unavailable(reason)) => {
                     let kind = event.what.kind();
                     metrics::told(kind, "tried_again");
@@ -153,7 +170,7 @@ impl Run {
         if found.is_empty() {
             return Err(Failure::Refused(ErrorCode::SessionNotFound.as_str()));
         }
-        let (mut done, mut refused) = (0_usize, None);
+        let (mut done, mut refused, mut stuck) = (0_usize, None, None);
         let mut concerns = false;
         for session in found.iter().filter(|session| is_meant(event, session)) {
             concerns = true;
@@ -165,8 +182,13 @@ impl Run {
             match self.act_on(event, session).await {
                 Ok(()) => done += 1,
                 Err(Failure::Refused(code)) => refused = Some(code),
+                Err(Failure::Stuck(code)) => stuck = Some(code),
                 Err(unavailable) => return Err(unavailable),
             }
+        }
+        // Sessions in which it was done are not tried again.
+        if let Some(code) = stuck {
+            return Err(Failure::Stuck(code));
         }
         match (refused, &event.what) {
             (Some(code), _) => Err(Failure::Refused(code)),
@@ -219,12 +241,21 @@ impl Run {
     }
 
     /// Puts a message aside with the reason, so that those behind it go on.
-    async fn bury(&self, message: &Incoming, code: &str, tries: u32) -> Result<(), Stopped> {
+    async fn bury(
+        &self,
+        message: &Incoming,
+        kind: &'static str,
+        code: &str,
+        tries: u32,
+    ) -> Result<(), Stopped> {
         let place = &message.place;
         let topic = format!("{}{DEAD_LETTERS}", place.topic);
         let (tries, partition) = (tries.to_string(), place.partition.to_string());
         let offset = place.offset.to_string();
-        let said = message.headers.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        // Brokers refuse what is very large, so only the beginning of its content is kept.
+        let fits = message.size() <= MESSAGE_BYTES_MAX;
+        let said = message.headers.iter().filter(|_| fits);
+        let said = said.map(|(key, value)| (key.as_str(), value.as_slice()));
         let ours: [(&str, &[u8]); 5] = [
             ("x-error", code.as_bytes()),
             ("x-attempts", tries.as_bytes()),
@@ -235,17 +266,21 @@ impl Run {
         let headers: Vec<(&str, &[u8])> = said.chain(ours).collect();
         let letter = Outgoing {
             topic: &topic,
-            key: &message.key,
-            value: &message.value,
+            key: if fits { message.key.as_slice() } else { &[] },
+            value: message.value.get(..MESSAGE_BYTES_MAX).unwrap_or(&message.value),
             headers: &headers,
             at_ms: None,
         };
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
-        while let Err(error) = self.parts.producer.send(letter).await {
+        loop {
+            // What is on its way when this ends may arrive twice.
+            let sending = self.parts.producer.send(letter);
+            let sent = self.stopping.run_until_cancelled(sending).await.ok_or(Stopped)?;
+            let Err(error) = sent else { break };
             tracing::warn!(%error, "a dead letter can't be sent now");
             self.wait(&mut backoff).await?;
         }
-        metrics::told("unknown", "dead_letter");
+        metrics::told(kind, "dead_letter");
         let (partition, offset) = (place.partition, place.offset);
         tracing::warn!(code, partition, offset, "a message of governance is a dead letter");
         Ok(())
@@ -294,6 +329,9 @@ fn failure_of_room(error: &RoomError) -> Failure {
         | RoomError::SessionOver
         | RoomError::ProviderUnsupported
         | RoomError::Unprocessable(_) => Failure::Refused(error.code().as_str()),
-        _ => Failure::Unavailable(error.to_string()),
+        RoomError::JournalUnavailable | RoomError::OutcomeUnknown => {
+            Failure::Unavailable(error.to_string())
+        }
+        _ => Failure::Stuck(error.code().as_str()),
     }
 }

@@ -102,7 +102,7 @@ impl GovernanceEvent {
     /// # Errors
     /// When it is not an event that can be acted on.
     pub fn read(message: &Incoming) -> Result<Self, Unusable> {
-        if message.value.len() > MESSAGE_BYTES_MAX {
+        if message.size() > MESSAGE_BYTES_MAX {
             return Err(Unusable::TooLarge);
         }
         let content_type = message.header("content-type").unwrap_or_default();

@@ -51,6 +51,13 @@ impl Incoming {
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
+    /// Bytes of its key, content and headers.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(key, value)| key.len() + value.len());
+        self.key.len() + self.value.len() + headers.sum::<usize>()
+    }
+
     fn of(message: &BorrowedMessage<'_>) -> Self {
         let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());

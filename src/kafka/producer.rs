@@ -133,8 +133,12 @@ impl Producer {
     /// Gives up what is on its way, so that it does not arrive after this: another
     /// instance may send from here on. The next message is sent by a new client.
     pub async fn abandon(&self) {
-        let Some(client) = lock(&self.client).take() else { return };
-        discard(client).await;
+        let client = lock(&self.client).take();
+        if let Some(client) = client {
+            discard(client).await;
+        }
+        // Another instance finds out from here on.
+        self.health.has_failed.store(false, Ordering::Relaxed);
     }
 
     fn queue(&self, message: Outgoing<'_>) -> Result<rdkafka::producer::DeliveryFuture, NotSent> {

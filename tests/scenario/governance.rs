@@ -13,10 +13,7 @@ use cabildo::kafka::{Consumer, Outgoing, Producer};
 use cabildo::room::journal::RoomJournal as _;
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Outbound, Rooms};
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TenantLimits, TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::{Store, StoreOptions};
 use prost::Message as _;
@@ -71,21 +68,8 @@ impl House {
 
     async fn session(&self, start_with_assembly: bool) -> SessionId {
         let wanted = NewSession {
-            tenant_id: self.tenant,
-            assembly_id: self.assembly,
-            title: "Asamblea".to_owned(),
-            modality: Modality::Mixed,
-            provider: None,
-            scheduled_start_at: None,
-            scheduled_end_at: None,
-            max_participants: None,
-            moderation: None,
-            media_policy: None,
             start_with_assembly: Some(start_with_assembly),
-            recording: RecordingPatch::default(),
-            transcription: TranscriptionPatch::default(),
-            speaking: SpeakingPatch::default(),
-            attendance: AttendancePatch::default(),
+            ..NewSession::new(self.tenant, self.assembly, "Asamblea", Modality::Mixed)
         };
         self.sessions.create(wanted, Clock::system().now()).await.expect("created").id
     }
