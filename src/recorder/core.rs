@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::recorder::engine::Counts;
+use crate::recorder::owner::Owner;
 use crate::recorder::ports::{RecorderOptions, RecorderParts};
 use crate::recorder::spool::{Item, ItemKind, Place, Spool};
 
@@ -71,6 +72,8 @@ pub(super) struct Core {
     pub(super) busy: Mutex<BTreeMap<SessionKey, usize>>,
     /// Tracks that this process records or brings to the vault.
     pub(super) handled: Mutex<BTreeSet<RecordedTrackId>>,
+    /// Claims of tracks that were set aside, so that no other instance ends what is in this spool.
+    pub(super) aside: Mutex<Vec<Owner>>,
     /// When the segment began that each track is uploading now.
     pub(super) working: Mutex<BTreeMap<RecordedTrackId, u64>>,
     pub(super) changed: Notify,
@@ -106,6 +109,16 @@ impl Core {
         }
         drop(busy);
         self.changed.notify_waiters();
+    }
+
+    /// Keeps the claim of a track that was set aside until [`Self::give_back_aside`].
+    pub(super) fn keep_aside(&self, owner: Option<Owner>) {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).extend(owner);
+    }
+
+    /// Other instances may take the tracks that were set aside.
+    pub(super) fn give_back_aside(&self) {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn work(&self, place: Place, item: &Item) {

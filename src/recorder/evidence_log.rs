@@ -73,7 +73,8 @@ impl RecorderLog for EvidenceLog {
         entry: MediaEntry,
     ) -> Result<u64, RecorderLogError> {
         self.evidence.append_media(tenant, session, entry).await.map_err(|error| match error {
-            EvidenceError::Unavailable(_) | EvidenceError::Stopping => {
+            // A key that is missing may be put back, and without it the log can't be closed either.
+            EvidenceError::Unavailable(_) | EvidenceError::Stopping | EvidenceError::KeyMissing => {
                 RecorderLogError::Unavailable(error.to_string())
             }
             EvidenceError::Fenced => RecorderLogError::Fenced,

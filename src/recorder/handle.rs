@@ -93,6 +93,7 @@ impl Recorder {
             runtime: tokio::runtime::Handle::current(),
             busy: Mutex::default(),
             handled: Mutex::default(),
+            aside: Mutex::default(),
             working: Mutex::default(),
             changed: Notify::new(),
             spool_full: AtomicBool::new(false),
@@ -293,6 +294,7 @@ impl Recorder {
         core.uploads.close();
         let uploads_ended = tokio::time::timeout_at(until, core.uploads.wait()).await.is_ok();
         core.changed.notify_waiters();
+        core.give_back_aside();
         if sealed && uploads_ended && self.0.pool.has_ended() {
             core.spool.release();
         } else {

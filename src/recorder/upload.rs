@@ -132,10 +132,12 @@ impl Upload {
         if self.bring_all().await.is_err() {
             tracing::error!(track = %place.recorded, "a track is set aside: the log refuses it");
             self.core.counters.set_aside.fetch_add(1, Ordering::Relaxed);
+            self.core.rest(place);
+            self.core.keep_aside(self.owner.take());
             self.core.set_aside(place);
-        } else {
-            self.core.end(place);
+            return;
         }
+        self.core.end(place);
         if let Some(owner) = self.owner.take() {
             owner.release().await;
         }
