@@ -166,9 +166,13 @@ pub(super) async fn open(
                 Box::pin(async move {
                     // A write-ahead log that can't be opened for writing is opened for reading by
                     // SQLite. Such a connection would refuse writes long after the disk works
-                    // again. This fails on it, and waits for nobody.
-                    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await?;
-                    Ok(())
+                    // again. This fails on it, and waits for nobody. A full disk fails it too, and
+                    // says nothing about the connection.
+                    let checkpoint = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
+                    match checkpoint.execute(connection).await {
+                        Err(error) if is_read_only(&error) => Err(error),
+                        _ => Ok(()),
+                    }
                 })
             })
         });
@@ -218,9 +222,19 @@ async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection
     Ok(Database::connect(connect).await?)
 }
 
-/// The SQLite result code `SQLITE_BUSY`, which is the low byte of its extended codes.
+/// Whether the result of SQLite is `SQLITE_BUSY`.
 fn is_busy(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+    sqlite_result(error) == Some(5)
+}
+
+/// Whether the result of SQLite is `SQLITE_READONLY`.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    sqlite_result(error) == Some(8)
+}
+
+/// The primary result code of SQLite, which is the low byte of its extended codes.
+fn sqlite_result(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error().and_then(DatabaseError::code)?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
