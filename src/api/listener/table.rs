@@ -21,7 +21,7 @@ pub struct Limits {
     /// Per 256 IPv4 addresses or IPv6 network of 48 bits, so that whoever has many addresses that
     /// lie together leaves places to others.
     pub per_surroundings: usize,
-    /// Addresses to which the limit per network does not apply: proxies, which open connections for
+    /// Addresses to which the limits per network and surroundings do not apply: proxies, which open connections for
     /// many clients.
     pub proxies: BTreeSet<IpAddr>,
 }
@@ -45,6 +45,8 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     network: ClientNetwork,
+    /// Whether it counts against the limit of its surroundings; those of proxies do not.
+    is_limited: bool,
     activity: Arc<Activity>,
     close: CancellationToken,
 }
@@ -87,10 +89,13 @@ impl Table {
         let id = open.next_id;
         open.next_id += 1;
         let close = CancellationToken::new();
-        let entry = Entry { network, activity: Arc::clone(activity), close: close.clone() };
+        let activity = Arc::clone(activity);
+        let entry = Entry { network, is_limited, activity, close: close.clone() };
         open.connections.insert(id, entry);
         *open.networks.entry(network).or_default() += 1;
-        *open.surroundings.entry(around).or_default() += 1;
+        if is_limited {
+            *open.surroundings.entry(around).or_default() += 1;
+        }
         Some(Place { table: Arc::clone(self), id, close })
     }
 
@@ -148,7 +153,9 @@ impl Open {
     fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.connections.remove(&id)?;
         give_back(&mut self.networks, entry.network);
-        give_back(&mut self.surroundings, entry.network.surroundings());
+        if entry.is_limited {
+            give_back(&mut self.surroundings, entry.network.surroundings());
+        }
         Some(entry)
     }
 }
@@ -242,13 +249,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_network_has_its_own_limit_and_a_proxy_has_none() {
-        let table = table(10, 2);
+        let proxies = BTreeSet::from([IpAddr::from([10, 0, 0, 1])]);
+        let limits = Limits { connections: 20, per_network: 2, per_surroundings: 6, proxies };
+        let table = Arc::new(Table::new(limits));
         let held: Vec<_> = (0..2).map(|_| table.admit(LOUD, &busy())).collect();
         assert!(table.admit(LOUD, &silent()).is_none());
         assert!(table.admit(QUIET, &silent()).is_some());
         let proxied: Vec<_> =
             (0..8).map(|_| table.admit(IpAddr::from([10, 0, 0, 1]), &busy())).collect();
         assert!(proxied.iter().all(Option::is_some));
+        let beside = table.admit(IpAddr::from([10, 0, 0, 2]), &busy());
+        assert!(beside.is_some(), "a proxy takes no places of the addresses beside it");
         drop(held);
     }
 }
