@@ -68,13 +68,14 @@ impl Cameras {
             keys: foundation.keys.clone(),
             limits: tenants::stream_limits(base, services),
             secret,
-            clock: base.clock.clone(),
+            // Other instances judge by these times as well.
+            clock: base.wall.clone(),
         };
         let gateway = Gateway::new(options, parts);
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let streams = StreamControl::new(gateway.clone(), store.clone());
         let bridges = Bridges::new(gateway.clone(), rooms.rooms.clone(), base.clock.clone());
-        let captures = CaptureStore::new(store, base.clock.clone());
+        let captures = CaptureStore::new(store, base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let swept = (gateway.clone(), streams.clone());
         tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));

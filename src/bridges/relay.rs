@@ -179,6 +179,8 @@ impl Relay {
         if picture.key {
             let Some(config) = config_of(picture) else {
                 self.has_strange_profile = true;
+                // What follows needs this picture.
+                self.handle_break();
                 return Ok(());
             };
             self.has_strange_profile = false;

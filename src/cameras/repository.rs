@@ -304,14 +304,15 @@ pub trait StreamRepository: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, CameraStoreError>;
 
-    /// Stores where an active stream stands, and that it is kept until `until`; `false`
-    /// when it is not active any more.
+    /// Stores where an active stream stands, and that it is kept until the second of both
+    /// times; `false` when it is not active any more, or is not kept until the first of
+    /// them, so that somebody else has it.
     async fn keep_stream(
         &self,
         tenant: TenantId,
         id: StreamId,
         status: StreamStatus,
-        until: Timestamp,
+        kept: (Timestamp, Timestamp),
     ) -> Result<bool, CameraStoreError>;
 
     /// Forgets the streams that were stopped before `before`; how many.

@@ -18,6 +18,7 @@ use crate::cameras::repository::{StreamRecord, StreamRepository, StreamStarted};
 use crate::domain::camera::StreamStatus;
 use crate::domain::id::{CameraId, StreamId, TenantId};
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 /// How long an instance keeps a stream without saying so again. Raising it leaves the
 /// streams of an instance that is gone alone for longer.
@@ -35,6 +36,14 @@ const TAKEN_AT_ONCE: u32 = 64;
 const KEPT_AFTER_STOP: Duration = Duration::from_hours(24 * 7);
 /// Tenants whose old streams are forgotten at once; it goes on until none is left.
 const TENANTS_AT_ONCE: u32 = 1_000;
+
+/// What its keeper said of a stream last.
+struct Said {
+    /// Where it stands; stopped when nothing was said yet.
+    status: StreamStatus,
+    at: Instant,
+    kept_until: Timestamp,
+}
 
 struct Inner {
     gateway: Gateway,
@@ -101,7 +110,7 @@ impl StreamControl {
             self.0.repository.stop_stream(tenant, stream.id, gateway.now()).await?;
             return Err(error);
         }
-        self.spawn(tenant, stream.id);
+        self.spawn(tenant, stream.id, kept_until);
         Ok(stream)
     }
 
@@ -170,22 +179,26 @@ impl StreamControl {
     }
 
     async fn take_over(&self) -> Result<(), CameraError> {
-        let (now, repository) = (self.0.gateway.now(), &self.0.repository);
-        for (tenant, id) in repository.unkept_streams(now, TAKEN_AT_ONCE).await? {
-            if repository.take_stream(tenant, id, now, now.after(KEPT_FOR)).await? {
-                self.spawn(tenant, id);
+        let (gateway, repository) = (&self.0.gateway, &self.0.repository);
+        for (tenant, id) in repository.unkept_streams(gateway.now(), TAKEN_AT_ONCE).await? {
+            let now = gateway.now();
+            let until = now.after(KEPT_FOR);
+            if repository.take_stream(tenant, id, now, until).await? {
+                self.spawn(tenant, id, until);
             }
         }
         Ok(())
     }
 
-    fn spawn(&self, tenant: TenantId, id: StreamId) {
+    fn spawn(&self, tenant: TenantId, id: StreamId, kept_until: Timestamp) {
         let (control, stop) = (self.clone(), self.0.stop.clone());
+        let mut said = Said { status: StreamStatus::Stopped, at: Instant::now(), kept_until };
         self.0.tasks.spawn(async move {
-            if stop.run_until_cancelled(control.keep(tenant, id)).await.is_none() {
+            if stop.run_until_cancelled(control.keep(tenant, id, &mut said)).await.is_none() {
                 // Whoever looks next may take it.
                 let (repository, now) = (&control.0.repository, control.0.gateway.now());
-                let left = repository.keep_stream(tenant, id, StreamStatus::Starting, now).await;
+                let (status, kept) = (StreamStatus::Starting, (said.kept_until, now));
+                let left = repository.keep_stream(tenant, id, status, kept).await;
                 if let Err(error) = left {
                     tracing::warn!(%tenant, %error, "a stream is left without saying so");
                 }
@@ -194,15 +207,13 @@ impl StreamControl {
     }
 
     /// Keeps a stream until it is stopped, or until another instance has it.
-    async fn keep(&self, tenant: TenantId, id: StreamId) {
-        // It was taken just now, and nothing was said of it.
-        let mut said = (StreamStatus::Stopped, Instant::now());
+    async fn keep(&self, tenant: TenantId, id: StreamId, said: &mut Said) {
         loop {
             let stopped = self.0.stopped.notified();
-            match self.look(tenant, id, &mut said).await {
+            match self.look(tenant, id, said).await {
                 Ok(None) => return,
                 Ok(Some(stream)) => {
-                    let is_starting = said.0 == StreamStatus::Starting;
+                    let is_starting = said.status == StreamStatus::Starting;
                     let settled = async {
                         if is_starting {
                             stream.settled().await;
@@ -230,14 +241,14 @@ impl StreamControl {
         &self,
         tenant: TenantId,
         id: StreamId,
-        said: &mut (StreamStatus, Instant),
+        said: &mut Said,
     ) -> Result<Option<Arc<Stream>>, CameraError> {
         let (gateway, repository) = (&self.0.gateway, &self.0.repository);
         let found = repository.stream(tenant, id).await?.filter(|it| it.stopped_at.is_none());
         let Some(record) = found else { return Ok(None) };
         // A start may have been interrupted before the camera was provisioned. A camera that is
         // removed later stops its streams in the same transaction.
-        if said.0 == StreamStatus::Stopped
+        if said.status == StreamStatus::Stopped
             && gateway.camera(tenant, &record.camera).await == Err(CameraError::CameraNotFound)
         {
             repository.stop_stream(tenant, id, gateway.now()).await?;
@@ -252,17 +263,13 @@ impl StreamControl {
             },
             Err(_) => StreamStatus::Error,
         };
-        let since = now.saturating_duration_since(said.1);
-        if since >= KEPT_FOR {
-            // Another keeper has taken it, or will.
-            return Ok(None);
-        }
-        if said.0 != status || since >= RENEW_EVERY {
-            let until = gateway.now().after(KEPT_FOR);
-            if !repository.keep_stream(tenant, id, status, until).await? {
+        if said.status != status || now.saturating_duration_since(said.at) >= RENEW_EVERY {
+            let kept_until = gateway.now().after(KEPT_FOR);
+            let kept = (said.kept_until, kept_until);
+            if !repository.keep_stream(tenant, id, status, kept).await? {
                 return Ok(None);
             }
-            *said = (status, now);
+            *said = Said { status, at: now, kept_until };
         }
         wanted.map(Some)
     }

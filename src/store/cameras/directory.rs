@@ -41,6 +41,24 @@ pub(super) async fn enter(
     Ok(())
 }
 
+/// Makes something that is due at `before` due at `until`; whether it was.
+pub(super) async fn renew(
+    tx: &TenantTx,
+    kind: &'static str,
+    id: &str,
+    (before, until): (Timestamp, Timestamp),
+) -> Result<bool, StoreError> {
+    let update = Query::update()
+        .table(TABLE)
+        .value("due_at", until.unix_us())
+        .cond_where(of_kind(kind))
+        .and_where(Expr::col("id").eq(id))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .and_where(Expr::col("due_at").eq(before.unix_us()))
+        .take();
+    Ok(tx.connection().execute(&update).await?.rows_affected() > 0)
+}
+
 /// Removes something.
 pub(super) async fn leave(tx: &TenantTx, kind: &'static str, id: &str) -> Result<(), StoreError> {
     let delete = Query::delete()

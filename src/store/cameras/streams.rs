@@ -77,9 +77,9 @@ impl StreamRepository for Store {
         tenant: TenantId,
         id: StreamId,
         status: StreamStatus,
-        until: Timestamp,
+        kept: (Timestamp, Timestamp),
     ) -> Result<bool, CameraStoreError> {
-        Ok(keep(self, tenant, id, (status, until)).await?)
+        Ok(keep(self, tenant, id, status, kept).await?)
     }
 
     async fn forget_streams(
@@ -209,7 +209,8 @@ async fn keep(
     store: &Store,
     tenant: TenantId,
     id: StreamId,
-    (status, until): (StreamStatus, Timestamp),
+    status: StreamStatus,
+    kept: (Timestamp, Timestamp),
 ) -> Result<bool, StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     tx.lock_tenant().await?;
@@ -219,11 +220,11 @@ async fn keep(
         .cond_where(is_stream(&tx, id))
         .and_where(Expr::col("stopped_at").is_null())
         .take();
-    if tx.connection().execute(&update).await?.rows_affected() == 0 {
+    let is_active = tx.connection().execute(&update).await?.rows_affected() > 0;
+    if !is_active || !directory::renew(&tx, STREAM, &id.to_string(), kept).await? {
         tx.rollback().await?;
         return Ok(false);
     }
-    directory::enter(&tx, STREAM, &id.to_string(), Some(until)).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -435,7 +435,11 @@ async fn a_stream_is_kept_by_one_and_stopped_once(fixture: Fixture) {
         second.take_stream(tenant, one.id, later(15), later(30)),
     );
     assert_ne!(a.expect("answered"), b.expect("answered"), "one of both took it");
-    let kept = second.keep_stream(tenant, one.id, StreamStatus::Running, later(40)).await;
+    let stale = (later(15), later(40));
+    let kept = first.keep_stream(tenant, one.id, StreamStatus::Running, stale).await;
+    assert_eq!(kept, Ok(false), "whoever kept it before learns that it was taken");
+    let kept = (later(30), later(40));
+    let kept = second.keep_stream(tenant, one.id, StreamStatus::Running, kept).await;
     assert_eq!(kept, Ok(true));
     let found = first.stream(tenant, one.id).await.expect("answered").expect("there");
     assert_eq!((found.status, found.stopped_at), (StreamStatus::Running, None));
@@ -450,7 +454,8 @@ async fn a_stream_is_kept_by_one_and_stopped_once(fixture: Fixture) {
     assert_eq!(first.stop_stream(tenant, one.id, later(50)).await, Ok(true));
     let again = first.stream(tenant, one.id).await.expect("answered").expect("there");
     assert_eq!(again.stopped_at, first_stop, "the first stop counts");
-    let late = first.keep_stream(tenant, one.id, StreamStatus::Running, later(60)).await;
+    let late =
+        first.keep_stream(tenant, one.id, StreamStatus::Running, (later(40), later(60))).await;
     assert_eq!(late, Ok(false), "whoever kept it learns of the stop");
     assert_eq!(
         second.unkept_streams(later(999), 9).await,
