@@ -264,6 +264,15 @@ describe('a resumed state', () => {
 });
 
 describe('people and tracks', () => {
+  it('keep what is said of a name and of a camera until it is said no more', () => {
+    const camera = participant('cabildo:camera:hall', { roles: ['camera'] });
+    const noted = { name_notice: 'reserved', media_fault: 'codec_unsupported' };
+    const joined = play(room(), { type: 'participant_joined', ...camera, ...noted });
+    expect(joined.participants.get(camera.user_id)).toEqual({ ...camera, ...noted });
+    const mended = play(joined, { type: 'participant_updated', ...camera });
+    expect(mended.participants.get(camera.user_id)).toEqual(camera);
+  });
+
   it('take their tracks with them', () => {
     const state = play(
       room(),

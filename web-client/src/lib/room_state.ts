@@ -325,7 +325,7 @@ function participantOf(
   event: EventOf<'participant_joined' | 'participant_updated'>,
 ): ParticipantView {
   const { user_id, name, roles, connections, audio, video, screen, muted } = event;
-  const { may_be_heard, may_be_seen, joined_at } = event;
+  const { may_be_heard, may_be_seen, joined_at, name_notice, media_fault } = event;
   return {
     user_id,
     name,
@@ -338,6 +338,8 @@ function participantOf(
     may_be_heard,
     may_be_seen,
     joined_at,
+    ...(name_notice === undefined ? {} : { name_notice }),
+    ...(media_fault === undefined ? {} : { media_fault }),
   };
 }
 

@@ -199,7 +199,7 @@ function Person(props: {
       <MicrophoneBadge one={one} state={state} />
       <PersonName one={one} state={state} />
       <AttendanceCell entry={entry} />
-      <HistoryLink user={one.user_id} name={one.name} />
+      {isPerson(one) && <HistoryLink user={one.user_id} name={one.name} />}
       <Button
         label={t(one.muted ? 'console.unmute' : 'console.mute')}
         about={one.name}
