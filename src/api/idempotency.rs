@@ -30,11 +30,11 @@ pub(super) async fn once(
 ) -> Result<Response, ApiError> {
     let Some(key) = key_of(credentials)? else { return work.await };
     let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
-    match api.idempotency.begin(&claim, api.clock.now()).await? {
+    match api.idempotency.begin(&claim, api.wall.now()).await? {
         Begin::Fresh(token) => match work.await {
             Ok(response) => {
                 let (response, answer) = kept(response).await?;
-                api.idempotency.finish(&claim, token, &answer, api.clock.now()).await?;
+                api.idempotency.finish(&claim, token, &answer, api.wall.now()).await?;
                 Ok(response)
             }
             Err(refusal) => {

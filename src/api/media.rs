@@ -232,7 +232,7 @@ async fn caller_of(
         // A session that does not exist is answered like a token that does not.
         let tenant = api.directory.tenant_of(session).await?;
         let tenant = tenant.ok_or_else(|| refused(&AuthError::TokenInvalid))?;
-        let now = api.clock.now();
+        let now = api.wall.now();
         let checked = api.media_tokens.check((tenant, session), kind.of_token(), text, now);
         let token = checked.await.map_err(|error| refused(&error))?;
         return Ok(MediaCaller { person: token.principal(), token: Some(token) });
@@ -267,16 +267,16 @@ async fn end_with_token(api: Weak<ApiState>, name: String) {
         let wait = {
             let Some(api) = api.upgrade() else { return };
             let Some(token) = api.media.token_of(&name) else { return };
-            token.expires_at.since(api.clock.now()).min(LOOK_AGAIN)
+            token.expires_at.since(api.wall.now()).min(LOOK_AGAIN)
         };
         tokio::time::sleep(wait).await;
         let Some(api) = api.upgrade() else { return };
         let Some(token) = api.media.token_of(&name) else { return };
         let found = api.media_tokens.repository().read(token.tenant, token.id).await;
         let stands = match found {
-            Ok(found) => found.is_some_and(|found| found.is_in_force(api.clock.now())),
+            Ok(found) => found.is_some_and(|found| found.is_in_force(api.wall.now())),
             // What can't be looked up goes on to the end it had.
-            Err(_) => token.is_in_force(api.clock.now()),
+            Err(_) => token.is_in_force(api.wall.now()),
         };
         if !stands {
             api.media.end_of_token(token.id).await;
@@ -435,7 +435,7 @@ async fn resource_of(
         return Err(resources::not_found());
     }
     // A client that comes with a newer token of its person goes on with that.
-    if let Some(token) = caller.token.filter(|token| token.is_in_force(api.clock.now())) {
+    if let Some(token) = caller.token.filter(|token| token.is_in_force(api.wall.now())) {
         api.media.renew_token(name, token);
     }
     Ok((member, kind, entity_tag))

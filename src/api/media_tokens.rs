@@ -192,7 +192,7 @@ pub(super) async fn create(
     let wanted: MediaTokenRequestBody =
         json_body(&credentials.headers, &body, &["application/json"])?;
     let wanted = wanted.into_wanted(id)?;
-    let (token, secret) = api.media_tokens.issue(&person, wanted, api.clock.now()).await?;
+    let (token, secret) = api.media_tokens.issue(&person, wanted, api.wall.now()).await?;
     let origin = credentials.origin(&api);
     let body = NewMediaTokenBody {
         id: token.id.to_string(),
@@ -223,7 +223,7 @@ pub(super) async fn list(
     let session = api.sessions.find(see(&person, id)?, id).await?;
     let only = only_own(&person);
     let tokens = api.media_tokens.repository();
-    let found = tokens.list(session.tenant_id, id, only, api.clock.now()).await?;
+    let found = tokens.list(session.tenant_id, id, only, api.wall.now()).await?;
     let items = found.iter().map(MediaTokenBody::of).collect();
     Ok(with_nonce(Json(MediaTokensBody { items }).into_response(), &api))
 }
@@ -254,7 +254,7 @@ pub(super) async fn revoke(
     let found = found.filter(|found| found.session == id);
     let found = found.filter(|found| own.is_none_or(|user| *user == found.user));
     let found = found.ok_or_else(not_found)?;
-    if !tokens.revoke(session.tenant_id, found.id, api.clock.now()).await? {
+    if !tokens.revoke(session.tenant_id, found.id, api.wall.now()).await? {
         return Err(not_found());
     }
     api.media.end_of_token(found.id).await;

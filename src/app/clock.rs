@@ -85,7 +85,7 @@ async fn compare_for_ever(clock: SteadyClock, rooms: Rooms) {
                 "the clock of this machine was set; open sessions keep their time"
             );
         }
-        if ahead_us != 0 {
+        if ahead_us != 0 || told_us != 0 {
             if rooms.count() == 0 {
                 clock.follow();
                 ahead_us = 0;

@@ -181,7 +181,8 @@ impl Connection {
         };
         let nonce = options.authenticator.socket_nonce();
         let version = SUBPROTOCOL.to_owned();
-        let server_time = options.clock.now().to_string();
+        // Proofs are dated by it, and the end of the token is counted by it.
+        let server_time = options.wall.now().to_string();
         self.send(&ServerMessage::Hello { nonce: nonce.clone(), version, server_time }).await?;
         let deadline = Instant::now() + options.limits.handshake;
         let first = timeout_at(deadline, self.first_message());
@@ -288,6 +289,7 @@ impl Connection {
             next: secret.hash(),
             last_seq,
             media,
+            at: self.channel.options.wall.now(),
         };
         let entered = rooms.resume(session, shown.tenant, request, sink).await;
         let entered = self.check(entered, reference).await?;

@@ -275,12 +275,12 @@ impl RoomActor {
     }
 
     async fn resume(&mut self, resuming: Resuming) -> Result<Admitted, RoomError> {
-        let Resuming { connection, secret, next, last_seq, media, sink } = resuming;
+        let Resuming { connection, secret, next, last_seq, media, at, sink } = resuming;
         if last_seq > self.engine.seq() {
             return Err(RoomError::NothingToResume);
         }
         let lost_for = self.engine.lost_for(connection, self.parts.clock.now());
-        self.decide(|engine, now| engine.handle_resume(connection, secret, next, now)).await?;
+        self.decide(|engine, now| engine.handle_resume(connection, secret, next, at, now)).await?;
         if let Some(lost_for) = lost_for {
             metrics::reconnected(lost_for);
         }
@@ -427,7 +427,7 @@ impl RoomActor {
     /// Stores what has changed in the room and the events to be told.
     async fn keep(&mut self) -> Result<(), JournalError> {
         let mut change = self.engine.to_store();
-        change.arrival.clone_from(&self.arrival);
+        change.arrival = self.arrival.take();
         let events: Vec<JournalEvent> = self
             .engine
             .told()
@@ -475,7 +475,12 @@ impl RoomActor {
     ) -> Result<(), JournalError> {
         let RoomParts { tenant, session, journal, .. } = &self.parts;
         let Some(first) = events.first() else {
-            return journal.append(*tenant, *session, change, events).await;
+            let again = journal.append(*tenant, *session, change, events).await;
+            return again.map_err(|error| match error {
+                // It is still not known whether the first attempt was stored.
+                JournalError::Unavailable(reason) => JournalError::Unknown(reason),
+                error => error,
+            });
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
         let found = journal.settled_after(*tenant, *session, first.seq - 1, limit).await;

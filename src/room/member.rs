@@ -165,6 +165,7 @@ pub(super) struct Resuming {
     pub(super) next: ResumeHash,
     pub(super) last_seq: u64,
     pub(super) media: MediaAfterLoss,
+    pub(super) at: Timestamp,
     pub(super) sink: Sink,
 }
 

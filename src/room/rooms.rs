@@ -10,6 +10,7 @@ use crate::domain::id::{CameraId, ConnectionId, SessionId, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::{Provider, Session, SessionStatus};
+use crate::domain::time::Timestamp;
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::attending::take_list;
 use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine, attendance_of};
@@ -156,8 +157,8 @@ impl Rooms {
         sink: Sink,
     ) -> Result<Entered, RoomError> {
         let handle = self.room(tenant, session).await?;
-        let ResumeRequest { connection, secret, next, last_seq, media } = resuming;
-        let resuming = Resuming { connection, secret, next, last_seq, media, sink };
+        let ResumeRequest { connection, secret, next, last_seq, media, at } = resuming;
+        let resuming = Resuming { connection, secret, next, last_seq, media, at, sink };
         let admitted = handle.ask(|reply| Input::Resume(resuming, reply)).await?;
         Ok(entered(session, handle, admitted))
     }
@@ -424,6 +425,8 @@ pub struct ResumeRequest {
     pub last_seq: u64,
     /// Whether the client still has its transports.
     pub media: MediaAfterLoss,
+    /// The time of the clock by which tokens are judged.
+    pub at: Timestamp,
 }
 
 fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {

@@ -17,10 +17,7 @@ use cabildo::room::error::RoomError;
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionRepository, SessionService,
-    SpeakingPatch, TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionRepository, SessionService};
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::{Store, StoreOptions};
 use serde_json::Value;
@@ -183,23 +180,7 @@ async fn start_session(
     let limits = Arc::new(FixedLimits::default());
     let sessions = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
     let now = Clock::system().now();
-    let mut wanted = NewSession {
-        tenant_id: tenant,
-        assembly_id: AssemblyId::generate(),
-        title: "Assembly".to_owned(),
-        modality: Modality::Mixed,
-        provider: None,
-        scheduled_start_at: None,
-        scheduled_end_at: None,
-        max_participants: None,
-        moderation: None,
-        media_policy: None,
-        start_with_assembly: None,
-        recording: RecordingPatch::default(),
-        transcription: TranscriptionPatch::default(),
-        speaking: SpeakingPatch::default(),
-        attendance: AttendancePatch::default(),
-    };
+    let mut wanted = NewSession::new(tenant, AssemblyId::generate(), "Assembly", Modality::Mixed);
     change(&mut wanted);
     let session = sessions.create(wanted, now).await.expect("created").id;
     sessions.start(tenant, session, None, now).await.expect("started");
@@ -258,6 +239,7 @@ async fn a_slow_reader_is_let_go_and_loses_nothing() {
         next: [2; 32],
         last_seq: seen,
         media: MediaAfterLoss::Kept,
+        at: Clock::system().now(),
     };
     let (sink, _outbound) = mpsc::channel(512);
     let back = rooms.resume(house.session, house.tenant, request, sink).await.expect("resumed");
@@ -331,6 +313,7 @@ async fn a_principal_of_another_tenant_finds_no_session() {
         next: [2; 32],
         last_seq: 0,
         media: MediaAfterLoss::Kept,
+        at: Clock::system().now(),
     };
     let (sink, _outbound) = mpsc::channel(8);
     let refused = rooms.resume(house.session, elsewhere, request, sink).await.expect_err("refused");

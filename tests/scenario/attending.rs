@@ -244,7 +244,10 @@ fn two_devices_and_a_reconnect_are_one_person() {
     assembly.engine.handle_lost(laptop, assembly.now);
     assembly.keep();
     assembly.pass(RESUME_GRACE.saturating_sub(Duration::from_secs(1)));
-    assembly.engine.handle_resume(laptop, [1; 32], [2; 32], assembly.now).expect("resumed");
+    assembly
+        .engine
+        .handle_resume(laptop, [1; 32], [2; 32], assembly.now, assembly.now)
+        .expect("resumed");
     assembly.keep();
     assert_eq!(assembly.heard(), [""; 0], "who comes back in time was never away");
     assembly.engine.handle_lost(laptop, assembly.now);

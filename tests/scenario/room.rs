@@ -403,8 +403,12 @@ fn a_mute_holds_through_turns_modes_reconnects_and_restarts() {
     let second = hall.enter("ana", Role::Participant);
     assert!(!hall.heard(second), "another connection does not lift a mute");
     hall.restart();
-    hall.engine.handle_resume(ana, secret("ana"), secret("next"), hall.now).expect("resumed");
-    hall.engine.handle_resume(chair, secret("chair"), secret("n"), hall.now).expect("resumed");
+    hall.engine
+        .handle_resume(ana, secret("ana"), secret("next"), hall.now, hall.now)
+        .expect("resumed");
+    hall.engine
+        .handle_resume(chair, secret("chair"), secret("n"), hall.now, hall.now)
+        .expect("resumed");
     hall.drain();
     assert!(!hall.heard(ana), "a restart does not lift a mute");
     hall.act(chair, PeopleAction::Unmute(user("ana"))).expect("unmuted");
@@ -445,12 +449,12 @@ fn a_lost_connection_comes_back_within_its_grace_and_not_after() {
     assert!(hall.goodbyes.is_empty());
     assert!(hall.heard(ana), "its media goes on meanwhile");
     let (now, wrong) = (hall.now, [9; 32]);
-    let refused = hall.engine.handle_resume(ana, wrong, secret("x"), now);
+    let refused = hall.engine.handle_resume(ana, wrong, secret("x"), now, now);
     assert_eq!(refused, Err(RoomError::NothingToResume));
-    hall.engine.handle_resume(ana, secret("ana"), secret("second"), now).expect("resumed");
+    hall.engine.handle_resume(ana, secret("ana"), secret("second"), now, now).expect("resumed");
     // The answer with the new secret may be lost: the one before still works once.
-    hall.engine.handle_resume(ana, secret("ana"), secret("third"), now).expect("resumed");
-    let spent = hall.engine.handle_resume(ana, secret("second"), secret("x"), now);
+    hall.engine.handle_resume(ana, secret("ana"), secret("third"), now, now).expect("resumed");
+    let spent = hall.engine.handle_resume(ana, secret("second"), secret("x"), now, now);
     assert_eq!(spent, Err(RoomError::NothingToResume));
     hall.engine.handle_lost(ana, hall.now);
     let before = hall.engine.seq();
@@ -459,7 +463,7 @@ fn a_lost_connection_comes_back_within_its_grace_and_not_after() {
     assert_eq!(hall.goodbyes, [(ana, Goodbye::Disconnected)]);
     let told = ["track_unpublished", "participant_left", "attendance_changed"];
     assert_eq!(hall.kinds_since(before), told);
-    let late = hall.engine.handle_resume(ana, secret("third"), secret("x"), hall.now);
+    let late = hall.engine.handle_resume(ana, secret("third"), secret("x"), hall.now, hall.now);
     assert_eq!(late, Err(RoomError::NothingToResume));
 }
 
@@ -468,7 +472,7 @@ fn an_expired_token_resumes_nothing() {
     let mut hall = Hall::new(ModerationMode::Open);
     let ana = hall.enter("ana", Role::Participant);
     let late = hall.now.after(Duration::from_hours(1));
-    let refused = hall.engine.handle_resume(ana, secret("ana"), secret("x"), late);
+    let refused = hall.engine.handle_resume(ana, secret("ana"), secret("x"), late, late);
     assert_eq!(refused, Err(RoomError::NothingToResume));
 }
 
@@ -527,7 +531,9 @@ fn a_restart_continues_the_same_list_clock_and_seq() {
     assert_eq!(hall.kinds_since(before), ["track_unpublished"], "its tracks died with the process");
     for (connection, name) in [(chair, "chair"), (ana, "ana")] {
         let next = secret("next");
-        hall.engine.handle_resume(connection, secret(name), next, hall.now).expect("resumed");
+        hall.engine
+            .handle_resume(connection, secret(name), next, hall.now, hall.now)
+            .expect("resumed");
     }
     hall.drain();
     let view = hall.engine.view(ana, hall.now).expect("in the room");
@@ -1173,7 +1179,7 @@ fn a_new_connection_replaces_one_that_is_of_no_use() {
     }
     hall.enter("ana", Role::Participant);
     assert_eq!(hall.goodbyes, [(held[2], Goodbye::Replaced)], "the one that was lost first");
-    let spent = hall.engine.handle_resume(held[2], secret("ana"), secret("x"), hall.now);
+    let spent = hall.engine.handle_resume(held[2], secret("ana"), secret("x"), hall.now, hall.now);
     assert_eq!(spent, Err(RoomError::NothingToResume));
     hall.enter("ana", Role::Participant);
     assert_eq!(hall.goodbyes.last(), Some(&(held[1], Goodbye::Replaced)));

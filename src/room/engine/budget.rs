@@ -101,7 +101,8 @@ const ESCAPED: u64 = 2;
 /// of a room in so many minutes, as JSON. The log holds the events once more.
 #[must_use]
 pub const fn written_bytes_max(people: u64, minutes: u64) -> u64 {
-    let texts = smaller(people * PERSON_BYTES.within(minutes), ROOM_BYTES.within(minutes));
+    // Names are counted for each person only.
+    let texts = people * PERSON_BYTES.within(minutes);
     let chats = smaller(people * PERSON_CHATS.within(minutes), ROOM_CHATS.within(minutes));
     let changes = smaller(people * PERSON_CHANGES.within(minutes), ROOM_CHANGES.within(minutes));
     let tracks = people * PERSON_TRACKS.within(minutes);
@@ -177,7 +178,10 @@ impl Budget {
         name_bytes: usize,
         now: Timestamp,
     ) -> Result<(), RoomError> {
-        cost(action, name_bytes as u64).map_or(Ok(()), |wanted| self.take(user, wanted, now))
+        // The name counts for the person alone: chats must not use up what others need to ask for
+        // the floor or to give it back.
+        let costs = cost(action, name_bytes as u64).zip(cost(action, 0));
+        costs.map_or(Ok(()), |(own, of_room)| self.take(user, own, of_room, now))
     }
 
     /// Counts that `user` enters or comes back.
@@ -185,7 +189,7 @@ impl Budget {
     /// # Errors
     /// [`RoomError::TooMuch`] when they did so too often.
     pub(super) fn arrive(&mut self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        self.take(user, ARRIVAL, now)
+        self.take(user, ARRIVAL, ARRIVAL, now)
     }
 
     /// Whether `user` may offer tracks.
@@ -204,14 +208,20 @@ impl Budget {
         person.take(PERSON, [0, 0, 0, 0, tracks as u64], now);
     }
 
-    fn take(&mut self, user: &UserId, wanted: Use, now: Timestamp) -> Result<(), RoomError> {
+    fn take(
+        &mut self,
+        user: &UserId,
+        own: Use,
+        of_room: Use,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
         self.make_room(user, now);
         let person = self.people.entry(user.clone()).or_insert_with(|| Account::new(now));
-        if !person.has(PERSON, wanted, now) || !self.room.has(ROOM, wanted, now) {
+        if !person.has(PERSON, own, now) || !self.room.has(ROOM, of_room, now) {
             return Err(RoomError::TooMuch);
         }
-        person.take(PERSON, wanted, now);
-        self.room.take(ROOM, wanted, now);
+        person.take(PERSON, own, now);
+        self.room.take(ROOM, of_room, now);
         Ok(())
     }
 
@@ -221,7 +231,7 @@ impl Budget {
         }
         self.people.retain(|_, account| !account.is_full(now));
         let too_many = self.people.len().saturating_sub(PEOPLE_MAX - FORGOTTEN_AT_ONCE);
-        if too_many < FORGOTTEN_AT_ONCE {
+        if too_many == 0 {
             return;
         }
         let last_used = |account: &Account| account.buckets.iter().map(|it| it.at).max();

@@ -33,7 +33,7 @@ impl RoomEngine {
     /// Lets a camera in that this server calls.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`] and [`RoomError::ConnectionLimitReached`].
+    /// [`RoomError::Forbidden`], [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
     pub fn handle_camera(
         &mut self,
         connection: ConnectionId,
@@ -95,16 +95,18 @@ impl RoomEngine {
     ///
     /// # Errors
     /// [`RoomError::NothingToResume`] when the secret is not one of the last two
-    /// or the access token has expired; [`RoomError::TooMuch`].
+    /// or the access token has expired `at` the time of the clock that judges
+    /// tokens; [`RoomError::TooMuch`].
     pub fn handle_resume(
         &mut self,
         connection: ConnectionId,
         secret: ResumeHash,
         next: ResumeHash,
+        at: Timestamp,
         now: Timestamp,
     ) -> Result<(), RoomError> {
         let found = self.connections.get(&connection).ok_or(RoomError::NothingToResume)?;
-        if !found.resume.contains(&Some(secret)) || found.expires_at <= now {
+        if !found.resume.contains(&Some(secret)) || found.expires_at <= at {
             return Err(RoomError::NothingToResume);
         }
         let (user, roles) = (found.user.clone(), found.roles);

@@ -409,6 +409,7 @@ async fn every_member_hears_of_heads_and_the_newest_greets_whoever_comes() {
         next: [2; 32],
         last_seq: before,
         media: MediaAfterLoss::Kept,
+        at: Clock::system().now(),
     };
     let (sink, _outbound) = mpsc::channel(512);
     let back = rooms.resume(house.session, house.tenant, request, sink).await.expect("resumed");

@@ -181,3 +181,16 @@ fn who_arrives_without_end_is_refused_and_others_are_not() {
     let engine = &mut hostile.hall.engine;
     engine.handle_enter(again, &principal, kind, secret("again"), later).expect("a while later");
 }
+
+#[test]
+fn who_publishes_without_end_is_refused_for_a_while() {
+    let mut hostile = HostilePeople::enter("Ana", 1);
+    for _ in 0..100 {
+        hostile.publish(0);
+    }
+    let (connection, now) = (hostile.people[0].1, hostile.hall.now);
+    let engine = &hostile.hall.engine;
+    assert_eq!(engine.check_offer(connection, now), Err(RoomError::TooMuch));
+    let later = now.after(Duration::from_mins(1));
+    assert_eq!(engine.check_offer(connection, later), Ok(()));
+}
