@@ -94,12 +94,11 @@ impl Core {
     /// All of a track is uploaded and logged.
     pub(super) fn end(&self, place: Place) {
         self.handled().remove(&place.recorded);
-        self.set_aside(place);
+        self.leave(place);
     }
 
-    /// A track is not brought any further by this process. Unless it has ended it stays handled, so
-    /// that nobody takes its spool up again before the next start.
-    pub(super) fn set_aside(&self, place: Place) {
+    /// Nothing more of a track is uploaded by this process.
+    fn leave(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
             *tracks -= 1;
@@ -111,9 +110,13 @@ impl Core {
         self.changed.notify_waiters();
     }
 
-    /// Keeps the claim of a track that was set aside until [`Self::give_back_aside`].
-    pub(super) fn keep_aside(&self, owner: Option<Owner>) {
+    /// A track is not brought any further by this process. It stays handled, so that nobody takes its
+    /// spool up again before the next start, and its claim is kept until [`Self::give_back_aside`].
+    pub(super) fn set_aside(&self, place: Place, owner: Option<Owner>) {
+        self.counters.set_aside.fetch_add(1, Ordering::Relaxed);
+        self.rest(place);
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).extend(owner);
+        self.leave(place);
     }
 
     /// Other instances may take the tracks that were set aside.

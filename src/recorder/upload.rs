@@ -131,10 +131,7 @@ impl Upload {
         let place = self.shared.place;
         if self.bring_all().await.is_err() {
             tracing::error!(track = %place.recorded, "a track is set aside: the log refuses it");
-            self.core.counters.set_aside.fetch_add(1, Ordering::Relaxed);
-            self.core.rest(place);
-            self.core.keep_aside(self.owner.take());
-            self.core.set_aside(place);
+            self.core.set_aside(place, self.owner.take());
             return;
         }
         self.core.end(place);
