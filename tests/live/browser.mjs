@@ -18,8 +18,11 @@ const RAW_CLIENT = fileURLToPath(new URL('page/raw_client.js', import.meta.url))
 
 const open = new Set();
 
-/** A browser whose microphones all sound at `hertz`. */
-export async function launch({ hertz = 440, gestures = true } = {}) {
+/**
+ * A browser whose microphones all sound at `hertz`, and whose cameras show `film`, a file of
+ * uncompressed video (Y4M), over and over.
+ */
+export async function launch({ hertz = 440, gestures = true, film } = {}) {
   const tone = writeTone(join(tmpdir(), `cabildo-tone-${process.pid}-${hertz}.wav`), hertz);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
@@ -35,6 +38,7 @@ export async function launch({ hertz = 440, gestures = true } = {}) {
       '--use-fake-device-for-media-stream=fps=15',
       '--use-fake-ui-for-media-stream',
       `--use-file-for-fake-audio-capture=${tone}`,
+      ...(film === undefined ? [] : [`--use-file-for-fake-video-capture=${film}`]),
       ...(gestures ? [] : ['--autoplay-policy=no-user-gesture-required']),
     ],
   });
