@@ -13,6 +13,7 @@ pub mod dev_issuer;
 mod dpop;
 mod error;
 pub mod internal_tls;
+pub mod json;
 mod jwks;
 mod jws;
 mod key_cache;

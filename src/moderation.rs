@@ -4,7 +4,6 @@
 mod connection;
 pub mod describe;
 mod door;
-mod json;
 mod member;
 mod metrics;
 pub mod parse;

@@ -67,8 +67,7 @@ impl AccessTokenVerifier {
         if !jws.is_signed_by(&key) {
             return Err(AuthError::TokenInvalid);
         }
-        let claims: Claims =
-            serde_json::from_slice(&jws.payload).map_err(|_| AuthError::TokenInvalid)?;
+        let claims: Claims = jws.claims().ok_or(AuthError::TokenInvalid)?;
         claims.check(&self.issuer, &self.audience, now)
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn check(proof: &str, expected: &Expected<'_>, now: Timestamp) -> Opt
     if !is_proof || !is_bound || !jws.is_signed_by(&key) {
         return None;
     }
-    let claims: ProofClaims = serde_json::from_slice(&jws.payload).ok()?;
+    let claims: ProofClaims = jws.claims()?;
     let token_hash: [u8; 32] = Sha256::digest(expected.token).into();
     let is_about_this = claims.htm == expected.method
         && is_same_resource(&claims.htu, expected.url)

@@ -7,7 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::auth::json;
 
 /// The supported signature algorithms (RFC 7518 §3, RFC 8037). `none` and the HMAC family have no
 /// variant, so that no header can select them.
@@ -86,15 +89,14 @@ pub(super) struct CompactJws<'a> {
     pub(super) header: Map<String, Value>,
     /// The algorithm the header names.
     pub(super) algorithm: Algorithm,
-    /// The payload's bytes.
-    pub(super) payload: Vec<u8>,
+    payload: Vec<u8>,
     signed: &'a [u8],
     signature: &'a str,
 }
 
 impl<'a> CompactJws<'a> {
-    /// Parses a JWS of at most `length_max` bytes. `None` when it is malformed, names an
-    /// unsupported algorithm, or has a `crit` header, since no extension is supported (RFC 7515
+    /// Parses a JWS of at most `length_max` bytes. `None` when it is malformed, names a key of its
+    /// header twice (RFC 7515 §4) or an unsupported algorithm, or has a `crit` header, since no extension is supported (RFC 7515
     /// §4.1.11).
     pub(super) fn parse(text: &'a str, length_max: usize) -> Option<Self> {
         if text.len() > length_max {
@@ -102,7 +104,7 @@ impl<'a> CompactJws<'a> {
         }
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
-        let header: Map<String, Value> = serde_json::from_slice(&decode(header)?).ok()?;
+        let Value::Object(header) = parsed(&decode(header)?)? else { return None };
         if header.contains_key("crit") {
             return None;
         }
@@ -111,6 +113,11 @@ impl<'a> CompactJws<'a> {
         let payload = decode(payload)?;
         decode(signature)?;
         Some(Self { header, algorithm, payload, signed: signed.as_bytes(), signature })
+    }
+
+    /// The claims in the payload; `None` when it is no such object, or names a key twice.
+    pub(super) fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(parsed(&self.payload)?).ok()
     }
 
     /// A header member that is a string; `None` when it is absent or not a string.
@@ -122,6 +129,11 @@ impl<'a> CompactJws<'a> {
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
         key.algorithm() == self.algorithm && key.verifies(self.signed, self.signature)
     }
+}
+
+/// Parses JSON in which no object names a key twice.
+fn parsed(bytes: &[u8]) -> Option<Value> {
+    json::parse(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// Decodes unpadded, canonical base64url (RFC 7515 §2).
@@ -174,10 +186,31 @@ mod tests {
             with_header("[]"),
             with_header("{}"),
             with_header(r#"{"alg":1}"#),
+            with_header(r#"{"alg":"none","alg":"ES256"}"#),
+            with_header(r#"{"alg":"ES256","jwk":{"x":"a","x":"b"}}"#),
             with_header(r#"{"alg":"ES256","crit":["b64"],"b64":false}"#),
         ] {
             assert!(CompactJws::parse(&bad, 500).is_none(), "{bad} was taken");
         }
+    }
+
+    #[test]
+    fn claims_that_can_be_read_in_two_ways_are_none() {
+        let claims = |payload: &str| {
+            let header = encode(br#"{"alg":"ES256"}"#);
+            let text = format!("{header}.{}.{}", encode(payload.as_bytes()), encode(&[0; 64]));
+            CompactJws::parse(&text, 500)?.claims::<Value>()
+        };
+        assert!(claims(r#"{"sub":"ana","a":{"b":1}}"#).is_some());
+        for twice in [
+            r#"{"sub":"ana","sub":"ben"}"#,
+            r#"{"sub":"ana","s\u0075b":"ben"}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":[{"b":1,"b":2}]}"#,
+        ] {
+            assert!(claims(twice).is_none(), "{twice}");
+        }
+        assert!(claims("\u{feff}{}").is_none(), "a byte order mark");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::auth::json;
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
-use crate::moderation::json;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
 use crate::room::MediaAfterLoss;
 use crate::room::action::{
