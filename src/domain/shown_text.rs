@@ -165,20 +165,23 @@ const fn is_forbidden(c: char) -> bool {
         | '\u{202a}'..='\u{202e}'
         // Invisible: soft hyphen, fillers, zero width space, word joiner and
         // invisible operators, deprecated formatting, byte order mark,
-        // interlinear annotation, tags (regional flags lose their region).
+        // interlinear annotation and what is reserved before it, shorthand and
+        // musical formatting, a note without a head, tags (regional flags lose
+        // their region).
         | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
         | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{2800}'
-        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
         // Noncharacters and the object replacement character.
-        | '\u{fdd0}'..='\u{fdef}' | '\u{fffc}' | '\u{fffe}' | '\u{ffff}'
-    )
+        | '\u{fdd0}'..='\u{fdef}' | '\u{fffc}'
+    ) || (c as u32) & 0xfffe == 0xfffe
 }
 
 /// Formatting characters, which show nothing by themselves.
 const fn is_formatting(c: char) -> bool {
     matches!(c,
-        '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}'
+        '\u{61c}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{200c}'..='\u{200f}' | '\u{2066}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{e0100}'..='\u{e01ef}'
     )
 }
@@ -288,6 +291,11 @@ mod tests {
             ("x\u{2069}y", "xy"),
             ("\u{2066}\u{2067}x\u{2069}", "\u{2066}\u{2067}x\u{2069}\u{2069}"),
             ("flag\u{e0041}", "flag"),
+            ("An\u{1d173}a\u{1bca0}", "Ana"),
+            ("An\u{fff0}a\u{1ffff}\u{10fffe}", "Ana"),
+            ("a\u{202d}b\u{202a}c\u{202b}d", "abcd"),
+            // A paragraph would end the isolate; in a name it is a blank.
+            ("\u{2067}a\u{2029}b", "\u{2067}a b\u{2069}"),
         ] {
             assert_eq!(name(text).as_deref(), Some(expected), "{text:?}");
         }
@@ -295,9 +303,20 @@ mod tests {
 
     #[test]
     fn nothing_visible_is_no_text() {
-        for text in
-            ["", "  ", "\u{200b}", "\u{202e}\u{202c}", "\u{2066}\u{2069}", "\u{3164}", "\u{200f}"]
-        {
+        for text in [
+            "",
+            "  ",
+            "\u{200b}",
+            "\u{202e}\u{202c}",
+            "\u{2066}\u{2069}",
+            "\u{3164}",
+            "\u{200f}",
+            "\u{1d159}",
+            "\u{180b}",
+            "\u{180f}\u{61c}",
+            "\u{fff5}",
+            "\u{1bca1}",
+        ] {
             assert_eq!(name(text), None, "{text:?}");
         }
     }
