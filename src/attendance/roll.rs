@@ -39,6 +39,9 @@ pub enum RollInvalid {
     /// A unit is listed twice, so that it would count twice.
     #[error("a unit is listed twice")]
     UnitTwice,
+    /// A part of the server is listed, such as the recorder, which is in every session.
+    #[error("a user id of a part of the server is listed")]
+    NotAPerson,
 }
 
 /// The eligible list of one session.
@@ -59,6 +62,9 @@ impl Roll {
     pub fn new(listed: impl IntoIterator<Item = Member>) -> Result<Self, RollInvalid> {
         let mut roll = Self::default();
         for mut member in listed {
+            if member.user_id.is_reserved() {
+                return Err(RollInvalid::NotAPerson);
+            }
             let shown = ShownText::Name.cleaned(&member.name);
             member.name = shown.unwrap_or_else(|| member.user_id.as_str().to_owned());
             for (unit, weight) in &member.units {
@@ -247,5 +253,15 @@ mod tests {
         assert_eq!(found("torre b", 1), [(2, "u3")], "from a place on");
         assert_eq!(found("u3", 0), [(2, "u3")]);
         assert_eq!(found("nobody", 0), []);
+    }
+
+    #[test]
+    fn no_part_of_the_server_is_a_member() {
+        for id in ["cabildo:recorder", "cabildo:camera:door", "Cabildo:Recorder"] {
+            let units = [("Torre A 101".parse().expect("a unit"), Weight::ZERO)].into();
+            let user_id = id.parse().expect("an id");
+            let roll = Roll::new([Member { user_id, name: "Ana".to_owned(), units }]);
+            assert_eq!(roll, Err(RollInvalid::NotAPerson), "{id}");
+        }
     }
 }

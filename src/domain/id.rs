@@ -206,10 +206,12 @@ impl UserId {
         &self.0
     }
 
-    /// Whether it is the id of a part of the server.
+    /// Whether it is the id of a part of the server, or can be taken for one by people: where
+    /// somebody has no name, their id is shown.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(Self::RESERVED_PREFIX)
+        let prefix = self.0.get(..Self::RESERVED_PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(Self::RESERVED_PREFIX))
     }
 }
 
@@ -272,6 +274,7 @@ mod tests {
             assert!(bad.parse::<UserId>().is_err(), "{bad:?} was taken");
         }
         assert!("cabildo:recorder".parse::<UserId>().expect("valid").is_reserved());
+        assert!("Cabildo:Recorder".parse::<UserId>().expect("valid").is_reserved());
         assert!(!"cabildo".parse::<UserId>().expect("valid").is_reserved());
     }
 }

@@ -52,7 +52,7 @@ impl Recording {
 /// Whether a user id names a part of the server rather than a person.
 #[must_use]
 pub fn is_reserved(user: &UserId) -> bool {
-    user.as_str().starts_with(RESERVED_PREFIX)
+    user.is_reserved()
 }
 
 impl RoomEngine {
