@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -16,9 +17,6 @@ use super::connection::{Connection, KafkaProblem, code_of};
 const QUEUED_MAX: &str = "1000";
 /// KiB of them.
 const QUEUED_KIB_MAX: &str = "8192";
-/// Milliseconds after which a message has failed that the brokers have not taken.
-/// Raising it makes an outage known later.
-const DELIVERY_MS_MAX: &str = "30000";
 /// Milliseconds that a message waits for others to be sent with. Raising it makes
 /// events of one session, which are sent one after the other, slower.
 const LINGER_MS: &str = "1";
@@ -87,6 +85,12 @@ pub struct Producer {
 }
 
 impl Producer {
+    /// Time after which a message has failed that the brokers have not taken. Shorter than a lease
+    /// that was just renewed: a process that was suspended with messages in the library's queue
+    /// gives them up when it resumes, and doesn't send them after another instance has. Raising it
+    /// above that makes such duplicates possible; lowering it repeats more while brokers are slow.
+    pub const DELIVERY_MAX: Duration = Duration::from_secs(5);
+
     /// A producer for these brokers. They need not be there yet.
     ///
     /// # Errors
@@ -100,7 +104,7 @@ impl Producer {
     /// Sends a message; ends when every replica that has to has stored it.
     ///
     /// # Errors
-    /// When the brokers refuse it or do not answer within half a minute. It may
+    /// When the brokers refuse it or do not answer within [`Self::DELIVERY_MAX`]. It may
     /// have been stored nevertheless.
     pub async fn send(&self, message: Outgoing<'_>) -> Result<(), NotSent> {
         let _counted = Counted::new(&self.health.waiting);
@@ -188,7 +192,7 @@ fn client(connection: &Connection, health: &Arc<Health>) -> Result<Client, Kafka
         .set("partitioner", "murmur2_random")
         .set("queue.buffering.max.messages", QUEUED_MAX)
         .set("queue.buffering.max.kbytes", QUEUED_KIB_MAX)
-        .set("delivery.timeout.ms", DELIVERY_MS_MAX)
+        .set("delivery.timeout.ms", Producer::DELIVERY_MAX.as_millis().to_string())
         .set("linger.ms", LINGER_MS)
         .set("compression.type", "lz4");
     let made = settings.create_with_context(Reports(Arc::clone(health)));

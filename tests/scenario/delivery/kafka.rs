@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo::claims::Claims;
+use cabildo::claims::{Claims, LeaseTimes};
 use cabildo::clock::Clock;
 use cabildo::delivery::{KafkaTopic, Pump, PumpOptions, PumpParts, RetryTimes, payloads};
 use cabildo::domain::id::{SessionId, TenantId};
@@ -182,6 +182,12 @@ async fn a_producer_that_cannot_go_on_is_replaced() {
     for session in &sessions {
         assert_eq!(told[&session.to_string()], requests(20));
     }
+}
+
+#[test]
+fn what_a_suspended_process_had_queued_is_too_old_when_another_one_sends() {
+    let LeaseTimes { length, renew_every, margin } = LeaseTimes::default();
+    assert!(Producer::DELIVERY_MAX + renew_every <= length.saturating_sub(margin));
 }
 
 #[tokio::test]
