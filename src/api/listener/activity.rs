@@ -36,11 +36,15 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a WebSocket that are read at once. Frames may be empty, so bytes take time that no limit
-/// on messages counts. Raising it lets a peer use more of it before it is slowed.
-const SOCKET_BYTES_AT_ONCE: i64 = 512 * 1024;
+/// on messages counts. Enough for the longest message; raising it lets a peer that connects again
+/// and again use more of the server's time.
+const SOCKET_BYTES_AT_ONCE: i64 = 128 * 1024;
 /// Bytes a second that are read of a WebSocket after that. Raising it lets a peer use more of the
 /// server's time for as long as it likes.
 const SOCKET_BYTES_PER_S: i64 = 128 * 1024;
+/// Bytes of a WebSocket after which other connections get their turn: frames that make no message
+/// are read without a pause. Raising it delays others, lowering it costs wakes.
+const SOCKET_BYTES_A_TURN: usize = 16 * 1024;
 
 /// The activity of one connection, shared by its stream, its requests and the table that may close
 /// it.
@@ -267,11 +271,13 @@ struct Pace {
     left: i64,
     filled_at: Instant,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read since others had their turn.
+    since_turn: usize,
 }
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        Self { left: SOCKET_BYTES_AT_ONCE, filled_at: now, waiting: None }
+        Self { left: SOCKET_BYTES_AT_ONCE, filled_at: now, waiting: None, since_turn: 0 }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -287,6 +293,11 @@ impl Pace {
 
     /// Completes when something may be read.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.since_turn >= SOCKET_BYTES_A_TURN {
+            self.since_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if let Some(waiting) = &mut self.waiting {
                 std::task::ready!(waiting.as_mut().poll(context));
@@ -304,6 +315,7 @@ impl Pace {
     }
 
     fn read(&mut self, bytes: usize) {
+        self.since_turn = self.since_turn.saturating_add(bytes);
         self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
@@ -483,6 +495,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_socket_is_read_at_a_pace_whatever_it_sends() {
+        use std::future::poll_fn;
+        use std::pin::pin;
+
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
         use crate::api::listener::table::{Limits, Table};
@@ -503,11 +518,19 @@ mod tests {
         activity.upgraded();
         let started = Instant::now();
         let mut read = 0;
-        while read < 768 * 1024 {
-            read += stream.read(&mut piece).await.expect("it goes on");
+        let mut polls = 0;
+        while read < 384 * 1024 {
+            let mut reading = pin!(stream.read(&mut piece));
+            let counted = poll_fn(|context| {
+                polls += 1;
+                reading.as_mut().poll(context)
+            });
+            read += counted.await.expect("it goes on");
         }
         // A quarter of a mebibyte more than at once, less a last piece.
         assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+        // Six pieces, and others had their turn before each but the first.
+        assert!(polls >= 11, "{polls}");
     }
 
     #[tokio::test]
