@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection as _};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, SqliteConnection};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -162,19 +162,8 @@ pub(super) async fn open(
     }
     if engine != Engine::Postgres {
         connect.map_sqlx_sqlite_pool_opts(|pool| {
-            close_after_open_transactions(pool).after_connect(|connection, _| {
-                Box::pin(async move {
-                    // A write-ahead log that can't be opened for writing is opened for reading by
-                    // SQLite. Such a connection would refuse writes long after the disk works
-                    // again. This fails on it, and waits for nobody. A full disk fails it too, and
-                    // says nothing about the connection.
-                    let checkpoint = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
-                    match checkpoint.execute(connection).await {
-                        Err(error) if is_read_only(&error) => Err(error),
-                        _ => Ok(()),
-                    }
-                })
-            })
+            close_after_open_transactions(pool)
+                .after_connect(|connection, _| Box::pin(refuse_reader(connection)))
         });
         // One connection always stays open: without any, a database in memory is lost, and one on
         // disk must be recovered by the next connection.
@@ -208,6 +197,25 @@ fn close_after_open_transactions<DB: sqlx::Database>(pool: PoolOptions<DB>) -> P
             Ok(!connection.is_in_transaction())
         })
     })
+}
+
+/// Fails on a connection that can only read. SQLite opens a file for reading that it can't open for
+/// writing: the database, the write-ahead log or its index. Such a connection would refuse writes
+/// long after the disk works again.
+///
+/// Begins a transaction that writes, in which nothing is done, and does not wait for other writers:
+/// whether the connection can write is looked at before the lock. Other errors, such as that of a
+/// disk that is full, say nothing about the connection.
+async fn refuse_reader(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let patience_ms = SQLITE_BUSY_TIMEOUT.as_millis();
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
+    let outcome = sqlx::query("PRAGMA incremental_vacuum(1)").execute(&mut *connection).await;
+    let patience = format!("PRAGMA busy_timeout = {patience_ms}");
+    sqlx::query(AssertSqlSafe(patience)).execute(connection).await?;
+    match outcome {
+        Err(error) if is_read_only(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// SQLite does not wait when two processes turn on the write-ahead log of a new file, or when one

@@ -7,6 +7,7 @@ mod cameras;
 mod claims;
 mod cut_connections;
 mod evidence;
+mod faulty_disk;
 mod fixture;
 mod full_disk;
 mod governance;
