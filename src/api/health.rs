@@ -33,8 +33,9 @@ pub(super) struct HealthBody {
     #[schema(value_type = Object)]
     problems: serde_json::Map<String, serde_json::Value>,
     /// Each of the platform's other services: `ok`, or `degraded` when it failed
-    /// the last time it was asked. Also `recorder`, degraded once a
-    /// track was set aside because its log refuses it. Calls are taken nevertheless.
+    /// the last time it was asked. Also `evidence_log`, degraded while the database refuses
+    /// what a log has to enter, and `recorder`, degraded once a track was set aside because
+    /// its log refuses it. Calls are taken nevertheless.
     #[schema(value_type = Object)]
     services: serde_json::Map<String, serde_json::Value>,
 }

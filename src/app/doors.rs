@@ -29,6 +29,7 @@ use crate::auth::MediaTokens;
 use crate::auth::internal_tls::InternalTls;
 use crate::cameras::Playback;
 use crate::config::Config;
+use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::recorder::Recorder;
 use crate::sfu::Sfu;
@@ -209,6 +210,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             clock,
             services: services.clone(),
             kafka_is_well: delivery.kafka_is_well(),
+            evidence: foundation.evidence.clone(),
             recorder: record.recorder(),
         }),
         metrics: Arc::new(Readings(vec![
@@ -231,6 +233,7 @@ struct Dependencies {
     clock: ClockState,
     services: Services,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    evidence: Evidence,
     recorder: Recorder,
 }
 
@@ -252,8 +255,11 @@ impl Readiness for Dependencies {
         let states = self.services.states();
         let services = states.into_iter().map(|state| (state.service.as_str(), state.is_well()));
         let kafka = self.kafka_is_well.iter().map(|is_well| ("kafka", is_well()));
-        let recorder = ("recorder", self.recorder.stats().tracks_set_aside == 0);
-        services.chain(kafka).chain([recorder]).collect()
+        let own = [
+            ("evidence_log", self.evidence.is_well()),
+            ("recorder", self.recorder.stats().tracks_set_aside == 0),
+        ];
+        services.chain(kafka).chain(own).collect()
     }
 }
 

@@ -49,6 +49,9 @@ pub enum EvidenceError {
     /// Temporarily unavailable; trying again later may succeed.
     #[error("evidence is unavailable: {0}")]
     Unavailable(String),
+    /// The store refused the entry each time, so it was given up; the log goes on without it.
+    #[error("the store of logs refuses the entry: {0}")]
+    Refused(String),
     /// The stored log contradicts its signed heads; no further head is signed.
     #[error("the stored log contradicts its signed heads: {0}")]
     Integrity(&'static str),
@@ -64,6 +67,7 @@ impl From<EvidenceStoreError> for EvidenceError {
     fn from(error: EvidenceStoreError) -> Self {
         match error {
             EvidenceStoreError::Fenced => Self::Fenced,
+            EvidenceStoreError::Refused(why) => Self::Refused(why),
             EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
             EvidenceStoreError::Conflict => Self::Unavailable(error.to_string()),
         }

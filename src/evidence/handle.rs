@@ -70,6 +70,7 @@ impl Evidence {
             operator,
             readers: Readers::default(),
             counters: Counters::default(),
+            refused: Mutex::default(),
             scribes: Mutex::new(BTreeMap::new()),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -185,6 +186,12 @@ impl Evidence {
         let wrapped = record.ok_or(EvidenceError::NoLog)?.events_key.unwrap_or_default();
         let wrapped_key_hash = Sha256::digest(wrapped).into();
         self.ask(tenant, session, Request::Erase { target_seq: 0, reason, wrapped_key_hash }).await
+    }
+
+    /// Whether every log takes what is to be written to it, as far as this process has tried.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.0.refused_logs() == 0
     }
 
     /// Receives every head after it was stored.

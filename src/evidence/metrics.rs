@@ -10,6 +10,8 @@ const HEADS: &str = "cabildo_evidence_heads_total";
 const LAG: &str = "cabildo_evidence_lag_seconds";
 const LOGS: &str = "cabildo_evidence_logs";
 const OPERATOR_LEAVES: &str = "cabildo_evidence_operator_leaves";
+const REFUSALS: &str = "cabildo_evidence_refusals_total";
+const REFUSED_LOGS: &str = "cabildo_evidence_refused_logs";
 const ENTRIES: &str = "cabildo_evidence_entries_total";
 
 /// Describes every metric of the log.
@@ -18,6 +20,8 @@ pub fn describe_metrics() {
     metrics::describe_gauge!(LAG, "Age of the oldest entry that no head covers.");
     metrics::describe_gauge!(LOGS, "Logs in memory.");
     metrics::describe_gauge!(OPERATOR_LEAVES, "Leaves of the operator log.");
+    metrics::describe_counter!(REFUSALS, "Writes that the store refused each time.");
+    metrics::describe_gauge!(REFUSED_LOGS, "Logs whose last write the store refused each time.");
     metrics::describe_counter!(ENTRIES, "Entries appended, by kind.");
 }
 
@@ -35,6 +39,9 @@ impl Evidence {
         metrics::counter!(HEADS).absolute(self.0.counters.heads());
         metrics::gauge!(LAG).set(Duration::from_micros(lag_us));
         metrics::gauge!(LOGS).set(number(logs as u64));
+        metrics::counter!(REFUSALS)
+            .absolute(self.0.counters.refusals.load(std::sync::atomic::Ordering::Relaxed));
+        metrics::gauge!(REFUSED_LOGS).set(number(self.0.refused_logs() as u64));
         metrics::gauge!(OPERATOR_LEAVES).set(number(self.0.operator.known_size()));
         for (kind, count) in self.0.counters.entries() {
             metrics::counter!(ENTRIES, "kind" => kind).absolute(count);

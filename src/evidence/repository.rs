@@ -93,7 +93,10 @@ pub enum EvidenceStoreError {
     /// The write named a claim whose work has another owner now.
     #[error("another instance has taken over the work on this log")]
     Fenced,
-    /// The database does not answer, or refuses the request.
+    /// The database refuses what it was given, and would refuse it again.
+    #[error("the store of logs refuses it: {0}")]
+    Refused(String),
+    /// The database does not answer, or can't do it now.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
 }

@@ -32,6 +32,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the first failure; doubles up to `BACKOFF_MAX`.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How often the store is asked to take a write that it refuses, before the write is given up.
+/// Raising it delays the requests behind it, by up to `BACKOFF_MAX` each time.
+const REFUSALS_MAX: u32 = 3;
 /// How long a log stays in memory after the last write.
 const QUIET: Duration = Duration::from_mins(1);
 
@@ -43,6 +46,8 @@ enum Trouble {
     Conflict,
     /// The work of a caller with a claim has another owner now.
     Fenced,
+    /// The store refuses what it was given, and is expected to refuse it again.
+    Refused(String),
     /// Temporarily unavailable; trying again later may succeed.
     Unavailable(String),
     /// Trying again can't succeed.
@@ -53,6 +58,7 @@ impl From<EvidenceError> for Trouble {
     fn from(error: EvidenceError) -> Self {
         match error {
             EvidenceError::Unavailable(why) => Self::Unavailable(why),
+            EvidenceError::Refused(why) => Self::Refused(why),
             other => Self::Broken(other),
         }
     }
@@ -63,6 +69,7 @@ impl From<EvidenceStoreError> for Trouble {
         match error {
             EvidenceStoreError::Conflict => Self::Conflict,
             EvidenceStoreError::Fenced => Self::Fenced,
+            EvidenceStoreError::Refused(why) => Self::Refused(why),
             EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
         }
     }
@@ -101,6 +108,13 @@ pub(super) struct Scribe {
     unheard: Option<Append>,
     /// Whether the room's journal may have events that the log does not have.
     room_grew: bool,
+    /// How often the store has refused a write since the last one that it took.
+    refusals: u32,
+    /// How many entries are written one by one after a refusal, so that what is refused takes
+    /// nothing else with it.
+    singly: usize,
+    /// Number of the decision that was given up, until it is in the log; 0 when none was.
+    refused_decision: u64,
     /// The largest head that is known to be stored.
     signed: Point,
     /// When to give up, once the server was told to stop.
@@ -131,6 +145,9 @@ impl Scribe {
             log: None,
             unheard: None,
             room_grew: false,
+            refusals: 0,
+            singly: 0,
+            refused_decision: 0,
             signed: Point::none(),
             deadline: None,
         };
@@ -213,6 +230,22 @@ impl Scribe {
                 Err(Trouble::Unavailable(why)) => {
                     tracing::warn!(session = %self.session, %why, "the log can't be written now");
                 }
+                Err(Trouble::Refused(why)) => {
+                    tracing::warn!(session = %self.session, %why, "the store refuses a write to the log");
+                    self.refusals += 1;
+                    let pending = self.log.as_ref().map_or(0, LogEngine::pending_entries);
+                    self.singly = self.singly.max(pending);
+                    if self.refusals >= REFUSALS_MAX {
+                        self.give_up(why);
+                        self.forget_log();
+                        // It is known that this write was not stored.
+                        self.unheard = None;
+                        if pending == 0 {
+                            return;
+                        }
+                    }
+                    self.forget_log();
+                }
                 Err(Trouble::Broken(error)) => {
                     tracing::error!(session = %self.session, %error, "the log can't be continued");
                     self.forget_log();
@@ -231,6 +264,43 @@ impl Scribe {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// A write was refused as often as it may be. If it was a request's, that is answered with it,
+    /// and the log goes on without it. A decision of the room can't be left out: it stays in the
+    /// journal of the room and is tried again when the room decides again or a request needs it;
+    /// those that need it now are refused, and the others go on.
+    fn give_up(&mut self, why: String) {
+        tracing::error!(session = %self.session, %why, "a write to the log is given up");
+        self.shared.write_refused(self.session);
+        self.refusals = 0;
+        let error = EvidenceError::Refused(why);
+        let append = self.log.as_mut().and_then(|log| log.poll_append());
+        let Some(append) = append.filter(|_| self.taken.is_empty()) else {
+            if self.taken.is_empty() {
+                self.room_grew = false;
+                self.fail(&error);
+            }
+            for (command, _) in self.taken.drain(..) {
+                answer(command, Err(error.clone()));
+            }
+            return;
+        };
+        self.refused_decision = append.room_seq;
+        self.room_grew = false;
+        let known = append.room_seq.saturating_sub(1);
+        for command in std::mem::take(&mut self.waiting) {
+            if command.request.needs_decisions(known) {
+                answer(command, Err(error.clone()));
+            } else {
+                self.waiting.push_back(command);
+            }
+        }
+    }
+
+    /// Most entries in one write.
+    const fn append_max(&self) -> usize {
+        if self.singly == 0 { APPEND_MAX } else { 1 }
     }
 
     async fn step(&mut self) -> Result<Step, Trouble> {
@@ -290,6 +360,7 @@ impl Scribe {
 
     /// Adds decisions of the room that the log does not have, a bounded number at a time.
     async fn take_decisions(&mut self) -> Result<(), Trouble> {
+        let limit = if self.singly == 0 { DECISIONS_MAX } else { 1 };
         let Some(log) = &mut self.log else { return Ok(()) };
         if log.is_closed() {
             self.room_grew = false;
@@ -297,14 +368,10 @@ impl Scribe {
         if !self.room_grew {
             return Ok(());
         }
-        let reading = self.shared.source.room_events(
-            self.tenant,
-            self.session,
-            log.room_seq(),
-            DECISIONS_MAX,
-        );
+        let reading =
+            self.shared.source.room_events(self.tenant, self.session, log.room_seq(), limit);
         let events = in_time(reading).await?.map_err(Trouble::Unavailable)?;
-        self.room_grew = events.len() >= DECISIONS_MAX as usize;
+        self.room_grew = events.len() >= limit as usize;
         let at = self.shared.clock.now();
         for event in events {
             if let Err(error) = log.handle_decision(event.seq, event.text, at) {
@@ -318,10 +385,11 @@ impl Scribe {
 
     fn take_requests(&mut self) {
         let at = self.shared.clock.now();
+        let append_max = self.append_max();
         let Some(log) = &mut self.log else { return };
         // One write may name only one claim.
         let mut fence = None;
-        while log.pending_entries() < APPEND_MAX {
+        while log.pending_entries() < append_max {
             let Some(command) = self.waiting.pop_front() else { return };
             if command.fence.is_some() && fence.is_some() && command.fence != fence {
                 self.waiting.push_front(command);
@@ -362,6 +430,7 @@ impl Scribe {
             let fence = self.taken.iter().find_map(|(command, _)| command.fence);
             let repository = Arc::clone(&self.shared.repository);
             let repository = fence.map_or(repository.clone(), |fence| repository.fenced(fence));
+            let room_seq = append.room_seq;
             let storing = repository.append(self.tenant, self.session, append.clone());
             let Ok(stored) = tokio::time::timeout(STORE_TIMEOUT, storing).await else {
                 // The write may have succeeded all the same; the log must be read to find out.
@@ -369,6 +438,12 @@ impl Scribe {
                 return Err(Trouble::Unavailable("no answer in time".to_owned()));
             };
             stored?;
+            self.refusals = 0;
+            self.singly = self.singly.saturating_sub(1);
+            if room_seq >= self.refused_decision {
+                self.refused_decision = 0;
+                self.shared.written(self.session);
+            }
             if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
                 self.shared.counters.appended(&stored);
             }

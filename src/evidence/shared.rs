@@ -1,6 +1,6 @@
 //! The state that all logs of a process share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,10 @@ use crate::evidence::repository::{Append, EvidenceRepository, Hash};
 use crate::evidence::requests::ScribeHandle;
 use crate::vault::KeyVault;
 
+/// Most logs that are remembered because their last write was refused; health says the same for one
+/// as for many.
+const REFUSED_MAX: usize = 1_024;
+
 /// The parts and the state of [`crate::evidence::Evidence`].
 pub(super) struct Shared {
     pub(super) repository: Arc<dyn EvidenceRepository>,
@@ -31,6 +35,8 @@ pub(super) struct Shared {
     pub(super) operator: OperatorLog,
     pub(super) readers: Readers,
     pub(super) counters: Counters,
+    /// Logs whose last write the store refused for good.
+    pub(super) refused: Mutex<BTreeSet<SessionId>>,
     pub(super) scribes: Mutex<BTreeMap<(TenantId, SessionId), ScribeHandle>>,
     pub(super) stopping: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -43,6 +49,25 @@ impl Shared {
     /// The issuer and subject of heads and receipts of a session's log.
     pub(super) fn identity(&self, session: SessionId) -> LogIdentity {
         LogIdentity { issuer: self.options.issuer.clone(), subject: format!("urn:uuid:{session}") }
+    }
+
+    /// The store refused for good what was to be written to a log.
+    pub(super) fn write_refused(&self, session: SessionId) {
+        self.counters.refusals.fetch_add(1, Ordering::Relaxed);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < REFUSED_MAX {
+            refused.insert(session);
+        }
+    }
+
+    /// A log was written to.
+    pub(super) fn written(&self, session: SessionId) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
+    /// Number of logs whose last write was refused for good.
+    pub(super) fn refused_logs(&self) -> usize {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Starts no further scribes, and tells the running ones to end.
@@ -93,6 +118,8 @@ pub(super) const KINDS: [&str; 9] =
 /// The counters of all logs.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// Writes that the store refused for good.
+    pub(super) refusals: AtomicU64,
     heads: AtomicU64,
     entries: [AtomicU64; KINDS.len()],
 }

@@ -1,6 +1,7 @@
 //! The errors of the database.
 
-use sea_orm::DbErr;
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::cameras::CameraStoreError;
 use crate::claims::ClaimError;
@@ -18,6 +19,9 @@ pub enum StoreError {
     /// The database does not answer, or refuses the request.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database refuses what it was given, and would refuse it again.
+    #[error("the database refuses it: {0}")]
+    Refused(String),
     /// The database contains, or was given, an impossible value.
     #[error("the database contains an impossible value: {0}")]
     Corrupt(String),
@@ -76,9 +80,33 @@ impl From<DbErr> for StoreError {
             DbErr::TryIntoErr { .. } | DbErr::Type(_) | DbErr::Json(_) => {
                 Self::Corrupt(error.to_string())
             }
+            other if is_refusal(&other) => Self::Refused(other.to_string()),
             other => Self::Unavailable(other.to_string()),
         }
     }
+}
+
+/// Whether the same statement would fail again: a constraint, or a value that does not fit. Anything
+/// else, such as a full disk, a lost connection or a lock, may be over the next time.
+fn is_refusal(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| is_refusal_code(&code))
+}
+
+fn is_refusal_code(code: &str) -> bool {
+    // Codes of PostgreSQL have five characters, of which the first two are the class: data, a
+    // constraint, what is allowed, and limits of the program.
+    if code.len() == 5 {
+        return ["22", "23", "42", "54"].iter().any(|class| code.starts_with(class));
+    }
+    // Those of SQLite are numbers with the primary code in the low byte: TOOBIG, CONSTRAINT,
+    // MISMATCH.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20))
 }
 
 impl From<StoreError> for RepositoryError {
@@ -105,6 +133,7 @@ impl From<StoreError> for EvidenceStoreError {
         match error {
             StoreError::Fenced => Self::Fenced,
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Refused(reason) => Self::Refused(reason),
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -163,4 +192,23 @@ pub(super) fn fixed<const N: usize>(bytes: &[u8], column: &str) -> Result<[u8; N
 /// nothing.
 pub(super) fn from_position(from: u64) -> i64 {
     i64::try_from(from).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_refusal_code;
+
+    #[test]
+    fn what_may_be_over_the_next_time_is_told_from_what_will_not() {
+        // A value too long, a unique constraint, no privilege, too many columns; TOOBIG, a primary
+        // key, a unique index, MISMATCH.
+        for code in ["22001", "23505", "42501", "54011", "18", "1555", "2067", "20"] {
+            assert!(is_refusal_code(code), "{code}");
+        }
+        // A full disk, a deadlock, a server that ends, a cut connection, a read-only one; BUSY,
+        // IOERR at a sync, FULL, READONLY.
+        for code in ["53100", "40P01", "57P01", "08006", "25006", "5", "1034", "13", "8", ""] {
+            assert!(!is_refusal_code(code), "{code}");
+        }
+    }
 }

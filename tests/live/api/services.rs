@@ -113,7 +113,7 @@ async fn sessions_go_on_without_the_services_and_health_says_which_fail() {
     let health = async || send(server.request(Method::GET, "/health/ready")).await;
     let well = json!({
         "identity": "ok", "tenancy": "ok", "user_profiles": "ok",
-        "recorder": "ok",
+        "recorder": "ok", "evidence_log": "ok",
     });
     assert_eq!(health().await.json()["services"], well);
     for mood in [

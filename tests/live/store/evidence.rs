@@ -197,7 +197,7 @@ async fn another_tenant_reads_and_writes_no_log(fixture: Fixture) {
     assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
     for session in [id, SessionId::generate()] {
         let outcome = store.create(stranger, session, [1; 16], vec![], append(0, 2)).await;
-        assert!(matches!(outcome, Err(EvidenceStoreError::Unavailable(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(EvidenceStoreError::Refused(_))), "{outcome:?}");
         let outcome = store.put_head(stranger, session, 0, &head(2, 2)).await;
         assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
     }

@@ -89,6 +89,59 @@ async fn a_meeting_is_taken_from_its_policy_to_its_end() {
 }
 
 #[tokio::test]
+async fn what_the_store_refuses_for_good_is_given_up_and_takes_nothing_with_it() {
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.refuse_text(Some("poison"));
+    let note =
+        |text: &str| evidence.note(tenant, session, EventKind::SessionState, text.to_owned());
+    let (before, refused, after) = tokio::join!(note("before"), note("poison"), note("after"));
+    before.expect("noted");
+    assert_eq!(refused, Err(EvidenceError::Refused("as planned".to_owned())));
+    after.expect("noted");
+    assert!(evidence.is_well(), "the log was written to since");
+    assert_eq!(note("poison").await, Err(EvidenceError::Refused("as planned".to_owned())));
+    assert!(!evidence.is_well(), "nothing was written since");
+    note("better").await.expect("noted");
+    assert!(evidence.is_well());
+    covered(&fixture).await;
+    let texts: Vec<String> = fixture.log().events.into_iter().map(|event| event.text).collect();
+    assert_eq!(texts, [POLICY, "before", "after", "better"]);
+    fixture.judge();
+}
+
+#[tokio::test]
+async fn a_decision_that_the_store_refuses_ends_the_attempt_and_stays_for_the_next() {
+    let fixture = Fixture::new();
+    let (evidence, process) = fixture.start();
+    let (tenant, session) = (fixture.tenant, fixture.session);
+    evidence.open(tenant, session, POLICY).await.expect("opened");
+    process.refuse_text(Some("turn_started"));
+    fixture.decide();
+    evidence.room_events_kept(tenant, session);
+    // What needs the decision is refused and not kept waiting, and everything else goes on.
+    let (track, close) = tokio::join!(
+        evidence.append_media(tenant, session, a_track(RecordedTrackId::random())),
+        evidence.close(tenant, session, Vec::new(), 1),
+    );
+    track.expect("stored");
+    assert_eq!(close, Err(EvidenceError::Refused("as planned".to_owned())));
+    assert!(!evidence.is_well(), "the decision is not in the log");
+    assert_eq!(fixture.log().record.room_seq, 0);
+    process.refuse_text(None);
+    let again = evidence.append_media(tenant, session, a_track(RecordedTrackId::random())).await;
+    again.expect("stored");
+    assert!(!evidence.is_well(), "the decision is not in the log");
+    evidence.room_events_kept(tenant, session);
+    until(|| fixture.log().record.room_seq == 1).await;
+    covered(&fixture).await;
+    assert!(evidence.is_well());
+    fixture.judge();
+}
+
+#[tokio::test]
 async fn a_closed_log_takes_only_what_may_follow() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();

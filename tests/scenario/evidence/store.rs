@@ -69,6 +69,8 @@ pub(crate) struct Process {
     /// Whether the last call is still carried out.
     last_is_done: bool,
     faults: Mutex<Vec<Fault>>,
+    /// Appends with an event that contains this text are refused.
+    refused_text: Mutex<Option<&'static str>>,
     pub(crate) writes: AtomicU32,
 }
 
@@ -84,6 +86,7 @@ impl Process {
             lives: AtomicI64::new(calls),
             last_is_done,
             faults: Mutex::default(),
+            refused_text: Mutex::default(),
             writes: AtomicU32::new(0),
         })
     }
@@ -106,6 +109,11 @@ impl Process {
         let mut planned = self.faults.lock().expect("no test panics within");
         planned.clear();
         planned.extend(faults.iter().rev());
+    }
+
+    /// The store refuses for good what contains this text.
+    pub(crate) fn refuse_text(&self, text: Option<&'static str>) {
+        *self.refused_text.lock().expect("no test panics within") = text;
     }
 
     async fn read<T>(&self, look: impl FnOnce(&Disk) -> T) -> T {
@@ -224,6 +232,12 @@ impl EvidenceRepository for Process {
     ) -> Result<(), EvidenceStoreError> {
         self.write(|disk| {
             let log = disk.logs.get_mut(&(tenant, session)).ok_or(EvidenceStoreError::Conflict)?;
+            let refused = *self.refused_text.lock().expect("no test panics within");
+            let is_refused =
+                |event: &StoredEvent| refused.is_some_and(|it| event.text.contains(it));
+            if append.events.iter().any(is_refused) {
+                return Err(EvidenceStoreError::Refused("as planned".to_owned()));
+            }
             check(log, &append)?;
             apply(log, append);
             Ok(())
