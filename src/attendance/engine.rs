@@ -307,8 +307,8 @@ impl Attendance {
     /// not present.
     ///
     /// # Errors
-    /// `Over`, `RollUnknown`, `UnitNotFound`, `OwnUnit`, `AlreadyDelegated`,
-    /// `DelegationLimitReached`, `Full`.
+    /// `Over`, `RollUnknown`, `UnitNotFound`, `OwnUnit`, `NotEligible` for a part of the
+    /// server, `AlreadyDelegated`, `DelegationLimitReached`, `Full`.
     pub fn delegate(
         &mut self,
         unit: &UnitId,
@@ -495,6 +495,9 @@ impl Attendance {
         let owner = roll.owner(unit).ok_or(AttendanceError::UnitNotFound)?;
         if owner == delegate {
             return Err(AttendanceError::OwnUnit);
+        }
+        if delegate.is_reserved() {
+            return Err(AttendanceError::NotEligible);
         }
         if self.delegates.contains_key(unit) {
             return Err(AttendanceError::AlreadyDelegated);

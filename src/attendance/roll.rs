@@ -58,13 +58,23 @@ impl Roll {
     /// The list of these members.
     ///
     /// # Errors
-    /// [`RollInvalid`] when somebody or something would count twice.
+    /// [`RollInvalid`] when somebody or something would count twice, or a part of the server is
+    /// listed.
     pub fn new(listed: impl IntoIterator<Item = Member>) -> Result<Self, RollInvalid> {
+        let listed: Vec<Member> = listed.into_iter().collect();
+        if listed.iter().any(|member| member.user_id.is_reserved()) {
+            return Err(RollInvalid::NotAPerson);
+        }
+        Self::stored(listed)
+    }
+
+    /// The list as a room stored it, perhaps before parts of the server were refused.
+    ///
+    /// # Errors
+    /// [`RollInvalid`] when somebody or something would count twice.
+    pub fn stored(listed: impl IntoIterator<Item = Member>) -> Result<Self, RollInvalid> {
         let mut roll = Self::default();
         for mut member in listed {
-            if member.user_id.is_reserved() {
-                return Err(RollInvalid::NotAPerson);
-            }
             let shown = ShownText::Name.cleaned(&member.name);
             member.name = shown.unwrap_or_else(|| member.user_id.as_str().to_owned());
             for (unit, weight) in &member.units {

@@ -345,6 +345,7 @@ mod tests {
             ("sub", json!("a\u{0}b")),
             ("sub", json!("x".repeat(256))),
             ("sub", json!("cabildo:recorder")),
+            ("sub", json!("Cabildo:Recorder")),
             ("sub", json!("cabildo:")),
             ("sub", json!(7)),
             ("exp", json!("1700000600")),

@@ -96,8 +96,8 @@ pub(super) struct CompactJws<'a> {
 
 impl<'a> CompactJws<'a> {
     /// Parses a JWS of at most `length_max` bytes. `None` when it is malformed, names a key of its
-    /// header twice (RFC 7515 §4) or an unsupported algorithm, or has a `crit` header, since no extension is supported (RFC 7515
-    /// §4.1.11).
+    /// header twice (RFC 7515 §4) or an unsupported algorithm, or has a `crit` header, since no
+    /// extension is supported (RFC 7515 §4.1.11).
     pub(super) fn parse(text: &'a str, length_max: usize) -> Option<Self> {
         if text.len() > length_max {
             return None;

@@ -47,7 +47,7 @@ use media::Settled;
 use queue::QueueTold;
 pub use record::{RecordInvalid, attendance_of};
 use recording::Recording;
-pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, RESERVED_PREFIX, Recorder, is_reserved};
+pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, Recorder};
 use seen::LastChanges;
 pub use undo::UNDO_WINDOW;
 use undo::Undoable;

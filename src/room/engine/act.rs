@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
 use crate::room::action::{Action, ChatAction, FloorAction, FreshIds, PeopleAction};
 use crate::room::engine::view::shown_name;
-use crate::room::engine::{Connection, Goodbye, RoomEngine, is_reserved};
+use crate::room::engine::{Connection, Goodbye, RoomEngine};
 use crate::room::error::RoomError;
 use crate::room::event::Event;
 
@@ -116,7 +116,7 @@ impl RoomEngine {
         let connected = match self.members.get(&user) {
             Some(member) if !member.kind.may_hold_floor() => return Err(RoomError::NotAPerson),
             Some(_) => true,
-            None if is_reserved(&user) => return Err(RoomError::NotAPerson),
+            None if user.is_reserved() => return Err(RoomError::NotAPerson),
             None => false,
         };
         let microphone = if connected { Microphone::Own } else { Microphone::Hall };

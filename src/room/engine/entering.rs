@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::room::engine::view::shown_name;
 use crate::room::engine::{
     CONNECTIONS_PER_USER_MAX, Connection, ConnectionKind, Goodbye, MODERATOR_PLACES, Member,
-    ResumeHash, RoomEngine, is_reserved,
+    ResumeHash, RoomEngine,
 };
 use crate::room::error::RoomError;
 use crate::room::event::Event;
@@ -56,7 +56,7 @@ impl RoomEngine {
         let may_join = principal.roles.may(role::Action::JoinRoom);
         let is_person = participant == ParticipantKind::Person;
         // A token that names a part of the server would pose as it.
-        if !may_join || self.removed.contains_key(user) || is_reserved(user) == is_person {
+        if !may_join || self.removed.contains_key(user) || user.is_reserved() == is_person {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);

@@ -11,8 +11,6 @@ use crate::room::engine::{Goodbye, Member, RoomEngine};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, RecordingView};
 
-/// How the user ids of parts of the server begin. No token may claim one.
-pub const RESERVED_PREFIX: &str = "cabildo:";
 /// The user id under which everybody sees the recorder.
 pub const RECORDER_USER_ID: &str = "cabildo:recorder";
 /// Most people whose acknowledgement is remembered. At it, one who is no longer
@@ -47,12 +45,6 @@ impl Recording {
     pub(super) const fn none(recorder: Recorder) -> Self {
         Self { recorder, state: RecordingState::Stopped, by: None, followed: false }
     }
-}
-
-/// Whether a user id names a part of the server rather than a person.
-#[must_use]
-pub fn is_reserved(user: &UserId) -> bool {
-    user.is_reserved()
 }
 
 impl RoomEngine {

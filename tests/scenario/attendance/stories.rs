@@ -198,6 +198,7 @@ fn delegations_have_a_limit_per_session_and_their_reasons_to_be_refused() {
     assert_eq!(refuses("101", "zoe"), AttendanceError::DelegationLimitReached);
     assert_eq!(refuses("103", "bea"), AttendanceError::AlreadyDelegated);
     assert_eq!(refuses("101", "ana"), AttendanceError::OwnUnit);
+    assert_eq!(refuses("101", "Cabildo:Recorder"), AttendanceError::NotEligible);
     assert_eq!(refuses("999", "bea"), AttendanceError::UnitNotFound);
     let now = assembly.now;
     assert_eq!(assembly.attendance.end_delegation(&unit("103"), &chair, now), Ok(()));

@@ -132,7 +132,7 @@ impl AttendanceParts {
         let invalid = |problem: &dyn std::fmt::Display| RecordInvalid(problem.to_string());
         let Some(stage) = self.stage else { return Ok(None) };
         let roll = if stage.roll_known {
-            Some(Arc::new(Roll::new(self.members).map_err(|error| invalid(&error))?))
+            Some(Arc::new(Roll::stored(self.members).map_err(|error| invalid(&error))?))
         } else {
             None
         };
