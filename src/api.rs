@@ -27,6 +27,7 @@ mod metrics;
 mod openapi;
 mod ports;
 mod precondition;
+mod provider_webhook;
 mod range;
 mod rate_limit;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
@@ -69,6 +70,7 @@ use crate::delivery::EventStreams;
 use crate::domain::id::TenantId;
 use crate::evidence::Evidence;
 use crate::history::History;
+use crate::meetings::ZoomWebhook;
 use crate::playable::Library;
 use crate::room::{Desk, Rooms};
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
@@ -130,6 +132,8 @@ pub struct ApiParts {
     pub library: Library,
     /// What happened in a session.
     pub history: History,
+    /// What Zoom tells; `None` when it is not configured.
+    pub zoom_webhook: Option<ZoomWebhook>,
     /// The cameras of tenants, and who may watch them.
     pub cameras: Gateway,
     /// Looks after cameras.

@@ -14,6 +14,7 @@ mod governance;
 mod identity;
 mod kafka;
 mod media;
+mod meetings;
 mod record;
 mod rooms;
 mod services;
@@ -37,6 +38,7 @@ use self::governance::GovernanceCalls;
 use self::identity::Identity;
 use self::kafka::Kafka;
 use self::media::Media;
+use self::meetings::{Keeping, ProviderMeetings};
 use self::record::Record;
 use self::rooms::LiveRooms;
 use self::services::Services;
@@ -80,6 +82,7 @@ pub struct App {
     rooms: LiveRooms,
     sessions: Sessions,
     governance: GovernanceCalls,
+    keeping: Keeping,
     cameras: Cameras,
     kafka: Kafka,
     delivery: Delivery,
@@ -105,7 +108,9 @@ impl App {
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
         let record = Record::start(&base, &foundation, &media).await?;
         let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
-        let sessions = Sessions::start(&base, &rooms, &record, &services);
+        let providers = ProviderMeetings::start(&base, &foundation)?;
+        let sessions = Sessions::start(&base, &rooms, &record, &services, &providers);
+        let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
         let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
@@ -119,6 +124,7 @@ impl App {
             record: &record,
             sessions: &sessions,
             services: &services,
+            providers: &providers,
             cameras: &cameras,
             delivery: &delivery,
             clock: clock.state(),
@@ -134,6 +140,7 @@ impl App {
             rooms,
             sessions,
             governance,
+            keeping,
             cameras,
             kafka,
             delivery,
@@ -166,6 +173,7 @@ impl App {
             rooms,
             sessions,
             governance,
+            keeping,
             cameras,
             kafka,
             delivery,
@@ -180,6 +188,7 @@ impl App {
             clock.shutdown().await;
             kafka.shutdown().await;
             cameras.shutdown().await;
+            keeping.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;
             rooms.shutdown().await;

@@ -4,6 +4,7 @@
 mod cameras;
 mod events;
 mod kafka;
+mod providers;
 mod reader;
 mod record;
 mod sections;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 pub use cameras::CamerasConfig;
 pub use events::{EventsConfig, WebhookConfig};
 pub use kafka::KafkaConfig;
+pub use providers::{GoogleMeetConfig, ProvidersConfig, ZoomConfig};
 pub use record::{
     EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
 };
@@ -66,6 +68,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Kafka, when there are brokers.
     pub kafka: Option<KafkaConfig>,
+    /// Other providers of meetings.
+    pub providers: ProvidersConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -241,6 +245,31 @@ mod tests {
         let limits = config.tenants.of(tenant.parse().expect("uuid"));
         assert_eq!(limits.max_active_sessions, 3);
         assert_eq!(limits.max_participants, config.tenants.default.max_participants);
+    }
+
+    #[test]
+    fn an_account_of_a_provider_is_whole_and_its_secrets_go_over_tls() {
+        let problems = |lines: &str| {
+            let yaml = format!("{EXAMPLE}\nproviders: {{{lines}}}\n");
+            production(&yaml.replace("\nproviders:\n", "\nproviders_before:\n"), &[])
+                .expect_err("not valid")
+                .0
+                .into_iter()
+                .map(|problem| problem.key)
+                .filter(|key| key.starts_with("providers."))
+                .collect::<Vec<_>>()
+        };
+        let zoom = "account_id: a, client_id: b, client_secret: c, host_user: d";
+        assert_eq!(problems("zoom: {account_id: a, client_id: b}").len(), 2);
+        assert_eq!(problems("zoom: {webhook_secret: a}").len(), 4);
+        let plain = format!("zoom: {{{zoom}, api_url: 'http://zoom.example'}}");
+        assert_eq!(problems(&plain), ["providers.zoom.api_url"]);
+        assert_eq!(problems("google_meet: {subject: a@b}"), ["providers.google_meet.credentials"]);
+        let no_key = "google_meet: {subject: a@b, credentials: '{}'}";
+        assert_eq!(problems(no_key), ["providers.google_meet.credentials"]);
+        assert_eq!(problems("end_after_s: 86401"), ["providers.end_after_s"]);
+        let access = "google_meet: {access: EVERYBODY}";
+        assert!(problems(access).contains(&"providers.google_meet.access".to_owned()));
     }
 
     #[test]

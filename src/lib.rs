@@ -29,6 +29,7 @@ pub mod custody;
 pub mod delivery;
 pub mod governance;
 pub mod history;
+pub mod meetings;
 pub mod playable;
 pub mod recorder;
 pub mod room;

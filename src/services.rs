@@ -1,5 +1,5 @@
 //! Clients of the platform's other services: identity, governance, tenancy and
-//! user profiles. Each call has a time-out, is repeated only when that is safe,
+//! user profiles; and of the providers of meetings, Google Meet and Zoom. Each call has a time-out, is repeated only when that is safe,
 //! and goes through the circuit breaker of its service. What a service answers is
 //! bounded, checked against its contract in `contracts/`, and held against the
 //! question: an answer about somebody else is an error, not an answer.
@@ -9,11 +9,15 @@ mod breaker;
 mod cache;
 mod client;
 mod error;
+mod google_meet;
 mod governance;
 mod identity;
+mod meeting;
 mod metrics;
+mod refusal;
 mod tenancy;
 mod user_profiles;
+mod zoom;
 
 pub use breaker::{
     Admission, BREAKER_CALLS_MIN, BREAKER_OPEN_FOR, BREAKER_WINDOW, Breaker, BreakerState, Permit,
@@ -22,8 +26,10 @@ pub use client::{
     ANSWER_BYTES_MAX, ClientTls, PlainHttp, RemoteService, ServiceOptions, ServiceState, TRIES_MAX,
 };
 pub use error::{ServiceError, ServiceSetupError};
+pub use google_meet::{GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions};
 pub use governance::{EventData, GovernanceClient, SessionEnded, SessionStarted};
 pub use identity::{BiometricKind, CodeChannel, IdentityClient, ProofContext, Refusal, Validation};
+pub use meeting::{CallState, CreateError, MeetingAtProvider, WantedMeeting};
 pub use metrics::describe_metrics;
 pub use tenancy::{
     StreamingLimits, TENANCY_FAILED_FOR, TENANCY_FRESH_FOR, TENANCY_WAIT_MAX, TenancyAnswer,
@@ -33,3 +39,4 @@ pub use user_profiles::{
     ELIGIBLE_FRESH_FOR, ELIGIBLE_MEMBERS_MAX, ELIGIBLE_PAGES_MAX, EligibleDelegation, EligibleList,
     EligibleMember, UserProfilesClient,
 };
+pub use zoom::{ZoomClient, ZoomOptions};

@@ -9,6 +9,7 @@ mod event;
 mod idempotency;
 mod limits;
 mod listing;
+mod meetings;
 mod metrics;
 mod new_session;
 mod observer;
@@ -33,6 +34,7 @@ pub use limits::{FixedLimits, TenantLimits, TenantLimitsSource};
 pub use listing::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionFilter, SessionPage, SessionPosition,
 };
+pub use meetings::{Meeting, MeetingError, MeetingMaker};
 pub use metrics::describe_metrics;
 pub use new_session::{
     DEFAULT_TURN_S, MAX_PARTICIPANTS_DEFAULT, MAX_TURN_S_DEFAULT, NewSession,

@@ -15,6 +15,7 @@ mod governance;
 mod idempotency;
 mod journal;
 mod media_tokens;
+mod meetings;
 mod migrate;
 mod operator_log;
 mod options;

@@ -112,6 +112,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "room",
         ],
     ),
+    // Meetings at other providers, made before their sessions are stored.
+    ("meetings", &["domain", "clock", "telemetry", "claims", "services", "sessions"]),
     (
         "store",
         &[
@@ -121,6 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "events",
             "governance",
+            "meetings",
             "sessions",
             "vault",
             "evidence",
@@ -153,6 +156,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "room",
             "events",
             "delivery",
+            "meetings",
         ],
     ),
 ];

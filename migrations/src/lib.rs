@@ -22,6 +22,7 @@ mod m0016_camera_probes;
 mod m0017_camera_streams;
 mod m0018_arrivals;
 mod m0019_recording_events;
+mod m0020_provider_meetings;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -71,6 +72,7 @@ pub const TABLES: &[&str] = &[
     "camera_streams",
     "arrivals",
     "recording_events",
+    "provider_meetings",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -114,6 +116,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("camera_streams", "SELECT, INSERT, UPDATE, DELETE"),
     ("arrivals", "SELECT, INSERT, DELETE"),
     ("recording_events", "SELECT, INSERT, DELETE"),
+    ("provider_meetings", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -143,6 +146,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0017_camera_streams::CameraStreams),
             Box::new(m0018_arrivals::Arrivals),
             Box::new(m0019_recording_events::RecordingEvents),
+            Box::new(m0020_provider_meetings::ProviderMeetings),
         ]
     }
 }

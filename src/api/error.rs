@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::auth::{AuthError, Scheme};
 use crate::cameras::{CameraError, CameraStoreError, PlaybackError};
 use crate::domain::error_code::ErrorCode;
-use crate::sessions::{RepositoryError, SessionError};
+use crate::sessions::{MeetingError, RepositoryError, SessionError};
 use crate::telemetry::{TraceId, current_trace_id};
 
 /// Header with the nonce for the next proof of possession (RFC 9449 §8).
@@ -128,6 +128,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::PlaybackTokenExpired
         | C::PlaybackTokenMissing
         | C::PlaybackTokenPayloadInvalid
+        | C::WebhookSignatureInvalid
+        | C::WebhookExpired
         | C::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
         C::Forbidden
         | C::NotYourTurn
@@ -206,12 +208,17 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ProofInvalid
         | C::ProofExpired
         | C::ProofWrongContext
+        | C::ProviderNotConfigured
         | C::CameraCodecUnsupported
         | C::CameraBframesUnsupported
         | C::CameraSourceInvalid
         | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
         C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        C::DependencyUnavailable | C::PlaybackStreamNotReady => StatusCode::SERVICE_UNAVAILABLE,
+        C::DependencyUnavailable
+        | C::ProviderUnavailable
+        | C::ProviderRefused
+        | C::ProviderLimitReached
+        | C::PlaybackStreamNotReady => StatusCode::SERVICE_UNAVAILABLE,
         C::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -268,6 +275,20 @@ impl From<SessionError> for ApiError {
             }
             SessionError::LimitReached { limit } => {
                 Self::new(code, message).with_details(json!({ "limit": limit }))
+            }
+            SessionError::Meeting(error) => {
+                tracing::warn!(%error, "a meeting at a provider was not made");
+                let wait = error.retry_after();
+                let answer = match error {
+                    // What the database said is logged, but not sent to callers.
+                    MeetingError::Unstored(_) => Self::new(code, "meetings can't be stored"),
+                    _ => Self::new(code, message),
+                };
+                match wait {
+                    Some(wait) => answer
+                        .retry_after_s(u32::try_from(wait.as_secs().max(1)).unwrap_or(u32::MAX)),
+                    None => answer,
+                }
             }
             SessionError::NotFound | SessionError::TenantSuspended => Self::new(code, message),
         }

@@ -55,6 +55,27 @@ pub(super) async fn once(
     }
 }
 
+/// A hash of a request with an `Idempotency-Key`, by which what it began is found when it comes
+/// again after a failure.
+pub(super) fn origin_of(
+    credentials: &Credentials,
+    (tenant, caller): (TenantId, &Caller),
+    body: &[u8],
+) -> Result<Option<[u8; 32]>, ApiError> {
+    let Some(key) = key_of(credentials)? else { return Ok(None) };
+    let (kind, name) = match caller {
+        Caller::User(user) => ("user", user.as_str()),
+        Caller::Service(service) => ("service", service.0.as_str()),
+    };
+    let mut hash = Sha256::new();
+    for part in [tenant.to_string().as_str(), kind, name, key.as_str()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(hash_of(credentials, body));
+    Ok(Some(hash.finalize().into()))
+}
+
 fn key_of(credentials: &Credentials) -> Result<Option<IdempotencyKey>, ApiError> {
     let mut values = credentials.headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };

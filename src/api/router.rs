@@ -19,7 +19,7 @@ use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
     Api, MetricsDoor, attendance, captures, dev, events, evidence, gateway, health, media,
-    media_tokens, openapi, recordings, report, room_cameras, sessions, web,
+    media_tokens, openapi, provider_webhook, recordings, report, room_cameras, sessions, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -79,6 +79,7 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(recordings::play))
         .routes(routes!(recordings::timeline))
         .routes(routes!(events::stream))
+        .routes(routes!(provider_webhook::zoom))
         .routes(routes!(web::client_config))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))

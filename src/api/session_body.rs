@@ -66,13 +66,25 @@ pub(super) struct SessionBody {
     speaking: SpeakingBody,
     /// Rules of attendance.
     attendance: AttendanceBody,
-    /// Address of the page where people join.
+    /// Address of the page where people join: their attendance and the speaking list are there,
+    /// whoever carries the media.
     join_url: String,
+    /// The meeting that carries the media; `null` when this server does.
+    #[schema(value_type = Option<MeetingBody>)]
+    meeting: Option<MeetingBody>,
     /// Number of changes; `If-Match` is compared with it.
     version: u64,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,
+}
+
+/// A meeting at another provider.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Meeting)]
+struct MeetingBody {
+    /// Where people join it.
+    join_url: String,
 }
 
 /// Whether a session is recorded and for how long the recording is kept.
@@ -145,6 +157,7 @@ impl SessionBody {
             },
             attendance: (&session.attendance).into(),
             join_url,
+            meeting: session.meeting_url.clone().map(|join_url| MeetingBody { join_url }),
             version: session.version,
             created_at: Moment(session.created_at),
         }

@@ -13,7 +13,7 @@ use super::Api;
 use super::body::{WholeBody, json, query};
 use super::caller::{Credentials, PersonOrService, see, with_nonce};
 use super::error::ApiError;
-use super::idempotency::once;
+use super::idempotency::{once, origin_of};
 use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, WRITER, refusals};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
@@ -28,6 +28,14 @@ use crate::sessions::{ListQuery, SessionError, SessionFilter};
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
+/// What may stand against a session whose media another provider carries.
+const PROVIDER: &[ErrorCode] = &[
+    ErrorCode::ProviderNotConfigured,
+    ErrorCode::ProviderUnavailable,
+    ErrorCode::ProviderRefused,
+    ErrorCode::ProviderLimitReached,
+];
+
 /// What every change of a session's state may be refused with.
 const STEP: &[ErrorCode] = &[
     ErrorCode::SessionNotFound,
@@ -38,9 +46,10 @@ const STEP: &[ErrorCode] = &[
     ErrorCode::IdempotencyKeyReused,
 ];
 
-refusals!(CreateRefusals: SERVICE, BODY, REPEATABLE, &[ErrorCode::UnprocessableRequest, ErrorCode::TenantSuspended]);
+refusals!(CreateRefusals: SERVICE, BODY, REPEATABLE, PROVIDER, &[ErrorCode::UnprocessableRequest, ErrorCode::TenantSuspended]);
 
-/// Creates a session, in state `scheduled`.
+/// Creates a session, in state `scheduled`. When another provider carries its media, its meeting
+/// there is made first; if that fails nothing is created, and the request may come again.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", operation_id = "createSession",
     security(("service" = [])),
@@ -70,8 +79,10 @@ pub(super) async fn create_as(
 ) -> Result<Response, ApiError> {
     let wanted: NewSessionBody = json(&credentials.headers, body, &[JSON])?;
     let tenant = wanted.tenant_id.0;
+    let origin = origin_of(credentials, (tenant, &caller.as_caller()), body)?;
     let work = async {
-        let session = api.sessions.create(wanted.into(), api.clock.now()).await?;
+        let now = api.clock.now();
+        let session = api.sessions.create_once(wanted.into(), origin, now).await?;
         let mut response = shown(api, StatusCode::CREATED, &session);
         if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/sessions/{}", session.id)) {
             response.headers_mut().insert(LOCATION, location);
@@ -182,7 +193,7 @@ pub(super) async fn read(
     Ok(shown(&api, StatusCode::OK, &session))
 }
 
-refusals!(PatchRefusals: WRITER, BODY, REPEATABLE, &[ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::VersionConflict, ErrorCode::UnprocessableRequest, ErrorCode::PreconditionRequired]);
+refusals!(PatchRefusals: WRITER, BODY, REPEATABLE, PROVIDER, &[ErrorCode::SessionNotFound, ErrorCode::SessionStateConflict, ErrorCode::VersionConflict, ErrorCode::UnprocessableRequest, ErrorCode::PreconditionRequired]);
 
 /// Changes a session by merge patch (RFC 7396). Once it is active only its
 /// title, planned end, number of people and retention can change.
@@ -226,7 +237,7 @@ pub(super) async fn patch(
     Ok(with_nonce(response, &api))
 }
 
-refusals!(StartRefusals: WRITER, STEP, &[ErrorCode::SessionLimitReached, ErrorCode::TenantSuspended]);
+refusals!(StartRefusals: WRITER, STEP, PROVIDER, &[ErrorCode::SessionLimitReached, ErrorCode::TenantSuspended]);
 
 /// Starts a scheduled session.
 #[utoipa::path(

@@ -15,6 +15,7 @@ use super::delivery::Delivery;
 use super::foundation::Foundation;
 use super::identity::Identity;
 use super::media::Media;
+use super::meetings::{ProviderClients, ProviderMeetings};
 use super::record::Record;
 use super::rooms::LiveRooms;
 use super::services::Services;
@@ -83,6 +84,7 @@ pub(super) struct Behind<'a> {
     pub(super) record: &'a Record,
     pub(super) sessions: &'a Sessions,
     pub(super) services: &'a Services,
+    pub(super) providers: &'a ProviderMeetings,
     pub(super) cameras: &'a Cameras,
     pub(super) delivery: &'a Delivery,
     pub(super) clock: ClockState,
@@ -167,6 +169,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         record,
         sessions,
         services,
+        providers,
         cameras,
         delivery,
         clock,
@@ -194,6 +197,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         evidence: foundation.evidence.clone(),
         library: record.library.clone(),
         history: record.history.clone(),
+        zoom_webhook: providers.zoom_webhook(base),
         cameras: cameras.gateway.clone(),
         camera_probes: cameras.probes.clone(),
         bridges: cameras.bridges.clone(),
@@ -209,6 +213,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             vault: record.vault(),
             clock,
             services: services.clone(),
+            providers: providers.clients.clone(),
             kafka_is_well: delivery.kafka_is_well(),
             evidence: foundation.evidence.clone(),
             recorder: record.recorder(),
@@ -219,6 +224,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             foundation.readings(),
             record.readings(),
             services.readings(),
+            providers.clients.readings(),
         ])),
         dev_issuer: identity.dev_issuer,
     })
@@ -232,6 +238,7 @@ struct Dependencies {
     vault: VaultState,
     clock: ClockState,
     services: Services,
+    providers: ProviderClients,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     evidence: Evidence,
     recorder: Recorder,
@@ -252,7 +259,8 @@ impl Readiness for Dependencies {
     }
 
     fn services(&self) -> Vec<(&'static str, bool)> {
-        let states = self.services.states();
+        let mut states = self.services.states();
+        states.extend(self.providers.states());
         let services = states.into_iter().map(|state| (state.service.as_str(), state.is_well()));
         let kafka = self.kafka_is_well.iter().map(|is_well| ("kafka", is_well()));
         let own = [

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::base::Base;
+use super::meetings::ProviderMeetings;
 use super::record::Record;
 use super::rooms::LiveRooms;
 use super::services::Services;
@@ -20,11 +21,13 @@ impl Sessions {
         rooms: &LiveRooms,
         record: &Record,
         services: &Services,
+        providers: &ProviderMeetings,
     ) -> Self {
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
-        let observers = vec![rooms.observer(), record.observer()];
+        let observers = vec![rooms.observer(), record.observer(), providers.observer(base)];
         let service = SessionService::new(store, tenants::limits(base, services), observers);
+        let service = service.making_by(Arc::new(providers.meetings.clone()));
         service.start_telling(base.clock.clone());
         Self { service }
     }

@@ -9,8 +9,8 @@ use crate::api::MetricsSource;
 use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{
-    api, cameras, delivery, evidence, governance, moderation, recorder, room, services, sessions,
-    sfu, telemetry, vault,
+    api, cameras, delivery, evidence, governance, meetings, moderation, recorder, room, services,
+    sessions, sfu, telemetry, vault,
 };
 
 /// How often old samples of histograms are removed.
@@ -68,6 +68,7 @@ fn describe() {
     moderation::describe_metrics();
     services::describe_metrics();
     governance::describe_metrics();
+    meetings::describe_metrics();
     delivery::describe_metrics();
     api::describe_metrics();
 }

@@ -187,6 +187,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let cameras = super::cameras::read(reader, profile);
     let events = super::events::read(reader);
     let kafka = super::kafka::read(reader);
+    let providers = super::providers::read(reader);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -202,6 +203,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         cameras,
         events,
         kafka,
+        providers,
         telemetry,
     })
 }

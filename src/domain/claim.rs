@@ -15,6 +15,9 @@ pub enum Work {
     Custody,
     /// Telling governance of it, and asking what governance holds.
     Governance,
+    /// Making and closing its meeting at another provider. The claim is taken before the
+    /// session is stored.
+    Meeting,
     /// Handing events on to one place outside. It is of no session: the id that
     /// stands for one is made of the reader's name.
     Delivery,
@@ -29,6 +32,7 @@ impl Work {
             Self::Playables => "playables",
             Self::Custody => "custody",
             Self::Governance => "governance",
+            Self::Meeting => "meeting",
             Self::Delivery => "delivery",
         }
     }
@@ -36,9 +40,16 @@ impl Work {
     /// The kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Recording, Self::Playables, Self::Custody, Self::Governance, Self::Delivery]
-            .into_iter()
-            .find(|work| work.as_str() == name)
+        [
+            Self::Recording,
+            Self::Playables,
+            Self::Custody,
+            Self::Governance,
+            Self::Meeting,
+            Self::Delivery,
+        ]
+        .into_iter()
+        .find(|work| work.as_str() == name)
     }
 }
 

@@ -74,6 +74,18 @@ words!(
         Internal => "INTERNAL",
         /// The session's media is carried by another provider.
         ProviderUnsupported => "PROVIDER_UNSUPPORTED",
+        /// This installation has no account with the provider that the session names.
+        ProviderNotConfigured => "PROVIDER_NOT_CONFIGURED",
+        /// The provider does not answer usably; nothing has changed here.
+        ProviderUnavailable => "PROVIDER_UNAVAILABLE",
+        /// The provider refuses the account of this installation; nothing has changed here.
+        ProviderRefused => "PROVIDER_REFUSED",
+        /// The provider takes no more requests for a while; nothing has changed here.
+        ProviderLimitReached => "PROVIDER_LIMIT_REACHED",
+        /// The signature of a webhook is missing or wrong, or is about another account.
+        WebhookSignatureInvalid => "WEBHOOK_SIGNATURE_INVALID",
+        /// The webhook was signed too long ago.
+        WebhookExpired => "WEBHOOK_EXPIRED",
 
         /// The speaking list is closed.
         QueueClosed => "QUEUE_CLOSED",

@@ -60,6 +60,14 @@ words!(
     }
 );
 
+impl Provider {
+    /// Whether another service than this server carries the media.
+    #[must_use]
+    pub const fn is_external(self) -> bool {
+        !matches!(self, Self::Webrtc)
+    }
+}
+
 impl MediaPolicy {
     /// The policy of a session that does not say one: pictures follow the floor
     /// where sound does.
@@ -137,6 +145,8 @@ pub struct Session {
     pub modality: Modality,
     /// Who carries its media.
     pub provider: Provider,
+    /// Where people join its meeting at the provider; `None` when this server carries the media.
+    pub meeting_url: Option<String>,
     /// Its state.
     pub status: SessionStatus,
     /// When it should start.

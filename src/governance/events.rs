@@ -19,7 +19,9 @@ use crate::domain::session::{Session, SessionStatus};
 use crate::kafka::{Consumer, Incoming, Outgoing, Producer};
 use crate::room::Rooms;
 use crate::room::error::RoomError;
-use crate::sessions::{LIST_LIMIT_MAX, ListQuery, SessionError, SessionFilter, SessionService};
+use crate::sessions::{
+    LIST_LIMIT_MAX, ListQuery, MeetingError, SessionError, SessionFilter, SessionService,
+};
 
 /// First wait before something is tried again.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -314,11 +316,14 @@ fn failure_of(error: &SessionError) -> Failure {
         SessionError::Repository(_) | SessionError::VersionConflict { .. } => {
             Failure::Unavailable(error.to_string())
         }
-        SessionError::NotFound
+        SessionError::Meeting(MeetingError::NotConfigured(_))
+        | SessionError::NotFound
         | SessionError::Invalid(_)
         | SessionError::StateConflict { .. }
         | SessionError::LimitReached { .. }
         | SessionError::TenantSuspended => Failure::Refused(error.code().as_str()),
+        // One provider is no reason to keep others waiting.
+        SessionError::Meeting(_) => Failure::Stuck(error.code().as_str()),
     }
 }
 

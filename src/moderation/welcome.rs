@@ -29,6 +29,8 @@ pub(super) fn welcome(
             id: info.session.to_string(),
             title: info.title,
             modality: info.modality.to_owned(),
+            provider: info.provider.as_str().to_owned(),
+            meeting_url: info.meeting_url,
             recording: info.recording.enabled,
             started_at: info.started_at.map(|moment| moment.to_string()),
         },

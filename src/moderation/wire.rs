@@ -320,6 +320,11 @@ pub struct SessionView {
     pub title: String,
     /// `virtual`, `in_person` or `mixed`.
     pub modality: String,
+    /// Who carries its media: `webrtc`, which is this server, `google_meet` or `zoom`. With
+    /// the others there is no media on this channel.
+    pub provider: String,
+    /// Where people join its meeting, when another provider carries its media.
+    pub meeting_url: Option<String>,
     /// Whether its policy is to record.
     pub recording: bool,
     /// When it started, RFC 3339.

@@ -48,7 +48,8 @@ pub(super) struct RoomParts {
     pub(super) tenant: TenantId,
     pub(super) session: SessionId,
     pub(super) journal: Arc<dyn RoomJournal>,
-    pub(super) media: Sfu,
+    /// `None` when another provider carries the session's media.
+    pub(super) media: Option<Sfu>,
     pub(super) clock: Clock,
     pub(super) ports: RoomPorts,
 }
@@ -287,7 +288,9 @@ impl RoomActor {
         if media == MediaAfterLoss::Dropped {
             self.drop_media(connection).await;
         }
-        let media_gone = media == MediaAfterLoss::Kept && !self.joined.contains(&connection);
+        let has_media = self.parts.media.is_some();
+        let media_gone =
+            has_media && media == MediaAfterLoss::Kept && !self.joined.contains(&connection);
         let missed = self.missed(last_seq).await?;
         let socket = self.attach(connection, Some(sink));
         if let Some(offer) = self.unanswered.get(&connection).cloned() {
@@ -300,9 +303,7 @@ impl RoomActor {
     /// Ends a connection's transports; it joins the media plane anew.
     async fn drop_media(&mut self, connection: ConnectionId) {
         self.unanswered.remove(&connection);
-        if self.joined.remove(&connection) {
-            log_media(self.parts.media.leave(self.parts.session, connection).await);
-        }
+        self.leave_media(connection).await;
         let side = TransportSide::Publish;
         self.decide_surely(|engine, now| engine.handle_transport_lost(connection, side, now)).await;
     }
@@ -342,12 +343,12 @@ impl RoomActor {
     }
 
     async fn join_media(&mut self, connection: ConnectionId) -> Result<(), RoomError> {
+        let Some(media) = &self.parts.media else { return Ok(()) };
         if self.joined.contains(&connection) {
             return Ok(());
         }
         let gates = self.engine.gates(connection);
-        self.parts
-            .media
+        media
             .join(self.parts.session, connection, gates)
             .await
             .map_err(|error| media_error(&error))?;
@@ -429,7 +430,9 @@ impl RoomActor {
             self.gates_decided(decision).await;
         }
         for GateChange { connection, kind, gate } in outputs.gates {
-            if self.joined.contains(&connection) {
+            if let Some(media) = &media
+                && self.joined.contains(&connection)
+            {
                 let applied = media.set_gate(session, connection, kind, gate).await;
                 if let Err(error) = applied {
                     self.gate_failed(connection, gate, &error).await;
@@ -440,7 +443,7 @@ impl RoomActor {
         if let Some(state) = outputs.recording.filter(|_| !starts) {
             self.set_recording(state).await;
         }
-        if let Some(featured) = outputs.featured {
+        if let (Some(featured), Some(media)) = (outputs.featured, &media) {
             let shown = media.feature(session, featured.audio, featured.video).await;
             log_media(shown);
         }
@@ -456,9 +459,7 @@ impl RoomActor {
             self.sinks.remove(&connection);
             self.requests.forget(connection);
             self.unanswered.remove(&connection);
-            if self.joined.remove(&connection) {
-                log_media(media.leave(session, connection).await);
-            }
+            self.leave_media(connection).await;
         }
         self.change_tracks(outputs.tracks).await;
         self.note_attendance(outputs.notes).await;
@@ -471,8 +472,17 @@ impl RoomActor {
     /// pass, so such a peer loses all of it.
     async fn gate_failed(&mut self, connection: ConnectionId, gate: Gate, error: &SfuError) {
         tracing::error!(%connection, ?gate, %error, "a gate was not applied");
-        if gate == Gate::Closed && self.joined.remove(&connection) {
-            log_media(self.parts.media.leave(self.parts.session, connection).await);
+        if gate == Gate::Closed {
+            self.leave_media(connection).await;
+        }
+    }
+
+    /// Ends what the media plane has of a connection.
+    async fn leave_media(&mut self, connection: ConnectionId) {
+        if self.joined.remove(&connection)
+            && let Some(media) = &self.parts.media
+        {
+            log_media(media.leave(self.parts.session, connection).await);
         }
     }
 
@@ -500,7 +510,9 @@ impl RoomActor {
     async fn close(&mut self) {
         let ended = self.engine.tracks().map(TrackChange::Unpublished).collect();
         self.change_tracks(ended).await;
-        log_media(self.parts.media.close_room(self.parts.session).await);
+        if let Some(media) = &self.parts.media {
+            log_media(media.close_room(self.parts.session).await);
+        }
         let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
         for connection in connections {
             self.offer(connection, Outbound::Closing);

@@ -27,7 +27,7 @@ use crate::domain::participant::ParticipantKind;
 use crate::domain::quorum::AttendanceRules;
 use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
-use crate::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy, Session};
+use crate::domain::session::{MediaPolicy, ModerationMode, Provider, RecordingPolicy, Session};
 use crate::domain::shown_text::{Looks, ShownText};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
@@ -76,6 +76,10 @@ pub struct RoomInfo {
     pub title: String,
     /// Its modality, as text.
     pub modality: &'static str,
+    /// Who carries its media.
+    pub provider: Provider,
+    /// Where people join its meeting, when another provider carries its media.
+    pub meeting_url: Option<String>,
     /// Whether its policy is to record, and how long that is kept.
     pub recording: RecordingPolicy,
     /// When it started.
@@ -98,6 +102,8 @@ impl From<&Session> for RoomInfo {
             session: session.id,
             title: session.title.clone(),
             modality: session.modality.as_str(),
+            provider: session.provider,
+            meeting_url: session.meeting_url.clone(),
             recording: session.recording,
             started_at: session.started_at,
             participants_max: session.max_participants,

@@ -96,6 +96,8 @@ pub(super) struct RoomHandle {
     pub(super) inputs: mpsc::Sender<Input>,
     /// The assembly that meets in it.
     pub(super) assembly: AssemblyId,
+    /// Whether another provider carries its media.
+    pub(super) is_without_media: bool,
 }
 
 /// A request of a member.

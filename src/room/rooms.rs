@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::domain::id::{CameraId, ConnectionId, SessionId, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role::{Role, Roles};
-use crate::domain::session::{Provider, Session, SessionStatus};
+use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::attending::take_list;
@@ -70,7 +70,7 @@ impl Rooms {
     /// # Errors
     /// [`RoomError::SessionNotFound`] (also for another tenant's session and for a token that is
     /// bound to another session), [`RoomError::SessionNotActive`], [`RoomError::SessionOver`],
-    /// [`RoomError::ProviderUnsupported`] and refusals of the room.
+    /// and refusals of the room.
     pub async fn enter(
         &self,
         principal: Principal,
@@ -247,6 +247,9 @@ impl Rooms {
         for _ in 0..2 {
             let handle = self.room(tenant, session).await?;
             let entering = make(principal.clone());
+            if entering.kind == ConnectionKind::MediaOnly && handle.is_without_media {
+                return Err(RoomError::ProviderUnsupported);
+            }
             let ask = |reply: Reply<Admitted>| Input::Enter(entering, reply);
             match handle.ask(ask).await {
                 Ok(admitted) => return Ok(entered(session, handle, admitted)),
@@ -314,9 +317,6 @@ impl Rooms {
                 return Err(RoomError::SessionOver);
             }
         }
-        if found.provider != Provider::Webrtc {
-            return Err(RoomError::ProviderUnsupported);
-        }
         let handle = self.open_room(&found).await?;
         Ok(OpenRoom { tenant, handle })
     }
@@ -327,7 +327,7 @@ impl Rooms {
             tenant: session.tenant_id,
             session: session.id,
             journal: journal.clone(),
-            media: media.clone(),
+            media: (!session.provider.is_external()).then(|| media.clone()),
             clock: clock.clone(),
             ports: ports.clone(),
         }
@@ -346,7 +346,7 @@ impl Rooms {
         if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
             return Ok(());
         }
-        let recorder = self.recorder();
+        let recorder = self.recorder(session);
         match RoomEngine::from_record(session.into(), recorder, record, self.parts.clock.now()) {
             Ok(engine) => {
                 let actor = RoomActor::new(self.parts_of(session), engine);
@@ -360,8 +360,10 @@ impl Rooms {
         }
     }
 
-    fn recorder(&self) -> Recorder {
-        let has_recorder = self.parts.ports.has(ParticipantKind::Recorder);
+    /// Nobody records what another provider carries.
+    fn recorder(&self, session: &Session) -> Recorder {
+        let has_recorder =
+            !session.provider.is_external() && self.parts.ports.has(ParticipantKind::Recorder);
         if has_recorder { Recorder::Present } else { Recorder::Absent }
     }
 
@@ -375,7 +377,7 @@ impl Rooms {
 
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
-        let recorder = self.recorder();
+        let recorder = self.recorder(session);
         let now = clock.now();
         let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");
@@ -391,17 +393,32 @@ impl Rooms {
                 })?,
         };
         let (media_events, media_inputs) = mpsc::channel(MEDIA_EVENTS_MAX);
-        media
-            .open_room(session.id, self.budget(session.tenant_id).await, media_events)
-            .await
-            .map_err(|error| RoomError::Media { code: error.code(), message: error.to_string() })?;
+        if !session.provider.is_external() {
+            let budget = self.budget(session.tenant_id).await;
+            let opened = media.open_room(session.id, budget, media_events.clone()).await;
+            opened.map_err(|error| RoomError::Media {
+                code: error.code(),
+                message: error.to_string(),
+            })?;
+        }
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
-        let room = RoomHandle { inputs, assembly: session.assembly_id };
+        let is_without_media = session.provider.is_external();
+        let room = RoomHandle { inputs, assembly: session.assembly_id, is_without_media };
         if let Some(source) = ports.eligible.clone().filter(|_| !roll_known(&engine)) {
             tokio::spawn(take_list(source, session.tenant_id, room.clone()));
         }
         let actor = RoomActor::new(self.parts_of(session), engine);
-        tokio::spawn(actor.run(Box::new(session.clone()), queue, media_inputs));
+        let session = Box::new(session.clone());
+        if session.provider.is_external() {
+            tokio::spawn(async move {
+                // Nothing is sent by it, and its end would end the room.
+                let _open = media_events;
+                actor.run(session, queue, media_inputs).await;
+            });
+        } else {
+            drop(media_events);
+            tokio::spawn(actor.run(session, queue, media_inputs));
+        }
         Ok(room)
     }
 }

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Identity, Method, Url, redirect};
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
@@ -17,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::services::breaker::{Admission, Breaker, BreakerState};
 use crate::services::error::{ServiceError, ServiceSetupError};
 use crate::services::metrics;
+use crate::services::refusal::{refusal_code, retry_after_of};
 
 /// Most times that one call is tried. Raising it makes callers wait longer for a
 /// service that is down.
@@ -28,10 +30,14 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest answer read, in bytes: an eligible list of 20,000 members.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest answer of a provider of meetings, in bytes: 300 meetings in a list.
+const OUTSIDE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How much of a refusal is read, in bytes, to find its code.
+const REFUSAL_BYTES_MAX: usize = 16 * 1024;
 /// Longest time to connect. Connecting within a data centre takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A service of the platform.
+/// A service of the platform, or a provider of meetings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RemoteService {
     /// Validates what people present.
@@ -42,6 +48,14 @@ pub enum RemoteService {
     Tenancy,
     /// Knows who is eligible.
     UserProfiles,
+    /// Gives tokens for Google Meet.
+    GoogleToken,
+    /// Carries meetings.
+    GoogleMeet,
+    /// Gives tokens for Zoom.
+    ZoomToken,
+    /// Carries meetings.
+    Zoom,
 }
 
 impl RemoteService {
@@ -53,15 +67,35 @@ impl RemoteService {
             Self::Governance => "governance",
             Self::Tenancy => "tenancy",
             Self::UserProfiles => "user_profiles",
+            Self::GoogleToken => "google_token",
+            Self::GoogleMeet => "google_meet",
+            Self::ZoomToken => "zoom_token",
+            Self::Zoom => "zoom",
         }
     }
 
     /// How long one try may take, from connecting to the last byte.
     const fn timeout(self) -> Duration {
         match self {
-            Self::Identity | Self::Tenancy => Duration::from_secs(5),
+            Self::Identity
+            | Self::Tenancy
+            | Self::GoogleToken
+            | Self::GoogleMeet
+            | Self::ZoomToken
+            | Self::Zoom => Duration::from_secs(5),
             Self::Governance | Self::UserProfiles => Duration::from_secs(3),
         }
+    }
+
+    /// Whether it is outside the platform: it is not told what we call ourselves, its
+    /// answers are short, and the codes of its refusals say what to do.
+    const fn is_outside(self) -> bool {
+        matches!(self, Self::GoogleToken | Self::GoogleMeet | Self::ZoomToken | Self::Zoom)
+    }
+
+    /// Longest answer read, in bytes.
+    const fn answer_bytes_max(self) -> usize {
+        if self.is_outside() { OUTSIDE_ANSWER_BYTES_MAX } else { ANSWER_BYTES_MAX }
     }
 }
 
@@ -142,12 +176,17 @@ pub(super) enum Repeat {
 }
 
 /// One question.
+#[derive(Clone)]
 pub(super) struct Question<'a> {
     pub(super) method: Method,
     /// Segments of the path; each is escaped.
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a Value>,
+    /// A body in the form of HTML forms.
+    pub(super) form: Option<&'a [(&'a str, &'a str)]>,
+    /// The whole value of `Authorization`.
+    pub(super) authorization: Option<&'a Secret<String>>,
     /// Makes a write safe to repeat.
     pub(super) idempotency_key: Option<&'a str>,
     pub(super) repeat: Repeat,
@@ -160,9 +199,19 @@ impl<'a> Question<'a> {
             path,
             query,
             body: None,
+            form: None,
+            authorization: None,
             idempotency_key: None,
             repeat: Repeat::Safe,
         }
+    }
+
+    /// A write, which is not repeated.
+    pub(super) fn write(method: Method, path: &'a [&'a str]) -> Self {
+        let mut question = Self::get(path, &[]);
+        question.method = method;
+        question.repeat = Repeat::Unsafe;
+        question
     }
 }
 
@@ -198,8 +247,10 @@ impl ServiceClient {
         let id = HeaderValue::try_from(&options.service_id)
             .map_err(|_| ServiceSetupError::ServiceIdInvalid)?;
         let mut headers = HeaderMap::new();
-        headers.insert("x-service-id", id);
-        headers.insert("x-internal-service", HeaderValue::from_static("true"));
+        if !service.is_outside() {
+            headers.insert("x-service-id", id);
+            headers.insert("x-internal-service", HeaderValue::from_static("true"));
+        }
         let timeout = options.timeout.unwrap_or(service.timeout());
         let mut builder = reqwest::Client::builder()
             .timeout(timeout)
@@ -300,21 +351,60 @@ impl ServiceClient {
         if let Some(body) = question.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
+        if let Some(form) = question.form {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        }
+        if let Some(authorization) = question.authorization {
+            let mut value = HeaderValue::from_str(authorization.expose()).map_err(|_| {
+                let what = "the token is not the value of a header".to_owned();
+                ServiceError::NotByContract { service, what }
+            })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
         if let Some(key) = question.idempotency_key {
             request = request.header("idempotency-key", key);
         }
         let mut response = request.send().await.map_err(broken)?;
+        let status = response.status().as_u16();
         if !response.status().is_success() {
-            return Err(ServiceError::Status { service, status: response.status().as_u16() });
+            if service.is_outside() {
+                return Err(self.refusal(response).await);
+            }
+            return Err(ServiceError::Status { service, status });
         }
+        let bytes_max = service.answer_bytes_max();
         let mut answer = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if answer.len() + chunk.len() > ANSWER_BYTES_MAX {
+            if answer.len() + chunk.len() > bytes_max {
                 return Err(ServiceError::TooLong { service });
             }
             answer.extend_from_slice(&chunk);
         }
         Ok(answer)
+    }
+
+    /// What a provider refuses, by the code in its answer as far as there is one.
+    async fn refusal(&self, mut response: reqwest::Response) -> ServiceError {
+        let status = response.status().as_u16();
+        let said = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = said.and_then(|text| retry_after_of(text, self.now()));
+        let mut body = Vec::new();
+        // A refusal that breaks off or is long is known by its status.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > REFUSAL_BYTES_MAX {
+                body.clear();
+                break;
+            }
+        }
+        ServiceError::Refused {
+            service: self.service,
+            status,
+            code: refusal_code(&body),
+            retry_after,
+        }
     }
 
     fn address(&self, question: &Question<'_>) -> Url {
@@ -340,6 +430,10 @@ fn may_repeat(error: &ServiceError, repeat: Repeat) -> bool {
         ServiceError::Unreachable { source, .. } if source.is_connect() => true,
         ServiceError::Unreachable { .. } | ServiceError::TimedOut { .. } => repeat == Repeat::Safe,
         ServiceError::Status { status, .. } => *status >= 500 && repeat == Repeat::Safe,
+        // A provider that says when to come again is not asked before.
+        ServiceError::Refused { status, retry_after, .. } => {
+            *status >= 500 && retry_after.is_none() && repeat == Repeat::Safe
+        }
         ServiceError::LeftAlone { .. }
         | ServiceError::TooLong { .. }
         | ServiceError::NotByContract { .. }

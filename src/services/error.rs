@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::services::client::{ANSWER_BYTES_MAX, RemoteService};
+use crate::services::client::RemoteService;
 
 /// Why a client can't be made of its options.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum ServiceSetupError {
     /// The certificates or the key can't be read.
     #[error("the certificates or the key for the {0} service can't be used")]
     CertificatesInvalid(RemoteService, #[source] reqwest::Error),
+    /// The key of a service account is not an RSA key in PEM.
+    #[error("the private key of the service account is not an RSA key in PEM")]
+    KeyInvalid,
     /// The client can't be made.
     #[error("no HTTP client can be made")]
     Client(#[source] reqwest::Error),
@@ -56,8 +59,20 @@ pub enum ServiceError {
         /// The status.
         status: u16,
     },
+    /// A provider of meetings refuses; redirects are refusals too, none is followed.
+    #[error("the {service} service refuses with status {status} and code {code}")]
+    Refused {
+        /// Which service.
+        service: RemoteService,
+        /// The status.
+        status: u16,
+        /// The code in its answer: letters, digits, `_`, `-` and `.`; `none` without one.
+        code: String,
+        /// After how long it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
     /// The answer is longer than is read.
-    #[error("the answer of the {service} service is longer than {ANSWER_BYTES_MAX} bytes")]
+    #[error("the answer of the {service} service is too long to be read")]
     TooLong {
         /// Which service.
         service: RemoteService,
@@ -89,6 +104,7 @@ impl ServiceError {
             Self::Unreachable { .. } => "unreachable",
             Self::TimedOut { .. } => "timed_out",
             Self::Status { .. } => "status",
+            Self::Refused { .. } => "refused",
             Self::TooLong { .. } => "too_long",
             Self::NotByContract { .. } => "not_by_contract",
             Self::Contradicts { .. } => "contradicts",
@@ -99,15 +115,34 @@ impl ServiceError {
     #[must_use]
     pub const fn retry_after(&self) -> Duration {
         match self {
-            Self::LeftAlone { retry_after, .. } => *retry_after,
+            Self::LeftAlone { retry_after, .. }
+            | Self::Refused { retry_after: Some(retry_after), .. } => *retry_after,
             _ => Duration::from_secs(5),
+        }
+    }
+
+    /// Whether the service surely did nothing: it was not reached, or it refused.
+    #[must_use]
+    pub fn nothing_was_done(&self) -> bool {
+        match self {
+            Self::LeftAlone { .. } => true,
+            Self::Unreachable { source, .. } => source.is_connect(),
+            Self::Status { status, .. } | Self::Refused { status, .. } => {
+                (400..500).contains(status) && *status != 408
+            }
+            Self::TimedOut { .. }
+            | Self::TooLong { .. }
+            | Self::NotByContract { .. }
+            | Self::Contradicts { .. } => false,
         }
     }
 
     /// Whether it lies with the service, and not with what was asked.
     pub(super) fn blames_service(&self) -> bool {
         match self {
-            Self::Status { status, .. } => !(400..500).contains(status) || *status == 429,
+            Self::Status { status, .. } | Self::Refused { status, .. } => {
+                !(400..500).contains(status) || *status == 429
+            }
             Self::LeftAlone { .. } => false,
             _ => true,
         }

@@ -111,6 +111,8 @@ impl GovernanceClient {
             path: &["api", "v1", "assemblies", &assembly, what],
             query: &[],
             body: Some(body),
+            form: None,
+            authorization: None,
             idempotency_key: Some(&key),
             repeat: Repeat::Safe,
         };

@@ -155,6 +155,8 @@ impl IdentityClient {
             path,
             query: &[],
             body: Some(&body),
+            form: None,
+            authorization: None,
             idempotency_key: None,
             repeat: Repeat::Unsafe,
         };

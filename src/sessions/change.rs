@@ -316,6 +316,7 @@ mod tests {
         });
         let expected = Session {
             provider: Provider::Webrtc,
+            meeting_url: None,
             scheduled_start_at: None,
             scheduled_end_at: None,
             max_participants: 300,

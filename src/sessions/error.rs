@@ -2,6 +2,7 @@
 
 use crate::domain::error_code::ErrorCode;
 use crate::domain::session::SessionStatus;
+use crate::sessions::meetings::MeetingError;
 use crate::sessions::repository::RepositoryError;
 
 /// A field that was refused, with the reason for the caller.
@@ -51,6 +52,9 @@ pub enum SessionError {
     /// The tenant may not use the platform at the moment.
     #[error("the tenant is suspended")]
     TenantSuspended,
+    /// The meeting that carries its media can't be made.
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
     /// The repository failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -67,6 +71,7 @@ impl SessionError {
             Self::VersionConflict { .. } => ErrorCode::VersionConflict,
             Self::LimitReached { .. } => ErrorCode::SessionLimitReached,
             Self::TenantSuspended => ErrorCode::TenantSuspended,
+            Self::Meeting(error) => error.code(),
             Self::Repository(error) => error.code(),
         }
     }

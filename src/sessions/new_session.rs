@@ -127,6 +127,7 @@ impl NewSession {
             title: shown_title(&self.title),
             modality: self.modality,
             provider: self.provider.unwrap_or(PROVIDER_DEFAULT),
+            meeting_url: None,
             status: SessionStatus::Scheduled,
             scheduled_start_at: self.scheduled_start_at,
             scheduled_end_at: self.scheduled_end_at,

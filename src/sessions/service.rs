@@ -18,6 +18,7 @@ use crate::sessions::limits::{TenantLimits, TenantLimitsSource};
 use crate::sessions::listing::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, ListQuery, SessionPage, SessionPosition,
 };
+use crate::sessions::meetings::{Meeting, MeetingError, MeetingMaker};
 use crate::sessions::metrics;
 use crate::sessions::new_session::NewSession;
 use crate::sessions::observer::SessionObserver;
@@ -38,7 +39,25 @@ const TRIES_MAX: u32 = 5;
 pub struct SessionService {
     repository: Arc<dyn SessionRepository>,
     limits: Arc<dyn TenantLimitsSource>,
+    meetings: Option<Arc<dyn MeetingMaker>>,
     telling: Arc<Telling>,
+}
+
+/// A step in the life of a session.
+#[derive(Clone)]
+struct Step {
+    next: SessionStatus,
+    /// What is wanted, as a verb phrase.
+    wanted: &'static str,
+    storing: Storing,
+    /// The address of its meeting, when it was made for this step.
+    meeting_url: Option<String>,
+}
+
+impl Step {
+    const fn new(next: SessionStatus, wanted: &'static str, storing: Storing) -> Self {
+        Self { next, wanted, storing, meeting_url: None }
+    }
 }
 
 /// How a changed session is stored.
@@ -65,7 +84,14 @@ impl SessionService {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
-        Self { repository, limits, telling }
+        Self { repository, limits, meetings: None, telling }
+    }
+
+    /// The same service, which has meetings of sessions at other providers made by `meetings`.
+    /// Without it there are no such sessions.
+    #[must_use]
+    pub fn making_by(self, meetings: Arc<dyn MeetingMaker>) -> Self {
+        Self { meetings: Some(meetings), ..self }
     }
 
     /// The same service, whose changes are stored by another repository of the same
@@ -107,17 +133,46 @@ impl SessionService {
     }
 
     /// Creates a scheduled session at version 1.
+    ///
+    /// # Errors
+    /// Those of [`Self::create_once`].
     pub async fn create(
         &self,
         new_session: NewSession,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        self.create_once(new_session, None, now).await
+    }
+
+    /// Creates a scheduled session at version 1. When another provider carries its media, its
+    /// meeting there is made first; if that fails, there is no session. `origin` is a hash of the
+    /// request: the same request again goes on with the meeting that it had begun to make.
+    ///
+    /// # Errors
+    /// [`SessionError::Invalid`], [`SessionError::TenantSuspended`], [`SessionError::Meeting`].
+    pub async fn create_once(
+        &self,
+        new_session: NewSession,
+        origin: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
         self.check_not_suspended(new_session.tenant_id).await?;
         let limits = self.limits.limits(new_session.tenant_id).await;
-        let session = new_session.into_session(SessionId::generate(), &limits, now);
+        let mut session = new_session.into_session(SessionId::generate(), &limits, now);
         let problems = problems_of(&session, None, &limits);
         if !problems.is_empty() {
             return Err(SessionError::Invalid(problems));
+        }
+        if session.provider.is_external() {
+            let meeting = self.made_meeting(&session, origin, now).await?;
+            if meeting.session != session.id {
+                session.id = meeting.session;
+                // The earlier request may have been interrupted after it had stored the session.
+                if let Some(stored) = self.repository.find(session.tenant_id, session.id).await? {
+                    return Ok(stored);
+                }
+            }
+            session.meeting_url = Some(meeting.url);
         }
         self.committed(session.id, move |this| async move {
             let event = SessionEvent::created(session);
@@ -167,9 +222,12 @@ impl SessionService {
         self.committed(id, move |this| async move {
             let current = this.find(tenant, id).await?;
             let limits = this.limits.limits(tenant).await;
-            let wanted = patched(&current, expected, patch, &limits)?;
+            let mut wanted = patched(&current, expected, patch, &limits)?;
             if wanted == current {
                 return Ok(current);
+            }
+            if wanted.provider.is_external() && wanted.meeting_url.is_none() {
+                wanted.meeting_url = Some(this.made_meeting(&wanted, None, now).await?.url);
             }
             let event = SessionEvent::changed(wanted, now);
             if this.repository.replace(&event, expected).await? {
@@ -193,7 +251,13 @@ impl SessionService {
         let began = Instant::now();
         self.check_not_suspended(tenant).await?;
         let active_max = self.limits.limits(tenant).await.max_active_sessions;
-        let change = (SessionStatus::Active, "be started", Storing::Activate(active_max));
+        let storing = Storing::Activate(active_max);
+        let mut change = Step::new(SessionStatus::Active, "be started", storing);
+        let wanted = self.find(tenant, id).await?;
+        let lacks_meeting = wanted.provider.is_external() && wanted.meeting_url.is_none();
+        if lacks_meeting && wanted.status == SessionStatus::Scheduled {
+            change.meeting_url = Some(self.made_meeting(&wanted, None, now).await?.url);
+        }
         let session = self.change_state(tenant, id, expected, change, now).await?;
         metrics::session_started(tenant, session.modality, began.elapsed());
         Ok(session)
@@ -207,7 +271,7 @@ impl SessionService {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let change = (SessionStatus::Cancelled, "be cancelled", Storing::Replace);
+        let change = Step::new(SessionStatus::Cancelled, "be cancelled", Storing::Replace);
         self.change_state(tenant, id, expected, change, now).await
     }
 
@@ -219,8 +283,20 @@ impl SessionService {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let change = (SessionStatus::Completed, "be ended", Storing::Replace);
+        let change = Step::new(SessionStatus::Completed, "be ended", Storing::Replace);
         self.change_state(tenant, id, expected, change, now).await
+    }
+
+    /// The meeting of a session at its provider, made now if there is none.
+    async fn made_meeting(
+        &self,
+        session: &Session,
+        origin: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<Meeting, SessionError> {
+        let maker = self.meetings.as_ref();
+        let maker = maker.ok_or(MeetingError::NotConfigured(session.provider))?;
+        Ok(maker.make(session, origin, now).await?)
     }
 
     /// Runs a change of a session in a task of its own, so that observers are told of a stored
@@ -253,7 +329,7 @@ impl SessionService {
         tenant: TenantId,
         id: SessionId,
         expected: Option<u64>,
-        change: (SessionStatus, &'static str, Storing),
+        change: Step,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
         self.committed(id, move |this| async move {
@@ -269,9 +345,10 @@ impl SessionService {
         tenant: TenantId,
         id: SessionId,
         expected: Option<u64>,
-        (next, wanted, storing): (SessionStatus, &'static str, Storing),
+        change: Step,
         now: Timestamp,
     ) -> Result<SessionEvent, SessionError> {
+        let Step { next, wanted, storing, meeting_url } = change;
         let mut current = self.find(tenant, id).await?;
         for _ in 0..TRIES_MAX {
             if expected.is_some_and(|expected| expected != current.version) {
@@ -280,7 +357,11 @@ impl SessionService {
             if !current.status.may_become(next) {
                 return Err(SessionError::StateConflict { status: current.status, wanted });
             }
-            let changed = SessionEvent::in_state(in_state(&current, next, now), now);
+            let mut session = in_state(&current, next, now);
+            if session.meeting_url.is_none() {
+                session.meeting_url.clone_from(&meeting_url);
+            }
+            let changed = SessionEvent::in_state(session, now);
             let outcome = match storing {
                 Storing::Activate(active_max) => {
                     self.repository.activate(&changed, current.version, active_max).await?

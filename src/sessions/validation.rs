@@ -44,6 +44,16 @@ pub(crate) fn problems_of(
     }
     let retention_days = wanted.recording.retention_days;
     say("recording.retention_days", bounds_problem(retention_days, RETENTION_DAYS_MAX));
+    let moved = current.filter(|current| current.provider.is_external());
+    let moved = moved.is_some_and(|current| current.provider != wanted.provider);
+    let made = "can't change any more: the session has a meeting at its provider";
+    say("provider", moved.then(|| made.to_owned()));
+    let out_of_reach = |enabled: bool| {
+        let problem = "must be false: sound and picture are at the provider, out of our reach";
+        (enabled && wanted.provider.is_external()).then(|| problem.to_owned())
+    };
+    say("recording.enabled", out_of_reach(wanted.recording.enabled));
+    say("transcription.enabled", out_of_reach(wanted.transcription.enabled));
     say(
         "transcription.language",
         wanted.transcription.language.as_deref().and_then(language_problem),

@@ -18,7 +18,7 @@ use crate::store::connect::Store;
 use crate::store::error::{StoreError, number, stored, word};
 use crate::store::tenant_tx::TenantTx;
 
-/// Claims on work on sessions, and on work that is of no session.
+/// Claims on work on sessions, and on work that is of no session that is stored.
 const TABLES: [&str; 2] = ["work_claims", "delivery_claims"];
 
 /// Where claims on `work` are.
@@ -26,7 +26,7 @@ const fn table_of(work: Work) -> &'static str {
     let [of_sessions, of_none] = TABLES;
     match work {
         Work::Recording | Work::Playables | Work::Custody | Work::Governance => of_sessions,
-        Work::Delivery => of_none,
+        Work::Meeting | Work::Delivery => of_none,
     }
 }
 

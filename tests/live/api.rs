@@ -20,6 +20,7 @@ mod permissions;
 mod person;
 mod playback;
 mod presence;
+mod providers;
 mod record;
 mod room_cameras;
 mod server;

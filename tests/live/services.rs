@@ -5,4 +5,6 @@ mod answers;
 mod contracts;
 mod failures;
 mod fixture;
+mod meetings;
+mod providers;
 mod schema;

@@ -15,6 +15,7 @@ mod idempotency;
 mod isolation;
 mod journal;
 mod media_tokens;
+mod meetings;
 mod migrations;
 mod outbox;
 mod recordings;
@@ -40,6 +41,7 @@ const CASES: &[&[Case]] = &[
     replay::CASES,
     outbox::CASES,
     media_tokens::CASES,
+    meetings::CASES,
     migrations::CASES,
 ];
 

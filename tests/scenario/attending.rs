@@ -10,7 +10,7 @@ use cabildo::domain::id::{ConnectionId, SessionId, TenantId, UserId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::quorum::AttendanceRules;
 use cabildo::domain::role::{Role, Roles};
-use cabildo::domain::session::{MediaPolicy, ModerationMode, RecordingPolicy};
+use cabildo::domain::session::{MediaPolicy, ModerationMode, Provider, RecordingPolicy};
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
 use cabildo::room::action::AttendanceAction;
@@ -67,6 +67,8 @@ impl Assembly {
             session: SessionId::generate(),
             title: "Annual assembly".to_owned(),
             modality: "mixed",
+            provider: Provider::Webrtc,
+            meeting_url: None,
             recording: RecordingPolicy { enabled: false, retention_days: 365 },
             started_at: None,
             participants_max: 5_000,

@@ -1,5 +1,8 @@
-//! A stand-in for the services around Cabildo: identity, governance, tenancy and
-//! user profiles. Each can be told to be slow, wrong, down or malicious.
+//! A stand-in for the services around Cabildo: identity, governance, tenancy, user
+//! profiles, Google Meet and Zoom. Each can be told to be slow, wrong, down or malicious.
+
+#[path = "providers.rs"]
+pub(crate) mod providers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,6 +19,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use providers::{Providers, Space, ZoomMeeting};
 
 /// How a service behaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +44,10 @@ pub(crate) enum Mood {
     Endless,
     /// It sends callers elsewhere.
     Redirecting(String),
+    /// It does what it is asked and answers with this status, as when its answer is lost.
+    Unheard(u16),
+    /// It takes no more requests, and says this in `Retry-After`.
+    Limited(String),
 }
 
 impl Mood {
@@ -55,6 +64,8 @@ impl Mood {
             "lying" => Self::Lying,
             "endless" => Self::Endless,
             "redirecting" => Self::Redirecting(wish.get("to")?.as_str()?.to_owned()),
+            "unheard" => Self::Unheard(u16::try_from(number("status")?).ok()?),
+            "limited" => Self::Limited(wish.get("retry_after")?.as_str()?.to_owned()),
             _ => return None,
         })
     }
@@ -84,6 +95,7 @@ struct Held {
     started: Vec<(String, String)>,
     /// What differs from the defaults, by tenant.
     tenants: BTreeMap<String, Value>,
+    providers: Providers,
 }
 
 impl Held {
@@ -116,6 +128,8 @@ impl Platform {
             .route("/stub/told", get(list_told))
             .route("/stub/tenants/{tenant}", put(set_tenant))
             .route("/stub/{service}/mood", put(set_mood))
+            .route("/stub/calls/{meeting}", put(set_call))
+            .route("/stub/tokens", get(count_tokens).delete(end_tokens))
             .fallback(any(serve))
             .with_state(self.clone())
     }
@@ -140,6 +154,31 @@ impl Platform {
         self.held().calls.clone()
     }
 
+    /// The spaces of Google Meet by their id.
+    pub(crate) fn spaces(&self) -> BTreeMap<String, Space> {
+        self.held().providers.spaces.clone()
+    }
+
+    /// The meetings of Zoom by their number.
+    pub(crate) fn meetings(&self) -> BTreeMap<i64, ZoomMeeting> {
+        self.held().providers.meetings.clone()
+    }
+
+    /// How many tokens both providers gave.
+    pub(crate) fn tokens_given(&self) -> u32 {
+        self.held().providers.tokens_given
+    }
+
+    /// Ends every token that the providers gave.
+    pub(crate) fn revoke_tokens(&self) {
+        self.held().providers.revoke_tokens();
+    }
+
+    /// Has people come into a meeting, or all leave it.
+    pub(crate) fn set_call(&self, external_id: &str, is_running: bool, at: Option<&str>) {
+        self.held().providers.set_call(external_id, is_running, at);
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,6 +187,11 @@ impl Platform {
         let segments: Vec<&str> = uri.path().trim_start_matches('/').split('/').collect();
         let asked: Value = serde_json::from_slice(body).unwrap_or_default();
         let query = query_of(uri);
+        let asked_of = (method.as_str(), segments.as_slice());
+        let provided = self.held().providers.respond(asked_of, &query, headers, body);
+        if let Some(answer) = provided {
+            return answer;
+        }
         match (method.as_str(), segments.as_slice()) {
             ("POST", ["v2", kind @ ("contextual-tokens" | "biometric" | "codes"), "validate"]) => {
                 self.validate(kind, &asked)
@@ -308,6 +352,11 @@ impl Answer {
     const fn status(status: StatusCode) -> Self {
         Self { status, json: None }
     }
+
+    fn refusal(status: u16, value: &Value) -> Self {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Self { status, json: Some(value.clone()) }
+    }
 }
 
 /// Where a development server serves the web client.
@@ -352,12 +401,19 @@ fn eligible(tenant: &str, cursor: Option<&str>) -> Value {
 }
 
 fn query_of(uri: &Uri) -> BTreeMap<String, String> {
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
 fn service_of(path: &str) -> &'static str {
-    if path.starts_with("/v2/") {
+    if path == "/token" {
+        "google_token"
+    } else if path == "/oauth/token" {
+        "zoom_token"
+    } else if path.starts_with("/v2/spaces") || path.starts_with("/v2/conferenceRecords") {
+        "google_meet"
+    } else if path.starts_with("/v2/users/") || path.starts_with("/v2/meetings/") {
+        "zoom"
+    } else if path.starts_with("/v2/") {
         "identity"
     } else if path.starts_with("/api/v1/assemblies/") {
         "governance"
@@ -379,6 +435,8 @@ fn lied(value: &Value) -> Value {
                         json!("00000000-0000-7000-8000-00000000dead")
                     }
                     "user_id" => json!("somebody-else"),
+                    "meetingUri" | "join_url" => json!("javascript:alert(1)"),
+                    "space" => json!("spaces/of-somebody-else"),
                     "valid" => json!(true),
                     _ => lied(value),
                 };
@@ -402,7 +460,7 @@ async fn serve(
     }
     // What fails has done nothing.
     let answer = match &mood {
-        Mood::Well | Mood::Slow(_) | Mood::Lying => {
+        Mood::Well | Mood::Slow(_) | Mood::Lying | Mood::Unheard(_) => {
             platform.respond(&method, &uri, &headers, &body)
         }
         _ => Answer::status(StatusCode::OK),
@@ -410,7 +468,8 @@ async fn serve(
     let json = |value: &Value| value.to_string().into_bytes();
     let (status, bytes) = match &mood {
         Mood::Silent | Mood::Endless | Mood::Redirecting(_) => (StatusCode::OK, Vec::new()),
-        Mood::Failing(status) => {
+        Mood::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, Vec::new()),
+        Mood::Failing(status) | Mood::Unheard(status) => {
             (StatusCode::from_u16(*status).unwrap_or(StatusCode::IM_A_TEAPOT), Vec::new())
         }
         Mood::NotJson => (StatusCode::OK, b"<html>It works!</html>".to_vec()),
@@ -448,6 +507,7 @@ async fn serve(
         Mood::Redirecting(to) => {
             (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response()
         }
+        Mood::Limited(wait) => (status, [(header::RETRY_AFTER, wait)], bytes).into_response(),
         _ => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
     }
 }
@@ -529,6 +589,35 @@ async fn set_tenant(
     Json(members): Json<Value>,
 ) -> StatusCode {
     platform.set_tenant(&tenant, members);
+    StatusCode::NO_CONTENT
+}
+
+/// `PUT /stub/calls/{meeting}` with `{"running": …, "at": …}`: people come into a meeting,
+/// or all leave it. A space is named without `spaces/`.
+async fn set_call(
+    State(platform): State<Platform>,
+    Path(meeting): Path<String>,
+    Json(wish): Json<Value>,
+) -> StatusCode {
+    let is_space = platform.spaces().contains_key(&meeting);
+    let is_meeting = meeting.parse().is_ok_and(|id| platform.meetings().contains_key(&id));
+    if !is_space && !is_meeting {
+        return StatusCode::NOT_FOUND;
+    }
+    let name = if is_space { format!("spaces/{meeting}") } else { meeting };
+    let at = wish.get("at").and_then(Value::as_str);
+    platform.set_call(&name, wish["running"] == true, at);
+    StatusCode::NO_CONTENT
+}
+
+/// `GET /stub/tokens`: how many tokens the providers gave.
+async fn count_tokens(State(platform): State<Platform>) -> Json<u32> {
+    Json(platform.tokens_given())
+}
+
+/// `DELETE /stub/tokens`: the providers end every token.
+async fn end_tokens(State(platform): State<Platform>) -> StatusCode {
+    platform.revoke_tokens();
     StatusCode::NO_CONTENT
 }
 

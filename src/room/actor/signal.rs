@@ -6,18 +6,22 @@ use crate::room::actor::{RoomActor, answer, answer_media, media_error};
 use crate::room::engine::NewTrack;
 use crate::room::error::RoomError;
 use crate::room::member::{Outbound, Signal};
-use crate::sfu::{Feed, FeedSpec, PublishAnswer, RoomMediaEvent, TransportSide};
+use crate::sfu::{Feed, FeedSpec, PublishAnswer, RoomMediaEvent, Sfu, TransportSide};
 
 impl RoomActor {
     pub(super) async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
-        let (media, session) = (self.parts.media.clone(), self.parts.session);
+        let session = self.parts.session;
+        let Some(media) = self.parts.media.clone() else {
+            refuse(signal);
+            return;
+        };
         match signal {
             Signal::Publish { offer, sources, reply } => {
-                let result = self.publish(connection, offer, sources).await;
+                let result = self.publish(&media, connection, offer, sources).await;
                 answer(reply, result);
             }
             Signal::Feed { spec, reply } => {
-                let result = self.feed(connection, spec).await;
+                let result = self.feed(&media, connection, spec).await;
                 answer(reply, result);
             }
             Signal::EndFeed { track, reply } => {
@@ -54,14 +58,13 @@ impl RoomActor {
 
     async fn publish(
         &mut self,
+        media: &Sfu,
         connection: ConnectionId,
         offer: String,
         sources: Vec<(String, TrackSource)>,
     ) -> Result<PublishAnswer, RoomError> {
         self.engine.check_offer(connection, self.parts.clock.now())?;
-        let published = self
-            .parts
-            .media
+        let published = media
             .publish(self.parts.session, connection, offer, sources)
             .await
             .map_err(|error| media_error(&error))?;
@@ -82,9 +85,14 @@ impl RoomActor {
     }
 
     /// Publishes a track whose packets come from this process.
-    async fn feed(&mut self, connection: ConnectionId, spec: FeedSpec) -> Result<Feed, RoomError> {
+    async fn feed(
+        &mut self,
+        media: &Sfu,
+        connection: ConnectionId,
+        spec: FeedSpec,
+    ) -> Result<Feed, RoomError> {
         self.engine.check_offer(connection, self.parts.clock.now())?;
-        let feed = self.parts.media.feed(self.parts.session, connection, spec).await;
+        let feed = media.feed(self.parts.session, connection, spec).await;
         let feed = feed.map_err(|error| media_error(&error))?;
         let codec = spec.config.codec();
         let track = NewTrack { track: feed.track(), source: spec.source, codec, layers: 1 };
@@ -123,5 +131,21 @@ impl RoomActor {
                 self.decide_surely(|engine, now| engine.handle_speakers(speakers, now)).await;
             }
         }
+    }
+}
+
+/// Refuses media where another provider carries it.
+fn refuse(signal: Signal) {
+    let error = RoomError::ProviderUnsupported;
+    match signal {
+        Signal::Publish { reply, .. } => answer(reply, Err(error)),
+        Signal::Feed { reply, .. } => answer(reply, Err(error)),
+        Signal::Subscribe { reply, .. }
+        | Signal::Unsubscribe { reply, .. }
+        | Signal::EndFeed { reply, .. }
+        | Signal::Answer { reply, .. } => answer(reply, Err(error)),
+        Signal::RestartSubscriber { reply } => answer(reply, Err(error)),
+        Signal::Whep { reply, .. } => answer(reply, Err(error)),
+        Signal::RestartIce { reply, .. } => answer(reply, Err(error)),
     }
 }

@@ -16,7 +16,7 @@ use crate::platform::{Mood, Platform};
 const SESSIONS: &str = "/api/v1/sessions";
 
 /// The stand-in on loopback, and its address.
-pub(super) async fn platform() -> (Platform, String) {
+pub(crate) async fn platform() -> (Platform, String) {
     let platform = Platform::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let url = format!("http://{}", listener.local_addr().expect("bound"));

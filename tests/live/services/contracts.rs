@@ -7,14 +7,17 @@ use cabildo::services::{BiometricKind, CodeChannel, SessionEnded, SessionStarted
 use serde_json::Value;
 
 use super::fixture::{World, assembly, code, context, secret, session, tenant, token};
+use super::providers::{Providers, wanted};
 use super::schema::problems;
 use crate::platform::Call;
 
-const CONTRACTS: [&str; 4] = [
+const CONTRACTS: [&str; 6] = [
     include_str!("../../../contracts/identity.json"),
     include_str!("../../../contracts/governance.json"),
     include_str!("../../../contracts/tenancy.json"),
     include_str!("../../../contracts/user_profiles.json"),
+    include_str!("../../../contracts/google_meet.json"),
+    include_str!("../../../contracts/zoom.json"),
 ];
 
 /// Every operation: method, path pattern, description.
@@ -69,7 +72,14 @@ fn differences(call: &Call, pattern: &str, operation: &Value) -> Vec<String> {
         }
     }
     let schema = |whole: &Value| whole["content"]["application/json"].get("schema").cloned();
+    let form = &operation["requestBody"]["content"]["application/x-www-form-urlencoded"];
+    if let Some(schema) = form.get("schema") {
+        let pairs = url::form_urlencoded::parse(&call.body).into_owned();
+        let body = pairs.map(|(name, value)| (name, Value::String(value))).collect();
+        found.extend(problems(schema, &Value::Object(body)).iter().map(|it| format!("sent {it}")));
+    }
     match schema(&operation["requestBody"]) {
+        None if form.get("schema").is_some() => {}
         None if !call.body.is_empty() => found.push("a body".to_owned()),
         None => {}
         Some(schema) => {
@@ -115,13 +125,32 @@ async fn everything(world: &World) {
     world.profiles.eligible(tenant_id, assembly_id).await.expect("an answer");
 }
 
+/// The same for the clients of the providers.
+async fn everything_of(providers: &Providers) {
+    let space = providers.google_meet.create().await.expect("made").external_id;
+    let meeting = providers.zoom.create(&wanted()).await.expect("made").external_id;
+    providers.google_meet.find(&space).await.expect("an answer");
+    providers.zoom.find_by_session(session()).await.expect("an answer");
+    for external_id in [&space, &meeting] {
+        providers.platform.set_call(external_id, true, None);
+    }
+    providers.google_meet.call_state(&space).await.expect("an answer");
+    providers.zoom.call_state(&meeting).await.expect("an answer");
+    providers.google_meet.restrict(&space).await.expect("restricted");
+    providers.google_meet.end(&space).await.expect("ended");
+    providers.google_meet.call_state(&space).await.expect("an answer");
+    providers.zoom.close(&meeting).await.expect("closed");
+}
+
 #[tokio::test]
 async fn clients_and_stand_in_keep_to_the_contracts() {
     let world = World::new().await;
     everything(&world).await;
+    let providers = Providers::new().await;
+    everything_of(&providers).await;
     let operations = operations();
     let mut seen = vec![false; operations.len()];
-    for call in world.platform.calls() {
+    for call in world.platform.calls().into_iter().chain(providers.platform.calls()) {
         let found = operations.iter().position(|(method, pattern, _)| {
             call.method.as_str() == method && matches(pattern, &call.path)
         });

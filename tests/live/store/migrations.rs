@@ -17,7 +17,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 19] = [
+const ALL: [&str; 20] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -37,6 +37,7 @@ const ALL: [&str; 19] = [
     "m0017_camera_streams",
     "m0018_arrivals",
     "m0019_recording_events",
+    "m0020_provider_meetings",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

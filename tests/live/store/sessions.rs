@@ -41,6 +41,7 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         title: "Año 2027: ¿cuotas? '); DROP TABLE sessions; -- 🏛".to_owned(),
         modality: Modality::InPerson,
         provider: Provider::Zoom,
+        meeting_url: Some("https://zoom.us/j/1".to_owned()),
         status: SessionStatus::Completed,
         scheduled_start_at: Some(Timestamp::from_unix_us(1)),
         scheduled_end_at: Some(Timestamp::from_unix_us(i64::MAX)),

@@ -1,0 +1,320 @@
+//! Google Meet, as `contracts/google_meet.json` describes it. Meetings are made for a
+//! user of a Workspace, in whose name a service account acts.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::domain::words::words;
+use crate::services::body::{invalid, read};
+use crate::services::client::{
+    Question, RemoteService, ServiceClient, ServiceOptions, ServiceState,
+};
+use crate::services::error::{ServiceError, ServiceSetupError};
+use crate::services::meeting::{
+    AccessToken, CallState, CreateError, MeetingAtProvider, TokenCache, join_url, refuses_token,
+};
+
+/// The one scope that is needed: spaces that this application made.
+const SCOPE: &str = "https://www.googleapis.com/auth/meetings.space.created";
+/// How a token is asked for (RFC 7523).
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How long a request for a token is valid, in seconds. More than an hour is refused.
+const ASSERTION_VALID_S: i64 = 600;
+/// Longest name of a space, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Calls of a space in one page, and the pages read at most: a space is of one
+/// session, which has a few calls.
+const RECORDS_PAGE: &str = "100";
+const RECORD_PAGES_MAX: usize = 10;
+
+words!(
+    /// Who may join a space without being let in.
+    GoogleMeetAccess {
+        /// Who has the link.
+        Open => "OPEN",
+        /// Who belongs to the Workspace, was invited, or calls by telephone.
+        Trusted => "TRUSTED",
+        /// Who was invited.
+        Restricted => "RESTRICTED",
+    }
+);
+
+/// How Google Meet is used.
+#[derive(Debug, Clone)]
+pub struct GoogleMeetOptions {
+    /// Where its interface is.
+    pub api: ServiceOptions,
+    /// Where tokens are given.
+    pub token: ServiceOptions,
+    /// The address of the service account.
+    pub client_email: String,
+    /// The id of its key.
+    pub key_id: Option<String>,
+    /// Its RSA key, as PEM.
+    pub private_key: Secret<String>,
+    /// What its requests for tokens are for: `token_uri` of the key file.
+    pub audience: String,
+    /// The user of the Workspace whose meetings they are.
+    pub subject: String,
+    /// Who may join.
+    pub access: GoogleMeetAccess,
+}
+
+/// A client of Google Meet.
+pub struct GoogleMeetClient {
+    api: ServiceClient,
+    token: ServiceClient,
+    cache: TokenCache,
+    key: EncodingKey,
+    options: GoogleMeetOptions,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    #[serde(default)]
+    expires_in: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Space {
+    name: String,
+    meeting_uri: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Records {
+    #[serde(default)]
+    conference_records: Vec<Record>,
+    #[serde(default)]
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    space: String,
+    #[serde(default)]
+    end_time: Option<String>,
+}
+
+impl GoogleMeetClient {
+    /// A client. A rustls provider must be installed for the process.
+    pub fn new(options: GoogleMeetOptions, clock: Clock) -> Result<Self, ServiceSetupError> {
+        let pem = options.private_key.expose().as_bytes();
+        let key = EncodingKey::from_rsa_pem(pem).map_err(|_| ServiceSetupError::KeyInvalid)?;
+        // Whether it is a whole key shows when it signs.
+        let header = Header::new(Algorithm::RS256);
+        jsonwebtoken::encode(&header, &json!({}), &key)
+            .map_err(|_| ServiceSetupError::KeyInvalid)?;
+        let api = ServiceClient::new(RemoteService::GoogleMeet, &options.api, clock.clone())?;
+        let token = ServiceClient::new(RemoteService::GoogleToken, &options.token, clock)?;
+        Ok(Self { api, token, cache: TokenCache::default(), key, options })
+    }
+
+    /// How its two services are doing.
+    #[must_use]
+    pub fn states(&self) -> [ServiceState; 2] {
+        [self.api.state(), self.token.state()]
+    }
+
+    /// Makes a space. Each call makes another one.
+    pub async fn create(&self) -> Result<MeetingAtProvider, CreateError> {
+        let config = json!({"accessType": self.options.access.as_str(), "entryPointAccess": "ALL"});
+        let body = json!({ "config": config });
+        let mut question = Question::write(Method::POST, &["v2", "spaces"]);
+        question.body = Some(&body);
+        let token = self.token(None).await.map_err(CreateError::before)?;
+        match self.ask_with(&question, &token, space_of).await {
+            // A refused token means that nothing was made.
+            Err(error) if refuses_token(&error) => {
+                let token = self.token(Some(&token)).await.map_err(CreateError::before)?;
+                let made = self.ask_with(&question, &token, space_of).await;
+                made.map_err(CreateError::of_call)
+            }
+            made => made.map_err(CreateError::of_call),
+        }
+    }
+
+    /// A space that was made before; `None` when it is gone.
+    pub async fn find(&self, name: &str) -> Result<Option<MeetingAtProvider>, ServiceError> {
+        let id = id_of(name)?;
+        let path = ["v2", "spaces", id];
+        let question = Question::get(&path, &[]);
+        match self.ask(&question, space_of).await {
+            Ok(space) if space.external_id == name => Ok(Some(space)),
+            Ok(_) => {
+                let (service, what) = (RemoteService::GoogleMeet, "it is about another space");
+                Err(ServiceError::Contradicts { service, what })
+            }
+            Err(ServiceError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether people are in a space.
+    pub async fn call_state(&self, name: &str) -> Result<CallState, ServiceError> {
+        id_of(name)?;
+        let filter = format!("space.name=\"{name}\"");
+        let mut page = String::new();
+        let mut over: Option<Timestamp> = None;
+        for _ in 0..RECORD_PAGES_MAX {
+            let mut query = vec![("filter", filter.as_str()), ("pageSize", RECORDS_PAGE)];
+            if !page.is_empty() {
+                query.push(("pageToken", page.as_str()));
+            }
+            let question = Question::get(&["v2", "conferenceRecords"], &query);
+            let CallPage { ends, next } =
+                self.ask(&question, |answer| records_of(name, answer)).await?;
+            for end in ends {
+                let Some(end) = end else { return Ok(CallState::Running) };
+                over = over.max(Some(end));
+            }
+            match next {
+                Some(next) if !next.is_empty() => page = next,
+                _ => break,
+            }
+        }
+        Ok(over.map_or(CallState::Idle, CallState::Over))
+    }
+
+    /// Ends the call in a space; also when there is none. The space stays.
+    pub async fn end(&self, name: &str) -> Result<(), ServiceError> {
+        let id = format!("{}:endActiveConference", id_of(name)?);
+        let path = ["v2", "spaces", id.as_str()];
+        let body = json!({});
+        let mut question = Question::write(Method::POST, &path);
+        question.body = Some(&body);
+        let any = |_: &[u8]| Ok(());
+        match self.ask(&question, any).await {
+            // What is answered when there is no call is not described.
+            Err(ServiceError::Refused { status: 400 | 404 | 409 | 410 | 412, .. }) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    /// Lets nobody into a space any more who has only its link.
+    pub async fn restrict(&self, name: &str) -> Result<(), ServiceError> {
+        let path = ["v2", "spaces", id_of(name)?];
+        let body = json!({"config": {"accessType": GoogleMeetAccess::Restricted.as_str()}});
+        let mut question = Question::write(Method::PATCH, &path);
+        question.query = &[("updateMask", "config.accessType")];
+        question.body = Some(&body);
+        let any = |_: &[u8]| Ok(());
+        match self.ask(&question, any).await {
+            Err(ServiceError::Refused { status: 404, .. }) => Ok(()),
+            restricted => restricted,
+        }
+    }
+
+    /// Asks with a token, once more with another one when it is refused.
+    async fn ask<T>(
+        &self,
+        question: &Question<'_>,
+        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let token = self.token(None).await?;
+        match self.ask_with(question, &token, &read).await {
+            Err(error) if refuses_token(&error) => {
+                let token = self.token(Some(&token)).await?;
+                self.ask_with(question, &token, &read).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn ask_with<T>(
+        &self,
+        question: &Question<'_>,
+        token: &AccessToken,
+        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let question = Question { authorization: Some(&token.header), ..question.clone() };
+        self.api.ask(question, read).await
+    }
+
+    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ServiceError> {
+        let now = self.token.now();
+        self.cache
+            .token(now, refused, async || {
+                let assertion = self.assertion(now)?;
+                let form = [("grant_type", GRANT), ("assertion", assertion.expose().as_str())];
+                // Asking twice harms nothing.
+                let mut question = Question::get(&[], &[]);
+                question.method = Method::POST;
+                question.form = Some(&form);
+                self.token.ask(question, |answer| token_of(answer, now)).await
+            })
+            .await
+    }
+
+    /// The request for a token, signed by the service account.
+    fn assertion(&self, now: Timestamp) -> Result<Secret<String>, ServiceError> {
+        let GoogleMeetOptions { client_email, subject, audience, key_id, .. } = &self.options;
+        let claims = json!({
+            "iss": client_email, "sub": subject, "scope": SCOPE, "aud": audience,
+            "iat": now.unix_s(), "exp": now.unix_s().saturating_add(ASSERTION_VALID_S),
+        });
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid.clone_from(key_id);
+        let signed = jsonwebtoken::encode(&header, &claims, &self.key);
+        let service = RemoteService::GoogleToken;
+        let what = "its key can't sign";
+        Ok(Secret::new(signed.map_err(|_| ServiceError::Contradicts { service, what })?))
+    }
+}
+
+fn token_of(answer: &[u8], now: Timestamp) -> Result<AccessToken, ServiceError> {
+    let service = RemoteService::GoogleToken;
+    let answer: TokenAnswer = read(service, answer)?;
+    AccessToken::new(service, &answer.access_token, answer.expires_in, now)
+}
+
+fn space_of(answer: &[u8]) -> Result<MeetingAtProvider, ServiceError> {
+    let service = RemoteService::GoogleMeet;
+    let space: Space = read(service, answer)?;
+    id_of(&space.name)?;
+    let join_url = join_url(service, "meetingUri", &space.meeting_uri)?;
+    Ok(MeetingAtProvider { external_id: space.name, join_url })
+}
+
+/// A page of the calls of a space.
+struct CallPage {
+    /// When each ended; `None` for one that runs.
+    ends: Vec<Option<Timestamp>>,
+    next: Option<String>,
+}
+
+fn records_of(name: &str, answer: &[u8]) -> Result<CallPage, ServiceError> {
+    let service = RemoteService::GoogleMeet;
+    // An empty list may come as an empty object.
+    let page: Records = read(service, answer)?;
+    let mut ends = Vec::with_capacity(page.conference_records.len());
+    for record in page.conference_records {
+        if record.space != name {
+            let what = "it is about another space";
+            return Err(ServiceError::Contradicts { service, what });
+        }
+        let end = record
+            .end_time
+            .map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(|| invalid(service, "endTime")));
+        ends.push(end.transpose()?);
+    }
+    Ok(CallPage { ends, next: page.next_page_token })
+}
+
+/// The id in the name of a space, `spaces/{id}`.
+fn id_of(name: &str) -> Result<&str, ServiceError> {
+    let id = name.strip_prefix("spaces/").filter(|id| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=NAME_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_plain)
+    });
+    id.ok_or_else(|| invalid(RemoteService::GoogleMeet, "name"))
+}
