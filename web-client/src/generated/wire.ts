@@ -1181,6 +1181,15 @@ title: string,
  */
 modality: string, 
 /**
+ * Who carries its media: `webrtc`, which is this server, `google_meet` or `zoom`. With
+ * the others there is no media on this channel.
+ */
+provider: string, 
+/**
+ * Where people join its meeting, when another provider carries its media.
+ */
+meeting_url: string | null, 
+/**
  * Whether its policy is to record.
  */
 recording: boolean, 

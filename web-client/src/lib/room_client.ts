@@ -59,7 +59,6 @@ export interface RoomClientOptions {
 /** A room: the channel, its state and its media, kept in step. */
 export class RoomClient {
   readonly channel: ModerationChannel;
-  readonly media: MediaSession | null;
   readonly clock = new ServerClock();
   private current: RoomSnapshot = {
     status: { phase: 'idle' },
@@ -70,6 +69,9 @@ export class RoomClient {
     renewal: { state: 'fine' },
     localVersion: 0,
   };
+  private readonly own: MediaSession | null;
+  /** Whether another service carries sound and picture, so that nothing of ours is sent. */
+  private elsewhere = false;
   private readonly listeners = new Set<(snapshot: RoomSnapshot) => void>();
   private readonly chatKey: string;
   private readonly removedKey: string;
@@ -100,7 +102,12 @@ export class RoomClient {
         onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
       },
     });
-    this.media = options.media === false ? null : this.makeMedia();
+    this.own = options.media === false ? null : this.makeMedia();
+  }
+
+  /** What is sent and received; null when nothing is. */
+  get media(): MediaSession | null {
+    return this.elsewhere ? null : this.own;
   }
 
   get snapshot(): RoomSnapshot {
@@ -118,7 +125,7 @@ export class RoomClient {
   }
 
   leave(): void {
-    this.media?.close();
+    this.own?.close();
     this.channel.leave();
     this.storage()?.removeItem(this.chatKey);
     this.storage()?.removeItem(this.removedKey);
@@ -157,6 +164,8 @@ export class RoomClient {
       known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
       known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
     );
+    this.elsewhere = state.session.provider !== 'webrtc';
+    if (this.elsewhere) this.own?.close();
     this.change({ state });
     this.media?.handleWelcome(welcome, state);
     this.watch();

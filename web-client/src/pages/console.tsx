@@ -19,6 +19,7 @@ import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
+import { MeetingLink } from '../ui/meeting_link';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
 import { QuorumCard } from '../ui/quorum';
@@ -173,6 +174,7 @@ function Console({ access, session }: { access: Access; session: string }) {
           <LanguageSwitch />
         </div>
       </header>
+      <MeetingLink state={state} />
       <div class="console-notices">
         <WitnessAlarm witness={witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />

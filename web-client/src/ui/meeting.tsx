@@ -16,6 +16,7 @@ import { Button, LanguageSwitch, toast } from './components';
 import { Closed, ConnectionState } from './connection';
 import { FloorCard } from './floor_card';
 import { useRoom } from './hooks';
+import { MeetingLink } from './meeting_link';
 import type { Media } from './microphone';
 import { MicrophoneButton, MicrophoneLine } from './microphone';
 import { PeopleList } from './people_list';
@@ -77,6 +78,7 @@ export function Meeting(props: MeetingProps) {
       <div class="consent-area">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
+        <MeetingLink state={state} />
         <OwnAttendance api={props.api} state={state} />
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       </div>

@@ -90,6 +90,17 @@ export const errors: ErrorTexts = {
     'The same is being done already. Wait a moment and see whether it is done.',
   'error.INTERNAL':
     'The server failed while doing this. See whether it was done and, if not, repeat it; if it fails again, tell whoever helps you, with the time.',
+  'error.PROVIDER_NOT_CONFIGURED':
+    'This installation can’t hold meetings on that video service. Choose another one, or tell whoever runs it.',
+  'error.PROVIDER_UNAVAILABLE': 'The video service does not answer. Try again in a moment.',
+  'error.PROVIDER_REFUSED':
+    'The video service does not accept the account of this installation. Tell whoever runs it.',
+  'error.PROVIDER_LIMIT_REACHED':
+    'The video service takes no more meetings for now. Try again later.',
+  'error.WEBHOOK_SIGNATURE_INVALID':
+    'The notice of the video service has no valid signature. Tell whoever runs this installation.',
+  'error.WEBHOOK_EXPIRED':
+    'The notice of the video service came too late. Tell whoever runs this installation.',
   'error.PROVIDER_UNSUPPORTED':
     'This session is held on another video service. Use the link of your invitation.',
   'error.REQUEST_STATE_CONFLICT':

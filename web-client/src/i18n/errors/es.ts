@@ -92,6 +92,18 @@ export const errors = {
     'Lo mismo ya se está haciendo. Espere un momento y mire si está hecho.',
   'error.INTERNAL':
     'El servidor ha fallado al hacer esto. Mire si está hecho y, si no, repítalo; si vuelve a fallar, avise a quien le ayuda con la hora.',
+  'error.PROVIDER_NOT_CONFIGURED':
+    'Esta instalación no puede hacer reuniones en ese servicio de vídeo. Elija otro o avise a quien la administra.',
+  'error.PROVIDER_UNAVAILABLE':
+    'El servicio de vídeo no responde. Inténtelo de nuevo dentro de un momento.',
+  'error.PROVIDER_REFUSED':
+    'El servicio de vídeo no acepta la cuenta de esta instalación. Avise a quien la administra.',
+  'error.PROVIDER_LIMIT_REACHED':
+    'El servicio de vídeo no admite más reuniones por ahora. Inténtelo más tarde.',
+  'error.WEBHOOK_SIGNATURE_INVALID':
+    'El aviso del servicio de vídeo no lleva la firma correcta. Avise a quien administra la instalación.',
+  'error.WEBHOOK_EXPIRED':
+    'El aviso del servicio de vídeo llegó demasiado tarde. Avise a quien administra la instalación.',
   'error.PROVIDER_UNSUPPORTED':
     'Esta sesión se celebra en otro servicio de vídeo. Use el enlace de su invitación.',
   'error.REQUEST_STATE_CONFLICT':

@@ -91,6 +91,18 @@ export const errors: ErrorTexts = {
     'O mesmo já está a ser feito. Espere um momento e veja se está feito.',
   'error.INTERNAL':
     'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se voltar a falhar, avise quem o ajuda, com a hora.',
+  'error.PROVIDER_NOT_CONFIGURED':
+    'Esta instalação não pode fazer reuniões nesse serviço de vídeo. Escolha outro ou avise quem a administra.',
+  'error.PROVIDER_UNAVAILABLE':
+    'O serviço de vídeo não responde. Tente de novo dentro de um momento.',
+  'error.PROVIDER_REFUSED':
+    'O serviço de vídeo não aceita a conta desta instalação. Avise quem a administra.',
+  'error.PROVIDER_LIMIT_REACHED':
+    'O serviço de vídeo não aceita mais reuniões por agora. Tente mais tarde.',
+  'error.WEBHOOK_SIGNATURE_INVALID':
+    'O aviso do serviço de vídeo não traz a assinatura certa. Avise quem administra a instalação.',
+  'error.WEBHOOK_EXPIRED':
+    'O aviso do serviço de vídeo chegou tarde demais. Avise quem administra a instalação.',
   'error.PROVIDER_UNSUPPORTED':
     'Esta sessão decorre noutro serviço de vídeo. Use a ligação do seu convite.',
   'error.REQUEST_STATE_CONFLICT':

@@ -199,6 +199,8 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       id: 's1',
       title: 'Assembly',
       modality: 'mixed',
+      provider: 'webrtc',
+      meeting_url: null,
       recording: false,
       started_at: START,
     },
