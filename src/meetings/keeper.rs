@@ -15,7 +15,7 @@ use crate::claims::{Claim, ClaimError};
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
-use crate::domain::session::{Session, SessionStatus};
+use crate::domain::session::{Modality, Session, SessionStatus};
 use crate::meetings::maker::Meetings;
 use crate::meetings::metrics;
 use crate::meetings::provider::VideoProvider;
@@ -266,8 +266,11 @@ impl KeeperParts {
         };
         match session.status {
             SessionStatus::Completed | SessionStatus::Cancelled => Ok(Next::Close),
-            SessionStatus::Scheduled => Ok(Next::In(SCHEDULED_EVERY)),
-            SessionStatus::Active => self.keep_active(client, meeting, &session).await,
+            SessionStatus::Active if session.provider == meeting.provider => {
+                self.keep_active(client, meeting, &session).await
+            }
+            // One that stayed with another provider does not end with this meeting.
+            SessionStatus::Scheduled | SessionStatus::Active => Ok(Next::In(SCHEDULED_EVERY)),
         }
     }
 
@@ -286,26 +289,28 @@ impl KeeperParts {
             CallState::Over(at) => (Call::Ended, at.min(now)),
             // Zoom does not say whether somebody was there before.
             CallState::Idle if meeting.call == Call::None => (Call::None, meeting.call_at),
+            CallState::Idle | CallState::Gone if meeting.call == Call::Ended => {
+                (Call::Ended, meeting.call_at)
+            }
             CallState::Idle | CallState::Gone => (Call::Ended, now),
         };
-        let ended_at = if call == meeting.call {
-            meeting.call_at
-        } else {
-            // What a webhook said meanwhile is newer.
-            if self.meetings.repository.call_is(meeting, call, at.max(meeting.call_at)).await? {
-                metrics::call("poll", call.as_str());
-            }
-            at
-        };
+        // What a webhook said meanwhile is newer.
+        if call != meeting.call
+            && self.meetings.repository.call_is(meeting, call, at.max(meeting.call_at)).await?
+        {
+            metrics::call("poll", call.as_str());
+        }
         let MeetingEnds::EndSessionAfter(grace) = self.ends else {
             return Ok(Next::In(POLL_EVERY));
         };
         // What ended before the session began is no end of the session.
         let began = session.started_at.unwrap_or(session.created_at);
-        if call != Call::Ended || ended_at < began {
+        // In a hall an assembly goes on without anybody in the meeting.
+        let has_hall = session.modality != Modality::Virtual;
+        if has_hall || call != Call::Ended || at < began {
             return Ok(Next::In(POLL_EVERY));
         }
-        let ends_at = ended_at.after(grace);
+        let ends_at = at.after(grace);
         if ends_at > now {
             return Ok(Next::In(ends_at.since(now).min(POLL_EVERY)));
         }
@@ -342,10 +347,7 @@ struct MeetingObserver {
 
 #[async_trait]
 impl SessionObserver for MeetingObserver {
-    async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
-        if session.provider.is_external() {
-            self.wake.notify_one();
-        }
+    async fn session_started(&self, _session: &Session) -> Result<(), NotTold> {
         Ok(())
     }
 

@@ -79,14 +79,11 @@ impl Meetings {
         (session, meeting): (&Session, MeetingRow),
         now: Timestamp,
     ) -> Result<Meeting, MeetingError> {
-        let provider = meeting.provider;
+        let provider = session.provider;
         // Read again, since it may have been made before the claim was taken.
         let read = self.repository.of_session(meeting.tenant, meeting.session).await;
         let meeting = read.map_err(unstored)?.unwrap_or(meeting);
-        if matches!(meeting.state, MeetingState::Closing | MeetingState::Closed) {
-            // Nobody came back for it in time; the next request begins anew.
-            return Err(being_made(provider));
-        }
+        let meeting = self.usable(claim, session, meeting, now).await?;
         if let Some(external_id) = &meeting.external_id {
             let found = client.find(external_id).await;
             if let Some(found) = found.map_err(|error| failed(provider, &error))? {
@@ -98,6 +95,56 @@ impl Meetings {
         let noted = self.repository.made(claim.fence(), &meeting, &made.external_id, due_at).await;
         noted.map_err(unstored)?;
         Ok(Meeting { session: meeting.session, url: made.join_url })
+    }
+
+    /// The row to go on with: one of this session that is closed, or was for another
+    /// provider, is begun anew.
+    async fn usable(
+        &self,
+        claim: &Claim,
+        session: &Session,
+        meeting: MeetingRow,
+        now: Timestamp,
+    ) -> Result<MeetingRow, MeetingError> {
+        let provider = session.provider;
+        let is_closed = meeting.state == MeetingState::Closed;
+        let is_closing = meeting.state == MeetingState::Closing;
+        if meeting.provider == provider && !is_closed && !is_closing {
+            return Ok(meeting);
+        }
+        // The keeper is closing it, or closed it just now for a request that came back
+        // too late; the next try begins anew.
+        if is_closing || meeting.session != session.id {
+            return Err(being_made(provider));
+        }
+        if !is_closed {
+            self.leave(&meeting).await;
+        }
+        let begun = self.repository.begin_anew(claim.fence(), &meeting, provider, now).await;
+        begun.map_err(unstored)?;
+        let read = self.repository.of_session(meeting.tenant, meeting.session).await;
+        read.map_err(unstored)?.ok_or_else(|| being_made(provider))
+    }
+
+    /// Closes what a session was to have at its former provider, as far as that answers.
+    async fn leave(&self, meeting: &MeetingRow) {
+        let Some(client) = self.provider(meeting.provider) else { return };
+        let found = match &meeting.external_id {
+            Some(external_id) => Ok(Some(external_id.clone())),
+            None if meeting.attempted_at.is_some() => {
+                let found = client.find_by_session(meeting.session).await;
+                found.map(|found| found.map(|found| found.external_id))
+            }
+            None => Ok(None),
+        };
+        let left = match found {
+            Ok(Some(external_id)) => client.close(&external_id).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::warn!(session = %meeting.session, %error, "a meeting stays unused");
+        }
     }
 
     /// Asks the provider for the meeting: for one that an earlier call may have made, and

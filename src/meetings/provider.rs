@@ -64,8 +64,10 @@ impl VideoProvider for GoogleMeetClient {
 
     async fn close(&self, external_id: &str) -> Result<(), ServiceError> {
         // First, since whoever the end of the call throws out would come back.
-        self.restrict(external_id).await?;
-        self.end(external_id).await
+        let restricted = self.restrict(external_id).await;
+        // A link that can't be closed is no reason to let the call go on.
+        self.end(external_id).await?;
+        restricted
     }
 }
 

@@ -106,6 +106,15 @@ pub trait MeetingRepository: Send + Sync {
         external_id: &str,
     ) -> Result<Option<MeetingRow>, MeetingStoreError>;
 
+    /// Begins the meeting of a session anew, with this provider, as if none had been wanted.
+    async fn begin_anew(
+        &self,
+        fence: Fence,
+        meeting: &MeetingRow,
+        provider: Provider,
+        now: Timestamp,
+    ) -> Result<(), MeetingStoreError>;
+
     /// Notes that the provider is about to be asked to make it, or, with `None`, that
     /// it surely made nothing.
     async fn attempted(

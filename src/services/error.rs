@@ -140,9 +140,9 @@ impl ServiceError {
     /// Whether it lies with the service, and not with what was asked.
     pub(super) fn blames_service(&self) -> bool {
         match self {
-            Self::Status { status, .. } | Self::Refused { status, .. } => {
-                !(400..500).contains(status) || *status == 429
-            }
+            Self::Status { status, .. } => !(400..500).contains(status) || *status == 429,
+            // A provider limits each kind of call; the others go on.
+            Self::Refused { status, .. } => !(400..500).contains(status),
             Self::LeftAlone { .. } => false,
             _ => true,
         }

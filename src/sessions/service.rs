@@ -294,9 +294,13 @@ impl SessionService {
         origin: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<Meeting, SessionError> {
-        let maker = self.meetings.as_ref();
+        let maker = self.meetings.clone();
         let maker = maker.ok_or(MeetingError::NotConfigured(session.provider))?;
-        Ok(maker.make(session, origin, now).await?)
+        let session = session.clone();
+        // In a task of its own, so that what is made is noted even if the caller does not wait.
+        let task = self.telling.tasks.spawn(async move { maker.make(&session, origin, now).await });
+        let made = task.await.map_err(|error| RepositoryError::Unavailable(error.to_string()))?;
+        Ok(made?)
     }
 
     /// Runs a change of a session in a task of its own, so that observers are told of a stored

@@ -44,7 +44,7 @@ pub(crate) fn problems_of(
     }
     let retention_days = wanted.recording.retention_days;
     say("recording.retention_days", bounds_problem(retention_days, RETENTION_DAYS_MAX));
-    let moved = current.filter(|current| current.provider.is_external());
+    let moved = current.filter(|current| current.meeting_url.is_some());
     let moved = moved.is_some_and(|current| current.provider != wanted.provider);
     let made = "can't change any more: the session has a meeting at its provider";
     say("provider", moved.then(|| made.to_owned()));

@@ -69,6 +69,28 @@ impl MeetingRepository for Store {
         Ok(one(self, select().cond_where(named).take()).await?)
     }
 
+    async fn begin_anew(
+        &self,
+        fence: Fence,
+        meeting: &MeetingRow,
+        provider: Provider,
+        now: Timestamp,
+    ) -> Result<(), MeetingStoreError> {
+        Ok(update(self, fence, meeting, |row| {
+            row.value("provider", provider.as_str())
+                .value("state", MeetingState::Intended.as_str())
+                .value("origin", None::<String>)
+                .value("external_id", None::<String>)
+                .value("attempted_at", None::<i64>)
+                .value("call", Call::None.as_str())
+                .value("call_at", i64::MIN)
+                .value("created_at", now.unix_us())
+                .value("due_at", now.after(ORPHAN_AFTER).unix_us())
+                .value("tries", 0);
+        })
+        .await?)
+    }
+
     async fn attempted(
         &self,
         fence: Fence,
@@ -128,7 +150,8 @@ impl MeetingRepository for Store {
         Ok(update(self, fence, meeting, |row| {
             row.value("due_at", due_at.unix_us())
                 .value("tries", i64::from(tries))
-                .and_where(Expr::col("state").eq(meeting.state.as_str()));
+                .and_where(Expr::col("state").eq(meeting.state.as_str()))
+                .and_where(Expr::col("call_at").eq(meeting.call_at.unix_us()));
         })
         .await?)
     }
@@ -259,7 +282,8 @@ async fn call_is(
         .table(MEETINGS)
         .value("call", call.as_str())
         .value("call_at", at.unix_us())
-        .value("due_at", at.unix_us())
+        // At once, by whichever clock: `at` is of the provider's.
+        .value("due_at", 0)
         .cond_where(is_of(meeting.tenant, meeting.session))
         .and_where(Expr::col("state").eq(MeetingState::Made.as_str()))
         .and_where(Expr::col("call").ne(call.as_str()))

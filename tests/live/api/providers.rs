@@ -70,6 +70,7 @@ impl World {
     async fn create(&self, provider: &str, key: Option<&str>) -> Answer {
         let mut body = self.server.new_session();
         body["provider"] = json!(provider);
+        body["modality"] = json!("virtual");
         let mut request = self.server.govern(Method::POST, SESSIONS).json(&body);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
@@ -528,5 +529,25 @@ async fn floor_and_attendance_work_beside_a_meeting_and_media_is_refused() {
     assert_eq!(back.welcome().await["resumed"], true);
     world.server.step(&session, "end").await;
     chair.hear_type("session_ended").await;
+    world.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_goes_to_another_provider_when_the_first_refuses() {
+    let world = World::start().await;
+    let session = world.server.create().await;
+    let path = format!("{SESSIONS}/{session}");
+    let to = async |provider: &str| {
+        let request = world.server.govern(Method::PATCH, &path).header("if-match", "\"1\"");
+        send(request.json(&json!({ "provider": provider }))).await
+    };
+    world.platform.set_mood("zoom", Mood::Failing(403));
+    assert_eq!(to("zoom").await.code(), "PROVIDER_REFUSED");
+    world.platform.set_mood("zoom", Mood::Well);
+    let moved = to("google_meet").await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    world.server.step(&session, "start").await;
+    world.server.step(&session, "end").await;
+    becomes(|| world.platform.spaces()["Space-1"].access == "RESTRICTED").await;
     world.server.app.stop().await;
 }

@@ -97,6 +97,10 @@ async fn a_meeting_is_made_kept_and_closed(fixture: Fixture) {
     assert_eq!(second.open().await, Ok(0));
     second.close(made.tenant, made.session, later(9)).await.expect("nothing to do");
     assert_eq!(read().await.state, MeetingState::Closed);
+    first.begin_anew(fence, &closing, Provider::GoogleMeet, later(20)).await.expect("noted");
+    let anew = read().await;
+    assert_eq!((anew.state, anew.provider), (MeetingState::Intended, Provider::GoogleMeet));
+    assert_eq!((anew.call, anew.external_id), (Call::None, None));
 }
 
 async fn older_news_of_a_call_change_nothing(fixture: Fixture) {
@@ -124,6 +128,7 @@ async fn an_instance_that_was_replaced_notes_nothing_of_a_meeting(fixture: Fixtu
         store.made(old, &begun, "1", NOW).await,
         store.postpone(old, &begun, NOW, 1).await,
         store.closed(old, &begun).await,
+        store.begin_anew(old, &begun, Provider::Zoom, NOW).await,
     ] {
         assert_eq!(noted, Err(MeetingStoreError::Fenced));
     }
