@@ -331,8 +331,8 @@ fn wait_after(tries: u32, error: &KeepError) -> Duration {
     let wait = backoff.next(rand::random());
     match error {
         KeepError::Provider(
-            refused @ ServiceError::Refused { retry_after: Some(_), .. }
-            | refused @ ServiceError::LeftAlone { .. },
+            refused @ (ServiceError::Refused { retry_after: Some(_), .. }
+            | ServiceError::LeftAlone { .. }),
         ) => wait.max(refused.retry_after()),
         _ => wait,
     }

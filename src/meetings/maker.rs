@@ -59,7 +59,7 @@ impl Meetings {
         let client = self.provider(provider).ok_or(MeetingError::NotConfigured(provider))?;
         let (tenant, id) = (session.tenant_id, session.id);
         let intent = Intent { tenant, session: id, provider, origin, at: now };
-        let meeting = self.repository.intend(&intent).await.map_err(unstored)?;
+        let meeting = self.repository.intend(&intent).await.map_err(|error| unstored(&error))?;
         let claim = match self.claims.take(tenant, meeting.session, Work::Meeting).await {
             Ok(claim) => claim,
             Err(ClaimError::Taken) => return Err(being_made(provider)),
@@ -82,7 +82,7 @@ impl Meetings {
         let provider = session.provider;
         // Read again, since it may have been made before the claim was taken.
         let read = self.repository.of_session(meeting.tenant, meeting.session).await;
-        let meeting = read.map_err(unstored)?.unwrap_or(meeting);
+        let meeting = read.map_err(|error| unstored(&error))?.unwrap_or(meeting);
         let meeting = self.usable(claim, session, meeting, now).await?;
         if let Some(external_id) = &meeting.external_id {
             let found = client.find(external_id).await;
@@ -93,7 +93,7 @@ impl Meetings {
         let made = self.ask(claim, client, (session, &meeting), now).await?;
         let due_at = now.after(POLL_EVERY);
         let noted = self.repository.made(claim.fence(), &meeting, &made.external_id, due_at).await;
-        noted.map_err(unstored)?;
+        noted.map_err(|error| unstored(&error))?;
         Ok(Meeting { session: meeting.session, url: made.join_url })
     }
 
@@ -121,9 +121,9 @@ impl Meetings {
             self.leave(&meeting).await;
         }
         let begun = self.repository.begin_anew(claim.fence(), &meeting, provider, now).await;
-        begun.map_err(unstored)?;
+        begun.map_err(|error| unstored(&error))?;
         let read = self.repository.of_session(meeting.tenant, meeting.session).await;
-        read.map_err(unstored)?.ok_or_else(|| being_made(provider))
+        read.map_err(|error| unstored(&error))?.ok_or_else(|| being_made(provider))
     }
 
     /// Closes what a session was to have at its former provider, as far as that answers.
@@ -164,7 +164,7 @@ impl Meetings {
             }
         }
         let noted = self.repository.attempted(claim.fence(), meeting, Some(now)).await;
-        noted.map_err(unstored)?;
+        noted.map_err(|error| unstored(&error))?;
         // Nobody else may be making it from here on.
         claim.check().map_err(|_| being_made(provider))?;
         let wanted = wanted(session, meeting, now);
@@ -203,7 +203,7 @@ fn wanted(session: &Session, meeting: &MeetingRow, now: Timestamp) -> WantedMeet
     WantedMeeting { session: meeting.session, title: session.title.clone(), start_at, minutes }
 }
 
-fn unstored(error: MeetingStoreError) -> MeetingError {
+fn unstored(error: &MeetingStoreError) -> MeetingError {
     MeetingError::Unstored(error.to_string())
 }
 

@@ -143,8 +143,8 @@ fn refuse(signal: Signal) {
         Signal::Subscribe { reply, .. }
         | Signal::Unsubscribe { reply, .. }
         | Signal::EndFeed { reply, .. }
-        | Signal::Answer { reply, .. } => answer(reply, Err(error)),
-        Signal::RestartSubscriber { reply } => answer(reply, Err(error)),
+        | Signal::Answer { reply, .. }
+        | Signal::RestartSubscriber { reply } => answer(reply, Err(error)),
         Signal::Whep { reply, .. } => answer(reply, Err(error)),
         Signal::RestartIce { reply, .. } => answer(reply, Err(error)),
     }
