@@ -68,8 +68,11 @@ impl Providers {
         match (method, segments) {
             ("POST", ["token"]) => return Some(self.google_token(body)),
             ("POST", ["oauth", "token"]) => return Some(self.zoom_token(query, authorization)),
-            (_, ["v2", "spaces" | "conferenceRecords" | "meetings", ..])
-            | (_, ["v2", "users", _, "meetings"]) => {}
+            (
+                _,
+                ["v2", "spaces" | "conferenceRecords" | "meetings", ..]
+                | ["v2", "users", _, "meetings"],
+            ) => {}
             _ => return None,
         }
         let token = authorization.strip_prefix("Bearer ").unwrap_or_default();

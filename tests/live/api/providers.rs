@@ -23,7 +23,7 @@ const WEBHOOK: &str = "/api/v1/providers/zoom/webhook";
 const WEBHOOK_SECRET: &str = "webhook-secret";
 /// How often something that the server does by itself is looked for, and how long.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server, the stand-in, and the keys of the configuration that join them.
 struct World {
