@@ -105,6 +105,10 @@ export const messages = (page, type) =>
     type,
   );
 
+/** All messages the page's sockets have sent. */
+export const sentMessages = (page, type) =>
+  page.evaluate((wanted) => window.__probe.sent.filter((message) => message.type === wanted), type);
+
 /**
  * Where the sequence of events has a hole or a repetition: a list that should
  * be empty. A welcome that is no resumption starts anew.

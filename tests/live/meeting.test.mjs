@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { randomBytes } from 'node:crypto';
 import { asGovernance, mutualTls, startedSession } from './api.mjs';
-import { holes, inbound, launch, messages, screenshot } from './browser.mjs';
+import {
+  holes,
+  inbound,
+  launch,
+  messages,
+  outbound,
+  screenshot,
+  sentMessages,
+} from './browser.mjs';
 import { hears, hearsNothing, sees, sendsSound } from './listen.mjs';
 import {
   approve,
@@ -138,16 +146,27 @@ story('An assembly', open, {
 
   'the picture that is sent to somebody is as large as they see it': async (stage) => {
     const { ana } = stage.pages;
-    const largest = (width) =>
-      until(`a picture ${width} wide, and none wider`, async (seen) => {
+    // A browser whose processor is busy sends no large picture to anybody, asked or not.
+    const sentBy = async (user) =>
+      Math.max(...(await outbound(stage.pages[user])).map(({ width }) => width));
+    const largest = (layer, width) =>
+      until(`encoding ${layer} of the large picture, and no larger one`, async (seen) => {
+        const large = await ana.locator('.stage.speaker > .tile').getAttribute('data-testid');
+        const track = large?.slice('tile-'.length);
         const rows = (await inbound(ana)).filter(({ kind }) => kind === 'video');
-        seen.last = rows.map((row) => [row.user, row.width]);
-        return Math.max(...rows.map((row) => row.width)) === width;
+        const row = rows.find((one) => one.track === track);
+        const wanted = (await sentMessages(ana, 'subscribe')).findLast(
+          (message) => message.track === track,
+        );
+        const possible = row === undefined ? 0 : Math.min(width, await sentBy(row.user));
+        seen.last = [wanted, possible, rows.map((one) => [one.user, one.width])];
+        const widest = Math.max(...rows.map((one) => one.width));
+        return wanted?.max_layer === layer && row?.width === possible && widest === possible;
       });
     await ana.setViewportSize({ width: 1280, height: 800 });
-    await largest(640);
+    await largest(1, 640);
     await ana.setViewportSize({ width: 360, height: 740 });
-    await largest(320);
+    await largest(0, 320);
     await ana.setViewportSize({ width: 800, height: 600 });
   },
 
