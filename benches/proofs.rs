@@ -16,10 +16,7 @@ use cabildo::evidence::{
     EventKind, Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, LogStatus, OperatorKey,
     ProofQuery,
 };
-use cabildo::sessions::{
-    AttendancePatch, FixedLimits, NewSession, RecordingPatch, SessionService, SpeakingPatch,
-    TranscriptionPatch,
-};
+use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use cabildo::vault::LocalKeyVault;
 
@@ -93,23 +90,8 @@ async fn session(store: &Store) -> (TenantId, SessionId) {
     let limits = Arc::new(FixedLimits::default());
     let service = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
     let tenant = TenantId::generate();
-    let new = NewSession {
-        tenant_id: tenant,
-        assembly_id: AssemblyId::generate(),
-        title: "Asamblea general".to_owned(),
-        modality: Modality::Mixed,
-        start_with_assembly: None,
-        provider: None,
-        scheduled_start_at: None,
-        scheduled_end_at: None,
-        max_participants: None,
-        moderation: None,
-        media_policy: None,
-        recording: RecordingPatch::default(),
-        transcription: TranscriptionPatch::default(),
-        speaking: SpeakingPatch::default(),
-        attendance: AttendancePatch::default(),
-    };
+    let assembly = AssemblyId::generate();
+    let new = NewSession::new(tenant, assembly, "Asamblea general", Modality::Mixed);
     let now = Timestamp::from_unix_us(1_800_000_000_000_000);
     (tenant, service.create(new, now).await.expect("created").id)
 }
