@@ -2,8 +2,8 @@
 // quorum is reached and lost before everybody's eyes, and devices are let in.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { launch, newPage } from './browser.mjs';
-import { isConnected, openConsole, openHall, press } from './pages.mjs';
+import { launch } from './browser.mjs';
+import { isConnected, openAttendance, openConsole, openHall, press } from './pages.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -37,20 +37,6 @@ async function open(stage) {
   assert.equal(given.status, 200, JSON.stringify(given.body));
 }
 
-async function openPage({ browser, server, session }, path, user, role) {
-  const page = await newPage(browser, DESKTOP);
-  const query = new URLSearchParams({
-    session: session.id,
-    tenant: session.tenant_id,
-    user,
-    name: user,
-    role,
-    debug: '',
-  });
-  await page.goto(`${server.origin}${path}?${query}`);
-  return page;
-}
-
 /** Types into the desk's field and presses a key. */
 async function type(desk, text, key = 'Enter') {
   await desk.getByTestId('desk-search').fill(text);
@@ -65,7 +51,12 @@ const quorum = (page, reached) =>
 story('Attendance', open, {
   'a name without its accents and Enter register somebody': async (stage) => {
     const { pages } = stage;
-    pages.desk = await openPage(stage, '/desk', 'secretary', 'moderator');
+    pages.desk = await openAttendance(
+      stage,
+      '/desk',
+      { user: 'secretary', role: 'moderator' },
+      DESKTOP,
+    );
     await pages.desk.getByTestId('desk-found').filter({ hasText: '8' }).waitFor();
     await isConnected(pages.desk);
     await type(pages.desk, 'jose pena');
@@ -141,7 +132,12 @@ story('Attendance', open, {
   },
 
   'a code that nobody can check is refused in words': async (stage) => {
-    stage.pages.ana = await openPage(stage, '/attend', 'owner-1', 'participant');
+    stage.pages.ana = await openAttendance(
+      stage,
+      '/attend',
+      { user: 'owner-1', role: 'participant' },
+      DESKTOP,
+    );
     const { ana } = stage.pages;
     await press(ana, 'attend-way-code');
     await ana.getByTestId('attend-code').pressSequentially('123456');

@@ -70,6 +70,13 @@ export async function openRecording(browser, server, session, person, options) {
   return page;
 }
 
+/** Opens one of the pages of attendance as somebody. */
+export async function openAttendance({ browser, server, session }, path, person, options) {
+  const page = await newPage(browser, options);
+  await page.goto(address(server, session, path, person));
+  return page;
+}
+
 /** Saves the heads that the meeting page holds to a file. */
 export async function saveProof(page, path) {
   await byId(page, 'witness').first().click();

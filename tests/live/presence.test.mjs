@@ -5,9 +5,9 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { startedSession } from './api.mjs';
-import { launch, newPage } from './browser.mjs';
+import { launch } from './browser.mjs';
 import { filmOfCode } from './film.mjs';
-import { isConnected, press } from './pages.mjs';
+import { isConnected, openAttendance, press } from './pages.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -59,20 +59,6 @@ async function open(stage) {
   assert.equal(given.status, 200, JSON.stringify(given.body));
 }
 
-async function openPage({ browser, server, session }, path, user, role, options = DESKTOP) {
-  const page = await newPage(browser, options);
-  const query = new URLSearchParams({
-    session: session.id,
-    tenant: session.tenant_id,
-    user,
-    name: user,
-    role,
-    debug: '',
-  });
-  await page.goto(`${server.origin}${path}?${query}`);
-  return page;
-}
-
 async function attendee({ chair, session }, user) {
   const answer = await chair.call('GET', `/api/v1/sessions/${session.id}/attendance`);
   return answer.body.items.find((one) => one.user_id === user);
@@ -81,7 +67,12 @@ async function attendee({ chair, session }, user) {
 story('Presence by code and badge', open, {
   'a code before the camera proves that its owner is present': async (stage) => {
     const { pages, identity: service } = stage;
-    pages.owner = await openPage(stage, '/attend', 'owner-1', 'participant');
+    pages.owner = await openAttendance(
+      stage,
+      '/attend',
+      { user: 'owner-1', role: 'participant' },
+      DESKTOP,
+    );
     if ((await pages.owner.getByTestId('attend-place').count()) > 0) {
       await pages.owner.getByTestId('attend-place').selectOption('hall');
     }
@@ -95,16 +86,28 @@ story('Presence by code and badge', open, {
 
   'the same code does not make somebody else present, who is told so in words': async (stage) => {
     const { pages } = stage;
-    pages.other = await openPage(stage, '/attend', 'owner-2', 'participant');
+    pages.other = await openAttendance(
+      stage,
+      '/attend',
+      { user: 'owner-2', role: 'participant' },
+      DESKTOP,
+    );
     await press(pages.other, 'attend-scan');
     const said = await pages.other.getByTestId('attend-failure').textContent();
     assert.doesNotMatch(said, /[A-Z]+_[A-Z]/);
     assert.equal(await attendee(stage, 'owner-2'), undefined);
   },
 
-  'a badge holds a code that reads as what the desk takes, and is all that is printed': async (stage) => {
+  'a badge holds a code that reads as what the desk takes, and is all that is printed': async (
+    stage,
+  ) => {
     const { pages, session } = stage;
-    pages.desk = await openPage(stage, '/desk', 'secretary', 'moderator');
+    pages.desk = await openAttendance(
+      stage,
+      '/desk',
+      { user: 'secretary', role: 'moderator' },
+      DESKTOP,
+    );
     await isConnected(pages.desk);
     const { desk } = pages;
     await desk.evaluate(() => {
@@ -122,7 +125,10 @@ story('Presence by code and badge', open, {
     // Read as a printer gives it, by the decoder of the pages and not by its attribute.
     await desk.emulateMedia({ media: 'print' });
     const shown = await desk.locator('body :visible').evaluateAll((all) =>
-      all.filter((one) => one.closest('[data-testid="badge"]') === null && one.childElementCount === 0)
+      all
+        .filter(
+          (one) => one.closest('[data-testid="badge"]') === null && one.childElementCount === 0,
+        )
         .map((one) => one.textContent.trim())
         .filter((text) => text !== ''),
     );
