@@ -24,6 +24,8 @@ pub mod listener;
 mod media;
 mod media_tokens;
 mod metrics;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod minutes;
 mod openapi;
 mod ports;
 mod precondition;
@@ -41,6 +43,8 @@ mod session_body;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod sessions;
 mod trace;
+#[expect(unused_qualifications, reason = "written by the macro that describes routes")]
+mod transcript;
 mod web;
 mod words;
 

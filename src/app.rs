@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use crate::clock::SteadyClock;
 use crate::config::Config;
+use crate::room::Rooms;
 
 use self::base::Base;
 use self::cameras::Cameras;
@@ -91,6 +92,12 @@ pub struct App {
 }
 
 impl App {
+    /// The rooms, for whoever runs an instance in their own process.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms.rooms
+    }
+
     /// Starts an instance; when this returns, every listener is serving.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let telemetry = Telemetry::start(&options.config)?;

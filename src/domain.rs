@@ -23,4 +23,5 @@ pub mod session;
 pub mod shown_text;
 pub mod time;
 pub mod token_bucket;
+pub mod transcript;
 pub(crate) mod words;

@@ -1,10 +1,13 @@
 //! What happened in a session, read from its log: for the time line of a recording, for the
 //! combined picture, and for reports.
 
+mod confirmed;
 mod event;
+mod minutes;
 mod pictures;
 mod report;
 mod timeline;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -13,14 +16,20 @@ use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 
+pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX};
 pub use event::{
-    AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, VoteAnnounced,
+    AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, TextCorrected,
+    VoteAnnounced,
 };
+pub use minutes::{About, Fact, Language, Minutes, SignedHead, Timed};
 pub use report::{PersonReport, Report, ReportEntry, ReportKind};
 pub use timeline::{Heard, Item, ItemKind, Timeline};
+pub use transcript::{Correction, Piece, Said, Transcript, TurnText};
 
 /// Events read at once.
 const EVENTS_PER_READ: u32 = 1_000;
+/// Entries of confirmed minutes read at once; each is large.
+const MINUTES_PER_READ: u32 = 64;
 /// Most events of one history; of a session with more, the rest is left out. Raising it raises the
 /// memory of one reading.
 pub const EVENTS_MAX: usize = 200_000;
@@ -64,6 +73,17 @@ impl History {
         session: SessionId,
         kinds: &[EventKind],
     ) -> Result<Vec<LogEvent>, HistoryError> {
+        self.events_that(tenant, session, kinds, |_| true).await
+    }
+
+    /// As [`Self::events`], only those that are `wanted`.
+    async fn events_that(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        kinds: &[EventKind],
+        wanted: impl Fn(&LogEvent) -> bool,
+    ) -> Result<Vec<LogEvent>, HistoryError> {
         let log = self.log.log(tenant, session).await?.ok_or(HistoryError::NoLog)?;
         if log.events_key.is_none() {
             return Err(HistoryError::Erased);
@@ -75,10 +95,10 @@ impl History {
             let Some(last) = read.last() else { break };
             from = last.seq + 1;
             for stored in &read {
-                if let Some(event) = LogEvent::read(stored.kind, &stored.text) {
-                    events.push(event);
-                } else {
-                    tracing::warn!(%session, seq = stored.seq, "an event can't be read");
+                match LogEvent::read(stored.kind, &stored.text) {
+                    Some(event) if wanted(&event) => events.push(event),
+                    Some(_) => {}
+                    None => tracing::warn!(%session, seq = stored.seq, "an event can't be read"),
                 }
             }
         }
@@ -97,6 +117,55 @@ impl History {
             Err(HistoryError::NoLog) => Ok(Report::default()),
             Err(error) => Err(error),
         }
+    }
+
+    /// What was said in a session, with its corrections. Nothing was said in a session that has no
+    /// log yet.
+    pub async fn transcript(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Transcript, HistoryError> {
+        let kinds = transcript::KINDS;
+        match self.events_that(tenant, session, kinds, Transcript::uses).await {
+            Ok(events) => Ok(Transcript::of(&events)),
+            Err(HistoryError::NoLog) => Ok(Transcript::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The draft of the minutes of a session, which are empty while it has no log.
+    pub async fn minutes(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<Minutes, HistoryError> {
+        match self.events_that(tenant, session, minutes::KINDS, Minutes::uses).await {
+            Ok(events) => Ok(Minutes::of(&events)),
+            Err(HistoryError::NoLog) => Ok(Minutes::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The version of the minutes that was confirmed last, and how many there are.
+    pub async fn confirmed_minutes(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<(Option<ConfirmedMinutes>, u32), HistoryError> {
+        let Some(log) = self.log.log(tenant, session).await? else { return Ok((None, 0)) };
+        if log.events_key.is_none() {
+            return Err(HistoryError::Erased);
+        }
+        let (mut texts, mut from) = (Vec::new(), 0);
+        loop {
+            let kinds = &[EventKind::Minutes];
+            let read = self.log.events(tenant, session, kinds, from, MINUTES_PER_READ).await?;
+            let Some(last) = read.last() else { break };
+            from = last.seq + 1;
+            texts.extend(read.into_iter().map(|stored| stored.text));
+        }
+        Ok(ConfirmedMinutes::newest(texts.iter().map(String::as_str)))
     }
 
     /// The time line of a session, including gaps of the recording.

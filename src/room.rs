@@ -15,6 +15,7 @@ mod open_rooms;
 pub mod ports;
 mod refusals;
 mod rooms;
+mod transcript;
 
 pub use desk::{Desk, DeskError, Presented};
 pub use member::{

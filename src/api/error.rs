@@ -138,6 +138,8 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::PlaybackTokenScopeMismatch
         | C::StreamNotEntitled => StatusCode::FORBIDDEN,
         C::RouteNotFound
+        | C::TranscriptChunkNotFound
+        | C::MinutesNotFound
         | C::SessionNotFound
         | C::RequestNotFound
         | C::ParticipantNotFound
@@ -155,7 +157,9 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::StreamSessionNotFound
         | C::CaptureSessionNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        C::FormatUnsupported => StatusCode::NOT_ACCEPTABLE,
         C::SessionStateConflict
+        | C::MinutesLimitReached
         | C::SessionLimitReached
         | C::ParticipantLimitReached
         | C::MediaTokenLimitReached

@@ -19,7 +19,8 @@ use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
     Api, MetricsDoor, attendance, captures, dev, events, evidence, gateway, health, media,
-    media_tokens, openapi, provider_webhook, recordings, report, room_cameras, sessions, web,
+    media_tokens, minutes, openapi, provider_webhook, recordings, report, room_cameras, sessions,
+    transcript, web,
 };
 use crate::domain::error_code::ErrorCode;
 
@@ -85,6 +86,7 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(health::ready))
         .routes(routes!(health::live))
         .merge(attendance())
+        .merge(transcript())
         .merge(media())
         .merge(evidence())
         .merge(cameras())
@@ -132,6 +134,14 @@ fn attendance() -> OpenApiRouter<Api> {
         .routes(routes!(report::report))
         .routes(routes!(attendance::quorum))
         .routes(routes!(attendance::eligible, attendance::give_eligible))
+}
+
+/// What was said.
+fn transcript() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(transcript::read))
+        .routes(routes!(transcript::correct))
+        .routes(routes!(minutes::read, minutes::confirm))
 }
 
 /// The same routes at the address that older callers use: without `/attendance`.

@@ -27,6 +27,7 @@ use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
 use crate::room::ports::{
     AttendanceNote, EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness,
+    TranscriptionState,
 };
 use crate::room::{Desk, Rooms};
 use crate::sessions::{NotTold, SessionObserver};
@@ -54,6 +55,7 @@ impl LiveRooms {
             witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
             limits: Some(tenants::limits(base, services)),
             eligible: attendance::eligible(services),
+            transcription: TranscriptionState::default(),
         };
         let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock.clone(), ports);
         let desk = Desk::new(rooms.clone(), attendance::verifier(services), clock);

@@ -6,7 +6,7 @@ use super::payloads as p;
 use crate::domain::session::SessionStatus;
 use crate::domain::time::Timestamp;
 use crate::events::{EventSource, OutboxEvent, SealedRecording};
-use crate::room::event::{Event, Told};
+use crate::room::event::{Event, Told, TranscriptChunkView};
 use crate::sessions::{SessionEvent, SessionEventKind};
 
 /// What ids of participants that are no people begin with.
@@ -58,6 +58,7 @@ payloads! {
     SpeechRequested => "speech.requested.v1",
     SpeechApproved => "speech.approved.v1",
     SpeechDenied => "speech.denied.v1",
+    TranscriptChunk => "transcript.chunk.v1",
     RecordingSealed => "recording.sealed.v1",
     StreamStatus => "stream.status.v1",
 }
@@ -150,6 +151,7 @@ fn of_room(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
         "speech_request_received",
         "speech_approved",
         "speech_denied",
+        "transcript_chunk",
         "track_published",
         "track_unpublished",
     ];
@@ -157,12 +159,14 @@ fn of_room(event: &OutboxEvent) -> Result<Option<Payload>, Unreadable> {
         return Ok(None);
     }
     let ids = (event.tenant.to_string(), event.session.to_string());
-    let Told { at, event, .. } = serde_json::from_str(&event.payload).map_err(|_| Unreadable)?;
+    let Told { seq, at, event, .. } =
+        serde_json::from_str(&event.payload).map_err(|_| Unreadable)?;
     Ok(match event {
         Event::SpeechRequestReceived(_)
         | Event::SpeechApproved { .. }
         | Event::SpeechDenied { .. } => of_speech(ids, at, event),
         Event::TrackPublished(_) | Event::TrackUnpublished { .. } => of_stream(ids, at, event),
+        Event::TranscriptChunk(chunk) => Some(of_transcript(ids, seq, chunk)),
         event => of_presence(ids, at, event),
     })
 }
@@ -244,6 +248,28 @@ fn of_stream(
         }
         _ => None,
     }
+}
+
+/// What is told of what was said.
+fn of_transcript(
+    (tenant_id, session_id): (String, String),
+    seq: u64,
+    chunk: TranscriptChunkView,
+) -> Payload {
+    Payload::TranscriptChunk(p::TranscriptChunk {
+        tenant_id,
+        session_id,
+        seq,
+        participant: chunk.participant,
+        turn: chunk.turn,
+        text: chunk.text,
+        confidence: chunk.confidence,
+        from: chunk.from,
+        to: chunk.to,
+        r#final: chunk.r#final,
+        engine: chunk.engine,
+        language: chunk.language,
+    })
 }
 
 /// What is told of requests to speak.

@@ -227,6 +227,49 @@ pub struct SpeechDenied {
     pub denied_at: String,
 }
 
+/// `transcript.chunk.v1`: somebody said something, and this is the text of it. A correction of it
+/// is not told; the session's transcript has both.
+#[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
+pub struct TranscriptChunk {
+    /// Whose session.
+    #[prost(string, tag = "1")]
+    pub tenant_id: String,
+    /// The session.
+    #[prost(string, tag = "2")]
+    pub session_id: String,
+    /// The number of the event in the session, by which a correction names it.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    /// Who spoke: the owner of the microphone, or whoever had the hall's turn.
+    #[prost(string, tag = "4")]
+    pub participant: String,
+    /// In which turn, when it was in one of theirs.
+    #[prost(string, optional, tag = "5")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
+    /// What they said.
+    #[prost(string, tag = "6")]
+    pub text: String,
+    /// How sure the engine is of it, from 0 to 1.
+    #[prost(float, tag = "7")]
+    pub confidence: f32,
+    /// When they began.
+    #[prost(string, tag = "8")]
+    pub from: String,
+    /// When they stopped.
+    #[prost(string, tag = "9")]
+    pub to: String,
+    /// Whether the text stays; always true here.
+    #[prost(bool, tag = "10")]
+    pub r#final: bool,
+    /// What recognised it.
+    #[prost(string, tag = "11")]
+    pub engine: String,
+    /// The language, a BCP 47 tag.
+    #[prost(string, tag = "12")]
+    pub language: String,
+}
+
 /// `recording.sealed.v1`: everything that was recorded of a session is stored and in
 /// its log, which is closed. Whoever wants to check it asks for the session's proof.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message, serde::Serialize, serde::Deserialize)]

@@ -121,6 +121,14 @@ words!(
         LastModerator => "LAST_MODERATOR",
         /// The recording is not in a state that allows this.
         RecordingStateConflict => "RECORDING_STATE_CONFLICT",
+        /// Nobody has confirmed the minutes of the session.
+        MinutesNotFound => "MINUTES_NOT_FOUND",
+        /// The session has as many confirmed versions of its minutes as it may.
+        MinutesLimitReached => "MINUTES_LIMIT_REACHED",
+        /// This server does not make the document in this format.
+        FormatUnsupported => "FORMAT_UNSUPPORTED",
+        /// The transcript has no text with this number.
+        TranscriptChunkNotFound => "TRANSCRIPT_CHUNK_NOT_FOUND",
 
         /// What was presented does not prove presence.
         ProofInvalid => "PROOF_INVALID",

@@ -56,6 +56,12 @@ words!(
         RegisterAttendance => "register_attendance",
         /// Read who could not take part, and why.
         ReadReport => "read_report",
+        /// Read what was said in a session in which one took part.
+        ReadTranscript => "read_transcript",
+        /// Read what was said in every session of the own tenant.
+        ReadEveryTranscript => "read_every_transcript",
+        /// Correct what was said, and confirm the minutes.
+        CorrectTranscript => "correct_transcript",
     }
 );
 
@@ -77,16 +83,26 @@ impl Role {
                     | A::RequestSpeech
                     | A::Chat
                     | A::Attend
+                    | A::ReadTranscript
             ),
             Self::Hall => {
                 matches!(action, A::ReadSession | A::JoinRoom | A::PublishMedia | A::LendMicrophone)
             }
-            Self::Observer => matches!(action, A::ReadSession | A::JoinRoom),
+            Self::Observer => {
+                matches!(action, A::ReadSession | A::JoinRoom | A::ReadTranscript)
+            }
             Self::Operator => {
                 matches!(action, A::ReadSession | A::ManageCameras | A::ReadEvents)
             }
             Self::Auditor => {
-                matches!(action, A::ReadSession | A::WatchRecording | A::ReadReport)
+                matches!(
+                    action,
+                    A::ReadSession
+                        | A::WatchRecording
+                        | A::ReadReport
+                        | A::ReadTranscript
+                        | A::ReadEveryTranscript
+                )
             }
         }
     }
@@ -152,6 +168,9 @@ mod tests {
         (Action::Attend, "yes yes no no no no"),
         (Action::RegisterAttendance, "no yes no no no no"),
         (Action::ReadReport, "no yes no no no yes"),
+        (Action::ReadTranscript, "yes yes yes no no yes"),
+        (Action::ReadEveryTranscript, "no yes no no no yes"),
+        (Action::CorrectTranscript, "no yes no no no no"),
     ];
 
     #[test]

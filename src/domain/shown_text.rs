@@ -63,6 +63,8 @@ pub enum ShownText {
     Title,
     /// A message to everybody: line breaks are kept.
     Chat,
+    /// What somebody said, as text: one line.
+    Speech,
 }
 
 impl ShownText {
@@ -78,14 +80,20 @@ impl ShownText {
             Self::Name => 100,
             Self::Title => 200,
             Self::Note => 500,
+            // A minute of quick speech; engines give a few seconds at once.
+            Self::Speech => 1_500,
             Self::Chat => 2_000,
         }
     }
+
+    /// Most bytes of a piece of speech. Languages need at most four for a character that is spoken.
+    pub const SPEECH_BYTES_MAX: usize = 6_000;
 
     /// Most bytes; whole clusters are cut off.
     const fn bytes_max(self) -> usize {
         match self {
             Self::Name => Self::NAME_BYTES_MAX,
+            Self::Speech => Self::SPEECH_BYTES_MAX,
             Self::Title | Self::Note | Self::Chat => {
                 self.graphemes_max() * CLUSTER_CODE_POINTS_MAX * char::MAX_LEN_UTF8
             }

@@ -58,6 +58,10 @@ kinds!(
     KeysRewrapped = 66,
     /// What the governance service held about the assembly.
     GovernanceData = 67,
+    /// A moderator confirmed a version of the minutes.
+    Minutes = 68,
+    /// A moderator corrected a text of the transcript after the session.
+    Correction = 69,
 );
 
 impl EventKind {
@@ -83,7 +87,7 @@ mod tests {
         for kind in EventKind::ALL {
             assert_eq!(EventKind::from_number(kind.number()), Some(*kind));
         }
-        assert!([0, 10, 63, 68].into_iter().all(|number| EventKind::from_number(number).is_none()));
+        assert!([0, 10, 63, 70].into_iter().all(|number| EventKind::from_number(number).is_none()));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::room::event::{Event, Told};
 pub enum LogEvent {
     /// An event of the room, as its members received it.
     Room {
+        /// Its number in the session.
+        seq: u64,
         /// When it happened.
         at: Timestamp,
         /// The event.
@@ -21,6 +23,8 @@ pub enum LogEvent {
     },
     /// A part of the transcript.
     Spoken(SpokenText),
+    /// A moderator corrected a text of the transcript after the session.
+    Corrected(TextCorrected),
     /// A vote was announced.
     Vote(VoteAnnounced),
     /// Somebody was refused at the door of the room.
@@ -86,6 +90,19 @@ pub struct SpokenText {
     pub text: Option<String>,
 }
 
+/// A moderator corrected a text of the transcript after the session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TextCorrected {
+    /// When, RFC 3339.
+    pub at: String,
+    /// The number of the text's event in the session.
+    pub of: u64,
+    /// What was said.
+    pub text: String,
+    /// The moderator.
+    pub by: String,
+}
+
 /// A vote was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoteAnnounced {
@@ -131,7 +148,8 @@ impl LogEvent {
             EventKind::RoomEvent => {
                 let told: Told = serde_json::from_str(text).ok()?;
                 let at = Timestamp::parse_rfc3339(&told.at)?;
-                Some(Self::Room { at, event: told.event, action_id: told.action_id })
+                let Told { seq, event, action_id, .. } = told;
+                Some(Self::Room { seq, at, event, action_id })
             }
             EventKind::Transcript => {
                 let fields: SpokenFields = serde_json::from_str(text).ok()?;
@@ -171,13 +189,19 @@ impl LogEvent {
                 let reason = fields.reason?;
                 Some(Self::Attendance(AttendanceNoted::Refused { at, user, method, reason }))
             }
+            EventKind::Correction => {
+                let fields: TextCorrected = serde_json::from_str(text).ok()?;
+                Timestamp::parse_rfc3339(&fields.at)?;
+                Some(Self::Corrected(fields))
+            }
             EventKind::Policy
             | EventKind::SessionState
             | EventKind::Failure
             | EventKind::RecordingAccess
             | EventKind::Disclosure
             | EventKind::KeysRewrapped
-            | EventKind::GovernanceData => None,
+            | EventKind::GovernanceData
+            | EventKind::Minutes => None,
         }
     }
 }

@@ -162,7 +162,7 @@ impl Reader {
 
     fn handle_event(&mut self, event: &LogEvent) {
         match event {
-            LogEvent::Room { at, event, action_id } => {
+            LogEvent::Room { at, event, action_id, .. } => {
                 self.action.clone_from(action_id);
                 self.handle_room_event(event, *at);
                 self.action = None;
@@ -186,6 +186,7 @@ impl Reader {
             // What was taken is told in the room.
             LogEvent::Attendance(AttendanceNoted::Other)
             | LogEvent::Spoken(_)
+            | LogEvent::Corrected(_)
             | LogEvent::Vote(_) => {}
         }
     }
@@ -255,6 +256,9 @@ impl Reader {
             | Event::ClockStepped { .. }
             | Event::QuorumChanged(_)
             | Event::VoteAnnounced { .. }
+            | Event::TranscriptChunk(_)
+            | Event::TranscriptGap { .. }
+            | Event::TranscriptCorrected { .. }
             | Event::Chat { .. } => {}
         }
     }

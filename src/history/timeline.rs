@@ -7,13 +7,13 @@ use crate::domain::id::{RecordedTrackId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 use crate::evidence::EventKind;
-use crate::history::event::LogEvent;
+use crate::history::event::{LogEvent, TextCorrected};
 use crate::recorder::repository::RecordedGap;
-use crate::room::event::{Event, SpeakerView, TurnView};
+use crate::room::event::{Event, SpeakerView, TranscriptChunkView, TurnView};
 
 /// Kinds of events that are used in a time line.
 pub(super) const KINDS: &[EventKind] =
-    &[EventKind::RoomEvent, EventKind::Transcript, EventKind::Vote];
+    &[EventKind::RoomEvent, EventKind::Transcript, EventKind::Vote, EventKind::Correction];
 
 words!(
     /// The kind of an item of a time line.
@@ -29,7 +29,7 @@ words!(
         Gap => "gap",
         /// A vote was announced; the text is its title.
         Vote => "vote",
-        /// Something was said; the text is the transcript.
+        /// Something was said; the text is the transcript, as it was corrected last.
         Transcript => "transcript",
         /// Somebody entered.
         Joined => "joined",
@@ -127,11 +127,16 @@ struct Reader {
     mutes: BTreeMap<String, usize>,
     recording: Option<usize>,
     names: BTreeMap<String, String>,
+    /// Texts of what was said, by the number of their event.
+    texts: BTreeMap<u64, usize>,
 }
 
 impl Reader {
     fn handle_event(&mut self, event: &LogEvent) {
         match event {
+            LogEvent::Room { seq, event: Event::TranscriptChunk(chunk), .. } => {
+                self.handle_text(*seq, chunk);
+            }
             LogEvent::Room { at, event, .. } => self.handle_room_event(event, *at),
             LogEvent::Spoken(spoken) => {
                 let mut item = item(ItemKind::Transcript, spoken.from);
@@ -145,6 +150,7 @@ impl Reader {
                 item.text.clone_from(&vote.title);
                 self.timeline.items.push(item);
             }
+            LogEvent::Corrected(TextCorrected { of, text, .. }) => self.correct(*of, text),
             LogEvent::JoinRefused(_) | LogEvent::ConnectionLost(_) | LogEvent::Attendance(_) => {}
         }
     }
@@ -197,15 +203,32 @@ impl Reader {
                 item.text = Some(title.clone());
                 self.timeline.items.push(item);
             }
+            Event::TranscriptCorrected { of, text, .. } => self.correct(*of, text),
             Event::ActiveSpeakers { speakers } => self.hear(speakers, at),
             Event::SessionEnded { .. } => self.end_all(at),
             _ => {}
         }
     }
 
+    fn handle_text(&mut self, seq: u64, chunk: &TranscriptChunkView) {
+        let moment = |text: &str| Timestamp::parse_rfc3339(text);
+        let Some((from, to)) = moment(&chunk.from).zip(moment(&chunk.to)) else { return };
+        let place = self.push(ItemKind::Transcript, from, &chunk.participant, Some(&chunk.text));
+        self.timeline.items[place].to = Some(to);
+        self.texts.insert(seq, place);
+    }
+
+    fn correct(&mut self, of: u64, text: &str) {
+        let place = self.texts.get(&of).copied();
+        if let Some(item) = place.and_then(|place| self.timeline.items.get_mut(place)) {
+            item.text = Some(text.to_owned());
+        }
+    }
+
     fn begin_turn(&mut self, turn: &TurnView, at: Timestamp) {
         let place = self.push(ItemKind::Turn, at, &turn.user_id, Some(&turn.kind));
         self.timeline.items[place].name = Some(turn.name.clone());
+        self.names.entry(turn.user_id.clone()).or_insert_with(|| turn.name.clone());
         self.turns.insert(turn.turn_id.clone(), place);
     }
 
@@ -379,6 +402,32 @@ mod tests {
             ]
         );
         assert_eq!(line.items[2].name.as_deref(), Some("Bo"));
+    }
+
+    #[test]
+    fn what_was_said_is_shown_as_it_was_corrected() {
+        let chunk = TranscriptChunkView {
+            participant: "ana".to_owned(),
+            turn: None,
+            text: "boto".to_owned(),
+            confidence: 0.5,
+            from: text_at(1),
+            to: text_at(2),
+            r#final: true,
+            engine: "whisper".to_owned(),
+            language: "es".to_owned(),
+        };
+        let corrected =
+            Event::TranscriptCorrected { of: 1, text: "voto".to_owned(), by: "chair".to_owned() };
+        let events = [
+            told(0, Event::TurnStarted(turn())),
+            told(4, Event::TranscriptChunk(chunk)),
+            told(9, corrected),
+        ];
+        let line = Timeline::of(&events, &[]);
+        let item = &line.items[1];
+        assert_eq!((item.kind, item.from, item.to), (ItemKind::Transcript, at(1), Some(at(2))));
+        assert_eq!((item.text.as_deref(), item.name.as_deref()), (Some("voto"), Some("Ana")));
     }
 
     #[test]

@@ -320,11 +320,13 @@ impl Connection {
         outbound: mpsc::Receiver<Outbound>,
         reference: Option<Reference>,
     ) -> Result<Welcomed, Close> {
-        let Entered { member, user, expires_at, view, evidence, missed, media_gone } = entered;
+        let Entered { member, user, expires_at, view, evidence, transcription, .. } = entered;
+        let Entered { missed, media_gone, .. } = entered;
         let ice_servers = self.channel.options.ice_servers.clone();
         let resumed = missed.is_some();
         let head = evidence.as_deref();
-        let greeting = welcome(view, head, &member, ice_servers, resume_token, resumed);
+        let greeting =
+            welcome(view, head, transcription, &member, ice_servers, resume_token, resumed);
         let member = Member::new(self.channel.clone(), member, user, tenant, nonce);
         let greeted = self.greet(greeting, missed, media_gone, reference).await;
         if let Err(close) = greeted {

@@ -13,7 +13,7 @@ use crate::domain::session::ModerationMode;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
 use crate::room::MediaAfterLoss;
 use crate::room::action::{
-    Action, ChatAction, FloorAction, MediaFlags, PeopleAction, RecordingAction,
+    Action, ChatAction, FloorAction, MediaFlags, PeopleAction, RecordingAction, TranscriptAction,
 };
 use crate::sfu::plane::Demand;
 
@@ -191,6 +191,9 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
             Command::Act(PeopleAction::SetMedia(MediaFlags { audio, video, screen }).into())
         }
         M::Chat { text } => Command::Act(ChatAction::Say { text }.into()),
+        M::CorrectTranscript { seq: of, text } => {
+            Command::Act(TranscriptAction::Correct { of, text }.into())
+        }
         M::MuteUser { user_id } => Command::Act(PeopleAction::Mute(user(&user_id)?).into()),
         M::UnmuteUser { user_id } => Command::Act(PeopleAction::Unmute(user(&user_id)?).into()),
         M::RemoveParticipant { user_id } => {
@@ -358,6 +361,13 @@ mod tests {
     }
 
     #[test]
+    fn a_correction_names_a_text() {
+        let text = r#"{"type":"correct_transcript","id":1,"seq":12,"text":"Voto a favor."}"#;
+        let correct = TranscriptAction::Correct { of: 12, text: "Voto a favor.".to_owned() };
+        assert_eq!(parse(text).expect("valid").command, Command::Act(correct.into()));
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         for text in [
             "",
@@ -370,6 +380,8 @@ mod tests {
             r#"{"type":"end_speech","extra":1}"#,
             r#"{"type":"chat"}"#,
             r#"{"type":"chat","text":7}"#,
+            r#"{"type":"correct_transcript","seq":-1,"text":"x"}"#,
+            r#"{"type":"correct_transcript","seq":1}"#,
             r#"{"type":"extend_turn","seconds":-1}"#,
             r#"{"type":"request_speech","kind":"song"}"#,
             r#"{"type":"approve_speech","request_id":"7"}"#,

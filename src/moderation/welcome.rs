@@ -3,12 +3,14 @@
 use crate::moderation::wire::{EvidenceView, IceServer, ServerMessage, SessionView, Welcome, You};
 use crate::room::MemberHandle;
 use crate::room::engine::RoomView;
+use crate::room::event::TranscriptionView;
 use crate::room::ports::EvidenceHead;
 
 /// Makes the `welcome` of a member that enters or resumes.
 pub(super) fn welcome(
     view: RoomView,
     evidence: Option<&EvidenceHead>,
+    transcription: TranscriptionView,
     member: &MemberHandle,
     ice_servers: Vec<IceServer>,
     resume_token: String,
@@ -39,6 +41,7 @@ pub(super) fn welcome(
         floor,
         quorum: Some(quorum),
         recording,
+        transcription,
         evidence: evidence.map(|head| EvidenceView {
             tree_size: head.tree_size,
             root: head.root.clone(),

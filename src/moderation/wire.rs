@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::room::event::{FloorView, ParticipantView, QuorumState, RecordingView, TrackView};
+use crate::room::event::{
+    FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
+};
 
 /// A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
 /// integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
@@ -62,6 +64,14 @@ pub enum ClientMessage {
     /// Writes a message to everybody.
     Chat {
         /// Shown without what hides or reorders, cut after 2,000 characters.
+        text: String,
+    },
+    /// Corrects a text of the transcript. The original stays beside the correction.
+    CorrectTranscript {
+        /// `seq` of the `transcript_chunk`.
+        #[ts(type = "number")]
+        seq: u64,
+        /// What was said. Shown without what hides or reorders, cut after 1,500 characters.
         text: String,
     },
     /// Says what the client sends; it does not change what the server lets pass.
@@ -470,6 +480,8 @@ pub struct Welcome {
     pub quorum: Option<QuorumState>,
     /// The state of the recording.
     pub recording: RecordingView,
+    /// Whether what is said becomes text.
+    pub transcription: TranscriptionView,
     /// The newest head of the session's log, once there is one.
     pub evidence: Option<EvidenceView>,
     /// Servers for the client's transports.

@@ -22,6 +22,8 @@ pub enum Action {
     Recording(RecordingAction),
     /// The chat.
     Chat(ChatAction),
+    /// The transcript.
+    Transcript(TranscriptAction),
     /// A decision, which is taken back.
     Undo(ActionId),
 }
@@ -139,6 +141,18 @@ pub enum ChatAction {
     },
 }
 
+/// An action on the transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TranscriptAction {
+    /// Says what was really said. The original stays beside it.
+    Correct {
+        /// `seq` of the text.
+        of: u64,
+        /// What others are shown of it is cleaned and cut.
+        text: String,
+    },
+}
+
 /// What is done about attendance, from outside the room. Who asks was permitted
 /// by the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,6 +262,7 @@ impl Action {
             Self::Recording(RecordingAction::Acknowledge) => role::Action::JoinRoom,
             Self::Recording(_) => role::Action::ControlRecording,
             Self::Chat(_) => role::Action::Chat,
+            Self::Transcript(_) => role::Action::CorrectTranscript,
             // Whether it is theirs to take back depends on the decision.
             Self::Undo(_) => role::Action::RequestSpeech,
         }
@@ -261,6 +276,7 @@ impl Action {
             role::Action::ModerateFloor
                 | role::Action::ModeratePeople
                 | role::Action::ControlRecording
+                | role::Action::CorrectTranscript
         )
     }
 
@@ -283,6 +299,7 @@ impl Action {
                 RecordingAction::Acknowledge => "acknowledge_recording",
             },
             Self::Chat(ChatAction::Say { .. }) => "chat",
+            Self::Transcript(TranscriptAction::Correct { .. }) => "correct_transcript",
             Self::Undo(_) => "undo",
         }
     }
@@ -334,6 +351,12 @@ impl From<PeopleAction> for Action {
 impl From<RecordingAction> for Action {
     fn from(action: RecordingAction) -> Self {
         Self::Recording(action)
+    }
+}
+
+impl From<TranscriptAction> for Action {
+    fn from(action: TranscriptAction) -> Self {
+        Self::Transcript(action)
     }
 }
 

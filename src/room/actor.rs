@@ -6,6 +6,7 @@ mod record;
 mod requests;
 mod signal;
 mod storing;
+mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::room::action::{FreshIds, Made};
+use crate::room::action::{Action, FreshIds, Made, TranscriptAction};
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
@@ -190,6 +191,12 @@ impl RoomActor {
             Input::Vote { vote, arrival, reply } => {
                 answer(reply, self.handle_vote(vote, arrival).await);
             }
+            Input::Transcribed { said, reply } => {
+                answer(reply, self.handle_transcribed(said).await)
+            }
+            Input::Correct { by, of, text, reply } => {
+                answer(reply, self.handle_correction(by, of, text).await);
+            }
             Input::Attendee { user, reply } => answer(reply, Ok(self.engine.attendee(&user))),
             Input::CheckProof { user, proof, reply } => {
                 answer(reply, self.engine.check_proof(&user, &proof));
@@ -231,6 +238,10 @@ impl RoomActor {
         let Request { action, seen, id } = request;
         if let Some(done) = self.requests.find(connection, id.as_deref(), &action) {
             return Ok(done.made);
+        }
+        if let Action::Transcript(TranscriptAction::Correct { of, .. }) = &action {
+            self.engine.check_permission(connection, &action)?;
+            self.check_chunk(*of).await?;
         }
         let fresh = FreshIds::generate();
         let asked = id.map(|id| (id, action.clone()));
@@ -319,7 +330,18 @@ impl RoomActor {
         let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
         let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
         let evidence = self.head.clone();
-        Ok(Admitted { connection, socket, user, expires_at, view, evidence, missed, media_gone })
+        let transcription = view.transcription(self.parts.ports.transcription.is_available());
+        Ok(Admitted {
+            connection,
+            socket,
+            user,
+            expires_at,
+            view,
+            evidence,
+            transcription,
+            missed,
+            media_gone,
+        })
     }
 
     /// The events after `last_seq`, or `None` when there are too many.

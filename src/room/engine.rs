@@ -10,10 +10,12 @@ mod changes;
 mod entering;
 mod index;
 mod media;
+mod outputs;
 mod queue;
 mod record;
 mod recording;
 mod seen;
+mod spoken;
 mod undo;
 mod view;
 
@@ -22,20 +24,20 @@ use std::time::Duration;
 use crate::attendance::Attendance;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{ActionId, ConnectionId, SessionId, TrackId, UserId};
-use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::quorum::AttendanceRules;
-use crate::domain::recording::RecordingState;
 use crate::domain::role::{self, Roles};
-use crate::domain::session::{MediaPolicy, ModerationMode, Provider, RecordingPolicy, Session};
+use crate::domain::session::{
+    MediaPolicy, ModerationMode, Provider, RecordingPolicy, Session, TranscriptionPolicy,
+};
 use crate::domain::shown_text::{Looks, ShownText};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
 use crate::room::action::{Action, FreshIds, Made, MediaFlags, Vote};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
-use crate::room::ports::{AttendanceNote, RoomTrack};
-use crate::sfu::plane::Gate;
+use crate::room::ports::AttendanceNote;
 use crate::tracked::{Tracked, TrackedMap};
 
 use attending::QuorumTold;
@@ -44,11 +46,14 @@ use budget::Budget;
 pub use budget::written_bytes_max;
 use index::Index;
 use media::Settled;
+pub use outputs::{Featured, GateChange, Goodbye, NewTrack, Outputs, TrackChange};
 use queue::QueueTold;
 pub use record::{RecordInvalid, attendance_of};
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, Recorder};
 use seen::LastChanges;
+use spoken::Voices;
+pub use spoken::{LATE_MAX, SPEECH_MAX};
 pub use undo::UNDO_WINDOW;
 use undo::Undoable;
 pub use view::RoomView;
@@ -82,6 +87,8 @@ pub struct RoomInfo {
     pub meeting_url: Option<String>,
     /// Whether its policy is to record, and how long that is kept.
     pub recording: RecordingPolicy,
+    /// Whether what is said in it becomes text, and in what language.
+    pub transcription: TranscriptionPolicy,
     /// When it started.
     pub started_at: Option<Timestamp>,
     /// Most people at once.
@@ -105,6 +112,7 @@ impl From<&Session> for RoomInfo {
             provider: session.provider,
             meeting_url: session.meeting_url.clone(),
             recording: session.recording,
+            transcription: session.transcription.clone(),
             started_at: session.started_at,
             participants_max: session.max_participants,
             moderation: session.moderation,
@@ -177,107 +185,6 @@ pub(super) struct Track {
     pub(super) layers: u8,
 }
 
-/// A track as the media plane announces it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTrack {
-    /// Its id.
-    pub track: TrackId,
-    /// Where it comes from.
-    pub source: TrackSource,
-    /// What it carries.
-    pub codec: Codec,
-    /// How many encodings it has.
-    pub layers: u8,
-}
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goodbye {
-    /// Its member left or its access token expired.
-    Left,
-    /// It was lost and did not come back in time.
-    Disconnected,
-    /// A newer connection of its member took its place.
-    Replaced,
-    /// A moderator sent its member out.
-    Removed,
-    /// The session is over.
-    SessionOver,
-}
-
-impl Goodbye {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Disconnected => "disconnected",
-            Self::Replaced => "replaced",
-            Self::Removed => "removed",
-            Self::SessionOver => "session_over",
-        }
-    }
-}
-
-/// What WHEP receivers of the room are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Featured {
-    /// Whose sound.
-    pub audio: Option<TrackId>,
-    /// Whose picture.
-    pub video: Option<TrackId>,
-}
-
-/// What the recorder must learn of a track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrackChange {
-    /// It is there, or carries something else than before.
-    Published(RoomTrack),
-    /// It is gone.
-    Unpublished(TrackId),
-}
-
-/// A gate that changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GateChange {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// Which of its gates, by what its tracks carry.
-    pub kind: MediaKind,
-    /// How it is from here on.
-    pub gate: Gate,
-}
-
-/// What follows from a call, in the order in which to carry it out: gates
-/// first, so that nothing is told before it holds.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    /// Gates that change.
-    pub gates: Vec<GateChange>,
-    /// Connections that end; their media ends with them.
-    pub goodbyes: Vec<(ConnectionId, Goodbye)>,
-    /// What WHEP receivers are shown, when it changes.
-    pub featured: Option<Featured>,
-    /// What the recorder does from here on. `paused` and `stopped` are applied
-    /// before what follows, `recording` after everything.
-    pub recording: Option<RecordingState>,
-    /// Events for everybody and when they were decided, to be kept before they
-    /// are told.
-    pub told: Vec<(Told, Timestamp)>,
-    /// Tracks that come and go, for the recorder.
-    pub tracks: Vec<TrackChange>,
-    /// What is to be written down of attendance, once it is stored.
-    pub notes: Vec<AttendanceNote>,
-}
-
-impl Outputs {
-    /// Whether somebody would be recorded who has not been told yet.
-    #[must_use]
-    fn records_before_telling(&self) -> bool {
-        let untold =
-            |(told, _): &(Told, Timestamp)| matches!(told.event, Event::RecordingState { .. });
-        self.recording == Some(RecordingState::Recording) && self.told.iter().any(untold)
-    }
-}
-
 /// What only lasts as long as the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Passing {
@@ -331,6 +238,8 @@ pub struct RoomEngine {
     notes: Vec<AttendanceNote>,
     /// How many of `notes` stand, whether or not the decision being made does.
     notes_accepted: usize,
+    /// Who could be heard and who had the floor lately.
+    voices: Voices,
     /// Whether the store has a record of this version of the format.
     pub(super) has_record: bool,
 }
@@ -382,6 +291,7 @@ impl RoomEngine {
             gates: Vec::new(),
             goodbyes: Vec::new(),
             track_changes: Vec::new(),
+            voices: Voices::default(),
             has_record: false,
         }
     }
@@ -400,13 +310,10 @@ impl RoomEngine {
         fresh: FreshIds,
         now: Timestamp,
     ) -> Result<Made, RoomError> {
-        let caller = self.connections.get(&connection).ok_or(RoomError::ParticipantNotFound)?;
-        if !caller.roles.may(action.permission()) {
-            return Err(RoomError::Forbidden);
-        }
-        let (user, roles) = (caller.user.clone(), caller.roles);
+        let (user, roles) = self.check_permission(connection, &action)?;
         self.check_seen(&action, seen)?;
-        if !roles.may(role::Action::ModerateFloor) || matches!(action, Action::Chat(_)) {
+        let is_text = matches!(action, Action::Chat(_) | Action::Transcript(_));
+        if !roles.may(role::Action::ModerateFloor) || is_text {
             let name_bytes = self.members.get(&user).map_or(0, |member| member.name.len());
             self.budget.spend(&user, &action, name_bytes, now)?;
         }
@@ -425,6 +332,22 @@ impl RoomEngine {
             self.remember((id, user), action, how, now);
         }
         Ok(Made { request, action: named })
+    }
+
+    /// Whether a connection may ask for something; whose it is, and their roles.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] by the table of roles.
+    pub fn check_permission(
+        &self,
+        connection: ConnectionId,
+        action: &Action,
+    ) -> Result<(UserId, Roles), RoomError> {
+        let caller = self.connections.get(&connection).ok_or(RoomError::ParticipantNotFound)?;
+        if !caller.roles.may(action.permission()) {
+            return Err(RoomError::Forbidden);
+        }
+        Ok((caller.user.clone(), caller.roles))
     }
 
     /// The session was patched while it runs. The moderation mode stays as a
@@ -482,6 +405,7 @@ impl RoomEngine {
         self.undoable.edit().clear();
         self.floor.forget_counts();
         self.index.clear();
+        self.voices.clear();
     }
 
     /// Time has come to what [`Self::poll_timeout`] named.

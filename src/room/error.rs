@@ -44,6 +44,12 @@ pub enum RoomError {
     /// This server was set up without a recorder.
     #[error("this server has no recorder")]
     RecorderAbsent,
+    /// The room's events have no text with this number.
+    #[error("the transcript has no text with this number")]
+    ChunkNotFound,
+    /// Nobody could hear the person at that time, so there is nothing to write down.
+    #[error("the person could not be heard at that time")]
+    NotHeard,
     /// There is no such connection, or its resume token is not the newest one.
     #[error("there is nothing to resume")]
     NothingToResume,
@@ -104,8 +110,11 @@ impl RoomError {
             Self::LastModerator => ErrorCode::LastModerator,
             Self::TooMuch => ErrorCode::RateLimited,
             Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,
+            Self::ChunkNotFound => ErrorCode::TranscriptChunkNotFound,
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
-            Self::Unprocessable(_) | Self::NotAPerson => ErrorCode::UnprocessableRequest,
+            Self::Unprocessable(_) | Self::NotAPerson | Self::NotHeard => {
+                ErrorCode::UnprocessableRequest
+            }
             Self::Floor(error) => error.code(),
             Self::Attendance(error) => error.code(),
             Self::Media { code, .. } => *code,

@@ -185,6 +185,33 @@ pub enum Event {
         /// What, 1 to 2,000 characters.
         text: String,
     },
+    /// Somebody said something, and this is the text of it.
+    TranscriptChunk(TranscriptChunkView),
+    /// Somebody said something of which there is no text.
+    TranscriptGap {
+        /// Who.
+        participant: String,
+        /// In which turn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        turn: Option<String>,
+        /// When they began to speak, RFC 3339.
+        from: String,
+        /// When they stopped.
+        to: String,
+        /// `overload`, `engine_failed`, `engine_unavailable` or `bad_audio`.
+        cause: String,
+    },
+    /// A moderator corrected a text. The original stays beside it.
+    TranscriptCorrected {
+        /// `seq` of the `transcript_chunk`.
+        #[ts(type = "number")]
+        of: u64,
+        /// What was said, as the moderator has it.
+        text: String,
+        /// Who corrected it.
+        by: String,
+    },
     /// The session is over; connections close with 4410.
     SessionEnded {
         /// `completed` or `cancelled`.
@@ -226,6 +253,9 @@ impl Event {
             Self::QuorumChanged(_) => "quorum_changed",
             Self::VoteAnnounced { .. } => "vote_announced",
             Self::Chat { .. } => "chat",
+            Self::TranscriptChunk(_) => "transcript_chunk",
+            Self::TranscriptGap { .. } => "transcript_gap",
+            Self::TranscriptCorrected { .. } => "transcript_corrected",
             Self::SessionEnded { .. } => "session_ended",
         }
     }
@@ -361,6 +391,41 @@ pub struct SpeakerView {
     pub track: String,
     /// RFC 6464 level below overload: 0 loudest, 127 silence.
     pub level: u8,
+}
+
+/// A piece of speech as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct TranscriptChunkView {
+    /// Who spoke: the owner of the microphone, or whoever had the hall's turn.
+    pub participant: String,
+    /// In which turn, when it was in one of theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub turn: Option<String>,
+    /// What they said.
+    pub text: String,
+    /// How sure the engine is of it, from 0 to 1.
+    pub confidence: f32,
+    /// When they began, RFC 3339.
+    pub from: String,
+    /// When they stopped.
+    pub to: String,
+    /// Whether the text stays. Only texts that do are events.
+    pub r#final: bool,
+    /// What recognised it.
+    pub engine: String,
+    /// The language, a BCP 47 tag.
+    pub language: String,
+}
+
+/// Whether what is said becomes text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct TranscriptionView {
+    /// `on`; `off`, when the session is not transcribed; `unavailable`, when it is to be and
+    /// this server can't.
+    pub state: String,
+    /// The language of the session, a BCP 47 tag; null when it is recognised.
+    pub language: Option<String>,
 }
 
 /// The floor as it stands.

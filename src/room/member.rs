@@ -12,9 +12,11 @@ use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::time::Timestamp;
+use crate::domain::transcript::Transcribed;
 use crate::room::action::{Action, AttendanceAction, Made, Vote};
 use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
+use crate::room::event::TranscriptionView;
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
 use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide};
@@ -71,6 +73,8 @@ pub struct Entered {
     pub view: RoomView,
     /// The newest head of the session's log that the room knows.
     pub evidence: Option<Arc<EvidenceHead>>,
+    /// Whether what is said becomes text.
+    pub transcription: TranscriptionView,
     /// If it was resumed: the events after the last one that the member received, as JSON.
     pub missed: Option<Vec<String>>,
     /// Whether transports that the client may still rely on were lost, as after a restart of the
@@ -180,6 +184,7 @@ pub(super) struct Admitted {
     pub(super) expires_at: Timestamp,
     pub(super) view: RoomView,
     pub(super) evidence: Option<Arc<EvidenceHead>>,
+    pub(super) transcription: TranscriptionView,
     pub(super) missed: Option<Vec<String>>,
     pub(super) media_gone: bool,
 }
@@ -239,6 +244,8 @@ pub(super) enum Input {
     Presence { connection: ConnectionId, reply: Reply<bool> },
     Attend { action: AttendanceAction, reply: Reply<()> },
     Vote { vote: Vote, arrival: Arrival, reply: Reply<()> },
+    Transcribed { said: Transcribed, reply: Reply<()> },
+    Correct { by: UserId, of: u64, text: String, reply: Reply<u64> },
     Attendee { user: UserId, reply: Reply<Attendee> },
     CheckProof { user: UserId, proof: Proof, reply: Reply<ProofCheck> },
     Attendance { reply: Reply<Arc<Attendance>> },

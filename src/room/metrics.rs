@@ -13,6 +13,9 @@ const WS_RECONNECT: &str = "cabildo_ws_reconnect_seconds";
 const ATTENDANCE_VALIDATED: &str = "cabildo_attendance_validated_total";
 const ATTENDANCE_REFUSED: &str = "cabildo_attendance_refused_total";
 
+const CHUNKS_EMITTED: &str = "cabildo_transcript_chunks_emitted_total";
+const TRANSCRIPTION_LATENCY: &str = "cabildo_transcription_latency_seconds";
+
 /// Describes every metric of rooms.
 pub fn describe_metrics() {
     metrics::describe_gauge!(ROOMS, "Rooms open.");
@@ -25,6 +28,11 @@ pub fn describe_metrics() {
     metrics::describe_counter!(
         ATTENDANCE_REFUSED,
         "Proofs of presence that were not taken, by reason."
+    );
+    metrics::describe_counter!(CHUNKS_EMITTED, "Pieces of speech of which members got the text.");
+    metrics::describe_histogram!(
+        TRANSCRIPTION_LATENCY,
+        "Time between the end of speech and telling members its text."
     );
 }
 
@@ -41,6 +49,12 @@ pub(super) fn attendance_validated(method: AttendanceMethod) {
 /// What somebody presented was not taken.
 pub(super) fn attendance_refused(failure: AttendanceFailure) {
     metrics::counter!(ATTENDANCE_REFUSED, "reason" => failure.as_str()).increment(1);
+}
+
+/// Members were told a text, this long after its speech had ended.
+pub(super) fn chunk_told(after: Duration) {
+    metrics::counter!(CHUNKS_EMITTED).increment(1);
+    metrics::histogram!(TRANSCRIPTION_LATENCY).record(after);
 }
 
 /// Records that a member resumed after its connection was lost for the time `gone`.

@@ -2,6 +2,7 @@
 //! one that enters in the log what happened in it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -91,6 +92,32 @@ pub struct RoomPorts {
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
     /// Who may attend; without it a moderator gives the list.
     pub eligible: Option<Arc<dyn EligibleSource>>,
+    /// Whether what is said can become text.
+    pub transcription: TranscriptionState,
+}
+
+/// Whether this server can make text of speech now. Who does so has a clone and keeps it up to
+/// date; by default nobody does.
+#[derive(Debug, Clone, Default)]
+pub struct TranscriptionState(Arc<AtomicBool>);
+
+impl TranscriptionState {
+    /// Makes a state.
+    #[must_use]
+    pub fn new(is_available: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(is_available)))
+    }
+
+    /// Sets whether text can be made.
+    pub fn set_available(&self, is_available: bool) {
+        self.0.store(is_available, Ordering::Relaxed);
+    }
+
+    /// Whether text can be made.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl RoomPorts {

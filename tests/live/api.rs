@@ -27,6 +27,7 @@ mod server;
 mod services;
 mod sessions;
 mod streams;
+mod transcript;
 mod undo;
 mod vanished;
 mod vault;

@@ -10,7 +10,9 @@ use cabildo::domain::id::{ConnectionId, SessionId, TenantId, UserId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::quorum::AttendanceRules;
 use cabildo::domain::role::{Role, Roles};
-use cabildo::domain::session::{MediaPolicy, ModerationMode, Provider, RecordingPolicy};
+use cabildo::domain::session::{
+    MediaPolicy, ModerationMode, Provider, RecordingPolicy, TranscriptionPolicy,
+};
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
 use cabildo::room::action::AttendanceAction;
@@ -70,6 +72,7 @@ impl Assembly {
             provider: Provider::Webrtc,
             meeting_url: None,
             recording: RecordingPolicy { enabled: false, retention_days: 365 },
+            transcription: TranscriptionPolicy { enabled: false, language: None },
             started_at: None,
             participants_max: 5_000,
             moderation: ModerationMode::Open,

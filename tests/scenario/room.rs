@@ -3,6 +3,7 @@
 
 mod cameras;
 mod hostile;
+mod transcript;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ impl Hall {
             provider: Provider::Webrtc,
             meeting_url: None,
             recording,
+            transcription: TranscriptionPolicy { enabled: false, language: None },
             started_at: None,
             participants_max: 5,
             moderation,
@@ -292,7 +294,7 @@ fn session_of(info: &RoomInfo) -> Session {
         media_policy: info.media_policy,
         start_with_assembly: false,
         recording: info.recording,
-        transcription: TranscriptionPolicy { enabled: false, language: None },
+        transcription: info.transcription.clone(),
         speaking: SpeakingPolicy {
             default_turn_s: 120,
             max_turn_s: 300,

@@ -31,6 +31,8 @@ fn declarations() -> String {
     text += &declaration::<event::SpeakerView>(&config);
     text += &declaration::<event::FloorView>(&config);
     text += &declaration::<event::RecordingView>(&config);
+    text += &declaration::<event::TranscriptChunkView>(&config);
+    text += &declaration::<event::TranscriptionView>(&config);
     text += &declaration::<event::AttendanceView>(&config);
     text += &declaration::<event::QuorumState>(&config);
     text += &declaration::<wire::ClientMessage>(&config);

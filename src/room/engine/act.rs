@@ -9,7 +9,9 @@ use crate::domain::session::ModerationMode;
 use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
 use crate::floor::{Canceller, FloorEvent, Microphone, NewRequest, QueueState};
-use crate::room::action::{Action, ChatAction, FloorAction, FreshIds, PeopleAction};
+use crate::room::action::{
+    Action, ChatAction, FloorAction, FreshIds, PeopleAction, TranscriptAction,
+};
 use crate::room::engine::view::shown_name;
 use crate::room::engine::{Connection, Goodbye, RoomEngine};
 use crate::room::error::RoomError;
@@ -32,6 +34,9 @@ impl RoomEngine {
             Action::People(action) => self.act_on_people(user, action, now)?,
             Action::Recording(action) => self.act_on_recording(user, action, now)?,
             Action::Chat(ChatAction::Say { text }) => self.chat(user, &text, now)?,
+            Action::Transcript(TranscriptAction::Correct { of, text }) => {
+                self.correct(user, of, &text, now)?;
+            }
             Action::Undo(id) => self.take_back(user, roles, id, now)?,
         }
         Ok(None)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::domain::id::UserId;
 use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
-use crate::room::action::{Action, ChatAction, FloorAction, PeopleAction};
+use crate::room::action::{Action, ChatAction, FloorAction, PeopleAction, TranscriptAction};
 use crate::room::error::RoomError;
 
 /// What may be used at once, and how much of it comes back in a minute.
@@ -47,6 +47,15 @@ const ROOM_CHATS: Allowance = Allowance { at_once: 200, per_minute: 300 };
 const ROOM_CHANGES: Allowance = Allowance { at_once: 2_000, per_minute: 600 };
 /// Bytes of text of everybody together.
 const ROOM_BYTES: Allowance = Allowance { at_once: 256 * 1024, per_minute: 128 * 1024 };
+/// Pieces of speech of one microphone that become text, or of which there is none. Whoever speaks
+/// without a break makes one every few seconds; the shortest pieces come three in two seconds.
+const PERSON_PIECES: Allowance = Allowance { at_once: 120, per_minute: 90 };
+/// Bytes of the text of one microphone. The quickest speakers say 2 KiB in a minute.
+const PERSON_SPEECH_BYTES: Allowance = Allowance { at_once: 16 * 1024, per_minute: 4 * 1024 };
+/// As [`PERSON_PIECES`], of everybody together.
+const ROOM_PIECES: Allowance = Allowance { at_once: 600, per_minute: 600 };
+/// As [`PERSON_SPEECH_BYTES`], of everybody together.
+const ROOM_SPEECH_BYTES: Allowance = Allowance { at_once: 128 * 1024, per_minute: 64 * 1024 };
 /// Nobody's arrivals and tracks are limited by those of others, who could
 /// otherwise keep them out.
 const ROOM_UNLIMITED: Allowance = Allowance { at_once: u32::MAX, per_minute: u32::MAX };
@@ -107,7 +116,13 @@ pub const fn written_bytes_max(people: u64, minutes: u64) -> u64 {
     let changes = smaller(people * PERSON_CHANGES.within(minutes), ROOM_CHANGES.within(minutes));
     let tracks = people * PERSON_TRACKS.within(minutes);
     let arrivals = people * PERSON_ARRIVALS.within(minutes);
+    let pieces = smaller(people * PERSON_PIECES.within(minutes), ROOM_PIECES.within(minutes));
+    let speech =
+        smaller(people * PERSON_SPEECH_BYTES.within(minutes), ROOM_SPEECH_BYTES.within(minutes));
     TEXT_COPIES * ESCAPED * texts
+        // What is said is in its event only.
+        + EVENT_BYTES_MAX * pieces
+        + ESCAPED * speech
         // A request or withdrawal changes the list too; a track that comes also goes.
         + EVENT_BYTES_MAX * (chats + 2 * changes + 2 * tracks)
         // Whoever comes is told of, and lost or gone again; the name is stored with the person.
@@ -118,11 +133,11 @@ const fn smaller(left: u64, right: u64) -> u64 {
     if left < right { left } else { right }
 }
 
-/// Chats, changes, bytes, arrivals and tracks.
+/// Chats, changes, bytes, arrivals, tracks, pieces of speech and their bytes.
 type Use = [u64; KINDS];
-const KINDS: usize = 5;
+const KINDS: usize = 7;
 /// One arrival.
-const ARRIVAL: Use = [0, 0, 0, 1, 0];
+const ARRIVAL: Use = [0, 0, 0, 1, 0, 0, 0];
 
 #[derive(Debug, Clone, Copy)]
 struct Account {
@@ -150,10 +165,24 @@ impl Account {
     }
 }
 
-const PERSON: [Allowance; KINDS] =
-    [PERSON_CHATS, PERSON_CHANGES, PERSON_BYTES, PERSON_ARRIVALS, PERSON_TRACKS];
-const ROOM: [Allowance; KINDS] =
-    [ROOM_CHATS, ROOM_CHANGES, ROOM_BYTES, ROOM_UNLIMITED, ROOM_UNLIMITED];
+const PERSON: [Allowance; KINDS] = [
+    PERSON_CHATS,
+    PERSON_CHANGES,
+    PERSON_BYTES,
+    PERSON_ARRIVALS,
+    PERSON_TRACKS,
+    PERSON_PIECES,
+    PERSON_SPEECH_BYTES,
+];
+const ROOM: [Allowance; KINDS] = [
+    ROOM_CHATS,
+    ROOM_CHANGES,
+    ROOM_BYTES,
+    ROOM_UNLIMITED,
+    ROOM_UNLIMITED,
+    ROOM_PIECES,
+    ROOM_SPEECH_BYTES,
+];
 
 /// What people have used of late. A decision that is undone keeps what it used.
 #[derive(Debug)]
@@ -197,7 +226,7 @@ impl Budget {
     /// # Errors
     /// [`RoomError::TooMuch`] when they published too many.
     pub(super) fn check_offer(&self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        let has_one = |account: &Account| account.has(PERSON, [0, 0, 0, 0, 1], now);
+        let has_one = |account: &Account| account.has(PERSON, [0, 0, 0, 0, 1, 0, 0], now);
         if self.people.get(user).is_none_or(has_one) { Ok(()) } else { Err(RoomError::TooMuch) }
     }
 
@@ -205,7 +234,21 @@ impl Budget {
     pub(super) fn publish(&mut self, user: &UserId, tracks: usize, now: Timestamp) {
         self.make_room(user, now);
         let person = self.people.entry(user.clone()).or_insert_with(|| Account::new(now));
-        person.take(PERSON, [0, 0, 0, 0, tracks as u64], now);
+        person.take(PERSON, [0, 0, 0, 0, tracks as u64, 0, 0], now);
+    }
+
+    /// Counts a piece of speech of the microphone of `user`, with its text.
+    ///
+    /// # Errors
+    /// [`RoomError::TooMuch`] when the person or the room has used its allowance.
+    pub(super) fn speak(
+        &mut self,
+        user: &UserId,
+        text_bytes: usize,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        let piece = [0, 0, 0, 0, 0, 1, text_bytes as u64];
+        self.take(user, piece, piece, now)
     }
 
     fn take(
@@ -248,13 +291,16 @@ impl Budget {
 fn cost(action: &Action, name_bytes: u64) -> Option<Use> {
     let bytes = |text: &str| text.len() as u64 + name_bytes;
     match action {
-        Action::Chat(ChatAction::Say { text }) => Some([1, 0, bytes(text), 0, 0]),
+        Action::Chat(ChatAction::Say { text }) => Some([1, 0, bytes(text), 0, 0, 0, 0]),
+        Action::Transcript(TranscriptAction::Correct { text, .. }) => {
+            Some([0, 1, bytes(text), 0, 0, 0, 0])
+        }
         Action::Floor(FloorAction::RequestSpeech { note, .. }) => {
-            Some([0, 1, bytes(note.as_deref().unwrap_or_default()), 0, 0])
+            Some([0, 1, bytes(note.as_deref().unwrap_or_default()), 0, 0, 0, 0])
         }
         Action::Floor(FloorAction::CancelSpeech { .. } | FloorAction::EndSpeech)
         | Action::People(PeopleAction::SetMedia(_))
-        | Action::Undo(_) => Some([0, 1, name_bytes, 0, 0]),
+        | Action::Undo(_) => Some([0, 1, name_bytes, 0, 0, 0, 0]),
         // An acknowledgement is told once of each person.
         Action::Floor(_) | Action::People(_) | Action::Recording(_) => None,
     }

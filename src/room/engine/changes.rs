@@ -18,6 +18,7 @@ impl RoomEngine {
         self.removed.undo();
         self.tracks.undo();
         self.index.undo();
+        self.voices.undo();
         self.recording.undo();
         self.acknowledged.undo();
         self.passing.undo();
@@ -46,6 +47,7 @@ impl RoomEngine {
         self.removed.accept();
         self.tracks.accept();
         self.index.stored();
+        self.voices.stored();
         self.recording.accept();
         self.acknowledged.accept();
         self.passing.stored();
@@ -68,6 +70,7 @@ impl RoomEngine {
         self.removed.stored();
         self.tracks.stored();
         self.index.stored();
+        self.voices.stored();
         self.recording.stored();
         self.acknowledged.stored();
         self.passing.stored();

@@ -12,6 +12,7 @@ use crate::room::engine::{
 };
 use crate::room::error::RoomError;
 use crate::room::event::Event;
+use crate::sfu::plane::Gate;
 
 impl RoomEngine {
     /// Lets a connection in.
@@ -221,6 +222,7 @@ impl RoomEngine {
         for track in self.index.tracks_of(connection) {
             self.unpublish(track, now);
         }
+        self.follow_voice(connection, Gate::Closed, now);
         let Some(gone) = self.connections.remove(&connection) else { return };
         self.index.remove_connection(connection, &gone);
         self.attendance.handle_disconnected(&gone.user, connection, now);

@@ -227,6 +227,7 @@ impl RoomEngine {
         for (connection, (gates, _)) in &changed {
             let before = self.gates(*connection);
             self.index.gates.insert(*connection, *gates);
+            self.follow_voice(*connection, gates.audio, now);
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 if gates.of(kind) != before.of(kind) {
                     let gate = gates.of(kind);
@@ -242,6 +243,7 @@ impl RoomEngine {
                 self.tell(Event::ParticipantUpdated(self.participant_view(user)), now);
             }
         }
+        self.follow_turn(now);
         self.feature(&affected, &changed, speaker.as_ref());
         let settled = Settled {
             moderation: Some(*self.moderation),

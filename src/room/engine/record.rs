@@ -255,6 +255,7 @@ impl RoomEngine {
             .collect();
         for (connection, gates) in decided {
             self.index.gates.insert(connection, gates);
+            self.follow_voice(connection, gates.audio, now);
         }
         for (track, user) in tracks {
             self.tracks.store_all([track]);

@@ -108,6 +108,7 @@ impl RoomEngine {
             | Action::Recording(RecordingAction::Acknowledge)
             // Whether what follows from it still stands is checked as it is undone.
             | Action::Undo(_)
+            | Action::Transcript(_)
             | Action::Chat(_) => 0,
         };
         if changed > seen { Err(RoomError::DecisionStale) } else { Ok(()) }

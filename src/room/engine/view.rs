@@ -10,7 +10,8 @@ use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
 use crate::room::action::MediaFlags;
 use crate::room::engine::{RoomEngine, RoomInfo};
 use crate::room::event::{
-    FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView, TurnView,
+    FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView,
+    TranscriptionView, TurnView,
 };
 use crate::sfu::plane::{Gate, Gates};
 
@@ -35,6 +36,20 @@ pub struct RoomView {
     pub seq: u64,
     /// The moment this state is of.
     pub at: Timestamp,
+}
+
+impl RoomView {
+    /// Whether what is said becomes text, when the server can make text or can't.
+    #[must_use]
+    pub fn transcription(&self, is_available: bool) -> TranscriptionView {
+        let policy = &self.info.transcription;
+        let state = match (policy.enabled, is_available) {
+            (false, _) => "off",
+            (true, true) => "on",
+            (true, false) => "unavailable",
+        };
+        TranscriptionView { state: state.to_owned(), language: policy.language.clone() }
+    }
 }
 
 impl RoomEngine {

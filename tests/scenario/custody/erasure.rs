@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cabildo::custody::{CustodyError, Erased, ErasureReason};
+use cabildo::custody::{CustodyError, CustodyLog, Erased, ErasureReason};
 use cabildo::domain::claim::Work;
 use cabildo::domain::id::{RecordedTrackId, TenantId};
 use cabildo::domain::recording::PlayableState;
+use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
+use cabildo::history::{ConfirmedMinutes, History, HistoryError};
 use cabildo::recorder::repository::{PlayableOf, RecordingRepository};
 use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
 use ciborium::Value;
@@ -100,6 +102,40 @@ async fn an_erased_session_leaves_entries_and_nothing_else() {
     // What is not asked for stays.
     assert_eq!(fixture.objects(&other).await.len(), 10);
     assert_eq!(erasures(&fixture, &other).await, []);
+}
+
+/// Text of speech, its correction and confirmed minutes are texts of the log.
+#[tokio::test]
+async fn what_was_said_is_erased_with_the_recording() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let (tenant, id) = (recorded.tenant, recorded.id);
+    fixture.store.put_retention(tenant, id, fixture.now()).await.expect("put");
+    let minutes = ConfirmedMinutes::new(
+        1,
+        "es".to_owned(),
+        "chair".to_owned(),
+        "# Acta".to_owned(),
+        fixture.now(),
+    );
+    let correction = r#"{"type":"transcript_corrected","at":"2027-01-15T09:00:00.000Z","of":1,"text":"sí","by":"chair"}"#;
+    let noted = minutes.notes().into_iter().map(|note| (EventKind::Minutes, note));
+    for (kind, text) in noted.chain([(EventKind::Correction, correction.to_owned())]) {
+        fixture.log.note(tenant, id, kind, text).await.expect("a closed log takes it");
+    }
+    let store = Arc::new(fixture.store.clone());
+    let history = History::new(store.clone(), store);
+    let (read, _) = history.confirmed_minutes(tenant, id).await.expect("read");
+    assert_eq!(read, Some(minutes));
+    history.transcript(tenant, id).await.expect("read");
+
+    let custody = fixture.custody();
+    custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
+    nothing_is_left(&fixture, &recorded).await;
+    let erased = HistoryError::Erased;
+    assert_eq!(history.confirmed_minutes(tenant, id).await, Err(erased.clone()));
+    assert_eq!(history.transcript(tenant, id).await, Err(erased.clone()));
+    assert_eq!(history.minutes(tenant, id).await, Err(erased));
 }
 
 #[tokio::test]

@@ -63,6 +63,30 @@ fn who_proved_to_be_present_is_told_without_a_name() {
 }
 
 #[test]
+fn what_was_said_is_told_with_its_number_and_a_correction_is_not() {
+    let chunk = json!({
+        "participant": "ana", "turn": "t-1", "text": "Voto a favor.", "confidence": 0.875,
+        "from": "2027-01-15T07:59:57.000Z", "to": "2027-01-15T07:59:59.500Z", "final": true,
+        "engine": "whisper", "language": "es",
+    });
+    let (kind, mut data) = of_room("transcript_chunk", chunk.clone()).expect("told");
+    assert_eq!(kind, "transcript.chunk.v1");
+    let data = data.as_object_mut().expect("an object");
+    assert_eq!(data.remove("seq"), Some(json!(1)));
+    for ours in ["tenant_id", "session_id"] {
+        assert!(data.remove(ours).is_some(), "{ours}");
+    }
+    assert_eq!(&Value::Object(data.clone()), &chunk, "every field as members were told");
+    let corrected = json!({"of": 1, "text": "Voto en contra.", "by": "chair"});
+    assert_eq!(of_room("transcript_corrected", corrected), None);
+    let gap = json!({
+        "participant": "ana", "from": "2027-01-15T07:59:57.000Z",
+        "to": "2027-01-15T07:59:59.500Z", "cause": "overload",
+    });
+    assert_eq!(of_room("transcript_gap", gap), None);
+}
+
+#[test]
 fn whoever_is_no_longer_present_is_told_once() {
     for cause in ["marked_left", "taken_back", "proof_required"] {
         let (kind, data) = attendance("left", Some(cause)).expect("told");

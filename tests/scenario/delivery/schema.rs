@@ -49,7 +49,8 @@ fn fields_of_schema(text: &str) -> Fields {
                 None => (false, declared),
             };
             let (kind, name) = declared.split_once(' ').expect("a type and a name");
-            assert!(["string", "uint32", "uint64", "bool"].contains(&kind), "{line}");
+            let kinds = ["string", "uint32", "uint64", "bool", "float"];
+            assert!(kinds.contains(&kind), "{line}");
             let field = Field { name: name.to_owned(), kind: kind.to_owned(), is_optional };
             let number = number.parse().expect("a number");
             let other = fields.insert((message.clone(), number), field);
@@ -72,6 +73,7 @@ fn fields_of_types(text: &str) -> Fields {
             && let Some(attribute) = attribute.take()
         {
             let (name, _) = field.split_once(':').expect("a field");
+            let name = name.trim_start_matches("r#");
             let parts: Vec<&str> = attribute.split(", ").collect();
             let number = parts.last().and_then(|tag| tag.strip_prefix("tag = \""));
             let number = number.expect("a tag").trim_end_matches('"').parse().expect("a number");

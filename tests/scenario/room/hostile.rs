@@ -10,6 +10,7 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::Role;
 use cabildo::domain::session::ModerationMode;
+use cabildo::domain::transcript::{Transcribed, TranscriptChunk};
 use cabildo::room::action::{Action, ChatAction, FloorAction, FreshIds, MediaFlags, PeopleAction};
 use cabildo::room::engine::{ConnectionKind, Goodbye, NewTrack, written_bytes_max};
 use cabildo::room::error::RoomError;
@@ -31,7 +32,10 @@ struct HostilePeople {
 impl HostilePeople {
     fn enter(name: &str, people: u64) -> Self {
         let mut hall = Hall::new(ModerationMode::Open);
-        hall.patch(|info| info.participants_max = 100);
+        hall.patch(|info| {
+            info.participants_max = 100;
+            info.transcription.enabled = true;
+        });
         let people = (0..people).map(|number| {
             let id = format!("guest-{number}");
             (Principal { name: name.to_owned(), ..hall.principal(&id, Role::Participant) }, id)
@@ -74,6 +78,28 @@ impl HostilePeople {
             let fresh = FreshIds::generate();
             let now = self.hall.now;
             let outcome = self.hall.engine.handle_action(connection, action, None, fresh, now);
+            self.decided(&outcome);
+        }
+    }
+
+    /// Says as much as engines would write down.
+    fn speak(&mut self, person: usize) {
+        let now = self.hall.now;
+        let said = TranscriptChunk {
+            user: self.people[person].0.user_id.clone(),
+            track: TrackId::generate(),
+            text: "\"".repeat(1_000),
+            confidence: 0.5,
+            from: now.before(Duration::from_secs(1)),
+            to: now,
+            is_final: true,
+            engine: "whisper".to_owned(),
+            language: "es".to_owned(),
+        };
+        for _ in 0..5 {
+            let track = TrackId::generate();
+            let said = Transcribed::Chunk(TranscriptChunk { track, ..said.clone() });
+            let outcome = self.hall.engine.handle_transcribed(said, now);
             self.decided(&outcome);
         }
     }
@@ -132,6 +158,7 @@ impl HostilePeople {
             for person in 0..self.people.len() {
                 self.write(self.people[person].1, step);
                 self.publish(person);
+                self.speak(person);
                 self.come_again(person);
             }
             self.store();

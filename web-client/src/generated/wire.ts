@@ -240,7 +240,39 @@ name: string,
 /**
  * What, 1 to 2,000 characters.
  */
-text: string, } | { "type": "session_ended", 
+text: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "transcript_gap", 
+/**
+ * Who.
+ */
+participant: string, 
+/**
+ * In which turn.
+ */
+turn?: string, 
+/**
+ * When they began to speak, RFC 3339.
+ */
+from: string, 
+/**
+ * When they stopped.
+ */
+to: string, 
+/**
+ * `overload`, `engine_failed`, `engine_unavailable` or `bad_audio`.
+ */
+cause: string, } | { "type": "transcript_corrected", 
+/**
+ * `seq` of the `transcript_chunk`.
+ */
+of: number, 
+/**
+ * What was said, as the moderator has it.
+ */
+text: string, 
+/**
+ * Who corrected it.
+ */
+by: string, } | { "type": "session_ended", 
 /**
  * `completed` or `cancelled`.
  */
@@ -499,7 +531,39 @@ name: string,
 /**
  * What, 1 to 2,000 characters.
  */
-text: string, } | { "type": "session_ended", 
+text: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "transcript_gap", 
+/**
+ * Who.
+ */
+participant: string, 
+/**
+ * In which turn.
+ */
+turn?: string, 
+/**
+ * When they began to speak, RFC 3339.
+ */
+from: string, 
+/**
+ * When they stopped.
+ */
+to: string, 
+/**
+ * `overload`, `engine_failed`, `engine_unavailable` or `bad_audio`.
+ */
+cause: string, } | { "type": "transcript_corrected", 
+/**
+ * `seq` of the `transcript_chunk`.
+ */
+of: number, 
+/**
+ * What was said, as the moderator has it.
+ */
+text: string, 
+/**
+ * Who corrected it.
+ */
+by: string, } | { "type": "session_ended", 
 /**
  * `completed` or `cancelled`.
  */
@@ -790,6 +854,61 @@ retention_days: number,
 acknowledged: boolean, };
 
 /**
+ * A piece of speech as text.
+ */
+export type TranscriptChunkView = { 
+/**
+ * Who spoke: the owner of the microphone, or whoever had the hall's turn.
+ */
+participant: string, 
+/**
+ * In which turn, when it was in one of theirs.
+ */
+turn?: string, 
+/**
+ * What they said.
+ */
+text: string, 
+/**
+ * How sure the engine is of it, from 0 to 1.
+ */
+confidence: number, 
+/**
+ * When they began, RFC 3339.
+ */
+from: string, 
+/**
+ * When they stopped.
+ */
+to: string, 
+/**
+ * Whether the text stays. Only texts that do are events.
+ */
+final: boolean, 
+/**
+ * What recognised it.
+ */
+engine: string, 
+/**
+ * The language, a BCP 47 tag.
+ */
+language: string, };
+
+/**
+ * Whether what is said becomes text.
+ */
+export type TranscriptionView = { 
+/**
+ * `on`; `off`, when the session is not transcribed; `unavailable`, when it is to be and
+ * this server can't.
+ */
+state: string, 
+/**
+ * The language of the session, a BCP 47 tag; null when it is recognised.
+ */
+language: string | null, };
+
+/**
  * What became of somebody's presence.
  */
 export type AttendanceView = { 
@@ -942,6 +1061,14 @@ note?: string | null, } | { "type": "cancel_speech",
 request_id?: string | null, } | { "type": "end_speech", } | { "type": "chat", 
 /**
  * Shown without what hides or reorders, cut after 2,000 characters.
+ */
+text: string, } | { "type": "correct_transcript", 
+/**
+ * `seq` of the `transcript_chunk`.
+ */
+seq: number, 
+/**
+ * What was said. Shown without what hides or reorders, cut after 1,500 characters.
  */
 text: string, } | { "type": "set_media", 
 /**
@@ -1366,6 +1493,10 @@ quorum: QuorumState | null,
  * The state of the recording.
  */
 recording: RecordingView, 
+/**
+ * Whether what is said becomes text.
+ */
+transcription: TranscriptionView, 
 /**
  * The newest head of the session's log, once there is one.
  */

@@ -1,0 +1,269 @@
+//! `/api/v1/sessions/{id}/minutes`: a draft made of the log, and the version that a moderator
+//! confirmed.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::body::{LargeBody, json, query};
+use super::caller::{Credentials, see, with_nonce};
+use super::error::ApiError;
+use super::idempotency::once;
+use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
+use super::sessions::session_id;
+use super::transcript::permit_reader;
+use super::words::Moment;
+use crate::domain::error_code::ErrorCode;
+use crate::domain::role::Action;
+use crate::domain::session::Session;
+use crate::evidence::EventKind;
+use crate::history::{
+    About, ConfirmedMinutes, Language, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, SignedHead,
+};
+use crate::sessions::Caller;
+
+/// Largest body with minutes: JSON needs two bytes for some characters.
+const BODY_BYTES_MAX: usize = 2 * MINUTES_BYTES_MAX + 1_024;
+/// What was given: `draft`, or `confirmed` and its version.
+const STATE: HeaderName = HeaderName::from_static("cabildo-minutes");
+/// SHA-256 of the text, hexadecimal.
+const HASH: HeaderName = HeaderName::from_static("cabildo-sha256");
+
+/// The form of minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    /// Markdown.
+    #[default]
+    Md,
+    /// Not made by this version.
+    Pdf,
+}
+
+/// Which minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Version {
+    /// What the log says now.
+    Draft,
+    /// What a moderator confirmed last.
+    Confirmed,
+}
+
+/// What of the minutes is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MinutesParameters {
+    /// `md`; `pdf` is refused. `md` when absent.
+    format: Option<Format>,
+    /// `es`, `en` or `pt`, of a draft; the language of the session, or else Spanish, when absent.
+    lang: Option<String>,
+    /// `draft` or `confirmed`; the confirmed one when there is one, and else a draft, when absent.
+    version: Option<Version>,
+}
+
+refusals!(MinutesRefusals: READER, &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::RecordingErased,
+    ErrorCode::MinutesNotFound,
+    ErrorCode::FormatUnsupported,
+    ErrorCode::UnprocessableRequest,
+]);
+
+/// Reads the minutes: the version that was confirmed last, or a draft of what the session's log and
+/// transcript say, each sentence with its moment. Whoever may read the transcript may read them.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/minutes", tag = "transcript", operation_id = "readMinutes",
+    security(("bearer" = [])), params(("id" = String, Path, format = Uuid), MinutesParameters),
+    responses(
+        (status = 200, description = "The minutes", body = String, content_type = "text/markdown",
+            headers(
+                ("Cabildo-Minutes" = String, description = "`draft`, or `confirmed` and the version"),
+                ("Cabildo-SHA256" = String, description = "of the text, hexadecimal"),
+            )),
+        MinutesRefusals
+    )
+)]
+pub(super) async fn read(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadTranscript).await?;
+    let id = session_id(&id)?;
+    let tenant = see(&person, id)?;
+    let MinutesParameters { format, lang, version } = query(&parts)?;
+    if format == Some(Format::Pdf) {
+        let message = "this server makes minutes as Markdown only";
+        return Err(ApiError::new(ErrorCode::FormatUnsupported, message));
+    }
+    let language = lang.as_deref().map(language_of).transpose()?;
+    let session = api.sessions.find(tenant, id).await?;
+    if !person.roles.may(Action::ReadEveryTranscript) {
+        permit_reader(&person, &api.history.transcript(tenant, id).await?)?;
+    }
+    if version != Some(Version::Draft) {
+        let (confirmed, _) = api.history.confirmed_minutes(tenant, id).await?;
+        match confirmed {
+            Some(confirmed) => return Ok(shown_confirmed(confirmed)),
+            None if version.is_some() => {
+                let message = "nobody has confirmed the minutes of this session";
+                return Err(ApiError::new(ErrorCode::MinutesNotFound, message));
+            }
+            None => {}
+        }
+    }
+    let language = language.unwrap_or_else(|| language_of_session(&session));
+    let head = api.evidence.latest_head(tenant, id).await?;
+    let head = head.map(|head| SignedHead {
+        tree_size: head.tree_size,
+        root: URL_SAFE_NO_PAD.encode(head.root),
+        at: head.at,
+    });
+    let origin = credentials.origin(&api);
+    let about = About {
+        session: id.to_string(),
+        assembly: session.assembly_id.to_string(),
+        title: session.title.clone(),
+        modality: session.modality.as_str(),
+        started_at: session.started_at,
+        ended_at: session.ended_at,
+        is_transcribed: session.transcription.enabled,
+        head,
+        verify_at: format!("{origin}/verify?url={origin}/api/v1/sessions/{id}/audit-proof"),
+    };
+    let text = api.history.minutes(tenant, id).await?.markdown(&about, language);
+    let draft =
+        ConfirmedMinutes::new(0, language.to_string(), String::new(), text, api.clock.now());
+    Ok(shown("draft", draft))
+}
+
+fn shown_confirmed(confirmed: ConfirmedMinutes) -> Response {
+    shown(&format!("confirmed; version={}", confirmed.version), confirmed)
+}
+
+fn shown(state: &str, minutes: ConfirmedMinutes) -> Response {
+    let header = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/markdown; charset=utf-8")),
+        (CONTENT_LANGUAGE, header(&minutes.language)),
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (STATE, header(state)),
+        (HASH, header(&minutes.sha256)),
+    ];
+    (headers, minutes.text).into_response()
+}
+
+fn language_of(tag: &str) -> Result<Language, ApiError> {
+    let unknown = || ApiError::malformed_field("lang", "must be es, en or pt");
+    Language::parse(tag).ok_or_else(unknown)
+}
+
+fn language_of_session(session: &Session) -> Language {
+    let tag = session.transcription.language.as_deref().unwrap_or_default();
+    let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    Language::parse(&primary).unwrap_or(Language::Spanish)
+}
+
+/// Minutes that a moderator has reviewed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewMinutes)]
+pub(super) struct NewMinutesBody {
+    /// `es`, `en` or `pt`.
+    language: String,
+    /// Markdown, at most 1 MiB.
+    text: String,
+}
+
+/// A version of the minutes that was confirmed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfirmedMinutes)]
+struct ConfirmedBody {
+    /// Counts from 1.
+    version: u32,
+    language: String,
+    /// SHA-256 of the text in UTF-8, hexadecimal; the session's log has it.
+    sha256: String,
+    #[schema(value_type = String, format = DateTime)]
+    confirmed_at: Moment,
+    /// The user id of the moderator.
+    confirmed_by: String,
+}
+
+refusals!(ConfirmRefusals: WRITER, BODY, REPEATABLE, &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::RecordingNotFound,
+    ErrorCode::RecordingErased,
+    ErrorCode::MinutesLimitReached,
+    ErrorCode::UnprocessableRequest,
+]);
+
+/// Confirms a version of the minutes. Its SHA-256 enters the session's log; earlier versions stay.
+#[utoipa::path(
+    put, path = "/api/v1/sessions/{id}/minutes", tag = "transcript",
+    operation_id = "confirmMinutes", security(("dpop" = [])),
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")
+    ),
+    request_body = NewMinutesBody,
+    responses((status = 200, description = "Confirmed", body = ConfirmedBody), ConfirmRefusals)
+)]
+pub(super) async fn confirm(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+    LargeBody(body): LargeBody<BODY_BYTES_MAX>,
+) -> Result<Response, ApiError> {
+    let person = credentials.writer(&api, Action::CorrectTranscript).await?;
+    let id = session_id(&id)?;
+    let tenant = see(&person, id)?;
+    let work = Box::pin(async {
+        let NewMinutesBody { language, text } =
+            json(&credentials.headers, &body, &["application/json"])?;
+        let language = language_of(&language)?.to_string();
+        checked(&text)?;
+        api.sessions.find(tenant, id).await?;
+        let (_, versions) = api.history.confirmed_minutes(tenant, id).await?;
+        if versions >= MINUTES_VERSIONS_MAX {
+            let message = format!("a session has at most {MINUTES_VERSIONS_MAX} versions");
+            return Err(ApiError::new(ErrorCode::MinutesLimitReached, message));
+        }
+        let by = person.user_id.as_str().to_owned();
+        let confirmed = ConfirmedMinutes::new(versions + 1, language, by, text, api.clock.now());
+        for note in confirmed.notes() {
+            api.evidence.note(tenant, id, EventKind::Minutes, note).await?;
+        }
+        let ConfirmedMinutes { version, language, sha256, at, by: confirmed_by, .. } = confirmed;
+        let confirmed_at = Moment(at);
+        let body = ConfirmedBody { version, language, sha256, confirmed_at, confirmed_by };
+        Ok(Json(body).into_response())
+    });
+    let caller = (tenant, Caller::User(person.user_id.clone()));
+    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+}
+
+/// Refuses what is no text of minutes.
+fn checked(text: &str) -> Result<(), ApiError> {
+    let problem = if text.trim().is_empty() {
+        "text: must show something".to_owned()
+    } else if text.len() > MINUTES_BYTES_MAX {
+        format!("text: must have at most {MINUTES_BYTES_MAX} bytes")
+    } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        "text: must have no control characters but line breaks and tabs".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(ErrorCode::UnprocessableRequest, problem))
+}

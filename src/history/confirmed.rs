@@ -1,0 +1,164 @@
+//! The versions of the minutes that moderators confirmed. Their text is kept where the texts of the
+//! log are, in parts, so that it is separated by tenant, erased with the recording and committed to
+//! like any other text of the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::hex::hex;
+use crate::domain::time::Timestamp;
+
+/// Longest text of minutes, bytes. Raising it makes more entries of the log for one version.
+pub const MINUTES_BYTES_MAX: usize = 1024 * 1024;
+/// Most versions of one session. Raising it makes reading the newest dearer.
+pub const MINUTES_VERSIONS_MAX: u32 = 50;
+/// Bytes of one part: the text of an entry holds twice as many, and JSON needs two for some.
+const PART_BYTES: usize = 24 * 1024;
+
+/// A confirmed version of the minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedMinutes {
+    /// Counts from 1.
+    pub version: u32,
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// SHA-256 of the text in UTF-8, hexadecimal.
+    pub sha256: String,
+    /// When it was confirmed.
+    pub at: Timestamp,
+    /// The moderator who did.
+    pub by: String,
+    /// The text, Markdown.
+    pub text: String,
+}
+
+/// What the log has of a version: its parts, and then that it was confirmed.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Note {
+    MinutesPart {
+        at: String,
+        sha256: String,
+        part: u32,
+        text: String,
+    },
+    MinutesConfirmed {
+        at: String,
+        user_id: String,
+        version: u32,
+        language: String,
+        sha256: String,
+        parts: u32,
+        bytes: u64,
+    },
+}
+
+impl ConfirmedMinutes {
+    /// A version that is confirmed now.
+    #[must_use]
+    pub fn new(version: u32, language: String, by: String, text: String, at: Timestamp) -> Self {
+        let sha256 = hex(&Sha256::digest(&text));
+        Self { version, language, sha256, at, by, text }
+    }
+
+    /// The texts that are entered in the log, in this order. The version counts once the last one
+    /// is there.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let at = self.at.to_string();
+        let parts = parts_of(&self.text);
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let numbered = (0..).zip(parts).map(|(part, text)| Note::MinutesPart {
+            at: at.clone(),
+            sha256: self.sha256.clone(),
+            part,
+            text: text.to_owned(),
+        });
+        let confirmed = Note::MinutesConfirmed {
+            at: at.clone(),
+            user_id: self.by.clone(),
+            version: self.version,
+            language: self.language.clone(),
+            sha256: self.sha256.clone(),
+            parts: count,
+            bytes: self.text.len() as u64,
+        };
+        let notes = numbered.chain([confirmed]);
+        notes.filter_map(|note| serde_json::to_string(&note).ok()).collect()
+    }
+
+    /// The newest complete version of these texts, which are in the order of the log, and how many
+    /// versions there are. One whose text is not what was confirmed is left out.
+    #[must_use]
+    pub fn newest<'a>(texts: impl Iterator<Item = &'a str>) -> (Option<Self>, u32) {
+        let mut parts: BTreeMap<(String, u32), String> = BTreeMap::new();
+        let (mut newest, mut versions) = (None, 0);
+        for note in texts.filter_map(|text| serde_json::from_str(text).ok()) {
+            match note {
+                Note::MinutesPart { sha256, part, text, .. } => {
+                    parts.insert((sha256, part), text);
+                }
+                Note::MinutesConfirmed {
+                    at,
+                    user_id,
+                    version,
+                    language,
+                    sha256,
+                    parts: count,
+                    ..
+                } => {
+                    versions = versions.max(version);
+                    let part = |part| parts.get(&(sha256.clone(), part)).map(String::as_str);
+                    let text: Option<String> = (0..count).map(part).collect();
+                    let whole = text.zip(Timestamp::parse_rfc3339(&at));
+                    let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
+                    if let Some((text, at)) = whole {
+                        newest = Some(Self { version, language, sha256, at, by: user_id, text });
+                    }
+                }
+            }
+        }
+        (newest, versions)
+    }
+}
+
+/// The text in pieces of at most [`PART_BYTES`], cut between characters.
+fn parts_of(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+        parts.push(part);
+        rest = after;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u32, text: &str) -> ConfirmedMinutes {
+        let at = Timestamp::from_unix_us(1_800_000_000_000_000);
+        ConfirmedMinutes::new(number, "es".to_owned(), "chair".to_owned(), text.to_owned(), at)
+    }
+
+    #[test]
+    fn the_newest_version_is_read_back_as_it_was_confirmed() {
+        let long = "Acuerdo «ñandú» \"\\\n".repeat(5_000);
+        let (first, second) = (version(1, "corto"), version(2, &long));
+        let notes: Vec<String> = [first.notes(), second.notes()].concat();
+        assert!(notes.len() > 4, "{} entries", notes.len());
+        assert!(notes.iter().all(|note| note.len() <= crate::evidence::TEXT_BYTES_MAX));
+        let read = |notes: &[String]| ConfirmedMinutes::newest(notes.iter().map(String::as_str));
+        assert_eq!(read(&notes), (Some(second), 2));
+        // Without its last entry the second one was not confirmed.
+        assert_eq!(read(&notes[..notes.len() - 1]), (Some(first.clone()), 1));
+        let mut changed = notes;
+        changed[3] = changed[3].replace("Acuerdo", "Recuerdo");
+        assert_eq!(read(&changed), (Some(first), 2), "what was changed is not what was confirmed");
+        assert_eq!(read(&[]), (None, 0));
+    }
+}

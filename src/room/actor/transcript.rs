@@ -1,0 +1,55 @@
+//! Speech that has become text, and corrections of it.
+
+use crate::domain::id::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::transcript::Transcribed;
+use crate::room::actor::{RoomActor, RoomParts};
+use crate::room::error::RoomError;
+use crate::room::metrics;
+
+/// The `type` of the events that can be corrected.
+const CHUNK: &str = "transcript_chunk";
+
+impl RoomActor {
+    pub(super) async fn handle_transcribed(&mut self, said: Transcribed) -> Result<(), RoomError> {
+        let spoken_until = match &said {
+            Transcribed::Chunk(chunk) => Some(chunk.to),
+            Transcribed::Gap(_) => None,
+        };
+        let before = self.engine.seq();
+        self.decide(|engine, now| engine.handle_transcribed(said, now)).await?;
+        // Nothing is told of what was told before.
+        if let Some(until) = spoken_until.filter(|_| self.engine.seq() > before) {
+            self.count_chunk(until);
+        }
+        Ok(())
+    }
+
+    fn count_chunk(&self, spoken_until: Timestamp) {
+        metrics::chunk_told(self.parts.clock.now().since(spoken_until));
+    }
+
+    /// Takes the correction of a moderator who is not connected. Returns its `seq`.
+    pub(super) async fn handle_correction(
+        &mut self,
+        by: UserId,
+        of: u64,
+        text: String,
+    ) -> Result<u64, RoomError> {
+        self.check_chunk(of).await?;
+        self.decide(|engine, now| engine.handle_correction(&by, of, &text, now)).await
+    }
+
+    /// Whether the event with this number is a text.
+    pub(super) async fn check_chunk(&mut self, of: u64) -> Result<(), RoomError> {
+        let before = of.checked_sub(1).ok_or(RoomError::ChunkNotFound)?;
+        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        let found = journal.events_after(*tenant, *session, before, 1).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return Err(self.journal_failed(&error)),
+        };
+        let is_chunk = found.first().is_some_and(|event| event.seq == of && event.kind == CHUNK);
+        if is_chunk { Ok(()) } else { Err(RoomError::ChunkNotFound) }
+    }
+}

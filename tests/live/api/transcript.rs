@@ -1,0 +1,331 @@
+//! What was said, read and corrected, and the minutes made of it.
+
+use std::time::Duration;
+
+use cabildo::domain::id::{SessionId, TenantId, TrackId};
+use cabildo::domain::time::Timestamp;
+use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk, TranscriptGap};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::channel_client::Channel;
+use crate::api::person::{Person, token};
+use crate::api::server::{Answer, Server, send};
+
+/// How long the log may take to have what was told.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// An active session that is transcribed.
+async fn transcribed(server: &Server) -> String {
+    let mut wanted = server.new_session();
+    wanted["transcription"] = json!({"enabled": true, "language": "es"});
+    let answer = send(server.govern(Method::POST, "/api/v1/sessions").json(&wanted)).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let session = answer.json()["id"].as_str().expect("an id").to_owned();
+    server.step(&session, "start").await;
+    session
+}
+
+fn now() -> Timestamp {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    Timestamp::from_unix_us(i64::try_from(since.as_micros()).expect("in range"))
+}
+
+/// Says something as an engine would: heard just now on somebody's microphone.
+async fn say(server: &Server, session: &str, user: &str, text: &str) {
+    let (from, to) = (now().before(Duration::from_millis(1)), now());
+    let (user, track) = (user.parse().expect("a user"), TrackId::generate());
+    let said = if text.is_empty() {
+        Transcribed::Gap(TranscriptGap { user, track, from, to, cause: GapCause::Overload })
+    } else {
+        Transcribed::Chunk(TranscriptChunk {
+            user,
+            track,
+            text: text.to_owned(),
+            confidence: 0.875,
+            from,
+            to,
+            is_final: true,
+            engine: "whisper".to_owned(),
+            language: "es".to_owned(),
+        })
+    };
+    let session: SessionId = session.parse().expect("an id");
+    server.app.rooms().transcribed(server.tenant, session, said).await.expect("taken");
+}
+
+fn path_of(session: &str) -> String {
+    format!("/api/v1/sessions/{session}/transcript")
+}
+
+/// Reads until the log has so many pieces.
+async fn until(server: &Server, reader: &Person, session: &str, pieces: usize) -> Value {
+    let asked = async {
+        loop {
+            let answer = reader.read(server, Method::GET, &path_of(session)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let page = answer.json();
+            if page["items"].as_array().is_some_and(|items| items.len() >= pieces) {
+                return page;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the log has what was said")
+}
+
+async fn correct(server: &Server, by: &Person, session: &str, of: u64, text: &str) -> Answer {
+    let path = format!("{}/corrections", path_of(session));
+    let body = json!({"seq": of, "text": text});
+    by.write(server, Method::POST, &path, |request| request.json(&body)).await
+}
+
+fn texts(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().expect("a list");
+    items.iter().map(|item| item["text"].as_str().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn what_was_said_is_told_in_the_room_and_read_from_the_log_in_every_form() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let ana = Person::named(&server, "ana", "participant").await;
+    let auditor = Person::with_role(&server, "auditor").await;
+    let (mut channel, welcome) = Channel::enter(&server, &session, &ana).await;
+    let state = &welcome["transcription"];
+    assert_eq!(state["language"], "es");
+    assert!(["on", "unavailable"].contains(&state["state"].as_str().expect("a state")), "{state}");
+
+    say(&server, &session, "ana", "Buenas <tardes> & noches").await;
+    let told = channel.hear_type("transcript_chunk").await;
+    assert_eq!((&told["participant"], &told["final"]), (&json!("ana"), &json!(true)));
+    say(&server, &session, "ana", "").await;
+    let gap = channel.hear_type("transcript_gap").await;
+    assert_eq!(gap["cause"], "overload");
+
+    let page = until(&server, &auditor, &session, 2).await;
+    assert_eq!(page["next_cursor"], Value::Null);
+    let piece = &page["items"][0];
+    assert_eq!(piece["seq"], told["seq"]);
+    assert_eq!((&piece["text"], &piece["original"]), (&told["text"], &told["text"]));
+    assert_eq!((&piece["confidence"], &piece["gap"]), (&json!(0.875), &Value::Null));
+    assert_eq!(page["items"][1]["gap"], "overload");
+
+    let read = |query: &'static str| {
+        let (server, auditor, path) = (&server, &auditor, path_of(&session));
+        async move { auditor.read(server, Method::GET, &format!("{path}?{query}")).await }
+    };
+    let vtt = read("format=vtt").await;
+    assert_eq!((vtt.status, vtt.header("content-type")), (200, "text/vtt; charset=utf-8"));
+    assert!(vtt.text.starts_with("WEBVTT\n\n"), "{vtt:?}");
+    let cue = vtt.text.lines().find(|line| line.contains("Buenas")).expect("a cue");
+    assert!(cue.ends_with(">Buenas &lt;tardes&gt; &amp; noches"), "{cue}");
+    assert_eq!(vtt.text.matches("-->").count(), 1, "a gap is no cue");
+    let txt = read("format=txt").await;
+    assert!(txt.text.contains("Buenas <tardes> & noches\n"), "{txt:?}");
+    assert!(txt.text.contains("[… overload]"), "{txt:?}");
+    let turns = read("by=turn").await.json();
+    assert_eq!(turns["turns"][0]["text"], "Buenas <tardes> & noches […]");
+    assert!(read("by=turn&format=txt").await.text.contains("noches […]"));
+
+    // One after the other, each piece once.
+    let first = read("limit=1").await.json();
+    assert_eq!(texts(&first), [told["text"].as_str().expect("a text")]);
+    let cursor = first["next_cursor"].as_str().expect("there is more");
+    let path = format!("{}?limit=1&cursor={cursor}", path_of(&session));
+    let second = auditor.read(&server, Method::GET, &path).await.json();
+    assert_eq!(
+        (&second["items"][0]["gap"], &second["next_cursor"]),
+        (&json!("overload"), &Value::Null)
+    );
+    for (query, status, code) in [
+        ("limit=0", 422, "UNPROCESSABLE_REQUEST"),
+        ("limit=501", 422, "UNPROCESSABLE_REQUEST"),
+        ("format=vtt&limit=5", 422, "UNPROCESSABLE_REQUEST"),
+        ("cursor=next", 400, "MALFORMED_REQUEST"),
+        ("format=docx", 400, "MALFORMED_REQUEST"),
+        ("by=colour", 400, "MALFORMED_REQUEST"),
+        ("language=es", 400, "MALFORMED_REQUEST"),
+    ] {
+        let answer = read(query).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{query}: {answer:?}");
+    }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_transcript_is_read_by_those_who_took_part_and_by_moderators_and_auditors() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let ana = Person::named(&server, "ana", "participant").await;
+    let (_channel, _) = Channel::enter(&server, &session, &ana).await;
+    say(&server, &session, "ana", "solo para nosotros").await;
+    let auditor = Person::with_role(&server, "auditor").await;
+    until(&server, &auditor, &session, 1).await;
+    let read = |person: Person, path: String| {
+        let server = &server;
+        async move {
+            let answer = person.read(server, Method::GET, &path).await;
+            (answer.status, answer.code())
+        }
+    };
+    for path in [path_of(&session), format!("/api/v1/sessions/{session}/minutes")] {
+        for role in ["moderator", "auditor"] {
+            let person = Person::with_role(&server, role).await;
+            assert_eq!(read(person, path.clone()).await.0, 200, "{role}");
+        }
+        let again = Person::named(&server, "ana", "participant").await;
+        assert_eq!(read(again, path.clone()).await.0, 200, "who took part");
+        for role in ["participant", "observer", "hall", "operator"] {
+            let person = Person::with_role(&server, role).await;
+            let refused = read(person, path.clone()).await;
+            assert_eq!(refused, (403, "FORBIDDEN".to_owned()), "{role} who was not there");
+        }
+        for tenant in [TenantId::generate()] {
+            let stranger = Person::of(&server, tenant, "moderator", None).await;
+            let refused = read(stranger, path.clone()).await;
+            assert_eq!(refused, (404, "SESSION_NOT_FOUND".to_owned()), "another tenant");
+        }
+        let nobody = send(server.request(Method::GET, &path)).await;
+        assert_eq!((nobody.status, nobody.code().as_str()), (401, "CREDENTIALS_MISSING"));
+        let unbound = token(&server, server.tenant, ("reader", "auditor"), None, None).await;
+        let bearer = server.request(Method::GET, &path).bearer_auth(unbound);
+        assert_eq!(send(bearer).await.status, 200, "a token that only reads");
+    }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_moderator_corrects_a_text_during_the_session_and_after_it() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let ana = Person::named(&server, "ana", "participant").await;
+    let chair = Person::named(&server, "chair", "moderator").await;
+    let (mut channel, _) = Channel::enter(&server, &session, &ana).await;
+    let (mut console, _) = Channel::enter(&server, &session, &chair).await;
+    say(&server, &session, "ana", "boto a favor").await;
+    let told = channel.hear_type("transcript_chunk").await;
+    let of = told["seq"].as_u64().expect("a number");
+
+    // By the channel, and by REST.
+    let message =
+        |seq: u64| json!({"type": "correct_transcript", "seq": seq, "text": "voto a favor"});
+    assert_eq!(channel.refused(message(of)).await, "FORBIDDEN");
+    assert_eq!(console.refused(message(of - 1)).await, "TRANSCRIPT_CHUNK_NOT_FOUND");
+    assert_eq!(console.refused(message(of + 99)).await, "TRANSCRIPT_CHUNK_NOT_FOUND");
+    console.done(message(of)).await;
+    let corrected = channel.hear_type("transcript_corrected").await;
+    assert_eq!((&corrected["of"], &corrected["by"]), (&json!(of), &json!("chair")));
+    let answer = correct(&server, &chair, &session, of, "Voto a favor.").await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let seq = answer.json()["seq"].clone();
+    let again = channel.hear_type("transcript_corrected").await;
+    assert_eq!((&again["seq"], &again["text"]), (&seq, &json!("Voto a favor.")));
+    for (by, of, text, status, code) in [
+        (&ana, of, "no", 403, "FORBIDDEN"),
+        (&chair, 0, "no", 404, "TRANSCRIPT_CHUNK_NOT_FOUND"),
+        (&chair, of - 1, "no", 404, "TRANSCRIPT_CHUNK_NOT_FOUND"),
+        (&chair, of, " ", 422, "UNPROCESSABLE_REQUEST"),
+    ] {
+        let refused = correct(&server, by, &session, of, text).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{refused:?}");
+    }
+
+    server.step(&session, "end").await;
+    let after = correct(&server, &chair, &session, of, "Voto a favor, sí.").await;
+    assert_eq!((after.status, &after.json()["seq"]), (201, &Value::Null), "{after:?}");
+    let nothing = correct(&server, &chair, &session, of + 1, "no").await;
+    assert_eq!(nothing.code(), "TRANSCRIPT_CHUNK_NOT_FOUND");
+    let page = until(&server, &chair, &session, 1).await;
+    let piece = &page["items"][0];
+    assert_eq!(
+        (&piece["original"], &piece["text"]),
+        (&json!("boto a favor"), &json!("Voto a favor, sí."))
+    );
+    let corrections = piece["corrections"].as_array().expect("a list");
+    let shown: Vec<&Value> = corrections.iter().map(|it| &it["text"]).collect();
+    assert_eq!(shown, ["voto a favor", "Voto a favor.", "Voto a favor, sí."]);
+    let txt = format!("{}?format=txt", path_of(&session));
+    let txt = chair.read(&server, Method::GET, &txt).await.text;
+    assert!(txt.contains("Voto a favor, sí.\n    original: boto a favor\n"), "{txt}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let path = format!("/api/v1/sessions/{session}/minutes");
+    let ana = Person::named(&server, "ana", "participant").await;
+    let chair = Person::named(&server, "chair", "moderator").await;
+    let (_channel, _) = Channel::enter(&server, &session, &ana).await;
+    let (_console, _) = Channel::enter(&server, &session, &chair).await;
+    say(&server, &session, "ana", "Se aprueba el *presupuesto*.").await;
+    until(&server, &chair, &session, 1).await;
+
+    for (language, title, chairs) in [
+        ("es", "# Acta: Ordinary general assembly", "entró para presidir."),
+        ("en", "# Minutes: Ordinary general assembly", "entered to preside."),
+        ("pt", "# Ata: Ordinary general assembly", "entrou para presidir."),
+    ] {
+        let draft = chair.read(&server, Method::GET, &format!("{path}?lang={language}")).await;
+        assert_eq!((draft.status, draft.header("cabildo-minutes")), (200, "draft"), "{draft:?}");
+        assert_eq!(draft.header("content-language"), language);
+        assert!(draft.text.starts_with(title) && draft.text.contains(chairs), "{}", draft.text);
+        assert!(draft.text.contains("Se aprueba el \\*presupuesto\\*."), "{}", draft.text);
+        assert!(
+            draft.text.contains(&format!("/sessions/{session}/audit-proof>")),
+            "{}",
+            draft.text
+        );
+    }
+    for (query, status, code) in [
+        ("format=pdf", 406, "FORMAT_UNSUPPORTED"),
+        ("format=docx", 400, "MALFORMED_REQUEST"),
+        ("lang=fr", 400, "MALFORMED_REQUEST"),
+        ("version=confirmed", 404, "MINUTES_NOT_FOUND"),
+    ] {
+        let refused = chair.read(&server, Method::GET, &format!("{path}?{query}")).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{query}");
+    }
+
+    let put = |by: Person, body: Value| {
+        let (server, path) = (&server, path.clone());
+        async move { by.write(server, Method::PUT, &path, |request| request.json(&body)).await }
+    };
+    let text = format!("# Acta\n\n{}", "Se aprueba el presupuesto «2026».\n".repeat(2_000));
+    for (by, body, status, code) in [
+        ("participant", json!({"language": "es", "text": "x"}), 403, "FORBIDDEN"),
+        ("auditor", json!({"language": "es", "text": "x"}), 403, "FORBIDDEN"),
+        ("moderator", json!({"language": "es", "text": " \n"}), 422, "UNPROCESSABLE_REQUEST"),
+        ("moderator", json!({"language": "es", "text": "\u{7}"}), 422, "UNPROCESSABLE_REQUEST"),
+        ("moderator", json!({"language": "fr", "text": "x"}), 400, "MALFORMED_REQUEST"),
+        ("moderator", json!({"text": "x"}), 400, "MALFORMED_REQUEST"),
+    ] {
+        let refused = put(Person::with_role(&server, by).await, body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{refused:?}");
+    }
+    server.step(&session, "end").await;
+    let secretary = Person::named(&server, "chair", "moderator").await;
+    let confirmed = put(secretary, json!({"language": "es", "text": text})).await;
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+    let body = confirmed.json();
+    assert_eq!((&body["version"], &body["confirmed_by"]), (&json!(1), &json!("chair")));
+    let read = ana.read(&server, Method::GET, &path).await;
+    assert_eq!((read.status, &read.text), (200, &text));
+    assert_eq!(read.header("cabildo-minutes"), "confirmed; version=1");
+    assert_eq!(json!(read.header("cabildo-sha256")), body["sha256"]);
+    let draft = ana.read(&server, Method::GET, &format!("{path}?version=draft")).await;
+    assert!(draft.text.starts_with("# Acta: Ordinary"), "{}", draft.text);
+
+    // The log says which version was confirmed, and by whom.
+    let store = server.store().await;
+    let id: SessionId = session.parse().expect("an id");
+    let kinds = [cabildo::evidence::EventKind::Minutes];
+    let repository = &store as &dyn cabildo::evidence::repository::EvidenceRepository;
+    let events = repository.events(server.tenant, id, &kinds, 0, 99).await.expect("read");
+    let last: Value = serde_json::from_str(&events.last().expect("entered").text).expect("JSON");
+    assert_eq!((&last["type"], &last["sha256"]), (&json!("minutes_confirmed"), &body["sha256"]));
+    server.app.stop().await;
+}
