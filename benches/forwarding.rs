@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, MediaKind, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
@@ -183,11 +183,11 @@ impl Randomness for SystemRandomness {
 fn recorder(track: TrackId) -> Engine {
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
     let mut engine = Engine::new();
-    engine.set_state(tenant, session, RecordingState::Recording, 0);
+    engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 0);
     let (user, source) = ("u".parse().expect("valid"), TrackSource::Camera);
     let codec = Codec::Vp8;
     let track = RoomTrack { track, user, name: "U".to_owned(), source, codec };
-    engine.add_track(tenant, session, track);
+    engine.add_track(SessionKey::new(tenant, session), track);
     engine
 }
 

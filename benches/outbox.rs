@@ -20,7 +20,7 @@ use cabildo::delivery::{
     Destination, Feed, KafkaTopic, Origin, PublicEvent, Pump, PumpOptions, PumpParts, RetryTimes,
     Tail, Undelivered,
 };
-use cabildo::domain::id::{AssemblyId, InstanceId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, InstanceId, SessionId, SessionKey, TenantId};
 use cabildo::domain::kafka::Security;
 use cabildo::domain::session::Modality;
 use cabildo::events::{Beginning, Outbox as _, ReaderName, Scope};
@@ -90,7 +90,10 @@ async fn fill(store: &Store, tenant: TenantId, sessions: &[SessionId], events: u
         let change =
             RecordChange { seq: last, state: Some("{}".to_owned()), ..RecordChange::default() };
         for session in sessions {
-            store.append(tenant, *session, &change, &events).await.expect("stored");
+            store
+                .append(SessionKey::new(tenant, *session), &change, &events)
+                .await
+                .expect("stored");
         }
     }
     per_session * PER_TRANSACTION * SESSIONS

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cabildo::clock::Clock;
-use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Modality;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::{
@@ -47,16 +47,19 @@ async fn main() {
             build_hash: [8; 32],
         },
     );
-    evidence.open(tenant, session, "{}").await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), "{}").await.expect("opened");
     for number in 0..ENTRIES {
         let text = format!(r#"{{"number":{number}}}"#);
-        evidence.note(tenant, session, EventKind::SessionState, text).await.expect("noted");
+        evidence
+            .note(SessionKey::new(tenant, session), EventKind::SessionState, text)
+            .await
+            .expect("noted");
     }
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
 
     let prove = async |seq: u64| {
         let query = ProofQuery { seqs: vec![seq], from_size: Some(seq + 1) };
-        let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+        let proof = evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
         black_box(serde_json::to_vec(&proof.expect("proven")).expect("JSON"));
     };
     let mut first = Vec::new();

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::recorder::RoomTrack;
@@ -64,15 +64,14 @@ struct Measured {
 fn run(codec: Codec, packet_bytes: usize, every_us: u64) -> Measured {
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
     let mut engine = Engine::new();
-    engine.set_state(tenant, session, RecordingState::Recording, 0);
+    engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 0);
     let tracks: Vec<TrackId> = (0..TRACKS).map(|_| TrackId::generate()).collect();
     let before_bytes = resident_bytes();
     for track in &tracks {
         let source = TrackSource::Camera;
         let user = "u".parse().expect("valid");
         engine.add_track(
-            tenant,
-            session,
+            SessionKey::new(tenant, session),
             RoomTrack { track: *track, user, name: "U".to_owned(), source, codec },
         );
     }

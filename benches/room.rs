@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::floor::SpeechKind;
-use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, ModerationMode};
@@ -70,18 +70,13 @@ fn bytes_of(change: &RecordChange) -> usize {
 
 #[async_trait]
 impl RoomJournal for Counting {
-    async fn load(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<RoomRecord>, JournalError> {
-        self.store.load(tenant, session).await
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+        self.store.load(key).await
     }
 
     async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
@@ -92,27 +87,25 @@ impl RoomJournal for Counting {
         if self.in_memory.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.store.append(tenant, session, change, events).await
+        self.store.append(key, change, events).await
     }
 
     async fn events_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        self.store.events_after(tenant, session, after, limit).await
+        self.store.events_after(key, after, limit).await
     }
 
     async fn settled_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        self.store.settled_after(tenant, session, after, limit).await
+        self.store.settled_after(key, after, limit).await
     }
 }
 
@@ -142,7 +135,7 @@ impl Meeting {
             ..NewSession::new(tenant, AssemblyId::generate(), "Assembly", Modality::Mixed)
         };
         let session = sessions.create(wanted, now).await.expect("created").id;
-        sessions.start(tenant, session, None, now).await.expect("started");
+        sessions.start(SessionKey::new(tenant, session), None, now).await.expect("started");
         let journal = Arc::new(Counting {
             store: store.clone(),
             in_memory: AtomicBool::new(in_memory),

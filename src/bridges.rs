@@ -18,7 +18,7 @@ use self::relay::Relay;
 use crate::cameras::{CameraError, Gateway, Stream};
 use crate::clock::Clock;
 use crate::domain::camera::{CameraCodec, StreamFault, StreamStatus};
-use crate::domain::id::{CameraId, SessionId, TenantId, UserId};
+use crate::domain::id::{CameraId, SessionId, SessionKey, TenantId, UserId};
 use crate::room::error::RoomError;
 use crate::room::{Rooms, camera_user};
 
@@ -116,10 +116,10 @@ impl Bridges {
     /// What is wrong with the camera or the room; [`BridgeError::Unsupported`].
     pub async fn add(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        session_key: SessionKey,
         camera: &CameraId,
     ) -> Result<Bridged, BridgeError> {
+        let SessionKey { tenant, session } = session_key;
         let gateway = &self.0.gateway;
         gateway.camera(tenant, camera).await?;
         let user = camera_user(camera).ok_or(RoomError::Forbidden)?;
@@ -148,7 +148,7 @@ impl Bridges {
             return Err(BridgeError::Unsupported(fault));
         }
         let (sink, outbound) = mpsc::channel(OUTBOUND_MAX);
-        let entered = self.0.rooms.enter_camera(tenant, session, camera, sink).await?;
+        let entered = self.0.rooms.enter_camera(session_key, camera, sink).await?;
         reserved.place.entered.cancel();
         let relay = Relay::new(gateway.clone(), self.0.clock.clone(), (tenant, camera.clone()));
         self.0.tasks.spawn(async move {
@@ -165,8 +165,7 @@ impl Bridges {
     /// [`BridgeError::NotInRoom`].
     pub async fn remove(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         camera: &CameraId,
     ) -> Result<(), BridgeError> {
         let key = (tenant, session, camera.clone());

@@ -11,7 +11,7 @@ mod transcript;
 
 use std::sync::Arc;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
@@ -69,36 +69,36 @@ impl History {
     /// be parsed is left out and logged.
     pub async fn events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
     ) -> Result<Vec<LogEvent>, HistoryError> {
-        self.events_that(tenant, session, kinds, |_| true).await
+        self.events_that(key, kinds, |_| true).await
     }
 
     /// As [`Self::events`], only those that are `wanted`.
     async fn events_that(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
         wanted: impl Fn(&LogEvent) -> bool,
     ) -> Result<Vec<LogEvent>, HistoryError> {
-        let log = self.log.log(tenant, session).await?.ok_or(HistoryError::NoLog)?;
+        let log = self.log.log(key).await?.ok_or(HistoryError::NoLog)?;
         if log.events_key.is_none() {
             return Err(HistoryError::Erased);
         }
         let mut events = Vec::new();
         let mut from = 0;
         while events.len() < EVENTS_MAX {
-            let read = self.log.events(tenant, session, kinds, from, EVENTS_PER_READ).await?;
+            let read = self.log.events(key, kinds, from, EVENTS_PER_READ).await?;
             let Some(last) = read.last() else { break };
             from = last.seq + 1;
             for stored in &read {
                 match LogEvent::read(stored.kind, &stored.text) {
                     Some(event) if wanted(&event) => events.push(event),
                     Some(_) => {}
-                    None => tracing::warn!(%session, seq = stored.seq, "an event can't be read"),
+                    None => {
+                        tracing::warn!(session = %key.session, seq = stored.seq, "an event can't be read")
+                    }
                 }
             }
         }
@@ -107,12 +107,8 @@ impl History {
 
     /// What each person could and could not do, moment by moment. Nobody could do
     /// anything in a session that has no log yet.
-    pub async fn report(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Report, HistoryError> {
-        match self.events(tenant, session, report::KINDS).await {
+    pub async fn report(&self, key: SessionKey) -> Result<Report, HistoryError> {
+        match self.events(key, report::KINDS).await {
             Ok(events) => Ok(Report::of(&events)),
             Err(HistoryError::NoLog) => Ok(Report::default()),
             Err(error) => Err(error),
@@ -121,13 +117,9 @@ impl History {
 
     /// What was said in a session, with its corrections. Nothing was said in a session that has no
     /// log yet.
-    pub async fn transcript(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Transcript, HistoryError> {
+    pub async fn transcript(&self, key: SessionKey) -> Result<Transcript, HistoryError> {
         let kinds = transcript::KINDS;
-        match self.events_that(tenant, session, kinds, Transcript::uses).await {
+        match self.events_that(key, kinds, Transcript::uses).await {
             Ok(events) => Ok(Transcript::of(&events)),
             Err(HistoryError::NoLog) => Ok(Transcript::default()),
             Err(error) => Err(error),
@@ -135,12 +127,8 @@ impl History {
     }
 
     /// The draft of the minutes of a session, which are empty while it has no log.
-    pub async fn minutes(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Minutes, HistoryError> {
-        match self.events_that(tenant, session, minutes::KINDS, Minutes::uses).await {
+    pub async fn minutes(&self, key: SessionKey) -> Result<Minutes, HistoryError> {
+        match self.events_that(key, minutes::KINDS, Minutes::uses).await {
             Ok(events) => Ok(Minutes::of(&events)),
             Err(HistoryError::NoLog) => Ok(Minutes::default()),
             Err(error) => Err(error),
@@ -150,17 +138,16 @@ impl History {
     /// The version of the minutes that was confirmed last, and how many there are.
     pub async fn confirmed_minutes(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
     ) -> Result<(Option<ConfirmedMinutes>, u32), HistoryError> {
-        let Some(log) = self.log.log(tenant, session).await? else { return Ok((None, 0)) };
+        let Some(log) = self.log.log(key).await? else { return Ok((None, 0)) };
         if log.events_key.is_none() {
             return Err(HistoryError::Erased);
         }
         let (mut texts, mut from) = (Vec::new(), 0);
         loop {
             let kinds = &[EventKind::Minutes];
-            let read = self.log.events(tenant, session, kinds, from, MINUTES_PER_READ).await?;
+            let read = self.log.events(key, kinds, from, MINUTES_PER_READ).await?;
             let Some(last) = read.last() else { break };
             from = last.seq + 1;
             texts.extend(read.into_iter().map(|stored| stored.text));
@@ -169,13 +156,9 @@ impl History {
     }
 
     /// The time line of a session, including gaps of the recording.
-    pub async fn timeline(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Timeline, HistoryError> {
-        let events = self.events(tenant, session, timeline::KINDS).await?;
-        let gaps = self.recordings.gaps(tenant, session).await?;
+    pub async fn timeline(&self, key: SessionKey) -> Result<Timeline, HistoryError> {
+        let events = self.events(key, timeline::KINDS).await?;
+        let gaps = self.recordings.gaps(key).await?;
         Ok(Timeline::of(&events, &gaps))
     }
 }

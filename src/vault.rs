@@ -14,7 +14,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::id::{CameraSecretId, PlayableId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{
+    CameraSecretId, PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId,
+};
 use crate::domain::secret::Secret;
 
 pub use directory::Directory;
@@ -40,8 +42,7 @@ impl ObjectName {
     /// The name of a sealed segment.
     #[must_use]
     pub fn segment(
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         track: RecordedTrackId,
         index: u64,
     ) -> Self {
@@ -50,7 +51,7 @@ impl ObjectName {
 
     /// The name of a part of a playable file.
     #[must_use]
-    pub fn part(tenant: TenantId, session: SessionId, file: PlayableId, part: u64) -> Self {
+    pub fn part(SessionKey { tenant, session }: SessionKey, file: PlayableId, part: u64) -> Self {
         Self(format!("{tenant}/{session}/playable/{file}/{part:08}"))
     }
 

@@ -25,7 +25,7 @@ use super::sessions::session_id;
 use crate::attendance::ports::EligibleList;
 use crate::domain::attendance::{AttendanceMethod, UnitId};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::secret::Secret;
@@ -272,8 +272,8 @@ async fn attend(
     action: AttendanceAction,
     user: UserId,
 ) -> Result<Response, ApiError> {
-    api.rooms.attend(person.tenant_id, session, action).await?;
-    let attendee = api.rooms.attendee(person.tenant_id, session, user).await?;
+    api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
+    let attendee = api.rooms.attendee(SessionKey::new(person.tenant_id, session), user).await?;
     Ok(shown(api, &attendee))
 }
 
@@ -325,8 +325,8 @@ async fn decide(
     session: SessionId,
     action: AttendanceAction,
 ) -> Result<Response, ApiError> {
-    api.rooms.attend(person.tenant_id, session, action).await?;
-    let attendance = api.rooms.attendance(person.tenant_id, session).await?;
+    api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
+    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, session)).await?;
     Ok(with_nonce(Json(QuorumBody::new(&attendance)).into_response(), api))
 }
 
@@ -375,12 +375,12 @@ pub(super) async fn list(
     let ListParameters { format, present, limit, cursor } = query(&parts)?;
     if format == Some(Format::Csv) {
         permit(&person, Action::ReadReport)?;
-        let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+        let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
         return export(&api, &person, id, &attendance).await;
     }
     let limit = page_limit(limit)?;
     let after = cursor.as_deref().map(cursor_text).transpose()?;
-    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
     let now = api.clock.now();
     let mut wanted = attendance
         .people()
@@ -430,7 +430,7 @@ pub(super) async fn quorum(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadSession).await?;
     let id = own_session(&person, &id)?;
-    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
     Ok(Json(QuorumBody::new(&attendance)).into_response())
 }
 
@@ -481,7 +481,7 @@ pub(super) async fn eligible(
             .map_err(|_| ApiError::malformed_field("cursor", "is not one of this list"))?,
         None => 0,
     };
-    let attendance = api.rooms.attendance(person.tenant_id, id).await?;
+    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
     let Some(roll) = attendance.roll() else {
         let nobody = EligiblePageBody { items: Vec::new(), next_cursor: None, total: 0 };
         return Ok(Json(nobody).into_response());

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Api;
 use super::error::ApiError;
 use crate::attendance::{Attendance, Interval, QuorumView};
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::participant::Principal;
 use crate::evidence::EventKind;
 use crate::room::engine::Attendee;
@@ -45,7 +45,7 @@ pub(super) async fn export(
         "quorum": reached,
     });
     let (tenant, kind) = (person.tenant_id, EventKind::Disclosure);
-    api.evidence.note(tenant, session, kind, event.to_string()).await?;
+    api.evidence.note(SessionKey::new(tenant, session), kind, event.to_string()).await?;
     let name = format!("attachment; filename=\"attendance-{session}.csv\"");
     let header = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     let headers = [

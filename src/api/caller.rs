@@ -14,7 +14,7 @@ use super::error::{ApiError, DPOP_NONCE};
 use crate::auth::client_cert::ServiceIdentity;
 use crate::auth::{AuthError, DpopRequest, Freshness, Scheme};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::participant::{Principal, ServiceName};
 use crate::domain::role::Action;
 use crate::domain::service_route::ServiceRoute;
@@ -266,9 +266,9 @@ pub(super) fn permit(person: &Principal, action: Action) -> Result<(), ApiError>
 }
 
 /// Refuses access to any other session to a person whose token is bound to one.
-pub(super) fn see(person: &Principal, session: SessionId) -> Result<TenantId, ApiError> {
+pub(super) fn see(person: &Principal, session: SessionId) -> Result<SessionKey, ApiError> {
     if person.session_id.is_none_or(|bound| bound == session) {
-        Ok(person.tenant_id)
+        Ok(SessionKey::new(person.tenant_id, session))
     } else {
         Err(ApiError::new(ErrorCode::SessionNotFound, "there is no such session"))
     }

@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::refusals::refusals;
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::evidence::{EvidenceError, LogStatus, PROOF_SEQS_MAX, ProofQuery, TilePath};
 
 /// How long caches may keep the proof of a running session, in seconds. Such a proof is at most
@@ -90,7 +90,7 @@ pub(super) async fn audit_proof(
     let id = session_id(&id)?;
     let (tenant, over) = whose(&api, id).await?;
     let status = if over { LogStatus::Interrupted } else { LogStatus::Live };
-    let proof = api.evidence.proof(tenant, id, status, &wanted).await?;
+    let proof = api.evidence.proof(SessionKey::new(tenant, id), status, &wanted).await?;
     let max_age_s = if over { CLOSED_MAX_AGE_S } else { LIVE_MAX_AGE_S };
     let proof = serde_json::to_vec(&proof).map_err(|error| record_unavailable(&error))?;
     Ok(cached(&parts.headers, max_age_s, "application/json", proof))
@@ -131,7 +131,7 @@ async fn whose(api: &Api, id: SessionId) -> Result<(TenantId, bool), ApiError> {
     let nobody = || ApiError::new(ErrorCode::SessionNotFound, "there is no such session");
     let read_at = Instant::now();
     let tenant = api.directory.tenant_of(id).await?.ok_or_else(nobody)?;
-    let over = api.sessions.find(tenant, id).await?.status.is_over();
+    let over = api.sessions.find(SessionKey::new(tenant, id)).await?.status.is_over();
     api.asked_of.insert(id, Asked { tenant, over, read_at });
     Ok((tenant, over))
 }

@@ -32,6 +32,7 @@ use super::sessions::session_id;
 use super::{Api, ApiState};
 use crate::auth::{AuthError, MediaToken, MediaTokenKind, MediaTokens, Scheme};
 use crate::domain::error_code::ErrorCode;
+use crate::domain::id::SessionKey;
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
@@ -172,7 +173,7 @@ async fn open(
     let MediaCaller { person, token } = caller_of(api, credentials, id, kind).await?;
     api.rate_limits.write(person.tenant_id, &person.user_id)?;
     let id = session_id(id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     expect_joinable(&session)?;
     expect_content_type(&credentials.headers, &[SDP])?;
     let offer = text_of(body)?;
@@ -233,7 +234,8 @@ async fn caller_of(
         let tenant = api.directory.tenant_of(session).await?;
         let tenant = tenant.ok_or_else(|| refused(&AuthError::TokenInvalid))?;
         let now = api.wall.now();
-        let checked = api.media_tokens.check((tenant, session), kind.of_token(), text, now);
+        let checked =
+            api.media_tokens.check(SessionKey::new(tenant, session), kind.of_token(), text, now);
         let token = checked.await.map_err(|error| refused(&error))?;
         return Ok(MediaCaller { person: token.principal(), token: Some(token) });
     }
@@ -452,8 +454,11 @@ async fn ended_caller(
     let Some(text) = media_token_of(credentials) else { return Ok(None) };
     let session = session_id(id)?;
     let Some(tenant) = api.directory.tenant_of(session).await? else { return Ok(None) };
-    let found =
-        api.media_tokens.recall((tenant, session), text).await.map_err(|error| refused(&error))?;
+    let found = api
+        .media_tokens
+        .recall(SessionKey::new(tenant, session), text)
+        .await
+        .map_err(|error| refused(&error))?;
     let token = found.filter(|token| token.kind == kind.of_token());
     Ok(token.map(|token| MediaCaller { person: token.principal(), token: Some(token) }))
 }

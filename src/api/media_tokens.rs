@@ -23,7 +23,7 @@ use crate::auth::{
     MediaTokenWanted, MediaTokensUnavailable,
 };
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
@@ -187,7 +187,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::JoinRoom).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     super::media::expect_usable(&session)?;
     let wanted: MediaTokenRequestBody =
         json_body(&credentials.headers, &body, &["application/json"])?;
@@ -220,10 +220,10 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let person = credentials.prover(&api, Action::JoinRoom).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     let only = only_own(&person);
     let tokens = api.media_tokens.repository();
-    let found = tokens.list(session.tenant_id, id, only, api.wall.now()).await?;
+    let found = tokens.list(SessionKey::new(session.tenant_id, id), only, api.wall.now()).await?;
     let items = found.iter().map(MediaTokenBody::of).collect();
     Ok(with_nonce(Json(MediaTokensBody { items }).into_response(), &api))
 }
@@ -244,7 +244,7 @@ pub(super) async fn revoke(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::JoinRoom).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     let not_found = || ApiError::new(ErrorCode::MediaTokenNotFound, "no such media token");
     let token = uuid::Uuid::try_parse(&token).map(MediaTokenId::from_uuid);
     let token = token.map_err(|_| not_found())?;

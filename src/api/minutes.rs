@@ -101,19 +101,19 @@ pub(super) async fn read(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadTranscript).await?;
     let id = session_id(&id)?;
-    let tenant = see(&person, id)?;
+    let key = see(&person, id)?;
     let MinutesParameters { format, lang, version } = query(&parts)?;
     if format == Some(Format::Pdf) {
         let message = "this server makes minutes as Markdown only";
         return Err(ApiError::new(ErrorCode::FormatUnsupported, message));
     }
     let language = lang.as_deref().map(language_of).transpose()?;
-    let session = api.sessions.find(tenant, id).await?;
+    let session = api.sessions.find(key).await?;
     if !person.roles.may(Action::ReadEveryTranscript) {
-        permit_reader(&person, &api.history.transcript(tenant, id).await?)?;
+        permit_reader(&person, &api.history.transcript(key).await?)?;
     }
     if version != Some(Version::Draft) {
-        let (confirmed, _) = api.history.confirmed_minutes(tenant, id).await?;
+        let (confirmed, _) = api.history.confirmed_minutes(key).await?;
         match confirmed {
             Some(confirmed) => return Ok(shown_confirmed(confirmed)),
             None if version.is_some() => {
@@ -124,7 +124,7 @@ pub(super) async fn read(
         }
     }
     let language = language.unwrap_or_else(|| language_of_session(&session));
-    let head = api.evidence.latest_head(tenant, id).await?;
+    let head = api.evidence.latest_head(key).await?;
     let head = head.map(|head| SignedHead {
         tree_size: head.tree_size,
         root: URL_SAFE_NO_PAD.encode(head.root),
@@ -142,7 +142,7 @@ pub(super) async fn read(
         head,
         verify_at: format!("{origin}/verify?url={origin}/api/v1/sessions/{id}/audit-proof"),
     };
-    let text = api.history.minutes(tenant, id).await?.markdown(&about, language);
+    let text = api.history.minutes(key).await?.markdown(&about, language);
     let draft =
         ConfirmedMinutes::new(0, language.to_string(), String::new(), text, api.clock.now());
     Ok(shown("draft", draft))
@@ -228,14 +228,14 @@ pub(super) async fn confirm(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::CorrectTranscript).await?;
     let id = session_id(&id)?;
-    let tenant = see(&person, id)?;
+    let key = see(&person, id)?;
     let work = Box::pin(async {
         let NewMinutesBody { language, text } =
             json(&credentials.headers, &body, &["application/json"])?;
         let language = language_of(&language)?.to_string();
         checked(&text)?;
-        api.sessions.find(tenant, id).await?;
-        let (_, versions) = api.history.confirmed_minutes(tenant, id).await?;
+        api.sessions.find(key).await?;
+        let (_, versions) = api.history.confirmed_minutes(key).await?;
         if versions >= MINUTES_VERSIONS_MAX {
             let message = format!("a session has at most {MINUTES_VERSIONS_MAX} versions");
             return Err(ApiError::new(ErrorCode::MinutesLimitReached, message));
@@ -243,14 +243,14 @@ pub(super) async fn confirm(
         let by = person.user_id.as_str().to_owned();
         let confirmed = ConfirmedMinutes::new(versions + 1, language, by, text, api.clock.now());
         for note in confirmed.notes() {
-            api.evidence.note(tenant, id, EventKind::Minutes, note).await?;
+            api.evidence.note(key, EventKind::Minutes, note).await?;
         }
         let ConfirmedMinutes { version, language, sha256, at, by: confirmed_by, .. } = confirmed;
         let confirmed_at = Moment(at);
         let body = ConfirmedBody { version, language, sha256, confirmed_at, confirmed_by };
         Ok(Json(body).into_response())
     });
-    let caller = (tenant, Caller::User(person.user_id.clone()));
+    let caller = (key.tenant, Caller::User(person.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }
 

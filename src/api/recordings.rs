@@ -34,7 +34,7 @@ use super::refusals::{PLAYBACK, WRITER, refusals};
 use super::sessions::session_id;
 use super::words::Moment;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{PlayableId, SessionId, TenantId, UserId};
+use crate::domain::id::{PlayableId, SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::recording::PlayableState;
 use crate::domain::role::Action;
@@ -177,8 +177,8 @@ pub(super) async fn addresses(
     let person = credentials.writer(&api, Action::WatchRecording).await?;
     let selection: Selection = query(&parts)?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
-    let log_closed = api.evidence.is_closed(person.tenant_id, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
+    let log_closed = api.evidence.is_closed(SessionKey::new(person.tenant_id, id)).await?;
     let mut view = api.library.view(&session, log_closed).await?;
     select(&mut view, &selection)?;
     let now = api.clock.now();
@@ -227,7 +227,7 @@ async fn enter_giving(
     }
     let now = api.clock.now();
     let access = Access { user, what: "addresses_given", file: None, at: now };
-    enter(api, tenant, session, access).await?;
+    enter(api, SessionKey::new(tenant, session), access).await?;
     api.opened.insert(name, expires_at, now);
     Ok(())
 }
@@ -299,7 +299,7 @@ pub(super) async fn play(
     let nothing = || ApiError::new(ErrorCode::RecordingNotFound, "the recording has no such file");
     let id = grant.file.ok_or_else(nothing)?;
     let download: Download = query(&parts)?;
-    let file = api.library.file(grant.tenant, grant.session, id).await?;
+    let file = api.library.file(SessionKey::new(grant.tenant, grant.session), id).await?;
     let size = file.parts.iter().sum::<u64>();
     let (status, range) = match wanted_range(parts.headers.get(RANGE), size) {
         Wanted::All => (StatusCode::OK, 0..size),
@@ -313,7 +313,7 @@ pub(super) async fn play(
     enter_opening(&api, &grant, &token, id).await?;
     let length = range.end - range.start;
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
-    let body = api.library.read(grant.tenant, grant.session, &file, range).await?;
+    let body = api.library.read(SessionKey::new(grant.tenant, grant.session), &file, range).await?;
     let headers = [
         (CONTENT_TYPE, file.media_type.clone()),
         (ACCEPT_RANGES, "bytes".to_owned()),
@@ -362,7 +362,7 @@ async fn enter_opening(
     }
     let now = api.clock.now();
     let access = Access { user: &grant.user, what: "file_opened", file: Some(file), at: now };
-    enter(api, grant.tenant, grant.session, access).await?;
+    enter(api, SessionKey::new(grant.tenant, grant.session), access).await?;
     api.opened.insert(name, grant.expires_at, now);
     Ok(())
 }
@@ -378,19 +378,14 @@ struct Access<'a> {
 }
 
 /// Enters an access in the log; if that fails, the caller gets nothing.
-async fn enter(
-    api: &Api,
-    tenant: TenantId,
-    session: SessionId,
-    access: Access<'_>,
-) -> Result<(), ApiError> {
+async fn enter(api: &Api, key: SessionKey, access: Access<'_>) -> Result<(), ApiError> {
     let event = json!({
         "type": access.what,
         "at": access.at.to_string(),
         "user_id": access.user.as_str(),
         "file": access.file.map(|file| file.to_string()),
     });
-    api.evidence.note(tenant, session, EventKind::RecordingAccess, event.to_string()).await?;
+    api.evidence.note(key, EventKind::RecordingAccess, event.to_string()).await?;
     Ok(())
 }
 
@@ -410,7 +405,7 @@ pub(super) async fn timeline(
     Path(token): Path<String>,
 ) -> Result<Response, ApiError> {
     let grant = granted(&api, &token)?;
-    let line = api.history.timeline(grant.tenant, grant.session).await?;
+    let line = api.history.timeline(SessionKey::new(grant.tenant, grant.session)).await?;
     let first = line.items.iter().map(|item| item.from).min();
     let last = line.items.iter().map(|item| item.to.unwrap_or(item.from)).max();
     let text = |moment: Timestamp| moment.to_string();

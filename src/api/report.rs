@@ -115,10 +115,10 @@ pub(super) async fn report(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadReport).await?;
     let id = session_id(&id)?;
-    let tenant = see(&person, id)?;
+    let key = see(&person, id)?;
     let ReportParameters { user_id } = query(&parts)?;
-    api.sessions.find(tenant, id).await?;
-    let report = api.history.report(tenant, id).await?;
+    api.sessions.find(key).await?;
+    let report = api.history.report(key).await?;
     let wanted = |person: &&PersonReport| user_id.as_ref().is_none_or(|it| *it == person.user_id);
     let body = ReportBody {
         session_id: Id(id),

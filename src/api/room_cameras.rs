@@ -18,7 +18,7 @@ use super::words::Id;
 use crate::bridges::BridgeError;
 use crate::domain::camera::StreamFault;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{CameraId, SessionId};
+use crate::domain::id::{CameraId, SessionId, SessionKey};
 use crate::domain::role::Action;
 use crate::sessions::Caller;
 
@@ -95,11 +95,11 @@ pub(super) async fn add(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::ModeratePeople).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     let wanted: AddBody = json(&credentials.headers, &body, &[JSON])?;
     let work = async {
         let camera = wanted.camera_id.0;
-        let bridged = api.bridges.add(session.tenant_id, id, &camera).await?;
+        let bridged = api.bridges.add(SessionKey::new(session.tenant_id, id), &camera).await?;
         let status = if bridged.is_new { StatusCode::CREATED } else { StatusCode::OK };
         let body = RoomCameraBody {
             session_id: Id(id),
@@ -131,8 +131,8 @@ pub(super) async fn remove(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::ModeratePeople).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     let camera: CameraId = camera.parse().map_err(|_| BridgeError::NotInRoom)?;
-    api.bridges.remove(session.tenant_id, id, &camera).await?;
+    api.bridges.remove(SessionKey::new(session.tenant_id, id), &camera).await?;
     Ok(with_nonce(StatusCode::NO_CONTENT.into_response(), &api))
 }

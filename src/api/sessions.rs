@@ -19,7 +19,7 @@ use super::refusals::{BODY, READER, REPEATABLE, SERVICE, WRITER, refusals};
 use super::session_body::{NewSessionBody, SessionBody, SessionPageBody, SessionPatchBody, etag};
 use super::words::{Id, Modality, Moment, SessionStatus};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use crate::domain::role::Action;
 use crate::domain::service_route::ServiceRoute;
 use crate::domain::session::Session;
@@ -189,7 +189,7 @@ pub(super) async fn read(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadSession).await?;
     let id = session_id(&id)?;
-    let session = api.sessions.find(see(&person, id)?, id).await?;
+    let session = api.sessions.find(see(&person, id)?).await?;
     Ok(shown(&api, StatusCode::OK, &session))
 }
 
@@ -221,19 +221,19 @@ pub(super) async fn patch(
     let route = ServiceRoute::PatchSession;
     let caller = credentials.writer_or_service(&api, Action::ManageSession, route).await?;
     let id = session_id(&id)?;
-    let tenant = tenant_for(&api, &caller, id).await?;
+    let key = key_for(&api, &caller, id).await?;
     let wanted = IfMatch::required(&credentials.headers)?;
     let patch: SessionPatchBody = json(&credentials.headers, &body, &[MERGE_PATCH, JSON])?;
     let work = async {
-        let expected = match expected_version(&api, wanted, (tenant, id)).await? {
+        let expected = match expected_version(&api, wanted, key).await? {
             Some(version) => version,
-            None => api.sessions.find(tenant, id).await?.version,
+            None => api.sessions.find(key).await?.version,
         };
         let now = api.clock.now();
-        let session = api.sessions.patch(tenant, id, expected, patch.into(), now).await?;
+        let session = api.sessions.patch(key, expected, patch.into(), now).await?;
         Ok(shown(&api, StatusCode::OK, &session))
     };
-    let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
+    let response = once(&api, &credentials, (key.tenant, caller.as_caller()), &body, work).await?;
     Ok(with_nonce(response, &api))
 }
 
@@ -325,38 +325,39 @@ pub(super) async fn change_state(
 ) -> Result<Response, ApiError> {
     let id = session_id(id)?;
     expect_nothing(body)?;
-    let tenant = tenant_for(api, &caller, id).await?;
+    let key = key_for(api, &caller, id).await?;
     let wanted = IfMatch::read(&credentials.headers)?;
     let work = async {
         let expected = match wanted {
-            Some(wanted) => expected_version(api, wanted, (tenant, id)).await?,
+            Some(wanted) => expected_version(api, wanted, key).await?,
             None => None,
         };
         let session = match step {
-            Step::Start => api.sessions.start(tenant, id, expected, api.clock.now()).await?,
-            Step::Cancel => api.sessions.cancel(tenant, id, expected, api.clock.now()).await?,
-            Step::End => api.sessions.end(tenant, id, expected, api.clock.now()).await?,
+            Step::Start => api.sessions.start(key, expected, api.clock.now()).await?,
+            Step::Cancel => api.sessions.cancel(key, expected, api.clock.now()).await?,
+            Step::End => api.sessions.end(key, expected, api.clock.now()).await?,
         };
         if session.status.is_over() {
             api.media.forget_session(id);
         }
         Ok(shown(api, StatusCode::OK, &session))
     };
-    let response = once(api, credentials, (tenant, caller.as_caller()), body, work).await?;
+    let response = once(api, credentials, (key.tenant, caller.as_caller()), body, work).await?;
     Ok(caller.answer(api, response))
 }
 
-/// The tenant that a caller acts on when it names a session.
-async fn tenant_for(
+/// The session that a caller names, with the tenant that it may act for.
+async fn key_for(
     api: &Api,
     caller: &PersonOrService,
     session: SessionId,
-) -> Result<TenantId, ApiError> {
+) -> Result<SessionKey, ApiError> {
     match caller {
         PersonOrService::Person(person) => see(person, session),
         PersonOrService::Service(_) => {
             let tenant = api.directory.tenant_of(session).await?;
-            tenant.ok_or_else(|| SessionError::NotFound.into())
+            let tenant = tenant.ok_or(SessionError::NotFound)?;
+            Ok(SessionKey::new(tenant, session))
         }
     }
 }
@@ -390,7 +391,7 @@ pub(super) fn expect_nothing(body: &[u8]) -> Result<(), ApiError> {
 async fn expected_version(
     api: &Api,
     wanted: IfMatch,
-    (tenant, id): (TenantId, SessionId),
+    key: SessionKey,
 ) -> Result<Option<u64>, ApiError> {
     let IfMatch::Tags(tags) = wanted else { return Ok(None) };
     if let [tag] = &tags[..]
@@ -398,7 +399,7 @@ async fn expected_version(
     {
         return Ok(Some(version));
     }
-    let current = api.sessions.find(tenant, id).await?.version;
+    let current = api.sessions.find(key).await?.version;
     if tags.iter().any(|tag| version_of(tag) == Some(current)) {
         return Ok(Some(current));
     }

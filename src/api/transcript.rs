@@ -22,7 +22,7 @@ use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use super::words::{Id, Moment};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::shown_text::ShownText;
@@ -239,10 +239,10 @@ pub(super) async fn read(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadTranscript).await?;
     let id = session_id(&id)?;
-    let tenant = see(&person, id)?;
+    let key = see(&person, id)?;
     let TranscriptParameters { format, by, limit, cursor } = query(&parts)?;
-    let session = api.sessions.find(tenant, id).await?;
-    let transcript = api.history.transcript(tenant, id).await?;
+    let session = api.sessions.find(key).await?;
+    let transcript = api.history.transcript(key).await?;
     permit_reader(&person, &transcript)?;
     let (format, by) = (format.unwrap_or_default(), by.unwrap_or_default());
     if format != Format::Json && (limit.is_some() || cursor.is_some()) {
@@ -433,12 +433,12 @@ pub(super) async fn correct(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::CorrectTranscript).await?;
     let id = session_id(&id)?;
-    let tenant = see(&person, id)?;
+    let key = see(&person, id)?;
     let work = Box::pin(async {
         let NewCorrectionBody { seq: of, text } =
             json(&credentials.headers, &body, &["application/json"])?;
         let by = person.user_id.clone();
-        let corrected = api.rooms.correct_transcript(tenant, id, (by, of, text.clone())).await;
+        let corrected = api.rooms.correct_transcript(key, (by, of, text.clone())).await;
         let seq = match corrected {
             Ok(seq) => Some(seq),
             Err(RoomError::SessionOver) => {
@@ -449,7 +449,7 @@ pub(super) async fn correct(
         };
         Ok((StatusCode::CREATED, Json(TakenBody { seq })).into_response())
     });
-    let caller = (tenant, Caller::User(person.user_id.clone()));
+    let caller = (key.tenant, Caller::User(person.user_id.clone()));
     Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
 }
 
@@ -460,8 +460,8 @@ async fn correct_after(
     session: SessionId,
     (of, text): (u64, &str),
 ) -> Result<(), ApiError> {
-    let tenant = person.tenant_id;
-    let transcript = api.history.transcript(tenant, session).await?;
+    let key = SessionKey::new(person.tenant_id, session);
+    let transcript = api.history.transcript(key).await?;
     let is_text = |piece: &Piece| piece.seq == of && piece.text().is_some();
     if !transcript.pieces.iter().any(is_text) {
         return Err(RoomError::ChunkNotFound.into());
@@ -475,6 +475,6 @@ async fn correct_after(
         "text": text,
         "by": person.user_id.as_str(),
     });
-    api.evidence.note(tenant, session, EventKind::Correction, event.to_string()).await?;
+    api.evidence.note(key, EventKind::Correction, event.to_string()).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::foundation::{Foundation, custody_of};
 use super::media::Media;
 use crate::api::MetricsSource;
 use crate::custody::{CustodyTask, Settlement, SettlementParts};
-use crate::domain::id::{SessionId, TenantId, TrackId};
+use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
@@ -172,22 +172,22 @@ impl TrackListener for Recording {
         ParticipantKind::Recorder
     }
 
-    async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
-        self.recorder.set_state(tenant, session, state).await;
+    async fn recording_changed(&self, key: SessionKey, state: RecordingState) {
+        self.recorder.set_state(key, state).await;
     }
 
-    async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64) {
-        self.recorder.gates_decided(tenant, session, decision).await;
+    async fn gates_decided(&self, key: SessionKey, decision: u64) {
+        self.recorder.gates_decided(key, decision).await;
     }
 
-    async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {
+    async fn track_published(&self, key: SessionKey, track: RoomTrack) {
         let RoomTrack { track, user, name, source, codec } = track;
         let track = recorder::RoomTrack { track, user, name, source, codec };
-        self.recorder.add_track(tenant, session, track).await;
+        self.recorder.add_track(key, track).await;
     }
 
-    async fn track_unpublished(&self, tenant: TenantId, session: SessionId, track: TrackId) {
-        self.recorder.remove_track(tenant, session, track).await;
+    async fn track_unpublished(&self, key: SessionKey, track: TrackId) {
+        self.recorder.remove_track(key, track).await;
     }
 }
 

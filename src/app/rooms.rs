@@ -21,7 +21,7 @@ use crate::api::MetricsSource;
 use crate::attendance::CoarseLocation;
 use crate::clock::Clock;
 use crate::custody::policy_of;
-use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::id::{SessionKey, UserId};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
@@ -143,32 +143,32 @@ struct Witness {
 #[async_trait]
 impl RoomWitness for Witness {
     async fn room_opened(&self, session: &Session) {
-        let opened = self.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
+        let opened = self.evidence.open(session.key(), &policy_of(session)).await;
         if let Err(error) = opened {
             tracing::error!(session = %session.id, %error, "the log of a session can't be opened");
         }
     }
 
-    fn events_kept(&self, tenant: TenantId, session: SessionId) {
-        self.evidence.room_events_kept(tenant, session);
+    fn events_kept(&self, key: SessionKey) {
+        self.evidence.room_events_kept(key);
     }
 
-    async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal) {
+    async fn refused(&self, key: SessionKey, refusal: Refusal) {
         let event = json!({
             "type": "join_refused",
             "at": self.clock.now().to_string(),
             "user_id": refusal.user.as_ref().map(UserId::as_str),
             "code": refusal.code.as_str(),
         });
-        note(&self.evidence, tenant, session, EventKind::JoinRefused, &event).await;
+        note(&self.evidence, key, EventKind::JoinRefused, &event).await;
     }
 
-    async fn attendance(&self, tenant: TenantId, session: SessionId, noted: AttendanceNote) {
+    async fn attendance(&self, key: SessionKey, noted: AttendanceNote) {
         let event = attendance_event(noted, self.clock.now());
-        note(&self.evidence, tenant, session, EventKind::Attendance, &event).await;
+        note(&self.evidence, key, EventKind::Attendance, &event).await;
     }
 
-    fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection) {
+    fn connection_lost(&self, key: SessionKey, lost: LostConnection) {
         let event = json!({
             "type": "connection_lost",
             "at": self.clock.now().to_string(),
@@ -178,7 +178,7 @@ impl RoomWitness for Witness {
         });
         let evidence = self.evidence.clone();
         tokio::spawn(async move {
-            note(&evidence, tenant, session, EventKind::ConnectionLost, &event).await;
+            note(&evidence, key, EventKind::ConnectionLost, &event).await;
         });
     }
 }
@@ -215,14 +215,8 @@ fn attendance_event(note: AttendanceNote, now: Timestamp) -> serde_json::Value {
     }
 }
 
-async fn note(
-    evidence: &Evidence,
-    tenant: TenantId,
-    session: SessionId,
-    kind: EventKind,
-    event: &serde_json::Value,
-) {
-    if let Err(error) = evidence.note(tenant, session, kind, event.to_string()).await {
-        tracing::error!(%session, %kind, %error, "an event can't be entered in the log");
+async fn note(evidence: &Evidence, key: SessionKey, kind: EventKind, event: &serde_json::Value) {
+    if let Err(error) = evidence.note(key, kind, event.to_string()).await {
+        tracing::error!(session = %key.session, %kind, %error, "an event can't be entered in the log");
     }
 }

@@ -116,7 +116,7 @@ impl Attendance {
             }
         }
         self.count_all();
-        self.settle(now);
+        self.update_quorum(now);
     }
 
     /// Takes other rules. Delegations that exceed them stay.
@@ -129,7 +129,7 @@ impl Attendance {
                 self.update(&user, LeaveCause::ProofRequired, None, now);
             }
         }
-        self.settle(now);
+        self.update_quorum(now);
         // Rules that change nothing are no moment that has to be stored.
         if self.events.len() > told {
             self.moment(now);
@@ -186,7 +186,7 @@ impl Attendance {
             location,
         });
         self.update(user, LeaveCause::Disconnected, None, now);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Attendance {
             location: None,
         });
         self.update(user, LeaveCause::Disconnected, Some(by), now);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Attendance {
         person.hall = None;
         let now = self.moment(now);
         self.update(user, LeaveCause::TakenBack, Some(by), now);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -273,7 +273,7 @@ impl Attendance {
         person.dismissed = true;
         let now = self.moment(now);
         self.update(user, LeaveCause::MarkedLeft, Some(by), now);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -290,7 +290,7 @@ impl Attendance {
         person.connections.insert(connection);
         person.dismissed = false;
         self.update(user, LeaveCause::Disconnected, None, now);
-        self.settle(now);
+        self.update_quorum(now);
     }
 
     /// A connection to the room ended for good.
@@ -299,7 +299,7 @@ impl Attendance {
         if person.connections.remove(&connection) {
             let now = self.moment(now);
             self.update(user, LeaveCause::Disconnected, None, now);
-            self.settle(now);
+            self.update_quorum(now);
         }
     }
 
@@ -321,7 +321,7 @@ impl Attendance {
         let now = self.moment(now);
         self.insert_delegation(unit.clone(), delegate.clone(), Some(by.clone()));
         self.count_owner(unit);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -342,7 +342,7 @@ impl Attendance {
         let now = self.moment(now);
         self.remove_delegation(unit, Some(by.clone()));
         self.count_owner(unit);
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 
@@ -358,7 +358,7 @@ impl Attendance {
         let now = self.moment(now);
         self.stage.edit().call = QuorumCall::Second;
         self.events.push_back(AttendanceEvent::CallBegan(QuorumCall::Second));
-        self.settle(now);
+        self.update_quorum(now);
         Ok(())
     }
 

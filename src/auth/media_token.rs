@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::auth::error::AuthError;
 use crate::auth::jws::{decode_exactly, encode};
-use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::id::{SessionId, SessionKey, TenantId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::{Action, Role, Roles};
@@ -148,8 +148,7 @@ pub trait MediaTokenRepository: Send + Sync {
     /// The token of this session with this hash, ended and revoked ones too.
     async fn find(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         hash: [u8; 32],
     ) -> Result<Option<MediaToken>, MediaTokensUnavailable>;
 
@@ -164,8 +163,7 @@ pub trait MediaTokenRepository: Send + Sync {
     /// person when one is named.
     async fn list(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         user: Option<&UserId>,
         now: Timestamp,
     ) -> Result<Vec<MediaToken>, MediaTokensUnavailable>;
@@ -270,13 +268,13 @@ impl MediaTokens {
     /// revoked ones too.
     pub async fn recall(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         text: &str,
     ) -> Result<Option<MediaToken>, AuthError> {
         if !is_media_token(text) {
             return Ok(None);
         }
-        let found = self.repository.find(tenant, session, hash_of(text)).await;
+        let found = self.repository.find(key, hash_of(text)).await;
         found.map_err(|_| AuthError::Unavailable { retry_after_s: RETRY_AFTER_S })
     }
 
@@ -284,7 +282,7 @@ impl MediaTokens {
     /// direction.
     pub async fn check(
         &self,
-        session: (TenantId, SessionId),
+        session: SessionKey,
         kind: MediaTokenKind,
         text: &str,
         now: Timestamp,

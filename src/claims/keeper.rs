@@ -13,7 +13,7 @@ use crate::claims::lease::{Lease, LeaseTimes};
 use crate::claims::repository::ClaimRepository;
 use crate::clock::BootClock;
 use crate::domain::claim::{Fence, Work};
-use crate::domain::id::{InstanceId, SessionId, TenantId};
+use crate::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
 
 /// Claims renewed by one statement.
 const RENEWED_AT_ONCE: usize = 200;
@@ -107,8 +107,7 @@ impl Claims {
     /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
     pub async fn take(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         work: Work,
     ) -> Result<Claim, ClaimError> {
         self.acquire((tenant, session, work), Sharing::Refused).await
@@ -120,8 +119,7 @@ impl Claims {
     /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
     pub async fn share(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         work: Work,
     ) -> Result<Claim, ClaimError> {
         self.acquire((tenant, session, work), Sharing::Allowed).await
@@ -175,7 +173,9 @@ impl Claims {
         }
         let ClaimsParts { repository, instance, clock, times } = &self.0.parts;
         let sent_at = clock.now();
-        let epoch = repository.take(tenant, session, work, *instance, times.length).await?;
+        let epoch = repository
+            .take(SessionKey::new(tenant, session), work, *instance, times.length)
+            .await?;
         let fence = Fence { session, work, epoch: epoch.ok_or(ClaimError::Taken)? };
         let lease = Mutex::new(Lease::begun(sent_at, times));
         let held = Arc::new(Held { fence, lease, lost: CancellationToken::new() });

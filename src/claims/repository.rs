@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::claims::ClaimError;
 use crate::domain::claim::{Fence, Work};
-use crate::domain::id::{InstanceId, SessionId, TenantId};
+use crate::domain::id::{InstanceId, SessionId, SessionKey};
 
 /// The claims of all instances. Leases are measured by the clock of the database, so that the
 /// clocks of instances need not agree.
@@ -18,8 +18,7 @@ pub trait ClaimRepository: Send + Sync {
     /// one gets an epoch.
     async fn take(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         work: Work,
         instance: InstanceId,
         lease: Duration,

@@ -14,7 +14,7 @@ use crate::app::{Foundation, custody_of, open_foundation, store_options};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported};
-use crate::domain::id::{InvalidId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{InvalidId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::evidence::EvidenceKeys;
 use crate::sessions::SessionDirectory as _;
@@ -253,11 +253,11 @@ impl Desk {
         match what {
             What::Export { session, out, .. } => {
                 let tenant = self.tenant_of(session).await?;
-                told(&self.custody.export(tenant, session, &out).await?)
+                told(&self.custody.export(SessionKey::new(tenant, session), &out).await?)
             }
             What::Disclose { session, seqs, out, .. } => {
                 let tenant = self.tenant_of(session).await?;
-                let text = self.custody.disclose(tenant, session, &seqs).await?;
+                let text = self.custody.disclose(SessionKey::new(tenant, session), &seqs).await?;
                 hand_out(&text, out)
             }
             What::Clip { session, from, to, tracks, subjects, out, .. } => {
@@ -271,11 +271,11 @@ impl Desk {
                     tracks,
                     reveals_subjects: subjects,
                 };
-                told(&self.custody.clip(tenant, session, &wanted, &out).await?)
+                told(&self.custody.clip(SessionKey::new(tenant, session), &wanted, &out).await?)
             }
             What::Erase { session, track, reason, .. } => {
                 let tenant = self.tenant_of(session).await?;
-                self.erase(tenant, session, track, reason.into()).await
+                self.erase(SessionKey::new(tenant, session), track, reason.into()).await
             }
             What::RotateKeys { tenant, resume, destroy_older, .. } => {
                 if !resume && !destroy_older {
@@ -302,14 +302,13 @@ impl Desk {
 
     async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: Option<RecordedTrackId>,
         reason: ErasureReason,
     ) -> Result<ExitCode, Failure> {
         let erased = match track {
-            Some(track) => self.custody.erase_track(tenant, session, track, reason).await?,
-            None => self.custody.erase_session(tenant, session, reason).await?,
+            Some(track) => self.custody.erase_track(key, track, reason).await?,
+            None => self.custody.erase_session(key, reason).await?,
         };
         let (keys, objects) = (erased.keys, erased.objects);
         output::print(&format!("{keys} keys were destroyed and {objects} objects deleted"));

@@ -15,7 +15,7 @@ use crate::custody::disclosure::{Disclosures, Revealing};
 use crate::custody::entries::{GAP, REST};
 use crate::custody::output::Output;
 use crate::custody::{Custody, CustodyError, CustodyLogError};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::evidence::{Body, Entry, PROOF_SEQS_MAX};
 use crate::recorder::repository::{RecordedSegment, RecordedTrack};
 use crate::vault::{ObjectName, VaultError};
@@ -74,22 +74,17 @@ enum Copied {
 impl Custody {
     /// Writes the full bundle of a session to the directory `out`, which must not exist or must be
     /// empty. Damaged objects are listed in the result; the bundle contains what is left of them.
-    pub async fn export(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        out: &Path,
-    ) -> Result<Exported, CustodyError> {
+    pub async fn export(&self, key: SessionKey, out: &Path) -> Result<Exported, CustodyError> {
         let output = Output::begin(out).await?;
-        self.note_handed_out(tenant, session, &json!({"what": "export"})).await?;
-        let proof = self.prove(tenant, session, &[]).await?;
+        self.note_handed_out(key, &json!({"what": "export"})).await?;
+        let proof = self.prove(key, &[]).await?;
         let size = tree_size(&proof)?;
         let mut exported = Exported::default();
-        self.write_entries(&output, (tenant, session), size, &mut exported).await?;
-        self.write_heads(&output, (tenant, session), size).await?;
+        self.write_entries(&output, key, size, &mut exported).await?;
+        self.write_heads(&output, key, size).await?;
         output.directory("objects").await?;
-        for track in self.parts.recordings.tracks(tenant, session).await? {
-            self.write_track(&output, (tenant, session), &track, size, &mut exported).await?;
+        for track in self.parts.recordings.tracks(key).await? {
+            self.write_track(&output, key, &track, size, &mut exported).await?;
         }
         self.write_documents(&output, proof, "full", &Disclosures::default()).await?;
         output.finish().await?;
@@ -100,13 +95,12 @@ impl Custody {
     /// between two times, receipts for their entries, and the keys of these segments.
     pub async fn clip(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         wanted: &ClipWanted,
         out: &Path,
     ) -> Result<Exported, CustodyError> {
         let output = Output::begin(out).await?;
-        let mut revealing = Revealing::open(self, tenant, session).await?;
+        let mut revealing = Revealing::open(self, key).await?;
         let tracks = clip_tracks(&revealing, wanted)?;
         let mut disclosures = Disclosures::default();
         // The genesis and the policy show to which log the entries belong.
@@ -114,7 +108,7 @@ impl Custody {
         let mut chosen = Vec::new();
         for track in &tracks {
             let room = CLIP_SEGMENTS_MAX - chosen.len();
-            let segments = self.segments_between((tenant, session), track, wanted, room).await?;
+            let segments = self.segments_between(key, track, wanted, room).await?;
             if segments.is_empty() {
                 continue;
             }
@@ -131,7 +125,7 @@ impl Custody {
         if chosen.is_empty() {
             return Err(CustodyError::Nothing);
         }
-        seqs.extend(self.gaps_between((tenant, session), &tracks, wanted).await?);
+        seqs.extend(self.gaps_between(key, &tracks, wanted).await?);
         seqs.sort_unstable();
         seqs.dedup();
         let what = json!({
@@ -140,29 +134,24 @@ impl Custody {
             "to_ms": wanted.to_ms,
             "tracks": tracks.iter().map(|track| track.id.to_string()).collect::<Vec<_>>(),
         });
-        self.note_handed_out(tenant, session, &what).await?;
-        let proof = self.prove(tenant, session, &seqs).await?;
+        self.note_handed_out(key, &what).await?;
+        let proof = self.prove(key, &seqs).await?;
         let mut exported =
             Exported { entries: seqs.len().try_into().unwrap_or(u64::MAX), ..Exported::default() };
         output.write("heads.cborseq", &head_cose(&proof)?).await?;
         for track in &tracks {
             output.directory(&format!("objects/{}", track.id)).await?;
         }
-        self.write_objects(&output, (tenant, session), chosen, &mut exported).await?;
+        self.write_objects(&output, key, chosen, &mut exported).await?;
         self.write_documents(&output, proof, "clip", &disclosures).await?;
         output.finish().await?;
         Ok(exported)
     }
 
     /// Makes a proof with receipts for any number of entries, all for one head.
-    async fn prove(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Value, CustodyError> {
+    async fn prove(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyError> {
         for _ in 0..PROOF_TRIES {
-            if let Some(proof) = self.prove_by_one_head(tenant, session, seqs).await? {
+            if let Some(proof) = self.prove_by_one_head(key, seqs).await? {
                 return Ok(proof);
             }
         }
@@ -174,16 +163,15 @@ impl Custody {
     /// As [`Self::prove`]; `None` when another head was signed meanwhile.
     async fn prove_by_one_head(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         seqs: &[u64],
     ) -> Result<Option<Value>, CustodyError> {
         let log = &self.parts.log;
         let (first, rest) = seqs.split_at(seqs.len().min(PROOF_SEQS_MAX));
-        let mut proof = log.proof(tenant, session, first).await?;
+        let mut proof = log.proof(key, first).await?;
         let mut receipts = Vec::new();
         for seqs in rest.chunks(PROOF_SEQS_MAX) {
-            let mut more = log.proof(tenant, session, seqs).await?;
+            let mut more = log.proof(key, seqs).await?;
             if more["head"] != proof["head"] {
                 return Ok(None);
             }
@@ -213,7 +201,7 @@ impl Custody {
     async fn write_entries(
         &self,
         output: &Output,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         size: u64,
         exported: &mut Exported,
     ) -> Result<(), CustodyError> {
@@ -222,7 +210,7 @@ impl Custody {
         let mut next = 0;
         while next < size {
             let evidence = &self.parts.evidence;
-            let mut entries = evidence.entries(tenant, session, next, ROWS_PER_READ).await?;
+            let mut entries = evidence.entries(key, next, ROWS_PER_READ).await?;
             entries.retain(|entry| entry.seq < size);
             if entries.is_empty() {
                 return Err(CustodyError::Disagrees(format!("entry {next} is missing")));
@@ -242,7 +230,7 @@ impl Custody {
     async fn write_heads(
         &self,
         output: &Output,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         size: u64,
     ) -> Result<(), CustodyError> {
         const NAME: &str = "heads.cborseq";
@@ -250,7 +238,7 @@ impl Custody {
         let mut next = 0;
         loop {
             let evidence = &self.parts.evidence;
-            let mut heads = evidence.heads(tenant, session, next, ROWS_PER_READ).await?;
+            let mut heads = evidence.heads(key, next, ROWS_PER_READ).await?;
             heads.retain(|head| head.tree_size <= size);
             let Some(last) = heads.last() else { break };
             next = last.tree_size + 1;
@@ -265,7 +253,7 @@ impl Custody {
     async fn write_track(
         &self,
         output: &Output,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         track: &RecordedTrack,
         size: u64,
         exported: &mut Exported,
@@ -278,24 +266,23 @@ impl Custody {
         let mut next = 0;
         loop {
             let recordings = &self.parts.recordings;
-            let segments =
-                recordings.segments(tenant, session, track.id, next, ROWS_PER_READ).await?;
+            let segments = recordings.segments(key, track.id, next, ROWS_PER_READ).await?;
             let Some(last) = segments.last() else { return Ok(()) };
             next = last.index + 1;
             let covered = segments.into_iter().filter(|segment| segment.seq < size).collect();
-            self.write_objects(output, (tenant, session), covered, exported).await?;
+            self.write_objects(output, key, covered, exported).await?;
         }
     }
 
     async fn write_objects(
         &self,
         output: &Output,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         segments: Vec<RecordedSegment>,
         exported: &mut Exported,
     ) -> Result<(), CustodyError> {
         let copies = segments.into_iter().map(|segment| async move {
-            let name = ObjectName::segment(tenant, session, segment.track, segment.index);
+            let name = ObjectName::segment(key, segment.track, segment.index);
             self.copy(output, name, &segment).await
         });
         let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
@@ -357,7 +344,7 @@ impl Custody {
     /// the clock was set back, the segments in between are included.
     async fn segments_between(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         track: &RecordedTrack,
         wanted: &ClipWanted,
         segments_max: usize,
@@ -370,8 +357,7 @@ impl Custody {
         let mut since_last = Vec::new();
         let mut next = 0;
         loop {
-            let segments =
-                recordings.segments(tenant, session, track.id, next, ROWS_PER_READ).await?;
+            let segments = recordings.segments(key, track.id, next, ROWS_PER_READ).await?;
             let Some(last) = segments.last() else { return Ok(chosen) };
             next = last.index + 1;
             for segment in segments {
@@ -392,12 +378,12 @@ impl Custody {
     /// The gap and rest entries of the tracks in this time.
     async fn gaps_between(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         tracks: &[RecordedTrack],
         wanted: &ClipWanted,
     ) -> Result<Vec<u64>, CustodyError> {
-        let mut gaps = self.entries_of_kind(tenant, session, GAP).await?;
-        gaps.extend(self.entries_of_kind(tenant, session, REST).await?);
+        let mut gaps = self.entries_of_kind(key, GAP).await?;
+        gaps.extend(self.entries_of_kind(key, REST).await?);
         let touches = |entry: &&Entry| match &entry.body {
             Body::Gap { track, from_ms, to_ms, .. } | Body::Rest { track, from_ms, to_ms, .. } => {
                 let is_shown = tracks.iter().any(|shown| shown.id == *track);

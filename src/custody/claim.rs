@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::claims::Claim;
 use crate::custody::{Custody, CustodyError, CustodyLog};
 use crate::domain::claim::Work;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
 
@@ -20,13 +20,9 @@ pub(super) struct Owned {
 
 impl Owned {
     /// Claims a session; [`CustodyError::Claimed`] when another instance has it.
-    pub(super) async fn take(
-        custody: &Custody,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Self, CustodyError> {
+    pub(super) async fn take(custody: &Custody, key: SessionKey) -> Result<Self, CustodyError> {
         let parts = &custody.parts;
-        let claim = parts.claims.take(tenant, session, Work::Custody).await?;
+        let claim = parts.claims.take(key, Work::Custody).await?;
         let fence = claim.fence();
         Ok(Self {
             claim,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::custody::{Custody, CustodyError};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::evidence::{Body, EventKind, event_commitment, subject_text};
 use crate::recorder::repository::RecordedTrack;
 use crate::sealing::{EventsKey, TrackKey};
@@ -73,21 +73,16 @@ impl Custody {
     /// Discloses entries by `seq`: the text of an event, the subject of a track, the key of a
     /// segment. Returns the text of `disclosures.json`. The disclosure is entered in the log before
     /// this returns.
-    pub async fn disclose(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Vec<u8>, CustodyError> {
+    pub async fn disclose(&self, key: SessionKey, seqs: &[u64]) -> Result<Vec<u8>, CustodyError> {
         let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
         if seqs.len() > DISCLOSED_MAX {
             return Err(CustodyError::TooMany { what: "entries", max: DISCLOSED_MAX });
         }
-        let mut revealing = Revealing::open(self, tenant, session).await?;
+        let mut revealing = Revealing::open(self, key).await?;
         let mut disclosures = Disclosures::default();
         for seq in &seqs {
             let refused = |problem| CustodyError::NotDisclosable { seq: *seq, problem };
-            match self.entry(tenant, session, *seq).await?.map(|entry| entry.body) {
+            match self.entry(key, *seq).await?.map(|entry| entry.body) {
                 None => return Err(refused("there is no such entry")),
                 Some(Body::Event { commitment, .. }) => {
                     disclosures.events.push(revealing.event(*seq, commitment).await?);
@@ -103,7 +98,7 @@ impl Custody {
                 Some(_) => return Err(refused("it contains nothing that could be disclosed")),
             }
         }
-        self.note_handed_out(tenant, session, &json!({"what": "disclosure", "seqs": seqs})).await?;
+        self.note_handed_out(key, &json!({"what": "disclosure", "seqs": seqs})).await?;
         disclosures.to_json()
     }
 
@@ -111,13 +106,12 @@ impl Custody {
     /// accepts no further events; such a log has nothing to disclose but proofs.
     pub(super) async fn note_handed_out(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         what: &serde_json::Value,
     ) -> Result<(), CustodyError> {
-        let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
+        let log = self.parts.evidence.log(key).await?.ok_or(CustodyError::NoLog)?;
         if log.events_key.is_some() {
-            self.parts.log.note(tenant, session, EventKind::Disclosure, what.to_string()).await?;
+            self.parts.log.note(key, EventKind::Disclosure, what.to_string()).await?;
         }
         Ok(())
     }
@@ -135,14 +129,11 @@ pub(super) struct Revealing<'a> {
 }
 
 impl<'a> Revealing<'a> {
-    pub(super) async fn open(
-        custody: &'a Custody,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Self, CustodyError> {
+    pub(super) async fn open(custody: &'a Custody, key: SessionKey) -> Result<Self, CustodyError> {
+        let SessionKey { tenant, session } = key;
         let parts = &custody.parts;
-        let log = parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
-        let tracks = parts.recordings.tracks(tenant, session).await?;
+        let log = parts.evidence.log(key).await?.ok_or(CustodyError::NoLog)?;
+        let tracks = parts.recordings.tracks(key).await?;
         Ok(Self {
             custody,
             tenant,
@@ -172,7 +163,8 @@ impl<'a> Revealing<'a> {
         commitment: [u8; 32],
     ) -> Result<EventDisclosure, CustodyError> {
         let evidence = &self.custody.parts.evidence;
-        let events = evidence.events(self.tenant, self.session, &[], seq, 1).await?;
+        let events =
+            evidence.events(SessionKey::new(self.tenant, self.session), &[], seq, 1).await?;
         let salt = self.events_key().await?.event_salt(seq);
         let event = events.into_iter().find(|event| event.seq == seq);
         let event = event.ok_or(CustodyError::Erased)?.text;

@@ -60,20 +60,20 @@ impl Custody {
             let now = self.parts.clock.now();
             let limit = DUE_PER_READ.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
             let mut due = self.parts.recordings.due_for_erasure(now, limit).await?;
-            due.retain(|(_, session)| !left.contains(session));
+            due.retain(|key| !left.contains(&key.session));
             if due.is_empty() {
                 return Ok(erased);
             }
-            for (tenant, session) in due {
-                match self.erase_session(tenant, session, ErasureReason::RetentionOver).await {
+            for key in due {
+                match self.erase_session(key, ErasureReason::RetentionOver).await {
                     Ok(done) => {
                         erased += 1;
                         let (keys, locked) = (done.keys, done.locked);
-                        tracing::info!(%session, keys, locked, "a recording was erased");
+                        tracing::info!(session = %key.session, keys, locked, "a recording was erased");
                     }
                     Err(error) => {
-                        tracing::warn!(%session, %error, "a recording whose retention time is over could not be erased");
-                        left.insert(session);
+                        tracing::warn!(session = %key.session, %error, "a recording whose retention time is over could not be erased");
+                        left.insert(key.session);
                     }
                 }
             }

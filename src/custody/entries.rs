@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::custody::{Custody, CustodyError};
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::{Body, Entry, kind_number};
 
 /// Entries read at once.
@@ -19,10 +19,9 @@ impl Custody {
     /// The targets of all erasures in a log.
     pub(super) async fn erased_targets(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
     ) -> Result<BTreeSet<u64>, CustodyError> {
-        let found = self.entries_of_kind(tenant, session, ERASURE).await?;
+        let found = self.entries_of_kind(key, ERASURE).await?;
         let target = |entry: Entry| match entry.body {
             Body::Erasure { target_seq, .. } => Some(target_seq),
             _ => None,
@@ -34,15 +33,13 @@ impl Custody {
     /// and gaps.
     pub(super) async fn entries_of_kind(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: u64,
     ) -> Result<Vec<Entry>, CustodyError> {
         let mut found = Vec::new();
         let mut from = 0;
         loop {
-            let entries =
-                self.parts.evidence.entries(tenant, session, from, ENTRIES_PER_READ).await?;
+            let entries = self.parts.evidence.entries(key, from, ENTRIES_PER_READ).await?;
             let Some(last) = entries.last() else { return Ok(found) };
             from = last.seq + 1;
             let of_kind = entries.iter().filter(|it| kind_number(&it.bytes) == Some(kind));
@@ -53,11 +50,10 @@ impl Custody {
     /// The entry at `seq`.
     pub(super) async fn entry(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         seq: u64,
     ) -> Result<Option<Entry>, CustodyError> {
-        let entries = self.parts.evidence.entries(tenant, session, seq, 1).await?;
+        let entries = self.parts.evidence.entries(key, seq, 1).await?;
         let entry = entries.first().and_then(|entry| Entry::read(&entry.bytes));
         Ok(entry.filter(|entry| entry.seq == seq))
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
 use crate::evidence::repository::LogRecord;
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
@@ -50,12 +50,11 @@ impl Custody {
     /// texts of events and subjects. The log must be closed.
     pub async fn erase_session(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
-        let owned = Owned::take(self, tenant, session).await?;
-        let outcome = self.erase_all(tenant, session, reason, &owned).await;
+        let owned = Owned::take(self, key).await?;
+        let outcome = self.erase_all(key, reason, &owned).await;
         owned.release().await;
         outcome
     }
@@ -64,34 +63,33 @@ impl Custody {
     /// The session's log must be closed.
     pub async fn erase_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
-        let owned = Owned::take(self, tenant, session).await?;
-        let outcome = self.erase_one(tenant, session, (track, reason), &owned).await;
+        let owned = Owned::take(self, key).await?;
+        let outcome = self.erase_one(key, (track, reason), &owned).await;
         owned.release().await;
         outcome
     }
 
     async fn erase_all(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         reason: ErasureReason,
         owned: &Owned,
     ) -> Result<Erased, CustodyError> {
+        let SessionKey { tenant, session } = key;
         let mut erased = Erased::default();
-        let tracks = self.parts.recordings.tracks(tenant, session).await?;
-        match self.parts.evidence.log(tenant, session).await? {
+        let tracks = self.parts.recordings.tracks(key).await?;
+        match self.parts.evidence.log(key).await? {
             Some(log) => {
                 let erasing = Erasing { custody: self, owned, tenant, session, reason };
                 erasing.tracks(&log, &tracks, &mut erased).await?;
                 erasing.playables(|_| true, &mut erased).await?;
                 for track in &tracks {
                     owned.check()?;
-                    self.delete_segments(tenant, session, track.id, &mut erased).await?;
+                    self.delete_segments(key, track.id, &mut erased).await?;
                 }
                 erasing.events(log, &mut erased).await?;
             }
@@ -99,20 +97,20 @@ impl Custody {
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),
         }
-        owned.recordings.erased(tenant, session, self.parts.clock.now()).await?;
+        owned.recordings.erased(key, self.parts.clock.now()).await?;
         Ok(erased)
     }
 
     async fn erase_one(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         (track, reason): (RecordedTrackId, ErasureReason),
         owned: &Owned,
     ) -> Result<Erased, CustodyError> {
+        let SessionKey { tenant, session } = key;
         let mut erased = Erased::default();
-        let log = self.parts.evidence.log(tenant, session).await?.ok_or(CustodyError::NoLog)?;
-        let mut tracks = self.parts.recordings.tracks(tenant, session).await?;
+        let log = self.parts.evidence.log(key).await?.ok_or(CustodyError::NoLog)?;
+        let mut tracks = self.parts.recordings.tracks(key).await?;
         tracks.retain(|known| known.id == track);
         if tracks.is_empty() {
             return Err(CustodyError::NoSuchTrack(track));
@@ -122,7 +120,7 @@ impl Custody {
         let shows = |of| of == PlayableOf::Combined || of == PlayableOf::Track(track);
         erasing.playables(shows, &mut erased).await?;
         owned.check()?;
-        self.delete_segments(tenant, session, track, &mut erased).await?;
+        self.delete_segments(key, track, &mut erased).await?;
         Ok(erased)
     }
 }
@@ -147,7 +145,8 @@ impl Erasing<'_> {
         if log.closed_seq.is_none() {
             return Err(CustodyError::StillRecorded);
         }
-        let mut logged = self.custody.erased_targets(self.tenant, self.session).await?;
+        let mut logged =
+            self.custody.erased_targets(SessionKey::new(self.tenant, self.session)).await?;
         for track in tracks {
             let Some(wrapped) = &track.wrapped_key else { continue };
             self.owned.check()?;
@@ -155,7 +154,9 @@ impl Erasing<'_> {
                 self.log(track.seq, wrapped).await?;
             }
             let recordings = &self.owned.recordings;
-            recordings.put_track_key(self.tenant, self.session, track.id, None).await?;
+            recordings
+                .put_track_key(SessionKey::new(self.tenant, self.session), track.id, None)
+                .await?;
             erased.keys += 1;
         }
         Ok(())
@@ -168,7 +169,8 @@ impl Erasing<'_> {
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
         let parts = &self.custody.parts;
-        let playables = parts.recordings.playables(self.tenant, self.session).await?;
+        let playables =
+            parts.recordings.playables(SessionKey::new(self.tenant, self.session)).await?;
         for playable in playables.into_iter().filter(|playable| shows(playable.of)) {
             if playable.state != PlayableState::Erased || playable.wrapped_key.is_some() {
                 let gone = Playable {
@@ -179,11 +181,16 @@ impl Erasing<'_> {
                     updated_at: parts.clock.now(),
                     ..playable.clone()
                 };
-                self.owned.recordings.put_playable(self.tenant, self.session, &gone).await?;
+                self.owned
+                    .recordings
+                    .put_playable(SessionKey::new(self.tenant, self.session), &gone)
+                    .await?;
                 erased.keys += u64::from(playable.wrapped_key.is_some());
             }
             self.owned.check()?;
-            self.custody.delete_parts(self.tenant, self.session, &playable, erased).await?;
+            self.custody
+                .delete_parts(SessionKey::new(self.tenant, self.session), &playable, erased)
+                .await?;
         }
         Ok(())
     }
@@ -191,12 +198,16 @@ impl Erasing<'_> {
     /// Destroys `K_events` and the texts of events, after their erasure is in the log.
     async fn events(&self, log: LogRecord, erased: &mut Erased) -> Result<(), CustodyError> {
         let Some(wrapped) = log.events_key else { return Ok(()) };
-        let logged = self.custody.erased_targets(self.tenant, self.session).await?;
+        let logged =
+            self.custody.erased_targets(SessionKey::new(self.tenant, self.session)).await?;
         if !logged.contains(&0) {
             self.log(0, &wrapped).await?;
         }
         self.owned.check()?;
-        self.owned.evidence.put_events_key(self.tenant, self.session, None).await?;
+        self.owned
+            .evidence
+            .put_events_key(SessionKey::new(self.tenant, self.session), None)
+            .await?;
         erased.keys += 1;
         Ok(())
     }
@@ -204,7 +215,7 @@ impl Erasing<'_> {
     async fn log(&self, target_seq: u64, wrapped: &[u8]) -> Result<(), CustodyError> {
         let hash = Sha256::digest(wrapped).into();
         let (log, reason) = (&self.owned.log, self.reason.code());
-        log.erase(self.tenant, self.session, target_seq, reason, hash).await?;
+        log.erase(SessionKey::new(self.tenant, self.session), target_seq, reason, hash).await?;
         Ok(())
     }
 }

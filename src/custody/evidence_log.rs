@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::custody::{CustodyLog, CustodyLogError};
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
 use crate::evidence::{EventKind, Evidence, EvidenceError, LogStatus, ProofQuery};
 
@@ -34,15 +34,14 @@ impl EvidenceLog {
 
     /// Waits until a head covers every entry that the log has now. Another process may sign it, so
     /// the store is checked too.
-    async fn covered(&self, tenant: TenantId, session: SessionId) -> Result<(), CustodyLogError> {
+    async fn covered(&self, key: SessionKey) -> Result<(), CustodyLogError> {
         let unavailable =
             |error: EvidenceStoreError| CustodyLogError::Unavailable(error.to_string());
-        let log = self.repository.log(tenant, session).await.map_err(unavailable)?;
+        let log = self.repository.log(key).await.map_err(unavailable)?;
         let size = log.map_or(0, |log| log.size);
         let seen = async {
             loop {
-                let head =
-                    self.repository.latest_head(tenant, session).await.map_err(unavailable)?;
+                let head = self.repository.latest_head(key).await.map_err(unavailable)?;
                 if head.is_some_and(|head| head.tree_size >= size) {
                     return Ok(());
                 }
@@ -80,36 +79,28 @@ impl CustodyLog for EvidenceLog {
 
     async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         target_seq: u64,
         reason: u32,
         wrapped_key_hash: Hash,
     ) -> Result<u64, CustodyLogError> {
-        let erased =
-            self.evidence.erase(tenant, session, target_seq, reason, wrapped_key_hash).await;
+        let erased = self.evidence.erase(key, target_seq, reason, wrapped_key_hash).await;
         Ok(erased?)
     }
 
     async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
-        Ok(self.evidence.note(tenant, session, kind, text).await?)
+        Ok(self.evidence.note(key, kind, text).await?)
     }
 
-    async fn proof(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Value, CustodyLogError> {
-        self.covered(tenant, session).await?;
+    async fn proof(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyLogError> {
+        self.covered(key).await?;
         let query = ProofQuery { seqs: seqs.to_vec(), from_size: None };
-        let proof = self.evidence.proof(tenant, session, LogStatus::Interrupted, &query).await?;
+        let proof = self.evidence.proof(key, LogStatus::Interrupted, &query).await?;
         serde_json::to_value(proof).map_err(|error| CustodyLogError::Refused(error.to_string()))
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::EventKind;
 use crate::evidence::repository::Hash;
 
@@ -36,8 +36,7 @@ pub trait CustodyLog: Send + Sync {
     /// Returns the `seq` of the entry.
     async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         target_seq: u64,
         reason: u32,
         wrapped_key_hash: Hash,
@@ -46,8 +45,7 @@ pub trait CustodyLog: Send + Sync {
     /// Enters an event of one of the kinds that may follow the close; returns its `seq`.
     async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError>;
@@ -55,12 +53,7 @@ pub trait CustodyLog: Send + Sync {
     /// The public proof of a session with receipts for the entries `seqs`, at most
     /// [`PROOF_SEQS_MAX`](crate::evidence::PROOF_SEQS_MAX), for a head that covers every entry made
     /// before the call.
-    async fn proof(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Value, CustodyLogError>;
+    async fn proof(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyLogError>;
 
     /// The list of public keys, as published.
     async fn published_keys(&self) -> Result<Value, CustodyLogError>;

@@ -5,7 +5,7 @@ use futures_util::stream;
 
 use crate::custody::erasure::Erased;
 use crate::custody::{Custody, CustodyError};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::recorder::repository::Playable;
 use crate::vault::{ObjectName, VaultError};
 
@@ -19,17 +19,15 @@ impl Custody {
     /// been stored before it was entered there.
     pub(super) async fn delete_segments(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
-        let name = |index| ObjectName::segment(tenant, session, track, index);
+        let name = |index| ObjectName::segment(key, track, index);
         let mut next = 0;
         loop {
             let recordings = &self.parts.recordings;
-            let segments =
-                recordings.segments(tenant, session, track, next, SEGMENTS_PER_READ).await?;
+            let segments = recordings.segments(key, track, next, SEGMENTS_PER_READ).await?;
             let Some(last) = segments.last() else { break };
             next = last.index + 1;
             let names = segments.iter().map(|segment| name(segment.index)).collect();
@@ -42,12 +40,11 @@ impl Custody {
     /// was entered.
     pub(super) async fn delete_parts(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         playable: &Playable,
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
-        let name = |part| ObjectName::part(tenant, session, playable.id, part);
+        let name = |part| ObjectName::part(key, playable.id, part);
         let parts = u64::try_from(playable.parts.len()).unwrap_or(u64::MAX);
         self.delete((0..parts).map(name).collect(), erased).await?;
         self.delete(vec![name(parts)], &mut Erased::default()).await

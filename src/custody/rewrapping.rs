@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
-use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceStoreError, LogRecord};
@@ -56,11 +56,14 @@ impl Custody {
             let Some(last) = sessions.last() else { break };
             after = Some(*last);
             for session in sessions {
-                let old = self.session_keys(tenant, session).await?.older_than(done.version);
+                let old = self
+                    .session_keys(SessionKey::new(tenant, session))
+                    .await?
+                    .older_than(done.version);
                 if old == 0 {
                     continue;
                 }
-                match self.rewrap_session(tenant, session, done.version).await {
+                match self.rewrap_session(SessionKey::new(tenant, session), done.version).await {
                     Ok((keys, left)) => {
                         done.keys += keys;
                         done.left += left;
@@ -104,8 +107,8 @@ impl Custody {
         let open = self.parts.evidence.unclosed().await?;
         let unfinished = self.parts.recordings.unfinished().await?;
         let mut going_on = open.iter().chain(&unfinished);
-        if let Some((_, session)) = going_on.find(|(of, _)| *of == tenant) {
-            return Err(CustodyError::Unfinished(*session));
+        if let Some(key) = going_on.find(|key| key.tenant == tenant) {
+            return Err(CustodyError::Unfinished(key.session));
         }
         let mut old = 0;
         let mut after = None;
@@ -115,7 +118,8 @@ impl Custody {
             let Some(last) = sessions.last() else { break };
             after = Some(*last);
             for session in sessions {
-                old += self.session_keys(tenant, session).await?.older_than(newest);
+                old +=
+                    self.session_keys(SessionKey::new(tenant, session)).await?.older_than(newest);
             }
         }
         let cameras = self.parts.sessions.camera_keys(tenant).await?;
@@ -142,73 +146,68 @@ impl Custody {
         wrapped_version(&wrapped).ok_or(CustodyError::Keys(KeyVaultError::NotAuthentic))
     }
 
-    async fn session_keys(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<SessionKeys, CustodyError> {
+    async fn session_keys(&self, key: SessionKey) -> Result<SessionKeys, CustodyError> {
         Ok(SessionKeys {
-            log: self.parts.evidence.log(tenant, session).await?,
-            tracks: self.parts.recordings.tracks(tenant, session).await?,
-            playables: self.parts.recordings.playables(tenant, session).await?,
+            log: self.parts.evidence.log(key).await?,
+            tracks: self.parts.recordings.tracks(key).await?,
+            playables: self.parts.recordings.playables(key).await?,
         })
     }
 
     /// Rewraps the old keys of one session; returns how many, and how many are left.
     async fn rewrap_session(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         version: u32,
     ) -> Result<(u64, u64), CustodyError> {
-        let owned = Owned::take(self, tenant, session).await?;
-        let outcome = self.rewrap_owned(tenant, session, version, &owned).await;
+        let owned = Owned::take(self, key).await?;
+        let outcome = self.rewrap_owned(key, version, &owned).await;
         owned.release().await;
         outcome
     }
 
     async fn rewrap_owned(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         version: u32,
         owned: &Owned,
     ) -> Result<(u64, u64), CustodyError> {
+        let SessionKey { tenant, session } = key;
         // Read again, because the session may have been erased before the claim was taken.
-        let keys = self.session_keys(tenant, session).await?;
+        let keys = self.session_keys(key).await?;
         let (mut moved, mut left) = (0, 0);
         let mut count = |outcome: Moved| match outcome {
             Moved::Rewrapped => moved += 1,
             Moved::Left => left += 1,
             Moved::Nothing => {}
         };
-        let erased = self.erased_targets(tenant, session).await?;
+        let erased = self.erased_targets(key).await?;
         for track in &keys.tracks {
             let is_erased = erased.contains(&track.seq);
-            count(self.rewrap_track((tenant, session), owned, (track, is_erased), version).await?);
+            count(self.rewrap_track(key, owned, (track, is_erased), version).await?);
         }
         for playable in &keys.playables {
-            count(self.rewrap_playable((tenant, session), owned, playable, version).await?);
+            count(self.rewrap_playable(key, owned, playable, version).await?);
         }
         if let Some(wrapped) = keys.log.and_then(|log| log.events_key) {
             if erased.contains(&0) {
-                owned.evidence.put_events_key(tenant, session, None).await?;
+                owned.evidence.put_events_key(key, None).await?;
             } else if is_older(&wrapped, version) {
                 let new = self.rewrapped(tenant, KeyPurpose::Events(session), &wrapped).await?;
                 if new.is_some() {
-                    self.note((tenant, session), owned, version).await?;
+                    self.note(key, owned, version).await?;
                 }
                 let evidence = &owned.evidence;
                 count(match new {
                     None => Moved::Left,
-                    Some(new) => match evidence.put_events_key(tenant, session, Some(new)).await {
+                    Some(new) => match evidence.put_events_key(key, Some(new)).await {
                         Ok(()) => Moved::Rewrapped,
                         Err(EvidenceStoreError::Conflict) => Moved::Nothing,
                         Err(error) => return Err(error.into()),
                     },
                 });
             } else if moved > 0 {
-                self.note((tenant, session), owned, version).await?;
+                self.note(key, owned, version).await?;
             }
         }
         Ok((moved, left))
@@ -216,7 +215,7 @@ impl Custody {
 
     async fn rewrap_track(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         owned: &Owned,
         (track, is_erased): (&RecordedTrack, bool),
         version: u32,
@@ -226,19 +225,19 @@ impl Custody {
         let Some(wrapped) = old else { return Ok(Moved::Nothing) };
         if is_erased {
             // The log says that this key was destroyed, so it must not be wrapped again.
-            recordings.put_track_key(tenant, session, track.id, None).await?;
+            recordings.put_track_key(key, track.id, None).await?;
             return Ok(Moved::Nothing);
         }
         let purpose = KeyPurpose::Track(track.id, track.epoch);
-        let Some(new) = self.rewrapped(tenant, purpose, wrapped).await? else {
+        let Some(new) = self.rewrapped(key.tenant, purpose, wrapped).await? else {
             return Ok(Moved::Left);
         };
-        settle(recordings.put_track_key(tenant, session, track.id, Some(new)).await)
+        moved(recordings.put_track_key(key, track.id, Some(new)).await)
     }
 
     async fn rewrap_playable(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        key: SessionKey,
         owned: &Owned,
         playable: &Playable,
         version: u32,
@@ -250,11 +249,11 @@ impl Custody {
             return Ok(Moved::Left);
         }
         let purpose = KeyPurpose::File(playable.id);
-        let Some(new) = self.rewrapped(tenant, purpose, wrapped).await? else {
+        let Some(new) = self.rewrapped(key.tenant, purpose, wrapped).await? else {
             return Ok(Moved::Left);
         };
         let changed = Playable { wrapped_key: Some(new), ..playable.clone() };
-        settle(owned.recordings.put_playable(tenant, session, &changed).await)
+        moved(owned.recordings.put_playable(key, &changed).await)
     }
 
     /// The key, wrapped with the newest tenant key; `None` when no tenant key unwraps it.
@@ -275,22 +274,16 @@ impl Custody {
     }
 
     /// Enters in the log that the session's keys were rewrapped, unless it is there already.
-    async fn note(
-        &self,
-        (tenant, session): (TenantId, SessionId),
-        owned: &Owned,
-        version: u32,
-    ) -> Result<(), CustodyError> {
+    async fn note(&self, key: SessionKey, owned: &Owned, version: u32) -> Result<(), CustodyError> {
         let notes = &self.parts.evidence;
-        let notes =
-            notes.events(tenant, session, &[EventKind::KeysRewrapped], 0, NOTES_MAX).await?;
+        let notes = notes.events(key, &[EventKind::KeysRewrapped], 0, NOTES_MAX).await?;
         let says_so = |text: &str| {
             let note: Option<Value> = serde_json::from_str(text).ok();
             note.is_some_and(|note| note["tenant_key_version"] == version)
         };
         if !notes.iter().any(|note| says_so(&note.text)) {
             let text = json!({"tenant_key_version": version}).to_string();
-            owned.log.note(tenant, session, EventKind::KeysRewrapped, text).await?;
+            owned.log.note(key, EventKind::KeysRewrapped, text).await?;
         }
         Ok(())
     }
@@ -304,7 +297,7 @@ enum Moved {
     Nothing,
 }
 
-fn settle(outcome: Result<(), RecordingStoreError>) -> Result<Moved, CustodyError> {
+fn moved(outcome: Result<(), RecordingStoreError>) -> Result<Moved, CustodyError> {
     match outcome {
         Ok(()) => Ok(Moved::Rewrapped),
         // Another process has rewrapped or destroyed it meanwhile.

@@ -146,7 +146,7 @@ impl Settlement {
     /// # Errors
     /// When the call must be repeated later.
     pub async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
-        let opened = self.0.evidence.open(session.tenant_id, session.id, &policy_of(session)).await;
+        let opened = self.0.evidence.open(session.key(), &policy_of(session)).await;
         opened.map_err(not_told)?;
         self.note_state(session, "session_started").await
     }
@@ -227,12 +227,12 @@ impl Settlement {
             return Ok(());
         }
         let others = claims.taken_by_others(Work::Recording).await?;
-        for (tenant, id) in unclosed.into_iter().filter(|(_, id)| !others.contains(id)) {
-            let Some(session) = sessions.find(tenant, id).await? else { continue };
+        for key in unclosed.into_iter().filter(|key| !others.contains(&key.session)) {
+            let Some(session) = sessions.find(key).await? else { continue };
             if !session.status.is_over() {
                 continue;
             }
-            if recorder.records(tenant, id).await {
+            if recorder.records(key).await {
                 self.settle(session, Ending::Seen);
             } else if session.ended_at.is_none_or(|ended| clock.now().since(ended) >= grace) {
                 self.settle(session, Ending::Found);
@@ -244,18 +244,18 @@ impl Settlement {
     /// Enters a state of a session in its log, once for each version.
     async fn note_state(&self, session: &Session, what: &str) -> Result<(), NotTold> {
         let Inner { logs, evidence, clock, .. } = &*self.0;
-        let (tenant, id, kind) = (session.tenant_id, session.id, EventKind::SessionState);
-        let noted = logs.events(tenant, id, &[kind], 0, STATES_MAX).await.map_err(not_told)?;
+        let (key, kind) = (session.key(), EventKind::SessionState);
+        let noted = logs.events(key, &[kind], 0, STATES_MAX).await.map_err(not_told)?;
         if noted.iter().any(|event| version_of(&event.text) == Some(session.version)) {
             return Ok(());
         }
         let at = clock.now().to_string();
         let event = json!({"type": what, "at": at, "version": session.version});
-        match evidence.note(tenant, id, kind, event.to_string()).await {
+        match evidence.note(key, kind, event.to_string()).await {
             Ok(_) => Ok(()),
             // Such a log accepts no session states any more.
             Err(error @ (EvidenceError::Closed | EvidenceError::Erased | EvidenceError::NoLog)) => {
-                tracing::error!(session = %id, %error, "a state of the session can't be entered in its log");
+                tracing::error!(session = %session.id, %error, "a state of the session can't be entered in its log");
                 Ok(())
             }
             Err(error) => Err(not_told(error)),
@@ -297,8 +297,8 @@ impl Settlement {
     }
 
     async fn try_settle(&self, session: &Session, ending: Ending) -> Result<(), SettlementError> {
-        let (tenant, id) = (session.tenant_id, session.id);
-        let claim = self.0.claims.share(tenant, id, Work::Recording).await?;
+        let key = session.key();
+        let claim = self.0.claims.share(key, Work::Recording).await?;
         let outcome = self.settle_claimed(session, ending, &claim).await;
         claim.release().await;
         outcome
@@ -313,18 +313,18 @@ impl Settlement {
         claim: &Claim,
     ) -> Result<(), SettlementError> {
         let Inner { logs, recordings, evidence, recorder, playables, clock, .. } = &*self.0;
-        let (tenant, id, fence) = (session.tenant_id, session.id, claim.fence());
+        let (key, fence) = (session.key(), claim.fence());
         recorder.take_over().await?;
-        recorder.set_state(tenant, id, RecordingState::Stopped).await;
-        let tails = recorder.finish(tenant, id).await?;
-        let Some(log) = logs.log(tenant, id).await? else { return Ok(()) };
+        recorder.set_state(key, RecordingState::Stopped).await;
+        let tails = recorder.finish(key).await?;
+        let Some(log) = logs.log(key).await? else { return Ok(()) };
         let ended_at = session.ended_at.unwrap_or_else(|| clock.now());
         let recordings = Arc::clone(recordings).fenced(fence);
-        recordings.put_retention(tenant, id, erased_after(session, ended_at)).await?;
+        recordings.put_retention(key, erased_after(session, ended_at)).await?;
         let playables = playables.read().await;
         let playables = playables.as_ref().filter(|_| !tails.is_empty());
         if let Some(playables) = playables {
-            playables.plan(tenant, id, fence).await?;
+            playables.plan(key, fence).await?;
         }
         if log.closed_seq.is_none() {
             let reason = match ending {
@@ -332,10 +332,10 @@ impl Settlement {
                 Ending::Seen if session.status == SessionStatus::Cancelled => CANCELLED,
                 Ending::Seen => ENDED,
             };
-            evidence.fenced(fence).close(tenant, id, tails, reason).await?;
+            evidence.fenced(fence).close(key, tails, reason).await?;
         }
         if let Some(playables) = playables {
-            playables.make(tenant, id);
+            playables.make(key);
         }
         Ok(())
     }

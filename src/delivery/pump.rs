@@ -21,7 +21,7 @@ use super::metrics;
 use crate::claims::{Claim, ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::claim::Work;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::events::{Beginning, Outbox, OutboxError, Position, ReaderName, Scope};
 
 /// Between two tries to become the instance that does it, and after the outbox
@@ -131,7 +131,7 @@ impl Run {
         let (reader, session) = (&self.options.name, claimed_as(&self.options.name));
         let nobodys = TenantId::from_uuid(Uuid::nil());
         while !self.stopping.is_cancelled() {
-            match self.parts.claims.take(nobodys, session, Work::Delivery).await {
+            match self.parts.claims.take(SessionKey::new(nobodys, session), Work::Delivery).await {
                 Ok(claim) => {
                     if let Err(error) = self.while_claimed(&claim).await {
                         tracing::warn!(%reader, %error, "events are not handed on now");

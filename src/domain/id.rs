@@ -78,6 +78,24 @@ uuid_id!(
     /// A governed meeting.
     SessionId, "session id"
 );
+
+/// Names a session together with the tenant that it belongs to, so that nothing is looked up, stored
+/// or told by the session alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    /// The tenant of the session.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl SessionKey {
+    /// The session of the tenant.
+    #[must_use]
+    pub const fn new(tenant: TenantId, session: SessionId) -> Self {
+        Self { tenant, session }
+    }
+}
 uuid_id!(
     /// The assembly a session belongs to, as the governance service names it.
     AssemblyId, "assembly id"

@@ -1,6 +1,6 @@
 //! A governed meeting and its policy.
 
-use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use crate::domain::quorum::AttendanceRules;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
@@ -178,6 +178,14 @@ pub struct Session {
     pub version: u64,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+impl Session {
+    /// Names the session together with its tenant.
+    #[must_use]
+    pub const fn key(&self) -> SessionKey {
+        SessionKey::new(self.tenant_id, self.id)
+    }
 }
 
 #[cfg(test)]

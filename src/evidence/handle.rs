@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::EventKind;
 use crate::evidence::engine::TEXT_BYTES_MAX;
 use crate::evidence::error::EvidenceError;
@@ -89,47 +89,40 @@ impl Evidence {
     }
 
     /// Begins the log of a session, unless it has one; an existing log keeps its policy.
-    pub async fn open(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        policy: &str,
-    ) -> Result<(), EvidenceError> {
+    pub async fn open(&self, key: SessionKey, policy: &str) -> Result<(), EvidenceError> {
         is_short(policy)?;
         let request = Request::Open { policy: policy.to_owned() };
-        self.ask(tenant, session, request).await.map(drop)?;
-        self.room_events_kept(tenant, session);
+        self.ask(key, request).await.map(drop)?;
+        self.room_events_kept(key);
         Ok(())
     }
 
     /// Reports that the room's journal has grown. Its new events are added to the log soon, in
     /// order. Never waits.
-    pub fn room_events_kept(&self, tenant: TenantId, session: SessionId) {
-        self.0.nudge(tenant, session);
+    pub fn room_events_kept(&self, key: SessionKey) {
+        self.0.nudge(key);
     }
 
     /// Adds an event that is not a decision of the room; returns its `seq`. The event is stored
     /// when this returns. A closed log accepts kinds from number 64 on.
     pub async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         text: String,
     ) -> Result<u64, EvidenceError> {
         is_short(&text)?;
-        self.ask(tenant, session, Request::Note { kind, text }).await
+        self.ask(key, Request::Note { kind, text }).await
     }
 
     /// The texts of the first `limit` events of one kind, in order; none without a log.
     pub async fn texts(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         limit: u32,
     ) -> Result<Vec<String>, EvidenceError> {
-        let events = self.0.repository.events(tenant, session, &[kind], 0, limit).await?;
+        let events = self.0.repository.events(key, &[kind], 0, limit).await?;
         Ok(events.into_iter().map(|event| event.text).collect())
     }
 
@@ -137,11 +130,10 @@ impl Evidence {
     /// repetition of the last entry of a track returns the same `seq`.
     pub async fn append_media(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         entry: MediaEntry,
     ) -> Result<u64, EvidenceError> {
-        self.ask(tenant, session, Request::Media(entry)).await
+        self.ask(key, Request::Media(entry)).await
     }
 
     /// Closes a log: adds the remaining decisions of the room and the close entry, and signs a
@@ -149,43 +141,36 @@ impl Evidence {
     /// before. Closing a closed log does nothing.
     pub async fn close(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         tails: Vec<TrackTail>,
         reason: u32,
     ) -> Result<(), EvidenceError> {
-        self.ask(tenant, session, Request::Close { tails, reason }).await.map(drop)
+        self.ask(key, Request::Close { tails, reason }).await.map(drop)
     }
 
     /// Enters in the log that a track's wrapped key will be destroyed; returns the `seq` of the
     /// entry. Must be called before the key is destroyed. Each target is entered once.
     pub async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         target_seq: u64,
         reason: u32,
         wrapped_key_hash: Hash,
     ) -> Result<u64, EvidenceError> {
         if target_seq == 0 {
-            return self.erase_events(tenant, session, reason).await;
+            return self.erase_events(key, reason).await;
         }
-        self.ask(tenant, session, Request::Erase { target_seq, reason, wrapped_key_hash }).await
+        self.ask(key, Request::Erase { target_seq, reason, wrapped_key_hash }).await
     }
 
     /// Enters in the log that `K_events` is destroyed, and destroys it with the texts of all
     /// events; returns the `seq` of the entry. From then on the log accepts nothing that needs a
     /// salt.
-    pub async fn erase_events(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        reason: u32,
-    ) -> Result<u64, EvidenceError> {
-        let record = self.0.repository.log(tenant, session).await?;
+    pub async fn erase_events(&self, key: SessionKey, reason: u32) -> Result<u64, EvidenceError> {
+        let record = self.0.repository.log(key).await?;
         let wrapped = record.ok_or(EvidenceError::NoLog)?.events_key.unwrap_or_default();
         let wrapped_key_hash = Sha256::digest(wrapped).into();
-        self.ask(tenant, session, Request::Erase { target_seq: 0, reason, wrapped_key_hash }).await
+        self.ask(key, Request::Erase { target_seq: 0, reason, wrapped_key_hash }).await
     }
 
     /// Whether every log takes what is to be written to it, as far as this process has tried.
@@ -201,21 +186,13 @@ impl Evidence {
     }
 
     /// The newest head of a log.
-    pub async fn latest_head(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<StoredHead>, EvidenceError> {
-        Ok(self.0.repository.latest_head(tenant, session).await?)
+    pub async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceError> {
+        Ok(self.0.repository.latest_head(key).await?)
     }
 
     /// Whether a log is closed; `false` for a session that has none.
-    pub async fn is_closed(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<bool, EvidenceError> {
-        let log = self.0.repository.log(tenant, session).await?;
+    pub async fn is_closed(&self, key: SessionKey) -> Result<bool, EvidenceError> {
+        let log = self.0.repository.log(key).await?;
         Ok(log.is_some_and(|log| log.closed_seq.is_some()))
     }
 
@@ -223,34 +200,31 @@ impl Evidence {
     /// is closed.
     pub async fn proof(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         status: LogStatus,
         query: &ProofQuery,
     ) -> Result<PublicProof, EvidenceError> {
-        self.0.prove(tenant, session, status, query).await
+        self.0.prove(key, status, query).await
     }
 
     /// Discloses the event of an entry.
     pub async fn event_disclosure(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         seq: u64,
     ) -> Result<EventDisclosure, EvidenceError> {
-        self.0.disclose_event(tenant, session, seq).await
+        self.0.disclose_event(key, seq).await
     }
 
     /// Discloses the subject of a track entry; `subject` is the text to which the entry commits
     /// ([`crate::evidence::subject_text`]).
     pub async fn subject_disclosure(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         seq: u64,
         subject: String,
     ) -> Result<SubjectDisclosure, EvidenceError> {
-        self.0.disclose_subject(tenant, session, seq, subject).await
+        self.0.disclose_subject(key, seq, subject).await
     }
 
     /// The list of public keys, as published and as contained in bundles.
@@ -280,16 +254,11 @@ impl Evidence {
         self.0.sequencing.wait().await;
     }
 
-    async fn ask(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        request: Request,
-    ) -> Result<u64, EvidenceError> {
+    async fn ask(&self, key: SessionKey, request: Request) -> Result<u64, EvidenceError> {
         let (answer, answered) = oneshot::channel();
         let mut command = Command { request, fence: self.1, answer };
         loop {
-            let scribe = self.0.scribe(tenant, session).ok_or(EvidenceError::Stopping)?;
+            let scribe = self.0.scribe(key).ok_or(EvidenceError::Stopping)?;
             match scribe.commands.try_send(command) {
                 Ok(()) => return answered.await.unwrap_or(Err(EvidenceError::Stopping)),
                 // The scribe has just ended because its log was idle; another one is started.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::evidence::repository::{Hash, StoredHead};
 
 /// How long logs are still written after the server was told to stop.
@@ -26,8 +26,7 @@ pub trait RoomEventSource: Send + Sync {
     /// `limit`.
     async fn room_events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<RoomEvent>, String>;

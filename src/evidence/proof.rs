@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::evidence::commitment::{event_commitment, subject_commitment};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::entry::{Body, Entry};
@@ -53,15 +53,14 @@ impl Shared {
     /// Makes the public proof of a log.
     pub(super) async fn prove(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         status: LogStatus,
         query: &ProofQuery,
     ) -> Result<PublicProof, EvidenceError> {
+        let SessionKey { tenant, session } = key;
         if query.seqs.len() > PROOF_SEQS_MAX {
             return Err(EvidenceError::TooMany);
         }
-        let key = (tenant, session);
         let (reader, generation) = self.readers.reader(key);
         let mut reader = reader.lock().await;
         let basis = reader.basis.clone().filter(|basis| {
@@ -91,22 +90,22 @@ impl Shared {
     async fn read_basis(
         &self,
         reader: &mut Reader,
-        (tenant, session): (TenantId, SessionId),
+        session_key: SessionKey,
         generation: u64,
     ) -> Result<Arc<Basis>, EvidenceError> {
         let read_at = Instant::now();
-        let record = self.repository.log(tenant, session).await?.ok_or(EvidenceError::NoLog)?;
-        let head = self.repository.latest_head(tenant, session).await?;
+        let record = self.repository.log(session_key).await?.ok_or(EvidenceError::NoLog)?;
+        let head = self.repository.latest_head(session_key).await?;
         let head =
             head.ok_or_else(|| EvidenceError::Unavailable("there is no head yet".to_owned()))?;
         let key = self.key_of(&head)?;
         let size = head.tree_size;
         if reader.tree.size() < size {
             let from = reader.tree.size();
-            for leaf in self.repository.leaves(tenant, session, from).await? {
+            for leaf in self.repository.leaves(session_key, from).await? {
                 reader.tree.append(leaf);
             }
-            self.readers.grown((tenant, session), reader.tree.size());
+            self.readers.grown(session_key, reader.tree.size());
         }
         if reader.tree.root(size) != Some(head.root) {
             return Err(EvidenceError::Integrity(
@@ -119,7 +118,7 @@ impl Shared {
             reader.consistency.clear();
         }
         let is_closed = record.closed_seq.is_some_and(|seq| seq < size);
-        let operator = self.operator_proof(session, &head, is_closed).await?;
+        let operator = self.operator_proof(session_key.session, &head, is_closed).await?;
         let basis = Arc::new(Basis { read_at, generation, record, head, key, operator });
         reader.basis = Some(Arc::clone(&basis));
         Ok(basis)
@@ -164,12 +163,11 @@ impl Shared {
     /// Discloses an event.
     pub(super) async fn disclose_event(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        session_key: SessionKey,
         seq: u64,
     ) -> Result<EventDisclosure, EvidenceError> {
-        let (key, entry) = self.committed(tenant, session, seq).await?;
-        let mut events = self.repository.events(tenant, session, &[], seq, 1).await?;
+        let (key, entry) = self.committed(session_key, seq).await?;
+        let mut events = self.repository.events(session_key, &[], seq, 1).await?;
         let event = events.pop().filter(|event| event.seq == seq);
         let event = event.ok_or(EvidenceError::EntryNotFound(seq))?;
         let salt = key.event_salt(seq);
@@ -183,12 +181,11 @@ impl Shared {
     /// Discloses the subject of a track; `subject` is the text to which its entry commits.
     pub(super) async fn disclose_subject(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        session_key: SessionKey,
         seq: u64,
         subject: String,
     ) -> Result<SubjectDisclosure, EvidenceError> {
-        let (key, entry) = self.committed(tenant, session, seq).await?;
+        let (key, entry) = self.committed(session_key, seq).await?;
         let track: RecordedTrackId = match Entry::read(&entry.bytes).map(|it| it.body) {
             Some(Body::Track { track, .. }) => track,
             _ => return Err(EvidenceError::EntryNotFound(seq)),
@@ -202,24 +199,19 @@ impl Shared {
 
     async fn committed(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        session_key: SessionKey,
         seq: u64,
     ) -> Result<(EventsKey, StoredEntry), EvidenceError> {
-        let record = self.repository.log(tenant, session).await?.ok_or(EvidenceError::NoLog)?;
+        let SessionKey { tenant, session } = session_key;
+        let record = self.repository.log(session_key).await?.ok_or(EvidenceError::NoLog)?;
         let wrapped = record.events_key.ok_or(EvidenceError::Erased)?;
         let purpose = KeyPurpose::Events(session);
         let key = EventsKey::new(self.keys.unwrap(tenant, purpose, &wrapped).await?);
-        Ok((key, self.entry(tenant, session, seq).await?))
+        Ok((key, self.entry(session_key, seq).await?))
     }
 
-    async fn entry(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seq: u64,
-    ) -> Result<StoredEntry, EvidenceError> {
-        let mut entries = self.repository.entries(tenant, session, seq, 1).await?;
+    async fn entry(&self, key: SessionKey, seq: u64) -> Result<StoredEntry, EvidenceError> {
+        let mut entries = self.repository.entries(key, seq, 1).await?;
         let entry = entries.pop().filter(|entry| entry.seq == seq);
         entry.ok_or(EvidenceError::EntryNotFound(seq))
     }
@@ -290,7 +282,7 @@ impl Proving<'_> {
         if let Some(proven) = reader.entries.get(&seq) {
             return Ok(proven.clone());
         }
-        let entry = self.shared.entry(self.tenant, self.session, seq).await?;
+        let entry = self.shared.entry(SessionKey::new(self.tenant, self.session), seq).await?;
         if reader.tree.leaf(seq) != Some(leaf_hash(&entry.bytes)) {
             return Err(EvidenceError::Integrity("an entry differs from the signed one"));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::keys::EvidenceKey;
 use crate::evidence::public_proof::{ProofEntry, ProofOperator};
 use crate::evidence::repository::{LogRecord, StoredHead};
@@ -46,7 +46,7 @@ pub(super) struct Readers(Mutex<ReaderTable>);
 #[derive(Default)]
 struct ReaderTable {
     uses: u64,
-    readers: BTreeMap<(TenantId, SessionId), KeptReader>,
+    readers: BTreeMap<SessionKey, KeptReader>,
 }
 
 #[derive(Default)]
@@ -60,10 +60,7 @@ struct KeptReader {
 
 impl Readers {
     /// The cached tree of a log, and how many heads were signed since it was cached.
-    pub(super) fn reader(
-        &self,
-        key: (TenantId, SessionId),
-    ) -> (Arc<tokio::sync::Mutex<Reader>>, u64) {
+    pub(super) fn reader(&self, key: SessionKey) -> (Arc<tokio::sync::Mutex<Reader>>, u64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.uses += 1;
         let used = table.uses;
@@ -75,7 +72,7 @@ impl Readers {
     }
 
     /// Stores how large a tree has become.
-    pub(super) fn grown(&self, key: (TenantId, SessionId), leaves: u64) {
+    pub(super) fn grown(&self, key: SessionKey, leaves: u64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = table.readers.get_mut(&key) {
             kept.leaves = leaves;
@@ -84,7 +81,7 @@ impl Readers {
     }
 
     /// Reports that a head was signed; the next proof uses it.
-    pub(super) fn head_signed(&self, key: (TenantId, SessionId)) {
+    pub(super) fn head_signed(&self, key: SessionKey) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = table.readers.get_mut(&key) {
             kept.generation += 1;
@@ -92,7 +89,7 @@ impl Readers {
     }
 
     /// Removes the cached tree of a log.
-    pub(super) fn forget(&self, key: (TenantId, SessionId)) {
+    pub(super) fn forget(&self, key: SessionKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).readers.remove(&key);
     }
 }

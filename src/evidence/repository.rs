@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 
@@ -110,38 +110,27 @@ pub trait EvidenceRepository: Send + Sync {
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository>;
 
     /// The state of a log, or `None` when the session has none.
-    async fn log(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<LogRecord>, EvidenceStoreError>;
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError>;
 
     /// Begins a log with its first entries; `append.expected_size` must be 0.
     /// [`EvidenceStoreError::Conflict`] when the log exists.
     async fn create(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
     ) -> Result<(), EvidenceStoreError>;
 
     /// Appends entries to a log.
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        append: Append,
-    ) -> Result<(), EvidenceStoreError>;
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError>;
 
     /// Replaces the wrapped `K_events`. `None` destroys it and deletes the texts of all events.
     /// [`EvidenceStoreError::Conflict`] when it was destroyed already or is wrapped with a newer
     /// tenant key. Texts of events that are appended after it was destroyed are not stored.
     async fn put_events_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError>;
 
@@ -152,25 +141,18 @@ pub trait EvidenceRepository: Send + Sync {
     /// continue one chain of heads.
     async fn put_head(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError>;
 
     /// Leaf hashes from `seq` `from` on, in order.
-    async fn leaves(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        from: u64,
-    ) -> Result<Vec<Hash>, EvidenceStoreError>;
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError>;
 
     /// At most `limit` entries from `seq` `from` on, in order.
     async fn entries(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, EvidenceStoreError>;
@@ -178,25 +160,19 @@ pub trait EvidenceRepository: Send + Sync {
     /// At most `limit` heads with a size of at least `from`, in order.
     async fn heads(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredHead>, EvidenceStoreError>;
 
     /// The largest head.
-    async fn latest_head(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<StoredHead>, EvidenceStoreError>;
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError>;
 
     /// At most `limit` events from `seq` `from` on, in order; only those of `kinds`, or all when it
     /// is empty.
     async fn events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
         from: u64,
         limit: u32,
@@ -204,7 +180,7 @@ pub trait EvidenceRepository: Send + Sync {
 
     /// Logs without a close entry, of all tenants, in order of session. They must be looked after
     /// when a process starts.
-    async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError>;
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError>;
 
     /// Adds a leaf, the COSE bytes of a head, to the operator log; returns its index, which is the
     /// number of leaves before. The same bytes are added only once.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};
 use crate::evidence::error::EvidenceError;
@@ -92,8 +92,7 @@ enum Wake {
 /// The task of one log.
 pub(super) struct Scribe {
     shared: Arc<Shared>,
-    tenant: TenantId,
-    session: SessionId,
+    key: SessionKey,
     identity: LogIdentity,
     commands: mpsc::Receiver<Command>,
     signals: Arc<Signals>,
@@ -123,19 +122,14 @@ pub(super) struct Scribe {
 
 impl Scribe {
     /// Makes a scribe, whose task must then be spawned.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> (Self, ScribeHandle) {
+    pub(super) fn new(shared: Arc<Shared>, key: SessionKey) -> (Self, ScribeHandle) {
         let (sender, commands) = mpsc::channel(WAITING_MAX);
         let signals = Arc::new(Signals::default());
         let handle = ScribeHandle { commands: sender, signals: Arc::clone(&signals) };
-        let identity = shared.identity(session);
+        let identity = shared.identity(key.session);
         let scribe = Self {
             shared,
-            tenant,
-            session,
+            key,
             identity,
             commands,
             signals,
@@ -160,7 +154,7 @@ impl Scribe {
             match self.wait().await {
                 Wake::Work => self.work().await,
                 Wake::Quiet => {
-                    if self.shared.forget(self.tenant, self.session, || self.is_quiet()) {
+                    if self.shared.forget(self.key, || self.is_quiet()) {
                         return;
                     }
                 }
@@ -205,7 +199,7 @@ impl Scribe {
             let due = self.log.as_ref().and_then(LogEngine::next_head);
             let Some(due) = due else { break };
             if let Err(trouble) = self.sign(due).await {
-                tracing::warn!(session = %self.session, ?trouble, "the last head could not be signed");
+                tracing::warn!(session = %self.key.session, ?trouble, "the last head could not be signed");
                 break;
             }
         }
@@ -223,15 +217,15 @@ impl Scribe {
                     continue;
                 }
                 Err(Trouble::Conflict) => {
-                    tracing::info!(session = %self.session, "another process has changed the log; it is read again");
+                    tracing::info!(session = %self.key.session, "another process has changed the log; it is read again");
                     self.forget_log();
                 }
                 Err(Trouble::Fenced) => self.refuse_fenced(),
                 Err(Trouble::Unavailable(why)) => {
-                    tracing::warn!(session = %self.session, %why, "the log can't be written now");
+                    tracing::warn!(session = %self.key.session, %why, "the log can't be written now");
                 }
                 Err(Trouble::Refused(why)) => {
-                    tracing::warn!(session = %self.session, %why, "the store refuses a write to the log");
+                    tracing::warn!(session = %self.key.session, %why, "the store refuses a write to the log");
                     self.refusals += 1;
                     let pending = self.log.as_ref().map_or(0, LogEngine::pending_entries);
                     self.singly = self.singly.max(pending);
@@ -247,7 +241,7 @@ impl Scribe {
                     self.forget_log();
                 }
                 Err(Trouble::Broken(error)) => {
-                    tracing::error!(session = %self.session, %error, "the log can't be continued");
+                    tracing::error!(session = %self.key.session, %error, "the log can't be continued");
                     self.forget_log();
                     self.room_grew = false;
                     self.fail(&error);
@@ -271,8 +265,8 @@ impl Scribe {
     /// journal of the room and is tried again when the room decides again or a request needs it;
     /// those that need it now are refused, and the others go on.
     fn give_up(&mut self, why: String) {
-        tracing::error!(session = %self.session, %why, "a write to the log is given up");
-        self.shared.write_refused(self.session);
+        tracing::error!(session = %self.key.session, %why, "a write to the log is given up");
+        self.shared.write_refused(self.key.session);
         self.refusals = 0;
         let error = EvidenceError::Refused(why);
         let append = self.log.as_mut().and_then(|log| log.poll_append());
@@ -368,14 +362,13 @@ impl Scribe {
         if !self.room_grew {
             return Ok(());
         }
-        let reading =
-            self.shared.source.room_events(self.tenant, self.session, log.room_seq(), limit);
+        let reading = self.shared.source.room_events(self.key, log.room_seq(), limit);
         let events = in_time(reading).await?.map_err(Trouble::Unavailable)?;
         self.room_grew = events.len() >= limit as usize;
         let at = self.shared.clock.now();
         for event in events {
             if let Err(error) = log.handle_decision(event.seq, event.text, at) {
-                tracing::error!(session = %self.session, %error, "decisions of the room can't be added to the log");
+                tracing::error!(session = %self.key.session, %error, "decisions of the room can't be added to the log");
                 self.room_grew = false;
                 break;
             }
@@ -431,7 +424,7 @@ impl Scribe {
             let repository = Arc::clone(&self.shared.repository);
             let repository = fence.map_or(repository.clone(), |fence| repository.fenced(fence));
             let room_seq = append.room_seq;
-            let storing = repository.append(self.tenant, self.session, append.clone());
+            let storing = repository.append(self.key, append.clone());
             let Ok(stored) = tokio::time::timeout(STORE_TIMEOUT, storing).await else {
                 // The write may have succeeded all the same; the log must be read to find out.
                 self.forget_log();
@@ -442,7 +435,7 @@ impl Scribe {
             self.singly = self.singly.saturating_sub(1);
             if room_seq >= self.refused_decision {
                 self.refused_decision = 0;
-                self.shared.written(self.session);
+                self.shared.written(self.key.session);
             }
             if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
                 self.shared.counters.appended(&stored);
@@ -472,7 +465,7 @@ impl Scribe {
     async fn destroy_events_key(&mut self) -> Result<(), Trouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if log.has_events_key_to_destroy() {
-            let destroying = self.shared.repository.put_events_key(self.tenant, self.session, None);
+            let destroying = self.shared.repository.put_events_key(self.key, None);
             in_time(destroying).await??;
             log.handle_events_key_destroyed();
         }
@@ -484,11 +477,10 @@ impl Scribe {
         let key = self.shared.signing_key(&due.kid).ok_or(EvidenceError::KeyMissing)?;
         let at = self.shared.clock.now();
         let head = sign_head(&self.identity, due.point, due.previous, at, &key);
-        let (tenant, session) = (self.tenant, self.session);
         let repository = &self.shared.repository;
-        in_time(repository.put_head(tenant, session, due.previous.size, &head)).await??;
+        in_time(repository.put_head(self.key, due.previous.size, &head)).await??;
         // Another process may have stored its own head of this size; then that one is reported.
-        let mut stored = in_time(repository.heads(tenant, session, due.point.size, 1)).await??;
+        let mut stored = in_time(repository.heads(self.key, due.point.size, 1)).await??;
         let head = stored.pop().filter(|stored| stored.tree_size == due.point.size);
         let head = head.filter(|stored| stored.root == due.point.root);
         let head = head.ok_or(EvidenceError::Integrity("the head that was stored is missing"))?;
@@ -499,14 +491,14 @@ impl Scribe {
     fn handle_signed(&mut self, point: Point, head: StoredHead) {
         self.signed = point;
         self.shared.counters.head_signed();
-        self.shared.readers.head_signed((self.tenant, self.session));
+        self.shared.readers.head_signed(self.key);
         let closes = self.log.as_ref().is_some_and(LogEngine::is_closed);
         if let Some(log) = &mut self.log {
             log.handle_head_stored(point);
         }
         self.note_uncovered();
-        self.shared.operator.offer(self.session, point.size, &head.cose, closes);
-        let notice = HeadNotice { tenant: self.tenant, session: self.session, head };
+        self.shared.operator.offer(self.key.session, point.size, &head.cose, closes);
+        let notice = HeadNotice { tenant: self.key.tenant, session: self.key.session, head };
         if self.shared.heads.send(notice).is_err() {
             tracing::trace!("no listener for heads");
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::keys::{EvidenceKey, EvidenceKeys};
 use crate::evidence::operator::OperatorLog;
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// Logs whose last write the store refused for good.
     pub(super) refused: Mutex<BTreeSet<SessionId>>,
-    pub(super) scribes: Mutex<BTreeMap<(TenantId, SessionId), ScribeHandle>>,
+    pub(super) scribes: Mutex<BTreeMap<SessionKey, ScribeHandle>>,
     pub(super) stopping: CancellationToken,
     pub(super) tasks: TaskTracker,
     /// Cancelled after the last scribe has ended.
@@ -79,16 +79,11 @@ impl Shared {
     }
 
     /// Removes a scribe if it `is_quiet`; it must end then.
-    pub(super) fn forget(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        is_quiet: impl FnOnce() -> bool,
-    ) -> bool {
+    pub(super) fn forget(&self, key: SessionKey, is_quiet: impl FnOnce() -> bool) -> bool {
         let mut scribes = self.scribes.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = is_quiet();
         if forgotten {
-            scribes.remove(&(tenant, session));
+            scribes.remove(&key);
         }
         forgotten
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::repository::CallStoreError;
 use crate::domain::arrival::Arrival;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::time::Timestamp;
 use crate::sessions::SessionRepository;
 
@@ -14,12 +14,8 @@ use crate::sessions::SessionRepository;
 #[async_trait]
 pub trait ArrivalRepository: Send + Sync {
     /// Whether an event has led to a change of a session.
-    async fn has_arrived(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        arrival: &Arrival,
-    ) -> Result<bool, CallStoreError>;
+    async fn has_arrived(&self, key: SessionKey, arrival: &Arrival)
+    -> Result<bool, CallStoreError>;
 
     /// The sessions, to be changed because of an event: each change is stored in one
     /// transaction with that, and refused when the event has led to one before.

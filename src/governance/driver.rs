@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
 use crate::domain::hex::hex;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, SessionKey};
 use crate::events::Outbox;
 use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::governance::metrics;
@@ -144,7 +144,11 @@ impl GovernanceParts {
     async fn make(&self, mut calls: Vec<GovernanceCall>) -> usize {
         calls.sort_by_key(|call| call.step);
         let Some(first) = calls.first().copied() else { return 0 };
-        let claim = match self.claims.take(first.tenant, first.session, Work::Governance).await {
+        let claim = match self
+            .claims
+            .take(SessionKey::new(first.tenant, first.session), Work::Governance)
+            .await
+        {
             Ok(claim) => claim,
             Err(ClaimError::Taken) => return 0,
             Err(error) => {
@@ -198,7 +202,10 @@ impl GovernanceParts {
     /// Whether an earlier try has bound it, and ended before that was noted.
     async fn is_bound(&self, call: &GovernanceCall) -> Result<bool, EvidenceError> {
         let kind = EventKind::GovernanceData;
-        let texts = self.evidence.texts(call.tenant, call.session, kind, BOUND_MAX).await?;
+        let texts = self
+            .evidence
+            .texts(SessionKey::new(call.tenant, call.session), kind, BOUND_MAX)
+            .await?;
         let is_of_step = |text: &String| {
             let text: Value = serde_json::from_str(text).unwrap_or_default();
             text.get("type").and_then(Value::as_str) == Some(call.step.as_str())
@@ -217,7 +224,11 @@ impl GovernanceParts {
             "received_at": self.clock.now().to_string(),
         });
         let kind = EventKind::GovernanceData;
-        match self.evidence.note(call.tenant, call.session, kind, text.to_string()).await {
+        match self
+            .evidence
+            .note(SessionKey::new(call.tenant, call.session), kind, text.to_string())
+            .await
+        {
             Ok(_) => Outcome::Done,
             Err(
                 error @ (EvidenceError::NoLog

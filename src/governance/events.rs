@@ -2,6 +2,7 @@
 //! is done with or is a dead letter. No message stops those behind it, except while
 //! the database is away.
 
+use crate::domain::id::SessionKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,7 +178,8 @@ impl Run {
         for session in found.iter().filter(|session| is_meant(event, session)) {
             concerns = true;
             let known = &self.parts.arrivals;
-            let arrived = known.has_arrived(event.tenant, session.id, &event.arrival).await;
+            let arrived =
+                known.has_arrived(SessionKey::new(event.tenant, session.id), &event.arrival).await;
             if arrived.map_err(|error| Failure::Unavailable(error.to_string()))? {
                 continue;
             }
@@ -227,11 +229,12 @@ impl Run {
         let (tenant, id, now) = (event.tenant, session.id, clock.now());
         let sessions = sessions.storing_by(arrivals.sessions_for(&event.arrival));
         let changed = match &event.what {
-            Told::Activated => sessions.start(tenant, id, None, now).await,
-            Told::Completed => sessions.end(tenant, id, None, now).await,
+            Told::Activated => sessions.start(SessionKey::new(tenant, id), None, now).await,
+            Told::Completed => sessions.end(SessionKey::new(tenant, id), None, now).await,
             Told::VoteStarted(vote) => {
                 let arrival = event.arrival.clone();
-                let told = rooms.announce_vote(tenant, id, vote.clone(), arrival).await;
+                let told =
+                    rooms.announce_vote(SessionKey::new(tenant, id), vote.clone(), arrival).await;
                 return told.map_err(|error| failure_of_room(&error));
             }
         };

@@ -2,19 +2,15 @@
 
 use async_trait::async_trait;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::time::Timestamp;
 use crate::history::{History, HistoryError, ItemKind, Timeline};
 use crate::playable::{self, FloorTurn, MeetingTimeline, TimelineSource};
 
 #[async_trait]
 impl TimelineSource for History {
-    async fn timeline(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<MeetingTimeline, String> {
-        let line = match Self::timeline(self, tenant, session).await {
+    async fn timeline(&self, key: SessionKey) -> Result<MeetingTimeline, String> {
+        let line = match Self::timeline(self, key).await {
             Ok(line) => line,
             // Without a time line, the picture shows everybody who has a camera.
             Err(HistoryError::NoLog | HistoryError::Erased) => Timeline::default(),

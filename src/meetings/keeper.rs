@@ -149,8 +149,8 @@ impl KeeperParts {
 
     /// Looks at one meeting, if this instance may.
     async fn keep(&self, meeting: MeetingRow) {
-        let (tenant, session) = (meeting.tenant, meeting.session);
-        let claim = match self.meetings.claims.take(tenant, session, Work::Meeting).await {
+        let session = meeting.key.session;
+        let claim = match self.meetings.claims.take(meeting.key, Work::Meeting).await {
             Ok(claim) => claim,
             Err(ClaimError::Taken) => return,
             Err(error) => {
@@ -171,10 +171,10 @@ impl KeeperParts {
     ) -> Result<(), MeetingStoreError> {
         let repository = &self.meetings.repository;
         // Read again, since another instance may have looked at it meanwhile.
-        let Some(meeting) = repository.of_session(meeting.tenant, meeting.session).await? else {
+        let Some(meeting) = repository.of_session(meeting.key).await? else {
             return Ok(());
         };
-        let (session, fence) = (meeting.session, claim.fence());
+        let (session, fence) = (meeting.key.session, claim.fence());
         let (next, tries) = match self.next(claim, &meeting).await {
             Ok(next) => (next, 0),
             Err(error) => {
@@ -197,7 +197,7 @@ impl KeeperParts {
         match next {
             Next::Closed => repository.closed(fence, &meeting).await,
             Next::Close => {
-                repository.close(meeting.tenant, session, self.clock.now()).await?;
+                repository.close(meeting.key, self.clock.now()).await?;
                 self.wake.notify_one();
                 Ok(())
             }
@@ -241,7 +241,7 @@ impl KeeperParts {
         if meeting.attempted_at.is_none() {
             return Ok(Next::Closed);
         }
-        let Some(found) = client.find_by_session(meeting.session).await? else {
+        let Some(found) = client.find_by_session(meeting.key.session).await? else {
             return Ok(Next::Closed);
         };
         let repository = &self.meetings.repository;
@@ -255,7 +255,7 @@ impl KeeperParts {
         meeting: &MeetingRow,
     ) -> Result<Next, KeepError> {
         let now = self.clock.now();
-        let session = match self.sessions.find(meeting.tenant, meeting.session).await {
+        let session = match self.sessions.find(meeting.key).await {
             Ok(session) => session,
             Err(SessionError::NotFound) => {
                 let waits_until = meeting.created_at.after(ORPHAN_AFTER);
@@ -315,7 +315,7 @@ impl KeeperParts {
             return Ok(Next::In(ends_at.since(now).min(POLL_EVERY)));
         }
         tracing::info!(session = %session.id, "a session ends, since nobody is in its meeting");
-        match self.sessions.end(session.tenant_id, session.id, None, now).await {
+        match self.sessions.end(session.key(), None, now).await {
             Ok(_) | Err(SessionError::StateConflict { .. }) => Ok(Next::Close),
             Err(error) => Err(error.into()),
         }
@@ -360,7 +360,7 @@ impl SessionObserver for MeetingObserver {
             return Ok(());
         }
         let now = self.clock.now();
-        let closed = self.meetings.repository.close(session.tenant_id, session.id, now).await;
+        let closed = self.meetings.repository.close(session.key(), now).await;
         closed.map_err(|error| NotTold(error.to_string()))?;
         self.wake.notify_one();
         Ok(())

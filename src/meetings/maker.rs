@@ -57,10 +57,9 @@ impl Meetings {
     ) -> Result<Meeting, MeetingError> {
         let provider = session.provider;
         let client = self.provider(provider).ok_or(MeetingError::NotConfigured(provider))?;
-        let (tenant, id) = (session.tenant_id, session.id);
-        let intent = Intent { tenant, session: id, provider, origin, at: now };
+        let intent = Intent { key: session.key(), provider, origin, at: now };
         let meeting = self.repository.intend(&intent).await.map_err(|error| unstored(&error))?;
-        let claim = match self.claims.take(tenant, meeting.session, Work::Meeting).await {
+        let claim = match self.claims.take(meeting.key, Work::Meeting).await {
             Ok(claim) => claim,
             Err(ClaimError::Taken) => return Err(being_made(provider)),
             Err(error) => return Err(MeetingError::Unstored(error.to_string())),
@@ -81,20 +80,20 @@ impl Meetings {
     ) -> Result<Meeting, MeetingError> {
         let provider = session.provider;
         // Read again, since it may have been made before the claim was taken.
-        let read = self.repository.of_session(meeting.tenant, meeting.session).await;
+        let read = self.repository.of_session(meeting.key).await;
         let meeting = read.map_err(|error| unstored(&error))?.unwrap_or(meeting);
         let meeting = self.usable(claim, session, meeting, now).await?;
         if let Some(external_id) = &meeting.external_id {
             let found = client.find(external_id).await;
             if let Some(found) = found.map_err(|error| failed(provider, &error))? {
-                return Ok(Meeting { session: meeting.session, url: found.join_url });
+                return Ok(Meeting { session: meeting.key.session, url: found.join_url });
             }
         }
         let made = self.ask(claim, client, (session, &meeting), now).await?;
         let due_at = now.after(POLL_EVERY);
         let noted = self.repository.made(claim.fence(), &meeting, &made.external_id, due_at).await;
         noted.map_err(|error| unstored(&error))?;
-        Ok(Meeting { session: meeting.session, url: made.join_url })
+        Ok(Meeting { session: meeting.key.session, url: made.join_url })
     }
 
     /// The row to go on with: one of this session that is closed, or was for another
@@ -114,7 +113,7 @@ impl Meetings {
         }
         // The keeper is closing it, or closed it just now for a request that came back
         // too late; the next try begins anew.
-        if is_closing || meeting.session != session.id {
+        if is_closing || meeting.key.session != session.id {
             return Err(being_made(provider));
         }
         if !is_closed {
@@ -122,7 +121,7 @@ impl Meetings {
         }
         let begun = self.repository.begin_anew(claim.fence(), &meeting, provider, now).await;
         begun.map_err(|error| unstored(&error))?;
-        let read = self.repository.of_session(meeting.tenant, meeting.session).await;
+        let read = self.repository.of_session(meeting.key).await;
         read.map_err(|error| unstored(&error))?.ok_or_else(|| being_made(provider))
     }
 
@@ -132,7 +131,7 @@ impl Meetings {
         let found = match &meeting.external_id {
             Some(external_id) => Ok(Some(external_id.clone())),
             None if meeting.attempted_at.is_some() => {
-                let found = client.find_by_session(meeting.session).await;
+                let found = client.find_by_session(meeting.key.session).await;
                 found.map(|found| found.map(|found| found.external_id))
             }
             None => Ok(None),
@@ -143,7 +142,7 @@ impl Meetings {
             Err(error) => Err(error),
         };
         if let Err(error) = left {
-            tracing::warn!(session = %meeting.session, %error, "a meeting stays unused");
+            tracing::warn!(session = %meeting.key.session, %error, "a meeting stays unused");
         }
     }
 
@@ -158,7 +157,7 @@ impl Meetings {
     ) -> Result<MeetingAtProvider, MeetingError> {
         let provider = meeting.provider;
         if meeting.attempted_at.is_some() {
-            let found = client.find_by_session(meeting.session).await;
+            let found = client.find_by_session(meeting.key.session).await;
             if let Some(found) = found.map_err(|error| failed(provider, &error))? {
                 return Ok(found);
             }
@@ -176,7 +175,7 @@ impl Meetings {
             && let Err(unnoted) = self.repository.attempted(claim.fence(), meeting, None).await
         {
             // The next try looks for it, and finds nothing.
-            tracing::warn!(session = %meeting.session, error = %unnoted, "a try was not noted");
+            tracing::warn!(session = %meeting.key.session, error = %unnoted, "a try was not noted");
         }
         Err(failed(provider, &error.error))
     }
@@ -200,7 +199,7 @@ fn wanted(session: &Session, meeting: &MeetingRow, now: Timestamp) -> WantedMeet
     let minutes = planned.map_or(MINUTES_DEFAULT, |minutes| {
         u32::try_from(minutes).unwrap_or(MINUTES_MAX).clamp(1, MINUTES_MAX)
     });
-    WantedMeeting { session: meeting.session, title: session.title.clone(), start_at, minutes }
+    WantedMeeting { session: meeting.key.session, title: session.title.clone(), start_at, minutes }
 }
 
 fn unstored(error: &MeetingStoreError) -> MeetingError {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::session::Provider;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
@@ -36,10 +36,8 @@ words!(
 /// A meeting that is to be made. It is stored before the provider is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// The tenant.
-    pub tenant: TenantId,
     /// The session.
-    pub session: SessionId,
+    pub key: SessionKey,
     /// The provider.
     pub provider: Provider,
     /// A hash of the request that wants it.
@@ -51,10 +49,8 @@ pub struct Intent {
 /// What is known of a meeting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeetingRow {
-    /// The tenant.
-    pub tenant: TenantId,
     /// The session.
-    pub session: SessionId,
+    pub key: SessionKey,
     /// The provider.
     pub provider: Provider,
     /// How far it is.
@@ -93,11 +89,7 @@ pub trait MeetingRepository: Send + Sync {
     async fn intend(&self, intent: &Intent) -> Result<MeetingRow, MeetingStoreError>;
 
     /// The meeting of a session.
-    async fn of_session(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<MeetingRow>, MeetingStoreError>;
+    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, MeetingStoreError>;
 
     /// The meeting with this name at a provider.
     async fn named(
@@ -134,12 +126,7 @@ pub trait MeetingRepository: Send + Sync {
     ) -> Result<(), MeetingStoreError>;
 
     /// Has the meeting of a session closed, if it has one; at once.
-    async fn close(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<(), MeetingStoreError>;
+    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), MeetingStoreError>;
 
     /// Notes that it is closed.
     async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), MeetingStoreError>;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Clock;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::recording::PlayableState;
 use crate::playable::part::{Parts, Proof};
 use crate::playable::track::{TrackFile, TrackSurvey, TrackWriter};
@@ -34,8 +34,7 @@ pub(super) struct Maker {
     pub clock: Clock,
     /// Plaintext bytes of a part.
     pub part_bytes: usize,
-    pub tenant: TenantId,
-    pub session: SessionId,
+    pub key: SessionKey,
 }
 
 /// A file that is being made, and its row in the repository.
@@ -49,7 +48,7 @@ impl Maker {
     /// Stores the state of a file in the repository.
     pub(super) async fn keep(&self, playable: &mut Playable) -> Result<(), PlayableError> {
         playable.updated_at = self.clock.now();
-        self.repository.put_playable(self.tenant, self.session, playable).await?;
+        self.repository.put_playable(self.key, playable).await?;
         Ok(())
     }
 
@@ -57,10 +56,10 @@ impl Maker {
     pub(super) async fn begin(&self, mut playable: Playable) -> Result<Making, PlayableError> {
         let purpose = KeyPurpose::File(playable.id);
         let secret = if let Some(wrapped) = &playable.wrapped_key {
-            self.keys.unwrap(self.tenant, purpose, wrapped).await?
+            self.keys.unwrap(self.key.tenant, purpose, wrapped).await?
         } else {
             let secret = random_key();
-            playable.wrapped_key = Some(self.keys.wrap(self.tenant, purpose, &secret).await?);
+            playable.wrapped_key = Some(self.keys.wrap(self.key.tenant, purpose, &secret).await?);
             secret
         };
         playable.state = PlayableState::Building;
@@ -71,8 +70,8 @@ impl Maker {
         self.keep(&mut playable).await?;
         let parts = Parts {
             vault: Arc::clone(&self.vault),
-            tenant: self.tenant,
-            session: self.session,
+            tenant: self.key.tenant,
+            session: self.key.session,
             file: playable.id,
             key: ContentKey::new(secret),
         };
@@ -87,10 +86,10 @@ impl Maker {
     ) -> Result<(), PlayableError> {
         let wrapped = track.wrapped_key.as_ref().ok_or(PlayableError::NoKey)?;
         let purpose = KeyPurpose::Track(track.id, track.epoch);
-        let key = TrackKey::new(self.keys.unwrap(self.tenant, purpose, wrapped).await?);
+        let key = TrackKey::new(self.keys.unwrap(self.key.tenant, purpose, wrapped).await?);
         let mut making = self.begin(playable).await?;
         making.playable.container = container_of(track.codec);
-        let last = self.repository.last_segment(self.tenant, self.session, track.id).await?;
+        let last = self.repository.last_segment(self.key, track.id).await?;
         let count = last.map_or(0, |segment| segment.index + 1);
         let mut journals =
             Journals { maker: self, track, key: &key, page: Vec::new(), next: 0, unread: 0 };
@@ -241,9 +240,9 @@ impl Journals<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, PlayableError> {
         loop {
             if self.page.is_empty() {
-                let Maker { repository, tenant, session, .. } = self.maker;
+                let Maker { repository, key, .. } = self.maker;
                 let track = self.track.id;
-                self.page = repository.segments(*tenant, *session, track, self.next, PAGE).await?;
+                self.page = repository.segments(*key, track, self.next, PAGE).await?;
                 self.page.reverse();
             }
             let Some(segment) = self.page.pop() else { return Ok(None) };
@@ -256,19 +255,19 @@ impl Journals<'_> {
     }
 
     async fn open(&self, segment: &RecordedSegment) -> Result<Option<Bytes>, PlayableError> {
-        let Maker { vault, tenant, session, .. } = self.maker;
+        let Maker { vault, key, .. } = self.maker;
         if segment.size > SEGMENT_BYTES_MAX {
             return Ok(None);
         }
         let (track, index) = (self.track.id, segment.index);
-        let name = ObjectName::segment(*tenant, *session, track, index);
+        let name = ObjectName::segment(*key, track, index);
         let object = match vault.read(&name, None).await {
             Ok(object) => object,
             Err(VaultError::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let epoch = self.track.epoch;
-        let context = Context::Segment { session: *session, track, index, epoch };
+        let context = Context::Segment { session: key.session, track, index, epoch };
         let journal = Opener::open(&self.key.segment_key(index), &context, &object);
         Ok(journal.ok().map(Bytes::from))
     }

@@ -110,7 +110,7 @@ impl Maker {
         let zero_ms = zero_ms.ok_or(PlayableError::Nothing)?;
         let end = |source: &Source| source.playable.from_ms + source.playable.duration_ms;
         let end_ms = sources.iter().map(end).max().unwrap_or(zero_ms);
-        let timeline = timeline.timeline(self.tenant, self.session).await.map_err(|error| {
+        let timeline = timeline.timeline(self.key).await.map_err(|error| {
             PlayableError::Mixing(format!("the time line can't be read: {error}"))
         })?;
         let scene_tracks: Vec<SceneTrack> =
@@ -153,7 +153,7 @@ impl Maker {
     }
 
     async fn sources(&self, tracks: &[RecordedTrack]) -> Result<Vec<Source>, PlayableError> {
-        let playables = self.repository.playables(self.tenant, self.session).await?;
+        let playables = self.repository.playables(self.key).await?;
         let mut sources = Vec::new();
         for track in tracks {
             let is_its = |playable: &&Playable| {
@@ -161,9 +161,7 @@ impl Maker {
             };
             let Some(playable) = playables.iter().find(is_its) else { continue };
             let vault = std::sync::Arc::clone(&self.vault);
-            let reader =
-                PlayableReader::open(vault, &*self.keys, self.tenant, self.session, playable)
-                    .await?;
+            let reader = PlayableReader::open(vault, &*self.keys, self.key, playable).await?;
             let header_bytes = playable.parts.first().copied().unwrap_or(0);
             let header = reader.read_all(0..header_bytes).await?;
             let index = Index::of(playable.container, &header, reader.size())?;
@@ -179,8 +177,7 @@ impl Maker {
         let mut present: Vec<(u64, u64)> = Vec::new();
         let mut next = 0;
         loop {
-            let page =
-                self.repository.segments(self.tenant, self.session, track.id, next, 1_024).await?;
+            let page = self.repository.segments(self.key, track.id, next, 1_024).await?;
             let Some(last) = page.last() else { return Ok(present) };
             next = last.index + 1;
             for segment in &page {

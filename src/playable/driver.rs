@@ -14,7 +14,7 @@ use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::{Fence, Work};
-use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::{Container, PlayableState};
 use crate::playable::build::Maker;
 use crate::playable::{MeetingTimeline, PlayableError, container_of};
@@ -37,11 +37,7 @@ const BACKOFF_MAX: Duration = Duration::from_mins(2);
 #[async_trait]
 pub trait TimelineSource: Send + Sync {
     /// Who had the floor and who was heard. The error is shown to the operator.
-    async fn timeline(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<MeetingTimeline, String>;
+    async fn timeline(&self, key: SessionKey) -> Result<MeetingTimeline, String>;
 }
 
 /// The other parts that are used to make files.
@@ -76,8 +72,6 @@ pub struct PlayablesOptions {
 /// How often the repository is searched for files that another instance has not finished.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-type Job = (TenantId, SessionId);
-
 /// State shared by the handle and the worker.
 struct Shared {
     parts: PlayablesParts,
@@ -91,7 +85,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeSet<Job>,
+    waiting: BTreeSet<SessionKey>,
     /// Whether the files of a session are being made.
     is_making: bool,
     /// Whether further sessions wait in the repository only.
@@ -101,7 +95,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, job: Job) {
+    fn push(&mut self, job: SessionKey) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.insert(job);
         } else {
@@ -145,20 +139,15 @@ impl Playables {
     /// Stores which files of a session are to be made, after its recording has ended: one for each
     /// track that has segments, then the combined one. A second call adds what is missing and does
     /// not retry files that failed. `fence` is the claim of the caller's work on the session.
-    pub async fn plan(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        fence: Fence,
-    ) -> Result<(), PlayableError> {
-        self.shared.maker((tenant, session), fence).plan().await?;
+    pub async fn plan(&self, key: SessionKey, fence: Fence) -> Result<(), PlayableError> {
+        self.shared.maker(key, fence).plan().await?;
         Ok(())
     }
 
     /// Starts making the planned files of a session. Sessions for which this is not called are
     /// found by a later search or at the next start.
-    pub fn make(&self, tenant: TenantId, session: SessionId) {
-        self.shared.enqueue((tenant, session));
+    pub fn make(&self, key: SessionKey) {
+        self.shared.enqueue(key);
     }
 
     /// Waits until there is nothing left to make.
@@ -191,19 +180,18 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn maker(&self, (tenant, session): Job, fence: Fence) -> Maker {
+    fn maker(&self, key: SessionKey, fence: Fence) -> Maker {
         Maker {
             vault: Arc::clone(&self.parts.vault),
             keys: Arc::clone(&self.parts.keys),
             repository: Arc::clone(&self.parts.repository).fenced(fence),
             clock: self.parts.clock.clone(),
             part_bytes: self.options.part_bytes.max(1),
-            tenant,
-            session,
+            key,
         }
     }
 
-    fn enqueue(&self, job: Job) {
+    fn enqueue(&self, job: SessionKey) {
         let mut queue = self.queue();
         queue.push(job);
         drop(queue);
@@ -236,15 +224,15 @@ impl Shared {
         found.map(|_| ())
     }
 
-    async fn find_unfinished(&self) -> Result<Vec<Job>, PlayableError> {
+    async fn find_unfinished(&self) -> Result<Vec<SessionKey>, PlayableError> {
         let jobs = self.parts.repository.unfinished().await?;
         if jobs.is_empty() {
             return Ok(jobs);
         }
         let others = self.parts.claims.taken_by_others(Work::Playables).await?;
         let mut unfinished = Vec::new();
-        for job in jobs.into_iter().filter(|(_, session)| !others.contains(session)) {
-            let playables = self.parts.repository.playables(job.0, job.1).await?;
+        for job in jobs.into_iter().filter(|job| !others.contains(&job.session)) {
+            let playables = self.parts.repository.playables(job).await?;
             let is_open = |file: &Playable| {
                 matches!(file.state, PlayableState::Waiting | PlayableState::Building)
             };
@@ -295,12 +283,12 @@ async fn work(shared: &Shared) {
 }
 
 /// Makes the unfinished files of one session, unless another instance does.
-async fn make_session(shared: &Shared, job: Job) {
-    let claim = match shared.parts.claims.take(job.0, job.1, Work::Playables).await {
+async fn make_session(shared: &Shared, job: SessionKey) {
+    let claim = match shared.parts.claims.take(job, Work::Playables).await {
         Ok(claim) => claim,
         Err(ClaimError::Taken) => return,
         Err(error) => {
-            tracing::warn!(%error, session = %job.1, "playable files are made later");
+            tracing::warn!(%error, session = %job.session, "playable files are made later");
             tokio::time::sleep(BACKOFF_FIRST).await;
             shared.queue().overflowed = true;
             return;
@@ -310,7 +298,7 @@ async fn make_session(shared: &Shared, job: Job) {
     claim.release().await;
 }
 
-async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
+async fn make_claimed(shared: &Shared, job: SessionKey, fence: Fence) {
     let maker = shared.maker(job, fence);
     let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
     loop {
@@ -322,12 +310,12 @@ async fn make_claimed(shared: &Shared, job: Job, fence: Fence) {
                 RecordingStoreError::Conflict | RecordingStoreError::Fenced,
             )) => return,
             Err(error) if is_last => {
-                tracing::error!(%error, session = %job.1, "playable files can't be made");
+                tracing::error!(%error, session = %job.session, "playable files can't be made");
                 return;
             }
             Err(error) => {
                 let wait = backoff.next(rand::random());
-                tracing::warn!(%error, session = %job.1, ?wait, "playable files are tried again");
+                tracing::warn!(%error, session = %job.session, ?wait, "playable files are tried again");
                 tokio::time::sleep(wait).await;
             }
         }
@@ -350,13 +338,13 @@ impl Maker {
     /// Adds a row for each file that should exist.
     async fn plan(&self) -> Result<Vec<RecordedTrack>, PlayableError> {
         let mut with_segments = Vec::new();
-        for track in self.repository.tracks(self.tenant, self.session).await? {
-            let last = self.repository.last_segment(self.tenant, self.session, track.id).await?;
+        for track in self.repository.tracks(self.key).await? {
+            let last = self.repository.last_segment(self.key, track.id).await?;
             if last.is_some() && track.wrapped_key.is_some() {
                 with_segments.push(track);
             }
         }
-        let there = self.repository.playables(self.tenant, self.session).await?;
+        let there = self.repository.playables(self.key).await?;
         let combined =
             (!with_segments.is_empty()).then_some((PlayableOf::Combined, Container::Mp4));
         let tracks = with_segments
@@ -388,7 +376,7 @@ impl Maker {
 
     async fn make_open_files(&self, shared: &Shared, is_last: bool) -> Result<(), PlayableError> {
         let tracks = self.plan().await?;
-        let mut files = self.repository.playables(self.tenant, self.session).await?;
+        let mut files = self.repository.playables(self.key).await?;
         files.retain(|file| matches!(file.state, PlayableState::Waiting | PlayableState::Building));
         // The combined file is made from the others, so it comes last.
         files.sort_by_key(|file| file.of == PlayableOf::Combined);
@@ -417,8 +405,8 @@ impl Maker {
             )) => Err(error.into()),
             Err(error) if error.may_pass() && !is_last => Err(error),
             Err(error) => {
-                tracing::warn!(%error, session = %self.session, "a playable file can't be made");
-                let known = self.repository.playables(self.tenant, self.session).await?;
+                tracing::warn!(%error, session = %self.key.session, "a playable file can't be made");
+                let known = self.repository.playables(self.key).await?;
                 let known = known.into_iter().find(|known| known.id == file.id);
                 let mut file = known.unwrap_or(file);
                 file.state = PlayableState::Failed;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::PlayableState;
 use crate::domain::session::Session;
 use crate::playable::{PlayableError, PlayableReader};
@@ -114,29 +114,24 @@ impl Library {
         session: &Session,
         log_closed: bool,
     ) -> Result<RecordingView, LibraryError> {
-        let (tenant, id) = (session.tenant_id, session.id);
-        let tracks = self.0.repository.tracks(tenant, id).await?;
-        let playables = self.0.repository.playables(tenant, id).await?;
+        let key = session.key();
+        let tracks = self.0.repository.tracks(key).await?;
+        let playables = self.0.repository.playables(key).await?;
         let nothing_taken =
-            log_closed && playables.is_empty() && !self.has_segments(tenant, id, &tracks).await?;
+            log_closed && playables.is_empty() && !self.has_segments(key, &tracks).await?;
         let stage = if nothing_taken {
             RecordingStage::None
         } else {
             stage_of(session, &tracks, &playables, log_closed)
         };
-        let pending_tracks = self.0.recorder.pending_tracks(tenant, id);
+        let pending_tracks = self.0.recorder.pending_tracks(key);
         let files = playables.into_iter().map(|file| with_track(file, &tracks)).collect();
         Ok(RecordingView { stage, pending_tracks, files })
     }
 
     /// A playable file that is ready.
-    pub async fn file(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        file: PlayableId,
-    ) -> Result<Playable, LibraryError> {
-        let playables = self.0.repository.playables(tenant, session).await?;
+    pub async fn file(&self, key: SessionKey, file: PlayableId) -> Result<Playable, LibraryError> {
+        let playables = self.0.repository.playables(key).await?;
         let found = playables.into_iter().find(|found| found.id == file);
         let found = found.ok_or(LibraryError::NotFound)?;
         match found.state {
@@ -152,25 +147,23 @@ impl Library {
     /// memory.
     pub async fn read(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         file: &Playable,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, PlayableError>> + Send + use<>, LibraryError> {
         let (vault, keys) = (self.0.vault.clone(), &*self.0.keys);
-        let reader = PlayableReader::open(vault, keys, tenant, session, file).await?;
+        let reader = PlayableReader::open(vault, keys, key, file).await?;
         Ok(reader.read(range))
     }
 
     /// Whether any segment of these tracks was stored. None is stored when the disk is full.
     async fn has_segments(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         tracks: &[RecordedTrack],
     ) -> Result<bool, LibraryError> {
         for track in tracks {
-            if self.0.repository.last_segment(tenant, session, track.id).await?.is_some() {
+            if self.0.repository.last_segment(key, track.id).await?.is_some() {
                 return Ok(true);
             }
         }

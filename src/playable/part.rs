@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::domain::hex::hex;
-use crate::domain::id::{PlayableId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, SessionId, SessionKey, TenantId};
 use crate::playable::PlayableError;
 use crate::sealing::{ContentKey, Context, Opener, Sealer, random_salt, sealed_bytes};
 use crate::vault::{Contents, ObjectName, Vault, VaultError};
@@ -25,7 +25,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn name(&self, part: u64) -> ObjectName {
-        ObjectName::part(self.tenant, self.session, self.file, part)
+        ObjectName::part(SessionKey::new(self.tenant, self.session), self.file, part)
     }
 
     pub(super) const fn context(&self, part: u64) -> Context {

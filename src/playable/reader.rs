@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::recording::PlayableState;
 use crate::playable::PlayableError;
 use crate::playable::part::Parts;
@@ -44,8 +44,7 @@ impl PlayableReader {
     pub async fn open(
         vault: Arc<dyn Vault>,
         keys: &dyn KeyVault,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         playable: &Playable,
     ) -> Result<Self, PlayableError> {
         let wrapped = match &playable.wrapped_key {

@@ -9,13 +9,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::recorder::engine::Counts;
 use crate::recorder::owner::Owner;
 use crate::recorder::ports::{RecorderOptions, RecorderParts};
 use crate::recorder::spool::{Item, ItemKind, Place, Spool};
-
-pub(super) type SessionKey = (TenantId, SessionId);
 
 /// Counters that any thread may read.
 #[derive(Debug, Default)]
@@ -86,7 +84,7 @@ impl Core {
     /// A track begins to be uploaded.
     pub(super) fn begin(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        *busy.entry((place.tenant, place.session)).or_default() += 1;
+        *busy.entry(place.key).or_default() += 1;
         drop(busy);
         self.handled().insert(place.recorded);
     }
@@ -100,10 +98,10 @@ impl Core {
     /// Nothing more of a track is uploaded by this process.
     fn leave(&self, place: Place) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tracks) = busy.get_mut(&(place.tenant, place.session)) {
+        if let Some(tracks) = busy.get_mut(&place.key) {
             *tracks -= 1;
             if *tracks == 0 {
-                busy.remove(&(place.tenant, place.session));
+                busy.remove(&place.key);
             }
         }
         drop(busy);
@@ -152,8 +150,8 @@ impl Core {
         };
         let core = Arc::clone(self);
         self.runtime.spawn(async move {
-            for (tenant, session) in sessions {
-                core.parts.log.failed(tenant, session, text.to_owned()).await;
+            for key in sessions {
+                core.parts.log.failed(key, text.to_owned()).await;
             }
         });
     }

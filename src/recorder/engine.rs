@@ -10,7 +10,7 @@ mod track;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId, UserId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::RecordingState;
 use crate::evidence::media::Rest;
@@ -216,9 +216,9 @@ pub enum Disk {
 /// Decides what is recorded, and how it is cut.
 pub struct Engine {
     tracks: BTreeMap<TrackId, Track>,
-    states: BTreeMap<(TenantId, SessionId), RecordingState>,
+    states: BTreeMap<SessionKey, RecordingState>,
     /// The latest decision of each room that changes gates.
-    decisions: BTreeMap<(TenantId, SessionId), u64>,
+    decisions: BTreeMap<SessionKey, u64>,
     disk: Disk,
     effects: Effects,
 }
@@ -284,12 +284,12 @@ impl Engine {
 
     /// A track was published. `false` if there are [`TRACKS_MAX`] already: then it
     /// is not recorded.
-    pub fn add_track(&mut self, tenant: TenantId, session: SessionId, track: RoomTrack) -> bool {
+    pub fn add_track(&mut self, key: SessionKey, track: RoomTrack) -> bool {
         if self.tracks.len() >= TRACKS_MAX && !self.tracks.contains_key(&track.track) {
             return false;
         }
-        let state = self.state(tenant, session);
-        self.tracks.entry(track.track).or_insert_with(|| Track::new(tenant, session, track, state));
+        let state = self.state(key);
+        self.tracks.entry(track.track).or_insert_with(|| Track::new(key, track, state));
         true
     }
 
@@ -302,30 +302,24 @@ impl Engine {
     }
 
     /// Changes the state of a session's recording.
-    pub fn set_state(
-        &mut self,
-        tenant: TenantId,
-        session: SessionId,
-        state: RecordingState,
-        now_ms: u64,
-    ) {
-        self.states.insert((tenant, session), state);
+    pub fn set_state(&mut self, key: SessionKey, state: RecordingState, now_ms: u64) {
+        self.states.insert(key, state);
         let Self { tracks, effects, .. } = self;
-        for track in tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
+        for track in tracks.values_mut().filter(|it| it.is_of(key)) {
             track.set_state(state, now_ms, effects);
         }
     }
 
     /// A decision of a room with this number changes gates from here on.
-    pub fn set_decision(&mut self, tenant: TenantId, session: SessionId, decision: u64) {
-        self.decisions.insert((tenant, session), decision);
+    pub fn set_decision(&mut self, key: SessionKey, decision: u64) {
+        self.decisions.insert(key, decision);
     }
 
     /// A session is over: each of its tracks ends when its tap has ended.
-    pub fn finish(&mut self, tenant: TenantId, session: SessionId, now_ms: u64) {
-        self.states.remove(&(tenant, session));
-        self.decisions.remove(&(tenant, session));
-        for track in self.tracks.values_mut().filter(|it| it.is_of(tenant, session)) {
+    pub fn finish(&mut self, key: SessionKey, now_ms: u64) {
+        self.states.remove(&key);
+        self.decisions.remove(&key);
+        for track in self.tracks.values_mut().filter(|it| it.is_of(key)) {
             track.leave(now_ms + LEAVING_MS_MAX);
         }
         self.forget_idle(now_ms);
@@ -333,8 +327,8 @@ impl Engine {
 
     /// Whether a track of a session has not ended.
     #[must_use]
-    pub fn is_busy(&self, tenant: TenantId, session: SessionId) -> bool {
-        self.tracks.values().any(|track| track.is_of(tenant, session))
+    pub fn is_busy(&self, key: SessionKey) -> bool {
+        self.tracks.values().any(|track| track.is_of(key))
     }
 
     /// Handles an item of a tap.
@@ -396,8 +390,8 @@ impl Engine {
         self.tracks.clear();
     }
 
-    fn state(&self, tenant: TenantId, session: SessionId) -> RecordingState {
-        self.states.get(&(tenant, session)).copied().unwrap_or(RecordingState::Stopped)
+    fn state(&self, key: SessionKey) -> RecordingState {
+        self.states.get(&key).copied().unwrap_or(RecordingState::Stopped)
     }
 
     fn forget_idle(&mut self, now_ms: u64) {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::media::{MediaEntry, Rest};
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::evidence::{Body, Entry, EventKind, Evidence, EvidenceError};
@@ -66,13 +66,8 @@ impl RecorderLog for EvidenceLog {
         Arc::new(Self::new(evidence.fenced(fence), Arc::clone(repository), clock.clone()))
     }
 
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        entry: MediaEntry,
-    ) -> Result<u64, RecorderLogError> {
-        self.evidence.append_media(tenant, session, entry).await.map_err(|error| match error {
+    async fn append(&self, key: SessionKey, entry: MediaEntry) -> Result<u64, RecorderLogError> {
+        self.evidence.append_media(key, entry).await.map_err(|error| match error {
             // A key that is missing may be put back, and without it the log can't be closed either.
             EvidenceError::Unavailable(_) | EvidenceError::Stopping | EvidenceError::KeyMissing => {
                 RecorderLogError::Unavailable(error.to_string())
@@ -86,8 +81,7 @@ impl RecorderLog for EvidenceLog {
     /// again, so only gaps and rests are looked for.
     async fn find(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         entry: &MediaEntry,
     ) -> Result<Option<u64>, RecorderLogError> {
         if matches!(entry, MediaEntry::Track { .. } | MediaEntry::Segment { .. }) {
@@ -95,24 +89,22 @@ impl RecorderLog for EvidenceLog {
         }
         let unavailable =
             |error: EvidenceStoreError| RecorderLogError::Unavailable(error.to_string());
-        let Some(log) = self.repository.log(tenant, session).await.map_err(unavailable)? else {
+        let Some(log) = self.repository.log(key).await.map_err(unavailable)? else {
             return Ok(None);
         };
         let from = log.size.saturating_sub(GAP_LOOKED_FOR);
         let limit = u32::try_from(GAP_LOOKED_FOR).unwrap_or(u32::MAX);
-        let entries =
-            self.repository.entries(tenant, session, from, limit).await.map_err(unavailable)?;
+        let entries = self.repository.entries(key, from, limit).await.map_err(unavailable)?;
         let is_it = |bytes: &[u8]| Entry::read(bytes).is_some_and(|it| is_wanted(&it.body, entry));
         Ok(entries.iter().rev().find(|it| is_it(&it.bytes)).map(|it| it.seq))
     }
 
-    async fn failed(&self, tenant: TenantId, session: SessionId, text: String) {
+    async fn failed(&self, key: SessionKey, text: String) {
         let event =
             json!({"type": "recorder_failed", "at": self.clock.now().to_string(), "text": text});
-        let noted =
-            self.evidence.note(tenant, session, EventKind::Failure, event.to_string()).await;
+        let noted = self.evidence.note(key, EventKind::Failure, event.to_string()).await;
         if let Err(error) = noted {
-            tracing::error!(%session, %error, "a failure of the recorder is not in the log");
+            tracing::error!(session = %key.session, %error, "a failure of the recorder is not in the log");
         }
     }
 }

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::id::{SessionId, TenantId, TrackId};
+use crate::domain::id::{SessionId, SessionKey, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::evidence::media::TrackTail;
-use crate::recorder::core::{Core, Counters, SessionKey};
+use crate::recorder::core::{Core, Counters};
 use crate::recorder::engine::RoomTrack;
 use crate::recorder::ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats};
 use crate::recorder::spool::Spool;
@@ -134,52 +134,52 @@ impl Recorder {
 
     /// Changes the state of a session's recording, for its present and future
     /// tracks.
-    pub async fn set_state(&self, tenant: TenantId, session: SessionId, state: RecordingState) {
-        let entry = self.session(tenant, session).await;
+    pub async fn set_state(&self, key: SessionKey, state: RecordingState) {
+        let entry = self.session(key).await;
         let mut known = entry.lock().await;
         let before = std::mem::replace(&mut known.state, state);
         let at_ms = self.now_ms();
-        self.send(Input::State { tenant, session, state, at_ms }).await;
+        self.send(Input::State { key, state, at_ms }).await;
         let (was, is) = (before == RecordingState::Recording, state == RecordingState::Recording);
         for track in known.tracks.iter().filter(|_| was != is) {
             if is {
-                self.tap(tenant, session, *track).await;
+                self.tap(key, *track).await;
             } else {
-                self.untap(session, *track).await;
+                self.untap(key.session, *track).await;
             }
         }
     }
 
     /// A track was published, whatever the state of the recording is.
-    pub async fn add_track(&self, tenant: TenantId, session: SessionId, track: RoomTrack) {
-        let entry = self.session(tenant, session).await;
+    pub async fn add_track(&self, key: SessionKey, track: RoomTrack) {
+        let entry = self.session(key).await;
         let mut known = entry.lock().await;
         let id = track.track;
         if known.tracks.contains(&id) {
             return;
         }
         known.tracks.push(id);
-        self.send(Input::AddTrack { tenant, session, track }).await;
+        self.send(Input::AddTrack { key, track }).await;
         if known.state == RecordingState::Recording {
-            self.tap(tenant, session, id).await;
+            self.tap(key, id).await;
         }
     }
 
     /// A decision of the room with this number changes gates. Told before it does,
     /// so that the log can name it where a gate kept something out.
-    pub async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64) {
-        self.send(Input::Gates { tenant, session, decision }).await;
+    pub async fn gates_decided(&self, key: SessionKey, decision: u64) {
+        self.send(Input::Gates { key, decision }).await;
     }
 
     /// A track was removed.
-    pub async fn remove_track(&self, tenant: TenantId, session: SessionId, track: TrackId) {
-        let entry = self.session(tenant, session).await;
+    pub async fn remove_track(&self, key: SessionKey, track: TrackId) {
+        let entry = self.session(key).await;
         let mut known = entry.lock().await;
         known.tracks.retain(|it| *it != track);
         let at_ms = self.now_ms();
         self.send(Input::RemoveTrack { track, at_ms }).await;
         if known.state == RecordingState::Recording {
-            self.untap(session, track).await;
+            self.untap(key.session, track).await;
         }
     }
 
@@ -189,18 +189,14 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecorderError::Stopped`] and [`RecorderError::Repository`].
-    pub async fn finish(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<TrackTail>, RecorderError> {
-        let entry = self.0.sessions.lock().await.remove(&(tenant, session));
+    pub async fn finish(&self, key: SessionKey) -> Result<Vec<TrackTail>, RecorderError> {
+        let entry = self.0.sessions.lock().await.remove(&key);
         let (done, sealed) = oneshot::channel();
-        self.send(Input::Finish { tenant, session, done }).await;
+        self.send(Input::Finish { key, done }).await;
         if let Some(entry) = entry {
             let known = entry.lock().await;
             for track in known.tracks.iter().filter(|_| known.state == RecordingState::Recording) {
-                self.untap(session, *track).await;
+                self.untap(key.session, *track).await;
             }
         }
         let core = &self.0.core;
@@ -212,7 +208,7 @@ impl Recorder {
             let changed = core.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if !core.is_busy((tenant, session)) {
+            if !core.is_busy(key) {
                 break;
             }
             tokio::select! {
@@ -221,8 +217,8 @@ impl Recorder {
             }
         }
         let mut tails = Vec::new();
-        for track in core.parts.repository.tracks(tenant, session).await? {
-            let last = core.parts.repository.last_segment(tenant, session, track.id).await?;
+        for track in core.parts.repository.tracks(key).await? {
+            let last = core.parts.repository.last_segment(key, track.id).await?;
             tails.extend(last.map(|last| TrackTail {
                 track: track.id,
                 last_index: last.index,
@@ -235,16 +231,16 @@ impl Recorder {
 
     /// Whether this recorder has taken tracks of a session that it has not
     /// finished.
-    pub async fn records(&self, tenant: TenantId, session: SessionId) -> bool {
-        self.0.sessions.lock().await.contains_key(&(tenant, session))
+    pub async fn records(&self, key: SessionKey) -> bool {
+        self.0.sessions.lock().await.contains_key(&key)
     }
 
     /// Recorded tracks of a session that are not completely in the vault and the
     /// log yet.
     #[must_use]
-    pub fn pending_tracks(&self, tenant: TenantId, session: SessionId) -> usize {
+    pub fn pending_tracks(&self, key: SessionKey) -> usize {
         let busy = self.0.core.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.get(&(tenant, session)).copied().unwrap_or(0)
+        busy.get(&key).copied().unwrap_or(0)
     }
 
     /// Counters and sizes.
@@ -307,28 +303,24 @@ impl Recorder {
         u64::try_from(self.0.core.parts.clock.now().unix_ms()).unwrap_or(0)
     }
 
-    async fn session(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Arc<tokio::sync::Mutex<Session>> {
+    async fn session(&self, key: SessionKey) -> Arc<tokio::sync::Mutex<Session>> {
         let mut sessions = self.0.sessions.lock().await;
         let begun = || {
             let session = Session { state: RecordingState::Stopped, tracks: Vec::new() };
             Arc::new(tokio::sync::Mutex::new(session))
         };
-        Arc::clone(sessions.entry((tenant, session)).or_insert_with(begun))
+        Arc::clone(sessions.entry(key).or_insert_with(begun))
     }
 
-    async fn tap(&self, tenant: TenantId, session: SessionId, track: TrackId) {
+    async fn tap(&self, key: SessionKey, track: TrackId) {
         let media = &self.0.core.parts.media;
-        match media.tap(session, track, self.0.sink.clone()).await {
+        match media.tap(key.session, track, self.0.sink.clone()).await {
             // It was removed before any packet came.
             Ok(()) | Err(SfuError::TrackNotFound | SfuError::RoomNotFound) => {}
             Err(error) => {
                 tracing::error!(%error, %track, "a track can't be recorded");
                 let text = format!("track {track} can't be recorded: {error}");
-                self.0.core.parts.log.failed(tenant, session, text).await;
+                self.0.core.parts.log.failed(key, text).await;
             }
         }
     }

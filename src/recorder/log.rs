@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::evidence::media::MediaEntry;
 
 /// The log could not take an entry.
@@ -32,24 +32,18 @@ pub trait RecorderLog: Send + Sync {
 
     /// Appends an entry; it is on stable storage when the call returns. Yields
     /// its `seq`.
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        entry: MediaEntry,
-    ) -> Result<u64, RecorderLogError>;
+    async fn append(&self, key: SessionKey, entry: MediaEntry) -> Result<u64, RecorderLogError>;
 
     /// The `seq` of this very entry, if the log has it. Asked after a restart
     /// and after an append whose outcome is not known. `None` as well for what
     /// [`Self::append`] recognises when it comes again.
     async fn find(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         entry: &MediaEntry,
     ) -> Result<Option<u64>, RecorderLogError>;
 
     /// Tells that something does not work: once when it begins, and again now
     /// and then while it lasts.
-    async fn failed(&self, tenant: TenantId, session: SessionId, text: String);
+    async fn failed(&self, key: SessionKey, text: String);
 }

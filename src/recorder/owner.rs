@@ -48,7 +48,7 @@ impl Owner {
     /// this process.
     pub(super) async fn take(core: &Core, place: Place) -> Result<Self, ClaimError> {
         let parts = &core.parts;
-        let claim = parts.claims.share(place.tenant, place.session, Work::Recording).await?;
+        let claim = parts.claims.share(place.key, Work::Recording).await?;
         let fence = claim.fence();
         let repository = Arc::clone(&parts.repository).fenced(fence);
         let log = Arc::clone(&parts.log).fenced(fence);
@@ -70,13 +70,13 @@ impl Owner {
         place: Place,
         write: Write<'_>,
     ) -> Result<(), RecordingStoreError> {
-        let Place { tenant, session, recorded } = place;
+        let Place { key, recorded } = place;
         let repository = &self.repository;
         let kept = match write {
-            Write::Track(track) => repository.add_track(tenant, session, track).await,
-            Write::Segment(segment) => repository.add_segment(tenant, session, segment).await,
-            Write::Gap(gap) => repository.add_gap(tenant, session, gap).await,
-            Write::End(at) => repository.end_track(tenant, session, recorded, at).await,
+            Write::Track(track) => repository.add_track(key, track).await,
+            Write::Segment(segment) => repository.add_segment(key, segment).await,
+            Write::Gap(gap) => repository.add_gap(key, gap).await,
+            Write::End(at) => repository.end_track(key, recorded, at).await,
         };
         if kept == Err(RecordingStoreError::Fenced) {
             self.claim.refused();
@@ -90,7 +90,7 @@ impl Owner {
         place: Place,
         entry: MediaEntry,
     ) -> Result<u64, RecorderLogError> {
-        let appended = self.log.append(place.tenant, place.session, entry).await;
+        let appended = self.log.append(place.key, entry).await;
         if appended == Err(RecorderLogError::Fenced) {
             self.claim.refused();
         }

@@ -19,7 +19,7 @@ impl Core {
         let places =
             blocking(self, |core| core.spool.recover()).await.map_err(RecorderError::Spool)?;
         for place in places {
-            let tracks = self.parts.repository.tracks(place.tenant, place.session).await?;
+            let tracks = self.parts.repository.tracks(place.key).await?;
             match tracks.into_iter().find(|track| track.id == place.recorded) {
                 Some(track) => Upload::recovered(self, place, track).spawn(),
                 None => self.forget(place).await?,
@@ -50,12 +50,12 @@ impl Core {
             return Ok(());
         }
         let others = self.parts.claims.taken_by_others(Work::Recording).await?;
-        for (tenant, session) in sessions {
-            if others.contains(&session) {
+        for key in sessions {
+            if others.contains(&key.session) {
                 continue;
             }
-            for track in repository.tracks(tenant, session).await? {
-                let place = Place { tenant, session, recorded: track.id };
+            for track in repository.tracks(key).await? {
+                let place = Place { key, recorded: track.id };
                 if track.ended_at.is_none() && !self.handled().contains(&track.id) {
                     Upload::recovered(self, place, track).spawn();
                 }
@@ -79,7 +79,7 @@ impl Core {
         if !forgotten.await.map_err(RecorderError::Spool)? {
             let text = "the spool has segments of a track that is not in the database";
             tracing::error!(track = %place.recorded, "{text}");
-            self.parts.log.failed(place.tenant, place.session, text.to_owned()).await;
+            self.parts.log.failed(place.key, text.to_owned()).await;
         }
         Ok(())
     }

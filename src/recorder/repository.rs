@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId, TrackId, UserId};
+use crate::domain::id::{PlayableId, RecordedTrackId, SessionKey, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::{Container, PlayableState};
 use crate::domain::time::Timestamp;
@@ -138,16 +138,14 @@ pub trait RecordingRepository: Send + Sync {
     /// Adds a track.
     async fn add_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError>;
 
     /// Says when a track ended. One that has ended keeps its end.
     async fn end_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
     ) -> Result<(), RecordingStoreError>;
@@ -157,32 +155,25 @@ pub trait RecordingRepository: Send + Sync {
     /// a newer tenant key already.
     async fn put_track_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), RecordingStoreError>;
 
     /// The tracks of a session by `seq`.
-    async fn tracks(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedTrack>, RecordingStoreError>;
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError>;
 
     /// Adds a segment.
     async fn add_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         segment: &RecordedSegment,
     ) -> Result<(), RecordingStoreError>;
 
     /// Segments of a track from `from` on by index, at most `limit`.
     async fn segments(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         from: u64,
         limit: u32,
@@ -191,52 +182,36 @@ pub trait RecordingRepository: Send + Sync {
     /// The last segment of a track.
     async fn last_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
     ) -> Result<Option<RecordedSegment>, RecordingStoreError>;
 
     /// Adds a gap.
-    async fn add_gap(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        gap: &RecordedGap,
-    ) -> Result<(), RecordingStoreError>;
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError>;
 
     /// The gaps of a session by track and time.
-    async fn gaps(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedGap>, RecordingStoreError>;
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError>;
 
     /// Adds a playable file or replaces what is known of it.
     /// [`RecordingStoreError::Conflict`] when it was erased, or its key is
     /// wrapped by a newer tenant key already.
     async fn put_playable(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         playable: &Playable,
     ) -> Result<(), RecordingStoreError>;
 
     /// The playable files of a session, the combined one first, then by track.
-    async fn playables(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<Playable>, RecordingStoreError>;
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError>;
 
     /// Sessions of all tenants that have tracks without an end or playable
     /// files that are waiting or being made: what a start has to look after.
-    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError>;
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError>;
 
     /// Says from when on a session's recording is to be erased.
     async fn put_retention(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         erase_after: Timestamp,
     ) -> Result<(), RecordingStoreError>;
 
@@ -246,14 +221,9 @@ pub trait RecordingRepository: Send + Sync {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError>;
+    ) -> Result<Vec<SessionKey>, RecordingStoreError>;
 
     /// Notes that a session's recording was erased, and forgets whose its
     /// tracks were.
-    async fn erased(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        at: Timestamp,
-    ) -> Result<(), RecordingStoreError>;
+    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), RecordingStoreError>;
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{InstanceId, RecordedTrackId, SessionKey};
 use crate::evidence::media::Rest;
 use crate::recorder::disk::SpoolDisk;
 use crate::recorder::engine::SegmentMeta;
@@ -35,8 +35,7 @@ const PROBE_BYTES: usize = 4_096;
 /// Whose items a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    pub(super) tenant: TenantId,
-    pub(super) session: SessionId,
+    pub(super) key: SessionKey,
     pub(super) recorded: RecordedTrackId,
 }
 
@@ -236,8 +235,8 @@ impl Spool {
 
     pub(super) fn directory(&self, place: &Place) -> PathBuf {
         self.root
-            .join(place.tenant.to_string())
-            .join(place.session.to_string())
+            .join(place.key.tenant.to_string())
+            .join(place.key.session.to_string())
             .join(place.recorded.to_string())
     }
 
@@ -282,7 +281,7 @@ impl Spool {
             for (session, path) in self.directories_in(&path)? {
                 for (recorded, path) in self.directories_in(&path)? {
                     self.remove_parts(&path)?;
-                    places.push(Place { tenant, session, recorded });
+                    places.push(Place { key: SessionKey::new(tenant, session), recorded });
                 }
             }
         }
@@ -359,6 +358,7 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::{SessionId, TenantId};
 
     #[test]
     fn the_name_of_an_item_says_everything() {
@@ -406,8 +406,7 @@ mod tests {
         let spool = open().expect("opened");
         assert!(matches!(open(), Err(RecorderError::SpoolInUse)));
         let place = Place {
-            tenant: TenantId::generate(),
-            session: SessionId::generate(),
+            key: SessionKey::new(TenantId::generate(), SessionId::generate()),
             recorded: RecordedTrackId::random(),
         };
         let items: Vec<Item> = [9, 10, 11, 100]

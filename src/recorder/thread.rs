@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::id::{RecordedTrackId, SessionKey, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::recorder::core::Core;
 use crate::recorder::engine::{
@@ -37,11 +37,11 @@ const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 /// A message to the thread.
 pub(super) enum Input {
     Batch(TapBatch),
-    AddTrack { tenant: TenantId, session: SessionId, track: RoomTrack },
+    AddTrack { key: SessionKey, track: RoomTrack },
     RemoveTrack { track: TrackId, at_ms: u64 },
-    State { tenant: TenantId, session: SessionId, state: RecordingState, at_ms: u64 },
-    Gates { tenant: TenantId, session: SessionId, decision: u64 },
-    Finish { tenant: TenantId, session: SessionId, done: oneshot::Sender<()> },
+    State { key: SessionKey, state: RecordingState, at_ms: u64 },
+    Gates { key: SessionKey, decision: u64 },
+    Finish { key: SessionKey, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
     Wake,
 }
@@ -105,7 +105,7 @@ pub(super) struct Thread {
     engine: Engine,
     pool: SyncPool,
     tracks: BTreeMap<RecordedTrackId, Writing>,
-    finishing: Vec<(TenantId, SessionId, oneshot::Sender<()>)>,
+    finishing: Vec<(SessionKey, oneshot::Sender<()>)>,
     disk: Disk,
     /// The disk has refused a write, and has not taken a file since.
     disk_failed: bool,
@@ -183,21 +183,21 @@ impl Thread {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
                 return Turn::Continue;
             }
-            Input::AddTrack { tenant, session, track } => {
-                if !self.engine.add_track(tenant, session, track) {
+            Input::AddTrack { key, track } => {
+                if !self.engine.add_track(key, track) {
                     tracing::error!("too many tracks for the recorder: one is not recorded");
                 }
             }
             Input::RemoveTrack { track, at_ms } => self.engine.remove_track(track, at_ms),
-            Input::State { tenant, session, state, at_ms } => {
-                self.engine.set_state(tenant, session, state, at_ms);
+            Input::State { key, state, at_ms } => {
+                self.engine.set_state(key, state, at_ms);
             }
-            Input::Gates { tenant, session, decision } => {
-                self.engine.set_decision(tenant, session, decision);
+            Input::Gates { key, decision } => {
+                self.engine.set_decision(key, decision);
             }
-            Input::Finish { tenant, session, done } => {
-                self.engine.finish(tenant, session, now_ms);
-                self.finishing.push((tenant, session, done));
+            Input::Finish { key, done } => {
+                self.engine.finish(key, now_ms);
+                self.finishing.push((key, done));
             }
             Input::Stop { .. } | Input::Wake => {}
         }
@@ -222,8 +222,8 @@ impl Thread {
         }
         let engine = &self.engine;
         self.core.counters.take(&engine.counts(), engine.recorded());
-        let over = |it: &mut (TenantId, SessionId, _)| !engine.is_busy(it.0, it.1);
-        for (_, _, done) in self.finishing.extract_if(.., over) {
+        let over = |it: &mut (SessionKey, _)| !engine.is_busy(it.0);
+        for (_, done) in self.finishing.extract_if(.., over) {
             // The caller may have stopped waiting.
             done.send(()).ok();
         }
@@ -271,7 +271,8 @@ impl Thread {
 
     fn open(&mut self, opened: Box<Opened>) {
         let Opened { tenant, session, recorded, .. } = *opened;
-        let shared = Arc::new(TrackShared::new(Place { tenant, session, recorded }, Vec::new()));
+        let key = SessionKey::new(tenant, session);
+        let shared = Arc::new(TrackShared::new(Place { key, recorded }, Vec::new()));
         self.tracks.insert(recorded, Writing { shared: Arc::clone(&shared), segment: None });
         Upload::opened(&self.core, shared, opened).spawn();
     }

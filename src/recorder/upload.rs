@@ -251,12 +251,12 @@ impl Upload {
     /// Finds out how far an earlier process came, and ends its track.
     async fn recover(&mut self) {
         self.unsure = true;
-        let Place { tenant, session, recorded } = self.shared.place;
+        let Place { key, recorded } = self.shared.place;
         // Nobody else writes from here on; what was read before may be old.
         self.owner().await;
         let mut tries = self.tries();
         let known = loop {
-            match self.core.parts.repository.tracks(tenant, session).await {
+            match self.core.parts.repository.tracks(key).await {
                 Ok(tracks) => break tracks.into_iter().find(|track| track.id == recorded),
                 Err(error) => self.wait(&mut tries, "reading a track", &error).await,
             }
@@ -267,13 +267,13 @@ impl Upload {
         }
         let track = (**track).clone();
         let last = loop {
-            match self.core.parts.repository.last_segment(tenant, session, recorded).await {
+            match self.core.parts.repository.last_segment(key, recorded).await {
                 Ok(last) => break last,
                 Err(error) => self.wait(&mut tries, "reading a track", &error).await,
             }
         };
         let gaps = loop {
-            match self.core.parts.repository.gaps(tenant, session).await {
+            match self.core.parts.repository.gaps(key).await {
                 Ok(gaps) => break gaps,
                 Err(error) => self.wait(&mut tries, "reading gaps", &error).await,
             }
@@ -437,8 +437,8 @@ impl Upload {
 
     /// Puts a segment into the vault; returns its size and key commitment. `None` if its file is gone.
     async fn put(&self, item: &Item, index: u64, sha256: [u8; 32]) -> Option<(u64, [u8; 32])> {
-        let Place { tenant, session, recorded } = self.shared.place;
-        let name = ObjectName::segment(tenant, session, recorded, index);
+        let Place { key, recorded } = self.shared.place;
+        let name = ObjectName::segment(key, recorded, index);
         let path = self.core.spool.path(&self.shared.place, item);
         let mut tries = self.tries();
         loop {
@@ -519,12 +519,12 @@ impl Upload {
 
     async fn append(&mut self, entry: MediaEntry) -> Result<u64, SetAside> {
         let mut refusals = 0;
-        let Place { tenant, session, .. } = self.shared.place;
+        let Place { key, .. } = self.shared.place;
         let mut tries = self.tries();
         loop {
             let owner = self.owner().await;
             if self.unsure {
-                match self.core.parts.log.find(tenant, session, &entry).await {
+                match self.core.parts.log.find(key, &entry).await {
                     Ok(Some(seq)) => {
                         self.unsure = false;
                         return Ok(seq);
@@ -586,8 +586,8 @@ impl Upload {
     }
 
     async fn tell(&self, text: &str) {
-        let Place { tenant, session, .. } = self.shared.place;
-        let told = self.core.parts.log.failed(tenant, session, text.to_owned());
+        let Place { key, .. } = self.shared.place;
+        let told = self.core.parts.log.failed(key, text.to_owned());
         if tokio::time::timeout(TELL_MAX, told).await.is_err() {
             tracing::error!(text, "the log can't be told");
         }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::arrival::Arrival;
-use crate::domain::id::{ConnectionId, SessionId, TenantId};
+use crate::domain::id::{ConnectionId, SessionKey};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
@@ -46,8 +46,7 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 /// What a room works with.
 #[derive(Clone)]
 pub(super) struct RoomParts {
-    pub(super) tenant: TenantId,
-    pub(super) session: SessionId,
+    pub(super) key: SessionKey,
     pub(super) journal: Arc<dyn RoomJournal>,
     /// `None` when another provider carries the session's media.
     pub(super) media: Option<Sfu>,
@@ -349,8 +348,8 @@ impl RoomActor {
         if self.engine.seq() - last_seq > u64::from(MISSED_EVENTS_MAX) {
             return Ok(None);
         }
-        let RoomParts { tenant, session, journal, .. } = &self.parts;
-        let kept = journal.events_after(*tenant, *session, last_seq, MISSED_EVENTS_MAX).await;
+        let RoomParts { key, journal, .. } = &self.parts;
+        let kept = journal.events_after(*key, last_seq, MISSED_EVENTS_MAX).await;
         let kept = match kept {
             Ok(kept) => kept,
             Err(error) => return Err(self.journal_failed(&error)),
@@ -371,7 +370,7 @@ impl RoomActor {
         }
         let gates = self.engine.gates(connection);
         media
-            .join(self.parts.session, connection, gates)
+            .join(self.parts.key.session, connection, gates)
             .await
             .map_err(|error| media_error(&error))?;
         self.joined.insert(connection);
@@ -444,7 +443,7 @@ impl RoomActor {
     }
 
     async fn carry_out(&mut self, outputs: Outputs) {
-        let (media, session) = (self.parts.media.clone(), self.parts.session);
+        let (media, session) = (self.parts.media.clone(), self.parts.key.session);
         // Events that are not stored yet are still with the engine.
         let told = outputs.told.first().or_else(|| self.engine.told().last());
         let decision = told.filter(|_| !outputs.gates.is_empty()).map(|(told, _)| told.seq);
@@ -504,7 +503,7 @@ impl RoomActor {
         if self.joined.remove(&connection)
             && let Some(media) = &self.parts.media
         {
-            log_media(media.leave(self.parts.session, connection).await);
+            log_media(media.leave(self.parts.key.session, connection).await);
         }
     }
 
@@ -521,7 +520,7 @@ impl RoomActor {
     /// A journal that another process has continued, or of which it is not known
     /// what it holds, ends this room: whoever comes next loads it anew.
     fn journal_failed(&mut self, error: &JournalError) -> RoomError {
-        tracing::error!(session = %self.parts.session, %error, "the room's journal failed");
+        tracing::error!(session = %self.parts.key.session, %error, "the room's journal failed");
         self.over |= matches!(error, JournalError::Conflict | JournalError::Unknown(_));
         match error {
             JournalError::Unknown(_) => RoomError::OutcomeUnknown,
@@ -533,7 +532,7 @@ impl RoomActor {
         let ended = self.engine.tracks().map(TrackChange::Unpublished).collect();
         self.change_tracks(ended).await;
         if let Some(media) = &self.parts.media {
-            log_media(media.close_room(self.parts.session).await);
+            log_media(media.close_room(self.parts.key.session).await);
         }
         let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
         for connection in connections {

@@ -8,7 +8,7 @@ use crate::attendance::ports::EligibleSource;
 use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
-use crate::domain::id::{AssemblyId, SessionId, TenantId, UserId};
+use crate::domain::id::{AssemblyId, SessionKey, TenantId, UserId};
 use crate::domain::session::SessionStatus;
 use crate::room::Rooms;
 use crate::room::action::{AttendanceAction, Vote};
@@ -29,13 +29,8 @@ impl Rooms {
     ///
     /// # Errors
     /// The session's state as [`Self::enter`], and what attendance refuses.
-    pub async fn attend(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        action: AttendanceAction,
-    ) -> Result<(), RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+    pub async fn attend(&self, key: SessionKey, action: AttendanceAction) -> Result<(), RoomError> {
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Attend { action, reply }).await
     }
 
@@ -46,12 +41,11 @@ impl Rooms {
     /// The session's state as [`Self::enter`], and what the room refuses.
     pub async fn announce_vote(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         vote: Vote,
         arrival: Arrival,
     ) -> Result<(), RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Vote { vote, arrival, reply }).await
     }
 
@@ -59,25 +53,16 @@ impl Rooms {
     ///
     /// # Errors
     /// The session's state as [`Self::enter`].
-    pub async fn assembly(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<AssemblyId, RoomError> {
-        Ok(Box::pin(self.room(tenant, session)).await?.assembly)
+    pub async fn assembly(&self, key: SessionKey) -> Result<AssemblyId, RoomError> {
+        Ok(Box::pin(self.room(key)).await?.assembly)
     }
 
     /// What the attendance of an active session knows of somebody.
     ///
     /// # Errors
     /// The session's state as [`Self::enter`].
-    pub async fn attendee(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        user: UserId,
-    ) -> Result<Attendee, RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+    pub async fn attendee(&self, key: SessionKey, user: UserId) -> Result<Attendee, RoomError> {
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Attendee { user, reply }).await
     }
 
@@ -87,12 +72,11 @@ impl Rooms {
     /// The session's state as [`Self::enter`], and what attendance refuses.
     pub async fn check_proof(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         user: UserId,
         proof: Proof,
     ) -> Result<ProofCheck, RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::CheckProof { user, proof, reply }).await
     }
 
@@ -101,39 +85,32 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomError::SessionNotFound`] and what the room or its journal says.
-    pub async fn attendance(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Arc<Attendance>, RoomError> {
+    pub async fn attendance(&self, key: SessionKey) -> Result<Arc<Attendance>, RoomError> {
         let ask = |reply: Reply<Arc<Attendance>>| Input::Attendance { reply };
-        match Box::pin(self.room(tenant, session)).await {
+        match Box::pin(self.room(key)).await {
             Ok(room) => room.ask(ask).await,
             Err(
                 RoomError::SessionOver
                 | RoomError::SessionNotActive
                 | RoomError::ProviderUnsupported,
-            ) => self.stored_attendance(tenant, session).await,
+            ) => self.stored_attendance(key).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn stored_attendance(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Arc<Attendance>, RoomError> {
+    async fn stored_attendance(&self, key: SessionKey) -> Result<Arc<Attendance>, RoomError> {
+        let SessionKey { session, .. } = key;
         let unreadable = |error: &dyn std::fmt::Display| {
             tracing::error!(%session, %error, "an attendance could not be read");
             RoomError::JournalUnavailable
         };
-        let found = self.parts.sessions.find(tenant, session).await;
+        let found = self.parts.sessions.find(key).await;
         let found = found.map_err(|error| unreadable(&error))?.ok_or(RoomError::SessionNotFound)?;
         let nobody = || Attendance::new(found.attendance, found.created_at);
         if found.status == SessionStatus::Scheduled {
             return Ok(Arc::new(nobody()));
         }
-        let record = self.parts.journal.load(tenant, session).await;
+        let record = self.parts.journal.load(key).await;
         let stored = match record.map_err(|error| unreadable(&error))? {
             Some(record) => {
                 attendance_of(&record, found.attendance).map_err(|error| unreadable(&error))?
@@ -147,8 +124,7 @@ impl Rooms {
     /// written down once in a while.
     pub async fn proof_refused(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         (user, method): (UserId, AttendanceMethod),
         failure: AttendanceFailure,
     ) {
@@ -159,11 +135,11 @@ impl Rooms {
             let refusals = self.parts.refusals.lock();
             // A panic of another holder can't leave the table half changed.
             let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
-            refusals.admit(session, &user, code, now)
+            refusals.admit(key.session, &user, code, now)
         };
         if is_new {
             let note = AttendanceNote::Refused { user, method, failure };
-            witness.attendance(tenant, session, note).await;
+            witness.attendance(key, note).await;
         }
     }
 

@@ -10,7 +10,7 @@ use crate::attendance::{AttendanceError, CoarseLocation, PresentedHash, Proof, V
 use crate::clock::Clock;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -140,7 +140,9 @@ impl Desk {
         let outcome = Box::pin(self.try_validate(person, session, presented)).await;
         if let Some(failure) = outcome.as_ref().err().and_then(DeskError::failure) {
             let who = (person.user_id.clone(), method);
-            self.rooms.proof_refused(person.tenant_id, session, who, failure).await;
+            self.rooms
+                .proof_refused(SessionKey::new(person.tenant_id, session), who, failure)
+                .await;
         }
         outcome
     }
@@ -154,7 +156,7 @@ impl Desk {
         let Presented { method, secret, variant, place, location } = presented;
         let (tenant, user) = (person.tenant_id, person.user_id.clone());
         // A session that does not exist or is not active is no attempt.
-        let assembly = self.rooms.assembly(tenant, session).await?;
+        let assembly = self.rooms.assembly(SessionKey::new(tenant, session)).await?;
         self.count(person)?;
         let hash = || PresentedHash::of(secret.expose().as_bytes());
         let proof = match method {
@@ -165,7 +167,7 @@ impl Desk {
                 return Err(DeskError::Refused(AttendanceFailure::Invalid));
             }
         };
-        match self.rooms.check_proof(tenant, session, user.clone(), proof).await? {
+        match self.rooms.check_proof(SessionKey::new(tenant, session), user.clone(), proof).await? {
             ProofCheck::Holds(attendee) => return Ok(*attendee),
             ProofCheck::Wanted => {}
         }
@@ -183,11 +185,11 @@ impl Desk {
         drop(presentation);
         let name = person.name.clone();
         let action = AttendanceAction::Prove { user: user.clone(), name, proof, place, location };
-        self.rooms.attend(tenant, session, action).await?;
+        self.rooms.attend(SessionKey::new(tenant, session), action).await?;
         if let Some(once) = &once {
             self.forget(once);
         }
-        Ok(self.rooms.attendee(tenant, session, user).await?)
+        Ok(self.rooms.attendee(SessionKey::new(tenant, session), user).await?)
     }
 
     /// Whether this was validated before, but could not be stored.

@@ -324,7 +324,7 @@ impl RoomEngine {
         let made = self.act(&user, roles, action, fresh, now);
         if made.is_ok() {
             self.tell_floor(now);
-            self.settle(now);
+            self.apply_decisions(now);
         }
         let named = self.acting.take().filter(|_| self.seq > before);
         let request = made.map_err(|refused| self.explain_stale(refused, seen))?;
@@ -359,7 +359,7 @@ impl RoomEngine {
         self.follow_attendance_rules(now);
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
-        self.settle(now);
+        self.apply_decisions(now);
     }
 
     /// A vote of the assembly has started: everybody is told.
@@ -376,7 +376,7 @@ impl RoomEngine {
             ends_at: vote.ends_at.map(|at| at.to_string()),
         };
         self.tell(event, now);
-        self.settle(now);
+        self.apply_decisions(now);
         Ok(())
     }
 
@@ -419,7 +419,7 @@ impl RoomEngine {
             self.end_connection(connection, Goodbye::Disconnected, now);
         }
         self.tell_speakers(now);
-        self.settle(now);
+        self.apply_decisions(now);
         self.tell_quorum(now);
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use crate::domain::arrival::Arrival;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::SessionKey;
 use crate::domain::time::Timestamp;
 
 /// One event, as members received it.
@@ -65,11 +65,7 @@ pub enum JournalError {
 #[async_trait]
 pub trait RoomJournal: Send + Sync {
     /// The stored state of a room, or `None` when it never had an event.
-    async fn load(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<RoomRecord>, JournalError>;
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError>;
 
     /// Stores a change of the state and the events that led to it, in one transaction. The events'
     /// `seq` must continue the stored one without a gap and end at `change.seq`; otherwise nothing
@@ -77,8 +73,7 @@ pub trait RoomJournal: Send + Sync {
     /// a `state`.
     async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError>;
@@ -86,8 +81,7 @@ pub trait RoomJournal: Send + Sync {
     /// At most `limit` events with `seq` greater than `after`, in order.
     async fn events_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError>;
@@ -96,8 +90,7 @@ pub trait RoomJournal: Send + Sync {
     /// now was not stored, and will not be. This writes, so it fails while nothing can be written.
     async fn settled_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError>;

@@ -10,7 +10,7 @@ use crate::attendance::ports::EligibleSource;
 use crate::attendance::{CoarseLocation, PresentedHash};
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, TenantId, TrackId, UserId};
+use crate::domain::id::{SessionKey, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -45,18 +45,18 @@ pub trait TrackListener: Send + Sync {
     /// the state, and then at every change. The call for `recording` comes after the members were
     /// told; the calls for `paused` and `stopped` come before, and when they return, a recorder
     /// records nothing more.
-    async fn recording_changed(&self, tenant: TenantId, session: SessionId, state: RecordingState);
+    async fn recording_changed(&self, key: SessionKey, state: RecordingState);
 
     /// The decision with this number changes gates. Called before the gates change, so that the log
     /// can name the decision that closed one.
-    async fn gates_decided(&self, tenant: TenantId, session: SessionId, decision: u64);
+    async fn gates_decided(&self, key: SessionKey, decision: u64);
 
     /// A track was published, or its first packet shows that it has another codec than was reported
     /// before. Called for every track in every state.
-    async fn track_published(&self, tenant: TenantId, session: SessionId, track: RoomTrack);
+    async fn track_published(&self, key: SessionKey, track: RoomTrack);
 
     /// A track has ended, or its room closes in this process.
-    async fn track_unpublished(&self, tenant: TenantId, session: SessionId, track: TrackId);
+    async fn track_unpublished(&self, key: SessionKey, track: TrackId);
 }
 
 /// Enters in the log what happens in rooms.
@@ -67,17 +67,17 @@ pub trait RoomWitness: Send + Sync {
     async fn room_opened(&self, session: &Session);
 
     /// Events were added to the room's journal. Must not block.
-    fn events_kept(&self, tenant: TenantId, session: SessionId);
+    fn events_kept(&self, key: SessionKey);
 
     /// An authenticated person could not enter the room of an active session. The same refusal of
     /// the same person is reported once in [`REFUSAL_INTERVAL`](super::REFUSAL_INTERVAL).
-    async fn refused(&self, tenant: TenantId, session: SessionId, refusal: Refusal);
+    async fn refused(&self, key: SessionKey, refusal: Refusal);
 
     /// Something of attendance is to be written down.
-    async fn attendance(&self, tenant: TenantId, session: SessionId, note: AttendanceNote);
+    async fn attendance(&self, key: SessionKey, note: AttendanceNote);
 
     /// A person lost a transport or the socket of their channel. Must not block.
-    fn connection_lost(&self, tenant: TenantId, session: SessionId, lost: LostConnection);
+    fn connection_lost(&self, key: SessionKey, lost: LostConnection);
 }
 
 /// The other parts that rooms use; all are optional. Without a recorder among the listeners nothing

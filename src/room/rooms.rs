@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::domain::id::{CameraId, ConnectionId, SessionId, TenantId, UserId};
+use crate::domain::id::{CameraId, ConnectionId, SessionId, SessionKey, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::{Session, SessionStatus};
@@ -96,8 +96,7 @@ impl Rooms {
     /// Those of [`Self::enter`].
     pub async fn enter_camera(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         camera: &CameraId,
         sink: Sink,
     ) -> Result<Entered, RoomError> {
@@ -156,7 +155,7 @@ impl Rooms {
         resuming: ResumeRequest,
         sink: Sink,
     ) -> Result<Entered, RoomError> {
-        let handle = self.room(tenant, session).await?;
+        let handle = self.room(SessionKey::new(tenant, session)).await?;
         let ResumeRequest { connection, secret, next, last_seq, media, at } = resuming;
         let resuming = Resuming { connection, secret, next, last_seq, media, at, sink };
         let admitted = handle.ask(|reply| Input::Resume(resuming, reply)).await?;
@@ -245,7 +244,7 @@ impl Rooms {
         // A room may close because it is empty after it was found and before it is asked; the
         // second try opens a new one.
         for _ in 0..2 {
-            let handle = self.room(tenant, session).await?;
+            let handle = self.room(SessionKey::new(tenant, session)).await?;
             let entering = make(principal.clone());
             if entering.kind == ConnectionKind::MediaOnly && handle.is_without_media {
                 return Err(RoomError::ProviderUnsupported);
@@ -260,51 +259,39 @@ impl Rooms {
                 }
             }
         }
-        self.tell_refused(tenant, session, &principal.user_id, &refused).await;
+        self.tell_refused(SessionKey::new(tenant, session), &principal.user_id, &refused).await;
         Err(refused)
     }
 
     /// Tells the witness that a person could not enter an active session.
-    async fn tell_refused(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        user: &UserId,
-        refused: &RoomError,
-    ) {
+    async fn tell_refused(&self, key: SessionKey, user: &UserId, refused: &RoomError) {
         let Some(witness) = &self.parts.ports.witness else { return };
         let (code, now) = (refused.code(), self.parts.clock.now());
         let is_new = {
             let refusals = self.parts.refusals.lock();
             // A panic of another holder can't leave the table in an inconsistent state.
             let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
-            refusals.admit(session, user, code, now)
+            refusals.admit(key.session, user, code, now)
         };
         if is_new {
             let refusal = Refusal { user: Some(user.clone()), code };
-            witness.refused(tenant, session, refusal).await;
+            witness.refused(key, refusal).await;
         }
     }
 
     /// The room of a session, which is opened if necessary. Another tenant's session is answered
     /// like one that does not exist.
-    pub(super) async fn room(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<RoomHandle, RoomError> {
-        let room = self.open.find_or_open(session, self.open_session(tenant, session)).await?;
+    pub(super) async fn room(&self, key: SessionKey) -> Result<RoomHandle, RoomError> {
+        let SessionKey { tenant, session } = key;
+        let room = self.open.find_or_open(session, self.open_session(key)).await?;
         if room.tenant == tenant { Ok(room.handle) } else { Err(RoomError::SessionNotFound) }
     }
 
     /// Reads a session and opens its room. This runs while the session's opening is locked. So if a
     /// session ends meanwhile, either it is read as ended, or its room is found and closed.
-    async fn open_session(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<OpenRoom, RoomError> {
-        let found = self.parts.sessions.find(tenant, session).await;
+    async fn open_session(&self, key: SessionKey) -> Result<OpenRoom, RoomError> {
+        let SessionKey { tenant, session } = key;
+        let found = self.parts.sessions.find(key).await;
         let found = found.map_err(|error| {
             tracing::error!(%session, %error, "a session could not be read");
             RoomError::JournalUnavailable
@@ -324,8 +311,7 @@ impl Rooms {
     fn parts_of(&self, session: &Session) -> RoomParts {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
         RoomParts {
-            tenant: session.tenant_id,
-            session: session.id,
+            key: session.key(),
             journal: journal.clone(),
             media: (!session.provider.is_external()).then(|| media.clone()),
             clock: clock.clone(),
@@ -337,10 +323,11 @@ impl Rooms {
     /// whoever was registered in the hall leaves with it.
     async fn end_unopened(&self, session: &Session) -> Result<(), RoomError> {
         let (tenant, id) = (session.tenant_id, session.id);
-        let stored = self.parts.journal.load(tenant, id).await.map_err(|error| {
-            tracing::error!(session = %id, %error, "a room could not be read");
-            RoomError::JournalUnavailable
-        })?;
+        let stored =
+            self.parts.journal.load(SessionKey::new(tenant, id)).await.map_err(|error| {
+                tracing::error!(session = %id, %error, "a room could not be read");
+                RoomError::JournalUnavailable
+            })?;
         let Some(record) = stored else { return Ok(()) };
         let attended = attendance_of(&record, session.attendance);
         if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
@@ -379,7 +366,7 @@ impl Rooms {
         let Parts { journal, media, clock, ports, .. } = &*self.parts;
         let recorder = self.recorder(session);
         let now = clock.now();
-        let stored = journal.load(session.tenant_id, session.id).await.map_err(|error| {
+        let stored = journal.load(session.key()).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");
             RoomError::JournalUnavailable
         })?;

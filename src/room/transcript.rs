@@ -1,7 +1,7 @@
 //! The transcript as other parts reach it: through the room of the session, which is opened if
 //! need be.
 
-use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::id::{SessionKey, UserId};
 use crate::domain::transcript::Transcribed;
 use crate::room::Rooms;
 use crate::room::error::RoomError;
@@ -15,13 +15,8 @@ impl Rooms {
     /// # Errors
     /// The session's state as [`Self::enter`], and what the room refuses:
     /// [`RoomError::NotHeard`], [`RoomError::TooMuch`], [`RoomError::Unprocessable`].
-    pub async fn transcribed(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        said: Transcribed,
-    ) -> Result<(), RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+    pub async fn transcribed(&self, key: SessionKey, said: Transcribed) -> Result<(), RoomError> {
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Transcribed { said, reply }).await
     }
 
@@ -33,11 +28,10 @@ impl Rooms {
     /// refuses.
     pub async fn correct_transcript(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         (by, of, text): (UserId, u64, String),
     ) -> Result<u64, RoomError> {
-        let room = Box::pin(self.room(tenant, session)).await?;
+        let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Correct { by, of, text, reply }).await
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::sessions::event::SessionEvent;
@@ -71,11 +71,7 @@ pub trait SessionRepository: Send + Sync {
     async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError>;
 
     /// The session; `None` when this tenant has no session with this id.
-    async fn find(
-        &self,
-        tenant: TenantId,
-        id: SessionId,
-    ) -> Result<Option<Session>, RepositoryError>;
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError>;
 
     /// At most `limit` sessions that pass `filter`, newest first by creation and id, beginning
     /// after `after` in this order.

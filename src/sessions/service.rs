@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
 use crate::sessions::change::SessionPatch;
@@ -168,7 +168,7 @@ impl SessionService {
             if meeting.session != session.id {
                 session.id = meeting.session;
                 // The earlier request may have been interrupted after it had stored the session.
-                if let Some(stored) = self.repository.find(session.tenant_id, session.id).await? {
+                if let Some(stored) = self.repository.find(session.key()).await? {
                     return Ok(stored);
                 }
             }
@@ -184,8 +184,8 @@ impl SessionService {
     }
 
     /// The session.
-    pub async fn find(&self, tenant: TenantId, id: SessionId) -> Result<Session, SessionError> {
-        self.repository.find(tenant, id).await?.ok_or(SessionError::NotFound)
+    pub async fn find(&self, key: SessionKey) -> Result<Session, SessionError> {
+        self.repository.find(key).await?.ok_or(SessionError::NotFound)
     }
 
     /// A page of sessions, newest first.
@@ -213,14 +213,14 @@ impl SessionService {
     /// retention of its recording can change. Once it has ended or was cancelled, nothing can.
     pub async fn patch(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: u64,
         patch: SessionPatch,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        let SessionKey { tenant, session: id } = key;
         self.committed(id, move |this| async move {
-            let current = this.find(tenant, id).await?;
+            let current = this.find(key).await?;
             let limits = this.limits.limits(tenant).await;
             let mut wanted = patched(&current, expected, patch, &limits)?;
             if wanted == current {
@@ -234,7 +234,7 @@ impl SessionService {
                 this.telling.tell(&event).await;
                 return Ok(event.session);
             }
-            let current = this.find(tenant, id).await?.version;
+            let current = this.find(key).await?.version;
             Err(SessionError::VersionConflict { current })
         })
         .await
@@ -243,48 +243,45 @@ impl SessionService {
     /// Starts a scheduled session, if the tenant may have one more active.
     pub async fn start(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
         let began = Instant::now();
-        self.check_not_suspended(tenant).await?;
-        let active_max = self.limits.limits(tenant).await.max_active_sessions;
+        self.check_not_suspended(key.tenant).await?;
+        let active_max = self.limits.limits(key.tenant).await.max_active_sessions;
         let storing = Storing::Activate(active_max);
         let mut change = Step::new(SessionStatus::Active, "be started", storing);
-        let wanted = self.find(tenant, id).await?;
+        let wanted = self.find(key).await?;
         let lacks_meeting = wanted.provider.is_external() && wanted.meeting_url.is_none();
         if lacks_meeting && wanted.status == SessionStatus::Scheduled {
             change.meeting_url = Some(self.made_meeting(&wanted, None, now).await?.url);
         }
-        let session = self.change_state(tenant, id, expected, change, now).await?;
-        metrics::session_started(tenant, session.modality, began.elapsed());
+        let session = self.change_state(key, expected, change, now).await?;
+        metrics::session_started(key.tenant, session.modality, began.elapsed());
         Ok(session)
     }
 
     /// Cancels a session that has not ended.
     pub async fn cancel(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
         let change = Step::new(SessionStatus::Cancelled, "be cancelled", Storing::Replace);
-        self.change_state(tenant, id, expected, change, now).await
+        self.change_state(key, expected, change, now).await
     }
 
     /// Completes an active session.
     pub async fn end(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
         let change = Step::new(SessionStatus::Completed, "be ended", Storing::Replace);
-        self.change_state(tenant, id, expected, change, now).await
+        self.change_state(key, expected, change, now).await
     }
 
     /// The meeting of a session at its provider, made now if there is none.
@@ -330,14 +327,14 @@ impl SessionService {
     /// few times, unless the caller has given the expected version.
     async fn change_state(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: Option<u64>,
         change: Step,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        let SessionKey { session: id, .. } = key;
         self.committed(id, move |this| async move {
-            let event = this.store_state(tenant, id, expected, change, now).await?;
+            let event = this.store_state(key, expected, change, now).await?;
             this.telling.tell(&event).await;
             Ok(event.session)
         })
@@ -346,14 +343,13 @@ impl SessionService {
 
     async fn store_state(
         &self,
-        tenant: TenantId,
-        id: SessionId,
+        key: SessionKey,
         expected: Option<u64>,
         change: Step,
         now: Timestamp,
     ) -> Result<SessionEvent, SessionError> {
         let Step { next, wanted, storing, meeting_url } = change;
-        let mut current = self.find(tenant, id).await?;
+        let mut current = self.find(key).await?;
         for _ in 0..TRIES_MAX {
             if expected.is_some_and(|expected| expected != current.version) {
                 break;
@@ -384,7 +380,7 @@ impl SessionService {
                     return Err(SessionError::LimitReached { limit });
                 }
                 (Activation::LimitReached | Activation::Stale, _) => {
-                    current = self.find(tenant, id).await?;
+                    current = self.find(key).await?;
                 }
             }
         }

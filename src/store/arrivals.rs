@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
 use crate::domain::arrival::Arrival;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::time::Timestamp;
 use crate::governance::{ArrivalRepository, CallStoreError};
 use crate::sessions::SessionRepository;
@@ -21,11 +21,10 @@ const ARRIVALS: &str = "arrivals";
 impl ArrivalRepository for Store {
     async fn has_arrived(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         arrival: &Arrival,
     ) -> Result<bool, CallStoreError> {
-        Ok(has_arrived(self, tenant, session, arrival).await?)
+        Ok(has_arrived(self, key, arrival).await?)
     }
 
     fn sessions_for(&self, arrival: &Arrival) -> Arc<dyn SessionRepository> {
@@ -70,8 +69,7 @@ pub(super) async fn enter(
 
 async fn has_arrived(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     arrival: &Arrival,
 ) -> Result<bool, StoreError> {
     let select = Query::select()

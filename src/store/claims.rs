@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::claims::ClaimError;
 use crate::claims::repository::ClaimRepository;
 use crate::domain::claim::{Fence, Work};
-use crate::domain::id::{InstanceId, SessionId, TenantId};
+use crate::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
 use crate::store::connect::Store;
 use crate::store::error::{StoreError, number, stored, word};
 use crate::store::tenant_tx::TenantTx;
@@ -34,8 +34,7 @@ const fn table_of(work: Work) -> &'static str {
 impl ClaimRepository for Store {
     async fn take(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         work: Work,
         instance: InstanceId,
         lease: Duration,

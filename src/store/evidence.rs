@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::evidence::EventKind;
 use crate::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
@@ -23,102 +23,78 @@ impl EvidenceRepository for Store {
         Arc::new(self.with_fence(fence))
     }
 
-    async fn log(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<LogRecord>, EvidenceStoreError> {
-        Ok(read::log(self, tenant, session).await?)
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+        Ok(read::log(self, key).await?)
     }
 
     async fn create(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
     ) -> Result<(), EvidenceStoreError> {
-        write::create(self, tenant, session, (log_id, events_key), &append).await
+        write::create(self, key, (log_id, events_key), &append).await
     }
 
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        append: Append,
-    ) -> Result<(), EvidenceStoreError> {
-        write::append(self, tenant, session, &append).await
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
+        write::append(self, key, &append).await
     }
 
     async fn put_events_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError> {
-        write::put_events_key(self, tenant, session, wrapped).await
+        write::put_events_key(self, key, wrapped).await
     }
 
     async fn put_head(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError> {
-        write::put_head(self, tenant, session, previous_size, head).await
+        write::put_head(self, key, previous_size, head).await
     }
 
-    async fn leaves(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        from: u64,
-    ) -> Result<Vec<Hash>, EvidenceStoreError> {
-        Ok(read::leaves(self, tenant, session, from).await?)
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
+        Ok(read::leaves(self, key, from).await?)
     }
 
     async fn entries(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
-        Ok(read::entries(self, tenant, session, from, limit).await?)
+        Ok(read::entries(self, key, from, limit).await?)
     }
 
     async fn heads(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
-        Ok(read::heads(self, tenant, session, from, limit).await?)
+        Ok(read::heads(self, key, from, limit).await?)
     }
 
-    async fn latest_head(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<StoredHead>, EvidenceStoreError> {
-        Ok(read::latest_head(self, tenant, session).await?)
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+        Ok(read::latest_head(self, key).await?)
     }
 
     async fn events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-        Ok(read::events(self, (tenant, session), kinds, from, limit).await?)
+        Ok(read::events(self, key, kinds, from, limit).await?)
     }
 
-    async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
         Ok(read::unclosed(self).await?)
     }
 

@@ -9,7 +9,9 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
 };
 
-use crate::domain::id::{AssemblyId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::id::{
+    AssemblyId, PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId, TrackId,
+};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::{Container, PlayableState};
 use crate::domain::secret::Secret;
@@ -64,7 +66,9 @@ async fn tenant_with_everything(store: &Store) -> Session {
     let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];
     let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
     let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
-    RoomJournal::append(store, tenant_id, session.id, &record, &[event]).await.expect("appended");
+    RoomJournal::append(store, SessionKey::new(tenant_id, session.id), &record, &[event])
+        .await
+        .expect("appended");
     let claim = Claim {
         tenant: tenant_id,
         caller: Caller::User("maria".parse().expect("a user id")),
@@ -91,10 +95,10 @@ async fn record_everything(store: &Store, session: &Session) {
         last_event_seq: 0,
         closed_seq: None,
     };
-    store.create(tenant, id, [1; 16], vec![1], append).await.expect("begun");
+    store.create(SessionKey::new(tenant, id), [1; 16], vec![1], append).await.expect("begun");
     let head =
         StoredHead { tree_size: 1, root: [1; 32], at: NOW, cose: vec![1], jws: String::new() };
-    store.put_head(tenant, id, 0, &head).await.expect("put");
+    store.put_head(SessionKey::new(tenant, id), 0, &head).await.expect("put");
     let track = RecordedTrack {
         id: RecordedTrackId::random(),
         track: TrackId::generate(),
@@ -108,7 +112,7 @@ async fn record_everything(store: &Store, session: &Session) {
         started_at: NOW,
         ended_at: None,
     };
-    store.add_track(tenant, id, &track).await.expect("added");
+    store.add_track(SessionKey::new(tenant, id), &track).await.expect("added");
     let segment = RecordedSegment {
         track: track.id,
         index: 0,
@@ -119,9 +123,9 @@ async fn record_everything(store: &Store, session: &Session) {
         flags: 0,
         seq: 1,
     };
-    store.add_segment(tenant, id, &segment).await.expect("added");
+    store.add_segment(SessionKey::new(tenant, id), &segment).await.expect("added");
     let gap = RecordedGap { track: track.id, from_ms: 0, to_ms: 1, reason: 1 };
-    store.add_gap(tenant, id, &gap).await.expect("added");
+    store.add_gap(SessionKey::new(tenant, id), &gap).await.expect("added");
     let playable = Playable {
         id: PlayableId::generate(),
         of: PlayableOf::Combined,
@@ -137,7 +141,7 @@ async fn record_everything(store: &Store, session: &Session) {
         resume_at: None,
         updated_at: NOW,
     };
-    store.put_playable(tenant, id, &playable).await.expect("put");
+    store.put_playable(SessionKey::new(tenant, id), &playable).await.expect("put");
 }
 
 /// Tables of logs and recordings that have tenants.

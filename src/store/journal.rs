@@ -7,7 +7,7 @@ use sea_orm::{
     QueryOrder, QuerySelect,
 };
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
 use crate::evidence::{RoomEvent, RoomEventSource};
@@ -30,12 +30,11 @@ const PARTS_PER_STATEMENT_MAX: usize = 500;
 impl RoomEventSource for Store {
     async fn room_events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<RoomEvent>, String> {
-        let events = self.events_after(tenant, session, after, limit).await;
+        let events = self.events_after(key, after, limit).await;
         let events = events.map_err(|error| error.to_string())?;
         Ok(events
             .into_iter()
@@ -46,18 +45,13 @@ impl RoomEventSource for Store {
 
 #[async_trait]
 impl RoomJournal for Store {
-    async fn load(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<RoomRecord>, JournalError> {
-        Ok(load(self, tenant, session).await?)
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+        Ok(load(self, key).await?)
     }
 
     async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
@@ -79,22 +73,20 @@ impl RoomJournal for Store {
 
     async fn events_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        Ok(events_after(self, tenant, session, after, limit).await?)
+        Ok(events_after(self, key, after, limit).await?)
     }
 
     async fn settled_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        Ok(settled_after(self, tenant, session, after, limit).await?)
+        Ok(settled_after(self, key, after, limit).await?)
     }
 }
 
@@ -223,8 +215,7 @@ async fn enter_in_outbox(
 
 async fn load(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Option<RoomRecord>, StoreError> {
     use room_record::{Column, Entity};
     let tx = TenantTx::read(store, tenant).await?;
@@ -249,8 +240,7 @@ async fn load(
 
 async fn events_after(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     after: u64,
     limit: u32,
 ) -> Result<Vec<JournalEvent>, StoreError> {
@@ -263,8 +253,7 @@ async fn events_after(
 /// Reads events in a transaction that writes.
 async fn settled_after(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     after: u64,
     limit: u32,
 ) -> Result<Vec<JournalEvent>, StoreError> {

@@ -9,7 +9,7 @@ use crate::auth::{
     LIFETIME_MAX, MediaToken, MediaTokenId, MediaTokenKind, MediaTokenRepository,
     MediaTokensUnavailable,
 };
-use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::id::{SessionId, SessionKey, TenantId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::role::{Role, Roles};
 use crate::domain::time::Timestamp;
@@ -50,8 +50,7 @@ impl MediaTokenRepository for Store {
 
     async fn find(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         hash: [u8; 32],
     ) -> Result<Option<MediaToken>, MediaTokensUnavailable> {
         let is_it = Condition::all()
@@ -71,8 +70,7 @@ impl MediaTokenRepository for Store {
 
     async fn list(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         user: Option<&UserId>,
         now: Timestamp,
     ) -> Result<Vec<MediaToken>, MediaTokensUnavailable> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::claim::Fence;
 use crate::domain::hex::hex;
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::Provider;
 use crate::domain::time::Timestamp;
 use crate::meetings::{
@@ -50,12 +50,8 @@ impl MeetingRepository for Store {
         Ok(intend(self, intent).await?)
     }
 
-    async fn of_session(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<MeetingRow>, MeetingStoreError> {
-        Ok(one(self, select().cond_where(is_of(tenant, session)).take()).await?)
+    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, MeetingStoreError> {
+        Ok(one(self, select().cond_where(is_of(key)).take()).await?)
     }
 
     async fn named(
@@ -120,13 +116,8 @@ impl MeetingRepository for Store {
         .await?)
     }
 
-    async fn close(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<(), MeetingStoreError> {
-        Ok(close(self, tenant, session, now).await?)
+    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), MeetingStoreError> {
+        Ok(close(self, key, now).await?)
     }
 
     async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), MeetingStoreError> {
@@ -178,10 +169,10 @@ fn select() -> SelectStatement {
     Query::select().columns(COLUMNS).from(MEETINGS).take()
 }
 
-fn is_of(tenant: TenantId, session: SessionId) -> Cond {
+fn is_of(key: SessionKey) -> Cond {
     Cond::all()
-        .add(Expr::col("tenant_id").eq(tenant.as_uuid()))
-        .add(Expr::col("session_id").eq(session.as_uuid()))
+        .add(Expr::col("tenant_id").eq(key.tenant.as_uuid()))
+        .add(Expr::col("session_id").eq(key.session.as_uuid()))
 }
 
 async fn one(store: &Store, select: SelectStatement) -> Result<Option<MeetingRow>, StoreError> {
@@ -190,7 +181,7 @@ async fn one(store: &Store, select: SelectStatement) -> Result<Option<MeetingRow
 }
 
 async fn intend(store: &Store, intent: &Intent) -> Result<MeetingRow, StoreError> {
-    let Intent { tenant, session, provider, origin, at } = intent;
+    let Intent { key: SessionKey { tenant, session }, provider, origin, at } = intent;
     let origin = origin.map(|origin| hex(&origin));
     let tx = TenantTx::write(store, *tenant).await?;
     let insert = Query::insert()
@@ -242,29 +233,23 @@ async fn update(
     meeting: &MeetingRow,
     change: impl FnOnce(&mut UpdateStatement),
 ) -> Result<(), StoreError> {
-    let tx = TenantTx::write(&store.with_fence(fence), meeting.tenant).await?;
-    let mut update =
-        Query::update().table(MEETINGS).cond_where(is_of(meeting.tenant, meeting.session)).take();
+    let tx = TenantTx::write(&store.with_fence(fence), meeting.key.tenant).await?;
+    let mut update = Query::update().table(MEETINGS).cond_where(is_of(meeting.key)).take();
     change(&mut update);
     tx.connection().execute(&update).await?;
     tx.commit().await
 }
 
-async fn close(
-    store: &Store,
-    tenant: TenantId,
-    session: SessionId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn close(store: &Store, key: SessionKey, now: Timestamp) -> Result<(), StoreError> {
     // For what is acknowledged already, so the reserve of the disk may be used.
-    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, key.tenant).await?;
     let update = Query::update()
         .table(MEETINGS)
         .value("state", MeetingState::Closing.as_str())
         .value("origin", None::<String>)
         .value("due_at", now.unix_us())
         .value("tries", 0)
-        .cond_where(is_of(tenant, session))
+        .cond_where(is_of(key))
         .and_where(Expr::col("state").eq(MeetingState::Made.as_str()))
         .take();
     tx.connection().execute(&update).await?;
@@ -277,14 +262,14 @@ async fn call_is(
     call: Call,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write_from_reserve(store, meeting.tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, meeting.key.tenant).await?;
     let update = Query::update()
         .table(MEETINGS)
         .value("call", call.as_str())
         .value("call_at", at.unix_us())
         // At once, by whichever clock: `at` is of the provider's.
         .value("due_at", 0)
-        .cond_where(is_of(meeting.tenant, meeting.session))
+        .cond_where(is_of(meeting.key))
         .and_where(Expr::col("state").eq(MeetingState::Made.as_str()))
         .and_where(Expr::col("call").ne(call.as_str()))
         .and_where(Expr::col("call_at").lte(at.unix_us()))
@@ -308,8 +293,10 @@ async fn due(store: &Store, now: Timestamp, limit: u32) -> Result<Vec<MeetingRow
 fn meeting_of(row: &QueryResult) -> Result<MeetingRow, StoreError> {
     let text = |column: &str| row.try_get::<String>("", column);
     Ok(MeetingRow {
-        tenant: TenantId::from_uuid(row.try_get::<Uuid>("", "tenant_id")?),
-        session: SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?),
+        key: SessionKey::new(
+            TenantId::from_uuid(row.try_get::<Uuid>("", "tenant_id")?),
+            SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?),
+        ),
         provider: word(Provider::parse(&text("provider")?), "provider")?,
         state: word(MeetingState::parse(&text("state")?), "state")?,
         external_id: row.try_get("", "external_id")?,

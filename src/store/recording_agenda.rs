@@ -6,7 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectS
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
@@ -69,7 +69,7 @@ async fn has_open_playable(tx: &TenantTx, session: SessionId) -> Result<bool, St
     Ok(open.is_some())
 }
 
-pub(super) async fn unfinished(store: &Store) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+pub(super) async fn unfinished(store: &Store) -> Result<Vec<SessionKey>, StoreError> {
     let select = of_sessions()
         .and_where(Expr::col("unfinished").eq(true))
         .order_by("session_id", Order::Asc)
@@ -79,8 +79,7 @@ pub(super) async fn unfinished(store: &Store) -> Result<Vec<(TenantId, SessionId
 
 pub(super) async fn put_retention(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     erase_after: Timestamp,
 ) -> Result<(), StoreError> {
     let tx = TenantTx::write(store, tenant).await?;
@@ -99,7 +98,7 @@ pub(super) async fn due(
     store: &Store,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+) -> Result<Vec<SessionKey>, StoreError> {
     let select = of_sessions()
         .and_where(Expr::col("erase_after").lte(now.unix_us()))
         .and_where(Expr::col("erased_at").is_null())
@@ -132,16 +131,13 @@ fn of_sessions() -> SelectStatement {
     Query::select().columns(["tenant_id", "session_id"]).from(TABLE).take()
 }
 
-async fn sessions(
-    store: &Store,
-    select: &SelectStatement,
-) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+async fn sessions(store: &Store, select: &SelectStatement) -> Result<Vec<SessionKey>, StoreError> {
     let rows = store.connection.query_all(select).await?;
     rows.iter()
         .map(|row| {
             let tenant: Uuid = row.try_get("", "tenant_id")?;
             let session: Uuid = row.try_get("", "session_id")?;
-            Ok((TenantId::from_uuid(tenant), SessionId::from_uuid(session)))
+            Ok(SessionKey::new(TenantId::from_uuid(tenant), SessionId::from_uuid(session)))
         })
         .collect()
 }

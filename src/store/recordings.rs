@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::{
     Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
@@ -28,129 +28,103 @@ impl RecordingRepository for Store {
 
     async fn add_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError> {
-        settle(tracks::add(self, tenant, session, track).await?)
+        or_conflict(tracks::add(self, key, track).await?)
     }
 
     async fn end_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
     ) -> Result<(), RecordingStoreError> {
-        settle(tracks::end(self, tenant, session, track, at).await?)
+        or_conflict(tracks::end(self, key, track, at).await?)
     }
 
     async fn put_track_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), RecordingStoreError> {
-        settle(tracks::put_key(self, tenant, session, track, wrapped).await?)
+        or_conflict(tracks::put_key(self, key, track, wrapped).await?)
     }
 
-    async fn tracks(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
-        Ok(tracks::list(self, tenant, session).await?)
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+        Ok(tracks::list(self, key).await?)
     }
 
     async fn add_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         segment: &RecordedSegment,
     ) -> Result<(), RecordingStoreError> {
-        settle(segments::add(self, tenant, session, segment).await?)
+        or_conflict(segments::add(self, key, segment).await?)
     }
 
     async fn segments(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         from: u64,
         limit: u32,
     ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
-        Ok(segments::list(self, (tenant, session), track, from, limit).await?)
+        Ok(segments::list(self, key, track, from, limit).await?)
     }
 
     async fn last_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
     ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
-        Ok(segments::last(self, tenant, session, track).await?)
+        Ok(segments::last(self, key, track).await?)
     }
 
-    async fn add_gap(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        gap: &RecordedGap,
-    ) -> Result<(), RecordingStoreError> {
-        Ok(segments::add_gap(self, tenant, session, gap).await?)
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError> {
+        Ok(segments::add_gap(self, key, gap).await?)
     }
 
-    async fn gaps(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedGap>, RecordingStoreError> {
-        Ok(segments::gaps(self, tenant, session).await?)
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+        Ok(segments::gaps(self, key).await?)
     }
 
     async fn put_playable(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         playable: &Playable,
     ) -> Result<(), RecordingStoreError> {
-        settle(playables::put(self, tenant, session, playable).await?)
+        or_conflict(playables::put(self, key, playable).await?)
     }
 
-    async fn playables(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<Playable>, RecordingStoreError> {
-        Ok(playables::list(self, tenant, session).await?)
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
+        Ok(playables::list(self, key).await?)
     }
 
-    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
         Ok(recording_agenda::unfinished(self).await?)
     }
 
     async fn put_retention(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         erase_after: Timestamp,
     ) -> Result<(), RecordingStoreError> {
-        Ok(recording_agenda::put_retention(self, tenant, session, erase_after).await?)
+        Ok(recording_agenda::put_retention(self, key, erase_after).await?)
     }
 
     async fn due_for_erasure(
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
         Ok(recording_agenda::due(self, now, limit).await?)
     }
 
     async fn erased(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         at: Timestamp,
     ) -> Result<(), RecordingStoreError> {
         let tx = TenantTx::write(self, tenant).await?;
@@ -169,7 +143,7 @@ enum Written {
     Refused,
 }
 
-fn settle(written: Written) -> Result<(), RecordingStoreError> {
+fn or_conflict(written: Written) -> Result<(), RecordingStoreError> {
     match written {
         Written::Done => Ok(()),
         Written::Refused => Err(RecordingStoreError::Conflict),

@@ -5,7 +5,7 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionKey, TenantId};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
 use crate::sessions::{
@@ -26,12 +26,8 @@ impl SessionRepository for Store {
         Ok(insert(self, event).await?)
     }
 
-    async fn find(
-        &self,
-        tenant: TenantId,
-        id: SessionId,
-    ) -> Result<Option<Session>, RepositoryError> {
-        Ok(find(self, tenant, id).await?)
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError> {
+        Ok(find(self, key).await?)
     }
 
     async fn list(
@@ -88,8 +84,7 @@ async fn insert(store: &Store, event: &SessionEvent) -> Result<(), StoreError> {
 
 async fn find(
     store: &Store,
-    tenant: TenantId,
-    id: SessionId,
+    SessionKey { tenant, session: id }: SessionKey,
 ) -> Result<Option<Session>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
     let row = Entity::find()

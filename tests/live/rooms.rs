@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::error_code::ErrorCode;
-use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, Session, SessionStatus};
@@ -47,46 +47,39 @@ impl Fragile {
 
 #[async_trait]
 impl RoomJournal for Fragile {
-    async fn load(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<RoomRecord>, JournalError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
         self.check()?;
-        self.store.load(tenant, session).await
+        self.store.load(key).await
     }
 
     async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
         self.check()?;
-        self.store.append(tenant, session, change, events).await
+        self.store.append(key, change, events).await
     }
 
     async fn events_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
         self.check()?;
-        self.store.events_after(tenant, session, after, limit).await
+        self.store.events_after(key, after, limit).await
     }
 
     async fn settled_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
         self.check()?;
-        self.store.settled_after(tenant, session, after, limit).await
+        self.store.settled_after(key, after, limit).await
     }
 }
 
@@ -119,7 +112,8 @@ impl House {
 
     /// The session as it is once it has been completed.
     async fn ended(&self) -> Session {
-        let found = self.store.find(self.tenant, self.session).await.expect("readable");
+        let found =
+            self.store.find(SessionKey::new(self.tenant, self.session)).await.expect("readable");
         Session { status: SessionStatus::Completed, ..found.expect("there") }
     }
 
@@ -183,7 +177,7 @@ async fn start_session(
     let mut wanted = NewSession::new(tenant, AssemblyId::generate(), "Assembly", Modality::Mixed);
     change(&mut wanted);
     let session = sessions.create(wanted, now).await.expect("created").id;
-    sessions.start(tenant, session, None, now).await.expect("started");
+    sessions.start(SessionKey::new(tenant, session), None, now).await.expect("started");
     session
 }
 

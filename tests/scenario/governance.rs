@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cabildo::clock::Clock;
-use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, SessionStatus};
@@ -88,7 +88,7 @@ impl House {
     }
 
     async fn status(&self, session: SessionId) -> SessionStatus {
-        self.sessions.find(self.tenant, session).await.expect("there").status
+        self.sessions.find(SessionKey::new(self.tenant, session)).await.expect("there").status
     }
 
     async fn tell(&self, headers: &[(&str, &str)], value: &[u8]) {
@@ -150,7 +150,11 @@ async fn sessions_that_say_so_start_with_their_assembly_and_all_end_with_it() {
     assert_eq!(house.status(waits).await, SessionStatus::Scheduled);
 
     let now = Clock::system().now();
-    house.sessions.start(house.tenant, waits, None, now).await.expect("started by hand");
+    house
+        .sessions
+        .start(SessionKey::new(house.tenant, waits), None, now)
+        .await
+        .expect("started by hand");
     let completed = json!({
         "specversion": "1.0", "id": "2", "source": "https://governance.example",
         "type": "assembly.completed.v1", "datacontenttype": "application/json",
@@ -208,7 +212,11 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
     assert_eq!(announced[0]["vote_id"], "budget-2027");
     assert_eq!(announced[0]["started_at"], "2027-01-15T08:00:00.000Z");
     // The log of the session is written from its journal.
-    let kept = house.store.events_after(house.tenant, session, 0, 99).await.expect("kept");
+    let kept = house
+        .store
+        .events_after(SessionKey::new(house.tenant, session), 0, 99)
+        .await
+        .expect("kept");
     assert_eq!(kept.iter().filter(|event| event.kind == "vote_announced").count(), 1);
 }
 

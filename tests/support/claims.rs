@@ -9,7 +9,7 @@ use cabildo::claims::repository::ClaimRepository;
 use cabildo::claims::{ClaimError, Claims, ClaimsParts, LeaseTimes};
 use cabildo::clock::BootClock;
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{InstanceId, SessionId, TenantId};
+use cabildo::domain::id::{InstanceId, SessionId, SessionKey};
 
 /// The instance that owns one piece of work.
 struct Owner {
@@ -41,8 +41,7 @@ pub(crate) fn of_a_new_process(repository: Arc<dyn ClaimRepository>) -> Claims {
 impl ClaimRepository for MemoryClaims {
     async fn take(
         &self,
-        _: TenantId,
-        session: SessionId,
+        SessionKey { session, .. }: SessionKey,
         work: Work,
         instance: InstanceId,
         _: Duration,

@@ -88,7 +88,7 @@ impl Attendance {
     }
 
     /// Tells of the quorum when it is another than was told.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    pub(super) fn update_quorum(&mut self, now: Timestamp) {
         if self.stage.over {
             return;
         }

@@ -35,7 +35,7 @@ fn after(start: Instant, ms: u64) -> Instant {
 }
 
 /// Stores pending entries and signs due heads, as a driver would.
-fn settle(log: &mut LogEngine, now: Instant) {
+fn store_and_sign(log: &mut LogEngine, now: Instant) {
     log.poll_append();
     log.handle_stored(now);
     if let Some(due) = log.next_head() {
@@ -69,7 +69,7 @@ fn a_head_is_due_a_second_after_the_first_entry_that_none_covers() {
 fn a_closing_head_is_due_at_once() {
     let start = start();
     let mut log = begun();
-    settle(&mut log, start);
+    store_and_sign(&mut log, start);
     log.handle_close(&[], 1, at()).expect("closed");
     log.poll_append();
     log.handle_stored(after(start, 10));
@@ -81,7 +81,7 @@ fn a_closing_head_is_due_at_once() {
 fn the_old_key_signs_its_own_end_before_anything_else_is_taken() {
     let start = start();
     let mut log = begun();
-    settle(&mut log, start);
+    store_and_sign(&mut log, start);
     log.handle_active_key(OLD, at());
     assert!(log.poll_append().is_none(), "the same key");
     log.handle_active_key(NEW, at());
@@ -103,7 +103,7 @@ fn the_old_key_signs_its_own_end_before_anything_else_is_taken() {
 #[test]
 fn a_decision_is_taken_once() {
     let mut log = begun();
-    settle(&mut log, start());
+    store_and_sign(&mut log, start());
     for seq in [1, 2, 2, 1, 3] {
         log.handle_decision(seq, format!("{seq}"), at()).expect("taken or known");
     }

@@ -17,7 +17,7 @@ impl Scribe {
     /// Loads the log from the store, or begins it when a request asks for that. Returns `false`
     /// when the session has no log.
     pub(super) async fn recall(&mut self) -> Result<bool, Trouble> {
-        let record = in_time(self.shared.repository.log(self.tenant, self.session)).await??;
+        let record = in_time(self.shared.repository.log(self.key)).await??;
         let Some(record) = record else {
             return self.begin().await;
         };
@@ -49,8 +49,8 @@ impl Scribe {
             return Ok(false);
         };
         let key = random_key();
-        let purpose = KeyPurpose::Events(self.session);
-        let wrapping = self.shared.keys.wrap(self.tenant, purpose, &key);
+        let purpose = KeyPurpose::Events(self.key.session);
+        let wrapping = self.shared.keys.wrap(self.key.tenant, purpose, &key);
         let wrapped = in_time(wrapping).await?.map_err(EvidenceError::from)?;
         let log_id = rand::random();
         let beginning = Beginning {
@@ -62,9 +62,8 @@ impl Scribe {
         };
         let mut log = LogEngine::begin(beginning, self.shared.clock.now())?;
         let Some(append) = log.poll_append().cloned() else { return Ok(false) };
-        let (tenant, session) = (self.tenant, self.session);
         let repository = &self.shared.repository;
-        in_time(repository.create(tenant, session, log_id, wrapped, append)).await??;
+        in_time(repository.create(self.key, log_id, wrapped, append)).await??;
         if let Some(stored) = log.handle_stored(Instant::now().into_std()) {
             self.shared.counters.appended(&stored);
         }
@@ -76,12 +75,11 @@ impl Scribe {
     }
 
     async fn read(&self, record: &LogRecord) -> Result<LogEngine, Trouble> {
-        let (tenant, session) = (self.tenant, self.session);
         let repository = &self.shared.repository;
         let mut recollection = Recollection::new(record, self.events_key(record).await?);
         while recollection.size() < record.size {
             let from = recollection.size();
-            let page = in_time(repository.entries(tenant, session, from, PAGE)).await??;
+            let page = in_time(repository.entries(self.key, from, PAGE)).await??;
             if page.is_empty() {
                 break;
             }
@@ -90,11 +88,11 @@ impl Scribe {
                 recollection.handle_entry(entry)?;
             }
         }
-        let head = in_time(repository.latest_head(tenant, session)).await??;
+        let head = in_time(repository.latest_head(self.key)).await??;
         let point = head.as_ref().map(|head| self.check_head(head)).transpose()?;
         if point.is_some_and(|point| point.size > record.size) {
             // Another process may have appended while this one was reading.
-            let again = in_time(repository.log(tenant, session)).await??;
+            let again = in_time(repository.log(self.key)).await??;
             if again.as_ref() != Some(record) {
                 return Err(Trouble::Conflict);
             }
@@ -104,8 +102,8 @@ impl Scribe {
 
     async fn events_key(&self, record: &LogRecord) -> Result<Option<EventsKey>, Trouble> {
         let Some(wrapped) = &record.events_key else { return Ok(None) };
-        let purpose = KeyPurpose::Events(self.session);
-        match in_time(self.shared.keys.unwrap(self.tenant, purpose, wrapped)).await? {
+        let purpose = KeyPurpose::Events(self.key.session);
+        match in_time(self.shared.keys.unwrap(self.key.tenant, purpose, wrapped)).await? {
             Ok(key) => Ok(Some(EventsKey::new(key))),
             // When the tenant key was destroyed, the salts can't be derived any more; the log
             // continues with entries that need none.
@@ -137,8 +135,7 @@ impl Scribe {
     async fn settle_unheard(&mut self) -> Result<(), Trouble> {
         let Some(append) = &self.unheard else { return Ok(()) };
         let limit = u32::try_from(append.entries.len()).unwrap_or(u32::MAX);
-        let (tenant, session) = (self.tenant, self.session);
-        let reading = self.shared.repository.entries(tenant, session, append.expected_size, limit);
+        let reading = self.shared.repository.entries(self.key, append.expected_size, limit);
         let there = in_time(reading).await??;
         if there == append.entries {
             self.shared.counters.appended(append);

@@ -423,7 +423,7 @@ impl Desk {
                 }
             }
             Some("ack" | "error") if reference.is_some() => {
-                settle(reference.and_then(|id| self.waiting.remove(&id)), message);
+                complete(reference.and_then(|id| self.waiting.remove(&id)), message);
             }
             Some("pong") => {}
             _ => {
@@ -436,7 +436,7 @@ impl Desk {
     }
 }
 
-fn settle(asked: Option<Waiting>, message: Value) {
+fn complete(asked: Option<Waiting>, message: Value) {
     if let Some(Waiting { answer, before }) = asked {
         let is_error = message["type"] == "error";
         let result = if is_error { Err(refused(&message)) } else { Ok((message, before)) };

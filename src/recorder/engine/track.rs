@@ -7,7 +7,7 @@ use super::{
     CLOSINGS_MAX, Disk, Effects, FIRST_EPOCH, FLAG_LAST, FLAG_STOPPED, GapReason, Opened, Output,
     Randomness, RoomTrack, SEGMENT_GRACE_MS, SEGMENT_MS_MAX, SEGMENT_MS_MIN, SILENCE_MS_MIN,
 };
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey};
 use crate::domain::media::{Codec, MediaKind};
 use crate::domain::recording::RecordingState;
 use crate::evidence::media::Rest;
@@ -24,8 +24,7 @@ const WAITING_MAX: usize = 8;
 
 /// A track of a room.
 pub(super) struct Track {
-    tenant: TenantId,
-    session: SessionId,
+    key: SessionKey,
     room: RoomTrack,
     state: RecordingState,
     source: Option<(u32, u8)>,
@@ -78,15 +77,9 @@ struct Closing {
 }
 
 impl Track {
-    pub(super) fn new(
-        tenant: TenantId,
-        session: SessionId,
-        room: RoomTrack,
-        state: RecordingState,
-    ) -> Self {
+    pub(super) fn new(key: SessionKey, room: RoomTrack, state: RecordingState) -> Self {
         Self {
-            tenant,
-            session,
+            key,
             room,
             state,
             source: None,
@@ -101,13 +94,13 @@ impl Track {
         }
     }
 
-    pub(super) fn is_of(&self, tenant: TenantId, session: SessionId) -> bool {
-        self.tenant == tenant && self.session == session
+    pub(super) fn is_of(&self, key: SessionKey) -> bool {
+        self.key == key
     }
 
     /// Its gate is closed by the latest of these decisions.
-    pub(super) fn set_decision(&mut self, decisions: &BTreeMap<(TenantId, SessionId), u64>) {
-        self.decision = decisions.get(&(self.tenant, self.session)).copied();
+    pub(super) fn set_decision(&mut self, decisions: &BTreeMap<SessionKey, u64>) {
+        self.decision = decisions.get(&self.key).copied();
     }
 
     pub(super) const fn is_recorded(&self) -> bool {
@@ -357,7 +350,7 @@ impl Track {
             // A packet has passed, so the gate is open, whether or not the tap could say so.
             taken.closings.clear();
             taken.closed_before = None;
-            let mut segment = taken.begin(self.session, at_us, random, effects);
+            let mut segment = taken.begin(self.key.session, at_us, random, effects);
             let (ssrc, layer) = source;
             segment.side(at_us, SideEvent::Source { ssrc, layer }, effects);
             let (payload_type, codec) = codec;
@@ -382,8 +375,8 @@ impl Track {
     ) -> Taken {
         let (recorded, key) = (random.track_id(), random.key());
         effects.outputs.push_back(Output::Opened(Box::new(Opened {
-            tenant: self.tenant,
-            session: self.session,
+            tenant: self.key.tenant,
+            session: self.key.session,
             track: self.room.clone(),
             codec,
             recorded,

@@ -18,26 +18,25 @@ use crate::room::ports::{
 impl RoomActor {
     pub(super) async fn set_recording(&self, state: RecordingState) {
         for listener in &self.parts.ports.listeners {
-            listener.recording_changed(self.parts.tenant, self.parts.session, state).await;
+            listener.recording_changed(self.parts.key, state).await;
         }
     }
 
     pub(super) async fn gates_decided(&self, decision: u64) {
         for listener in &self.parts.ports.listeners {
-            listener.gates_decided(self.parts.tenant, self.parts.session, decision).await;
+            listener.gates_decided(self.parts.key, decision).await;
         }
     }
 
     pub(super) async fn change_tracks(&self, changes: Vec<TrackChange>) {
-        let (tenant, session) = (self.parts.tenant, self.parts.session);
         for change in changes {
             for listener in &self.parts.ports.listeners {
                 match &change {
                     TrackChange::Published(track) => {
-                        listener.track_published(tenant, session, track.clone()).await;
+                        listener.track_published(self.parts.key, track.clone()).await;
                     }
                     TrackChange::Unpublished(track) => {
-                        listener.track_unpublished(tenant, session, *track).await;
+                        listener.track_unpublished(self.parts.key, *track).await;
                     }
                 }
             }
@@ -46,7 +45,7 @@ impl RoomActor {
 
     pub(super) fn events_kept(&self) {
         if let Some(witness) = &self.parts.ports.witness {
-            witness.events_kept(self.parts.tenant, self.parts.session);
+            witness.events_kept(self.parts.key);
         }
     }
 
@@ -56,7 +55,7 @@ impl RoomActor {
                 metrics::attendance_validated(*method);
             }
             if let Some(witness) = &self.parts.ports.witness {
-                witness.attendance(self.parts.tenant, self.parts.session, note).await;
+                witness.attendance(self.parts.key, note).await;
             }
         }
     }
@@ -99,7 +98,7 @@ impl RoomActor {
         let Some(witness) = &self.parts.ports.witness else { return };
         let Some((user, _)) = self.engine.holder(connection) else { return };
         let lost = LostConnection { user, part, reason };
-        witness.connection_lost(self.parts.tenant, self.parts.session, lost);
+        witness.connection_lost(self.parts.key, lost);
     }
 
     /// Tells everybody of a signed head, unless a larger one was told. Nobody is

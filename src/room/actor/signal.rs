@@ -10,7 +10,7 @@ use crate::sfu::{Feed, FeedSpec, PublishAnswer, RoomMediaEvent, Sfu, TransportSi
 
 impl RoomActor {
     pub(super) async fn handle_signal(&mut self, connection: ConnectionId, signal: Signal) {
-        let session = self.parts.session;
+        let session = self.parts.key.session;
         let Some(media) = self.parts.media.clone() else {
             refuse(signal);
             return;
@@ -65,7 +65,7 @@ impl RoomActor {
     ) -> Result<PublishAnswer, RoomError> {
         self.engine.check_offer(connection, self.parts.clock.now())?;
         let published = media
-            .publish(self.parts.session, connection, offer, sources)
+            .publish(self.parts.key.session, connection, offer, sources)
             .await
             .map_err(|error| media_error(&error))?;
         let tracks = published
@@ -92,7 +92,7 @@ impl RoomActor {
         spec: FeedSpec,
     ) -> Result<Feed, RoomError> {
         self.engine.check_offer(connection, self.parts.clock.now())?;
-        let feed = media.feed(self.parts.session, connection, spec).await;
+        let feed = media.feed(self.parts.key.session, connection, spec).await;
         let feed = feed.map_err(|error| media_error(&error))?;
         let codec = spec.config.codec();
         let track = NewTrack { track: feed.track(), source: spec.source, codec, layers: 1 };

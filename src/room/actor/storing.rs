@@ -42,8 +42,8 @@ impl RoomActor {
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
-        let RoomParts { tenant, session, journal, .. } = &self.parts;
-        let mut outcome = journal.append(*tenant, *session, change, events).await;
+        let RoomParts { key, journal, .. } = &self.parts;
+        let mut outcome = journal.append(*key, change, events).await;
         for _ in 0..UNKNOWN_TRIES_MAX {
             let Err(JournalError::Unknown(_)) = outcome else { return outcome };
             tokio::time::sleep(JOURNAL_RETRY).await;
@@ -59,9 +59,9 @@ impl RoomActor {
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
-        let RoomParts { tenant, session, journal, .. } = &self.parts;
+        let RoomParts { key, journal, .. } = &self.parts;
         let Some(first) = events.first() else {
-            let again = journal.append(*tenant, *session, change, events).await;
+            let again = journal.append(*key, change, events).await;
             return again.map_err(|error| match error {
                 // It is still not known whether the first attempt was stored.
                 JournalError::Unavailable(reason) => JournalError::Unknown(reason),
@@ -69,7 +69,7 @@ impl RoomActor {
             });
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-        let found = journal.settled_after(*tenant, *session, first.seq - 1, limit).await;
+        let found = journal.settled_after(*key, first.seq - 1, limit).await;
         match found {
             Err(error) => Err(JournalError::Unknown(error.to_string())),
             Ok(found) if found == events => Ok(()),

@@ -43,8 +43,8 @@ impl RoomActor {
     /// Whether the event with this number is a text.
     pub(super) async fn check_chunk(&mut self, of: u64) -> Result<(), RoomError> {
         let before = of.checked_sub(1).ok_or(RoomError::ChunkNotFound)?;
-        let RoomParts { tenant, session, journal, .. } = &self.parts;
-        let found = journal.events_after(*tenant, *session, before, 1).await;
+        let RoomParts { key, journal, .. } = &self.parts;
+        let found = journal.events_after(*key, before, 1).await;
         let found = match found {
             Ok(found) => found,
             Err(error) => return Err(self.journal_failed(&error)),

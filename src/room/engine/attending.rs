@@ -157,7 +157,7 @@ impl RoomEngine {
                 self.notes.push(AttendanceNote::ListTaken { members, weight, hash });
             }
         }
-        self.settle(now);
+        self.apply_decisions(now);
         Ok(())
     }
 

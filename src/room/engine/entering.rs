@@ -88,7 +88,7 @@ impl RoomEngine {
         self.tell(event, now);
         self.follow_presence(connection, now);
         self.attendance.note_name(user, &principal.name);
-        self.settle(now);
+        self.apply_decisions(now);
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl RoomEngine {
             self.index.lost.remove(&(lost_at, connection));
             self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
         }
-        self.settle(now);
+        self.apply_decisions(now);
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl RoomEngine {
             self.tell(Event::ParticipantUpdated(view), now);
             self.follow_presence(connection, now);
         }
-        self.settle(now);
+        self.apply_decisions(now);
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl RoomEngine {
     /// A connection ends for good.
     pub fn handle_leave(&mut self, connection: ConnectionId, goodbye: Goodbye, now: Timestamp) {
         self.end_connection(connection, goodbye, now);
-        self.settle(now);
+        self.apply_decisions(now);
     }
 
     fn count_arrival(

@@ -70,7 +70,7 @@ impl RoomEngine {
             self.tracks.insert(track, Track { connection, source, codec, layers });
             self.tell_published(track, now);
         }
-        self.settle(now);
+        self.apply_decisions(now);
     }
 
     /// A camera of this server publishes a track; it does not tell what it sends by itself.
@@ -122,7 +122,7 @@ impl RoomEngine {
     pub fn handle_speakers(&mut self, speakers: Vec<(TrackId, u8)>, now: Timestamp) {
         self.passing.edit().speakers = speakers;
         self.tell_speakers(now);
-        self.settle(now);
+        self.apply_decisions(now);
     }
 
     /// A transport is gone, and with the publish transport all tracks it had. A
@@ -141,7 +141,7 @@ impl RoomEngine {
                 self.unpublish(track, now);
             }
         }
-        self.settle(now);
+        self.apply_decisions(now);
     }
 
     /// The first packet of a track tells what it really carries.
@@ -212,7 +212,7 @@ impl RoomEngine {
 
     /// Brings gates and featured tracks in line with what was decided. Only what
     /// the decision can have changed is looked at.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    pub(super) fn apply_decisions(&mut self, now: Timestamp) {
         self.tell_attendance(now);
         let speaker = self.floor.speaker().map(|(user, microphone)| (user.clone(), microphone));
         let affected = self.affected(speaker.as_ref());

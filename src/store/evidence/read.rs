@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{Hash, LogRecord, StoredEntry, StoredEvent, StoredHead};
@@ -17,8 +17,7 @@ use crate::store::tenant_tx::TenantTx;
 
 pub(super) async fn log(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Option<LogRecord>, StoreError> {
     use evidence_log::{Column, Entity};
     let tx = TenantTx::read(store, tenant).await?;
@@ -43,8 +42,7 @@ pub(super) async fn log(
 
 pub(super) async fn leaves(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     from: u64,
 ) -> Result<Vec<Hash>, StoreError> {
     use evidence_entry::{Column, Entity};
@@ -65,8 +63,7 @@ pub(super) async fn leaves(
 
 pub(super) async fn entries(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     from: u64,
     limit: u32,
 ) -> Result<Vec<StoredEntry>, StoreError> {
@@ -90,8 +87,7 @@ pub(super) async fn entries(
 
 pub(super) async fn heads(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     from: u64,
     limit: u32,
 ) -> Result<Vec<StoredHead>, StoreError> {
@@ -111,8 +107,7 @@ pub(super) async fn heads(
 
 pub(super) async fn latest_head(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Option<StoredHead>, StoreError> {
     use evidence_head::{Column, Entity};
     let tx = TenantTx::read(store, tenant).await?;
@@ -139,7 +134,7 @@ fn head_of(row: evidence_head::Model) -> Result<StoredHead, StoreError> {
 
 pub(super) async fn events(
     store: &Store,
-    (tenant, session): (TenantId, SessionId),
+    SessionKey { tenant, session }: SessionKey,
     kinds: &[EventKind],
     from: u64,
     limit: u32,
@@ -168,7 +163,7 @@ pub(super) async fn events(
 
 /// Asked without a tenant, like the directory of sessions, so it reads a table that has no
 /// row-level security.
-pub(super) async fn unclosed(store: &Store) -> Result<Vec<(TenantId, SessionId)>, StoreError> {
+pub(super) async fn unclosed(store: &Store) -> Result<Vec<SessionKey>, StoreError> {
     let select = Query::select()
         .columns(["tenant_id", "session_id"])
         .from("open_logs")
@@ -179,7 +174,7 @@ pub(super) async fn unclosed(store: &Store) -> Result<Vec<(TenantId, SessionId)>
         .map(|row| {
             let tenant: Uuid = row.try_get("", "tenant_id")?;
             let session: Uuid = row.try_get("", "session_id")?;
-            Ok((TenantId::from_uuid(tenant), SessionId::from_uuid(session)))
+            Ok(SessionKey::new(TenantId::from_uuid(tenant), SessionId::from_uuid(session)))
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use sea_orm::{
     QuerySelect,
 };
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey};
 use crate::domain::time::Timestamp;
 use crate::events::SealedRecording;
 use crate::evidence::Entry;
@@ -25,8 +25,7 @@ const ROWS_PER_INSERT_MAX: usize = 500;
 /// Begins a log: `identity` is its identifier and its wrapped `K_events`.
 pub(super) async fn create(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     identity: ([u8; 16], Vec<u8>),
     append: &Append,
 ) -> Result<(), EvidenceStoreError> {
@@ -50,8 +49,7 @@ pub(super) async fn create(
 /// Appends to a log, if it has the size that the append expects.
 pub(super) async fn append(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     append: &Append,
 ) -> Result<(), EvidenceStoreError> {
     let size = size_after(append).ok_or(EvidenceStoreError::Conflict)?;
@@ -266,8 +264,7 @@ async fn close(tx: &TenantTx, session: SessionId) -> Result<bool, StoreError> {
 
 pub(super) async fn put_events_key(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     wrapped: Option<Vec<u8>>,
 ) -> Result<(), EvidenceStoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
@@ -312,8 +309,7 @@ async fn replace_events_key(
 
 pub(super) async fn put_head(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     previous_size: u64,
     head: &StoredHead,
 ) -> Result<(), EvidenceStoreError> {

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use super::{Written, finish};
-use crate::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{PlayableId, RecordedTrackId, SessionKey};
 use crate::domain::recording::{Container, PlayableState};
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::{Playable, PlayableOf};
@@ -21,11 +21,11 @@ use crate::store::wrapped_keys::may_replace;
 /// it writes another state.
 pub(super) async fn put(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    key: SessionKey,
     playable: &Playable,
 ) -> Result<Written, StoreError> {
-    let row = row_of(tenant, session, playable)?;
+    let SessionKey { tenant, session } = key;
+    let row = row_of(key, playable)?;
     let tx = TenantTx::write(store, tenant).await?;
     // Changes to files of this session are made one after the other.
     recording_agenda::hold(&tx, session).await?;
@@ -72,8 +72,7 @@ fn may_follow(there: &Model, row: &Model) -> bool {
 
 pub(super) async fn list(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Vec<Playable>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
     let rows = Entity::find()
@@ -89,7 +88,10 @@ pub(super) async fn list(
     Ok(playables)
 }
 
-fn row_of(tenant: TenantId, session: SessionId, playable: &Playable) -> Result<Model, StoreError> {
+fn row_of(
+    SessionKey { tenant, session }: SessionKey,
+    playable: &Playable,
+) -> Result<Model, StoreError> {
     let of_track = match playable.of {
         PlayableOf::Combined => None,
         PlayableOf::Track(track) => Some(track.as_uuid()),

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{Written, finish};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::recorder::repository::{RecordedGap, RecordedSegment};
 use crate::store::connect::Store;
 use crate::store::entities::{recorded_gap, recorded_segment};
@@ -16,8 +16,7 @@ use crate::store::tenant_tx::TenantTx;
 
 pub(super) async fn add(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     segment: &RecordedSegment,
 ) -> Result<Written, StoreError> {
     use recorded_segment::{Column, Entity, Model};
@@ -56,7 +55,7 @@ pub(super) async fn add(
 
 pub(super) async fn list(
     store: &Store,
-    (tenant, session): (TenantId, SessionId),
+    SessionKey { tenant, session }: SessionKey,
     track: RecordedTrackId,
     from: u64,
     limit: u32,
@@ -78,8 +77,7 @@ pub(super) async fn list(
 
 pub(super) async fn last(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     track: RecordedTrackId,
 ) -> Result<Option<RecordedSegment>, StoreError> {
     use recorded_segment::{Column, Entity};
@@ -112,8 +110,7 @@ fn segment_of(row: &recorded_segment::Model) -> Result<RecordedSegment, StoreErr
 /// Inserts a gap. All columns are its key, so an existing row is equal.
 pub(super) async fn add_gap(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     gap: &RecordedGap,
 ) -> Result<(), StoreError> {
     use recorded_gap::{Column, Entity, Model};
@@ -143,8 +140,7 @@ pub(super) async fn add_gap(
 
 pub(super) async fn gaps(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Vec<RecordedGap>, StoreError> {
     use recorded_gap::{Column, Entity, Model};
     let tx = TenantTx::read(store, tenant).await?;

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{Written, finish};
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TrackId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::RecordedTrack;
@@ -23,13 +23,13 @@ const FORGOTTEN: &str = "erased";
 
 pub(super) async fn add(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    session_key: SessionKey,
     track: &RecordedTrack,
 ) -> Result<Written, StoreError> {
+    let SessionKey { tenant, session } = session_key;
     let tx = TenantTx::write(store, tenant).await?;
     recording_agenda::hold(&tx, session).await?;
-    let row = row_of(tenant, session, track)?;
+    let row = row_of(session_key, track)?;
     let key = [Column::TenantId, Column::SessionId, Column::Id];
     let inserted = Entity::insert(row.clone().into_active_model().reset_all())
         .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
@@ -65,8 +65,7 @@ fn is_same(row: &Model, there: &Model) -> bool {
 
 pub(super) async fn end(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     track: RecordedTrackId,
     at: Timestamp,
 ) -> Result<Written, StoreError> {
@@ -89,8 +88,7 @@ pub(super) async fn end(
 
 pub(super) async fn put_key(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     track: RecordedTrackId,
     wrapped: Option<Vec<u8>>,
 ) -> Result<Written, StoreError> {
@@ -138,8 +136,7 @@ async fn find(
 
 pub(super) async fn list(
     store: &Store,
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
 ) -> Result<Vec<RecordedTrack>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
     let rows = Entity::find()
@@ -171,8 +168,7 @@ pub(super) async fn forget_people(tx: &TenantTx, session: SessionId) -> Result<(
 }
 
 fn row_of(
-    tenant: TenantId,
-    session: SessionId,
+    SessionKey { tenant, session }: SessionKey,
     track: &RecordedTrack,
 ) -> Result<Model, StoreError> {
     Ok(Model {

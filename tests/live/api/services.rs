@@ -1,5 +1,6 @@
 //! A whole server beside the stand-in for the platform's other services.
 
+use cabildo::domain::id::SessionKey;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -151,7 +152,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What of governance is bound into a session's log.
 async fn bound(server: &Server, session: &str) -> Vec<Value> {
     let (store, session) = (server.store().await, session.parse().expect("an id"));
-    let events = store.events(server.tenant, session, &[EventKind::GovernanceData], 0, 10).await;
+    let events = store
+        .events(SessionKey::new(server.tenant, session), &[EventKind::GovernanceData], 0, 10)
+        .await;
     let texts = events.expect("a log").into_iter();
     texts.map(|event| serde_json::from_str(&event.text).expect("JSON")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cabildo::domain::id::{SessionId, TenantId, TrackId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::time::Timestamp;
 use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk, TranscriptGap};
 use reqwest::Method;
@@ -52,7 +52,12 @@ async fn say(server: &Server, session: &str, user: &str, text: &str) {
         })
     };
     let session: SessionId = session.parse().expect("an id");
-    server.app.rooms().transcribed(server.tenant, session, said).await.expect("taken");
+    server
+        .app
+        .rooms()
+        .transcribed(SessionKey::new(server.tenant, session), said)
+        .await
+        .expect("taken");
 }
 
 fn path_of(session: &str) -> String {
@@ -324,7 +329,8 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     let id: SessionId = session.parse().expect("an id");
     let kinds = [cabildo::evidence::EventKind::Minutes];
     let repository = &store as &dyn cabildo::evidence::repository::EvidenceRepository;
-    let events = repository.events(server.tenant, id, &kinds, 0, 99).await.expect("read");
+    let events =
+        repository.events(SessionKey::new(server.tenant, id), &kinds, 0, 99).await.expect("read");
     let last: Value = serde_json::from_str(&events.last().expect("entered").text).expect("JSON");
     assert_eq!((&last["type"], &last["sha256"]), (&json!("minutes_confirmed"), &body["sha256"]));
     server.app.stop().await;

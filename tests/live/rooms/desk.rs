@@ -13,7 +13,7 @@ use cabildo::attendance::{Member, Roll};
 use cabildo::clock::Clock;
 use cabildo::domain::attendance::{AttendanceFailure, AttendanceMethod};
 use cabildo::domain::error_code::ErrorCode;
-use cabildo::domain::id::{AssemblyId, TenantId, UserId};
+use cabildo::domain::id::{AssemblyId, SessionKey, TenantId, UserId};
 use cabildo::domain::role::Role;
 use cabildo::domain::secret::Secret;
 use cabildo::room::action::AttendanceAction;
@@ -91,7 +91,9 @@ impl Door {
         if has_list {
             let action = AttendanceAction::TakeList(Box::new(owners()));
             let (tenant, session) = (door.house.tenant, door.house.session);
-            in_time(door.rooms.attend(tenant, session, action)).await.expect("taken");
+            in_time(door.rooms.attend(SessionKey::new(tenant, session), action))
+                .await
+                .expect("taken");
         }
         door
     }
@@ -136,7 +138,7 @@ async fn what_was_validated_and_not_stored_is_not_validated_again() {
     let door = Door { house, rooms, desk, identity };
     let (tenant, session) = (door.house.tenant, door.house.session);
     let action = AttendanceAction::TakeList(Box::new(owners()));
-    in_time(door.rooms.attend(tenant, session, action)).await.expect("taken");
+    in_time(door.rooms.attend(SessionKey::new(tenant, session), action)).await.expect("taken");
     journal.next.store(outcomes::GOES, Ordering::SeqCst);
     let failed = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await;
     assert!(failed.is_err(), "the database went away");
@@ -182,7 +184,9 @@ async fn ten_attempts_a_minute_and_what_was_presented_stays_so_after_a_restart()
     door.rooms.shutdown().await;
     let door = Door::before(door.house, false).await;
     assert_eq!(door.code_of("bea", "ok:ana 1").await, ErrorCode::ProofReplayed);
-    let attendance = in_time(door.rooms.attendance(door.house.tenant, door.house.session)).await;
+    let attendance =
+        in_time(door.rooms.attendance(SessionKey::new(door.house.tenant, door.house.session)))
+            .await;
     let attendance = attendance.expect("readable");
     assert!(attendance.is_present(&"ana".parse().expect("an id")));
     assert!(attendance.quorum().reached);
@@ -205,7 +209,7 @@ async fn a_hall_that_nobody_is_connected_to_leaves_with_the_session() {
 async fn stored_attendance(house: &House) -> cabildo::attendance::Attendance {
     use cabildo::room::journal::RoomJournal as _;
 
-    let record = house.store.load(house.tenant, house.session).await;
+    let record = house.store.load(SessionKey::new(house.tenant, house.session)).await;
     let record = record.expect("readable").expect("a record");
     let rules = cabildo::domain::quorum::AttendanceRules::default();
     let attendance = cabildo::room::engine::attendance_of(&record, rules).expect("readable");
@@ -221,8 +225,7 @@ async fn an_end_that_could_not_be_stored_is_told_of_and_stored_the_next_time() {
         let (rooms, journal) = outcomes::process(&door.house);
         if is_open {
             let attendance = rooms.attendee(
-                door.house.tenant,
-                door.house.session,
+                SessionKey::new(door.house.tenant, door.house.session),
                 "ana".parse().expect("an id"),
             );
             assert!(in_time(attendance).await.expect("open").person.is_present());

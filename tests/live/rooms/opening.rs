@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cabildo::clock::Clock;
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::domain::time::Timestamp;
 use cabildo::room::Rooms;
@@ -38,12 +38,9 @@ impl SessionRepository for Slow {
         self.store.insert(event).await
     }
 
-    async fn find(
-        &self,
-        tenant: TenantId,
-        id: SessionId,
-    ) -> Result<Option<Session>, RepositoryError> {
-        let found = self.store.find(tenant, id).await;
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError> {
+        let SessionKey { session: id, .. } = key;
+        let found = self.store.find(key).await;
         if id == self.session {
             self.begun.fetch_add(1, Ordering::SeqCst);
             self.reading.notify_one();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
 use cabildo::clock::Clock;
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::SessionKey;
 use cabildo::room::action::{Action, ChatAction, Made, PeopleAction};
 use cabildo::room::error::RoomError;
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
@@ -35,47 +35,40 @@ pub(super) struct Unsure {
 
 #[async_trait]
 impl RoomJournal for Unsure {
-    async fn load(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<RoomRecord>, JournalError> {
-        self.store.load(tenant, session).await
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+        self.store.load(key).await
     }
 
     async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
     ) -> Result<(), JournalError> {
         let _turn = self.held.acquire().await.expect("never closed");
         let next = self.next.swap(WORKS, Ordering::SeqCst);
         if next != GOES {
-            self.store.append(tenant, session, change, events).await?;
+            self.store.append(key, change, events).await?;
         }
         if next == WORKS { Ok(()) } else { Err(JournalError::Unknown("gone".to_owned())) }
     }
 
     async fn events_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        self.store.events_after(tenant, session, after, limit).await
+        self.store.events_after(key, after, limit).await
     }
 
     async fn settled_after(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, JournalError> {
-        self.store.settled_after(tenant, session, after, limit).await
+        self.store.settled_after(key, after, limit).await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use cabildo::domain::id::{TrackId, UserId};
+use cabildo::domain::id::{SessionKey, TrackId, UserId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::ParticipantKind;
 use cabildo::domain::recording::RecordingState;
@@ -91,17 +91,17 @@ impl TrackListener for Record {
         ParticipantKind::Recorder
     }
 
-    async fn recording_changed(&self, _: TenantId, _: SessionId, state: RecordingState) {
+    async fn recording_changed(&self, _key: SessionKey, state: RecordingState) {
         self.note(Said::State(state));
     }
 
-    async fn gates_decided(&self, _: TenantId, _: SessionId, _: u64) {}
+    async fn gates_decided(&self, _key: SessionKey, _: u64) {}
 
-    async fn track_published(&self, _: TenantId, _: SessionId, track: RoomTrack) {
+    async fn track_published(&self, _key: SessionKey, track: RoomTrack) {
         self.note(Said::Published(track.user, track.source, track.codec));
     }
 
-    async fn track_unpublished(&self, _: TenantId, _: SessionId, _: TrackId) {
+    async fn track_unpublished(&self, _key: SessionKey, _: TrackId) {
         self.note(Said::Unpublished);
     }
 }
@@ -112,17 +112,17 @@ impl RoomWitness for Record {
         self.note(Said::Opened);
     }
 
-    fn events_kept(&self, _: TenantId, _: SessionId) {
+    fn events_kept(&self, _key: SessionKey) {
         self.note(Said::Kept);
     }
 
-    async fn refused(&self, _: TenantId, _: SessionId, refusal: Refusal) {
+    async fn refused(&self, _key: SessionKey, refusal: Refusal) {
         self.note(Said::Refused(refusal));
     }
 
-    async fn attendance(&self, _: TenantId, _: SessionId, _: AttendanceNote) {}
+    async fn attendance(&self, _key: SessionKey, _: AttendanceNote) {}
 
-    fn connection_lost(&self, _: TenantId, _: SessionId, lost: LostConnection) {
+    fn connection_lost(&self, _key: SessionKey, lost: LostConnection) {
         self.note(Said::Lost(lost));
     }
 }
@@ -157,7 +157,8 @@ async fn a_recorded_room_is_opened_kept_told_and_recorded_in_this_order() {
     assert_eq!(ana.view.recording.state, "recording");
     let recorder = ana.view.participants.iter().find(|one| one.user_id == "cabildo:recorder");
     assert!(recorder.is_some(), "everybody sees it");
-    let journal = house.store.events_after(house.tenant, house.session, 0, 9).await;
+    let journal =
+        house.store.events_after(SessionKey::new(house.tenant, house.session), 0, 9).await;
     let kinds: Vec<String> =
         journal.expect("readable").into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds[..3], ["participant_joined", "recording_state", "participant_joined"]);
@@ -208,7 +209,7 @@ async fn a_recording_that_cannot_be_kept_does_not_begin_and_its_end_does_not_wai
     assert_eq!(record.take(), []);
 
     // The policy wants it, and nobody can be told yet.
-    let session = house.store.find(house.tenant, house.session).await;
+    let session = house.store.find(SessionKey::new(house.tenant, house.session)).await;
     let mut session = session.expect("readable").expect("there");
     session.recording.enabled = true;
     rooms.session_changed(&session).await;

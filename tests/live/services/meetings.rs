@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cabildo::claims::{Claims, ClaimsParts, LeaseTimes};
 use cabildo::clock::{BootClock, Clock};
-use cabildo::domain::id::{AssemblyId, InstanceId, TenantId};
+use cabildo::domain::id::{AssemblyId, InstanceId, SessionKey, TenantId};
 use cabildo::domain::session::{Modality, Provider, Session};
 use cabildo::meetings::{Meetings, VideoProvider, VideoProviders};
 use cabildo::sessions::{
@@ -116,13 +116,17 @@ async fn a_session_moves_to_a_provider_once() {
         provider: cabildo::sessions::Change::Set(provider),
         ..SessionPatch::default()
     };
-    let patched = service.patch(instances.tenant, own.id, 1, to(Provider::Zoom), now).await;
+    let patched =
+        service.patch(SessionKey::new(instances.tenant, own.id), 1, to(Provider::Zoom), now).await;
     let patched = patched.expect("moved");
     assert!(patched.meeting_url.is_some());
-    let back = service.patch(instances.tenant, own.id, 2, to(Provider::Webrtc), now).await;
+    let back = service
+        .patch(SessionKey::new(instances.tenant, own.id), 2, to(Provider::Webrtc), now)
+        .await;
     let Err(SessionError::Invalid(problems)) = back else { panic!("{back:?}") };
     assert_eq!(problems[0].field, "provider");
-    let started = service.start(instances.tenant, own.id, None, now).await.expect("started");
+    let started =
+        service.start(SessionKey::new(instances.tenant, own.id), None, now).await.expect("started");
     assert_eq!(started.meeting_url, patched.meeting_url);
     let meet = service.create(instances.wanted(Provider::GoogleMeet), now).await;
     let not_configured = SessionError::Meeting(MeetingError::NotConfigured(Provider::GoogleMeet));

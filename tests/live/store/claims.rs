@@ -6,7 +6,7 @@ use std::time::Duration;
 use cabildo::claims::ClaimError;
 use cabildo::claims::repository::ClaimRepository;
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::evidence::repository::{Append, EvidenceRepository, EvidenceStoreError, StoredEntry};
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository, RecordingStoreError};
@@ -35,7 +35,7 @@ async fn take(
     lease: Duration,
 ) -> Option<Fence> {
     let work = Work::Recording;
-    let taken = store.take(session.tenant_id, session.id, work, instance, lease).await;
+    let taken = store.take(session.key(), work, instance, lease).await;
     taken.expect("answered").map(|epoch| Fence { session: session.id, work, epoch })
 }
 
@@ -54,7 +54,12 @@ async fn of_instances_that_come_at_once_one_gets_the_work(fixture: Fixture) {
     assert_eq!(owners.len(), 1, "{owners:?}");
     // Another kind of work is another claim.
     let (tenant, id) = (session.tenant_id, session.id);
-    let other = fixture.store().take(tenant, id, Work::Custody, InstanceId::generate(), LONG);
+    let other = fixture.store().take(
+        SessionKey::new(tenant, id),
+        Work::Custody,
+        InstanceId::generate(),
+        LONG,
+    );
     assert_eq!(other.await, Ok(Some(1)));
 }
 
@@ -127,9 +132,18 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
     let had = take(store, &session, InstanceId::generate(), LONG).await.expect("it ran out");
     let (old, new) = (store.with_fence(lost), store.with_fence(had));
     let track = RecordedTrackId::random();
-    assert_eq!(old.add_gap(tenant, id, &gap(track, 1)).await, Err(RecordingStoreError::Fenced));
-    assert_eq!(old.put_retention(tenant, id, NOW).await, Err(RecordingStoreError::Fenced));
-    assert_eq!(old.erased(tenant, id, NOW).await, Err(RecordingStoreError::Fenced));
+    assert_eq!(
+        old.add_gap(SessionKey::new(tenant, id), &gap(track, 1)).await,
+        Err(RecordingStoreError::Fenced)
+    );
+    assert_eq!(
+        old.put_retention(SessionKey::new(tenant, id), NOW).await,
+        Err(RecordingStoreError::Fenced)
+    );
+    assert_eq!(
+        old.erased(SessionKey::new(tenant, id), NOW).await,
+        Err(RecordingStoreError::Fenced)
+    );
     let entry = StoredEntry { seq: 0, bytes: vec![1], leaf: [0; 32] };
     let append = Append {
         expected_size: 0,
@@ -139,16 +153,19 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
         last_event_seq: 0,
         closed_seq: None,
     };
-    let created = old.create(tenant, id, [9; 16], vec![1], append.clone()).await;
+    let created = old.create(SessionKey::new(tenant, id), [9; 16], vec![1], append.clone()).await;
     assert_eq!(created, Err(EvidenceStoreError::Fenced));
     let missing = Fence { session: SessionId::generate(), ..had };
-    let nobody = store.with_fence(missing).add_gap(tenant, id, &gap(track, 1)).await;
+    let nobody =
+        store.with_fence(missing).add_gap(SessionKey::new(tenant, id), &gap(track, 1)).await;
     assert_eq!(nobody, Err(RecordingStoreError::Fenced), "a claim that nobody took let through");
-    assert_eq!(store.gaps(tenant, id).await.expect("read"), []);
-    assert_eq!(store.log(tenant, id).await.expect("read"), None);
+    assert_eq!(store.gaps(SessionKey::new(tenant, id)).await.expect("read"), []);
+    assert_eq!(store.log(SessionKey::new(tenant, id)).await.expect("read"), None);
 
-    new.add_gap(tenant, id, &gap(track, 1)).await.expect("the owner writes");
-    new.create(tenant, id, [9; 16], vec![1], append).await.expect("the owner writes");
+    new.add_gap(SessionKey::new(tenant, id), &gap(track, 1)).await.expect("the owner writes");
+    new.create(SessionKey::new(tenant, id), [9; 16], vec![1], append)
+        .await
+        .expect("the owner writes");
     let closing = Append {
         expected_size: 1,
         entries: vec![],
@@ -157,12 +174,12 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
         last_event_seq: 0,
         closed_seq: Some(0),
     };
-    let closed = EvidenceRepository::append(&old, tenant, id, closing).await;
+    let closed = EvidenceRepository::append(&old, SessionKey::new(tenant, id), closing).await;
     assert_eq!(closed, Err(EvidenceStoreError::Fenced));
-    let log = store.log(tenant, id).await.expect("read").expect("a log");
+    let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!(log.closed_seq, None, "an old owner closed the log");
     // Reading needs no claim.
-    assert_eq!(old.gaps(tenant, id).await.expect("read").len(), 1);
+    assert_eq!(old.gaps(SessionKey::new(tenant, id)).await.expect("read").len(), 1);
 }
 
 async fn once_work_is_taken_over_no_write_of_its_old_owner_follows(fixture: Fixture) {
@@ -176,18 +193,18 @@ async fn once_work_is_taken_over_no_write_of_its_old_owner_follows(fixture: Fixt
         let old = first.with_fence(lost);
         let writing = tokio::spawn(async move {
             let mut written = round << 32;
-            while old.add_gap(tenant, id, &gap(track, written)).await.is_ok() {
+            while old.add_gap(SessionKey::new(tenant, id), &gap(track, written)).await.is_ok() {
                 written += 1;
             }
         });
         // Some rounds take over at once, others while it writes.
         for _ in 0..round % 4 {
-            first.gaps(tenant, id).await.expect("read");
+            first.gaps(SessionKey::new(tenant, id)).await.expect("read");
         }
         take(second, &session, InstanceId::generate(), Duration::ZERO).await.expect("it ran out");
-        let after = second.gaps(tenant, id).await.expect("read");
+        let after = second.gaps(SessionKey::new(tenant, id)).await.expect("read");
         writing.await.expect("it ended");
-        let later = second.gaps(tenant, id).await.expect("read");
+        let later = second.gaps(SessionKey::new(tenant, id)).await.expect("read");
         assert_eq!(later, after, "round {round}: the old owner wrote after the new one came");
     }
 }
@@ -196,13 +213,19 @@ async fn a_session_of_another_tenant_can_not_be_claimed(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let store = fixture.store();
     let stranger = TenantId::generate();
-    let claim = store.take(stranger, session.id, Work::Custody, InstanceId::generate(), LONG);
+    let claim = store.take(
+        SessionKey::new(stranger, session.id),
+        Work::Custody,
+        InstanceId::generate(),
+        LONG,
+    );
     assert!(matches!(claim.await, Err(ClaimError::Unavailable(_))));
     let (tenant, id) = (session.tenant_id, session.id);
     store
-        .take(tenant, id, Work::Custody, InstanceId::generate(), Duration::ZERO)
+        .take(SessionKey::new(tenant, id), Work::Custody, InstanceId::generate(), Duration::ZERO)
         .await
         .expect("taken");
-    let claim = store.take(stranger, id, Work::Custody, InstanceId::generate(), LONG);
+    let claim =
+        store.take(SessionKey::new(stranger, id), Work::Custody, InstanceId::generate(), LONG);
     assert!(!matches!(claim.await, Ok(Some(_))), "it ran out, and a stranger took it");
 }

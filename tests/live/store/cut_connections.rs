@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::store::{OnConnect, Store, StoreOptions};
@@ -117,7 +117,8 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
         let fate = fates[usize::try_from(round % 4).expect("small")];
         proxy.next.store(fate, Ordering::SeqCst);
         let gap = RecordedGap { track, from_ms: round, to_ms: round, reason: 1 };
-        let written = tokio::time::timeout(PATIENCE, store.add_gap(tenant, id, &gap)).await;
+        let written =
+            tokio::time::timeout(PATIENCE, store.add_gap(SessionKey::new(tenant, id), &gap)).await;
         #[expect(clippy::single_match_else, reason = "both outcomes are equally expected")]
         match written.expect("it is answered") {
             Ok(()) => {
@@ -130,7 +131,7 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
             }
         }
     }
-    let gaps = fixture.store().gaps(tenant, id).await.expect("read");
+    let gaps = fixture.store().gaps(SessionKey::new(tenant, id)).await.expect("read");
     let there: BTreeSet<u64> = gaps.iter().map(|gap| gap.from_ms).collect();
     assert!(acknowledged.is_subset(&there), "acknowledged {acknowledged:?}, there {there:?}");
     for (round, fate) in unknown {
@@ -147,7 +148,7 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
 /// Writes until it is told to stop; what was acknowledged, and how often it failed.
 async fn write(
     store: Store,
-    (tenant, session): (TenantId, SessionId),
+    key: SessionKey,
     track: RecordedTrackId,
     (next, stop): (Arc<AtomicU64>, Arc<AtomicBool>),
     succeeded: watch::Sender<u64>,
@@ -156,7 +157,7 @@ async fn write(
     while !stop.load(Ordering::SeqCst) {
         let number = next.fetch_add(1, Ordering::SeqCst);
         let gap = RecordedGap { track, from_ms: number, to_ms: number, reason: 1 };
-        if store.add_gap(tenant, session, &gap).await.is_ok() {
+        if store.add_gap(key, &gap).await.is_ok() {
             acknowledged.insert(number);
             succeeded.send_modify(|count| *count += 1);
         } else {
@@ -177,7 +178,13 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_restarted() {
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
         let store = fixture.store().clone();
-        writers.spawn(write(store, (tenant, id), track, shared.clone(), succeeded.clone()));
+        writers.spawn(write(
+            store,
+            SessionKey::new(tenant, id),
+            track,
+            shared.clone(),
+            succeeded.clone(),
+        ));
     }
     let Kind::Postgres { cluster, .. } = &kind else { panic!("a cluster was asked for") };
     for restart in 0..RESTARTS {
@@ -203,7 +210,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_restarted() {
     let read = async || -> BTreeSet<u64> {
         // As another process sees it.
         let store = Store::connect(&fixture.options).await.expect("connected");
-        let gaps = store.gaps(tenant, id).await.expect("read");
+        let gaps = store.gaps(SessionKey::new(tenant, id)).await.expect("read");
         store.close().await.expect("closed");
         gaps.iter().map(|gap| gap.from_ms).collect()
     };

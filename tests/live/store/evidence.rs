@@ -1,6 +1,6 @@
 //! Logs of sessions.
 
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::{
@@ -61,7 +61,10 @@ fn head(tree_size: u64, root: u8) -> StoredHead {
 
 pub(crate) async fn begin(store: &Store, session: &Session, count: u64) {
     let (tenant, id) = (session.tenant_id, session.id);
-    store.create(tenant, id, [9; 16], KEY.to_vec(), append(0, count)).await.expect("begun");
+    store
+        .create(SessionKey::new(tenant, id), [9; 16], KEY.to_vec(), append(0, count))
+        .await
+        .expect("begun");
 }
 
 async fn session_with_log(fixture: &Fixture, count: u64) -> Session {
@@ -74,38 +77,43 @@ async fn a_log_continues_where_it_stopped(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let [first, second] = &fixture.stores;
-    assert_eq!(first.log(tenant, id).await.expect("read"), None);
+    assert_eq!(first.log(SessionKey::new(tenant, id)).await.expect("read"), None);
     begin(first, &session, 2).await;
-    EvidenceRepository::append(second, tenant, id, append(2, 3)).await.expect("continued");
+    EvidenceRepository::append(second, SessionKey::new(tenant, id), append(2, 3))
+        .await
+        .expect("continued");
     // Only the position in the room's journal moves on.
     let none = Append { room_seq: 40, last_event_seq: 4, ..append(5, 0) };
-    EvidenceRepository::append(first, tenant, id, none).await.expect("nothing is fine too");
+    EvidenceRepository::append(first, SessionKey::new(tenant, id), none)
+        .await
+        .expect("nothing is fine too");
 
-    let log = second.log(tenant, id).await.expect("read").expect("a log");
+    let log = second.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size, log.room_seq), ([9; 16], 5, 40));
     assert_eq!((log.last_event_seq, log.closed_seq), (4, None));
     assert_eq!(log.events_key, Some(KEY.to_vec()));
     let all: Vec<_> = (0..5).map(|seq| entry(seq, 0)).collect();
-    assert_eq!(first.entries(tenant, id, 0, 9).await.expect("read"), all);
-    assert_eq!(first.entries(tenant, id, 1, 2).await.expect("read"), all[1..3]);
-    assert_eq!(first.entries(tenant, id, 5, 9).await.expect("read"), []);
-    assert_eq!(first.entries(tenant, id, u64::MAX, 9).await.expect("read"), []);
+    assert_eq!(first.entries(SessionKey::new(tenant, id), 0, 9).await.expect("read"), all);
+    assert_eq!(first.entries(SessionKey::new(tenant, id), 1, 2).await.expect("read"), all[1..3]);
+    assert_eq!(first.entries(SessionKey::new(tenant, id), 5, 9).await.expect("read"), []);
+    assert_eq!(first.entries(SessionKey::new(tenant, id), u64::MAX, 9).await.expect("read"), []);
     let leaves: Vec<_> = all.iter().map(|entry| entry.leaf).collect();
-    assert_eq!(first.leaves(tenant, id, 0).await.expect("read"), leaves);
-    assert_eq!(first.leaves(tenant, id, 3).await.expect("read"), leaves[3..]);
+    assert_eq!(first.leaves(SessionKey::new(tenant, id), 0).await.expect("read"), leaves);
+    assert_eq!(first.leaves(SessionKey::new(tenant, id), 3).await.expect("read"), leaves[3..]);
 }
 
 async fn a_log_is_begun_once(fixture: Fixture) {
     let session = session_with_log(&fixture, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    let again = store.create(tenant, id, [8; 16], vec![8], append(0, 4)).await;
+    let again = store.create(SessionKey::new(tenant, id), [8; 16], vec![8], append(0, 4)).await;
     assert_eq!(again, Err(EvidenceStoreError::Conflict));
-    let log = store.log(tenant, id).await.expect("read").expect("a log");
+    let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), ([9; 16], 2));
     let other = fixture.session(tenant).await;
-    let late = store.create(tenant, other.id, [8; 16], vec![8], append(1, 2)).await;
+    let late =
+        store.create(SessionKey::new(tenant, other.id), [8; 16], vec![8], append(1, 2)).await;
     assert_eq!(late, Err(EvidenceStoreError::Conflict), "it began in the middle");
-    assert_eq!(store.log(tenant, other.id).await.expect("read"), None);
+    assert_eq!(store.log(SessionKey::new(tenant, other.id)).await.expect("read"), None);
 }
 
 async fn entries_that_do_not_continue_the_log_are_refused(fixture: Fixture) {
@@ -127,10 +135,13 @@ async fn entries_that_do_not_continue_the_log_are_refused(fixture: Fixture) {
         ("nothing, elsewhere", with(9, &[])),
         ("beyond counting", with(u64::MAX, &[u64::MAX, 0])),
     ] {
-        let outcome = EvidenceRepository::append(store, tenant, id, append).await;
+        let outcome = EvidenceRepository::append(store, SessionKey::new(tenant, id), append).await;
         assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
     }
-    assert_eq!(store.log(tenant, id).await.expect("read").map(|log| log.size), Some(2));
+    assert_eq!(
+        store.log(SessionKey::new(tenant, id)).await.expect("read").map(|log| log.size),
+        Some(2)
+    );
     assert_eq!(fixture.count("evidence_entries").await, 2);
 }
 
@@ -141,7 +152,9 @@ async fn of_concurrent_beginnings_one_is_stored(fixture: Fixture) {
     for writer in 0..12_u8 {
         let store = fixture.stores[usize::from(writer % 2)].clone();
         tasks.spawn(async move {
-            let outcome = store.create(tenant, id, [writer; 16], KEY.to_vec(), append(0, 2)).await;
+            let outcome = store
+                .create(SessionKey::new(tenant, id), [writer; 16], KEY.to_vec(), append(0, 2))
+                .await;
             outcome.map(|()| [writer; 16])
         });
     }
@@ -149,7 +162,7 @@ async fn of_concurrent_beginnings_one_is_stored(fixture: Fixture) {
         tasks.join_all().await.into_iter().partition(Result::is_ok);
     let [Ok(log_id)] = &begun[..] else { panic!("{begun:?}") };
     assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-    let log = fixture.store().log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store().log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), (*log_id, 2));
     assert_eq!(fixture.count("evidence_entries").await, 2);
     assert_eq!(fixture.count("open_logs").await, 1);
@@ -165,7 +178,8 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(fixture: Fixture) {
             let mine = entry(size, writer);
             let append = Append { entries: vec![mine.clone()], ..append(size, 1) };
             tasks.spawn(async move {
-                let outcome = EvidenceRepository::append(&store, tenant, id, append).await;
+                let outcome =
+                    EvidenceRepository::append(&store, SessionKey::new(tenant, id), append).await;
                 outcome.map(|()| mine)
             });
         }
@@ -173,7 +187,8 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(fixture: Fixture) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-        let entries = fixture.store().entries(tenant, id, size, 9).await.expect("read");
+        let entries =
+            fixture.store().entries(SessionKey::new(tenant, id), size, 9).await.expect("read");
         assert_eq!(entries, std::slice::from_ref(winner), "two writers forked the log");
     }
     assert_eq!(fixture.count("evidence_entries").await, 4);
@@ -183,40 +198,45 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(fixture: Fixture) {
 async fn another_tenant_reads_and_writes_no_log(fixture: Fixture) {
     let session = session_with_log(&fixture, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    store.put_head(tenant, id, 0, &head(2, 1)).await.expect("put");
+    store.put_head(SessionKey::new(tenant, id), 0, &head(2, 1)).await.expect("put");
     let stranger = TenantId::generate();
-    assert_eq!(store.log(stranger, id).await.expect("read"), None);
-    assert_eq!(store.leaves(stranger, id, 0).await.expect("read"), [] as [[u8; 32]; 0]);
-    assert_eq!(store.entries(stranger, id, 0, 9).await.expect("read"), []);
-    assert_eq!(store.heads(stranger, id, 0, 9).await.expect("read"), []);
-    assert_eq!(store.latest_head(stranger, id).await.expect("read"), None);
-    assert_eq!(store.events(stranger, id, &[], 0, 9).await.expect("read"), []);
-    let outcome = EvidenceRepository::append(store, stranger, id, append(2, 1)).await;
+    assert_eq!(store.log(SessionKey::new(stranger, id)).await.expect("read"), None);
+    assert_eq!(
+        store.leaves(SessionKey::new(stranger, id), 0).await.expect("read"),
+        [] as [[u8; 32]; 0]
+    );
+    assert_eq!(store.entries(SessionKey::new(stranger, id), 0, 9).await.expect("read"), []);
+    assert_eq!(store.heads(SessionKey::new(stranger, id), 0, 9).await.expect("read"), []);
+    assert_eq!(store.latest_head(SessionKey::new(stranger, id)).await.expect("read"), None);
+    assert_eq!(store.events(SessionKey::new(stranger, id), &[], 0, 9).await.expect("read"), []);
+    let outcome =
+        EvidenceRepository::append(store, SessionKey::new(stranger, id), append(2, 1)).await;
     assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
-    let outcome = store.put_events_key(stranger, id, None).await;
+    let outcome = store.put_events_key(SessionKey::new(stranger, id), None).await;
     assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
     for session in [id, SessionId::generate()] {
-        let outcome = store.create(stranger, session, [1; 16], vec![], append(0, 2)).await;
+        let outcome =
+            store.create(SessionKey::new(stranger, session), [1; 16], vec![], append(0, 2)).await;
         assert!(matches!(outcome, Err(EvidenceStoreError::Refused(_))), "{outcome:?}");
-        let outcome = store.put_head(stranger, session, 0, &head(2, 2)).await;
+        let outcome = store.put_head(SessionKey::new(stranger, session), 0, &head(2, 2)).await;
         assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
     }
-    let log = store.log(tenant, id).await.expect("read").expect("a log");
+    let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.size, log.events_key), (2, Some(KEY.to_vec())));
-    assert_eq!(store.unclosed().await.expect("read"), [(tenant, id)]);
-    assert_eq!(store.events(tenant, id, &[], 0, 9).await.expect("read").len(), 2);
+    assert_eq!(store.unclosed().await.expect("read"), [SessionKey::new(tenant, id)]);
+    assert_eq!(store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read").len(), 2);
 }
 
 async fn heads_stay_as_they_were_signed(fixture: Fixture) {
     let session = session_with_log(&fixture, 4).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    assert_eq!(store.latest_head(tenant, id).await.expect("read"), None);
+    assert_eq!(store.latest_head(SessionKey::new(tenant, id)).await.expect("read"), None);
     for (previous, head) in [(0, head(2, 2)), (2, head(3, 3)), (3, head(4, 4))] {
-        store.put_head(tenant, id, previous, &head).await.expect("put");
+        store.put_head(SessionKey::new(tenant, id), previous, &head).await.expect("put");
     }
     // Signed anew: ECDSA need not sign twice alike, but the root is the same.
     let again = StoredHead { cose: vec![1, 2, 3], jws: "other".to_owned(), ..head(3, 3) };
-    store.put_head(tenant, id, 2, &again).await.expect("the first one stays");
+    store.put_head(SessionKey::new(tenant, id), 2, &again).await.expect("the first one stays");
     for (name, previous, head) in [
         ("another root", 2, head(3, 9)),
         ("another root of the largest", 3, head(4, 9)),
@@ -225,13 +245,16 @@ async fn heads_stay_as_they_were_signed(fixture: Fixture) {
         ("a second first", 0, head(9, 9)),
         ("smaller than the one before", 4, head(1, 1)),
     ] {
-        let outcome = store.put_head(tenant, id, previous, &head).await;
+        let outcome = store.put_head(SessionKey::new(tenant, id), previous, &head).await;
         assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
     }
     let all = [head(2, 2), head(3, 3), head(4, 4)];
-    assert_eq!(store.heads(tenant, id, 0, 9).await.expect("read"), all);
-    assert_eq!(store.heads(tenant, id, 3, 1).await.expect("read"), all[1..2]);
-    assert_eq!(store.latest_head(tenant, id).await.expect("read"), Some(head(4, 4)));
+    assert_eq!(store.heads(SessionKey::new(tenant, id), 0, 9).await.expect("read"), all);
+    assert_eq!(store.heads(SessionKey::new(tenant, id), 3, 1).await.expect("read"), all[1..2]);
+    assert_eq!(
+        store.latest_head(SessionKey::new(tenant, id)).await.expect("read"),
+        Some(head(4, 4))
+    );
 }
 
 async fn of_concurrent_heads_one_continues_the_chain(fixture: Fixture) {
@@ -246,14 +269,14 @@ async fn of_concurrent_heads_one_continues_the_chain(fixture: Fixture) {
                 let size = if previous == 0 { 4 } else { size };
                 let root = u8::try_from(number).expect("small");
                 let head = head(size, root);
-                store.put_head(tenant, id, previous, &head).await.map(|()| head)
+                store.put_head(SessionKey::new(tenant, id), previous, &head).await.map(|()| head)
             });
         }
         let (stored, refused): (Vec<_>, Vec<_>) =
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
-        let latest = fixture.store().latest_head(tenant, id).await.expect("read");
+        let latest = fixture.store().latest_head(SessionKey::new(tenant, id)).await.expect("read");
         assert_eq!(latest.as_ref(), Some(winner));
     }
     assert_eq!(fixture.count("evidence_heads").await, 2);
@@ -267,9 +290,9 @@ async fn events_are_found_by_kind(fixture: Fixture) {
     let kinds =
         [event(2, Attendance), event(3, Transcript), event(4, Attendance), event(5, Disclosure)];
     let mixed = Append { events: kinds.to_vec(), ..append(2, 4) };
-    EvidenceRepository::append(store, tenant, id, mixed).await.expect("appended");
+    EvidenceRepository::append(store, SessionKey::new(tenant, id), mixed).await.expect("appended");
     let found = async |etypes: &[EventKind], from, limit| {
-        store.events(tenant, id, etypes, from, limit).await.expect("read")
+        store.events(SessionKey::new(tenant, id), etypes, from, limit).await.expect("read")
     };
     assert_eq!(found(&[Attendance], 0, 9).await, [event(2, Attendance), event(4, Attendance)]);
     assert_eq!(
@@ -287,33 +310,43 @@ async fn destroying_the_events_key_deletes_the_texts(fixture: Fixture) {
     begin(fixture.store(), &other, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     for _ in 0..2 {
-        store.put_events_key(tenant, id, None).await.expect("destroyed, and once more");
-        let log = store.log(tenant, id).await.expect("read").expect("a log");
+        store
+            .put_events_key(SessionKey::new(tenant, id), None)
+            .await
+            .expect("destroyed, and once more");
+        let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
         assert_eq!((log.size, log.events_key), (3, None));
-        assert_eq!(store.events(tenant, id, &[], 0, 9).await.expect("read"), []);
+        assert_eq!(store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read"), []);
     }
-    assert_eq!(store.entries(tenant, id, 0, 9).await.expect("read").len(), 3);
+    assert_eq!(store.entries(SessionKey::new(tenant, id), 0, 9).await.expect("read").len(), 3);
     // Whoever was about to append when the key went leaves no text behind.
-    EvidenceRepository::append(store, tenant, id, append(3, 1)).await.expect("appended");
-    assert_eq!(store.entries(tenant, id, 0, 9).await.expect("read").len(), 4);
-    assert_eq!(store.events(tenant, id, &[], 0, 9).await.expect("read"), []);
-    assert_eq!(store.events(tenant, other.id, &[], 0, 9).await.expect("read").len(), 2);
+    EvidenceRepository::append(store, SessionKey::new(tenant, id), append(3, 1))
+        .await
+        .expect("appended");
+    assert_eq!(store.entries(SessionKey::new(tenant, id), 0, 9).await.expect("read").len(), 4);
+    assert_eq!(store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read"), []);
+    assert_eq!(
+        store.events(SessionKey::new(tenant, other.id), &[], 0, 9).await.expect("read").len(),
+        2
+    );
 }
 
 async fn a_destroyed_or_newer_events_key_is_not_replaced(fixture: Fixture) {
     let session = session_with_log(&fixture, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let wrapped = |version| vec![1, 0, 0, 0, version, 7];
-    store.put_events_key(tenant, id, Some(wrapped(3))).await.expect("rewrapped");
-    let older = store.put_events_key(tenant, id, Some(wrapped(2))).await;
+    store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(3))).await.expect("rewrapped");
+    let older = store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(2))).await;
     assert_eq!(older, Err(EvidenceStoreError::Conflict));
-    let log = store.log(tenant, id).await.expect("read").expect("a log");
+    let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!(log.events_key, Some(wrapped(3)));
-    assert_eq!(store.events(tenant, id, &[], 0, 9).await.expect("read").len(), 2);
-    store.put_events_key(tenant, id, None).await.expect("destroyed");
-    let back = store.put_events_key(tenant, id, Some(wrapped(4))).await;
+    assert_eq!(store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read").len(), 2);
+    store.put_events_key(SessionKey::new(tenant, id), None).await.expect("destroyed");
+    let back = store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(4))).await;
     assert_eq!(back, Err(EvidenceStoreError::Conflict));
-    let missing = store.put_events_key(tenant, SessionId::generate(), Some(wrapped(4))).await;
+    let missing = store
+        .put_events_key(SessionKey::new(tenant, SessionId::generate()), Some(wrapped(4)))
+        .await;
     assert_eq!(missing, Err(EvidenceStoreError::Conflict));
 }
 
@@ -322,34 +355,34 @@ async fn a_log_is_open_until_it_is_closed(fixture: Fixture) {
     let mut open = Vec::new();
     for _ in 0..3 {
         let session = session_with_log(&fixture, 2).await;
-        open.push((session.tenant_id, session.id));
+        open.push(session.key());
     }
-    open.sort_by_key(|(_, session)| *session);
+    open.sort_by_key(|key| key.session);
     assert_eq!(fixture.stores[1].unclosed().await.expect("read"), open);
-    let (tenant, id) = open.remove(1);
+    let key = open.remove(1);
     let close = Append { closed_seq: Some(2), ..append(2, 1) };
     // What fails closes nothing.
     let stale = Append { closed_seq: Some(1), ..append(1, 1) };
-    let stale = EvidenceRepository::append(store, tenant, id, stale).await;
+    let stale = EvidenceRepository::append(store, key, stale).await;
     assert_eq!(stale, Err(EvidenceStoreError::Conflict));
     assert_eq!(store.unclosed().await.expect("read").len(), 3);
-    EvidenceRepository::append(store, tenant, id, close).await.expect("closed");
+    EvidenceRepository::append(store, key, close).await.expect("closed");
     assert_eq!(store.unclosed().await.expect("read"), open);
     let after = Append { closed_seq: Some(2), ..append(3, 1) };
-    EvidenceRepository::append(store, tenant, id, after).await.expect("an erasure follows");
-    let log = store.log(tenant, id).await.expect("read").expect("a log");
+    EvidenceRepository::append(store, key, after).await.expect("an erasure follows");
+    let log = store.log(key).await.expect("read").expect("a log");
     assert_eq!((log.size, log.closed_seq), (4, Some(2)));
     assert_eq!(store.unclosed().await.expect("read"), open);
 }
 
 async fn a_long_log_fits_one_append(fixture: Fixture) {
     let session = session_with_log(&fixture, 2).await;
-    let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
+    let (key, store) = (session.key(), fixture.store());
     let long = append(2, 7_000);
-    EvidenceRepository::append(store, tenant, id, long.clone()).await.expect("appended");
-    assert_eq!(store.entries(tenant, id, 2, 9_999).await.expect("read"), long.entries);
-    assert_eq!(store.events(tenant, id, &[], 2, 9_999).await.expect("read"), long.events);
-    assert_eq!(store.leaves(tenant, id, 0).await.expect("read").len(), 7_002);
+    EvidenceRepository::append(store, key, long.clone()).await.expect("appended");
+    assert_eq!(store.entries(key, 2, 9_999).await.expect("read"), long.entries);
+    assert_eq!(store.events(key, &[], 2, 9_999).await.expect("read"), long.events);
+    assert_eq!(store.leaves(key, 0).await.expect("read").len(), 7_002);
 }
 
 async fn operator_leaves_have_neither_holes_nor_duplicates(fixture: Fixture) {

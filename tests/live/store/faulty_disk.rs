@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal as _};
@@ -88,7 +88,7 @@ impl Work {
         self.next_gap += 1;
         let gap = RecordedGap { track: self.track, from_ms: number, to_ms: number, reason: 1 };
         let (tenant, id) = (self.session.tenant_id, self.session.id);
-        match self.store.add_gap(tenant, id, &gap).await {
+        match self.store.add_gap(SessionKey::new(tenant, id), &gap).await {
             Ok(()) => {
                 self.gaps.insert(number);
                 Outcome::Acknowledged
@@ -109,9 +109,9 @@ impl Work {
         let state = (seq == 1).then(|| "state".to_owned());
         let change = RecordChange { seq, state, parts: Vec::new(), arrival: None };
         let events = [event(seq, number)];
-        let outcome = match self.store.append(tenant, id, &change, &events).await {
+        let outcome = match self.store.append(SessionKey::new(tenant, id), &change, &events).await {
             Err(JournalError::Unknown(_)) => {
-                match self.store.settled_after(tenant, id, self.seq, 2).await {
+                match self.store.settled_after(SessionKey::new(tenant, id), self.seq, 2).await {
                     Ok(found) if found == events => Outcome::Acknowledged,
                     Ok(found) => {
                         assert_eq!(found, [], "somebody else's event");
@@ -154,9 +154,10 @@ impl Work {
     /// As a room does that is opened again.
     async fn load(&mut self) {
         let (tenant, id) = (self.session.tenant_id, self.session.id);
-        let record = self.store.load(tenant, id).await.expect("loaded");
+        let record = self.store.load(SessionKey::new(tenant, id)).await.expect("loaded");
         self.seq = record.map_or(0, |record| record.seq);
-        let stored = self.store.events_after(tenant, id, 0, u32::MAX).await.expect("read");
+        let stored =
+            self.store.events_after(SessionKey::new(tenant, id), 0, u32::MAX).await.expect("read");
         self.events.extend(stored.iter().map(number_of));
         self.unsure = false;
     }
@@ -164,11 +165,12 @@ impl Work {
     /// Holds what a store has against what was told.
     async fn check(&self, store: &Store, when: &str) {
         let (tenant, id) = (self.session.tenant_id, self.session.id);
-        let gaps = store.gaps(tenant, id).await.expect("read");
+        let gaps = store.gaps(SessionKey::new(tenant, id)).await.expect("read");
         let gaps: BTreeSet<u64> = gaps.into_iter().map(|gap| gap.from_ms).collect();
         let lost: Vec<_> = self.gaps.difference(&gaps).collect();
         assert!(lost.is_empty(), "{when}: gaps were acknowledged and are not there: {lost:?}");
-        let events = store.events_after(tenant, id, 0, u32::MAX).await.expect("read");
+        let events =
+            store.events_after(SessionKey::new(tenant, id), 0, u32::MAX).await.expect("read");
         let events: BTreeSet<u64> = events.iter().map(number_of).collect();
         let lost: Vec<_> = self.events.difference(&events).collect();
         assert!(lost.is_empty(), "{when}: events were acknowledged and are not there: {lost:?}");

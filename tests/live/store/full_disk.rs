@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::sessions::{FixedLimits, SessionService};
@@ -67,7 +67,7 @@ impl Writing {
                 while !stop.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let gap = RecordedGap { track, from_ms: number, to_ms: number, reason: 1 };
-                    let written = store.add_gap(session.tenant_id, session.id, &gap).await;
+                    let written = store.add_gap(session.key(), &gap).await;
                     if written.is_ok() {
                         acknowledged.lock().expect("sound").insert(number);
                     }
@@ -109,7 +109,7 @@ async fn session_of(store: &Store, tenant: TenantId) -> Session {
 /// What is in the database, as another process sees it.
 async fn stored(options: &StoreOptions, session: &Session) -> BTreeSet<u64> {
     let store = Store::connect(options).await.expect("connected");
-    let gaps = store.gaps(session.tenant_id, session.id).await.expect("read");
+    let gaps = store.gaps(session.key()).await.expect("read");
     store.close().await.expect("closed");
     gaps.into_iter().map(|gap| gap.from_ms).collect()
 }
@@ -219,17 +219,17 @@ async fn the_reserve_is_for_work_that_was_begun() {
     let session = session_of(&store, TenantId::generate()).await;
     let (tenant, id, work) = (session.tenant_id, session.id, Work::Recording);
     let lease = Duration::from_hours(1);
-    let epoch = store.take(tenant, id, work, InstanceId::generate(), lease).await;
+    let epoch = store.take(SessionKey::new(tenant, id), work, InstanceId::generate(), lease).await;
     let epoch = epoch.expect("answered").expect("free");
     store.close().await.expect("closed");
     // More than this disk has.
     options.free_bytes_min = 2 * DISK_BYTES;
     let store = Store::connect(&options).await.expect("reading needs no room");
     let gap = RecordedGap { track: RecordedTrackId::random(), from_ms: 1, to_ms: 2, reason: 1 };
-    let refused = store.add_gap(tenant, id, &gap).await;
+    let refused = store.add_gap(SessionKey::new(tenant, id), &gap).await;
     assert!(refused.is_err(), "the reserve was used for new work");
     assert!(store.check_writable().await.is_err());
     let owner = store.with_fence(Fence { session: id, work, epoch });
-    owner.add_gap(tenant, id, &gap).await.expect("what was begun goes on");
-    assert_eq!(store.gaps(tenant, id).await.expect("read"), [gap]);
+    owner.add_gap(SessionKey::new(tenant, id), &gap).await.expect("what was begun goes on");
+    assert_eq!(store.gaps(SessionKey::new(tenant, id)).await.expect("read"), [gap]);
 }

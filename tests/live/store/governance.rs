@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{InstanceId, TenantId};
+use cabildo::domain::id::{InstanceId, SessionKey, TenantId};
 use cabildo::domain::time::Timestamp;
 use cabildo::governance::{CallRepository as _, CallStoreError, Failure, GovernanceCall, Step};
 use cabildo::store::Store;
@@ -40,7 +40,7 @@ async fn call(fixture: &Fixture) -> GovernanceCall {
 
 async fn claimed(store: &Store, call: &GovernanceCall, lease: Duration) -> Fence {
     let (work, instance) = (Work::Governance, InstanceId::generate());
-    let taken = store.take(call.tenant, call.session, work, instance, lease).await;
+    let taken = store.take(SessionKey::new(call.tenant, call.session), work, instance, lease).await;
     let epoch = taken.expect("answered").expect("free");
     Fence { session: call.session, work, epoch }
 }

@@ -1,7 +1,7 @@
 //! What only PostgreSQL does: row-level security under a role that can't
 //! escape it. `src/store/isolation_tests.rs` tests forgotten filters.
 
-use cabildo::domain::id::TenantId;
+use cabildo::domain::id::{SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::RecordingRepository as _;
@@ -93,7 +93,7 @@ async fn the_server_may_not_take_back_what_it_told(fixture: Fixture) {
     server.execute_unprepared(&delete).await.expect("nothing is seen to be deleted");
     assert_eq!(fixture.count("room_events").await, 1, "the server took back what it told");
     assert_eq!(fixture.count("room_records").await, 1);
-    store.erased(tenant, id, NOW).await.expect("erased");
+    store.erased(SessionKey::new(tenant, id), NOW).await.expect("erased");
     assert_eq!(fixture.count("room_events").await, 0);
     assert_eq!(fixture.count("room_records").await, 0);
 }
@@ -108,7 +108,7 @@ pub(crate) async fn tell(store: &Store, session: &Session) {
     };
     let parts = vec![("member/maria".to_owned(), Some(r#"{"name":"María Ñúñez"}"#.to_owned()))];
     let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
-    let told = RoomJournal::append(store, session.tenant_id, session.id, &record, &[event]).await;
+    let told = RoomJournal::append(store, session.key(), &record, &[event]).await;
     told.expect("told");
 }
 

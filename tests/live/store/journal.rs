@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
@@ -46,15 +46,32 @@ async fn a_room_continues_where_it_stopped(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let [first, second] = &fixture.stores;
-    assert_eq!(first.load(tenant, id).await.expect("loaded"), None);
-    first.append(tenant, id, &change(0, "empty"), &[]).await.expect("a state without events");
-    first.append(tenant, id, &change(0, "still"), &[]).await.expect("another one");
-    first.append(tenant, id, &change(2, "two"), &[event(1), event(2)]).await.expect("two");
-    second.append(tenant, id, &change(3, "three"), &[event(3)]).await.expect("one more");
-    second.append(tenant, id, &change(3, "changed"), &[]).await.expect("only the state");
+    assert_eq!(first.load(SessionKey::new(tenant, id)).await.expect("loaded"), None);
+    first
+        .append(SessionKey::new(tenant, id), &change(0, "empty"), &[])
+        .await
+        .expect("a state without events");
+    first.append(SessionKey::new(tenant, id), &change(0, "still"), &[]).await.expect("another one");
+    first
+        .append(SessionKey::new(tenant, id), &change(2, "two"), &[event(1), event(2)])
+        .await
+        .expect("two");
+    second
+        .append(SessionKey::new(tenant, id), &change(3, "three"), &[event(3)])
+        .await
+        .expect("one more");
+    second
+        .append(SessionKey::new(tenant, id), &change(3, "changed"), &[])
+        .await
+        .expect("only the state");
 
-    assert_eq!(first.load(tenant, id).await.expect("loaded"), Some(record(3, "changed")));
-    let after = async |seq, limit| first.events_after(tenant, id, seq, limit).await.expect("read");
+    assert_eq!(
+        first.load(SessionKey::new(tenant, id)).await.expect("loaded"),
+        Some(record(3, "changed"))
+    );
+    let after = async |seq, limit| {
+        first.events_after(SessionKey::new(tenant, id), seq, limit).await.expect("read")
+    };
     assert_eq!(after(0, 10).await, [event(1), event(2), event(3)]);
     assert_eq!(after(1, 1).await, [event(2)]);
     assert_eq!(after(3, 10).await, []);
@@ -65,7 +82,10 @@ async fn events_that_do_not_continue_the_record_are_refused(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let stored = record(2, "stored");
-    store.append(tenant, id, &change(2, "stored"), &[event(1), event(2)]).await.expect("stored");
+    store
+        .append(SessionKey::new(tenant, id), &change(2, "stored"), &[event(1), event(2)])
+        .await
+        .expect("stored");
     for (name, change, events) in [
         ("stale", change(2, "x"), vec![event(1), event(2)]),
         ("from the beginning", change(1, "x"), vec![event(1)]),
@@ -77,11 +97,11 @@ async fn events_that_do_not_continue_the_record_are_refused(fixture: Fixture) {
         ("a state of the future", change(9, "x"), vec![]),
         ("a state of the past", change(0, "x"), vec![]),
     ] {
-        let outcome = store.append(tenant, id, &change, &events).await;
+        let outcome = store.append(SessionKey::new(tenant, id), &change, &events).await;
         assert!(matches!(outcome, Err(JournalError::Conflict)), "{name}: {outcome:?}");
     }
-    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(stored));
-    assert_eq!(store.events_after(tenant, id, 0, 9).await.expect("read").len(), 2);
+    assert_eq!(store.load(SessionKey::new(tenant, id)).await.expect("loaded"), Some(stored));
+    assert_eq!(store.events_after(SessionKey::new(tenant, id), 0, 9).await.expect("read").len(), 2);
 }
 
 async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
@@ -94,7 +114,9 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
             let store = fixture.stores[writer % 2].clone();
             let state = format!("writer {writer}");
             tasks.spawn(async move {
-                let outcome = store.append(tenant, id, &change(seq, &state), &[event(seq)]).await;
+                let outcome = store
+                    .append(SessionKey::new(tenant, id), &change(seq, &state), &[event(seq)])
+                    .await;
                 outcome.map(|()| state)
             });
         }
@@ -102,7 +124,7 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(state)] = &stored[..] else { panic!("{stored:?}") };
         assert!(refused.iter().all(|outcome| matches!(outcome, Err(JournalError::Conflict))));
-        let loaded = fixture.store().load(tenant, id).await.expect("loaded");
+        let loaded = fixture.store().load(SessionKey::new(tenant, id)).await.expect("loaded");
         assert_eq!(loaded, Some(record(seq, state)));
     }
     assert_eq!(fixture.count("room_events").await, 2);
@@ -111,18 +133,27 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
 async fn another_tenant_reads_and_writes_nothing(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
-    store.append(tenant, id, &change(1, "mine"), &[event(1)]).await.expect("stored");
+    store
+        .append(SessionKey::new(tenant, id), &change(1, "mine"), &[event(1)])
+        .await
+        .expect("stored");
     let stranger = TenantId::generate();
-    assert_eq!(store.load(stranger, id).await.expect("loaded"), None);
-    assert_eq!(store.events_after(stranger, id, 0, 9).await.expect("read"), []);
-    let outcome = store.append(stranger, id, &change(2, "theirs"), &[event(2)]).await;
+    assert_eq!(store.load(SessionKey::new(stranger, id)).await.expect("loaded"), None);
+    assert_eq!(store.events_after(SessionKey::new(stranger, id), 0, 9).await.expect("read"), []);
+    let outcome =
+        store.append(SessionKey::new(stranger, id), &change(2, "theirs"), &[event(2)]).await;
     assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
-    let outcome = store.append(stranger, id, &change(1, "theirs"), &[event(1)]).await;
+    let outcome =
+        store.append(SessionKey::new(stranger, id), &change(1, "theirs"), &[event(1)]).await;
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
     let nowhere = SessionId::generate();
-    let outcome = store.append(tenant, nowhere, &change(1, "nowhere"), &[event(1)]).await;
+    let outcome =
+        store.append(SessionKey::new(tenant, nowhere), &change(1, "nowhere"), &[event(1)]).await;
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
-    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(1, "mine")));
+    assert_eq!(
+        store.load(SessionKey::new(tenant, id)).await.expect("loaded"),
+        Some(record(1, "mine"))
+    );
     assert_eq!(fixture.count("room_records").await, 1);
 }
 
@@ -130,23 +161,35 @@ async fn a_long_silence_fits_one_append(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let events: Vec<_> = (1..=1_234).map(event).collect();
-    store.append(tenant, id, &change(1_234, "s"), &events).await.expect("stored");
-    assert_eq!(store.events_after(tenant, id, 0, 2_000).await.expect("read"), events);
+    store.append(SessionKey::new(tenant, id), &change(1_234, "s"), &events).await.expect("stored");
+    assert_eq!(
+        store.events_after(SessionKey::new(tenant, id), 0, 2_000).await.expect("read"),
+        events
+    );
 }
 
 async fn a_change_writes_the_parts_that_it_names_and_no_others(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id) = (session.tenant_id, session.id);
     let [first, second] = &fixture.stores;
-    first.append(tenant, id, &change(0, "v"), &[]).await.expect("the first change");
+    first
+        .append(SessionKey::new(tenant, id), &change(0, "v"), &[])
+        .await
+        .expect("the first change");
     let three = [("a", Some("1")), ("b", Some("2")), ("c", Some("3"))];
-    first.append(tenant, id, &parts(1, &three), &[event(1)]).await.expect("three parts");
+    first
+        .append(SessionKey::new(tenant, id), &parts(1, &three), &[event(1)])
+        .await
+        .expect("three parts");
     let two = [("b", Some("22")), ("c", None), ("d", None)];
-    second.append(tenant, id, &parts(1, &two), &[]).await.expect("without an event");
-    let stale = first.append(tenant, id, &parts(1, &three), &[event(1)]).await;
+    second
+        .append(SessionKey::new(tenant, id), &parts(1, &two), &[])
+        .await
+        .expect("without an event");
+    let stale = first.append(SessionKey::new(tenant, id), &parts(1, &three), &[event(1)]).await;
     assert!(matches!(stale, Err(JournalError::Conflict)), "{stale:?}");
 
-    let loaded = first.load(tenant, id).await.expect("loaded").expect("there");
+    let loaded = first.load(SessionKey::new(tenant, id)).await.expect("loaded").expect("there");
     assert_eq!((loaded.seq, loaded.state.as_str()), (1, "v"));
     let expected = [("a", "1"), ("b", "22")];
     let expected: BTreeMap<_, _> =
@@ -154,7 +197,7 @@ async fn a_change_writes_the_parts_that_it_names_and_no_others(fixture: Fixture)
     assert_eq!(loaded.parts, expected, "what was refused has changed nothing");
 
     let stranger = TenantId::generate();
-    let outcome = first.append(stranger, id, &parts(1, &[("a", None)]), &[]).await;
+    let outcome = first.append(SessionKey::new(stranger, id), &parts(1, &[("a", None)]), &[]).await;
     assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
     assert_eq!(fixture.count("room_parts").await, 2);
 }
@@ -165,20 +208,37 @@ async fn a_room_of_thousands_fits_one_change(fixture: Fixture) {
     let named: Vec<String> = (0..2_345).map(|number| format!("part/{number:05}")).collect();
     let all: Vec<_> = named.iter().map(|name| (name.clone(), Some("x".to_owned()))).collect();
     let first = RecordChange { seq: 0, state: Some("v".to_owned()), parts: all, arrival: None };
-    store.append(tenant, id, &first, &[]).await.expect("stored");
-    assert_eq!(store.load(tenant, id).await.expect("loaded").expect("there").parts.len(), 2_345);
+    store.append(SessionKey::new(tenant, id), &first, &[]).await.expect("stored");
+    assert_eq!(
+        store.load(SessionKey::new(tenant, id)).await.expect("loaded").expect("there").parts.len(),
+        2_345
+    );
     let gone = named.into_iter().map(|name| (name, None)).collect();
     let change = RecordChange { seq: 0, state: None, parts: gone, arrival: None };
-    store.append(tenant, id, &change, &[]).await.expect("deleted");
-    assert!(store.load(tenant, id).await.expect("loaded").expect("there").parts.is_empty());
+    store.append(SessionKey::new(tenant, id), &change, &[]).await.expect("deleted");
+    assert!(
+        store
+            .load(SessionKey::new(tenant, id))
+            .await
+            .expect("loaded")
+            .expect("there")
+            .parts
+            .is_empty()
+    );
 }
 
 /// A connection that was cut at its COMMIT may still be served.
 async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store().clone());
-    store.append(tenant, id, &change(1, "one"), &[event(1)]).await.expect("stored");
-    assert_eq!(store.settled_after(tenant, id, 0, 9).await.expect("read"), [event(1)]);
+    store
+        .append(SessionKey::new(tenant, id), &change(1, "one"), &[event(1)])
+        .await
+        .expect("stored");
+    assert_eq!(
+        store.settled_after(SessionKey::new(tenant, id), 0, 9).await.expect("read"),
+        [event(1)]
+    );
     let other = fixture.unrestricted.begin().await.expect("begun");
     let backend = other.get_database_backend();
     let advance = "UPDATE room_records SET seq = 2 WHERE session_id = $1";
@@ -198,15 +258,19 @@ async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
     let insert = Statement::from_sql_and_values(backend, insert, values);
     other.execute_raw(insert).await.expect("inserted");
     let looking = store.clone();
-    let mut look = tokio::spawn(async move { looking.settled_after(tenant, id, 1, 9).await });
+    let mut look =
+        tokio::spawn(async move { looking.settled_after(SessionKey::new(tenant, id), 1, 9).await });
     let early = tokio::time::timeout(Duration::from_millis(200), &mut look).await;
     assert!(early.is_err(), "it did not wait: {early:?}");
     other.commit().await.expect("committed");
     assert_eq!(look.await.expect("it ends").expect("read"), [event(2)]);
     // Looking changes nothing, also where a room has stored nothing yet.
     let fresh = fixture.session(TenantId::generate()).await;
-    let found = store.settled_after(fresh.tenant_id, fresh.id, 0, 9).await.expect("read");
+    let found = store.settled_after(fresh.key(), 0, 9).await.expect("read");
     assert_eq!(found, []);
-    assert_eq!(store.load(fresh.tenant_id, fresh.id).await.expect("loaded"), None);
-    assert_eq!(store.load(tenant, id).await.expect("loaded"), Some(record(2, "one")));
+    assert_eq!(store.load(fresh.key()).await.expect("loaded"), None);
+    assert_eq!(
+        store.load(SessionKey::new(tenant, id)).await.expect("loaded"),
+        Some(record(2, "one"))
+    );
 }

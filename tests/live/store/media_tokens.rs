@@ -7,7 +7,7 @@ use cabildo::auth::{
     AuthError, LIFETIME_MAX, MediaToken, MediaTokenKind, MediaTokenRefused,
     MediaTokenRepository as _, MediaTokenWanted, MediaTokens, TOKENS_PER_PERSON_MAX,
 };
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::media::TrackSource;
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
@@ -62,7 +62,7 @@ async fn issue(tokens: &MediaTokens, session: &Session, user: &str) -> (MediaTok
 
 async fn a_token_is_kept_as_a_hash_and_found_by_its_text(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
-    let of = (session.tenant_id, session.id);
+    let of = session.key();
     let (token, text) = issue(&tokens(&fixture), &session, "maria").await;
     let there = MediaTokens::new(Arc::new(fixture.stores[1].clone()));
     let found = there.check(of, MediaTokenKind::Whip, &text, NOW).await.expect("in force");
@@ -85,10 +85,10 @@ async fn a_token_is_for_one_session_and_direction(fixture: Fixture) {
     let other = fixture.session(session.tenant_id).await;
     let tokens = tokens(&fixture);
     let (_, text) = issue(&tokens, &session, "maria").await;
-    let elsewhere = (other.tenant_id, other.id);
+    let elsewhere = other.key();
     let outcome = tokens.check(elsewhere, MediaTokenKind::Whip, &text, NOW).await;
     assert_eq!(outcome, Err(AuthError::TokenInvalid));
-    let here = (session.tenant_id, session.id);
+    let here = session.key();
     let outcome = tokens.check(here, MediaTokenKind::Whep, &text, NOW).await;
     assert_eq!(outcome, Err(AuthError::Forbidden));
     let observer = person(&session, "observer", Role::Observer);
@@ -102,7 +102,10 @@ async fn a_token_ends_and_is_revoked(fixture: Fixture) {
     let (tenant, id) = (session.tenant_id, session.id);
     let tokens = tokens(&fixture);
     let check = async |text: &str, at| {
-        tokens.check((tenant, id), MediaTokenKind::Whip, text, at).await.map(|token| token.id)
+        tokens
+            .check(SessionKey::new(tenant, id), MediaTokenKind::Whip, text, at)
+            .await
+            .map(|token| token.id)
     };
     let (first, text) = issue(&tokens, &session, "maria").await;
     assert_eq!(check(&text, NOW.after(HOUR)).await, Err(AuthError::TokenExpired));
@@ -114,9 +117,9 @@ async fn a_token_ends_and_is_revoked(fixture: Fixture) {
     assert_eq!(check(&text, NOW).await, Err(AuthError::TokenExpired));
     assert_eq!(check(&other, NOW).await, Ok(second.id));
     // Whoever opened something with it is still recognised.
-    let recalled = tokens.recall((tenant, id), &text).await.expect("read");
+    let recalled = tokens.recall(SessionKey::new(tenant, id), &text).await.expect("read");
     assert_eq!(recalled.map(|token| token.id), Some(first.id));
-    let listed = store.list(tenant, id, None, NOW).await.expect("read");
+    let listed = store.list(SessionKey::new(tenant, id), None, NOW).await.expect("read");
     assert_eq!(listed, [second]);
 }
 
@@ -144,9 +147,9 @@ async fn another_tenant_sees_none(fixture: Fixture) {
     let stranger = TenantId::generate();
     let store = fixture.store();
     assert_eq!(store.read(stranger, token.id).await, Ok(None));
-    assert_eq!(store.list(stranger, session.id, None, NOW).await, Ok(vec![]));
-    let outcome = tokens(&fixture).recall((stranger, session.id), &text).await;
+    assert_eq!(store.list(SessionKey::new(stranger, session.id), None, NOW).await, Ok(vec![]));
+    let outcome = tokens(&fixture).recall(SessionKey::new(stranger, session.id), &text).await;
     assert_eq!(outcome, Ok(None));
-    let nowhere = (session.tenant_id, SessionId::generate());
+    let nowhere = SessionKey::new(session.tenant_id, SessionId::generate());
     assert_eq!(tokens(&fixture).recall(nowhere, &text).await, Ok(None));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{InstanceId, SessionId, TenantId};
+use cabildo::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Provider;
 use cabildo::domain::time::Timestamp;
 use cabildo::meetings::{
@@ -29,8 +29,7 @@ fn later(seconds: u64) -> Timestamp {
 
 fn intent(tenant: TenantId, origin: Option<u8>) -> Intent {
     Intent {
-        tenant,
-        session: SessionId::generate(),
+        key: SessionKey::new(tenant, SessionId::generate()),
         provider: Provider::Zoom,
         origin: origin.map(|byte| [byte; 32]),
         at: NOW,
@@ -39,8 +38,8 @@ fn intent(tenant: TenantId, origin: Option<u8>) -> Intent {
 
 async fn claimed(store: &Store, meeting: &MeetingRow, lease: Duration) -> Fence {
     let (work, instance) = (Work::Meeting, InstanceId::generate());
-    let taken = store.take(meeting.tenant, meeting.session, work, instance, lease).await;
-    Fence { session: meeting.session, work, epoch: taken.expect("answered").expect("free") }
+    let taken = store.take(meeting.key, work, instance, lease).await;
+    Fence { session: meeting.key.session, work, epoch: taken.expect("answered").expect("free") }
 }
 
 async fn a_request_that_comes_again_finds_the_meeting_it_had_begun(fixture: Fixture) {
@@ -49,18 +48,18 @@ async fn a_request_that_comes_again_finds_the_meeting_it_had_begun(fixture: Fixt
     let begun = first.intend(&intent(tenant, Some(1))).await.expect("stored");
     assert_eq!((begun.state, begun.call), (MeetingState::Intended, Call::None));
     assert_eq!(second.intend(&intent(tenant, Some(1))).await, Ok(begun.clone()));
-    let again = Intent { session: begun.session, ..intent(tenant, None) };
+    let again = Intent { key: begun.key, ..intent(tenant, None) };
     assert_eq!(second.intend(&again).await, Ok(begun.clone()), "by its session");
     for other in [intent(tenant, Some(2)), intent(tenant, None), intent(tenant, None)] {
-        assert_eq!(second.intend(&other).await.expect("stored").session, other.session);
+        assert_eq!(second.intend(&other).await.expect("stored").key, other.key);
     }
     let others = intent(TenantId::generate(), Some(1));
-    assert_eq!(first.intend(&others).await.expect("stored").session, others.session);
+    assert_eq!(first.intend(&others).await.expect("stored").key, others.key);
     // One that is closed is not found any more, and its request begins anew.
     let fence = claimed(first, &begun, LONG).await;
     first.closed(fence, &begun).await.expect("noted");
     let anew = intent(tenant, Some(1));
-    assert_eq!(first.intend(&anew).await.expect("stored").session, anew.session);
+    assert_eq!(first.intend(&anew).await.expect("stored").key, anew.key);
 }
 
 async fn a_meeting_is_made_kept_and_closed(fixture: Fixture) {
@@ -71,7 +70,7 @@ async fn a_meeting_is_made_kept_and_closed(fixture: Fixture) {
     assert_eq!(first.due(NOW.after(ORPHAN_AFTER), 9).await, Ok(vec![begun.clone()]));
     first.attempted(fence, &begun, Some(later(1))).await.expect("noted");
     let read = async || {
-        let read = second.of_session(begun.tenant, begun.session).await;
+        let read = second.of_session(begun.key).await;
         read.expect("answered").expect("there")
     };
     assert_eq!(read().await.attempted_at, Some(later(1)));
@@ -85,7 +84,7 @@ async fn a_meeting_is_made_kept_and_closed(fixture: Fixture) {
     first.postpone(fence, &made, later(60), 3).await.expect("noted");
     assert_eq!(second.due(later(59), 9).await, Ok(vec![]));
     assert_eq!(read().await.tries, 3);
-    second.close(made.tenant, made.session, later(5)).await.expect("noted");
+    second.close(made.key, later(5)).await.expect("noted");
     let closing = read().await;
     assert_eq!((closing.state, closing.tries), (MeetingState::Closing, 0));
     assert_eq!(second.due(later(5), 9).await, Ok(vec![closing.clone()]));
@@ -95,7 +94,7 @@ async fn a_meeting_is_made_kept_and_closed(fixture: Fixture) {
     first.closed(fence, &closing).await.expect("noted");
     assert_eq!(second.due(later(999), 9).await, Ok(vec![]));
     assert_eq!(second.open().await, Ok(0));
-    second.close(made.tenant, made.session, later(9)).await.expect("nothing to do");
+    second.close(made.key, later(9)).await.expect("nothing to do");
     assert_eq!(read().await.state, MeetingState::Closed);
     first.begin_anew(fence, &closing, Provider::GoogleMeet, later(20)).await.expect("noted");
     let anew = read().await;
@@ -114,7 +113,7 @@ async fn older_news_of_a_call_change_nothing(fixture: Fixture) {
     assert_eq!(store.call_is(&begun, Call::Running, later(6)).await, Ok(false), "known");
     assert_eq!(store.call_is(&begun, Call::Ended, later(4)).await, Ok(false), "older");
     assert_eq!(store.call_is(&begun, Call::Ended, later(7)).await, Ok(true));
-    let read = store.of_session(begun.tenant, begun.session).await.expect("read").expect("there");
+    let read = store.of_session(begun.key).await.expect("read").expect("there");
     assert_eq!((read.call, read.call_at), (Call::Ended, later(7)));
 }
 
@@ -132,5 +131,5 @@ async fn an_instance_that_was_replaced_notes_nothing_of_a_meeting(fixture: Fixtu
     ] {
         assert_eq!(noted, Err(MeetingStoreError::Fenced));
     }
-    assert_eq!(store.of_session(begun.tenant, begun.session).await, Ok(Some(begun)));
+    assert_eq!(store.of_session(begun.key).await, Ok(Some(begun)));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::sessions::{RepositoryError, SessionRepository};
 use cabildo::store::{OnConnect, Store, StoreError};
 use sea_orm::ConnectionTrait;
@@ -56,7 +56,7 @@ async fn a_database_to_which_a_newer_binary_added_something_is_used(fixture: Fix
     for on_connect in [OnConnect::Migrate, OnConnect::Check] {
         options.on_connect = on_connect;
         let store = Store::connect(&options).await.expect("it starts");
-        let found = store.find(TenantId::generate(), SessionId::generate()).await;
+        let found = store.find(SessionKey::new(TenantId::generate(), SessionId::generate())).await;
         assert!(matches!(found, Ok(None)), "{found:?}");
     }
     let options = options.migrate_options().expect("options");
@@ -117,6 +117,6 @@ pub(crate) async fn a_database_that_is_gone_is_unavailable(kind: &Kind) {
     let store = Store::connect(&options).await.expect("it still answers");
     cluster.stop();
     assert!(matches!(store.check_writable().await, Err(StoreError::Unavailable(_))));
-    let found = store.find(TenantId::generate(), SessionId::generate()).await;
+    let found = store.find(SessionKey::new(TenantId::generate(), SessionId::generate())).await;
     assert!(matches!(found, Err(RepositoryError::Unavailable(_))), "{found:?}");
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::domain::time::Timestamp;
 use cabildo::events::{
@@ -71,7 +71,7 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
     let state = Some("{}".to_owned());
     let record = RecordChange { seq: last, state, ..RecordChange::default() };
     let events: Vec<_> = (first..=last).map(event).collect();
-    let kept = RoomJournal::append(store, session.tenant_id, session.id, &record, &events).await;
+    let kept = RoomJournal::append(store, session.key(), &record, &events).await;
     kept.expect("kept");
 }
 
@@ -82,14 +82,17 @@ async fn every_change_of_a_session_is_in_the_outbox(fixture: Fixture) {
     let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
     let (tenant, id) = (session.tenant_id, session.id);
     let patch = SessionPatch { title: Change::Set("Otra".to_owned()), ..SessionPatch::default() };
-    service.patch(tenant, id, 1, patch, NOW).await.expect("changed");
-    service.patch(tenant, id, 2, SessionPatch::default(), NOW).await.expect("nothing changes");
-    service.start(tenant, id, None, NOW).await.expect("started");
+    service.patch(SessionKey::new(tenant, id), 1, patch, NOW).await.expect("changed");
+    service
+        .patch(SessionKey::new(tenant, id), 2, SessionPatch::default(), NOW)
+        .await
+        .expect("nothing changes");
+    service.start(SessionKey::new(tenant, id), None, NOW).await.expect("started");
     say(fixture.store(), &session, 1, 3).await;
     say(fixture.store(), &session, 4, 4).await;
-    service.end(tenant, id, None, LATER).await.expect("ended");
+    service.end(SessionKey::new(tenant, id), None, LATER).await.expect("ended");
     let other = service.create(new_session(tenant), NOW).await.expect("created");
-    service.cancel(tenant, other.id, None, NOW).await.expect("cancelled");
+    service.cancel(SessionKey::new(tenant, other.id), None, NOW).await.expect("cancelled");
 
     let events = all_after(&fixture.stores[1], Scope::Everyone, Position::default()).await;
     let of = |session: SessionId| {
@@ -122,7 +125,10 @@ async fn a_sealed_recording_is_told_with_the_end_of_its_log(fixture: Fixture) {
     let (session, track) = session_with_track(&fixture).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     for index in 0..3 {
-        store.add_segment(tenant, id, &segment(track.id, index)).await.expect("added");
+        store
+            .add_segment(SessionKey::new(tenant, id), &segment(track.id, index))
+            .await
+            .expect("added");
     }
     let silent = fixture.session(tenant).await;
     for session in [&session, &silent] {
@@ -137,15 +143,19 @@ async fn a_sealed_recording_is_told_with_the_end_of_its_log(fixture: Fixture) {
     };
     // A writer that comes late closes nothing, and tells nothing.
     let late = Append { closed_seq: Some(1), ..append(1, 1) };
-    EvidenceRepository::append(store, tenant, id, late).await.expect_err("it was not the newest");
+    EvidenceRepository::append(store, SessionKey::new(tenant, id), late)
+        .await
+        .expect_err("it was not the newest");
     assert_eq!(of_recordings(id).await, []);
     for session in [id, silent.id] {
         let closing = Append { closed_seq: Some(2), ..append(2, 1) };
-        EvidenceRepository::append(store, tenant, session, closing).await.expect("closed");
+        EvidenceRepository::append(store, SessionKey::new(tenant, session), closing)
+            .await
+            .expect("closed");
     }
     // What may follow in a closed log is told nobody.
     let after = Append { closed_seq: Some(2), ..append(3, 1) };
-    EvidenceRepository::append(store, tenant, id, after).await.expect("appended");
+    EvidenceRepository::append(store, SessionKey::new(tenant, id), after).await.expect("appended");
     let told = of_recordings(id).await;
     let [told] = &told[..] else { panic!("told {} times", told.len()) };
     assert_eq!((told.kind.as_str(), told.seq), ("recording.sealed.v1", 1));
@@ -186,9 +196,9 @@ async fn a_change_that_is_not_stored_leaves_no_event(fixture: Fixture) {
     let [service, _] = fixture.services(0);
     let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
     let (tenant, id) = (session.tenant_id, session.id);
-    service.start(tenant, id, None, NOW).await.expect_err("the limit is reached");
-    service.end(tenant, id, None, NOW).await.expect_err("it is not active");
-    service.cancel(tenant, id, Some(9), NOW).await.expect_err("another version");
+    service.start(SessionKey::new(tenant, id), None, NOW).await.expect_err("the limit is reached");
+    service.end(SessionKey::new(tenant, id), None, NOW).await.expect_err("it is not active");
+    service.cancel(SessionKey::new(tenant, id), Some(9), NOW).await.expect_err("another version");
     assert_eq!(fixture.count("session_events").await, 1);
     assert_eq!(fixture.count("outbox").await, 1);
 }
@@ -341,17 +351,22 @@ async fn observers_are_told_of_each_change_in_order(fixture: Fixture) {
         title: Change::Set(title.to_owned()),
         ..SessionPatch::default()
     };
-    service.patch(tenant, id, 1, patch("a"), NOW).await.expect("changed");
-    service.start(tenant, id, None, NOW).await.expect("started");
-    service.patch(tenant, id, 3, patch("b"), NOW).await.expect("changed");
-    service.end(tenant, id, None, NOW).await.expect("ended");
+    service.patch(SessionKey::new(tenant, id), 1, patch("a"), NOW).await.expect("changed");
+    service.start(SessionKey::new(tenant, id), None, NOW).await.expect("started");
+    service.patch(SessionKey::new(tenant, id), 3, patch("b"), NOW).await.expect("changed");
+    service.end(SessionKey::new(tenant, id), None, NOW).await.expect("ended");
     assert_eq!(listener.heard(), [("changed", 2), ("started", 3), ("changed", 4), ("ended", 5)]);
     // Whoever gives up waiting has no influence on what is told.
     let other = service.create(new_session(tenant), NOW).await.expect("created");
-    let given_up = service.start(tenant, other.id, None, NOW);
+    let given_up = service.start(SessionKey::new(tenant, other.id), None, NOW);
     drop(tokio::time::timeout(Duration::ZERO, given_up).await);
     service.shutdown().await;
-    let started = fixture.store().find(tenant, other.id).await.expect("read").expect("there");
+    let started = fixture
+        .store()
+        .find(SessionKey::new(tenant, other.id))
+        .await
+        .expect("read")
+        .expect("there");
     let told = listener.heard().len() == 5;
     assert_eq!(told, started.started_at.is_some(), "what is stored is told");
     assert_eq!(service.tell_untold(LATER).await.expect("read"), 0);
@@ -384,7 +399,7 @@ async fn an_observer_that_fails_is_told_again(fixture: Fixture) {
     let session = service.create(new_session(TenantId::generate()), NOW).await.expect("created");
     *listener.failures.lock().expect("not poisoned") = 2;
     let (tenant, id) = (session.tenant_id, session.id);
-    service.start(tenant, id, None, NOW).await.expect("started all the same");
+    service.start(SessionKey::new(tenant, id), None, NOW).await.expect("started all the same");
     all_after(fixture.store(), Scope::Everyone, Position::default()).await;
     assert_eq!(fixture.store().prune(LATER, 10).await, Ok(1), "the untold change stays");
     assert_eq!(service.tell_untold(LATER).await.expect("read"), 1);

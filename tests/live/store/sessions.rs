@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cabildo::domain::id::{AssemblyId, SessionId, TenantId};
+use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
@@ -64,11 +64,11 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         created_at: NOW,
     };
     fixture.store().insert(&event_of(&session)).await.expect("stored");
-    let found = fixture.stores[1].find(session.tenant_id, session.id).await.expect("found");
+    let found = fixture.stores[1].find(session.key()).await.expect("found");
     assert_eq!(found.as_ref(), Some(&session));
 
     let plain = fixture.session(session.tenant_id).await;
-    let found = fixture.stores[1].find(plain.tenant_id, plain.id).await.expect("found");
+    let found = fixture.stores[1].find(plain.key()).await.expect("found");
     assert_eq!(found, Some(plain));
     assert!(fixture.store().insert(&event_of(&session)).await.is_err(), "one id was stored twice");
 }
@@ -77,7 +77,7 @@ async fn another_tenant_finds_and_changes_nothing(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let stranger = TenantId::generate();
     let store = fixture.store();
-    assert_eq!(store.find(stranger, session.id).await, Ok(None));
+    assert_eq!(store.find(SessionKey::new(stranger, session.id)).await, Ok(None));
     let all = SessionFilter::default();
     assert_eq!(store.list(stranger, &all, None, 200).await, Ok(vec![]));
 
@@ -87,11 +87,14 @@ async fn another_tenant_finds_and_changes_nothing(fixture: Fixture) {
     let [service, _] = fixture.services(9);
     let patch = SessionPatch { title: Change::Set("mine".to_owned()), ..SessionPatch::default() };
     assert_eq!(
-        service.patch(stranger, session.id, 1, patch, NOW).await,
+        service.patch(SessionKey::new(stranger, session.id), 1, patch, NOW).await,
         Err(SessionError::NotFound)
     );
-    assert_eq!(service.start(stranger, session.id, None, NOW).await, Err(SessionError::NotFound));
-    assert_eq!(store.find(session.tenant_id, session.id).await, Ok(Some(session)));
+    assert_eq!(
+        service.start(SessionKey::new(stranger, session.id), None, NOW).await,
+        Err(SessionError::NotFound)
+    );
+    assert_eq!(store.find(session.key()).await, Ok(Some(session)));
 }
 
 async fn pages_are_newest_first_and_stable_under_inserts(fixture: Fixture) {
@@ -135,7 +138,8 @@ async fn filters_keep_what_they_name(fixture: Fixture) {
     planned.modality = Modality::Virtual;
     planned.scheduled_start_at = Some(NOW.after(hour));
     let planned = service.create(planned, NOW.after(hour * 5)).await.expect("created");
-    let active = service.start(tenant, unplanned.id, None, NOW).await.expect("started");
+    let active =
+        service.start(SessionKey::new(tenant, unplanned.id), None, NOW).await.expect("started");
 
     let listed = async |filter: SessionFilter| {
         let query = ListQuery { filter, ..ListQuery::default() };
@@ -170,7 +174,12 @@ async fn of_concurrent_patches_of_one_version_one_is_stored(fixture: Fixture) {
         tasks.spawn(async move {
             let title = Change::Set(format!("title {number}"));
             service
-                .patch(tenant, id, 1, SessionPatch { title, ..SessionPatch::default() }, NOW)
+                .patch(
+                    SessionKey::new(tenant, id),
+                    1,
+                    SessionPatch { title, ..SessionPatch::default() },
+                    NOW,
+                )
                 .await
         });
     }
@@ -182,7 +191,7 @@ async fn of_concurrent_patches_of_one_version_one_is_stored(fixture: Fixture) {
         }
     }
     assert_eq!(stored.len(), 1, "{stored:?}");
-    let found = fixture.store().find(session.tenant_id, session.id).await.expect("found");
+    let found = fixture.store().find(session.key()).await.expect("found");
     assert_eq!(found.as_ref(), stored.first());
 }
 
@@ -192,7 +201,7 @@ async fn a_hundred_concurrent_starts_stop_at_the_limit(fixture: Fixture) {
     let services = fixture.services(LIMIT);
     // Another tenant's active sessions don't count.
     let elsewhere = fixture.session(other).await;
-    services[0].start(other, elsewhere.id, None, NOW).await.expect("started");
+    services[0].start(SessionKey::new(other, elsewhere.id), None, NOW).await.expect("started");
     let mut sessions = Vec::new();
     for _ in 0..100 {
         sessions.push(fixture.session(tenant).await.id);
@@ -201,7 +210,7 @@ async fn a_hundred_concurrent_starts_stop_at_the_limit(fixture: Fixture) {
     let mut tasks = JoinSet::new();
     for (number, id) in sessions.into_iter().enumerate() {
         let service = services[number % 2].clone();
-        tasks.spawn(async move { service.start(tenant, id, None, NOW).await });
+        tasks.spawn(async move { service.start(SessionKey::new(tenant, id), None, NOW).await });
     }
     let (started, refused): (Vec<_>, Vec<_>) =
         tasks.join_all().await.into_iter().partition(Result::is_ok);
@@ -234,7 +243,9 @@ async fn a_session_starts_once_and_its_end_frees_a_place(fixture: Fixture) {
     let mut tasks = JoinSet::new();
     for number in 0..10 {
         let service = services[number % 2].clone();
-        tasks.spawn(async move { service.start(tenant, first.id, None, NOW).await });
+        tasks.spawn(
+            async move { service.start(SessionKey::new(tenant, first.id), None, NOW).await },
+        );
     }
     let (started, refused): (Vec<_>, Vec<_>) =
         tasks.join_all().await.into_iter().partition(Result::is_ok);
@@ -247,22 +258,29 @@ async fn a_session_starts_once_and_its_end_frees_a_place(fixture: Fixture) {
     }
 
     let service = &services[0];
-    let full = service.start(tenant, second.id, None, NOW).await;
+    let full = service.start(SessionKey::new(tenant, second.id), None, NOW).await;
     assert_eq!(full, Err(SessionError::LimitReached { limit: 1 }));
-    let stale = service.end(tenant, first.id, Some(1), NOW).await;
+    let stale = service.end(SessionKey::new(tenant, first.id), Some(1), NOW).await;
     assert_eq!(stale, Err(SessionError::VersionConflict { current: 2 }));
     let ended_at = NOW.after(Duration::from_mins(90));
-    let ended = service.end(tenant, first.id, Some(2), ended_at).await.expect("ended");
+    let ended =
+        service.end(SessionKey::new(tenant, first.id), Some(2), ended_at).await.expect("ended");
     assert_eq!((ended.status, ended.version), (SessionStatus::Completed, 3));
     assert_eq!((ended.started_at, ended.ended_at), (Some(NOW), Some(ended_at)));
-    service.start(tenant, second.id, Some(1), NOW).await.expect("there is room again");
+    service
+        .start(SessionKey::new(tenant, second.id), Some(1), NOW)
+        .await
+        .expect("there is room again");
 
     let status = SessionStatus::Completed;
     for (outcome, wanted) in [
-        (service.end(tenant, first.id, None, NOW).await, "be ended"),
-        (service.cancel(tenant, first.id, None, NOW).await, "be cancelled"),
-        (service.start(tenant, first.id, None, NOW).await, "be started"),
-        (service.patch(tenant, first.id, 3, SessionPatch::default(), NOW).await, "be changed"),
+        (service.end(SessionKey::new(tenant, first.id), None, NOW).await, "be ended"),
+        (service.cancel(SessionKey::new(tenant, first.id), None, NOW).await, "be cancelled"),
+        (service.start(SessionKey::new(tenant, first.id), None, NOW).await, "be started"),
+        (
+            service.patch(SessionKey::new(tenant, first.id), 3, SessionPatch::default(), NOW).await,
+            "be changed",
+        ),
     ] {
         assert_eq!(outcome, Err(SessionError::StateConflict { status, wanted }));
     }
@@ -276,8 +294,10 @@ async fn cancelling_survives_a_change_in_between(fixture: Fixture) {
     let patch = SessionPatch { title, ..SessionPatch::default() };
     // Whichever comes first, the cancellation is stored once and stays; a
     // rename that comes too late is told so.
-    let (cancelled, renamed) =
-        tokio::join!(first.cancel(tenant, id, None, NOW), second.patch(tenant, id, 1, patch, NOW));
+    let (cancelled, renamed) = tokio::join!(
+        first.cancel(SessionKey::new(tenant, id), None, NOW),
+        second.patch(SessionKey::new(tenant, id), 1, patch, NOW)
+    );
     let cancelled = cancelled.expect("cancelled");
     match renamed {
         Ok(renamed) => assert_eq!((renamed.version, cancelled.version), (2, 3)),
@@ -287,7 +307,7 @@ async fn cancelling_survives_a_change_in_between(fixture: Fixture) {
             SessionError::StateConflict { status: SessionStatus::Cancelled, wanted: "be changed" }
         ),
     }
-    let found = first.find(tenant, id).await.expect("found");
+    let found = first.find(SessionKey::new(tenant, id)).await.expect("found");
     assert_eq!(found, cancelled);
     assert_eq!((found.status, found.ended_at), (SessionStatus::Cancelled, Some(NOW)));
 }

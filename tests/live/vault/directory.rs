@@ -1,5 +1,6 @@
 //! The embedded vault.
 
+use cabildo::domain::id::SessionKey;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,8 @@ async fn putting_and_deleting_at_once_loses_nothing_that_was_stored() {
         let mut ids = one.as_str().split('/');
         let tenant = ids.next().expect("a tenant").parse().expect("an id");
         let session = ids.next().expect("a session").parse().expect("an id");
-        let second = cabildo::vault::ObjectName::segment(tenant, session, track, 8);
+        let second =
+            cabildo::vault::ObjectName::segment(SessionKey::new(tenant, session), track, 8);
         assert_eq!(second.as_str(), other);
         let stored = put(&vault, &second, b"other").await;
         assert_eq!(deleting.await.expect("ran"), Ok(()));

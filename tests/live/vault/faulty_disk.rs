@@ -2,7 +2,7 @@
 //! fails in turn: an object is whole or not there, a key that was handed out opens what
 //! it wrapped, and both go on by themselves.
 
-use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::sealing::random_key;
 use cabildo::vault::{
     Contents, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Put, Vault, VaultError,
@@ -26,8 +26,9 @@ async fn objects(
     (error, first, times): (u64, u64, u64),
 ) -> bool {
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
-    let names =
-        [0, 1].map(|index| ObjectName::segment(tenant, session, RecordedTrackId::random(), index));
+    let names = [0, 1].map(|index| {
+        ObjectName::segment(SessionKey::new(tenant, session), RecordedTrackId::random(), index)
+    });
     disk.fail(error, first, times);
     let mut done = Vec::new();
     for name in &names {

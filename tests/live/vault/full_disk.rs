@@ -1,6 +1,6 @@
 //! A vault and a key vault on a disk that is full for a while.
 
-use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::sealing::random_key;
 use cabildo::vault::{
     Contents, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Put, Vault, VaultError,
@@ -23,7 +23,7 @@ async fn an_object_is_whole_or_not_there_while_the_disk_fills_up() {
     let vault = Directory::open(disk.path().join("vault")).expect("opened");
     let (tenant, session, track) =
         (TenantId::generate(), SessionId::generate(), RecordedTrackId::random());
-    let name = |index| ObjectName::segment(tenant, session, track, index);
+    let name = |index| ObjectName::segment(SessionKey::new(tenant, session), track, index);
     let bytes = |index: u64| vec![u8::try_from(index).expect("small"); OBJECT_BYTES];
     for round in 0..20_u64 {
         let (kept, refused, later) = (round * 10, round * 10 + 1, round * 10 + 2);

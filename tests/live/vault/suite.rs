@@ -2,13 +2,13 @@
 
 use std::io::Write as _;
 
-use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) fn name() -> ObjectName {
     let track = RecordedTrackId::random();
-    ObjectName::segment(TenantId::generate(), SessionId::generate(), track, 7)
+    ObjectName::segment(SessionKey::new(TenantId::generate(), SessionId::generate()), track, 7)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -67,8 +67,11 @@ async fn reads(vault: &dyn Vault) {
         Err(error) => assert!(matches!(error, VaultError::Refused(_)), "{error}"),
     }
     // A part of a playable file lies beside the tracks; an object may be empty.
-    let part =
-        ObjectName::part(TenantId::generate(), SessionId::generate(), PlayableId::generate(), 0);
+    let part = ObjectName::part(
+        SessionKey::new(TenantId::generate(), SessionId::generate()),
+        PlayableId::generate(),
+        0,
+    );
     assert_eq!(put(vault, &part, b"").await, Ok(Put::Stored));
     assert_eq!(vault.read(&part, None).await.expect("empty"), "");
     assert_eq!(put(vault, &part, b"").await, Ok(Put::AlreadyThere));

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cabildo::custody::{ClipWanted, CustodyError, ErasureReason, Exported};
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::recorder::repository::RecordingRepository;
@@ -46,8 +46,10 @@ fn document(path: &Path) -> Value {
 }
 
 async fn handed_out(fixture: &Fixture, recorded: &Recorded) -> Vec<Value> {
-    let events =
-        fixture.store.events(recorded.tenant, recorded.id, &[EventKind::Disclosure], 0, 99).await;
+    let events = fixture
+        .store
+        .events(SessionKey::new(recorded.tenant, recorded.id), &[EventKind::Disclosure], 0, 99)
+        .await;
     let texts = events.expect("read");
     texts.iter().map(|event| serde_json::from_str(&event.text).expect("JSON")).collect()
 }
@@ -61,7 +63,8 @@ async fn a_full_bundle_verifies_and_is_noted_in_itself() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
     let out = fixture.out("bundle");
-    let exported = fixture.custody().export(recorded.tenant, recorded.id, &out).await;
+    let exported =
+        fixture.custody().export(SessionKey::new(recorded.tenant, recorded.id), &out).await;
     let exported = exported.expect("exported");
     assert_eq!((exported.objects, exported.damaged, exported.erased_tracks), (6, 0, 0));
     assert_eq!(
@@ -77,7 +80,12 @@ async fn a_full_bundle_verifies_and_is_noted_in_itself() {
     );
     let bundle = document(&out.join("bundle.json"));
     assert_eq!(bundle["kind"], "full");
-    let log = fixture.store.log(recorded.tenant, recorded.id).await.expect("read").expect("a log");
+    let log = fixture
+        .store
+        .log(SessionKey::new(recorded.tenant, recorded.id))
+        .await
+        .expect("read")
+        .expect("a log");
     assert_eq!(
         (bundle["head"]["tree_size"].as_u64(), exported.entries),
         (Some(log.size), log.size)
@@ -100,7 +108,8 @@ async fn a_bundle_of_what_goes_on_ends_where_its_head_does() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recording(TenantId::generate()).await;
     let out = fixture.out("bundle");
-    let exported = fixture.custody().export(recorded.tenant, recorded.id, &out).await;
+    let exported =
+        fixture.custody().export(SessionKey::new(recorded.tenant, recorded.id), &out).await;
     assert_eq!(exported.expect("exported").objects, 6);
     assert_eq!(document(&out.join("bundle.json"))["status"], "live");
     let report = verified(&fixture, &out);
@@ -113,18 +122,30 @@ async fn an_erased_session_is_still_proven() {
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     let custody = fixture.custody();
-    custody.erase_track(tenant, id, recorded.tracks[1], ErasureReason::Requested).await.expect("1");
-    let exported = custody.export(tenant, id, &fixture.out("without one")).await.expect("exported");
+    custody
+        .erase_track(SessionKey::new(tenant, id), recorded.tracks[1], ErasureReason::Requested)
+        .await
+        .expect("1");
+    let exported = custody
+        .export(SessionKey::new(tenant, id), &fixture.out("without one"))
+        .await
+        .expect("exported");
     assert_eq!((exported.objects, exported.erased_tracks), (3, 1));
     holds(&fixture, &fixture.out("without one"));
-    custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
-    let exported = custody.export(tenant, id, &fixture.out("without all")).await.expect("exported");
+    custody
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::Requested)
+        .await
+        .expect("erased");
+    let exported = custody
+        .export(SessionKey::new(tenant, id), &fixture.out("without all"))
+        .await
+        .expect("exported");
     assert_eq!((exported.objects, exported.erased_tracks), (0, 2));
     holds(&fixture, &fixture.out("without all"));
     let out = fixture.out("clip");
-    let refused = custody.clip(tenant, id, &clip_of(0, u64::MAX), &out).await;
+    let refused = custody.clip(SessionKey::new(tenant, id), &clip_of(0, u64::MAX), &out).await;
     assert!(matches!(refused, Err(CustodyError::Nothing)), "{refused:?}");
-    let refused = custody.disclose(tenant, id, &[1]).await;
+    let refused = custody.disclose(SessionKey::new(tenant, id), &[1]).await;
     assert!(matches!(refused, Err(CustodyError::Erased)), "{refused:?}");
 }
 
@@ -137,7 +158,7 @@ async fn a_clip_proves_and_opens_its_segments_and_no_others() {
     let second = BEGAN_MS + SEGMENT_MS;
     let out = fixture.out("clip");
     let wanted = ClipWanted { reveals_subjects: true, ..clip_of(second + 10, second + 20) };
-    let exported = custody.clip(tenant, id, &wanted, &out).await.expect("a clip");
+    let exported = custody.clip(SessionKey::new(tenant, id), &wanted, &out).await.expect("a clip");
     assert_eq!((exported.objects, exported.damaged), (2, 0));
     assert!(!out.join("entries.cborseq").exists());
     for track in &recorded.tracks {
@@ -177,28 +198,32 @@ async fn a_clip_is_of_the_tracks_and_times_that_are_wanted() {
     ] {
         let tracks = vec![recorded.tracks[1]];
         let wanted = ClipWanted { tracks, ..clip_of(from_ms, to_ms) };
-        let exported = custody.clip(tenant, id, &wanted, &fixture.out(name)).await.expect(name);
+        let exported = custody
+            .clip(SessionKey::new(tenant, id), &wanted, &fixture.out(name))
+            .await
+            .expect(name);
         assert_eq!(exported.objects, objects, "{name}");
         assert_eq!(names(&fixture.out(name).join("objects")), [recorded.tracks[1].to_string()]);
         holds(&fixture, &fixture.out(name));
     }
     let before = handed_out(&fixture, &recorded).await.len();
     for (from_ms, to_ms) in [(end, u64::MAX), (0, BEGAN_MS), (BEGAN_MS + 9, BEGAN_MS)] {
-        let refused =
-            custody.clip(tenant, id, &clip_of(from_ms, to_ms), &fixture.out("none")).await;
+        let refused = custody
+            .clip(SessionKey::new(tenant, id), &clip_of(from_ms, to_ms), &fixture.out("none"))
+            .await;
         assert!(matches!(refused, Err(CustodyError::Nothing)), "{from_ms}: {refused:?}");
     }
     let unknown = RecordedTrackId::random();
     let wanted = ClipWanted { tracks: vec![unknown], ..clip_of(0, u64::MAX) };
-    let refused = custody.clip(tenant, id, &wanted, &fixture.out("none")).await;
+    let refused = custody.clip(SessionKey::new(tenant, id), &wanted, &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::NoSuchTrack(track)) if track == unknown));
     assert_eq!(handed_out(&fixture, &recorded).await.len(), before, "nothing was handed out");
     custody
-        .erase_track(tenant, id, recorded.tracks[0], ErasureReason::Ordered)
+        .erase_track(SessionKey::new(tenant, id), recorded.tracks[0], ErasureReason::Ordered)
         .await
         .expect("gone");
     let wanted = ClipWanted { tracks: recorded.tracks.clone(), ..clip_of(0, u64::MAX) };
-    let refused = custody.clip(tenant, id, &wanted, &fixture.out("none")).await;
+    let refused = custody.clip(SessionKey::new(tenant, id), &wanted, &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::Erased)), "{refused:?}");
 }
 
@@ -209,7 +234,8 @@ async fn a_clip_of_more_entries_than_one_proof_takes_is_by_one_head() {
     let recorded = fixture.recorded(TenantId::generate()).await;
     let out = fixture.out("clip");
     let wanted = clip_of(0, u64::MAX);
-    let exported = fixture.custody().clip(recorded.tenant, recorded.id, &wanted, &out).await;
+    let exported =
+        fixture.custody().clip(SessionKey::new(recorded.tenant, recorded.id), &wanted, &out).await;
     // Genesis, policy, two tracks and their segments.
     assert_eq!(exported.expect("a clip").entries, 4 + 140);
     let bundle = document(&out.join("bundle.json"));
@@ -225,14 +251,19 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
     let custody = fixture.custody();
     let decision = fixture
         .store
-        .events(tenant, id, &[EventKind::RoomEvent], 0, 1)
+        .events(SessionKey::new(tenant, id), &[EventKind::RoomEvent], 0, 1)
         .await
         .expect("read")
         .remove(0);
-    let track = fixture.store.tracks(tenant, id).await.expect("read").remove(1);
-    let segment = fixture.store.segments(tenant, id, track.id, 2, 1).await.expect("read").remove(0);
+    let track = fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read").remove(1);
+    let segment = fixture
+        .store
+        .segments(SessionKey::new(tenant, id), track.id, 2, 1)
+        .await
+        .expect("read")
+        .remove(0);
     let seqs = [segment.seq, 1, decision.seq, track.seq, decision.seq];
-    let text = custody.disclose(tenant, id, &seqs).await.expect("disclosed");
+    let text = custody.disclose(SessionKey::new(tenant, id), &seqs).await.expect("disclosed");
     let disclosed: Value = serde_json::from_slice(&text).expect("JSON");
     assert_eq!(disclosed["events"].as_array().map(Vec::len), Some(2));
     assert_eq!(disclosed["events"][1]["event"], decision.text);
@@ -243,7 +274,7 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
     assert_eq!(note["what"], "disclosure");
     // Beside a bundle it is checked against the log.
     let out = fixture.out("bundle");
-    custody.export(tenant, id, &out).await.expect("exported");
+    custody.export(SessionKey::new(tenant, id), &out).await.expect("exported");
     fs::write(out.join("disclosures.json"), &text).expect("written");
     holds(&fixture, &out);
     let forged = String::from_utf8(text).expect("text").replace("Jordi", "María");
@@ -258,19 +289,19 @@ async fn what_holds_nothing_or_is_not_there_is_not_disclosed() {
     let (tenant, id) = (recorded.tenant, recorded.id);
     let custody = fixture.custody();
     for seq in [0, 9_999, u64::MAX] {
-        let refused = custody.disclose(tenant, id, &[1, seq]).await;
+        let refused = custody.disclose(SessionKey::new(tenant, id), &[1, seq]).await;
         assert!(
             matches!(refused, Err(CustodyError::NotDisclosable { seq: named, .. }) if named == seq),
             "{seq}: {refused:?}"
         );
     }
     let many: Vec<u64> = (0..20_000).collect();
-    let refused = custody.disclose(tenant, id, &many).await;
+    let refused = custody.disclose(SessionKey::new(tenant, id), &many).await;
     assert!(matches!(refused, Err(CustodyError::TooMany { .. })), "{refused:?}");
     assert_eq!(handed_out(&fixture, &recorded).await, [] as [Value; 0]);
-    let nobodys = custody.disclose(tenant, SessionId::generate(), &[1]).await;
+    let nobodys = custody.disclose(SessionKey::new(tenant, SessionId::generate()), &[1]).await;
     assert!(matches!(nobodys, Err(CustodyError::NoLog)), "{nobodys:?}");
-    let strangers = custody.disclose(TenantId::generate(), id, &[1]).await;
+    let strangers = custody.disclose(SessionKey::new(TenantId::generate(), id), &[1]).await;
     assert!(matches!(strangers, Err(CustodyError::NoLog)), "{strangers:?}");
 }
 
@@ -279,14 +310,15 @@ async fn damaged_objects_are_named_and_the_rest_is_written() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let name = |index| ObjectName::segment(tenant, id, recorded.tracks[0], index);
+    let name = |index| ObjectName::segment(SessionKey::new(tenant, id), recorded.tracks[0], index);
     fixture.vault.delete(&name(1)).await.expect("deleted");
     let spoilt = fixture.out("vault").join(name(2).as_str());
     fs::set_permissions(&spoilt, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .expect("ours");
     fs::write(&spoilt, b"something else").expect("written");
     let out = fixture.out("bundle");
-    let exported = fixture.custody().export(tenant, id, &out).await.expect("exported");
+    let exported =
+        fixture.custody().export(SessionKey::new(tenant, id), &out).await.expect("exported");
     let mut damaged = exported.damaged_names.clone();
     damaged.sort();
     assert_eq!(damaged, [name(1).as_str(), name(2).as_str()]);
@@ -305,19 +337,20 @@ async fn a_bundle_is_written_where_nothing_is_and_whole_or_not_at_all() {
     let custody = fixture.custody();
     let empty = fixture.out("empty");
     fs::create_dir(&empty).expect("made");
-    custody.export(tenant, id, &empty).await.expect("an empty directory is taken");
+    custody.export(SessionKey::new(tenant, id), &empty).await.expect("an empty directory is taken");
     holds(&fixture, &empty);
     let file = fixture.out("file");
     fs::write(&file, "mine").expect("written");
     for taken in [&empty, &file] {
-        let refused = custody.export(tenant, id, taken).await;
+        let refused = custody.export(SessionKey::new(tenant, id), taken).await;
         assert!(matches!(refused, Err(CustodyError::OutputNotEmpty(_))), "{refused:?}");
     }
     assert_eq!(fs::read_to_string(&file).expect("read"), "mine");
     let nowhere = fixture.out("no/such/parent");
-    let refused = custody.export(tenant, id, &nowhere).await;
+    let refused = custody.export(SessionKey::new(tenant, id), &nowhere).await;
     assert!(matches!(refused, Err(CustodyError::Output { .. })), "{refused:?}");
-    let refused = custody.export(tenant, SessionId::generate(), &fixture.out("none")).await;
+    let refused =
+        custody.export(SessionKey::new(tenant, SessionId::generate()), &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::NoLog)), "{refused:?}");
     let left: Vec<_> =
         names(fixture.directory.path()).into_iter().filter(|name| name.contains("none")).collect();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::custody::{CustodyError, CustodyLog, Erased, ErasureReason};
 use cabildo::domain::claim::Work;
-use cabildo::domain::id::{RecordedTrackId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -24,8 +24,11 @@ use crate::custody::fixture::{Fixture, Recorded};
 
 /// Every erasure entry of a log: target, reason and hash.
 async fn erasures(fixture: &Fixture, recorded: &Recorded) -> Vec<(u64, u64, Vec<u8>)> {
-    let entries =
-        fixture.store.entries(recorded.tenant, recorded.id, 0, 9_999).await.expect("read");
+    let entries = fixture
+        .store
+        .entries(SessionKey::new(recorded.tenant, recorded.id), 0, 9_999)
+        .await
+        .expect("read");
     let mut found = Vec::new();
     for entry in entries {
         let value: Value = ciborium::from_reader(&entry.bytes[..]).expect("CBOR");
@@ -46,11 +49,11 @@ async fn erasures(fixture: &Fixture, recorded: &Recorded) -> Vec<(u64, u64, Vec<
 async fn wrapped_hashes(fixture: &Fixture, recorded: &Recorded) -> BTreeMap<u64, Vec<u8>> {
     let (tenant, id) = (recorded.tenant, recorded.id);
     let mut hashes = BTreeMap::new();
-    for track in fixture.store.tracks(tenant, id).await.expect("read") {
+    for track in fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read") {
         let wrapped = track.wrapped_key.expect("a key");
         hashes.insert(track.seq, Sha256::digest(wrapped).to_vec());
     }
-    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     hashes.insert(0, Sha256::digest(log.events_key.expect("a key")).to_vec());
     hashes
 }
@@ -58,15 +61,18 @@ async fn wrapped_hashes(fixture: &Fixture, recorded: &Recorded) -> BTreeMap<u64,
 async fn nothing_is_left(fixture: &Fixture, recorded: &Recorded) {
     let (tenant, id) = (recorded.tenant, recorded.id);
     assert_eq!(fixture.objects(recorded).await, []);
-    for track in fixture.store.tracks(tenant, id).await.expect("read") {
+    for track in fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read") {
         assert_eq!((track.wrapped_key, track.name.as_str()), (None, ""));
     }
-    for playable in fixture.store.playables(tenant, id).await.expect("read") {
+    for playable in fixture.store.playables(SessionKey::new(tenant, id)).await.expect("read") {
         assert_eq!((playable.wrapped_key, playable.state), (None, PlayableState::Erased));
     }
-    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!(log.events_key, None);
-    assert_eq!(fixture.store.events(tenant, id, &[], 0, 9).await.expect("read"), []);
+    assert_eq!(
+        fixture.store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read"),
+        []
+    );
     let far = fixture.now().after(Duration::from_hours(99_999));
     assert_eq!(fixture.store.due_for_erasure(far, 9).await.expect("read"), []);
 }
@@ -74,7 +80,7 @@ async fn nothing_is_left(fixture: &Fixture, recorded: &Recorded) {
 async fn due(fixture: &Fixture) -> Recorded {
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    fixture.store.put_retention(tenant, id, fixture.now()).await.expect("put");
+    fixture.store.put_retention(SessionKey::new(tenant, id), fixture.now()).await.expect("put");
     recorded
 }
 
@@ -85,7 +91,10 @@ async fn an_erased_session_leaves_entries_and_nothing_else() {
     let hashes = wrapped_hashes(&fixture, &recorded).await;
     let custody = fixture.custody();
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let erased = custody.erase_session(tenant, id, ErasureReason::Ordered).await.expect("erased");
+    let erased = custody
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::Ordered)
+        .await
+        .expect("erased");
     // Two tracks, two files and the events; six segments and four parts.
     assert_eq!(erased, Erased { keys: 5, objects: 10, locked: 0 });
     nothing_is_left(&fixture, &recorded).await;
@@ -97,7 +106,10 @@ async fn an_erased_session_leaves_entries_and_nothing_else() {
     assert_eq!(logged, hashes);
 
     // Once more changes nothing.
-    custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased again");
+    custody
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::Requested)
+        .await
+        .expect("erased again");
     assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
     // What is not asked for stays.
     assert_eq!(fixture.objects(&other).await.len(), 10);
@@ -110,7 +122,7 @@ async fn what_was_said_is_erased_with_the_recording() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    fixture.store.put_retention(tenant, id, fixture.now()).await.expect("put");
+    fixture.store.put_retention(SessionKey::new(tenant, id), fixture.now()).await.expect("put");
     let minutes = ConfirmedMinutes::new(
         1,
         "es".to_owned(),
@@ -121,21 +133,28 @@ async fn what_was_said_is_erased_with_the_recording() {
     let correction = r#"{"type":"transcript_corrected","at":"2027-01-15T09:00:00.000Z","of":1,"text":"sí","by":"chair"}"#;
     let noted = minutes.notes().into_iter().map(|note| (EventKind::Minutes, note));
     for (kind, text) in noted.chain([(EventKind::Correction, correction.to_owned())]) {
-        fixture.log.note(tenant, id, kind, text).await.expect("a closed log takes it");
+        fixture
+            .log
+            .note(SessionKey::new(tenant, id), kind, text)
+            .await
+            .expect("a closed log takes it");
     }
     let store = Arc::new(fixture.store.clone());
     let history = History::new(store.clone(), store);
-    let (read, _) = history.confirmed_minutes(tenant, id).await.expect("read");
+    let (read, _) = history.confirmed_minutes(SessionKey::new(tenant, id)).await.expect("read");
     assert_eq!(read, Some(minutes));
-    history.transcript(tenant, id).await.expect("read");
+    history.transcript(SessionKey::new(tenant, id)).await.expect("read");
 
     let custody = fixture.custody();
-    custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
+    custody
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::Requested)
+        .await
+        .expect("erased");
     nothing_is_left(&fixture, &recorded).await;
     let erased = HistoryError::Erased;
-    assert_eq!(history.confirmed_minutes(tenant, id).await, Err(erased.clone()));
-    assert_eq!(history.transcript(tenant, id).await, Err(erased.clone()));
-    assert_eq!(history.minutes(tenant, id).await, Err(erased));
+    assert_eq!(history.confirmed_minutes(SessionKey::new(tenant, id)).await, Err(erased.clone()));
+    assert_eq!(history.transcript(SessionKey::new(tenant, id)).await, Err(erased.clone()));
+    assert_eq!(history.minutes(SessionKey::new(tenant, id)).await, Err(erased));
 }
 
 #[tokio::test]
@@ -148,7 +167,7 @@ async fn an_erasure_that_is_cut_short_anywhere_is_finished_by_the_next() {
         let (tenant, id) = (recorded.tenant, recorded.id);
         let mortal = fixture.mortal_custody(Life::of(steps));
         let reason = ErasureReason::RetentionOver;
-        let survived = mortal.erase_session(tenant, id, reason).await.is_ok();
+        let survived = mortal.erase_session(SessionKey::new(tenant, id), reason).await.is_ok();
         // Whoever died may still hold its claim.
         fixture.leases_run_out().await;
         // Its last change may have been the last one of all.
@@ -177,32 +196,40 @@ async fn an_erased_track_takes_what_it_is_heard_in_along() {
     let [first, second] = recorded.tracks[..] else { panic!("two tracks") };
     let custody = fixture.custody();
     // The second track has no file of its own.
-    let erased = custody.erase_track(tenant, id, second, ErasureReason::Requested).await;
+    let erased =
+        custody.erase_track(SessionKey::new(tenant, id), second, ErasureReason::Requested).await;
     assert_eq!(erased.expect("erased"), Erased { keys: 2, objects: 5, locked: 0 });
-    let playables = fixture.store.playables(tenant, id).await.expect("read");
+    let playables = fixture.store.playables(SessionKey::new(tenant, id)).await.expect("read");
     for playable in playables {
         let kept = playable.of == PlayableOf::Track(first);
         assert_eq!(playable.state == PlayableState::Ready, kept, "{:?}", playable.of);
     }
-    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
+    let tracks = fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read");
     assert_eq!(
         tracks.iter().map(|track| track.wrapped_key.is_some()).collect::<Vec<_>>(),
         [true, false]
     );
     assert_eq!(tracks[1].name, "Jordi", "whose it was is disclosed by what the log holds");
-    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert!(log.events_key.is_some());
     assert_eq!(fixture.objects(&recorded).await.len(), 5);
     let logged = erasures(&fixture, &recorded).await;
     assert_eq!(logged.iter().map(|(target, ..)| *target).collect::<Vec<_>>(), [tracks[1].seq]);
-    custody.erase_track(tenant, id, second, ErasureReason::Requested).await.expect("again");
+    custody
+        .erase_track(SessionKey::new(tenant, id), second, ErasureReason::Requested)
+        .await
+        .expect("again");
     assert_eq!(erasures(&fixture, &recorded).await.len(), 1);
 
     let unknown = RecordedTrackId::random();
-    let refused = custody.erase_track(tenant, id, unknown, ErasureReason::Requested).await;
+    let refused =
+        custody.erase_track(SessionKey::new(tenant, id), unknown, ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::NoSuchTrack(track)) if track == unknown));
     // The rest goes later, without a second entry for the track.
-    custody.erase_session(tenant, id, ErasureReason::Requested).await.expect("erased");
+    custody
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::Requested)
+        .await
+        .expect("erased");
     assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
 }
 
@@ -212,20 +239,25 @@ async fn what_is_still_recorded_or_worked_on_is_not_erased() {
     let recorded = fixture.recording(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
     let custody = fixture.custody();
-    let refused = custody.erase_session(tenant, id, ErasureReason::Requested).await;
-    assert!(matches!(refused, Err(CustodyError::StillRecorded)), "{refused:?}");
     let refused =
-        custody.erase_track(tenant, id, recorded.tracks[0], ErasureReason::Requested).await;
+        custody.erase_session(SessionKey::new(tenant, id), ErasureReason::Requested).await;
+    assert!(matches!(refused, Err(CustodyError::StillRecorded)), "{refused:?}");
+    let refused = custody
+        .erase_track(SessionKey::new(tenant, id), recorded.tracks[0], ErasureReason::Requested)
+        .await;
     assert!(matches!(refused, Err(CustodyError::StillRecorded)), "{refused:?}");
     assert_eq!(fixture.objects(&recorded).await.len(), 6);
 
     let recorded = fixture.recorded(tenant).await;
     let somebody = fixture.claims(Life::of(u64::MAX));
-    let claim = somebody.take(tenant, recorded.id, Work::Custody).await.expect("taken");
-    let refused = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
+    let claim =
+        somebody.take(SessionKey::new(tenant, recorded.id), Work::Custody).await.expect("taken");
+    let refused =
+        custody.erase_session(SessionKey::new(tenant, recorded.id), ErasureReason::Requested).await;
     assert!(matches!(refused, Err(CustodyError::Claimed)), "{refused:?}");
     claim.release().await;
-    let erased = custody.erase_session(tenant, recorded.id, ErasureReason::Requested).await;
+    let erased =
+        custody.erase_session(SessionKey::new(tenant, recorded.id), ErasureReason::Requested).await;
     erased.expect("the claim is over");
 }
 
@@ -234,9 +266,17 @@ async fn one_that_fails_keeps_no_other_from_being_erased() {
     let fixture = Fixture::new().await;
     let tenant = TenantId::generate();
     let broken = fixture.recording(tenant).await;
-    fixture.store.put_retention(tenant, broken.id, fixture.now()).await.expect("put");
+    fixture
+        .store
+        .put_retention(SessionKey::new(tenant, broken.id), fixture.now())
+        .await
+        .expect("put");
     let never_recorded = fixture.session(tenant).await;
-    fixture.store.put_retention(tenant, never_recorded, fixture.now()).await.expect("put");
+    fixture
+        .store
+        .put_retention(SessionKey::new(tenant, never_recorded), fixture.now())
+        .await
+        .expect("put");
     let later = due(&fixture).await;
     assert_eq!(fixture.custody().erase_due().await.expect("looked up"), 2);
     nothing_but(&fixture, &broken).await;
@@ -246,7 +286,7 @@ async fn one_that_fails_keeps_no_other_from_being_erased() {
 
 async fn nothing_but(fixture: &Fixture, recorded: &Recorded) {
     let due = fixture.store.due_for_erasure(fixture.now(), 99).await.expect("read");
-    assert_eq!(due, [(recorded.tenant, recorded.id)]);
+    assert_eq!(due, [SessionKey::new(recorded.tenant, recorded.id)]);
 }
 
 #[tokio::test]
@@ -299,10 +339,13 @@ async fn locked_objects_stay_and_their_keys_go() {
     let recorded = due(&fixture).await;
     fixture.vault = Arc::new(Locked(fixture.vault));
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let erased = fixture.custody().erase_session(tenant, id, ErasureReason::RetentionOver).await;
+    let erased = fixture
+        .custody()
+        .erase_session(SessionKey::new(tenant, id), ErasureReason::RetentionOver)
+        .await;
     assert_eq!(erased.expect("erased"), Erased { keys: 5, objects: 0, locked: 10 });
     assert_eq!(fixture.objects(&recorded).await.len(), 10);
-    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
+    let tracks = fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read");
     assert!(tracks.iter().all(|track| track.wrapped_key.is_none()));
     assert_eq!(fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read"), []);
 }

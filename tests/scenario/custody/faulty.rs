@@ -14,7 +14,9 @@ use cabildo::claims::repository::ClaimRepository;
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyLog, CustodyLogError};
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{CameraSecretId, InstanceId, RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{
+    CameraSecretId, InstanceId, RecordedTrackId, SessionId, SessionKey, TenantId,
+};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::EventKind;
@@ -80,34 +82,27 @@ impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
 
     async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         target_seq: u64,
         reason: u32,
         hash: Hash,
     ) -> Result<u64, CustodyLogError> {
         let dead = CustodyLogError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.erase(tenant, session, target_seq, reason, hash))
+        step!(self, dead.clone(), self.inner.erase(key, target_seq, reason, hash))
     }
 
     async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
         let dead = CustodyLogError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.note(tenant, session, kind, text))
+        step!(self, dead.clone(), self.inner.note(key, kind, text))
     }
 
-    async fn proof(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Value, CustodyLogError> {
-        self.inner.proof(tenant, session, seqs).await
+    async fn proof(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyLogError> {
+        self.inner.proof(key, seqs).await
     }
 
     async fn published_keys(&self) -> Result<Value, CustodyLogError> {
@@ -178,14 +173,13 @@ impl KeyVault for Faulty<Arc<dyn KeyVault>> {
 impl ClaimRepository for Faulty<Store> {
     async fn take(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         work: Work,
         instance: InstanceId,
         lease: Duration,
     ) -> Result<Option<u64>, ClaimError> {
         let dead = ClaimError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.take(tenant, session, work, instance, lease))
+        step!(self, dead.clone(), self.inner.take(key, work, instance, lease))
     }
 
     async fn renew(
@@ -249,103 +243,79 @@ impl EvidenceRepository for Faulty<Store> {
         Arc::new(Self { inner: self.inner.with_fence(fence), life: self.life.clone() })
     }
 
-    async fn log(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<LogRecord>, EvidenceStoreError> {
-        self.inner.log(tenant, session).await
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+        self.inner.log(key).await
     }
 
     async fn create(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
     ) -> Result<(), EvidenceStoreError> {
-        self.inner.create(tenant, session, log_id, events_key, append).await
+        self.inner.create(key, log_id, events_key, append).await
     }
 
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        append: Append,
-    ) -> Result<(), EvidenceStoreError> {
-        EvidenceRepository::append(&self.inner, tenant, session, append).await
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
+        EvidenceRepository::append(&self.inner, key, append).await
     }
 
     async fn put_events_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError> {
         let dead = EvidenceStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.put_events_key(tenant, session, wrapped))
+        step!(self, dead.clone(), self.inner.put_events_key(key, wrapped))
     }
 
     async fn put_head(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError> {
-        self.inner.put_head(tenant, session, previous_size, head).await
+        self.inner.put_head(key, previous_size, head).await
     }
 
-    async fn leaves(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        from: u64,
-    ) -> Result<Vec<Hash>, EvidenceStoreError> {
-        self.inner.leaves(tenant, session, from).await
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
+        self.inner.leaves(key, from).await
     }
 
     async fn entries(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
-        self.inner.entries(tenant, session, from, limit).await
+        self.inner.entries(key, from, limit).await
     }
 
     async fn heads(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
-        self.inner.heads(tenant, session, from, limit).await
+        self.inner.heads(key, from, limit).await
     }
 
-    async fn latest_head(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<StoredHead>, EvidenceStoreError> {
-        self.inner.latest_head(tenant, session).await
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+        self.inner.latest_head(key).await
     }
 
     async fn events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
-        self.inner.events(tenant, session, kinds, from, limit).await
+        self.inner.events(key, kinds, from, limit).await
     }
 
-    async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
         self.inner.unclosed().await
     }
 
@@ -386,134 +356,104 @@ impl RecordingRepository for Faulty<Store> {
 
     async fn add_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError> {
-        self.inner.add_track(tenant, session, track).await
+        self.inner.add_track(key, track).await
     }
 
     async fn end_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
     ) -> Result<(), RecordingStoreError> {
-        self.inner.end_track(tenant, session, track, at).await
+        self.inner.end_track(key, track, at).await
     }
 
     async fn put_track_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), RecordingStoreError> {
         let dead = RecordingStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.put_track_key(tenant, session, track, wrapped))
+        step!(self, dead.clone(), self.inner.put_track_key(key, track, wrapped))
     }
 
-    async fn tracks(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
-        self.inner.tracks(tenant, session).await
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+        self.inner.tracks(key).await
     }
 
     async fn add_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         segment: &RecordedSegment,
     ) -> Result<(), RecordingStoreError> {
-        self.inner.add_segment(tenant, session, segment).await
+        self.inner.add_segment(key, segment).await
     }
 
     async fn segments(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
         from: u64,
         limit: u32,
     ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
-        self.inner.segments(tenant, session, track, from, limit).await
+        self.inner.segments(key, track, from, limit).await
     }
 
     async fn last_segment(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: RecordedTrackId,
     ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
-        self.inner.last_segment(tenant, session, track).await
+        self.inner.last_segment(key, track).await
     }
 
-    async fn add_gap(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        gap: &RecordedGap,
-    ) -> Result<(), RecordingStoreError> {
-        self.inner.add_gap(tenant, session, gap).await
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError> {
+        self.inner.add_gap(key, gap).await
     }
 
-    async fn gaps(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<RecordedGap>, RecordingStoreError> {
-        self.inner.gaps(tenant, session).await
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+        self.inner.gaps(key).await
     }
 
     async fn put_playable(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         playable: &Playable,
     ) -> Result<(), RecordingStoreError> {
         let dead = RecordingStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.put_playable(tenant, session, playable))
+        step!(self, dead.clone(), self.inner.put_playable(key, playable))
     }
 
-    async fn playables(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Vec<Playable>, RecordingStoreError> {
-        self.inner.playables(tenant, session).await
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
+        self.inner.playables(key).await
     }
 
-    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
         self.inner.unfinished().await
     }
 
     async fn put_retention(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         erase_after: Timestamp,
     ) -> Result<(), RecordingStoreError> {
-        self.inner.put_retention(tenant, session, erase_after).await
+        self.inner.put_retention(key, erase_after).await
     }
 
     async fn due_for_erasure(
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
         self.inner.due_for_erasure(now, limit).await
     }
 
-    async fn erased(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        at: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), RecordingStoreError> {
         let dead = RecordingStoreError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.erased(tenant, session, at))
+        step!(self, dead.clone(), self.inner.erased(key, at))
     }
 }

@@ -9,7 +9,7 @@ use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::clock::Clock;
 use cabildo::custody::{Custody, CustodyLog, CustodyParts};
 use cabildo::domain::id::{
-    AssemblyId, InstanceId, PlayableId, RecordedTrackId, SessionId, TenantId, TrackId,
+    AssemblyId, InstanceId, PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId, TrackId,
 };
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, PlayableState};
@@ -156,15 +156,27 @@ impl Fixture {
         let mut recorded = self.recording(tenant).await;
         let mut tails = Vec::new();
         for track in &recorded.tracks {
-            let last = self.store.last_segment(tenant, recorded.id, *track).await.expect("read");
+            let last = self
+                .store
+                .last_segment(SessionKey::new(tenant, recorded.id), *track)
+                .await
+                .expect("read");
             let last = last.expect("a segment");
-            self.store.end_track(tenant, recorded.id, *track, self.now()).await.expect("ended");
+            self.store
+                .end_track(SessionKey::new(tenant, recorded.id), *track, self.now())
+                .await
+                .expect("ended");
             tails.push(TrackTail { track: *track, last_index: last.index, tail: last.sha256 });
         }
         tails.sort_by_key(|tail| *tail.track.as_uuid().as_bytes());
-        let log = self.store.log(tenant, recorded.id).await.expect("read").expect("a log");
+        let log = self
+            .store
+            .log(SessionKey::new(tenant, recorded.id))
+            .await
+            .expect("read")
+            .expect("a log");
         let close = Body::Close { tails, last_event_seq: log.last_event_seq, reason: 1 };
-        self.log.append(tenant, recorded.id, &close, None).await;
+        self.log.append(SessionKey::new(tenant, recorded.id), &close, None).await;
         let first = recorded.tracks[0];
         for of in [PlayableOf::Combined, PlayableOf::Track(first)] {
             recorded.files.push(self.playable(&recorded, of).await);
@@ -175,20 +187,25 @@ impl Fixture {
     /// The same, while it is still going on.
     pub(crate) async fn recording(&self, tenant: TenantId) -> Recorded {
         let id = self.session(tenant).await;
-        let events_key = self.begin_log(tenant, id).await;
+        let events_key = self.begin_log(SessionKey::new(tenant, id)).await;
         let mut tracks = Vec::new();
         for (name, codec) in [("María", Codec::Opus), ("Jordi", Codec::Vp8)] {
-            let track = self.add_track((tenant, id), &events_key, name, codec).await;
+            let track = self.add_track(SessionKey::new(tenant, id), &events_key, name, codec).await;
             tracks.push(track);
         }
         self.log
-            .note(tenant, id, EventKind::RoomEvent, r#"{"type":"turn_started"}"#.to_owned())
+            .note(
+                SessionKey::new(tenant, id),
+                EventKind::RoomEvent,
+                r#"{"type":"turn_started"}"#.to_owned(),
+            )
             .await
             .expect("noted");
         Recorded { tenant, id, tracks, files: vec![] }
     }
 
-    async fn begin_log(&self, tenant: TenantId, id: SessionId) -> EventsKey {
+    async fn begin_log(&self, session_key: SessionKey) -> EventsKey {
+        let SessionKey { tenant, session: id } = session_key;
         let key = random_key();
         let purpose = KeyPurpose::Events(id);
         let wrapped = self.keys.wrap(tenant, purpose, &key).await.expect("wrapped");
@@ -215,13 +232,13 @@ impl Fixture {
             last_event_seq: 1,
             closed_seq: None,
         };
-        self.store.create(tenant, id, [9; 16], wrapped, append).await.expect("begun");
+        self.store.create(session_key, [9; 16], wrapped, append).await.expect("begun");
         events_key
     }
 
     async fn add_track(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        session_key: SessionKey,
         events_key: &EventsKey,
         name: &str,
         codec: Codec,
@@ -233,9 +250,9 @@ impl Fixture {
         let subject = subject_text(&user, name, source);
         let subject_commitment = subject_commitment(&events_key.subject_salt(&id), &subject);
         let body = Body::Track { track: id, codec, subject_commitment };
-        let seq = self.log.append(tenant, session, &body, None).await;
+        let seq = self.log.append(session_key, &body, None).await;
         let key = random_key();
-        let wrapped = self.keys.wrap(tenant, KeyPurpose::Track(id, 1), &key).await;
+        let wrapped = self.keys.wrap(session_key.tenant, KeyPurpose::Track(id, 1), &key).await;
         let track = RecordedTrack {
             id,
             track: TrackId::generate(),
@@ -249,11 +266,11 @@ impl Fixture {
             started_at: self.now(),
             ended_at: None,
         };
-        self.store.add_track(tenant, session, &track).await.expect("added");
+        self.store.add_track(session_key, &track).await.expect("added");
         let key = TrackKey::new(key);
         let mut previous = None;
         for index in 0..self.segments {
-            let sha256 = self.add_segment((tenant, session), (id, &key), index, previous).await;
+            let sha256 = self.add_segment(session_key, (id, &key), index, previous).await;
             previous = Some(sha256);
         }
         id
@@ -261,7 +278,7 @@ impl Fixture {
 
     async fn add_segment(
         &self,
-        (tenant, session): (TenantId, SessionId),
+        session_key: SessionKey,
         (track, key): (RecordedTrackId, &TrackKey),
         index: u64,
         previous: Option<[u8; 32]>,
@@ -276,13 +293,13 @@ impl Fixture {
         for at_ms in [from_ms, to_ms] {
             writer.rtp(at_ms * 1_000, &packet, &mut journal).expect("a packet");
         }
-        let context = Context::Segment { session, track, index, epoch: 1 };
+        let context = Context::Segment { session: session_key.session, track, index, epoch: 1 };
         let mut object = Vec::new();
         let content_key = key.segment_key(index);
         let mut sealer = Sealer::new(&content_key, &context, random_salt(), &mut object);
         sealer.write(&journal, &mut object);
         let done = sealer.finish(&mut object);
-        let name = ObjectName::segment(tenant, session, track, index);
+        let name = ObjectName::segment(session_key, track, index);
         self.put(&name, &object).await;
         let body = Body::Segment {
             track,
@@ -295,7 +312,7 @@ impl Fixture {
             ms: (from_ms, to_ms),
             flags: if index + 1 == self.segments { 3 } else { 1 },
         };
-        let seq = self.log.append(tenant, session, &body, None).await;
+        let seq = self.log.append(session_key, &body, None).await;
         let segment = RecordedSegment {
             track,
             index,
@@ -306,7 +323,7 @@ impl Fixture {
             flags: if index + 1 == self.segments { 3 } else { 1 },
             seq,
         };
-        self.store.add_segment(tenant, session, &segment).await.expect("added");
+        self.store.add_segment(session_key, &segment).await.expect("added");
         done.sha256
     }
 
@@ -321,7 +338,7 @@ impl Fixture {
             let mut sealer = Sealer::new(&content_key, &context, random_salt(), &mut object);
             sealer.write(b"webm", &mut object);
             sealer.finish(&mut object);
-            self.put(&ObjectName::part(tenant, session, id, part), &object).await;
+            self.put(&ObjectName::part(SessionKey::new(tenant, session), id, part), &object).await;
         }
         let playable = Playable {
             id,
@@ -338,7 +355,7 @@ impl Fixture {
             resume_at: None,
             updated_at: self.now(),
         };
-        self.store.put_playable(tenant, session, &playable).await.expect("put");
+        self.store.put_playable(SessionKey::new(tenant, session), &playable).await.expect("put");
         id
     }
 
@@ -351,12 +368,13 @@ impl Fixture {
     pub(crate) async fn objects(&self, recorded: &Recorded) -> Vec<ObjectName> {
         let (tenant, session) = (recorded.tenant, recorded.id);
         let segments = recorded.tracks.iter().flat_map(|track| {
-            (0..self.segments).map(move |index| ObjectName::segment(tenant, session, *track, index))
+            (0..self.segments).map(move |index| {
+                ObjectName::segment(SessionKey::new(tenant, session), *track, index)
+            })
         });
-        let parts = recorded
-            .files
-            .iter()
-            .flat_map(|file| (0..2).map(|part| ObjectName::part(tenant, session, *file, part)));
+        let parts = recorded.files.iter().flat_map(|file| {
+            (0..2).map(|part| ObjectName::part(SessionKey::new(tenant, session), *file, part))
+        });
         let mut there = Vec::new();
         for name in segments.chain(parts) {
             match self.vault.read(&name, Some(0..1)).await {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cabildo::custody::{CustodyLog, CustodyLogError};
 use cabildo::domain::claim::Fence;
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey};
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::repository::{
     Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent,
@@ -39,12 +39,11 @@ impl PlainLog {
     /// Appends one entry; an event with its text.
     pub(crate) async fn append(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         body: &Body,
         event: Option<(EventKind, String)>,
     ) -> u64 {
-        let log = self.store.log(tenant, session).await.expect("read").expect("a log");
+        let log = self.store.log(key).await.expect("read").expect("a log");
         let t_ms = u64::try_from(self.now.unix_ms()).expect("after 1970");
         let bytes = body.encode(log.size, t_ms);
         let leaf = leaf_hash(&bytes);
@@ -61,12 +60,13 @@ impl PlainLog {
             last_event_seq: if is_event { log.size } else { log.last_event_seq },
             closed_seq: if closes { Some(log.size) } else { log.closed_seq },
         };
-        EvidenceRepository::append(&self.store, tenant, session, append).await.expect("appended");
+        EvidenceRepository::append(&self.store, key, append).await.expect("appended");
         log.size
     }
 
-    pub(crate) async fn events_key(&self, tenant: TenantId, session: SessionId) -> EventsKey {
-        let log = self.store.log(tenant, session).await.expect("read").expect("a log");
+    pub(crate) async fn events_key(&self, key: SessionKey) -> EventsKey {
+        let SessionKey { tenant, session } = key;
+        let log = self.store.log(key).await.expect("read").expect("a log");
         let wrapped = log.events_key.expect("a key");
         let purpose = KeyPurpose::Events(session);
         EventsKey::new(self.keys.unwrap(tenant, purpose, &wrapped).await.expect("unwrapped"))
@@ -77,8 +77,8 @@ impl PlainLog {
     }
 
     /// Signs a head of what there is, unless there is one.
-    async fn sign(&self, tenant: TenantId, session: SessionId, tree: &Tree) {
-        let latest = self.store.latest_head(tenant, session).await.expect("read");
+    async fn sign(&self, session_key: SessionKey, tree: &Tree) {
+        let latest = self.store.latest_head(session_key).await.expect("read");
         let previous =
             latest.map_or_else(Point::none, |head| Point { size: head.tree_size, root: head.root });
         if previous.size == tree.size() {
@@ -87,23 +87,22 @@ impl PlainLog {
         let root = tree.root(tree.size()).expect("a root");
         let point = Point { size: tree.size(), root };
         let key = self.signing.active();
-        let head = sign_head(&Self::identity(session), point, previous, self.now, &key);
-        self.store.put_head(tenant, session, previous.size, &head).await.expect("put");
+        let head = sign_head(&Self::identity(session_key.session), point, previous, self.now, &key);
+        self.store.put_head(session_key, previous.size, &head).await.expect("put");
     }
 
     async fn proven(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        session_key: SessionKey,
         (tree, log): (&Tree, &LogRecord),
         seqs: &[u64],
     ) -> Value {
-        let head = self.store.latest_head(tenant, session).await.expect("read").expect("a head");
+        let head = self.store.latest_head(session_key).await.expect("read").expect("a head");
         let key = self.signing.active();
         let mut receipts = Vec::new();
         for seq in seqs.iter().copied().chain(log.closed_seq) {
-            let entry = self.store.entries(tenant, session, seq, 1).await.expect("read").remove(0);
-            let about = (&Self::identity(session), self.now);
+            let entry = self.store.entries(session_key, seq, 1).await.expect("read").remove(0);
+            let about = (&Self::identity(session_key.session), self.now);
             let receipt = inclusion_receipt(tree, seq, tree.size(), about, &key).expect("covered");
             receipts.push(json!({
                 "seq": seq,
@@ -114,7 +113,7 @@ impl PlainLog {
         let close = log.closed_seq.and_then(|_| receipts.pop());
         json!({
             "v": 1,
-            "session": session.to_string(),
+            "session": session_key.session.to_string(),
             "log": URL_SAFE_NO_PAD.encode(log.log_id),
             "status": if close.is_some() { "closed" } else { "live" },
             "iss": ISSUER,
@@ -146,45 +145,38 @@ impl CustodyLog for PlainLog {
 
     async fn erase(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         target_seq: u64,
         reason: u32,
         wrapped_key_hash: Hash,
     ) -> Result<u64, CustodyLogError> {
         let body = Body::Erasure { target_seq, reason, wrapped_key_hash };
-        Ok(self.append(tenant, session, &body, None).await)
+        Ok(self.append(key, &body, None).await)
     }
 
     async fn note(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kind: EventKind,
         text: String,
     ) -> Result<u64, CustodyLogError> {
-        let log = self.store.log(tenant, session).await.map_err(refused)?;
+        let log = self.store.log(key).await.map_err(refused)?;
         let log = log.ok_or_else(|| refused("no log"))?;
-        let salt = self.events_key(tenant, session).await.event_salt(log.size);
+        let salt = self.events_key(key).await.event_salt(log.size);
         let body = Body::Event { kind, commitment: event_commitment(&salt, &text) };
-        Ok(self.append(tenant, session, &body, Some((kind, text))).await)
+        Ok(self.append(key, &body, Some((kind, text))).await)
     }
 
-    async fn proof(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seqs: &[u64],
-    ) -> Result<Value, CustodyLogError> {
+    async fn proof(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyLogError> {
         if seqs.len() > PROOF_SEQS_MAX {
             return Err(refused("too many"));
         }
-        let log = self.store.log(tenant, session).await.map_err(refused)?;
+        let log = self.store.log(key).await.map_err(refused)?;
         let log = log.ok_or_else(|| refused("no log"))?;
-        let leaves = self.store.leaves(tenant, session, 0).await.map_err(refused)?;
+        let leaves = self.store.leaves(key, 0).await.map_err(refused)?;
         let tree = Tree::from_leaves(&leaves);
-        self.sign(tenant, session, &tree).await;
-        Ok(self.proven(tenant, session, (&tree, &log), seqs).await)
+        self.sign(key, &tree).await;
+        Ok(self.proven(key, (&tree, &log), seqs).await)
     }
 
     async fn published_keys(&self) -> Result<Value, CustodyLogError> {

@@ -3,7 +3,7 @@
 use cabildo::cameras::repository::{Camera, CameraRepository, SealedSource};
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyError, Rewrapped};
-use cabildo::domain::id::{CameraSecretId, TenantId};
+use cabildo::domain::id::{CameraSecretId, SessionKey, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -18,14 +18,14 @@ use crate::custody::fixture::{Fixture, Recorded};
 async fn wrapped(fixture: &Fixture, recorded: &Recorded) -> Vec<(KeyPurpose, Vec<u8>)> {
     let (tenant, id) = (recorded.tenant, recorded.id);
     let mut all = Vec::new();
-    for track in fixture.store.tracks(tenant, id).await.expect("read") {
+    for track in fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read") {
         let purpose = KeyPurpose::Track(track.id, track.epoch);
         all.extend(track.wrapped_key.map(|wrapped| (purpose, wrapped)));
     }
-    for file in fixture.store.playables(tenant, id).await.expect("read") {
+    for file in fixture.store.playables(SessionKey::new(tenant, id)).await.expect("read") {
         all.extend(file.wrapped_key.map(|wrapped| (KeyPurpose::File(file.id), wrapped)));
     }
-    let log = fixture.store.log(tenant, id).await.expect("read").expect("a log");
+    let log = fixture.store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     all.extend(log.events_key.map(|wrapped| (KeyPurpose::Events(id), wrapped)));
     all
 }
@@ -47,8 +47,11 @@ async fn versions(fixture: &Fixture, recorded: &Recorded) -> Vec<u32> {
 
 async fn notes(fixture: &Fixture, recorded: &Recorded) -> Vec<String> {
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let notes =
-        fixture.store.events(tenant, id, &[EventKind::KeysRewrapped], 0, 99).await.expect("read");
+    let notes = fixture
+        .store
+        .events(SessionKey::new(tenant, id), &[EventKind::KeysRewrapped], 0, 99)
+        .await
+        .expect("read");
     notes.into_iter().map(|note| note.text).collect()
 }
 
@@ -114,17 +117,21 @@ async fn what_is_being_made_keeps_its_key_and_that_its_tenant_key() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    let files = fixture.store.playables(tenant, id).await.expect("read");
+    let files = fixture.store.playables(SessionKey::new(tenant, id)).await.expect("read");
     let building = Playable { state: PlayableState::Building, ..files[0].clone() };
-    fixture.store.put_playable(tenant, id, &building).await.expect("put");
+    fixture.store.put_playable(SessionKey::new(tenant, id), &building).await.expect("put");
     let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     let done = custody.rewrap(tenant).await.expect("rewrapped");
     assert_eq!((done.keys, done.left), (4, 1));
-    fixture.store.put_playable(tenant, id, &building).await.expect("its maker goes on");
+    fixture
+        .store
+        .put_playable(SessionKey::new(tenant, id), &building)
+        .await
+        .expect("its maker goes on");
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::Unfinished(session)) if session == id));
-    fixture.store.put_playable(tenant, id, &files[0]).await.expect("it is ready");
+    fixture.store.put_playable(SessionKey::new(tenant, id), &files[0]).await.expect("it is ready");
     let refused = custody.destroy_older(tenant).await;
     assert!(matches!(refused, Err(CustodyError::OldKeysInUse(1))), "{refused:?}");
     assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 1);
@@ -153,12 +160,12 @@ async fn an_interrupted_erasure_is_not_rewrapped_but_finished() {
     // The claim, and the entry of the first track; then it dies.
     let mortal = fixture.mortal_custody(Life::of(4));
     let reason = cabildo::custody::ErasureReason::Requested;
-    mortal.erase_session(tenant, id, reason).await.expect_err("died");
+    mortal.erase_session(SessionKey::new(tenant, id), reason).await.expect_err("died");
     fixture.leases_run_out().await;
     let custody = fixture.custody();
     custody.rotate(tenant).await.expect("rotated");
     custody.rewrap(tenant).await.expect("rewrapped");
-    let tracks = fixture.store.tracks(tenant, id).await.expect("read");
+    let tracks = fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read");
     assert_eq!(tracks[0].wrapped_key, None, "the log says that this key is gone");
     assert!(tracks[1].wrapped_key.is_some());
     assert_eq!(versions(&fixture, &recorded).await, [2; 4]);
@@ -173,7 +180,11 @@ async fn a_key_that_nothing_unwraps_is_counted_and_keeps_nothing_else_back() {
     let last = lost.len() - 1;
     lost[last] ^= 1;
     let track = recorded.tracks[0];
-    fixture.store.put_track_key(tenant, id, track, Some(lost.clone())).await.expect("spoilt");
+    fixture
+        .store
+        .put_track_key(SessionKey::new(tenant, id), track, Some(lost.clone()))
+        .await
+        .expect("spoilt");
     let refused = fixture.keys.unwrap(tenant, KeyPurpose::Track(track, 1), &lost).await;
     assert_eq!(refused.err(), Some(KeyVaultError::NotAuthentic));
     let custody = fixture.custody();

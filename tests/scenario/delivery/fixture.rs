@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cabildo::delivery::{EventStreams, Feed, Origin, StreamTimes, Tail};
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::SessionKey;
 use cabildo::domain::time::Timestamp;
 use cabildo::events::{
     Batch, Beginning, EventSource, Extent, Outbox, OutboxError, OutboxEvent, Position, ReaderName,
@@ -24,7 +24,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Commits a transaction of a room of which each event approves a request.
-    pub(crate) fn approve(&self, tenant: TenantId, session: SessionId, seqs: &[u64]) {
+    pub(crate) fn approve(&self, SessionKey { tenant, session }: SessionKey, seqs: &[u64]) {
         let mut transactions = self.transactions.lock().expect("no panic");
         let position = Position::new(u64::try_from(transactions.len()).expect("small") + 1);
         let event = |seq: &u64| OutboxEvent {

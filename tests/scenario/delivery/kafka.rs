@@ -7,7 +7,7 @@ use std::time::Duration;
 use cabildo::claims::{Claims, LeaseTimes};
 use cabildo::clock::Clock;
 use cabildo::delivery::{KafkaTopic, Pump, PumpOptions, PumpParts, RetryTimes, payloads};
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::events::Scope;
 use cabildo::kafka::Producer;
 use prost::Message as _;
@@ -74,7 +74,7 @@ fn claims() -> Claims {
 fn happen(outbox: &Memory, sessions: &[SessionId], rounds: std::ops::RangeInclusive<u64>) {
     for seq in rounds {
         for session in sessions {
-            outbox.approve(TenantId::generate(), *session, &[seq]);
+            outbox.approve(SessionKey::new(TenantId::generate(), *session), &[seq]);
         }
     }
 }
@@ -87,7 +87,7 @@ fn sessions(count: usize) -> Vec<SessionId> {
 async fn events_arrive_as_cloudevents_in_the_order_of_their_session() {
     let (brokers, outbox) = (brokers(), Arc::new(Memory::default()));
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
-    outbox.approve(tenant, session, &[1, 2]);
+    outbox.approve(SessionKey::new(tenant, session), &[1, 2]);
     let others = sessions(5);
     happen(&outbox, &others, 1..=20);
     let producer = brokers.producer();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cabildo::delivery::{
     Cursor, EventStream, STREAMS_PER_TENANT_MAX, Start, StreamError, StreamItem, StreamTimes,
 };
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 
 use super::fixture::{Memory, streams};
 
@@ -29,10 +29,10 @@ async fn next(stream: &mut EventStream) -> (Cursor, String) {
 async fn a_reader_that_comes_back_after_any_event_misses_none_and_hears_none_twice() {
     let outbox = Arc::new(Memory::default());
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
-    outbox.approve(tenant, session, &[1, 2, 3]);
-    outbox.approve(TenantId::generate(), SessionId::generate(), &[7]);
-    outbox.approve(tenant, session, &[4]);
-    outbox.approve(tenant, session, &[5, 6]);
+    outbox.approve(SessionKey::new(tenant, session), &[1, 2, 3]);
+    outbox.approve(SessionKey::new(TenantId::generate(), SessionId::generate()), &[7]);
+    outbox.approve(SessionKey::new(tenant, session), &[4]);
+    outbox.approve(SessionKey::new(tenant, session), &[5, 6]);
     let streams = streams(outbox, StreamTimes::default());
     let mut start = Start::Oldest;
     for seq in 1..=6 {
@@ -50,7 +50,7 @@ async fn an_event_that_happens_while_a_reader_waits_reaches_it() {
     let streams = streams(outbox.clone(), StreamTimes::default());
     let mut stream = streams.open(tenant, Start::Newest, None).await.expect("opened");
     for seq in 1..=3 {
-        outbox.approve(tenant, session, &[seq]);
+        outbox.approve(SessionKey::new(tenant, session), &[seq]);
         assert_eq!(next(&mut stream).await.1, format!("r{seq}"));
     }
     streams.shutdown();
@@ -64,7 +64,7 @@ async fn a_reader_that_takes_nothing_is_disconnected() {
     let outbox = Arc::new(Memory::default());
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
     for seq in 1..=200 {
-        outbox.approve(tenant, session, &[seq]);
+        outbox.approve(SessionKey::new(tenant, session), &[seq]);
     }
     let times = StreamTimes { slow_after: Duration::from_millis(50), ..StreamTimes::default() };
     let streams = streams(outbox, times);

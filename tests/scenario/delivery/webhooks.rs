@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use cabildo::claims::Claims;
 use cabildo::clock::Clock;
 use cabildo::delivery::{Pump, PumpOptions, PumpParts, Reach, RetryTimes, Webhook, WebhookOptions};
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::events::Scope;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -146,9 +146,9 @@ async fn an_endpoint_that_was_down_slow_and_wrong_gets_everything_in_order() {
     let sessions: Vec<SessionId> = (0..3).map(|_| SessionId::generate()).collect();
     for seq in 1..=20 {
         for session in &sessions {
-            outbox.approve(tenant, *session, &[seq]);
+            outbox.approve(SessionKey::new(tenant, *session), &[seq]);
         }
-        outbox.approve(TenantId::generate(), SessionId::generate(), &[seq]);
+        outbox.approve(SessionKey::new(TenantId::generate(), SessionId::generate()), &[seq]);
     }
     let (endpoint, address) = Endpoint::start(trouble()).await;
     let pump = pump(&outbox, tenant, claims(), address);
@@ -169,7 +169,7 @@ async fn the_next_instance_goes_on_where_the_one_before_has_come() {
     let outbox = Arc::new(Memory::default());
     let (tenant, session) = (TenantId::generate(), SessionId::generate());
     for seq in 1..=10 {
-        outbox.approve(tenant, session, &[seq]);
+        outbox.approve(SessionKey::new(tenant, session), &[seq]);
     }
     let (endpoint, address) = Endpoint::start(Vec::new()).await;
     let repository = Arc::new(MemoryClaims::default());
@@ -179,7 +179,7 @@ async fn the_next_instance_goes_on_where_the_one_before_has_come() {
     outbox.until_confirmed(10).await;
     first.shutdown().await;
     for seq in 11..=20 {
-        outbox.approve(tenant, session, &[seq]);
+        outbox.approve(SessionKey::new(tenant, session), &[seq]);
     }
     outbox.until_confirmed(20).await;
     second.shutdown().await;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::id::{RecordedTrackId, SessionKey};
 use cabildo::evidence::repository::StoredHead;
 use cabildo::evidence::{EventKind, Evidence};
 use rand::rngs::StdRng;
@@ -34,19 +34,20 @@ async fn work(
 ) {
     let mut random = StdRng::seed_from_u64(seed);
     let (tenant, session) = (fixture.tenant, fixture.session);
-    if evidence.open(tenant, session, POLICY).await.is_err() {
+    if evidence.open(SessionKey::new(tenant, session), POLICY).await.is_err() {
         return;
     }
     for step in 0..12_u32 {
         match random.random_range(0..10) {
             0..3 => {
                 fixture.decide();
-                evidence.room_events_kept(tenant, session);
+                evidence.room_events_kept(SessionKey::new(tenant, session));
             }
             3..7 => {
                 let text = format!("{seed} {life} {step}");
-                if let Ok(seq) =
-                    evidence.note(tenant, session, EventKind::Failure, text.clone()).await
+                if let Ok(seq) = evidence
+                    .note(SessionKey::new(tenant, session), EventKind::Failure, text.clone())
+                    .await
                 {
                     promises.lock().expect("no panic").notes.push((seq, text));
                 }
@@ -66,12 +67,14 @@ async fn record(
     promises: &Mutex<Promises>,
 ) {
     let (tenant, session) = (fixture.tenant, fixture.session);
-    if evidence.append_media(tenant, session, a_track(track)).await.is_err() {
+    if evidence.append_media(SessionKey::new(tenant, session), a_track(track)).await.is_err() {
         return;
     }
     let heard = promises.lock().expect("no panic").segments.len() as u64;
     for index in heard..heard + 6 {
-        let Ok(seq) = evidence.append_media(tenant, session, a_segment(track, index)).await else {
+        let Ok(seq) =
+            evidence.append_media(SessionKey::new(tenant, session), a_segment(track, index)).await
+        else {
             return;
         };
         promises.lock().expect("no panic").segments.push((index, seq));
@@ -129,8 +132,8 @@ async fn build(seed: u64) {
     }
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
-    evidence.close(tenant, session, Vec::new(), 3).await.expect("closed");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 3).await.expect("closed");
     evidence.shutdown().await;
 
     let log = fixture.log();
@@ -194,8 +197,8 @@ async fn build_beside(seed: u64) {
     }
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
-    evidence.close(tenant, session, Vec::new(), 3).await.expect("closed");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 3).await.expect("closed");
     fixture.judge();
     let log = fixture.log();
     let one = promises.into_inner().expect("no panic");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cabildo::clock::Clock;
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::domain::media::Codec;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::MediaEntry;
@@ -81,7 +81,7 @@ impl Fixture {
     }
 
     pub(crate) fn log(&self) -> Log {
-        self.store.log(self.tenant, self.session)
+        self.store.log(SessionKey::new(self.tenant, self.session))
     }
 
     /// Checks everything that has to hold of the log whatever happened.

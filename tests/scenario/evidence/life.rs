@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use cabildo::domain::id::{RecordedTrackId, SessionId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey};
 use cabildo::evidence::media::{MediaEntry, TrackTail};
 use cabildo::evidence::{EventKind, EvidenceError, LogStatus, ProofQuery, TilePath, WAITING_MAX};
 use ciborium::Value;
@@ -46,24 +46,30 @@ async fn a_meeting_is_taken_from_its_policy_to_its_end() {
     let (evidence, _) = fixture.start();
     let mut heads = evidence.heads();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
-    evidence.open(tenant, session, "another policy").await.expect("it is there");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), "another policy").await.expect("it is there");
     for _ in 0..3 {
         fixture.decide();
     }
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
     let started = evidence
-        .note(tenant, session, EventKind::SessionState, "started".to_owned())
+        .note(SessionKey::new(tenant, session), EventKind::SessionState, "started".to_owned())
         .await
         .expect("noted");
     let track = RecordedTrackId::random();
-    evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
+    evidence
+        .append_media(SessionKey::new(tenant, session), a_track(track))
+        .await
+        .expect("appended");
     for index in 0..3 {
-        evidence.append_media(tenant, session, a_segment(track, index)).await.expect("appended");
+        evidence
+            .append_media(SessionKey::new(tenant, session), a_segment(track, index))
+            .await
+            .expect("appended");
     }
     fixture.decide();
     let tails = vec![TrackTail { track, last_index: 2, tail: segment_hash(track, 2) }];
-    evidence.close(tenant, session, tails, 1).await.expect("closed");
+    evidence.close(SessionKey::new(tenant, session), tails, 1).await.expect("closed");
 
     let log = fixture.log();
     let judged = fixture.judge();
@@ -93,10 +99,11 @@ async fn what_the_store_refuses_for_good_is_given_up_and_takes_nothing_with_it()
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.refuse_text(Some("poison"));
-    let note =
-        |text: &str| evidence.note(tenant, session, EventKind::SessionState, text.to_owned());
+    let note = |text: &str| {
+        evidence.note(SessionKey::new(tenant, session), EventKind::SessionState, text.to_owned())
+    };
     let (before, refused, after) = tokio::join!(note("before"), note("poison"), note("after"));
     before.expect("noted");
     assert_eq!(refused, Err(EvidenceError::Refused("as planned".to_owned())));
@@ -117,24 +124,26 @@ async fn a_decision_that_the_store_refuses_ends_the_attempt_and_stays_for_the_ne
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.refuse_text(Some("turn_started"));
     fixture.decide();
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
     // What needs the decision is refused and not kept waiting, and everything else goes on.
     let (track, close) = tokio::join!(
-        evidence.append_media(tenant, session, a_track(RecordedTrackId::random())),
-        evidence.close(tenant, session, Vec::new(), 1),
+        evidence.append_media(SessionKey::new(tenant, session), a_track(RecordedTrackId::random())),
+        evidence.close(SessionKey::new(tenant, session), Vec::new(), 1),
     );
     track.expect("stored");
     assert_eq!(close, Err(EvidenceError::Refused("as planned".to_owned())));
     assert!(!evidence.is_well(), "the decision is not in the log");
     assert_eq!(fixture.log().record.room_seq, 0);
     process.refuse_text(None);
-    let again = evidence.append_media(tenant, session, a_track(RecordedTrackId::random())).await;
+    let again = evidence
+        .append_media(SessionKey::new(tenant, session), a_track(RecordedTrackId::random()))
+        .await;
     again.expect("stored");
     assert!(!evidence.is_well(), "the decision is not in the log");
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
     until(|| fixture.log().record.room_seq == 1).await;
     covered(&fixture).await;
     assert!(evidence.is_well());
@@ -146,27 +155,41 @@ async fn a_closed_log_takes_only_what_may_follow() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let track = RecordedTrackId::random();
-    let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
-    evidence.append_media(tenant, session, a_segment(track, 0)).await.expect("appended");
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed already");
+    let track_seq = evidence
+        .append_media(SessionKey::new(tenant, session), a_track(track))
+        .await
+        .expect("appended");
+    evidence
+        .append_media(SessionKey::new(tenant, session), a_segment(track, 0))
+        .await
+        .expect("appended");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed already");
     fixture.decide();
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
 
-    let note = |kind| evidence.note(tenant, session, kind, "text".to_owned());
+    let note = |kind| evidence.note(SessionKey::new(tenant, session), kind, "text".to_owned());
     assert_eq!(note(EventKind::Failure).await, Err(EvidenceError::Closed));
     assert_eq!(note(EventKind::Vote).await, Err(EvidenceError::Closed));
-    let second = evidence.append_media(tenant, session, a_segment(track, 1)).await;
+    let second = evidence.append_media(SessionKey::new(tenant, session), a_segment(track, 1)).await;
     assert_eq!(second, Err(EvidenceError::Closed));
-    let other = evidence.append_media(tenant, session, a_track(RecordedTrackId::random())).await;
+    let other = evidence
+        .append_media(SessionKey::new(tenant, session), a_track(RecordedTrackId::random()))
+        .await;
     assert_eq!(other, Err(EvidenceError::Closed));
     let opened = note(EventKind::RecordingAccess).await.expect("somebody opened the recording");
-    let erased = evidence.erase(tenant, session, track_seq, 1, [4; 32]).await.expect("erased");
-    let again = evidence.erase(tenant, session, track_seq, 2, [5; 32]).await.expect("erased");
+    let erased = evidence
+        .erase(SessionKey::new(tenant, session), track_seq, 1, [4; 32])
+        .await
+        .expect("erased");
+    let again = evidence
+        .erase(SessionKey::new(tenant, session), track_seq, 2, [5; 32])
+        .await
+        .expect("erased");
     assert_eq!((opened, erased, again), (5, 6, 6));
-    let not_a_track = evidence.erase(tenant, session, 1, 1, [4; 32]).await;
+    let not_a_track = evidence.erase(SessionKey::new(tenant, session), 1, 1, [4; 32]).await;
     assert_eq!(not_a_track, Err(EvidenceError::EntryNotFound(1)));
     covered(&fixture).await;
     assert_eq!(fixture.judge().kinds, [0, 3, 1, 2, 7, 3, 5]);
@@ -177,9 +200,9 @@ async fn segments_continue_their_track_or_are_refused() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let track = RecordedTrackId::random();
-    let append = |entry| evidence.append_media(tenant, session, entry);
+    let append = |entry| evidence.append_media(SessionKey::new(tenant, session), entry);
     assert_eq!(append(a_segment(track, 0)).await, Err(EvidenceError::TrackUnknown));
     let gap = MediaEntry::Gap { track, from_ms: 1, to_ms: 2, reason: 1 };
     assert_eq!(append(gap.clone()).await, Err(EvidenceError::TrackUnknown));
@@ -201,14 +224,18 @@ async fn segments_continue_their_track_or_are_refused() {
     assert_eq!(append(gap).await, Ok(4));
     // Whoever closes and believes in a segment that is not there is refused.
     let tail = |last_index, tail| vec![TrackTail { track, last_index, tail }];
-    let missing = evidence.close(tenant, session, tail(1, segment_hash(track, 1)), 1).await;
+    let missing =
+        evidence.close(SessionKey::new(tenant, session), tail(1, segment_hash(track, 1)), 1).await;
     assert_eq!(missing, Err(EvidenceError::OutOfOrder { taken: 1 }));
-    let other = evidence.close(tenant, session, tail(0, [0; 32]), 1).await;
+    let other = evidence.close(SessionKey::new(tenant, session), tail(0, [0; 32]), 1).await;
     assert_eq!(other, Err(EvidenceError::OutOfOrder { taken: 1 }));
     let nobody = vec![TrackTail { track: RecordedTrackId::random(), last_index: 0, tail: [0; 32] }];
-    let nobody = evidence.close(tenant, session, nobody, 1).await;
+    let nobody = evidence.close(SessionKey::new(tenant, session), nobody, 1).await;
     assert_eq!(nobody, Err(EvidenceError::TrackUnknown));
-    evidence.close(tenant, session, tail(0, segment_hash(track, 0)), 1).await.expect("closed");
+    evidence
+        .close(SessionKey::new(tenant, session), tail(0, segment_hash(track, 0)), 1)
+        .await
+        .expect("closed");
     assert_eq!(fixture.judge().kinds, [0, 3, 1, 2, 4, 7]);
 }
 
@@ -217,14 +244,18 @@ async fn a_session_without_a_log_has_none() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, SessionId::generate());
-    evidence.room_events_kept(tenant, session);
-    let noted = evidence.note(tenant, session, EventKind::SessionState, "x".to_owned()).await;
+    evidence.room_events_kept(SessionKey::new(tenant, session));
+    let noted = evidence
+        .note(SessionKey::new(tenant, session), EventKind::SessionState, "x".to_owned())
+        .await;
     assert_eq!(noted, Err(EvidenceError::NoLog));
-    let proof = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
+    let proof = evidence
+        .proof(SessionKey::new(tenant, session), LogStatus::Live, &ProofQuery::default())
+        .await;
     assert_eq!(proof, Err(EvidenceError::NoLog));
     let long = "x".repeat(cabildo::evidence::TEXT_BYTES_MAX + 1);
     assert_eq!(
-        evidence.note(tenant, session, EventKind::SessionState, long).await,
+        evidence.note(SessionKey::new(tenant, session), EventKind::SessionState, long).await,
         Err(EvidenceError::TooLarge)
     );
     assert!(fixture.store.disk().logs.is_empty());
@@ -240,10 +271,10 @@ async fn fail_once(fault: Fault) {
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.fail_writes(&[fault, Fault::Refuse]);
     let seq = evidence
-        .note(tenant, session, EventKind::Failure, "once".to_owned())
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "once".to_owned())
         .await
         .expect("in the end");
     let log = fixture.log();
@@ -252,7 +283,10 @@ async fn fail_once(fault: Fault) {
     assert_eq!(events[0].seq, seq, "{fault:?}");
     covered(&fixture).await;
     // The same for a head.
-    evidence.note(tenant, session, EventKind::Failure, "head".to_owned()).await.expect("noted");
+    evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "head".to_owned())
+        .await
+        .expect("noted");
     process.fail_writes(&[fault]);
     covered(&fixture).await;
     fixture.judge();
@@ -263,12 +297,14 @@ async fn what_waits_is_bounded() {
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.fail_writes(&[Fault::Refuse; 3]);
     let many = (0..3 * WAITING_MAX).map(|number| {
         let evidence = evidence.clone();
         tokio::spawn(async move {
-            evidence.note(tenant, session, EventKind::Failure, format!("{number}")).await
+            evidence
+                .note(SessionKey::new(tenant, session), EventKind::Failure, format!("{number}"))
+                .await
         })
     });
     let many: Vec<_> = many.collect();
@@ -292,24 +328,26 @@ async fn two_processes_continue_one_log_without_a_fork() {
     let (one, _) = fixture.start();
     let (two, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    let (first, second) =
-        tokio::join!(one.open(tenant, session, POLICY), two.open(tenant, session, POLICY));
+    let (first, second) = tokio::join!(
+        one.open(SessionKey::new(tenant, session), POLICY),
+        two.open(SessionKey::new(tenant, session), POLICY)
+    );
     first.and(second).expect("opened");
     for round in 0..40_u32 {
         fixture.decide();
-        one.room_events_kept(tenant, session);
-        two.room_events_kept(tenant, session);
+        one.room_events_kept(SessionKey::new(tenant, session));
+        two.room_events_kept(SessionKey::new(tenant, session));
         let (a, b) = tokio::join!(
-            one.note(tenant, session, EventKind::Failure, format!("one {round}")),
-            two.note(tenant, session, EventKind::Failure, format!("two {round}"))
+            one.note(SessionKey::new(tenant, session), EventKind::Failure, format!("one {round}")),
+            two.note(SessionKey::new(tenant, session), EventKind::Failure, format!("two {round}"))
         );
         assert_ne!(a.expect("noted"), b.expect("noted"));
         if round % 13 == 0 {
             covered(&fixture).await;
         }
     }
-    one.close(tenant, session, Vec::new(), 1).await.expect("closed");
-    two.close(tenant, session, Vec::new(), 1).await.expect("closed already");
+    one.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
+    two.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed already");
     let log = fixture.log();
     fixture.judge();
     assert_eq!(log.events.len(), 1 + 40 + 80, "each once");
@@ -321,21 +359,27 @@ async fn a_key_changes_in_the_middle_of_a_meeting() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     covered(&fixture).await;
     fixture.signing.rotate().expect("rotated");
-    evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
+    evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "a".to_owned())
+        .await
+        .expect("noted");
     fixture.signing.rotate().expect("rotated");
-    evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await.expect("noted");
+    evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "b".to_owned())
+        .await
+        .expect("noted");
     covered(&fixture).await;
     // Once more across a restart, and after the end.
     evidence.shutdown().await;
     let (evidence, _) = fixture.start();
     fixture.signing.rotate().expect("rotated");
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
     fixture.signing.rotate().expect("rotated");
     evidence
-        .note(tenant, session, EventKind::Disclosure, "exported".to_owned())
+        .note(SessionKey::new(tenant, session), EventKind::Disclosure, "exported".to_owned())
         .await
         .expect("noted");
     covered(&fixture).await;
@@ -369,16 +413,23 @@ async fn a_log_that_contradicts_its_head_is_not_continued() {
         let fixture = Fixture::new();
         let (evidence, process) = fixture.start();
         let (tenant, session) = (fixture.tenant, fixture.session);
-        evidence.open(tenant, session, POLICY).await.expect("opened");
-        evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
+        evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
+        evidence
+            .note(SessionKey::new(tenant, session), EventKind::Failure, "a".to_owned())
+            .await
+            .expect("noted");
         covered(&fixture).await;
         process.kill();
-        tamper(fixture.store.disk().logs.get_mut(&(tenant, session)).expect("there"));
+        tamper(
+            fixture.store.disk().logs.get_mut(&SessionKey::new(tenant, session)).expect("there"),
+        );
         let before = fixture.log();
         let (evidence, _) = fixture.start();
-        let noted = evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await;
+        let noted = evidence
+            .note(SessionKey::new(tenant, session), EventKind::Failure, "b".to_owned())
+            .await;
         assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{what}: {noted:?}");
-        let closed = evidence.close(tenant, session, Vec::new(), 3).await;
+        let closed = evidence.close(SessionKey::new(tenant, session), Vec::new(), 3).await;
         assert!(matches!(closed, Err(EvidenceError::Integrity(_))), "{what}: {closed:?}");
         let after = fixture.log();
         assert_eq!((after.entries, after.heads), (before.entries, before.heads), "{what}");
@@ -390,12 +441,16 @@ async fn a_store_that_forgets_under_a_running_process_is_noticed() {
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let backup = fixture.log();
-    evidence.note(tenant, session, EventKind::Failure, "a".to_owned()).await.expect("noted");
+    evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "a".to_owned())
+        .await
+        .expect("noted");
     covered(&fixture).await;
-    fixture.store.disk().logs.insert((tenant, session), backup);
-    let noted = evidence.note(tenant, session, EventKind::Failure, "b".to_owned()).await;
+    fixture.store.disk().logs.insert(SessionKey::new(tenant, session), backup);
+    let noted =
+        evidence.note(SessionKey::new(tenant, session), EventKind::Failure, "b".to_owned()).await;
     assert!(matches!(noted, Err(EvidenceError::Integrity(_))), "{noted:?}");
     drop(process);
 }
@@ -405,23 +460,27 @@ async fn stopping_stores_what_was_accepted_and_signs_it() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let accepted: Vec<_> = (0..20)
         .map(|number| {
             let evidence = evidence.clone();
             tokio::spawn(async move {
-                evidence.note(tenant, session, EventKind::Failure, format!("{number}")).await
+                evidence
+                    .note(SessionKey::new(tenant, session), EventKind::Failure, format!("{number}"))
+                    .await
             })
         })
         .collect();
     fixture.decide();
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
     tokio::task::yield_now().await;
     evidence.shutdown().await;
     for one in accepted {
         one.await.expect("no panic").expect("noted");
     }
-    let refused = evidence.note(tenant, session, EventKind::Failure, "late".to_owned()).await;
+    let refused = evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "late".to_owned())
+        .await;
     assert_eq!(refused, Err(EvidenceError::Stopping));
     let log = fixture.log();
     fixture.judge();
@@ -436,11 +495,11 @@ async fn stopping_ends_although_the_store_does_not_answer() {
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.fail_writes(&[Fault::Hang; 64]);
     let noting = evidence.clone();
     let noted = tokio::spawn(async move {
-        noting.note(tenant, session, EventKind::Failure, "x".to_owned()).await
+        noting.note(SessionKey::new(tenant, session), EventKind::Failure, "x".to_owned()).await
     });
     until(|| process.writes.load(Ordering::SeqCst) > 1).await;
     evidence.shutdown().await;
@@ -452,13 +511,16 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let seq = evidence
-        .note(tenant, session, EventKind::SessionState, "started".to_owned())
+        .note(SessionKey::new(tenant, session), EventKind::SessionState, "started".to_owned())
         .await
         .expect("noted");
     let track = RecordedTrackId::random();
-    let track_seq = evidence.append_media(tenant, session, a_track(track)).await.expect("appended");
+    let track_seq = evidence
+        .append_media(SessionKey::new(tenant, session), a_track(track))
+        .await
+        .expect("appended");
     let entries = fixture.log().entries;
 
     let commit = |what: &str, salt: &str, text: &str| {
@@ -467,31 +529,34 @@ async fn an_event_is_revealed_by_its_salt_until_it_is_erased() {
         ciborium::into_writer(&value, &mut bytes).expect("writable");
         <sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec()
     };
-    let event = evidence.event_disclosure(tenant, session, seq).await.expect("revealed");
+    let event =
+        evidence.event_disclosure(SessionKey::new(tenant, session), seq).await.expect("revealed");
     assert_eq!((event.seq, event.event.as_str()), (seq, "started"));
     let (_, body) = read_entry(&entries[2].bytes, seq);
     assert_eq!(bytes(&body[1]), commit("ev1", &event.salt, &event.event));
     let subject = r#"{"user_id":"maria","name":"María","source":"camera"}"#.to_owned();
-    let reveal = |subject| evidence.subject_disclosure(tenant, session, track_seq, subject);
+    let reveal =
+        |subject| evidence.subject_disclosure(SessionKey::new(tenant, session), track_seq, subject);
     let shown = reveal(subject.clone()).await.expect("revealed");
     let (_, body) = read_entry(&entries[3].bytes, track_seq);
     assert_eq!(bytes(&body[4]), commit("sub1", &shown.salt, &subject));
     assert!(matches!(reveal("{}".to_owned()).await, Err(EvidenceError::Integrity(_))));
-    let no_event = evidence.event_disclosure(tenant, session, track_seq).await;
+    let no_event = evidence.event_disclosure(SessionKey::new(tenant, session), track_seq).await;
     assert_eq!(no_event, Err(EvidenceError::EntryNotFound(track_seq)));
 
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
-    let erased = evidence.erase_events(tenant, session, 2).await.expect("erased");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
+    let erased = evidence.erase_events(SessionKey::new(tenant, session), 2).await.expect("erased");
     assert_eq!(erased, 5);
     let log = fixture.log();
     assert!(log.record.events_key.is_none() && log.events.is_empty());
-    let revealed = evidence.event_disclosure(tenant, session, seq).await;
+    let revealed = evidence.event_disclosure(SessionKey::new(tenant, session), seq).await;
     assert_eq!(revealed, Err(EvidenceError::Erased));
-    let noted =
-        evidence.note(tenant, session, EventKind::RecordingAccess, "opened".to_owned()).await;
+    let noted = evidence
+        .note(SessionKey::new(tenant, session), EventKind::RecordingAccess, "opened".to_owned())
+        .await;
     assert_eq!(noted, Err(EvidenceError::Erased));
-    assert_eq!(evidence.erase_events(tenant, session, 2).await, Ok(5));
-    let noted = evidence.erase(tenant, session, track_seq, 2, [1; 32]).await;
+    assert_eq!(evidence.erase_events(SessionKey::new(tenant, session), 2).await, Ok(5));
+    let noted = evidence.erase(SessionKey::new(tenant, session), track_seq, 2, [1; 32]).await;
     assert_eq!(noted, Ok(6), "an erasure needs no salt");
     covered(&fixture).await;
     fixture.judge();
@@ -502,10 +567,13 @@ async fn an_erasure_that_was_interrupted_is_finished() {
     let fixture = Fixture::new();
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     process.fail_writes(&[]);
     let erasing = evidence.clone();
-    let erasing = tokio::spawn(async move { erasing.erase_events(tenant, session, 2).await });
+    let erasing =
+        tokio::spawn(
+            async move { erasing.erase_events(SessionKey::new(tenant, session), 2).await },
+        );
     while fixture.log().entries.len() < 3 {
         tokio::task::yield_now().await;
     }
@@ -513,7 +581,7 @@ async fn an_erasure_that_was_interrupted_is_finished() {
     assert!(fixture.log().record.events_key.is_some(), "the process died in between");
     erasing.abort();
     let (evidence, _) = fixture.start();
-    evidence.room_events_kept(tenant, session);
+    evidence.room_events_kept(SessionKey::new(tenant, session));
     until(|| fixture.log().record.events_key.is_none()).await;
     fixture.judge();
 }
@@ -523,20 +591,25 @@ async fn the_public_proof_verifies_by_hand() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
-    let early = evidence.proof(tenant, session, LogStatus::Live, &ProofQuery::default()).await;
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
+    let early = evidence
+        .proof(SessionKey::new(tenant, session), LogStatus::Live, &ProofQuery::default())
+        .await;
     assert!(matches!(early, Err(EvidenceError::Unavailable(_))), "{early:?}");
     for round in 0..12 {
         evidence
-            .note(tenant, session, EventKind::Failure, format!("{round}"))
+            .note(SessionKey::new(tenant, session), EventKind::Failure, format!("{round}"))
             .await
             .expect("noted");
     }
     covered(&fixture).await;
-    evidence.close(tenant, session, Vec::new(), 1).await.expect("closed");
+    evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
 
     let query = ProofQuery { seqs: vec![3, 0, 3], from_size: Some(14) };
-    let proof = evidence.proof(tenant, session, LogStatus::Closed, &query).await.expect("proven");
+    let proof = evidence
+        .proof(SessionKey::new(tenant, session), LogStatus::Closed, &query)
+        .await
+        .expect("proven");
     let json = serde_json::to_value(&proof).expect("JSON");
     assert_eq!(json["status"], "closed");
     assert_eq!(json["session"], session.to_string());
@@ -568,7 +641,7 @@ async fn the_public_proof_verifies_by_hand() {
     let ask = |seqs, from_size| {
         let query = ProofQuery { seqs, from_size };
         let evidence = evidence.clone();
-        async move { evidence.proof(tenant, session, LogStatus::Closed, &query).await }
+        async move { evidence.proof(SessionKey::new(tenant, session), LogStatus::Closed, &query).await }
     };
     assert!(ask(Vec::new(), Some(15)).await.expect("equal").consistency.is_empty());
     assert_eq!(ask(Vec::new(), Some(0)).await, Err(EvidenceError::NotCovered(0)));
@@ -586,14 +659,14 @@ async fn whoever_asks_again_and_again_does_not_make_the_store_answer() {
     let (evidence, process) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
     let mut heads = evidence.heads();
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     let first = heads.recv().await.expect("signed").head.tree_size;
     let before = process.calls();
     for index in 0..PROOFS {
         // Each costs a read of its entry and a signature once.
         let seq = index.unsigned_abs() % first;
         let query = ProofQuery { seqs: vec![seq], from_size: Some(seq + 1) };
-        let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+        let proof = evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
         assert_eq!(proof.expect("proven").head.tree_size, first);
     }
     let calls = process.calls() - before;
@@ -602,16 +675,23 @@ async fn whoever_asks_again_and_again_does_not_make_the_store_answer() {
     for _ in 0..PROOFS {
         // What does not exist costs no more than what does.
         let query = ProofQuery { seqs: vec![u64::MAX], from_size: None };
-        let refused = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+        let refused =
+            evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
         assert_eq!(refused, Err(EvidenceError::NotCovered(u64::MAX)));
     }
     let calls = process.calls() - before;
     assert!(calls < PROOFS, "{PROOFS} proofs of nothing made {calls} calls");
 
-    evidence.note(tenant, session, EventKind::Failure, "more".to_owned()).await.expect("noted");
+    evidence
+        .note(SessionKey::new(tenant, session), EventKind::Failure, "more".to_owned())
+        .await
+        .expect("noted");
     let newest = heads.recv().await.expect("signed").head.tree_size;
     let query = ProofQuery::default();
-    let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await.expect("proven");
+    let proof = evidence
+        .proof(SessionKey::new(tenant, session), LogStatus::Live, &query)
+        .await
+        .expect("proven");
     assert_eq!(proof.head.tree_size, newest, "a head that was signed here is seen at once");
 }
 
@@ -620,11 +700,13 @@ async fn a_proof_of_entries_that_were_changed_is_not_given() {
     let fixture = Fixture::new();
     let (evidence, _) = fixture.start();
     let (tenant, session) = (fixture.tenant, fixture.session);
-    evidence.open(tenant, session, POLICY).await.expect("opened");
+    evidence.open(SessionKey::new(tenant, session), POLICY).await.expect("opened");
     covered(&fixture).await;
-    fixture.store.disk().logs.get_mut(&(tenant, session)).expect("there").entries[1].bytes[9] ^= 1;
+    fixture.store.disk().logs.get_mut(&SessionKey::new(tenant, session)).expect("there").entries
+        [1]
+    .bytes[9] ^= 1;
     let query = ProofQuery { seqs: vec![1], from_size: None };
-    let proof = evidence.proof(tenant, session, LogStatus::Live, &query).await;
+    let proof = evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
     assert!(matches!(proof, Err(EvidenceError::Integrity(_))), "{proof:?}");
 }
 
@@ -635,10 +717,10 @@ async fn the_operator_log_holds_the_heads_of_all_sessions() {
     let tenant = fixture.tenant;
     let sessions: Vec<_> = (0..3).map(|_| SessionId::generate()).collect();
     for session in &sessions {
-        evidence.open(tenant, *session, POLICY).await.expect("opened");
+        evidence.open(SessionKey::new(tenant, *session), POLICY).await.expect("opened");
     }
     for (count, session) in (1..).zip(&sessions) {
-        evidence.close(tenant, *session, Vec::new(), 1).await.expect("closed");
+        evidence.close(SessionKey::new(tenant, *session), Vec::new(), 1).await.expect("closed");
         let has_leaf = || {
             let disk = fixture.store.disk();
             disk.leaves.len() >= count && disk.leaves.iter().any(|(owner, _)| owner == session)
@@ -647,7 +729,7 @@ async fn the_operator_log_holds_the_heads_of_all_sessions() {
     }
 
     let proof = evidence
-        .proof(tenant, sessions[0], LogStatus::Live, &ProofQuery::default())
+        .proof(SessionKey::new(tenant, sessions[0]), LogStatus::Live, &ProofQuery::default())
         .await
         .expect("proven");
     let operator = proof.operator.expect("a leaf");
@@ -691,7 +773,10 @@ async fn a_log_begins_although_the_store_fails_at_first() {
         let process = Process::new(&fixture.store);
         process.fail_writes(&[fault]);
         let evidence = fixture.start_as(&process);
-        evidence.open(fixture.tenant, fixture.session, POLICY).await.expect("in the end");
+        evidence
+            .open(SessionKey::new(fixture.tenant, fixture.session), POLICY)
+            .await
+            .expect("in the end");
         covered(&fixture).await;
         assert_eq!(fixture.judge().kinds, [0, 3], "{fault:?}");
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use cabildo::domain::claim::Fence;
-use cabildo::domain::id::{SessionId, TenantId};
+use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::evidence::repository::{
     Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
@@ -28,7 +28,7 @@ pub(crate) struct Log {
 /// Everything that is on the disk.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
-    pub(crate) logs: BTreeMap<(TenantId, SessionId), Log>,
+    pub(crate) logs: BTreeMap<SessionKey, Log>,
     pub(crate) leaves: Vec<(SessionId, Vec<u8>)>,
     pub(crate) room: Vec<RoomEvent>,
     pub(crate) keys: BTreeMap<Vec<u8>, (TenantId, String, [u8; 32])>,
@@ -43,8 +43,8 @@ impl Store {
         self.0.lock().expect("no test panics within")
     }
 
-    pub(crate) fn log(&self, tenant: TenantId, session: SessionId) -> Log {
-        self.disk().logs.get(&(tenant, session)).expect("there is a log").clone()
+    pub(crate) fn log(&self, key: SessionKey) -> Log {
+        self.disk().logs.get(&key).expect("there is a log").clone()
     }
 }
 
@@ -186,24 +186,19 @@ impl EvidenceRepository for Process {
         self
     }
 
-    async fn log(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<LogRecord>, EvidenceStoreError> {
-        Ok(self.read(|disk| Some(disk.logs.get(&(tenant, session))?.record.clone())).await)
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+        Ok(self.read(|disk| Some(disk.logs.get(&key)?.record.clone())).await)
     }
 
     async fn create(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
     ) -> Result<(), EvidenceStoreError> {
         self.write(|disk| {
-            if disk.logs.contains_key(&(tenant, session)) {
+            if disk.logs.contains_key(&key) {
                 return Err(EvidenceStoreError::Conflict);
             }
             let record = LogRecord {
@@ -218,20 +213,15 @@ impl EvidenceRepository for Process {
                 Log { record, entries: Vec::new(), events: Vec::new(), heads: Vec::new() };
             check(&log, &append)?;
             apply(&mut log, append);
-            disk.logs.insert((tenant, session), log);
+            disk.logs.insert(key, log);
             Ok(())
         })
         .await
     }
 
-    async fn append(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        append: Append,
-    ) -> Result<(), EvidenceStoreError> {
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
         self.write(|disk| {
-            let log = disk.logs.get_mut(&(tenant, session)).ok_or(EvidenceStoreError::Conflict)?;
+            let log = disk.logs.get_mut(&key).ok_or(EvidenceStoreError::Conflict)?;
             let refused = *self.refused_text.lock().expect("no test panics within");
             let is_refused =
                 |event: &StoredEvent| refused.is_some_and(|it| event.text.contains(it));
@@ -247,12 +237,11 @@ impl EvidenceRepository for Process {
 
     async fn put_events_key(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         wrapped: Option<Vec<u8>>,
     ) -> Result<(), EvidenceStoreError> {
         self.write(|disk| {
-            let log = disk.logs.get_mut(&(tenant, session)).expect("there is a log");
+            let log = disk.logs.get_mut(&key).expect("there is a log");
             if wrapped.is_none() {
                 log.events.clear();
             }
@@ -264,14 +253,13 @@ impl EvidenceRepository for Process {
 
     async fn put_head(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
     ) -> Result<(), EvidenceStoreError> {
         let head = head.clone();
         self.write(|disk| {
-            let log = disk.logs.get_mut(&(tenant, session)).expect("there is a log");
+            let log = disk.logs.get_mut(&key).expect("there is a log");
             if let Some(same) = log.heads.iter().find(|it| it.tree_size == head.tree_size) {
                 return if same.root == head.root {
                     Ok(())
@@ -288,15 +276,10 @@ impl EvidenceRepository for Process {
         .await
     }
 
-    async fn leaves(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        from: u64,
-    ) -> Result<Vec<Hash>, EvidenceStoreError> {
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
         Ok(self
             .read(|disk| {
-                let entries = &disk.logs[&(tenant, session)].entries;
+                let entries = &disk.logs[&key].entries;
                 entries.iter().skip(index(from)).map(|entry| entry.leaf).collect()
             })
             .await)
@@ -304,14 +287,13 @@ impl EvidenceRepository for Process {
 
     async fn entries(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
         Ok(self
             .read(|disk| {
-                let entries = &disk.logs[&(tenant, session)].entries;
+                let entries = &disk.logs[&key].entries;
                 entries.iter().skip(index(from)).take(limit as usize).cloned().collect()
             })
             .await)
@@ -319,32 +301,26 @@ impl EvidenceRepository for Process {
 
     async fn heads(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         from: u64,
         limit: u32,
     ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
         Ok(self
             .read(|disk| {
-                let heads = disk.logs[&(tenant, session)].heads.iter();
+                let heads = disk.logs[&key].heads.iter();
                 let from = heads.filter(|head| head.tree_size >= from);
                 from.take(limit as usize).cloned().collect()
             })
             .await)
     }
 
-    async fn latest_head(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-    ) -> Result<Option<StoredHead>, EvidenceStoreError> {
-        Ok(self.read(|disk| disk.logs.get(&(tenant, session))?.heads.last().cloned()).await)
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+        Ok(self.read(|disk| disk.logs.get(&key)?.heads.last().cloned()).await)
     }
 
     async fn events(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         kinds: &[EventKind],
         from: u64,
         limit: u32,
@@ -352,7 +328,7 @@ impl EvidenceRepository for Process {
         let kinds = kinds.to_vec();
         Ok(self
             .read(|disk| {
-                let events = disk.logs[&(tenant, session)].events.iter();
+                let events = disk.logs[&key].events.iter();
                 let wanted = events.filter(|event| {
                     event.seq >= from && (kinds.is_empty() || kinds.contains(&event.kind))
                 });
@@ -361,7 +337,7 @@ impl EvidenceRepository for Process {
             .await)
     }
 
-    async fn unclosed(&self) -> Result<Vec<(TenantId, SessionId)>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
         Ok(self
             .read(|disk| {
                 let open = disk.logs.iter().filter(|(_, log)| log.record.closed_seq.is_none());
@@ -421,8 +397,7 @@ impl EvidenceRepository for Process {
 impl RoomEventSource for Process {
     async fn room_events(
         &self,
-        _tenant: TenantId,
-        _session: SessionId,
+        _key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<RoomEvent>, String> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::id::{RecordedTrackId, SessionKey};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, PlayableState};
 use cabildo::playable::{FloorTurn, MeetingTimeline};
@@ -154,7 +154,7 @@ async fn killed_between_scenes_it_continues_with_the_next() {
     combined.failure = None;
     fixture
         .repository
-        .put_playable(fixture.tenant, fixture.session, &combined)
+        .put_playable(SessionKey::new(fixture.tenant, fixture.session), &combined)
         .await
         .expect("kept");
     // The parts of the second scene are not there yet.
@@ -173,8 +173,11 @@ async fn killed_between_scenes_it_continues_with_the_next() {
     assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
     let after = fixture.vault.objects.lock().expect("sound").clone();
     for part in 1..stored.parts.len() as u64 {
-        let name =
-            cabildo::vault::ObjectName::part(fixture.tenant, fixture.session, ready.id, part);
+        let name = cabildo::vault::ObjectName::part(
+            SessionKey::new(fixture.tenant, fixture.session),
+            ready.id,
+            part,
+        );
         assert!(before[name.as_str()] == after[name.as_str()], "{part} was made again");
     }
     let (_directory, path) = written(&fixture).await;

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use cabildo::domain::id::RecordedTrackId;
+use cabildo::domain::id::{RecordedTrackId, SessionKey};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
 use cabildo::playable::{PlayableError, READ_BYTES_MAX};
@@ -138,7 +138,8 @@ async fn a_changed_cut_or_swapped_part_ends_the_stream_before_it() {
     let playable = fixture.playable(of).await;
     let whole = fixture.bytes(of).await;
     let name = |part| {
-        let name = ObjectName::part(fixture.tenant, fixture.session, playable.id, part);
+        let name =
+            ObjectName::part(SessionKey::new(fixture.tenant, fixture.session), playable.id, part);
         name.as_str().to_owned()
     };
     let original = fixture.vault.objects.lock().expect("sound").clone();
@@ -231,7 +232,11 @@ async fn what_another_version_stored_is_made_anew() {
     tokio::task::yield_now().await;
     let mut stored = fixture.playable(of).await;
     stored.resume_at = Some("something else".to_owned());
-    fixture.repository.put_playable(fixture.tenant, fixture.session, &stored).await.expect("kept");
+    fixture
+        .repository
+        .put_playable(SessionKey::new(fixture.tenant, fixture.session), &stored)
+        .await
+        .expect("kept");
     let playables = fixture.playables(None);
     playables.settled().await;
     playables.shutdown().await;
@@ -267,7 +272,7 @@ async fn a_segment_that_is_lost_is_a_gap_and_is_told() {
     let fixture = Fixture::new();
     let sent = Source::new(Codec::Vp8, 1).send(&video(Codec::Vp8, "320x240", 12), 0);
     let track = fixture.record("ana", TrackSource::Camera, Codec::Vp8, &sent).await;
-    let lost = ObjectName::segment(fixture.tenant, fixture.session, track, 1);
+    let lost = ObjectName::segment(SessionKey::new(fixture.tenant, fixture.session), track, 1);
     fixture.vault.objects.lock().expect("sound").remove(lost.as_str());
     fixture.make(None).await;
     let playable = fixture.playable(PlayableOf::Track(track)).await;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::clock::Clock;
 use cabildo::domain::claim::{Fence, Work};
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId, UserId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId, UserId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
 use cabildo::domain::time::Timestamp;
@@ -166,8 +166,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn add_track(
         &self,
-        _: TenantId,
-        session: SessionId,
+        SessionKey { session, .. }: SessionKey,
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError> {
         self.tracks.lock().expect("sound").push((session, track.clone()));
@@ -176,8 +175,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn end_track(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: RecordedTrackId,
         _: Timestamp,
     ) -> Result<(), RecordingStoreError> {
@@ -186,8 +184,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn put_track_key(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: RecordedTrackId,
         _: Option<Vec<u8>>,
     ) -> Result<(), RecordingStoreError> {
@@ -196,8 +193,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn tracks(
         &self,
-        _: TenantId,
-        session: SessionId,
+        SessionKey { session, .. }: SessionKey,
     ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
         let tracks = self.tracks.lock().expect("sound");
         Ok(tracks.iter().filter(|track| track.0 == session).map(|track| track.1.clone()).collect())
@@ -205,8 +201,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn add_segment(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         segment: &RecordedSegment,
     ) -> Result<(), RecordingStoreError> {
         self.segments.lock().expect("sound").push(segment.clone());
@@ -215,8 +210,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn segments(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         track: RecordedTrackId,
         from: u64,
         limit: u32,
@@ -228,35 +222,24 @@ impl RecordingRepository for MemoryRepository {
 
     async fn last_segment(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         track: RecordedTrackId,
     ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
         let segments = self.segments.lock().expect("sound");
         Ok(segments.iter().rfind(|segment| segment.track == track).cloned())
     }
 
-    async fn add_gap(
-        &self,
-        _: TenantId,
-        _: SessionId,
-        _: &RecordedGap,
-    ) -> Result<(), RecordingStoreError> {
+    async fn add_gap(&self, _key: SessionKey, _: &RecordedGap) -> Result<(), RecordingStoreError> {
         unreachable!("files add no gaps")
     }
 
-    async fn gaps(
-        &self,
-        _: TenantId,
-        _: SessionId,
-    ) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
         Ok(Vec::new())
     }
 
     async fn put_playable(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        SessionKey { tenant, session }: SessionKey,
         playable: &Playable,
     ) -> Result<(), RecordingStoreError> {
         if *self.erased.lock().expect("sound") {
@@ -270,8 +253,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn playables(
         &self,
-        _: TenantId,
-        session: SessionId,
+        SessionKey { session, .. }: SessionKey,
     ) -> Result<Vec<Playable>, RecordingStoreError> {
         let playables = self.playables.lock().expect("sound");
         let of_session = playables.iter().filter(|known| known.1 == session);
@@ -280,12 +262,13 @@ impl RecordingRepository for MemoryRepository {
         Ok(of_session)
     }
 
-    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
         let sessions = {
             let playables = self.playables.lock().expect("sound");
             let open = [PlayableState::Waiting, PlayableState::Building];
             let open = playables.iter().filter(|known| open.contains(&known.2.state));
-            let mut sessions: Vec<_> = open.map(|known| (known.0, known.1)).collect();
+            let mut sessions: Vec<_> =
+                open.map(|known| SessionKey::new(known.0, known.1)).collect();
             sessions.sort_unstable();
             sessions.dedup();
             sessions
@@ -299,8 +282,7 @@ impl RecordingRepository for MemoryRepository {
 
     async fn put_retention(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: Timestamp,
     ) -> Result<(), RecordingStoreError> {
         unreachable!("files have no retention of their own")
@@ -310,16 +292,11 @@ impl RecordingRepository for MemoryRepository {
         &self,
         _: Timestamp,
         _: u32,
-    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
         unreachable!("files erase nothing")
     }
 
-    async fn erased(
-        &self,
-        _: TenantId,
-        _: SessionId,
-        _: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), RecordingStoreError> {
         unreachable!("files erase nothing")
     }
 }
@@ -330,7 +307,7 @@ pub(crate) struct SaidTimeline(pub(crate) Mutex<MeetingTimeline>);
 
 #[async_trait]
 impl TimelineSource for SaidTimeline {
-    async fn timeline(&self, _: TenantId, _: SessionId) -> Result<MeetingTimeline, String> {
+    async fn timeline(&self, _key: SessionKey) -> Result<MeetingTimeline, String> {
         Ok(self.0.lock().expect("sound").clone())
     }
 }
@@ -381,8 +358,8 @@ impl Fixture {
     /// Has the files made whose recording has ended.
     pub(crate) async fn request(&self, playables: &Playables) {
         let fence = Fence { session: self.session, work: Work::Recording, epoch: 1 };
-        playables.plan(self.tenant, self.session, fence).await.expect("planned");
-        playables.make(self.tenant, self.session);
+        playables.plan(SessionKey::new(self.tenant, self.session), fence).await.expect("planned");
+        playables.make(SessionKey::new(self.tenant, self.session));
     }
 
     /// Makes all files and waits until they are made.
@@ -418,7 +395,10 @@ impl Fixture {
             started_at: Timestamp::from_unix_us(START_US.cast_signed()),
             ended_at: Some(Timestamp::from_unix_us(START_US.cast_signed())),
         };
-        self.repository.add_track(self.tenant, self.session, &track).await.expect("added");
+        self.repository
+            .add_track(SessionKey::new(self.tenant, self.session), &track)
+            .await
+            .expect("added");
         for (index, journal) in (0..).zip(journals(codec, sent)) {
             self.add_segment(id, index, &key, &journal).await;
         }
@@ -437,7 +417,7 @@ impl Fixture {
         let mut sealer = Sealer::new(&key.segment_key(index), &context, random_salt(), &mut object);
         sealer.write(journal, &mut object);
         let sealed = sealer.finish(&mut object);
-        let name = ObjectName::segment(self.tenant, self.session, track, index);
+        let name = ObjectName::segment(SessionKey::new(self.tenant, self.session), track, index);
         self.vault.put(&name, Contents::Bytes(&object), sealed.sha256).await.expect("stored");
         let records = cabildo::recorder::journal::JournalReader::new(journal).expect("a journal");
         let times: Vec<u64> =
@@ -452,18 +432,31 @@ impl Fixture {
             flags: 0,
             seq: 0,
         };
-        self.repository.add_segment(self.tenant, self.session, &segment).await.expect("added");
+        self.repository
+            .add_segment(SessionKey::new(self.tenant, self.session), &segment)
+            .await
+            .expect("added");
     }
 
     pub(crate) async fn playable(&self, of: PlayableOf) -> Playable {
-        let all = self.repository.playables(self.tenant, self.session).await.expect("known");
+        let all = self
+            .repository
+            .playables(SessionKey::new(self.tenant, self.session))
+            .await
+            .expect("known");
         all.into_iter().find(|playable| playable.of == of).expect("planned")
     }
 
     pub(crate) async fn reader(&self, of: PlayableOf) -> Result<PlayableReader, PlayableError> {
         let playable = self.playable(of).await;
         let vault = self.vault.clone();
-        PlayableReader::open(vault, &*self.keys, self.tenant, self.session, &playable).await
+        PlayableReader::open(
+            vault,
+            &*self.keys,
+            SessionKey::new(self.tenant, self.session),
+            &playable,
+        )
+        .await
     }
 
     /// The bytes of a file.

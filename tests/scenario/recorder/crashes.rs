@@ -1,6 +1,7 @@
 //! A process that is killed at any moment loses at most the segment that is
 //! open, and nothing is logged twice.
 
+use cabildo::domain::id::SessionKey;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,7 +20,10 @@ async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<
     let mut streams = [Stream::new(Codec::Opus, 1), Stream::new(Codec::Vp8, 2)];
     streams[1].payload_bytes = 700;
     outside.dies_at.store(dies_at[0], Ordering::SeqCst);
-    fixture.recorder().set_state(fixture.tenant, fixture.session, RecordingState::Recording).await;
+    fixture
+        .recorder()
+        .set_state(SessionKey::new(fixture.tenant, fixture.session), RecordingState::Recording)
+        .await;
     for stream in &streams {
         fixture.publish(stream).await;
     }
@@ -40,7 +44,8 @@ async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<
         // It may die while it finishes.
         let recorder = fixture.recorder().clone();
         let (tenant, session) = (fixture.tenant, fixture.session);
-        let finishing = tokio::spawn(async move { recorder.finish(tenant, session).await });
+        let finishing =
+            tokio::spawn(async move { recorder.finish(SessionKey::new(tenant, session)).await });
         while !finishing.is_finished() && !outside.is_dead() {
             fixture.pass_ms(100);
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -57,7 +62,10 @@ async fn meeting(dies_at: &[u64], fails_every: u64, kills_after_packets: Option<
             fixture.finish().await;
         } else {
             while !outside.is_dead()
-                && fixture.recorder().pending_tracks(fixture.tenant, fixture.session) > 0
+                && fixture
+                    .recorder()
+                    .pending_tracks(SessionKey::new(fixture.tenant, fixture.session))
+                    > 0
             {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -130,7 +138,10 @@ async fn calls_that_fail_before_and_after_they_are_done_change_nothing() {
 async fn a_segment_that_vanished_from_the_spool_is_told_and_the_rest_kept() {
     let mut fixture = Fixture::new().await;
     let mut sound = Stream::new(Codec::Opus, 1);
-    fixture.recorder().set_state(fixture.tenant, fixture.session, RecordingState::Recording).await;
+    fixture
+        .recorder()
+        .set_state(SessionKey::new(fixture.tenant, fixture.session), RecordingState::Recording)
+        .await;
     fixture.publish(&sound).await;
     fixture.outside.vault_is_away.store(true, Ordering::SeqCst);
     fixture.send_many(&mut sound, 650).await;

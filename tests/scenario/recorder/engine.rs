@@ -1,6 +1,6 @@
 //! The engine alone, in virtual time: how segments are cut and numbered.
 
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
@@ -67,7 +67,7 @@ impl Scene {
             largest_output: 0,
             items: Vec::new(),
         };
-        scene.engine.set_state(tenant, session, RecordingState::Recording, 0);
+        scene.engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 0);
         let room = RoomTrack {
             track,
             user: "u".parse().expect("valid"),
@@ -75,7 +75,7 @@ impl Scene {
             source: TrackSource::Camera,
             codec,
         };
-        assert!(scene.engine.add_track(tenant, session, room));
+        assert!(scene.engine.add_track(SessionKey::new(tenant, session), room));
         scene.give(0, TapKind::Source { ssrc: 1, layer: 0 });
         scene.give(0, TapKind::Codec { payload_type: 96, codec });
         scene
@@ -189,11 +189,11 @@ fn time_ends_a_segment_that_nothing_more_comes_for() {
     assert_eq!(scene.spans(), [(0, 1_000)]);
     scene.engine.remove_track(scene.track, 5_000);
     scene.engine.handle_timeout(5_999);
-    assert!(scene.engine.is_busy(scene.tenant, scene.session));
+    assert!(scene.engine.is_busy(SessionKey::new(scene.tenant, scene.session)));
     scene.engine.handle_timeout(6_000);
     scene.drain();
     assert_eq!(scene.ends, [(1_000, 1)]);
-    assert!(!scene.engine.is_busy(scene.tenant, scene.session));
+    assert!(!scene.engine.is_busy(SessionKey::new(scene.tenant, scene.session)));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn the_same_comes_of_the_same() {
                 150 => RecordingState::Recording,
                 _ => continue,
             };
-            scene.engine.set_state(tenant, session, state, step * 20);
+            scene.engine.set_state(SessionKey::new(tenant, session), state, step * 20);
             scene.give(step * 20, TapKind::Source { ssrc: 1, layer: 0 });
             scene.drain();
         }
@@ -268,8 +268,8 @@ proptest! {
             source: TrackSource::Camera,
             codec: Codec::Vp8,
         };
-        engine.add_track(tenant, session, room);
-        engine.set_state(tenant, session, RecordingState::Recording, 0);
+        engine.add_track(SessionKey::new(tenant, session), room);
+        engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 0);
         let (mut now_ms, mut sequence) = (1_000, 0_u16);
         let mut spans: std::collections::BTreeMap<RecordedTrackId, Vec<(u64, u64)>> =
             std::collections::BTreeMap::new();
@@ -294,7 +294,7 @@ proptest! {
                 Act::Lost(packets) => Some(TapKind::Lost(packets)),
                 Act::Ended => Some(TapKind::Ended),
                 Act::State(state) => {
-                    engine.set_state(tenant, session, state, now_ms);
+                    engine.set_state(SessionKey::new(tenant, session), state, now_ms);
                     None
                 }
                 Act::Disk(full) => {
@@ -377,10 +377,10 @@ fn time_without_packets_is_told_as_closed_by_a_decision_or_as_silent() {
     let (tenant, session) = (scene.tenant, scene.session);
     scene.packet(0, true, 100);
     scene.packet(500, true, 100);
-    scene.engine.set_decision(tenant, session, 7);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 7);
     scene.give(1_000, TapKind::GateClosed);
     assert_eq!(scene.spans(), [(0, 1_000)], "what follows is not recorded");
-    scene.engine.set_decision(tenant, session, 8);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 8);
     scene.give(9_000, TapKind::GateOpened);
     scene.packet(12_000, true, 100);
     scene.packet(12_900, true, 100);
@@ -398,12 +398,12 @@ fn a_gate_that_is_closed_over_a_pause_is_told_on_both_sides() {
     let mut scene = Scene::new(Codec::Opus);
     let (tenant, session) = (scene.tenant, scene.session);
     scene.packet(0, true, 100);
-    scene.engine.set_decision(tenant, session, 3);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 3);
     scene.give(100, TapKind::GateClosed);
-    scene.engine.set_state(tenant, session, RecordingState::Paused, 5_000);
+    scene.engine.set_state(SessionKey::new(tenant, session), RecordingState::Paused, 5_000);
     scene.give(5_000, TapKind::Ended);
-    scene.engine.set_decision(tenant, session, 4);
-    scene.engine.set_state(tenant, session, RecordingState::Recording, 8_000);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 4);
+    scene.engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 8_000);
     scene.give(8_000, TapKind::Source { ssrc: 1, layer: 0 });
     scene.give(8_000, TapKind::GateClosed);
     scene.give(9_000, TapKind::GateOpened);
@@ -418,7 +418,7 @@ fn a_packet_shows_that_the_gate_is_open_also_when_nobody_said_so() {
     let mut scene = Scene::new(Codec::Opus);
     let (tenant, session) = (scene.tenant, scene.session);
     scene.packet(0, true, 100);
-    scene.engine.set_decision(tenant, session, 7);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 7);
     scene.give(100, TapKind::GateClosed);
     // The batch that said that it opened was refused.
     scene.packet(3_000, true, 100);
@@ -433,7 +433,7 @@ fn a_loss_claims_no_time_that_is_explained_already() {
     let mut scene = Scene::new(Codec::Opus);
     let (tenant, session) = (scene.tenant, scene.session);
     scene.packet(0, true, 100);
-    scene.engine.set_decision(tenant, session, 7);
+    scene.engine.set_decision(SessionKey::new(tenant, session), 7);
     scene.give(100, TapKind::GateClosed);
     scene.give(10_000, TapKind::GateOpened);
     scene.give(10_400, TapKind::Lost(3));
@@ -444,9 +444,9 @@ fn a_loss_claims_no_time_that_is_explained_already() {
     let mut scene = Scene::new(Codec::Opus);
     let (tenant, session) = (scene.tenant, scene.session);
     scene.packet(0, true, 100);
-    scene.engine.set_state(tenant, session, RecordingState::Paused, 1_000);
+    scene.engine.set_state(SessionKey::new(tenant, session), RecordingState::Paused, 1_000);
     scene.give(1_000, TapKind::Ended);
-    scene.engine.set_state(tenant, session, RecordingState::Recording, 3_600_000);
+    scene.engine.set_state(SessionKey::new(tenant, session), RecordingState::Recording, 3_600_000);
     scene.give(3_600_000, TapKind::Source { ssrc: 1, layer: 0 });
     scene.give(3_600_300, TapKind::Lost(3));
     scene.packet(3_600_400, true, 100);

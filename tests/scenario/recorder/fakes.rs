@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::domain::claim::Fence;
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::MediaEntry;
@@ -42,7 +42,7 @@ pub(crate) struct Outside {
     pub(crate) tracks: Mutex<Vec<RecordedTrack>>,
     pub(crate) segments: Mutex<Vec<RecordedSegment>>,
     pub(crate) gaps: Mutex<Vec<RecordedGap>>,
-    pub(crate) sessions: Mutex<Vec<(TenantId, SessionId)>>,
+    pub(crate) sessions: Mutex<Vec<SessionKey>>,
     pub(crate) keys: Mutex<Vec<[u8; 32]>>,
     pub(crate) sinks: Mutex<BTreeMap<TrackId, TapSink>>,
     calls: AtomicU64,
@@ -216,12 +216,7 @@ impl RecorderLog for Outside {
         self
     }
 
-    async fn append(
-        &self,
-        _: TenantId,
-        _: SessionId,
-        entry: MediaEntry,
-    ) -> Result<u64, RecorderLogError> {
+    async fn append(&self, _key: SessionKey, entry: MediaEntry) -> Result<u64, RecorderLogError> {
         let refused_from = *held(&self.log_refuses_from);
         self.act(RecorderLogError::Unavailable, || {
             if let (MediaEntry::Segment { index, .. }, Some(from)) = (&entry, refused_from)
@@ -238,8 +233,7 @@ impl RecorderLog for Outside {
 
     async fn find(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         entry: &MediaEntry,
     ) -> Result<Option<u64>, RecorderLogError> {
         self.act(RecorderLogError::Unavailable, || {
@@ -248,7 +242,7 @@ impl RecorderLog for Outside {
         .await
     }
 
-    async fn failed(&self, _: TenantId, _: SessionId, text: String) {
+    async fn failed(&self, _key: SessionKey, text: String) {
         held(&self.failures_told).push(text);
     }
 }
@@ -278,12 +272,11 @@ impl RecordingRepository for Outside {
 
     async fn add_track(
         &self,
-        tenant: TenantId,
-        session: SessionId,
+        key: SessionKey,
         track: &RecordedTrack,
     ) -> Result<(), RecordingStoreError> {
         self.act(RecordingStoreError::Unavailable, || {
-            held(&self.sessions).push((tenant, session));
+            held(&self.sessions).push(key);
             add(&self.tracks, track, |it| it.id == track.id)
         })
         .await
@@ -291,8 +284,7 @@ impl RecordingRepository for Outside {
 
     async fn end_track(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
     ) -> Result<(), RecordingStoreError> {
@@ -307,26 +299,20 @@ impl RecordingRepository for Outside {
 
     async fn put_track_key(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: RecordedTrackId,
         _: Option<Vec<u8>>,
     ) -> Result<(), RecordingStoreError> {
         Ok(())
     }
 
-    async fn tracks(
-        &self,
-        _: TenantId,
-        _: SessionId,
-    ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+    async fn tracks(&self, _key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
         Ok(held(&self.tracks).clone())
     }
 
     async fn add_segment(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         segment: &RecordedSegment,
     ) -> Result<(), RecordingStoreError> {
         self.act(RecordingStoreError::Unavailable, || {
@@ -339,8 +325,7 @@ impl RecordingRepository for Outside {
 
     async fn segments(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: RecordedTrackId,
         _: u64,
         _: u32,
@@ -350,8 +335,7 @@ impl RecordingRepository for Outside {
 
     async fn last_segment(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         track: RecordedTrackId,
     ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
         let segments = held(&self.segments);
@@ -361,47 +345,36 @@ impl RecordingRepository for Outside {
 
     async fn add_gap(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         gap: &RecordedGap,
     ) -> Result<(), RecordingStoreError> {
         self.act(RecordingStoreError::Unavailable, || add(&self.gaps, gap, |it| it == gap)).await
     }
 
-    async fn gaps(
-        &self,
-        _: TenantId,
-        _: SessionId,
-    ) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
         Ok(held(&self.gaps).clone())
     }
 
     async fn put_playable(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: &Playable,
     ) -> Result<(), RecordingStoreError> {
         Ok(())
     }
 
-    async fn playables(
-        &self,
-        _: TenantId,
-        _: SessionId,
-    ) -> Result<Vec<Playable>, RecordingStoreError> {
+    async fn playables(&self, _key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
         Ok(Vec::new())
     }
 
-    async fn unfinished(&self) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
         let open = held(&self.tracks).iter().any(|track| track.ended_at.is_none());
         Ok(if open { held(&self.sessions).clone() } else { Vec::new() })
     }
 
     async fn put_retention(
         &self,
-        _: TenantId,
-        _: SessionId,
+        _key: SessionKey,
         _: Timestamp,
     ) -> Result<(), RecordingStoreError> {
         Ok(())
@@ -411,16 +384,11 @@ impl RecordingRepository for Outside {
         &self,
         _: Timestamp,
         _: u32,
-    ) -> Result<Vec<(TenantId, SessionId)>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
         Ok(Vec::new())
     }
 
-    async fn erased(
-        &self,
-        _: TenantId,
-        _: SessionId,
-        _: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), RecordingStoreError> {
         Ok(())
     }
 }

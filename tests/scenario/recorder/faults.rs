@@ -2,6 +2,7 @@
 //! the recording ends, no item is logged twice, and every packet that was sent
 //! is found or its time is in a gap.
 
+use cabildo::domain::id::SessionKey;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,12 +35,12 @@ async fn meeting(plan: Option<Plan>) -> bool {
     }
     let (tenant, session) = (fixture.tenant, fixture.session);
     fixture.end(&sound).await;
-    fixture.recorder().remove_track(tenant, session, sound.track).await;
+    fixture.recorder().remove_track(SessionKey::new(tenant, session), sound.track).await;
     fixture.publish(&late).await;
     fixture.caught_up().await;
-    fixture.recorder().set_state(tenant, session, RecordingState::Paused).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Paused).await;
     fixture.pass_ms(3_000);
-    fixture.recorder().set_state(tenant, session, RecordingState::Recording).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Recording).await;
     for stream in [&mut picture, &mut late] {
         stream.tap_again();
     }
@@ -52,7 +53,7 @@ async fn meeting(plan: Option<Plan>) -> bool {
     fixture.end(&late).await;
     let finished = tokio::time::timeout(Duration::from_mins(1), fixture.finish()).await;
     assert!(finished.is_ok(), "it never ends: {plan:?}");
-    assert_eq!(fixture.recorder().pending_tracks(tenant, session), 0);
+    assert_eq!(fixture.recorder().pending_tracks(SessionKey::new(tenant, session)), 0);
     check_accounts(&fixture, &[sound, picture, late], &format!("{plan:?}"));
     fixture.disk.had_trouble()
 }
@@ -136,15 +137,15 @@ async fn taken_away(pattern: &'static str, during: Operation, fails: bool) {
     fixture.send_many(&mut sound, 450).await;
     fixture.caught_up().await;
     let (tenant, session) = (fixture.tenant, fixture.session);
-    fixture.recorder().set_state(tenant, session, RecordingState::Paused).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Paused).await;
     fixture.pass_ms(1_000);
-    fixture.recorder().set_state(tenant, session, RecordingState::Recording).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Recording).await;
     fixture.end(&sound).await;
     sound.tap_again();
     fixture.send_many(&mut sound, 10).await;
     fixture.end(&sound).await;
     let (recorder, stream) = (fixture.recorder().clone(), sound.track);
-    recorder.remove_track(tenant, session, stream).await;
+    recorder.remove_track(SessionKey::new(tenant, session), stream).await;
     let finished = tokio::time::timeout(Duration::from_mins(1), fixture.finish()).await;
     assert!(finished.is_ok(), "it never ends: {pattern} {during:?} {fails}");
     let context = format!("{pattern} {during:?} {fails}");
@@ -179,7 +180,10 @@ async fn a_shutdown_does_not_wait_for_a_disk_that_hangs() {
     fixture.caught_up().await;
     fixture.recorder().shutdown().await;
     let (tenant, session) = (fixture.tenant, fixture.session);
-    assert!(fixture.recorder().finish(tenant, session).await.is_err(), "it is stopped");
+    assert!(
+        fixture.recorder().finish(SessionKey::new(tenant, session)).await.is_err(),
+        "it is stopped"
+    );
     fixture.disk.hangs.store(false, Ordering::SeqCst);
     fixture.kill().await;
     fixture.pass_ms(5_000);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cabildo::clock::Clock;
-use cabildo::domain::id::{RecordedTrackId, SessionId, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::secret::Secret;
@@ -142,7 +142,7 @@ impl Fixture {
     /// Records these streams.
     pub(crate) async fn record(&self, streams: &[&Stream]) {
         let state = RecordingState::Recording;
-        self.recorder().set_state(self.tenant, self.session, state).await;
+        self.recorder().set_state(SessionKey::new(self.tenant, self.session), state).await;
         for stream in streams {
             self.publish(stream).await;
         }
@@ -205,7 +205,9 @@ impl Fixture {
     }
 
     pub(crate) async fn publish(&self, stream: &Stream) {
-        self.recorder().add_track(self.tenant, self.session, stream.room_track()).await;
+        self.recorder()
+            .add_track(SessionKey::new(self.tenant, self.session), stream.room_track())
+            .await;
     }
 
     /// Offers items as a worker does, until there is room for them.
@@ -274,7 +276,11 @@ impl Fixture {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        let tails = self.recorder().finish(self.tenant, self.session).await.expect("finished");
+        let tails = self
+            .recorder()
+            .finish(SessionKey::new(self.tenant, self.session))
+            .await
+            .expect("finished");
         passing.abort();
         tails
     }

@@ -1,5 +1,6 @@
 //! What is recorded, and how it is cut.
 
+use cabildo::domain::id::SessionKey;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -91,24 +92,24 @@ async fn a_pause_is_a_gap_and_a_stop_an_end() {
     fixture.until(|stats| stats.packets == 100).await;
     let (tenant, session) = (fixture.tenant, fixture.session);
     let paused_ms = fixture.now_ms();
-    fixture.recorder().set_state(tenant, session, RecordingState::Paused).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Paused).await;
     assert!(held(&fixture.outside.sinks).is_empty(), "nothing is taken");
     fixture.pass_ms(30_000);
-    fixture.recorder().set_state(tenant, session, RecordingState::Recording).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Recording).await;
     fixture.until(|stats| stats.gaps == 1).await;
     let resumed_ms = fixture.now_ms();
     fixture.end(&sound).await;
     sound.tap_again();
     fixture.send_many(&mut sound, 100).await;
     fixture.until(|stats| stats.packets == 200).await;
-    fixture.recorder().set_state(tenant, session, RecordingState::Stopped).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Stopped).await;
     fixture.until(|stats| stats.tracks == 0).await;
-    fixture.recorder().set_state(tenant, session, RecordingState::Recording).await;
+    fixture.recorder().set_state(SessionKey::new(tenant, session), RecordingState::Recording).await;
     fixture.end(&sound).await;
     sound.tap_again();
     fixture.send_many(&mut sound, 100).await;
     fixture.end(&sound).await;
-    fixture.recorder().remove_track(tenant, session, sound.track).await;
+    fixture.recorder().remove_track(SessionKey::new(tenant, session), sound.track).await;
     fixture.finish().await;
     let audited = audit(&fixture);
     assert_eq!(audited.len(), 2, "after a stop it is another track");
@@ -312,7 +313,9 @@ async fn a_name_that_is_taken_is_loud_and_keeps_the_copy() {
     let told = held(&fixture.outside.failures_told).join("\n");
     assert!(told.contains("another object has that name"), "{told}");
     assert!(fixture.spool_files().iter().any(|name| name.contains(".s.0.")));
-    assert!(fixture.recorder().pending_tracks(fixture.tenant, fixture.session) > 0);
+    assert!(
+        fixture.recorder().pending_tracks(SessionKey::new(fixture.tenant, fixture.session)) > 0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -358,7 +361,10 @@ async fn nothing_is_whole_before_its_key_is_kept() {
     fixture.outside.keys_are_away.store(false, Ordering::SeqCst);
     let mut again = Stream::new(Codec::Opus, 2);
     fixture.outside.keys_are_away.store(true, Ordering::SeqCst);
-    fixture.recorder().set_state(fixture.tenant, fixture.session, RecordingState::Recording).await;
+    fixture
+        .recorder()
+        .set_state(SessionKey::new(fixture.tenant, fixture.session), RecordingState::Recording)
+        .await;
     fixture.publish(&again).await;
     fixture.send_many(&mut again, 450).await;
     fixture.outside.keys_are_away.store(false, Ordering::SeqCst);
@@ -383,7 +389,7 @@ async fn a_server_that_is_shut_down_leaves_what_the_next_one_brings() {
     fixture.pass_ms(600_000);
     let started_ms = fixture.now_ms();
     fixture.start().await;
-    while fixture.recorder().pending_tracks(fixture.tenant, fixture.session) > 0 {
+    while fixture.recorder().pending_tracks(SessionKey::new(fixture.tenant, fixture.session)) > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(fixture.finish().await.len(), 1);
