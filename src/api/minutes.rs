@@ -140,7 +140,7 @@ pub(super) async fn read(
         ended_at: session.ended_at,
         is_transcribed: session.transcription.enabled,
         head,
-        verify_at: format!("{origin}/verify?url={origin}/api/v1/sessions/{id}/audit-proof"),
+        verify_at: format!("{origin}/verify?session={id}"),
     };
     let text = api.history.minutes(key).await?.markdown(&about, language);
     let draft =

@@ -165,6 +165,7 @@ function welcome(claims, evidence) {
     },
     quorum: { ...quorum },
     recording: { state: 'recording', enabled: true, retention_days: 1825, acknowledged: false },
+    transcription: { state: 'on', language: 'es' },
     evidence,
     ice_servers: [],
     resume_token: 'r',

@@ -62,6 +62,7 @@ impl Route {
         match self.done {
             // There is no identity service here, nor an eligible list.
             503 => "DEPENDENCY_UNAVAILABLE",
+            404 => "TRANSCRIPT_CHUNK_NOT_FOUND",
             409 if self.path.ends_with("mark-left") => "NOT_PRESENT",
             409 => "ELIGIBLE_LIST_UNKNOWN",
             _ => "",
@@ -108,6 +109,11 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/sessions/{id}/attendance/quorum", Who::ReaderOfOne, 200),
         route(Method::GET, "/api/v1/sessions/{id}/attendance/eligible", Who::ReaderOfOne, 200),
         route(Method::GET, "/api/v1/sessions/{id}/report", Who::Reporter, 200),
+        // Nobody here took part in the session, so only who reads every transcript reads it.
+        route(Method::GET, "/api/v1/sessions/{id}/transcript", Who::Reporter, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/minutes", Who::Reporter, 200),
+        route(Method::PUT, "/api/v1/sessions/{id}/minutes", Who::Registrar, 200),
+        route(Method::POST, "/api/v1/sessions/{id}/transcript/corrections", Who::Registrar, 404),
         route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),
         route(Method::GET, "/api/v1/client-config", Who::Public, 200),
         route(Method::GET, "/health", Who::Public, 200),
@@ -266,6 +272,10 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
         (_, path) if path.ends_with("-code") => Some(json!({"code": "1"})),
         (_, path) if path.ends_with("-biometric") => Some(json!({"sample": "YQ=="})),
         (_, path) if path.ends_with("-attendee") => Some(json!({"user_id": "ana"})),
+        (_, path) if path.ends_with("/corrections") => Some(json!({"seq": 1, "text": "Sí."})),
+        ("PUT", path) if path.ends_with("/minutes") => {
+            Some(json!({"language": "es", "text": "# Acta"}))
+        }
         ("PUT", _) => Some(json!({"members": []})),
         _ => None,
     };

@@ -109,6 +109,14 @@ export const errors: ErrorTexts = {
     'Your browser and the server did not agree on sound or picture. Reload the page; if it repeats, try another browser.',
   'error.SIGNALLING_STATE_CONFLICT':
     'Sound or picture changed on both sides at once. Reload the page if it does not mend by itself.',
+  'error.TRANSCRIPT_CHUNK_NOT_FOUND':
+    'That text is not in the transcript. Reload the page and look again.',
+  'error.MINUTES_NOT_FOUND':
+    'Nobody has confirmed the minutes of this session yet. You can read the draft.',
+  'error.MINUTES_LIMIT_REACHED':
+    'This session has as many versions of its minutes as it may. Use the last one.',
+  'error.FORMAT_UNSUPPORTED':
+    'The server does not make the document in that format. Ask for another one.',
   'error.TRACK_NOT_FOUND': 'That picture or sound is no longer sent. There is nothing to do.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'That connection for picture and sound no longer exists. Connect the device again.',

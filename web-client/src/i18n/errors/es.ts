@@ -112,6 +112,13 @@ export const errors = {
     'Su navegador y el servidor no se entendieron sobre el sonido o la imagen. Recargue la página; si se repite, pruebe otro navegador.',
   'error.SIGNALLING_STATE_CONFLICT':
     'El sonido o la imagen cambiaron a la vez en los dos lados. Recargue la página si no se arregla solo.',
+  'error.TRANSCRIPT_CHUNK_NOT_FOUND':
+    'Ese texto no está en la transcripción. Recargue la página y mire de nuevo.',
+  'error.MINUTES_NOT_FOUND':
+    'Nadie ha confirmado aún el acta de esta sesión. Puede leer el borrador.',
+  'error.MINUTES_LIMIT_REACHED':
+    'Esta sesión ya tiene tantas versiones del acta como puede. Use la última.',
+  'error.FORMAT_UNSUPPORTED': 'El servidor no hace el documento en ese formato. Pídalo en otro.',
   'error.TRACK_NOT_FOUND': 'Esa imagen o ese sonido ya no se envía. No hay que hacer nada.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'Esa conexión de imagen y sonido ya no existe. Vuelva a conectar el aparato.',

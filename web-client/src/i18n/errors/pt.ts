@@ -111,6 +111,12 @@ export const errors: ErrorTexts = {
     'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se se repetir, experimente outro navegador.',
   'error.SIGNALLING_STATE_CONFLICT':
     'O som ou a imagem mudaram dos dois lados ao mesmo tempo. Recarregue a página se não se resolver sozinho.',
+  'error.TRANSCRIPT_CHUNK_NOT_FOUND':
+    'Esse texto não está na transcrição. Recarregue a página e olhe de novo.',
+  'error.MINUTES_NOT_FOUND': 'Ninguém confirmou ainda a ata desta sessão. Pode ler o rascunho.',
+  'error.MINUTES_LIMIT_REACHED':
+    'Esta sessão já tem tantas versões da ata quantas pode. Use a última.',
+  'error.FORMAT_UNSUPPORTED': 'O servidor não faz o documento nesse formato. Peça-o noutro.',
   'error.TRACK_NOT_FOUND': 'Essa imagem ou esse som já não é enviado. Não é preciso fazer nada.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'Essa ligação de imagem e som já não existe. Ligue o aparelho de novo.',
