@@ -128,6 +128,16 @@ class Channel {
     this.socket.send(JSON.stringify(message));
   }
 
+  /** Keeps only answers from now on: of hundreds of people, each is told everything. */
+  forget() {
+    this.messages.length = 0;
+    this.socket.removeAllListeners('message');
+    this.socket.on('message', (text) => {
+      const message = JSON.parse(text);
+      if (message.ref !== undefined) this.messages.push(message);
+    });
+  }
+
   /** A message of a type that came already, or the next one. */
   told(type, wanted = () => true) {
     return until(`a message ${type}`, (seen) => {

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { attendTexts } from './attend';
+import { chairTexts } from './chair';
 import { deskTexts } from './desk';
 import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
+import { meetingTexts } from './meeting';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
 import { reportTexts } from './report';
@@ -11,8 +13,10 @@ import { verifyTexts } from './verify/texts';
 const ALL = {
   pages: catalogues,
   attend: attendTexts,
+  chair: chairTexts,
   desk: deskTexts,
   encoders: encodersTexts,
+  meeting: meetingTexts,
   verify: verifyTexts,
   recording: recordingTexts,
   report: reportTexts,
@@ -73,5 +77,16 @@ describe('the language', () => {
   it('is the first wish that is ours', () => {
     expect(firstOurs([null, 'fr-FR', 'pt-BR', 'es'])).toBe('pt');
     expect(firstOurs(['xx', undefined])).toBeNull();
+  });
+});
+
+describe('the Portuguese texts', () => {
+  // Words that one of the two written forms of Portuguese has in place of the other's.
+  const OF_THE_OTHER_FORM =
+    /câmara|ecrã|ficheiro|registo|registad|ligaç(ão|ões)|(?<!com)partilh|telemóvel|utilizador|est(á|ão) a ser /i;
+
+  it.each(Object.entries(ALL))('of %s are in one form of the language', (_, all) => {
+    const texts = Object.values(all.pt as Readonly<Record<string, string>>);
+    expect(texts.filter((text) => OF_THE_OTHER_FORM.test(text))).toEqual([]);
   });
 });

@@ -73,9 +73,9 @@ export const pt: Catalogue = {
 
   'recording.running': 'A gravar',
   'recording.paused': 'Gravação em pausa',
-  'recording.running.long': 'Esta sessão está a ser gravada',
+  'recording.running.long': 'Esta sessão está sendo gravada',
   'recording.paused.long': 'A gravação está em pausa',
-  'recording.said.started': 'Esta sessão está a ser gravada',
+  'recording.said.started': 'Esta sessão está sendo gravada',
   'recording.said.paused': 'A gravação está em pausa: agora não se grava',
   'recording.said.stopped': 'A gravação terminou: já não se grava',
   'recording.banner.title': 'Esta sessão é gravada',
@@ -101,18 +101,18 @@ export const pt: Catalogue = {
   'recording.storage.text':
     'O servidor não consegue guardar gravações no seu arquivo. Enquanto tiver espaço conserva o que se gravar e guarda-o depois; se não, haverá falhas. Avise quem o administra antes de começar.',
 
-  'witness.count': 'Registo testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
-  'witness.failed': 'O registo da sessão não bate certo',
+  'witness.count': 'Registro testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
+  'witness.failed': 'O registro da sessão não confere',
   'witness.title': 'Este navegador é testemunha',
   'witness.explain':
-    'O seu navegador verifica a assinatura do registo da sessão e guarda uma prova. Se alguém reescrevesse o registo mais tarde, mesmo quem gere o servidor, esta prova revelá-lo-ia.',
+    'O seu navegador verifica a assinatura do registro da sessão e guarda uma prova. Se alguém reescrevesse o registro mais tarde, mesmo quem gere o servidor, esta prova revelá-lo-ia.',
   'witness.at': 'Última verificação: {when}',
-  'witness.never': 'Ainda não se pôde verificar que o registo continua o anterior.',
+  'witness.never': 'Ainda não se pôde verificar que o registro continua o anterior.',
   'witness.save': 'Guardar a prova',
   'witness.verify': 'Verificar a gravação',
   'witness.failedText':
-    'O servidor enviou um registo que contradiz o que este navegador guardou ({code}). Guarde a prova e avise quem preside à sessão: pode ser uma falha grave ou uma manipulação.',
-  'witness.said.failed': 'Aviso: o registo da sessão contradiz o que este navegador guardou',
+    'O servidor enviou um registro que contradiz o que este navegador guardou ({code}). Guarde a prova e avise quem preside à sessão: pode ser uma falha grave ou uma manipulação.',
+  'witness.said.failed': 'Aviso: o registro da sessão contradiz o que este navegador guardou',
 
   'device.microphone.denied':
     'O navegador não permite usar o microfone. Toque no cadeado ou no ícone ao lado do endereço, permita o microfone e toque em Tentar de novo.',
@@ -409,19 +409,19 @@ export const pt: Catalogue = {
   'renewal.signIn':
     'O seu acesso termina em {left}. Inicie sessão de novo: abre-se uma janela à parte e continua aqui, sem perder nada.',
   'renewal.away':
-    'O serviço de identidade não responde. O seu acesso vale mais {left}; continua a tentar-se renová-lo. Também pode iniciar sessão.',
+    'O serviço de identidade não responde. O seu acesso vale mais {left}; continua-se tentando renová-lo. Também pode iniciar sessão.',
   'follower.waits': 'A sessão ainda não começou. Esta página entra sozinha assim que começar.',
   'mic.unplugged': 'O microfone foi desligado do aparelho',
-  'mic.disconnected': 'Sem ligação à sessão',
+  'mic.disconnected': 'Sem conexão à sessão',
   'mic.system_muted': 'O sistema silenciou o microfone',
   'mic.not_arriving': 'O seu som não chega',
   'mic.silent': 'O microfone não dá som',
   'mic.unheard.listening_only':
-    'Ninguém o ouve: tem a palavra, mas sem microfone. Prima o botão do microfone.',
+    'Ninguém o ouve: tem a palavra, mas sem microfone. Aperte o botão do microfone.',
   'mic.unheard.unplugged':
-    'Ninguém o ouve: o microfone foi desligado do aparelho. Ligue-o e prima o botão do microfone.',
+    'Ninguém o ouve: o microfone foi desligado do aparelho. Ligue-o e aperte o botão do microfone.',
   'mic.unheard.disconnected':
-    'Ninguém o ouve: o servidor não responde. Espere que a ligação volte.',
+    'Ninguém o ouve: o servidor não responde. Espere que a conexão volte.',
   'mic.unheard.muted_by_moderator':
     'Ninguém o ouve: a moderação fechou o seu microfone. Espere que o permita.',
   'mic.unheard.off': 'Ninguém o ouve: tem a palavra com o microfone desligado. Ligue-o.',
@@ -432,9 +432,9 @@ export const pt: Catalogue = {
   'mic.unheard.silent':
     'Ninguém o ouve: não sai nenhum som do microfone. Verifique se está ligado, ou escolha outro.',
   'mic.said.unplugged': 'O microfone foi desligado do aparelho',
-  'camera.said.unplugged': 'A câmara foi desligada do aparelho: ninguém vê a sua imagem',
+  'camera.said.unplugged': 'A câmera foi desligada do aparelho: ninguém vê a sua imagem',
   'screen.said.reload':
-    'Ao recarregar a página deixou de partilhar o ecrã. Partilhe-o de novo se for preciso.',
+    'Ao recarregar a página deixou de compartilhar a tela. Compartilhe-a de novo se for preciso.',
   'undo.start_turn': 'A palavra foi dada',
   'undo.stop_turn': 'O turno terminou',
   'undo.approve_speech': 'Pedido aceite',
@@ -454,26 +454,25 @@ export const pt: Catalogue = {
     'Todos poderão falar sem pedir a palavra. Todos são avisados; os microfones ficam desligados até que cada um ligue o seu. Há {count, plural, one {uma pessoa} other {# pessoas}} na sessão.',
   'console.absentTitle': '{name} não está na sessão',
   'console.absentText':
-    'Neste momento não tem ligação. Se lhe der a palavra, o tempo corre e ninguém fala. Pode esperar, ou dá-la na mesma.',
-  'console.absentStart': 'Dá-la na mesma',
-  'presence.away': 'sem ligação agora',
+    'Neste momento não tem conexão. Se lhe der a palavra, o tempo corre e ninguém fala. Pode esperar, ou dá-la mesmo assim.',
+  'console.absentStart': 'Dá-la mesmo assim',
+  'presence.away': 'sem conexão agora',
   'presence.absent': 'não está na sessão',
   'join.moderator': 'Modera esta sessão: entra na consola de moderação.',
   'join.console': 'Abrir a consola de moderação',
-  'join.asParticipant': 'Entrar como participante, com câmara',
+  'join.asParticipant': 'Entrar como participante, com câmera',
   'closed.removed.title': 'A moderação retirou-o da sessão',
   'closed.removed.text':
-    'Já não pode ver nem ouvir a sessão. A sua participação e o momento ficam registados. Se acha que é um engano, fale com quem preside: pode readmiti-lo, e então entra com a mesma ligação.',
+    'Já não pode ver nem ouvir a sessão. A sua participação e o momento ficam registrados. Se acha que é um engano, fale com quem preside: pode readmiti-lo, e então entra com o mesmo link.',
   'console.nextIs': 'A seguir: {name}',
   'console.search': 'Procurar por nome',
   'console.filter': 'Mostrar',
   'console.filter.all': 'Todas as pessoas',
   'console.filter.heard': 'Quem se ouve',
   'console.filter.muted': 'Microfone fechado',
-  'console.filter.away': 'Sem ligação',
+  'console.filter.away': 'Sem conexão',
   'console.filter.hall': 'Sala',
   'console.nobodyFound': 'Ninguém corresponde.',
-  'console.showAll': 'Mostrar {count, plural, one {uma pessoa} other {as # pessoas}}',
   'console.shortcutsOn': 'Usar atalhos de uma tecla',
   'console.justStarted':
     'A palavra acabou de ser dada: nada mais foi feito. Para passar à pessoa seguinte, prima de novo.',
@@ -482,5 +481,26 @@ export const pt: Catalogue = {
   'docs.intro': 'Versão {version}. A descrição está em inglês; a mesma, para programas:',
   'docs.search': 'Procurar uma rota',
   'person.noPicture': '{name}, sem imagem',
+  'announcement.title': 'Aviso',
+  'announcement.from': 'Aviso de {name}, {time}',
+  'announcement.read': 'Já li',
+  'vote.title': 'Votações',
+  'vote.open': 'Votação aberta',
+  'vote.openUntil': 'Votação aberta até as {time}',
+  'vote.over': 'Votação terminada às {time}',
+  'vote.said': 'Começou uma votação: {title}',
+  'vote.where': 'Não se vota nesta página, mas onde a sua comunidade lhe indicou.',
+  'meeting.noModerator':
+    'Neste momento ninguém modera a sessão. A sua vez e o seu lugar na lista são mantidos.',
+  'hall.warning.paused': 'Vez em pausa',
+  'hall.warning.absent': 'Sem conexão',
+  'hall.warning.muted': 'Microfone fechado pela moderação',
+  'hall.warning.off': 'Microfone desligado',
+  'hall.warning.over': 'Tempo esgotado',
+  'after.title': 'O que você pode fazer agora',
+  'after.proof':
+    'Guarde a sua prova: com ela qualquer pessoa pode verificar mais tarde que o registro não foi reescrito.',
+  'after.verify': 'Verificar a sessão',
+  'after.watch': 'Ver a gravação',
   ...errors,
 };

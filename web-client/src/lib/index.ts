@@ -1,4 +1,6 @@
 /** The client library of cabildo: usable without any of its pages. */
+export * from './announcements';
+export * from './answers';
 export * from './api_client';
 export * from './attendance';
 export * from './attendance_book';
@@ -27,6 +29,7 @@ export { Publisher } from './publisher';
 export * from './qr_scanner';
 export * from './quality';
 export * from './quorum';
+export * from './reception';
 export * from './recordings';
 export * from './room_client';
 export * from './room_state';
@@ -36,5 +39,6 @@ export type { SubscriberOptions, Want } from './subscriber';
 export { Subscriber } from './subscriber';
 export * from './token_source';
 export * from './visitor';
+export * from './votes';
 export * from './witness';
 export type * from '../generated/wire';

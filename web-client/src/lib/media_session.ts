@@ -8,6 +8,8 @@ import { PathWatch } from './path_watch';
 import { Publisher } from './publisher';
 import type { Quality } from './quality';
 import { QualityMeter, grade } from './quality';
+import type { Reception } from './reception';
+import { ReceptionMeter, sameReception } from './reception';
 import type { RoomState } from './room_state';
 import type { Want } from './subscriber';
 import { Subscriber } from './subscriber';
@@ -35,6 +37,8 @@ export interface MediaHandlers {
   /** A device was taken away, or the person stopped sharing in the browser's own bar. */
   onEnded?(source: Source): void;
   onQuality?(quality: Quality | null): void;
+  /** How well others' media arrives, by track. */
+  onReception?(reception: Reception): void;
   /** The server takes no more of what is sent. */
   onRefused?(error: ChannelError): void;
 }
@@ -55,6 +59,8 @@ export class MediaSession {
   readonly publisher: Publisher;
   readonly subscriber: Subscriber;
   private readonly meter = new QualityMeter();
+  private readonly reception = new ReceptionMeter();
+  private received: Reception = new Map();
   private readonly views = new Map<string, VideoView>();
   private readonly local = new Map<Source, MediaStreamTrack>();
   private tracks: ReadonlyMap<string, TrackView> = new Map();
@@ -262,9 +268,18 @@ export class MediaSession {
     ] as const) {
       if (peer?.connectionState !== 'connected') continue;
       const report = await peer.getStats();
-      measured.push(this.meter.measure(name, report.values() as Iterable<Record<string, unknown>>));
+      const entries = [...report.values()] as Readonly<Record<string, unknown>>[];
+      measured.push(this.meter.measure(name, entries));
+      if (name === 'subscribe') this.tellReception(entries);
     }
     this.options.handlers.onQuality?.(grade(measured));
+  }
+
+  private tellReception(entries: readonly Readonly<Record<string, unknown>>[]): void {
+    const reception = this.reception.measure(entries, (mid) => this.subscriber.trackAt(mid));
+    if (sameReception(reception, this.received)) return;
+    this.received = reception;
+    this.options.handlers.onReception?.(reception);
   }
 }
 

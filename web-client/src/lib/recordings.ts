@@ -1,3 +1,8 @@
+/** Whether somebody with these roles may watch recordings. */
+export function mayWatch(roles: readonly string[]): boolean {
+  return roles.some((role) => role === 'moderator' || role === 'auditor');
+}
+
 /** A recording and where to watch it, as the REST API tells. */
 export interface RecordingAddresses {
   readonly session_id: string;

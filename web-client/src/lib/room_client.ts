@@ -1,4 +1,5 @@
 import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
+import type { Chair } from './announcements';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
 import { tabKeeping } from './keeping';
@@ -7,8 +8,9 @@ import type { ChannelOptions, ChannelStatus, Renewal } from './moderation_channe
 import { ModerationChannel } from './moderation_channel';
 import type { Ack, Command } from './requests';
 import type { Quality } from './quality';
-import type { ChatLine, RemovedPerson, RoomState } from './room_state';
-import { after, stateOf } from './room_state';
+import type { Reception } from './reception';
+import type { AnnouncedVote, ChatLine, RemovedPerson, RoomState } from './room_state';
+import { after, stateOf, withMediaPolicy } from './room_state';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 import type { PeerFactory } from './publisher';
@@ -20,6 +22,8 @@ export interface RoomSnapshot {
   /** What is known of the room; null before the first welcome. */
   readonly state: RoomState | null;
   readonly quality: Quality | null;
+  /** How well others' media arrives here, by track; only what arrives is in it. */
+  readonly reception: Reception;
   /** Media of remote tracks by track id. */
   readonly media: ReadonlyMap<string, MediaStreamTrack>;
   /** Whether the server answers as fast as somebody who is to be heard needs it. */
@@ -64,6 +68,7 @@ export class RoomClient {
     status: { phase: 'idle' },
     state: null,
     quality: null,
+    reception: new Map(),
     media: new Map(),
     answering: true,
     renewal: { state: 'fine' },
@@ -75,10 +80,14 @@ export class RoomClient {
   private readonly listeners = new Set<(snapshot: RoomSnapshot) => void>();
   private readonly chatKey: string;
   private readonly removedKey: string;
+  private readonly chairKey: string;
+  private readonly votesKey: string;
 
   constructor(private readonly options: RoomClientOptions) {
     this.chatKey = `cabildo.chat.${options.sessionId}`;
     this.removedKey = `cabildo.removed.${options.sessionId}`;
+    this.chairKey = `cabildo.chair.${options.sessionId}`;
+    this.votesKey = `cabildo.votes.${options.sessionId}`;
     this.channel = new ModerationChannel({
       sessionId: options.sessionId,
       key: options.key,
@@ -129,11 +138,21 @@ export class RoomClient {
     this.channel.leave();
     this.storage()?.removeItem(this.chatKey);
     this.storage()?.removeItem(this.removedKey);
+    this.storage()?.removeItem(this.chairKey);
+    this.storage()?.removeItem(this.votesKey);
   }
 
   /** Sends a command; rejects with `ChannelError` when it was refused or lost. */
   command(message: Command): Promise<Ack> {
     return this.channel.request(message);
+  }
+
+  /** The session's rule for cameras and screens was changed from here. */
+  handleMediaPolicy(policy: 'floor' | 'all'): void {
+    if (this.current.state === null) return;
+    const state = withMediaPolicy(this.current.state, policy);
+    this.change({ state });
+    this.media?.handleState(state);
   }
 
   private makeMedia(): MediaSession {
@@ -152,6 +171,7 @@ export class RoomClient {
         onQuality: (quality) => {
           if (quality !== this.current.quality) this.change({ quality });
         },
+        onReception: (reception) => this.change({ reception }),
         onRefused: (error) => this.options.onRefused?.(error),
       },
     });
@@ -159,11 +179,13 @@ export class RoomClient {
 
   private handleWelcome(welcome: Welcome): void {
     const known = this.current.state;
-    const state = stateOf(
-      welcome,
-      known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
-      known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
-    );
+    const state = stateOf(welcome, {
+      chat: known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
+      removed: known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
+      chair: known?.chair ?? (this.stored(this.chairKey) as readonly Chair[])[0],
+      votes: known?.votes ?? (this.stored(this.votesKey) as readonly AnnouncedVote[]),
+    });
+    this.store(this.chairKey, state.chair === null ? [] : [state.chair]);
     this.elsewhere = state.session.provider !== 'webrtc';
     if (this.elsewhere) this.own?.close();
     this.change({ state });
@@ -177,9 +199,11 @@ export class RoomClient {
     if (this.current.state === null) return;
     const state = after(this.current.state, event);
     if (state !== this.current.state) {
-      const { chat, removed } = this.current.state;
+      const { chair, chat, removed, votes } = this.current.state;
+      if (state.chair !== chair) this.store(this.chairKey, [state.chair]);
       if (state.chat !== chat) this.store(this.chatKey, state.chat);
       if (state.removed !== removed) this.store(this.removedKey, state.removed);
+      if (state.votes !== votes) this.store(this.votesKey, state.votes);
       this.change({ state });
       this.media?.handleState(state);
       this.watch();

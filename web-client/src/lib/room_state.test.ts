@@ -294,11 +294,33 @@ describe('people and tracks', () => {
     expect(chat[0]?.text).toBe('5');
   });
 
+  it('keep announced votes, each once, also those that were missed', () => {
+    const vote = (seq: number, vote_id: string, ends_at: string | null): Told => ({
+      type: 'vote_announced',
+      seq,
+      at: START,
+      vote_id,
+      title: 'Presupuesto',
+      started_at: START,
+      ends_at,
+    });
+    const missed = after(stateOf(welcome({ seq: 20, resumed: true })), vote(15, 'a', null));
+    expect(missed.votes.map(({ vote_id }) => vote_id)).toEqual(['a']);
+    expect(after(missed, vote(15, 'a', null))).toBe(missed);
+    const other = after(missed, vote(21, 'b', null));
+    const again = after(other, vote(22, 'a', at(60_000)));
+    expect(again.votes.map(({ vote_id, ends_at }) => [vote_id, ends_at])).toEqual([
+      ['b', null],
+      ['a', at(60_000)],
+    ]);
+    expect(stateOf(welcome(), { votes: again.votes }).votes).toBe(again.votes);
+  });
+
   it('does not fall over an event of a later version', () => {
     const state = room();
-    expect(after(state, { type: 'vote_announced', seq: 11, at: START } as unknown as Told)).toBe(
-      state,
-    );
+    expect(
+      after(state, { type: 'of_a_later_version', seq: 11, at: START } as unknown as Told),
+    ).toBe(state);
   });
 });
 

@@ -12,6 +12,8 @@ import type {
   Welcome,
   You,
 } from '../generated/wire';
+import type { Chair } from './announcements';
+import { firstModerator, meaningOf } from './announcements';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -31,6 +33,18 @@ export interface ChatLine {
   readonly user_id: string;
   readonly name: string;
   readonly text: string;
+  /** Whether whoever wrote it moderated then. */
+  readonly by_moderator?: boolean;
+}
+
+/** A vote of the assembly that governance said had started. It is held elsewhere. */
+export interface AnnouncedVote {
+  readonly seq: number;
+  readonly vote_id: string;
+  readonly title: string;
+  readonly started_at: string;
+  /** Until when votes can be cast; null when governance did not say. */
+  readonly ends_at: string | null;
 }
 
 /** Somebody who was removed. */
@@ -55,6 +69,10 @@ export interface RoomState {
   readonly present: boolean | null;
   /** People who were removed and may be let in again. */
   readonly removed: readonly RemovedPerson[];
+  /** Who chairs, also while they are away; null while nobody who moderates was seen. */
+  readonly chair: Chair | null;
+  /** Votes that were announced while this client was here, the newest last. */
+  readonly votes: readonly AnnouncedVote[];
   /** Why the session is over, once it is. */
   readonly ended: string | null;
   /** Events up to here are contained in the state that the server described. */
@@ -63,19 +81,27 @@ export interface RoomState {
 
 /** Lines of chat kept; older ones are dropped. */
 export const CHAT_LINES_MAX = 500;
+/** Votes kept; older ones are dropped. No assembly votes on so much at a time. */
+export const VOTES_MAX = 50;
 
-/** The state that a `welcome` describes; the chat before it is kept. */
-export function stateOf(
-  welcome: Welcome,
-  chat: readonly ChatLine[] = [],
-  removed: readonly RemovedPerson[] = [],
-): RoomState {
+/** What a state knows from events alone, so that the server's description adds to it. */
+export interface Remembered {
+  readonly chat?: readonly ChatLine[];
+  readonly removed?: readonly RemovedPerson[];
+  readonly chair?: Chair | null | undefined;
+  readonly votes?: readonly AnnouncedVote[];
+}
+
+/** The state that a `welcome` describes, with what is remembered from before it. */
+export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomState {
+  const { chat = [], removed = [], chair = null, votes = [] } = remembered;
   const asOfMs = Date.parse(welcome.server_time);
+  const participants = new Map(welcome.participants.map((one) => [one.user_id, one]));
   const timed = (turn: TurnView): TimedTurn => ({ ...turn, asOfMs });
   return {
     you: welcome.you,
     session: welcome.session,
-    participants: new Map(welcome.participants.map((one) => [one.user_id, one])),
+    participants,
     tracks: new Map(welcome.tracks.map((track) => [track.track, track])),
     floor: {
       ...welcome.floor,
@@ -87,9 +113,9 @@ export function stateOf(
     recording: welcome.recording,
     quorum: welcome.quorum,
     present: null,
-    removed: removed.filter(
-      (one) => !welcome.participants.some(({ user_id }) => user_id === one.user_id),
-    ),
+    removed: removed.filter((one) => !participants.has(one.user_id)),
+    chair: chair ?? firstModerator({ participants }),
+    votes,
     ended: null,
     describedSeq: welcome.seq,
   };
@@ -99,7 +125,8 @@ export function stateOf(
 export function after(state: RoomState, event: Told): RoomState {
   // What a resumed connection missed is already in the state it was welcomed
   // with; only what states do not contain is taken from it.
-  if (event.seq <= state.describedSeq && event.type !== 'chat') return state;
+  const described = event.type !== 'chat' && event.type !== 'vote_announced';
+  if (event.seq <= state.describedSeq && described) return state;
   switch (event.type) {
     case 'participant_joined':
     case 'participant_updated':
@@ -134,7 +161,12 @@ export function after(state: RoomState, event: Told): RoomState {
     case 'track_unpublished':
       return { ...state, tracks: without(state.tracks, event.track) };
     case 'moderation_changed':
-      return heardAnew(withFloor(state, { moderation: event.moderation }));
+      return heardAnew(
+        withFloor(state, {
+          moderation: event.moderation,
+          media_policy: policyAfter(state.floor, event.moderation),
+        }),
+      );
     case 'recording_state':
       return withRecording(state, { state: event.state, retention_days: event.retention_days });
     case 'recording_acknowledged':
@@ -145,6 +177,8 @@ export function after(state: RoomState, event: Told): RoomState {
       return event.user_id === state.you.user_id ? { ...state, present: event.present } : state;
     case 'quorum_changed':
       return { ...state, quorum: quorumOf(event) };
+    case 'vote_announced':
+      return withVote(state, event);
     case 'chat':
       return withChat(state, event);
     case 'session_ended':
@@ -252,9 +286,14 @@ function withRecording(state: RoomState, change: Partial<RecordingView>): RoomSt
 
 function withParticipant(state: RoomState, participant: ParticipantView): RoomState {
   const participants = with_(state.participants, participant.user_id, participant);
-  if (participant.user_id !== state.you.user_id) return { ...state, participants };
-  const { name, roles, muted, may_be_heard } = participant;
-  return { ...state, participants, you: { ...state.you, name, roles, muted, may_be_heard } };
+  const chair = state.chair ?? firstModerator({ participants });
+  const media_policy = policyBy(state.floor, participant);
+  const floor =
+    media_policy === state.floor.media_policy ? state.floor : { ...state.floor, media_policy };
+  if (participant.user_id !== state.you.user_id) return { ...state, participants, chair, floor };
+  const { name, roles, muted, may_be_heard, may_be_seen } = participant;
+  const you = { ...state.you, name, roles, muted, may_be_heard, may_be_seen };
+  return { ...state, participants, chair, floor, you };
 }
 
 function withoutParticipant(state: RoomState, userId: string): RoomState {
@@ -274,37 +313,89 @@ function withMute(state: RoomState, userId: string, muted: boolean): RoomState {
     : { ...state, you, participants: with_(state.participants, userId, { ...participant, muted }) };
 }
 
-/** Whom the server lets through follows from the floor and the mutes. */
+/** Whom the server lets through follows from the floor, the mutes and the session's rule. */
 function heardAnew(state: RoomState): RoomState {
   const participants = new Map(
-    [...state.participants].map(([userId, one]) => {
-      const heard = isHeard(state.floor, one);
-      return [userId, heard === one.may_be_heard ? one : { ...one, may_be_heard: heard }] as const;
-    }),
+    [...state.participants].map(([userId, one]) => [userId, passing(state.floor, one)] as const),
   );
-  const you = { ...state.you, may_be_heard: isHeard(state.floor, state.you) };
-  return { ...state, participants, you };
+  return { ...state, participants, you: passing(state.floor, state.you) };
 }
 
-function isHeard(
-  floor: Floor,
-  who: { user_id: string; roles: readonly string[]; muted: boolean },
-): boolean {
-  const publishes = who.roles.some((role) => ['participant', 'moderator', 'hall'].includes(role));
-  if (who.muted || !publishes) return false;
-  if (floor.moderation === 'open' || who.roles.includes('moderator')) return true;
+interface Passing {
+  readonly user_id: string;
+  readonly roles: readonly string[];
+  readonly muted: boolean;
+  readonly may_be_heard: boolean;
+  readonly may_be_seen: boolean;
+}
+
+function passing<Who extends Passing>(floor: Floor, who: Who): Who {
+  const may_be_heard = isHeard(floor, who);
+  const may_be_seen = isSeen(floor, who);
+  return may_be_heard === who.may_be_heard && may_be_seen === who.may_be_seen
+    ? who
+    : { ...who, may_be_heard, may_be_seen };
+}
+
+function publishes(who: Passing): boolean {
+  return who.roles.some((role) => ['participant', 'moderator', 'hall'].includes(role));
+}
+
+function holds(floor: Floor, who: Passing): boolean {
   const turn = floor.turn;
   if (turn?.running !== true) return false;
-  return turn.user_id === who.user_id || (turn.in_hall && who.roles.includes('hall'));
+  return turn.in_hall ? who.roles.includes('hall') : turn.user_id === who.user_id;
+}
+
+function isHeard(floor: Floor, who: Passing): boolean {
+  if (who.muted || !publishes(who)) return false;
+  return floor.moderation === 'open' || who.roles.includes('moderator') || holds(floor, who);
+}
+
+/** By the session's rule for cameras and screens; a mute is of sound only. */
+function isSeen(floor: Floor, who: Passing): boolean {
+  if (!publishes(who)) return false;
+  const shown = who.roles.some((role) => role === 'moderator' || role === 'hall');
+  return floor.media_policy === 'all' || shown || holds(floor, who);
+}
+
+/** A session that names no rule of its own has the one of its mode. */
+function policyAfter(floor: Floor, moderation: string): string {
+  const usual = (mode: string) => (mode === 'open' ? 'all' : 'floor');
+  return floor.media_policy === usual(floor.moderation) ? usual(moderation) : floor.media_policy;
+}
+
+/** The rule, by what the server says of somebody who has no right of their own to be seen. */
+function policyBy(floor: Floor, who: ParticipantView): string {
+  const plain = who.roles.length === 1 && who.roles[0] === 'participant';
+  if (!plain || who.connections === 0 || holds(floor, who)) return floor.media_policy;
+  return who.may_be_seen ? 'all' : 'floor';
+}
+
+/** The state after the session's rule for cameras and screens was changed. */
+export function withMediaPolicy(state: RoomState, media_policy: string): RoomState {
+  return heardAnew(withFloor(state, { media_policy }));
 }
 
 function withChat(state: RoomState, event: EventOf<'chat'>): RoomState {
   if (state.chat.some((line) => line.seq === event.seq)) return state;
   const { seq, at, user_id, name, text } = event;
+  const by_moderator = state.participants.get(user_id)?.roles.includes('moderator') === true;
+  const line = { seq, at, user_id, name, text, by_moderator };
   return {
     ...state,
-    chat: [...state.chat, { seq, at, user_id, name, text }].slice(-CHAT_LINES_MAX),
+    chair: meaningOf(line) === 'chair' ? { user_id, name } : state.chair,
+    chat: [...state.chat, line].slice(-CHAT_LINES_MAX),
   };
+}
+
+function withVote(state: RoomState, event: EventOf<'vote_announced'>): RoomState {
+  const { seq, vote_id, title, started_at, ends_at } = event;
+  if (state.votes.some((one) => one.seq === seq)) return state;
+  // What is announced again says anew until when.
+  const others = state.votes.filter((one) => one.vote_id !== vote_id);
+  const vote = { seq, vote_id, title, started_at, ends_at };
+  return { ...state, votes: [...others, vote].slice(-VOTES_MAX) };
 }
 
 function withFloor(state: RoomState, change: Partial<Floor>): RoomState {

@@ -40,6 +40,8 @@ export class Subscriber {
   /** What the server refused; asked again when it is wanted differently. */
   private readonly refused = new Map<string, Want>();
   private media = new Map<string, MediaStreamTrack>();
+  /** Track ids by the section that carries them. */
+  private sections: ReadonlyMap<string, string> = new Map();
   private answering: Promise<void> = Promise.resolve();
   /** Whether the server may still hold a transport that our next peer has no keys for. */
   private replaces = false;
@@ -60,6 +62,11 @@ export class Subscriber {
   /** The peer connection, while there is one. */
   get connection(): RTCPeerConnection | null {
     return this.peer;
+  }
+
+  /** The track that a section of the connection carries. */
+  trackAt(mid: string): string | undefined {
+    return this.sections.get(mid);
   }
 
   /** Says everything that is wanted. */
@@ -144,6 +151,7 @@ export class Subscriber {
     }
     const before = this.media;
     this.media = media;
+    this.sections = new Map(message.tracks.map(({ mid, track }) => [mid, track]));
     for (const track of before.keys()) {
       if (!media.has(track)) this.options.onMedia(track, null);
     }

@@ -1,23 +1,36 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { c } from '../i18n/chair';
 import { e } from '../i18n/encoders';
 import { t } from '../i18n/i18n';
 import type { Command, RequestView, RoomState } from '../lib';
-import { AttendanceBook, AudioOutput, RoomClient, openMicrophone, presenceOf } from '../lib';
+import {
+  AttendanceBook,
+  AudioOutput,
+  RoomClient,
+  chairPresence,
+  openMicrophone,
+  presenceOf,
+} from '../lib';
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
+import { AfterEnd } from '../ui/after_end';
+import { AnnouncementBanner } from '../ui/announcement';
 import { useBook } from '../ui/attendance';
+import { AnnounceForm, ChairName, ChairWarning, takeChair } from '../ui/chair';
 import { Chat } from '../ui/chat';
 import { Button, Check, LanguageSwitch, Notice, showFailure, toast } from '../ui/components';
 import { Closed, ConnectionState } from '../ui/connection';
 import { ConsolePeople, HallSpeaker } from '../ui/console_people';
-import { DenyDialog, Queue, Requested, byUrgency } from '../ui/console_queue';
+import { ConsolePictures } from '../ui/console_pictures';
+import type { Wanted } from '../ui/console_queue';
+import { DenyDialog, Queue, RequestSearch, Requested, byUrgency } from '../ui/console_queue';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import { Decisions } from '../ui/decisions';
 import { undo } from '../ui/delayed';
 import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
-import { useRoom } from '../ui/hooks';
+import { useCalmRoom } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
 import { MeetingLink } from '../ui/meeting_link';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
@@ -32,6 +45,7 @@ import {
 import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
+import { Votes } from '../ui/votes';
 import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
 
 const link = readLink();
@@ -47,7 +61,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     [],
   );
   const decisions = useMemo(() => new Decisions(client), [client]);
-  const snapshot = useRoom(client);
+  const snapshot = useCalmRoom(client);
   const { state, status } = snapshot;
   const attendance = useBook(book, state);
   const [denied, setDenied] = useState<RequestView | null>(null);
@@ -55,6 +69,7 @@ function Console({ access, session }: { access: Access; session: string }) {
   const [opening, setOpening] = useState(false);
   const [help, setHelp] = useState(false);
   const [encoders, setEncoders] = useState(false);
+  const [wanted, setWanted] = useState<Wanted>({ words: '', kind: '' });
   const [keys, setKeys] = useKept('shortcuts', true);
   const [listening, setListening] = useKept('listening', true);
   const send = (message: Command) => void decisions.send(message);
@@ -76,6 +91,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     deny: setDenied,
     help: () => setHelp(true),
     undo: () => decisions.undoLast() || undo(),
+    takeChair: (now) => takeChair(client, now),
   });
 
   useEffect(() => {
@@ -89,7 +105,11 @@ function Console({ access, session }: { access: Access; session: string }) {
   }, [state?.session.title]);
 
   if (status.phase === 'closed')
-    return <Closed reason={status.reason} code={status.code} again={location.href} />;
+    return (
+      <Closed reason={status.reason} code={status.code} again={location.href}>
+        <AfterEnd session={session} reason={status.reason} watches />
+      </Closed>
+    );
   if (state === null) {
     return (
       <main class="page">
@@ -110,6 +130,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     <main class="console-page" data-testid="console">
       <header class="console-top">
         <h1 class="name">{state.session.title}</h1>
+        <ChairName state={state} />
         <RecordingIndicator state={state} />
         <WitnessIndicator witness={witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
@@ -178,6 +199,9 @@ function Console({ access, session }: { access: Access; session: string }) {
       <div class="console-notices">
         <WitnessAlarm witness={witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />
+        <ChairWarning client={client} state={state} />
+        <AnnouncementBanner state={state} />
+        <Votes client={client} state={state} />
         <ConsentBanner client={client} state={state} />
         {state.recording.enabled && <StorageWarning api={access.api} />}
       </div>
@@ -189,23 +213,42 @@ function Console({ access, session }: { access: Access; session: string }) {
             send={send}
             onStart={start}
             onOpenFloor={() => setOpening(true)}
-          />
-          <div
-            class="stack console-scroll"
-            tabIndex={0}
-            role="group"
-            aria-label={t('console.queue')}
           >
-            <Requested client={client} state={state} send={send} onDeny={setDenied} />
-            <Queue client={client} state={state} send={send} onStart={start} />
-            <HallSpeaker send={send} />
             <RecordingControl state={state} send={send} />
+          </ConsoleTurn>
+          <div class="console-lists">
+            <RequestSearch state={state} wanted={wanted} onChange={setWanted} />
+            <ConsolePictures
+              client={client}
+              api={access.api}
+              snapshot={snapshot}
+              state={state}
+              send={send}
+            />
+            <div class="lists">
+              <Requested
+                client={client}
+                state={state}
+                wanted={wanted}
+                send={send}
+                onDeny={setDenied}
+              />
+              <Queue client={client} state={state} wanted={wanted} send={send} onStart={start}>
+                <HallSpeaker send={send} />
+              </Queue>
+            </div>
           </div>
         </div>
         <div class="console-people">
           <QuorumCard quorum={state.quorum} api={access.api} session={session} decides />
-          <ConsolePeople state={state} book={attendance} send={send} />
+          <ConsolePeople
+            state={state}
+            book={attendance}
+            reception={snapshot.reception}
+            send={send}
+          />
           <div class="card chat-card">
+            <AnnounceForm client={client} />
             <Chat client={client} state={state} />
           </div>
         </div>
@@ -277,6 +320,7 @@ function shortcutsOf(does: {
   deny: (request: RequestView) => void;
   help: () => void;
   undo: () => void;
+  takeChair: (state: RoomState) => void;
 }): Shortcut[] {
   const { send } = does;
   const floor = does.state?.floor;
@@ -332,11 +376,27 @@ function shortcutsOf(does: {
     },
     { keys: 'H', text: 'console.shortcut.hall', run: () => focus('hall-name') },
     { keys: 'F', text: 'console.shortcut.search', run: () => focus('people-search') },
+    { keys: 'R', name: c('shortcut.requests'), run: () => focus('requests-search') },
+    { keys: 'V', name: c('shortcut.pictures'), run: () => press('pictures-toggle') },
+    { keys: 'T', name: c('shortcut.announce'), run: () => focus('announce-input') },
     { keys: 'C', text: 'console.shortcut.chat', run: () => focus('chat-input') },
+    {
+      keys: 'K',
+      name: c('shortcut.chair'),
+      run: () => {
+        const { state } = does;
+        if (state !== null && chairPresence(state) !== 'here') does.takeChair(state);
+      },
+    },
     { keys: 'Z', text: 'console.shortcut.undo', run: does.undo },
+    { keys: '↑ ↓', name: c('shortcut.rows') },
     { keys: 'Alt + ↑ ↓', text: 'console.shortcut.move' },
     { keys: '?', text: 'console.shortcut.help', run: does.help },
   ];
+}
+
+function press(testId: string): void {
+  document.querySelector<HTMLElement>(`[data-testid="${testId}"]`)?.click();
 }
 
 function focus(testId: string): void {

@@ -1,20 +1,27 @@
 import { useEffect, useMemo } from 'preact/hooks';
-import { t } from '../i18n/i18n';
-import { RoomClient } from '../lib';
+import { clock, t } from '../i18n/i18n';
+import type { RoomState, TimedTurn } from '../lib';
+import { RoomClient, announced, announcementAfter, presenceOf, turnTime } from '../lib';
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
 import { Closed, ConnectionState } from '../ui/connection';
-import { Countdown, Holder } from '../ui/floor_card';
+import { Fit } from '../ui/fit';
+import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
-import { useRoom } from '../ui/hooks';
+import { useCalmRoom, useNow } from '../ui/hooks';
+import type { IconName } from '../ui/icons';
+import { Icon } from '../ui/icons';
 import { narrate } from '../ui/narrator';
 import { HallQuorum } from '../ui/quorum';
 import { RecordingIndicator } from '../ui/recording';
+import { HallVote } from '../ui/votes';
 
 const link = readLink();
 /** Names shown of those who come next. */
 const NEXT_SHOWN = 3;
+/** How long an announcement stays: nobody is at a projector to put it away. */
+const ANNOUNCED_MS = 120_000;
 
 /** The display of the hall: it follows and offers nothing. */
 function Hall({ access, session }: { access: Access; session: string }) {
@@ -30,7 +37,7 @@ function Hall({ access, session }: { access: Access; session: string }) {
     if (link.debug) expose(made);
     return made;
   }, []);
-  const { state, status } = useRoom(client);
+  const { state, status } = useCalmRoom(client);
   useEffect(() => client.join(), []);
   useEffect(keepAwake, []);
   if (status.phase === 'closed')
@@ -40,15 +47,24 @@ function Hall({ access, session }: { access: Access; session: string }) {
   return (
     <main class="hall" data-testid="hall">
       <header>
-        <h1 class="name">{state?.session.title ?? t('hall.waiting')}</h1>
+        <h1>
+          <Fit text={state?.session.title ?? t('hall.waiting')} min={10} max={40} />
+        </h1>
         {state !== null && <RecordingIndicator state={state} />}
         {state !== null && <HallQuorum quorum={state.quorum} />}
         {status.phase !== 'open' && <ConnectionState status={status} quality={null} />}
       </header>
-      <section class="now" aria-label={t('meeting.floor')}>
-        {state !== null && <Holder state={state} />}
-        {turn !== null && <Countdown client={client} turn={turn} />}
-      </section>
+      {state !== null && <Announced client={client} state={state} />}
+      {state !== null && <HallVote client={client} state={state} />}
+      {state !== null && turn !== null ? (
+        <Now client={client} state={state} turn={turn} />
+      ) : (
+        <section class="now" aria-label={t('meeting.floor')}>
+          <div class="holder" data-testid="floor-holder">
+            <Fit text={t('floor.nobody')} min={24} max={160} />
+          </div>
+        </section>
+      )}
       <section class="next" aria-labelledby="next">
         <h2 id="next">{t('hall.next')}</h2>
         {next.length === 0 ? (
@@ -57,13 +73,90 @@ function Hall({ access, session }: { access: Access; session: string }) {
           <ol data-testid="hall-next">
             {next.map((request, index) => (
               <li key={request.request_id}>
-                {index + 1}. {request.name}
+                <Fit text={`${index + 1}. ${request.name}`} min={9} max={56} />
               </li>
             ))}
           </ol>
         )}
       </section>
     </main>
+  );
+}
+
+/** What must not be mistaken from twenty metres, the gravest first. */
+type Warning = 'paused' | 'absent' | 'muted' | 'off' | 'over';
+
+const WARNINGS: Readonly<Record<Warning, IconName>> = {
+  paused: 'pause',
+  absent: 'lost',
+  muted: 'locked',
+  off: 'microphoneOff',
+  over: 'waiting',
+};
+
+function warningsOf(state: RoomState, turn: TimedTurn, over: boolean): readonly Warning[] {
+  const presence = presenceOf(state, turn);
+  const one = turn.in_hall ? undefined : state.participants.get(turn.user_id);
+  const found: Warning[] = [];
+  if (!turn.running) found.push('paused');
+  if (presence === 'away' || presence === 'absent') found.push('absent');
+  else if (one?.muted === true) found.push('muted');
+  else if (one?.audio === false && turn.running) found.push('off');
+  if (over) found.push('over');
+  return found;
+}
+
+/** Who has the floor and for how long, and what keeps them from being heard. */
+function Now({ client, state, turn }: { client: RoomClient; state: RoomState; turn: TimedTurn }) {
+  const now = useNow(250, turn.running);
+  const { leftMs, level } = turnTime(turn, client.clock.now(now));
+  const warnings = warningsOf(state, turn, leftMs < 0);
+  return (
+    <section
+      class={`now ${level} ${warnings.join(' ')}`}
+      aria-label={t('meeting.floor')}
+      data-testid="hall-now"
+      data-warnings={warnings.join(' ')}
+    >
+      <p class="quiet">
+        {t(turn.running ? 'floor.speaking' : 'floor.paused')} · {kindText(turn.kind)}
+        {turn.in_hall && ` · ${t('floor.inHall')}`}
+        {state.floor.interrupted.map((one) => ` · ${t('floor.interrupted', { name: one.name })}`)}
+      </p>
+      <div class="holder" data-testid="floor-holder" data-user={turn.user_id}>
+        <Fit text={turn.name} min={12} max={200} />
+      </div>
+      <div
+        class={`countdown ${level}`}
+        role="timer"
+        aria-label={t(leftMs < 0 ? 'floor.timeOver' : 'floor.timeLeft')}
+        data-testid="time-left"
+      >
+        <Fit text={clock(leftMs)} min={24} max={640} />
+      </div>
+      {warnings.length > 0 && (
+        <p class="warnings" role="status">
+          {warnings.map((one) => (
+            <span key={one} class={one} data-testid={`hall-${one}`}>
+              <Icon name={WARNINGS[one]} />
+              {t(`hall.warning.${one}`)}
+            </span>
+          ))}
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** The newest announcement, for a while. */
+function Announced({ client, state }: { client: RoomClient; state: RoomState }) {
+  const line = announcementAfter(state.chat, 0);
+  const now = client.clock.now(useNow(5_000, line !== null));
+  if (line === null || now - Date.parse(line.at) > ANNOUNCED_MS) return null;
+  return (
+    <section class="announced" aria-label={t('announcement.title')} data-testid="announcement">
+      <Fit text={announced(line)} min={20} max={64} />
+    </section>
   );
 }
 

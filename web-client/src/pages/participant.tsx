@@ -21,6 +21,7 @@ import {
   rememberVisit,
   signedIn,
 } from '../ui/access';
+import { handleAnswer } from '../ui/answers';
 import { boot, expose } from '../ui/boot';
 import { Button, Notice, PageHeader, failureText, showFailure, toast } from '../ui/components';
 import { DevForm } from '../ui/dev_form';
@@ -51,6 +52,9 @@ function Participant() {
   const [room, setRoom] = useState<Room | null>(null);
   const [blocked, setBlocked] = useState(false);
   const open = useRef<OpenDevices>({ microphone: null, camera: null });
+  /** What is chosen now, for what outlives a drawing of the page. */
+  const chosen = useRef(choices);
+  chosen.current = choices;
 
   const access = useMemo(
     () => (door === null || !mayAsk(door, person) ? null : accessOf(door, link.session, person)),
@@ -68,7 +72,7 @@ function Participant() {
     if (devices.camera !== null) client.media?.setTrack('camera', devices.camera);
     history.replaceState(null, '', `/meeting${location.search}`);
     if (choices.screen) toast(t('screen.said.reload'));
-    client.subscribe(() => keepDevices(client, choices));
+    client.subscribe(() => keepDevices(client, chosen.current));
     client.join();
     setRoom(made);
   };
@@ -93,7 +97,12 @@ function Participant() {
         tokens={access.tokens}
         api={access.api}
         soundBlocked={blocked}
-        devices={{ microphone: choices.microphone, camera: choices.camera }}
+        devices={choices}
+        onDevices={(change) => {
+          chosen.current = { ...chosen.current, ...change };
+          setChoices(chosen.current);
+          keepDevices(room.client, chosen.current);
+        }}
         again={`/join${location.search}`}
         onLeave={() => {
           tabKeeping().removeItem(joinedKey);
@@ -276,7 +285,10 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
-    onEvent: (event, state) => narrate(event, state, client.media),
+    onEvent: (event, state) => {
+      handleAnswer(event, state);
+      narrate(event, state, client.media);
+    },
     onRefused: showFailure,
     onEnded: (source) => {
       if (source === 'microphone') toast(t('mic.said.unplugged'));

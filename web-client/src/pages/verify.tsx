@@ -2,11 +2,12 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { megabytes, number } from '../i18n/texts';
 import { v } from '../i18n/verify/texts';
 import { ApiError, HeldHeadStore, ProofSource } from '../lib';
-import { isUuid, readLink, sessionIn } from '../ui/access';
+import { isUuid, readLink, sessionIn, visits } from '../ui/access';
 import { boot } from '../ui/boot';
 import { Button, Field, Notice, PageHeader } from '../ui/components';
 import { download } from '../ui/download';
-import { chosenOf, droppedOf, hasBundle } from '../ui/verify/chosen';
+import { chosenOf, droppedOf, kindOf } from '../ui/verify/chosen';
+import { proofContinuing } from '../ui/verify/continued';
 import { Result } from '../ui/verify/result';
 import type { Run } from '../ui/verify/run';
 import { Verifier } from '../ui/verify/run';
@@ -30,8 +31,9 @@ function Verify() {
   const [proven, setProven] = useState<{ session: string; head: string } | null>(null);
   const [verifier] = useState(() => new Verifier(setRun));
   const trusted = own ?? published ?? null;
+  const visited = visits();
 
-  const verifySession = async (text: string) => {
+  const verifySession = async (text: string, saved: readonly Bytes[] = held) => {
     const id = sessionIn(text);
     if (id === null) {
       setFailure(v('session.invalid'));
@@ -43,8 +45,9 @@ function Verify() {
     try {
       const keys = own ?? (await source.keys());
       if (own === null) setPublished(keys);
-      const { proof, kept } = await proofOf(id);
-      const report = await verifier.run({ proof, trusted: keys, held: [...held, ...kept] });
+      const all = [...saved, ...keptOf(id)];
+      const proof = await proofContinuing(source, id, all);
+      const report = await verifier.run({ proof, trusted: keys, held: all });
       const head = report === null ? null : statedHead(proof);
       if (head === null) return;
       // Nothing false is taken for known; what contradicts is kept as evidence.
@@ -59,13 +62,28 @@ function Verify() {
   };
   const verifyFiles = async (files: readonly ChosenFile[]) => {
     if (files.length === 0) return;
-    if (!hasBundle(files)) {
-      setFailure(v('bundle.none'));
-      return;
-    }
-    setFailure('');
     setProven(null);
-    await verifier.run({ files, trusted, held });
+    setRun({ phase: 'running', progress: null, bytesPerSecond: null });
+    const chosen = await kindOf(files);
+    setFailure('');
+    switch (chosen.kind) {
+      case 'bundle':
+        await verifier.run({ files: chosen.files, trusted, held });
+        return;
+      case 'proof':
+        await verifier.run({ proof: chosen.bytes, trusted, held });
+        return;
+      case 'heads':
+        // A saved head says nothing alone: the record of its session must continue it.
+        setHeld([chosen.bytes]);
+        setSession(chosen.session);
+        await verifySession(chosen.session, [chosen.bytes]);
+        return;
+      case 'broken':
+      case 'other':
+        setRun({ phase: 'idle' });
+        setFailure(v(chosen.kind === 'broken' ? 'bundle.broken' : 'bundle.none'));
+    }
   };
 
   useEffect(() => {
@@ -98,6 +116,26 @@ function Verify() {
           />
         </Field>
         <Button label={v('session.go')} look="main" type="submit" testId="verify-session" />
+        {visited.length > 0 && (
+          <div>
+            <h3>{v('session.recent')}</h3>
+            <ul class="recent">
+              {visited.map((visit) => (
+                <li key={visit.id}>
+                  <Button
+                    label={visit.title}
+                    look="small"
+                    testId={`verify-${visit.id}`}
+                    onPress={() => {
+                      setSession(visit.id);
+                      void verifySession(visit.id);
+                    }}
+                  />
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
       </form>
       <Bundle onFiles={(files) => void verifyFiles(files)} />
       <details class="card">
@@ -143,23 +181,12 @@ function Verify() {
   );
 }
 
-/** The proof of a session, from the head that this browser has kept if it has one. */
-async function proofOf(id: string): Promise<{ proof: Bytes; kept: Bytes[] }> {
+/** The head that this browser has kept of a session, as a file of saved heads. */
+function keptOf(id: string): Bytes[] {
   const known = store.of(id);
-  const kept = known === null ? null : statedHead(known.newest);
-  if (known === null || kept === null)
-    return { proof: await source.proof(id, null, [0]), kept: [] };
+  if (known === null) return [];
   const file = JSON.stringify({ v: 1, session: id, heads: [known.newest] });
-  const held = [new TextEncoder().encode(file)];
-  try {
-    return { proof: await source.proof(id, kept.treeSize, [0]), kept: held };
-  } catch (error) {
-    // A log that is shorter than it was gives no receipt; its proof shows that it is.
-    if (error instanceof ApiError && error.status === 422) {
-      return { proof: await source.proof(id, null, [0]), kept: held };
-    }
-    throw error;
-  }
+  return [new TextEncoder().encode(file)];
 }
 
 function Bundle({ onFiles }: { onFiles: (files: readonly ChosenFile[]) => void }) {

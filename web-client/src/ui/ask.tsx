@@ -1,10 +1,14 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import type { ClientMessage, RoomClient, RoomState } from '../lib';
+import { m } from '../i18n/meeting';
+import type { ClientMessage, RequestView, RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
+import { noteWithdrawal } from './answers';
 import { Button, Dialog, Field, Options, announce } from './components';
 import { Decisions } from './decisions';
+import { kindText } from './floor_card';
+import { askToNotify } from './floor_came';
 import { useKept } from './kept';
 
 /** Kinds of requests, the plain one first. */
@@ -22,39 +26,60 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
   const place = myPlace(state);
   const send = (message: ClientMessage, said?: string) => {
     setBusy(true);
+    askToNotify();
     void decisions.send(message).then((done) => {
       setBusy(false);
       if (done && said !== undefined) announce(said);
     });
   };
-  if (place.kind === 'speaking' || place.kind === 'paused') {
+  const ready = connected && !busy;
+  const speaks = place.kind === 'speaking' || place.kind === 'paused';
+  const mine = ownRequests(state);
+  const order = (
+    <PointOfOrder
+      state={state}
+      mine={mine}
+      ready={ready}
+      onAsk={() => send({ type: 'request_speech', kind: 'point_of_order' }, m('order.sent'))}
+    />
+  );
+  if (speaks || mine.length > 0) {
     return (
-      <Button
-        label={t('ask.end')}
-        icon="stop"
-        look="danger wide"
-        testId="end-turn"
-        once
-        disabled={!connected || busy}
-        onPress={() => send({ type: 'end_speech' })}
-      />
+      <div class="own-requests">
+        {speaks && (
+          <Button
+            label={t('ask.end')}
+            icon="stop"
+            look="danger wide"
+            testId="end-turn"
+            once
+            disabled={!ready}
+            onPress={() => send({ type: 'end_speech' })}
+          />
+        )}
+        {mine.map((request, index) => (
+          <Button
+            key={request.request_id}
+            label={
+              mine.length === 1
+                ? t('ask.withdraw')
+                : m('ask.withdrawKind', { kind: kindText(request.kind) })
+            }
+            icon="close"
+            testId={index === 0 ? 'withdraw' : `withdraw-${request.kind}`}
+            once
+            disabled={!ready}
+            onPress={() => {
+              noteWithdrawal(request.request_id);
+              send({ type: 'cancel_speech', request_id: request.request_id });
+            }}
+          />
+        ))}
+        {order}
+      </div>
     );
   }
-  if (place.kind === 'requested' || place.kind === 'waiting') {
-    const { request_id } = place.request;
-    return (
-      <Button
-        label={t('ask.withdraw')}
-        icon="close"
-        look="wide"
-        testId="withdraw"
-        once
-        disabled={!connected || busy}
-        onPress={() => send({ type: 'cancel_speech', request_id })}
-      />
-    );
-  }
-  const open = state.floor.open && connected && !busy;
+  const open = state.floor.open && ready;
   return (
     <div class="ask">
       <Button
@@ -66,14 +91,18 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
         disabled={!open}
         onPress={() => send({ type: 'request_speech', kind: 'normal' }, t('ask.sent'))}
       />
-      <Button
-        label={t('ask.more')}
-        icon="more"
-        compact
-        testId="ask-more"
-        disabled={!open}
-        onPress={() => setChoosing(true)}
-      />
+      {state.floor.open ? (
+        <Button
+          label={t('ask.more')}
+          icon="more"
+          compact
+          testId="ask-more"
+          disabled={!open}
+          onPress={() => setChoosing(true)}
+        />
+      ) : (
+        order
+      )}
       {choosing && (
         <AskDialog
           onClose={() => setChoosing(false)}
@@ -81,6 +110,36 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
         />
       )}
     </div>
+  );
+}
+
+/** What somebody has asked and that was not answered by a turn or a refusal yet. */
+function ownRequests(state: RoomState): readonly RequestView[] {
+  const { queue, requested } = state.floor;
+  return [...queue, ...requested].filter(
+    (one) => one.user_id === state.you.user_id && !one.in_hall,
+  );
+}
+
+/** A point of order goes beside any other request, and past a closed list where it may. */
+function PointOfOrder(props: {
+  state: RoomState;
+  mine: readonly RequestView[];
+  ready: boolean;
+  onAsk: () => void;
+}) {
+  const { floor } = props.state;
+  const taken = floor.open || floor.points_of_order_pass_closed_list;
+  if (!taken || props.mine.some(({ kind }) => kind === 'point_of_order')) return null;
+  return (
+    <Button
+      label={m('order.ask')}
+      icon="hand"
+      testId="ask-order"
+      once
+      disabled={!props.ready}
+      onPress={props.onAsk}
+    />
   );
 }
 

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { RoomClient, RoomState } from '../lib';
+import { meaningOf, textOf } from '../lib';
 import { Button, showFailure } from './components';
 import { useKept } from './kept';
 import { NameNotice } from './people_list';
@@ -48,13 +49,18 @@ export function Chat(props: { client: RoomClient; state: RoomState; onClose?: ()
         {count === 0 && <p class="quiet">{t('chat.empty')}</p>}
         <ul class="lines">
           {state.chat.map((line) => (
-            <li key={line.seq} data-testid="chat-line">
+            <li key={line.seq} class={meaningOf(line)} data-testid="chat-line">
               <div class="quiet">
                 <strong class="name">{line.name}</strong>{' '}
                 <NameNotice notice={state.participants.get(line.user_id)?.name_notice} /> ·{' '}
                 {timeOfDay(line.at)}
               </div>
-              <div class="line-text">{line.text}</div>
+              <div class="line-text">
+                {meaningOf(line) === 'announcement' && (
+                  <strong class="badge">{t('announcement.title')}</strong>
+                )}{' '}
+                {textOf(line)}
+              </div>
             </li>
           ))}
         </ul>

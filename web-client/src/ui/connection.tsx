@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { ChannelStatus, ClosedReason, Quality } from '../lib';
@@ -39,7 +40,13 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Quality
 }
 
 /** Why the room is closed to this page, and the way back if there is one. */
-export function Closed(props: { reason: ClosedReason; code: string | null; again: string }) {
+export function Closed(props: {
+  reason: ClosedReason;
+  code: string | null;
+  again: string;
+  /** What can be done once it is over. */
+  children?: ComponentChildren;
+}) {
   const { reason, code, again } = props;
   // The reason that the page knows says more than the server's code.
   const why = code === null || reason === 'removed' ? null : `error.${code}`;
@@ -60,6 +67,7 @@ export function Closed(props: { reason: ClosedReason; code: string | null; again
           </a>
         </p>
       )}
+      {props.children}
     </main>
   );
 }

@@ -1,62 +1,124 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useRef, useState } from 'preact/hooks';
+import { c } from '../i18n/chair';
 import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
-import type { BookEntry, BookView, ParticipantView, RoomState } from '../lib';
-import { folded, heardOf, isPerson, isRecorder, newId, people } from '../lib';
+import { number } from '../i18n/texts';
+import type { BookEntry, BookView, Heard, ParticipantView, Quality, RoomState } from '../lib';
+import { folded, heardOf, isPerson, isRecorder, newId, people, receptionOfPeople } from '../lib';
+import type { Reception } from '../lib';
 import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
-import { Button, Field, Options, failureText } from './components';
+import { Button, Options, failureText } from './components';
 import type { Send } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
+import { useStable } from './hooks';
+import { Icon } from './icons';
 import { useKept } from './kept';
 import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
+import { useRows } from './rows';
 
-/** Rows drawn at once; the rest comes by searching, or on request. */
-const ROWS_FIRST = 60;
+/** Rows drawn at once; the rest comes by searching, or so many more on request. */
+const ROWS_AT_ONCE = 60;
 
-const FILTERS = ['all', 'heard', 'muted', 'away', 'hall', 'present', 'unproven', 'left'] as const;
+const FILTERS = [
+  'all',
+  'present',
+  'hall',
+  'absent',
+  'away',
+  'heard',
+  'muted',
+  'poor',
+  'moderator',
+  'unproven',
+  'left',
+] as const;
 type Filter = (typeof FILTERS)[number];
+/** Those whose number is always shown. */
+const COUNTED = ['present', 'hall', 'absent', 'away'] as const satisfies readonly Filter[];
+
+function filterText(filter: Filter): string {
+  return filter === 'absent' || filter === 'poor' || filter === 'moderator'
+    ? c(`filter.${filter}`)
+    : t(`console.filter.${filter}`);
+}
 
 /** Everybody, with what a moderator may do to them, and how their attendance stands. */
-export function ConsolePeople(props: { state: RoomState; book: BookView; send: Send }) {
-  const { state, book, send } = props;
+export function ConsolePeople(props: {
+  state: RoomState;
+  book: BookView;
+  reception: Reception;
+  send: Send;
+}) {
+  const { state, book } = props;
+  const send = useStable(props.send);
   const [search, setSearch] = useKept('people.search', '');
   const [filter, setFilter] = useKept<Filter>('people.filter', 'all');
-  const [all, setAll] = useState(false);
-  const everybody = people(state);
+  const [rows, setRows] = useState(ROWS_AT_ONCE);
+  const heading = useRef<HTMLHeadingElement>(null);
+  const list = useRows<HTMLUListElement>(heading);
+  const { participants, tracks, speakers } = state;
+  const holder = state.floor.turn?.user_id;
+  const everybody = useMemo(() => people(state), [participants, holder]);
+  const reception = useMemo(
+    () => receptionOfPeople({ tracks }, props.reception),
+    [tracks, props.reception],
+  );
+  const speaks = useMemo(() => new Set(speakers.map(({ user_id }) => user_id)), [speakers]);
+  const all = useMemo(
+    () => rowsOf(state, everybody, book, reception),
+    [everybody, book.entries, reception, speakers, tracks, state.floor],
+  );
+  const counts = useMemo(
+    () => COUNTED.map((one) => all.filter((row) => passes(row, one)).length),
+    [all],
+  );
   const words = folded(search.trim());
-  const found: readonly Row[] = [
-    ...everybody
-      .filter((one) => passes(state, one, book.entries.get(one.user_id), filter))
-      .map((one) => ({ name: one.name, one, entry: book.entries.get(one.user_id) })),
-    ...outside(state, book, filter).map((entry) => ({ name: entry.name, one: null, entry })),
-  ].filter(({ name }) => folded(name).includes(words));
-  const shown = all ? found : found.slice(0, ROWS_FIRST);
+  const found = all.filter((row) => passes(row, filter) && folded(row.name).includes(words));
+  const shown = found.slice(0, rows);
   return (
-    <section class="card stack pane" aria-labelledby="people">
-      <h2 id="people">
+    <section class="card pane" aria-labelledby="people">
+      <h2 id="people" ref={heading} tabIndex={-1}>
         {t('people.title')}{' '}
         <span class="quiet">{t('people.count', { count: everybody.filter(isPerson).length })}</span>
       </h2>
-      <div class="row">
-        <Field label={t('console.search')}>
-          <input
-            type="search"
-            data-testid="people-search"
-            autoComplete="off"
-            value={search}
-            onInput={(event) => setSearch(event.currentTarget.value)}
-          />
-        </Field>
-        <Field label={t('console.filter')}>
-          <select
-            data-testid="people-filter"
-            value={filter}
-            onChange={(event) => setFilter(event.currentTarget.value as Filter)}
+      <div class="row people-search" role="search">
+        <input
+          type="search"
+          data-testid="people-search"
+          aria-label={t('console.search')}
+          placeholder={t('console.search')}
+          autoComplete="off"
+          value={search}
+          onInput={(event) => setSearch(event.currentTarget.value)}
+        />
+        <select
+          data-testid="people-filter"
+          aria-label={t('console.filter')}
+          value={filter}
+          onChange={(event) => setFilter(event.currentTarget.value as Filter)}
+        >
+          {FILTERS.map((one) => (
+            <option key={one} value={one}>
+              {filterText(one)}
+            </option>
+          ))}
+        </select>
+      </div>
+      <div class="row people-counts">
+        {COUNTED.map((one, index) => (
+          <button
+            key={one}
+            type="button"
+            class="chip"
+            aria-pressed={filter === one}
+            data-testid={`count-${one}`}
+            data-count={counts[index]}
+            onClick={() => setFilter(filter === one ? 'all' : one)}
           >
-            <Options values={FILTERS} text={(one): Key => `console.filter.${one}`} />
-          </select>
-        </Field>
+            {c(`count.${one}`)} <strong>{number(counts[index] ?? 0)}</strong>
+          </button>
+        ))}
       </div>
       <div class="pane-scroll" tabIndex={0} role="group" aria-labelledby="people">
         {book.loading && book.total === null && <p class="quiet">{t('attendance.loading')}</p>}
@@ -66,8 +128,8 @@ export function ConsolePeople(props: { state: RoomState; book: BookView; send: S
           </p>
         )}
         {found.length === 0 && <p class="quiet">{t('console.nobodyFound')}</p>}
-        <ul>
-          {shown.map(({ one, entry }) =>
+        <ul ref={list}>
+          {shown.map(({ one, entry, heard, quality, silent }) =>
             one === null ? (
               <Outside key={entry.user_id} entry={entry} />
             ) : isRecorder(one) ? (
@@ -75,15 +137,25 @@ export function ConsolePeople(props: { state: RoomState; book: BookView; send: S
                 <RecorderName state={state} />
               </li>
             ) : (
-              <Person key={one.user_id} one={one} entry={entry} state={state} send={send} />
+              <Person
+                key={one.user_id}
+                one={one}
+                entry={entry}
+                heard={heard}
+                quality={quality}
+                silent={silent}
+                own={one.user_id === state.you.user_id}
+                speaking={speaks.has(one.user_id)}
+                send={send}
+              />
             ),
           )}
         </ul>
         {shown.length < found.length && (
           <Button
-            label={t('console.showAll', { count: found.length })}
-            testId="people-all"
-            onPress={() => setAll(true)}
+            label={c('people.more', { count: found.length - shown.length })}
+            testId="people-more"
+            onPress={() => setRows(rows + ROWS_AT_ONCE)}
           />
         )}
         {state.removed.length > 0 && (
@@ -111,42 +183,85 @@ export function ConsolePeople(props: { state: RoomState; book: BookView; send: S
   );
 }
 
-type Row =
-  | { readonly name: string; readonly one: ParticipantView; readonly entry: BookEntry | undefined }
-  | { readonly name: string; readonly one: null; readonly entry: BookEntry };
+interface Known {
+  readonly name: string;
+  readonly heard: Heard;
+  readonly quality: Quality | undefined;
+  /** Their client says that the microphone is on, and no sound of it comes. */
+  readonly silent: boolean;
+}
+type Row = Known &
+  (
+    | { readonly one: ParticipantView; readonly entry: BookEntry | undefined }
+    | { readonly one: null; readonly entry: BookEntry }
+  );
 
-/** Those who attend, or did, without being connected to the room. */
-function outside(state: RoomState, book: BookView, filter: Filter): readonly BookEntry[] {
-  if (filter !== 'present' && filter !== 'left') return [];
-  return [...book.entries.values()]
+/** Everybody in the room, then those who attend, did or may, without being connected. */
+function rowsOf(
+  state: RoomState,
+  everybody: readonly ParticipantView[],
+  book: BookView,
+  reception: ReadonlyMap<string, Quality>,
+): readonly Row[] {
+  const sends = new Set(
+    [...state.tracks.values()].filter((one) => one.kind === 'audio').map((one) => one.user_id),
+  );
+  const inside = everybody.map((one): Row => {
+    const heard = heardOf(state, one);
+    return {
+      name: one.name,
+      one,
+      entry: book.entries.get(one.user_id),
+      heard,
+      quality: reception.get(one.user_id),
+      silent: one.audio && one.connections > 0 && !one.muted && !sends.has(one.user_id),
+    };
+  });
+  const outside = [...book.entries.values()]
     .filter((entry) => !state.participants.has(entry.user_id))
-    .filter((entry) => (filter === 'present' ? entry.present : entry.left))
-    .sort((a, b) => a.name.localeCompare(b.name));
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((entry): Row => {
+      return {
+        name: entry.name,
+        one: null,
+        entry,
+        heard: 'away',
+        quality: undefined,
+        silent: false,
+      };
+    });
+  return [...inside, ...outside];
 }
 
-function passes(
-  state: RoomState,
-  one: ParticipantView,
-  entry: BookEntry | undefined,
-  filter: Filter,
-): boolean {
+function passes({ one, entry, heard, quality, silent }: Row, filter: Filter): boolean {
+  const present = entry?.present === true;
   switch (filter) {
     case 'present':
-      return entry?.present === true;
-    case 'unproven':
-      return entry?.present !== true && isPerson(one);
+      return present;
+    case 'hall':
+      return one?.roles.includes('hall') === true || (present && entry.place === 'hall');
     case 'left':
       return entry?.left === true;
+    case 'absent':
+      return entry?.eligible === true && !present && one === null;
+    default:
+  }
+  if (one === null) return false;
+  switch (filter) {
     case 'all':
       return true;
+    case 'unproven':
+      return !present && isPerson(one);
     case 'heard':
-      return ['heard', 'speaking'].includes(heardOf(state, one));
+      return heard === 'heard' || heard === 'speaking';
     case 'muted':
       return one.muted;
     case 'away':
       return one.connections === 0;
-    case 'hall':
-      return one.roles.includes('hall');
+    case 'poor':
+      return silent || quality === 'fair' || quality === 'poor';
+    case 'moderator':
+      return one.roles.includes('moderator');
   }
 }
 
@@ -172,22 +287,38 @@ function HistoryLink({ user, name }: { user: string; name: string }) {
       target="_blank"
       rel="noreferrer"
       data-testid={`history-${user}`}
+      title={`${t('attendance.report')}: ${name}`}
+      aria-label={`${t('attendance.report')}: ${name}`}
     >
-      <span>
-        {t('attendance.report')}
-        <span class="visually-hidden">: {name}</span>
-      </span>
+      <Icon name="history" />
     </a>
   );
 }
 
+/** How somebody's sound and pictures arrive here, while any do. */
+function QualityBadge({ quality, silent }: { quality: Quality | undefined; silent: boolean }) {
+  if (quality === undefined && !silent) return null;
+  const known = quality ?? 'silent';
+  return (
+    <span class={`connection ${quality ?? 'poor'}`} data-testid="quality" data-quality={known}>
+      <Icon name={quality === 'good' ? 'signal' : 'lost'} />
+      <span class={quality === 'good' ? 'visually-hidden' : ''}>{c(`quality.${known}`)}</span>
+    </span>
+  );
+}
+
+/** Drawn again only when something of this person changes. */
 function Person(props: {
   one: ParticipantView;
   entry: BookEntry | undefined;
-  state: RoomState;
+  heard: Heard;
+  quality: Quality | undefined;
+  silent: boolean;
+  own: boolean;
+  speaking: boolean;
   send: Send;
 }) {
-  const { one, entry, state, send } = props;
+  const { one, entry, send } = props;
   return (
     <li
       class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''} ${one.connections === 0 ? 'gone' : ''}`}
@@ -196,37 +327,42 @@ function Person(props: {
       data-heard={one.may_be_heard}
       data-away={one.connections === 0}
     >
-      <MicrophoneBadge one={one} state={state} />
-      <PersonName one={one} state={state} />
+      <MicrophoneBadge heard={props.heard} />
+      <PersonName one={one} own={props.own} speaking={props.speaking} />
+      <QualityBadge quality={props.quality} silent={props.silent} />
       <AttendanceCell entry={entry} />
       {isPerson(one) && <HistoryLink user={one.user_id} name={one.name} />}
       <Button
         label={t(one.muted ? 'console.unmute' : 'console.mute')}
-        about={one.name}
+        name={`${t(one.muted ? 'console.unmute' : 'console.mute')}: ${one.name}`}
         icon={one.muted ? 'microphone' : 'microphoneOff'}
-        look="small"
+        compact
+        look={one.muted ? 'small danger' : 'small'}
         testId={`${one.muted ? 'unmute' : 'mute'}-${one.user_id}`}
         once
         onPress={() =>
           send({ type: one.muted ? 'unmute_user' : 'mute_user', user_id: one.user_id })
         }
       />
-      {one.user_id !== state.you.user_id && (
+      {!props.own && (
         <Button
           label={t('console.removeName', { name: one.name })}
           icon="remove"
           compact
           look="small danger"
           testId={`remove-${one.user_id}`}
-          onPress={() => {
-            const { user_id, name } = one;
-            afterSecondThoughts(`remove-${user_id}`, t('console.removing', { name }), () =>
-              send({ type: 'remove_participant', user_id }),
-            );
-          }}
+          onPress={() => removePerson(one, send)}
         />
       )}
     </li>
+  );
+}
+
+/** Removes somebody, unless it is taken back within seconds. */
+export function removePerson(one: { user_id: string; name: string }, send: Send): void {
+  const { user_id, name } = one;
+  afterSecondThoughts(`remove-${user_id}`, t('console.removing', { name }), () =>
+    send({ type: 'remove_participant', user_id }),
   );
 }
 
@@ -235,9 +371,9 @@ export function HallSpeaker({ send }: { send: Send }) {
   const [name, setName] = useKept('hall.name', '');
   const [kind, setKind] = useState<string>('normal');
   return (
-    <section class="card" aria-labelledby="hall-speaker">
+    <section class="hall-speaker" aria-labelledby="hall-speaker">
       <form
-        class="stack"
+        class="row"
         onSubmit={(event) => {
           event.preventDefault();
           const text = name.trim();
@@ -246,28 +382,33 @@ export function HallSpeaker({ send }: { send: Send }) {
           setName('');
         }}
       >
-        <h2 id="hall-speaker">{t('console.hallSpeaker')}</h2>
-        <div class="row">
-          <Field label={t('console.hallName')}>
-            <input
-              data-testid="hall-name"
-              maxLength={100}
-              autoComplete="off"
-              value={name}
-              onInput={(event) => setName(event.currentTarget.value)}
-            />
-          </Field>
-          <Field label={t('ask.kind')}>
-            <select
-              data-testid="hall-kind"
-              value={kind}
-              onChange={(event) => setKind(event.currentTarget.value)}
-            >
-              <Options values={KINDS} text={(one): Key => `kind.${one}`} />
-            </select>
-          </Field>
-        </div>
-        <Button label={t('console.addHall')} type="submit" testId="add-hall-speaker" />
+        <h3 id="hall-speaker" class="visually-hidden">
+          {t('console.hallSpeaker')}
+        </h3>
+        <input
+          aria-label={t('console.hallName')}
+          placeholder={t('console.hallName')}
+          data-testid="hall-name"
+          maxLength={100}
+          autoComplete="off"
+          value={name}
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+        <select
+          aria-label={t('ask.kind')}
+          data-testid="hall-kind"
+          value={kind}
+          onChange={(event) => setKind(event.currentTarget.value)}
+        >
+          <Options values={KINDS} text={(one): Key => `kind.short.${one}`} />
+        </select>
+        <Button
+          label={c('hallAdd')}
+          name={t('console.addHall')}
+          look="small"
+          type="submit"
+          testId="add-hall-speaker"
+        />
       </form>
     </section>
   );

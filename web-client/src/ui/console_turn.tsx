@@ -1,5 +1,5 @@
 import { t } from '../i18n/i18n';
-import type { Command, RequestView, RoomClient, RoomState } from '../lib';
+import type { Command, Presence, RequestView, RoomClient, RoomState } from '../lib';
 import { isPerson, presenceOf } from '../lib';
 import { Button, Dialog } from './components';
 import { Countdown, Holder } from './floor_card';
@@ -14,6 +14,7 @@ export function ConsoleTurn(props: {
   send: Send;
   onStart: (request: RequestView) => void;
   onOpenFloor: () => void;
+  children?: preact.ComponentChildren;
 }) {
   const { client, state, send } = props;
   const turn = state.floor.turn;
@@ -22,8 +23,16 @@ export function ConsoleTurn(props: {
   const open = state.floor.moderation === 'open';
   return (
     <section class="card turn-card" aria-label={t('console.turn')} data-testid="turn-card">
-      <div class="spread">
-        <Holder state={state} />
+      <div class="turn-now">
+        <div>
+          <Holder state={state} />
+          {next !== undefined && (
+            <span class="quiet name" data-testid="next-name">
+              {t('console.nextIs', { name: next.name })}{' '}
+              <PresenceBadge presence={presenceOf(state, next)} />
+            </span>
+          )}
+        </div>
         {turn !== null && <Countdown client={client} turn={turn} />}
       </div>
       <div class="row">
@@ -31,7 +40,7 @@ export function ConsoleTurn(props: {
           label={t('console.start')}
           {...(next === undefined ? {} : { about: next.name })}
           icon="play"
-          look="main"
+          look="main small"
           testId="start-next"
           shortcut="n"
           once
@@ -44,6 +53,7 @@ export function ConsoleTurn(props: {
           label={t(turn?.running === false ? 'console.resume' : 'console.pause')}
           icon={turn?.running === false ? 'play' : 'pause'}
           testId={turn?.running === false ? 'resume-turn' : 'pause-turn'}
+          look="small"
           shortcut="p"
           once
           disabled={none}
@@ -54,6 +64,7 @@ export function ConsoleTurn(props: {
             key={seconds}
             label={t('console.extend', { seconds })}
             about={t('console.extendName', { seconds })}
+            look="small"
             testId={`extend-${seconds}`}
             shortcut={seconds === 30 ? 'e' : 'Shift+E'}
             disabled={none}
@@ -63,18 +74,13 @@ export function ConsoleTurn(props: {
         <Button
           label={t('console.stop')}
           icon="stop"
-          look="danger"
+          look="small danger"
           testId="stop-turn"
           shortcut="s"
           once
           disabled={none}
           onPress={() => send({ type: 'stop_turn' })}
         />
-        {next !== undefined && (
-          <span class="quiet name" data-testid="next-name">
-            {t('console.nextIs', { name: next.name })} <PresenceBadge state={state} who={next} />
-          </span>
-        )}
       </div>
       <div class="row">
         <span class="badge" data-testid="queue-open">
@@ -101,17 +107,14 @@ export function ConsoleTurn(props: {
             else props.onOpenFloor();
           }}
         />
+        {props.children}
       </div>
     </section>
   );
 }
 
 /** Says that somebody who asked, or speaks, is not there; nothing when they are. */
-export function PresenceBadge(props: {
-  state: RoomState;
-  who: { readonly user_id: string; readonly in_hall: boolean };
-}) {
-  const presence = presenceOf(props.state, props.who);
+export function PresenceBadge({ presence }: { presence: Presence }) {
   if (presence !== 'away' && presence !== 'absent') return null;
   return (
     <span class="badge warn" data-testid="presence" data-presence={presence}>

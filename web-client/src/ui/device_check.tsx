@@ -180,7 +180,8 @@ function useOpened(
   }, [wanted, device, version]);
 }
 
-function Choose(props: {
+/** A choice among devices of one kind; nothing where there is no choice. */
+export function Choose(props: {
   label: string;
   devices: readonly MediaDeviceInfo[] | undefined;
   value: string;

@@ -1,8 +1,11 @@
 import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { clock, isKey, t } from '../i18n/i18n';
+import { m } from '../i18n/meeting';
 import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';
 import { myPlace, presenceOf, turnTime } from '../lib';
+import { announceAtOnce } from './components';
 import { useNow } from './hooks';
 
 /** The word for a kind of request; a kind of a later version is shown as it is. */
@@ -38,7 +41,12 @@ export function Holder({ state }: { state: RoomState }) {
           {turn.in_hall && ` · ${t('floor.inHall')}`}
         </div>
       )}
-      <div class="holder name" data-testid="floor-holder" data-user={turn?.user_id}>
+      <div
+        class="holder name"
+        data-testid="floor-holder"
+        data-user={turn?.user_id}
+        title={turn?.name}
+      >
         {turn === null ? t(headline) : turn.name}
       </div>
       {absent && (
@@ -64,16 +72,41 @@ export function FloorCard(props: {
   const { client, state } = props;
   const turn = state.floor.turn;
   const place = myPlace(state);
-  const mine = place.kind === 'speaking' ? 'mine' : '';
+  const mine = place.kind === 'speaking';
   return (
-    <section class={`floor ${mine}`} aria-label={t('meeting.floor')} data-testid="floor">
+    <section
+      class={`floor ${mine ? 'mine' : ''}`}
+      aria-label={t('meeting.floor')}
+      data-testid="floor"
+    >
       <Holder state={state} />
       {turn !== null && <Countdown client={client} turn={turn} />}
+      {mine && <OwnTime client={client} turn={place.turn} />}
       <div class="place" data-testid="my-place" data-place={place.kind}>
         {placeText(place)}
       </div>
       {props.children}
     </section>
+  );
+}
+
+/** That one's own time runs out: the speaker must not be the last to see it. */
+function OwnTime({ client, turn }: { client: RoomClient; turn: TimedTurn }) {
+  const now = useNow(250);
+  const { level } = turnTime(turn, client.clock.now(now));
+  const over = useRef('');
+  useEffect(() => {
+    // The server tells of 30 and 10 seconds; of the end only the clock does.
+    if (level === 'over' && over.current !== turn.turn_id) {
+      over.current = turn.turn_id;
+      announceAtOnce(m('time.over'));
+    }
+  }, [level, turn.turn_id]);
+  if (level === 'calm') return null;
+  return (
+    <div class={`own-time ${level}`} data-testid="own-time" data-level={level}>
+      {m(`time.${level}`)}
+    </div>
   );
 }
 

@@ -14,7 +14,8 @@ import {
   rememberPerson,
   signedIn,
 } from './access';
-import { Button, Notice, PageHeader } from './components';
+import { ChooseSession } from './choose_session';
+import { Button, PageHeader } from './components';
 import { DevForm } from './dev_form';
 import { SessionFacts } from './session_facts';
 import { Failure } from './sign_in';
@@ -86,11 +87,7 @@ export function Follower(props: {
   return (
     <main class="page stack" data-testid="waiting-room">
       <PageHeader title={awaited?.title ?? t(props.title)} />
-      {session === null && (
-        <Notice look="danger">
-          <p>{t('join.noSession')}</p>
-        </Notice>
-      )}
+      {session === null && <ChooseSession />}
       {failure !== null && (
         <Failure
           error={failure}

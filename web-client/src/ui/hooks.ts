@@ -11,6 +11,51 @@ export function useRoom(client: RoomClient): RoomSnapshot {
   return snapshot;
 }
 
+/** Between two drawings of what changes all the time, such as who comes and who is heard. */
+const CALM_MS = 200;
+
+/**
+ * As `useRoom`, for pages that show hundreds of people: what somebody decides by, the
+ * floor and the connection, is shown at once, the rest a few times a second.
+ */
+export function useCalmRoom(client: RoomClient): RoomSnapshot {
+  const [snapshot, setSnapshot] = useState(client.snapshot);
+  useEffect(() => {
+    let shown = client.snapshot;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const show = () => {
+      clearTimeout(timer);
+      timer = undefined;
+      shown = client.snapshot;
+      setSnapshot(shown);
+    };
+    show();
+    const stop = client.subscribe((next) => {
+      const decides =
+        next.status !== shown.status ||
+        next.localVersion !== shown.localVersion ||
+        next.state?.floor !== shown.state?.floor ||
+        next.state?.chat !== shown.state?.chat;
+      if (decides) show();
+      else timer ??= setTimeout(show, CALM_MS);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [client]);
+  return snapshot;
+}
+
+/** The same function at every drawing, which does what the newest one does. */
+export function useStable<Given extends unknown[]>(
+  does: (...given: Given) => void,
+): (...given: Given) => void {
+  const newest = useRef(does);
+  newest.current = does;
+  return useRef((...given: Given) => newest.current(...given)).current;
+}
+
 /** The local time, renewed every `everyMs` while `active`. */
 export function useNow(everyMs: number, active = true): number {
   const [now, setNow] = useState(Date.now);

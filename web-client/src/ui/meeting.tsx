@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
+import { m } from '../i18n/meeting';
 import type {
   ApiClient,
   AudioOutput,
@@ -9,13 +10,20 @@ import type {
   TokenSource,
   Witness,
 } from '../lib';
-import { canShareScreen, openCamera, openScreen } from '../lib';
+import { canShareScreen, holdsFloor, isModerated, mayWatch, openCamera, openScreen } from '../lib';
+import { AfterEnd } from './after_end';
+import { AnnouncementBanner } from './announcement';
+import { Answers } from './answers';
 import { Ask } from './ask';
 import { Chat } from './chat';
 import { Button, LanguageSwitch, toast } from './components';
 import { Closed, ConnectionState } from './connection';
+import type { ChosenDevices } from './devices_dialog';
+import { DevicesDialog } from './devices_dialog';
+import { useFloorCame } from './floor_came';
 import { FloorCard } from './floor_card';
 import { useRoom } from './hooks';
+import { LeaveDialog, leavingCosts, useAskBeforeClosing } from './leave';
 import { MeetingLink } from './meeting_link';
 import type { Media } from './microphone';
 import { MicrophoneButton, MicrophoneLine } from './microphone';
@@ -25,8 +33,10 @@ import { OwnAttendance } from './own_attendance';
 import { QuorumLine } from './quorum';
 import { ConsentBanner, RecordingIndicator } from './recording';
 import { RenewalNotice } from './renewal';
+import { SpeakingList } from './speaking_list';
 import type { Layout } from './stage';
 import { Stage } from './stage';
+import { Votes } from './votes';
 import { WitnessAlarm, WitnessIndicator } from './witness';
 
 interface MeetingProps {
@@ -36,29 +46,48 @@ interface MeetingProps {
   readonly tokens: TokenSource;
   readonly api: ApiClient;
   readonly soundBlocked: boolean;
-  /** Devices chosen on the join page. */
-  readonly devices: { readonly microphone?: string; readonly camera?: string };
+  /** Devices chosen on the join page, or in the meeting. */
+  readonly devices: ChosenDevices;
+  readonly onDevices: (change: Partial<ChosenDevices>) => void;
   readonly again: string;
   readonly onLeave: () => void;
 }
+
+type Panel = 'none' | 'chat' | 'people' | 'list';
 
 /** The meeting of a participant. */
 export function Meeting(props: MeetingProps) {
   const { client } = props;
   const snapshot = useRoom(client);
   const { state, status } = snapshot;
-  const [panel, setPanel] = useKept<'none' | 'chat' | 'people'>('panel', 'none');
+  const [panel, setPanel] = useKept<Panel>('panel', 'none');
   const [layout, setLayout] = useKept<Layout>('layout', 'speaker');
+  const [ownHidden, setOwnHidden] = useKept('own.hidden', false);
+  const [settings, setSettings] = useState(false);
+  const [leaving, setLeaving] = useState(false);
   const [read, setRead] = useState(0);
   const lastLine = state?.chat.at(-1)?.seq ?? 0;
   useEffect(() => {
     if (panel === 'chat') setRead(lastLine);
   }, [panel, lastLine]);
+  const title = state === null ? t('app.name') : `${state.session.title} · ${t('app.name')}`;
   useEffect(() => {
-    if (state !== null) document.title = `${state.session.title} · ${t('app.name')}`;
-  }, [state?.session.title]);
+    document.title = title;
+  }, [title]);
+  useFloorCame(state, title);
+  useAskBeforeClosing(status.phase !== 'closed' && state !== null && holdsFloor(state));
   if (status.phase === 'closed')
-    return <Closed reason={status.reason} code={status.code} again={props.again} />;
+    return (
+      <Closed reason={status.reason} code={status.code} again={props.again}>
+        {state !== null && (
+          <AfterEnd
+            session={state.session.id}
+            reason={status.reason}
+            watches={mayWatch(state.you.roles)}
+          />
+        )}
+      </Closed>
+    );
   if (state === null) {
     return (
       <main class="page stack">
@@ -66,6 +95,16 @@ export function Meeting(props: MeetingProps) {
       </main>
     );
   }
+  const publishes = state.you.roles.some((role) => role !== 'observer');
+  const costs = leavingCosts(state);
+  const leave = () => {
+    if (costs === null) props.onLeave();
+    else setLeaving(true);
+  };
+  const panelButton = (which: Panel) => ({
+    pressed: panel === which,
+    onPress: () => setPanel(panel === which ? 'none' : which),
+  });
   const unread = state.chat.filter((line) => line.seq > read).length;
   return (
     <main class={`meeting ${panel === 'none' ? 'alone' : ''}`} data-testid="meeting">
@@ -80,28 +119,52 @@ export function Meeting(props: MeetingProps) {
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
         <MeetingLink state={state} />
         <OwnAttendance api={props.api} state={state} />
+        <AnnouncementBanner state={state} />
+        <Votes client={client} state={state} />
+        <Answers state={state} />
+        {!isModerated(state) && (
+          <p class="no-moderator" role="status" data-testid="no-moderator">
+            {t('meeting.noModerator')}
+          </p>
+        )}
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
       </div>
       <FloorCard client={client} state={state}>
         <QuorumLine quorum={state.quorum} />
       </FloorCard>
-      <Stage client={client} snapshot={snapshot} state={state} layout={layout} />
+      <Stage
+        client={client}
+        snapshot={snapshot}
+        state={state}
+        layout={layout}
+        ownHidden={ownHidden}
+        onHideOwn={() => setOwnHidden(true)}
+      />
       {panel !== 'none' && (
         <div class="panel">
           {panel === 'chat' ? (
             <Chat client={client} state={state} onClose={() => setPanel('none')} />
+          ) : panel === 'list' ? (
+            <SpeakingList state={state} onClose={() => setPanel('none')} />
           ) : (
             <PeopleList state={state} onClose={() => setPanel('none')} />
           )}
         </div>
       )}
-      <Bar {...props} snapshot={snapshot} state={state}>
+      <Bar {...props} onLeave={leave} snapshot={snapshot} state={state}>
         <Button
           label={t(layout === 'speaker' ? 'layout.grid' : 'layout.speaker')}
           icon={layout === 'speaker' ? 'grid' : 'speaker'}
           compact
           testId="layout-button"
           onPress={() => setLayout(layout === 'speaker' ? 'grid' : 'speaker')}
+        />
+        <Button
+          label={m('list.title')}
+          icon="list"
+          compact
+          testId="list-button"
+          {...panelButton('list')}
         />
         <Button
           label={t('chat.title')}
@@ -113,8 +176,7 @@ export function Meeting(props: MeetingProps) {
           icon="chat"
           compact
           testId="chat-button"
-          pressed={panel === 'chat'}
-          onPress={() => setPanel(panel === 'chat' ? 'none' : 'chat')}
+          {...panelButton('chat')}
         >
           {unread > 0 && (
             <span class="unread" aria-hidden="true">
@@ -127,10 +189,37 @@ export function Meeting(props: MeetingProps) {
           icon="people"
           compact
           testId="people-button"
-          pressed={panel === 'people'}
-          onPress={() => setPanel(panel === 'people' ? 'none' : 'people')}
+          {...panelButton('people')}
+        />
+        <Button
+          label={m('devices.title')}
+          icon="settings"
+          compact
+          testId="devices-button"
+          onPress={() => setSettings(true)}
         />
       </Bar>
+      {settings && (
+        <DevicesDialog
+          media={client.media}
+          output={props.output}
+          chosen={props.devices}
+          publishes={publishes}
+          ownHidden={ownHidden}
+          onChoose={props.onDevices}
+          onHideOwn={setOwnHidden}
+          onClose={() => setSettings(false)}
+        />
+      )}
+      {leaving && (
+        <LeaveDialog
+          client={client}
+          state={state}
+          costs={costs ?? 'waiting'}
+          onLeave={props.onLeave}
+          onClose={() => setLeaving(false)}
+        />
+      )}
     </main>
   );
 }
@@ -186,11 +275,7 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
   const screen = media.trackOf('screen') !== null;
   return (
     <>
-      <MicrophoneButton
-        media={media}
-        state={media.microphone}
-        {...(devices.microphone === undefined ? {} : { device: devices.microphone })}
-      />
+      <MicrophoneButton media={media} state={media.microphone} device={devices.microphone} />
       <Button
         label={t(camera ? 'camera.turnOff' : 'camera.turnOn')}
         icon={camera ? 'camera' : 'cameraOff'}
@@ -199,7 +284,7 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
         testId="camera-button"
         onPress={() => {
           if (camera) media.setTrack('camera', null);
-          else void startCamera(media, devices.camera);
+          else void startCamera(media, devices.camera, props.state.you.may_be_seen);
         }}
       />
       {canShareScreen() && (
@@ -211,7 +296,7 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
           testId="screen-button"
           onPress={() => {
             if (screen) stopScreen(media);
-            else void startScreen(media);
+            else void startScreen(media, props.state.you.may_be_seen);
           }}
         />
       )}
@@ -219,13 +304,18 @@ function MediaButtons(props: BarProps & { media: NonNullable<RoomClient['media']
   );
 }
 
-async function startCamera(media: Media, device?: string): Promise<void> {
+/** `seen` says whether the session's rule shows it to others now. */
+async function startCamera(media: Media, device: string, seen: boolean): Promise<void> {
   const { track, problem } = await openCamera(device);
-  if (track === null) toast(t(`device.camera.${problem}`));
-  else media.setTrack('camera', track);
+  if (track === null) {
+    toast(t(`device.camera.${problem}`));
+    return;
+  }
+  media.setTrack('camera', track);
+  if (!seen) toast(m('camera.notYet'));
 }
 
-async function startScreen(media: Media): Promise<void> {
+async function startScreen(media: Media, seen: boolean): Promise<void> {
   const { track, sound, problem } = await openScreen();
   if (track === null) {
     toast(t(problem === 'denied' ? 'device.screen.denied' : 'device.screen.failed'));
@@ -233,6 +323,7 @@ async function startScreen(media: Media): Promise<void> {
   }
   media.setTrack('screen', track);
   media.setTrack('screen_audio', sound);
+  if (!seen) toast(m('share.notYet'));
 }
 
 function stopScreen(media: Media): void {

@@ -28,11 +28,12 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
       else announce(t('floor.said.ended', { name: event.name }));
       return;
     case 'speech_approved':
-      if (mine) tell(t('floor.said.approved'));
+      // What is said here stays to be read on the page.
+      if (mine) announceAtOnce(t('floor.said.approved'));
       return;
     case 'speech_denied':
       if (mine) {
-        tell(
+        announceAtOnce(
           event.reason === null
             ? t('floor.said.denied')
             : t('floor.said.deniedReason', { reason: event.reason }),
@@ -44,6 +45,10 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
       return;
     case 'user_unmuted':
       if (mine) tell(t('floor.said.unmuted'));
+      return;
+    case 'vote_announced':
+      // What is said here stays to be read on the page.
+      announceAtOnce(t('vote.said', { title: event.title }));
       return;
     case 'recording_state':
       tellRecording(event.state);

@@ -16,8 +16,7 @@ const HEARD: Readonly<Record<Heard, readonly [IconName, Key]>> = {
 };
 
 /** What is heard of a participant, by what the server says. */
-export function MicrophoneBadge({ one, state }: { one: ParticipantView; state: RoomState }) {
-  const heard = heardOf(state, one);
+export function MicrophoneBadge({ heard }: { heard: Heard }) {
   const [icon, key] = HEARD[heard];
   return (
     <span title={t(key)} data-heard={heard}>
@@ -68,10 +67,9 @@ export function MediaFault({ fault }: { fault: string | undefined }) {
 }
 
 /** Somebody's name, roles and presence. */
-export function PersonName({ one, state }: { one: ParticipantView; state: RoomState }) {
-  const shown =
-    one.user_id === state.you.user_id ? t('common.youSuffix', { name: one.name }) : one.name;
-  const speaking = state.speakers.some((speaker) => speaker.user_id === one.user_id);
+export function PersonName(props: { one: ParticipantView; own: boolean; speaking: boolean }) {
+  const { one, own, speaking } = props;
+  const shown = own ? t('common.youSuffix', { name: one.name }) : one.name;
   const role = (['moderator', 'hall', 'observer', 'camera'] as const).find((role) =>
     one.roles.includes(role),
   );
@@ -89,6 +87,7 @@ export function PersonName({ one, state }: { one: ParticipantView; state: RoomSt
 /** Everybody in the room. */
 export function PeopleList({ state, onClose }: { state: RoomState; onClose: () => void }) {
   const everybody = people(state);
+  const speaks = new Set(state.speakers.map(({ user_id }) => user_id));
   return (
     <section class="sheet" aria-label={t('people.title')} data-testid="people">
       <header>
@@ -109,7 +108,11 @@ export function PeopleList({ state, onClose }: { state: RoomState; onClose: () =
               </li>
             ) : (
               <li class="person" key={one.user_id} data-testid={`person-${one.user_id}`}>
-                <PersonName one={one} state={state} />
+                <PersonName
+                  one={one}
+                  own={one.user_id === state.you.user_id}
+                  speaking={speaks.has(one.user_id)}
+                />
                 {one.screen && (
                   <span title={t('people.screen')}>
                     <Icon name="screen" />
@@ -122,7 +125,7 @@ export function PeopleList({ state, onClose }: { state: RoomState; onClose: () =
                     <span class="visually-hidden">{t('people.video')}</span>
                   </span>
                 )}
-                <MicrophoneBadge one={one} state={state} />
+                <MicrophoneBadge heard={heardOf(state, one)} />
               </li>
             ),
           )}

@@ -82,43 +82,41 @@ export function RecordingControl({ state, send }: { state: RoomState; send: Send
   const runs = now === 'recording';
   const stopped = now === 'stopped';
   return (
-    <section class="card stack" aria-labelledby="recording" data-testid="recording-control">
-      <div class="spread">
-        <h2 id="recording">{t('recording.console')}</h2>
-        {stopped ? (
-          <span class="badge" data-testid="recording-stopped">
-            {t('recording.stopped')}
-          </span>
-        ) : (
-          <RecordingIndicator state={state} />
-        )}
-      </div>
-      <div class="row">
-        {runs ? (
-          <Button
-            label={t('recording.pause')}
-            icon="pause"
-            testId="pause-recording"
-            onPress={() => send({ type: 'pause_recording' })}
-          />
-        ) : (
-          <Button
-            label={t(stopped ? 'recording.start' : 'recording.resume')}
-            icon="record"
-            testId="start-recording"
-            onPress={() => send({ type: 'start_recording' })}
-          />
-        )}
-        {!stopped && (
-          <Button
-            label={t('recording.stop')}
-            icon="stop"
-            look="danger"
-            testId="stop-recording"
-            onPress={() => setAsking(true)}
-          />
-        )}
-      </div>
+    <section class="row" aria-label={t('recording.console')} data-testid="recording-control">
+      {stopped && (
+        <span class="badge" data-testid="recording-stopped">
+          {t('recording.stopped')}
+        </span>
+      )}
+      {runs ? (
+        <Button
+          label={t('recording.pause')}
+          icon="pause"
+          compact
+          look="small"
+          testId="pause-recording"
+          onPress={() => send({ type: 'pause_recording' })}
+        />
+      ) : (
+        <Button
+          label={t(stopped ? 'recording.start' : 'recording.resume')}
+          icon="record"
+          compact
+          look="small"
+          testId="start-recording"
+          onPress={() => send({ type: 'start_recording' })}
+        />
+      )}
+      {!stopped && (
+        <Button
+          label={t('recording.stop')}
+          icon="stop"
+          compact
+          look="small danger"
+          testId="stop-recording"
+          onPress={() => setAsking(true)}
+        />
+      )}
       {asking && (
         <Dialog
           title={t('recording.stop.title')}

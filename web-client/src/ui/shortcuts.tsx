@@ -6,7 +6,9 @@ import { Check, Dialog } from './components';
 /** What a key does on the console. */
 export interface Shortcut {
   readonly keys: string;
-  readonly text: Key;
+  /** What it does, by the name of a text or as it is. */
+  readonly text?: Key;
+  readonly name?: string;
   /** Absent where the key is handled by what has the focus. */
   readonly run?: () => void;
 }
@@ -54,12 +56,12 @@ export function ShortcutHelp(props: {
         onChange={props.onSwitch}
       />
       <dl class="shortcuts">
-        {props.shortcuts.map(({ keys, text }) => (
+        {props.shortcuts.map(({ keys, text, name }) => (
           <>
             <dt>
               <kbd>{keys}</kbd>
             </dt>
-            <dd>{t(text)}</dd>
+            <dd>{text === undefined ? name : t(text)}</dd>
           </>
         ))}
       </dl>

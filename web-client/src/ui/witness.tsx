@@ -70,6 +70,11 @@ export function WitnessAlarm({ witness, session }: { witness: Witness; session: 
   );
 }
 
+/** Whether this browser has kept anything of a session's record. */
+export function hasProof(session: string): boolean {
+  return store.file(session) !== null;
+}
+
 function Details(props: { view: WitnessView; session: string; onClose: () => void }) {
   const { view, session } = props;
   const at = view.checkedAtMs;
@@ -105,7 +110,8 @@ function Details(props: { view: WitnessView; session: string; onClose: () => voi
   );
 }
 
-function SaveProof({ session }: { session: string }) {
+/** Saves the heads that this browser has kept. */
+export function SaveProof({ session }: { session: string }) {
   return (
     <Button
       label={t('witness.save')}

@@ -45,9 +45,9 @@ export const errors: ErrorTexts = {
     'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
   'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
   'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
-  'error.SIGN_IN_REQUIRED': 'É preciso iniciar sessão para continuar. Prima o botão para o fazer.',
+  'error.SIGN_IN_REQUIRED': 'É preciso iniciar sessão para continuar. Aperte o botão para o fazer.',
   'error.SIGN_IN_LOOP':
-    'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e prima o botão.',
+    'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e aperte o botão.',
   'error.SIGN_IN_WINDOW':
     'A janela para iniciar sessão não voltou ou o navegador não a abriu. Permita as janelas desta página e aperte o botão de novo.',
   'error.SIGN_IN_CANCELLED':
@@ -57,9 +57,9 @@ export const errors: ErrorTexts = {
   'error.SIGN_IN_UNAVAILABLE':
     'O serviço de identidade não responde. Espere um momento e tente de novo.',
   'error.SIGN_IN_MISSING':
-    'Este servidor não indica onde iniciar sessão. Use a ligação do seu convite ou avise quem o convidou.',
+    'Este servidor não indica onde iniciar sessão. Use o link do seu convite ou avise quem o convidou.',
   'error.INSECURE_PAGE':
-    'A página não chegou por uma ligação segura, e o navegador não deixa entrar assim. Abra a ligação que começa por https.',
+    'A página não chegou por uma conexão segura, e o navegador não deixa entrar assim. Abra o link que começa por https.',
   'error.PAGE_FAILED':
     'A página falhou. Recarregue-a; nada se perde. Se se repetir, avise quem o ajuda.',
   'error.MALFORMED_REQUEST':
@@ -69,16 +69,16 @@ export const errors: ErrorTexts = {
     'O servidor não aceita este tipo de dados. Recarregue a página e tente de novo.',
   'error.METHOD_NOT_ALLOWED': 'A página e o servidor não são da mesma versão. Recarregue a página.',
   'error.ROUTE_NOT_FOUND':
-    'Isso não existe neste servidor. Verifique se a ligação está completa e recarregue a página.',
-  'error.CREDENTIALS_MISSING': 'Não iniciou sessão. Entre de novo pela sua ligação.',
+    'Isso não existe neste servidor. Verifique se o link está completo e recarregue a página.',
+  'error.CREDENTIALS_MISSING': 'Não iniciou sessão. Entre de novo pelo seu link.',
   'error.TOKEN_BOUND':
-    'O seu acesso pertence a outro navegador. Entre de novo pela sua ligação neste.',
+    'O seu acesso pertence a outro navegador. Entre de novo neste pelo seu link.',
   'error.DPOP_PROOF_REPLAYED':
     'A página enviou o mesmo duas vezes e a segunda não foi aceite. Veja se já está feito e, se não, repita.',
   'error.DPOP_NONCE_REQUIRED':
     'O servidor pediu uma prova mais recente do seu navegador. Tente de novo.',
   'error.RESUME_TOKEN_INVALID':
-    'A ligação anterior já não existe. A página entra de novo sozinha; se não, recarregue-a.',
+    'A conexão anterior já não existe. A página entra de novo sozinha; se não, recarregue-a.',
   'error.CLIENT_CERTIFICATE_REQUIRED':
     'Só os serviços da organização podem fazer isto, não as pessoas. Peça a quem a administra.',
   'error.VERSION_CONFLICT':
@@ -88,7 +88,7 @@ export const errors: ErrorTexts = {
   'error.IDEMPOTENCY_KEY_REUSED':
     'O que foi pedido não coincide com o pedido anterior. Recarregue a página e tente de novo.',
   'error.IDEMPOTENCY_KEY_IN_USE':
-    'O mesmo já está a ser feito. Espere um momento e veja se está feito.',
+    'O mesmo já está sendo feito. Espere um momento e veja se está feito.',
   'error.INTERNAL':
     'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se voltar a falhar, avise quem o ajuda, com a hora.',
   'error.PROVIDER_NOT_CONFIGURED':
@@ -104,7 +104,7 @@ export const errors: ErrorTexts = {
   'error.WEBHOOK_EXPIRED':
     'O aviso do serviço de vídeo chegou tarde demais. Avise quem administra a instalação.',
   'error.PROVIDER_UNSUPPORTED':
-    'Esta sessão decorre noutro serviço de vídeo. Use a ligação do seu convite.',
+    'Esta sessão decorre em outro serviço de vídeo. Use o link do seu convite.',
   'error.REQUEST_STATE_CONFLICT':
     'Esse pedido já foi aceite, ou ainda não. Veja a lista e decida de novo.',
   'error.SDP_INVALID':
@@ -119,9 +119,9 @@ export const errors: ErrorTexts = {
   'error.FORMAT_UNSUPPORTED': 'O servidor não faz o documento nesse formato. Peça-o noutro.',
   'error.TRACK_NOT_FOUND': 'Essa imagem ou esse som já não é enviado. Não é preciso fazer nada.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
-    'Essa ligação de imagem e som já não existe. Ligue o aparelho de novo.',
+    'Essa conexão de imagem e som já não existe. Ligue o aparelho de novo.',
   'error.RECORDING_NOT_FOUND':
-    'Disto não há gravação. Verifique se a ligação é a da sessão que procura.',
+    'Disto não há gravação. Verifique se o link é o da sessão que procura.',
   'error.RECORDING_ERASED':
     'A gravação foi apagada e já não pode ser vista. A sua prova continua válida: pode verificá-la.',
   'error.PLAYBACK_TOKEN_FORMAT_INVALID':
@@ -130,20 +130,19 @@ export const errors: ErrorTexts = {
     'O endereço da gravação foi alterado e não é válido. Abra-a a partir da página da gravação.',
   'error.PLAYBACK_TOKEN_EXPIRED':
     'O endereço da gravação expirou. Recarregue a página da gravação para obter outro.',
-  'error.RANGE_NOT_SATISFIABLE':
-    'Foi pedida uma parte que o ficheiro não tem. Recarregue a página.',
+  'error.RANGE_NOT_SATISFIABLE': 'Foi pedida uma parte que o arquivo não tem. Recarregue a página.',
   'error.MEDIA_TOKEN_NOT_FOUND':
     'Esse acesso para um aparelho já não existe: expirou ou foi retirado. Crie outro.',
   'error.MEDIA_TOKEN_LIMIT_REACHED':
     'Esta sessão não aceita mais acessos para aparelhos. Retire algum que não se use.',
   'error.ATTENDANCE_FULL': 'A lista de presenças está cheia. Avise quem administra a sessão.',
   'error.CAMERA_LIMIT_REACHED':
-    'A organização tem todas as câmaras que pode. Retire uma para acrescentar outra.',
-  'error.CAMERA_NOT_FOUND': 'Essa câmara não existe ou foi retirada. Escolha outra da lista.',
+    'A organização tem todas as câmeras que pode. Retire uma para acrescentar outra.',
+  'error.CAMERA_NOT_FOUND': 'Essa câmera não existe ou foi retirada. Escolha outra da lista.',
   'error.CAMERA_SOURCE_INVALID':
-    'O endereço da câmara não é válido. Verifique se começa por rtsp e está completo.',
+    'O endereço da câmera não é válido. Verifique se começa por rtsp e está completo.',
   'error.CAMERA_SOURCE_REFUSED':
-    'O endereço da câmara está numa rede a que não é permitido chegar. Peça a quem gere o servidor que a permita.',
+    'O endereço da câmera está em uma rede a que não é permitido chegar. Peça a quem gere o servidor que a permita.',
   'error.CAPTURE_SESSION_CONFLICT':
     'Essa captura já existe com outros dados ou já terminou. Comece outra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',
@@ -167,14 +166,14 @@ export const errors: ErrorTexts = {
   'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
     'O acesso ao vídeo não é válido. Abra-o de novo a partir da página que o mostra.',
   'error.PLAYBACK_SESSION_CLOSED':
-    'A sua autorização para ver esta câmara terminou. Peça uma nova.',
-  'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmara não é conhecida.',
-  'error.PLAYBACK_STREAM_NOT_READY': 'A câmara ainda não tem nada para mostrar. Tenta-se de novo.',
-  'error.PLAYBACK_STREAM_STOPPED': 'A câmara já não é mostrada.',
-  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmara.',
-  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmara já não são guardadas.',
+    'A sua autorização para ver esta câmera terminou. Peça uma nova.',
+  'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmera não é conhecida.',
+  'error.PLAYBACK_STREAM_NOT_READY': 'A câmera ainda não tem nada para mostrar. Tenta-se de novo.',
+  'error.PLAYBACK_STREAM_STOPPED': 'A câmera já não é mostrada.',
+  'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmera.',
+  'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmera já não são guardadas.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
-    'O acesso é de outra câmara. Abra-o a partir da página da que quer ver.',
+    'O acesso é de outra câmera. Abra-o a partir da página da que quer ver.',
   'error.PROOF_EXPIRED': 'O código expirou. Peça outro e apresente-o logo.',
   'error.PROOF_INVALID': 'O código não é válido. Verifique-o ou peça outro.',
   'error.PROOF_REPLAYED': 'Esse código já foi usado. Peça outro.',

@@ -5,16 +5,21 @@ export const es = {
     'Aquí cualquiera puede comprobar que la grabación de una sesión está entera y sin cambios desde que se captó. No hace falta cuenta. Todo se comprueba en este dispositivo: nada de lo que elija se envía.',
   'session.title': 'Una sesión de este servidor',
   'session.label': 'Dirección o identificador de la sesión',
+  'session.recent': 'Sesiones de este navegador',
   'session.go': 'Comprobar la sesión',
   'session.invalid': 'Eso no contiene un identificador de sesión: son 36 caracteres, con guiones.',
   'session.missing': 'Este servidor no publica ninguna prueba de esa sesión.',
   'session.network': 'El servidor no responde. Un paquete ya descargado se puede comprobar igual.',
   'bundle.title': 'Un paquete descargado',
-  'bundle.hint': 'Arrastre aquí la carpeta o sus archivos, o elíjalos.',
+  'bundle.hint':
+    'Arrastre aquí la carpeta, un archivo ZIP o TAR, una prueba (.json) o la prueba que guardó, o elíjalos.',
   'bundle.drop': 'Suelte para comprobar',
   'bundle.folder': 'Elegir carpeta',
   'bundle.files': 'Elegir archivos',
-  'bundle.none': 'Ahí no hay ningún archivo bundle.json: no es un paquete.',
+  'bundle.none':
+    'Esto no es un paquete, ni una prueba, ni una prueba guardada. Elija la carpeta del paquete, su archivo ZIP o TAR, o el archivo .json de una prueba.',
+  'bundle.broken':
+    'El archivo comprimido está dañado o incompleto: no se puede abrir. Descárguelo otra vez.',
   'more.title': 'Claves y pruebas guardadas',
   'more.keys': 'Lista de claves en la que usted confía (keys.json)',
   'more.keysWhy': 'Sin ella se usa la que publica este servidor.',

@@ -1,4 +1,5 @@
 import type { ChosenFile } from '../../verify/worker';
+import { BrokenArchive, unpacked } from './archive';
 
 /** More files than any bundle has. */
 const MOST_FILES = 2_000_000;
@@ -52,4 +53,63 @@ async function entriesOf(directory: FileSystemDirectoryEntry): Promise<FileSyste
 /** Whether a bundle is among some files. */
 export function hasBundle(files: readonly ChosenFile[]): boolean {
   return files.some(({ path }) => path === 'bundle.json' || path.endsWith('/bundle.json'));
+}
+
+/** Larger than any proof or list of heads. */
+const JSON_MAX = 64 * 1024 * 1024;
+
+/** What somebody chose to have checked. */
+export type Chosen =
+  | { readonly kind: 'bundle'; readonly files: readonly ChosenFile[] }
+  | { readonly kind: 'proof'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'heads'; readonly bytes: Uint8Array<ArrayBuffer>; readonly session: string }
+  | { readonly kind: 'broken' }
+  | { readonly kind: 'other' };
+
+/** Tells a bundle, packed or not, a public proof and saved heads from everything else. */
+export async function kindOf(files: readonly ChosenFile[]): Promise<Chosen> {
+  const [only] = files;
+  if (only === undefined) return { kind: 'other' };
+  if (files.length === 1) {
+    try {
+      const inside = await unpacked(only.file);
+      if (inside !== null) return await bundleOf(inside);
+    } catch (error) {
+      if (error instanceof BrokenArchive) return { kind: 'broken' };
+      throw error;
+    }
+    const single = await singleOf(only);
+    if (single !== null) return single;
+  }
+  return bundleOf(files);
+}
+
+/** A bundle has its own first file, or so much else that only this one is damaged. */
+async function bundleOf(files: readonly ChosenFile[]): Promise<Chosen> {
+  if (!hasBundle(files)) return { kind: 'other' };
+  const first = files.find(({ path }) => /(^|\/)bundle\.json$/.test(path));
+  const document = first === undefined ? null : await readJson(first.file);
+  const stated = typeof document?.kind === 'string';
+  const beside = files.some(({ path }) => /(^|\/)(entries|heads)\.cborseq$/.test(path));
+  return stated || beside ? { kind: 'bundle', files } : { kind: 'other' };
+}
+
+async function singleOf({ path, file }: ChosenFile): Promise<Chosen | null> {
+  const document = await readJson(file);
+  if (document === null || hasBundle([{ path, file }])) return null;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (Array.isArray(document.heads) && typeof document.session === 'string') {
+    return { kind: 'heads', bytes, session: document.session };
+  }
+  return typeof document.head === 'object' ? { kind: 'proof', bytes } : { kind: 'other' };
+}
+
+async function readJson(file: File): Promise<Partial<Record<string, unknown>> | null> {
+  if (file.size > JSON_MAX) return null;
+  try {
+    const value: unknown = JSON.parse(await file.text());
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
 }

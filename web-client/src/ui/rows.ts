@@ -1,0 +1,94 @@
+import type { RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+
+/** Where the focus was: the control and the place of its row. */
+interface Place {
+  readonly element: HTMLElement;
+  readonly row: number;
+  readonly control: number;
+}
+
+/**
+ * Lets the arrow keys go from row to row of a list, on the same control, and keeps the
+ * focus where work goes on: when the row that has it is removed, the row that takes its
+ * place gets it, and the element `home` when there is none.
+ */
+export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>): RefObject<List> {
+  const list = useRef<List>(null);
+  const place = useRef<Place | null>(null);
+  useEffect(() => {
+    const element = list.current;
+    if (element === null) return undefined;
+    const handleFocus = (event: FocusEvent) => {
+      place.current = placeOf(element, event.target);
+    };
+    const handleLoss = (event: FocusEvent) => {
+      // To somewhere else: the person left. To nowhere: the control was removed.
+      if (event.relatedTarget !== null) place.current = null;
+    };
+    const handleKey = (event: KeyboardEvent) => {
+      const at = placeOf(element, event.target);
+      const step = STEPS[event.key];
+      if (at === null || step === undefined || event.altKey || event.ctrlKey || event.metaKey)
+        return;
+      if (isChoosing(event.target)) return;
+      const row = step(at.row, element.children.length);
+      if (focusAt(element, row, at.control)) event.preventDefault();
+    };
+    element.addEventListener('focusin', handleFocus);
+    element.addEventListener('focusout', handleLoss);
+    element.addEventListener('keydown', handleKey);
+    const changes = new MutationObserver(() => {
+      const at = place.current;
+      if (at === null || at.element.isConnected) return;
+      const lost = document.activeElement === document.body || document.activeElement === null;
+      place.current = null;
+      if (!lost) return;
+      const row = Math.min(at.row, element.children.length - 1);
+      if (!focusAt(element, row, at.control)) home?.current?.focus();
+    });
+    changes.observe(element, { childList: true });
+    return () => {
+      element.removeEventListener('focusin', handleFocus);
+      element.removeEventListener('focusout', handleLoss);
+      element.removeEventListener('keydown', handleKey);
+      changes.disconnect();
+    };
+  }, []);
+  return list;
+}
+
+const STEPS: Readonly<Record<string, (row: number, rows: number) => number>> = {
+  ArrowUp: (row) => row - 1,
+  ArrowDown: (row) => row + 1,
+  Home: () => 0,
+  End: (_, rows) => rows - 1,
+};
+
+function placeOf(list: HTMLElement, target: EventTarget | null): Place | null {
+  if (!(target instanceof HTMLElement)) return null;
+  const rows = [...list.children];
+  const row = rows.findIndex((one) => one.contains(target));
+  const found = rows[row];
+  return found === undefined
+    ? null
+    : { element: target, row, control: controlsOf(found).indexOf(target) };
+}
+
+function focusAt(list: HTMLElement, row: number, control: number): boolean {
+  const found = list.children[row];
+  if (found === undefined) return false;
+  const controls = controlsOf(found);
+  const next = controls[Math.max(0, Math.min(control, controls.length - 1))];
+  next?.focus();
+  return next !== undefined;
+}
+
+function controlsOf(row: Element): HTMLElement[] {
+  return [...row.querySelectorAll<HTMLElement>('button, a[href], input, select')];
+}
+
+/** Arrow keys inside these choose or write. */
+function isChoosing(target: EventTarget | null): boolean {
+  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
+}
