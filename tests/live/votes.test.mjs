@@ -1,0 +1,107 @@
+// A vote of the assembly that governance tells of by Kafka, as every page shows it.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { startedSession } from './api.mjs';
+import { Brokers } from './brokers.mjs';
+import { AXE, launch, screenshot } from './browser.mjs';
+import { join, openConsole, openHall, openJoin, press } from './pages.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+
+const TITLE = '¿Se aprueba el presupuesto de 2027, con la derrama para la cubierta del edificio B?';
+const SIZES = {
+  desktop: { width: 1280, height: 800 },
+  phone: { width: 375, height: 667 },
+  landscape: { width: 667, height: 375 },
+};
+/** How long the second vote is open. */
+const OPEN_MS = 8_000;
+
+const axe = readFileSync(AXE, 'utf8');
+
+async function open(stage) {
+  stage.brokers = await Brokers.start();
+  stage.server = await Server.start('votes', stage.brokers.environment);
+  stage.browser = await launch();
+  stage.session = await startedSession(stage.server, { moderation: 'moderated' });
+  stage.stop = () => stage.brokers.stop();
+}
+
+async function isAccessible(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const found = violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  assert.deepEqual(found, [], name);
+}
+
+async function fits(page, name) {
+  const [width, room] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
+}
+
+story('A vote', open, {
+  'is announced on every page, in its language': async (stage) => {
+    const { browser, server, session, pages, brokers } = stage;
+    const chair = { user: 'chair', name: 'Presidencia' };
+    pages.chair = await openConsole(browser, server, session, chair, { locale: 'pt' });
+    pages.ana = await openJoin(browser, server, session, { user: 'ana', name: 'Ana' });
+    await join(pages.ana, { microphone: false });
+    const hall = { user: 'hall', name: 'Sala' };
+    pages.hall = await openHall(browser, server, session, hall, { locale: 'en' });
+    await pages.hall.getByTestId('floor-holder').waitFor();
+    await brokers.startVote(session, { vote_id: 'budget', title: TITLE });
+    const words = { chair: /Votação aberta/, ana: /Votación abierta/ };
+    for (const [who, said] of Object.entries(words)) {
+      const vote = pages[who].locator('[data-testid="vote-budget"][data-phase="open"]');
+      await vote.getByText(TITLE).waitFor();
+      assert.match(await vote.textContent(), said);
+      assert.match(await pages[who].getByTestId('live-assertive').textContent(), /presupuesto/);
+    }
+    assert.match(await pages.hall.getByTestId('hall-vote').textContent(), /Vote open.*presupuesto/);
+  },
+
+  'is readable in every size': async ({ pages }) => {
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      for (const who of ['ana', 'chair', 'hall']) {
+        const page = pages[who];
+        await page.setViewportSize(viewport);
+        await fits(page, `${who} ${size}`);
+        await isAccessible(page, `${who} ${size}`);
+        await screenshot(page, `vote-${who}-${size}`);
+      }
+    }
+  },
+
+  'stays until it is read, over a reload too': async ({ pages: { ana, chair } }) => {
+    await ana.reload();
+    await ana.getByTestId('vote-budget').waitFor();
+    await press(ana, 'votes-read');
+    await ana.getByTestId('votes').waitFor({ state: 'detached' });
+    await ana.reload();
+    await ana.getByTestId('meeting').waitFor();
+    await ana.getByTestId('floor-holder').waitFor();
+    assert.equal(await ana.getByTestId('votes').count(), 0);
+    await chair.getByTestId('vote-budget').waitFor();
+  },
+
+  'says until when, and that it is over': async ({ pages, session, brokers }) => {
+    const ends_at = new Date(Date.now() + OPEN_MS).toISOString();
+    await brokers.startVote(session, { vote_id: 'roof', title: 'Cubierta', ends_at });
+    const { ana, chair, hall } = pages;
+    for (const page of [ana, chair]) {
+      await page.locator('[data-testid="vote-roof"][data-phase="open"]').waitFor();
+    }
+    assert.match(await ana.getByTestId('vote-roof').textContent(), /hasta las \d/);
+    for (const page of [ana, chair]) {
+      await page.locator('[data-testid="vote-roof"][data-phase="over"]').waitFor();
+    }
+    await hall.locator('[data-testid="hall-vote"][data-phase="over"]').waitFor();
+    assert.match(await ana.getByTestId('vote-roof').textContent(), /terminada/);
+    for (const [who, page] of Object.entries(pages)) assert.deepEqual(page.problems, [], who);
+  },
+});
