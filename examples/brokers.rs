@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Makes the topics and says `ready HOST:PORT`. Then it takes a topic and a JSON
-//! document per line of standard input, sends the document as a CloudEvent in
+//! document per line of standard input, sends the document as a `CloudEvent` in
 //! structured mode, and answers `sent` when the brokers have it. It ends with its input.
 
 use std::io::{BufRead as _, Write as _};
