@@ -242,10 +242,9 @@ async fn bearer(server: &Server, tenant: TenantId, role: Role, session: Option<&
     token(server, tenant, (&user_id, role.as_str()), session, None).await
 }
 
-async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
-    let id = prepared(server, route).await;
-    let path = route.path.replace("{id}", &id);
-    let body = match (route.method.as_str(), route.path) {
+/// What a route takes.
+fn body_for(server: &Server, route: &Route) -> Option<serde_json::Value> {
+    match (route.method.as_str(), route.path) {
         ("PATCH", _) => Some(json!({"title": "Another title"})),
         ("POST", "/api/v1/sessions") => Some(server.new_session()),
         ("POST", path) if path.ends_with("/media-tokens") => {
@@ -278,7 +277,13 @@ async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
         }
         ("PUT", _) => Some(json!({"members": []})),
         _ => None,
-    };
+    }
+}
+
+async fn call(server: &Server, route: &Route, caller: Caller) -> Answer {
+    let id = prepared(server, route).await;
+    let path = route.path.replace("{id}", &id);
+    let body = body_for(server, route);
     let adjust = |request: RequestBuilder| match &body {
         Some(body) => request.json(body).header("if-match", "\"1\""),
         None => request,
