@@ -135,6 +135,23 @@ const atDesk = async (page) => {
 const inHall = (page) => page.getByTestId('floor-holder').waitFor();
 const turn = { turn_id: 't9', request_id: 'r9', kind: 'normal', limit_s: 180, used_ms: 1000 };
 
+/** Luis says something, and the pages show it as text. */
+const spoken = async (page, shownAs) => {
+  const now = new Date().toISOString();
+  server.say({
+    type: 'transcript_chunk',
+    participant: 'luis',
+    text: 'Propongo que aprobemos la derrama para el ascensor, y que se vote hoy mismo.',
+    confidence: 0.91,
+    from: now,
+    to: now,
+    final: true,
+    engine: 'whisper',
+    language: 'es',
+  });
+  await page.getByTestId(shownAs).first().waitFor();
+};
+
 server.setVideo(await makeVideo());
 const rightBundle = await bundle(6);
 const wrongBundle = await bundle(2, (all) => {
@@ -224,6 +241,33 @@ for (const [size, lang, dark] of [
       await joined(page);
       await page.getByTestId('chat-button').click();
       server.say({ type: 'chat', user_id: 'luis', name: 'Luis', text: 'Se ruega brevedad.' });
+    },
+  });
+  await look('captions', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await understood(page);
+      await spoken(page, 'caption');
+    },
+  });
+  await look('caption-settings', size, {
+    path: `/join?${IN}`,
+    ...way,
+    act: async (page) => {
+      await understood(page);
+      await page.getByTestId('captions-button').click();
+      await page.getByTestId('caption-settings').waitFor();
+    },
+  });
+  await look('correction', size, {
+    path: `/console?${IN}`,
+    ...way,
+    act: async (page) => {
+      await inConsole(page);
+      await spoken(page, 'transcript-piece');
+      await page.getByTestId('correct-button').first().click();
+      await page.getByTestId('correction-input').scrollIntoViewIfNeeded();
     },
   });
   await look('people', size, {
@@ -357,6 +401,14 @@ for (const [size, lang, dark] of [
 await look('hall', 'hall', { path: `/hall?${IN}`, act: inHall });
 await look('hall', 'hall', { path: `/hall?${IN}`, dark: true, lang: 'en', act: inHall });
 await look('hall', 'phone', { path: `/hall?${IN}`, lang: 'pt', act: inHall });
+await look('hall-captions', 'hall', {
+  path: `/hall?${IN}`,
+  act: async (page) => {
+    // Once the list is shown, the page is in the room.
+    await page.getByTestId('hall-next').waitFor();
+    await spoken(page, 'hall-caption');
+  },
+});
 await look('reconnecting', 'phone', {
   path: `/join?${IN}`,
   act: async (page) => {

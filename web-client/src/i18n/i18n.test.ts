@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { attendTexts } from './attend';
+import { captionTexts } from './captions';
 import { chairTexts } from './chair';
 import { deskTexts } from './desk';
 import { encodersTexts } from './encoders';
@@ -13,6 +14,7 @@ import { verifyTexts } from './verify/texts';
 const ALL = {
   pages: catalogues,
   attend: attendTexts,
+  captions: captionTexts,
   chair: chairTexts,
   desk: deskTexts,
   encoders: encodersTexts,

@@ -184,6 +184,7 @@ export class RoomClient {
       removed: known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
       chair: known?.chair ?? (this.stored(this.chairKey) as readonly Chair[])[0],
       votes: known?.votes ?? (this.stored(this.votesKey) as readonly AnnouncedVote[]),
+      ...(known !== null && { captions: known.captions, names: known.names }),
     });
     this.store(this.chairKey, state.chair === null ? [] : [state.chair]);
     this.elsewhere = state.session.provider !== 'webrtc';

@@ -8,12 +8,15 @@ import type {
   SpeakerView,
   Told,
   TrackView,
+  TranscriptionView,
   TurnView,
   Welcome,
   You,
 } from '../generated/wire';
 import type { Chair } from './announcements';
 import { firstModerator, meaningOf } from './announcements';
+import type { Caption } from './captions';
+import { captionsAfter, isSpoken, namesWith } from './captions';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -73,6 +76,12 @@ export interface RoomState {
   readonly chair: Chair | null;
   /** Votes that were announced while this client was here, the newest last. */
   readonly votes: readonly AnnouncedVote[];
+  /** Whether what is said becomes text. */
+  readonly transcription: TranscriptionView;
+  /** What was said while this client was here, the newest last. */
+  readonly captions: readonly Caption[];
+  /** Names of people who have left, or had a turn in the hall. */
+  readonly names: ReadonlyMap<string, string>;
   /** Why the session is over, once it is. */
   readonly ended: string | null;
   /** Events up to here are contained in the state that the server described. */
@@ -90,11 +99,14 @@ export interface Remembered {
   readonly removed?: readonly RemovedPerson[];
   readonly chair?: Chair | null | undefined;
   readonly votes?: readonly AnnouncedVote[];
+  readonly captions?: readonly Caption[];
+  readonly names?: ReadonlyMap<string, string>;
 }
 
 /** The state that a `welcome` describes, with what is remembered from before it. */
 export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomState {
   const { chat = [], removed = [], chair = null, votes = [] } = remembered;
+  const { captions = [], names = new Map<string, string>() } = remembered;
   const asOfMs = Date.parse(welcome.server_time);
   const participants = new Map(welcome.participants.map((one) => [one.user_id, one]));
   const timed = (turn: TurnView): TimedTurn => ({ ...turn, asOfMs });
@@ -116,6 +128,9 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
     removed: removed.filter((one) => !participants.has(one.user_id)),
     chair: chair ?? firstModerator({ participants }),
     votes,
+    transcription: welcome.transcription,
+    captions,
+    names,
     ended: null,
     describedSeq: welcome.seq,
   };
@@ -125,7 +140,7 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
 export function after(state: RoomState, event: Told): RoomState {
   // What a resumed connection missed is already in the state it was welcomed
   // with; only what states do not contain is taken from it.
-  const described = event.type !== 'chat' && event.type !== 'vote_announced';
+  const described = event.type !== 'chat' && event.type !== 'vote_announced' && !isSpoken(event);
   if (event.seq <= state.describedSeq && described) return state;
   switch (event.type) {
     case 'participant_joined':
@@ -135,7 +150,7 @@ export function after(state: RoomState, event: Told): RoomState {
         participantOf(event),
       );
     case 'participant_left':
-      return withoutParticipant(afterRemoval(state, event), event.user_id);
+      return withoutParticipant(named(afterRemoval(state, event), event.user_id), event.user_id);
     case 'speech_request_received':
     case 'speech_approved':
     case 'speech_denied':
@@ -149,7 +164,7 @@ export function after(state: RoomState, event: Told): RoomState {
     case 'turn_extended':
     case 'turn_warning':
     case 'turn_ended':
-      return heardAnew(afterTurn(state, event));
+      return heardAnew(afterTurn(spoken(state, event), event));
     case 'user_muted':
       return heardAnew(withMute(state, event.user_id, true));
     case 'user_unmuted':
@@ -181,6 +196,12 @@ export function after(state: RoomState, event: Told): RoomState {
       return withVote(state, event);
     case 'chat':
       return withChat(state, event);
+    case 'transcript_chunk':
+    case 'transcript_gap':
+    case 'transcript_corrected': {
+      const captions = captionsAfter(state.captions, event, (userId) => nameOf(state, userId));
+      return captions === state.captions ? state : { ...state, captions };
+    }
     case 'session_ended':
       return {
         ...withFloor(state, { turn: null, interrupted: [], requested: [], queue: [] }),
@@ -278,6 +299,23 @@ function afterRemoval(state: RoomState, event: EventOf<'participant_left'>): Roo
   const { user_id, name } = one;
   const others = state.removed.filter((other) => other.user_id !== user_id);
   return { ...state, removed: [...others, { user_id, name }] };
+}
+
+/** The name of somebody who is here, was here, or had a turn in the hall. */
+function nameOf(state: RoomState, userId: string): string {
+  return state.participants.get(userId)?.name ?? state.names.get(userId) ?? userId;
+}
+
+/** Remembers the name of somebody who leaves. */
+function named(state: RoomState, userId: string): RoomState {
+  const name = state.participants.get(userId)?.name;
+  return name === undefined ? state : { ...state, names: namesWith(state.names, userId, name) };
+}
+
+/** Remembers the name of somebody in the hall who has a turn. */
+function spoken(state: RoomState, { user_id, name, in_hall }: TurnEvent): RoomState {
+  const names = in_hall ? namesWith(state.names, user_id, name) : state.names;
+  return names === state.names ? state : { ...state, names };
 }
 
 function withRecording(state: RoomState, change: Partial<RecordingView>): RoomState {

@@ -17,6 +17,7 @@ import { boot, expose } from '../ui/boot';
 import { AfterEnd } from '../ui/after_end';
 import { AnnouncementBanner } from '../ui/announcement';
 import { useBook } from '../ui/attendance';
+import { ConsoleTranscript } from '../ui/captions';
 import { AnnounceForm, ChairName, ChairWarning, takeChair } from '../ui/chair';
 import { Chat } from '../ui/chat';
 import { Button, Check, LanguageSwitch, Notice, showFailure, toast } from '../ui/components';
@@ -251,6 +252,7 @@ function Console({ access, session }: { access: Access; session: string }) {
             <AnnounceForm client={client} />
             <Chat client={client} state={state} />
           </div>
+          <ConsoleTranscript client={client} state={state} />
         </div>
       </div>
       {denied !== null && (

@@ -5,6 +5,7 @@ import { RoomClient, announced, announcementAfter, presenceOf, turnTime } from '
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
+import { HallCaptions } from '../ui/captions';
 import { Closed, ConnectionState } from '../ui/connection';
 import { Fit } from '../ui/fit';
 import { kindText } from '../ui/floor_card';
@@ -65,6 +66,7 @@ function Hall({ access, session }: { access: Access; session: string }) {
           </div>
         </section>
       )}
+      {state !== null && <HallCaptions client={client} state={state} />}
       <section class="next" aria-labelledby="next">
         <h2 id="next">{t('hall.next')}</h2>
         {next.length === 0 ? (

@@ -12,6 +12,7 @@ const PATHS = {
   grid: 'M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z',
   speaker: 'M3 4h18v11H3zM3 18h5v2H3zM10 18h5v2h-5zM17 18h4v2h-4z',
   chat: 'M4 5h16v11H9l-5 4z',
+  captions: 'M3 5h18v14H3zM10.5 10.5a2.2 2.2 0 1 0 0 3M17.5 10.5a2.2 2.2 0 1 0 0 3',
   people:
     'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM3 20c0-4 3-6 6-6s6 2 6 6M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2 .8 3 2.6 3 5.5',
   leave: 'M14 4h6v16h-6M10 8l-4 4 4 4M6 12h9',

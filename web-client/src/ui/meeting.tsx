@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { s } from '../i18n/captions';
 import { t } from '../i18n/i18n';
 import { m } from '../i18n/meeting';
 import type {
@@ -15,6 +16,7 @@ import { AfterEnd } from './after_end';
 import { AnnouncementBanner } from './announcement';
 import { Answers } from './answers';
 import { Ask } from './ask';
+import { CaptionDialog, Captions, useCaptionChoice } from './captions';
 import { Chat } from './chat';
 import { Button, LanguageSwitch, toast } from './components';
 import { Closed, ConnectionState } from './connection';
@@ -64,6 +66,8 @@ export function Meeting(props: MeetingProps) {
   const [layout, setLayout] = useKept<Layout>('layout', 'speaker');
   const [ownHidden, setOwnHidden] = useKept('own.hidden', false);
   const [settings, setSettings] = useState(false);
+  const [captions, setCaptions] = useCaptionChoice();
+  const [captioning, setCaptioning] = useState(false);
   const [leaving, setLeaving] = useState(false);
   const [read, setRead] = useState(0);
   const lastLine = state?.chat.at(-1)?.seq ?? 0;
@@ -140,6 +144,7 @@ export function Meeting(props: MeetingProps) {
         ownHidden={ownHidden}
         onHideOwn={() => setOwnHidden(true)}
       />
+      <Captions client={client} state={state} choice={captions} />
       {panel !== 'none' && (
         <div class="panel">
           {panel === 'chat' ? (
@@ -192,6 +197,13 @@ export function Meeting(props: MeetingProps) {
           {...panelButton('people')}
         />
         <Button
+          label={s('title')}
+          icon="captions"
+          compact
+          testId="captions-button"
+          onPress={() => setCaptioning(true)}
+        />
+        <Button
           label={m('devices.title')}
           icon="settings"
           compact
@@ -209,6 +221,14 @@ export function Meeting(props: MeetingProps) {
           onChoose={props.onDevices}
           onHideOwn={setOwnHidden}
           onClose={() => setSettings(false)}
+        />
+      )}
+      {captioning && (
+        <CaptionDialog
+          state={state}
+          choice={captions}
+          onChange={setCaptions}
+          onClose={() => setCaptioning(false)}
         />
       )}
       {leaving && (

@@ -226,7 +226,6 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
     quorum: null,
     transcription: { state: 'off', language: null },
     recording: { state: 'stopped', enabled: false, retention_days: 30, acknowledged: false },
-    transcription: { state: 'off', language: null },
     evidence: null,
     ice_servers: [],
     resume_token: 'resume-1',
