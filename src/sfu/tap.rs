@@ -47,6 +47,12 @@ pub enum TapKind<'batch> {
         /// The codec.
         codec: Codec,
     },
+    /// Packets have the level of their sound (RFC 6464) in the header extension with this
+    /// identifier. Follows every `Codec` of audio whose publisher sends levels.
+    Levels {
+        /// Identifier of the element, 1 to 255.
+        extension: u8,
+    },
     /// The gate was closed: no packets come until it is opened.
     GateClosed,
     /// The gate was opened.
@@ -78,6 +84,7 @@ pub(super) enum Note {
     SenderReport,
     Source { ssrc: u32, layer: u8 },
     Codec { payload_type: u8, codec: Codec },
+    Levels { extension: u8 },
     GateClosed,
     GateOpened,
     KeyFrameRequested,
@@ -125,6 +132,7 @@ impl TapBatch {
                 TapKind::Codec { payload_type, codec } => {
                     (Note::Codec { payload_type, codec }, &[])
                 }
+                TapKind::Levels { extension } => (Note::Levels { extension }, &[]),
                 TapKind::GateClosed => (Note::GateClosed, &[]),
                 TapKind::GateOpened => (Note::GateOpened, &[]),
                 TapKind::KeyFrameRequested => (Note::KeyFrameRequested, &[]),
@@ -195,6 +203,7 @@ impl Note {
             Self::SenderReport => TapKind::SenderReport(bytes),
             Self::Source { ssrc, layer } => TapKind::Source { ssrc, layer },
             Self::Codec { payload_type, codec } => TapKind::Codec { payload_type, codec },
+            Self::Levels { extension } => TapKind::Levels { extension },
             Self::GateClosed => TapKind::GateClosed,
             Self::GateOpened => TapKind::GateOpened,
             Self::KeyFrameRequested => TapKind::KeyFrameRequested,

@@ -248,7 +248,8 @@ impl Track {
                 self.side(item.at_us, SideEvent::KeyFrameRequested, effects);
             }
             TapKind::Lost(packets) => self.lost(item.at_us, packets, effects),
-            TapKind::Ended => {}
+            // The packets are written as they are, with their headers.
+            TapKind::Levels { .. } | TapKind::Ended => {}
         }
     }
 

@@ -339,7 +339,7 @@ impl Publication {
         passed: &Passed<'_>,
         now_us: u64,
     ) {
-        let Self { taps: own, encodings, track, kind, .. } = self;
+        let Self { taps: own, encodings, track, kind, extensions, .. } = self;
         let mut overdue = false;
         let number = passed.source.encoding;
         let Some(encoding) = encodings.get(usize::from(number)) else { return };
@@ -360,6 +360,9 @@ impl Publication {
             }
             if before != Some(current) {
                 say(Note::Codec { payload_type, codec: passed.meaning.codec });
+                if let (MediaKind::Audio, Some(extension)) = (*kind, extensions.audio_level) {
+                    say(Note::Levels { extension });
+                }
             }
             let note = Note::Packet { key_frame_start: passed.key_frame_start };
             let fits = if passed.meaning.repair {

@@ -34,6 +34,7 @@ impl Item {
             TapKind::SenderReport(bytes) => return Self::Report(bytes.to_vec()),
             TapKind::Source { ssrc, layer } => TapKind::Source { ssrc, layer },
             TapKind::Codec { payload_type, codec } => TapKind::Codec { payload_type, codec },
+            TapKind::Levels { extension } => TapKind::Levels { extension },
             TapKind::GateClosed => TapKind::GateClosed,
             TapKind::GateOpened => TapKind::GateOpened,
             TapKind::KeyFrameRequested => TapKind::KeyFrameRequested,
@@ -54,6 +55,7 @@ impl Item {
             Self::Report(_) => "(report)".to_owned(),
             Self::Other(TapKind::Source { ssrc, layer }) => format!("(source {ssrc} {layer})"),
             Self::Other(TapKind::Codec { codec, .. }) => format!("({})", codec.as_str()),
+            Self::Other(TapKind::Levels { extension }) => format!("(levels {extension})"),
             Self::Other(TapKind::Lost(packets)) => format!("(lost {packets})"),
             Self::Other(other) => format!("({other:?})"),
         }
@@ -121,6 +123,7 @@ fn a_tap_gets_what_passes_the_gate_as_it_came_and_nothing_else() {
     let expected = [
         "(source 500 0)",
         "(opus)",
+        "(levels 5)",
         "public",
         "(GateClosed)",
         "(GateOpened)",
@@ -130,13 +133,13 @@ fn a_tap_gets_what_passes_the_gate_as_it_came_and_nothing_else() {
     ];
     assert_eq!(words(&items), expected);
     assert!(items.iter().all(|(track, _, _)| *track == spec.track));
-    let at_us = items[5].1 - 1_700_000_000_000_000;
+    let at_us = items[6].1 - 1_700_000_000_000_000;
     assert_eq!(Duration::from_micros(at_us), said_at);
-    let Item::Packet(bytes, true) = &items[5].2 else { panic!("a packet of sound") };
+    let Item::Packet(bytes, true) = &items[6].2 else { panic!("a packet of sound") };
     let header = Header::parse(bytes).expect("well formed");
     assert_eq!((header.payload_type, header.ssrc), (111, 500));
     assert_eq!(header.extensions(bytes).count(), 2, "its extensions are kept");
-    let Item::Report(bytes) = &items[6].2 else { panic!("a report") };
+    let Item::Report(bytes) = &items[7].2 else { panic!("a report") };
     assert_eq!(bytes[..8], [0x80, 200, 0, 6, 0, 0, 1, 0xF4]);
 }
 
