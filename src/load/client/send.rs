@@ -109,6 +109,8 @@ pub(super) struct Sender {
     /// RFC 6464 level in dB below overload.
     pub(super) level_dbov: u8,
     pub(super) paused: bool,
+    /// Recorded packets that are sent next, instead of synthetic ones.
+    pub(super) recorded: VecDeque<Vec<u8>>,
 }
 
 impl Sender {
@@ -146,6 +148,7 @@ impl Sender {
             frame: 0,
             level_dbov: 30,
             paused: false,
+            recorded: VecDeque::new(),
         }
     }
 
@@ -203,11 +206,14 @@ impl Sender {
     }
 
     fn sound(&mut self, negotiated: &Negotiated, now_ns: u64, out: &mut Vec<Outgoing>) {
-        let size = self.options.packet_bytes.max(1 + rtp::STAMP_BYTES);
-        let mut payload = Vec::with_capacity(size);
-        payload.push(OPUS_HEAD);
-        rtp::write_stamp(&mut payload, now_ns);
-        payload.resize(size, 0x55);
+        let payload = self.recorded.pop_front().unwrap_or_else(|| {
+            let size = self.options.packet_bytes.max(1 + rtp::STAMP_BYTES);
+            let mut payload = Vec::with_capacity(size);
+            payload.push(OPUS_HEAD);
+            rtp::write_stamp(&mut payload, now_ns);
+            payload.resize(size, 0x55);
+            payload
+        });
         let level = [0x80 | self.level_dbov & 0x7F];
         let timestamp = self.frame.wrapping_mul(OPUS_CLOCK_HZ / 50);
         for encoding in &mut self.encodings {
