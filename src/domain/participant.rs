@@ -40,6 +40,8 @@ words!(
         Person => "person",
         /// The recorder of this server.
         Recorder => "recorder",
+        /// The transcriber of this server.
+        Transcriber => "transcriber",
         /// A camera that this server calls.
         Camera => "camera",
     }

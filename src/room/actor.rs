@@ -116,6 +116,7 @@ impl RoomActor {
         if let Some(witness) = &self.parts.ports.witness {
             witness.room_opened(&session).await;
         }
+        self.tell_session(&session).await;
         drop(session);
         self.keep_clock_decisions().await;
         while !self.over {
@@ -219,6 +220,7 @@ impl RoomActor {
                 }
             }
             Input::SessionChanged(session) => {
+                self.tell_session(&session).await;
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
             }
             Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
@@ -271,7 +273,7 @@ impl RoomActor {
         let Entering { participant, principal, kind, sink, resume } = entering;
         self.decide(|engine, now| match participant {
             ParticipantKind::Camera => engine.handle_camera(connection, &principal, now),
-            ParticipantKind::Person | ParticipantKind::Recorder => {
+            ParticipantKind::Person | ParticipantKind::Recorder | ParticipantKind::Transcriber => {
                 engine.handle_enter(connection, &principal, kind, resume, now)
             }
         })
@@ -463,6 +465,9 @@ impl RoomActor {
         let starts = outputs.recording == Some(RecordingState::Recording);
         if let Some(state) = outputs.recording.filter(|_| !starts) {
             self.set_recording(state).await;
+        }
+        if let Some(featured) = outputs.featured {
+            self.tell_floor(featured.audio).await;
         }
         if let (Some(featured), Some(media)) = (outputs.featured, &media) {
             let shown = media.feature(session, featured.audio, featured.video).await;

@@ -41,6 +41,16 @@ pub trait TrackListener: Send + Sync {
     /// The kind of participant that it is in rooms.
     fn kind(&self) -> ParticipantKind;
 
+    /// A room opens or is loaded again, or its session has changed. Called before anything else
+    /// is told of the room.
+    async fn session_told(&self, _session: &Session) {}
+
+    /// The track of whoever has the floor has changed.
+    async fn floor_given(&self, _key: SessionKey, _track: Option<TrackId>) {}
+
+    /// The tracks that are heard, loudest first.
+    async fn heard(&self, _key: SessionKey, _tracks: &[TrackId]) {}
+
     /// The new state of a room's recording. Called when a room opens or is loaded again, whatever
     /// the state, and then at every change. The call for `recording` comes after the members were
     /// told; the calls for `paused` and `stopped` come before, and when they return, a recorder

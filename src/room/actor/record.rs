@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::attendance::Attendance;
-use crate::domain::id::ConnectionId;
+use crate::domain::id::{ConnectionId, TrackId};
 use crate::domain::recording::RecordingState;
+use crate::domain::session::Session;
 use crate::room::actor::RoomActor;
 use crate::room::engine::TrackChange;
 use crate::room::error::RoomError;
@@ -16,6 +17,24 @@ use crate::room::ports::{
 };
 
 impl RoomActor {
+    pub(super) async fn tell_session(&self, session: &Session) {
+        for listener in &self.parts.ports.listeners {
+            listener.session_told(session).await;
+        }
+    }
+
+    pub(super) async fn tell_floor(&self, track: Option<TrackId>) {
+        for listener in &self.parts.ports.listeners {
+            listener.floor_given(self.parts.key, track).await;
+        }
+    }
+
+    pub(super) async fn tell_heard(&self, tracks: &[TrackId]) {
+        for listener in &self.parts.ports.listeners {
+            listener.heard(self.parts.key, tracks).await;
+        }
+    }
+
     pub(super) async fn set_recording(&self, state: RecordingState) {
         for listener in &self.parts.ports.listeners {
             listener.recording_changed(self.parts.key, state).await;

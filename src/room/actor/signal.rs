@@ -1,6 +1,6 @@
 //! What goes between the members of a room and its media plane.
 
-use crate::domain::id::ConnectionId;
+use crate::domain::id::{ConnectionId, TrackId};
 use crate::domain::media::TrackSource;
 use crate::room::actor::{RoomActor, answer, answer_media, media_error};
 use crate::room::engine::NewTrack;
@@ -126,8 +126,10 @@ impl RoomActor {
                 self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
             }
             RoomMediaEvent::ActiveSpeakers { speakers } => {
-                let speakers =
+                let speakers: Vec<(TrackId, u8)> =
                     speakers.into_iter().map(|(_, track, level)| (track, level)).collect();
+                let heard: Vec<TrackId> = speakers.iter().map(|(track, _)| *track).collect();
+                self.tell_heard(&heard).await;
                 self.decide_surely(|engine, now| engine.handle_speakers(speakers, now)).await;
             }
         }

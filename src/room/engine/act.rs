@@ -230,6 +230,8 @@ impl RoomEngine {
             ParticipantKind::Recorder => {
                 self.stop_recording(Some(by), Goodbye::Removed, now);
             }
+            // It is never listed: whether there is text is told with the session.
+            ParticipantKind::Transcriber => return Err(RoomError::NotAPerson),
         }
         Ok(())
     }

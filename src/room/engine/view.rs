@@ -93,7 +93,9 @@ impl RoomEngine {
                 ParticipantKind::Person => {
                     Roles::of(&all).iter().map(|role| role.as_str().to_owned()).collect()
                 }
-                service @ (ParticipantKind::Recorder | ParticipantKind::Camera) => {
+                service @ (ParticipantKind::Recorder
+                | ParticipantKind::Transcriber
+                | ParticipantKind::Camera) => {
                     vec![service.as_str().to_owned()]
                 }
             },
