@@ -8,7 +8,11 @@ COPY web-client ./
 RUN npm run build
 
 FROM rust:1.95-bookworm AS server
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock build.rs cabildo.example.yaml ./
 COPY benches benches
 COPY migrations migrations
@@ -22,7 +26,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates wget ffmpeg fonts-dejavu-core \
+    && apt-get install -y --no-install-recommends ca-certificates wget ffmpeg fonts-dejavu-core libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/cabildo --create-home cabildo
 COPY --from=server /usr/local/bin/cabildo /usr/local/bin/cabildo

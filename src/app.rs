@@ -21,6 +21,7 @@ mod services;
 mod sessions;
 mod telemetry;
 mod tenants;
+mod transcriber;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,13 +42,15 @@ use self::kafka::Kafka;
 use self::media::Media;
 use self::meetings::{Keeping, ProviderMeetings};
 use self::record::Record;
-use self::rooms::LiveRooms;
+use self::rooms::{Beside, LiveRooms};
 use self::services::Services;
 use self::sessions::Sessions;
 use self::telemetry::Telemetry;
+use self::transcriber::Transcription;
 
 pub use self::base::store_options;
 pub use self::foundation::{Foundation, custody_of, open_foundation};
+pub(crate) use self::transcriber::{engine_of, workers_of};
 
 /// The options with which an instance is started.
 pub struct AppOptions {
@@ -80,6 +83,7 @@ pub struct App {
     media: Media,
     foundation: Foundation,
     record: Record,
+    transcription: Transcription,
     rooms: LiveRooms,
     sessions: Sessions,
     governance: GovernanceCalls,
@@ -114,9 +118,12 @@ impl App {
         let services = Services::start(&base)?;
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
         let record = Record::start(&base, &foundation, &media).await?;
-        let rooms = LiveRooms::start(&base, &foundation, &media, &record, &services);
+        let transcription = Transcription::start(&base, &media)?;
+        let beside = Beside { record: &record, transcription: &transcription, services: &services };
+        let rooms = LiveRooms::start(&base, &foundation, &media, &beside);
+        transcription.tell(rooms.rooms.clone());
         let providers = ProviderMeetings::start(&base, &foundation)?;
-        let sessions = Sessions::start(&base, &rooms, &record, &services, &providers);
+        let sessions = Sessions::start(&base, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
         let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
@@ -129,6 +136,7 @@ impl App {
             media: &media,
             rooms: &rooms,
             record: &record,
+            transcription: &transcription,
             sessions: &sessions,
             services: &services,
             providers: &providers,
@@ -144,6 +152,7 @@ impl App {
             media,
             foundation,
             record,
+            transcription,
             rooms,
             sessions,
             governance,
@@ -177,6 +186,7 @@ impl App {
             media,
             foundation,
             record,
+            transcription,
             rooms,
             sessions,
             governance,
@@ -198,6 +208,8 @@ impl App {
             keeping.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;
+            // What waits for it is told to rooms as gaps.
+            transcription.shutdown().await;
             rooms.shutdown().await;
             record.shutdown().await;
             delivery.shutdown().await;

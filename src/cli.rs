@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 success, 1 the answer is negative or a check failed, 2 wrong
 //! usage, 3 a dependency is missing.
 
+mod doctor;
 mod evidence;
 mod load_test;
 mod output;
@@ -82,6 +83,9 @@ enum Command {
     },
     /// Issues an access token of the development issuer in the data directory.
     Token(token::Arguments),
+    /// Checks the configuration and what transcription needs: the model, and how many people can
+    /// speak at the same time on this machine.
+    Doctor(doctor::Arguments),
     /// Exports, discloses, erases and rewraps recordings.
     Evidence(evidence::Arguments),
     /// Measures a running server with real DTLS-SRTP clients.
@@ -141,6 +145,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
             Ok(())
         }
         Command::Token(arguments) => token::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evidence(arguments) => return evidence::run(arguments),
         Command::LoadTest(arguments) => {
             return Ok(runtime()?.block_on(Box::pin(load_test::run(arguments))));

@@ -10,6 +10,7 @@ mod record;
 mod sections;
 mod services;
 mod source;
+mod transcription;
 
 use std::path::PathBuf;
 
@@ -26,6 +27,7 @@ pub use sections::{
 };
 pub use services::{ServiceConfig, ServiceTlsConfig, ServicesConfig};
 pub use source::Source;
+pub use transcription::{EngineConfig, RemoteSpeechConfig, TranscriptionConfig};
 
 /// Where defaults come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct Config {
     pub kafka: Option<KafkaConfig>,
     /// Other providers of meetings.
     pub providers: ProvidersConfig,
+    /// Making text of what is said.
+    pub transcription: TranscriptionConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }

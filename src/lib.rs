@@ -34,6 +34,7 @@ pub mod playable;
 pub mod recorder;
 pub mod room;
 pub mod store;
+pub mod transcriber;
 
 // Third floor: the interfaces that clients use.
 pub mod api;

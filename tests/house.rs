@@ -84,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "playable",
         ],
     ),
+    ("transcriber", &["domain", "clock", "formats", "telemetry", "services", "sfu"]),
     (
         "room",
         &["domain", "clock", "telemetry", "tracked", "attendance", "floor", "sessions", "sfu"],

@@ -21,6 +21,7 @@ use super::rooms::LiveRooms;
 use super::services::Services;
 use super::sessions::Sessions;
 use super::telemetry::Readings;
+use super::transcriber::{Transcription, TranscriptionHealth};
 use crate::api::listener::{self, Limits, Serving};
 use crate::api::{
     Api, ApiOptions, ApiParts, Listener, MetricsDoor, Part, PlaybackKey, RateLimitOptions,
@@ -82,6 +83,7 @@ pub(super) struct Behind<'a> {
     pub(super) media: &'a Media,
     pub(super) rooms: &'a LiveRooms,
     pub(super) record: &'a Record,
+    pub(super) transcription: &'a Transcription,
     pub(super) sessions: &'a Sessions,
     pub(super) services: &'a Services,
     pub(super) providers: &'a ProviderMeetings,
@@ -167,6 +169,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         media,
         rooms,
         record,
+        transcription,
         sessions,
         services,
         providers,
@@ -175,6 +178,15 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         clock,
     } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
+    let mut readings = vec![
+        rooms.readings(),
+        media.readings(),
+        foundation.readings(),
+        record.readings(),
+        services.readings(),
+        providers.clients.readings(),
+    ];
+    readings.extend(transcription.readings());
     Api::new(ApiParts {
         options: ApiOptions {
             public_origins: identity.origins,
@@ -217,15 +229,9 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             kafka_is_well: delivery.kafka_is_well(),
             evidence: foundation.evidence.clone(),
             recorder: record.recorder(),
+            transcription: transcription.health(),
         }),
-        metrics: Arc::new(Readings(vec![
-            rooms.readings(),
-            media.readings(),
-            foundation.readings(),
-            record.readings(),
-            services.readings(),
-            providers.clients.readings(),
-        ])),
+        metrics: Arc::new(Readings(readings)),
         dev_issuer: identity.dev_issuer,
     })
 }
@@ -242,6 +248,7 @@ struct Dependencies {
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     evidence: Evidence,
     recorder: Recorder,
+    transcription: TranscriptionHealth,
 }
 
 #[async_trait]
@@ -254,8 +261,14 @@ impl Readiness for Dependencies {
     }
 
     fn parts(&self) -> Vec<Part> {
-        let problem = self.vault.problem().map(|error| error.to_string());
-        vec![Part { name: "vault", problem }, Part { name: "clock", problem: self.clock.problem() }]
+        let vault = self.vault.problem().map(|error| error.to_string());
+        let mut parts = vec![
+            Part { name: "vault", problem: vault },
+            Part { name: "clock", problem: self.clock.problem() },
+        ];
+        let transcription = self.transcription.problem();
+        parts.extend(transcription.map(|problem| Part { name: "transcription", problem }));
+        parts
     }
 
     fn services(&self) -> Vec<(&'static str, bool)> {

@@ -17,6 +17,7 @@ use super::media::Media;
 use super::record::Record;
 use super::services::Services;
 use super::tenants;
+use super::transcriber::Transcription;
 use crate::api::MetricsSource;
 use crate::attendance::CoarseLocation;
 use crate::clock::Clock;
@@ -27,10 +28,16 @@ use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
 use crate::room::ports::{
     AttendanceNote, EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness,
-    TranscriptionState,
 };
 use crate::room::{Desk, Rooms};
 use crate::sessions::{NotTold, SessionObserver};
+
+/// The parts that listen to rooms and their sessions, and the services that they ask.
+pub(super) struct Beside<'a> {
+    pub(super) record: &'a Record,
+    pub(super) transcription: &'a Transcription,
+    pub(super) services: &'a Services,
+}
 
 /// The running rooms.
 pub(super) struct LiveRooms {
@@ -45,17 +52,20 @@ impl LiveRooms {
         base: &Base,
         foundation: &Foundation,
         media: &Media,
-        record: &Record,
-        services: &Services,
+        beside: &Beside<'_>,
     ) -> Self {
+        let Beside { record, transcription, services } = beside;
         let store = Arc::new(base.store.clone());
         let (evidence, clock) = (foundation.evidence.clone(), base.clock.clone());
         let ports = RoomPorts {
-            listeners: vec![record.listener()],
+            listeners: [Some(record.listener()), transcription.listener()]
+                .into_iter()
+                .flatten()
+                .collect(),
             witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
             limits: Some(tenants::limits(base, services)),
             eligible: attendance::eligible(services),
-            transcription: TranscriptionState::default(),
+            transcription: transcription.state(),
         };
         let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock.clone(), ports);
         let desk = Desk::new(rooms.clone(), attendance::verifier(services), clock);

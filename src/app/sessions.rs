@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::meetings::ProviderMeetings;
-use super::record::Record;
-use super::rooms::LiveRooms;
-use super::services::Services;
+use super::rooms::{Beside, LiveRooms};
 use super::tenants;
 use crate::sessions::SessionService;
 
@@ -19,13 +17,14 @@ impl Sessions {
     pub(super) fn start(
         base: &Base,
         rooms: &LiveRooms,
-        record: &Record,
-        services: &Services,
+        beside: &Beside<'_>,
         providers: &ProviderMeetings,
     ) -> Self {
+        let Beside { record, transcription, services } = beside;
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
-        let observers = vec![rooms.observer(), record.observer(), providers.observer(base)];
+        let mut observers = vec![rooms.observer(), record.observer(), providers.observer(base)];
+        observers.extend(transcription.observer());
         let service = SessionService::new(store, tenants::limits(base, services), observers);
         let service = service.making_by(Arc::new(providers.meetings.clone()));
         service.start_telling(base.clock.clone());

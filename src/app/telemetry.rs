@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{
     api, cameras, delivery, evidence, governance, meetings, moderation, recorder, room, services,
-    sessions, sfu, telemetry, vault,
+    sessions, sfu, telemetry, transcriber, vault,
 };
 
 /// How often old samples of histograms are removed.
@@ -65,6 +65,7 @@ fn describe() {
     cameras::describe_metrics();
     recorder::describe_metrics();
     room::describe_metrics();
+    transcriber::describe_metrics();
     moderation::describe_metrics();
     services::describe_metrics();
     governance::describe_metrics();

@@ -188,6 +188,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let events = super::events::read(reader);
     let kafka = super::kafka::read(reader);
     let providers = super::providers::read(reader);
+    let transcription = super::transcription::read(reader);
     let telemetry = read_telemetry(reader, profile);
     Some(Config {
         http,
@@ -204,6 +205,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         events,
         kafka,
         providers,
+        transcription,
         telemetry,
     })
 }

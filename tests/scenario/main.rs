@@ -21,6 +21,9 @@ mod package_root;
 mod playable;
 mod recorder;
 mod room;
+#[path = "../support/speech.rs"]
+mod speech;
+mod transcriber;
 mod transport;
 mod verify;
 mod wire_types;

@@ -1,0 +1,84 @@
+//! `cabildo doctor`.
+
+use std::sync::Arc;
+
+use super::serve::source_of;
+use super::{Failure, Place, output, runtime};
+use crate::app::{engine_of, workers_of};
+use crate::clock::Clock;
+use crate::config::{Config, EngineConfig, Profile};
+use crate::transcriber::measure;
+use crate::transcriber::speech::SpeechEngine;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Checks what transcription needs. Prints a line for each thing; the exit code is 1 when one is
+/// not as it should be.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let profile = if arguments.place.config.is_some() {
+        Profile::Production
+    } else {
+        Profile::Dev { data_dir: arguments.place.data_dir.clone() }
+    };
+    let config = Config::read(source_of(&arguments.place)?, &profile)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    output::print("configuration ok");
+    if config.transcription.engine == EngineConfig::None {
+        output::print("transcription off: no engine is configured");
+        return Ok(());
+    }
+    let runtime = runtime()?;
+    let _inside = runtime.enter();
+    describe_model(&config);
+    let found = engine_of(&config, &Clock::system())?;
+    if let Some(engine) = &found.engine {
+        output::print(&format!("transcription engine={} device={}", engine.name(), found.device));
+        if config.transcription.engine == EngineConfig::Whisper {
+            tell_speed(engine, &config)?;
+        }
+    }
+    match found.problem {
+        Some(problem) => Err(Failure::False(format!("transcription: {problem}"))),
+        None => Ok(()),
+    }
+}
+
+/// Measures only what runs here: a remote engine is not sent a sound by a check.
+fn tell_speed(engine: &Arc<dyn SpeechEngine>, config: &Config) -> Result<(), Failure> {
+    let failed = |error| Failure::False(format!("transcription: {error}"));
+    let mut recogniser = engine.recogniser().map_err(failed)?;
+    let measured = measure(recogniser.as_mut()).map_err(failed)?;
+    let workers = workers_of(config);
+    output::print(&format!(
+        "transcription real_time_factor={:.3} workers={workers} speakers={} (on a sound without \
+         words; speech takes a little more)",
+        measured.factor,
+        measured.speakers(workers),
+    ));
+    Ok(())
+}
+
+#[cfg(feature = "whisper")]
+fn describe_model(config: &Config) {
+    use crate::transcriber::speech::model;
+
+    let Some(path) = &config.transcription.model else { return };
+    // What is wrong with it is told when it is loaded.
+    if let Ok((_, facts)) = model::open(path) {
+        output::print(&format!(
+            "transcription model={} type={} weights={} languages={} bytes={}",
+            path.display(),
+            facts.kind,
+            facts.weights,
+            if facts.is_multilingual() { facts.languages.to_string() } else { "en".to_owned() },
+            facts.bytes
+        ));
+    }
+}
+
+#[cfg(not(feature = "whisper"))]
+const fn describe_model(_config: &Config) {}

@@ -1,0 +1,258 @@
+//! The engine of the transcriber. It turns the packets of taps into pieces of speech, and says
+//! where sound was lost. Per track: packets are put in order, those that their sender calls silent
+//! are not decoded, the others become samples, and a voice detector cuts these into pieces. Its
+//! driver gives the pieces to the queue of the workers.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod decode;
+mod gap;
+mod media_clock;
+mod order;
+pub mod queue;
+mod track;
+mod voice;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::domain::id::{SessionKey, TrackId, UserId};
+use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::domain::time::Timestamp;
+use crate::domain::transcript::GapCause;
+use crate::sfu::tap::{TapItem, TapKind};
+use track::Track;
+
+pub use voice::{PIECE_SAMPLES_MAX, SAMPLE_RATE_HZ};
+
+/// Audio tracks at the same time, each with a decoder and a detector of together about 60 KiB.
+/// Further ones are not transcribed, which is logged.
+pub const TRACKS_MAX: usize = 4_096;
+/// Sessions at the same time whose tracks are transcribed. Further ones are not, which is logged.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Outputs that wait for the driver, which takes them after every item. Further ones are dropped:
+/// one item makes a few at most.
+const OUTPUTS_MAX: usize = 1_024;
+
+/// A track of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardTrack {
+    /// The track.
+    pub track: TrackId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Its source.
+    pub source: TrackSource,
+    /// Its codec.
+    pub codec: Codec,
+}
+
+impl HeardTrack {
+    /// Whether there can be speech in it that is understood here.
+    #[must_use]
+    pub fn is_transcribable(&self) -> bool {
+        self.source.kind() == MediaKind::Audio && self.codec == Codec::Opus
+    }
+}
+
+/// A piece of speech: a part of a sentence, a sentence or a few.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piece {
+    /// Its session.
+    pub key: SessionKey,
+    /// Whose track it was heard on.
+    pub user: UserId,
+    /// The track.
+    pub track: TrackId,
+    /// The language of the session, a BCP 47 tag, when it has one.
+    pub language: Option<String>,
+    /// The sound, at [`SAMPLE_RATE_HZ`], from -1 to 1, with a little silence around the speech.
+    pub samples: Vec<f32>,
+    /// When the speech began.
+    pub from: Timestamp,
+    /// When it ended.
+    pub to: Timestamp,
+}
+
+/// A time of which there is no sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// The session.
+    pub key: SessionKey,
+    /// Whose track.
+    pub user: UserId,
+    /// The track.
+    pub track: TrackId,
+    /// When it began.
+    pub from: Timestamp,
+    /// When it ended.
+    pub to: Timestamp,
+    /// Why.
+    pub cause: GapCause,
+}
+
+/// What the engine makes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A piece of speech.
+    Piece(Piece),
+    /// A time of which there is no sound.
+    Unheard(Unheard),
+}
+
+/// What the engine has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets that passed gates.
+    pub packets: u64,
+    /// Packets that were decoded.
+    pub decoded: u64,
+    /// Lost packets that were reconstructed or concealed.
+    pub concealed: u64,
+    /// Packets that came twice or too late.
+    pub late: u64,
+    /// Packets that are not RTP or not Opus.
+    pub malformed: u64,
+    /// Packets that taps lost.
+    pub lost: u64,
+    /// Tracks whose sender said that there was silence where there was sound.
+    pub levels_distrusted: u64,
+}
+
+/// What all tracks share while one of them is handled.
+#[derive(Debug, Default)]
+struct Effects {
+    outputs: VecDeque<Output>,
+    counts: Counts,
+}
+
+impl Effects {
+    fn give(&mut self, output: Output) {
+        if self.outputs.len() < OUTPUTS_MAX {
+            self.outputs.push_back(output);
+        }
+    }
+}
+
+/// The state of all tracks.
+#[derive(Default)]
+pub struct Engine {
+    tracks: BTreeMap<TrackId, Track>,
+    /// The sessions that are transcribed, with their language.
+    sessions: BTreeMap<SessionKey, Option<String>>,
+    /// Tracks that have something to do when time passes.
+    pending: BTreeSet<TrackId>,
+    effects: Effects,
+}
+
+impl Engine {
+    /// An engine without tracks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The session is transcribed, in this language when it has one. `false` at
+    /// [`SESSIONS_MAX`].
+    pub fn open_session(&mut self, key: SessionKey, language: Option<String>) -> bool {
+        if self.sessions.len() >= SESSIONS_MAX && !self.sessions.contains_key(&key) {
+            return false;
+        }
+        for track in self.tracks.values_mut().filter(|track| track.is_of(key)) {
+            track.set_language(language.clone());
+        }
+        self.sessions.insert(key, language);
+        true
+    }
+
+    /// The session is not transcribed any more. What was said until now becomes pieces.
+    pub fn close_session(&mut self, key: SessionKey) {
+        self.sessions.remove(&key);
+        let theirs = self.tracks.iter().filter(|(_, track)| track.is_of(key)).map(|(id, _)| *id);
+        for track in theirs.collect::<Vec<TrackId>>() {
+            self.remove_track(track);
+        }
+    }
+
+    /// A track of a session that is transcribed. `false` when there are [`TRACKS_MAX`]. One that
+    /// can't be understood, or is known already, changes nothing.
+    pub fn add_track(&mut self, key: SessionKey, track: HeardTrack) -> bool {
+        let Some(language) = self.sessions.get(&key) else { return true };
+        if !track.is_transcribable() || self.tracks.contains_key(&track.track) {
+            return true;
+        }
+        if self.tracks.len() >= TRACKS_MAX {
+            return false;
+        }
+        let id = track.track;
+        match Track::new(key, track, language.clone()) {
+            Some(track) => {
+                self.tracks.insert(id, track);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A track has ended. What was said until now becomes a piece.
+    pub fn remove_track(&mut self, track: TrackId) {
+        self.pending.remove(&track);
+        if let Some(mut track) = self.tracks.remove(&track) {
+            track.end(&mut self.effects);
+        }
+    }
+
+    /// An item of a tap.
+    pub fn handle_item(&mut self, item: &TapItem<'_>) {
+        let Some(track) = self.tracks.get_mut(&item.track) else { return };
+        match item.kind {
+            TapKind::Packet { bytes, .. } => track.packet(item.at_us, bytes, &mut self.effects),
+            TapKind::Source { ssrc, .. } => track.source(ssrc, &mut self.effects),
+            TapKind::Codec { payload_type, codec } => track.codec(payload_type, codec),
+            TapKind::Levels { extension } => track.levels(extension),
+            TapKind::GateClosed => track.close_gate(&mut self.effects),
+            TapKind::GateOpened => track.open_gate(),
+            TapKind::Lost(packets) => track.lost(packets, item.at_us, &mut self.effects),
+            // A pause of the tap: what was said until now stands by itself.
+            TapKind::Ended => track.end(&mut self.effects),
+            TapKind::SenderReport(_) | TapKind::KeyFrameRequested => {}
+        }
+        if track.is_pending() {
+            self.pending.insert(item.track);
+        } else {
+            self.pending.remove(&item.track);
+        }
+    }
+
+    /// Time has passed: `now_us` is counted as the times of items are.
+    pub fn handle_timeout(&mut self, now_us: u64) {
+        let (tracks, effects) = (&mut self.tracks, &mut self.effects);
+        self.pending.retain(|id| {
+            tracks.get_mut(id).is_some_and(|track| {
+                track.handle_timeout(now_us, effects);
+                track.is_pending()
+            })
+        });
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.effects.outputs.pop_front()
+    }
+
+    /// What it has seen.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.effects.counts
+    }
+
+    /// Tracks that it listens to.
+    #[must_use]
+    pub fn tracks(&self) -> usize {
+        self.tracks.len()
+    }
+}
+
+/// A moment in microseconds since 1970 as taps count them.
+fn moment(us: u64) -> Timestamp {
+    Timestamp::from_unix_us(i64::try_from(us).unwrap_or(i64::MAX))
+}

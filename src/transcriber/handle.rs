@@ -1,0 +1,237 @@
+//! The handle through which the rest of the server uses a transcriber.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::session::TranscriptionPolicy;
+use crate::sfu::SfuError;
+use crate::sfu::tap::TapSink;
+use crate::transcriber::engine::{HeardTrack, SESSIONS_MAX};
+use crate::transcriber::pool::Pool;
+use crate::transcriber::ports::{
+    SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
+};
+use crate::transcriber::thread::{BATCHES_MAX, COMMANDS_MAX, Input, Seen, Thread, sink};
+
+/// How soon a full queue of commands is tried again.
+const COMMAND_RETRY: Duration = Duration::from_millis(2);
+/// Longest time that a shutdown waits for the workers. A piece takes less than a second by
+/// whisper.cpp, and a remote engine is given five.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(6);
+
+/// What the handle knows of a session.
+struct Known {
+    policy: TranscriptionPolicy,
+    tracks: Vec<HeardTrack>,
+}
+
+struct Inner {
+    taps: Arc<dyn SoundTaps>,
+    inputs: SyncSender<Input>,
+    sink: TapSink,
+    waiting: Arc<AtomicUsize>,
+    pool: Pool,
+    seen: Arc<Seen>,
+    sessions: tokio::sync::Mutex<BTreeMap<SessionKey, Known>>,
+}
+
+impl Drop for Inner {
+    /// Dropped without a shutdown, its threads end as soon as they can.
+    fn drop(&mut self) {
+        self.pool.stop();
+        // A thread that has ended needs no telling; a full queue is followed by its end.
+        self.inputs.try_send(Input::Stop).ok();
+    }
+}
+
+/// A handle of a running transcriber. Clones speak to the same one.
+#[derive(Clone)]
+pub struct Transcriber(Arc<Inner>);
+
+impl Transcriber {
+    /// Starts a transcriber. It is to be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// [`TranscriberError::Start`].
+    pub fn start(
+        parts: TranscriberParts,
+        options: TranscriberOptions,
+    ) -> Result<Self, TranscriberError> {
+        let TranscriberParts { taps, engine, sink: texts, clock } = parts;
+        let pool = Pool::start(engine, &texts, clock.clone(), options.workers)
+            .map_err(TranscriberError::Start)?;
+        let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
+        let (waiting, seen) = (Arc::<AtomicUsize>::default(), Arc::<Seen>::default());
+        let thread =
+            Thread::new(receiver, Arc::clone(&waiting), pool.clone(), clock, Arc::clone(&seen));
+        let sink = sink(inputs.clone(), Arc::clone(&waiting));
+        let transcriber = Self(Arc::new(Inner {
+            taps,
+            inputs,
+            sink,
+            waiting,
+            pool,
+            seen,
+            sessions: tokio::sync::Mutex::default(),
+        }));
+        std::thread::Builder::new()
+            .name("transcriber".to_owned())
+            .spawn(move || thread.run())
+            .map_err(TranscriberError::Start)?;
+        Ok(transcriber)
+    }
+
+    /// The policy of a session whose room is open, now and after each change.
+    pub async fn set_policy(&self, key: SessionKey, policy: TranscriptionPolicy) {
+        let mut sessions = self.0.sessions.lock().await;
+        if sessions.len() >= SESSIONS_MAX && !sessions.contains_key(&key) {
+            // Those of closed rooms are told again when they open.
+            sessions.retain(|_, known| !known.tracks.is_empty());
+        }
+        let known = sessions.entry(key).or_insert_with(|| Known {
+            policy: TranscriptionPolicy { enabled: false, language: None },
+            tracks: Vec::new(),
+        });
+        let before = std::mem::replace(&mut known.policy, policy.clone());
+        if before == policy {
+            return;
+        }
+        if policy.enabled {
+            self.send(Input::Open { key, language: policy.language }).await;
+        }
+        if before.enabled != policy.enabled {
+            for track in &known.tracks {
+                if policy.enabled {
+                    self.listen(key, track).await;
+                } else {
+                    self.untap(key, track.track).await;
+                }
+            }
+        }
+        if !policy.enabled {
+            self.send(Input::Close { key }).await;
+        }
+    }
+
+    /// A track was published, or has another codec than was told before.
+    pub async fn add_track(&self, key: SessionKey, track: HeardTrack) {
+        let mut sessions = self.0.sessions.lock().await;
+        let Some(known) = sessions.get_mut(&key) else { return };
+        if !track.is_transcribable() || known.tracks.iter().any(|it| it.track == track.track) {
+            return;
+        }
+        if known.policy.enabled {
+            self.listen(key, &track).await;
+        }
+        known.tracks.push(track);
+    }
+
+    /// A track has ended, or its room is closed.
+    pub async fn remove_track(&self, key: SessionKey, track: TrackId) {
+        let mut sessions = self.0.sessions.lock().await;
+        let Some(known) = sessions.get_mut(&key) else { return };
+        let before = known.tracks.len();
+        known.tracks.retain(|it| it.track != track);
+        if known.tracks.len() < before && known.policy.enabled {
+            self.untap(key, track).await;
+            self.send(Input::RemoveTrack { track }).await;
+            self.0.pool.forget_track(track);
+        }
+    }
+
+    /// A session is over.
+    pub async fn session_over(&self, key: SessionKey) {
+        let known = self.0.sessions.lock().await.remove(&key);
+        if let Some(known) = known.filter(|known| known.policy.enabled) {
+            for track in known.tracks {
+                self.untap(key, track.track).await;
+                self.0.pool.forget_track(track.track);
+            }
+            self.send(Input::Close { key }).await;
+        }
+        self.0.pool.forget_session(key);
+    }
+
+    /// The track of whoever has the floor of a session.
+    pub fn set_floor(&self, key: SessionKey, track: Option<TrackId>) {
+        self.0.pool.set_floor(key, track);
+    }
+
+    /// The tracks of a session that are heard, loudest first.
+    pub fn set_loudest(&self, key: SessionKey, tracks: &[TrackId]) {
+        self.0.pool.set_loudest(key, tracks);
+    }
+
+    /// Why its engine does not work at the moment, if that is known.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.0.pool.engine().problem()
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> TranscriberStats {
+        let (seen, counters) = (&self.0.seen, self.0.pool.counters());
+        TranscriberStats {
+            tracks: seen.tracks.load(Ordering::Relaxed),
+            batches_waiting: self.0.waiting.load(Ordering::Relaxed) as u64,
+            pieces_waiting: self.0.pool.waiting(),
+            packets: seen.packets.load(Ordering::Relaxed),
+            decoded: seen.decoded.load(Ordering::Relaxed),
+            concealed: seen.concealed.load(Ordering::Relaxed),
+            malformed: seen.malformed.load(Ordering::Relaxed),
+            packets_lost: seen.lost.load(Ordering::Relaxed),
+            levels_distrusted: seen.levels_distrusted.load(Ordering::Relaxed),
+            pieces: counters.pieces.load(Ordering::Relaxed),
+            wordless: counters.wordless.load(Ordering::Relaxed),
+            chunks: counters.chunks.load(Ordering::Relaxed),
+            gaps: counters.gaps.load(Ordering::Relaxed),
+            shed: counters.shed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops: what waits is told as gaps, and the workers end after the piece that they are at.
+    pub async fn shutdown(self) {
+        self.send(Input::Stop).await;
+        let pool = self.0.pool.clone();
+        pool.stop();
+        let ended = tokio::task::spawn_blocking(move || pool.wait());
+        if tokio::time::timeout(SHUTDOWN_MAX, ended).await.is_err() {
+            tracing::warn!("a worker of the transcriber did not end in time");
+        }
+    }
+
+    async fn listen(&self, key: SessionKey, track: &HeardTrack) {
+        self.send(Input::AddTrack { key, track: track.clone() }).await;
+        let tapped = self.0.taps.tap(key, track.track, self.0.sink.clone()).await;
+        log_tap(tapped);
+    }
+
+    async fn untap(&self, key: SessionKey, track: TrackId) {
+        let untapped = self.0.taps.untap(key, track, self.0.sink.clone()).await;
+        log_tap(untapped);
+    }
+
+    /// Sends a command; waits while the queue is full.
+    async fn send(&self, input: Input) {
+        let mut input = input;
+        loop {
+            match self.0.inputs.try_send(input) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(refused)) => input = refused,
+            }
+            tokio::time::sleep(COMMAND_RETRY).await;
+        }
+    }
+}
+
+fn log_tap(outcome: Result<(), SfuError>) {
+    if let Err(error) = outcome {
+        // A track may end while it is tapped.
+        tracing::debug!(%error, "a track could not be tapped for the transcriber");
+    }
+}

@@ -1,0 +1,369 @@
+//! The workers: threads of lower priority, each with a recogniser, that take the most important
+//! piece of speech from the queue, and hand on what they understood.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::transcript::{GapCause, Transcribed, TranscriptChunk, TranscriptGap};
+use crate::transcriber::engine::queue::Queue;
+use crate::transcriber::engine::{Piece, SAMPLE_RATE_HZ, TRACKS_MAX, Unheard};
+use crate::transcriber::metrics;
+use crate::transcriber::ports::Sink;
+use crate::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
+
+/// Tasks that hand texts to the sink. A session always has the same one, so its texts stay in
+/// order; a session whose texts are taken slowly delays a part of the others only.
+const LANES: usize = 16;
+/// Texts and gaps that wait in a lane. At the limit workers wait, so that the queue fills and
+/// sheds; gaps that do not come from a worker are counted and logged, and not told.
+const LANE_MAX: usize = 1_024;
+/// How much lower the priority of a worker is: the media comes first (`nice`).
+const NICENESS: i32 = 10;
+/// Speech that is long enough to tell its language by, in samples: 3 s.
+const LANGUAGE_SAMPLES_MIN: usize = 3 * SAMPLE_RATE_HZ as usize;
+
+/// What was said, and where.
+type Said = (SessionKey, Transcribed);
+
+#[derive(Debug, Default)]
+pub(super) struct PoolCounters {
+    pub(super) pieces: AtomicU64,
+    pub(super) wordless: AtomicU64,
+    pub(super) chunks: AtomicU64,
+    pub(super) gaps: AtomicU64,
+    pub(super) shed: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue,
+    /// The language of tracks of sessions without one, as it was recognised.
+    languages: BTreeMap<TrackId, String>,
+    stopping: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    lanes: Vec<mpsc::Sender<Said>>,
+    engine: Arc<dyn SpeechEngine>,
+    clock: Clock,
+    counters: PoolCounters,
+}
+
+/// The workers. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Pool {
+    /// Starts the workers, and the tasks that hand on what they understand.
+    pub(super) fn start(
+        engine: Arc<dyn SpeechEngine>,
+        sink: &Arc<dyn Sink>,
+        clock: Clock,
+        workers: NonZeroUsize,
+    ) -> io::Result<Self> {
+        let lanes = (0..LANES).map(|_| lane(Arc::clone(sink))).collect();
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            lanes,
+            engine,
+            clock,
+            counters: PoolCounters::default(),
+        });
+        let pool = Self { shared, workers: Arc::default() };
+        for number in 0..workers.get() {
+            let shared = Arc::clone(&pool.shared);
+            let started = std::thread::Builder::new()
+                .name(format!("speech-{number}"))
+                .spawn(move || Worker { shared, recogniser: None }.run());
+            match started {
+                Ok(handle) => pool.workers().push(handle),
+                Err(error) => {
+                    pool.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Takes a piece of speech.
+    pub(super) fn push(&self, piece: Piece) {
+        self.shared.counters.pieces.fetch_add(1, Ordering::Relaxed);
+        let let_go = self.shared.state().queue.push(piece);
+        self.shared.wake.notify_one();
+        if let Some(piece) = let_go {
+            self.shared.shed(&piece);
+        }
+    }
+
+    /// There is no sound of a time.
+    pub(super) fn unheard(&self, unheard: Unheard) {
+        let Unheard { key, user, track, from, to, cause } = unheard;
+        self.shared.tell_gap(key, TranscriptGap { user, track, from, to, cause });
+    }
+
+    /// Lets go of what can't be recognised in time any more.
+    pub(super) fn shed_late(&self) {
+        let late = {
+            let now = self.shared.clock.now();
+            self.shared.state().queue.take_late(now)
+        };
+        for piece in late {
+            self.shared.shed(&piece);
+        }
+    }
+
+    /// The track of whoever has the floor.
+    pub(super) fn set_floor(&self, key: SessionKey, track: Option<TrackId>) {
+        self.shared.state().queue.set_floor(key, track);
+    }
+
+    /// The tracks that are heard, loudest first.
+    pub(super) fn set_loudest(&self, key: SessionKey, tracks: &[TrackId]) {
+        self.shared.state().queue.set_loudest(key, tracks);
+    }
+
+    /// A track has ended.
+    pub(super) fn forget_track(&self, track: TrackId) {
+        self.shared.state().languages.remove(&track);
+    }
+
+    /// A session is over.
+    pub(super) fn forget_session(&self, key: SessionKey) {
+        self.shared.state().queue.forget(key);
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.shared.state().queue.len() as u64
+    }
+
+    pub(super) fn counters(&self) -> &PoolCounters {
+        &self.shared.counters
+    }
+
+    pub(super) fn engine(&self) -> &Arc<dyn SpeechEngine> {
+        &self.shared.engine
+    }
+
+    /// Has the workers end after the piece that they are at. What waits is told as gaps.
+    pub(super) fn stop(&self) {
+        let rest = {
+            let mut state = self.shared.state();
+            state.stopping = true;
+            state.queue.take_all()
+        };
+        self.shared.wake.notify_all();
+        for piece in rest {
+            self.shared.shed(&piece);
+        }
+    }
+
+    /// Waits until the workers have ended.
+    pub(super) fn wait(&self) {
+        let workers = std::mem::take(&mut *self.workers());
+        for worker in workers {
+            // A worker that panicked has ended as well.
+            worker.join().ok();
+        }
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task that hands texts to the sink one after the other.
+fn lane(sink: Arc<dyn Sink>) -> mpsc::Sender<Said> {
+    let (sender, mut said) = mpsc::channel::<Said>(LANE_MAX);
+    tokio::spawn(async move {
+        while let Some((key, said)) = said.recv().await {
+            sink.transcribed(key, said).await;
+        }
+    });
+    sender
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next piece, as soon as there is one; `None` when the workers end.
+    fn next(&self) -> Option<Piece> {
+        let mut state = self.state();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            let late = state.queue.take_late(self.clock.now());
+            if !late.is_empty() {
+                drop(state);
+                for piece in late {
+                    self.shed(&piece);
+                }
+                state = self.state();
+                continue;
+            }
+            if let Some(mut piece) = state.queue.pop() {
+                if piece.language.is_none() {
+                    piece.language = state.languages.get(&piece.track).cloned();
+                }
+                return Some(piece);
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The piece was dealt with: the next one of its track may follow.
+    fn done(&self, track: TrackId) {
+        self.state().queue.done(track);
+        self.wake.notify_one();
+    }
+
+    /// Whatever language was recognised in long speech is that of the track.
+    fn pin_language(&self, piece: &Piece, heard: &Heard) {
+        let is_sure = piece.language.is_none()
+            && piece.samples.len() >= LANGUAGE_SAMPLES_MIN
+            && heard.language != "und";
+        if !is_sure {
+            return;
+        }
+        let mut state = self.state();
+        if state.languages.len() < TRACKS_MAX {
+            state.languages.insert(piece.track, heard.language.clone());
+        }
+    }
+
+    fn shed(&self, piece: &Piece) {
+        self.counters.shed.fetch_add(1, Ordering::Relaxed);
+        self.tell_gap(piece.key, gap_of(piece, GapCause::Overload));
+    }
+
+    /// Tells a gap without waiting: the thread of the taps tells some.
+    fn tell_gap(&self, key: SessionKey, gap: TranscriptGap) {
+        self.count_gap(gap.cause);
+        let told = self.lane(key).map(|lane| lane.try_send((key, Transcribed::Gap(gap))));
+        if !matches!(told, Some(Ok(()))) {
+            tracing::error!(session = %key.session, "a gap in the transcript can't be told");
+        }
+    }
+
+    /// Hands on what a worker has to tell. It waits while the sink is slow.
+    fn hand_on(&self, key: SessionKey, said: Transcribed) {
+        if let Some(lane) = self.lane(key) {
+            // It fails when the runtime has ended.
+            lane.blocking_send((key, said)).ok();
+        }
+    }
+
+    fn count_gap(&self, cause: GapCause) {
+        self.counters.gaps.fetch_add(1, Ordering::Relaxed);
+        metrics::gap_emitted(cause);
+    }
+
+    fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Said>> {
+        let place =
+            key.session.as_uuid().as_bytes().iter().map(|byte| usize::from(*byte)).sum::<usize>();
+        self.lanes.get(place % LANES)
+    }
+}
+
+fn gap_of(piece: &Piece, cause: GapCause) -> TranscriptGap {
+    let Piece { user, track, from, to, .. } = piece;
+    TranscriptGap { user: user.clone(), track: *track, from: *from, to: *to, cause }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    recogniser: Option<Box<dyn Recogniser>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        // On Linux the priority is that of this thread.
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::warn!(%error, "a worker of the transcriber keeps the priority of the media");
+        }
+        // Before the first speech, since it takes a while.
+        self.prepare().ok();
+        while let Some(piece) = self.shared.next() {
+            let begun = Instant::now();
+            let heard = self.recognise(&piece);
+            self.tell(&piece, heard, begun.elapsed());
+            self.shared.done(piece.track);
+        }
+    }
+
+    fn prepare(&mut self) -> Result<&mut Box<dyn Recogniser>, SpeechError> {
+        if self.recogniser.is_none() {
+            let made = self.shared.engine.recogniser().inspect_err(|error| {
+                tracing::error!(%error, "a worker of the transcriber has no recogniser");
+            });
+            self.recogniser = Some(made?);
+        }
+        self.recogniser.as_mut().ok_or_else(|| SpeechError::Unavailable("none".to_owned()))
+    }
+
+    fn recognise(&mut self, piece: &Piece) -> Result<Heard, SpeechError> {
+        let recogniser = self.prepare()?;
+        let speech = Speech { samples: &piece.samples, language: piece.language.as_deref() };
+        let recognised = catch_unwind(AssertUnwindSafe(|| recogniser.recognise(speech)));
+        recognised.unwrap_or_else(|_| {
+            // Nobody knows what state it is in.
+            self.recogniser = None;
+            Err(SpeechError::Failed("the recogniser panicked".to_owned()))
+        })
+    }
+
+    fn tell(&self, piece: &Piece, heard: Result<Heard, SpeechError>, took: Duration) {
+        let shared = &self.shared;
+        metrics::recognised(took);
+        let heard = match heard {
+            Ok(heard) => heard,
+            Err(error) => {
+                let cause = match error {
+                    SpeechError::Unavailable(_) => GapCause::EngineUnavailable,
+                    SpeechError::Failed(_) => GapCause::EngineFailed,
+                };
+                shared.count_gap(cause);
+                shared.hand_on(piece.key, Transcribed::Gap(gap_of(piece, cause)));
+                return;
+            }
+        };
+        if heard.text.is_empty() {
+            shared.counters.wordless.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        shared.pin_language(piece, &heard);
+        let Heard { text, confidence, language, engine } = heard;
+        let chunk = TranscriptChunk {
+            user: piece.user.clone(),
+            track: piece.track,
+            text,
+            confidence,
+            from: piece.from,
+            to: piece.to,
+            is_final: true,
+            engine,
+            language,
+        };
+        shared.counters.chunks.fetch_add(1, Ordering::Relaxed);
+        shared.hand_on(piece.key, Transcribed::Chunk(chunk));
+    }
+}

@@ -1,0 +1,109 @@
+//! The parts, options, counters and errors of a transcriber.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::transcript::Transcribed;
+use crate::sfu::tap::TapSink;
+use crate::sfu::{Sfu, SfuError};
+use crate::transcriber::speech::SpeechEngine;
+
+/// Where tracks are tapped.
+#[async_trait]
+pub trait SoundTaps: Send + Sync {
+    /// As [`Sfu::tap`].
+    async fn tap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
+
+    /// As [`Sfu::untap`].
+    async fn untap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
+}
+
+#[async_trait]
+impl SoundTaps for Sfu {
+    async fn tap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        Self::tap(self, key.session, track, sink).await
+    }
+
+    async fn untap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        Self::untap(self, key.session, track, sink).await
+    }
+}
+
+/// Takes text and gaps, those of one session in the order in which they were said by each person.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Something was said. Others of the same session wait until this returns.
+    async fn transcribed(&self, key: SessionKey, said: Transcribed);
+}
+
+/// What a transcriber is made of.
+pub struct TranscriberParts {
+    /// Where tracks are tapped.
+    pub taps: Arc<dyn SoundTaps>,
+    /// What recognises speech.
+    pub engine: Arc<dyn SpeechEngine>,
+    /// Where text goes.
+    pub sink: Arc<dyn Sink>,
+    /// The time, as taps have it.
+    pub clock: Clock,
+}
+
+/// How a transcriber is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TranscriberOptions {
+    /// Pieces that are recognised at the same time, each on a thread of its own.
+    pub workers: NonZeroUsize,
+}
+
+/// Workers for recognition on this machine: all cores but one, which is for the media.
+#[must_use]
+pub fn workers_by_default() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A transcriber can't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriberError {
+    /// A thread can't be started.
+    #[error("the transcriber can't start: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// Counters and sizes of a transcriber since it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TranscriberStats {
+    /// Tracks that it listens to.
+    pub tracks: u64,
+    /// Batches of packets that wait for it.
+    pub batches_waiting: u64,
+    /// Pieces of speech that wait for a worker.
+    pub pieces_waiting: u64,
+    /// Packets that passed gates.
+    pub packets: u64,
+    /// Packets that were decoded.
+    pub decoded: u64,
+    /// Lost packets that were reconstructed or concealed.
+    pub concealed: u64,
+    /// Packets that are not RTP or not Opus.
+    pub malformed: u64,
+    /// Packets that were lost because the transcriber was busy.
+    pub packets_lost: u64,
+    /// Tracks whose sender said that there was silence where there was sound.
+    pub levels_distrusted: u64,
+    /// Pieces of speech.
+    pub pieces: u64,
+    /// Pieces in which nothing was understood, which are noise.
+    pub wordless: u64,
+    /// Texts.
+    pub chunks: u64,
+    /// Gaps.
+    pub gaps: u64,
+    /// Pieces that were let go because they could not be recognised in time.
+    pub shed: u64,
+}

@@ -1,0 +1,295 @@
+//! Recognition by a server with OpenAI's `POST /v1/audio/transcriptions`: OpenAI itself,
+//! whisper.cpp's server, speaches, vLLM and others. It is asked for everything first; a server that
+//! does not know that is asked for less from then on.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Url, redirect};
+
+use super::reading::{self, Answer};
+use super::wav::wav;
+use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
+use crate::clock::Clock;
+use crate::domain::secret::Secret;
+use crate::services::{Admission, Breaker, BreakerState};
+
+/// How long an answer may take, from connecting to the last byte. Raising it keeps a worker longer
+/// on a server that hangs.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest answer read, in bytes. That of eight seconds with every token is 20 KB.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How a server says that it does not know a format: bad request, unsupported, unprocessable.
+const NOT_KNOWN: [u16; 4] = [400, 404, 415, 422];
+
+/// How the server is reached.
+#[derive(Debug, Clone)]
+pub struct OpenAiOptions {
+    /// Base URL; `v1/audio/transcriptions` is below it.
+    pub url: String,
+    /// The model's name, as the server knows it.
+    pub model: String,
+    /// The key of the account, if the server wants one.
+    pub key: Option<Secret<String>>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenAiSetupError {
+    /// The address is not an http or https URL.
+    #[error("the address is not an http or https URL without credentials")]
+    AddressInvalid,
+    /// The key is not the value of a header.
+    #[error("the key is not the value of a header")]
+    KeyInvalid,
+    /// The client can't be made.
+    #[error("no HTTP client can be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// What is asked for, most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// Segments with their probabilities.
+    Verbose,
+    /// The text, and the probabilities of its tokens.
+    Tokens,
+    /// The text.
+    Plain,
+}
+
+impl Dialect {
+    const fn next(self) -> Option<Self> {
+        match self {
+            Self::Verbose => Some(Self::Tokens),
+            Self::Tokens => Some(Self::Plain),
+            Self::Plain => None,
+        }
+    }
+
+    const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Verbose,
+            1 => Self::Tokens,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The server.
+#[derive(Clone)]
+pub struct OpenAi(Arc<Inner>);
+
+struct Inner {
+    client: reqwest::Client,
+    address: Url,
+    model: String,
+    authorization: Option<HeaderValue>,
+    clock: Clock,
+    runtime: tokio::runtime::Handle,
+    breaker: Mutex<Breaker>,
+    /// The dialect that it understood last.
+    dialect: AtomicU8,
+}
+
+impl OpenAi {
+    /// A client, whose calls are carried out by `runtime`. A rustls provider must be installed
+    /// for the process.
+    ///
+    /// # Errors
+    /// [`OpenAiSetupError`].
+    pub fn new(
+        options: &OpenAiOptions,
+        clock: Clock,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, OpenAiSetupError> {
+        let invalid = || OpenAiSetupError::AddressInvalid;
+        let mut address = Url::parse(&options.url).map_err(|_| invalid())?;
+        let has_credentials = !address.username().is_empty() || address.password().is_some();
+        if !matches!(address.scheme(), "http" | "https") || has_credentials {
+            return Err(invalid());
+        }
+        // The base that OpenAI's own clients are given ends in v1.
+        let has_version = address.path().trim_end_matches('/').ends_with("/v1");
+        let mut segments = address.path_segments_mut().map_err(|()| invalid())?;
+        segments.pop_if_empty();
+        segments.extend(if has_version { None } else { Some("v1") });
+        segments.extend(["audio", "transcriptions"]);
+        drop(segments);
+        let authorization = options.key.as_ref().map(|key| {
+            let value = Secret::new(format!("Bearer {}", key.expose()));
+            let mut value =
+                HeaderValue::from_str(value.expose()).map_err(|_| OpenAiSetupError::KeyInvalid)?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        let client = reqwest::Client::builder()
+            .timeout(options.timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(OpenAiSetupError::Client)?;
+        Ok(Self(Arc::new(Inner {
+            client,
+            address,
+            model: options.model.clone(),
+            authorization: authorization.transpose()?,
+            clock,
+            runtime,
+            breaker: Mutex::default(),
+            dialect: AtomicU8::new(Dialect::Verbose as u8),
+        })))
+    }
+}
+
+impl fmt::Debug for OpenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAi").field("model", &self.0.model).finish_non_exhaustive()
+    }
+}
+
+impl SpeechEngine for OpenAi {
+    fn name(&self) -> String {
+        format!("openai {}", self.0.model)
+    }
+
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn problem(&self) -> Option<String> {
+        let is_well = self.0.breaker().state() == BreakerState::Closed;
+        (!is_well).then(|| "the remote speech engine fails and is left alone".to_owned())
+    }
+}
+
+impl Recogniser for OpenAi {
+    fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        let inner = &self.0;
+        let permit = match inner.breaker().admit(inner.clock.now()) {
+            Admission::Allowed(permit) => permit,
+            Admission::Refused(_) => {
+                return Err(SpeechError::Unavailable("it failed before".to_owned()));
+            }
+        };
+        let answered = inner.runtime.block_on(inner.ask(speech));
+        inner.breaker().handle_outcome(permit, answered.is_ok(), inner.clock.now());
+        match answered {
+            Ok(Answer { text, confidence, language }) => Ok(Heard {
+                text,
+                confidence,
+                language: language_of(speech.language, language),
+                engine: self.name(),
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "the remote speech engine failed");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The tag that was asked for, unless the server heard another language.
+fn language_of(asked: Option<&str>, heard: Option<String>) -> String {
+    match (asked, heard) {
+        (Some(asked), Some(heard)) if primary_subtag(asked) != heard => heard,
+        (Some(asked), _) => asked.to_owned(),
+        (None, heard) => heard.unwrap_or_else(|| "und".to_owned()),
+    }
+}
+
+/// How one request ended.
+enum Asked {
+    Answered(Vec<u8>),
+    /// The server does not know what was asked for.
+    NotKnown(u16),
+}
+
+impl Inner {
+    async fn ask(&self, speech: Speech<'_>) -> Result<Answer, SpeechError> {
+        let file = wav(speech.samples);
+        let mut dialect = Dialect::of(self.dialect.load(Ordering::Relaxed));
+        loop {
+            match self.request(dialect, file.clone(), speech.language).await? {
+                Asked::Answered(body) => {
+                    let answer = reading::read(&body)?;
+                    self.dialect.store(dialect as u8, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Asked::NotKnown(status) => {
+                    dialect = dialect
+                        .next()
+                        .ok_or_else(|| SpeechError::Failed(format!("status {status}")))?;
+                }
+            }
+        }
+    }
+
+    async fn request(
+        &self,
+        dialect: Dialect,
+        file: Vec<u8>,
+        language: Option<&str>,
+    ) -> Result<Asked, SpeechError> {
+        let unusable = |_| SpeechError::Failed("the request can't be made".to_owned());
+        let part =
+            Part::bytes(file).file_name("speech.wav").mime_str("audio/wav").map_err(unusable)?;
+        let mut form = Form::new()
+            .part("file", part)
+            .text("model", self.model.clone())
+            .text("temperature", "0");
+        if let Some(language) = language {
+            form = form.text("language", primary_subtag(language));
+        }
+        form = match dialect {
+            Dialect::Verbose => form.text("response_format", "verbose_json"),
+            Dialect::Tokens => form.text("response_format", "json").text("include[]", "logprobs"),
+            Dialect::Plain => form.text("response_format", "json"),
+        };
+        let mut request = self.client.post(self.address.clone()).multipart(form);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let mut response = request.send().await.map_err(broken)?;
+        let status = response.status().as_u16();
+        if NOT_KNOWN.contains(&status) {
+            return Ok(Asked::NotKnown(status));
+        }
+        if status != 200 {
+            return Err(SpeechError::Failed(format!("status {status}")));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(SpeechError::Failed("the answer is too long".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Asked::Answered(body))
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A failure without the address that reqwest's own text has.
+#[expect(clippy::needless_pass_by_value, reason = "it is given by `map_err`")]
+fn broken(error: reqwest::Error) -> SpeechError {
+    if error.is_timeout() {
+        SpeechError::Failed("no answer in time".to_owned())
+    } else if error.is_connect() {
+        SpeechError::Unavailable("it can't be reached".to_owned())
+    } else {
+        SpeechError::Failed("the connection broke".to_owned())
+    }
+}

@@ -1,0 +1,8 @@
+//! Stories of the transcriber: what is heard, what is let go, and what becomes text.
+
+mod fixture;
+mod hearing;
+mod queue;
+mod stories;
+#[cfg(feature = "whisper")]
+mod words;

@@ -1,0 +1,301 @@
+//! From packets to pieces of speech, whatever the network and the sender do.
+
+use cabildo::domain::transcript::GapCause;
+use cabildo::sfu::tap::TapKind;
+
+use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone};
+use crate::speech::{Sound, encode, samples, silence};
+
+const PHRASE: &str = "es-pido-la-palabra-por-favor.wav";
+
+fn phrase() -> Vec<Sound> {
+    encode(&samples(PHRASE))
+}
+
+/// A phrase, a pause of two seconds, and the phrase again.
+fn two_phrases() -> Vec<Sound> {
+    encode(&[samples(PHRASE), silence(2), samples(PHRASE), silence(1)].concat())
+}
+
+#[test]
+fn a_pause_ends_a_piece_and_its_times_are_those_of_the_speech() {
+    let mut scene = Scene::new();
+    scene.say(&two_phrases());
+    let times = scene.times();
+    assert_eq!(times.len(), 2, "{times:?}");
+    let ((first_from, first_to), (second_from, second_to)) = (times[0], times[1]);
+    // The phrase of three seconds was said again after five.
+    assert!((second_from - first_from - 5.0).abs() < 0.05, "{times:?}");
+    assert!((second_to - first_to - 5.0).abs() < 0.05, "{times:?}");
+    assert!((0.0..1.0).contains(&first_from) && first_to < 3.0, "{times:?}");
+    let piece = &scene.pieces[0];
+    assert_eq!((piece.user.as_str(), piece.language.as_deref()), ("ana", Some("es")));
+    assert!(piece.samples.len() > 16_000, "the sound is with it");
+    // The text is wanted two seconds after the speech, and half a second is the pause.
+    let mut quick = Scene::new();
+    quick.say(&encode(&samples(PHRASE)));
+    let said = quick.times().first().map(|it| it.1).unwrap_or(first_to);
+    assert!((said - first_to).abs() < 0.05);
+}
+
+#[test]
+fn silence_and_noise_are_no_speech_for_long() {
+    for file in ["silence.wav", "white-noise.wav"] {
+        let mut scene = Scene::new();
+        for _ in 0..5 {
+            scene.say(&encode(&samples(file)));
+        }
+        scene.pass(2_000_000);
+        assert!(scene.pieces.is_empty(), "{file}: {:?}", scene.times());
+        assert!(scene.unheard.is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn lost_packets_are_reconstructed_and_the_times_stay() {
+    let mut whole = Scene::new();
+    whole.say(&two_phrases());
+    for percent in [1, 5, 10] {
+        let mut scene = Scene::new();
+        scene.say_but(&two_phrases(), loses(percent));
+        let (times, expected) = (scene.times(), whole.times());
+        assert_eq!(times.len(), expected.len(), "{percent} %: {times:?}");
+        for (is, should) in times.iter().zip(&expected) {
+            assert!((is.0 - should.0).abs() < 0.2, "{percent} %: {times:?} for {expected:?}");
+            assert!((is.1 - should.1).abs() < 0.2, "{percent} %: {times:?} for {expected:?}");
+        }
+        assert!(scene.engine.counts().concealed > 0, "{percent} %");
+        assert!(scene.unheard.is_empty(), "a loss of the network is no gap");
+    }
+}
+
+#[test]
+fn packets_that_overtake_each_other_or_come_twice_change_nothing() {
+    let mut whole = Scene::new();
+    whole.say(&two_phrases());
+    let mut scene = Scene::new();
+    for pair in two_phrases().chunks(2) {
+        let packets: Vec<Vec<u8>> = pair.iter().map(|sound| scene.next_packet(sound)).collect();
+        for packet in packets.iter().rev().chain(&packets) {
+            scene.packet(packet);
+        }
+        scene.pass(PACKET_US * pair.len() as u64);
+    }
+    assert_eq!(scene.pieces.len(), 2);
+    assert_eq!(scene.engine.counts().concealed, 0);
+    for (piece, expected) in scene.pieces.iter().zip(&whole.pieces) {
+        assert_eq!(piece.samples.len(), expected.samples.len());
+    }
+}
+
+#[test]
+fn a_sender_that_is_silent_sends_nothing_and_that_is_no_loss() {
+    let mut whole = Scene::new();
+    whole.say(&two_phrases());
+    let mut scene = Scene::new();
+    let mut left_out = 0;
+    for sound in two_phrases() {
+        // Of the silent packets one in twenty is sent; numbers go on, timestamps jump.
+        if sound.level > 90 && left_out < 19 {
+            left_out += 1;
+            scene.timestamp = scene.timestamp.wrapping_add(960);
+        } else {
+            left_out = 0;
+            let packet = scene.next_packet(&sound);
+            scene.packet(&packet);
+        }
+        scene.pass(PACKET_US);
+    }
+    let (times, expected) = (scene.times(), whole.times());
+    assert_eq!(times.len(), 2, "{times:?}");
+    for (is, should) in times.iter().zip(&expected) {
+        assert!((is.0 - should.0).abs() < 0.1 && (is.1 - should.1).abs() < 0.1, "{times:?}");
+    }
+    assert_eq!(scene.engine.counts().concealed, 0);
+}
+
+#[test]
+fn a_sender_that_stops_in_a_word_ends_the_piece() {
+    let mut scene = Scene::new();
+    let sounds = phrase();
+    let speech = sounds.iter().position(|sound| sound.level < 40).expect("speech");
+    scene.say(&sounds[..speech + 40]);
+    assert!(scene.pieces.is_empty());
+    for _ in 0..20 {
+        scene.pass(50_000);
+    }
+    assert_eq!(scene.pieces.len(), 1, "{:?}", scene.times());
+}
+
+#[test]
+fn silence_of_two_days_costs_little_and_speech_is_heard_afterwards() {
+    let mut scene = Scene::new();
+    scene.say(&phrase());
+    let quiet = &encode(&silence(1))[10];
+    // An hour of packets that are called silent.
+    for _ in 0..180_000 {
+        let packet = scene.next_packet(quiet);
+        scene.packet(&packet);
+        scene.now_us += PACKET_US;
+    }
+    let decoded = scene.engine.counts().decoded;
+    assert!(decoded < 300, "{decoded} packets were decoded");
+    // Two days of which nothing is sent.
+    scene.now_us += 48 * 3_600 * 1_000_000;
+    scene.timestamp = scene.timestamp.wrapping_add(172_800_u32.wrapping_mul(48_000));
+    scene.pass(PACKET_US);
+    scene.say(&encode(&[samples(PHRASE), silence(1)].concat()));
+    assert_eq!(scene.pieces.len(), 2, "{:?}", scene.times());
+    let (from, to) = scene.times()[1];
+    assert!(from > 49.0 * 3_600.0 && to - from < 3.0, "{from} to {to}");
+}
+
+#[test]
+fn a_microphone_that_calls_speech_silent_is_found_out() {
+    let mut scene = Scene::new();
+    let quiet = &encode(&silence(1))[10];
+    scene.say(&vec![quiet.clone(); 100]);
+    let mut sounds = encode(&[samples(PHRASE), silence(2), samples(PHRASE), silence(1)].concat());
+    for sound in &mut sounds {
+        sound.level = 127;
+    }
+    scene.say(&sounds);
+    assert_eq!(scene.engine.counts().levels_distrusted, 1);
+    assert!(!scene.pieces.is_empty(), "what it says afterwards is heard");
+    let (_, to) = *scene.times().last().expect("a piece");
+    assert!(to > 7.0, "the second phrase is among it: {:?}", scene.times());
+}
+
+#[test]
+fn a_wrong_clock_rate_does_not_make_pauses_in_speech() {
+    for ticks in [160, 320, 441, 1_800] {
+        let mut scene = Scene::new();
+        scene.ticks = ticks;
+        scene.say(&two_phrases());
+        assert_eq!(scene.pieces.len(), 2, "{ticks} ticks: {:?}", scene.times());
+        for (piece, from) in scene.times().iter().zip([0.0, 5.0]) {
+            assert!((from - 2.2..from + 3.5).contains(&piece.0), "{ticks}: {:?}", scene.times());
+        }
+    }
+}
+
+#[test]
+fn packets_that_are_no_opus_are_counted_left_alone_and_told() {
+    let mut scene = Scene::new();
+    scene.say(&phrase());
+    // Code 3 with a count of frames that does not fit (RFC 6716 §3.2.5).
+    let garbage = Sound { payload: vec![0xFF, 0x3F, 0xFF, 0xFF], level: 20 };
+    scene.say(&vec![garbage; 1_000]);
+    scene.pass(2_000_000);
+    assert_eq!(scene.engine.counts().malformed, 1_000);
+    let causes: Vec<GapCause> = scene.unheard.iter().map(|gap| gap.cause).collect();
+    assert_eq!(causes, [GapCause::BadAudio], "{:?}", scene.unheard);
+    let gap = &scene.unheard[0];
+    assert!(gap.to.since(gap.from).as_secs() >= 18, "{gap:?}");
+    // The source recovers.
+    scene.pass(5_000_000);
+    scene.timestamp = scene.timestamp.wrapping_add(7 * 48_000);
+    scene.say(&encode(&[samples(PHRASE), silence(1)].concat()));
+    assert_eq!(scene.pieces.len(), 2, "{:?}", scene.times());
+}
+
+#[test]
+fn any_bytes_are_taken() {
+    let mut scene = Scene::new();
+    let mut seed = 1_u32;
+    for length in (0..1_500).chain(0..1_500) {
+        let bytes: Vec<u8> = (0..length)
+            .map(|place| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if place == 1 { 111 } else { seed.to_be_bytes()[0] }
+            })
+            .collect();
+        let mut packet = bytes;
+        if let Some(first) = packet.first_mut() {
+            *first = 0x80;
+        }
+        scene.packet(&packet);
+        scene.pass(1_000);
+    }
+    assert_eq!(scene.engine.counts().packets, 3_000);
+}
+
+#[test]
+fn nothing_is_heard_behind_a_closed_gate_and_what_was_said_before_is_kept() {
+    let mut scene = Scene::new();
+    let sounds = phrase();
+    let speech = sounds.iter().position(|sound| sound.level < 40).expect("speech");
+    scene.say(&sounds[..speech + 40]);
+    let said_until = scene.now_us;
+    // One packet is still held, since the one before is missing.
+    let missing = scene.next_packet(&sounds[speech + 40]);
+    let held = scene.next_packet(&sounds[speech + 41]);
+    scene.packet(&held);
+    scene.give(TapKind::GateClosed);
+    assert_eq!(scene.pieces.len(), 1, "{:?}", scene.times());
+    let until = scene.seconds(scene.pieces[0].to.unix_us());
+    assert!(until <= scene.seconds(i64::try_from(said_until).expect("fits")) + 0.05);
+    // Neither what comes late nor what would come in spite of the gate is heard.
+    scene.packet(&missing);
+    let decoded = scene.engine.counts().decoded;
+    scene.say(&phrase());
+    scene.pass(2_000_000);
+    assert_eq!((scene.pieces.len(), scene.engine.counts().decoded), (1, decoded));
+    scene.give(TapKind::GateOpened);
+    scene.say(&encode(&[samples(PHRASE), silence(1)].concat()));
+    assert_eq!(scene.pieces.len(), 2);
+    let reopened = scene.times()[1].0;
+    assert!(reopened > until + 3.0, "{:?}", scene.times());
+}
+
+#[test]
+fn a_loss_in_this_process_is_a_gap() {
+    let mut scene = Scene::new();
+    scene.say(&phrase()[..60]);
+    scene.pass(400_000);
+    scene.give(TapKind::Lost(20));
+    scene.pass(400_000);
+    scene.give(TapKind::Lost(20));
+    scene.pass(2_000_000);
+    assert_eq!(scene.unheard.len(), 1, "{:?}", scene.unheard);
+    assert_eq!(scene.unheard[0].cause, GapCause::Overload);
+    let (from, to) = (scene.unheard[0].from.unix_us(), scene.unheard[0].to.unix_us());
+    assert!((1.0..1.4).contains(&scene.seconds(from)), "{}", scene.seconds(from));
+    assert!((1.9..2.1).contains(&scene.seconds(to)), "{}", scene.seconds(to));
+}
+
+#[test]
+fn who_does_not_pause_is_cut_at_quiet_places() {
+    let mut scene = Scene::new();
+    // Speech without its pauses.
+    let spoken: Vec<i16> = ["es-apruebo-el-presupuesto.wav", PHRASE, "es-mocion-de-orden.wav"]
+        .iter()
+        .flat_map(|file| samples(file))
+        .collect::<Vec<i16>>()
+        .chunks(SAMPLES)
+        .filter(|chunk| chunk.iter().any(|sample| sample.unsigned_abs() > 1_500))
+        .flatten()
+        .copied()
+        .collect();
+    scene.say(&encode(&[spoken.repeat(8), silence(1)].concat()));
+    let times = scene.times();
+    assert!(times.len() >= 3, "{times:?}");
+    for pair in times.windows(2) {
+        assert!((pair[1].0 - pair[0].1).abs() < 1.5, "what is cut goes on: {times:?}");
+    }
+    for piece in &scene.pieces {
+        assert!(piece.samples.len() <= 8 * 16_000 + 256, "{}", piece.samples.len());
+    }
+}
+
+#[test]
+fn other_tracks_and_sessions_are_left_alone() {
+    let mut scene = Scene::new();
+    let (other, camera) = (key(), microphone("cam"));
+    assert!(scene.engine.add_track(other, camera), "a session that is not transcribed");
+    assert_eq!(scene.engine.tracks(), 1);
+    scene.give(TapKind::Codec { payload_type: 111, codec: cabildo::domain::media::Codec::Vp8 });
+    scene.say(&phrase());
+    assert_eq!(scene.engine.counts().decoded, 0, "another payload type");
+    assert!(scene.now_us > BEGUN_US);
+}

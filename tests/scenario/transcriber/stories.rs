@@ -1,0 +1,245 @@
+//! The whole transcriber with a scripted engine: who is listened to, and what is told when the
+//! engine fails.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cabildo::clock::Clock;
+use cabildo::domain::id::{SessionKey, TrackId};
+use cabildo::domain::media::Codec;
+use cabildo::domain::session::TranscriptionPolicy;
+use cabildo::domain::transcript::{GapCause, Transcribed};
+use cabildo::sfu::SfuError;
+use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
+use cabildo::transcriber::speech::fallback::Fallback;
+use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
+use cabildo::transcriber::{Sink, SoundTaps, Transcriber, TranscriberOptions, TranscriberParts};
+use tokio::sync::mpsc;
+
+use super::fixture::{key, microphone};
+use crate::speech::{LEVEL_ID, PAYLOAD_TYPE, encode, rtp, samples, silence};
+
+/// Remembers who is tapped.
+#[derive(Default)]
+struct Taps {
+    sink: Mutex<Option<TapSink>>,
+    tapped: Mutex<Vec<TrackId>>,
+}
+
+impl Taps {
+    fn tapped(&self) -> Vec<TrackId> {
+        self.tapped.lock().expect("no panic").clone()
+    }
+
+    /// A person says a phrase, whose packets arrive in an instant.
+    fn say(&self, clock: &Clock, track: TrackId) {
+        let sink = self.sink.lock().expect("no panic").clone().expect("somebody listens");
+        let sounds = encode(&[samples("es-hay-quorum.wav"), silence(1)].concat());
+        // Its text is wanted two seconds after the last word, however fast the packets come.
+        let begun_us = clock.now().unix_us().cast_unsigned();
+        fn item(track: TrackId, at_us: u64, kind: TapKind<'_>) -> TapItem<'_> {
+            TapItem { track, at_us, kind }
+        }
+        let first = [
+            item(track, begun_us, TapKind::Source { ssrc: 9, layer: 0 }),
+            item(
+                track,
+                begun_us,
+                TapKind::Codec { payload_type: PAYLOAD_TYPE, codec: Codec::Opus },
+            ),
+            item(track, begun_us, TapKind::Levels { extension: LEVEL_ID }),
+        ];
+        sink.offer(TapBatch::of(&first)).expect("room");
+        for (number, sound) in (0_u16..).zip(&sounds) {
+            let bytes = rtp(number, u32::from(number) * 960, 9, sound);
+            let at_us = begun_us + u64::from(number) * 20_000;
+            let mut batch = TapBatch::of(&[item(
+                track,
+                at_us,
+                TapKind::Packet { bytes: &bytes, key_frame_start: false },
+            )]);
+            while let Err(refused) = sink.offer(batch) {
+                batch = refused;
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl SoundTaps for Taps {
+    async fn tap(&self, _: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        self.tapped.lock().expect("no panic").push(track);
+        *self.sink.lock().expect("no panic") = Some(sink);
+        Ok(())
+    }
+
+    async fn untap(&self, _: SessionKey, track: TrackId, _: TapSink) -> Result<(), SfuError> {
+        self.tapped.lock().expect("no panic").retain(|it| *it != track);
+        Ok(())
+    }
+}
+
+/// Passes on what is told.
+struct Told(mpsc::UnboundedSender<(SessionKey, Transcribed)>);
+
+#[async_trait]
+impl Sink for Told {
+    async fn transcribed(&self, key: SessionKey, said: Transcribed) {
+        self.0.send((key, said)).expect("the story goes on");
+    }
+}
+
+/// An engine that does what the story says.
+#[derive(Debug, Clone, Copy)]
+enum Scripted {
+    Understands,
+    Fails,
+    Panics,
+    IsAway,
+    HearsNothing,
+}
+
+impl SpeechEngine for Scripted {
+    fn name(&self) -> String {
+        "scripted".to_owned()
+    }
+
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
+        match self {
+            Self::IsAway => Err(SpeechError::Unavailable("it is away".to_owned())),
+            _ => Ok(Box::new(*self)),
+        }
+    }
+}
+
+impl Recogniser for Scripted {
+    fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        let text = match self {
+            Self::Understands => "hay quórum",
+            Self::HearsNothing => "",
+            Self::Panics => panic!("the story wants it"),
+            Self::Fails | Self::IsAway => return Err(SpeechError::Failed("as told".to_owned())),
+        };
+        Ok(Heard {
+            text: text.to_owned(),
+            confidence: 0.9,
+            language: speech.language.unwrap_or("und").to_owned(),
+            engine: self.name(),
+        })
+    }
+}
+
+struct Story {
+    taps: Arc<Taps>,
+    transcriber: Transcriber,
+    told: mpsc::UnboundedReceiver<(SessionKey, Transcribed)>,
+    clock: Clock,
+    key: SessionKey,
+}
+
+impl Story {
+    fn new(engine: Arc<dyn SpeechEngine>) -> Self {
+        let (taps, clock) = (Arc::<Taps>::default(), Clock::system());
+        let (sender, told) = mpsc::unbounded_channel();
+        let parts = TranscriberParts {
+            taps: taps.clone(),
+            engine,
+            sink: Arc::new(Told(sender)),
+            clock: clock.clone(),
+        };
+        let options = TranscriberOptions { workers: NonZeroUsize::MIN };
+        let transcriber = Transcriber::start(parts, options).expect("threads");
+        Self { taps, transcriber, told, clock, key: key() }
+    }
+
+    async fn policy(&self, enabled: bool) {
+        let policy = TranscriptionPolicy { enabled, language: Some("es-PY".to_owned()) };
+        self.transcriber.set_policy(self.key, policy).await;
+    }
+
+    async fn next(&mut self) -> Transcribed {
+        let told = tokio::time::timeout(Duration::from_secs(20), self.told.recv()).await;
+        let (key, said) = told.expect("in time").expect("the transcriber runs");
+        assert_eq!(key, self.key);
+        said
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_a_transcribed_session_is_told_with_who_and_when() {
+    let mut story = Story::new(Arc::new(Scripted::Understands));
+    let ana = microphone("ana");
+    let track = ana.track;
+    story.policy(false).await;
+    story.transcriber.add_track(story.key, ana).await;
+    assert!(story.taps.tapped().is_empty(), "a session that is not transcribed");
+    story.policy(true).await;
+    assert_eq!(story.taps.tapped(), [track]);
+    story.taps.say(&story.clock, track);
+    let Transcribed::Chunk(chunk) = story.next().await else { panic!("text") };
+    assert_eq!((chunk.text.as_str(), chunk.user.as_str()), ("hay quórum", "ana"));
+    assert_eq!((chunk.language.as_str(), chunk.engine.as_str()), ("es-PY", "scripted"));
+    assert!(chunk.is_final && chunk.track == track && chunk.from < chunk.to);
+    story.policy(false).await;
+    assert!(story.taps.tapped().is_empty());
+    assert_eq!(story.transcriber.stats().chunks, 1);
+    story.transcriber.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_fails_at_is_told_as_a_gap() {
+    for (engine, cause) in [
+        (Scripted::Fails, GapCause::EngineFailed),
+        (Scripted::Panics, GapCause::EngineFailed),
+        (Scripted::IsAway, GapCause::EngineUnavailable),
+    ] {
+        let mut story = Story::new(Arc::new(engine));
+        let ana = microphone("ana");
+        let track = ana.track;
+        story.policy(true).await;
+        story.transcriber.add_track(story.key, ana).await;
+        // The worker survives it, twice.
+        for _ in 0..2 {
+            story.taps.say(&story.clock, track);
+            let Transcribed::Gap(gap) = story.next().await else { panic!("{engine:?}: a gap") };
+            assert_eq!((gap.cause, gap.track), (cause, track), "{engine:?}");
+            assert!(gap.from < gap.to);
+        }
+        story.transcriber.session_over(story.key).await;
+        assert!(story.taps.tapped().is_empty());
+        story.transcriber.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_engine_is_asked_when_the_first_fails() {
+    for first in [Scripted::Fails, Scripted::IsAway] {
+        let both = Fallback::new(Arc::new(first), Arc::new(Scripted::Understands));
+        let mut story = Story::new(Arc::new(both));
+        let ana = microphone("ana");
+        let track = ana.track;
+        story.policy(true).await;
+        story.transcriber.add_track(story.key, ana).await;
+        story.taps.say(&story.clock, track);
+        assert!(matches!(story.next().await, Transcribed::Chunk(_)), "{first:?}");
+        story.transcriber.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_without_words_is_not_told() {
+    let mut story = Story::new(Arc::new(Scripted::HearsNothing));
+    let ana = microphone("ana");
+    let track = ana.track;
+    story.policy(true).await;
+    story.transcriber.add_track(story.key, ana).await;
+    story.taps.say(&story.clock, track);
+    while story.transcriber.stats().wordless == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(story.told.try_recv().is_err());
+    story.transcriber.shutdown().await;
+}
