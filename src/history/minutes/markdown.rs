@@ -51,7 +51,7 @@ impl Minutes {
         add(&mut out, &format!("# {}: {title}\n\n> {}\n", words.title, words.draft));
         for (name, value) in [
             (words.session, format!("`{}`", about.session)),
-            (words.assembly, shown(&about.assembly)),
+            (words.assembly, format!("`{}`", about.assembly)),
             (words.modality, language.modality(about.modality).to_owned()),
             (words.started, moment(about.started_at)),
             (words.ended, moment(about.ended_at)),

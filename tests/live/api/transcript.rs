@@ -82,6 +82,16 @@ async fn until(server: &Server, reader: &Person, session: &str, pieces: usize) -
     tokio::time::timeout(PATIENCE, asked).await.expect("the log has what was said")
 }
 
+/// Reads minutes until they name the head of the log, which is signed about a second later.
+async fn until_signed(server: &Server, reader: &Person, path: &str) {
+    let signed = async {
+        while !reader.read(server, Method::GET, path).await.text.contains("/verify?session=") {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, signed).await.expect("a head is signed");
+}
+
 async fn correct(server: &Server, by: &Person, session: &str, of: u64, text: &str) -> Answer {
     let path = format!("{}/corrections", path_of(session));
     let body = json!({"seq": of, "text": text});
@@ -270,6 +280,7 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     let (_console, _) = Channel::enter(&server, &session, &chair).await;
     say(&server, &session, "ana", "Se aprueba el *presupuesto*.").await;
     until(&server, &chair, &session, 1).await;
+    until_signed(&server, &chair, &path).await;
 
     for (language, title, chairs) in [
         ("es", "# Acta: Ordinary general assembly", "entró para presidir."),
