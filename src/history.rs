@@ -97,7 +97,7 @@ impl History {
                     Some(event) if wanted(&event) => events.push(event),
                     Some(_) => {}
                     None => {
-                        tracing::warn!(session = %key.session, seq = stored.seq, "an event can't be read")
+                        tracing::warn!(session = %key.session, seq = stored.seq, "an event can't be read");
                     }
                 }
             }

@@ -44,7 +44,7 @@ enum Format {
     /// Page by page.
     #[default]
     Json,
-    /// The whole transcript as WebVTT; times count from the start of the session.
+    /// The whole transcript as `WebVTT`; times count from the start of the session.
     Vtt,
     /// The whole transcript as lines of text.
     Txt,
@@ -68,7 +68,7 @@ enum By {
 pub(super) struct TranscriptParameters {
     /// `json`, page by page; `vtt` or `txt`, the whole. `json` when absent.
     format: Option<Format>,
-    /// `piece`, or `turn`: what was said in one turn together. `piece` when absent. WebVTT is by
+    /// `piece`, or `turn`: what was said in one turn together. `piece` when absent. `WebVTT` is by
     /// piece.
     by: Option<By>,
     /// How many, 1 to 500; 100 when absent. Only with `json`.
@@ -366,7 +366,7 @@ fn line(piece: &Piece) -> String {
     line
 }
 
-/// A piece as a cue of WebVTT; `None` when there is no text.
+/// A piece as a cue of `WebVTT`; `None` when there is no text.
 fn cue(piece: &Piece, start: Timestamp) -> Option<String> {
     let text = piece.text()?;
     let who = named(&piece.name, &piece.participant);
@@ -374,7 +374,7 @@ fn cue(piece: &Piece, start: Timestamp) -> Option<String> {
     Some(format!("{}\n{from} --> {to}\n<v {}>{}\n\n", piece.seq, escaped(who), escaped(text)))
 }
 
-/// Time since `start` as WebVTT has it.
+/// Time since `start` as `WebVTT` has it.
 fn offset(at: Timestamp, start: Timestamp) -> String {
     let ms = at.since(start).as_millis();
     let (s, ms) = (ms / 1_000, ms % 1_000);

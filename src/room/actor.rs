@@ -192,7 +192,7 @@ impl RoomActor {
                 answer(reply, self.handle_vote(vote, arrival).await);
             }
             Input::Transcribed { said, reply } => {
-                answer(reply, self.handle_transcribed(said).await)
+                answer(reply, self.handle_transcribed(said).await);
             }
             Input::Correct { by, of, text, reply } => {
                 answer(reply, self.handle_correction(by, of, text).await);
@@ -211,14 +211,7 @@ impl RoomActor {
                     self.decide_surely(|engine, now| engine.handle_lost(connection, now)).await;
                 }
             }
-            Input::Leave { connection, socket } => {
-                if self.forget_sink(connection, socket) {
-                    self.decide_surely(|engine, now| {
-                        engine.handle_leave(connection, Goodbye::Left, now);
-                    })
-                    .await;
-                }
-            }
+            Input::Leave { connection, socket } => self.handle_left(connection, socket).await,
             Input::SessionChanged(session) => {
                 self.tell_session(&session).await;
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
@@ -231,6 +224,13 @@ impl RoomActor {
                 let _gone = told.send(());
             }
             Input::Stop(_) => {}
+        }
+    }
+
+    async fn handle_left(&mut self, connection: ConnectionId, socket: u64) {
+        if self.forget_sink(connection, socket) {
+            let said = Goodbye::Left;
+            self.decide_surely(|engine, now| engine.handle_leave(connection, said, now)).await;
         }
     }
 

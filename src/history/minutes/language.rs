@@ -450,16 +450,9 @@ fn filled(template: &str, values: &[(&str, String)]) -> String {
         let (before, at) = rest.split_at(open);
         out.push_str(before);
         let found = values.iter().find(|(name, _)| at.starts_with(name));
-        match found {
-            Some((name, value)) => {
-                out.push_str(value);
-                rest = at.get(name.len()..).unwrap_or_default();
-            }
-            None => {
-                out.push('{');
-                rest = at.get(1..).unwrap_or_default();
-            }
-        }
+        let (value, length) = found.map_or(("{", 1), |(name, value)| (value.as_str(), name.len()));
+        out.push_str(value);
+        rest = at.get(length..).unwrap_or_default();
     }
     out.push_str(rest);
     out

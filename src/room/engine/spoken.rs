@@ -161,10 +161,10 @@ impl RoomEngine {
             return Ok(());
         }
         let event = match said {
-            Transcribed::Chunk(chunk) => self.chunk_event(chunk, whose, span, now)?,
+            Transcribed::Chunk(chunk) => self.chunk_event(&chunk, &whose, span, now)?,
             Transcribed::Gap(TranscriptGap { user, cause, .. }) => {
                 self.budget.speak(&user, 0, now)?;
-                gap_event(whose, span, cause)
+                gap_event(&whose, span, cause)
             }
         };
         let taken = self.voices.taken.edit();
@@ -179,8 +179,8 @@ impl RoomEngine {
     /// The event of a text. When more is said than may be written down, that is told instead.
     fn chunk_event(
         &mut self,
-        chunk: TranscriptChunk,
-        whose: Attribution,
+        chunk: &TranscriptChunk,
+        whose: &Attribution,
         span: Span,
         now: Timestamp,
     ) -> Result<Event, RoomError> {
@@ -344,7 +344,7 @@ impl RoomEngine {
     }
 }
 
-fn gap_event(whose: Attribution, span: Span, cause: GapCause) -> Event {
+fn gap_event(whose: &Attribution, span: Span, cause: GapCause) -> Event {
     Event::TranscriptGap {
         participant: whose.participant.as_str().to_owned(),
         turn: whose.turn.map(|turn| turn.to_string()),
