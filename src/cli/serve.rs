@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
     media: Option<SocketAddr>,
 }
 
+/// How long blocking calls of the background may go on once the server has stopped.
+const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
+
 const BANNER: &str = "\
 ############################################################
 #  DEVELOPMENT MODE: NOT SECURE                            #
@@ -54,7 +58,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             expect_loopback(&config)?;
         }
     }
-    runtime()?.block_on(serve(config, arguments))
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve(config, arguments));
+    // Everything is stored by now. A library that waits for a service that is away, such as that
+    // of Kafka for its brokers, would otherwise keep the process.
+    runtime.shutdown_timeout(BACKGROUND_WITHIN);
+    served
 }
 
 fn load(arguments: &Arguments) -> Result<Config, Failure> {
