@@ -19,6 +19,20 @@ use super::{Hall, user};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn chunk(by: &str, text: &str, (from, to): (Timestamp, Timestamp)) -> TranscriptChunk {
+    TranscriptChunk {
+        user: user(by),
+        track: TrackId::generate(),
+        text: text.to_owned(),
+        confidence: 0.875,
+        from,
+        to,
+        is_final: true,
+        engine: "whisper tiny".to_owned(),
+        language: "es".to_owned(),
+    }
+}
+
 impl Hall {
     /// A room whose session is transcribed.
     fn transcribed(moderation: ModerationMode) -> Self {
@@ -26,20 +40,6 @@ impl Hall {
         let language = Some("es".to_owned());
         hall.patch(|info| info.transcription = TranscriptionPolicy { enabled: true, language });
         hall
-    }
-
-    fn chunk(&self, by: &str, text: &str, (from, to): (Timestamp, Timestamp)) -> TranscriptChunk {
-        TranscriptChunk {
-            user: user(by),
-            track: TrackId::generate(),
-            text: text.to_owned(),
-            confidence: 0.875,
-            from,
-            to,
-            is_final: true,
-            engine: "whisper tiny".to_owned(),
-            language: "es".to_owned(),
-        }
     }
 
     fn take(&mut self, said: Transcribed) -> Result<(), RoomError> {
@@ -52,7 +52,7 @@ impl Hall {
     }
 
     fn say(&mut self, by: &str, text: &str, span: (Timestamp, Timestamp)) -> Result<(), RoomError> {
-        let chunk = self.chunk(by, text, span);
+        let chunk = chunk(by, text, span);
         self.take(Transcribed::Chunk(chunk))
     }
 
@@ -298,7 +298,7 @@ fn what_can_not_be_true_or_shown_is_refused() {
         let refused = hall.say("ana", nothing, spoken).expect_err("refused");
         assert!(matches!(refused, RoomError::Unprocessable(_)), "{refused:?}");
     }
-    let partial = TranscriptChunk { is_final: false, ..hall.chunk("ana", "a medias", spoken) };
+    let partial = TranscriptChunk { is_final: false, ..chunk("ana", "a medias", spoken) };
     let refused = hall.take(Transcribed::Chunk(partial)).expect_err("refused");
     assert!(matches!(refused, RoomError::Unprocessable(_)), "{refused:?}");
     // A session that is not transcribed has no text, whoever brings it.
@@ -320,7 +320,7 @@ fn what_an_engine_says_of_itself_is_bounded() {
             confidence,
             engine: "x".repeat(10_000),
             language: "español\n".to_owned(),
-            ..hall.chunk("ana", &text, spoken)
+            ..chunk("ana", &text, spoken)
         };
         hall.take(Transcribed::Chunk(chunk)).expect("taken");
         let told = hall.last_text();
@@ -336,7 +336,7 @@ fn the_same_piece_is_told_once() {
     let mut hall = Hall::transcribed(ModerationMode::Open);
     hall.enter("ana", Role::Participant);
     hall.pass(10 * SECOND);
-    let chunk = hall.chunk("ana", "una vez", (hall.now.before(2 * SECOND), hall.now));
+    let chunk = chunk("ana", "una vez", (hall.now.before(2 * SECOND), hall.now));
     for _ in 0..3 {
         hall.take(Transcribed::Chunk(chunk.clone())).expect("taken");
     }
@@ -448,13 +448,12 @@ proptest! {
                 let of = text.turn.as_ref().map(|turn| {
                     turns.iter().find(|(id, ..)| id == turn).expect("a turn that was given")
                 });
-                match of {
-                    Some((_, holder, begun)) => {
-                        prop_assert_eq!(&text.participant, holder);
-                        prop_assert_eq!(by == "hall-1", holder == "julio");
-                        prop_assert!(*begun <= span.1);
-                    }
-                    None => prop_assert_eq!(text.participant.as_str(), by),
+                if let Some((_, holder, begun)) = of {
+                    prop_assert_eq!(&text.participant, holder);
+                    prop_assert_eq!(by == "hall-1", holder == "julio");
+                    prop_assert!(*begun <= span.1);
+                } else {
+                    prop_assert_eq!(text.participant.as_str(), by);
                 }
             }
         }
