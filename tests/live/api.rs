@@ -28,6 +28,8 @@ mod services;
 mod sessions;
 mod streams;
 mod transcript;
+#[cfg(feature = "whisper")]
+mod transcription;
 mod undo;
 mod vanished;
 mod vault;

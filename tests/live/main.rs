@@ -20,6 +20,9 @@ mod rtsp_camera;
 mod services;
 #[path = "../support/small_disk.rs"]
 mod small_disk;
+#[expect(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../support/speech.rs"]
+mod speech;
 mod store;
 mod vault;
 mod worker;

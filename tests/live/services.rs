@@ -7,4 +7,5 @@ mod failures;
 mod fixture;
 mod meetings;
 mod providers;
+mod remote_speech;
 mod schema;

@@ -1,0 +1,153 @@
+//! Recorded speech, published to a whole server, becomes text in everybody's channel; and what a
+//! server does whose model can't be used.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use cabildo::load::client::{
+    ClientEvent, ClientOptions, Identity, MediaClient, Profile, TrackOptions,
+};
+use cabildo::load::driver::{Driver, Loss};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::channel_client::Channel;
+use crate::api::person::Person;
+use crate::api::server::{Server, send};
+use crate::speech::{encode, model, samples, silence};
+
+/// Long enough for any machine; nothing waits for it when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A microphone that says these recordings, with a second of silence behind each.
+fn microphone(files: &[&str]) -> MediaClient {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let identity = Identity::generate(&[Profile::AeadAes128Gcm]).expect("an identity");
+    let options = ClientOptions { identity, seed: 1, epoch: Instant::now(), epoch_unix: unix };
+    let mut client = MediaClient::publisher(options, &[TrackOptions::microphone()]);
+    let spoken: Vec<i16> =
+        files.iter().flat_map(|file| [samples(file), silence(1)].concat()).collect();
+    // What is said before the connection stands is not sent.
+    let spoken = [spoken, silence(120)].concat();
+    let packets: Vec<Vec<u8>> = encode(&spoken).into_iter().map(|sound| sound.payload).collect();
+    let (mid, _) = client.sources().first().cloned().expect("a section");
+    client.say(&mid, &packets);
+    client
+}
+
+/// A session that is transcribed in Spanish.
+async fn session(server: &Server) -> String {
+    let mut session = server.new_session();
+    session["transcription"] = json!({"enabled": true, "language": "es-PY"});
+    let request = server.govern(Method::POST, "/api/v1/sessions").json(&session);
+    let answer = send(request).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let session = answer.json()["id"].as_str().expect("an id").to_owned();
+    server.step(&session, "start").await;
+    session
+}
+
+/// Publishes by WHIP; resolves once the media is connected.
+async fn publish(server: &Server, session: &str, person: &Person, driver: &Driver, files: &[&str]) {
+    let mut client = microphone(files);
+    let request = person
+        .prove(server.request(Method::POST, &format!("/api/v1/sessions/{session}/whip")))
+        .header("content-type", "application/sdp")
+        .body(client.offer());
+    let created = send(request).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let (client, mut events) = driver.add(client);
+    let answer = created.text.clone();
+    let taken = client.call(move |client, now| client.handle_answer(&answer, now)).await;
+    taken.expect("it lives").expect("a usable answer");
+    let (_, event) = events.recv().await.expect("it lives");
+    assert!(matches!(event, ClientEvent::Connected { .. }), "{event:?}");
+    // The handles end the client when they are dropped.
+    tokio::spawn(async move {
+        let _client = client;
+        while events.recv().await.is_some() {}
+    });
+}
+
+async fn health(server: &Server) -> Value {
+    send(server.request(Method::GET, "/health/ready")).await.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_becomes_text_in_the_channel_of_others() {
+    let path = model().display().to_string();
+    let server = Server::start_with(&[("transcription.model", &path)]).await;
+    assert_eq!(health(&server).await["dependencies"]["transcription"], "ok");
+    let session = session(&server).await;
+    let listener = Person::with_role(&server, "participant").await;
+    let (mut channel, _) = Channel::enter(&server, &session, &listener).await;
+    let speaker = Person::with_role(&server, "moderator").await;
+    let driver = Driver::start(1, None).expect("started");
+    let files = ["es-hay-quorum.wav", "es-voto-a-favor.wav"];
+    publish(&server, &session, &speaker, &driver, &files).await;
+    for text in ["hay quórum", "voto a favor"] {
+        let chunk = tokio::time::timeout(PATIENCE, channel.hear_type("transcript_chunk"));
+        let chunk = chunk.await.expect("in time");
+        assert_eq!(chunk["text"], text, "{chunk}");
+        assert_eq!(chunk["participant"], speaker.user_id.as_str(), "{chunk}");
+        assert_eq!(chunk["final"], true, "{chunk}");
+        assert_eq!(chunk["language"], "es-PY", "{chunk}");
+        assert_eq!(chunk["engine"], "whisper cabildo-micro.ggml", "{chunk}");
+    }
+    let metrics = send(server.request(Method::GET, "/metrics")).await.text;
+    assert!(metrics.contains("cabildo_transcript_chunks_emitted_total"), "{metrics}");
+    assert!(metrics.contains("cabildo_transcription_latency_seconds"), "{metrics}");
+    drop(driver);
+    server.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_transcribed_has_no_text() {
+    let path = model().display().to_string();
+    let server = Server::start_with(&[("transcription.model", &path)]).await;
+    let silent = server.create_active().await;
+    let transcribed = session(&server).await;
+    let listener = Person::with_role(&server, "participant").await;
+    let (mut channel, _) = Channel::enter(&server, &silent, &listener).await;
+    let speaker = Person::with_role(&server, "moderator").await;
+    let driver = Driver::start(1, Some(Loss { ratio: 0.05, seed: 1 })).expect("started");
+    publish(&server, &silent, &speaker, &driver, &["es-hay-quorum.wav"]).await;
+    let other = Person::with_role(&server, "moderator").await;
+    let (mut heard, _) = Channel::enter(&server, &transcribed, &other).await;
+    publish(&server, &transcribed, &other, &driver, &["es-hay-quorum.wav"]).await;
+    let chunk = tokio::time::timeout(PATIENCE, heard.hear_type("transcript_chunk"));
+    assert_eq!(chunk.await.expect("in time")["text"], "hay quórum", "with 5 % loss");
+    // Whoever spoke first was not written down; what is told next is the chat.
+    channel.done(json!({"type": "chat", "text": "hello"})).await;
+    let metrics = send(server.request(Method::GET, "/metrics")).await.text;
+    assert!(metrics.contains("cabildo_transcriber_tracks 1"), "{metrics}");
+    drop(driver);
+    server.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_model_can_not_be_used_starts_and_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let whole = std::fs::read(model()).expect("the model");
+    for (name, bytes, why) in [
+        ("missing.bin", None, "can't be read"),
+        ("other.bin", Some(&b"GGUF and so on"[..]), "not a ggml model"),
+        ("cut.bin", Some(&whole[..whole.len() / 3]), "ends too early"),
+    ] {
+        let file = directory.path().join(name);
+        if let Some(bytes) = bytes {
+            std::fs::write(&file, bytes).expect("written");
+        }
+        let path = file.display().to_string();
+        let server = Server::start_with(&[("transcription.model", &path)]).await;
+        let health = health(&server).await;
+        assert_eq!(health["status"], "degraded", "{health}");
+        assert_eq!(health["dependencies"]["transcription"], "degraded", "{health}");
+        let problem = health["problems"]["transcription"].as_str().expect("a problem");
+        assert!(problem.contains(why), "{problem}");
+        // The meeting takes place.
+        let session = session(&server).await;
+        let person = Person::with_role(&server, "participant").await;
+        let (_channel, _) = Channel::enter(&server, &session, &person).await;
+        server.app.stop().await;
+    }
+}
