@@ -24,8 +24,8 @@ use super::telemetry::Readings;
 use super::transcriber::{Transcription, TranscriptionHealth};
 use crate::api::listener::{self, Limits, Serving};
 use crate::api::{
-    Api, ApiOptions, ApiParts, Listener, MetricsDoor, Part, PlaybackKey, RateLimitOptions,
-    Readiness, SignIn, router,
+    Api, ApiOptions, ApiParts, Listener, MetricsDoor, MetricsSource, Part, PlaybackKey,
+    RateLimitOptions, Readiness, SignIn, router,
 };
 use crate::auth::MediaTokens;
 use crate::auth::internal_tls::InternalTls;
@@ -162,7 +162,22 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
     })
 }
 
+/// What updates its metrics when they are scraped.
+fn readings(behind: &Behind<'_>) -> Vec<Arc<dyn MetricsSource>> {
+    let mut readings = vec![
+        behind.rooms.readings(),
+        behind.media.readings(),
+        behind.foundation.readings(),
+        behind.record.readings(),
+        behind.services.readings(),
+        behind.providers.clients.readings(),
+    ];
+    readings.extend(behind.transcription.readings());
+    readings
+}
+
 fn api(base: &Base, behind: Behind<'_>) -> Api {
+    let readings = readings(&behind);
     let Behind {
         identity,
         foundation,
@@ -178,15 +193,6 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         clock,
     } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
-    let mut readings = vec![
-        rooms.readings(),
-        media.readings(),
-        foundation.readings(),
-        record.readings(),
-        services.readings(),
-        providers.clients.readings(),
-    ];
-    readings.extend(transcription.readings());
     Api::new(ApiParts {
         options: ApiOptions {
             public_origins: identity.origins,
@@ -266,8 +272,7 @@ impl Readiness for Dependencies {
             Part { name: "vault", problem: vault },
             Part { name: "clock", problem: self.clock.problem() },
         ];
-        let transcription = self.transcription.problem();
-        parts.extend(transcription.map(|problem| Part { name: "transcription", problem }));
+        parts.extend(self.transcription.part());
         parts
     }
 

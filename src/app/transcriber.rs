@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::media::Media;
-use crate::api::MetricsSource;
+use crate::api::{MetricsSource, Part};
 use crate::clock::Clock;
 use crate::config::{Config, EngineConfig, RemoteSpeechConfig};
 use crate::domain::id::{SessionKey, TrackId};
@@ -132,10 +132,11 @@ pub(super) struct TranscriptionHealth {
 }
 
 impl TranscriptionHealth {
-    /// `None` when transcription is not configured; else what is wrong with it, if anything.
-    pub(super) fn problem(&self) -> Option<Option<String>> {
+    /// What health says of it; nothing when it is not configured.
+    pub(super) fn part(&self) -> Option<Part> {
         let now = || self.running.as_ref().and_then(Transcriber::problem);
-        self.is_wanted.then(|| self.problem.clone().or_else(now))
+        let problem = || self.problem.clone().or_else(now);
+        self.is_wanted.then(|| Part { name: "transcription", problem: problem() })
     }
 }
 

@@ -467,9 +467,9 @@ impl MediaClient {
 
     /// Has a section of audio send these Opus packets of 20 ms, one after the other and once, and
     /// synthetic ones behind them. They have no time stamps, so their delay is not measured.
-    pub fn say(&mut self, mid: &str, packets: Vec<Vec<u8>>) {
+    pub fn say(&mut self, mid: &str, packets: &[Vec<u8>]) {
         for sender in self.senders.iter_mut().filter(|sender| sender.mid == mid) {
-            sender.recorded = packets.clone().into();
+            sender.recorded = packets.iter().cloned().collect();
         }
     }
 

@@ -258,8 +258,9 @@ impl Shared {
     /// Tells a gap without waiting: the thread of the taps tells some.
     fn tell_gap(&self, key: SessionKey, gap: TranscriptGap) {
         self.count_gap(gap.cause);
-        let told = self.lane(key).map(|lane| lane.try_send((key, Transcribed::Gap(gap))));
-        if !matches!(told, Some(Ok(()))) {
+        let told =
+            self.lane(key).is_some_and(|lane| lane.try_send((key, Transcribed::Gap(gap))).is_ok());
+        if !told {
             tracing::error!(session = %key.session, "a gap in the transcript can't be told");
         }
     }
