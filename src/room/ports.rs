@@ -2,7 +2,6 @@
 //! one that enters in the log what happened in it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -106,27 +105,21 @@ pub struct RoomPorts {
     pub transcription: TranscriptionState,
 }
 
-/// Whether this server can make text of speech now. Who does so has a clone and keeps it up to
-/// date; by default nobody does.
+/// Whether this server makes text of speech; by default it does not.
 #[derive(Debug, Clone, Default)]
-pub struct TranscriptionState(Arc<AtomicBool>);
+pub struct TranscriptionState(bool);
 
 impl TranscriptionState {
     /// Makes a state.
     #[must_use]
-    pub fn new(is_available: bool) -> Self {
-        Self(Arc::new(AtomicBool::new(is_available)))
-    }
-
-    /// Sets whether text can be made.
-    pub fn set_available(&self, is_available: bool) {
-        self.0.store(is_available, Ordering::Relaxed);
+    pub const fn new(is_available: bool) -> Self {
+        Self(is_available)
     }
 
     /// Whether text can be made.
     #[must_use]
-    pub fn is_available(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub const fn is_available(&self) -> bool {
+        self.0
     }
 }
 
