@@ -16,7 +16,7 @@ use crate::api::server::{Server, send};
 use crate::speech::{encode, model, samples, silence};
 
 /// Long enough for any machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A microphone that says these recordings, with a second of silence behind each.
 fn microphone(files: &[&str]) -> MediaClient {

@@ -12,9 +12,7 @@ use axum::routing::post;
 use cabildo::clock::Clock;
 use cabildo::domain::secret::Secret;
 use cabildo::transcriber::speech::openai::{OpenAi, OpenAiOptions};
-use cabildo::transcriber::speech::{
-    Heard, Recogniser as _, Speech, SpeechEngine as _, SpeechError,
-};
+use cabildo::transcriber::speech::{Heard, Speech, SpeechEngine as _, SpeechError};
 
 /// How the stub answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +31,11 @@ enum Mood {
     OtherLanguage,
 }
 
+/// A request: its headers and its body.
+type Received = (HeaderMap, Bytes);
+
 #[derive(Clone)]
-struct Stub(Arc<Mutex<(Mood, Vec<(HeaderMap, Bytes)>)>>);
+struct Stub(Arc<Mutex<(Mood, Vec<Received>)>>);
 
 impl Stub {
     async fn start(mood: Mood) -> (Self, String) {
@@ -91,7 +92,7 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
         Mood::Plain if format == "verbose_json" || has_more => say(422, "no"),
         Mood::Plain => say(200, r#"{"text":"hay quórum"}"#),
         Mood::Silent => {
-            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             say(200, "{}")
         }
         Mood::Endless => {

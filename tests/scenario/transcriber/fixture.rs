@@ -112,17 +112,9 @@ impl Scene {
         }
     }
 
-    /// When this many packets have passed since the story began.
-    pub(super) fn seconds(&self, us: i64) -> f64 {
-        let since = us - i64::try_from(BEGUN_US).expect("fits");
-        let seconds = Duration::from_micros(since.unsigned_abs()).as_secs_f64();
-        if since < 0 { -seconds } else { seconds }
-    }
-
     /// From when until when each piece is, in seconds.
     pub(super) fn times(&self) -> Vec<(f64, f64)> {
-        let of =
-            |piece: &Piece| (self.seconds(piece.from.unix_us()), self.seconds(piece.to.unix_us()));
+        let of = |piece: &Piece| (seconds(piece.from.unix_us()), seconds(piece.to.unix_us()));
         self.pieces.iter().map(of).collect()
     }
 }
@@ -134,3 +126,10 @@ pub(super) fn loses(percent: usize) -> impl Fn(usize) -> bool {
 
 /// Samples of a packet, for others.
 pub(super) const SAMPLES: usize = PACKET;
+
+/// A time in seconds since the story began.
+pub(super) fn seconds(us: i64) -> f64 {
+    let since = us - i64::try_from(BEGUN_US).expect("fits");
+    let seconds = Duration::from_micros(since.unsigned_abs()).as_secs_f64();
+    if since < 0 { -seconds } else { seconds }
+}

@@ -3,7 +3,7 @@
 use cabildo::domain::transcript::GapCause;
 use cabildo::sfu::tap::TapKind;
 
-use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone};
+use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone, seconds};
 use crate::speech::{Sound, encode, samples, silence};
 
 const PHRASE: &str = "es-pido-la-palabra-por-favor.wav";
@@ -34,7 +34,7 @@ fn a_pause_ends_a_piece_and_its_times_are_those_of_the_speech() {
     // The text is wanted two seconds after the speech, and half a second is the pause.
     let mut quick = Scene::new();
     quick.say(&encode(&samples(PHRASE)));
-    let said = quick.times().first().map(|it| it.1).unwrap_or(first_to);
+    let said = quick.times().first().map_or(first_to, |it| it.1);
     assert!((said - first_to).abs() < 0.05);
 }
 
@@ -233,8 +233,8 @@ fn nothing_is_heard_behind_a_closed_gate_and_what_was_said_before_is_kept() {
     scene.packet(&held);
     scene.give(TapKind::GateClosed);
     assert_eq!(scene.pieces.len(), 1, "{:?}", scene.times());
-    let until = scene.seconds(scene.pieces[0].to.unix_us());
-    assert!(until <= scene.seconds(i64::try_from(said_until).expect("fits")) + 0.05);
+    let until = seconds(scene.pieces[0].to.unix_us());
+    assert!(until <= seconds(i64::try_from(said_until).expect("fits")) + 0.05);
     // Neither what comes late nor what would come in spite of the gate is heard.
     scene.packet(&missing);
     let decoded = scene.engine.counts().decoded;
@@ -260,8 +260,8 @@ fn a_loss_in_this_process_is_a_gap() {
     assert_eq!(scene.unheard.len(), 1, "{:?}", scene.unheard);
     assert_eq!(scene.unheard[0].cause, GapCause::Overload);
     let (from, to) = (scene.unheard[0].from.unix_us(), scene.unheard[0].to.unix_us());
-    assert!((1.0..1.4).contains(&scene.seconds(from)), "{}", scene.seconds(from));
-    assert!((1.9..2.1).contains(&scene.seconds(to)), "{}", scene.seconds(to));
+    assert!((1.0..1.4).contains(&seconds(from)), "{}", seconds(from));
+    assert!((1.9..2.1).contains(&seconds(to)), "{}", seconds(to));
 }
 
 #[test]

@@ -28,6 +28,10 @@ struct Taps {
     tapped: Mutex<Vec<TrackId>>,
 }
 
+fn item(track: TrackId, at_us: u64, kind: TapKind<'_>) -> TapItem<'_> {
+    TapItem { track, at_us, kind }
+}
+
 impl Taps {
     fn tapped(&self) -> Vec<TrackId> {
         self.tapped.lock().expect("no panic").clone()
@@ -39,9 +43,6 @@ impl Taps {
         let sounds = encode(&[samples("es-hay-quorum.wav"), silence(1)].concat());
         // Its text is wanted two seconds after the last word, however fast the packets come.
         let begun_us = clock.now().unix_us().cast_unsigned();
-        fn item(track: TrackId, at_us: u64, kind: TapKind<'_>) -> TapItem<'_> {
-            TapItem { track, at_us, kind }
-        }
         let first = [
             item(track, begun_us, TapKind::Source { ssrc: 9, layer: 0 }),
             item(

@@ -89,6 +89,7 @@ fn files_that_are_no_model_are_refused() {
     let whisper = Whisper::load(&file).expect("the model");
     std::fs::write(&file, b"GGUF").expect("a file");
     let mut recogniser = whisper.recogniser().expect("a state");
-    let silence = Speech { samples: &[0.0; 32_000], language: Some("es") };
+    let silence = vec![0.0; 32_000];
+    let silence = Speech { samples: &silence, language: Some("es") };
     assert_eq!(recogniser.recognise(silence).expect("an answer").text, "");
 }
