@@ -26,6 +26,14 @@ use crate::speech::{LEVEL_ID, PAYLOAD_TYPE, encode, rtp, samples, silence};
 struct Taps {
     sink: Mutex<Option<TapSink>>,
     tapped: Mutex<Vec<TrackId>>,
+    said: Mutex<Said>,
+}
+
+/// What has been said so far: the next phrase goes on with the numbers of its packets.
+#[derive(Default)]
+struct Said {
+    packets: u16,
+    until_us: u64,
 }
 
 fn item(track: TrackId, at_us: u64, kind: TapKind<'_>) -> TapItem<'_> {
@@ -42,7 +50,9 @@ impl Taps {
         let sink = self.sink.lock().expect("no panic").clone().expect("somebody listens");
         let sounds = encode(&[samples("es-hay-quorum.wav"), silence(1)].concat());
         // Its text is wanted two seconds after the last word, however fast the packets come.
-        let begun_us = clock.now().unix_us().cast_unsigned();
+        let now_us = clock.now().unix_us().cast_unsigned();
+        let mut said = self.said.lock().expect("no panic");
+        let begun_us = said.until_us.max(now_us);
         let first = [
             item(track, begun_us, TapKind::Source { ssrc: 9, layer: 0 }),
             item(
@@ -53,9 +63,11 @@ impl Taps {
             item(track, begun_us, TapKind::Levels { extension: LEVEL_ID }),
         ];
         sink.offer(TapBatch::of(&first)).expect("room");
-        for (number, sound) in (0_u16..).zip(&sounds) {
-            let bytes = rtp(number, u32::from(number) * 960, 9, sound);
-            let at_us = begun_us + u64::from(number) * 20_000;
+        for (sent, sound) in (0_u64..).zip(&sounds) {
+            let bytes = rtp(said.packets, u32::from(said.packets) * 960, 9, sound);
+            let at_us = begun_us + sent * 20_000;
+            said.packets += 1;
+            said.until_us = at_us + 20_000;
             let mut batch = TapBatch::of(&[item(
                 track,
                 at_us,
