@@ -3,7 +3,7 @@ import type { Key } from '../i18n/i18n';
 import type { Command, RoomClient } from '../lib';
 import { announce, showFailure, toast } from './components';
 
-/** Presses of one kind that follow faster are one press that slipped. */
+/** Presses of one kind that follow faster, with no other between, are one press that slipped. */
 const REPEAT_MS = 1_000;
 /** As long as the server takes a decision back. */
 const UNDO_MS = 10_000;
@@ -51,7 +51,7 @@ const UNDO_TEXTS: Readonly<Partial<Record<Command['type'], Key>>> = {
  * what the server can take back is offered to be taken back.
  */
 export class Decisions {
-  private readonly lastMs = new Map<string, number>();
+  private last: { group: string; ms: number } | null = null;
   private readonly open = new Set<string>();
   /** What can be taken back now, the last one last. */
   private undoable: { actionId: string; dismiss: () => void }[] = [];
@@ -76,7 +76,7 @@ export class Decisions {
     } finally {
       if (group !== null) {
         this.open.delete(group);
-        this.lastMs.set(group, this.now());
+        this.last = { group, ms: this.now() };
       }
     }
   }
@@ -90,7 +90,8 @@ export class Decisions {
   }
 
   private isRepeat(group: string): boolean {
-    return this.open.has(group) || this.now() - (this.lastMs.get(group) ?? -REPEAT_MS) < REPEAT_MS;
+    if (this.open.has(group)) return true;
+    return this.last?.group === group && this.now() - this.last.ms < REPEAT_MS;
   }
 
   private offerUndo(message: Command, actionId: string): void {

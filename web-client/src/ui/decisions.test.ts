@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import type { Command } from '../lib';
+import { Decisions } from './decisions';
+
+function decisions() {
+  const sent: string[] = [];
+  const clock = { ms: 0 };
+  const command = (message: Command) => {
+    sent.push(message.type);
+    return Promise.resolve({ type: 'ack' as const, ref: '1', seq: 1 });
+  };
+  return { sent, clock, decisions: new Decisions({ command }, () => clock.ms) };
+}
+
+const ask: Command = { type: 'request_speech', kind: 'normal' };
+
+it('takes two quick presses as one', async () => {
+  const { sent, clock, decisions: one } = decisions();
+  expect(await one.send(ask)).toBe(true);
+  clock.ms = 900;
+  expect(await one.send(ask)).toBe(false);
+  clock.ms = 1_900;
+  expect(await one.send(ask)).toBe(true);
+  expect(sent).toEqual(['request_speech', 'request_speech']);
+});
+
+it('takes a press as meant when something else was decided between', async () => {
+  const { sent, clock, decisions: one } = decisions();
+  await one.send(ask);
+  clock.ms = 300;
+  await one.send({ type: 'end_speech' });
+  clock.ms = 600;
+  expect(await one.send(ask)).toBe(true);
+  expect(sent).toEqual(['request_speech', 'end_speech', 'request_speech']);
+});
