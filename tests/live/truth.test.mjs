@@ -100,9 +100,17 @@ story('What people trust', open, {
       t,
       'silent',
       () =>
-        ana.evaluate(() => {
-          const { stream } = new AudioContext().createMediaStreamDestination();
-          window.__cabildo.client.media.setTrack('microphone', stream.getAudioTracks()[0]);
+        ana.evaluate(async () => {
+          // Something plays silence and is kept: without it the browser takes the track for muted.
+          const context = new AudioContext();
+          await context.resume();
+          const source = context.createConstantSource();
+          source.offset.value = 0;
+          const silence = context.createMediaStreamDestination();
+          source.connect(silence);
+          source.start();
+          window.__silence = source;
+          window.__cabildo.client.media.setTrack('microphone', silence.stream.getAudioTracks()[0]);
         }),
       'silent',
     );
