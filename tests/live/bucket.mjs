@@ -1,30 +1,16 @@
 // A bucket in a process of its own, which does as told.
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { ROOT, until, within } from './until.mjs';
+import { Example } from './example.mjs';
 
 const NAME = 'evidence';
-
-function binary() {
-  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
-  const path = join(target, 'debug', 'examples', 'bucket');
-  if (!existsSync(path)) throw new Error(`no ${path}: cargo build --example bucket`);
-  return path;
-}
-
-const running = new Set();
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 export class Bucket {
   static async start() {
     const bucket = new Bucket();
-    await bucket.ready;
+    bucket.endpoint = await bucket.example.ready;
     return bucket;
   }
 
@@ -32,23 +18,8 @@ export class Bucket {
     this.directory = mkdtempSync(join(tmpdir(), 'cabildo-bucket-'));
     this.keyId = 'a-key-of-this-test';
     this.secret = randomBytes(16).toString('hex');
-    this.lines = [];
-    this.child = spawn(binary(), [this.directory, NAME, this.keyId, this.secret], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    running.add(this.child);
-    this.exited = new Promise((resolve) => {
-      this.child.once('exit', () => {
-        running.delete(this.child);
-        resolve();
-      });
-    });
-    createInterface({ input: this.child.stdout }).on('line', (line) => this.lines.push(line));
-    this.ready = until('a bucket', () => {
-      const found = this.lines.find((line) => line.startsWith('ready '));
-      if (found !== undefined) this.endpoint = found.slice('ready '.length);
-      return found !== undefined;
-    });
+    const parameters = [this.directory, NAME, this.keyId, this.secret];
+    this.example = new Example('bucket', parameters);
   }
 
   /** What a server needs in its environment to keep recordings here. */
@@ -64,13 +35,9 @@ export class Bucket {
   }
 
   /** Sets the mood and waits until it is set. */
-  async become(mood) {
-    const before = this.lines.length;
-    this.child.stdin.write(`${mood}\n`);
-    await until(`the bucket to be ${mood}`, (seen) => {
-      seen.last = this.lines.slice(before);
-      return seen.last.includes(`now ${mood}`);
-    });
+  become(mood) {
+    const is = (printed) => printed.includes(`now ${mood}`);
+    return this.example.tell(mood, `the bucket to be ${mood}`, is);
   }
 
   /** The names of all sealed segments in it. */
@@ -81,8 +48,7 @@ export class Bucket {
   }
 
   async stop() {
-    this.child.stdin.end();
-    await within(10_000, 'the end of the bucket', this.exited);
+    await this.example.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

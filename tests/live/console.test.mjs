@@ -1,9 +1,9 @@
 // The console with a real assembly in the room: 500 people, 120 requests.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { startedSession } from './api.mjs';
-import { AXE, launch, screenshot } from './browser.mjs';
+import { launch, screenshot } from './browser.mjs';
 import { askAll, crowd, disperse } from './crowd.mjs';
+import { isAccessible } from './looks.mjs';
 import { join, openConsole, openHall, openJoin, press, stateOf } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -20,8 +20,6 @@ const REQUESTS = Number(process.env.CROWD_REQUESTS ?? 120);
 /** Of the console's main thread, while the room is as lively as an assembly gets. */
 const BUSY_SHARE_MAX = 0.5;
 
-const axe = readFileSync(AXE, 'utf8');
-
 async function open(stage) {
   stage.server = await Server.start('console');
   stage.browser = await launch();
@@ -31,15 +29,6 @@ async function open(stage) {
     max_participants: 1000,
   });
   stage.stop = () => disperse(stage.people ?? []);
-}
-
-async function isAccessible(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  const found = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  assert.deepEqual(found, [], name);
 }
 
 /** What the main thread did during `ms`: its share of time at work, and drawings a second. */

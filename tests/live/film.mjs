@@ -38,7 +38,9 @@ export async function filmOfCode(path, text) {
   const chroma = Buffer.alloc((width * height) / 2, 128);
   const frame = (luma) => Buffer.concat([Buffer.from('FRAME\n'), luma, chroma]);
   const nothing = frame(Buffer.alloc(width * height, 120));
-  const seen = await Promise.all([0, 2, 4, 2].map(async (shift) => frame(await pictured(text, shift))));
+  const seen = await Promise.all(
+    [0, 2, 4, 2].map(async (shift) => frame(await pictured(text, shift))),
+  );
   const frames = [...Array(5).fill(nothing), ...Array(5).fill(seen).flat()];
   const header = `YUV4MPEG2 W${width} H${height} F10:1 Ip A1:1 C420jpeg\n`;
   writeFileSync(path, Buffer.concat([Buffer.from(header), ...frames]));

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as inFolder } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
-import { AXE, launch, messages, screenshot } from './browser.mjs';
+import { launch, messages, screenshot } from './browser.mjs';
 import { crowd, disperse } from './crowd.mjs';
+import { fits, isAccessible } from './looks.mjs';
 import { approve, holds, join, openConsole, openHall, openJoin, press, stateOf } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -21,8 +22,6 @@ const SIZES = {
 const LONG_NAME =
   'Sociedad Cooperativa de Propietarios y Copropietarios del Edificio Jardines del Poniente Alto, S. L.';
 
-const axe = readFileSync(AXE, 'utf8');
-
 async function open(stage) {
   stage.server = await Server.start('participant');
   stage.browser = await launch();
@@ -32,15 +31,6 @@ async function open(stage) {
   });
   stage.people = await crowd(stage.server, stage.session, 11);
   stage.stop = () => disperse(stage.people);
-}
-
-async function isAccessible(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  const found = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  assert.deepEqual(found, [], name);
 }
 
 /** Boxes that lie on one another, or reach out of `within`. */
@@ -74,14 +64,6 @@ const misplaced = (page, selector, within) =>
     },
     [selector, within],
   );
-
-async function fits(page, name) {
-  const [width, room] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
-}
 
 /** Starts somebody's turn with a limit, as a moderator's other client would. */
 const startFor = (chair, user, seconds) =>

@@ -1,9 +1,9 @@
 // A vote of the assembly that governance tells of by Kafka, as every page shows it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { startedSession } from './api.mjs';
 import { Brokers } from './brokers.mjs';
-import { AXE, launch, screenshot } from './browser.mjs';
+import { launch, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
 import { join, openConsole, openHall, openJoin, press } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -17,31 +17,12 @@ const SIZES = {
 /** How long the second vote is open. */
 const OPEN_MS = 8_000;
 
-const axe = readFileSync(AXE, 'utf8');
-
 async function open(stage) {
   stage.brokers = await Brokers.start();
   stage.server = await Server.start('votes', stage.brokers.environment);
   stage.browser = await launch();
   stage.session = await startedSession(stage.server, { moderation: 'moderated' });
   stage.stop = () => stage.brokers.stop();
-}
-
-async function isAccessible(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  const found = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  assert.deepEqual(found, [], name);
-}
-
-async function fits(page, name) {
-  const [width, room] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
 }
 
 story('A vote', open, {
