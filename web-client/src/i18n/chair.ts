@@ -3,7 +3,6 @@ import { speaker } from './texts';
 
 const es = {
   announce: 'Aviso a todas las personas',
-  'announce.input': 'Qué se avisa',
   'announce.send': 'Avisar',
   'announce.sent': 'Aviso enviado: se muestra en todas las pantallas hasta que se lea',
   'chair.is': 'Preside: {name}',
@@ -61,7 +60,6 @@ export type ChairKey = keyof typeof es;
 
 const en: Readonly<Record<ChairKey, string>> = {
   announce: 'Announcement to everybody',
-  'announce.input': 'What is announced',
   'announce.send': 'Announce',
   'announce.sent': 'Announced: every screen shows it until it is read',
   'chair.is': 'Chaired by {name}',
@@ -116,7 +114,6 @@ const en: Readonly<Record<ChairKey, string>> = {
 
 const pt: Readonly<Record<ChairKey, string>> = {
   announce: 'Aviso a todas as pessoas',
-  'announce.input': 'O que se avisa',
   'announce.send': 'Avisar',
   'announce.sent': 'Aviso enviado: aparece em todas as telas até ser lido',
   'chair.is': 'Preside: {name}',

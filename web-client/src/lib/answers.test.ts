@@ -43,6 +43,13 @@ describe('answers', () => {
     ).toEqual([]);
   });
 
+  it('go when a withdrawn request is in the list again', () => {
+    const placed = [{ request_id: 'r1' }];
+    const back = { seq: 2, at: '', type: 'queue_updated', placed } as unknown as Told;
+    expect(after([told(1, 'speech_cancelled'), back])).toEqual([]);
+    expect(after([told(3, 'speech_denied'), back])).toHaveLength(1);
+  });
+
   it('are bounded', () => {
     const many = Array.from({ length: 30 }, (_, at) => told(at + 1, 'speech_denied'));
     const kept = after(many);

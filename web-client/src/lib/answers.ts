@@ -21,6 +21,12 @@ export function answersAfter(
   me: string,
   withdrew: (requestId: string) => boolean,
 ): readonly Answer[] {
+  if (event.type === 'queue_updated') {
+    // A withdrawal that was taken back is told by the list alone.
+    const back = new Set(event.placed.map(({ request_id }) => request_id));
+    const stays = (one: Answer) => one.kind !== 'withdrawn' || !back.has(one.request_id);
+    return answers.every(stays) ? answers : answers.filter(stays);
+  }
   if (!('user_id' in event) || event.user_id !== me) return answers;
   if (!('request_id' in event) || answers.some(({ seq }) => seq === event.seq)) return answers;
   const { seq, request_id } = event;

@@ -17,7 +17,7 @@ export interface Caption {
 
 /** Captions kept; older ones are dropped. The transcript of the session has them all. */
 export const CAPTIONS_MAX = 100;
-/** How long a caption stays on the picture after it came. */
+/** How long a caption stays on the picture after it was said. */
 export const CAPTION_MS = 12_000;
 /** People of whom the name is known although they are gone. */
 export const NAMES_MAX = 64;

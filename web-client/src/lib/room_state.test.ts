@@ -405,3 +405,12 @@ describe('attendance', () => {
     expect(state.quorum).toEqual(quorum({ reached: true, weight_present: '51', turned: true }));
   });
 });
+
+describe('who spoke in the hall', () => {
+  it('is known by name to whoever comes while they speak', () => {
+    const running = turn('t1', 'hall-1', { name: 'Julia Paz', in_hall: true });
+    const { floor } = welcome();
+    const state = stateOf(welcome({ floor: { ...floor, turn: running } }));
+    expect(state.names.get('hall-1')).toBe('Julia Paz');
+  });
+});

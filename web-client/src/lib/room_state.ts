@@ -110,6 +110,13 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
   const asOfMs = Date.parse(welcome.server_time);
   const participants = new Map(welcome.participants.map((one) => [one.user_id, one]));
   const timed = (turn: TurnView): TimedTurn => ({ ...turn, asOfMs });
+  // Whoever has a turn of the hall need not be a participant.
+  const known = [welcome.floor.turn, ...welcome.floor.interrupted]
+    .flatMap((turn) => (turn?.in_hall === true ? [turn] : []))
+    .reduce<ReadonlyMap<string, string>>(
+      (all, { user_id, name }) => namesWith(all, user_id, name),
+      names,
+    );
   return {
     you: welcome.you,
     session: welcome.session,
@@ -130,7 +137,7 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
     votes,
     transcription: welcome.transcription,
     captions,
-    names,
+    names: known,
     ended: null,
     describedSeq: welcome.seq,
   };
@@ -141,7 +148,8 @@ export function after(state: RoomState, event: Told): RoomState {
   // What a resumed connection missed is already in the state it was welcomed
   // with; only what states do not contain is taken from it.
   const described = event.type !== 'chat' && event.type !== 'vote_announced' && !isSpoken(event);
-  if (event.seq <= state.describedSeq && described) return state;
+  if (event.seq <= state.describedSeq && described)
+    return event.type === 'turn_started' ? spoken(state, event) : state;
   switch (event.type) {
     case 'participant_joined':
     case 'participant_updated':

@@ -25,7 +25,14 @@ import { Closed, ConnectionState } from '../ui/connection';
 import { ConsolePeople, HallSpeaker } from '../ui/console_people';
 import { ConsolePictures } from '../ui/console_pictures';
 import type { Wanted } from '../ui/console_queue';
-import { DenyDialog, Queue, RequestSearch, Requested, byUrgency } from '../ui/console_queue';
+import {
+  DenyDialog,
+  Queue,
+  RequestSearch,
+  Requested,
+  byUrgency,
+  isWanted,
+} from '../ui/console_queue';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import { Decisions } from '../ui/decisions';
 import { undo } from '../ui/delayed';
@@ -87,6 +94,7 @@ function Console({ access, session }: { access: Access; session: string }) {
   };
   const shortcuts = shortcutsOf({
     state,
+    wanted,
     send,
     start,
     deny: setDenied,
@@ -317,6 +325,7 @@ async function reopenMicrophone(client: RoomClient, session: string): Promise<vo
 
 function shortcutsOf(does: {
   state: RoomState | null;
+  wanted: Wanted;
   send: (message: Command) => void;
   start: (request: RequestView) => void;
   deny: (request: RequestView) => void;
@@ -327,7 +336,7 @@ function shortcutsOf(does: {
   const { send } = does;
   const floor = does.state?.floor;
   const turn = floor?.turn ?? null;
-  const first = byUrgency(floor?.requested ?? [])[0];
+  const first = byUrgency(floor?.requested ?? []).find((one) => isWanted(one, does.wanted));
   const next = floor?.queue[0];
   const extend = (seconds: number) => {
     if (turn !== null) send({ type: 'extend_turn', seconds });

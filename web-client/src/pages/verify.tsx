@@ -6,6 +6,7 @@ import { isUuid, readLink, sessionIn, visits } from '../ui/access';
 import { boot } from '../ui/boot';
 import { Button, Field, Notice, PageHeader } from '../ui/components';
 import { download } from '../ui/download';
+import type { Chosen } from '../ui/verify/chosen';
 import { chosenOf, droppedOf, kindOf } from '../ui/verify/chosen';
 import { proofContinuing } from '../ui/verify/continued';
 import { Result } from '../ui/verify/result';
@@ -64,7 +65,7 @@ function Verify() {
     if (files.length === 0) return;
     setProven(null);
     setRun({ phase: 'running', progress: null, bytesPerSecond: null });
-    const chosen = await kindOf(files);
+    const chosen = await kindOf(files).catch((): Chosen => ({ kind: 'broken' }));
     setFailure('');
     switch (chosen.kind) {
       case 'bundle':

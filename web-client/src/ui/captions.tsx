@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { s } from '../i18n/captions';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { Caption, RoomClient, RoomState } from '../lib';
@@ -182,7 +182,10 @@ function Choices<Value extends string>(props: {
 export function ConsoleTranscript({ client, state }: { client: RoomClient; state: RoomState }) {
   const [editing, setEditing] = useState<Caption | null>(null);
   const off = captionsOff(state);
-  const pieces = state.captions.slice(-LISTED).reverse();
+  const newest = state.captions.slice(-LISTED);
+  // What is being corrected stays, however much is said meanwhile.
+  const isListed = editing === null || newest.some(({ seq }) => seq === editing.seq);
+  const pieces = (isListed ? newest : [editing, ...newest]).toReversed();
   return (
     <section class="card transcript" aria-label={s('transcript')} data-testid="transcript">
       <h2>{s('transcript')}</h2>
@@ -201,7 +204,11 @@ export function ConsoleTranscript({ client, state }: { client: RoomClient; state
               {one.corrected && <> · {s('corrected')}</>}
             </div>
             {editing?.seq === one.seq ? (
-              <Correction client={client} piece={one} onClose={() => setEditing(null)} />
+              <Correction
+                client={client}
+                piece={one}
+                onClose={() => setEditing((now) => (now?.seq === one.seq ? null : now))}
+              />
             ) : (
               <div class="row">
                 <span class="line-text">{one.text ?? s('gap')}</span>
@@ -227,11 +234,17 @@ function Correction(props: { client: RoomClient; piece: Caption; onClose: () => 
   const { client, piece } = props;
   const [text, setText] = useState(piece.text ?? '');
   const [sending, setSending] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector('input')?.focus(), []);
+  const close = () => {
+    if (form.current?.contains(document.activeElement)) form.current.closest('ul')?.focus();
+    props.onClose();
+  };
   const send = () => {
     const corrected = text.trim();
     if (corrected === '' || sending) return;
     if (corrected === piece.text) {
-      props.onClose();
+      close();
       return;
     }
     setSending(true);
@@ -239,13 +252,14 @@ function Correction(props: { client: RoomClient; piece: Caption; onClose: () => 
       .command({ type: 'correct_transcript', seq: piece.seq, text: corrected })
       .then(() => {
         toast(s('saved'));
-        props.onClose();
+        close();
       })
       .catch(showFailure)
       .finally(() => setSending(false));
   };
   return (
     <form
+      ref={form}
       class="row"
       onSubmit={(event) => {
         event.preventDefault();
@@ -260,7 +274,7 @@ function Correction(props: { client: RoomClient; piece: Caption; onClose: () => 
         onInput={(event) => setText(event.currentTarget.value)}
       />
       <Button label={s('save')} type="submit" look="main small" testId="correction-save" />
-      <Button label={s('cancel')} look="small" onPress={props.onClose} />
+      <Button label={s('cancel')} look="small" onPress={close} />
     </form>
   );
 }

@@ -83,12 +83,17 @@ export function ConsolePictures(props: {
 /** Whose pictures are shown is the session's rule, changed here for everybody. */
 function PolicySwitch(props: { client: RoomClient; api: ApiClient; state: RoomState }) {
   const all = props.state.floor.media_policy === 'all';
+  // What was asked for, until it is known whether it was done.
+  const [asked, setAsked] = useState<boolean | null>(null);
   return (
     <Check
       label={c('policy.setAll')}
-      checked={all}
+      checked={asked ?? all}
       testId="toggle-policy"
-      onChange={(wanted) => void setPolicy(props, wanted ? 'all' : 'floor')}
+      onChange={(wanted) => {
+        setAsked(wanted);
+        void setPolicy(props, wanted ? 'all' : 'floor').finally(() => setAsked(null));
+      }}
     />
   );
 }

@@ -28,9 +28,9 @@ export interface Wanted {
 }
 
 /** Whether a request is among those looked for. */
-function isWanted(request: RequestView, { words, kind }: Wanted): boolean {
+export function isWanted(request: RequestView, { words, kind }: Wanted): boolean {
   if (kind !== '' && request.kind !== kind) return false;
-  return words === '' || folded(`${request.name} ${request.note ?? ''}`).includes(folded(words));
+  return folded(`${request.name} ${request.note ?? ''}`).includes(folded(words.trim()));
 }
 
 /** Searches the requests and the list, once there are more than one sees at a glance. */
@@ -42,8 +42,11 @@ export function RequestSearch(props: {
   const { state, wanted, onChange } = props;
   const { requested, queue } = state.floor;
   const all = requested.length + queue.length;
-  const searching = wanted.words !== '' || wanted.kind !== '';
-  if (all < SEARCH_FROM && !searching) return null;
+  const searching = wanted.words.trim() !== '' || wanted.kind !== '';
+  // Once shown it stays: it must not go while somebody types in it.
+  const used = useRef(false);
+  used.current ||= all >= SEARCH_FROM || searching;
+  if (!used.current) return null;
   const shown = [...requested, ...queue].filter((one) => isWanted(one, wanted)).length;
   return (
     <div class="row request-search" role="search">
@@ -54,7 +57,7 @@ export function RequestSearch(props: {
         placeholder={c('requests.search')}
         autoComplete="off"
         value={wanted.words}
-        onInput={(event) => onChange({ ...wanted, words: event.currentTarget.value.trim() })}
+        onInput={(event) => onChange({ ...wanted, words: event.currentTarget.value })}
       />
       <select
         data-testid="requests-kind"

@@ -45,6 +45,7 @@ export function DevicesDialog(props: {
     if (media?.microphone.present !== true) return;
     const { track, problem } = await openMicrophone(id);
     if (track === null) {
+      onChoose({ microphone: chosen.microphone });
       toast(t(`device.microphone.${problem}`));
       return;
     }
@@ -55,8 +56,10 @@ export function DevicesDialog(props: {
     onChoose({ camera: id });
     if (!media?.trackOf('camera')) return;
     const { track, problem } = await openCamera(id);
-    if (track === null) toast(t(`device.camera.${problem}`));
-    else media.setTrack('camera', track);
+    if (track === null) {
+      onChoose({ camera: chosen.camera });
+      toast(t(`device.camera.${problem}`));
+    } else media.setTrack('camera', track);
   };
   const chooseLoudspeaker = (id: string) => {
     onChoose({ loudspeaker: id });

@@ -2,7 +2,7 @@ import { useEffect } from 'preact/hooks';
 import { m } from '../i18n/meeting';
 import type { RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
-import { Button, Dialog } from './components';
+import { Button, Dialog, showFailure } from './components';
 
 /** Whether leaving now costs something that the person may not think of. */
 export function leavingCosts(state: RoomState): 'speaking' | 'waiting' | null {
@@ -42,7 +42,7 @@ export function LeaveDialog(props: {
             testId="leave-end-turn"
             once
             onPress={() => {
-              client.command({ type: 'end_speech' }).then(onLeave, onLeave);
+              client.command({ type: 'end_speech' }).then(onLeave).catch(showFailure);
             }}
           />
         )}
