@@ -11,6 +11,8 @@ mod transcript;
 
 use std::sync::Arc;
 
+use confirmed::Versions;
+
 use crate::domain::id::SessionKey;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
@@ -140,19 +142,30 @@ impl History {
         &self,
         key: SessionKey,
     ) -> Result<(Option<ConfirmedMinutes>, u32), HistoryError> {
-        let Some(log) = self.log.log(key).await? else { return Ok((None, 0)) };
+        let versions = self.versions(key, u64::MAX).await?;
+        Ok((versions.newest, versions.count))
+    }
+
+    /// Which version of the minutes was confirmed by this entry of the log.
+    pub async fn minutes_version(&self, key: SessionKey, seq: u64) -> Result<u32, HistoryError> {
+        Ok(self.versions(key, seq).await?.count)
+    }
+
+    /// The versions of the minutes up to an entry of the log.
+    async fn versions(&self, key: SessionKey, until: u64) -> Result<Versions, HistoryError> {
+        let mut versions = Versions::default();
+        let Some(log) = self.log.log(key).await? else { return Ok(versions) };
         if log.events_key.is_none() {
             return Err(HistoryError::Erased);
         }
-        let (mut texts, mut from) = (Vec::new(), 0);
-        loop {
-            let kinds = &[EventKind::Minutes];
-            let read = self.log.events(key, kinds, from, MINUTES_PER_READ).await?;
+        let mut from = 0;
+        while from <= until {
+            let read = self.log.events(key, &[EventKind::Minutes], from, MINUTES_PER_READ).await?;
             let Some(last) = read.last() else { break };
             from = last.seq + 1;
-            texts.extend(read.into_iter().map(|stored| stored.text));
+            read.iter().filter(|it| it.seq <= until).for_each(|it| versions.add(&it.text));
         }
-        Ok(ConfirmedMinutes::newest(texts.iter().map(String::as_str)))
+        Ok(versions)
     }
 
     /// The time line of a session, including gaps of the recording.

@@ -19,7 +19,7 @@ use super::attendance_export::export;
 use super::body::{LargeBody, WholeBody, json, query};
 use super::caller::{Credentials, permit, see, with_nonce};
 use super::error::ApiError;
-use super::idempotency::once;
+use super::idempotency::once_of;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use crate::attendance::ports::EligibleList;
@@ -32,7 +32,6 @@ use crate::domain::secret::Secret;
 use crate::room::action::AttendanceAction;
 use crate::room::engine::Attendee;
 use crate::room::{DeskError, Presented};
-use crate::sessions::Caller;
 
 const JSON: &str = "application/json";
 /// Largest body with a biometric sample, in bytes.
@@ -108,8 +107,7 @@ pub(super) async fn validate_qr(
         let (method, variant) = (AttendanceMethod::Qr, None);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
     });
-    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &person, &body, work).await
 }
 
 refusals!(CodeRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
@@ -138,8 +136,7 @@ pub(super) async fn validate_code(
         let (method, variant) = (AttendanceMethod::Code, proof.channel);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
     });
-    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &person, &body, work).await
 }
 
 refusals!(BiometricRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
@@ -169,8 +166,7 @@ pub(super) async fn validate_biometric(
         let (method, variant) = (AttendanceMethod::Biometric, proof.kind);
         validate(&api, &person, id, Presented { method, secret, variant, place, location }).await
     });
-    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, b"", work).await?, &api))
+    once_of(&api, &credentials, &person, b"", work).await
 }
 
 async fn validate(
@@ -220,8 +216,7 @@ pub(super) async fn register_attendee(
         let action = AttendanceAction::Register { user: user.clone(), represents, by };
         attend(&api, &moderator, id, action, user).await
     });
-    let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &moderator, &body, work).await
 }
 
 refusals!(MarkLeftRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
@@ -260,8 +255,7 @@ pub(super) async fn mark_left(
         };
         attend(&api, &moderator, id, action, user).await
     });
-    let caller = (moderator.tenant_id, Caller::User(moderator.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &moderator, &body, work).await
 }
 
 /// Does something, and shows somebody as they are then.

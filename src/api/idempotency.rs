@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
-use super::caller::Credentials;
+use super::caller::{Credentials, with_nonce};
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::TenantId;
+use crate::domain::participant::Principal;
 use crate::sessions::{ANSWER_BYTES_MAX, Begin, Caller, Claim, IdempotencyKey, StoredAnswer};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -53,6 +54,18 @@ pub(super) async fn once(
             "this key was used with another request before",
         )),
     }
+}
+
+/// As [`once`], for a person, whose answer has the nonce of their next proof.
+pub(super) async fn once_of(
+    api: &Api,
+    credentials: &Credentials,
+    person: &Principal,
+    body: &[u8],
+    work: impl Future<Output = Result<Response, ApiError>> + Send,
+) -> Result<Response, ApiError> {
+    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
+    Ok(with_nonce(once(api, credentials, caller, body, work).await?, api))
 }
 
 /// A hash of a request with an `Idempotency-Key`, by which what it began is found when it comes

@@ -14,9 +14,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{LargeBody, json, query};
-use super::caller::{Credentials, see, with_nonce};
+use super::caller::{Credentials, see};
 use super::error::ApiError;
-use super::idempotency::once;
+use super::idempotency::once_of;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use super::transcript::permit_reader;
@@ -28,7 +28,6 @@ use crate::evidence::EventKind;
 use crate::history::{
     About, ConfirmedMinutes, Language, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, SignedHead,
 };
-use crate::sessions::Caller;
 
 /// Largest body with minutes: JSON needs two bytes for some characters.
 const BODY_BYTES_MAX: usize = 2 * MINUTES_BYTES_MAX + 1_024;
@@ -227,8 +226,7 @@ pub(super) async fn confirm(
     LargeBody(body): LargeBody<BODY_BYTES_MAX>,
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::CorrectTranscript).await?;
-    let id = session_id(&id)?;
-    let key = see(&person, id)?;
+    let key = see(&person, session_id(&id)?)?;
     let work = Box::pin(async {
         let NewMinutesBody { language, text } =
             json(&credentials.headers, &body, &["application/json"])?;
@@ -242,16 +240,18 @@ pub(super) async fn confirm(
         }
         let by = person.user_id.as_str().to_owned();
         let confirmed = ConfirmedMinutes::new(versions + 1, language, by, text, api.clock.now());
+        let mut seq = 0;
         for note in confirmed.notes() {
-            api.evidence.note(key, EventKind::Minutes, note).await?;
+            seq = api.evidence.note(key, EventKind::Minutes, note).await?;
         }
-        let ConfirmedMinutes { version, language, sha256, at, by: confirmed_by, .. } = confirmed;
+        // Another one may have been confirmed meanwhile: the log says which came first.
+        let version = api.history.minutes_version(key, seq).await?;
+        let ConfirmedMinutes { language, sha256, at, by: confirmed_by, .. } = confirmed;
         let confirmed_at = Moment(at);
         let body = ConfirmedBody { version, language, sha256, confirmed_at, confirmed_by };
         Ok(Json(body).into_response())
     });
-    let caller = (key.tenant, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &person, &body, work).await
 }
 
 /// Refuses what is no text of minutes.

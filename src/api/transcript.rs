@@ -15,9 +15,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{WholeBody, json, query};
-use super::caller::{Credentials, permit, see, with_nonce};
+use super::caller::{Credentials, permit, see};
 use super::error::ApiError;
-use super::idempotency::once;
+use super::idempotency::once_of;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use super::words::{Id, Moment};
@@ -30,10 +30,11 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::history::{Correction, Piece, Said, Transcript, TurnText};
 use crate::room::error::RoomError;
-use crate::sessions::Caller;
 
 /// Most pieces or turns of a page. Raising it makes answers larger.
 const PAGE_MAX: usize = 500;
+/// Most corrections of a text that is corrected after the session. Raising it makes pages larger.
+const CORRECTIONS_MAX: usize = 100;
 /// Pieces or turns of a page when nobody says how many.
 const PAGE_DEFAULT: usize = 100;
 
@@ -432,8 +433,7 @@ pub(super) async fn correct(
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::CorrectTranscript).await?;
-    let id = session_id(&id)?;
-    let key = see(&person, id)?;
+    let key = see(&person, session_id(&id)?)?;
     let work = Box::pin(async {
         let NewCorrectionBody { seq: of, text } =
             json(&credentials.headers, &body, &["application/json"])?;
@@ -442,29 +442,30 @@ pub(super) async fn correct(
         let seq = match corrected {
             Ok(seq) => Some(seq),
             Err(RoomError::SessionOver) => {
-                correct_after(&api, &person, id, (of, &text)).await?;
+                correct_after(&api, &person, key, (of, &text)).await?;
                 None
             }
             Err(refused) => return Err(refused.into()),
         };
         Ok((StatusCode::CREATED, Json(TakenBody { seq })).into_response())
     });
-    let caller = (key.tenant, Caller::User(person.user_id.clone()));
-    Ok(with_nonce(once(&api, &credentials, caller, &body, work).await?, &api))
+    once_of(&api, &credentials, &person, &body, work).await
 }
 
 /// Corrects a text of a session that is over, whose log is closed to events of the room.
 async fn correct_after(
     api: &Api,
     person: &Principal,
-    session: SessionId,
+    key: SessionKey,
     (of, text): (u64, &str),
 ) -> Result<(), ApiError> {
-    let key = SessionKey::new(person.tenant_id, session);
     let transcript = api.history.transcript(key).await?;
-    let is_text = |piece: &Piece| piece.seq == of && piece.text().is_some();
-    if !transcript.pieces.iter().any(is_text) {
+    let piece = transcript.pieces.iter().find(|piece| piece.seq == of);
+    let Some(Said::Text { corrections, .. }) = piece.map(|piece| &piece.said) else {
         return Err(RoomError::ChunkNotFound.into());
+    };
+    if corrections.len() >= CORRECTIONS_MAX {
+        return Err(RoomError::Unprocessable("the text was corrected too often").into());
     }
     let text = ShownText::Speech.cleaned(text);
     let text = text.ok_or(RoomError::Unprocessable("the text shows nothing"))?;

@@ -47,7 +47,6 @@ enum Note {
     MinutesConfirmed {
         at: String,
         user_id: String,
-        version: u32,
         language: String,
         sha256: String,
         parts: u32,
@@ -79,7 +78,6 @@ impl ConfirmedMinutes {
         let confirmed = Note::MinutesConfirmed {
             at: at.clone(),
             user_id: self.by.clone(),
-            version: self.version,
             language: self.language.clone(),
             sha256: self.sha256.clone(),
             parts: count,
@@ -88,39 +86,42 @@ impl ConfirmedMinutes {
         let notes = numbered.chain([confirmed]);
         notes.filter_map(|note| serde_json::to_string(&note).ok()).collect()
     }
+}
 
-    /// The newest complete version of these texts, which are in the order of the log, and how many
-    /// versions there are. One whose text is not what was confirmed is left out.
-    #[must_use]
-    pub fn newest<'a>(texts: impl Iterator<Item = &'a str>) -> (Option<Self>, u32) {
-        let mut parts: BTreeMap<(String, u32), String> = BTreeMap::new();
-        let (mut newest, mut versions) = (None, 0);
-        for note in texts.filter_map(|text| serde_json::from_str(text).ok()) {
-            match note {
-                Note::MinutesPart { sha256, part, text, .. } => {
-                    parts.insert((sha256, part), text);
-                }
-                Note::MinutesConfirmed {
-                    at,
-                    user_id,
-                    version,
-                    language,
-                    sha256,
-                    parts: count,
-                    ..
-                } => {
-                    versions = versions.max(version);
-                    let part = |part| parts.get(&(sha256.clone(), part)).map(String::as_str);
-                    let text: Option<String> = (0..count).map(part).collect();
-                    let whole = text.zip(Timestamp::parse_rfc3339(&at));
-                    let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
-                    if let Some((text, at)) = whole {
-                        newest = Some(Self { version, language, sha256, at, by: user_id, text });
-                    }
-                }
+/// Reads the versions, text by text in the order of the log. It holds the newest one, and the parts
+/// of what is not confirmed yet.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    parts: BTreeMap<(String, u32), String>,
+    /// The newest complete version. One whose text is not what was confirmed is left out.
+    pub(super) newest: Option<ConfirmedMinutes>,
+    /// How many were confirmed. A version is the place in the log, so two that are confirmed at the
+    /// same moment are different ones.
+    pub(super) count: u32,
+}
+
+impl Versions {
+    pub(super) fn add(&mut self, note: &str) {
+        match serde_json::from_str(note) {
+            Ok(Note::MinutesPart { sha256, part, text, .. }) => {
+                self.parts.insert((sha256, part), text);
             }
+            Ok(Note::MinutesConfirmed { at, user_id, language, sha256, parts, .. }) => {
+                self.count = self.count.saturating_add(1);
+                let version = self.count;
+                let part = |part| self.parts.get(&(sha256.clone(), part)).map(String::as_str);
+                let text: Option<String> = (0..parts).map(part).collect();
+                let whole = text.zip(Timestamp::parse_rfc3339(&at));
+                let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
+                let Some((text, at)) = whole else { return };
+                if let Some(old) = self.newest.take().filter(|old| old.sha256 != sha256) {
+                    self.parts.retain(|(hash, _), _| *hash != old.sha256);
+                }
+                let newest = ConfirmedMinutes { version, language, sha256, at, by: user_id, text };
+                self.newest = Some(newest);
+            }
+            Err(_) => {}
         }
-        (newest, versions)
     }
 }
 
@@ -152,7 +153,11 @@ mod tests {
         let notes: Vec<String> = [first.notes(), second.notes()].concat();
         assert!(notes.len() > 4, "{} entries", notes.len());
         assert!(notes.iter().all(|note| note.len() <= crate::evidence::TEXT_BYTES_MAX));
-        let read = |notes: &[String]| ConfirmedMinutes::newest(notes.iter().map(String::as_str));
+        let read = |notes: &[String]| {
+            let mut versions = Versions::default();
+            notes.iter().for_each(|note| versions.add(note));
+            (versions.newest, versions.count)
+        };
         assert_eq!(read(&notes), (Some(second), 2));
         // Without its last entry the second one was not confirmed.
         assert_eq!(read(&notes[..notes.len() - 1]), (Some(first.clone()), 1));
@@ -160,5 +165,19 @@ mod tests {
         changed[3] = changed[3].replace("Acuerdo", "Recuerdo");
         assert_eq!(read(&changed), (Some(first), 2), "what was changed is not what was confirmed");
         assert_eq!(read(&[]), (None, 0));
+    }
+
+    #[test]
+    fn versions_that_were_confirmed_at_the_same_moment_count_as_the_log_has_them() {
+        let (one, other) = (version(1, "una"), version(1, "otra"));
+        let mixed = [one.notes(), other.notes()];
+        let mut versions = Versions::default();
+        for place in 0..2 {
+            for notes in &mixed {
+                versions.add(&notes[place]);
+            }
+        }
+        assert_eq!(versions.newest, Some(ConfirmedMinutes { version: 2, ..other }));
+        assert_eq!(versions.count, 2);
     }
 }

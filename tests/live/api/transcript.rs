@@ -316,6 +316,12 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
         ("moderator", json!({"language": "es", "text": "\u{7}"}), 422, "UNPROCESSABLE_REQUEST"),
         ("moderator", json!({"language": "fr", "text": "x"}), 400, "MALFORMED_REQUEST"),
         ("moderator", json!({"text": "x"}), 400, "MALFORMED_REQUEST"),
+        (
+            "moderator",
+            json!({"language": "es", "text": "x".repeat(1024 * 1024 + 1)}),
+            422,
+            "UNPROCESSABLE_REQUEST",
+        ),
     ] {
         let refused = put(Person::with_role(&server, by).await, body).await;
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{refused:?}");
