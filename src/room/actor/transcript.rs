@@ -16,10 +16,8 @@ impl RoomActor {
             Transcribed::Chunk(chunk) => Some(chunk.to),
             Transcribed::Gap(_) => None,
         };
-        let before = self.engine.seq();
-        self.decide(|engine, now| engine.handle_transcribed(said, now)).await?;
-        // Nothing is told of what was told before.
-        if let Some(until) = spoken_until.filter(|_| self.engine.seq() > before) {
+        let is_text = self.decide(|engine, now| engine.handle_transcribed(said, now)).await?;
+        if let Some(until) = spoken_until.filter(|_| is_text) {
             self.count_chunk(until);
         }
         Ok(())

@@ -137,7 +137,7 @@ struct Attribution {
 }
 
 impl RoomEngine {
-    /// Speech on a track has become text, or can't.
+    /// Speech on a track has become text, or can't. Yields whether a text was told.
     ///
     /// # Errors
     /// [`RoomError::NotHeard`] when the person could not be heard at that time,
@@ -147,7 +147,7 @@ impl RoomEngine {
         &mut self,
         said: Transcribed,
         now: Timestamp,
-    ) -> Result<(), RoomError> {
+    ) -> Result<bool, RoomError> {
         if !self.info.transcription.enabled {
             return Err(RoomError::Unprocessable("the session is not transcribed"));
         }
@@ -158,7 +158,7 @@ impl RoomEngine {
         let span = checked_span(span, now)?;
         let whose = self.attribute(user, span).ok_or(RoomError::NotHeard)?;
         if self.voices.taken.contains(&(track, span.from)) {
-            return Ok(());
+            return Ok(false);
         }
         let event = match said {
             Transcribed::Chunk(chunk) => self.chunk_event(&chunk, &whose, span, now)?,
@@ -172,8 +172,9 @@ impl RoomEngine {
             taken.pop_front();
         }
         taken.push_back((track, span.from));
+        let is_text = matches!(event, Event::TranscriptChunk(_));
         self.tell(event, now);
-        Ok(())
+        Ok(is_text)
     }
 
     /// The event of a text. When more is said than may be written down, that is told instead.
@@ -246,7 +247,10 @@ impl RoomEngine {
     fn attribute(&self, user: &UserId, span: Span) -> Option<Attribution> {
         let wide = span.widened();
         let (exact, in_hall) = self.heard(user, span)?;
-        // What lies within the slack alone belongs to what is nearest.
+        // What lies within the slack alone is no longer than it, and belongs to what is nearest.
+        if exact.is_zero() && span.to.since(span.from) > SLACK {
+            return None;
+        }
         let span = if exact.is_zero() { wide } else { span };
         let heard = if exact.is_zero() { self.heard(user, wide)?.0 } else { exact };
         let is_theirs = |turn: &&TurnSpan| {

@@ -99,7 +99,7 @@ impl HostilePeople {
         for _ in 0..5 {
             let track = TrackId::generate();
             let said = Transcribed::Chunk(TranscriptChunk { track, ..said.clone() });
-            let outcome = self.hall.engine.handle_transcribed(said, now);
+            let outcome = self.hall.engine.handle_transcribed(said, now).map(drop);
             self.decided(&outcome);
         }
     }

@@ -48,7 +48,7 @@ impl Hall {
             self.engine.undo();
         }
         self.drain();
-        taken
+        taken.map(drop)
     }
 
     fn say(&mut self, by: &str, text: &str, span: (Timestamp, Timestamp)) -> Result<(), RoomError> {
@@ -244,6 +244,8 @@ fn text_of_whoever_was_muted_or_had_no_floor_is_not_taken() {
         let gap = Transcribed::Gap(TranscriptGap { user, track, from, to, cause });
         assert_eq!(hall.take(gap), Err(RoomError::NotHeard), "{nobody}");
     }
+    let close = (muted.after(Duration::from_millis(400)), muted.after(4 * SECOND));
+    assert_eq!(hall.say("ana", "ya cerrado", close), Err(RoomError::NotHeard));
     assert_eq!(hall.engine.seq(), before, "nothing was written down");
     // What she said up to the mute counts.
     hall.say("ana", "hasta aquí", (muted.before(2 * SECOND), muted.after(SECOND))).expect("taken");
