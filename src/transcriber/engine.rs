@@ -201,16 +201,23 @@ impl Engine {
         }
     }
 
+    /// Nothing more is transcribed. What was said until now becomes pieces.
+    pub fn close(&mut self) {
+        for track in self.tracks.keys().copied().collect::<Vec<TrackId>>() {
+            self.remove_track(track);
+        }
+    }
+
     /// An item of a tap.
     pub fn handle_item(&mut self, item: &TapItem<'_>) {
         let Some(track) = self.tracks.get_mut(&item.track) else { return };
         match item.kind {
             TapKind::Packet { bytes, .. } => track.packet(item.at_us, bytes, &mut self.effects),
-            TapKind::Source { ssrc, .. } => track.source(ssrc, &mut self.effects),
+            TapKind::Source { ssrc, .. } => track.source(ssrc, item.at_us, &mut self.effects),
             TapKind::Codec { payload_type, codec } => track.codec(payload_type, codec),
             TapKind::Levels { extension } => track.levels(extension),
             TapKind::GateClosed => track.close_gate(&mut self.effects),
-            TapKind::GateOpened => track.open_gate(),
+            TapKind::GateOpened => track.open_gate(item.at_us),
             TapKind::Lost(packets) => track.lost(packets, item.at_us, &mut self.effects),
             // A pause of the tap: what was said until now stands by itself.
             TapKind::Ended => track.end(&mut self.effects),

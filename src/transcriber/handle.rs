@@ -78,10 +78,11 @@ impl Transcriber {
             seen,
             sessions: tokio::sync::Mutex::default(),
         }));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("transcriber".to_owned())
             .spawn(move || thread.run())
             .map_err(TranscriberError::Start)?;
+        transcriber.0.pool.keep(thread);
         Ok(transcriber)
     }
 
@@ -90,7 +91,17 @@ impl Transcriber {
         let mut sessions = self.0.sessions.lock().await;
         if sessions.len() >= SESSIONS_MAX && !sessions.contains_key(&key) {
             // Those of closed rooms are told again when they open.
-            sessions.retain(|_, known| !known.tracks.is_empty());
+            let idle: Vec<_> = sessions.extract_if(.., |_, it| it.tracks.is_empty()).collect();
+            for (idle, known) in idle {
+                if known.policy.enabled {
+                    self.send(Input::Close { key: idle }).await;
+                }
+                self.0.pool.forget_session(idle);
+            }
+            if sessions.len() >= SESSIONS_MAX {
+                tracing::error!("too many sessions for the transcriber: one is left out");
+                return;
+            }
         }
         let known = sessions.entry(key).or_insert_with(|| Known {
             policy: TranscriptionPolicy { enabled: false, language: None },
@@ -195,11 +206,17 @@ impl Transcriber {
     }
 
     /// Stops: what waits is told as gaps, and the workers end after the piece that they are at.
+    /// When it returns, all that they understood was handed on.
     pub async fn shutdown(self) {
         self.send(Input::Stop).await;
         let pool = self.0.pool.clone();
         pool.stop();
-        let ended = tokio::task::spawn_blocking(move || pool.wait());
+        let ended = async {
+            let threads = pool.clone();
+            // It fails when the runtime ends, and then nothing is handed on any more.
+            tokio::task::spawn_blocking(move || threads.wait()).await.ok();
+            pool.drain().await;
+        };
         if tokio::time::timeout(SHUTDOWN_MAX, ended).await.is_err() {
             tracing::warn!("a worker of the transcriber did not end in time");
         }

@@ -55,7 +55,8 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    lanes: Vec<mpsc::Sender<Said>>,
+    /// `None` ends a lane.
+    lanes: Vec<mpsc::Sender<Option<Said>>>,
     engine: Arc<dyn SpeechEngine>,
     clock: Clock,
     counters: PoolCounters,
@@ -65,7 +66,8 @@ struct Shared {
 #[derive(Clone)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    tasks: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
 }
 
 impl Pool {
@@ -76,7 +78,7 @@ impl Pool {
         clock: Clock,
         workers: NonZeroUsize,
     ) -> io::Result<Self> {
-        let lanes = (0..LANES).map(|_| lane(Arc::clone(sink))).collect();
+        let (lanes, tasks) = (0..LANES).map(|_| lane(Arc::clone(sink))).unzip();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -85,14 +87,14 @@ impl Pool {
             clock,
             counters: PoolCounters::default(),
         });
-        let pool = Self { shared, workers: Arc::default() };
+        let pool = Self { shared, threads: Arc::default(), tasks: Arc::new(Mutex::new(tasks)) };
         for number in 0..workers.get() {
             let shared = Arc::clone(&pool.shared);
             let started = std::thread::Builder::new()
                 .name(format!("speech-{number}"))
                 .spawn(move || Worker { shared, recogniser: None }.run());
             match started {
-                Ok(handle) => pool.workers().push(handle),
+                Ok(handle) => pool.keep(handle),
                 Err(error) => {
                     pool.stop();
                     return Err(error);
@@ -105,7 +107,10 @@ impl Pool {
     /// Takes a piece of speech.
     pub(super) fn push(&self, piece: Piece) {
         self.shared.counters.pieces.fetch_add(1, Ordering::Relaxed);
-        let let_go = self.shared.state().queue.push(piece);
+        let let_go = {
+            let mut state = self.shared.state();
+            if state.stopping { Some(piece) } else { state.queue.push(piece) }
+        };
         self.shared.wake.notify_one();
         if let Some(piece) = let_go {
             self.shared.shed(&piece);
@@ -174,29 +179,44 @@ impl Pool {
         }
     }
 
+    /// Has [`Self::wait`] wait for this thread too.
+    pub(super) fn keep(&self, thread: JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
     /// Waits until the workers have ended.
     pub(super) fn wait(&self) {
-        let workers = std::mem::take(&mut *self.workers());
-        for worker in workers {
-            // A worker that panicked has ended as well.
-            worker.join().ok();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has ended as well.
+            thread.join().ok();
         }
     }
 
-    fn workers(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until everything was handed to the sink. Nothing is taken afterwards.
+    pub(super) async fn drain(&self) {
+        for lane in &self.shared.lanes {
+            // It fails when the lane has ended.
+            lane.send(None).await.ok();
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            // A sink that panicked has ended as well.
+            task.await.ok();
+        }
     }
 }
 
 /// A task that hands texts to the sink one after the other.
-fn lane(sink: Arc<dyn Sink>) -> mpsc::Sender<Said> {
-    let (sender, mut said) = mpsc::channel::<Said>(LANE_MAX);
-    tokio::spawn(async move {
-        while let Some((key, said)) = said.recv().await {
+fn lane(sink: Arc<dyn Sink>) -> (mpsc::Sender<Option<Said>>, tokio::task::JoinHandle<()>) {
+    let (sender, mut said) = mpsc::channel::<Option<Said>>(LANE_MAX);
+    let task = tokio::spawn(async move {
+        while let Some(Some((key, said))) = said.recv().await {
             sink.transcribed(key, said).await;
         }
     });
-    sender
+    (sender, task)
 }
 
 impl Shared {
@@ -245,9 +265,11 @@ impl Shared {
             return;
         }
         let mut state = self.state();
-        if state.languages.len() < TRACKS_MAX {
-            state.languages.insert(piece.track, heard.language.clone());
+        // A track may have ended before its last piece. At the limit the oldest makes room.
+        if state.languages.len() >= TRACKS_MAX {
+            state.languages.pop_first();
         }
+        state.languages.insert(piece.track, heard.language.clone());
     }
 
     fn shed(&self, piece: &Piece) {
@@ -258,8 +280,9 @@ impl Shared {
     /// Tells a gap without waiting: the thread of the taps tells some.
     fn tell_gap(&self, key: SessionKey, gap: TranscriptGap) {
         self.count_gap(gap.cause);
-        let told =
-            self.lane(key).is_some_and(|lane| lane.try_send((key, Transcribed::Gap(gap))).is_ok());
+        let told = self
+            .lane(key)
+            .is_some_and(|lane| lane.try_send(Some((key, Transcribed::Gap(gap)))).is_ok());
         if !told {
             tracing::error!(session = %key.session, "a gap in the transcript can't be told");
         }
@@ -269,7 +292,7 @@ impl Shared {
     fn hand_on(&self, key: SessionKey, said: Transcribed) {
         if let Some(lane) = self.lane(key) {
             // It fails when the runtime has ended.
-            lane.blocking_send((key, said)).ok();
+            lane.blocking_send(Some((key, said))).ok();
         }
     }
 
@@ -278,7 +301,7 @@ impl Shared {
         metrics::gap_emitted(cause);
     }
 
-    fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Said>> {
+    fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Option<Said>>> {
         let place =
             key.session.as_uuid().as_bytes().iter().map(|byte| usize::from(*byte)).sum::<usize>();
         self.lanes.get(place % LANES)

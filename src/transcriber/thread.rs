@@ -85,7 +85,11 @@ impl Thread {
         let mut ticked = Instant::now();
         loop {
             match self.inputs.recv_timeout(TICK) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.engine.close();
+                    self.drain();
+                    return;
+                }
                 Ok(input) => self.handle(input),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -312,8 +312,12 @@ impl Forwarder {
             Gate::Open => Note::GateOpened,
             Gate::Closed => Note::GateClosed,
         };
-        for tap in &publication.taps {
-            self.taps.push(&tap.sink, publication.track, now_us, note, &[]);
+        for tap in &mut publication.taps {
+            let told = self.taps.push(&tap.sink, publication.track, now_us, note, &[]);
+            if !told && gate == Gate::Open {
+                // The next packet names its source again, which says that the gate is open.
+                tap.current = None;
+            }
         }
     }
 }

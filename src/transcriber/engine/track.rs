@@ -116,7 +116,8 @@ impl Track {
     }
 
     /// Packets come from another source.
-    pub(super) fn source(&mut self, ssrc: u32, effects: &mut Effects) {
+    pub(super) fn source(&mut self, ssrc: u32, at_us: u64, effects: &mut Effects) {
+        self.passed(at_us);
         if self.ssrc.replace(ssrc) != Some(ssrc) {
             self.let_out(effects);
             self.order = Order::default();
@@ -153,13 +154,23 @@ impl Track {
     }
 
     /// The gate is open again. Nothing that is said now continues what was said before.
-    pub(super) fn open_gate(&mut self) {
+    pub(super) fn open_gate(&mut self, at_us: u64) {
         self.is_gate_closed = false;
         self.ticks = None;
+        self.heard_us = self.heard_us.max(at_us);
+    }
+
+    /// A packet has passed the gate: it is open, although its opening may not have been told, as
+    /// this machine is busy.
+    fn passed(&mut self, at_us: u64) {
+        if self.is_gate_closed {
+            self.open_gate(at_us);
+        }
     }
 
     /// Packets passed the gate and did not come here, as this machine is busy.
     pub(super) fn lost(&mut self, packets: u32, at_us: u64, effects: &mut Effects) {
+        self.passed(at_us);
         effects.counts.lost += u64::from(packets);
         self.let_out(effects);
         let from_us = if self.heard_us == 0 { at_us } else { self.heard_us.min(at_us) };
@@ -246,6 +257,7 @@ impl Track {
             return;
         }
         if self.is_skipped(packet, effects) {
+            self.heard_us = self.heard_us.max(start_us);
             self.ticks = None;
             return;
         }

@@ -12,6 +12,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Url, redirect};
 
 use super::reading::{self, Answer};
+use super::text::loops;
 use super::wav::wav;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
 use crate::clock::Clock;
@@ -93,6 +94,7 @@ struct Inner {
     address: Url,
     model: String,
     authorization: Option<HeaderValue>,
+    timeout: Duration,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     breaker: Mutex<Breaker>,
@@ -132,7 +134,6 @@ impl OpenAi {
             Ok(value)
         });
         let client = reqwest::Client::builder()
-            .timeout(options.timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -143,6 +144,7 @@ impl OpenAi {
             address,
             model: options.model.clone(),
             authorization: authorization.transpose()?,
+            timeout: options.timeout,
             clock,
             runtime,
             breaker: Mutex::default(),
@@ -181,9 +183,12 @@ impl Recogniser for OpenAi {
                 return Err(SpeechError::Unavailable("it failed before".to_owned()));
             }
         };
-        let answered = inner.runtime.block_on(inner.ask(speech));
+        // All requests for a piece together have this time.
+        let asked = async { tokio::time::timeout(inner.timeout, inner.ask(speech)).await };
+        let answered = inner.runtime.block_on(asked).unwrap_or_else(|_| Err(too_slow()));
         inner.breaker().handle_outcome(permit, answered.is_ok(), inner.clock.now());
-        match answered {
+        // The server answered: what its model makes of one piece says nothing of its health.
+        match answered.and_then(without_loops) {
             Ok(Answer { text, confidence, language }) => Ok(Heard {
                 text,
                 confidence,
@@ -196,6 +201,18 @@ impl Recogniser for OpenAi {
             }
         }
     }
+}
+
+/// Refuses text that repeats itself, as models make it.
+fn without_loops(answer: Answer) -> Result<Answer, SpeechError> {
+    if loops(&answer.text) {
+        return Err(SpeechError::Failed("the text repeats itself".to_owned()));
+    }
+    Ok(answer)
+}
+
+fn too_slow() -> SpeechError {
+    SpeechError::Failed("no answer in time".to_owned())
 }
 
 /// The tag that was asked for, unless the server heard another language.
@@ -217,18 +234,24 @@ enum Asked {
 impl Inner {
     async fn ask(&self, speech: Speech<'_>) -> Result<Answer, SpeechError> {
         let file = wav(speech.samples);
-        let mut dialect = Dialect::of(self.dialect.load(Ordering::Relaxed));
+        let known = Dialect::of(self.dialect.load(Ordering::Relaxed));
+        let (mut dialect, mut language) = (known, speech.language);
         loop {
-            match self.request(dialect, file.clone(), speech.language).await? {
+            match self.request(dialect, file.clone(), language).await? {
                 Asked::Answered(body) => {
                     let answer = reading::read(&body)?;
                     self.dialect.store(dialect as u8, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Asked::NotKnown(status) => {
-                    dialect = dialect
-                        .next()
-                        .ok_or_else(|| SpeechError::Failed(format!("status {status}")))?;
+                    if let Some(next) = dialect.next() {
+                        dialect = next;
+                    } else if language.take().is_some() {
+                        // It may be the language that it does not know: it recognises one itself.
+                        dialect = known;
+                    } else {
+                        return Err(SpeechError::Failed(format!("status {status}")));
+                    }
                 }
             }
         }
@@ -286,7 +309,7 @@ impl Inner {
 #[expect(clippy::needless_pass_by_value, reason = "it is given by `map_err`")]
 fn broken(error: reqwest::Error) -> SpeechError {
     if error.is_timeout() {
-        SpeechError::Failed("no answer in time".to_owned())
+        too_slow()
     } else if error.is_connect() {
         SpeechError::Unavailable("it can't be reached".to_owned())
     } else {

@@ -143,12 +143,13 @@ impl Recogniser for Listening {
         if attempt.log_probability < LOG_PROBABILITY_MIN {
             attempt.text.clear();
         }
+        let asked = speech.language.filter(|_| !language.is_empty());
         let spoken = whisper_rs::get_lang_str(self.state.full_lang_id_from_state());
         Ok(Heard {
             text: attempt.text,
             confidence: attempt.probability.clamp(0.0, 1.0),
-            // The tag that was asked for says more than whisper's.
-            language: speech.language.or(spoken).unwrap_or("und").to_owned(),
+            // The tag that was asked for says more than whisper's, if whisper knows it.
+            language: asked.or(spoken).unwrap_or("und").to_owned(),
             engine: self.name.clone(),
         })
     }

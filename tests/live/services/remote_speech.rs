@@ -29,6 +29,8 @@ enum Mood {
     Failing(u16),
     Redirecting,
     OtherLanguage,
+    EnglishOnly,
+    Repeating,
 }
 
 /// A request: its headers and its body.
@@ -87,6 +89,9 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
                 "segments":[{"text":" hay quórum","avg_logprob":-0.105,"no_speech_prob":0.01}]}"#,
         ),
         Mood::OtherLanguage => say(200, r#"{"language":"english","text":"good morning"}"#),
+        Mood::EnglishOnly if field(&body, "language").is_some() => say(400, "unknown language"),
+        Mood::EnglishOnly => say(200, r#"{"language":"english","text":"good morning"}"#),
+        Mood::Repeating => say(200, r#"{"text":"no no no no no no no no no no"}"#),
         Mood::Tokens if format == "verbose_json" => say(400, r#"{"error":"response_format"}"#),
         Mood::Tokens => say(200, r#"{"text":"hay quórum","logprobs":[{"logprob":-0.105}]}"#),
         Mood::Plain if format == "verbose_json" || has_more => say(422, "no"),
@@ -170,6 +175,28 @@ async fn servers_that_know_less_are_asked_for_less_from_then_on() {
 async fn another_language_is_told_as_what_it_is() {
     let (_stub, url) = Stub::start(Mood::OtherLanguage).await;
     assert_eq!(ask(&engine(&url), Some("es")).await.expect("an answer").language, "en");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_language_that_a_server_does_not_know_is_recognised_by_it() {
+    let (_stub, url) = Stub::start(Mood::EnglishOnly).await;
+    let engine = engine(&url);
+    for _ in 0..6 {
+        assert_eq!(ask(&engine, Some("gn")).await.expect("an answer").language, "en");
+    }
+    assert_eq!(engine.problem(), None, "one session's language says nothing of the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_repeats_itself_says_nothing_of_the_server() {
+    let (stub, url) = Stub::start(Mood::Repeating).await;
+    let engine = engine(&url);
+    for _ in 0..6 {
+        assert!(matches!(ask(&engine, None).await, Err(SpeechError::Failed(_))));
+    }
+    assert_eq!(engine.problem(), None);
+    stub.set(Mood::Verbose);
+    assert!(ask(&engine, None).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

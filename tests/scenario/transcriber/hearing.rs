@@ -265,6 +265,33 @@ fn a_loss_in_this_process_is_a_gap() {
 }
 
 #[test]
+fn time_behind_a_closed_gate_is_no_part_of_a_gap() {
+    let mut scene = Scene::new();
+    scene.say(&phrase());
+    scene.give(TapKind::GateClosed);
+    scene.pass(60_000_000);
+    scene.give(TapKind::GateOpened);
+    let opened_us = scene.now_us;
+    scene.pass(100_000);
+    scene.give(TapKind::Lost(1));
+    scene.pass(2_000_000);
+    assert_eq!(scene.unheard.len(), 1, "{:?}", scene.unheard);
+    let from = scene.unheard[0].from.unix_us();
+    assert_eq!(from, i64::try_from(opened_us).expect("fits"));
+}
+
+#[test]
+fn a_gate_whose_opening_was_lost_is_open_for_what_passes() {
+    let mut scene = Scene::new();
+    scene.give(TapKind::GateClosed);
+    scene.pass(5_000_000);
+    // A tap that lost an item names the source again with the next packet.
+    scene.give(TapKind::Source { ssrc: 7, layer: 0 });
+    scene.say(&encode(&[samples(PHRASE), silence(1)].concat()));
+    assert_eq!(scene.pieces.len(), 1, "{:?}", scene.times());
+}
+
+#[test]
 fn who_does_not_pause_is_cut_at_quiet_places() {
     let mut scene = Scene::new();
     // Speech without its pauses.
