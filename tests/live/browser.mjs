@@ -19,11 +19,12 @@ const RAW_CLIENT = fileURLToPath(new URL('page/raw_client.js', import.meta.url))
 const open = new Set();
 
 /**
- * A browser whose microphones all sound at `hertz`, and whose cameras show `film`, a file of
- * uncompressed video (Y4M), over and over.
+ * A browser whose microphones all sound at `hertz`, or as the file `sound` does when they are
+ * opened, and whose cameras show `film`, a file of uncompressed video (Y4M), over and over.
  */
-export async function launch({ hertz = 440, gestures = true, film } = {}) {
-  const tone = writeTone(join(tmpdir(), `cabildo-tone-${process.pid}-${hertz}.wav`), hertz);
+export async function launch({ hertz = 440, gestures = true, sound, film } = {}) {
+  const tone =
+    sound ?? writeTone(join(tmpdir(), `cabildo-tone-${process.pid}-${hertz}.wav`), hertz);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
     headless: true,
