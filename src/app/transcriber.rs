@@ -271,6 +271,10 @@ impl TrackListener for Listening {
         self.transcriber.set_policy(key, session.transcription.clone()).await;
     }
 
+    async fn session_ending(&self, key: SessionKey) {
+        self.transcriber.session_over(key).await;
+    }
+
     async fn floor_given(&self, key: SessionKey, track: Option<TrackId>) {
         self.transcriber.set_floor(key, track);
     }
@@ -307,6 +311,7 @@ impl SessionObserver for Listening {
         Ok(())
     }
 
+    /// Forgets a session whose room was not open here; that of an open room is forgotten by now.
     async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         let key = session.key();
         self.transcriber.session_over(key).await;

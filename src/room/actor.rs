@@ -161,6 +161,7 @@ impl RoomActor {
     }
 
     async fn handle_input(&mut self, input: Input) {
+        let Some(input) = self.refuse_at_end(input) else { return };
         match input {
             Input::Enter(entering, reply) => {
                 let result = self.enter(entering).await;
@@ -218,6 +219,11 @@ impl RoomActor {
             }
             Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
             Input::EvidenceHead(head) => self.handle_evidence_head(head),
+            Input::SessionEnding { told } => {
+                self.decide_surely(RoomEngine::handle_session_ending).await;
+                // Whoever asked may have stopped waiting.
+                let _gone = told.send(());
+            }
             Input::SessionOver { reason, told } => {
                 self.handle_session_over(reason).await;
                 // Whoever asked may have stopped waiting.

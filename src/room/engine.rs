@@ -240,6 +240,8 @@ pub struct RoomEngine {
     notes_accepted: usize,
     /// Who could be heard and who had the floor lately.
     voices: Voices,
+    /// Whether the session ends.
+    is_ending: bool,
     /// Whether the store has a record of this version of the format.
     pub(super) has_record: bool,
 }
@@ -292,6 +294,7 @@ impl RoomEngine {
             goodbyes: Vec::new(),
             track_changes: Vec::new(),
             voices: Voices::default(),
+            is_ending: false,
             has_record: false,
         }
     }
@@ -383,6 +386,21 @@ impl RoomEngine {
     /// The clock of the server was set by `by_ms`; `now` and later times do not show it.
     pub fn handle_clock_step(&mut self, by_ms: i64, now: Timestamp) {
         self.tell(Event::ClockStepped { by_ms }, now);
+    }
+
+    /// The session ends: nobody has the floor, is heard or is seen any more. Its end is told by
+    /// [`Self::handle_session_over`], which follows; until then only text of what was said is taken.
+    pub fn handle_session_ending(&mut self, now: Timestamp) {
+        self.is_ending = true;
+        self.floor.handle_session_end(now);
+        self.tell_floor(now);
+        self.close_all_gates(now);
+    }
+
+    /// Whether [`Self::handle_session_ending`] was called.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        self.is_ending
     }
 
     /// The session is over: everybody is told and every connection ends.

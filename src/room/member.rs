@@ -255,6 +255,7 @@ pub(super) enum Input {
     EvidenceHead(Arc<EvidenceHead>),
     ClockAhead { ms: i64 },
     SessionChanged(Box<crate::domain::session::Session>),
+    SessionEnding { told: oneshot::Sender<()> },
     SessionOver { reason: &'static str, told: oneshot::Sender<()> },
     Stop(oneshot::Sender<()>),
 }

@@ -33,8 +33,9 @@ pub struct RoomTrack {
     pub codec: Codec,
 }
 
-/// A part of the server that listens to the tracks of rooms. The room waits for each call, so a
-/// call must return quickly and never wait for a disk, a network or a room.
+/// A part of the server that listens to the tracks of rooms. The room waits for each call but
+/// [`Self::session_ending`], so a call must return quickly and never wait for a disk, a network or
+/// a room.
 #[async_trait]
 pub trait TrackListener: Send + Sync {
     /// The kind of participant that it is in rooms.
@@ -43,6 +44,11 @@ pub trait TrackListener: Send + Sync {
     /// A room opens or is loaded again, or its session has changed. Called before anything else
     /// is told of the room.
     async fn session_told(&self, _session: &Session) {}
+
+    /// The session ends, and nobody is heard any more. The room is still open and ends when this
+    /// has returned for all listeners, or after some seconds: what was said before can be
+    /// told until then.
+    async fn session_ending(&self, _key: SessionKey) {}
 
     /// The track of whoever has the floor has changed.
     async fn floor_given(&self, _key: SessionKey, _track: Option<TrackId>) {}

@@ -2,6 +2,7 @@
 //! session is over or nobody has been there for a while.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +33,10 @@ const INPUTS_MAX: usize = 1_024;
 /// Most media events that wait for one room; at the limit the media plane drops events that may be
 /// dropped.
 const MEDIA_EVENTS_MAX: usize = 1_024;
+/// Longest time that the end of a session waits for the text of what was said before it. A piece
+/// of speech waits for two seconds at most, and a remote engine has five. Raising it makes the
+/// end of a session later when its engine hangs.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(8);
 
 /// The rooms of this process. Clones share them.
 #[derive(Clone)]
@@ -167,12 +172,16 @@ impl Rooms {
         self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
     }
 
-    /// Ends the room of a session that has ended or was cancelled. When this succeeds, the last
-    /// events of the room are in its journal.
+    /// Ends the room of a session that has ended or was cancelled. What was said in it is waited
+    /// for, up to eight seconds. When this succeeds, the last events of the room are in its
+    /// journal.
     ///
     /// # Errors
     /// [`RoomError::JournalUnavailable`] when they could not be stored; to be tried again.
     pub async fn session_over(&self, session: &Session) -> Result<(), RoomError> {
+        if let Some(room) = self.open.find_opened(session.id).await {
+            self.hear_out(session, &room.handle).await;
+        }
         if let Some(room) = self.open.remove(session.id).await {
             let (told, answer) = oneshot::channel();
             let over = Input::SessionOver { reason: session.status.as_str(), told };
@@ -183,6 +192,27 @@ impl Rooms {
         }
         // Also what a room that was open could not store.
         Box::pin(self.end_unopened(session)).await
+    }
+
+    /// Closes every microphone of a room, and waits until what was said has become text.
+    async fn hear_out(&self, session: &Session, room: &RoomHandle) {
+        let listeners = &self.parts.ports.listeners;
+        if !session.transcription.enabled || listeners.is_empty() {
+            return;
+        }
+        let (told, answer) = oneshot::channel();
+        if room.inputs.send(Input::SessionEnding { told }).await.is_err() || answer.await.is_err() {
+            return;
+        }
+        let key = session.key();
+        let heard = async {
+            for listener in listeners {
+                listener.session_ending(key).await;
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS_MAX, heard).await.is_err() {
+            tracing::warn!(session = %session.id, "the last words of a session did not become text");
+        }
     }
 
     /// Tells the members of a session's room, if it is open here, that a head of the session's log

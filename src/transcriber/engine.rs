@@ -32,6 +32,9 @@ pub const SESSIONS_MAX: usize = 4_096;
 /// Outputs that wait for the driver, which takes them after every item. Further ones are dropped:
 /// one item makes a few at most.
 const OUTPUTS_MAX: usize = 1_024;
+/// How long the last packets of a track are waited for after it was removed: its tap gives them in
+/// batches. Raising it makes the last piece later when a tap never says that it has ended.
+const ENDING_US: u64 = 500_000;
 
 /// A track of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +144,9 @@ pub struct Engine {
     sessions: BTreeMap<SessionKey, Option<String>>,
     /// Tracks that have something to do when time passes.
     pending: BTreeSet<TrackId>,
+    /// Tracks that were removed and whose last packets may still come, and until when these are
+    /// waited for, once time has passed.
+    ending: BTreeMap<TrackId, Option<u64>>,
     effects: Effects,
 }
 
@@ -164,7 +170,7 @@ impl Engine {
         true
     }
 
-    /// The session is not transcribed any more. What was said until now becomes pieces.
+    /// The session is not transcribed any more. Its tracks are removed.
     pub fn close_session(&mut self, key: SessionKey) {
         self.sessions.remove(&key);
         let theirs = self.tracks.iter().filter(|(_, track)| track.is_of(key)).map(|(id, _)| *id);
@@ -177,6 +183,7 @@ impl Engine {
     /// can't be understood, or is known already, changes nothing.
     pub fn add_track(&mut self, key: SessionKey, track: HeardTrack) -> bool {
         let Some(language) = self.sessions.get(&key) else { return true };
+        self.ending.remove(&track.track);
         if !track.is_transcribable() || self.tracks.contains_key(&track.track) {
             return true;
         }
@@ -193,23 +200,41 @@ impl Engine {
         }
     }
 
-    /// A track has ended. What was said until now becomes a piece.
+    /// A track has ended. What was said until now becomes a piece, once its tap has given its last
+    /// packets.
     pub fn remove_track(&mut self, track: TrackId) {
-        self.pending.remove(&track);
-        if let Some(mut track) = self.tracks.remove(&track) {
-            track.end(&mut self.effects);
+        if self.tracks.contains_key(&track) {
+            self.ending.entry(track).or_insert(None);
         }
+    }
+
+    /// Whether a track of the session is listened to, or its last packets may still come.
+    #[must_use]
+    pub fn hears(&self, key: SessionKey) -> bool {
+        self.tracks.values().any(|track| track.is_of(key))
     }
 
     /// Nothing more is transcribed. What was said until now becomes pieces.
     pub fn close(&mut self) {
         for track in self.tracks.keys().copied().collect::<Vec<TrackId>>() {
-            self.remove_track(track);
+            self.end_track(track);
+        }
+    }
+
+    fn end_track(&mut self, track: TrackId) {
+        self.pending.remove(&track);
+        self.ending.remove(&track);
+        if let Some(mut track) = self.tracks.remove(&track) {
+            track.end(&mut self.effects);
         }
     }
 
     /// An item of a tap.
     pub fn handle_item(&mut self, item: &TapItem<'_>) {
+        if item.kind == TapKind::Ended && self.ending.contains_key(&item.track) {
+            self.end_track(item.track);
+            return;
+        }
         let Some(track) = self.tracks.get_mut(&item.track) else { return };
         match item.kind {
             TapKind::Packet { bytes, .. } => track.packet(item.at_us, bytes, &mut self.effects),
@@ -239,6 +264,15 @@ impl Engine {
                 track.is_pending()
             })
         });
+        let mut over = Vec::new();
+        for (track, until_us) in &mut self.ending {
+            if *until_us.get_or_insert(now_us.saturating_add(ENDING_US)) <= now_us {
+                over.push(*track);
+            }
+        }
+        for track in over {
+            self.end_track(track);
+        }
     }
 
     /// The next output.

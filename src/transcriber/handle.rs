@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::session::TranscriptionPolicy;
 use crate::sfu::SfuError;
@@ -94,7 +96,7 @@ impl Transcriber {
             let idle: Vec<_> = sessions.extract_if(.., |_, it| it.tracks.is_empty()).collect();
             for (idle, known) in idle {
                 if known.policy.enabled {
-                    self.send(Input::Close { key: idle }).await;
+                    self.send(Input::Close { key: idle, closed: None }).await;
                 }
                 self.0.pool.forget_session(idle);
             }
@@ -124,7 +126,7 @@ impl Transcriber {
             }
         }
         if !policy.enabled {
-            self.send(Input::Close { key }).await;
+            self.send(Input::Close { key, closed: None }).await;
         }
     }
 
@@ -154,15 +156,24 @@ impl Transcriber {
         }
     }
 
-    /// A session is over.
+    /// A session is over: nothing more of it is listened to. When this returns, everything that
+    /// was said has become text or a gap, and the sink was given it. That takes as long as the
+    /// engine takes at most.
     pub async fn session_over(&self, key: SessionKey) {
         let known = self.0.sessions.lock().await.remove(&key);
-        if let Some(known) = known.filter(|known| known.policy.enabled) {
-            for track in known.tracks {
+        let Some(known) = known else { return };
+        if known.policy.enabled {
+            for track in &known.tracks {
                 self.untap(key, track.track).await;
-                self.0.pool.forget_track(track.track);
             }
-            self.send(Input::Close { key }).await;
+            let (told, closed) = oneshot::channel();
+            self.send(Input::Close { key, closed: Some(told) }).await;
+            // It fails when the thread has ended.
+            closed.await.ok();
+        }
+        self.0.pool.finish(key).await;
+        for track in known.tracks {
+            self.0.pool.forget_track(track.track);
         }
         self.0.pool.forget_session(key);
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
@@ -32,8 +32,15 @@ const NICENESS: i32 = 10;
 /// Speech that is long enough to tell its language by, in samples: 3 s.
 const LANGUAGE_SAMPLES_MIN: usize = 3 * SAMPLE_RATE_HZ as usize;
 
-/// What was said, and where.
-type Said = (SessionKey, Transcribed);
+/// What a lane is given.
+enum Laned {
+    /// What was said, and where.
+    Said(SessionKey, Transcribed),
+    /// Somebody waits until everything before this was handed on.
+    Reached(oneshot::Sender<()>),
+    /// Nothing follows.
+    End,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct PoolCounters {
@@ -49,14 +56,17 @@ struct State {
     queue: Queue,
     /// The language of tracks of sessions without one, as it was recognised.
     languages: BTreeMap<TrackId, String>,
+    /// Pieces of each session that have neither become text nor a gap.
+    unfinished: BTreeMap<SessionKey, usize>,
+    /// Who waits until a session has none.
+    finishing: Vec<(SessionKey, oneshot::Sender<()>)>,
     stopping: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// `None` ends a lane.
-    lanes: Vec<mpsc::Sender<Option<Said>>>,
+    lanes: Vec<mpsc::Sender<Laned>>,
     engine: Arc<dyn SpeechEngine>,
     clock: Clock,
     counters: PoolCounters,
@@ -109,6 +119,7 @@ impl Pool {
         self.shared.counters.pieces.fetch_add(1, Ordering::Relaxed);
         let let_go = {
             let mut state = self.shared.state();
+            *state.unfinished.entry(piece.key).or_default() += 1;
             if state.stopping { Some(piece) } else { state.queue.push(piece) }
         };
         self.shared.wake.notify_one();
@@ -184,6 +195,29 @@ impl Pool {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 
+    /// Waits until every piece of a session that was taken has become text or a gap, and the sink
+    /// has been given it.
+    pub(super) async fn finish(&self, key: SessionKey) {
+        let (done, finished) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if state.unfinished.contains_key(&key) {
+                state.finishing.push((key, done));
+            } else {
+                drop(done);
+            }
+        }
+        // It fails when there is nothing to wait for.
+        finished.await.ok();
+        let (reached, handed_on) = oneshot::channel();
+        if let Some(lane) = self.shared.lane(key)
+            && lane.send(Laned::Reached(reached)).await.is_ok()
+        {
+            // It fails when the lane has ended.
+            handed_on.await.ok();
+        }
+    }
+
     /// Waits until the workers have ended.
     pub(super) fn wait(&self) {
         let threads =
@@ -198,7 +232,7 @@ impl Pool {
     pub(super) async fn drain(&self) {
         for lane in &self.shared.lanes {
             // It fails when the lane has ended.
-            lane.send(None).await.ok();
+            lane.send(Laned::End).await.ok();
         }
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -209,11 +243,16 @@ impl Pool {
 }
 
 /// A task that hands texts to the sink one after the other.
-fn lane(sink: Arc<dyn Sink>) -> (mpsc::Sender<Option<Said>>, tokio::task::JoinHandle<()>) {
-    let (sender, mut said) = mpsc::channel::<Option<Said>>(LANE_MAX);
+fn lane(sink: Arc<dyn Sink>) -> (mpsc::Sender<Laned>, tokio::task::JoinHandle<()>) {
+    let (sender, mut laned) = mpsc::channel(LANE_MAX);
     let task = tokio::spawn(async move {
-        while let Some(Some((key, said))) = said.recv().await {
-            sink.transcribed(key, said).await;
+        while let Some(next) = laned.recv().await {
+            match next {
+                Laned::Said(key, said) => sink.transcribed(key, said).await,
+                // Whoever asked may have stopped waiting.
+                Laned::Reached(waiting) => drop(waiting.send(())),
+                Laned::End => return,
+            }
         }
     });
     (sender, task)
@@ -251,9 +290,25 @@ impl Shared {
     }
 
     /// The piece was dealt with: the next one of its track may follow.
-    fn done(&self, track: TrackId) {
-        self.state().queue.done(track);
+    fn done(&self, piece: &Piece) {
+        self.state().queue.done(piece.track);
         self.wake.notify_one();
+        self.finished(piece.key);
+    }
+
+    /// A piece of a session has become text or a gap.
+    fn finished(&self, key: SessionKey) {
+        let mut state = self.state();
+        let Some(unfinished) = state.unfinished.get_mut(&key) else { return };
+        *unfinished = unfinished.saturating_sub(1);
+        if *unfinished > 0 {
+            return;
+        }
+        state.unfinished.remove(&key);
+        for (_, waiting) in state.finishing.extract_if(.., |(of, _)| *of == key) {
+            // Whoever asked may have stopped waiting.
+            waiting.send(()).ok();
+        }
     }
 
     /// Whatever language was recognised in long speech is that of the track.
@@ -275,6 +330,7 @@ impl Shared {
     fn shed(&self, piece: &Piece) {
         self.counters.shed.fetch_add(1, Ordering::Relaxed);
         self.tell_gap(piece.key, gap_of(piece, GapCause::Overload));
+        self.finished(piece.key);
     }
 
     /// Tells a gap without waiting: the thread of the taps tells some.
@@ -282,7 +338,7 @@ impl Shared {
         self.count_gap(gap.cause);
         let told = self
             .lane(key)
-            .is_some_and(|lane| lane.try_send(Some((key, Transcribed::Gap(gap)))).is_ok());
+            .is_some_and(|lane| lane.try_send(Laned::Said(key, Transcribed::Gap(gap))).is_ok());
         if !told {
             tracing::error!(session = %key.session, "a gap in the transcript can't be told");
         }
@@ -292,7 +348,7 @@ impl Shared {
     fn hand_on(&self, key: SessionKey, said: Transcribed) {
         if let Some(lane) = self.lane(key) {
             // It fails when the runtime has ended.
-            lane.blocking_send(Some((key, said))).ok();
+            lane.blocking_send(Laned::Said(key, said)).ok();
         }
     }
 
@@ -301,7 +357,7 @@ impl Shared {
         metrics::gap_emitted(cause);
     }
 
-    fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Option<Said>>> {
+    fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Laned>> {
         let place =
             key.session.as_uuid().as_bytes().iter().map(|byte| usize::from(*byte)).sum::<usize>();
         self.lanes.get(place % LANES)
@@ -330,7 +386,7 @@ impl Worker {
             let begun = Instant::now();
             let heard = self.recognise(&piece);
             self.tell(&piece, heard, begun.elapsed());
-            self.shared.done(piece.track);
+            self.shared.done(&piece);
         }
     }
 

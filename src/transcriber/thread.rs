@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::sfu::tap::{TapBatch, TapSink};
@@ -23,7 +25,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) enum Input {
     Batch(TapBatch),
     Open { key: SessionKey, language: Option<String> },
-    Close { key: SessionKey },
+    Close { key: SessionKey, closed: Option<oneshot::Sender<()>> },
     AddTrack { key: SessionKey, track: HeardTrack },
     RemoveTrack { track: TrackId },
     Stop,
@@ -67,6 +69,8 @@ pub(super) struct Thread {
     pool: Pool,
     clock: Clock,
     seen: Arc<Seen>,
+    /// Sessions that close, and who waits for it.
+    closing: Vec<(SessionKey, oneshot::Sender<()>)>,
 }
 
 impl Thread {
@@ -77,7 +81,8 @@ impl Thread {
         clock: Clock,
         seen: Arc<Seen>,
     ) -> Self {
-        Self { engine: Engine::new(), inputs, waiting, pool, clock, seen }
+        let (engine, closing) = (Engine::new(), Vec::new());
+        Self { engine, inputs, waiting, pool, clock, seen, closing }
     }
 
     /// Runs until it is told to stop, or nobody can tell it anything any more.
@@ -114,7 +119,10 @@ impl Thread {
                     tracing::error!("too many sessions for the transcriber: one is left out");
                 }
             }
-            Input::Close { key } => self.engine.close_session(key),
+            Input::Close { key, closed } => {
+                self.engine.close_session(key);
+                self.closing.extend(closed.map(|closed| (key, closed)));
+            }
             Input::AddTrack { key, track } => {
                 if !self.engine.add_track(key, track) {
                     tracing::error!("too many tracks for the transcriber: one is left out");
@@ -124,12 +132,23 @@ impl Thread {
             Input::Stop => {}
         }
         self.drain();
+        self.tell_closed();
+    }
+
+    /// Tells whoever waits for the end of a session that all of it was given to the workers.
+    fn tell_closed(&mut self) {
+        let engine = &self.engine;
+        for (_, closed) in self.closing.extract_if(.., |(key, _)| !engine.hears(*key)) {
+            // Whoever asked may have stopped waiting.
+            closed.send(()).ok();
+        }
     }
 
     fn tick(&mut self) {
         let now_us = u64::try_from(self.clock.now().unix_us()).unwrap_or(0);
         self.engine.handle_timeout(now_us);
         self.drain();
+        self.tell_closed();
         self.pool.shed_late();
         let Counts { packets, decoded, concealed, late: _, malformed, lost, levels_distrusted } =
             self.engine.counts();

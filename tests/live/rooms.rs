@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 mod desk;
+mod last_words;
 mod opening;
 mod outcomes;
 mod record;

@@ -1,9 +1,10 @@
 //! What a room is told by the server itself, and not by its members.
 
-use super::RoomActor;
+use super::{RoomActor, answer};
 use crate::domain::arrival::Arrival;
 use crate::room::action::Vote;
 use crate::room::error::RoomError;
+use crate::room::member::Input;
 
 impl RoomActor {
     /// Announces a vote; the name of the event that told of it is stored with the announcement.
@@ -25,6 +26,26 @@ impl RoomActor {
         if by_ms != 0 {
             self.decide_surely(|engine, now| engine.handle_clock_step(by_ms, now)).await;
         }
+    }
+
+    /// Refuses what members and services ask of a room whose session has ended, while it waits for
+    /// the text of what was said. Yields what is to be handled.
+    pub(super) fn refuse_at_end(&self, input: Input) -> Option<Input> {
+        if !self.engine.is_ending() {
+            return Some(input);
+        }
+        match input {
+            Input::Enter(_, reply) | Input::Resume(_, reply) => {
+                answer(reply, Err(RoomError::SessionOver));
+            }
+            Input::Act { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
+            Input::Attend { reply, .. } | Input::Vote { reply, .. } => {
+                answer(reply, Err(RoomError::SessionOver));
+            }
+            Input::Correct { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
+            other => return Some(other),
+        }
+        None
     }
 
     /// The session is over, and the room with it.

@@ -255,6 +255,23 @@ impl RoomEngine {
         }
     }
 
+    /// Closes every gate. Members are not told one by one, as they are told next that the session
+    /// has ended.
+    pub(super) fn close_all_gates(&mut self, now: Timestamp) {
+        let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for connection in connections {
+            let before = self.gates(connection);
+            self.index.gates.insert(connection, Gates::CLOSED);
+            self.follow_voice(connection, Gate::Closed, now);
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                if before.of(kind) == Gate::Open {
+                    self.gates.push(GateChange { connection, kind, gate: Gate::Closed });
+                }
+            }
+        }
+        self.follow_turn(now);
+    }
+
     /// Connections whose gates may have changed since they were last settled.
     fn affected(&self, speaker: Option<&(UserId, Microphone)>) -> BTreeSet<ConnectionId> {
         let settled = &self.passing.settled;
@@ -285,7 +302,7 @@ impl RoomEngine {
 
     /// What of a connection may pass.
     pub(super) fn gates_of(&self, connection: &Connection) -> Gates {
-        if !connection.roles.may(role::Action::PublishMedia) {
+        if self.is_ending || !connection.roles.may(role::Action::PublishMedia) {
             return Gates::CLOSED;
         }
         let privileged = connection.roles.may(role::Action::SpeakWithoutTurn);

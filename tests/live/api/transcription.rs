@@ -6,32 +6,45 @@ use std::time::{Duration, Instant, SystemTime};
 use cabildo::load::client::{
     ClientEvent, ClientOptions, Identity, MediaClient, Profile, TrackOptions,
 };
-use cabildo::load::driver::{Driver, Loss};
+use cabildo::load::driver::{ClientHandle, Driver, Loss, Timed};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 
 use crate::api::channel_client::Channel;
 use crate::api::person::Person;
 use crate::api::server::{Server, send};
-use crate::speech::{encode, model, samples, silence};
+use crate::speech::{PACKET, encode, model, samples, silence};
 
 /// Long enough for any machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A microphone that says these recordings, with a second of silence behind each.
 fn microphone(files: &[&str]) -> MediaClient {
+    microphone_with(files.iter().flat_map(|file| [samples(file), silence(1)].concat()).collect())
+}
+
+/// A microphone that sends these samples, and silence behind them.
+fn microphone_with(spoken: Vec<i16>) -> MediaClient {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let identity = Identity::generate(&[Profile::AeadAes128Gcm]).expect("an identity");
     let options = ClientOptions { identity, seed: 1, epoch: Instant::now(), epoch_unix: unix };
     let mut client = MediaClient::publisher(options, &[TrackOptions::microphone()]);
-    let spoken: Vec<i16> =
-        files.iter().flat_map(|file| [samples(file), silence(1)].concat()).collect();
     // What is said before the connection stands is not sent.
     let spoken = [spoken, silence(120)].concat();
     let packets: Vec<Vec<u8>> = encode(&spoken).into_iter().map(|sound| sound.payload).collect();
     let (mid, _) = client.sources().first().cloned().expect("a section");
     client.say(&mid, &packets);
     client
+}
+
+/// The samples of a recording until its last word ends.
+fn spoken(file: &str) -> Vec<i16> {
+    let mut samples = samples(file);
+    let end = samples.iter().rposition(|sample| sample.abs() > 600).expect("a word");
+    samples.truncate(end + 1);
+    samples
 }
 
 /// A session that is transcribed in Spanish.
@@ -48,7 +61,22 @@ async fn session(server: &Server) -> String {
 
 /// Publishes by WHIP; resolves once the media is connected.
 async fn publish(server: &Server, session: &str, person: &Person, driver: &Driver, files: &[&str]) {
-    let mut client = microphone(files);
+    let (client, mut events) = connect(server, session, person, driver, microphone(files)).await;
+    // The handles end the client when they are dropped.
+    tokio::spawn(async move {
+        let _client = client;
+        while events.recv().await.is_some() {}
+    });
+}
+
+/// Publishes what a client says.
+async fn connect(
+    server: &Server,
+    session: &str,
+    person: &Person,
+    driver: &Driver,
+    mut client: MediaClient,
+) -> (ClientHandle, Receiver<Timed>) {
     let request = person
         .prove(server.request(Method::POST, &format!("/api/v1/sessions/{session}/whip")))
         .header("content-type", "application/sdp")
@@ -61,11 +89,7 @@ async fn publish(server: &Server, session: &str, person: &Person, driver: &Drive
     taken.expect("it lives").expect("a usable answer");
     let (_, event) = events.recv().await.expect("it lives");
     assert!(matches!(event, ClientEvent::Connected { .. }), "{event:?}");
-    // The handles end the client when they are dropped.
-    tokio::spawn(async move {
-        let _client = client;
-        while events.recv().await.is_some() {}
-    });
+    (client, events)
 }
 
 async fn health(server: &Server) -> Value {
@@ -96,6 +120,48 @@ async fn what_is_said_becomes_text_in_the_channel_of_others() {
     let metrics = send(server.request(Method::GET, "/metrics")).await.text;
     assert!(metrics.contains("cabildo_transcript_chunks_emitted_total"), "{metrics}");
     assert!(metrics.contains("cabildo_transcription_latency_seconds"), "{metrics}");
+    drop(driver);
+    server.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_just_before_the_end_of_a_session_is_in_its_transcript() {
+    let path = model().display().to_string();
+    let server = Server::start_with(&[("transcription.model", &path)]).await;
+    let session = session(&server).await;
+    let speaker = Person::with_role(&server, "moderator").await;
+    let driver = Driver::start(1, None).expect("started");
+    let words = spoken("es-voto-a-favor.wav");
+    let packets = words.len().div_ceil(PACKET) as u64;
+    let microphone = microphone_with(words);
+    let (client, _events) = connect(&server, &session, &speaker, &driver, microphone).await;
+    // The session ends before the pause that ends a piece of speech is over.
+    tokio::time::timeout(PATIENCE, async {
+        while client.call(|client, _| client.counts()).await.expect("it lives").packets_sent
+            < packets
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("in time");
+    server.step(&session, "end").await;
+    let path = format!("/api/v1/sessions/{session}/transcript");
+    // It is read from the log, which has the last events of the room a little later.
+    let text = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let transcript = speaker.read(&server, Method::GET, &path).await;
+            assert_eq!(transcript.status, 200, "{transcript:?}");
+            let text = transcript.json();
+            if text["items"].as_array().is_some_and(|items| !items.is_empty()) {
+                return text;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await
+    .expect("in time");
+    assert_eq!(text["items"][0]["text"], "voto a favor", "{text}");
     drop(driver);
     server.app.stop().await;
 }

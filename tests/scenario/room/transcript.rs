@@ -13,6 +13,7 @@ use cabildo::room::action::{FloorAction, PeopleAction, TranscriptAction};
 use cabildo::room::engine::{Goodbye, LATE_MAX, SPEECH_MAX};
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, TranscriptChunkView};
+use cabildo::sfu::plane::Gates;
 use proptest::prelude::*;
 
 use super::{Hall, user};
@@ -460,4 +461,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn when_the_session_ends_nobody_is_heard_and_text_of_before_is_still_taken() {
+    let mut hall = Hall::transcribed(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    let turn = hall.give_turn(chair, ana);
+    let from = hall.now;
+    hall.pass(4 * SECOND);
+    let (to, before) = (hall.now, hall.engine.seq());
+
+    hall.engine.handle_session_ending(hall.now);
+    hall.drain();
+
+    assert_eq!(hall.kinds_since(before), ["turn_ended"], "the end itself is told once it is over");
+    for connection in [chair, ana] {
+        assert_eq!(hall.engine.gates(connection), Gates::CLOSED);
+    }
+    hall.pass(3 * SECOND);
+    hall.say("ana", "Eso es todo.", (from, to)).expect("she was heard");
+    assert_eq!(whose(&hall.last_text()), ("ana", Some(turn.as_str())));
+    let later = (to.after(SECOND), to.after(3 * SECOND));
+    assert_eq!(hall.say("ana", "¿Me oyen?", later), Err(RoomError::NotHeard));
+    let chairs = (to.after(SECOND), to.after(3 * SECOND));
+    assert_eq!(hall.say("chair", "¿Y a mí?", chairs), Err(RoomError::NotHeard));
+    hall.engine.handle_session_over("completed", hall.now);
+    hall.drain();
+    let kinds = hall.kinds_since(before);
+    assert_eq!(kinds[..2], ["turn_ended", "transcript_chunk"]);
+    assert_eq!(kinds.last(), Some(&"session_ended"));
 }

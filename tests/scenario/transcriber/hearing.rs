@@ -326,3 +326,51 @@ fn other_tracks_and_sessions_are_left_alone() {
     assert_eq!(scene.engine.counts().decoded, 0, "another payload type");
     assert!(scene.now_us > BEGUN_US);
 }
+
+#[test]
+fn what_a_tap_gives_after_its_track_was_removed_is_heard_as_well() {
+    let mut samples = samples(PHRASE);
+    let end = samples.iter().rposition(|sample| sample.abs() > 600).expect("a word");
+    samples.truncate(end);
+    let sounds = encode(&samples);
+    let (first, last) = sounds.split_at(sounds.len() - 15);
+    let whole = |removed_early: bool| {
+        let mut scene = Scene::new();
+        scene.say(first);
+        if removed_early {
+            scene.engine.remove_track(scene.track);
+        }
+        scene.say(last);
+        scene.engine.remove_track(scene.track);
+        scene.give(TapKind::Ended);
+        assert_eq!(scene.engine.tracks(), 0);
+        scene.times()
+    };
+    assert_eq!(whole(true), whole(false));
+    assert_eq!(whole(true).len(), 1);
+
+    // A tap that never says that it has ended is not waited for without end.
+    let mut silent = Scene::new();
+    silent.say(first);
+    silent.engine.remove_track(silent.track);
+    silent.pass(PACKET_US);
+    assert_eq!((silent.engine.tracks(), silent.pieces.len()), (1, 0));
+    silent.pass(500_000);
+    assert_eq!((silent.engine.tracks(), silent.pieces.len()), (0, 1));
+}
+
+#[test]
+fn a_track_that_is_listened_to_again_does_not_end_with_its_first_tap() {
+    let (key, microphone) = (key(), microphone("ana"));
+    let mut scene = Scene::new();
+    scene.track = microphone.track;
+    assert!(scene.engine.open_session(key, None));
+    assert!(scene.engine.add_track(key, microphone.clone()));
+    scene.engine.close_session(key);
+    assert!(scene.engine.hears(key), "its last packets may still come");
+    assert!(scene.engine.open_session(key, None));
+    assert!(scene.engine.add_track(key, microphone));
+    scene.give(TapKind::Ended);
+    scene.pass(1_000_000);
+    assert!(scene.engine.hears(key));
+}
