@@ -88,9 +88,10 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
             r#"{"language":"spanish","duration":"2.1","text":" hay quórum",
                 "segments":[{"text":" hay quórum","avg_logprob":-0.105,"no_speech_prob":0.01}]}"#,
         ),
-        Mood::OtherLanguage => say(200, r#"{"language":"english","text":"good morning"}"#),
         Mood::EnglishOnly if field(&body, "language").is_some() => say(400, "unknown language"),
-        Mood::EnglishOnly => say(200, r#"{"language":"english","text":"good morning"}"#),
+        Mood::OtherLanguage | Mood::EnglishOnly => {
+            say(200, r#"{"language":"english","text":"good morning"}"#)
+        }
         Mood::Repeating => say(200, r#"{"text":"no no no no no no no no no no"}"#),
         Mood::Tokens if format == "verbose_json" => say(400, r#"{"error":"response_format"}"#),
         Mood::Tokens => say(200, r#"{"text":"hay quórum","logprobs":[{"logprob":-0.105}]}"#),
