@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod report;
 pub mod scenario;
 pub mod signalling;
+pub mod speech_report;
 
 /// Why the client stopped.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,12 @@ pub enum LoadError {
         /// Code of the close frame; 0 without one.
         code: u16,
     },
+    /// Recorded speech can't be used.
+    #[error("recorded speech: {0}")]
+    Recording(String),
+    /// The server does not do what is to be measured.
+    #[error("the server is not set up for this: {0}")]
+    Unsuitable(&'static str),
     /// The server did something that the contract does not allow.
     #[error("against the contract: {0}")]
     Contract(&'static str),

@@ -10,8 +10,10 @@ use rand::Rng;
 
 use crate::load::LoadError;
 use crate::load::report::Report;
+use crate::load::scenario::speech::{self, SpeechPlan};
 use crate::load::scenario::{self, Governance, Plan};
 use crate::load::signalling::Server;
+use crate::load::speech_report::SpeechReport;
 
 /// Measures a running server with real DTLS-SRTP clients.
 #[derive(Debug, Args)]
@@ -43,6 +45,17 @@ pub(super) struct LoadTestArgs {
     /// Seed that makes losses and media repeatable.
     #[arg(long)]
     pub(super) seed: Option<u64>,
+    /// Measures transcription, with this many people in each room who say recorded phrases;
+    /// publishers send video only. Everything is measured without transcription first.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(super) speakers: Option<u32>,
+    /// Language of what is said, as the names of the recordings begin.
+    #[arg(long, default_value = "es", requires = "speakers", value_parser = language)]
+    pub(super) language: String,
+    /// Directory of the recordings: WAV files of one phrase each, 16 bits, one channel, 48 kHz,
+    /// called after their language, such as es-hello.wav.
+    #[arg(long, default_value = "tests/fixtures/speech/wavs", requires = "speakers")]
+    pub(super) recordings: PathBuf,
     /// Prints one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,
@@ -90,14 +103,40 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+fn language(text: &str) -> Result<String, String> {
+    let is_language =
+        (2..=3).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_lowercase());
+    if is_language {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a language, such as es".to_owned())
+    }
+}
+
+/// What was measured.
+#[derive(Debug)]
+enum Measured {
+    Media(Report),
+    Speech(SpeechReport),
+}
+
+impl Measured {
+    /// Whether there is anything to see in it.
+    fn is_something(&self) -> bool {
+        match self {
+            Self::Media(report) => report.received_packets_per_s > 0.0,
+            Self::Speech(report) => report.phrases_with_text > 0,
+        }
+    }
+}
+
 /// Runs the test and prints its results. Ends with 0; with 1 when nothing was received or the
 /// server refused; with 3 when the server can't be reached.
 pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     let json = args.json;
-    match measure(args).await {
-        Ok(report) => {
-            let received = report.received_packets_per_s > 0.0;
-            if show(&report, json).is_err() || !received {
+    match Box::pin(measure(args)).await {
+        Ok(measured) => {
+            if show(&measured, json).is_err() || !measured.is_something() {
                 return ExitCode::from(1);
             }
             ExitCode::SUCCESS
@@ -113,12 +152,17 @@ pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     }
 }
 
-fn show(report: &Report, json: bool) -> std::io::Result<()> {
+fn show(measured: &Measured, json: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    if json { writeln!(out, "{}", serde_json::to_string(report)?) } else { write!(out, "{report}") }
+    match measured {
+        Measured::Media(report) if json => writeln!(out, "{}", serde_json::to_string(report)?),
+        Measured::Media(report) => write!(out, "{report}"),
+        Measured::Speech(report) if json => writeln!(out, "{}", serde_json::to_string(report)?),
+        Measured::Speech(report) => write!(out, "{report}"),
+    }
 }
 
-async fn measure(args: LoadTestArgs) -> Result<Report, LoadError> {
+async fn measure(args: LoadTestArgs) -> Result<Measured, LoadError> {
     let server = Server::new(&args.url)?;
     let governance = governance(&args).await?;
     let plan = Plan {
@@ -131,7 +175,11 @@ async fn measure(args: LoadTestArgs) -> Result<Report, LoadError> {
         threads: usize::from(args.threads),
         seed: args.seed.unwrap_or_else(|| rand::rng().random()),
     };
-    scenario::run(server, governance, plan).await
+    let Some(speakers) = args.speakers else {
+        return Ok(Measured::Media(Box::pin(scenario::run(server, governance, plan)).await?));
+    };
+    let speech = SpeechPlan { speakers, language: args.language, recordings: args.recordings };
+    Ok(Measured::Speech(Box::pin(speech::run(server, governance, plan, speech)).await?))
 }
 
 async fn governance(args: &LoadTestArgs) -> Result<Governance, LoadError> {
@@ -193,6 +241,10 @@ mod tests {
             "x --url u --rooms 0",
             "x --url u --internal-url https://localhost",
             "x --url u --cert c.pem",
+            "x --url u --speakers 0",
+            "x --url u --language es",
+            "x --url u --recordings .",
+            "x --url u --speakers 1 --language ../es",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert_eq!(error.exit_code(), 2, "{wrong}");

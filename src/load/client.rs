@@ -28,7 +28,7 @@ use rand::{Rng, SeedableRng};
 
 pub use dtls::{Identity, Profile};
 pub use receive::Received;
-pub use send::TrackOptions;
+pub use send::{Recorded, TrackOptions};
 
 use crate::domain::media::{MediaKind, TrackSource};
 use crate::load::LoadError;
@@ -57,6 +57,11 @@ pub enum ClientEvent {
     /// The first packet of a stream was decrypted.
     Packet {
         /// The section (`mid`) to which it belongs.
+        mid: String,
+    },
+    /// The last packet of a recorded phrase was sent.
+    PhraseEnded {
+        /// The section (`mid`) that says it.
         mid: String,
     },
     /// All packets of a key frame have arrived.
@@ -376,6 +381,9 @@ impl MediaClient {
         let mut packets = Vec::new();
         for sender in &mut self.senders {
             sender.handle_timeout(now, now_ns, &mut packets);
+            for _ in 0..std::mem::take(&mut sender.phrases_ended) {
+                self.events.push_back(ClientEvent::PhraseEnded { mid: sender.mid.clone() });
+            }
         }
         self.send_packets(packets);
         let mut control = Vec::new();
@@ -469,7 +477,23 @@ impl MediaClient {
     /// synthetic ones behind them. They have no time stamps, so their delay is not measured.
     pub fn say(&mut self, mid: &str, packets: &[Vec<u8>]) {
         for sender in self.senders.iter_mut().filter(|sender| sender.mid == mid) {
-            sender.recorded = packets.iter().cloned().collect();
+            let level_dbov = sender.level_dbov;
+            let once = |payload: &Vec<u8>| Recorded {
+                payload: payload.clone(),
+                level_dbov,
+                ends_phrase: false,
+            };
+            sender.recorded = packets.iter().map(once).collect();
+            sender.repeats = false;
+        }
+    }
+
+    /// Has a section of audio send these Opus packets over and over, and tell of the end of each
+    /// phrase.
+    pub fn speak(&mut self, mid: &str, packets: Vec<Recorded>) {
+        if let Some(sender) = self.senders.iter_mut().find(|sender| sender.mid == mid) {
+            sender.recorded = packets.into();
+            sender.repeats = true;
         }
     }
 

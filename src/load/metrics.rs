@@ -4,6 +4,10 @@
 const CPU: &str = "cabildo_process_cpu_seconds_total";
 /// Metric of RTP packets sent to subscribers.
 const FORWARDED: &str = "cabildo_sfu_forwarded_packets_total";
+/// Metric of the memory of the process, in bytes.
+const MEMORY: &str = "cabildo_process_resident_memory_bytes";
+/// Metric of the time that workers took to recognise speech, in seconds.
+const RECOGNITION: &str = "cabildo_transcriber_recognition_seconds_sum";
 
 /// Counters of the server at one moment; `None` for metrics that the server does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -12,13 +16,22 @@ pub struct ServerCounters {
     pub cpu_s: Option<f64>,
     /// Packets that it has forwarded.
     pub forwarded_packets: Option<f64>,
+    /// Memory that it has now, in bytes; not a counter.
+    pub memory_bytes: Option<f64>,
+    /// Time that its workers took to recognise speech, in seconds.
+    pub recognition_s: Option<f64>,
 }
 
 impl ServerCounters {
     /// Parses the Prometheus text format; counters with labels are added up.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        Self { cpu_s: sum(text, CPU), forwarded_packets: sum(text, FORWARDED) }
+        Self {
+            cpu_s: sum(text, CPU),
+            forwarded_packets: sum(text, FORWARDED),
+            memory_bytes: sum(text, MEMORY),
+            recognition_s: sum(text, RECOGNITION),
+        }
     }
 
     /// The counters since `earlier`.
@@ -28,6 +41,8 @@ impl ServerCounters {
         Self {
             cpu_s: less(self.cpu_s, earlier.cpu_s),
             forwarded_packets: less(self.forwarded_packets, earlier.forwarded_packets),
+            memory_bytes: self.memory_bytes,
+            recognition_s: less(self.recognition_s, earlier.recognition_s),
         }
     }
 
@@ -83,7 +98,11 @@ mod tests {
         let none = ServerCounters::parse("up 1\n");
         assert_eq!(none, ServerCounters::default());
         assert_eq!(none.cpu_us_per_forwarded_packet(), None);
-        let idle = ServerCounters { cpu_s: Some(1.0), forwarded_packets: Some(0.0) };
+        let idle = ServerCounters {
+            cpu_s: Some(1.0),
+            forwarded_packets: Some(0.0),
+            ..ServerCounters::default()
+        };
         assert_eq!(idle.cpu_us_per_forwarded_packet(), None);
     }
 }

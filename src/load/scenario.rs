@@ -1,5 +1,6 @@
 //! A load test: creates sessions, lets clients join, measures for a while, and ends the sessions.
 
+pub mod speech;
 #[cfg(test)]
 mod tests;
 
@@ -89,20 +90,10 @@ impl Errors {
 /// Runs a load test. The sessions that it created are ended in every case.
 pub async fn run(server: Server, governance: Governance, plan: Plan) -> Result<Report, LoadError> {
     server.text("/health/live").await?;
-    let loss = Loss { ratio: plan.loss_ratio, seed: plan.seed };
-    let load = Load {
-        driver: Driver::start(plan.threads, (plan.loss_ratio > 0.0).then_some(loss))?,
-        identity: Identity::generate(&[Profile::Aes128CmHmacSha1_80, Profile::AeadAes128Gcm])?,
-        epoch: Instant::now(),
-        epoch_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        server,
-        governance,
-        plan,
-    };
-    let load = Arc::new(load);
+    let load = Load::new(server, governance, plan)?;
     let mut errors = Errors::default();
     let mut rooms = Vec::new();
-    let made = load.make_rooms(&mut rooms).await;
+    let made = load.make_rooms(&mut rooms, &json!({})).await;
     let result = match made {
         Ok(()) => tokio::select! {
             report = load.measure(&rooms, &mut errors) => Ok(report),
@@ -111,27 +102,40 @@ pub async fn run(server: Server, governance: Governance, plan: Plan) -> Result<R
         },
         Err(error) => Err(error),
     };
-    for room in &rooms {
-        if let Err(error) = load.step(&room.session_id, "end").await {
-            errors.note("ending a session", &error);
-        }
-    }
+    load.end_rooms(&rooms, &mut errors).await;
     result.map(|report| Report { errors: errors.0, ..report })
 }
 
 impl Load {
-    async fn make_rooms(&self, rooms: &mut Vec<Room>) -> Result<(), LoadError> {
+    fn new(server: Server, governance: Governance, plan: Plan) -> Result<Arc<Self>, LoadError> {
+        let loss = Loss { ratio: plan.loss_ratio, seed: plan.seed };
+        Ok(Arc::new(Self {
+            driver: Driver::start(plan.threads, (plan.loss_ratio > 0.0).then_some(loss))?,
+            identity: Identity::generate(&[Profile::Aes128CmHmacSha1_80, Profile::AeadAes128Gcm])?,
+            epoch: Instant::now(),
+            epoch_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            server,
+            governance,
+            plan,
+        }))
+    }
+
+    /// Makes the sessions of a test, with these members beside the usual ones.
+    async fn make_rooms(&self, rooms: &mut Vec<Room>, with: &Value) -> Result<(), LoadError> {
         for index in 0..self.plan.rooms {
             // Each room has a tenant of its own, so that limits of a tenant do not affect the
             // result.
             let tenant_id = uuid::Uuid::now_v7().to_string();
-            let body = json!({
+            let mut body = json!({
                 "tenant_id": tenant_id,
                 "assembly_id": uuid::Uuid::now_v7().to_string(),
                 "title": format!("Load test, room {}", index + 1),
                 "modality": "virtual",
                 "moderation": "open",
             });
+            for (name, value) in with.as_object().into_iter().flatten() {
+                body[name] = value.clone();
+            }
             let session = self.govern("sessions", Some(&body)).await?;
             let session_id = session["id"].as_str().ok_or(LoadError::Contract("no session id"))?;
             let session_id = session_id.to_owned();
@@ -139,6 +143,14 @@ impl Load {
             self.step(&session_id, "start").await?;
         }
         Ok(())
+    }
+
+    async fn end_rooms(&self, rooms: &[Room], errors: &mut Errors) {
+        for room in rooms {
+            if let Err(error) = self.step(&room.session_id, "end").await {
+                errors.note("ending a session", &error);
+            }
+        }
     }
 
     async fn step(&self, session_id: &str, step: &str) -> Result<Value, LoadError> {
@@ -184,11 +196,18 @@ impl Load {
         Participant::join(&self.server, &self.driver, &who, self.options(number)).await
     }
 
-    async fn publish(&self, room: &Room, number: u64) -> Result<Participant, LoadError> {
+    fn camera(&self) -> TrackOptions {
+        TrackOptions { bitrate_bps: self.plan.video_bitrate_bps, ..TrackOptions::camera() }
+    }
+
+    async fn publish(
+        &self,
+        room: &Room,
+        number: u64,
+        tracks: &[TrackOptions],
+    ) -> Result<Participant, LoadError> {
         let mut participant = self.enter(room, "publisher", number).await?;
-        let camera =
-            TrackOptions { bitrate_bps: self.plan.video_bitrate_bps, ..TrackOptions::camera() };
-        participant.publish(&self.driver, &[TrackOptions::microphone(), camera]).await?;
+        participant.publish(&self.driver, tracks).await?;
         Ok(participant)
     }
 
@@ -206,7 +225,8 @@ impl Load {
     }
 
     async fn measure(self: &Arc<Self>, rooms: &[Room], errors: &mut Errors) -> Report {
-        let publishers = self.join_publishers(rooms, errors).await;
+        let tracks = [TrackOptions::microphone(), self.camera()];
+        let publishers = self.join_publishers(rooms, &tracks, errors).await;
         let mut joins = histogram();
         let subscribers = self.join_subscribers(rooms, errors, &mut joins).await;
         tokio::time::sleep(SETTLE).await;
@@ -220,6 +240,7 @@ impl Load {
     async fn join_publishers(
         self: &Arc<Self>,
         rooms: &[Room],
+        tracks: &[TrackOptions],
         errors: &mut Errors,
     ) -> Vec<Participant> {
         let mut joined = Vec::new();
@@ -227,8 +248,8 @@ impl Load {
         for batch in jobs.chunks(JOINS_MAX) {
             let mut tasks = JoinSet::new();
             for &(room, number) in batch {
-                let (load, room) = (self.clone(), room.copy());
-                tasks.spawn(async move { load.publish(&room, number).await });
+                let (load, room, tracks) = (self.clone(), room.copy(), tracks.to_vec());
+                tasks.spawn(async move { load.publish(&room, number, &tracks).await });
             }
             for result in tasks.join_all().await {
                 match result {

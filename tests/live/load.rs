@@ -21,8 +21,13 @@ impl Drop for Serving {
 }
 
 fn serve() -> Serving {
+    serve_with(&[])
+}
+
+fn serve_with(environment: &[(&str, &str)]) -> Serving {
     let data = TempDir::new().expect("as the test needs it");
     let mut process = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .envs(environment.iter().copied())
         .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
         .args(["--media", "127.0.0.1:0", "--data-dir"])
         .arg(data.path())
@@ -114,4 +119,47 @@ fn a_server_that_is_gone_is_a_missing_dependency() {
         .output()
         .expect("as the test needs it");
     assert_eq!(output.status.code(), Some(3));
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn transcription_is_measured_beside_the_media() {
+    let model = crate::speech::model().display().to_string();
+    let serving = serve_with(&[("CABILDO_TRANSCRIPTION__MODEL", &model)]);
+    let recordings = crate::speech::directory().join("wavs").display().to_string();
+    let report = load_test(
+        &serving,
+        &format!(
+            "--speakers 2 --publishers 1 --subscribers 2 --video-kbps 100 --duration 6s \
+             --recordings {recordings}"
+        ),
+    );
+    assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+    let count = |name: &str| report[name].as_u64().expect("a number");
+    assert!(count("phrases_with_text") > 0, "{report}");
+    assert_eq!(count("phrases_lost"), 0, "each has text, or the server says that it has none");
+    for field in ["latency_ms_p50", "latency_ms_p95", "latency_ms_p99", "real_time_factor"] {
+        assert!(report[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {report}");
+    }
+    for half in ["without", "with"] {
+        let cost = &report[half];
+        for field in ["forward_delay_ms_p99", "server_cpu_cores", "server_memory_bytes"] {
+            assert!(cost[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {report}");
+        }
+        assert!(cost["received_packets_per_s"].as_f64().expect("a number") > 50.0, "{report}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_transcribe_is_told_apart_from_a_slow_one() {
+    let serving = serve();
+    let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["load-test", "--url", &serving.http, "--speakers", "1", "--duration", "1s"])
+        .args(["--publishers", "1", "--subscribers", "1", "--recordings"])
+        .arg(crate::speech::directory().join("wavs"))
+        .output()
+        .expect("as the test needs it");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("it does not transcribe"), "{said}");
 }

@@ -57,6 +57,17 @@ impl TrackOptions {
     }
 }
 
+/// A recorded Opus packet of 20 ms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The packet.
+    pub payload: Vec<u8>,
+    /// Its level in decibels below overload (RFC 6464).
+    pub level_dbov: u8,
+    /// Whether the words of a phrase end with it, which is told when it is sent.
+    pub ends_phrase: bool,
+}
+
 /// The values that the answer has set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Negotiated {
@@ -110,7 +121,11 @@ pub(super) struct Sender {
     pub(super) level_dbov: u8,
     pub(super) paused: bool,
     /// Recorded packets that are sent next, instead of synthetic ones.
-    pub(super) recorded: VecDeque<Vec<u8>>,
+    pub(super) recorded: VecDeque<Recorded>,
+    /// Whether recorded packets are sent over and over.
+    pub(super) repeats: bool,
+    /// Phrases that have ended and were not told yet.
+    pub(super) phrases_ended: u32,
 }
 
 impl Sender {
@@ -149,6 +164,8 @@ impl Sender {
             level_dbov: 30,
             paused: false,
             recorded: VecDeque::new(),
+            repeats: false,
+            phrases_ended: 0,
         }
     }
 
@@ -206,20 +223,36 @@ impl Sender {
     }
 
     fn sound(&mut self, negotiated: &Negotiated, now_ns: u64, out: &mut Vec<Outgoing>) {
-        let payload = self.recorded.pop_front().unwrap_or_else(|| {
-            let size = self.options.packet_bytes.max(1 + rtp::STAMP_BYTES);
-            let mut payload = Vec::with_capacity(size);
-            payload.push(OPUS_HEAD);
-            rtp::write_stamp(&mut payload, now_ns);
-            payload.resize(size, 0x55);
-            payload
-        });
-        let level = [0x80 | self.level_dbov & 0x7F];
+        let recorded = self.next_recorded();
+        let level = recorded.as_ref().map_or(self.level_dbov, |recorded| recorded.level_dbov);
+        let payload = match recorded {
+            Some(recorded) => recorded.payload,
+            None => self.synthetic_sound(now_ns),
+        };
+        let level = [0x80 | level & 0x7F];
         let timestamp = self.frame.wrapping_mul(OPUS_CLOCK_HZ / 50);
         for encoding in &mut self.encodings {
             encoding.timestamp = encoding.timestamp_offset.wrapping_add(timestamp);
             encoding.send(&self.mid, negotiated, Some(&level), false, &payload, out);
         }
+    }
+
+    fn synthetic_sound(&self, now_ns: u64) -> Vec<u8> {
+        let size = self.options.packet_bytes.max(1 + rtp::STAMP_BYTES);
+        let mut payload = Vec::with_capacity(size);
+        payload.push(OPUS_HEAD);
+        rtp::write_stamp(&mut payload, now_ns);
+        payload.resize(size, 0x55);
+        payload
+    }
+
+    fn next_recorded(&mut self) -> Option<Recorded> {
+        let next = self.recorded.pop_front()?;
+        self.phrases_ended += u32::from(next.ends_phrase);
+        if self.repeats {
+            self.recorded.push_back(next.clone());
+        }
+        Some(next)
     }
 
     fn picture(&mut self, negotiated: &Negotiated, now_ns: u64, out: &mut Vec<Outgoing>) {

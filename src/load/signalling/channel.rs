@@ -15,7 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{ANSWER_TIMEOUT, Access, Server, Who};
 use crate::load::LoadError;
-use crate::load::client::{ClientEvent, ClientOptions, MediaClient, TrackOptions};
+use crate::load::client::{ClientEvent, ClientOptions, MediaClient, Recorded, TrackOptions};
 use crate::load::driver::{ClientHandle, Driver, Timed};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -138,9 +138,34 @@ impl Participant {
         driver: &Driver,
         tracks: &[TrackOptions],
     ) -> Result<Value, LoadError> {
+        let client = MediaClient::publisher(self.publish_options(), tracks);
+        self.publish_client(driver, client).await
+    }
+
+    /// Publishes a microphone that sends these packets over and over.
+    pub async fn speak(
+        &mut self,
+        driver: &Driver,
+        packets: Vec<Recorded>,
+    ) -> Result<Value, LoadError> {
+        let mut client =
+            MediaClient::publisher(self.publish_options(), &[TrackOptions::microphone()]);
+        let microphone = client.sources().first().map(|(mid, _)| mid.clone());
+        client.speak(&microphone.unwrap_or_default(), packets);
+        self.publish_client(driver, client).await
+    }
+
+    fn publish_options(&self) -> ClientOptions {
         let mut options = self.options.clone();
         options.seed = options.seed.wrapping_add(1);
-        let mut client = MediaClient::publisher(options, tracks);
+        options
+    }
+
+    async fn publish_client(
+        &mut self,
+        driver: &Driver,
+        mut client: MediaClient,
+    ) -> Result<Value, LoadError> {
         let sources: Vec<Value> = client
             .sources()
             .into_iter()
@@ -209,6 +234,25 @@ impl Participant {
             match event {
                 ClientEvent::KeyFrame { .. } => return Some(at),
                 ClientEvent::Failed { .. } | ClientEvent::Closed => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The next event of the channel; `None` once it is closed.
+    pub async fn next_event(&mut self) -> Option<Value> {
+        self.events.recv().await
+    }
+
+    /// Waits for the end of the next recorded phrase; `None` when the transport fails.
+    pub async fn phrase_ended(&mut self) -> Option<Instant> {
+        while let Some((side, (at, event))) = self.media.recv().await {
+            match event {
+                ClientEvent::PhraseEnded { .. } => return Some(at),
+                ClientEvent::Failed { .. } | ClientEvent::Closed if side == Side::Publish => {
+                    return None;
+                }
                 _ => {}
             }
         }
