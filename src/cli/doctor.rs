@@ -53,12 +53,17 @@ fn tell_speed(engine: &Arc<dyn SpeechEngine>, config: &Config) -> Result<(), Fai
     let mut recogniser = engine.recogniser().map_err(failed)?;
     let measured = measure(recogniser.as_mut()).map_err(failed)?;
     let workers = workers_of(config);
+    let speakers = measured.speakers(workers);
     output::print(&format!(
-        "transcription real_time_factor={:.3} workers={workers} speakers={} (on a sound without \
-         words; speech takes a little more)",
+        "transcription real_time_factor={:.3} workers={workers} speakers={speakers} (on a sound \
+         without words; speech takes a little more)",
         measured.factor,
-        measured.speakers(workers),
     ));
+    if speakers == 0 {
+        let slow = "this machine is too slow for the model, or busy: not even one speaker has text \
+                    in time. Take a smaller model, or measure again when nothing else runs";
+        return Err(Failure::False(format!("transcription: {slow}")));
+    }
     Ok(())
 }
 
