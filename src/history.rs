@@ -18,7 +18,7 @@ use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 
-pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX};
+pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, MinutesVersion};
 pub use event::{
     AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, TextCorrected,
     VoteAnnounced,
@@ -144,6 +144,14 @@ impl History {
     ) -> Result<(Option<ConfirmedMinutes>, u32), HistoryError> {
         let versions = self.versions(key, u64::MAX).await?;
         Ok((versions.newest, versions.count))
+    }
+
+    /// The versions of the minutes that were confirmed, the oldest first.
+    pub async fn minutes_versions(
+        &self,
+        key: SessionKey,
+    ) -> Result<Vec<MinutesVersion>, HistoryError> {
+        Ok(self.versions(key, u64::MAX).await?.all)
     }
 
     /// Which version of the minutes was confirmed by this entry of the log.

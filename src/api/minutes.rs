@@ -26,7 +26,8 @@ use crate::domain::role::Action;
 use crate::domain::session::Session;
 use crate::evidence::EventKind;
 use crate::history::{
-    About, ConfirmedMinutes, Language, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, SignedHead,
+    About, ConfirmedMinutes, Language, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, MinutesVersion,
+    SignedHead,
 };
 
 /// Largest body with minutes: JSON needs two bytes for some characters.
@@ -198,6 +199,48 @@ struct ConfirmedBody {
     confirmed_at: Moment,
     /// The user id of the moderator.
     confirmed_by: String,
+}
+
+/// The versions of the minutes that were confirmed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MinutesVersions)]
+struct VersionsBody {
+    /// The newest first.
+    items: Vec<ConfirmedBody>,
+}
+
+refusals!(VersionsRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingErased]);
+
+/// Lists the versions of the minutes that were confirmed, with the SHA-256 that the session's log
+/// has of each. Whoever may read the transcript may see them.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/minutes/versions", tag = "transcript",
+    operation_id = "listMinutes", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, description = "All versions", body = VersionsBody), VersionsRefusals)
+)]
+pub(super) async fn versions(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let person = credentials.reader(&api, Action::ReadTranscript).await?;
+    let key = see(&person, session_id(&id)?)?;
+    api.sessions.find(key).await?;
+    if !person.roles.may(Action::ReadEveryTranscript) {
+        permit_reader(&person, &api.history.transcript(key).await?)?;
+    }
+    let versions = api.history.minutes_versions(key).await?;
+    let items = versions.into_iter().rev().map(ConfirmedBody::from).collect();
+    let headers = [(CACHE_CONTROL, HeaderValue::from_static("private, no-store"))];
+    Ok((headers, Json(VersionsBody { items })).into_response())
+}
+
+impl From<MinutesVersion> for ConfirmedBody {
+    fn from(confirmed: MinutesVersion) -> Self {
+        let MinutesVersion { version, language, sha256, at, by } = confirmed;
+        Self { version, language, sha256, confirmed_at: Moment(at), confirmed_by: by }
+    }
 }
 
 refusals!(ConfirmRefusals: WRITER, BODY, REPEATABLE, &[

@@ -142,6 +142,7 @@ fn transcript() -> OpenApiRouter<Api> {
         .routes(routes!(transcript::read))
         .routes(routes!(transcript::correct))
         .routes(routes!(minutes::read, minutes::confirm))
+        .routes(routes!(minutes::versions))
 }
 
 /// The same routes at the address that older callers use: without `/attendance`.

@@ -34,6 +34,21 @@ pub struct ConfirmedMinutes {
     pub text: String,
 }
 
+/// That a version of the minutes was confirmed, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinutesVersion {
+    /// Counts from 1.
+    pub version: u32,
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// SHA-256 of the text in UTF-8, hexadecimal.
+    pub sha256: String,
+    /// When it was confirmed.
+    pub at: Timestamp,
+    /// The moderator who did.
+    pub by: String,
+}
+
 /// What the log has of a version: its parts, and then that it was confirmed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -98,6 +113,8 @@ pub(super) struct Versions {
     /// How many were confirmed. A version is the place in the log, so two that are confirmed at the
     /// same moment are different ones.
     pub(super) count: u32,
+    /// All that were confirmed, the oldest first.
+    pub(super) all: Vec<MinutesVersion>,
 }
 
 impl Versions {
@@ -109,9 +126,17 @@ impl Versions {
             Ok(Note::MinutesConfirmed { at, user_id, language, sha256, parts, .. }) => {
                 self.count = self.count.saturating_add(1);
                 let version = self.count;
+                let at = Timestamp::parse_rfc3339(&at);
+                self.all.extend(at.map(|at| MinutesVersion {
+                    version,
+                    language: language.clone(),
+                    sha256: sha256.clone(),
+                    at,
+                    by: user_id.clone(),
+                }));
                 let part = |part| self.parts.get(&(sha256.clone(), part)).map(String::as_str);
                 let text: Option<String> = (0..parts).map(part).collect();
-                let whole = text.zip(Timestamp::parse_rfc3339(&at));
+                let whole = text.zip(at);
                 let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
                 let Some((text, at)) = whole else { return };
                 if let Some(old) = self.newest.take().filter(|old| old.sha256 != sha256) {
@@ -155,7 +180,9 @@ mod tests {
         assert!(notes.iter().all(|note| note.len() <= crate::evidence::TEXT_BYTES_MAX));
         let read = |notes: &[String]| {
             let mut versions = Versions::default();
-            notes.iter().for_each(|note| versions.add(note));
+            for note in notes {
+                versions.add(note);
+            }
             (versions.newest, versions.count)
         };
         assert_eq!(read(&notes), (Some(second), 2));
@@ -177,7 +204,11 @@ mod tests {
                 versions.add(&notes[place]);
             }
         }
-        assert_eq!(versions.newest, Some(ConfirmedMinutes { version: 2, ..other }));
+        let newest = ConfirmedMinutes { version: 2, ..other.clone() };
+        assert_eq!(versions.newest, Some(newest));
         assert_eq!(versions.count, 2);
+        let told: Vec<(u32, &str)> =
+            versions.all.iter().map(|it| (it.version, it.sha256.as_str())).collect();
+        assert_eq!(told, [(1, one.sha256.as_str()), (2, other.sha256.as_str())]);
     }
 }

@@ -112,6 +112,7 @@ fn routes() -> Vec<Route> {
         // Nobody here took part in the session, so only who reads every transcript reads it.
         route(Method::GET, "/api/v1/sessions/{id}/transcript", Who::Reporter, 200),
         route(Method::GET, "/api/v1/sessions/{id}/minutes", Who::Reporter, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/minutes/versions", Who::Reporter, 200),
         route(Method::PUT, "/api/v1/sessions/{id}/minutes", Who::Registrar, 200),
         route(Method::POST, "/api/v1/sessions/{id}/transcript/corrections", Who::Registrar, 404),
         route(Method::GET, "/.well-known/cabildo-evidence-keys.json", Who::Public, 200),

@@ -187,7 +187,8 @@ async fn a_transcript_is_read_by_those_who_took_part_and_by_moderators_and_audit
             (answer.status, answer.code())
         }
     };
-    for path in [path_of(&session), format!("/api/v1/sessions/{session}/minutes")] {
+    let minutes = format!("/api/v1/sessions/{session}/minutes");
+    for path in [path_of(&session), format!("{minutes}/versions"), minutes] {
         for role in ["moderator", "auditor"] {
             let person = Person::with_role(&server, role).await;
             assert_eq!(read(person, path.clone()).await.0, 200, "{role}");
@@ -340,13 +341,46 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     assert!(draft.text.starts_with("# Acta: Ordinary"), "{}", draft.text);
 
     // The log says which version was confirmed, and by whom.
+    let last = last_minutes(&server, &session).await;
+    assert_eq!((&last["type"], &last["sha256"]), (&json!("minutes_confirmed"), &body["sha256"]));
+    server.app.stop().await;
+}
+
+/// What the log says of minutes last.
+async fn last_minutes(server: &Server, session: &str) -> Value {
     let store = server.store().await;
     let id: SessionId = session.parse().expect("an id");
     let kinds = [cabildo::evidence::EventKind::Minutes];
     let repository = &store as &dyn cabildo::evidence::repository::EvidenceRepository;
     let events =
         repository.events(SessionKey::new(server.tenant, id), &kinds, 0, 99).await.expect("read");
-    let last: Value = serde_json::from_str(&events.last().expect("entered").text).expect("JSON");
-    assert_eq!((&last["type"], &last["sha256"]), (&json!("minutes_confirmed"), &body["sha256"]));
+    serde_json::from_str(&events.last().expect("entered").text).expect("JSON")
+}
+
+#[tokio::test]
+async fn every_version_of_the_minutes_is_listed_the_newest_first() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let path = format!("/api/v1/sessions/{session}/minutes");
+    let listed = || async {
+        let auditor = Person::with_role(&server, "auditor").await;
+        let answer = auditor.read(&server, Method::GET, &format!("{path}/versions")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    assert_eq!(listed().await, json!({"items": []}));
+    let mut versions = Vec::new();
+    for text in ["una", "otra"] {
+        let chair = Person::named(&server, "chair", "moderator").await;
+        let body = json!({"language": "es", "text": text});
+        let confirmed =
+            chair.write(&server, Method::PUT, &path, |request| request.json(&body)).await;
+        assert_eq!(confirmed.status, 200, "{confirmed:?}");
+        versions.insert(0, confirmed.json());
+    }
+    assert_eq!(listed().await, json!({"items": versions}));
+    let strange = Person::of(&server, TenantId::generate(), "moderator", None).await;
+    let refused = strange.read(&server, Method::GET, &format!("{path}/versions")).await;
+    assert_eq!((refused.status, refused.code().as_str()), (404, "SESSION_NOT_FOUND"));
     server.app.stop().await;
 }
