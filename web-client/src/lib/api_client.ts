@@ -81,7 +81,7 @@ export class ApiClient {
 
   /** Public. */
   clientConfig(): Promise<ClientConfig> {
-    return this.send('GET', '/api/v1/client-config', {}, 'public');
+    return this.send<ClientConfig>('GET', '/api/v1/client-config', {}, 'public');
   }
 
   /** Whether the server can store recordings now. Public. */
@@ -105,12 +105,18 @@ export class ApiClient {
 
   /** One call with the token and a proof of its key. */
   request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    return this.send(method, path, options, 'dpop');
+    return this.send<T>(method, path, options, 'dpop');
+  }
+
+  /** As `request`, of what is no JSON. */
+  async requestText(path: string): Promise<{ readonly text: string; readonly headers: Headers }> {
+    const response = await this.answer('GET', path, {}, 'dpop');
+    return { text: await response.text(), headers: response.headers };
   }
 
   /** A call without any credentials, for public and development routes. */
   publicRequest<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    return this.send(method, path, options, 'public');
+    return this.send<T>(method, path, options, 'public');
   }
 
   private async send<T>(
@@ -119,6 +125,16 @@ export class ApiClient {
     options: RequestOptions,
     credentials: 'public' | 'dpop',
   ): Promise<T> {
+    const response = await this.answer(method, path, options, credentials);
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  }
+
+  private async answer(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    credentials: 'public' | 'dpop',
+  ): Promise<Response> {
     const url = this.origin + path;
     const idempotencyKey = method === 'GET' ? undefined : (options.idempotencyKey ?? newId());
     for (let attempt = 0; ; attempt += 1) {
@@ -136,9 +152,7 @@ export class ApiClient {
       this.nonce = response.headers.get('DPoP-Nonce') ?? this.nonce;
       const date = response.headers.get('Date');
       if (date !== null) this.clock.handleReading(date, sentMs, Date.now());
-      if (response.ok) {
-        return (response.status === 204 ? undefined : await response.json()) as T;
-      }
+      if (response.ok) return response;
       const error = await errorOf(response);
       const retry = attempt === 0 && response.status === 401 && this.tokens !== null;
       if (!retry) throw error;

@@ -32,6 +32,8 @@ export * from './quality';
 export * from './quorum';
 export * from './reception';
 export * from './recordings';
+export * from './transcript';
+export * from './minutes';
 export * from './room_client';
 export * from './room_state';
 export * from './room_view';

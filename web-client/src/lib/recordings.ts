@@ -1,3 +1,5 @@
+import { plain } from './plain';
+
 /** Whether somebody with these roles may watch recordings. */
 export function mayWatch(roles: readonly string[]): boolean {
   return roles.some((role) => role === 'moderator' || role === 'auditor');
@@ -144,9 +146,4 @@ export function spanOf(
   const place = (at: string) => Math.min(1, Math.max(0, (Date.parse(at) - line.fromMs) / whole));
   const start = place(item.from);
   return { start, length: item.to === null ? 0 : Math.max(0, place(item.to) - start) };
-}
-
-/** Without accents and capitals: what people type is found as they type it. */
-function plain(text: string): string {
-  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
 }

@@ -4,14 +4,17 @@ import { r } from '../i18n/recording/texts';
 import type { RecordingAddresses, RecordingFile, Timeline } from '../lib';
 import { ApiError, fileKey, fileToPlay, lookAgainMs, renewInMs, secondsIn } from '../lib';
 import type { Access } from '../ui/access';
+import { rolesOf } from '../ui/access';
 import { boot } from '../ui/boot';
 import { Notice, PageHeader } from '../ui/components';
 import { Follower } from '../ui/follower';
 import { Icon } from '../ui/icons';
 import { Files, fileText } from '../ui/playback/files';
 import { Line } from '../ui/playback/line';
+import { MinutesOf } from '../ui/playback/minutes';
 import type { Wish } from '../ui/playback/player';
 import { Player, canPlay } from '../ui/playback/player';
+import { Spoken } from '../ui/playback/spoken';
 import { Failure, isAboutSignIn } from '../ui/sign_in';
 
 /** Where those who may watch what was recorded. */
@@ -28,6 +31,17 @@ function Recording({ access, session }: { access: Access; session: string }) {
       : (view.files.find((one) => one.url !== null && fileKey(one) === chosen) ??
         fileToPlay(view.files, canPlay));
   const atMs = file === null ? 0 : Date.parse(file.from) + seconds * 1000;
+  const [mayConfirm, setMayConfirm] = useState(false);
+  useEffect(() => {
+    // Whoever can't be asked for is no moderator; the page says elsewhere that nobody has signed in.
+    rolesOf(access).then(
+      (roles) => setMayConfirm(roles.includes('moderator')),
+      () => setMayConfirm(false),
+    );
+  }, []);
+  const seek = (at: string) => {
+    if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
+  };
   return (
     <main class="page wide stack" data-testid="recording" data-state={view?.state}>
       <PageHeader title={view?.title ?? r('title')} />
@@ -67,14 +81,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
         </div>
         <div class="stack watch-line">
           {timeline !== null && (
-            <Line
-              timeline={timeline}
-              files={view?.files ?? []}
-              atMs={atMs}
-              onSeek={(at) => {
-                if (file !== null) setWish({ seconds: secondsIn(file, at), play: true });
-              }}
-            />
+            <Line timeline={timeline} files={view?.files ?? []} atMs={atMs} onSeek={seek} />
           )}
           {lineFailed && (
             <Notice look="warn">
@@ -97,6 +104,17 @@ function Recording({ access, session }: { access: Access; session: string }) {
           )}
         </div>
       </div>
+      {view !== null && view.state !== 'erased' && (
+        <>
+          <Spoken
+            api={access.api}
+            session={session}
+            atMs={atMs}
+            onSeek={file === null ? null : seek}
+          />
+          <MinutesOf access={access} session={session} mayConfirm={mayConfirm} />
+        </>
+      )}
     </main>
   );
 }

@@ -1,0 +1,187 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { exactTimeOfDay } from '../../i18n/texts';
+import { r } from '../../i18n/recording/texts';
+import type { ApiClient, TranscriptPiece } from '../../lib';
+import { currentPiece, partsFound, piecesFound, readTranscript } from '../../lib';
+import { Button, Field, Notice } from '../components';
+
+/** Pieces in the list; more are shown when asked for by search. */
+const MOST_SHOWN = 500;
+
+/** What was said, to read and search; whatever is chosen is sought when there is a video. */
+export function Spoken(props: {
+  api: ApiClient;
+  session: string;
+  /** Where the player is, ms since 1970. */
+  atMs: number;
+  /** Null without anything to play. */
+  onSeek: ((at: string) => void) | null;
+}) {
+  const { api, session } = props;
+  const [pieces, setPieces] = useState<readonly TranscriptPiece[] | null>(null);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    let stopped = false;
+    readTranscript(api, session).then(
+      (read) => !stopped && setPieces(read),
+      () => !stopped && setFailed(true),
+    );
+    return () => {
+      stopped = true;
+    };
+  }, []);
+  if (failed)
+    return (
+      <Notice look="warn" testId="spoken-failed">
+        <p>{r('spoken.failed')}</p>
+      </Notice>
+    );
+  // Most sessions are not transcribed, and have nothing to say about it.
+  if (pieces === null || pieces.length === 0) return null;
+  return <Pieces {...props} pieces={pieces} />;
+}
+
+function Pieces(props: {
+  pieces: readonly TranscriptPiece[];
+  atMs: number;
+  onSeek: ((at: string) => void) | null;
+}) {
+  const { pieces, onSeek } = props;
+  const [search, setSearch] = useState('');
+  const [chosen, setChosen] = useState<number | null>(null);
+  const found = useMemo(() => piecesFound(pieces, search), [pieces, search]);
+  const shown = found.slice(0, MOST_SHOWN);
+  const playing = shown[currentPiece(shown, props.atMs)]?.seq;
+  const now = onSeek === null ? (chosen ?? undefined) : (playing ?? undefined);
+  const choose = (piece: TranscriptPiece) => {
+    setChosen(piece.seq);
+    onSeek?.(piece.from);
+  };
+  const step = (by: number) => {
+    const at = shown.findIndex(({ seq }) => seq === chosen);
+    const next = shown[at < 0 && by < 0 ? shown.length - 1 : at + by];
+    if (next !== undefined) choose(next);
+  };
+  const isSearching = search.trim() !== '';
+  return (
+    <section class="card stack" aria-labelledby="spoken" data-testid="spoken">
+      <h2 id="spoken">{r('spoken.title')}</h2>
+      <form
+        class="spoken-tools"
+        onSubmit={(event) => {
+          event.preventDefault();
+          step(1);
+        }}
+      >
+        <Field label={r('spoken.search')}>
+          <input
+            type="search"
+            data-testid="spoken-search"
+            value={search}
+            onInput={(event) => {
+              setSearch(event.currentTarget.value);
+              setChosen(null);
+            }}
+          />
+        </Field>
+        <Button
+          label={r('spoken.before')}
+          disabled={!isSearching || shown.length === 0}
+          testId="spoken-before"
+          onPress={() => step(-1)}
+        />
+        <Button
+          label={r('spoken.next')}
+          type="submit"
+          disabled={!isSearching || shown.length === 0}
+          testId="spoken-next"
+        />
+      </form>
+      <p class="quiet" role="status" data-testid="spoken-count">
+        {found.length === 0 ? r('line.nothing') : r('spoken.count', { count: found.length })}
+      </p>
+      <Rows
+        pieces={shown}
+        search={search}
+        now={now}
+        chosen={chosen}
+        onChoose={onSeek === null ? null : choose}
+      />
+    </section>
+  );
+}
+
+function Rows(props: {
+  pieces: readonly TranscriptPiece[];
+  search: string;
+  /** The piece that is played or was chosen. */
+  now: number | undefined;
+  chosen: number | null;
+  onChoose: ((piece: TranscriptPiece) => void) | null;
+}) {
+  const { pieces, search, now, onChoose } = props;
+  const list = useRef<HTMLOListElement>(null);
+  useEffect(() => {
+    const box = list.current;
+    const row = box?.children[pieces.findIndex(({ seq }) => seq === now)];
+    // Follows without moving the page, and never under somebody's fingers.
+    if (box === null || !(row instanceof HTMLElement) || box.contains(document.activeElement)) {
+      return;
+    }
+    box.scrollTop = row.offsetTop - box.offsetTop - box.clientHeight / 3;
+  }, [now, props.chosen]);
+  return (
+    <ol class="line-items" ref={list} tabIndex={0} aria-label={r('spoken.title')}>
+      {pieces.map((piece) => {
+        const row = <Row piece={piece} search={search} />;
+        const current = piece.seq === now ? 'true' : undefined;
+        return (
+          <li key={piece.seq} data-testid="spoken-piece" data-seq={piece.seq}>
+            {onChoose === null ? (
+              <div class="line-item" aria-current={current}>
+                {row}
+              </div>
+            ) : (
+              <button
+                type="button"
+                class="line-item"
+                aria-current={current}
+                onClick={() => onChoose(piece)}
+              >
+                {row}
+              </button>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+function Row({ piece, search }: { piece: TranscriptPiece; search: string }) {
+  const { name, participant, text, corrections } = piece;
+  return (
+    <>
+      <span class="line-time">{exactTimeOfDay(Date.parse(piece.from))}</span>
+      <span class="line-what">
+        <strong class="name">
+          <Marked text={name === '' ? participant : name} search={search} />:
+        </strong>{' '}
+        <span lang={piece.language ?? undefined}>
+          {text === null ? r('spoken.gap') : <Marked text={text} search={search} />}
+        </span>
+        {corrections.length > 0 && <span class="badge">{r('spoken.corrected')}</span>}
+      </span>
+    </>
+  );
+}
+
+function Marked({ text, search }: { text: string; search: string }) {
+  return (
+    <>
+      {partsFound(text, search).map((part, at) =>
+        part.found ? <mark key={at}>{part.text}</mark> : part.text,
+      )}
+    </>
+  );
+}
