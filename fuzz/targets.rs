@@ -15,6 +15,8 @@ use cabildo::auth::{
     KeySourceError, NonceKey,
 };
 use cabildo::cameras::PlaybackSecret;
+use cabildo::cameras::engine::reload::{self, Directives};
+use cabildo::cameras::engine::segments::Segments;
 use cabildo::cameras::engine::source::Source;
 use cabildo::domain::media::Codec;
 use cabildo::domain::secret::Secret;
@@ -362,5 +364,18 @@ pub(crate) fn camera_address(data: &[u8]) {
             let again = Source::parse(&masked).map(|source| source.masked());
             assert_eq!(again, Ok(masked));
         }
+    }
+}
+
+/// The query of a camera's playlist, and on a second line the name of a file of it.
+pub(crate) fn playlist_query(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (query, name) = text.split_once('\n').unwrap_or((&text, ""));
+    let segments = Segments::new("feed".to_owned(), 7);
+    assert!(segments.file(name).is_none() && !segments.is_hinted(name), "nothing is there");
+    if let Ok(Directives { until: Some(place), .. }) = Directives::parse(query) {
+        // Segments before the first one are over; whatever else is waited for never came.
+        let is_there = reload::is_there(&segments, place);
+        assert!(place.segment < 7 || is_there != Ok(true));
     }
 }

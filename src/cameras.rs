@@ -16,6 +16,7 @@ pub mod repository;
 mod secrets;
 mod streams;
 mod token;
+mod waiting;
 
 pub use address::AddressPolicy;
 pub use captures::{Capture, CaptureClosing, CaptureStore, NewCapture};

@@ -114,7 +114,7 @@ impl ApiError {
 pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
     use ErrorCode as C;
     match code {
-        C::MalformedRequest => StatusCode::BAD_REQUEST,
+        C::MalformedRequest | C::PlaybackReloadInvalid => StatusCode::BAD_REQUEST,
         C::CredentialsMissing
         | C::TokenInvalid
         | C::TokenExpired
@@ -217,7 +217,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::CameraBframesUnsupported
         | C::CameraSourceInvalid
         | C::CameraSourceRefused => StatusCode::UNPROCESSABLE_ENTITY,
-        C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        C::RateLimited | C::PlaybackWaitLimitReached => StatusCode::TOO_MANY_REQUESTS,
         C::DependencyUnavailable
         | C::ProviderUnavailable
         | C::ProviderRefused
@@ -341,7 +341,9 @@ impl From<PlaybackError> for ApiError {
         match error {
             PlaybackError::Camera(error) => error.into(),
             // Players that are told to wait do; those that are refused give up.
-            PlaybackError::StreamNotReady => Self::new(code, message).retry_after_s(1),
+            PlaybackError::StreamNotReady | PlaybackError::WaitLimit => {
+                Self::new(code, message).retry_after_s(1)
+            }
             _ => Self::new(code, message),
         }
     }

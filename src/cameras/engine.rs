@@ -6,10 +6,12 @@
 
 pub mod attempts;
 pub mod group;
+pub mod growing;
 pub mod pictures;
 pub mod playlist;
 pub mod policy;
 pub mod probing;
+pub mod reload;
 pub mod segments;
 pub mod source;
 pub mod statistics;

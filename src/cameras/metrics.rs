@@ -15,6 +15,7 @@ const RUNNING: &str = "cabildo_camera_streams";
 const FAULTS: &str = "cabildo_camera_faults_total";
 const REQUESTS: &str = "cabildo_playback_requests_total";
 const ERRORS: &str = "cabildo_playback_errors_total";
+const WAITING: &str = "cabildo_playback_waiting";
 const RETRIES: &str = "cabildo_playback_read_retries_total";
 /// Cameras with labels of their own; further ones are counted together as `other`.
 /// Raising it raises the memory of the Prometheus server.
@@ -30,6 +31,7 @@ pub fn describe_metrics() {
     metrics::describe_counter!(FAULTS, "Calls of cameras that ended or did not succeed.");
     metrics::describe_counter!(REQUESTS, "Requests of players for playlists and segments.");
     metrics::describe_counter!(ERRORS, "Requests of players that were refused.");
+    metrics::describe_gauge!(WAITING, "Requests of players that wait for something new.");
     metrics::describe_counter!(RETRIES, "Playlists that were waited for since there was none.");
 }
 
@@ -106,6 +108,11 @@ pub(super) fn retried(tenant: TenantId, camera: &CameraId, asset: Asset) {
     let asset = asset.as_str();
     metrics::counter!(RETRIES, "tenant_id" => tenant, "camera_id" => camera, "asset" => asset)
         .increment(1);
+}
+
+/// How many requests wait.
+pub(super) fn waiting(requests: usize) {
+    metrics::gauge!(WAITING).set(number(requests as u64));
 }
 
 fn labels(tenant: TenantId, camera: &CameraId) -> (String, String) {

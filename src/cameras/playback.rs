@@ -9,11 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cameras::engine::playlist;
+use crate::cameras::engine::reload::{self, Directives, ReloadInvalid};
+use crate::cameras::engine::segments::Segments;
 use crate::cameras::error::CameraError;
 use crate::cameras::gateway::Gateway;
 use crate::cameras::ingest::Stream;
 use crate::cameras::metrics::{self, Asset};
 use crate::cameras::token::{Grant, TokenRefused};
+use crate::cameras::waiting::{Full, Place, Waiting};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, StreamSessionId, TenantId};
 use crate::domain::time::Timestamp;
@@ -27,9 +30,6 @@ const BELIEVED_FOR: Duration = Duration::from_secs(1);
 /// Stream sessions that are remembered as active; at the limit others are looked
 /// up each time. Raising it uses more memory.
 const BELIEVED_MAX: usize = 20_000;
-/// Requests that wait for first segments at once; at the limit players are told to
-/// come again. Raising it uses more memory.
-const WAITING_MAX: usize = 512;
 
 /// Why nothing is played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,12 @@ pub enum PlaybackError {
     /// The camera does not send yet, or not now.
     #[error("the stream has nothing to play yet")]
     StreamNotReady,
+    /// The playlist can't be waited for like that.
+    #[error("{0}")]
+    Reload(#[from] ReloadInvalid),
+    /// The viewer has too many requests that wait.
+    #[error("too many requests of this viewer wait already")]
+    WaitLimit,
     /// The stream was ended.
     #[error("the stream was ended")]
     StreamStopped,
@@ -80,6 +86,8 @@ impl PlaybackError {
             Self::SessionClosed => ErrorCode::PlaybackSessionClosed,
             Self::StreamNotFound => ErrorCode::PlaybackStreamNotFound,
             Self::StreamNotReady => ErrorCode::PlaybackStreamNotReady,
+            Self::Reload(_) => ErrorCode::PlaybackReloadInvalid,
+            Self::WaitLimit => ErrorCode::PlaybackWaitLimitReached,
             Self::StreamStopped => ErrorCode::PlaybackStreamStopped,
             Self::ManifestNotFound => ErrorCode::PlaybackManifestNotFound,
             Self::SegmentNotFound => ErrorCode::PlaybackSegmentNotFound,
@@ -118,7 +126,7 @@ pub struct Playback(Arc<Inner>);
 struct Inner {
     gateway: Gateway,
     believed: Believed,
-    waiting: tokio::sync::Semaphore,
+    waiting: Waiting,
     /// How often the use of a session is noted.
     touch_every: Duration,
 }
@@ -128,7 +136,7 @@ impl Playback {
     #[must_use]
     pub fn new(gateway: Gateway) -> Self {
         let touch_every = gateway.lifetimes().idle / 4;
-        let waiting = tokio::sync::Semaphore::new(WAITING_MAX);
+        let waiting = Waiting::default();
         Self(Arc::new(Inner { gateway, believed: Believed::default(), waiting, touch_every }))
     }
 
@@ -146,7 +154,7 @@ impl Playback {
         answer
     }
 
-    /// The playlist with segments.
+    /// The playlist with segments, once there is in it what the query of its address waits for.
     ///
     /// # Errors
     /// Why nothing is played.
@@ -154,18 +162,26 @@ impl Playback {
         &self,
         (tenant, camera): (TenantId, &CameraId),
         session: &str,
-    ) -> Result<String, PlaybackError> {
+        query: &str,
+    ) -> Result<Bytes, PlaybackError> {
         let answer = async {
-            let stream = self.watched((tenant, camera), session).await?;
-            self.ready((tenant, camera), &stream, Asset::Playlist).await?;
-            stream.playlist().ok_or(PlaybackError::StreamNotReady)
+            let (grant, stream) = self.watched((tenant, camera), session).await?;
+            let directives = Directives::parse(query)?;
+            self.ready(&grant, &stream, Asset::Playlist).await?;
+            if let Some(place) = directives.until {
+                let look = |segments: &Segments| {
+                    reload::is_there(segments, place).map(|there| there.then_some(())).transpose()
+                };
+                self.awaited(&grant, &stream, look).await??;
+            }
+            stream.playlist(directives.skip).ok_or(PlaybackError::StreamNotReady)
         };
         let answer = answer.await;
         count((tenant, camera), Asset::Playlist, &answer);
         answer
     }
 
-    /// A segment, or the header of some.
+    /// A segment, a part of one, or the header of some. The part that is made now is waited for.
     ///
     /// # Errors
     /// Why nothing is played.
@@ -176,8 +192,13 @@ impl Playback {
         name: &str,
     ) -> Result<Bytes, PlaybackError> {
         let answer = async {
-            let stream = self.watched((tenant, camera), session).await?;
-            stream.file(name).ok_or(PlaybackError::SegmentNotFound)
+            let (grant, stream) = self.watched((tenant, camera), session).await?;
+            let look = |segments: &Segments| {
+                let file = segments.file(name);
+                (file.is_some() || !segments.is_hinted(name)).then_some(file)
+            };
+            let found = self.awaited(&grant, &stream, look).await?;
+            found.ok_or(PlaybackError::SegmentNotFound)
         };
         let answer = answer.await;
         count((tenant, camera), Asset::Segment, &answer);
@@ -197,7 +218,7 @@ impl Playback {
         gateway.activate(tenant, grant.session).await?;
         gateway.camera(tenant, camera).await?;
         let stream = gateway.ingest().want(tenant, camera)?;
-        self.ready((tenant, camera), &stream, Asset::Main).await?;
+        self.ready(&grant, &stream, Asset::Main).await?;
         let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
         let until = gateway.now().after(gateway.lifetimes().absolute);
         let session = gateway.secret().sign_session(&Grant { expires_at: until, ..grant });
@@ -209,7 +230,7 @@ impl Playback {
         &self,
         (tenant, camera): (TenantId, &CameraId),
         session: &str,
-    ) -> Result<Arc<Stream>, PlaybackError> {
+    ) -> Result<(Grant, Arc<Stream>), PlaybackError> {
         let gateway = &self.0.gateway;
         let grant = gateway.secret().open_session(session, gateway.now()).map_err(|refused| {
             // The address was made here, so its time is that of the session.
@@ -221,7 +242,8 @@ impl Playback {
         })?;
         in_scope(&grant, tenant, camera)?;
         self.is_active(&grant).await?;
-        Ok(gateway.ingest().want(tenant, camera)?)
+        let stream = gateway.ingest().want(tenant, camera)?;
+        Ok((grant, stream))
     }
 
     /// Whether the stream session is active; that it is used is noted now and then.
@@ -245,22 +267,62 @@ impl Playback {
     /// Waits for the first segment.
     async fn ready(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        grant: &Grant,
         stream: &Stream,
         asset: Asset,
     ) -> Result<(), PlaybackError> {
         if stream.look().is_some() {
             return Ok(());
         }
-        metrics::retried(tenant, camera, asset);
-        let Ok(_place) = self.0.waiting.try_acquire() else {
-            return Err(PlaybackError::StreamNotReady);
-        };
+        metrics::retried(grant.tenant, &grant.camera, asset);
+        let _place = self.place(grant)?;
         match tokio::time::timeout(READY_TIME_MAX, stream.ready()).await {
             Ok(true) => Ok(()),
             Ok(false) if stream.is_closed() => Err(PlaybackError::StreamStopped),
             Ok(false) | Err(_) => Err(PlaybackError::StreamNotReady),
         }
+    }
+
+    /// Waits until `look` finds something in the segments: until the session or the stream is
+    /// over, or for as long as a player is to wait.
+    async fn awaited<T>(
+        &self,
+        grant: &Grant,
+        stream: &Stream,
+        look: impl Fn(&Segments) -> Option<T>,
+    ) -> Result<T, PlaybackError> {
+        if let Some(found) = stream.find(&look) {
+            return Ok(found);
+        }
+        let _place = self.place(grant)?;
+        let target_s = stream.find(Segments::target_s).ok_or(PlaybackError::StreamNotReady)?;
+        let longest = Duration::from_secs(target_s) * reload::TARGETS_WAITED;
+        tokio::select! {
+            found = stream.until(look) => found.ok_or(PlaybackError::StreamStopped),
+            over = self.over(grant) => Err(over),
+            () = tokio::time::sleep(longest) => Err(PlaybackError::StreamNotReady),
+        }
+    }
+
+    /// Until the session that a grant is for is over. Another instance may end it, so it is
+    /// looked up as often as if requests came.
+    async fn over(&self, grant: &Grant) -> PlaybackError {
+        loop {
+            tokio::time::sleep(BELIEVED_FOR).await;
+            if self.0.gateway.now() >= grant.expires_at {
+                return PlaybackError::SessionClosed;
+            }
+            if let Err(error) = self.is_active(grant).await {
+                return error;
+            }
+        }
+    }
+
+    fn place(&self, grant: &Grant) -> Result<Place, PlaybackError> {
+        self.0.waiting.take(grant).map_err(|full| match full {
+            Full::Viewer => PlaybackError::WaitLimit,
+            Full::Server => PlaybackError::StreamNotReady,
+        })
     }
 }
 

@@ -196,6 +196,10 @@ words!(
         PlaybackStreamNotReady => "PLAYBACK_STREAM_NOT_READY",
         /// The stream was ended.
         PlaybackStreamStopped => "PLAYBACK_STREAM_STOPPED",
+        /// The playlist can't be waited for as it was asked for: a number is none, or is far ahead.
+        PlaybackReloadInvalid => "PLAYBACK_RELOAD_INVALID",
+        /// The viewer waits with more requests at once than a player has.
+        PlaybackWaitLimitReached => "PLAYBACK_WAIT_LIMIT_REACHED",
         /// There is no such playlist.
         PlaybackManifestNotFound => "PLAYBACK_MANIFEST_NOT_FOUND",
         /// There is no such segment, or not any more.

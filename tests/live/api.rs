@@ -12,6 +12,7 @@ mod clock;
 mod description;
 mod door;
 mod events;
+mod low_latency;
 mod media;
 mod media_tokens;
 mod names;

@@ -150,4 +150,5 @@ fuzz_tests! {
     segment_journal: 100_000,
     playback_token: 5_000,
     camera_address: 200_000,
+    playlist_query: 200_000,
 }

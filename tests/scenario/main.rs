@@ -6,6 +6,7 @@ mod attendance;
 mod attending;
 #[path = "../support/brokers.rs"]
 mod brokers;
+mod cameras;
 #[path = "../support/claims.rs"]
 mod claims;
 mod custody;

@@ -1,8 +1,8 @@
 //! `/gateway/playback`: cameras as HLS, for whoever has a playback token. Players
 //! send no header of their own, so everything is in the address.
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
@@ -44,6 +44,7 @@ const TOKEN: &[ErrorCode] = &[
     ErrorCode::PlaybackSessionClosed,
     ErrorCode::PlaybackStreamNotFound,
     ErrorCode::PlaybackStreamNotReady,
+    ErrorCode::PlaybackWaitLimitReached,
     ErrorCode::PlaybackStreamStopped,
     ErrorCode::DependencyUnavailable,
 ];
@@ -88,12 +89,15 @@ pub(in crate::api) async fn main(
 
 refusals!(FileRefusals: TOKEN, &[
     ErrorCode::PlaybackManifestNotFound,
+    ErrorCode::PlaybackReloadInvalid,
     ErrorCode::PlaybackSegmentNotFound,
     ErrorCode::RangeNotSatisfiable,
 ]);
 
-/// The playlist with segments, a segment, or a header of segments, at the addresses
-/// that the playlists name.
+/// The playlist with segments, a segment, a part of one, or a header of segments, at the
+/// addresses that the playlists name. The playlist takes the delivery directives of HLS with low
+/// latency: with `_HLS_msn` and `_HLS_part` it comes once they are in it, with `_HLS_skip` without
+/// old segments. The part that it announces comes once it is there.
 #[utoipa::path(
     get, path = "/gateway/playback/{tenantId}/{cameraId}/{session}/{file}", tag = "cameras",
     operation_id = "playCameraFile",
@@ -101,6 +105,9 @@ refusals!(FileRefusals: TOKEN, &[
         ("tenantId" = String, Path, format = Uuid), ("cameraId" = String, Path),
         ("session" = String, Path, description = "the playback session, as the first playlist names it"),
         ("file" = String, Path), ("Range" = Option<String>, Header),
+        ("_HLS_msn" = Option<u64>, Query, description = "of the playlist: the number of the segment that is waited for"),
+        ("_HLS_part" = Option<u64>, Query, description = "of the playlist: the part of that segment"),
+        ("_HLS_skip" = Option<String>, Query, description = "of the playlist: `YES` leaves out old segments"),
     ),
     responses(
         (status = 200, description = "The file", body = Vec<u8>, content_type = "video/mp4"),
@@ -111,12 +118,15 @@ refusals!(FileRefusals: TOKEN, &[
 pub(in crate::api) async fn file(
     State(api): State<Api>,
     Path((tenant, camera, session, file)): Path<(String, String, String, String)>,
+    RawQuery(asked): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (tenant, camera) = camera_of(&tenant, &camera)?;
     let playback = &api.camera_playback;
     if file == MEDIA_PLAYLIST {
-        return Ok(playlist(playback.playlist((tenant, &camera), &session).await?));
+        let asked = asked.as_deref().unwrap_or_default();
+        let text = playback.playlist((tenant, &camera), &session, asked).await?;
+        return Ok(playlist(text));
     }
     let found = playback.file((tenant, &camera), &session, &file).await;
     match found {
@@ -140,8 +150,8 @@ fn camera_of(tenant: &str, camera: &str) -> Result<(TenantId, CameraId), ApiErro
     }
 }
 
-fn playlist(text: String) -> Response {
-    ([(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, PLAYLIST_CACHE)], text).into_response()
+fn playlist(text: impl Into<Body>) -> Response {
+    ([(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, PLAYLIST_CACHE)], text.into()).into_response()
 }
 
 fn part_of(bytes: &Bytes, headers: &HeaderMap) -> Result<Response, ApiError> {

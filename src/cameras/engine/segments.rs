@@ -1,23 +1,25 @@
 //! Segments of a camera's stream, as HLS plays them (RFC 8216): pictures from one
-//! key picture to a later one, in fragmented MP4. The last ones are kept in
-//! memory.
+//! key picture to a later one, in fragmented MP4. Each is made of parts, which players
+//! with low latency fetch while the segment grows. The last ones are kept in memory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::cameras::engine::growing::{Growing, Part};
 use crate::cameras::engine::pictures::Picture;
 use crate::cameras::engine::timeline::TICKS_PER_S;
 use crate::domain::time::Timestamp;
 use crate::formats::codec::Setup;
-use crate::formats::mp4::{self, Carries, Run, RunSample};
+use crate::formats::mp4::{self, Carries};
 
-/// Segments that a playlist lists. Raising it lets players fall further behind.
-pub const LISTED: usize = 6;
+/// Segments that a playlist lists: more seconds than a playlist that leaves out the old ones
+/// has to have. Raising it lets players fall further behind.
+pub const LISTED: usize = 16;
 /// Segments that are kept: a player that read a playlist still finds what it
 /// listed, and memory is used for each.
-const KEPT_MAX: usize = 2 * LISTED;
+const KEPT_MAX: usize = LISTED + 6;
 /// Bytes of all segments of a camera that are kept; at the limit the oldest go.
 /// Raising it uses more memory for each camera that is watched.
 const KEPT_BYTES_MAX: usize = 24 << 20;
@@ -33,8 +35,14 @@ const SEGMENT_MIN: i64 = TICKS_PER_S;
 const TARGET_S: std::ops::RangeInclusive<i64> = 2..=10;
 /// How much longer than the target duration a segment may be: rounded, it is not.
 const SLACK: i64 = TICKS_PER_S * 2 / 5;
-/// Least time for which a picture is shown, in ticks.
-const PICTURE_TICKS_MIN: i64 = 1;
+/// How long a part is to be at most, in ticks. Raising it makes fewer requests and more delay.
+const PART_MAX: i64 = TICKS_PER_S * 9 / 20;
+/// How much longer than its pictures a part may be, in tenths, as cameras' pictures do not come
+/// evenly. A part must have 85 of a hundred of the target, so it can't be much.
+const PART_SLACK_TENTHS: i64 = 1;
+/// Times that no picture came for longer than a part, and a key picture then, that are taken
+/// for pictures that were lost. A camera with more of them sends few pictures.
+const HOLES_MAX: u32 = 3;
 
 /// A segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +59,27 @@ pub struct Segment {
     pub ticks: u64,
     /// When its first picture came.
     pub at: Timestamp,
-    /// Its bytes.
+    /// Its parts; none when it was not made for low latency.
+    pub parts: Vec<Part>,
+    /// Its bytes: those of its parts.
     pub data: Bytes,
+}
+
+/// The segment that grows, as far as players may fetch it.
+#[derive(Debug, Clone, Copy)]
+pub struct Growth<'segments> {
+    /// Its number in the playlist.
+    pub number: u64,
+    /// The number of the header that it needs.
+    pub header: u64,
+    /// Whether it does not go on where the one before ended.
+    pub is_break: bool,
+    /// Whether it begins with a key picture.
+    pub begins_with_key: bool,
+    /// When its first picture came.
+    pub at: Timestamp,
+    /// Its parts so far.
+    pub parts: &'segments [Part],
 }
 
 /// What a stream looks like to whoever chooses it.
@@ -66,6 +93,35 @@ pub struct Look {
     pub peak_bps: u64,
 }
 
+/// How long parts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PartTarget {
+    /// It is not known how far apart pictures are.
+    Unknown,
+    /// At most so many ticks.
+    Ticks(i64),
+    /// Pictures are further apart than parts may be long, so there are none any more.
+    GivenUp,
+}
+
+impl PartTarget {
+    /// The length of parts for pictures that are so far apart: as many whole pictures as fit,
+    /// and one at least.
+    fn of(apart: i64) -> Self {
+        let apart = apart.max(1);
+        let pictures = (PART_MAX / apart).max(1);
+        let ticks = apart.saturating_mul(pictures);
+        Self::Ticks(ticks.saturating_add(ticks * PART_SLACK_TENTHS / 10))
+    }
+
+    const fn ticks(self) -> Option<i64> {
+        match self {
+            Self::Ticks(ticks) => Some(ticks),
+            Self::Unknown | Self::GivenUp => None,
+        }
+    }
+}
+
 /// The segments of one camera.
 #[derive(Debug)]
 pub struct Segments {
@@ -75,15 +131,13 @@ pub struct Segments {
     header: u64,
     next: u64,
     target_s: Option<u64>,
+    part_target: PartTarget,
+    holes: u32,
     kept: VecDeque<Segment>,
     kept_bytes: usize,
     breaks_gone: u64,
-    /// Pictures of the segment that grows, and when the first of them came.
-    growing: Vec<Arc<Picture>>,
-    growing_bytes: usize,
-    began: Timestamp,
+    growing: Growing,
     is_break: bool,
-    fragments: u32,
 }
 
 impl Segments {
@@ -99,54 +153,58 @@ impl Segments {
             header: 0,
             next: first,
             target_s: None,
+            part_target: PartTarget::Unknown,
+            holes: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
             breaks_gone: 0,
-            growing: Vec::new(),
-            growing_bytes: 0,
-            began: Timestamp::from_unix_us(0),
+            growing: Growing::new(0),
             is_break: false,
-            fragments: 0,
         }
     }
 
-    /// The next picture, which came at `at`. `true` when a segment was added.
+    /// The next picture, which came at `at`. `true` when a segment or a part was added.
     pub fn handle(&mut self, picture: impl Into<Arc<Picture>>, at: Timestamp) -> bool {
         let picture = picture.into();
-        let before = self.next;
+        let before = self.progress();
         let changed = picture.setup.is_some() && picture.setup != self.setup;
         if self.is_due(&picture, changed) {
             self.cut(picture.moment.decode);
+        } else {
+            self.end_part(picture.moment.decode);
         }
         if changed {
             self.change(picture.setup.as_ref());
         }
         if self.setup.is_some() && (self.has_begun() || picture.key) {
-            if self.growing.is_empty() {
-                self.began = at;
-            }
-            self.growing_bytes += picture.data.len();
-            self.growing.push(picture);
+            self.growing.push(picture, at);
         }
-        self.next > before
+        self.progress() != before
     }
 
     /// The stream broke off. What it had is a segment, and the next one does not go
     /// on from it. `true` when a segment was added.
     pub fn handle_break(&mut self) -> bool {
-        let before = self.next;
-        if let Some(last) = self.growing.last() {
-            self.cut(last.moment.decode + TICKS_PER_S / 25);
+        let before = self.progress();
+        if let Some((_, last)) = self.growing.ends() {
+            self.cut(last + self.growing.last_ticks());
         }
-        self.is_break = !self.kept.is_empty();
         // Whatever comes then begins with a key picture.
-        self.growing.clear();
-        self.next > before
+        self.is_break = !self.kept.is_empty();
+        self.progress() != before
     }
 
     /// The segments that a playlist lists, the oldest first.
-    pub fn listed(&self) -> impl Iterator<Item = &Segment> {
+    pub fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.kept.iter().skip(self.kept.len().saturating_sub(LISTED))
+    }
+
+    /// Whether all that is listed begins with key pictures.
+    #[must_use]
+    pub fn begin_with_keys(&self) -> bool {
+        let growth = self.growth();
+        (growth.parts.is_empty() || growth.begins_with_key)
+            && self.listed().all(|segment| segment.begins_with_key)
     }
 
     /// How many breaks lie before the first segment that is listed.
@@ -163,28 +221,74 @@ impl Segments {
         self.target_s
     }
 
-    /// The file of a segment or header.
+    /// How long parts are at most, in ticks, once there is a segment: it never changes. Nothing
+    /// when there are no parts, as the camera sends few pictures.
+    #[must_use]
+    pub fn part_ticks(&self) -> Option<u64> {
+        self.part_target.ticks().map(i64::unsigned_abs)
+    }
+
+    /// The segment that grows, which is the next one.
+    #[must_use]
+    pub fn growth(&self) -> Growth<'_> {
+        Growth {
+            number: self.next,
+            header: self.header,
+            is_break: self.is_break,
+            begins_with_key: self.growing.begins_with_key(),
+            at: self.growing.began(),
+            parts: if self.part_ticks().is_some() { self.growing.parts() } else { &[] },
+        }
+    }
+
+    /// The file of a segment, a part or a header.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<Bytes> {
-        let rest = name.strip_prefix(&self.prefix)?.strip_prefix('-')?;
-        if let Some(number) = rest.strip_suffix(".init.mp4") {
-            let number: u64 = canonical(number)?;
-            return self.headers.iter().find(|it| it.0 == number).map(|it| it.1.clone());
+        match self.named(name)? {
+            Named::Header(number) => {
+                self.headers.iter().find(|it| it.0 == number).map(|it| it.1.clone())
+            }
+            Named::Segment(number) => {
+                self.kept.iter().find(|it| it.number == number).map(|it| it.data.clone())
+            }
+            Named::Part(number, part) => {
+                let part = usize::try_from(part).ok()?;
+                let parts = if number == self.next {
+                    self.growth().parts
+                } else {
+                    &self.kept.iter().find(|it| it.number == number)?.parts
+                };
+                parts.get(part).map(|part| part.data.clone())
+            }
         }
-        let number: u64 = canonical(rest.strip_suffix(".m4s")?)?;
-        self.kept.iter().find(|it| it.number == number).map(|it| it.data.clone())
+    }
+
+    /// Whether a name is that of the part that is made now: players ask for it before it is
+    /// there.
+    #[must_use]
+    pub fn is_hinted(&self, name: &str) -> bool {
+        let Some(Named::Part(number, part)) = self.named(name) else { return false };
+        self.part_ticks().is_some()
+            && number == self.next
+            && part == self.growing.parts().len() as u64
     }
 
     /// The name of a segment's file.
     #[must_use]
-    pub fn name(&self, segment: &Segment) -> String {
-        format!("{}-{}.m4s", self.prefix, segment.number)
+    pub fn name(&self, number: u64) -> String {
+        format!("{}-{number}.m4s", self.prefix)
     }
 
-    /// The name of the file with a segment's header.
+    /// The name of a part's file.
     #[must_use]
-    pub fn header_name(&self, segment: &Segment) -> String {
-        format!("{}-{}.init.mp4", self.prefix, segment.header)
+    pub fn part_name(&self, number: u64, part: usize) -> String {
+        format!("{}-{number}.{part}.m4s", self.prefix)
+    }
+
+    /// The name of the file with the header of this number.
+    #[must_use]
+    pub fn header_name(&self, header: u64) -> String {
+        format!("{}-{header}.init.mp4", self.prefix)
     }
 
     /// What the stream looks like, once there is a segment.
@@ -198,12 +302,25 @@ impl Segments {
         Some(Look { codecs: mp4::avc_codecs(setup, false), size: setup.size, peak_bps })
     }
 
-    const fn has_begun(&self) -> bool {
-        !self.growing.is_empty() || (!self.kept_is_empty() && !self.is_break)
+    fn named(&self, name: &str) -> Option<Named> {
+        let rest = name.strip_prefix(&self.prefix)?.strip_prefix('-')?;
+        if let Some(number) = rest.strip_suffix(".init.mp4") {
+            return canonical(number).map(Named::Header);
+        }
+        let rest = rest.strip_suffix(".m4s")?;
+        match rest.split_once('.') {
+            None => canonical(rest).map(Named::Segment),
+            Some((number, part)) => Some(Named::Part(canonical(number)?, canonical(part)?)),
+        }
     }
 
-    const fn kept_is_empty(&self) -> bool {
-        self.kept_bytes == 0
+    /// Changes with each segment and part.
+    fn progress(&self) -> (u64, usize) {
+        (self.next, self.growing.parts().len())
+    }
+
+    fn has_begun(&self) -> bool {
+        self.growing.ends().is_some() || (!self.kept.is_empty() && !self.is_break)
     }
 
     fn target_ticks(&self) -> i64 {
@@ -211,58 +328,75 @@ impl Segments {
     }
 
     fn is_due(&self, picture: &Picture, changed: bool) -> bool {
-        let ends = self.growing.first().zip(self.growing.last());
-        let Some((first, last)) = ends else { return false };
-        let length = picture.moment.decode - first.moment.decode;
+        let Some((begin, last)) = self.growing.ends() else { return false };
+        let length = picture.moment.decode - begin;
         // The next picture is expected as much later as this one; it must not be too late.
-        let next = length + (picture.moment.decode - last.moment.decode);
+        let next = length + (picture.moment.decode - last);
         let too_long = length >= self.target_ticks()
             || next > self.target_ticks() + SLACK
-            || self.growing_bytes >= SEGMENT_BYTES_MAX
-            || self.growing.len() >= SEGMENT_PICTURES_MAX;
-        changed || too_long || (picture.key && length >= SEGMENT_MIN)
+            || self.growing.bytes() >= SEGMENT_BYTES_MAX
+            || self.growing.pictures() >= SEGMENT_PICTURES_MAX;
+        let after_hole = picture.key && self.is_hole(picture.moment.decode);
+        changed || too_long || after_hole || (picture.key && length >= SEGMENT_MIN)
+    }
+
+    /// Whether the last picture would be shown for longer than a part may last if it were shown
+    /// until then.
+    fn is_hole(&self, end: i64) -> bool {
+        let ends = self.growing.ends();
+        self.part_target.ticks().zip(ends).is_some_and(|(target, (_, last))| end - last > target)
+    }
+
+    /// Ends the part that grows before a picture that is decoded at `end`, if it would become
+    /// too long with it.
+    fn end_part(&mut self, end: i64) {
+        if self.is_hole(end) {
+            // No key picture follows, so it is no loss: pictures come so rarely now.
+            self.part_target = PartTarget::GivenUp;
+        }
+        if let Some(target) = self.part_target.ticks() {
+            self.growing.handle_next(end, target);
+        }
     }
 
     /// Ends the segment that grows where the next picture is decoded. When that is
     /// much later, since pictures are missing between them, it is a break.
     fn cut(&mut self, end: i64) {
-        let pictures = std::mem::take(&mut self.growing);
-        self.growing_bytes = 0;
-        let Some(first) = pictures.first() else { return };
-        let (begin, begins_with_key) = (first.moment.decode, first.key);
-        let last = pictures.last().map_or(begin, |picture| picture.moment.decode);
+        let Some((begin, last)) = self.growing.ends() else { return };
         let longest = self.target_ticks();
-        let is_gap = end - begin > longest + SLACK;
-        let end = if is_gap { (begin + longest).max(last + PICTURE_TICKS_MIN) } else { end };
-        let ends: Vec<i64> =
-            pictures.iter().skip(1).map(|picture| picture.moment.decode).chain([end]).collect();
-        let samples = pictures.into_iter().zip(&ends).map(|(picture, end)| RunSample {
-            ticks: ticks((*end - picture.moment.decode).max(PICTURE_TICKS_MIN)),
-            offset: ticks(picture.moment.show - picture.moment.decode),
-            key: picture.key,
-            data: Arc::unwrap_or_clone(picture).data,
-        });
-        let run = Run { track: 1, at: begin.unsigned_abs(), samples: samples.collect() };
-        self.fragments = self.fragments.wrapping_add(1);
-        let mut data = Vec::new();
-        // Only a fragment beyond 2 GiB can't be written.
-        if mp4::fragment(self.fragments, &[run], &mut data).is_err() {
-            self.is_break = true;
-            return;
-        }
-        let length = (end - begin).max(PICTURE_TICKS_MIN).unsigned_abs();
-        self.target_s.get_or_insert_with(|| target_of(length));
+        let is_hole = self.is_hole(end);
+        let is_gap = is_hole || end - begin > longest + SLACK;
+        let target = self.part_target.ticks();
+        let end = match target {
+            Some(target) if is_hole => last + self.growing.last_ticks().min(target),
+            _ if is_gap => (begin + longest).max(last + 1),
+            _ => end,
+        };
+        self.growing.handle_end(end, target);
+        let made = self.growing.take();
+        let (apart, begins_with_key, at) = (made.apart(end), made.begins_with_key(), made.began());
+        let (parts, data) = made.into_files();
+        let ticks = (end - begin).max(1).unsigned_abs();
         self.kept_bytes += data.len();
         self.kept.push_back(Segment {
             number: self.next,
             header: self.header,
             is_break: std::mem::replace(&mut self.is_break, is_gap),
             begins_with_key,
-            ticks: length,
-            at: self.began,
-            data: data.into(),
+            ticks,
+            at,
+            parts: if target.is_some() { parts } else { Vec::new() },
+            data,
         });
         self.next += 1;
+        if self.target_s.is_none() {
+            self.target_s = Some(target_of(ticks));
+            self.part_target = PartTarget::of(apart);
+        }
+        self.holes += u32::from(is_hole);
+        if self.holes > HOLES_MAX {
+            self.part_target = PartTarget::GivenUp;
+        }
         self.forget();
     }
 
@@ -304,8 +438,12 @@ fn target_of(ticks: u64) -> u64 {
     seconds.clamp(TARGET_S.start().unsigned_abs(), TARGET_S.end().unsigned_abs())
 }
 
-fn ticks(value: i64) -> u32 {
-    u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+/// What the name of a file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Header(u64),
+    Segment(u64),
+    Part(u64, u64),
 }
 
 /// A number as it is written, and in no other way.
@@ -322,7 +460,7 @@ mod tests {
 
     fn setup(size: (u32, u32)) -> Setup {
         let (sps, pps) = (vec![SPS.to_vec()], vec![PPS.to_vec()]);
-        Setup { size, sps, pps, private: Vec::new() }
+        Setup { size, sps, pps, ..Setup::default() }
     }
 
     /// A picture at this number of frames of 40 ms.
@@ -359,20 +497,28 @@ mod tests {
     #[test]
     fn segments_begin_with_key_pictures_and_last_a_second_or_more() {
         let mut all = segments();
-        assert_eq!((playlist::media(&all), all.look()), (None, None));
+        assert_eq!((playlist::media(&all, false), all.look()), (None, None));
         // Key pictures twice a second: every second one begins a segment.
         send(&mut all, 0, 101, 13, 1_000);
         let lengths: Vec<u64> = all.listed().map(|it| it.ticks / 3_600).collect();
         assert_eq!(lengths, [26, 26, 26]);
         assert!(all.listed().all(|it| it.begins_with_key && !it.is_break));
         assert_eq!(all.target_s(), Some(2));
-        let text = playlist::media(&all).expect("a playlist");
-        let wanted = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:100\n\
-            #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"feed-0.init.mp4\"\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:1.040000,\nfeed-100.m4s\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01.040Z\n#EXTINF:1.040000,\nfeed-101.m4s\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:02.080Z\n#EXTINF:1.040000,\nfeed-102.m4s\n";
-        assert_eq!(text, wanted);
+        let text = playlist::media(&all, false).expect("a playlist");
+        for wanted in [
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-SERVER-CONTROL:\
+             CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.452000,HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0\n\
+             #EXT-X-PART-INF:PART-TARGET=0.484000\n#EXT-X-MEDIA-SEQUENCE:100\n\
+             #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"feed-0.init.mp4\"\n\
+             #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:1.040000,\nfeed-100.m4s\n",
+            "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:02.080Z\n\
+             #EXT-X-PART:DURATION=0.480000,URI=\"feed-102.0.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.480000,URI=\"feed-102.1.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.080000,URI=\"feed-102.2.m4s\"\n\
+             #EXTINF:1.040000,\nfeed-102.m4s\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in {text}");
+        }
         let look = all.look().expect("it has a look");
         assert_eq!((look.codecs.as_str(), look.size), ("avc1.64001f", (1_280, 720)));
         let main = playlist::main(&look, "x/media.m3u8");
@@ -386,15 +532,18 @@ mod tests {
     fn what_is_kept_is_bounded_by_number_and_by_bytes() {
         let mut all = segments();
         send(&mut all, 0, 25 * 60, 25, 100);
-        assert_eq!(numbers(&all), (153..159).collect::<Vec<_>>());
-        assert!(all.file("feed-146.m4s").is_none() && all.file("feed-147.m4s").is_some());
+        assert_eq!(numbers(&all), (143..159).collect::<Vec<_>>());
+        assert!(all.file("feed-136.m4s").is_none() && all.file("feed-137.m4s").is_some());
         // 20 MiB a second: each segment is cut when it is large, and few are kept.
         let mut large = segments();
         send(&mut large, 0, 25 * 20, 250, 800 << 10);
         assert!(large.kept_bytes <= KEPT_BYTES_MAX && large.listed().count() >= 2);
         assert!(large.kept.iter().all(|it| it.data.len() < SEGMENT_BYTES_MAX + (1 << 20)));
-        let text = playlist::media(&large).expect("a playlist");
-        assert!(!text.contains("INDEPENDENT"), "not every segment begins with a key picture");
+        let text = playlist::media(&large, false).expect("a playlist");
+        assert!(
+            !text.contains("INDEPENDENT-SEGMENTS"),
+            "not every segment begins with a key picture"
+        );
     }
 
     #[test]
@@ -422,7 +571,7 @@ mod tests {
             let picture = Picture { moment, ..picture(0, n % 20 == 0, 100, (1_280, 720)) };
             all.handle(picture, Timestamp::from_unix_us(at_tick * 100 / 9));
         }
-        assert!(all.listed().all(|it| !it.is_break), "{:?}", playlist::media(&all));
+        assert!(all.listed().all(|it| !it.is_break), "{:?}", playlist::media(&all, false));
     }
 
     #[test]
@@ -436,7 +585,7 @@ mod tests {
         send(&mut all, 160, 26, 25, 100);
         let found: Vec<(u64, bool)> =
             all.listed().map(|it| (it.ticks / 3_600, it.is_break)).collect();
-        assert_eq!(found, [(25, false), (25, false), (50, false), (25, true)]);
+        assert_eq!(found, [(25, false), (25, false), (1, false), (25, true)]);
     }
 
     #[test]
@@ -451,7 +600,7 @@ mod tests {
         assert_ne!(all.file("feed-1.init.mp4").expect("another"), first);
         let breaks: Vec<bool> = all.listed().map(|it| it.is_break).collect();
         // The single picture of the new group was a segment of the old sets.
-        assert_eq!(breaks, [false, false, true, false], "{:?}", playlist::media(&all));
+        assert_eq!(breaks, [false, false, true, false], "{:?}", playlist::media(&all, false));
         send(&mut all, 80, 25 * 30, 25, 100);
         assert!(all.file("feed-0.init.mp4").is_none(), "a header that nothing needs is kept");
         assert_eq!(all.breaks_before(), 2, "the sets were changed back");
@@ -488,6 +637,10 @@ mod tests {
             "feed-+100.m4s",
             "feed-100.m4s ",
             "feed-100.init.mp4",
+            "feed-101.00.m4s",
+            "feed-101.9.m4s",
+            "feed-100.0.m4s",
+            "feed-101.0.0.m4s",
             "food-100.m4s",
             "../feed-100.m4s",
             "feed-99999999999999999999.m4s",

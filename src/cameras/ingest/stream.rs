@@ -74,7 +74,7 @@ pub struct Listening {
 pub struct Stream {
     state: Mutex<State>,
     heard: broadcast::Sender<Heard>,
-    /// How many segments and breaks there were; closed streams count no more.
+    /// How many segments, parts and breaks there were; closed streams count no more.
     progress: watch::Sender<u64>,
     renewed: Notify,
 }
@@ -86,6 +86,8 @@ struct State {
     statistics: Statistics,
     pictures: Pictures,
     segments: Segments,
+    /// The playlists of these segments, whole and without old ones, once somebody has asked.
+    playlists: [Option<Bytes>; 2],
     group: Group,
     video: Option<CameraCodec>,
     audio: Option<CameraCodec>,
@@ -111,6 +113,7 @@ impl Stream {
                 statistics: Statistics::new(now),
                 pictures: Pictures::default(),
                 segments: Segments::new(prefix, first),
+                playlists: [None, None],
                 group: Group::default(),
                 video: None,
                 audio: None,
@@ -157,22 +160,49 @@ impl Stream {
         self.lock().is_closed
     }
 
-    /// The playlist with segments, if there is one.
+    /// The playlist with segments, if there is one: without old ones with `skip`.
     #[must_use]
-    pub fn playlist(&self) -> Option<String> {
-        playlist::media(&self.lock().segments)
+    pub fn playlist(&self, skip: bool) -> Option<Bytes> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let [whole, skipping] = &mut state.playlists;
+        let kept = if skip { skipping } else { whole };
+        if kept.is_none() {
+            *kept = playlist::media(&state.segments, skip).map(Bytes::from);
+        }
+        kept.clone()
+    }
+
+    /// What `look` finds in the segments now.
+    #[must_use]
+    pub fn find<T>(&self, look: impl Fn(&Segments) -> Option<T>) -> Option<T> {
+        look(&self.lock().segments)
+    }
+
+    /// Waits until `look` finds something in the segments; nothing when the stream has ended.
+    pub async fn until<T>(&self, look: impl Fn(&Segments) -> Option<T>) -> Option<T> {
+        let mut progress = self.progress.subscribe();
+        loop {
+            progress.borrow_and_update();
+            {
+                let state = self.lock();
+                if let Some(found) = look(&state.segments) {
+                    return Some(found);
+                }
+                if state.is_closed {
+                    return None;
+                }
+            }
+            if progress.changed().await.is_err() {
+                return None;
+            }
+        }
     }
 
     /// What it looks like, once there is a segment.
     #[must_use]
     pub fn look(&self) -> Option<Look> {
         self.lock().segments.look()
-    }
-
-    /// The file of a segment or header.
-    #[must_use]
-    pub fn file(&self, name: &str) -> Option<Bytes> {
-        self.lock().segments.file(name)
     }
 
     /// Waits until the camera has shown a key picture, or failed.
@@ -295,7 +325,10 @@ impl Stream {
             state.group.handle(&picture);
             // Nobody may listen.
             drop(self.heard.send(Heard::Picture(picture.clone())));
-            is_news |= state.segments.handle(picture, at);
+            if state.segments.handle(picture, at) {
+                is_news = true;
+                state.playlists = [None, None];
+            }
         }
         let timeline = state.pictures.timeline();
         state.statistics.handle_times(timeline.faults(), timeline.has_b_frames());
@@ -340,6 +373,7 @@ impl Stream {
 
     fn breaks(&self, state: &mut State) {
         state.segments.handle_break();
+        state.playlists = [None, None];
         state.group.handle_break();
         // Nobody may listen.
         drop(self.heard.send(Heard::Break));
@@ -362,7 +396,6 @@ impl State {
             self.latency = Some(now.saturating_duration_since(self.called_at));
         }
     }
-
     /// Counts the pictures of a codec that no playlist is made of.
     fn count(&mut self, packet: &VideoPacket, now: Instant, at: Timestamp) {
         let is_key = is_hevc_key_start(&packet.payload);

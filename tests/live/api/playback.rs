@@ -12,15 +12,15 @@ use crate::api::server::{Answer, Server, send};
 use crate::rtsp_camera::{Behaviour, FRAMES_PER_S, GOP, Login, RtspCamera};
 
 /// A server with a camera, and what a viewer of it has.
-struct Hall {
-    server: Server,
-    camera: RtspCamera,
+pub(super) struct Hall {
+    pub(super) server: Server,
+    pub(super) camera: RtspCamera,
 }
 
 impl Hall {
     /// Its cameras are looked after only when asked, so that nothing calls them but
     /// whoever is told of.
-    async fn with(behaviour: Behaviour) -> Self {
+    pub(super) async fn with(behaviour: Behaviour) -> Self {
         let keys = [("cameras.probe_interval_s", "0")];
         let hall = Self {
             server: Server::start_with(&keys).await,
@@ -30,7 +30,7 @@ impl Hall {
         hall
     }
 
-    async fn provision(&self, url: &str) {
+    pub(super) async fn provision(&self, url: &str) {
         let mut body = self.named("hall");
         body["rtspUrl"] = json!(url);
         let request = self.server.govern(Method::POST, "/gateway/provision").json(&body);
@@ -43,7 +43,7 @@ impl Hall {
     }
 
     /// A stream session with its token.
-    async fn issue(&self) -> Value {
+    pub(super) async fn issue(&self) -> Value {
         let body = self.named("hall");
         let answer = send(self.server.govern(Method::POST, "/gateway/sessions").json(&body)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -54,12 +54,12 @@ impl Hall {
         format!("/gateway/playback/{}/hall/{file}", self.server.tenant)
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         send(self.server.request(Method::GET, path)).await
     }
 
     /// The first playlist, which is there soon.
-    async fn main(&self, session: &Value) -> Answer {
+    pub(super) async fn main(&self, session: &Value) -> Answer {
         let path = self.path(&format!("index.m3u8?token={}", text(&session["token"])));
         for _ in 0..40 {
             let answer = self.get(&path).await;
@@ -73,14 +73,14 @@ impl Hall {
     }
 
     /// The address of the playlist with segments.
-    async fn watch(&self, session: &Value) -> String {
+    pub(super) async fn watch(&self, session: &Value) -> String {
         let main = self.main(session).await;
         assert_eq!(main.status, 200, "{main:?}");
         let last = main.text.lines().last().expect("an address");
         self.path(last)
     }
 
-    async fn health(&self) -> Value {
+    pub(super) async fn health(&self) -> Value {
         let path = format!("/gateway/health/{}/hall", self.server.tenant);
         let answer = send(self.server.govern(Method::GET, &path)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -100,7 +100,7 @@ impl Hall {
     }
 
     /// Waits until the playlist is as wanted, and fails after a while.
-    async fn playlist_until(&self, path: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(super) async fn playlist_until(&self, path: &str, is_so: impl Fn(&str) -> bool) -> String {
         let mut last = None;
         for _ in 0..400 {
             let answer = self.get(path).await;
@@ -119,18 +119,18 @@ impl Hall {
         probe(format!("{}{path}", self.server.http), seconds).await
     }
 
-    async fn deprovision(&self) {
+    pub(super) async fn deprovision(&self) {
         let body = self.named("hall");
         let request = self.server.govern(Method::POST, "/gateway/deprovision").json(&body);
         assert_eq!(send(request).await.status, 200);
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.server.app.stop().await;
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
@@ -156,11 +156,11 @@ fn frames(probed: &Value) -> u32 {
     text(&probed["streams"][0]["nb_read_frames"]).parse().expect("a number")
 }
 
-fn names(playlist: &str) -> Vec<String> {
+pub(super) fn names(playlist: &str) -> Vec<String> {
     playlist.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-fn headers(playlist: &str) -> Vec<String> {
+pub(super) fn headers(playlist: &str) -> Vec<String> {
     let address =
         |line: &str| Some(line.strip_prefix("#EXT-X-MAP:URI=\"")?.trim_end_matches('"').to_owned());
     playlist.lines().filter_map(address).collect()
