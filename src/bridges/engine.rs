@@ -283,7 +283,9 @@ fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The format of a key picture, as receivers are offered it; none when a room can't show it.
 #[must_use]
 pub fn config_of(picture: &Picture) -> Option<CodecConfig> {
-    let sps = picture.setup.as_ref()?.sps.first()?;
+    // H.265 has video parameter sets too.
+    let setup = picture.setup.as_ref().filter(|setup| setup.vps.is_empty())?;
+    let sps = setup.sps.first()?;
     let [_, profile, constraints, ..] = sps.as_slice() else { return None };
     let profile = match (profile, constraints & 0x40 != 0) {
         (66, true) => H264Profile::ConstrainedBaseline,
@@ -387,7 +389,7 @@ mod tests {
             size: (1280, 720),
             sps: vec![SPS.to_vec()],
             pps: vec![PPS.to_vec()],
-            private: Vec::new(),
+            ..Setup::default()
         });
         let show = number * 3_600;
         Arc::new(Picture { moment: Moment { decode: show, show }, key, data, setup })

@@ -1,8 +1,10 @@
 //! Turns RTP payloads into frames in the form that container files hold. A frame that lacks a
 //! packet is dropped; no input makes it panic.
 
+mod aac;
 mod av1;
 mod h264;
+mod hevc;
 mod opus;
 mod vp8;
 mod vp9;
@@ -12,6 +14,8 @@ use bytes::Bytes;
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::order::{InOrder, Ordered};
 
+pub use aac::{AacConfig, AacFrames};
+pub use hevc::SequenceSet as HevcSequenceSet;
 pub use opus::duration_us as opus_duration_us;
 pub use vp8::Vp8Descriptor;
 
@@ -22,14 +26,20 @@ const FRAME_PACKETS_MAX: usize = 8_192;
 /// Most parameter sets of one kind that H.264 can name (§7.4.2).
 const PARAMETER_SETS_MAX: usize = 32;
 
+/// Largest parameter set that is kept, in bytes; real ones have less than a hundred. A larger one is
+/// ignored. Raising it uses more memory: as many as above are kept of each kind for each track.
+const SET_BYTES_MAX: usize = 4_096;
+
 /// What a decoder must know before the first frame, and what the header of a file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
     /// Width and height in pixels; zero for audio.
     pub size: (u32, u32),
-    /// H.264: the sequence parameter sets.
+    /// H.265: the video parameter sets; none for other codecs.
+    pub vps: Vec<Vec<u8>>,
+    /// H.264 and H.265: the sequence parameter sets.
     pub sps: Vec<Vec<u8>>,
-    /// H.264: the picture parameter sets.
+    /// H.264 and H.265: the picture parameter sets.
     pub pps: Vec<Vec<u8>>,
     /// AV1: the configuration record. VP9: the profile, in one byte.
     pub private: Vec<u8>,
@@ -68,11 +78,33 @@ struct Unit {
     setup: Option<Setup>,
 }
 
+/// What payloads are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// A codec that is forwarded.
+    Media(Codec),
+    /// H.265, which cameras send.
+    Hevc,
+}
+
+/// Whether a payload of H.265 has the beginning of a picture: its first slice (RFC 7798 §4.4).
+#[must_use]
+pub fn begins_hevc_picture(payload: &[u8]) -> bool {
+    hevc::begins_picture(payload)
+}
+
+/// Whether a NAL unit of H.265 is a parameter set.
+#[must_use]
+pub fn is_hevc_set(unit: &[u8]) -> bool {
+    hevc::is_set(unit)
+}
+
 /// Collects packets, in order, into frames.
 #[derive(Debug)]
 pub struct Depacketiser {
-    codec: Codec,
+    format: Format,
     parameters: h264::Parameters,
+    hevc: hevc::Parameters,
     av1: av1::State,
     /// Payloads collected for the current RTP timestamp.
     payloads: Vec<Bytes>,
@@ -90,9 +122,20 @@ impl Depacketiser {
     /// Begins a track. Video begins with a key frame.
     #[must_use]
     pub fn new(codec: Codec) -> Self {
+        Self::of(Format::Media(codec))
+    }
+
+    /// Begins a track of H.265.
+    #[must_use]
+    pub fn hevc() -> Self {
+        Self::of(Format::Hevc)
+    }
+
+    fn of(format: Format) -> Self {
         Self {
-            codec,
+            format,
             parameters: h264::Parameters::default(),
+            hevc: hevc::Parameters::default(),
             av1: av1::State::default(),
             payloads: Vec::new(),
             bytes: 0,
@@ -133,7 +176,7 @@ impl Depacketiser {
         if packet.payload.is_empty() {
             return;
         }
-        if self.codec.kind() == MediaKind::Audio {
+        if matches!(self.format, Format::Media(codec) if codec.kind() == MediaKind::Audio) {
             let data = packet.payload.to_vec();
             self.out.push(Frame { ticks: packet.ticks, key: true, data, setup: None });
             return;
@@ -182,14 +225,36 @@ impl Depacketiser {
     }
 
     fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
-        match self.codec {
-            Codec::Opus => None,
-            Codec::Vp8 => vp8::unit(payloads),
-            Codec::Vp9 => vp9::unit(payloads),
-            Codec::H264 => self.parameters.unit(payloads),
-            Codec::Av1 => self.av1.unit(payloads),
+        match self.format {
+            Format::Media(Codec::Opus) => None,
+            Format::Media(Codec::Vp8) => vp8::unit(payloads),
+            Format::Media(Codec::Vp9) => vp9::unit(payloads),
+            Format::Media(Codec::H264) => self.parameters.unit(payloads),
+            Format::Media(Codec::Av1) => self.av1.unit(payloads),
+            Format::Hevc => self.hevc.unit(payloads),
         }
     }
+}
+
+/// Appends a NAL unit after its length, as files hold it.
+fn push_unit(data: &mut Vec<u8>, unit: &[u8]) {
+    data.extend(u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
+    data.extend_from_slice(unit);
+}
+
+/// Removes the emulation prevention bytes (H.264 §7.4.1.1, H.265 §7.4.2.1).
+fn without_emulation(bytes: &[u8]) -> Vec<u8> {
+    let mut meant = Vec::with_capacity(bytes.len());
+    let mut zeros = 0;
+    for &byte in bytes {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        meant.push(byte);
+    }
+    meant
 }
 
 #[cfg(test)]

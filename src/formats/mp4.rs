@@ -1,18 +1,20 @@
-//! Fragmented MP4 (ISO/IEC 14496-12) for H.264, and for the combined file, which also has AAC.
+//! Fragmented MP4 (ISO/IEC 14496-12) for H.264, for cameras also H.265, and for the combined file,
+//! which also has AAC.
 //! Fragments contain their own times and no offset into the file, so they can be written as they
 //! come; the header, which contains the index (`sidx`), is written last and comes first in the
 //! file.
 
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
-    Audio, Avc1, Avc3, Avcc, Codec as SampleEntry, Encode as _, Esds, FourCC, Ftyp, Hdlr, Mdhd,
-    Mdia, Mehd, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, SegmentReference, Sidx, Smhd, Stbl, Stco,
-    Stsc, Stsd, Stsz, Stts, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Visual, Vmhd,
+    Audio, Avc1, Avc3, Avcc, Codec as SampleEntry, Dops, Encode as _, Esds, FourCC, Ftyp, Hdlr,
+    Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Mehd, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus,
+    SegmentReference, Sidx, Smhd, Stbl, Stco, Stsc, Stsd, Stsz, Stts, Tfdt, Tfhd, Tkhd, Traf, Trak,
+    Trex, Trun, TrunEntry, Visual, Vmhd,
 };
 
 use crate::domain::media::MediaKind;
 use crate::formats::ContainerError;
-use crate::formats::codec::Setup;
+use crate::formats::codec::{AacConfig, HevcSequenceSet, Setup};
 use crate::formats::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
 
 /// Ticks per second in `moov`.
@@ -37,8 +39,12 @@ pub enum Carries {
         /// Whether the parameter sets change within the file.
         in_band: bool,
     },
-    /// AAC-LC, 48 kHz, stereo.
-    Aac,
+    /// H.265, whose parameter sets are in the header only.
+    Hevc(Setup),
+    /// AAC.
+    Aac(AacConfig),
+    /// Opus, 48 kHz, stereo.
+    Opus,
 }
 
 /// The samples of one track in a fragment.
@@ -182,7 +188,9 @@ fn track(track_id: u32, carries: &Carries) -> Result<Trak, ContainerError> {
         Carries::Avc { setup, in_band } => {
             (avc_entry(setup, *in_band)?, VIDEO_RATE, Some(setup.size))
         }
-        Carries::Aac => (aac_entry(), AUDIO_RATE, None),
+        Carries::Hevc(setup) => (hevc_entry(setup)?, VIDEO_RATE, Some(setup.size)),
+        Carries::Aac(config) => (aac_entry(config), config.rate_hz, None),
+        Carries::Opus => (opus_entry(), AUDIO_RATE, None),
     };
     let (width, height) = size.map_or((0, 0), |size| (pixels(size.0), pixels(size.1)));
     let is_video = size.is_some();
@@ -246,13 +254,61 @@ fn avc_entry(setup: &Setup, in_band: bool) -> Result<SampleEntry, ContainerError
     })
 }
 
-fn aac_entry() -> SampleEntry {
+fn hevc_entry(setup: &Setup) -> Result<SampleEntry, ContainerError> {
+    /// Types of parameter sets (H.265 table 7-1).
+    const SETS: [u8; 3] = [32, 33, 34];
+    let set = setup.sps.first().and_then(|sps| HevcSequenceSet::read(sps));
+    let set = set.ok_or(ContainerError::NoParameterSets)?;
+    let arrays = SETS.into_iter().zip([&setup.vps, &setup.sps, &setup.pps]);
+    let array = |(nal_unit_type, sets): (u8, &Vec<Vec<u8>>)| HvcCArray {
+        // All there are: none is in band.
+        completeness: true,
+        nal_unit_type,
+        nalus: sets.clone(),
+    };
+    let hvcc = Hvcc {
+        general_profile_space: set.space,
+        general_tier_flag: set.is_high_tier,
+        general_profile_idc: set.profile,
+        general_profile_compatibility_flags: set.compatibility,
+        general_constraint_indicator_flags: set.constraints,
+        general_level_idc: set.level,
+        chroma_format_idc: set.chroma,
+        bit_depth_luma_minus8: set.luma_depth_minus8,
+        bit_depth_chroma_minus8: set.chroma_depth_minus8,
+        num_temporal_layers: set.layers,
+        temporal_id_nested: set.is_nested,
+        length_size_minus_one: 3,
+        arrays: arrays.map(array).collect(),
+        ..Hvcc::new()
+    };
+    let visual = Visual {
+        data_reference_index: 1,
+        width: pixels(setup.size.0),
+        height: pixels(setup.size.1),
+        ..Visual::default()
+    };
+    Ok(Hvc1 { visual, hvcc, ..Hvc1::default() }.into())
+}
+
+/// The codec string of pictures with these parameter sets.
+#[must_use]
+pub fn video_codecs(setup: &Setup) -> String {
+    if setup.vps.is_empty() {
+        return avc_codecs(setup, false);
+    }
+    let set = setup.sps.first().and_then(|sps| HevcSequenceSet::read(sps));
+    set.map_or_else(|| "hvc1".to_owned(), |set| set.codecs())
+}
+
+fn aac_entry(config: &AacConfig) -> SampleEntry {
     Mp4a {
         audio: Audio {
             data_reference_index: 1,
-            channel_count: 2,
+            channel_count: config.channels.into(),
             sample_size: 16,
-            sample_rate: 48_000.into(),
+            // Rates that the field can't hold are in the configuration only.
+            sample_rate: u16::try_from(config.rate_hz).unwrap_or(0).into(),
         },
         esds: Esds {
             es_desc: EsDescriptor {
@@ -261,10 +317,11 @@ fn aac_entry() -> SampleEntry {
                     object_type_indication: 0x40,
                     stream_type: 5,
                     dec_specific: Some(DecoderSpecific {
-                        profile: 2,
-                        freq_index: 3,
-                        chan_conf: 2,
-                        raw: Vec::new(),
+                        profile: config.object_type,
+                        freq_index: 0,
+                        chan_conf: config.channels,
+                        // What is written; the fields above are a reading of it.
+                        raw: config.bytes.clone(),
                     }),
                     ..DecoderConfig::default()
                 },
@@ -274,6 +331,27 @@ fn aac_entry() -> SampleEntry {
         },
         btrt: None,
         taic: None,
+    }
+    .into()
+}
+
+fn opus_entry() -> SampleEntry {
+    Opus {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: 2,
+            sample_size: 16,
+            sample_rate: 48_000.into(),
+        },
+        dops: Dops {
+            output_channel_count: 2,
+            // A stream that is joined has no samples of its beginning to leave out.
+            pre_skip: 0,
+            input_sample_rate: AUDIO_RATE,
+            output_gain: 0,
+            channel_mapping: None,
+        },
+        btrt: None,
     }
     .into()
 }
@@ -369,6 +447,13 @@ impl Mp4Writer {
         self.written += (out.len() - before) as u64;
         Ok(())
     }
+}
+
+/// Converts a time from ticks of one rate to those of another.
+#[must_use]
+pub fn rescaled(ticks: i64, from_hz: i64, to_hz: i64) -> i64 {
+    let scaled = i128::from(ticks) * i128::from(to_hz) / i128::from(from_hz.max(1));
+    i64::try_from(scaled).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// Converts microseconds to ticks of a video track.

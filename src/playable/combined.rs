@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::recording::PlayableState;
-use crate::formats::codec::Setup;
+use crate::formats::codec::{AacConfig, Setup};
 use crate::formats::index::Index;
 use crate::formats::mp4::{
     Carries, Reference, Run as Samples, RunSample, avc_codecs, fragment, header,
@@ -269,7 +269,7 @@ impl Progress {
             size: (WIDTH, HEIGHT),
             sps: vec![decode(&self.sps)?],
             pps: vec![decode(&self.pps)?],
-            private: Vec::new(),
+            ..Setup::default()
         };
         // There are more fragments than one index can list: neighbours are joined.
         let together = self.fragments.len().div_ceil(65_000).max(1);
@@ -283,7 +283,8 @@ impl Progress {
             .collect();
         let duration_us = steps * GRID_MS * 1_000;
         let codecs = avc_codecs(&setup, false);
-        let carries = [Carries::Avc { setup, in_band: false }, Carries::Aac];
+        let carries =
+            [Carries::Avc { setup, in_band: false }, Carries::Aac(AacConfig::stereo_48_khz())];
         Ok(TrackFile {
             header: header(&carries, duration_us, &references)?,
             from_us: i64::try_from(self.zero_ms * 1_000).unwrap_or(i64::MAX),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{PARAMETER_SETS_MAX, Setup, Unit};
+use super::{PARAMETER_SETS_MAX, SET_BYTES_MAX, Setup, Unit, push_unit, without_emulation};
 use crate::formats::bits::Bits;
 
 const IDR: u8 = 5;
@@ -17,10 +17,6 @@ const FU_A: u8 = 28;
 /// NAL units of one aggregation packet that are examined for a key frame; a key frame begins among
 /// the first ones.
 const AGGREGATED_UNITS_MAX: usize = 16;
-/// Largest parameter set that is kept, in bytes; real ones have less than a hundred. A larger one is
-/// ignored. Raising it uses more memory: 64 are kept for each track.
-const SET_BYTES_MAX: usize = 4_096;
-
 /// The parameter sets that apply now, by their number.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
@@ -49,13 +45,13 @@ impl Parameters {
         let setup = if key { Some(self.setup()?) } else { None };
         if let Some(setup) = &setup {
             for set in setup.sps.iter().chain(&setup.pps) {
-                push(&mut data, set);
+                push_unit(&mut data, set);
             }
         }
         for unit in &units {
             // Some cameras send the sets of the next key frame with the time of the picture before it.
             if !matches!(kind(unit), DELIMITER | SPS | PPS) {
-                push(&mut data, unit);
+                push_unit(&mut data, unit);
             }
         }
         Some(Unit { key, data, setup })
@@ -77,17 +73,12 @@ impl Parameters {
         let sps: Vec<_> = self.sps.values().cloned().collect();
         let pps: Vec<_> = self.pps.values().cloned().collect();
         let size = picture_size(sps.first()?)?;
-        (!pps.is_empty()).then_some(Setup { size, sps, pps, private: Vec::new() })
+        (!pps.is_empty()).then_some(Setup { size, sps, pps, ..Setup::default() })
     }
 }
 
 fn kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |first| first & 0x1F)
-}
-
-fn push(data: &mut Vec<u8>, unit: &[u8]) {
-    data.extend(u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
-    data.extend_from_slice(unit);
 }
 
 /// Extracts the NAL units of these payloads (§5.6 to §5.8).
@@ -207,21 +198,6 @@ fn skip_scaling_list(bits: &mut Bits<'_>, entries: u32) -> Option<()> {
     Some(())
 }
 
-/// Removes the emulation prevention bytes (H.264 §7.4.1.1).
-fn without_emulation(bytes: &[u8]) -> Vec<u8> {
-    let mut meant = Vec::with_capacity(bytes.len());
-    let mut zeros = 0;
-    for &byte in bytes {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        meant.push(byte);
-    }
-    meant
-}
-
 /// Whether a decoder can start at this payload: it has a sequence parameter set, which precedes an
 /// instantaneous decoder refresh, or the refresh itself (RFC 6184 §5.2).
 pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
@@ -276,9 +252,9 @@ mod tests {
         let setup = unit.setup.expect("a key frame");
         assert_eq!(setup.size, (1280, 720));
         let mut wanted = Vec::new();
-        push(&mut wanted, SPS_720);
-        push(&mut wanted, PPS_1);
-        push(&mut wanted, &[0x65, 0x88, 1]);
+        push_unit(&mut wanted, SPS_720);
+        push_unit(&mut wanted, PPS_1);
+        push_unit(&mut wanted, &[0x65, 0x88, 1]);
         assert_eq!(unit.data, wanted);
     }
 
