@@ -13,6 +13,7 @@ pub mod policy;
 pub mod probing;
 pub mod reload;
 pub mod segments;
+pub mod sound;
 pub mod source;
 pub mod statistics;
 pub mod timeline;

@@ -2,13 +2,16 @@
 
 mod reader;
 
+use bytes::Bytes;
 use cabildo::cameras::engine::pictures::Picture;
 use cabildo::cameras::engine::playlist;
 use cabildo::cameras::engine::reload::{Directives, Place, ReloadInvalid, is_there};
 use cabildo::cameras::engine::segments::Segments;
+use cabildo::cameras::engine::sound::SoundFormat;
 use cabildo::cameras::engine::timeline::Moment;
 use cabildo::domain::time::Timestamp;
 use cabildo::formats::codec::Setup;
+use mp4_atom::{Decode as _, Moof};
 use proptest::prelude::*;
 
 use reader::{Player, Playlist};
@@ -275,4 +278,55 @@ proptest! {
             scene.picture(ticks, n == 0 || kind == 0);
         }
     }
+}
+
+/// What a fragment has of a track: when it begins, and how long its samples are together.
+fn run_of(fragment: &[u8], track: u32) -> Option<(u64, u64)> {
+    let moof = Moof::decode(&mut &fragment[..]).expect("a fragment");
+    let traf = moof.traf.iter().find(|traf| traf.tfhd.track_id == track)?;
+    let begin = traf.tfdt.as_ref().expect("a time").base_media_decode_time;
+    let samples = traf.trun.iter().flat_map(|trun| trun.samples.iter());
+    Some((begin, samples.map(|sample| u64::from(sample.duration.expect("a length"))).sum()))
+}
+
+#[test]
+fn sound_is_beside_the_pictures_without_a_hole_whenever_it_comes() {
+    let mut scene = Scene::new();
+    scene.segments.handle_new_source(Some(SoundFormat::Opus));
+    let frame = Bytes::from_static(&[0xFC, 1, 2, 3]);
+    for n in 0..25 * 20 {
+        scene.picture(3_600, n % 25 == 0);
+        // It begins after three seconds, and stops for two.
+        if n > 75 && !(200..250).contains(&n) {
+            for half in 0..2 {
+                let stamp = 5_000 + n * 1_920 + half * 960;
+                scene.segments.handle_sound(stamp, &frame, 0, scene.now + half * 1_800);
+            }
+        }
+    }
+    let look = scene.segments.look().expect("a look");
+    assert_eq!(look.codecs, "avc1.64001f,opus");
+    let mut next = None;
+    for segment in scene.playlist().segments.iter().filter(|it| !it.parts.is_empty()) {
+        for part in &segment.parts {
+            let bytes = scene.file(&part.uri);
+            let (pictures, length) = run_of(&bytes, 1).expect("pictures");
+            if let Some((sound, samples)) = run_of(&bytes, 2) {
+                assert!(next.is_none_or(|next| next == sound), "{sound} after {next:?}");
+                next = Some(sound + samples);
+                // In the same half second as the pictures.
+                let behind = (pictures + length) * 8 / 15;
+                assert!(behind.abs_diff(sound + samples) <= 24_000 + 1_920, "{behind} {next:?}");
+            }
+        }
+    }
+    assert!(next.is_some());
+    // Another sound needs another header, and is a break.
+    scene.segments.handle_break();
+    scene.segments.handle_new_source(None);
+    scene.pictures(60, 3_600, 25);
+    let last = scene.playlist().segments.last().expect("a segment").map.clone();
+    assert_eq!((last.as_str(), scene.playlist().breaks), ("feed-1.init.mp4", 0));
+    assert!(scene.playlist().segments.iter().any(|segment| segment.is_break));
+    assert_eq!(scene.segments.look().expect("a look").codecs, "avc1.64001f");
 }

@@ -4,6 +4,10 @@ Tells its port in one line and serves until its standard input ends:
     /opus     H.264 with a key picture every thirty seconds, and sound in Opus
     /slices   several slices for each picture, in small packets
     /bframes  pictures that are sent in another order than they are shown
+    /often    as /opus, with a key picture every second
+    /aac      H.264, and sound in AAC
+    /pcmu     H.264, and sound in G.711
+    /hevc     H.265, and sound in AAC
 """
 
 import sys
@@ -16,16 +20,25 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PICTURES = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=15/1 ! "
-SOUND = (
-    "audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay name=pay1 pt=97"
+TONE = "audiotestsrc is-live=true ! audioconvert ! audioresample ! "
+SOUND = TONE + "opusenc ! rtpopuspay name=pay1 pt=97"
+AAC = (
+    TONE + "audio/x-raw,rate=48000,channels=2 ! voaacenc ! aacparse ! rtpmp4gpay name=pay1 pt=97"
 )
 BASELINE = " ! video/x-h264,profile=constrained-baseline ! rtph264pay name=pay0 pt=96 "
+OFTEN = "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=15"
 CAMERAS = {
     "/opus": "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=450"
     + BASELINE
     + SOUND,
     "/slices": "x264enc tune=zerolatency speed-preset=ultrafast sliced-threads=true threads=4 "
     "key-int-max=15" + BASELINE + "mtu=700",
+    "/often": OFTEN + BASELINE + SOUND,
+    "/aac": OFTEN + BASELINE + AAC,
+    "/pcmu": OFTEN + BASELINE + TONE + "audio/x-raw,rate=8000,channels=1 ! mulawenc "
+    "! rtppcmupay name=pay1",
+    "/hevc": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 "
+    "! video/x-h265,profile=main ! h265parse ! rtph265pay name=pay0 pt=96 " + AAC,
     "/bframes": "x264enc bframes=3 key-int-max=15 ! video/x-h264,profile=main "
     "! rtph264pay name=pay0 pt=96",
 }

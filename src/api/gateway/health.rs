@@ -64,6 +64,9 @@ pub(in crate::api) struct CameraHealthBody {
     codec: Option<&'static str>,
     /// The codec of its sound.
     audio_codec: Option<&'static str>,
+    /// Why its sound is not in the playlists, while it is called: `codec_unsupported` for sound
+    /// that is neither AAC nor Opus, with one or two channels.
+    audio_fault: Option<&'static str>,
     bitrate_bps: u64,
     /// Pictures per second.
     frame_rate: f64,
@@ -129,6 +132,7 @@ impl CameraHealthBody {
                 .and_then(|it| it.audio)
                 .or_else(|| probe.and_then(|it| it.audio))
                 .map(CameraCodec::as_str),
+            audio_fault: report.and_then(|it| it.audio_fault).map(StreamFault::as_str),
             bitrate_bps,
             frame_rate: f64::from(frame_rate) / 1_000.0,
             gop_pictures: packets.gop_pictures,

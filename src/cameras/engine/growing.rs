@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::cameras::engine::pictures::Picture;
+use crate::cameras::engine::sound::SoundTrack;
 use crate::cameras::engine::timeline::TICKS_PER_S;
 use crate::domain::time::Timestamp;
 use crate::formats::mp4::{self, Run, RunSample};
@@ -119,21 +120,26 @@ impl Growing {
 
     /// A picture follows that is decoded at `at`: ends the part that grows if it would last
     /// for longer than `target` with it.
-    pub(super) fn handle_next(&mut self, at: i64, target: i64) {
-        self.fit(at, target);
+    pub(super) fn handle_next(&mut self, at: i64, target: i64, mut sound: Option<&mut SoundTrack>) {
+        self.fit(at, target, sound.as_deref_mut());
         let Some(first) = self.part.first() else { return };
         // The picture after the next one is expected as much later as the next one is.
         if at + (at - self.last) - first.moment.decode > target {
-            self.end_part(self.part.len(), at);
+            self.end_part(self.part.len(), at, sound);
         }
     }
 
     /// Ends the last part where the next picture is decoded.
-    pub(super) fn handle_end(&mut self, end: i64, target: Option<i64>) {
+    pub(super) fn handle_end(
+        &mut self,
+        end: i64,
+        target: Option<i64>,
+        mut sound: Option<&mut SoundTrack>,
+    ) {
         if let Some(target) = target {
-            self.fit(end, target);
+            self.fit(end, target, sound.as_deref_mut());
         }
-        self.end_part(self.part.len(), end);
+        self.end_part(self.part.len(), end, sound);
     }
 
     /// Its parts, and the file that is made of all of them.
@@ -155,15 +161,15 @@ impl Growing {
 
     /// A part that would be too long until `end` ends before its last picture, which came
     /// later than was expected.
-    fn fit(&mut self, end: i64, target: i64) {
+    fn fit(&mut self, end: i64, target: i64, sound: Option<&mut SoundTrack>) {
         let Some(first) = self.part.first() else { return };
         if self.part.len() > 1 && end - first.moment.decode > target {
-            self.end_part(self.part.len() - 1, self.last);
+            self.end_part(self.part.len() - 1, self.last, sound);
         }
     }
 
-    /// Makes a part of the first pictures, which ends at `end`.
-    fn end_part(&mut self, pictures: usize, end: i64) {
+    /// Makes a part of the first pictures and the sound beside them, which ends at `end`.
+    fn end_part(&mut self, pictures: usize, end: i64, sound: Option<&mut SoundTrack>) {
         let pictures: Vec<Arc<Picture>> = self.part.drain(..pictures).collect();
         let Some(begin) = pictures.first().map(|picture| picture.moment.decode) else { return };
         let ends: Vec<i64> =
@@ -175,11 +181,13 @@ impl Growing {
             key: picture.key,
             data: Arc::unwrap_or_clone(picture).data,
         });
-        let run = Run { track: 1, at: begin.unsigned_abs(), samples: samples.collect() };
+        let pictures = Run { track: 1, at: begin.unsigned_abs(), samples: samples.collect() };
+        let sound = sound.and_then(|sound| sound.take(end));
+        let runs: Vec<Run> = [pictures].into_iter().chain(sound).collect();
         self.fragments = self.fragments.wrapping_add(1);
         let mut data = Vec::new();
         // Only a fragment beyond 2 GiB can't be written, and segments are cut long before.
-        if mp4::fragment(self.fragments, &[run], &mut data).is_ok() {
+        if mp4::fragment(self.fragments, &runs, &mut data).is_ok() {
             let ticks = (end - begin).max(PICTURE_TICKS_MIN).unsigned_abs();
             self.parts.push(Part { ticks, has_key, data: data.into() });
         }

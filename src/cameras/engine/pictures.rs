@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use crate::cameras::engine::timeline::{Moment, TICKS_PER_S, Timeline};
+use crate::domain::camera::CameraCodec;
 use crate::domain::media::Codec;
-use crate::formats::codec::{Depacketiser, Setup};
+use crate::formats::codec::{Depacketiser, Setup, begins_hevc_picture, is_hevc_set};
 use crate::formats::order::{InOrder, Ordered};
 
 /// A packet of a camera, in the order in which it was sent.
@@ -37,6 +38,7 @@ pub struct Picture {
 /// relied on: a picture ends where the next one begins.
 #[derive(Debug)]
 pub struct Pictures {
+    codec: CameraCodec,
     depacketiser: Depacketiser,
     timeline: Timeline,
     /// Parameter sets of the session description, until the first packet.
@@ -51,7 +53,8 @@ pub struct Pictures {
 impl Default for Pictures {
     fn default() -> Self {
         Self {
-            depacketiser: Depacketiser::new(Codec::H264),
+            codec: CameraCodec::H264,
+            depacketiser: depacketiser(CameraCodec::H264),
             timeline: Timeline::default(),
             announced: Vec::new(),
             stamp: None,
@@ -62,12 +65,16 @@ impl Default for Pictures {
 }
 
 impl Pictures {
-    /// The camera was called again. `sets` are the parameter sets that it announced;
-    /// those that it sends replace them.
-    pub fn handle_new_source(&mut self, mut sets: Vec<Bytes>) {
-        // Sequence and picture parameter sets (H.264 table 7-1).
-        sets.retain(|set| set.first().is_some_and(|first| matches!(first & 0x1F, 7 | 8)));
-        self.depacketiser = Depacketiser::new(Codec::H264);
+    /// The camera was called again and sends pictures of this codec. `sets` are the parameter
+    /// sets that it announced; those that it sends replace them.
+    pub fn handle_new_source(&mut self, codec: CameraCodec, mut sets: Vec<Bytes>) {
+        sets.retain(|set| match codec {
+            CameraCodec::H265 => is_hevc_set(set),
+            // Sequence and picture parameter sets (H.264 table 7-1).
+            _ => set.first().is_some_and(|first| matches!(first & 0x1F, 7 | 8)),
+        });
+        self.codec = codec;
+        self.depacketiser = depacketiser(codec);
         self.timeline.handle_new_source();
         self.announced = sets;
     }
@@ -107,17 +114,35 @@ impl Pictures {
         if self.stamp != Some(ticks) {
             (self.stamp, self.later, self.has_picture) = (Some(ticks), 0, false);
         }
-        if begins_picture(payload) {
+        let begins = match self.codec {
+            CameraCodec::H265 => begins_hevc_picture(payload),
+            _ => begins_picture(payload),
+        };
+        if begins {
             self.later += i64::from(self.has_picture);
             self.has_picture = true;
         }
         ticks.saturating_add(self.later)
     }
 
+    /// The time of the pictures when it is `arrived_us` after the beginning; nothing before
+    /// the first one.
+    #[must_use]
+    pub fn now(&self, arrived_us: u64) -> Option<i64> {
+        self.timeline.now(ticks_of(arrived_us))
+    }
+
     /// Its timeline.
     #[must_use]
     pub const fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+}
+
+fn depacketiser(codec: CameraCodec) -> Depacketiser {
+    match codec {
+        CameraCodec::H265 => Depacketiser::hevc(),
+        _ => Depacketiser::new(Codec::H264),
     }
 }
 
@@ -145,22 +170,6 @@ fn begins_picture(payload: &[u8]) -> bool {
     }
 }
 
-/// Whether a payload of H.265 begins a picture that can be decoded without others,
-/// or the parameter sets before it (RFC 7798 §4.4).
-#[must_use]
-pub fn is_hevc_key_start(payload: &[u8]) -> bool {
-    let kind = |byte: &u8| byte >> 1 & 0x3F;
-    let starts = |kind: u8| matches!(kind, 16..=21 | 32..=34);
-    match payload.first().map(kind) {
-        // An aggregate: the first unit in it.
-        Some(48) => payload.get(4).map(kind).is_some_and(starts),
-        // A fragment: the first one of its unit.
-        Some(49) => payload.get(2).is_some_and(|byte| byte & 0x80 != 0 && starts(byte & 0x3F)),
-        Some(kind) => starts(kind),
-        None => false,
-    }
-}
-
 /// Microseconds in ticks.
 fn ticks_of(us: u64) -> i64 {
     let ticks = u128::from(us) * u128::from(TICKS_PER_S.unsigned_abs()) / 1_000_000;
@@ -183,7 +192,10 @@ mod tests {
 
     fn run(sets: &[&'static [u8]], packets: Vec<VideoPacket>) -> Vec<Picture> {
         let mut pictures = Pictures::default();
-        pictures.handle_new_source(sets.iter().map(|set| Bytes::from_static(set)).collect());
+        pictures.handle_new_source(
+            CameraCodec::H264,
+            sets.iter().map(|set| Bytes::from_static(set)).collect(),
+        );
         let packets = (0..).zip(packets);
         packets.flat_map(|(n, packet)| pictures.handle(packet, n * 40_000)).collect()
     }
@@ -247,15 +259,6 @@ mod tests {
         assert_eq!(run(&[SPS, PPS], packets()).len(), 1);
         assert_eq!(run(&[], packets()).len(), 0, "nothing can be decoded without sets");
         assert_eq!(run(&[&[0xFF, 1], SPS, &[], PPS], packets()).len(), 1);
-    }
-
-    #[test]
-    fn h265_starts_at_a_refresh_or_a_parameter_set() {
-        let starts = is_hevc_key_start;
-        assert!(starts(&[0x26, 1, 0]) && starts(&[0x40, 1, 0]) && !starts(&[0x02, 1, 0]));
-        assert!(starts(&[0x60, 1, 0, 2, 0x40, 1]) && !starts(&[0x60, 1, 0, 2, 0x02, 1]));
-        assert!(starts(&[0x62, 1, 0x93]) && !starts(&[0x62, 1, 0x13]) && !starts(&[0x62, 1, 0x81]));
-        assert!(!starts(&[]) && !starts(&[0x60]) && !starts(&[0x62, 1]));
     }
 
     #[test]

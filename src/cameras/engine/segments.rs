@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::cameras::engine::growing::{Growing, Part};
 use crate::cameras::engine::pictures::Picture;
+use crate::cameras::engine::sound::{SoundFormat, SoundTrack};
 use crate::cameras::engine::timeline::TICKS_PER_S;
 use crate::domain::time::Timestamp;
 use crate::formats::codec::Setup;
@@ -138,6 +139,9 @@ pub struct Segments {
     breaks_gone: u64,
     growing: Growing,
     is_break: bool,
+    sound: Option<SoundTrack>,
+    /// Whether another sound needs another header.
+    is_other_sound: bool,
 }
 
 impl Segments {
@@ -160,14 +164,42 @@ impl Segments {
             breaks_gone: 0,
             growing: Growing::new(0),
             is_break: false,
+            sound: None,
+            is_other_sound: false,
         }
+    }
+
+    /// The camera was called anew and sends its sound in this form; none that files can hold
+    /// when it is `None`.
+    pub fn handle_new_source(&mut self, sound: Option<SoundFormat>) {
+        match &mut self.sound {
+            Some(track) if Some(track.format()) == sound.as_ref() => track.handle_new_source(),
+            before => {
+                self.is_other_sound |= before.is_some() || sound.is_some();
+                *before = sound.map(SoundTrack::new);
+            }
+        }
+    }
+
+    /// A packet of the camera's sound that came at `now`, in ticks of the pictures' timeline.
+    pub fn handle_sound(&mut self, stamp: i64, payload: &Bytes, lost: u64, now: i64) {
+        if let Some(sound) = &mut self.sound {
+            sound.handle(stamp, payload, lost, now);
+        }
+    }
+
+    /// Whether there is sound in the files.
+    #[must_use]
+    pub const fn has_sound(&self) -> bool {
+        self.sound.is_some()
     }
 
     /// The next picture, which came at `at`. `true` when a segment or a part was added.
     pub fn handle(&mut self, picture: impl Into<Arc<Picture>>, at: Timestamp) -> bool {
         let picture = picture.into();
         let before = self.progress();
-        let changed = picture.setup.is_some() && picture.setup != self.setup;
+        let is_other = picture.setup != self.setup || self.is_other_sound;
+        let changed = picture.setup.is_some() && is_other;
         if self.is_due(&picture, changed) {
             self.cut(picture.moment.decode);
         } else {
@@ -177,6 +209,12 @@ impl Segments {
             self.change(picture.setup.as_ref());
         }
         if self.setup.is_some() && (self.has_begun() || picture.key) {
+            if self.growing.ends().is_none()
+                && (self.is_break || self.kept.is_empty())
+                && let Some(sound) = &mut self.sound
+            {
+                sound.handle_begin(picture.moment.decode);
+            }
             self.growing.push(picture, at);
         }
         self.progress() != before
@@ -299,7 +337,12 @@ impl Segments {
             (it.data.len() as u64).saturating_mul(8 * TICKS_PER_S.unsigned_abs()) / it.ticks.max(1)
         };
         let peak_bps = self.kept.iter().map(bps).max()?;
-        Some(Look { codecs: mp4::avc_codecs(setup, false), size: setup.size, peak_bps })
+        let mut codecs = mp4::video_codecs(setup);
+        if let Some(sound) = &self.sound {
+            codecs.push(',');
+            codecs.push_str(&sound.format().codecs());
+        }
+        Some(Look { codecs, size: setup.size, peak_bps })
     }
 
     fn named(&self, name: &str) -> Option<Named> {
@@ -355,7 +398,7 @@ impl Segments {
             self.part_target = PartTarget::GivenUp;
         }
         if let Some(target) = self.part_target.ticks() {
-            self.growing.handle_next(end, target);
+            self.growing.handle_next(end, target, self.sound.as_mut());
         }
     }
 
@@ -372,7 +415,7 @@ impl Segments {
             _ if is_gap => (begin + longest).max(last + 1),
             _ => end,
         };
-        self.growing.handle_end(end, target);
+        self.growing.handle_end(end, target, self.sound.as_mut());
         let made = self.growing.take();
         let (apart, begins_with_key, at) = (made.apart(end), made.begins_with_key(), made.began());
         let (parts, data) = made.into_files();
@@ -415,9 +458,16 @@ impl Segments {
     /// Other parameter sets: another header, and a break.
     fn change(&mut self, setup: Option<&Setup>) {
         let Some(setup) = setup else { return };
-        let carries = Carries::Avc { setup: setup.clone(), in_band: false };
+        let carries = if setup.vps.is_empty() {
+            Carries::Avc { setup: setup.clone(), in_band: false }
+        } else {
+            Carries::Hevc(setup.clone())
+        };
         // Sets that no header can be made of leave the stream without a beginning.
-        let Ok(header) = mp4::live_header(&[carries]) else {
+        let sound = self.sound.as_ref().map(|sound| sound.format().carries());
+        let carries: Vec<Carries> = [carries].into_iter().chain(sound).collect();
+        self.is_other_sound = false;
+        let Ok(header) = mp4::live_header(&carries) else {
             self.setup = None;
             return;
         };

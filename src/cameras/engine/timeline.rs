@@ -83,6 +83,15 @@ impl Timeline {
         moment
     }
 
+    /// The time of the pictures when it is `arrived` by the arrival clock; nothing before the
+    /// first one. A picture is whole when the next one begins.
+    #[must_use]
+    pub fn now(&self, arrived: i64) -> Option<i64> {
+        let since = arrived.saturating_sub(self.arrived).max(0);
+        let whole = self.last.saturating_add(self.interval);
+        (!self.order.is_new()).then(|| whole.saturating_add(since))
+    }
+
     /// Stamps that could not be.
     #[must_use]
     pub const fn faults(&self) -> u64 {

@@ -18,9 +18,11 @@ use url::Url;
 use super::stream::Stream;
 use super::{IngestParts, Key};
 use crate::cameras::engine::pictures::VideoPacket;
+use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
 use crate::domain::camera::{CameraCodec, StreamFault};
+use crate::formats::codec::AacConfig;
 
 /// How often a camera that plays is looked up again: another instance may have
 /// changed or removed it. Raising it lets a removed one run on for longer.
@@ -155,7 +157,8 @@ impl<'ingest> Call<'ingest> {
             Session::describe(url, options).await.map_err(|error| fault_of(&error))?;
         let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
         let mut audio = find(&session, false);
-        let sets = announced_sets(&session, video);
+        let sets = announced_sets(&session, video, codec);
+        let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
         let tcp = || SetupOptions::default().transport(Transport::default());
         session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
         if let Some((number, _)) = audio
@@ -166,11 +169,12 @@ impl<'ingest> Call<'ingest> {
                 return Err(later_fault_of(&error));
             }
             audio = None;
+            sound = None;
         }
         let permissive =
             PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
         let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
-        self.stream.handle_playing(codec, audio.map(|(_, codec)| codec), sets);
+        self.stream.handle_playing(codec, audio.map(|(_, codec)| codec), (sets, sound));
         Ok(Opened { session, video })
     }
 
@@ -207,20 +211,44 @@ fn find(session: &Session<Described>, video: bool) -> Option<(usize, CameraCodec
     })
 }
 
-/// The parameter sets of H.264 that a description announces; none when it has none
-/// that can be read, since those that are sent count.
-fn announced_sets(session: &Session<Described>, video: usize) -> Vec<Bytes> {
+/// The parameter sets that a description announces; none when it has none that can be
+/// read, since those that are sent count.
+fn announced_sets(session: &Session<Described>, video: usize, codec: CameraCodec) -> Vec<Bytes> {
     let parameters = session.streams().get(video).and_then(retina::client::Stream::parameters);
     let Some(ParametersRef::Video(parameters)) = parameters else { return Vec::new() };
     let record = parameters.extra_data();
     if record.len() > SETS_BYTES_MAX {
         return Vec::new();
     }
-    sets_of(record).unwrap_or_default()
+    let sets = match codec {
+        CameraCodec::H265 => hevc_sets_of(record),
+        _ => avc_sets_of(record),
+    };
+    sets.unwrap_or_default()
+}
+
+/// The form of a camera's sound, when files can hold it: Opus always, AAC with a configuration
+/// that players know.
+fn announced_sound(
+    session: &Session<Described>,
+    (number, codec): (usize, CameraCodec),
+) -> Option<SoundFormat> {
+    match codec {
+        CameraCodec::Opus => Some(SoundFormat::Opus),
+        CameraCodec::Aac => {
+            let parameters = session.streams().get(number)?.parameters();
+            let Some(ParametersRef::Audio(parameters)) = parameters else { return None };
+            // Stamps that count other than the samples of a frame are not followed.
+            AacConfig::read(parameters.extra_data())
+                .filter(|config| config.rate_hz == parameters.clock_rate())
+                .map(SoundFormat::Aac)
+        }
+        _ => None,
+    }
 }
 
 /// The sets in an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1).
-fn sets_of(record: &[u8]) -> Option<Vec<Bytes>> {
+fn avc_sets_of(record: &[u8]) -> Option<Vec<Bytes>> {
     let (head, mut rest) = record.split_at_checked(5)?;
     if head.first() != Some(&1) {
         return None;
@@ -228,15 +256,40 @@ fn sets_of(record: &[u8]) -> Option<Vec<Bytes>> {
     let mut sets = Vec::new();
     for mask in [0x1F, 0xFF] {
         let (count, after) = rest.split_first()?;
-        rest = after;
-        for _ in 0..count & mask {
-            let (length, after) = rest.split_first_chunk()?;
-            let (set, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
-            sets.push(Bytes::copy_from_slice(set));
-            rest = after;
-        }
+        rest = take_sets(usize::from(count & mask), after, &mut sets)?;
     }
     Some(sets)
+}
+
+/// The sets in an `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §8.3.3.1).
+fn hevc_sets_of(record: &[u8]) -> Option<Vec<Bytes>> {
+    let (head, rest) = record.split_at_checked(22)?;
+    if head.first() != Some(&1) {
+        return None;
+    }
+    let (arrays, mut rest) = rest.split_first()?;
+    let mut sets = Vec::new();
+    for _ in 0..*arrays {
+        let (_, after) = rest.split_first()?;
+        let (count, after) = after.split_first_chunk()?;
+        rest = take_sets(u16::from_be_bytes(*count).into(), after, &mut sets)?;
+    }
+    Some(sets)
+}
+
+/// Takes so many sets, each after its length, and returns what follows them.
+fn take_sets<'record>(
+    count: usize,
+    mut rest: &'record [u8],
+    sets: &mut Vec<Bytes>,
+) -> Option<&'record [u8]> {
+    for _ in 0..count {
+        let (length, after) = rest.split_first_chunk()?;
+        let (set, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+        sets.push(Bytes::copy_from_slice(set));
+        rest = after;
+    }
+    Some(rest)
 }
 
 /// What went wrong after the camera had taken the credentials once: one that refuses
@@ -276,12 +329,18 @@ mod tests {
 
     #[test]
     fn parameter_sets_are_read_and_lengths_that_lie_are_not_followed() {
-        let record = [1, 100, 0, 31, 0xFF, 0xE1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 9];
-        let sets = sets_of(&record).expect("well formed");
-        assert_eq!(sets, [Bytes::from_static(&[0x67, 1, 2]), Bytes::from_static(&[0x68, 9])]);
-        for end in 0..record.len() {
-            assert_eq!(sets_of(&record[..end]), None, "{end} bytes");
+        type Read = fn(&[u8]) -> Option<Vec<Bytes>>;
+        let avc = vec![1, 100, 0, 31, 0xFF, 0xE1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 9];
+        let mut hevc = vec![0; 22];
+        hevc[0] = 1;
+        hevc.extend([2, 0xA1, 0, 1, 0, 3, 0x67, 1, 2, 0xA2, 0, 1, 0, 2, 0x68, 9]);
+        for (record, read) in [(avc, avc_sets_of as Read), (hevc, hevc_sets_of as Read)] {
+            let sets = read(&record).expect("well formed");
+            assert_eq!(sets, [Bytes::from_static(&[0x67, 1, 2]), Bytes::from_static(&[0x68, 9])]);
+            for end in 0..record.len() {
+                assert_eq!(read(&record[..end]), None, "{end} bytes");
+            }
+            assert_eq!(read(&[0; 40]), None);
         }
-        assert_eq!(sets_of(&[0; 16]), None);
     }
 }

@@ -8,9 +8,10 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::cameras::engine::attempts::{Attempts, Due};
 use crate::cameras::engine::group::Group;
-use crate::cameras::engine::pictures::{Picture, Pictures, VideoPacket, is_hevc_key_start};
+use crate::cameras::engine::pictures::{Picture, Pictures, VideoPacket};
 use crate::cameras::engine::playlist;
 use crate::cameras::engine::segments::{Look, Segments};
+use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::statistics::{Report, Statistics, health};
 use crate::domain::camera::{CameraCodec, CameraHealth, StreamFault, StreamStatus};
 use crate::domain::time::Timestamp;
@@ -28,6 +29,8 @@ pub struct StreamReport {
     pub video: Option<CameraCodec>,
     /// The codec of its sound.
     pub audio: Option<CameraCodec>,
+    /// Why its sound is not played beside the pictures.
+    pub audio_fault: Option<StreamFault>,
     /// Time from the last call to the first packet.
     pub latency: Option<Duration>,
     /// What its packets tell.
@@ -95,8 +98,6 @@ struct State {
     latency: Option<Duration>,
     /// Whether a key picture came since the camera was called.
     is_seen: bool,
-    /// Of pictures that are only counted, the stamp of the last one.
-    counted: Option<i64>,
     wanted_until: Instant,
     is_closed: bool,
 }
@@ -120,7 +121,6 @@ impl Stream {
                 called_at: now,
                 latency: None,
                 is_seen: false,
-                counted: None,
                 wanted_until: now + linger,
                 is_closed: false,
             }),
@@ -141,6 +141,8 @@ impl Stream {
             fault: state.attempts.fault(),
             video: state.video,
             audio: state.audio,
+            audio_fault: (state.audio.is_some() && !state.segments.has_sound())
+                .then_some(StreamFault::CodecUnsupported),
             latency: state.latency,
             packets,
         }
@@ -288,18 +290,20 @@ impl Stream {
         state.is_seen = false;
     }
 
-    /// The camera plays in these codecs, and announced these parameter sets.
+    /// The camera plays in these codecs. It announced these parameter sets, and its sound in this
+    /// form if files can hold it.
     pub(super) fn handle_playing(
         &self,
         video: CameraCodec,
         audio: Option<CameraCodec>,
-        sets: Vec<Bytes>,
+        (sets, sound): (Vec<Bytes>, Option<SoundFormat>),
     ) {
         let mut state = self.lock();
         state.video = Some(video);
         state.audio = audio;
         state.latency = None;
-        state.pictures.handle_new_source(sets);
+        state.pictures.handle_new_source(video, sets);
+        state.segments.handle_new_source(sound);
     }
 
     /// A packet of the camera's pictures.
@@ -307,14 +311,6 @@ impl Stream {
         let mut state = self.lock();
         let state = &mut *state;
         state.heard(packet.payload.len(), packet.lost, now);
-        if state.video == Some(CameraCodec::H265) {
-            let was_seen = state.is_seen;
-            state.count(&packet, now, at);
-            if state.is_seen && !was_seen {
-                self.proceed();
-            }
-            return;
-        }
         let arrived = now.saturating_duration_since(state.began).as_micros();
         let mut is_news = false;
         for picture in state.pictures.handle(packet, u64::try_from(arrived).unwrap_or(u64::MAX)) {
@@ -341,6 +337,10 @@ impl Stream {
     pub(super) fn handle_audio(&self, (ticks, payload): (i64, Bytes), lost: u64, now: Instant) {
         let mut state = self.lock();
         state.heard(payload.len(), lost, now);
+        let arrived = now.saturating_duration_since(state.began).as_micros();
+        if let Some(now) = state.pictures.now(u64::try_from(arrived).unwrap_or(u64::MAX)) {
+            state.segments.handle_sound(ticks, &payload, lost, now);
+        }
         if let Some(codec) = state.audio {
             // Nobody may listen.
             drop(self.heard.send(Heard::Sound(Sound { codec, ticks, payload })));
@@ -394,15 +394,6 @@ impl State {
         self.statistics.handle_packet(bytes, lost, now);
         if self.latency.is_none() {
             self.latency = Some(now.saturating_duration_since(self.called_at));
-        }
-    }
-    /// Counts the pictures of a codec that no playlist is made of.
-    fn count(&mut self, packet: &VideoPacket, now: Instant, at: Timestamp) {
-        let is_key = is_hevc_key_start(&packet.payload);
-        if self.counted != Some(packet.ticks) {
-            self.counted = Some(packet.ticks);
-            self.is_seen |= is_key;
-            self.statistics.handle_picture(is_key, now, at);
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Cameras played with low latency: parts, playlists that are waited for, and who may not wait.
+//! Sound and H.265 of cameras that share no code with this project, with ffprobe as the player.
 
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use reqwest::Method;
+use serde_json::{Value, json};
 
-use super::playback::{Hall, names, text};
+use super::playback::{Hall, names, probe, text};
 use crate::api::server::{Answer, send};
 use crate::rtsp_camera::Behaviour;
 
@@ -144,5 +148,113 @@ async fn a_viewer_waits_with_few_requests_and_each_ends_with_its_session() {
     });
     assert_eq!(gone.status, 410, "{gone:?}");
     drop(all);
+    hall.stop().await;
+}
+
+/// A server of gst-rtsp-server, until it is dropped.
+struct Foreign {
+    child: Child,
+    port: u16,
+}
+
+impl Foreign {
+    fn start() -> Self {
+        let script = crate::package_root::package_root().join("tests/support/gst_camera.py");
+        let mut child = Command::new("/usr/bin/python3")
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python");
+        let output = child.stdout.take().expect("its output");
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)
+            .expect("a line");
+        Self { child, port: line.trim().parse().expect("a port") }
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What a playlist lists with its newest header.
+fn newest(playlist: &str) -> &str {
+    playlist.rsplit("#EXT-X-MAP:").next().expect("a header")
+}
+
+/// The name of its newest header.
+fn header_in(playlist: &str) -> &str {
+    newest(playlist).split('"').nth(1).expect("a name")
+}
+
+/// What ffprobe says of a header and the fragments after it.
+fn probe_file(bytes: &[u8]) -> Value {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "stream=codec_name", "-of", "json"])
+        .arg(file.path())
+        .output()
+        .expect("ffprobe");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn codecs(probed: &Value) -> Vec<String> {
+    let streams = probed["streams"].as_array().expect("streams");
+    let mut codecs: Vec<String> =
+        streams.iter().map(|stream| text(&stream["codec_name"]).to_owned()).collect();
+    codecs.sort();
+    codecs
+}
+
+#[tokio::test]
+async fn sound_and_h265_of_foreign_cameras_are_played_or_it_is_said_why_not() {
+    let foreign = tokio::task::spawn_blocking(Foreign::start).await.expect("it started");
+    let hall = Hall::with(Behaviour::default()).await;
+    let mut before = String::new();
+    for (camera, told, wanted, fault) in [
+        ("aac", ",mp4a.40.2\"", vec!["aac", "h264"], Value::Null),
+        ("often", ",opus\"", vec!["h264", "opus"], Value::Null),
+        ("hevc", "\"hvc1.1.6.", vec!["aac", "hevc"], Value::Null),
+        ("pcmu", "CODECS=\"avc1.42", vec!["h264"], json!("codec_unsupported")),
+    ] {
+        hall.provision(&format!("rtsp://127.0.0.1:{}/{camera}", foreign.port)).await;
+        let session = hall.issue().await;
+        // The camera before may still be shown.
+        let mut tries = 0;
+        while !hall.main(&session).await.text.contains(told) {
+            tries += 1;
+            assert!(tries < 300, "{camera}: {:?}", hall.main(&session).await);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let path = hall.watch(&session).await;
+        let base = path.trim_end_matches("media.m3u8").to_owned();
+        let is_whole = |playlist: &str| {
+            let whole = parts(newest(playlist));
+            header_in(playlist) != before
+                && whole.iter().filter(|(_, parts)| parts.len() > 1).count() >= 4
+        };
+        let playlist = hall.playlist_until(&path, is_whole).await;
+        let header = header_in(&playlist);
+        let mut bytes = file(&hall, &format!("{base}{header}")).await;
+        before = header.to_owned();
+        let (_, last) = parts(newest(&playlist)).pop().expect("a segment");
+        for part in &last {
+            bytes.extend(file(&hall, &format!("{base}{part}")).await);
+        }
+        let probed = tokio::task::spawn_blocking(move || probe_file(&bytes)).await.expect("it ran");
+        assert_eq!(codecs(&probed), wanted, "{camera}: parts");
+        let probed = probe(format!("{}{path}", hall.server.http), 3).await;
+        assert_eq!(codecs(&probed), wanted, "{camera}: the stream");
+        let health = hall.health().await;
+        assert_eq!(health["audioFault"], fault, "{health}");
+        assert_eq!(health["health"], "online", "{health}");
+    }
     hall.stop().await;
 }
