@@ -1,6 +1,6 @@
 //! Cameras in rooms: a camera that this server calls takes part like a device of the hall.
 //! Its pictures in H.264 and its sound in Opus go to members as they come; a camera that
-//! sends anything else is in the room and says why nothing of it is shown.
+//! sends anything else is in the room and says why it is not shown or heard.
 
 pub mod engine;
 mod relay;
@@ -220,8 +220,8 @@ const fn is_unsupported(fault: StreamFault) -> bool {
     matches!(fault, StreamFault::CodecUnsupported | StreamFault::UnsupportedBframes)
 }
 
-/// Why nothing of a camera can be shown in a room now; nothing while it is called for the
-/// first time.
+/// Why nothing of a camera can be shown in a room now, or it can't be heard there; nothing while
+/// it is called for the first time.
 fn fault_of(stream: &Stream) -> Option<StreamFault> {
     let report = stream.report(Instant::now().into_std());
     match report.status {
@@ -230,6 +230,9 @@ fn fault_of(stream: &Stream) -> Option<StreamFault> {
         }
         StreamStatus::Running if report.packets.has_b_frames => {
             Some(StreamFault::UnsupportedBframes)
+        }
+        StreamStatus::Running if report.audio.is_some_and(|audio| audio != CameraCodec::Opus) => {
+            Some(StreamFault::SoundUnsupported)
         }
         StreamStatus::Running | StreamStatus::Starting | StreamStatus::Stopped => None,
         StreamStatus::Error => report.fault,

@@ -44,7 +44,8 @@ pub(super) struct RoomCameraBody {
     camera_id: String,
     /// The participant that it is in the room.
     user_id: String,
-    /// Why nothing of it comes, as far as it is known: a word such as `unreachable`.
+    /// Why nothing of it comes, or, as `sound_unsupported`, no sound, as far as it is known: a
+    /// word such as `unreachable`.
     media_fault: Option<&'static str>,
 }
 

@@ -146,7 +146,12 @@ impl Relay {
                         return Ok(());
                     }
                     let strange = self.has_strange_profile.then_some(StreamFault::CodecUnsupported);
-                    self.say(member, fault_of(stream).or(strange)).await;
+                    // Pictures that can't be shown matter more than sound.
+                    let fault = match fault_of(stream) {
+                        None | Some(StreamFault::SoundUnsupported) if strange.is_some() => strange,
+                        fault => fault,
+                    };
+                    self.say(member, fault).await;
                     self.report()?;
                 }
             }

@@ -75,6 +75,8 @@ words!(
         /// Its pictures are sent in another order than they are shown, which players in a
         /// room can't follow.
         UnsupportedBframes => "unsupported_bframes",
+        /// Its pictures come, and its sound is in a codec that a room does not take.
+        SoundUnsupported => "sound_unsupported",
         /// It did not answer in time.
         AnswerTimedOut => "answer_timed_out",
         /// It stopped sending.

@@ -296,8 +296,8 @@ pub struct ParticipantView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub name_notice: Option<String>,
-    /// Why nothing of a camera comes: a word such as `unreachable`, `codec_unsupported`
-    /// or `unsupported_bframes`.
+    /// Why nothing of a camera comes, or, as `sound_unsupported`, no sound: a word such as
+    /// `unreachable`, `codec_unsupported` or `unsupported_bframes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub media_fault: Option<String>,

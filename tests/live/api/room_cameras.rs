@@ -265,7 +265,7 @@ async fn a_viewer_in_a_room_decodes_the_pictures_of_a_camera() {
     assert_eq!(added.status, 201, "{added:?}");
     assert_eq!(
         (&added.json()["user_id"], &added.json()["media_fault"]),
-        (&json!(USER), &json!(null))
+        (&json!(USER), &json!("sound_unsupported"))
     );
     let again = add(&server, &chair, &session).await;
     assert_eq!(again.status, 200, "{again:?}");
@@ -355,9 +355,8 @@ async fn a_camera_that_a_room_can_not_show_says_why() {
     let (mut channel, _) = Channel::enter(&server, &session, &chair).await;
     let added = add(&server, &chair, &session).await;
     if added.status == 201 {
-        let has_fault = |it: &Value| it["media_fault"].is_string();
-        let told = event(&mut channel, "participant_updated", has_fault).await;
-        assert_eq!(told["media_fault"], "unsupported_bframes");
+        let has_fault = |it: &Value| it["media_fault"] == "unsupported_bframes";
+        event(&mut channel, "participant_updated", has_fault).await;
         assert_eq!(remove(&server, &chair, &session).await.status, 204);
         let again = add(&server, &chair, &session).await;
         assert_eq!((again.status, again.code().as_str()), (422, "CAMERA_BFRAMES_UNSUPPORTED"));

@@ -627,8 +627,8 @@ joined_at: string,
  */
 name_notice?: string, 
 /**
- * Why nothing of a camera comes: a word such as `unreachable`, `codec_unsupported`
- * or `unsupported_bframes`.
+ * Why nothing of a camera comes, or, as `sound_unsupported`, no sound: a word such as
+ * `unreachable`, `codec_unsupported` or `unsupported_bframes`.
  */
 media_fault?: string, };
 

@@ -248,6 +248,8 @@ export const pt: Catalogue = {
   'people.fault.codec_unsupported':
     'envia um codec que não pode ser mostrado: configure-a para H.264',
   'people.fault.unsupported_bframes': 'envia quadros B: desative-os na câmera',
+  'people.fault.sound_unsupported':
+    'envia um som que não pode ser reproduzido aqui: configure-o em Opus',
   'people.fault.credentials_refused': 'recusa a senha',
   'people.fault.other': 'não envia nada no momento',
   'people.away': 'reconectando',

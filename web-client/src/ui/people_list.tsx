@@ -50,12 +50,13 @@ export function NameNotice({ notice }: { notice: string | undefined }) {
   );
 }
 
-/** Why nothing of a camera is shown. */
+/** Why a camera is not shown, or not heard. */
 export function MediaFault({ fault }: { fault: string | undefined }) {
   if (fault === undefined) return null;
   const key =
     fault === 'codec_unsupported' ||
     fault === 'unsupported_bframes' ||
+    fault === 'sound_unsupported' ||
     fault === 'credentials_refused'
       ? (`people.fault.${fault}` as const)
       : 'people.fault.other';
