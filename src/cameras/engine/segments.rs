@@ -233,6 +233,7 @@ impl Segments {
     }
 
     /// The segments that a playlist lists, the oldest first.
+    #[must_use]
     pub fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.kept.iter().skip(self.kept.len().saturating_sub(LISTED))
     }

@@ -360,8 +360,8 @@ mod tests {
     #[test]
     fn pictures_are_put_together_and_their_sets_are_apart_from_them() {
         let aggregate = [&[96, 1, 0, 24][..], VPS_1, &[0, 43], SPS_1, &[0, 6], PPS_1].concat();
-        let first = [&[98, 1, 0x80 | 20][..], &KEY[2..]].concat();
-        let last = [&[98, 1, 0x40 | 20][..], &[7, 8]].concat();
+        let first = [&[98, 1, 0x80 | 0x14][..], &KEY[2..]].concat();
+        let last = [&[98, 1, 0x40 | 0x14][..], &[7, 8]].concat();
         let pictures = run(&[
             (0, &aggregate),
             (0, &first),
@@ -395,7 +395,7 @@ mod tests {
     fn a_picture_begins_with_its_first_slice() {
         assert!(begins_picture(KEY) && begins_picture(DELTA) && !begins_picture(KEY_MORE));
         assert!(!begins_picture(SPS_1) && !begins_picture(&[]) && !begins_picture(&[98, 1]));
-        assert!(begins_picture(&[98, 1, 0x80 | 20, 172]) && !begins_picture(&[98, 1, 20, 172]));
+        assert!(begins_picture(&[98, 1, 0x80 | 0x14, 172]) && !begins_picture(&[98, 1, 20, 172]));
         let aggregate = [&[96, 1, 0, 6][..], PPS_1, &[0, 4], KEY].concat();
         assert!(begins_picture(&aggregate) && !begins_picture(&aggregate[..12]));
     }
