@@ -58,6 +58,18 @@ pub fn is_key_frame_start(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
+/// Width and height in pixels of the pictures from here on, when this payload begins a key frame and
+/// tells them. `None` for AV1, whose sequence header is not read here.
+#[must_use]
+pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<(u32, u32)> {
+    match codec {
+        Codec::Vp8 => vp8::picture_size(payload),
+        Codec::Vp9 => vp9::picture_size(payload),
+        Codec::H264 => h264::picture_size_in(payload),
+        Codec::Opus | Codec::Av1 => None,
+    }
+}
+
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -330,6 +342,7 @@ mod tests {
         fn no_payload_panics_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for codec in Codec::ALL {
                 std::hint::black_box(is_key_frame_start(*codec, &bytes));
+                std::hint::black_box(picture_size(*codec, &bytes));
             }
             if let Some(descriptor) = Vp8Descriptor::parse(&bytes) {
                 let mut copy = bytes.clone();

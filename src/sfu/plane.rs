@@ -160,8 +160,8 @@ pub struct PublicationSpec {
     pub mid: String,
     /// The meaning of its payload types; the first is the preferred one.
     pub formats: Vec<Format>,
-    /// Its encodings, lowest quality first; at least one, at most three. A feed
-    /// has one.
+    /// Its encodings, as listed by the peer; at least one, at most three. Which is of higher quality
+    /// is measured. A feed has one.
     pub encodings: Vec<EncodingSpec>,
     /// Header extensions of its transport.
     pub extensions: ExtensionIds,

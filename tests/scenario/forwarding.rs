@@ -210,6 +210,99 @@ fn simulcast_scene() -> (Fixture, PublicationSpec, [Stream; 2]) {
     (fixture, spec, streams)
 }
 
+/// A key frame that says its size.
+fn sized(stream: &mut Stream, (width, height): (u16, u16)) -> Vec<u8> {
+    let mut payload = stream.vp8_payload(true, "");
+    payload.extend_from_slice(&[0, 0, 0x9D, 1, 0x2A]);
+    payload.extend_from_slice(&width.to_le_bytes());
+    payload.extend_from_slice(&height.to_le_bytes());
+    payload
+}
+
+#[test]
+fn the_best_layer_is_the_one_with_the_largest_pictures_wherever_it_is_listed() {
+    let (mut fixture, _, mut streams) = simulcast_scene();
+    let sizes = [(1280, 720), (320, 180)];
+    for _ in 0..3 {
+        for (stream, size) in streams.iter_mut().zip(sizes) {
+            stream.timestamp = stream.timestamp.wrapping_add(3000);
+            let payload = sized(stream, size);
+            fixture.send(PUBLISHER, stream, &payload, true);
+        }
+        fixture.pass(33);
+    }
+    let size = |packet: &Received| {
+        let payload = &packet.payload;
+        let side = |at: usize| u16::from_le_bytes([payload[at], payload[at + 1]]);
+        (side(payload.len() - 4), side(payload.len() - 2))
+    };
+    let seen: Vec<_> = fixture.take_rtp(SUBSCRIBER).iter().map(size).collect();
+    assert_eq!(seen, [(1280, 720); 3], "the layer that is listed first");
+    let demand = Demand { layer_max: 0, paused: false };
+    fixture.command(Command::SetDemand { subscription: SubscriptionId(1), demand });
+    for (stream, size) in streams.iter_mut().zip(sizes) {
+        let payload = sized(stream, size);
+        fixture.send(PUBLISHER, stream, &payload, true);
+    }
+    let seen: Vec<_> = fixture.take_rtp(SUBSCRIBER).iter().map(size).collect();
+    assert_eq!(seen.last(), Some(&(320, 180)), "the lowest layer is the one with small pictures");
+}
+
+#[test]
+fn without_known_sizes_the_layer_with_the_higher_rate_is_the_better_one() {
+    let (mut fixture, _, mut streams) = simulcast_scene();
+    let names = ["much more of everything in each picture, since it is large", "little"];
+    for step in 0..60 {
+        for (stream, name) in streams.iter_mut().zip(names) {
+            stream.timestamp = stream.timestamp.wrapping_add(3000);
+            let payload = stream.vp8_payload(step % 10 == 0, name);
+            fixture.send(PUBLISHER, stream, &payload, true);
+        }
+        fixture.pass(33);
+    }
+    let seen = fixture.take_rtp(SUBSCRIBER);
+    assert_eq!(seen.last().map(Received::text).as_deref(), Some(names[0]));
+}
+
+#[test]
+fn a_second_source_in_a_section_is_left_out_until_the_first_is_silent() {
+    for kind in [MediaKind::Video, MediaKind::Audio] {
+        let mut fixture = Fixture::new();
+        fixture.join(PUBLISHER);
+        fixture.join(SUBSCRIBER);
+        let spec = publication(&fixture, PUBLISHER, kind, "s");
+        fixture.command(Command::AddPublication(spec.clone()));
+        fixture.command(Command::AddSubscription(subscription(SUBSCRIBER, 1, &spec)));
+        let payload_type = spec.formats[0].payload_type;
+        let mut first = Stream::new(2000, payload_type, "s");
+        let mut second = Stream::new(3000, payload_type, "s");
+        let send = |fixture: &mut Fixture, stream: &mut Stream, name: &str| {
+            stream.timestamp = stream.timestamp.wrapping_add(1800);
+            let payload = match kind {
+                MediaKind::Video => stream.vp8_payload(true, name),
+                MediaKind::Audio => format!("......{name}").into_bytes(),
+            };
+            fixture.send(PUBLISHER, stream, &payload, true);
+            fixture.pass(10);
+        };
+        for _ in 0..50 {
+            send(&mut fixture, &mut first, "first");
+            send(&mut fixture, &mut second, "second");
+        }
+        let seen = fixture.take_rtp(SUBSCRIBER);
+        let names: Vec<String> = seen.iter().map(Received::text).collect();
+        assert_eq!(names, vec!["first"; 50], "{kind}");
+        assert_continuous(&seen, kind == MediaKind::Video);
+        fixture.pass(1_100);
+        for _ in 0..3 {
+            send(&mut fixture, &mut second, "second");
+        }
+        let seen = fixture.take_rtp(SUBSCRIBER);
+        let names: Vec<String> = seen.iter().map(Received::text).collect();
+        assert_eq!(names, vec!["second"; 3], "{kind}");
+    }
+}
+
 fn show_both(fixture: &mut Fixture, streams: &mut [Stream; 2], keys: [bool; 2]) {
     for (stream, (key, name)) in streams.iter_mut().zip(keys.into_iter().zip(["low", "high"])) {
         stream.timestamp = stream.timestamp.wrapping_add(3000);

@@ -122,6 +122,23 @@ fn nal_units(payloads: &[Bytes]) -> Option<Vec<Vec<u8>>> {
     (!fragmented).then_some(units)
 }
 
+/// Width and height in the sequence parameter set of this payload, if it has one.
+pub(super) fn picture_size_in(payload: &[u8]) -> Option<(u32, u32)> {
+    let (&first, mut rest) = payload.split_first()?;
+    if first & 0x1F != STAP_A {
+        return picture_size(payload).filter(|_| kind(payload) == SPS);
+    }
+    for _ in 0..AGGREGATED_UNITS_MAX {
+        let (length, after) = rest.split_first_chunk()?;
+        let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        if kind(unit) == SPS {
+            return picture_size(unit);
+        }
+        rest = after;
+    }
+    None
+}
+
 fn sps_number(unit: &[u8]) -> Option<u32> {
     Bits::new(unit.get(4..)?).golomb()
 }
@@ -231,6 +248,14 @@ mod tests {
         30, 7, 140, 24, 205,
     ];
     const PPS_1: &[u8] = &[104, 233, 123, 44, 139];
+
+    #[test]
+    fn the_size_is_read_from_the_parameter_set_wherever_it_is() {
+        assert_eq!(picture_size_in(SPS_720), Some((1280, 720)));
+        assert_eq!(picture_size_in(&stap(&[&[9, 16], SPS_720, PPS_1])), Some((1280, 720)));
+        assert_eq!(picture_size_in(&stap(&[PPS_1])), None);
+        assert_eq!(picture_size_in(PPS_1), None);
+    }
 
     fn stap(units: &[&[u8]]) -> Bytes {
         let mut payload = vec![STAP_A];

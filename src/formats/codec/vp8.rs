@@ -39,6 +39,12 @@ fn split(payload: &[u8]) -> Option<(bool, &[u8])> {
     Some((first & 0x17 == 0x10, rest))
 }
 
+/// Width and height, when a key frame begins in this payload.
+pub(super) fn picture_size(payload: &[u8]) -> Option<(u32, u32)> {
+    let (starts, frame) = split(payload)?;
+    key_frame_size(frame).filter(|_| starts)
+}
+
 /// Width and height of a key frame (RFC 6386 §9.1).
 fn key_frame_size(frame: &[u8]) -> Option<(u32, u32)> {
     let head: &[u8; 10] = frame.first_chunk()?;

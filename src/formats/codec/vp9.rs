@@ -106,6 +106,12 @@ fn superframe(mut layers: Vec<Vec<u8>>) -> Vec<u8> {
     data
 }
 
+/// Width and height, when a key frame begins in this payload: of its lowest layer.
+pub(super) fn picture_size(payload: &[u8]) -> Option<(u32, u32)> {
+    let (descriptor, frame) = Descriptor::split(payload)?;
+    key_frame(frame).filter(|_| descriptor.begins).map(|(_, size)| size)
+}
+
 /// Profile and size of a key frame (VP9 bitstream §6.2 and §7.2).
 fn key_frame(frame: &[u8]) -> Option<(u8, (u32, u32))> {
     let mut bits = Bits::new(frame);

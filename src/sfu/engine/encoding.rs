@@ -22,6 +22,8 @@ const REORDER_US: u64 = 5_000;
 const KEY_FRAME_INTERVAL_US: u64 = 250_000;
 /// An encoding without a packet for this long has ended or is paused.
 const ALIVE_US: u64 = 1_000_000;
+/// An encoding without a packet for this long has no rate that could be compared.
+const PAUSE_US: u64 = 300_000;
 /// Where extended sequence numbers start, so that reordered packets before the
 /// first one have positive numbers too.
 const FIRST_CYCLE: u64 = 1 << 16;
@@ -99,6 +101,25 @@ struct Receipt {
     jitter_scaled: u32,
 }
 
+/// How much comes of an encoding.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rate {
+    /// Bytes of payload since the last measurement.
+    pub(super) bytes: u64,
+    /// Bytes of payload between the last two measurements, if packets came all the time; else zero.
+    measured: u64,
+    /// Whether packets have come all the time since the last measurement.
+    came_throughout: bool,
+}
+
+/// Whether the sizes of all encodings of a track are known. Only then they are compared, so that the
+/// order has no circles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizes {
+    Known,
+    Unknown,
+}
+
 /// One encoding.
 #[derive(Debug)]
 pub(super) struct Encoding {
@@ -115,6 +136,9 @@ pub(super) struct Encoding {
     pub(super) alive: bool,
     pub(super) report: Option<ClockReport>,
     pub(super) key_frame_wanted: bool,
+    /// Width times height of its pictures, once a key frame has told.
+    pub(super) pixels: Option<u64>,
+    pub(super) rate: Rate,
     /// Whether a packet was given up since this was last read.
     pub(super) given_up: bool,
     key_frame_asked_us: Option<u64>,
@@ -138,6 +162,8 @@ impl Encoding {
             alive: false,
             report: None,
             key_frame_wanted: false,
+            pixels: None,
+            rate: Rate::default(),
             given_up: false,
             key_frame_asked_us: None,
             highest: None,
@@ -155,9 +181,34 @@ impl Encoding {
         self.generation = generation;
         self.clock = generation;
         self.report = None;
+        self.pixels = None;
         self.highest = None;
         self.floor = 0;
         self.receipt = Receipt::default();
+    }
+
+    /// Whether its source sends now. A section has one source at a time: another SSRC is taken only
+    /// when the one before is silent.
+    pub(super) fn is_heard(&self, now_us: u64) -> bool {
+        self.highest.is_some() && self.last_packet_us + ALIVE_US > now_us
+    }
+
+    /// Takes what came since the last measurement as its rate. Of an encoding that began, ended or
+    /// paused meanwhile nothing can be said.
+    pub(super) fn measure(&mut self, now_us: u64) {
+        let comes = self.highest.is_some() && self.last_packet_us + PAUSE_US > now_us;
+        let measured = if self.rate.came_throughout && comes { self.rate.bytes } else { 0 };
+        self.rate = Rate { bytes: 0, measured, came_throughout: comes };
+    }
+
+    /// Whether it is known to be of higher quality than another encoding of its track: its pictures
+    /// are larger or, where sizes are not compared or equal, it has a clearly higher rate.
+    pub(super) fn is_better_than(&self, other: &Self, sizes: Sizes) -> bool {
+        if sizes == Sizes::Known && self.pixels != other.pixels {
+            return self.pixels > other.pixels;
+        }
+        let (ours, theirs) = (self.rate.measured, other.rate.measured);
+        theirs > 0 && ours > theirs + theirs / 2
     }
 
     /// Called when the gate closes: forgets the packets that came.
@@ -183,6 +234,7 @@ impl Encoding {
         now_us: u64,
     ) -> Result<u64, Refusal> {
         let open = gate == Gate::Open;
+        self.rate.came_throughout &= self.last_packet_us + PAUSE_US > now_us;
         self.last_packet_us = now_us;
         let Some(highest) = self.highest else {
             if repair {
@@ -287,7 +339,7 @@ impl Encoding {
 
     /// Updates whether packets are coming; returns `true` when that has changed.
     pub(super) fn update_alive(&mut self, now_us: u64) -> bool {
-        let alive = self.highest.is_some() && self.last_packet_us + ALIVE_US > now_us;
+        let alive = self.is_heard(now_us);
         std::mem::replace(&mut self.alive, alive) != alive
     }
 

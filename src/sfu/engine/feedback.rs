@@ -60,6 +60,9 @@ impl Forwarder {
         }
         for at in 0..self.publications.reach() {
             self.look_after_publication(at, now_us);
+            if reports && self.publications.at_mut(at).is_some_and(|it| it.measure_rates(now_us)) {
+                self.retarget_all(at, now_us);
+            }
         }
         self.flush_taps(now_us);
         if reports {

@@ -2,7 +2,7 @@
 //! retransmission, and copy it to every subscriber.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::formats::codec::{Vp8Descriptor, is_key_frame_start};
+use crate::formats::codec::{Vp8Descriptor, is_key_frame_start, picture_size};
 use crate::formats::rtp::{Header, undo_retransmission};
 use crate::sfu::plane::{Gate, MediaEvent, PublicationOrigin};
 use crate::sfu::rtcp::{self, Message, SenderReport};
@@ -42,7 +42,7 @@ impl Forwarder {
                 transport.arrivals.record(u16::from_be_bytes([high, low]), now_us);
             }
         }
-        let Some(source) = source.or_else(|| self.learn(slot, packet, &header)) else {
+        let Some(source) = source.or_else(|| self.learn(slot, packet, &header, now_us)) else {
             self.totals.dropped_unknown_source += 1;
             return;
         };
@@ -50,7 +50,13 @@ impl Forwarder {
     }
 
     /// Finds the publication and encoding of an authenticated packet whose SSRC is unknown.
-    fn learn(&mut self, slot: usize, packet: &[u8], header: &Header) -> Option<Source> {
+    fn learn(
+        &mut self,
+        slot: usize,
+        packet: &[u8],
+        header: &Header,
+        now_us: u64,
+    ) -> Option<Source> {
         let transport = self.transports.at(slot)?;
         let knows = |publication: &usize| {
             let publication = self.publications.at(*publication);
@@ -63,6 +69,11 @@ impl Forwarder {
             Some((at, encoding))
         })?;
         let repair = self.publications.at(publication)?.meaning(header.payload_type)?.repair;
+        let current = self.publications.at(publication)?.encodings.get(usize::from(encoding))?;
+        // A second source beside the first would stop pictures, and double the sound.
+        if !repair && current.ssrc.is_some() && current.is_heard(now_us) {
+            return None;
+        }
         let source = Source { ssrc: header.ssrc, publication, encoding, repair };
         let transport = self.transports.at_mut(slot)?;
         if !transport.add_source(source) {
@@ -123,10 +134,19 @@ impl Forwarder {
                 return;
             }
         };
+        encoding.rate.bytes += payload.len() as u64;
         if !meaning.repair {
             encoding.note_arrival(header.timestamp, now_us, meaning.codec.clock_rate_hz());
         }
-        if !encoding.alive || !publication.started {
+        let has_begun = encoding.alive && publication.started;
+        let is_ranked_anew = publication.encodings.len() > 1
+            && is_key_frame_start(meaning.codec, payload)
+            && picture_size(meaning.codec, payload)
+                .is_some_and(|size| publication.note_size(source.encoding, size));
+        if is_ranked_anew && has_begun {
+            self.retarget_all(source.publication, now_us);
+        }
+        if !has_begun {
             self.begin(source, meaning.codec, now_us);
         }
         let Some(publication) = self.publications.at_mut(source.publication) else { return };

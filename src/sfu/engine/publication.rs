@@ -6,7 +6,7 @@ use crate::domain::media::{Codec, MediaKind};
 use crate::formats::rtp::Header;
 use crate::sfu::plane::{ExtensionIds, Gate, PublicationOrigin, PublicationSpec, TransportId};
 
-use super::encoding::Encoding;
+use super::encoding::{Encoding, Sizes};
 use super::loudness::LevelMeter;
 use super::stats::PublicationStats;
 use super::tap::Tap;
@@ -36,7 +36,11 @@ pub(super) struct Publication {
     pub(super) kind: MediaKind,
     pub(super) gate: Gate,
     pub(super) extensions: ExtensionIds,
+    /// In the order of its description.
     pub(super) encodings: Vec<Encoding>,
+    /// Positions of the encodings, from the lowest quality to the highest: first as described, then
+    /// as measured.
+    ranking: Vec<u8>,
     /// Slots of the subscriptions that receive it.
     pub(super) subscribers: Vec<usize>,
     pub(super) taps: Vec<Tap>,
@@ -68,6 +72,7 @@ impl Publication {
             }
         }
         let encodings = spec.encodings.iter().take(ENCODINGS_MAX);
+        let ranking = (0_u8..).zip(encodings.clone()).map(|(at, _)| at).collect();
         let has_rtx = spec.formats.iter().any(|format| format.rtx_payload_type.is_some());
         Self {
             track: spec.track,
@@ -77,6 +82,7 @@ impl Publication {
             kind: spec.kind,
             gate: spec.gate,
             extensions: spec.extensions,
+            ranking,
             encodings: encodings.map(|it| Encoding::new(it, spec.kind, generation())).collect(),
             subscribers: Vec::new(),
             taps: Vec::new(),
@@ -137,16 +143,49 @@ impl Publication {
         u8::try_from(at).ok()
     }
 
-    /// The encoding to send to a receiver that wants at most `layer_max`: the highest one with
-    /// packets up to that, or else the lowest one above. `current` is kept while no encoding has
-    /// packets.
+    /// The encoding to send to a receiver that wants at most the layer `layer_max`, counted from the
+    /// lowest quality: the best one with packets up to that, or else the lowest one above. `current`
+    /// is kept while no encoding has packets.
     pub(super) fn best_layer(&self, layer_max: u8, current: u8) -> u8 {
-        let alive = || {
-            (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.alive).map(|(at, _)| at)
-        };
+        let is_alive = |at: u8| self.encodings.get(usize::from(at)).is_some_and(|it| it.alive);
+        let alive = || (0_u8..).zip(&self.ranking).filter(|(_, at)| is_alive(**at));
         let layer_max = layer_max.min(self.layer_max);
-        let wanted = alive().filter(|at| *at <= layer_max).last();
-        wanted.or_else(|| alive().next()).unwrap_or(current)
+        let wanted = alive().filter(|(layer, _)| *layer <= layer_max).last();
+        wanted.or_else(|| alive().next()).map_or(current, |(_, at)| *at)
+    }
+
+    /// Stores the size of the pictures of an encoding; returns whether the ranking has changed.
+    pub(super) fn note_size(&mut self, encoding: u8, (width, height): (u32, u32)) -> bool {
+        let pixels = Some(u64::from(width) * u64::from(height));
+        let Some(encoding) = self.encodings.get_mut(usize::from(encoding)) else { return false };
+        std::mem::replace(&mut encoding.pixels, pixels) != pixels && self.rank()
+    }
+
+    /// Measures the rates of the encodings; returns whether the ranking has changed.
+    pub(super) fn measure_rates(&mut self, now_us: u64) -> bool {
+        if self.encodings.len() < 2 {
+            return false;
+        }
+        self.encodings.iter_mut().for_each(|it| it.measure(now_us));
+        self.rank()
+    }
+
+    /// Exchanges neighbours in the ranking that are known to be in the wrong order. What is not known
+    /// keeps its order.
+    fn rank(&mut self) -> bool {
+        let known = self.encodings.iter().all(|it| it.pixels.is_some());
+        let sizes = if known { Sizes::Known } else { Sizes::Unknown };
+        let mut changed = false;
+        for _ in 1..self.ranking.len() {
+            for at in 1..self.ranking.len() {
+                let [lower, higher] = [self.ranking[at - 1], self.ranking[at]].map(usize::from);
+                if self.encodings[lower].is_better_than(&self.encodings[higher], sizes) {
+                    self.ranking.swap(at - 1, at);
+                    changed = true;
+                }
+            }
+        }
+        changed
     }
 }
 
