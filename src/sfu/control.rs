@@ -26,9 +26,9 @@ use uuid::Uuid;
 use crate::domain::id::{ConnectionId, SessionId, TenantId, TrackId};
 use crate::sfu::interface::{LostReason, RoomMediaEvent, SfuError, SfuStats, TransportSide};
 use crate::sfu::plane::{Command, Gates, SubscriptionId, TransportId};
-use crate::sfu::sdp::LocalSide;
+use crate::sfu::sdp::{LocalSide, Setup, TransportParameters};
 use crate::sfu::transport::{
-    Credentials, DatagramClass, Identity, Transport, TransportEvent, peek_ufrag,
+    Credentials, DatagramClass, Identity, RemoteParameters, Transport, TransportEvent, peek_ufrag,
 };
 use budget::Budgets;
 use limits::HandshakeLimits;
@@ -114,6 +114,22 @@ struct Association {
     was_connected: bool,
     session_id: u64,
     version: u64,
+}
+
+impl Association {
+    /// Takes what the first description of the peer says.
+    fn set_remote(&mut self, remote: TransportParameters) {
+        if remote.setup == Setup::Passive {
+            self.transport.become_dtls_client();
+        }
+        let TransportParameters { ufrag, fingerprints, .. } = remote;
+        self.transport.set_remote(RemoteParameters { ufrag, fingerprints });
+    }
+
+    /// The DTLS role of this side.
+    fn setup(&self) -> Setup {
+        if self.transport.is_dtls_client() { Setup::Active } else { Setup::Passive }
+    }
 }
 
 struct WorkerLoad {
@@ -388,6 +404,7 @@ impl Control {
             credentials: association.transport.local(),
             fingerprint: self.identity.fingerprint(),
             candidates: &self.candidates,
+            setup: association.setup(),
             session_id: association.session_id,
             version: association.version,
         }))

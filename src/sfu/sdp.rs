@@ -84,6 +84,16 @@ pub enum Direction {
     Inactive,
 }
 
+impl Setup {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ActiveOrPassive => "actpass",
+            Self::Active => "active",
+            Self::Passive => "passive",
+        }
+    }
+}
+
 impl Direction {
     /// Whether the writer sends.
     #[must_use]
@@ -114,7 +124,7 @@ pub struct TransportParameters {
     pub ufrag: String,
     /// ICE password.
     pub pwd: String,
-    /// SHA-256 fingerprints, sorted; at least one.
+    /// Fingerprints, sorted; at least one.
     pub fingerprints: Vec<Fingerprint>,
     /// DTLS role.
     pub setup: Setup,
@@ -156,7 +166,8 @@ pub struct Section {
     pub formats: Vec<OfferedFormat>,
     /// Header extensions.
     pub extensions: ExtensionIds,
-    /// The `rid`s of the encodings it sends, lowest quality first; empty without simulcast.
+    /// The `rid`s of the encodings it sends, as listed, at most [`LAYERS_MAX`]; empty without
+    /// simulcast. Browsers list the lowest quality first, other encoders the highest.
     pub rids: Vec<String>,
     /// Declared SSRC.
     pub primary_ssrc: Option<u32>,
@@ -184,6 +195,8 @@ pub struct LocalSide<'a> {
     pub fingerprint: Fingerprint,
     /// The addresses at which it is reached, best first.
     pub candidates: &'a [SocketAddr],
+    /// Its DTLS role, which its answers say. Its offers leave the choice to the peer.
+    pub setup: Setup,
     /// Session id of the `o=` line; identifies the transport.
     pub session_id: u64,
     /// Version of the `o=` line; one more with each description.

@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The server side of one ICE/DTLS/SRTP association: an ICE-lite responder and a DTLS 1.2 server at
-//! one address. It answers connectivity checks, makes the keys and follows its peer to new
+//! This server's side of one ICE/DTLS/SRTP association: an ICE-lite responder and DTLS 1.2 at one
+//! address. It answers connectivity checks, makes the keys and follows its peer to new
 //! addresses; media is handled by the workers.
 
 mod dtls;
@@ -58,7 +58,7 @@ impl DatagramClass {
 pub struct RemoteParameters {
     /// Its ICE user fragment.
     pub ufrag: String,
-    /// SHA-256 fingerprints; the peer's certificate must have one of them.
+    /// Fingerprints; the peer's certificate must have one of them.
     pub fingerprints: Vec<Fingerprint>,
 }
 
@@ -184,6 +184,19 @@ impl Transport {
         self.release_keys();
     }
 
+    /// Makes this side the DTLS client, for a peer whose description says that it is the server
+    /// (`a=setup:passive`). The handshake begins once ICE has selected an address. Does nothing once
+    /// a handshake has begun.
+    pub fn become_dtls_client(&mut self) {
+        self.dtls.become_client();
+    }
+
+    /// Whether this side is the DTLS client.
+    #[must_use]
+    pub fn is_dtls_client(&self) -> bool {
+        self.dtls.is_client()
+    }
+
     /// Starts another ICE generation; DTLS and its keys stay. `remote_ufrag` is `None` until the
     /// peer's answer has come.
     pub fn restart_ice(&mut self, local: Credentials, remote_ufrag: Option<String>) {
@@ -215,7 +228,19 @@ impl Transport {
         self.events.extend(checked.forgotten.map(TransportEvent::PathForgotten));
         self.events.extend(checked.retired.map(TransportEvent::UfragRetired));
         self.follow(checked.selected);
+        self.begin_as_client(now);
         checked.authentic
+    }
+
+    fn begin_as_client(&mut self, now: Instant) {
+        let due = self.dtls.is_client() && !self.dtls.has_begun();
+        if due && self.phase == Phase::Connecting && self.ice.selected().is_some() {
+            let outcome = self.dtls.begin(now);
+            self.collect();
+            if outcome == DtlsOutcome::Failed {
+                self.lose(LostReason::HandshakeFailed);
+            }
+        }
     }
 
     /// Reports that the worker received authenticated media from this peer, which keeps the

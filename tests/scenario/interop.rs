@@ -9,7 +9,7 @@ use cabildo::load::client::{
 };
 use cabildo::sfu::plane::SrtpProfile;
 use cabildo::sfu::sdp::{self, ANSWER_LIMITS, LocalSide, OFFER_LIMITS, OfferSection, Stream};
-use cabildo::sfu::sdp::{CodecConfig, SectionAnswer};
+use cabildo::sfu::sdp::{CodecConfig, SectionAnswer, Setup};
 use cabildo::sfu::transport::{self, Credentials, RemoteParameters, Transport, TransportEvent};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -69,6 +69,7 @@ impl Pair {
             credentials: &self.credentials,
             fingerprint: self.identity.fingerprint(),
             candidates,
+            setup: Setup::Passive,
             session_id: 1,
             version: 1,
         }
@@ -170,7 +171,7 @@ fn a_subscriber_answers_the_offer_of_the_server() {
     assert_eq!(answer.sections.len(), 3);
     assert!(answer.sections[0].direction.receives() && answer.sections[1].direction.receives());
     assert!(!answer.sections[2].direction.receives());
-    assert_eq!(answer.transport.as_ref().unwrap().setup, sdp::Setup::Active);
+    assert_eq!(answer.transport.as_ref().unwrap().setup, Setup::Active);
     pair.describe_remote(&answer);
     pair.run(500);
     assert!(pair.client.is_connected());

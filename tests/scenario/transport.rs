@@ -19,6 +19,7 @@ use cabildo::sfu::transport::{
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sha2::{Digest as _, Sha384, Sha512};
 
 static SERVER: LazyLock<Arc<Identity>> =
     LazyLock::new(|| Arc::new(Identity::generate().expect("identity")));
@@ -67,7 +68,8 @@ impl Pair {
     }
 
     fn set_remote(&mut self, fingerprint: &str) {
-        let fingerprints = vec![Fingerprint::parse(fingerprint).expect("fingerprint")];
+        let fingerprint = format!("sha-256 {fingerprint}");
+        let fingerprints = vec![Fingerprint::parse(&fingerprint).expect("fingerprint")];
         self.server.set_remote(RemoteParameters { ufrag: self.peer.ufrag.clone(), fingerprints });
         self.collect();
     }
@@ -130,7 +132,9 @@ impl Pair {
         let mut wire: BTreeMap<(Instant, u64), (bool, Vec<u8>)> = BTreeMap::new();
         let mut sent = 0;
         let mut next_check = self.now;
-        self.peer.connect(self.now);
+        if !self.server.is_dtls_client() {
+            self.peer.connect(self.now);
+        }
         while self.now < begun + CONNECT_WITHIN {
             let mut out: Vec<(bool, Vec<u8>)> = Vec::new();
             if next_check <= self.now {
@@ -195,6 +199,81 @@ fn a_client_without_gcm_is_given_cm() {
     let mut pair = Pair::answered(&identity);
     pair.connect();
     assert_same_keys(&pair, SrtpProfile::Aes128CmHmacSha1_80);
+}
+
+/// A peer whose description says `a=setup:passive`, as that of `FFmpeg` does.
+fn passive(identity: &PeerIdentity) -> Pair {
+    let mut pair = Pair::new(identity);
+    pair.peer = MediaPeer::passive(identity, "peer");
+    pair.server.become_dtls_client();
+    pair.set_remote(&identity.fingerprint);
+    pair
+}
+
+#[test]
+fn towards_a_dtls_server_this_side_begins_once_an_address_is_nominated() {
+    for (profiles, expected) in [
+        (Profiles::CmThenGcm, SrtpProfile::AeadAes128Gcm),
+        (Profiles::CmOnly, SrtpProfile::Aes128CmHmacSha1_80),
+    ] {
+        let identity = PeerIdentity::generate(profiles);
+        let mut pair = passive(&identity);
+        let check = pair.check(Check::Plain);
+        assert_eq!(pair.send(pair.from, &check).len(), 1, "nothing but the answer");
+        let check = pair.check(Check::Nominating);
+        let sent = pair.send(pair.from, &check);
+        let [_, (to, hello)] = &sent[..] else { panic!("an answer and a hello: {}", sent.len()) };
+        assert_eq!(*to, pair.from);
+        pair.peer.handle(hello, pair.now);
+        pair.exchange();
+        assert!(pair.peer.connected);
+        assert_same_keys(&pair, expected);
+    }
+}
+
+#[test]
+fn towards_a_dtls_server_every_handshake_completes_over_a_link_that_loses() {
+    for loss_percent in [0, 10, 25] {
+        for seed in 0..6 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut pair = passive(&PEER);
+            let connected = pair.connect_over(loss_percent, &mut random);
+            let ends = (pair.keys.is_some(), pair.peer.connected, pair.lost);
+            assert!(connected, "{loss_percent} % lost, seed {seed}: {ends:?}");
+        }
+    }
+}
+
+#[test]
+fn towards_a_dtls_server_another_certificate_is_refused() {
+    let mut pair = Pair::new(&PEER);
+    pair.peer = MediaPeer::passive(&PEER, "peer");
+    pair.server.become_dtls_client();
+    pair.set_remote(&PeerIdentity::generate(Profiles::CmThenGcm).fingerprint);
+    let check = pair.check(Check::Nominating);
+    for (_, bytes) in pair.send(pair.from, &check).into_iter().skip(1) {
+        pair.peer.handle(&bytes, pair.now);
+    }
+    pair.exchange();
+    assert!(pair.keys.is_none());
+    assert_eq!(pair.lost, Some(LostReason::HandshakeFailed));
+}
+
+#[test]
+fn a_certificate_is_recognised_by_longer_hashes() {
+    let der = &PEER.certificate;
+    for (right, wrong) in [
+        (Fingerprint::Sha384(Sha384::digest(der).into()), Fingerprint::Sha384([1; 48])),
+        (Fingerprint::Sha512(Sha512::digest(der).into()), Fingerprint::Sha512([1; 64])),
+    ] {
+        for (fingerprint, connects) in [(right, true), (wrong, false)] {
+            let mut pair = Pair::new(&PEER);
+            let (ufrag, fingerprints) = (pair.peer.ufrag.clone(), vec![fingerprint]);
+            pair.server.set_remote(RemoteParameters { ufrag, fingerprints });
+            pair.connect();
+            assert_eq!(pair.keys.is_some(), connects, "{fingerprint}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The peer of a transport, in the role of a browser: a controlling ICE agent that checks
-//! one path, and a DTLS client. Shares no code with the server, and does no I/O.
+//! one path, and a DTLS client, or as some encoders a DTLS server. Shares no code with the server, and does no I/O.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -25,6 +25,8 @@ use rtc_stun::textattrs::TextAttribute;
 const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 7);
 
+/// Content type of a handshake record.
+const HANDSHAKE: u8 = 22;
 /// Time after which a flight is resent when the server does not answer.
 const REPEAT_AFTER: Duration = Duration::from_millis(700);
 
@@ -42,6 +44,9 @@ pub(crate) enum Profiles {
 pub(crate) struct PeerIdentity {
     provider: Arc<dyn RTCCryptoProvider>,
     config: Arc<HandshakeConfig>,
+    server: Arc<HandshakeConfig>,
+    /// The certificate in DER.
+    pub(crate) certificate: Vec<u8>,
     /// SHA-256 of the certificate, in the form of session descriptions.
     pub(crate) fingerprint: String,
 }
@@ -52,6 +57,7 @@ impl PeerIdentity {
         let certificate =
             Certificate::generate_self_signed(vec!["peer".to_owned()], provider.crypto())
                 .expect("certificate");
+        let der = certificate.certificate[0].to_vec();
         let digest = provider
             .crypto()
             .hash(HashAlgorithm::Sha256, &certificate.certificate[0])
@@ -63,15 +69,18 @@ impl PeerIdentity {
             Profiles::CmThenGcm => vec![cm, gcm],
             Profiles::CmOnly => vec![cm],
         };
-        let config = ConfigBuilder::default()
-            .with_crypto_provider(Arc::clone(&provider))
-            .with_certificates(vec![certificate])
-            .with_srtp_protection_profiles(offered)
-            .with_insecure_skip_verify(true)
-            .with_extended_master_secret(ExtendedMasterSecretType::Require)
-            .build(true, Some(SERVER))
-            .expect("configuration");
-        Self { provider, config: Arc::new(config), fingerprint: fingerprint.join(":") }
+        let config = |is_client| {
+            ConfigBuilder::default()
+                .with_crypto_provider(Arc::clone(&provider))
+                .with_certificates(vec![certificate.clone()])
+                .with_srtp_protection_profiles(offered.clone())
+                .with_insecure_skip_verify(true)
+                .with_extended_master_secret(ExtendedMasterSecretType::Require)
+                .build(is_client, Some(SERVER))
+                .expect("configuration")
+        };
+        let (config, server) = (Arc::new(config(true)), Arc::new(config(false)));
+        Self { provider, config, server, certificate: der, fingerprint: fingerprint.join(":") }
     }
 }
 
@@ -88,6 +97,7 @@ pub(crate) struct MediaPeer {
     pub(crate) ufrag: String,
     pub(crate) pwd: String,
     endpoint: Endpoint,
+    is_dtls_client: bool,
     /// The last flight. The DTLS library stops its timer when the server repeats its messages;
     /// a browser does not.
     flight: Vec<Vec<u8>>,
@@ -104,11 +114,22 @@ impl MediaPeer {
             ufrag: ufrag.to_owned(),
             pwd: "0123456789abcdefghijklmn".to_owned(),
             endpoint: Endpoint::new(SERVER, TransportProtocol::UDP, None),
+            is_dtls_client: true,
             flight: Vec::new(),
             repeats: VecDeque::new(),
             repeat_at: None,
             connected: false,
             closed: false,
+        }
+    }
+
+    /// As [`Self::new`], but it waits for the other side to begin the handshake.
+    pub(crate) fn passive(identity: &PeerIdentity, ufrag: &str) -> Self {
+        let server = Some(Arc::clone(&identity.server));
+        Self {
+            endpoint: Endpoint::new(SERVER, TransportProtocol::UDP, server),
+            is_dtls_client: false,
+            ..Self::new(identity, ufrag)
         }
     }
 
@@ -144,6 +165,10 @@ impl MediaPeer {
     }
 
     pub(crate) fn handle(&mut self, bytes: &[u8], now: Instant) {
+        // A client that repeats its last flight has not got the server's (RFC 6347 §4.2.4).
+        if self.connected && !self.is_dtls_client && bytes.first() == Some(&HANDSHAKE) {
+            self.repeats.extend(self.flight.iter().cloned());
+        }
         for event in
             self.endpoint.read(now, SERVER, None, BytesMut::from(bytes)).unwrap_or_default()
         {
@@ -202,7 +227,9 @@ impl MediaPeer {
         let length = config.keying_material_len();
         let material =
             state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], length).expect("keys");
-        config.set_session_keys_from_keying_material(material.as_ref(), true).expect("keys");
+        config
+            .set_session_keys_from_keying_material(material.as_ref(), self.is_dtls_client)
+            .expect("keys");
         (profile, config.keys)
     }
 }

@@ -6,14 +6,13 @@ use rand::RngCore;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{MediaKind, TrackSource};
-use crate::sfu::control::{Control, Owner, Peer, TRACKS_PER_PEER_MAX};
+use crate::sfu::control::{Association, Control, Owner, Peer, TRACKS_PER_PEER_MAX};
 use crate::sfu::interface::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
 use crate::sfu::plane::{Command, EncodingSpec, PublicationOrigin, PublicationSpec, TransportId};
 use crate::sfu::sdp::{
-    self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer, Setup,
-    TransportParameters,
+    self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer,
 };
-use crate::sfu::transport::{Fingerprint, RemoteParameters};
+use crate::sfu::transport::Fingerprint;
 
 /// What one peer publishes.
 pub(super) struct Publisher {
@@ -117,9 +116,6 @@ impl Control {
         known: Option<&Publisher>,
     ) -> Result<Succession, SfuError> {
         let transport = offer.transport.as_ref();
-        if transport.is_some_and(|it| it.setup == Setup::Passive) {
-            return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
-        }
         let Some(known) = known else {
             return match transport {
                 Some(_) => Ok(Succession::Follows),
@@ -139,6 +135,10 @@ impl Control {
                 Ok(Succession::Replaces)
             };
         }
+        let ours = self.associations.get(&known.transport).map(Association::setup);
+        if transport.is_some_and(|it| ours == Some(it.setup)) {
+            return Err(SfuError::SdpInvalid("the DTLS role of a transport can't change"));
+        }
         if offer.sections.len() < known.sections {
             return Err(SfuError::SdpInvalid("the offer has fewer sections than the one before"));
         }
@@ -156,21 +156,21 @@ impl Control {
     ) -> Result<TransportId, SfuError> {
         let publisher = self.peer(room, peer)?.publisher.as_ref();
         let known = publisher.map(|publisher| publisher.transport);
-        let Some(TransportParameters { ufrag, fingerprints, .. }) = offer.transport.clone() else {
+        let Some(remote) = offer.transport.clone() else {
             return known.ok_or(SfuError::SdpInvalid("the offer has no usable section"));
         };
         if let Some(id) = known {
             let before = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());
-            if before != Some(ufrag.as_str()) {
-                self.restart_transport(id, Some(ufrag), now);
+            if before != Some(remote.ufrag.as_str()) {
+                self.restart_transport(id, Some(remote.ufrag), now);
             }
             return Ok(id);
         }
         let side = TransportSide::Publish;
         let id = self.add_transport(Owner { room, peer, side }, now);
+        let fingerprints = remote.fingerprints.clone();
         if let Some(association) = self.associations.get_mut(&id) {
-            let remote = RemoteParameters { ufrag, fingerprints: fingerprints.clone() };
-            association.transport.set_remote(remote);
+            association.set_remote(remote);
         }
         self.peer_mut(room, peer)?.publisher =
             Some(Publisher { transport: id, fingerprints, sections: 0, tracks: Vec::new() });
@@ -291,7 +291,7 @@ impl Track {
     }
 }
 
-/// The encodings of a section, in the order in which it lists them: lowest quality first.
+/// The encodings of a section, in the order in which it lists them.
 fn encodings(section: &Section) -> Vec<EncodingSpec> {
     if section.rids.is_empty() {
         let (ssrc, rtx_ssrc) = (section.primary_ssrc, section.rtx_ssrc);

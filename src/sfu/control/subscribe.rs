@@ -17,7 +17,7 @@ use crate::sfu::sdp::{
     self, ANSWER_LIMITS, CodecConfig, Description, OFFERED_EXTENSIONS, OfferSection, Section,
     Setup, Stream, TransportParameters,
 };
-use crate::sfu::transport::{Fingerprint, RemoteParameters};
+use crate::sfu::transport::Fingerprint;
 
 /// Offers made before datagrams are handled again; a track of a full room is offered to two
 /// thousand receivers. Raising it makes handshakes wait longer.
@@ -362,7 +362,7 @@ impl Control {
             }
             subscriber.fingerprints.clone_from(&remote.fingerprints);
             if let Some(association) = self.associations.get_mut(&transport) {
-                association.transport.set_remote(remote);
+                association.set_remote(remote);
             }
         }
         self.take_answer(room, peer, transport, &answer);
@@ -518,7 +518,7 @@ fn check_answer(
     answer: &Description,
     subscriber: &Subscriber,
     open: &OpenOffer,
-) -> Result<Option<RemoteParameters>, SfuError> {
+) -> Result<Option<TransportParameters>, SfuError> {
     const EARLIER: SfuError = SfuError::SignallingState("the answer belongs to an earlier offer");
     let fits = |sections| {
         let mids = subscriber.slots.iter().take(sections).map(|slot| slot.mid.as_str());
@@ -532,18 +532,15 @@ fn check_answer(
             SfuError::SdpInvalid("the answer has other sections than the offer")
         });
     }
-    let Some(TransportParameters { ufrag, fingerprints, setup, .. }) = answer.transport.clone()
-    else {
-        return Ok(None);
-    };
-    if setup != Setup::Active {
-        return Err(SfuError::SdpInvalid("the answerer must be the DTLS client"));
+    let Some(remote) = answer.transport.clone() else { return Ok(None) };
+    if remote.setup == Setup::ActiveOrPassive {
+        return Err(SfuError::SdpInvalid("an answer must choose the DTLS role"));
     }
     // A peer that answers an ICE restart must have restarted too (RFC 8839 §4.4.2).
-    if open.restarts.as_ref() == Some(&ufrag) {
+    if open.restarts.as_ref() == Some(&remote.ufrag) {
         return Err(EARLIER);
     }
-    Ok(Some(RemoteParameters { ufrag, fingerprints }))
+    Ok(Some(remote))
 }
 
 fn digest_of(sdp: &str) -> u64 {

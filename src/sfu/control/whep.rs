@@ -8,8 +8,7 @@ use crate::domain::media::MediaKind;
 use crate::sfu::control::{Control, Owner, Receiver};
 use crate::sfu::interface::{SfuError, TransportSide};
 use crate::sfu::plane::{Command, Demand, ExtensionIds, SubscriptionSpec, TransportId};
-use crate::sfu::sdp::{self, OFFER_LIMITS, Section, SectionAnswer, Setup, Stream};
-use crate::sfu::transport::RemoteParameters;
+use crate::sfu::sdp::{self, OFFER_LIMITS, Section, SectionAnswer, Stream};
 
 /// The media stream id (`msid`) shared by the two slots of a receiver.
 const STREAM_GROUP: &str = "featured";
@@ -61,9 +60,6 @@ impl Control {
         let chosen = [first(MediaKind::Audio), first(MediaKind::Video)];
         let remote = offer.transport.clone().filter(|_| chosen.iter().any(Option::is_some));
         let remote = remote.ok_or(SfuError::SdpInvalid("the offer has no usable section"))?;
-        if remote.setup == Setup::Passive {
-            return Err(SfuError::SdpInvalid("the offerer must be the DTLS client"));
-        }
         let side = TransportSide::Subscribe;
         let transport = self.add_transport(Owner { room, peer, side }, now);
         let mut slots = Vec::new();
@@ -86,8 +82,7 @@ impl Control {
             });
         }
         if let Some(association) = self.associations.get_mut(&transport) {
-            let (ufrag, fingerprints) = (remote.ufrag, remote.fingerprints);
-            association.transport.set_remote(RemoteParameters { ufrag, fingerprints });
+            association.set_remote(remote);
         }
         self.peer_mut(room, peer)?.receiver =
             Some(Receiver::Whep(WhepReceiver { transport, slots, announced: false }));

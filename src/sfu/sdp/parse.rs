@@ -19,6 +19,9 @@ use crate::sfu::transport::{Fingerprint, is_pwd, is_ufrag};
 const FORMATS_MAX: usize = 64;
 /// Fingerprints read from one description; further ones are ignored.
 const FINGERPRINTS_MAX: usize = 8;
+/// Encodings that one section may declare. More than [`LAYERS_MAX`] are accepted, because encoders
+/// offer as many as their user has configured.
+const RIDS_MAX: usize = 16;
 /// Longest token that is repeated to the peer, in bytes.
 const TOKEN_BYTES_MAX: usize = 32;
 
@@ -136,15 +139,13 @@ fn read_transport(attributes: &Attributes<'_>) -> Result<TransportParameters, Sd
     };
     let mut fingerprints: Vec<Fingerprint> = attributes
         .inherited("fingerprint")
-        .filter_map(|value| value.split_once(' '))
-        .filter(|(algorithm, _)| algorithm.eq_ignore_ascii_case("sha-256"))
-        .filter_map(|(_, value)| Fingerprint::parse(value.trim()))
+        .filter_map(Fingerprint::parse)
         .take(FINGERPRINTS_MAX)
         .collect();
     fingerprints.sort_unstable();
     fingerprints.dedup();
     if fingerprints.is_empty() {
-        return Err(SdpError("no SHA-256 fingerprint"));
+        return Err(SdpError("no fingerprint by SHA-256, SHA-384 or SHA-512"));
     }
     Ok(TransportParameters { ufrag: ufrag.to_owned(), pwd: pwd.to_owned(), fingerprints, setup })
 }
@@ -320,7 +321,9 @@ fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
     Ok(())
 }
 
-/// The encodings that a simulcast section sends, in the order in which it lists them.
+/// The encodings that a simulcast section sends, in the order in which it lists them: the first
+/// [`LAYERS_MAX`] of them, since the list is in order of preference (RFC 8853 §5.2). The answer
+/// names only those, and packets of the others are dropped.
 fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
     let declared: Vec<&str> = attributes
         .all("rid")
@@ -334,8 +337,8 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
         (1..=RID_BYTES_MAX).contains(&rid.len())
             && rid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    if declared.len() > LAYERS_MAX {
-        return Err(SdpError("more than three encodings"));
+    if declared.len() > RIDS_MAX {
+        return Err(SdpError("more encodings than allowed"));
     }
     if !declared.iter().all(usable) {
         return Err(SdpError("a malformed rid"));
@@ -348,18 +351,19 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
         parts.by_ref().find(|part| *part == "send")?;
         parts.next()
     }) else {
-        return Ok(declared.into_iter().map(str::to_owned).collect());
+        return Ok(declared.into_iter().take(LAYERS_MAX).map(str::to_owned).collect());
     };
     // Commas separate alternatives; `~` marks an encoding that starts paused.
     let first = |it: &'_ str| -> String {
         it.split(',').next().unwrap_or_default().trim_start_matches('~').to_owned()
     };
-    let ordered: Vec<String> = listed.split(';').take(LAYERS_MAX + 1).map(first).collect();
+    let mut ordered: Vec<String> = listed.split(';').take(RIDS_MAX + 1).map(first).collect();
     let known = ordered.iter().all(|rid| declared.contains(&rid.as_str()));
     let twice = (1..ordered.len()).any(|at| ordered[..at].contains(&ordered[at]));
-    if !known || twice || ordered.len() > LAYERS_MAX {
+    if !known || twice {
         return Err(SdpError("a=simulcast names an unknown rid"));
     }
+    ordered.truncate(LAYERS_MAX);
     Ok(ordered)
 }
 

@@ -5,7 +5,8 @@ use crate::domain::media::MediaKind;
 use crate::sfu::plane::ExtensionIds;
 use crate::sfu::sdp::{
     AUDIO_LEVEL_URI, Description, Direction, LocalSide, MID_URI, OFFERED_EXTENSIONS, OfferSection,
-    OfferedFormat, REPAIRED_RID_URI, RID_URI, Section, SectionAnswer, Stream, TRANSPORT_CC_URI,
+    OfferedFormat, REPAIRED_RID_URI, RID_URI, Section, SectionAnswer, Setup, Stream,
+    TRANSPORT_CC_URI,
 };
 
 /// Writes the answer to an offer, with one entry of `answers` per section.
@@ -47,7 +48,7 @@ pub fn offer(sections: &[OfferSection], local: LocalSide<'_>) -> String {
         let kind = section.config.kind();
         text.media(kind, &formats, local);
         text.line(format_args!("a=mid:{}", section.mid));
-        text.line(format_args!("a=setup:actpass"));
+        text.line(format_args!("a=setup:{}", Setup::ActiveOrPassive.as_str()));
         let stream = section.stream.as_ref();
         let sends = if stream.is_some() { Direction::SendOnly } else { Direction::Inactive };
         text.line(format_args!("a={}", sends.as_str()));
@@ -108,7 +109,7 @@ impl Text {
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.line(format_args!("a=ice-ufrag:{}", local.credentials.ufrag));
         self.line(format_args!("a=ice-pwd:{}", local.credentials.pwd.expose()));
-        self.line(format_args!("a=fingerprint:sha-256 {}", local.fingerprint));
+        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
         for (index, candidate) in local.candidates.iter().enumerate() {
             // Host candidates of falling preference (RFC 8445 §5.1.2.1).
             let preference = u32::try_from(65_535_usize.saturating_sub(index)).unwrap_or(0);
@@ -142,7 +143,7 @@ impl Text {
             .collect();
         self.media(kind, &listed, local);
         self.line(format_args!("a=mid:{}", section.mid));
-        self.line(format_args!("a=setup:passive"));
+        self.line(format_args!("a=setup:{}", local.setup.as_str()));
         self.line(format_args!("a={}", direction.as_str()));
         for OfferedFormat { format, config, level, transport_cc, nack } in &section.formats {
             self.format(format.payload_type, config.rtpmap(), config.fmtp(*level));

@@ -1,5 +1,5 @@
-//! The DTLS 1.2 server of one transport (RFC 5764), using the engine of rtc-dtls. That engine
-//! identifies associations by address; since ICE may change the address of a peer, it is always
+//! DTLS 1.2 of one transport (RFC 5764), using the engine of rtc-dtls. This side is the server,
+//! except towards peers whose description says that they are. The engine identifies associations by address; since ICE may change the address of a peer, it is always
 //! given the same constant.
 
 use std::collections::VecDeque;
@@ -58,6 +58,13 @@ pub(super) enum KeysRefused {
     Export,
 }
 
+/// Which side begins the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Server,
+    Client,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Waiting,
@@ -68,6 +75,7 @@ enum Stage {
 
 pub(super) struct Dtls {
     identity: Arc<Identity>,
+    role: Role,
     endpoint: Endpoint,
     fallback: bool,
     /// The datagrams of the client before our first answer, given to the fallback endpoint.
@@ -86,6 +94,7 @@ pub(super) struct Dtls {
 impl Dtls {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
         Self {
+            role: Role::Server,
             endpoint: Endpoint::new(PEER, TransportProtocol::UDP, Some(identity.gcm())),
             identity,
             fallback: false,
@@ -98,6 +107,29 @@ impl Dtls {
             resends: 0,
             transmits: VecDeque::new(),
         }
+    }
+
+    /// Makes this side the client. Does nothing once a handshake has begun.
+    pub(super) fn become_client(&mut self) {
+        if !self.has_begun() {
+            self.role = Role::Client;
+            self.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
+        }
+    }
+
+    pub(super) fn is_client(&self) -> bool {
+        self.role == Role::Client
+    }
+
+    /// Begins the handshake as the client. Returns `Failed` when the engine can't.
+    pub(super) fn begin(&mut self, now: Instant) -> DtlsOutcome {
+        if self.endpoint.connect(now, PEER, self.identity.client(), None).is_err() {
+            return DtlsOutcome::Failed;
+        }
+        self.flight = self.drain();
+        self.sent_at = Some(now);
+        self.transmits.extend(self.flight.iter().cloned());
+        DtlsOutcome::Pending
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -114,6 +146,10 @@ impl Dtls {
         if self.stage == Stage::Closed || !self.guard.admits(bytes, complete) {
             return DtlsOutcome::Pending;
         }
+        // A server that speaks first says nothing that a handshake could begin with.
+        if self.is_client() && self.stage == Stage::Waiting {
+            return DtlsOutcome::Pending;
+        }
         if self.stage == Stage::Waiting && self.early.len() < EARLY_MAX {
             self.early.push(bytes.to_vec());
         }
@@ -127,8 +163,10 @@ impl Dtls {
             return if fatal { DtlsOutcome::Failed } else { DtlsOutcome::Pending };
         };
         if sent.is_empty() {
-            // After completion too: a client that repeats its last flight has not received ours.
-            if !complete || is_unprotected(bytes) {
+            // After completion too: a client that repeats its last flight has not received ours. A
+            // server's flight comes in several datagrams, which are no repetition; there the timer
+            // resends.
+            if !self.is_client() && (!complete || is_unprotected(bytes)) {
                 self.repeat(now);
             }
         } else if !complete {
@@ -192,12 +230,8 @@ impl Dtls {
     /// The keys of a completed handshake, if the peer's certificate has one of these fingerprints.
     pub(super) fn keys(&self, fingerprints: &[Fingerprint]) -> Result<SrtpKeys, KeysRefused> {
         let state = self.endpoint.get_connection_state(PEER).ok_or(KeysRefused::Export)?;
-        let presented = state
-            .peer_certificates
-            .first()
-            .and_then(|der| self.identity.fingerprint_of(der))
-            .ok_or(KeysRefused::Certificate)?;
-        if !fingerprints.contains(&presented) {
+        let presented = state.peer_certificates.first().ok_or(KeysRefused::Certificate)?;
+        if !fingerprints.iter().any(|fingerprint| fingerprint.is_of(presented)) {
             return Err(KeysRefused::Certificate);
         }
         let (profile, inner) = match state.srtp_protection_profile() {
@@ -214,7 +248,7 @@ impl Dtls {
             .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
             .map_err(|_| KeysRefused::Export)?;
         config
-            .set_session_keys_from_keying_material(material.as_ref(), false)
+            .set_session_keys_from_keying_material(material.as_ref(), self.is_client())
             .map_err(|_| KeysRefused::Export)?;
         let keys = config.keys;
         let master = |key, salt| MasterKey { key: Secret::new(key), salt: Secret::new(salt) };
