@@ -40,6 +40,8 @@ const es = {
   'stage.unpin': 'Dejar de fijar a {name}',
   'stage.full': 'Pantalla completa',
   'stage.notFull': 'Dejar la pantalla completa',
+  'stage.undecodable':
+    'Este navegador no puede mostrar esta imagen ({codec}). Use otro navegador, o pida a {name} que envíe H.264 «Constrained Baseline» o VP8.',
   'stage.more': 'y {count} más',
   'stage.hideOwn': 'No mostrarme mi imagen',
   'stage.unseen': 'Sólo la ve usted: se mostrará cuando tenga la palabra',
@@ -91,6 +93,8 @@ const en: Readonly<Record<MeetingKey, string>> = {
   'stage.unpin': 'Unpin {name}',
   'stage.full': 'Full screen',
   'stage.notFull': 'Leave full screen',
+  'stage.undecodable':
+    'This browser can’t show this picture ({codec}). Use another browser, or ask {name} to send H.264 “Constrained Baseline” or VP8.',
   'stage.more': 'and {count} more',
   'stage.hideOwn': 'Do not show me my picture',
   'stage.unseen': 'Only you see it: it is shown when you have the floor',
@@ -140,6 +144,8 @@ const pt: Readonly<Record<MeetingKey, string>> = {
   'stage.unpin': 'Deixar de fixar {name}',
   'stage.full': 'Tela cheia',
   'stage.notFull': 'Sair da tela cheia',
+  'stage.undecodable':
+    'Este navegador não consegue mostrar esta imagem ({codec}). Use outro navegador, ou peça a {name} que envie H.264 “Constrained Baseline” ou VP8.',
   'stage.more': 'e mais {count}',
   'stage.hideOwn': 'Não me mostrar a minha imagem',
   'stage.unseen': 'Só você a vê: será mostrada quando tiver a palavra',

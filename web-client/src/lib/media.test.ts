@@ -19,6 +19,7 @@ import {
 
 beforeEach(() => {
   FakePeer.made = [];
+  FakePeer.answer = 'answer';
   vi.useFakeTimers({ now: Date.parse(START) });
 });
 afterEach(() => vi.useRealTimers());
@@ -248,6 +249,23 @@ describe('subscribing', () => {
     ]);
     expect(of(room.snapshot)).toEqual(['m-ben', 'v-chair']);
     expect(room.snapshot.media.get('v-chair')).toBe(section);
+  });
+
+  it('tells which pictures this browser can not decode, until it is offered none of them', async () => {
+    const { room, enter, offers } = setUp();
+    room.join();
+    await enter({ tracks });
+    FakePeer.answer =
+      'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\nm=video 0 UDP/TLS/RTP/SAVPF 108\r\na=mid:1\r\na=inactive\r\n';
+    await offers([
+      { mid: '0', track: 'm-ben' },
+      { mid: '1', track: 'v-ben' },
+    ]);
+    expect([...room.snapshot.undecodable]).toEqual(['v-ben']);
+    expect([...room.snapshot.media.keys()]).toEqual(['m-ben']);
+    FakePeer.answer = 'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n';
+    await offers([{ mid: '0', track: 'm-ben' }]);
+    expect(room.snapshot.undecodable.size).toBe(0);
   });
 
   it('does not ask again for what was refused until it is wanted differently', async () => {

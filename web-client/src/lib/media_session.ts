@@ -32,6 +32,8 @@ export interface VideoView {
 export interface MediaHandlers {
   /** A remote track's media began, changed, or (null) ended. */
   onMedia?(track: TrackView | null, id: string, media: MediaStreamTrack | null): void;
+  /** The remote tracks that this browser can't decode. */
+  onUndecodable?(tracks: ReadonlySet<string>): void;
   /** What is sent has changed: a device was taken away, or sharing was stopped. */
   onLocal?(): void;
   /** A device was taken away, or the person stopped sharing in the browser's own bar. */
@@ -89,6 +91,7 @@ export class MediaSession {
       signalling,
       createPeer,
       onMedia: (id, media) => handlers.onMedia?.(this.tracks.get(id) ?? null, id, media),
+      onUndecodable: (tracks) => handlers.onUndecodable?.(tracks),
     });
   }
 

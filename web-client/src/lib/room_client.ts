@@ -26,6 +26,8 @@ export interface RoomSnapshot {
   readonly reception: Reception;
   /** Media of remote tracks by track id. */
   readonly media: ReadonlyMap<string, MediaStreamTrack>;
+  /** Remote tracks that this browser can't decode. */
+  readonly undecodable: ReadonlySet<string>;
   /** Whether the server answers as fast as somebody who is to be heard needs it. */
   readonly answering: boolean;
   /** Whether the token of the connection is being kept good. */
@@ -70,6 +72,7 @@ export class RoomClient {
     quality: null,
     reception: new Map(),
     media: new Map(),
+    undecodable: new Set(),
     answering: true,
     renewal: { state: 'fine' },
     localVersion: 0,
@@ -163,6 +166,9 @@ export class RoomClient {
       ...(videoCodec === undefined ? {} : { videoCodec }),
       handlers: {
         onMedia: (track, id, media) => this.handleMedia(track, id, media),
+        onUndecodable: (undecodable) => {
+          if (undecodable.size + this.current.undecodable.size > 0) this.change({ undecodable });
+        },
         onLocal: () => {
           this.watch();
           this.change({ localVersion: this.current.localVersion + 1 });

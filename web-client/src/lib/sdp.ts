@@ -1,3 +1,13 @@
+/** The sections (by `mid`) that the writer of an answer refuses: their media line has port 0. */
+export function refusedSections(answer: string): ReadonlySet<string> {
+  const refused = new Set<string>();
+  for (const section of answer.split(/^m=/m).slice(1)) {
+    const mid = /^a=mid:(\S+)/m.exec(section)?.[1];
+    if (mid !== undefined && /^\S+ 0 /.test(section)) refused.add(mid);
+  }
+  return refused;
+}
+
 /**
  * Asks for in-band error correction and discontinuous transmission (RFC 7587
  * §6.1) in every Opus format of a description. In the description of the other

@@ -3,6 +3,7 @@ import { ChannelError } from './errors';
 import type { SignalMessage } from './moderation_channel';
 import type { PeerFactory, Signalling } from './publisher';
 import { isLoss } from './publisher';
+import { refusedSections } from './sdp';
 import { TransportWatch } from './transport_watch';
 
 /** The server's allowance of messages refills within a second. */
@@ -21,6 +22,8 @@ export interface SubscriberOptions {
   readonly createPeer: PeerFactory;
   /** A track's media began, changed, or (null) ended. */
   readonly onMedia: (track: string, media: MediaStreamTrack | null) => void;
+  /** The tracks that this browser can't decode, after each offer. */
+  readonly onUndecodable?: (tracks: ReadonlySet<string>) => void;
 }
 
 /**
@@ -127,9 +130,9 @@ export class Subscriber {
       throw error;
     }
     if (this.peer !== peer) return;
-    this.map(peer, message);
-    this.watch.handleNegotiated();
     const sdp = peer.localDescription?.sdp ?? '';
+    this.map(peer, message, refusedSections(sdp));
+    this.watch.handleNegotiated();
     // Not waited for: a lost answer is mended by the watch, and the next offer must not wait.
     const replaces = this.replaces;
     this.replaces = false;
@@ -142,11 +145,17 @@ export class Subscriber {
   }
 
   /** Tells which media belongs to which track from now on. */
-  private map(peer: RTCPeerConnection, message: Extract<SignalMessage, { type: 'offer' }>): void {
+  private map(
+    peer: RTCPeerConnection,
+    message: Extract<SignalMessage, { type: 'offer' }>,
+    refused: ReadonlySet<string>,
+  ): void {
     const byMid = new Map(peer.getTransceivers().map((one) => [one.mid, one]));
     const media = new Map<string, MediaStreamTrack>();
+    const undecodable = message.tracks.filter(({ mid }) => refused.has(mid));
+    this.options.onUndecodable?.(new Set(undecodable.map(({ track }) => track)));
     for (const { mid, track } of message.tracks) {
-      const transceiver = byMid.get(mid);
+      const transceiver = refused.has(mid) ? undefined : byMid.get(mid);
       if (transceiver !== undefined) media.set(track, transceiver.receiver.track);
     }
     const before = this.media;

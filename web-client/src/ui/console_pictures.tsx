@@ -54,6 +54,7 @@ export function ConsolePictures(props: {
                   state={state}
                   stale={snapshot.status.phase !== 'open'}
                   media={snapshot.media.get(track.track) ?? null}
+                  undecodable={snapshot.undecodable.has(track.track)}
                 />
                 <span class={seen ? 'quiet' : 'quiet unseen'}>
                   {c(seen ? 'pictures.seen' : 'pictures.unseen')}

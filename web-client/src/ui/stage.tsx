@@ -66,6 +66,7 @@ export function Stage(props: StageProps) {
         state={state}
         stale={stale}
         media={snapshot.media.get(shown.track.track) ?? null}
+        undecodable={snapshot.undecodable.has(shown.track.track)}
       >
         {pin}
       </Tile>
@@ -265,6 +266,8 @@ export function Tile(props: {
   state: RoomState;
   stale: boolean;
   media: MediaStreamTrack | null;
+  /** Whether this browser can't decode it. */
+  undecodable: boolean;
   children?: ComponentChildren;
 }) {
   const { client, track, state, stale } = props;
@@ -308,6 +311,11 @@ export function Tile(props: {
       data-testid={`tile-${track.track}`}
     >
       {media === null ? <Initials name={name} /> : <Picture media={media} name={caption} />}
+      {props.undecodable && (
+        <p class="undecodable" role="status" data-testid={`undecodable-${track.track}`}>
+          {m('stage.undecodable', { codec: codecName(track.codec), name })}
+        </p>
+      )}
       {(stale || away) && (
         <span class="when-stale">{t(away && !stale ? 'presence.away' : 'meeting.stale')}</span>
       )}
@@ -315,6 +323,11 @@ export function Tile(props: {
       {props.children}
     </figure>
   );
+}
+
+/** A format as people know it. */
+function codecName(codec: string): string {
+  return codec === 'h264' ? 'H.264' : codec.toUpperCase();
 }
 
 /** Somebody without a picture. */

@@ -264,6 +264,8 @@ interface FakeTransceiver {
 /** A peer connection that speaks descriptions of one word. */
 export class FakePeer {
   static made: FakePeer[] = [];
+  /** What it answers to offers. */
+  static answer = 'answer';
   connectionState = 'new';
   signalingState = 'stable';
   onconnectionstatechange: (() => void) | null = null;
@@ -309,7 +311,7 @@ export class FakePeer {
     for (const [index, transceiver] of this.transceivers.entries())
       transceiver.mid ??= String(index);
     const type = description?.type ?? 'answer';
-    this.localDescription = { type, sdp: description?.sdp ?? 'answer' };
+    this.localDescription = { type, sdp: description?.sdp ?? FakePeer.answer };
     this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable';
     return this.whileOpen(undefined);
   }
