@@ -1,4 +1,5 @@
-// aiortc as a publisher (WHIP) and as a receiver (WHEP), in a process of its own.
+// aiortc as a publisher (WHIP) and as a receiver (WHEP), and FFmpeg as a publisher, each in a
+// process of its own.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -7,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until, within } from './until.mjs';
 
-const SCRIPT = fileURLToPath(new URL('peer.py', import.meta.url));
+const scriptOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** The Python that has aiortc, as `scripts/install test` makes it. */
 function python() {
@@ -24,10 +25,10 @@ process.on('exit', () => {
 });
 
 export class Peer {
-  /** `kind` is `whip` or `whep`. */
-  constructor(kind, endpoint, token) {
+  /** `kind` is `whip` or `whep`; `script` is `peer.py`, which is aiortc, or `encoder.py`, FFmpeg. */
+  constructor(kind, endpoint, token, script = 'peer.py') {
     this.events = [];
-    this.child = spawn(python(), [SCRIPT, kind, endpoint], {
+    this.child = spawn(python(), [scriptOf(script), kind, endpoint], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, CABILDO_TOKEN: token },
     });

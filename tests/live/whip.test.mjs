@@ -23,9 +23,9 @@ async function open(stage) {
   stage.stop = () => stage.peers.forEach((peer) => peer.kill());
 }
 
-async function start(stage, kind, user) {
+async function start(stage, kind, user, script) {
   const url = stage.server.origin + stage.endpoint(kind);
-  const peer = new Peer(kind, url, await stage.token(kind, user));
+  const peer = new Peer(kind, url, await stage.token(kind, user), script);
   stage.peers.push(peer);
   return peer;
 }
@@ -75,6 +75,31 @@ story('WHIP and WHEP', open, {
     });
     const pitch = await page.evaluate(() => window.__probe.pitch('encoder'));
     assert.ok(Math.abs(pitch - 660) < 20, `the tone arrives as ${pitch} Hz`);
+  },
+
+  'FFmpeg publishes as its own muxer does, as the DTLS server': async (stage) => {
+    const page = stage.pages.viewer;
+    const encoder = await start(stage, 'whip', 'ffmpeg', 'encoder.py');
+    await encoder.told('a connection', ({ event }) => event === 'connected');
+    const tracks = await until('both tracks', async (seen) => {
+      seen.last = await page.evaluate(() =>
+        [...window.client.tracks.values()].filter(({ user_id }) => user_id === 'ffmpeg'),
+      );
+      return seen.last.length === 2 ? seen.last : null;
+    });
+    assert.deepEqual(tracks.map(({ codec }) => codec).sort(), ['h264', 'opus']);
+    for (const { track } of tracks) {
+      const answer = await page.evaluate((id) => window.client.subscribe(id), track);
+      assert.equal(answer.type, 'ack', JSON.stringify(answer));
+    }
+    await until('its picture and sound in the browser', async (seen) => {
+      const video = await received(page, 'ffmpeg', 'video');
+      const audio = await received(page, 'ffmpeg', 'audio');
+      seen.last = { video, audio };
+      return video?.frames >= 30 && video.width === 320 && audio?.energy > 0.01;
+    });
+    const events = await encoder.stop();
+    assert.equal(events.at(-1).event, 'closed');
   },
 
   'a receiver by WHEP decodes what the session shows': async (stage) => {
