@@ -32,7 +32,7 @@ use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
 pub use bundle::{CLIP_SEGMENTS_MAX, ClipWanted, Exported};
-pub use disclosure::DISCLOSED_MAX;
+pub use disclosure::{DISCLOSED_MAX, Texts};
 pub use driver::CustodyTask;
 pub use erasure::{Erased, ErasureReason};
 pub use evidence_log::EvidenceLog;

@@ -2,9 +2,10 @@
 //! legally. This file lists every module in the order of the layers ("floors") that
 //! `docs/ARCHITECTURE.md` explains and `tests/house.rs` checks.
 
-// Ground floor: the types of the domain, the clock, the cipher, media formats, and values that
-// track their changes. No I/O, no async.
+// Ground floor: the types of the domain, the clock, the cipher, media formats, documents to print,
+// and values that track their changes. No I/O, no async.
 pub mod clock;
+pub mod documents;
 pub mod domain;
 pub mod formats;
 pub mod sealing;

@@ -12,9 +12,11 @@ pub mod disclosure;
 pub mod entry;
 pub mod files;
 pub mod journal;
+pub mod pdf;
 pub mod proof;
 pub mod report;
 
+mod attendance;
 mod bundle;
 mod clip;
 mod examination;
@@ -30,6 +32,7 @@ pub use files::Files;
 pub use object::OBJECT_BYTES_MAX;
 pub use report::{Code, Report, Verdict};
 
+use attendance::Comparison;
 use examination::Examination;
 use files::{Unread, read_whole};
 use proof::{Kind, PROOF_BYTES_MAX, Proof};
@@ -38,6 +41,19 @@ use report::{Finding, Place};
 /// Verifies a bundle: a full one or a clip.
 #[must_use]
 pub fn verify_bundle(files: &dyn Files, options: &Options) -> Report {
+    examine_bundle(files, options, None)
+}
+
+/// Verifies a bundle, and compares a list of attendance, as a PDF, with what its log says.
+#[must_use]
+pub fn verify_attendance(pdf: &[u8], files: &dyn Files, options: &Options) -> Report {
+    match Comparison::of_document(pdf) {
+        Ok(comparison) => examine_bundle(files, options, Some(comparison)),
+        Err(finding) => refused(finding),
+    }
+}
+
+fn examine_bundle(files: &dyn Files, options: &Options, list: Option<Comparison>) -> Report {
     let document = match read_whole(files, "bundle.json", PROOF_BYTES_MAX) {
         Ok(document) => document,
         Err(unread) => return unreadable("bundle.json", unread),
@@ -49,9 +65,15 @@ pub fn verify_bundle(files: &dyn Files, options: &Options) -> Report {
     drop(document);
     let kind = proof.kind;
     let mut examination = Examination::of_bundle(proof, files, options);
+    examination.list = list;
     match kind {
         Some(Kind::Full) => examination.check_full(files),
-        Some(Kind::Clip) => examination.check_clip(files),
+        Some(Kind::Clip) => {
+            examination.check_clip(files);
+            if examination.list.is_some() {
+                examination.report.lacks("the attendance list: a clip does not have the whole log");
+            }
+        }
         None => {
             let finding = Finding::new(Code::Malformed, "the bundle does not state its kind");
             examination.finds(finding, Place::default());

@@ -19,6 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["domain"]),
     // Bytes of media: shared by all who carry, read or write it.
     ("formats", &["domain"]),
+    // Documents to print: pure, and shared by all who make them.
+    ("documents", &["domain"]),
     // State of engines that remembers its changes, to undo or to store them.
     ("tracked", &[]),
     // What every floor may be told by and may tell.
@@ -96,7 +98,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["domain", "clock", "telemetry", "claims", "events", "kafka", "sessions", "room"],
     ),
     // What happened, read back from the log for people and combined pictures.
-    ("history", &["domain", "telemetry", "evidence", "recorder", "playable", "room"]),
+    ("history", &["domain", "documents", "telemetry", "evidence", "recorder", "playable", "room"]),
     // Telling the governance service of sessions, and binding what it holds.
     (
         "governance",
@@ -142,6 +144,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "api",
         &[
             "domain",
+            "documents",
             "clock",
             "telemetry",
             "auth",

@@ -13,7 +13,7 @@ use super::{Failure, Place, output, runtime};
 use crate::app::{Foundation, custody_of, open_foundation, store_options};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
-use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported};
+use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported, Texts};
 use crate::domain::id::{InvalidId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::evidence::EvidenceKeys;
@@ -47,6 +47,10 @@ enum What {
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
+        /// Texts of events that the bundle discloses: those of attendance, or all decisions of the
+        /// room, what was said included; without it, none.
+        #[arg(long, value_name = "WHICH")]
+        disclose: Option<Which>,
         /// Directory to write to; must not exist or must be empty.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -121,6 +125,24 @@ enum What {
     },
     /// Makes a new key that signs from now on; it is published together with the older ones.
     RotateSigningKey(Place),
+}
+
+/// Which texts of events a bundle discloses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Who came and went, the quorum, and that lists of attendance were issued.
+    Attendance,
+    /// Every decision of the room, and that lists of attendance were issued.
+    Decisions,
+}
+
+impl From<Which> for Texts {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Attendance => Self::Attendance,
+            Which::Decisions => Self::Decisions,
+        }
+    }
 }
 
 /// Why something is erased.
@@ -251,9 +273,10 @@ impl Desk {
 
     async fn carry_out(&self, what: What) -> Result<ExitCode, Failure> {
         match what {
-            What::Export { session, out, .. } => {
-                let tenant = self.tenant_of(session).await?;
-                told(&self.custody.export(SessionKey::new(tenant, session), &out).await?)
+            What::Export { session, disclose, out, .. } => {
+                let key = SessionKey::new(self.tenant_of(session).await?, session);
+                let texts = disclose.map(Into::into);
+                told(&self.custody.export_disclosing(key, texts, &out).await?)
             }
             What::Disclose { session, seqs, out, .. } => {
                 let tenant = self.tenant_of(session).await?;

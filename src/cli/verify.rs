@@ -12,8 +12,11 @@ use reqwest::{Client, StatusCode, Url, redirect};
 
 use super::{Failure, output, runtime};
 use crate::verify::files::Directory;
+use crate::verify::pdf::PDF_BYTES_MAX;
 use crate::verify::proof::{HELD_HEADS_BYTES_MAX, PROOF_BYTES_MAX, parse_held_heads};
-use crate::verify::{Options, Report, TrustedKeys, Verdict, cose, verify_bundle, verify_proof};
+use crate::verify::{
+    Options, Report, TrustedKeys, Verdict, cose, verify_attendance, verify_bundle, verify_proof,
+};
 
 /// Longest time that a server may take for one answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +39,9 @@ pub(super) struct Arguments {
     /// File with heads that somebody saved from the meeting page.
     #[arg(long, value_name = "FILE")]
     heads: Option<PathBuf>,
+    /// A list of attendance as a PDF, which is compared with the log of the bundle.
+    #[arg(long, value_name = "PDF")]
+    attendance: Option<PathBuf>,
     /// Prints one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -51,7 +57,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.heads {
         options.held_heads = Some(read(path, HELD_HEADS_BYTES_MAX)?);
     }
-    let report = if is_address(&arguments.what) {
+    let report = if let Some(list) = &arguments.attendance {
+        let path = Path::new(&arguments.what);
+        if !path.is_dir() {
+            let text = "--attendance needs the directory of a bundle";
+            return Err(Failure::Usage(format!("{}: {text}", arguments.what)));
+        }
+        verify_attendance(&read(list, PDF_BYTES_MAX)?, &Directory::new(path), &options)
+    } else if is_address(&arguments.what) {
         runtime()?.block_on(check_address(&arguments.what, options))?
     } else {
         let path = Path::new(&arguments.what);
@@ -220,8 +233,16 @@ mod tests {
 
     #[test]
     fn what_is_not_there_ends_with_three() {
-        let arguments =
-            Arguments { what: "/nonexistent/bundle".into(), keys: None, heads: None, json: false };
+        let arguments = Arguments {
+            what: "/nonexistent/bundle".into(),
+            keys: None,
+            heads: None,
+            attendance: None,
+            json: false,
+        };
         assert_eq!(run(&arguments).unwrap_err().exit_code(), 3);
+        let attendance = Some("/nonexistent/list.pdf".into());
+        let arguments = Arguments { attendance, ..arguments };
+        assert_eq!(run(&arguments).unwrap_err().exit_code(), 2, "a list needs a bundle");
     }
 }

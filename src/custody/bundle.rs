@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::custody::disclosure::{Disclosures, Revealing};
+use crate::custody::disclosure::{Disclosures, Revealing, Texts};
 use crate::custody::entries::{GAP, REST};
 use crate::custody::output::Output;
 use crate::custody::{Custody, CustodyError, CustodyLogError};
@@ -75,8 +75,22 @@ impl Custody {
     /// Writes the full bundle of a session to the directory `out`, which must not exist or must be
     /// empty. Damaged objects are listed in the result; the bundle contains what is left of them.
     pub async fn export(&self, key: SessionKey, out: &Path) -> Result<Exported, CustodyError> {
+        self.export_disclosing(key, None, out).await
+    }
+
+    /// As [`Self::export`]; the bundle also discloses these texts of its events.
+    pub async fn export_disclosing(
+        &self,
+        key: SessionKey,
+        texts: Option<Texts>,
+        out: &Path,
+    ) -> Result<Exported, CustodyError> {
         let output = Output::begin(out).await?;
-        self.note_handed_out(key, &json!({"what": "export"})).await?;
+        let what = match texts {
+            None => json!({"what": "export"}),
+            Some(texts) => json!({"what": "export", "discloses": texts.as_str()}),
+        };
+        self.note_handed_out(key, &what).await?;
         let proof = self.prove(key, &[]).await?;
         let size = tree_size(&proof)?;
         let mut exported = Exported::default();
@@ -86,7 +100,11 @@ impl Custody {
         for track in self.parts.recordings.tracks(key).await? {
             self.write_track(&output, key, &track, size, &mut exported).await?;
         }
-        self.write_documents(&output, proof, "full", &Disclosures::default()).await?;
+        let disclosures = match texts {
+            None => Disclosures::default(),
+            Some(texts) => self.disclose_texts(key, texts, size).await?,
+        };
+        self.write_documents(&output, proof, "full", &disclosures).await?;
         output.finish().await?;
         Ok(exported)
     }

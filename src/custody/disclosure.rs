@@ -5,15 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::custody::entries::EVENT;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
+use crate::domain::words::words;
+use crate::evidence::repository::StoredEvent;
 use crate::evidence::{Body, EventKind, event_commitment, subject_text};
 use crate::recorder::repository::RecordedTrack;
 use crate::sealing::{EventsKey, TrackKey};
 use crate::vault::KeyPurpose;
+
+words!(
+    /// Which texts of its events a bundle discloses.
+    Texts {
+        /// Those that a list of attendance is made of: who came and went, the quorum, the end of the
+        /// session, and that lists were issued.
+        Attendance => "attendance",
+        /// Every decision of the room, what was said included, and that lists were issued.
+        Decisions => "decisions",
+    }
+);
+
+/// Largest document with disclosures that a verifier reads, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+/// Events read at once.
+const EVENTS_PER_READ: u32 = 1_000;
 
 /// Most entries that are disclosed at once.
 pub const DISCLOSED_MAX: usize = 10_000;
@@ -102,6 +121,43 @@ impl Custody {
         disclosures.to_json()
     }
 
+    /// Discloses the texts of many events among the first `size` entries.
+    pub(super) async fn disclose_texts(
+        &self,
+        key: SessionKey,
+        texts: Texts,
+        size: u64,
+    ) -> Result<Disclosures, CustodyError> {
+        let mut revealing = Revealing::open(self, key).await?;
+        let found = self.entries_of_kind(key, EVENT).await?;
+        let commitments = found.into_iter().filter_map(|entry| match entry.body {
+            Body::Event { commitment, .. } => Some((entry.seq, commitment)),
+            _ => None,
+        });
+        let commitments: BTreeMap<u64, [u8; 32]> = commitments.collect();
+        let mut disclosures = Disclosures::default();
+        let (mut from, mut bytes) = (0, 0);
+        while from < size {
+            let kinds = [EventKind::RoomEvent, EventKind::Disclosure];
+            let read = self.parts.evidence.events(key, &kinds, from, EVENTS_PER_READ).await?;
+            let Some(last) = read.last() else { break };
+            from = last.seq + 1;
+            for event in read.into_iter().filter(|it| it.seq < size && texts.include(it)) {
+                bytes += event.text.len();
+                if bytes > DOCUMENT_BYTES_MAX {
+                    break;
+                }
+                let commitment = commitments.get(&event.seq).copied().unwrap_or_default();
+                disclosures.events.push(revealing.disclosed(event, commitment).await?);
+            }
+        }
+        if bytes > DOCUMENT_BYTES_MAX || disclosures.to_json()?.len() > DOCUMENT_BYTES_MAX {
+            let what = "bytes of disclosed texts";
+            return Err(CustodyError::TooMany { what, max: DOCUMENT_BYTES_MAX });
+        }
+        Ok(disclosures)
+    }
+
     /// Enters a disclosure in the log before it is handed out. A log whose events were erased
     /// accepts no further events; such a log has nothing to disclose but proofs.
     pub(super) async fn note_handed_out(
@@ -115,6 +171,27 @@ impl Custody {
         }
         Ok(())
     }
+}
+
+impl Texts {
+    fn include(self, event: &StoredEvent) -> bool {
+        let kind = serde_json::from_str::<Kind>(&event.text).map(|kind| kind.of);
+        let kind = kind.unwrap_or_default();
+        match (event.kind, self) {
+            (EventKind::RoomEvent, Self::Decisions) => true,
+            (EventKind::RoomEvent, Self::Attendance) => {
+                matches!(kind.as_str(), "attendance_changed" | "quorum_changed" | "session_ended")
+            }
+            _ => kind == "attendance_exported",
+        }
+    }
+}
+
+/// The kind of an event, whatever else it says.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    of: String,
 }
 
 /// The keys of one session, unwrapped when they are needed.
@@ -165,9 +242,17 @@ impl<'a> Revealing<'a> {
         let evidence = &self.custody.parts.evidence;
         let events =
             evidence.events(SessionKey::new(self.tenant, self.session), &[], seq, 1).await?;
-        let salt = self.events_key().await?.event_salt(seq);
         let event = events.into_iter().find(|event| event.seq == seq);
-        let event = event.ok_or(CustodyError::Erased)?.text;
+        self.disclosed(event.ok_or(CustodyError::Erased)?, commitment).await
+    }
+
+    /// A text of the log with its salt.
+    async fn disclosed(
+        &mut self,
+        StoredEvent { seq, text: event, .. }: StoredEvent,
+        commitment: [u8; 32],
+    ) -> Result<EventDisclosure, CustodyError> {
+        let salt = self.events_key().await?.event_salt(seq);
         // Disclosing a text that does not match the commitment would look like a forgery.
         if event_commitment(&salt, &event) != commitment {
             return Err(CustodyError::Disagrees(format!(

@@ -8,6 +8,8 @@ use crate::evidence::{Body, Entry, kind_number};
 
 /// Entries read at once.
 const ENTRIES_PER_READ: u32 = 1_000;
+/// Number of the kind of event entries (`docs/EVIDENCE.md` §Entries).
+pub(super) const EVENT: u64 = 3;
 /// Number of the kind of gap entries (`docs/EVIDENCE.md` §Entries).
 pub(super) const GAP: u64 = 4;
 /// Number of the kind of rest entries.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attendance::Comparison;
 use super::cose::{COSE_BYTES_MAX, Proof as Proves, Receipt};
 use super::disclosure::{DISCLOSURES_BYTES_MAX, Disclosures, Label};
 use super::entry::{Body, ENTRY_BYTES_MAX, Entry, Segment};
@@ -62,6 +63,7 @@ impl Examination {
         }
         self.check_end(&read);
         self.check_rest();
+        self.check_list();
         self.check_unknown_objects(files, &|track, index| read.log.names(track, index));
         self.check_leftovers(&disclosures);
         read.log.finish(&mut self.report);
@@ -150,6 +152,7 @@ impl Examination {
     fn wanted_sizes(&self, heads: &[HeadKept]) -> BTreeSet<u64> {
         let mut sizes: BTreeSet<u64> = heads.iter().map(|head| head.size).collect();
         sizes.insert(self.proof.head.size);
+        sizes.extend(self.list.as_ref().map(Comparison::tree_size));
         for held in &self.held {
             sizes.extend([held.size, held.previous_size]);
         }
@@ -261,10 +264,16 @@ impl Examination {
             }
             _ => return,
         };
-        let Some(opening) = opening else { return };
-        if let Err(finding) = opening.check(label, commit) {
-            return self.finds(finding, place_of_entry(seq, entry));
+        let checked = opening.map(|opening| opening.check(label, commit).map(|()| opening));
+        if let (Body::Event { etype, .. }, Some(list)) = (&entry.body, &mut self.list) {
+            let text = checked.as_ref().and_then(|it| it.as_ref().ok());
+            list.handle_event(seq, *etype, text.map(|opening| opening.text.as_str()));
         }
+        let opening = match checked {
+            None => return,
+            Some(Ok(opening)) => opening,
+            Some(Err(finding)) => return self.finds(finding, place_of_entry(seq, entry)),
+        };
         let hash = tree::sha256(opening.text.as_bytes());
         if seq == 1 && policy_hash.is_some_and(|policy| policy != hash) {
             let text = "the policy is not the one in the genesis entry";

@@ -4,6 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attendance::Comparison;
 use super::checkpoint::Checkpoint;
 use super::cose::{Head, OPERATOR_SUBJECT, Proof as Proves, Receipt};
 use super::entry::{self, Body, close_reason};
@@ -62,6 +63,8 @@ pub(super) struct Examination {
     pub(super) log_kids: Option<BTreeSet<Hash>>,
     /// Whether all entries are available.
     pub(super) is_whole: bool,
+    /// The list of attendance that is compared with the log.
+    pub(super) list: Option<Comparison>,
 }
 
 impl Examination {
@@ -109,6 +112,7 @@ impl Examination {
             heads: BTreeSet::new(),
             log_kids: None,
             is_whole: false,
+            list: None,
         }
     }
 

@@ -65,6 +65,8 @@ pub enum Code {
     OperatorLogInvalid,
     /// No entry accounts for some time of a track.
     TimeUnaccounted,
+    /// A list of attendance says something else than the log.
+    ListMismatch,
 }
 
 impl Code {
@@ -102,6 +104,7 @@ impl Code {
             Self::ErasureInvalid => "ERASURE_INVALID",
             Self::OperatorLogInvalid => "OPERATOR_LOG_INVALID",
             Self::TimeUnaccounted => "TIME_UNACCOUNTED",
+            Self::ListMismatch => "LIST_MISMATCH",
         }
     }
 }

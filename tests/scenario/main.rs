@@ -11,6 +11,7 @@ mod cameras;
 mod claims;
 mod custody;
 mod delivery;
+mod documents;
 mod evidence;
 mod floor;
 mod forwarding;

@@ -3,6 +3,7 @@
 //! of the writer either.
 
 mod attacks;
+mod attendance;
 mod bits;
 mod export;
 mod forge;
