@@ -12,6 +12,7 @@ mod caller;
 mod captures;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;
+mod documents;
 mod error;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod events;
@@ -175,6 +176,7 @@ pub struct ApiState {
     media: media::Resources,
     opened: recordings::Opened,
     asked_of: evidence::AskedOf,
+    press: documents::Press,
 }
 
 impl Api {
@@ -188,6 +190,7 @@ impl Api {
             media: media::Resources::default(),
             opened: recordings::Opened::default(),
             asked_of: evidence::AskedOf::default(),
+            press: documents::Press::default(),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! What happened in a session, read from its log: for the time line of a recording, for the
 //! combined picture, and for reports.
 
+mod attendance_list;
 mod confirmed;
 mod event;
 mod minutes;
@@ -11,6 +12,7 @@ mod transcript;
 
 use std::sync::Arc;
 
+use attendance_list::ListReader;
 use confirmed::Versions;
 
 use crate::domain::id::SessionKey;
@@ -18,6 +20,7 @@ use crate::evidence::EventKind;
 use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
 use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
 
+pub use attendance_list::{AttendanceList, Attendances};
 pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, MinutesVersion};
 pub use event::{
     AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, TextCorrected,
@@ -45,6 +48,12 @@ pub enum HistoryError {
     /// The texts of its events were erased.
     #[error("the events of the session were erased")]
     Erased,
+    /// An event that is needed can't be parsed.
+    #[error("entry {0} of the log can't be read")]
+    Unreadable(u64),
+    /// It is too long for one document.
+    #[error("it is too long for one document")]
+    TooLong,
     /// The log can't be read now.
     #[error(transparent)]
     Log(#[from] EvidenceStoreError),
@@ -135,6 +144,36 @@ impl History {
             Err(HistoryError::NoLog) => Ok(Minutes::default()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Who attended, as the first `tree_size` entries of the log say, and the id of the log.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`] rather than a part of the list.
+    pub async fn attendances(
+        &self,
+        key: SessionKey,
+        tree_size: u64,
+    ) -> Result<(Attendances, [u8; 16]), HistoryError> {
+        let log = self.log.log(key).await?.ok_or(HistoryError::NoLog)?;
+        if log.events_key.is_none() {
+            return Err(HistoryError::Erased);
+        }
+        let mut reader = ListReader::default();
+        let mut from = 0;
+        while from < tree_size {
+            let read = self.log.events(key, &[EventKind::RoomEvent], from, EVENTS_PER_READ).await?;
+            let Some(last) = read.last() else { break };
+            from = last.seq + 1;
+            for stored in read.iter().filter(|it| it.seq < tree_size) {
+                if let Some(told) = ListReader::read(&stored.text) {
+                    // A list without somebody would be worse than none.
+                    let told = told.map_err(|_| HistoryError::Unreadable(stored.seq))?;
+                    reader.handle_event(told)?;
+                }
+            }
+        }
+        Ok((reader.end(), log.log_id))
     }
 
     /// The version of the minutes that was confirmed last, and how many there are.

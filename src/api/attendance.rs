@@ -15,11 +15,12 @@ use super::attendance_body::{
     AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
     LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
 };
-use super::attendance_export::export;
+use super::attendance_export::{export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
 use super::caller::{Credentials, permit, see, with_nonce};
 use super::error::ApiError;
 use super::idempotency::once_of;
+use super::minutes::language_of;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use crate::attendance::ports::EligibleList;
@@ -330,6 +331,7 @@ async fn decide(
 pub(super) enum Format {
     Json,
     Csv,
+    Pdf,
 }
 
 /// What of the list is wanted.
@@ -337,9 +339,12 @@ pub(super) enum Format {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    /// `json`, page by page; or `csv`, the whole list for moderators and auditors.
-    /// `json` when absent.
+    /// `json`, page by page; or the whole list for moderators and auditors: `csv`, or `pdf`, a
+    /// document (PDF/A-3b) with its data embedded as `attendance.json`. `json` when absent.
     format: Option<Format>,
+    /// `es`, `en` or `pt`, of a document; the language of the session, or else Spanish, when
+    /// absent.
+    lang: Option<String>,
     /// Only those who are present, or only those who are not.
     present: Option<bool>,
     /// How many, 1 to 200; 50 when absent.
@@ -348,15 +353,26 @@ pub(super) struct ListParameters {
     cursor: Option<String>,
 }
 
-refusals!(ListRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::UnprocessableRequest]);
+refusals!(ListRefusals: READER, &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionStateConflict,
+    ErrorCode::RecordingErased,
+    ErrorCode::UnprocessableRequest,
+]);
 
-/// Lists who attends or attended: how it is known, when, and what they weigh. As
-/// CSV the whole list is given, and its hash enters the session's log.
+/// Lists who attends or attended: how it is known, when, and what they weigh. As CSV or as a
+/// document the whole list is given, and its hash enters the session's log. The document says what
+/// the log says up to its newest signed head; before the first one there is none
+/// (`SESSION_STATE_CONFLICT`).
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}/attendance", tag = "attendance",
     operation_id = "listAttendance", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid), ListParameters),
-    responses((status = 200, description = "A page", body = AttendeePageBody), ListRefusals)
+    responses(
+        (status = 200, description = "A page; or the list as text/csv or application/pdf", body = AttendeePageBody,
+            headers(("Cabildo-SHA256" = String, description = "of a whole list, base64url"))),
+        ListRefusals
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -366,11 +382,16 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadSession).await?;
     let id = own_session(&person, &id)?;
-    let ListParameters { format, present, limit, cursor } = query(&parts)?;
-    if format == Some(Format::Csv) {
+    let ListParameters { format, lang, present, limit, cursor } = query(&parts)?;
+    if let Some(format @ (Format::Csv | Format::Pdf)) = format {
         permit(&person, Action::ReadReport)?;
+        let language = lang.as_deref().map(language_of).transpose()?;
         let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
-        return export(&api, &person, id, &attendance).await;
+        if format == Format::Csv {
+            return export(&api, &person, id, &attendance).await;
+        }
+        let origin = credentials.origin(&api);
+        return Box::pin(export_document(&api, &person, id, attendance, (language, origin))).await;
     }
     let limit = page_limit(limit)?;
     let after = cursor.as_deref().map(cursor_text).transpose()?;

@@ -1,9 +1,11 @@
-//! The list of those who attended, as a table to keep. That it was given, to whom
+//! The list of those who attended, as a table or a document to keep. That it was given, to whom
 //! and with which hash is in the session's log.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -12,11 +14,15 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
+use super::documents::PDF;
 use super::error::ApiError;
+use super::minutes::language_of_session;
 use crate::attendance::{Attendance, Interval, QuorumView};
-use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::error_code::ErrorCode;
+use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::evidence::EventKind;
+use crate::history::{About, AttendanceList, Language, SignedHead};
 use crate::room::engine::Attendee;
 
 /// SHA-256 of the table as its log has it, base64url without padding.
@@ -55,6 +61,77 @@ pub(super) async fn export(
         (LIST_HASH, header(&hash)),
     ];
     Ok((headers, table).into_response())
+}
+
+/// The list as a document: what the log says up to its newest head, entered into the log before it
+/// is given.
+pub(super) async fn export_document(
+    api: &Api,
+    person: &Principal,
+    session: SessionId,
+    attendance: Arc<Attendance>,
+    (language, origin): (Option<Language>, &str),
+) -> Result<Response, ApiError> {
+    let key = SessionKey::new(person.tenant_id, session);
+    let found = api.sessions.find(key).await?;
+    let language = language.unwrap_or_else(|| language_of_session(&found));
+    let unsigned = || {
+        let message = "the log of the session has no signed head yet";
+        ApiError::new(ErrorCode::SessionStateConflict, message)
+    };
+    let head = api.evidence.latest_head(key).await?.ok_or_else(unsigned)?;
+    let head = SignedHead::new(&head);
+    let (attendances, log) = api.history.attendances(key, head.tree_size).await?;
+    let verify_at = format!("{origin}/api/v1/sessions/{session}/audit-proof");
+    let about = About::new(&found, None, verify_at);
+    let made_at = api.clock.now();
+    let composed = tokio::task::spawn_blocking(move || {
+        let units = units(&attendance);
+        let of = |user: &str| units.get(user).cloned().unwrap_or_default();
+        let log = URL_SAFE_NO_PAD.encode(log);
+        let made_at = made_at.to_string();
+        let list = AttendanceList::new(attendances, &about, (&log, &head), made_at, of);
+        let data = list.json();
+        (list, data)
+    });
+    let (list, data) = composed.await.map_err(|_| super::error::internal_error())?;
+    let data_hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&data));
+    let (heads_present, weight_present, reached) = list.present();
+    let mut event = json!({
+        "type": "attendance_exported",
+        "at": made_at.to_string(),
+        "user_id": person.user_id.as_str(),
+        "format": "pdf",
+        "data_sha256": data_hash,
+        "people_present": heads_present,
+        "weight_present": weight_present,
+        "quorum": reached,
+    });
+    let pdf = api.press.make(move || list.document(language, made_at, data)).await?;
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&pdf));
+    event["sha256"] = hash.as_str().into();
+    api.evidence.note(key, EventKind::Disclosure, event.to_string()).await?;
+    let name = format!("attachment; filename=\"attendance-{session}.pdf\"");
+    let header = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    let headers = [
+        (CONTENT_TYPE, PDF),
+        (CONTENT_LANGUAGE, header(language.as_str())),
+        (CONTENT_DISPOSITION, header(&name)),
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (LIST_HASH, header(&hash)),
+    ];
+    Ok((headers, pdf).into_response())
+}
+
+/// The units of everybody, and those that they represent: the log has the eligible list as a hash.
+fn units(attendance: &Attendance) -> BTreeMap<String, (Vec<String>, Vec<String>)> {
+    let of = |user: &UserId| {
+        let Attendee { units, represents, .. } = Attendee::of(attendance, user);
+        let units = units.iter().map(|(id, _)| id.to_string()).collect();
+        let represents = represents.iter().map(ToString::to_string).collect();
+        (user.as_str().to_owned(), (units, represents))
+    };
+    attendance.people().map(|(user, _)| of(user)).collect()
 }
 
 /// A line for each interval, by user id; one without moments for whoever proved

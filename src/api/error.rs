@@ -157,7 +157,6 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::StreamSessionNotFound
         | C::CaptureSessionNotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        C::FormatUnsupported => StatusCode::NOT_ACCEPTABLE,
         C::SessionStateConflict
         | C::MinutesLimitReached
         | C::SessionLimitReached

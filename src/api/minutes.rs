@@ -3,18 +3,17 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{LargeBody, json, query};
 use super::caller::{Credentials, see};
+use super::documents::PDF;
 use super::error::ApiError;
 use super::idempotency::once_of;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
@@ -22,6 +21,7 @@ use super::sessions::session_id;
 use super::transcript::permit_reader;
 use super::words::Moment;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::id::SessionKey;
 use crate::domain::role::Action;
 use crate::domain::session::Session;
 use crate::evidence::EventKind;
@@ -34,7 +34,7 @@ use crate::history::{
 const BODY_BYTES_MAX: usize = 2 * MINUTES_BYTES_MAX + 1_024;
 /// What was given: `draft`, or `confirmed` and its version.
 const STATE: HeaderName = HeaderName::from_static("cabildo-minutes");
-/// SHA-256 of the text, hexadecimal.
+/// SHA-256 of the Markdown, hexadecimal.
 const HASH: HeaderName = HeaderName::from_static("cabildo-sha256");
 
 /// The form of minutes.
@@ -44,7 +44,7 @@ enum Format {
     /// Markdown.
     #[default]
     Md,
-    /// Not made by this version.
+    /// A document (PDF/A-3b) with the Markdown embedded as `minutes.md`.
     Pdf,
 }
 
@@ -63,7 +63,8 @@ enum Version {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MinutesParameters {
-    /// `md`; `pdf` is refused. `md` when absent.
+    /// `md` or `pdf`, a document (PDF/A-3b) with the Markdown embedded as `minutes.md`. `md` when
+    /// absent.
     format: Option<Format>,
     /// `es`, `en` or `pt`, of a draft; the language of the session, or else Spanish, when absent.
     lang: Option<String>,
@@ -75,7 +76,6 @@ refusals!(MinutesRefusals: READER, &[
     ErrorCode::SessionNotFound,
     ErrorCode::RecordingErased,
     ErrorCode::MinutesNotFound,
-    ErrorCode::FormatUnsupported,
     ErrorCode::UnprocessableRequest,
 ]);
 
@@ -88,7 +88,7 @@ refusals!(MinutesRefusals: READER, &[
         (status = 200, description = "The minutes", body = String, content_type = "text/markdown",
             headers(
                 ("Cabildo-Minutes" = String, description = "`draft`, or `confirmed` and the version"),
-                ("Cabildo-SHA256" = String, description = "of the text, hexadecimal"),
+                ("Cabildo-SHA256" = String, description = "of the Markdown, hexadecimal"),
             )),
         MinutesRefusals
     )
@@ -103,73 +103,83 @@ pub(super) async fn read(
     let id = session_id(&id)?;
     let key = see(&person, id)?;
     let MinutesParameters { format, lang, version } = query(&parts)?;
-    if format == Some(Format::Pdf) {
-        let message = "this server makes minutes as Markdown only";
-        return Err(ApiError::new(ErrorCode::FormatUnsupported, message));
-    }
     let language = lang.as_deref().map(language_of).transpose()?;
     let session = api.sessions.find(key).await?;
     if !person.roles.may(Action::ReadEveryTranscript) {
         permit_reader(&person, &api.history.transcript(key).await?)?;
     }
-    if version != Some(Version::Draft) {
-        let (confirmed, _) = api.history.confirmed_minutes(key).await?;
-        match confirmed {
-            Some(confirmed) => return Ok(shown_confirmed(confirmed)),
-            None if version.is_some() => {
-                let message = "nobody has confirmed the minutes of this session";
-                return Err(ApiError::new(ErrorCode::MinutesNotFound, message));
-            }
-            None => {}
-        }
-    }
-    let language = language.unwrap_or_else(|| language_of_session(&session));
     let head = api.evidence.latest_head(key).await?;
-    let head = head.map(|head| SignedHead {
-        tree_size: head.tree_size,
-        root: URL_SAFE_NO_PAD.encode(head.root),
-        at: head.at,
-    });
-    let origin = credentials.origin(&api);
-    let about = About {
-        session: id.to_string(),
-        assembly: session.assembly_id.to_string(),
-        title: session.title.clone(),
-        modality: session.modality.as_str(),
-        started_at: session.started_at,
-        ended_at: session.ended_at,
-        is_transcribed: session.transcription.enabled,
-        head,
-        verify_at: format!("{origin}/verify?session={id}"),
+    let verify_at = format!("{}/verify?session={id}", credentials.origin(&api));
+    let about = About::new(&session, head.as_ref().map(SignedHead::new), verify_at);
+    let (state, minutes) = match wanted(&api, key, version).await? {
+        Some(confirmed) => (format!("confirmed; version={}", confirmed.version), confirmed),
+        None => {
+            let language = language.unwrap_or_else(|| language_of_session(&session));
+            let text = api.history.minutes(key).await?.markdown(&about, language);
+            let (tag, now) = (language.to_string(), api.clock.now());
+            ("draft".to_owned(), ConfirmedMinutes::new(0, tag, String::new(), text, now))
+        }
     };
-    let text = api.history.minutes(key).await?.markdown(&about, language);
-    let draft =
-        ConfirmedMinutes::new(0, language.to_string(), String::new(), text, api.clock.now());
-    Ok(shown("draft", draft))
+    if format != Some(Format::Pdf) {
+        return Ok(shown(&state, minutes));
+    }
+    let (tag, hash) = (minutes.language.clone(), minutes.sha256.clone());
+    let pdf = api.press.make(move || minutes.document(&about)).await?;
+    let name = format!("attachment; filename=\"minutes-{id}.pdf\"");
+    let mut answer = (headers(PDF, &state, &tag, &hash), pdf).into_response();
+    answer.headers_mut().insert(CONTENT_DISPOSITION, header(&name));
+    Ok(answer)
 }
 
-fn shown_confirmed(confirmed: ConfirmedMinutes) -> Response {
-    shown(&format!("confirmed; version={}", confirmed.version), confirmed)
+/// The confirmed version, when it is wanted; `None` when a draft is.
+async fn wanted(
+    api: &Api,
+    key: SessionKey,
+    version: Option<Version>,
+) -> Result<Option<ConfirmedMinutes>, ApiError> {
+    if version == Some(Version::Draft) {
+        return Ok(None);
+    }
+    let (confirmed, _) = api.history.confirmed_minutes(key).await?;
+    if confirmed.is_none() && version.is_some() {
+        let message = "nobody has confirmed the minutes of this session";
+        return Err(ApiError::new(ErrorCode::MinutesNotFound, message));
+    }
+    Ok(confirmed)
 }
 
 fn shown(state: &str, minutes: ConfirmedMinutes) -> Response {
-    let header = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/markdown; charset=utf-8")),
-        (CONTENT_LANGUAGE, header(&minutes.language)),
-        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
-        (STATE, header(state)),
-        (HASH, header(&minutes.sha256)),
-    ];
-    (headers, minutes.text).into_response()
+    let markdown = HeaderValue::from_static("text/markdown; charset=utf-8");
+    (headers(markdown, state, &minutes.language, &minutes.sha256), minutes.text).into_response()
 }
 
-fn language_of(tag: &str) -> Result<Language, ApiError> {
+fn headers(
+    media_type: HeaderValue,
+    state: &str,
+    language: &str,
+    hash: &str,
+) -> [(HeaderName, HeaderValue); 5] {
+    [
+        (CONTENT_TYPE, media_type),
+        (CONTENT_LANGUAGE, header(language)),
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (STATE, header(state)),
+        (HASH, header(hash)),
+    ]
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The language with this tag.
+pub(super) fn language_of(tag: &str) -> Result<Language, ApiError> {
     let unknown = || ApiError::malformed_field("lang", "must be es, en or pt");
     Language::parse(tag).ok_or_else(unknown)
 }
 
-fn language_of_session(session: &Session) -> Language {
+/// The language of a session, or else Spanish.
+pub(super) fn language_of_session(session: &Session) -> Language {
     let tag = session.transcription.language.as_deref().unwrap_or_default();
     let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
     Language::parse(&primary).unwrap_or(Language::Spanish)

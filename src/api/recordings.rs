@@ -65,6 +65,7 @@ impl From<HistoryError> for ApiError {
         match error {
             HistoryError::NoLog => Self::new(ErrorCode::RecordingNotFound, message),
             HistoryError::Erased => Self::new(ErrorCode::RecordingErased, message),
+            HistoryError::TooLong => Self::new(ErrorCode::UnprocessableRequest, message),
             error => record_unavailable(&error),
         }
     }

@@ -125,8 +125,6 @@ words!(
         MinutesNotFound => "MINUTES_NOT_FOUND",
         /// The session has as many confirmed versions of its minutes as it may.
         MinutesLimitReached => "MINUTES_LIMIT_REACHED",
-        /// This server does not make the document in this format.
-        FormatUnsupported => "FORMAT_UNSUPPORTED",
         /// The transcript has no text with this number.
         TranscriptChunkNotFound => "TRANSCRIPT_CHUNK_NOT_FOUND",
 

@@ -3,6 +3,7 @@
 
 mod language;
 mod markdown;
+mod pages;
 
 use std::collections::BTreeMap;
 

@@ -44,6 +44,8 @@ pub(super) struct Headings {
     pub(super) signed_at: &'static str,
     pub(super) verify: &'static str,
     pub(super) no_head: &'static str,
+    pub(super) page: &'static str,
+    pub(super) letters: &'static str,
 }
 
 const SPANISH: Headings = Headings {
@@ -73,6 +75,8 @@ const SPANISH: Headings = Headings {
     signed_at: "Firmada",
     verify: "Se comprueba en",
     no_head: "El registro aún no tiene una raíz firmada.",
+    page: "Página {page} de {pages}",
+    letters: "El texto está también en el archivo adjunto minutes.md. Un carácter que la letra impresa no tiene aparece como su número Unicode, por ejemplo [U+5F20].",
 };
 
 const ENGLISH: Headings = Headings {
@@ -102,6 +106,8 @@ const ENGLISH: Headings = Headings {
     signed_at: "Signed",
     verify: "It can be checked at",
     no_head: "The log has no signed root yet.",
+    page: "Page {page} of {pages}",
+    letters: "The text is also in the attached file minutes.md. A character that the printed font does not have appears as its Unicode number, such as [U+5F20].",
 };
 
 const PORTUGUESE: Headings = Headings {
@@ -131,6 +137,8 @@ const PORTUGUESE: Headings = Headings {
     signed_at: "Assinada",
     verify: "Comprova-se em",
     no_head: "O registro ainda não tem uma raiz assinada.",
+    page: "Página {page} de {pages}",
+    letters: "O texto está também no arquivo anexo minutes.md. Um caractere que a letra impressa não tem aparece como seu número Unicode, por exemplo [U+5F20].",
 };
 
 impl Language {
@@ -150,7 +158,7 @@ impl Language {
         }
     }
 
-    pub(super) fn modality(self, modality: &str) -> &'static str {
+    pub(in crate::history) fn modality(self, modality: &str) -> &'static str {
         self.of(match modality {
             "virtual" => ["virtual", "virtual", "virtual"],
             "in_person" => ["presencial", "in person", "presencial"],
@@ -169,14 +177,14 @@ impl Language {
         })
     }
 
-    fn place(self, place: &str) -> &'static str {
+    pub(in crate::history) fn place(self, place: &str) -> &'static str {
         self.of(match place {
             "hall" => ["en la sala", "in the hall", "na sala"],
             _ => ["a distancia", "remotely", "à distância"],
         })
     }
 
-    fn method(self, method: &str) -> &'static str {
+    pub(in crate::history) fn method(self, method: &str) -> &'static str {
         self.of(match method {
             "qr" => ["código QR", "QR code", "código QR"],
             "biometric" => ["biometría", "biometrics", "biometria"],
@@ -203,11 +211,21 @@ impl Language {
     }
 
     fn quorum(self, state: &QuorumState) -> String {
+        let weights = [state.weight_present.as_str(), &state.weight_total];
+        self.counted([state.heads_present, state.heads_total], weights)
+    }
+
+    /// How many are present, of how many, and their weight, of how much.
+    pub(in crate::history) fn counted(
+        self,
+        [heads, members]: [u32; 2],
+        [weight, total]: [&str; 2],
+    ) -> String {
         let numbers = [
-            ("{heads}", state.heads_present.to_string()),
-            ("{members}", state.heads_total.to_string()),
-            ("{weight}", state.weight_present.clone()),
-            ("{total}", state.weight_total.clone()),
+            ("{heads}", heads.to_string()),
+            ("{members}", members.to_string()),
+            ("{weight}", weight.to_owned()),
+            ("{total}", total.to_owned()),
         ];
         let template = self.of([
             "{heads} de {members} miembros presentes o representados, con {weight} de {total} de peso",

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::evidence::repository::StoredHead;
 use crate::history::minutes::language::Language;
 use crate::history::minutes::{Fact, Minutes, Timed};
 
@@ -27,6 +32,33 @@ pub struct About {
     pub head: Option<SignedHead>,
     /// Where its log can be checked.
     pub verify_at: String,
+}
+
+impl About {
+    /// What minutes and lists say of a session.
+    #[must_use]
+    pub fn new(session: &Session, head: Option<SignedHead>, verify_at: String) -> Self {
+        Self {
+            session: session.id.to_string(),
+            assembly: session.assembly_id.to_string(),
+            title: session.title.clone(),
+            modality: session.modality.as_str(),
+            started_at: session.started_at,
+            ended_at: session.ended_at,
+            is_transcribed: session.transcription.enabled,
+            head,
+            verify_at,
+        }
+    }
+}
+
+impl SignedHead {
+    /// What documents say of a head.
+    #[must_use]
+    pub fn new(head: &StoredHead) -> Self {
+        let root = URL_SAFE_NO_PAD.encode(head.root);
+        Self { tree_size: head.tree_size, root, at: head.at }
+    }
 }
 
 /// A head of a log.

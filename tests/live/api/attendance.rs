@@ -1,10 +1,15 @@
 //! Attendance by REST: the list, the desk, the quorum, and what is refused.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use cabildo::verify::pdf::embedded_file;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::api::channel_client::Channel;
 use crate::api::person::Person;
 use crate::api::server::{Answer, Server};
 
@@ -133,7 +138,6 @@ async fn the_list_is_searched_by_any_word_and_page_by_page() {
 
 #[tokio::test]
 async fn the_whole_list_is_given_as_a_table_whose_hash_is_answered() {
-    use base64::Engine as _;
     use sha2::Digest as _;
 
     let desk = Desk::open().await;
@@ -168,6 +172,130 @@ async fn the_whole_list_is_given_as_a_table_whose_hash_is_answered() {
         .collect();
     assert_eq!(kinds, ["attendance_validated"]);
     desk.server.app.stop().await;
+}
+
+/// Writes the bundle of a session, with texts disclosed, by the command that operators use.
+fn bundle(desk: &Desk, disclose: &str, out: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["evidence", "export", "--http", "127.0.0.1:0", "--data-dir"])
+        .arg(desk.server.data_dir())
+        .args(["--disclose", disclose, "--out"])
+        .arg(out)
+        .arg(&desk.session)
+        .output()
+        .expect("ran");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// What `cabildo verify --attendance` says of a list, and how it ends.
+fn compared(pdf: &[u8], bundle: &Path) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = directory.path().join("list.pdf");
+    std::fs::write(&list, pdf).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_cabildo"))
+        .args(["verify", "--attendance"])
+        .arg(&list)
+        .arg(bundle)
+        .output()
+        .expect("ran");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+// The commands wait for the server, which goes on beside them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_is_given_as_a_document_that_is_compared_with_the_log() {
+    use sha2::Digest as _;
+
+    let desk = Desk::open().await;
+    let scheduled = desk.server.create().await;
+    let scheduled = format!("/api/v1/sessions/{scheduled}/attendance?format=pdf");
+    let refused = desk.moderator.read(&desk.server, Method::GET, &scheduled).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "SESSION_STATE_CONFLICT"));
+    assert_eq!(desk.give(&owners()).await.status, 200);
+    assert_eq!(desk.register("ana").await.status, 200);
+    // Whoever only looks on is a decision of the room that is not about attendance.
+    let observer = Person::with_role(&desk.server, "observer").await;
+    let (_channel, _) = Channel::enter(&desk.server, &desk.session, &observer).await;
+    desk.server.step(&desk.session, "end").await;
+    let closed = async {
+        let path = desk.path("/audit-proof");
+        loop {
+            // Until its first head is signed a log has no proof.
+            let proof = desk.moderator.read(&desk.server, Method::GET, &path).await;
+            if proof.status == 200 && proof.json()["status"] == "closed" {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("closed in time");
+    let path = desk.path("/attendance?format=pdf");
+    let ana = Person::with_role(&desk.server, "participant").await;
+    assert_eq!(ana.read(&desk.server, Method::GET, &path).await.code(), "FORBIDDEN");
+    let french = desk.path("/attendance?format=pdf&lang=fr");
+    let french = desk.moderator.read(&desk.server, Method::GET, &french).await;
+    assert_eq!(french.code(), "MALFORMED_REQUEST");
+
+    let mut last = Vec::new();
+    for language in ["es", "en", "pt"] {
+        let path = format!("{path}&lang={language}");
+        let list = desk.moderator.read(&desk.server, Method::GET, &path).await;
+        assert_eq!((list.status, list.header("content-type")), (200, "application/pdf"));
+        assert_eq!(list.header("content-language"), language);
+        let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .encode(sha2::Sha256::digest(&list.bytes));
+        assert_eq!(list.header("cabildo-sha256"), hash);
+        last = list.bytes;
+    }
+    let data = embedded_file(&last, "attendance.json").expect("embedded");
+    let data: Value = serde_json::from_slice(&data).expect("JSON");
+    assert_eq!(data["figures"], json!({"people": 1, "present": 1, "intervals": 1}));
+    let row = &data["rows"][0];
+    assert_eq!((&row["user_id"], &row["units"]), (&json!("ana"), &json!(["Torre A 101"])));
+    assert_eq!((&row["method"], &row["cause"]), (&json!("manual"), &json!("session_ended")));
+
+    let bundles = tempfile::tempdir().expect("a directory");
+    let (all, some) = (bundles.path().join("all"), bundles.path().join("some"));
+    bundle(&desk, "decisions", &all);
+    bundle(&desk, "attendance", &some);
+    let (code, said) = compared(&last, &all);
+    assert_eq!(code, Some(0), "{said}");
+    for checked in ["rows of the attendance list: 1", "issue of the attendance list: 1"] {
+        assert!(said.contains(checked), "{said}");
+    }
+    let (code, said) = compared(&last, &some);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("does not disclose their texts"), "{said}");
+    for (pointer, lie) in [("/rows/0/name", json!("Eva Ruíz")), ("/figures/present", json!(2))] {
+        let mut data = data.clone();
+        *data.pointer_mut(pointer).expect("there") = lie;
+        let (code, said) = compared(&forged(&data), &all);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("LIST_MISMATCH"), "{said}");
+    }
+    desk.server.app.stop().await;
+}
+
+/// A document with other data.
+fn forged(data: &Value) -> Vec<u8> {
+    use cabildo::documents::{Attachment, Document, Footer, Form, write};
+
+    let document = Document {
+        title: "Lista".to_owned(),
+        language: "es",
+        made_at: cabildo::domain::time::Timestamp::from_unix_us(0),
+        id: "urn:uuid:0".to_owned(),
+        form: Form::Landscape,
+        blocks: Vec::new(),
+        footer: Footer { lines: Vec::new(), page: "{page}", code: None },
+        attachment: Attachment {
+            name: "attendance.json",
+            media_type: "application/json",
+            description: "data".to_owned(),
+            bytes: data.to_string().into_bytes(),
+        },
+    };
+    write(&document).expect("written")
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 use cabildo::domain::id::{SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::time::Timestamp;
 use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk, TranscriptGap};
+use cabildo::verify::pdf::embedded_file;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use crate::api::channel_client::Channel;
 use crate::api::person::{Person, token};
@@ -296,13 +298,24 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
         assert!(draft.text.contains(&format!("/verify?session={session}>")), "{}", draft.text);
     }
     for (query, status, code) in [
-        ("format=pdf", 406, "FORMAT_UNSUPPORTED"),
         ("format=docx", 400, "MALFORMED_REQUEST"),
         ("lang=fr", 400, "MALFORMED_REQUEST"),
         ("version=confirmed", 404, "MINUTES_NOT_FOUND"),
     ] {
         let refused = chair.read(&server, Method::GET, &format!("{path}?{query}")).await;
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{query}");
+    }
+
+    for (language, title) in [("es", "Acta"), ("en", "Minutes"), ("pt", "Ata")] {
+        let draft = format!("{path}?format=pdf&lang={language}");
+        let draft = chair.read(&server, Method::GET, &draft).await;
+        assert_eq!((draft.status, draft.header("content-type")), (200, "application/pdf"));
+        assert_eq!(draft.header("cabildo-minutes"), "draft");
+        let markdown = embedded_file(&draft.bytes, "minutes.md").expect("embedded");
+        let hash = cabildo::domain::hex::hex(&sha2::Sha256::digest(&markdown));
+        assert_eq!(draft.header("cabildo-sha256"), hash);
+        let markdown = String::from_utf8(markdown).expect("text");
+        assert!(markdown.starts_with(&format!("# {title}: Ordinary")), "{markdown}");
     }
 
     let put = |by: Person, body: Value| {
@@ -337,6 +350,9 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     assert_eq!((read.status, &read.text), (200, &text));
     assert_eq!(read.header("cabildo-minutes"), "confirmed; version=1");
     assert_eq!(json!(read.header("cabildo-sha256")), body["sha256"]);
+    let paper = ana.read(&server, Method::GET, &format!("{path}?format=pdf")).await;
+    assert_eq!(paper.header("cabildo-minutes"), "confirmed; version=1");
+    assert_eq!(embedded_file(&paper.bytes, "minutes.md").expect("embedded"), text.as_bytes());
     let draft = ana.read(&server, Method::GET, &format!("{path}?version=draft")).await;
     assert!(draft.text.starts_with("# Acta: Ordinary"), "{}", draft.text);
 
