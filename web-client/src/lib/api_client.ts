@@ -119,6 +119,16 @@ export class ApiClient {
     return this.send<T>(method, path, options, 'public');
   }
 
+  /** A file of the server, whatever its type. */
+  async file(path: string): Promise<Blob> {
+    const response = await this.answer('GET', path, {}, 'dpop');
+    try {
+      return await response.blob();
+    } catch {
+      throw new ApiError(0, 'NETWORK', 'the file ended early');
+    }
+  }
+
   private async send<T>(
     method: string,
     path: string,
@@ -129,6 +139,7 @@ export class ApiClient {
     return (response.status === 204 ? undefined : await response.json()) as T;
   }
 
+  /** The answer to a call that was granted. */
   private async answer(
     method: string,
     path: string,

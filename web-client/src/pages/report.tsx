@@ -7,6 +7,7 @@ import type { Access } from '../ui/access';
 import { methodText } from '../ui/attendance';
 import { boot } from '../ui/boot';
 import { Button, Field, PageHeader } from '../ui/components';
+import { Documents } from '../ui/documents';
 import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
 import { Failure } from '../ui/sign_in';
@@ -51,6 +52,7 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
     <main class="page wide stack" data-testid="report">
       <PageHeader title={h('title')} />
       <p class="no-print">{h('intro')}</p>
+      <Documents access={access} session={session} />
       {failure !== null && (
         <Failure
           error={failure}

@@ -1,6 +1,8 @@
-/** Hands a text to the person as a file. */
-export function download(name: string, text: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+/** Hands a text, or a file of the server, to the person as a file. */
+export function download(name: string, contents: string | Blob): void {
+  const file =
+    typeof contents === 'string' ? new Blob([contents], { type: 'application/json' }) : contents;
+  const address = URL.createObjectURL(file);
   const link = document.createElement('a');
   link.href = address;
   link.download = name;

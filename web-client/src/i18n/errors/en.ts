@@ -115,8 +115,6 @@ export const errors: ErrorTexts = {
     'Nobody has confirmed the minutes of this session yet. You can read the draft.',
   'error.MINUTES_LIMIT_REACHED':
     'This session has as many versions of its minutes as it may. Use the last one.',
-  'error.FORMAT_UNSUPPORTED':
-    'The server does not make the document in that format. Ask for another one.',
   'error.TRACK_NOT_FOUND': 'That picture or sound is no longer sent. There is nothing to do.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'That connection for picture and sound no longer exists. Connect the device again.',

@@ -118,7 +118,6 @@ export const errors = {
     'Nadie ha confirmado aún el acta de esta sesión. Puede leer el borrador.',
   'error.MINUTES_LIMIT_REACHED':
     'Esta sesión ya tiene tantas versiones del acta como puede. Use la última.',
-  'error.FORMAT_UNSUPPORTED': 'El servidor no hace el documento en ese formato. Pídalo en otro.',
   'error.TRACK_NOT_FOUND': 'Esa imagen o ese sonido ya no se envía. No hay que hacer nada.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'Esa conexión de imagen y sonido ya no existe. Vuelva a conectar el aparato.',

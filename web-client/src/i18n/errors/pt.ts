@@ -116,7 +116,6 @@ export const errors: ErrorTexts = {
   'error.MINUTES_NOT_FOUND': 'Ninguém confirmou ainda a ata desta sessão. Pode ler o rascunho.',
   'error.MINUTES_LIMIT_REACHED':
     'Esta sessão já tem tantas versões da ata quantas pode. Use a última.',
-  'error.FORMAT_UNSUPPORTED': 'O servidor não faz o documento nesse formato. Peça-o em outro.',
   'error.TRACK_NOT_FOUND': 'Essa imagem ou esse som já não é enviado. Não é preciso fazer nada.',
   'error.MEDIA_RESOURCE_NOT_FOUND':
     'Essa conexão de imagem e som já não existe. Ligue o aparelho de novo.',
