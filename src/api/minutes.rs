@@ -111,14 +111,13 @@ pub(super) async fn read(
     let head = api.evidence.latest_head(key).await?;
     let verify_at = format!("{}/verify?session={id}", credentials.origin(&api));
     let about = About::new(&session, head.as_ref().map(SignedHead::new), verify_at);
-    let (state, minutes) = match wanted(&api, key, version).await? {
-        Some(confirmed) => (format!("confirmed; version={}", confirmed.version), confirmed),
-        None => {
-            let language = language.unwrap_or_else(|| language_of_session(&session));
-            let text = api.history.minutes(key).await?.markdown(&about, language);
-            let (tag, now) = (language.to_string(), api.clock.now());
-            ("draft".to_owned(), ConfirmedMinutes::new(0, tag, String::new(), text, now))
-        }
+    let (state, minutes) = if let Some(confirmed) = wanted(&api, key, version).await? {
+        (format!("confirmed; version={}", confirmed.version), confirmed)
+    } else {
+        let language = language.unwrap_or_else(|| language_of_session(&session));
+        let text = api.history.minutes(key).await?.markdown(&about, language);
+        let (tag, now) = (language.to_string(), api.clock.now());
+        ("draft".to_owned(), ConfirmedMinutes::new(0, tag, String::new(), text, now))
     };
     if format != Some(Format::Pdf) {
         return Ok(shown(&state, minutes));

@@ -146,7 +146,9 @@ fn heading(fonts: &Fonts, level: u8, spans: &[Span], width: f32) -> Vec<Strip> {
         first.height += size * 0.4;
         first.pieces.iter_mut().for_each(|piece| piece.y += size * 0.4);
     }
-    strips.iter_mut().for_each(|strip| strip.keeps_with_next = true);
+    for strip in &mut strips {
+        strip.keeps_with_next = true;
+    }
     strips
 }
 
@@ -190,7 +192,9 @@ fn rows(fonts: &Fonts, table: &Table, width: f32) -> Vec<Strip> {
     let titles = titles.map(|title| vec![title]).collect::<Vec<_>>();
     let heading = row_parts(fonts, &titles, &columns).into_iter().next().map(Rc::new);
     let mut strips: Vec<Strip> = row_parts(fonts, &titles, &columns);
-    strips.iter_mut().for_each(|strip| strip.keeps_with_next = true);
+    for strip in &mut strips {
+        strip.keeps_with_next = true;
+    }
     for row in &table.rows {
         let cells: Vec<Vec<Span>> = row.iter().map(|cell| vec![Span::plain(cell)]).collect();
         let parts = row_parts(fonts, &cells, &columns);

@@ -48,18 +48,19 @@ impl Reader {
         match event {
             Event::Start(tag) => self.begin(&tag),
             Event::End(end) => self.end(end),
-            Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
-                self.add(&text);
-            }
+            // The last three are of extensions, none of which is asked for.
+            Event::Text(text)
+            | Event::Code(text)
+            | Event::Html(text)
+            | Event::InlineHtml(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text)
+            | Event::FootnoteReference(text) => self.add(&text),
             Event::SoftBreak => self.add(" "),
             Event::HardBreak => self.end_block(),
             Event::Rule => {
                 self.end_block();
                 self.blocks.push(Block::Rule);
-            }
-            // Extensions, none of which is asked for.
-            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => {
-                self.add(&text);
             }
             Event::TaskListMarker(_) => {}
         }

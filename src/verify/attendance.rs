@@ -116,7 +116,8 @@ enum Event {
 #[derive(Debug, Deserialize)]
 struct Change {
     at: String,
-    change: String,
+    #[serde(rename = "change")]
+    kind: String,
     user_id: String,
     name: String,
     weight: String,
@@ -282,10 +283,10 @@ impl Comparison {
     }
 
     fn handle_change(&mut self, change: Change) {
-        let Change { at, change, user_id, name, weight, present, method, place, cause } = change;
+        let Change { at, kind, user_id, name, weight, present, method, place, cause } = change;
         let person = self.people.entry(user_id).or_default();
         let open = person.spans.last_mut().filter(|span| span.until.is_none());
-        match (change.as_str(), open) {
+        match (kind.as_str(), open) {
             ("left", Some(span)) => {
                 span.until = Some(at);
                 span.cause = Some(cause.unwrap_or_default());

@@ -29,17 +29,17 @@ pub fn embedded_file(pdf: &[u8], name: &str) -> Result<Vec<u8>, Finding> {
         return Err(Finding::new(Code::TooLarge, "the document has too many bytes"));
     }
     let document = Pdf::open(pdf)?;
-    let catalog = document.dictionary(document.entry(&document.trailer, b"Root")?)?;
-    let names = document.dictionary(document.entry(&catalog, b"Names")?)?;
-    let tree = document.entry(&names, b"EmbeddedFiles")?;
+    let catalog = document.dictionary(entry(&document.trailer, b"Root")?)?;
+    let names = document.dictionary(entry(&catalog, b"Names")?)?;
+    let tree = entry(&names, b"EmbeddedFiles")?;
     let mut found = Vec::new();
     document.collect(tree, name.as_bytes(), &mut found, &mut 0, 0)?;
     let [specification] = found.as_slice() else {
         return Err(malformed(&format!("it has {} files called {name}", found.len())));
     };
     let specification = document.dictionary(specification)?;
-    let files = document.dictionary(document.entry(&specification, b"EF")?)?;
-    document.contents(document.entry(&files, b"F")?)
+    let files = document.dictionary(entry(&specification, b"EF")?)?;
+    document.contents(entry(&files, b"F")?)
 }
 
 fn malformed(why: &str) -> Finding {
@@ -58,6 +58,11 @@ enum Value {
     Reference(u64),
     /// What is not needed: other numbers, truth values, nothing.
     Other,
+}
+
+fn entry<'v>(of: &'v Dictionary, key: &[u8]) -> Result<&'v Value, Finding> {
+    let missing = || malformed(&format!("it has no {}", String::from_utf8_lossy(key)));
+    of.get(key).ok_or_else(missing)
 }
 
 struct Pdf<'a> {
@@ -104,11 +109,6 @@ impl<'a> Pdf<'a> {
             return Err(malformed("it was added to, or is encrypted"));
         }
         Ok(Self { bytes, objects, trailer })
-    }
-
-    fn entry<'v>(&self, of: &'v Dictionary, key: &[u8]) -> Result<&'v Value, Finding> {
-        let missing = || malformed(&format!("it has no {}", String::from_utf8_lossy(key)));
-        of.get(key).ok_or_else(missing)
     }
 
     /// What an object is, and a reader of what follows it.
@@ -185,7 +185,7 @@ impl<'a> Pdf<'a> {
         };
         reader.word(b"stream")?;
         let at = reader.at + if reader.rest().starts_with(b"\r\n") { 2 } else { 1 };
-        let Value::Number(length) = self.resolve(self.entry(&about, b"Length")?)? else {
+        let Value::Number(length) = self.resolve(entry(&about, b"Length")?)? else {
             return Err(malformed("a file has no length"));
         };
         let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));

@@ -272,6 +272,46 @@ async fn a_moderator_corrects_a_text_during_the_session_and_after_it() {
     server.app.stop().await;
 }
 
+/// What the log says last of minutes.
+async fn last_note_of_minutes(server: &Server, session: &str) -> Value {
+    let store = server.store().await;
+    let id: SessionId = session.parse().expect("an id");
+    let kinds = [cabildo::evidence::EventKind::Minutes];
+    let repository = &store as &dyn cabildo::evidence::repository::EvidenceRepository;
+    let events =
+        repository.events(SessionKey::new(server.tenant, id), &kinds, 0, 99).await.expect("read");
+    serde_json::from_str(&events.last().expect("entered").text).expect("JSON")
+}
+
+#[tokio::test]
+async fn minutes_are_given_as_documents_with_their_text() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let path = format!("/api/v1/sessions/{session}/minutes");
+    let chair = Person::named(&server, "chair", "moderator").await;
+    let (_console, _) = Channel::enter(&server, &session, &chair).await;
+    until_signed(&server, &chair, &path).await;
+    for (language, title) in [("es", "Acta"), ("en", "Minutes"), ("pt", "Ata")] {
+        let draft = format!("{path}?format=pdf&lang={language}");
+        let draft = chair.read(&server, Method::GET, &draft).await;
+        assert_eq!((draft.status, draft.header("content-type")), (200, "application/pdf"));
+        assert_eq!(draft.header("cabildo-minutes"), "draft");
+        let markdown = embedded_file(&draft.bytes, "minutes.md").expect("embedded");
+        let hash = cabildo::domain::hex::hex(&sha2::Sha256::digest(&markdown));
+        assert_eq!(draft.header("cabildo-sha256"), hash);
+        let markdown = String::from_utf8(markdown).expect("text");
+        assert!(markdown.starts_with(&format!("# {title}: Ordinary")), "{markdown}");
+    }
+    let text = "# Acta\n\n1. Se aprueba el presupuesto «2026».\n";
+    let body = json!({"language": "es", "text": text});
+    let confirmed = chair.write(&server, Method::PUT, &path, |request| request.json(&body)).await;
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+    let paper = chair.read(&server, Method::GET, &format!("{path}?format=pdf")).await;
+    assert_eq!(paper.header("cabildo-minutes"), "confirmed; version=1");
+    assert_eq!(embedded_file(&paper.bytes, "minutes.md").expect("embedded"), text.as_bytes());
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     let server = Server::start().await;
@@ -306,18 +346,6 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{query}");
     }
 
-    for (language, title) in [("es", "Acta"), ("en", "Minutes"), ("pt", "Ata")] {
-        let draft = format!("{path}?format=pdf&lang={language}");
-        let draft = chair.read(&server, Method::GET, &draft).await;
-        assert_eq!((draft.status, draft.header("content-type")), (200, "application/pdf"));
-        assert_eq!(draft.header("cabildo-minutes"), "draft");
-        let markdown = embedded_file(&draft.bytes, "minutes.md").expect("embedded");
-        let hash = cabildo::domain::hex::hex(&sha2::Sha256::digest(&markdown));
-        assert_eq!(draft.header("cabildo-sha256"), hash);
-        let markdown = String::from_utf8(markdown).expect("text");
-        assert!(markdown.starts_with(&format!("# {title}: Ordinary")), "{markdown}");
-    }
-
     let put = |by: Person, body: Value| {
         let (server, path) = (&server, path.clone());
         async move { by.write(server, Method::PUT, &path, |request| request.json(&body)).await }
@@ -350,27 +378,13 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
     assert_eq!((read.status, &read.text), (200, &text));
     assert_eq!(read.header("cabildo-minutes"), "confirmed; version=1");
     assert_eq!(json!(read.header("cabildo-sha256")), body["sha256"]);
-    let paper = ana.read(&server, Method::GET, &format!("{path}?format=pdf")).await;
-    assert_eq!(paper.header("cabildo-minutes"), "confirmed; version=1");
-    assert_eq!(embedded_file(&paper.bytes, "minutes.md").expect("embedded"), text.as_bytes());
     let draft = ana.read(&server, Method::GET, &format!("{path}?version=draft")).await;
     assert!(draft.text.starts_with("# Acta: Ordinary"), "{}", draft.text);
 
     // The log says which version was confirmed, and by whom.
-    let last = last_minutes(&server, &session).await;
+    let last = last_note_of_minutes(&server, &session).await;
     assert_eq!((&last["type"], &last["sha256"]), (&json!("minutes_confirmed"), &body["sha256"]));
     server.app.stop().await;
-}
-
-/// What the log says of minutes last.
-async fn last_minutes(server: &Server, session: &str) -> Value {
-    let store = server.store().await;
-    let id: SessionId = session.parse().expect("an id");
-    let kinds = [cabildo::evidence::EventKind::Minutes];
-    let repository = &store as &dyn cabildo::evidence::repository::EvidenceRepository;
-    let events =
-        repository.events(SessionKey::new(server.tenant, id), &kinds, 0, 99).await.expect("read");
-    serde_json::from_str(&events.last().expect("entered").text).expect("JSON")
 }
 
 #[tokio::test]

@@ -137,8 +137,10 @@ fn a_list_that_says_what_the_log_says_is_valid() {
     assert!(report.not_checked.iter().any(|line| line.contains("units")), "{report}");
 }
 
-/// Lies, how each is told, and what is said of it.
-const LIES: &[(&str, fn(&mut Value), &str)] = &[
+/// A lie, how it is told, and what is said of it.
+type Lie = (&'static str, fn(&mut Value), &'static str);
+
+const LIES: &[Lie] = &[
     ("a name", |list| list["rows"][0]["name"] = "Eva".into(), "“ana”: name is"),
     (
         "a weight",
