@@ -4,11 +4,11 @@
 // Mounting a small file system takes the rights of root.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { call, startedSession } from './api.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
+import { fillDisk } from './small_disk.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
 
@@ -19,7 +19,6 @@ async function open(stage) {
   stage.server = new Server('disk');
   const size = `size=${DISK_MIB}m`;
   execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', stage.server.dataDir]);
-  stage.filler = join(stage.server.dataDir, 'filler');
   stage.stop = async () => {
     await stage.server.stop('SIGKILL');
     execFileSync('umount', ['-l', stage.server.dataDir]);
@@ -31,22 +30,6 @@ async function open(stage) {
   stage.acknowledged = [];
   stage.refused = [];
 }
-
-/** Fills the disk to the last byte. */
-function fill({ filler }) {
-  const file = openSync(filler, 'w');
-  for (const size of [1 << 20, 4096, 1]) {
-    const piece = Buffer.alloc(size);
-    try {
-      while (writeSync(file, piece) === size);
-    } catch (error) {
-      assert.equal(error.code, 'ENOSPC');
-    }
-  }
-  closeSync(file);
-}
-
-const free = ({ filler }) => rmSync(filler);
 
 /** Says something, and keeps what became of it. */
 async function chat(stage) {
@@ -62,10 +45,10 @@ const steps = {
   'a meeting goes on through a disk that is full now and then': async (stage, t) => {
     for (let round = 0; round < ROUNDS; round += 1) {
       for (let said = 0; said <= round % 3; said += 1) await chat(stage);
-      fill(stage);
+      const free = fillDisk(stage.server.dataDir);
       await until('a message that is refused', async () => !(await chat(stage)));
       assert.equal(await readiness(stage), 503, 'a server that can write nothing is ready');
-      free(stage);
+      free();
       for (let said = 0; said < 3; said += 1) {
         await until('a message that is taken again', () => chat(stage));
       }

@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { call, startedSession } from './api.mjs';
+import { Decisions } from './decisions.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -19,6 +20,7 @@ const FOR_EVER = 2n ** 64n - 1n;
 const FIRST = [1, 2, 3, 4, 5, 7, 10];
 /** Each of these takes seconds: the server waits for a disk that does not answer. */
 const FIRST_FOR_EVER = [1, 7];
+const FIRST_FOR_EVER_LONG = [1, 2, 4, 7];
 const FIRST_LONG = Array.from({ length: 20 }, (_, at) => at + 1);
 /** Decisions while operations fail. */
 const DECISIONS = 4;
@@ -84,31 +86,7 @@ async function open(stage) {
   const other = { tenant: stage.session.tenant_id, user: 'bea', roles: ['participant'] };
   await (await Person.of(stage.server, other)).enter(stage.session.id);
   stage.channel = await stage.ana.enter(stage.session.id);
-  /** Decisions that were acknowledged, in order; each differs from the one before. */
-  stage.decided = [];
-  stage.refused = 0;
-}
-
-/** Mutes or unmutes somebody: what was not decided last. */
-function decide(stage) {
-  const type = stage.decided.at(-1) === 'user_muted' ? 'unmute_user' : 'mute_user';
-  const { channel } = stage;
-  const id = (channel.lastId += 1);
-  channel.send({ type, user_id: 'bea', id });
-  const answer = () =>
-    channel.messages.find(({ ref, type: kind }) => ref === id && kind !== 'pending');
-  return { type, answer };
-}
-
-/** What became of a decision; keeps it. */
-function settle(stage, { type, answer }) {
-  if (answer().type === 'ack') {
-    stage.decided.push(type === 'mute_user' ? 'user_muted' : 'user_unmuted');
-    return true;
-  }
-  assert.equal(answer().code, 'DEPENDENCY_UNAVAILABLE', JSON.stringify(answer()));
-  stage.refused += 1;
-  return false;
+  stage.decisions = new Decisions(stage.channel, 'bea');
 }
 
 const readiness = async ({ server }) => (await call(server, 'GET', '/health/ready')).status;
@@ -118,10 +96,10 @@ async function attack(stage, [name, error], first, times) {
   stage.faults.fail(error, first, times);
   let waiting = null;
   for (let made = 0; made < DECISIONS && waiting === null; made += 1) {
-    const decision = decide(stage);
+    const decision = stage.decisions.ask();
     const deadline = Date.now() + ANSWER_MS;
     await until(what, () => decision.answer() || Date.now() > deadline);
-    if (decision.answer()) settle(stage, decision);
+    if (decision.answer()) stage.decisions.settle(decision);
     else waiting = decision;
   }
   if (times === FOR_EVER) {
@@ -130,12 +108,11 @@ async function attack(stage, [name, error], first, times) {
   const failed = stage.faults.mend();
   if (waiting) {
     await until(`${what}: the outcome`, waiting.answer);
-    settle(stage, waiting);
+    stage.decisions.settle(waiting);
   }
   await until(`${what}: ready again`, async () => (await readiness(stage)) === 200);
-  const next = decide(stage);
-  await until(`${what}: a decision afterwards`, next.answer);
-  assert.ok(settle(stage, next), `${what}: refused although the disk works`);
+  const taken = await stage.decisions.decide(`${what}, afterwards`);
+  assert.ok(taken, `${what}: refused although the disk works`);
   return failed;
 }
 
@@ -153,12 +130,14 @@ function stored({ server, session }) {
 
 /** The attacks with one error and one number of failures in a row. */
 const attacks = (error, times) => async (stage, t) => {
-  const short = times === FOR_EVER ? FIRST_FOR_EVER : FIRST;
-  const firsts = process.env.CABILDO_ATTACK === 'long' ? FIRST_LONG : short;
+  const isLong = process.env.CABILDO_ATTACK === 'long';
+  const [short, long] =
+    times === FOR_EVER ? [FIRST_FOR_EVER, FIRST_FOR_EVER_LONG] : [FIRST, FIRST_LONG];
+  const firsts = isLong ? long : short;
   let failed = 0;
   for (const first of firsts) failed += await attack(stage, error, first, times);
-  const { length } = stage.decided;
-  t.diagnostic(`${failed} operations failed: ${length} decisions taken, ${stage.refused} refused`);
+  const { taken, refused } = stage.decisions;
+  t.diagnostic(`${failed} operations failed: ${taken.length} decisions taken, ${refused} refused`);
   assert.ok(failed >= firsts.length / 2, 'hardly anything was made to fail');
 };
 
@@ -175,9 +154,9 @@ for (const error of Object.entries(ERRORS)) {
 }
 
 steps['after kill -9 there is what was decided and nothing else'] = async (stage) => {
-  assert.ok(stage.refused > 0, 'nothing was ever refused');
+  assert.ok(stage.decisions.refused > 0, 'nothing was ever refused');
   await stage.server.stop('SIGKILL');
-  assert.deepEqual(stored(stage), stage.decided);
+  assert.deepEqual(stored(stage), stage.decisions.taken);
   await stage.server.start();
   assert.equal(await readiness(stage), 200);
 };
