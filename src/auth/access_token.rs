@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
 use crate::auth::CLOCK_LEEWAY;
@@ -91,15 +91,29 @@ struct Claims {
     sub: String,
     exp: Number,
     iat: Number,
+    #[serde(default, deserialize_with = "given")]
     nbf: Option<Number>,
     jti: String,
     tenant_id: String,
     roles: Vec<Value>,
+    #[serde(default, deserialize_with = "given")]
     cnf: Option<Confirmation>,
+    #[serde(default, deserialize_with = "given")]
     session_id: Option<String>,
     /// Only shown to people, like `locale`: a malformed value does not make the token invalid.
     name: Option<Value>,
     locale: Option<Value>,
+}
+
+/// The value of a claim that restricts the token. With `null` or another type the token is
+/// malformed: a restriction that can't be read is not the same as none (RFC 7800 §3.1 wants an object
+/// for `cnf`, RFC 7519 §4.1.5 a number for `nbf`).
+fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -356,6 +370,7 @@ mod tests {
             ("iat", json!(null)),
             ("nbf", json!(NOW_S + 31)),
             ("nbf", json!("soon")),
+            ("nbf", json!(null)),
             ("jti", json!("")),
             ("jti", json!("x".repeat(257))),
             ("tenant_id", json!("acme")),
@@ -364,8 +379,14 @@ mod tests {
             ("roles", json!([1])),
             ("roles", json!(vec!["participant"; ROLES_MAX + 1])),
             ("cnf", json!({})),
+            ("cnf", json!(null)),
+            ("cnf", json!("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")),
+            ("cnf", json!([])),
+            ("cnf", json!({"jkt": null})),
+            ("cnf", json!({"x5t#S256": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
             ("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4"})),
             ("session_id", json!("7")),
+            ("session_id", json!(null)),
         ] {
             let outcome = check(&with(name, bad.clone()));
             assert_eq!(outcome, Err(AuthError::TokenInvalid), "{name}: {bad}");
