@@ -237,6 +237,31 @@ mod tests {
         let error = production(&without_url, &[("CABILDO_STORE__URL_FILE", "/nowhere/at/all")])
             .expect_err("no such file");
         assert_eq!(keys_of(&error), ["store.url_file"]);
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_a_file_that_is_empty_is_refused_by_key_and_file() {
+        let mut source = Source::default();
+        source.add_yaml(&uncommented());
+        let mut reader = reader::Reader::new(source);
+        assert!(sections::read(&mut reader, &Profile::Production).is_some());
+        let files: Vec<_> = reader.asked().filter_map(|key| key.strip_suffix("_file")).collect();
+        assert!(files.contains(&"providers.zoom.client_secret"), "{files:?}");
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let path = file.path().to_str().expect("utf-8");
+        for key in files {
+            for blank in ["", "\n", " \t\r\n\n"] {
+                std::fs::write(file.path(), blank).expect("written");
+                let mut source = Source::default();
+                source.add_yaml(&uncommented());
+                source.remove(key);
+                source.set(&format!("{key}_file"), path.to_owned());
+                let error = Config::read(source, &Profile::Production).expect_err(key);
+                let said = format!("{key}_file: names {path}, which is empty");
+                assert!(error.to_string().contains(&said), "{key}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -149,14 +149,24 @@ impl Reader {
                 None
             }
             (Some(value), None) => Some(Secret::new(value)),
-            (None, Some(path)) => match std::fs::read_to_string(&path) {
-                Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => {
-                    self.problem(&key_file, format_args!("can't be read: {error}"));
-                    None
-                }
-            },
+            (None, Some(path)) => self.secret_in(&key_file, &path),
             (None, None) => None,
+        }
+    }
+
+    /// The secret in a file, without the end of its line.
+    fn secret_in(&mut self, key_file: &str, path: &str) -> Option<Secret<String>> {
+        match std::fs::read_to_string(path).map(Secret::new) {
+            // A file that whoever deploys it left empty is no secret.
+            Ok(text) if text.expose().trim().is_empty() => {
+                self.problem(key_file, format_args!("names {path}, which is empty"));
+                None
+            }
+            Ok(text) => Some(Secret::new(text.expose().trim_end_matches(['\r', '\n']).to_owned())),
+            Err(error) => {
+                self.problem(key_file, format_args!("names {path}, which can't be read: {error}"));
+                None
+            }
         }
     }
 

@@ -59,6 +59,12 @@ impl Source {
         self.values.insert(key.to_owned(), Given::Text(value));
     }
 
+    /// Removes one key, so that it counts as absent.
+    #[cfg(test)]
+    pub(super) fn remove(&mut self, key: &str) {
+        self.values.remove(key);
+    }
+
     /// Every key that was given.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
