@@ -182,7 +182,8 @@ impl KeeperParts {
                 let is_refused = matches!(
                     &error,
                     KeepError::Provider(refused) if refused.nothing_was_done()
-                        && matches!(refused, ServiceError::Refused { status, .. } if *status != 429)
+                        && matches!(refused, ServiceError::Refused { .. })
+                        && !refused.is_limit()
                 );
                 let wait = wait_after(meeting.tries, &error);
                 if is_refused && meeting.state != MeetingState::Made && tries >= GONE_TRIES_MAX {

@@ -215,9 +215,7 @@ fn being_made(provider: Provider) -> MeetingError {
 fn failed(provider: Provider, error: &ServiceError) -> MeetingError {
     let (reason, retry_after) = (error.to_string(), error.retry_after());
     match error {
-        ServiceError::Status { status: 429, .. } | ServiceError::Refused { status: 429, .. } => {
-            MeetingError::LimitReached { provider, retry_after }
-        }
+        limited if limited.is_limit() => MeetingError::LimitReached { provider, retry_after },
         ServiceError::Status { status, .. } | ServiceError::Refused { status, .. }
             if (400..500).contains(status) && *status != 408 =>
         {

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::services::client::RemoteService;
 
+/// Codes of refusals for which there were too many requests.
+const LIMIT_CODES: [&str; 2] = ["429", "RESOURCE_EXHAUSTED"];
+/// How long whoever is refused by a limit is to wait when the service does not say.
+const LIMIT_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 /// Why a client can't be made of its options.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceSetupError {
@@ -113,11 +118,26 @@ impl ServiceError {
 
     /// After how long another try makes sense.
     #[must_use]
-    pub const fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Duration {
         match self {
             Self::LeftAlone { retry_after, .. }
             | Self::Refused { retry_after: Some(retry_after), .. } => *retry_after,
+            _ if self.is_limit() => LIMIT_RETRY_AFTER,
             _ => Duration::from_secs(5),
+        }
+    }
+
+    /// Whether the service takes no more requests for a while. It works, and may take others.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status == 429,
+            // Zoom has this code in refusals of other statuses too, and Google has a word for it.
+            Self::Refused { status, code, .. } => {
+                *status == 429
+                    || ((400..500).contains(status) && LIMIT_CODES.contains(&code.as_str()))
+            }
+            _ => false,
         }
     }
 
@@ -145,6 +165,36 @@ impl ServiceError {
             Self::Refused { status, .. } => !(400..500).contains(status),
             Self::LeftAlone { .. } => false,
             _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_known_by_its_status_or_its_code() {
+        let refused = |status, code: &str| ServiceError::Refused {
+            service: RemoteService::Zoom,
+            status,
+            code: code.to_owned(),
+            retry_after: None,
+        };
+        for (status, code, is_limit) in [
+            (429, "none", true),
+            (429, "300", true),
+            (400, "429", true),
+            (403, "RESOURCE_EXHAUSTED", true),
+            (400, "300", false),
+            (403, "PERMISSION_DENIED", false),
+            (500, "429", false),
+        ] {
+            let error = refused(status, code);
+            assert_eq!(error.is_limit(), is_limit, "{status} {code}");
+            assert_eq!(error.blames_service(), status >= 500, "{status} {code}");
+            let wait = if is_limit { LIMIT_RETRY_AFTER } else { Duration::from_secs(5) };
+            assert_eq!(error.retry_after(), wait, "{status} {code}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod attendance;
 mod attending;
+mod breaker;
 #[path = "../support/brokers.rs"]
 mod brokers;
 mod cameras;

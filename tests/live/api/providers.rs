@@ -4,6 +4,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cabildo::domain::id::TenantId;
+use cabildo::services::BREAKER_WINDOW;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -225,6 +227,56 @@ async fn a_provider_that_fails_is_an_error_of_the_caller_and_leaves_no_session()
     assert!(metrics.contains("cabildo_provider_meetings_total"), "{metrics}");
     // The other provider is not affected.
     assert_eq!(world.create("google_meet", None).await.status, 201);
+    world.server.app.stop().await;
+}
+
+/// Zoom allows a hundred meetings a day, and then says so to every request until midnight.
+#[tokio::test]
+async fn a_limit_that_a_provider_has_reached_is_told_and_is_no_failure_of_it() {
+    let world = World::start().await;
+    let begun = world.active("zoom").await;
+    // Both the interface and the place where tokens are given.
+    for service in ["zoom", "zoom_token"] {
+        world.platform.set_mood(service, Mood::Limited("2126-11-29".to_owned()));
+    }
+    for service in ["google_meet", "google_token"] {
+        world.platform.set_mood(service, Mood::Limited("30".to_owned()));
+    }
+    let of_another_tenant = async |provider: &str| {
+        let mut body = world.server.new_session();
+        body["tenant_id"] = json!(TenantId::generate().to_string());
+        body["provider"] = json!(provider);
+        body["modality"] = json!("virtual");
+        send(world.server.govern(Method::POST, SESSIONS).json(&body)).await
+    };
+    // More than a breaker looks at.
+    for _ in 0..2 * BREAKER_WINDOW {
+        for (provider, wait_s) in [("zoom", "86400"), ("google_meet", "30")] {
+            let refused = of_another_tenant(provider).await;
+            assert_eq!(
+                (refused.status, refused.code().as_str()),
+                (503, "PROVIDER_LIMIT_REACHED"),
+                "{refused:?}"
+            );
+            assert_eq!(refused.header("retry-after"), wait_s);
+        }
+        // The token of Zoom is refused as well, so that both places were asked.
+        world.platform.revoke_tokens();
+    }
+    let health = send(world.server.request(Method::GET, "/health/ready")).await;
+    for service in ["zoom", "zoom_token", "google_meet", "google_token"] {
+        assert_eq!(health.json()["services"][service], "ok", "{service}: {}", health.text);
+    }
+    // A session that has its meeting goes on.
+    assert_eq!(world.session(&begun).await["status"], "active");
+    // Whoever asks next gets a meeting as soon as the provider makes some.
+    for service in ["zoom", "zoom_token", "google_meet", "google_token"] {
+        world.platform.set_mood(service, Mood::Well);
+    }
+    for provider in ["zoom", "google_meet"] {
+        let made = of_another_tenant(provider).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
     world.server.app.stop().await;
 }
 
