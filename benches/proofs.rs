@@ -1,5 +1,5 @@
-//! What a public proof costs that was asked for before, and one that was not: the
-//! newest head, one entry and an earlier head, as JSON. The log is in SQLite.
+//! What a public proof costs, as JSON: of the newest head alone, and with one entry and an
+//! earlier head, which are kept for a head once they were asked for. The log is in SQLite.
 //!   `cargo bench --bench proofs`
 
 #![expect(clippy::print_stdout, reason = "a bench reports on its output")]
@@ -22,8 +22,10 @@ use cabildo::vault::LocalKeyVault;
 
 /// Entries of the log, beside its first two.
 const ENTRIES: u64 = 500;
-/// How often each proof is asked for again.
-const AGAIN: u32 = 4;
+/// Entries that are asked for again, as many as are kept for a head with some to spare.
+const KEPT: u64 = 100;
+/// How often each of them is asked for again.
+const AGAIN: u32 = 40;
 
 #[tokio::main]
 async fn main() {
@@ -57,23 +59,27 @@ async fn main() {
     }
     evidence.close(SessionKey::new(tenant, session), Vec::new(), 1).await.expect("closed");
 
-    let prove = async |seq: u64| {
-        let query = ProofQuery { seqs: vec![seq], from_size: Some(seq + 1) };
+    let prove = async |query: ProofQuery| {
         let proof = evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
         black_box(serde_json::to_vec(&proof.expect("proven")).expect("JSON"));
     };
-    let mut first = Vec::new();
+    let entry = |seq: u64| ProofQuery { seqs: vec![seq], from_size: Some(seq + 1) };
+    let [mut first, mut again, mut head] = [const { Vec::new() }; 3];
     for seq in 0..ENTRIES {
-        first.push(took(prove(seq)).await);
+        first.push(took(prove(entry(seq))).await);
     }
-    report("asked for the first time", first);
-    let mut again = Vec::new();
+    report("with an entry and a head that nobody asked for before", first);
+    for seq in 0..KEPT {
+        prove(entry(seq)).await;
+    }
     for _ in 0..AGAIN {
-        for seq in 0..ENTRIES {
-            again.push(took(prove(seq)).await);
+        for seq in 0..KEPT {
+            again.push(took(prove(entry(seq))).await);
+            head.push(took(prove(ProofQuery { seqs: Vec::new(), from_size: None })).await);
         }
     }
-    report("asked for again", again);
+    report("with an entry and a head that were asked for before", again);
+    report("of the newest head alone", head);
     evidence.shutdown().await;
 }
 
