@@ -168,6 +168,10 @@ export const errors: ErrorTexts = {
   'error.PLAYBACK_STREAM_NOT_FOUND': 'This camera is not known.',
   'error.PLAYBACK_STREAM_NOT_READY': 'The camera has nothing to show yet. It is tried again.',
   'error.PLAYBACK_STREAM_STOPPED': 'The camera is not shown any more.',
+  'error.PLAYBACK_RELOAD_INVALID':
+    'The request for the camera’s pictures is not valid. Reload the page.',
+  'error.PLAYBACK_WAIT_LIMIT_REACHED':
+    'Too many requests wait for pictures of the camera. Close other windows that show it, and reload the page.',
   'error.PLAYBACK_MANIFEST_NOT_FOUND': 'There is no such list of the camera’s pictures.',
   'error.PLAYBACK_SEGMENT_NOT_FOUND': 'These pictures of the camera are not kept any more.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':

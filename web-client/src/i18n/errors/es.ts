@@ -171,6 +171,10 @@ export const errors = {
   'error.PLAYBACK_STREAM_NOT_READY':
     'La cámara todavía no tiene nada que mostrar. Se vuelve a intentar.',
   'error.PLAYBACK_STREAM_STOPPED': 'La cámara ya no se muestra.',
+  'error.PLAYBACK_RELOAD_INVALID':
+    'La petición de imágenes de la cámara no es válida. Recargue la página.',
+  'error.PLAYBACK_WAIT_LIMIT_REACHED':
+    'Hay demasiadas peticiones en espera de imágenes de la cámara. Cierre otras ventanas que la muestren y recargue la página.',
   'error.PLAYBACK_MANIFEST_NOT_FOUND': 'No hay tal lista de imágenes de la cámara.',
   'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imágenes de la cámara ya no se conservan.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':

@@ -169,6 +169,10 @@ export const errors: ErrorTexts = {
   'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmera não é conhecida.',
   'error.PLAYBACK_STREAM_NOT_READY': 'A câmera ainda não tem nada para mostrar. Tenta-se de novo.',
   'error.PLAYBACK_STREAM_STOPPED': 'A câmera já não é mostrada.',
+  'error.PLAYBACK_RELOAD_INVALID':
+    'O pedido de imagens da câmera não é válido. Recarregue a página.',
+  'error.PLAYBACK_WAIT_LIMIT_REACHED':
+    'Há pedidos demais à espera de imagens da câmera. Feche outras janelas que a mostrem e recarregue a página.',
   'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmera.',
   'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmera já não são guardadas.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
