@@ -24,8 +24,9 @@ use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, ModerationMode};
+use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, FloorAction, MediaFlags, PeopleAction};
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Entered, MemberHandle, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
@@ -70,7 +71,7 @@ fn bytes_of(change: &RecordChange) -> usize {
 
 #[async_trait]
 impl RoomJournal for Counting {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
         self.store.load(key).await
     }
 
@@ -79,7 +80,7 @@ impl RoomJournal for Counting {
         key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StoreError> {
         let texts: usize = events.iter().map(|event| event.payload.len()).sum();
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.event_bytes.fetch_add(texts as u64, Ordering::Relaxed);
@@ -95,7 +96,7 @@ impl RoomJournal for Counting {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.store.events_after(key, after, limit).await
     }
 
@@ -104,7 +105,7 @@ impl RoomJournal for Counting {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.store.settled_after(key, after, limit).await
     }
 }

@@ -20,7 +20,7 @@ mod waiting;
 
 pub use address::AddressPolicy;
 pub use captures::{Capture, CaptureClosing, CaptureStore, NewCapture};
-pub use error::{CameraError, CameraStoreError};
+pub use error::CameraError;
 pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };

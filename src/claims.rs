@@ -11,6 +11,8 @@ pub mod repository;
 pub use keeper::{Claim, Claims, ClaimsParts};
 pub use lease::{Lease, LeaseTimes};
 
+use crate::domain::store_error::StoreError;
+
 /// Why work could not be taken or continued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
@@ -20,7 +22,7 @@ pub enum ClaimError {
     /// The lease could not be renewed in time, or another instance took over.
     #[error("the lease of this work ran out")]
     Lost,
-    /// The database does not answer, or refuses the request.
+    /// The store of claims failed.
     #[error("the claims are unavailable: {0}")]
-    Unavailable(String),
+    Store(#[from] StoreError),
 }

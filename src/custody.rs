@@ -27,8 +27,9 @@ use std::sync::Arc;
 use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::id::{RecordedTrackId, SessionId};
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
-use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::domain::store_error::StoreError;
+use crate::evidence::repository::EvidenceRepository;
+use crate::recorder::repository::RecordingRepository;
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
 pub use bundle::{CLIP_SEGMENTS_MAX, ClipWanted, Exported};
@@ -144,12 +145,9 @@ pub enum CustodyError {
         /// What went wrong.
         source: std::io::Error,
     },
-    /// The log could not be read.
+    /// The log or the recordings could not be read or written.
     #[error(transparent)]
-    Evidence(#[from] EvidenceStoreError),
-    /// The recordings could not be read or written.
-    #[error(transparent)]
-    Recordings(#[from] RecordingStoreError),
+    Store(#[from] StoreError),
     /// The vault failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -165,7 +163,7 @@ impl From<ClaimError> for CustodyError {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Taken | ClaimError::Lost => Self::Claimed,
-            ClaimError::Unavailable(_) => Self::Claims(error),
+            ClaimError::Store(_) => Self::Claims(error),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod secret;
 pub mod service_route;
 pub mod session;
 pub mod shown_text;
+pub mod store_error;
 pub mod time;
 pub mod token_bucket;
 pub mod transcript;

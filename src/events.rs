@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 
+use crate::domain::store_error::StoreError;
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
@@ -176,9 +177,9 @@ pub enum OutboxError {
     /// No reader of this name is registered.
     #[error("no such reader")]
     UnknownReader,
-    /// The database does not answer or refuses; nothing was changed.
+    /// The database failed.
     #[error("the outbox is unavailable: {0}")]
-    Unavailable(String),
+    Store(#[from] StoreError),
 }
 
 /// The events of all sessions with a cursor. What is written goes in by the

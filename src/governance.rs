@@ -21,4 +21,4 @@ pub use events::{DEAD_LETTERS, EventsParts, GovernanceEvents};
 pub use incoming::{GovernanceEvent, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, Told, Unusable};
 pub use metrics::describe_metrics;
 pub use planning::{READER, planned};
-pub use repository::{CallRepository, CallStoreError, Failure, GovernanceCall, Step};
+pub use repository::{CallRepository, Failure, GovernanceCall, Step};

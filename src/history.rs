@@ -16,9 +16,10 @@ use attendance_list::ListReader;
 use confirmed::Versions;
 
 use crate::domain::id::SessionKey;
+use crate::domain::store_error::StoreError;
 use crate::evidence::EventKind;
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
-use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::evidence::repository::EvidenceRepository;
+use crate::recorder::repository::RecordingRepository;
 
 pub use attendance_list::{AttendanceList, Attendances};
 pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, MinutesVersion};
@@ -54,12 +55,9 @@ pub enum HistoryError {
     /// It is too long for one document.
     #[error("it is too long for one document")]
     TooLong,
-    /// The log can't be read now.
+    /// The log or the data about the recording can't be read now.
     #[error(transparent)]
-    Log(#[from] EvidenceStoreError),
-    /// The data about the recording can't be read now.
-    #[error(transparent)]
-    Recording(#[from] RecordingStoreError),
+    Store(#[from] StoreError),
 }
 
 /// Reads what happened in sessions. Clones share its repositories.

@@ -16,7 +16,5 @@ pub use keeper::{
 pub use maker::Meetings;
 pub use metrics::describe_metrics;
 pub use provider::{VideoProvider, VideoProviders};
-pub use repository::{
-    Call, Intent, MeetingRepository, MeetingRow, MeetingState, MeetingStoreError,
-};
+pub use repository::{Call, Intent, MeetingRepository, MeetingRow, MeetingState};
 pub use webhook::{Heard, SIGNED_AT_MOST, WebhookKey, WebhookRefusal, ZoomWebhook};

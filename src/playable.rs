@@ -18,9 +18,9 @@ mod view;
 use crate::claims::ClaimError;
 use crate::domain::media::Codec;
 use crate::domain::recording::Container;
+use crate::domain::store_error::StoreError;
 use crate::formats::ContainerError;
 use crate::recorder::journal::JournalError;
-use crate::recorder::repository::RecordingStoreError;
 use crate::sealing::OpenError;
 use crate::vault::{KeyVaultError, VaultError};
 
@@ -44,7 +44,7 @@ pub enum PlayableError {
     Key(#[from] KeyVaultError),
     /// The repository failed.
     #[error(transparent)]
-    Store(#[from] RecordingStoreError),
+    Store(#[from] StoreError),
     /// The claims on making the files of sessions can't be read or changed.
     #[error(transparent)]
     Claims(#[from] ClaimError),

@@ -41,7 +41,7 @@ pub use new_session::{
     RETENTION_DAYS_DEFAULT,
 };
 pub use observer::{NotTold, SessionObserver};
-pub use repository::{Activation, ChangeId, RepositoryError, SessionRepository};
+pub use repository::{Activation, ChangeId, SessionRepository};
 pub use service::SessionService;
 pub use telling::TOLD_BY;
 pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TURN_S_MAX};

@@ -32,7 +32,7 @@ mod tenant_tx;
 mod wrapped_keys;
 
 pub use connect::Store;
-pub use error::StoreError;
+pub use error::SetupError;
 pub use migrate::MigrationStatus;
 pub use options::{
     ACQUIRE_TIMEOUT_DEFAULT, FREE_BYTES_MIN_DEFAULT, MAX_CONNECTIONS_DEFAULT, MigrateOptions,

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::{AuthError, Scheme};
-use crate::cameras::{CameraError, CameraStoreError, PlaybackError};
+use crate::cameras::{CameraError, PlaybackError};
 use crate::domain::error_code::ErrorCode;
-use crate::sessions::{MeetingError, RepositoryError, SessionError};
+use crate::domain::store_error::StoreError;
+use crate::sessions::{MeetingError, SessionError};
 use crate::telemetry::{TraceId, current_trace_id};
 
 /// Header with the nonce for the next proof of possession (RFC 9449 §8).
@@ -243,8 +244,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<RepositoryError> for ApiError {
-    fn from(error: RepositoryError) -> Self {
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
         // The message of the database is logged, but not sent to callers.
         tracing::error!(%error, "the database failed");
         match error.code() {
@@ -302,12 +303,7 @@ impl From<CameraError> for ApiError {
     fn from(error: CameraError) -> Self {
         let (code, message) = (error.code(), error.to_string());
         match error {
-            CameraError::Store(CameraStoreError::Unavailable(reason)) => {
-                RepositoryError::Unavailable(reason).into()
-            }
-            CameraError::Store(CameraStoreError::Corrupt(reason)) => {
-                RepositoryError::Corrupt(reason).into()
-            }
+            CameraError::Store(error) => error.into(),
             CameraError::Keys(reason) => {
                 tracing::error!(%reason, "the keys failed");
                 Self::new(code, "the keys do not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)

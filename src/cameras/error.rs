@@ -5,18 +5,8 @@ use crate::cameras::engine::source::SourceInvalid;
 use crate::domain::camera::StreamSessionStatus;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::StreamId;
+use crate::domain::store_error::StoreError;
 use crate::vault::KeyVaultError;
-
-/// The store could not do it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CameraStoreError {
-    /// The database does not answer or refuses.
-    #[error("the cameras are unavailable: {0}")]
-    Unavailable(String),
-    /// The database holds, or was given, something that can't be.
-    #[error("the database and this server disagree: {0}")]
-    Corrupt(String),
-}
 
 /// Why something about cameras was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +79,7 @@ pub enum CameraError {
     Keys(String),
     /// The store does not answer.
     #[error(transparent)]
-    Store(#[from] CameraStoreError),
+    Store(#[from] StoreError),
 }
 
 const fn denied_text(denied: Denied) -> &'static str {
@@ -120,11 +110,10 @@ impl CameraError {
             Self::CaptureLimit(_) => ErrorCode::CaptureLimitReached,
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
-            Self::Contended
-            | Self::StreamLimit(_)
-            | Self::Keys(_)
-            | Self::Store(CameraStoreError::Unavailable(_)) => ErrorCode::DependencyUnavailable,
-            Self::Store(CameraStoreError::Corrupt(_)) => ErrorCode::Internal,
+            Self::Contended | Self::StreamLimit(_) | Self::Keys(_) => {
+                ErrorCode::DependencyUnavailable
+            }
+            Self::Store(error) => error.code(),
         }
     }
 }

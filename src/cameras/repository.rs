@@ -4,11 +4,11 @@ use async_trait::async_trait;
 
 use crate::cameras::captures::Capture;
 use crate::cameras::engine::policy::{Denied, Step};
-use crate::cameras::error::CameraStoreError;
 use crate::domain::camera::{
     CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus, StreamStatus,
 };
 use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamId, StreamSessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
 /// An address as it is stored.
@@ -125,11 +125,7 @@ pub struct SessionQuery {
 #[async_trait]
 pub trait CameraRepository: Send + Sync {
     /// A camera.
-    async fn camera(
-        &self,
-        tenant: TenantId,
-        id: &CameraId,
-    ) -> Result<Option<Camera>, CameraStoreError>;
+    async fn camera(&self, tenant: TenantId, id: &CameraId) -> Result<Option<Camera>, StoreError>;
 
     /// Stores a camera: a new one when `expected` is `None`, else in place of the
     /// one with that revision.
@@ -138,7 +134,7 @@ pub trait CameraRepository: Send + Sync {
         camera: &Camera,
         expected: Option<u64>,
         cameras_max: u32,
-    ) -> Result<Put, CameraStoreError>;
+    ) -> Result<Put, StoreError>;
 
     /// Removes a camera and ends its sessions; whether it was there.
     async fn remove_camera(
@@ -146,10 +142,10 @@ pub trait CameraRepository: Send + Sync {
         tenant: TenantId,
         id: &CameraId,
         at: Timestamp,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// The cameras of a tenant, by id.
-    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError>;
+    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, StoreError>;
 }
 
 /// The stream sessions of all tenants. Of steps that are asked for at once each
@@ -162,7 +158,7 @@ pub trait StreamSessionRepository: Send + Sync {
         &self,
         session: &StreamSession,
         at: StepAt,
-    ) -> Result<Stepped, CameraStoreError>;
+    ) -> Result<Stepped, StoreError>;
 
     /// Takes a step.
     async fn step_session(
@@ -171,7 +167,7 @@ pub trait StreamSessionRepository: Send + Sync {
         id: StreamSessionId,
         step: Step,
         at: StepAt,
-    ) -> Result<Stepped, CameraStoreError>;
+    ) -> Result<Stepped, StoreError>;
 
     /// Notes that an active session was used; `false` when it is not active.
     async fn touch_session(
@@ -180,34 +176,31 @@ pub trait StreamSessionRepository: Send + Sync {
         id: StreamSessionId,
         seen_at: Timestamp,
         due_at: Timestamp,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// A session.
     async fn session(
         &self,
         tenant: TenantId,
         id: StreamSessionId,
-    ) -> Result<Option<StreamSession>, CameraStoreError>;
+    ) -> Result<Option<StreamSession>, StoreError>;
 
     /// Sessions of a tenant, the newest first.
     async fn sessions(
         &self,
         tenant: TenantId,
         query: &SessionQuery,
-    ) -> Result<Vec<StreamSession>, CameraStoreError>;
+    ) -> Result<Vec<StreamSession>, StoreError>;
 
     /// Whose a session is.
-    async fn tenant_of_session(
-        &self,
-        id: StreamSessionId,
-    ) -> Result<Option<TenantId>, CameraStoreError>;
+    async fn tenant_of_session(&self, id: StreamSessionId) -> Result<Option<TenantId>, StoreError>;
 
     /// Tenants that have sessions, by id, from the one behind `after` on.
     async fn tenants_with_sessions(
         &self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, CameraStoreError>;
+    ) -> Result<Vec<TenantId>, StoreError>;
 
     /// Sessions whose time was over at `now`, of one tenant or of all.
     async fn due_sessions(
@@ -215,14 +208,11 @@ pub trait StreamSessionRepository: Send + Sync {
         tenant: Option<TenantId>,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, StreamSessionId)>, CameraStoreError>;
+    ) -> Result<Vec<(TenantId, StreamSessionId)>, StoreError>;
 
     /// Forgets sessions that were over before `before`; how many.
-    async fn forget_sessions(
-        &self,
-        tenant: TenantId,
-        before: Timestamp,
-    ) -> Result<u64, CameraStoreError>;
+    async fn forget_sessions(&self, tenant: TenantId, before: Timestamp)
+    -> Result<u64, StoreError>;
 }
 
 /// A stream of a camera that a client started: the camera is called until it is
@@ -267,7 +257,7 @@ pub trait StreamRepository: Send + Sync {
         stream: &StreamRecord,
         kept_until: Timestamp,
         active_max: u32,
-    ) -> Result<StreamStarted, CameraStoreError>;
+    ) -> Result<StreamStarted, StoreError>;
 
     /// Stops a stream, which may be stopped already. `false` when there is none.
     async fn stop_stream(
@@ -275,24 +265,24 @@ pub trait StreamRepository: Send + Sync {
         tenant: TenantId,
         id: StreamId,
         at: Timestamp,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// A stream.
     async fn stream(
         &self,
         tenant: TenantId,
         id: StreamId,
-    ) -> Result<Option<StreamRecord>, CameraStoreError>;
+    ) -> Result<Option<StreamRecord>, StoreError>;
 
     /// Whose a stream is.
-    async fn tenant_of_stream(&self, id: StreamId) -> Result<Option<TenantId>, CameraStoreError>;
+    async fn tenant_of_stream(&self, id: StreamId) -> Result<Option<TenantId>, StoreError>;
 
     /// Active streams of all tenants that no instance keeps at `now`.
     async fn unkept_streams(
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, StreamId)>, CameraStoreError>;
+    ) -> Result<Vec<(TenantId, StreamId)>, StoreError>;
 
     /// Takes a stream that is not kept at `now` until `until`; `false` when somebody else
     /// was first.
@@ -302,7 +292,7 @@ pub trait StreamRepository: Send + Sync {
         id: StreamId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Stores where an active stream stands, and that it is kept until the second of both
     /// times; `false` when it is not active any more, or is not kept until the first of
@@ -313,21 +303,17 @@ pub trait StreamRepository: Send + Sync {
         id: StreamId,
         status: StreamStatus,
         kept: (Timestamp, Timestamp),
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Forgets the streams that were stopped before `before`; how many.
-    async fn forget_streams(
-        &self,
-        tenant: TenantId,
-        before: Timestamp,
-    ) -> Result<u64, CameraStoreError>;
+    async fn forget_streams(&self, tenant: TenantId, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Tenants that have streams, by id, from the one behind `after` on.
     async fn tenants_with_streams(
         &self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, CameraStoreError>;
+    ) -> Result<Vec<TenantId>, StoreError>;
 }
 
 /// What was found when a camera was looked after.
@@ -370,7 +356,7 @@ pub trait ProbeRepository: Send + Sync {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError>;
+    ) -> Result<Vec<(TenantId, CameraId)>, StoreError>;
 
     /// Takes a camera that is due: it is not until `until`. `false` when somebody
     /// else was first.
@@ -380,7 +366,7 @@ pub trait ProbeRepository: Send + Sync {
         camera: &CameraId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Stores what was found, and when the camera is due next; of each camera the
     /// newest `kept` are kept. `false` when there is no such camera any more.
@@ -389,7 +375,7 @@ pub trait ProbeRepository: Send + Sync {
         probe: &Probe,
         next_at: Timestamp,
         kept: u32,
-    ) -> Result<bool, CameraStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// What was found of a camera, the newest first.
     async fn probes(
@@ -397,7 +383,7 @@ pub trait ProbeRepository: Send + Sync {
         tenant: TenantId,
         camera: &CameraId,
         limit: u32,
-    ) -> Result<Vec<Probe>, CameraStoreError>;
+    ) -> Result<Vec<Probe>, StoreError>;
 }
 
 /// What came of storing a capture.
@@ -422,22 +408,18 @@ pub trait CaptureRepository: Send + Sync {
         capture: &Capture,
         open_max: u32,
         kept_max: u32,
-    ) -> Result<Inserted, CameraStoreError>;
+    ) -> Result<Inserted, StoreError>;
 
     /// Stores the end of a capture that is open; whether it was.
-    async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError>;
+    async fn close_capture(&self, capture: &Capture) -> Result<bool, StoreError>;
 
     /// A capture.
     async fn capture(
         &self,
         tenant: TenantId,
         id: &CaptureId,
-    ) -> Result<Option<Capture>, CameraStoreError>;
+    ) -> Result<Option<Capture>, StoreError>;
 
     /// The captures of a tenant, the newest first.
-    async fn captures(
-        &self,
-        tenant: TenantId,
-        limit: u32,
-    ) -> Result<Vec<Capture>, CameraStoreError>;
+    async fn captures(&self, tenant: TenantId, limit: u32) -> Result<Vec<Capture>, StoreError>;
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::store_error::StoreError;
 use crate::claims::ClaimError;
 use crate::claims::lease::{Lease, LeaseTimes};
 use crate::claims::repository::ClaimRepository;
@@ -104,7 +105,7 @@ impl Claims {
     /// Takes work that nobody else does, in this process or another.
     ///
     /// # Errors
-    /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
+    /// [`ClaimError::Taken`] and [`ClaimError::Store`].
     pub async fn take(
         &self,
         SessionKey { tenant, session }: SessionKey,
@@ -116,7 +117,7 @@ impl Claims {
     /// Takes work, or shares the claim with others of this process that have it.
     ///
     /// # Errors
-    /// [`ClaimError::Taken`] and [`ClaimError::Unavailable`].
+    /// [`ClaimError::Taken`] and [`ClaimError::Store`].
     pub async fn share(
         &self,
         SessionKey { tenant, session }: SessionKey,
@@ -129,16 +130,16 @@ impl Claims {
     /// taken at once.
     ///
     /// # Errors
-    /// [`ClaimError::Unavailable`].
-    pub async fn succeed(&self, ended: InstanceId) -> Result<(), ClaimError> {
+    /// When the store of claims fails.
+    pub async fn succeed(&self, ended: InstanceId) -> Result<(), StoreError> {
         self.0.parts.repository.end_instance(ended).await
     }
 
     /// Sessions whose `work` is claimed by other instances now.
     ///
     /// # Errors
-    /// [`ClaimError::Unavailable`].
-    pub async fn taken_by_others(&self, work: Work) -> Result<BTreeSet<SessionId>, ClaimError> {
+    /// When the store of claims fails.
+    pub async fn taken_by_others(&self, work: Work) -> Result<BTreeSet<SessionId>, StoreError> {
         self.0.parts.repository.taken_by_others(work, self.instance()).await
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::claims::ClaimError;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{InstanceId, SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 
 /// The claims of all instances. Leases are measured by the clock of the database, so that the
 /// clocks of instances need not agree.
@@ -22,7 +22,7 @@ pub trait ClaimRepository: Send + Sync {
         work: Work,
         instance: InstanceId,
         lease: Duration,
-    ) -> Result<Option<u64>, ClaimError>;
+    ) -> Result<Option<u64>, StoreError>;
 
     /// Extends those of `claims` that `instance` still has by another `lease`; returns them. The
     /// others were taken by other instances.
@@ -31,18 +31,18 @@ pub trait ClaimRepository: Send + Sync {
         instance: InstanceId,
         claims: &[Fence],
         lease: Duration,
-    ) -> Result<Vec<Fence>, ClaimError>;
+    ) -> Result<Vec<Fence>, StoreError>;
 
     /// Ends the lease of a claim, unless another instance has taken it.
-    async fn release(&self, claim: Fence) -> Result<(), ClaimError>;
+    async fn release(&self, claim: Fence) -> Result<(), StoreError>;
 
     /// Ends every lease of an instance that is known to have ended.
-    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError>;
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), StoreError>;
 
     /// Sessions whose `work` is claimed, with a valid lease, by an instance other than `instance`.
     async fn taken_by_others(
         &self,
         work: Work,
         instance: InstanceId,
-    ) -> Result<BTreeSet<SessionId>, ClaimError>;
+    ) -> Result<BTreeSet<SessionId>, StoreError>;
 }

@@ -192,8 +192,7 @@ impl From<CustodyError> for Failure {
             | CustodyError::Disagrees(_) => Self::False(error.to_string()),
             CustodyError::Output { .. }
             | CustodyError::Claims(_)
-            | CustodyError::Evidence(_)
-            | CustodyError::Recordings(_)
+            | CustodyError::Store(_)
             | CustodyError::Vault(_)
             | CustodyError::Keys(_)
             | CustodyError::Log(_) => Self::Missing(error.into()),

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::custody::{CustodyLog, CustodyLogError};
 use crate::domain::claim::Fence;
 use crate::domain::id::SessionKey;
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError, Hash};
+use crate::domain::store_error::StoreError;
+use crate::evidence::repository::{EvidenceRepository, Hash};
 use crate::evidence::{EventKind, Evidence, EvidenceError, LogStatus, ProofQuery};
 
 /// Interval at which the store is checked for a head that another process may sign.
@@ -35,8 +36,7 @@ impl EvidenceLog {
     /// Waits until a head covers every entry that the log has now. Another process may sign it, so
     /// the store is checked too.
     async fn covered(&self, key: SessionKey) -> Result<(), CustodyLogError> {
-        let unavailable =
-            |error: EvidenceStoreError| CustodyLogError::Unavailable(error.to_string());
+        let unavailable = |error: StoreError| CustodyLogError::Unavailable(error.to_string());
         let log = self.repository.log(key).await.map_err(unavailable)?;
         let size = log.map_or(0, |log| log.size);
         let seen = async {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::id::{CameraSecretId, SessionId, TenantId};
-use crate::recorder::repository::RecordingStoreError;
+use crate::domain::store_error::StoreError;
 
 /// The sessions of a tenant, and the keys of its cameras.
 #[async_trait]
@@ -14,13 +14,13 @@ pub trait CustodyRepository: Send + Sync {
         tenant: TenantId,
         after: Option<SessionId>,
         limit: u32,
-    ) -> Result<Vec<SessionId>, RecordingStoreError>;
+    ) -> Result<Vec<SessionId>, StoreError>;
 
     /// The wrapped keys of the addresses of the tenant's cameras.
     async fn camera_keys(
         &self,
         tenant: TenantId,
-    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError>;
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, StoreError>;
 
     /// Puts a key of a camera wrapped anew in place of the older wrapping; `false`
     /// when the address was sealed anew or forgotten meanwhile.
@@ -29,5 +29,5 @@ pub trait CustodyRepository: Send + Sync {
         tenant: TenantId,
         secret: CameraSecretId,
         wrapped: &[u8],
-    ) -> Result<bool, RecordingStoreError>;
+    ) -> Result<bool, StoreError>;
 }

@@ -8,9 +8,10 @@ use crate::custody::claim::Owned;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{PlayableId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
+use crate::domain::store_error::StoreError;
 use crate::evidence::EventKind;
-use crate::evidence::repository::{EvidenceStoreError, LogRecord};
-use crate::recorder::repository::{Playable, RecordedTrack, RecordingStoreError};
+use crate::evidence::repository::LogRecord;
+use crate::recorder::repository::{Playable, RecordedTrack};
 use crate::sealing::random_key;
 use crate::vault::{KeyPurpose, KeyVaultError, wrapped_version};
 
@@ -202,7 +203,7 @@ impl Custody {
                     None => Moved::Left,
                     Some(new) => match evidence.put_events_key(key, Some(new)).await {
                         Ok(()) => Moved::Rewrapped,
-                        Err(EvidenceStoreError::Conflict) => Moved::Nothing,
+                        Err(StoreError::Conflict) => Moved::Nothing,
                         Err(error) => return Err(error.into()),
                     },
                 });
@@ -297,11 +298,11 @@ enum Moved {
     Nothing,
 }
 
-fn moved(outcome: Result<(), RecordingStoreError>) -> Result<Moved, CustodyError> {
+fn moved(outcome: Result<(), StoreError>) -> Result<Moved, CustodyError> {
     match outcome {
         Ok(()) => Ok(Moved::Rewrapped),
         // Another process has rewrapped or destroyed it meanwhile.
-        Err(RecordingStoreError::Conflict) => Ok(Moved::Nothing),
+        Err(StoreError::Conflict) => Ok(Moved::Nothing),
         Err(error) => Err(error.into()),
     }
 }

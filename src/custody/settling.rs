@@ -24,13 +24,14 @@ use crate::domain::id::SessionId;
 use crate::domain::quorum::{AttendanceRules, QuorumRule};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::evidence::repository::EvidenceRepository;
 use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::playable::{PlayableError, Playables};
-use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::recorder::repository::RecordingRepository;
 use crate::recorder::{Recorder, RecorderError};
-use crate::sessions::{NotTold, RepositoryError, SessionRepository};
+use crate::sessions::{NotTold, SessionRepository};
 
 /// The reason for closing a log: the session ended (`docs/EVIDENCE.md` §Entries).
 const ENDED: u32 = 1;
@@ -73,18 +74,12 @@ pub enum SettlementError {
     /// Another instance has the claim, or the claim could not be read or taken.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Sessions could not be read.
+    /// Sessions, logs or recordings could not be read or written.
     #[error(transparent)]
-    Sessions(#[from] RepositoryError),
-    /// Logs could not be read.
-    #[error(transparent)]
-    Logs(#[from] EvidenceStoreError),
+    Store(#[from] StoreError),
     /// The log could not be closed.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
-    /// Recordings could not be read or written.
-    #[error(transparent)]
-    Recordings(#[from] RecordingStoreError),
     /// The recorder could not finish.
     #[error(transparent)]
     Recorder(#[from] RecorderError),

@@ -18,6 +18,7 @@ use super::engine::{Afterwards, Engine, Patience, RetryTimes, WINDOW};
 use super::event::PublicEvent;
 use super::feed::{Feed, FeedError};
 use super::metrics;
+use crate::domain::store_error::StoreError;
 use crate::claims::{Claim, ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::claim::Work;
@@ -140,7 +141,7 @@ impl Run {
                     claim.release().await;
                 }
                 Err(ClaimError::Taken | ClaimError::Lost) => {}
-                Err(error @ ClaimError::Unavailable(_)) => {
+                Err(error @ ClaimError::Store(_)) => {
                     tracing::warn!(%reader, %error, "events are not handed on now");
                 }
             }
@@ -208,7 +209,7 @@ impl Run {
             }
             Err(FeedError::Outbox(error)) => return Err(error),
             Err(error @ FeedError::Ahead) => {
-                return Err(OutboxError::Unavailable(error.to_string()));
+                return Err(StoreError::Unavailable(error.to_string()).into());
             }
         };
         let mut events = page.events;

@@ -224,7 +224,7 @@ async fn read(
         tail.mark();
         let page = match feed.after(Scope::Tenant(tenant), cursor).await {
             Ok(page) => page,
-            Err(error @ FeedError::Outbox(OutboxError::Unavailable(_))) => {
+            Err(error @ FeedError::Outbox(OutboxError::Store(_))) => {
                 tracing::warn!(%error, "an event stream ends, since events can't be read");
                 return Ended::Unavailable;
             }

@@ -1,6 +1,6 @@
 //! The errors of the evidence module.
 
-use crate::evidence::repository::EvidenceStoreError;
+use crate::domain::store_error::StoreError;
 use crate::vault::KeyVaultError;
 
 /// Why a request to a log was refused or failed.
@@ -63,13 +63,15 @@ pub enum EvidenceError {
     Stopping,
 }
 
-impl From<EvidenceStoreError> for EvidenceError {
-    fn from(error: EvidenceStoreError) -> Self {
+impl From<StoreError> for EvidenceError {
+    fn from(error: StoreError) -> Self {
         match error {
-            EvidenceStoreError::Fenced => Self::Fenced,
-            EvidenceStoreError::Refused(why) => Self::Refused(why),
-            EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
-            EvidenceStoreError::Conflict => Self::Unavailable(error.to_string()),
+            StoreError::Fenced => Self::Fenced,
+            StoreError::Refused(why) => Self::Refused(why),
+            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Unknown(_) => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

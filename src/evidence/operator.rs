@@ -14,13 +14,14 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Notify;
 
 use crate::domain::id::SessionId;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::keys::EvidenceKey;
 use crate::evidence::operator_key::OperatorKey;
 use crate::evidence::receipt::inclusion_receipt;
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::evidence::repository::EvidenceRepository;
 use crate::evidence::tree::{LEAVES_MAX, Tree, leaf_hash};
 
 pub use tiles::TilePath;
@@ -209,9 +210,9 @@ impl OperatorLog {
         Ok(tree)
     }
 
-    async fn read_page(&self, from: u64) -> Result<Vec<Vec<u8>>, EvidenceStoreError> {
+    async fn read_page(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let reading = self.repository.operator_leaves(from, PAGE);
-        let unavailable = |_| EvidenceStoreError::Unavailable("no answer in time".to_owned());
+        let unavailable = |_| StoreError::Unavailable("no answer in time".to_owned());
         tokio::time::timeout(SEQUENCING_INTERVAL, reading).await.map_err(unavailable)?
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 
@@ -84,59 +85,42 @@ pub struct Append {
     pub closed_seq: Option<u64>,
 }
 
-/// Why the repository failed; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EvidenceStoreError {
-    /// Another process has continued this log, or it exists already.
-    #[error("another process has changed the log")]
-    Conflict,
-    /// The write named a claim whose work has another owner now.
-    #[error("another instance has taken over the work on this log")]
-    Fenced,
-    /// The database refuses what it was given, and would refuse it again.
-    #[error("the store of logs refuses it: {0}")]
-    Refused(String),
-    /// The database does not answer, or can't do it now.
-    #[error("the log is unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// The store of logs, by tenant and session. Everything written is on stable storage when the call
 /// returns.
 #[async_trait]
 pub trait EvidenceRepository: Send + Sync {
     /// The same store for the owner of a claim: every write names `fence` in its own transaction,
-    /// and fails with [`EvidenceStoreError::Fenced`] once the work has another owner.
+    /// and fails with [`StoreError::Fenced`] once the work has another owner.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn EvidenceRepository>;
 
     /// The state of a log, or `None` when the session has none.
-    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError>;
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, StoreError>;
 
     /// Begins a log with its first entries; `append.expected_size` must be 0.
-    /// [`EvidenceStoreError::Conflict`] when the log exists.
+    /// [`StoreError::Conflict`] when the log exists.
     async fn create(
         &self,
         key: SessionKey,
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
-    ) -> Result<(), EvidenceStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Appends entries to a log.
-    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError>;
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), StoreError>;
 
     /// Replaces the wrapped `K_events`. `None` destroys it and deletes the texts of all events.
-    /// [`EvidenceStoreError::Conflict`] when it was destroyed already or is wrapped with a newer
+    /// [`StoreError::Conflict`] when it was destroyed already or is wrapped with a newer
     /// tenant key. Texts of events that are appended after it was destroyed are not stored.
     async fn put_events_key(
         &self,
         key: SessionKey,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), EvidenceStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Adds a head. `previous_size` is the size of the head that it names as the one before, 0 for
     /// the first. An existing head of the same size and root is kept.
-    /// [`EvidenceStoreError::Conflict`] when an existing head of this size has another root, or
+    /// [`StoreError::Conflict`] when an existing head of this size has another root, or
     /// when the largest head does not have `previous_size`, so that two processes can't both
     /// continue one chain of heads.
     async fn put_head(
@@ -144,10 +128,10 @@ pub trait EvidenceRepository: Send + Sync {
         key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
-    ) -> Result<(), EvidenceStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Leaf hashes from `seq` `from` on, in order.
-    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError>;
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, StoreError>;
 
     /// At most `limit` entries from `seq` `from` on, in order.
     async fn entries(
@@ -155,7 +139,7 @@ pub trait EvidenceRepository: Send + Sync {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEntry>, EvidenceStoreError>;
+    ) -> Result<Vec<StoredEntry>, StoreError>;
 
     /// At most `limit` heads with a size of at least `from`, in order.
     async fn heads(
@@ -163,10 +147,10 @@ pub trait EvidenceRepository: Send + Sync {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredHead>, EvidenceStoreError>;
+    ) -> Result<Vec<StoredHead>, StoreError>;
 
     /// The largest head.
-    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError>;
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, StoreError>;
 
     /// At most `limit` events from `seq` `from` on, in order; only those of `kinds`, or all when it
     /// is empty.
@@ -176,11 +160,11 @@ pub trait EvidenceRepository: Send + Sync {
         kinds: &[EventKind],
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEvent>, EvidenceStoreError>;
+    ) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Logs without a close entry, of all tenants, in order of session. They must be looked after
     /// when a process starts.
-    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError>;
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, StoreError>;
 
     /// Adds a leaf, the COSE bytes of a head, to the operator log; returns its index, which is the
     /// number of leaves before. The same bytes are added only once.
@@ -189,21 +173,17 @@ pub trait EvidenceRepository: Send + Sync {
         session: SessionId,
         tree_size: u64,
         cose: &[u8],
-    ) -> Result<u64, EvidenceStoreError>;
+    ) -> Result<u64, StoreError>;
 
     /// Number of leaves of the operator log.
-    async fn operator_size(&self) -> Result<u64, EvidenceStoreError>;
+    async fn operator_size(&self) -> Result<u64, StoreError>;
 
     /// At most `limit` leaves of the operator log from index `from` on.
-    async fn operator_leaves(
-        &self,
-        from: u64,
-        limit: u32,
-    ) -> Result<Vec<Vec<u8>>, EvidenceStoreError>;
+    async fn operator_leaves(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Index and bytes of the newest leaf of one session.
     async fn operator_leaf_of(
         &self,
         session: SessionId,
-    ) -> Result<Option<(u64, Vec<u8>)>, EvidenceStoreError>;
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
 }

@@ -14,12 +14,13 @@ use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::id::SessionKey;
+use crate::domain::store_error::StoreError;
 use crate::evidence::cose::LogIdentity;
 use crate::evidence::engine::{DueHead, LogEngine};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{Point, sign_head};
 use crate::evidence::ports::{HeadNotice, SHUTDOWN_MAX};
-use crate::evidence::repository::{Append, EvidenceStoreError, StoredHead};
+use crate::evidence::repository::{Append, StoredHead};
 use crate::evidence::requests::{Command, Request, ScribeHandle, Signals, WAITING_MAX};
 use crate::evidence::shared::Shared;
 
@@ -64,13 +65,16 @@ impl From<EvidenceError> for Trouble {
     }
 }
 
-impl From<EvidenceStoreError> for Trouble {
-    fn from(error: EvidenceStoreError) -> Self {
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
         match error {
-            EvidenceStoreError::Conflict => Self::Conflict,
-            EvidenceStoreError::Fenced => Self::Fenced,
-            EvidenceStoreError::Refused(why) => Self::Refused(why),
-            EvidenceStoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Conflict => Self::Conflict,
+            StoreError::Fenced => Self::Fenced,
+            StoreError::Refused(why) => Self::Refused(why),
+            StoreError::Unavailable(why) => Self::Unavailable(why),
+            error @ (StoreError::Corrupt(_) | StoreError::Unknown(_)) => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

@@ -16,13 +16,12 @@ use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
 use crate::domain::hex::hex;
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::events::Outbox;
 use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::governance::metrics;
 use crate::governance::planning::plan;
-use crate::governance::repository::{
-    CallRepository, CallStoreError, Failure, GovernanceCall, Step,
-};
+use crate::governance::repository::{CallRepository, Failure, GovernanceCall, Step};
 use crate::services::{EventData, GovernanceClient, ServiceError, SessionEnded, SessionStarted};
 
 /// How often the outbox is read and due calls are looked for. Raising it makes
@@ -116,7 +115,7 @@ impl GovernanceParts {
         let made = async {
             while self.make_due().await? {}
             metrics::waiting(self.calls.waiting().await?);
-            Ok::<_, CallStoreError>(())
+            Ok::<_, StoreError>(())
         };
         if let Err(error) = made.await {
             tracing::warn!(%error, "calls to governance can't be read");
@@ -124,7 +123,7 @@ impl GovernanceParts {
     }
 
     /// Makes calls that are due; whether there may be more.
-    async fn make_due(&self) -> Result<bool, CallStoreError> {
+    async fn make_due(&self) -> Result<bool, StoreError> {
         let due = self.calls.due(self.clock.now(), READ_AT_ONCE).await?;
         let full = due.len() >= usize::try_from(READ_AT_ONCE).unwrap_or(usize::MAX);
         let mut sessions: BTreeMap<SessionId, Vec<GovernanceCall>> = BTreeMap::new();
@@ -247,7 +246,7 @@ impl GovernanceParts {
         claim: &Claim,
         call: &GovernanceCall,
         outcome: Outcome,
-    ) -> Result<bool, CallStoreError> {
+    ) -> Result<bool, StoreError> {
         let (session, step, now) = (call.session, call.step, self.clock.now());
         let (failure, reason) = match outcome {
             Outcome::NotTried => return Ok(false),

@@ -1,7 +1,8 @@
 //! What of the outbox makes governance be called.
 
+use crate::domain::store_error::StoreError;
 use crate::events::{Beginning, EventSource, Outbox, OutboxError, OutboxEvent, READ_MAX, Scope};
-use crate::governance::repository::{CallRepository, CallStoreError, GovernanceCall, Step};
+use crate::governance::repository::{CallRepository, GovernanceCall, Step};
 use crate::sessions::{SessionEvent, SessionEventKind};
 
 /// The name of the reader in the outbox.
@@ -15,7 +16,7 @@ pub(super) enum PlanningError {
     Outbox(#[from] OutboxError),
     /// The calls could not be stored.
     #[error(transparent)]
-    Calls(#[from] CallStoreError),
+    Calls(#[from] StoreError),
     /// The name of the reader is not one.
     #[error(transparent)]
     Reader(#[from] crate::events::InvalidReaderName),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 
@@ -60,27 +61,16 @@ impl Failure {
     }
 }
 
-/// The calls can't be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallStoreError {
-    /// Another instance has taken over the session's governance.
-    #[error("another instance has taken over these calls")]
-    Fenced,
-    /// The database does not answer or refuses; nothing was changed.
-    #[error("the calls are unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// The calls of all sessions.
 #[async_trait]
 pub trait CallRepository: Send + Sync {
     /// Adds calls that are due at once. Those that are known already, done or
     /// not, stay as they are.
-    async fn plan(&self, calls: &[GovernanceCall]) -> Result<(), CallStoreError>;
+    async fn plan(&self, calls: &[GovernanceCall]) -> Result<(), StoreError>;
 
     /// At most `limit` calls that are due at `now`, the longest due first. That a
     /// session ended is not due before it was told that it started.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<GovernanceCall>, CallStoreError>;
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<GovernanceCall>, StoreError>;
 
     /// Notes that a call was made, under the claim on its session's governance.
     async fn done(
@@ -88,7 +78,7 @@ pub trait CallRepository: Send + Sync {
         fence: Fence,
         call: &GovernanceCall,
         at: Timestamp,
-    ) -> Result<(), CallStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Notes how a call failed and when it is due again, under the claim on its
     /// session's governance.
@@ -97,8 +87,8 @@ pub trait CallRepository: Send + Sync {
         fence: Fence,
         call: &GovernanceCall,
         failed: (Failure, Timestamp),
-    ) -> Result<(), CallStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// How many calls are not done.
-    async fn waiting(&self) -> Result<u64, CallStoreError>;
+    async fn waiting(&self) -> Result<u64, StoreError>;
 }

@@ -16,10 +16,11 @@ use crate::clock::Clock;
 use crate::domain::backoff::Backoff;
 use crate::domain::claim::Work;
 use crate::domain::session::{Modality, Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::meetings::maker::Meetings;
 use crate::meetings::metrics;
 use crate::meetings::provider::VideoProvider;
-use crate::meetings::repository::{Call, MeetingRow, MeetingState, MeetingStoreError};
+use crate::meetings::repository::{Call, MeetingRow, MeetingState};
 use crate::services::{CallState, ServiceError};
 use crate::sessions::{NotTold, SessionError, SessionObserver, SessionService};
 
@@ -92,7 +93,7 @@ enum KeepError {
     #[error(transparent)]
     Provider(#[from] ServiceError),
     #[error(transparent)]
-    Store(#[from] MeetingStoreError),
+    Store(#[from] StoreError),
     #[error(transparent)]
     Session(#[from] SessionError),
 }
@@ -140,7 +141,7 @@ impl KeeperParts {
                 .for_each_concurrent(ASKED_AT_ONCE, |meeting| self.keep(meeting))
                 .await;
             metrics::open(self.meetings.repository.open().await?);
-            Ok::<_, MeetingStoreError>(())
+            Ok::<_, StoreError>(())
         };
         if let Err(error) = looked.await {
             tracing::warn!(%error, "meetings can't be read");
@@ -164,11 +165,7 @@ impl KeeperParts {
         claim.release().await;
     }
 
-    async fn keep_under(
-        &self,
-        claim: &Claim,
-        meeting: &MeetingRow,
-    ) -> Result<(), MeetingStoreError> {
+    async fn keep_under(&self, claim: &Claim, meeting: &MeetingRow) -> Result<(), StoreError> {
         let repository = &self.meetings.repository;
         // Read again, since another instance may have looked at it meanwhile.
         let Some(meeting) = repository.of_session(meeting.key).await? else {

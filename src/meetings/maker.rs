@@ -8,13 +8,12 @@ use async_trait::async_trait;
 use crate::claims::{Claim, ClaimError, Claims};
 use crate::domain::claim::Work;
 use crate::domain::session::{Provider, Session};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::meetings::keeper::POLL_EVERY;
 use crate::meetings::metrics;
 use crate::meetings::provider::{VideoProvider, VideoProviders};
-use crate::meetings::repository::{
-    Intent, MeetingRepository, MeetingRow, MeetingState, MeetingStoreError,
-};
+use crate::meetings::repository::{Intent, MeetingRepository, MeetingRow, MeetingState};
 use crate::services::{MeetingAtProvider, ServiceError, WantedMeeting};
 use crate::sessions::{Meeting, MeetingError, MeetingMaker};
 
@@ -202,7 +201,7 @@ fn wanted(session: &Session, meeting: &MeetingRow, now: Timestamp) -> WantedMeet
     WantedMeeting { session: meeting.key.session, title: session.title.clone(), start_at, minutes }
 }
 
-fn unstored(error: &MeetingStoreError) -> MeetingError {
+fn unstored(error: &StoreError) -> MeetingError {
     MeetingError::Unstored(error.to_string())
 }
 

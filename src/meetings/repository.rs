@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::domain::claim::Fence;
 use crate::domain::id::SessionKey;
 use crate::domain::session::Provider;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 
@@ -69,34 +70,23 @@ pub struct MeetingRow {
     pub tries: u32,
 }
 
-/// Why meetings could not be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MeetingStoreError {
-    /// Another instance has taken over the meeting.
-    #[error("another instance has taken over this meeting")]
-    Fenced,
-    /// The database does not answer or refuses; nothing was changed.
-    #[error("the meetings are unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// The meetings of all sessions. What has a fence is written under the claim on the
 /// meeting.
 #[async_trait]
 pub trait MeetingRepository: Send + Sync {
     /// Adds a meeting that is to be made, or returns the one that the session has, or
     /// that was begun by the same request and is not closed.
-    async fn intend(&self, intent: &Intent) -> Result<MeetingRow, MeetingStoreError>;
+    async fn intend(&self, intent: &Intent) -> Result<MeetingRow, StoreError>;
 
     /// The meeting of a session.
-    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, MeetingStoreError>;
+    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, StoreError>;
 
     /// The meeting with this name at a provider.
     async fn named(
         &self,
         provider: Provider,
         external_id: &str,
-    ) -> Result<Option<MeetingRow>, MeetingStoreError>;
+    ) -> Result<Option<MeetingRow>, StoreError>;
 
     /// Begins the meeting of a session anew, with this provider, as if none had been wanted.
     async fn begin_anew(
@@ -105,7 +95,7 @@ pub trait MeetingRepository: Send + Sync {
         meeting: &MeetingRow,
         provider: Provider,
         now: Timestamp,
-    ) -> Result<(), MeetingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Notes that the provider is about to be asked to make it, or, with `None`, that
     /// it surely made nothing.
@@ -114,7 +104,7 @@ pub trait MeetingRepository: Send + Sync {
         fence: Fence,
         meeting: &MeetingRow,
         at: Option<Timestamp>,
-    ) -> Result<(), MeetingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Notes that it exists, and when it is looked at next.
     async fn made(
@@ -123,13 +113,13 @@ pub trait MeetingRepository: Send + Sync {
         meeting: &MeetingRow,
         external_id: &str,
         due_at: Timestamp,
-    ) -> Result<(), MeetingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Has the meeting of a session closed, if it has one; at once.
-    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), MeetingStoreError>;
+    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), StoreError>;
 
     /// Notes that it is closed.
-    async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), MeetingStoreError>;
+    async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), StoreError>;
 
     /// Notes when it is looked at next, and how often in a row something failed.
     async fn postpone(
@@ -138,7 +128,7 @@ pub trait MeetingRepository: Send + Sync {
         meeting: &MeetingRow,
         due_at: Timestamp,
         tries: u32,
-    ) -> Result<(), MeetingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Notes whether people are in it since `at`, and has it looked at at once; unless
     /// it is known already, or something newer is. Whether it was noted.
@@ -147,11 +137,11 @@ pub trait MeetingRepository: Send + Sync {
         meeting: &MeetingRow,
         call: Call,
         at: Timestamp,
-    ) -> Result<bool, MeetingStoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// At most `limit` meetings that are due at `now`, the longest due first.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<MeetingRow>, MeetingStoreError>;
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<MeetingRow>, StoreError>;
 
     /// How many meetings exist and are not closed.
-    async fn open(&self) -> Result<u64, MeetingStoreError>;
+    async fn open(&self) -> Result<u64, StoreError>;
 }

@@ -14,9 +14,10 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::hex::hex;
 use crate::domain::secret::Secret;
 use crate::domain::session::Provider;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::meetings::metrics;
-use crate::meetings::repository::{Call, MeetingRepository, MeetingState, MeetingStoreError};
+use crate::meetings::repository::{Call, MeetingRepository, MeetingState};
 
 /// How far the signature of a webhook may lie from now. Raising it lets what somebody has
 /// overheard be sent again for longer.
@@ -63,7 +64,7 @@ pub enum WebhookRefusal {
     Malformed,
     /// It could not be stored. Zoom sends it again.
     #[error("the webhook can't be stored")]
-    Store(#[from] MeetingStoreError),
+    Store(#[from] StoreError),
 }
 
 impl WebhookRefusal {
@@ -174,12 +175,7 @@ impl ZoomWebhook {
     }
 
     /// Notes that a call began or ended, and returns what became of it.
-    async fn note(
-        &self,
-        id: &str,
-        call: Call,
-        at: Timestamp,
-    ) -> Result<&'static str, MeetingStoreError> {
+    async fn note(&self, id: &str, call: Call, at: Timestamp) -> Result<&'static str, StoreError> {
         let Some(meeting) = self.repository.named(Provider::Zoom, id).await? else {
             // The account has other meetings than ours.
             return Ok("unknown_meeting");

@@ -16,11 +16,10 @@ use crate::domain::backoff::Backoff;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::{Container, PlayableState};
+use crate::domain::store_error::StoreError;
 use crate::playable::build::Maker;
 use crate::playable::{MeetingTimeline, PlayableError, container_of};
-use crate::recorder::repository::{
-    Playable, PlayableOf, RecordedTrack, RecordingRepository, RecordingStoreError,
-};
+use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack, RecordingRepository};
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
 /// Most sessions that wait in memory. Further ones wait in the repository and are found when these
@@ -305,10 +304,7 @@ async fn make_claimed(shared: &Shared, job: SessionKey, fence: Fence) {
         let is_last = backoff.failures() + 1 >= ATTEMPTS_MAX;
         match maker.make_open_files(shared, is_last).await {
             // It was made, or erased, or another process makes it.
-            Ok(())
-            | Err(PlayableError::Store(
-                RecordingStoreError::Conflict | RecordingStoreError::Fenced,
-            )) => return,
+            Ok(()) | Err(PlayableError::Store(StoreError::Conflict | StoreError::Fenced)) => return,
             Err(error) if is_last => {
                 tracing::error!(%error, session = %job.session, "playable files can't be made");
                 return;
@@ -329,7 +325,7 @@ impl PlayableError {
             self,
             Self::Vault(VaultError::Unavailable(_) | VaultError::Full)
                 | Self::Key(KeyVaultError::Unavailable(_))
-                | Self::Store(RecordingStoreError::Unavailable(_))
+                | Self::Store(StoreError::Unavailable(_) | StoreError::Unknown(_))
         )
     }
 }
@@ -400,9 +396,9 @@ impl Maker {
             made = self.make(shared, tracks, file.clone()).await;
         }
         match made {
-            Err(PlayableError::Store(
-                error @ (RecordingStoreError::Conflict | RecordingStoreError::Fenced),
-            )) => Err(error.into()),
+            Err(PlayableError::Store(error @ (StoreError::Conflict | StoreError::Fenced))) => {
+                Err(error.into())
+            }
             Err(error) if error.may_pass() && !is_last => Err(error),
             Err(error) => {
                 tracing::warn!(%error, session = %self.key.session, "a playable file can't be made");

@@ -9,11 +9,10 @@ use futures_util::Stream;
 use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::PlayableState;
 use crate::domain::session::Session;
+use crate::domain::store_error::StoreError;
 use crate::playable::{PlayableError, PlayableReader};
 use crate::recorder::Recorder;
-use crate::recorder::repository::{
-    Playable, PlayableOf, RecordedTrack, RecordingRepository, RecordingStoreError,
-};
+use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack, RecordingRepository};
 use crate::vault::{KeyVault, Vault};
 
 /// The other parts that [`Library`] uses.
@@ -43,7 +42,7 @@ pub enum LibraryError {
     Erased,
     /// The repository can't be read.
     #[error(transparent)]
-    Store(#[from] RecordingStoreError),
+    Store(#[from] StoreError),
     /// It can't be decrypted or read.
     #[error(transparent)]
     Playable(#[from] PlayableError),

@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::domain::claim::Fence;
 use crate::domain::id::SessionKey;
+use crate::domain::store_error::StoreError;
 use crate::evidence::media::{MediaEntry, Rest};
-use crate::evidence::repository::{EvidenceRepository, EvidenceStoreError};
+use crate::evidence::repository::EvidenceRepository;
 use crate::evidence::{Body, Entry, EventKind, Evidence, EvidenceError};
 use crate::recorder::{RecorderLog, RecorderLogError};
 
@@ -87,8 +88,7 @@ impl RecorderLog for EvidenceLog {
         if matches!(entry, MediaEntry::Track { .. } | MediaEntry::Segment { .. }) {
             return Ok(None);
         }
-        let unavailable =
-            |error: EvidenceStoreError| RecorderLogError::Unavailable(error.to_string());
+        let unavailable = |error: StoreError| RecorderLogError::Unavailable(error.to_string());
         let Some(log) = self.repository.log(key).await.map_err(unavailable)? else {
             return Ok(None);
         };

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::claims::{Claim, ClaimError};
 use crate::domain::claim::Work;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
 use crate::recorder::core::Core;
 use crate::recorder::log::{RecorderLog, RecorderLogError};
 use crate::recorder::repository::{
-    RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
+    RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use crate::recorder::spool::Place;
 
@@ -65,11 +66,7 @@ impl Owner {
         self.claim.release().await;
     }
 
-    pub(super) async fn keep(
-        &self,
-        place: Place,
-        write: Write<'_>,
-    ) -> Result<(), RecordingStoreError> {
+    pub(super) async fn keep(&self, place: Place, write: Write<'_>) -> Result<(), StoreError> {
         let Place { key, recorded } = place;
         let repository = &self.repository;
         let kept = match write {
@@ -78,7 +75,7 @@ impl Owner {
             Write::Gap(gap) => repository.add_gap(key, gap).await,
             Write::End(at) => repository.end_track(key, recorded, at).await,
         };
-        if kept == Err(RecordingStoreError::Fenced) {
+        if kept == Err(StoreError::Fenced) {
             self.claim.refused();
         }
         kept

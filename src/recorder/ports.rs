@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::id::{SessionId, TrackId};
+use crate::domain::store_error::StoreError;
 use crate::recorder::disk::{SpoolDisk, SystemDisk};
 use crate::recorder::log::RecorderLog;
-use crate::recorder::repository::{RecordingRepository, RecordingStoreError};
+use crate::recorder::repository::RecordingRepository;
 use crate::sfu::tap::TapSink;
 use crate::sfu::{Sfu, SfuError};
 use crate::vault::{KeyVault, Vault};
@@ -115,7 +116,7 @@ pub enum RecorderError {
     Stopped,
     /// The database can't be read now.
     #[error(transparent)]
-    Repository(#[from] RecordingStoreError),
+    Repository(#[from] StoreError),
     /// Which sessions other instances record can't be read now.
     #[error(transparent)]
     Claims(#[from] ClaimError),

@@ -9,6 +9,7 @@ use crate::domain::claim::Fence;
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionKey, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::recording::{Container, PlayableState};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
 /// A track of a recording.
@@ -112,35 +113,17 @@ pub struct Playable {
     pub updated_at: Timestamp,
 }
 
-/// The repository could not do it; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordingStoreError {
-    /// It is there already with other contents.
-    #[error("the recording has moved on")]
-    Conflict,
-    /// The write named a fence whose work has another owner by now.
-    #[error("another instance has taken over the work on this recording")]
-    Fenced,
-    /// The database does not answer or refuses.
-    #[error("the recordings are unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// Recordings by tenant and session. Adding what is there already, equal, does
 /// nothing, so that work begun before a restart can be repeated.
 #[async_trait]
 pub trait RecordingRepository: Send + Sync {
     /// The same recordings for the owner of background work: every write names
-    /// `fence` in its own transaction, and is [`RecordingStoreError::Fenced`]
+    /// `fence` in its own transaction, and is [`StoreError::Fenced`]
     /// once the work has another owner.
     fn fenced(self: Arc<Self>, fence: Fence) -> Arc<dyn RecordingRepository>;
 
     /// Adds a track.
-    async fn add_track(
-        &self,
-        key: SessionKey,
-        track: &RecordedTrack,
-    ) -> Result<(), RecordingStoreError>;
+    async fn add_track(&self, key: SessionKey, track: &RecordedTrack) -> Result<(), StoreError>;
 
     /// Says when a track ended. One that has ended keeps its end.
     async fn end_track(
@@ -148,27 +131,27 @@ pub trait RecordingRepository: Send + Sync {
         key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
-    ) -> Result<(), RecordingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Replaces a track's wrapped key; `None` destroys it.
-    /// [`RecordingStoreError::Conflict`] when it was destroyed or is wrapped by
+    /// [`StoreError::Conflict`] when it was destroyed or is wrapped by
     /// a newer tenant key already.
     async fn put_track_key(
         &self,
         key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), RecordingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// The tracks of a session by `seq`.
-    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError>;
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, StoreError>;
 
     /// Adds a segment.
     async fn add_segment(
         &self,
         key: SessionKey,
         segment: &RecordedSegment,
-    ) -> Result<(), RecordingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Segments of a track from `from` on by index, at most `limit`.
     async fn segments(
@@ -177,43 +160,39 @@ pub trait RecordingRepository: Send + Sync {
         track: RecordedTrackId,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<RecordedSegment>, RecordingStoreError>;
+    ) -> Result<Vec<RecordedSegment>, StoreError>;
 
     /// The last segment of a track.
     async fn last_segment(
         &self,
         key: SessionKey,
         track: RecordedTrackId,
-    ) -> Result<Option<RecordedSegment>, RecordingStoreError>;
+    ) -> Result<Option<RecordedSegment>, StoreError>;
 
     /// Adds a gap.
-    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError>;
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), StoreError>;
 
     /// The gaps of a session by track and time.
-    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError>;
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, StoreError>;
 
     /// Adds a playable file or replaces what is known of it.
-    /// [`RecordingStoreError::Conflict`] when it was erased, or its key is
+    /// [`StoreError::Conflict`] when it was erased, or its key is
     /// wrapped by a newer tenant key already.
-    async fn put_playable(
-        &self,
-        key: SessionKey,
-        playable: &Playable,
-    ) -> Result<(), RecordingStoreError>;
+    async fn put_playable(&self, key: SessionKey, playable: &Playable) -> Result<(), StoreError>;
 
     /// The playable files of a session, the combined one first, then by track.
-    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError>;
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, StoreError>;
 
     /// Sessions of all tenants that have tracks without an end or playable
     /// files that are waiting or being made: what a start has to look after.
-    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError>;
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, StoreError>;
 
     /// Says from when on a session's recording is to be erased.
     async fn put_retention(
         &self,
         key: SessionKey,
         erase_after: Timestamp,
-    ) -> Result<(), RecordingStoreError>;
+    ) -> Result<(), StoreError>;
 
     /// Sessions of all tenants whose recordings are to be erased by `now` and
     /// were not, at most `limit`.
@@ -221,9 +200,9 @@ pub trait RecordingRepository: Send + Sync {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<SessionKey>, RecordingStoreError>;
+    ) -> Result<Vec<SessionKey>, StoreError>;
 
     /// Notes that a session's recording was erased, and forgets whose its
     /// tracks were.
-    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), RecordingStoreError>;
+    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), StoreError>;
 }

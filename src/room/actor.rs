@@ -21,12 +21,13 @@ use crate::domain::id::{ConnectionId, SessionKey};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::room::action::{Action, FreshIds, Made, TranscriptAction};
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
-use crate::room::journal::{JournalError, RoomJournal};
+use crate::room::journal::RoomJournal;
 use crate::room::member::{
     Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Request, Resuming, Sink,
 };
@@ -530,12 +531,16 @@ impl RoomActor {
 
     /// A journal that another process has continued, or of which it is not known
     /// what it holds, ends this room: whoever comes next loads it anew.
-    fn journal_failed(&mut self, error: &JournalError) -> RoomError {
+    fn journal_failed(&mut self, error: &StoreError) -> RoomError {
         tracing::error!(session = %self.parts.key.session, %error, "the room's journal failed");
-        self.over |= matches!(error, JournalError::Conflict | JournalError::Unknown(_));
+        self.over |= matches!(error, StoreError::Conflict | StoreError::Unknown(_));
         match error {
-            JournalError::Unknown(_) => RoomError::OutcomeUnknown,
-            JournalError::Conflict | JournalError::Unavailable(_) => RoomError::JournalUnavailable,
+            StoreError::Unknown(_) => RoomError::OutcomeUnknown,
+            StoreError::Conflict
+            | StoreError::Fenced
+            | StoreError::Refused(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Unavailable(_) => RoomError::JournalUnavailable,
         }
     }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::domain::arrival::Arrival;
 use crate::domain::id::SessionKey;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
 /// One event, as members received it.
@@ -47,36 +48,22 @@ pub struct RecordChange {
     pub arrival: Option<Arrival>,
 }
 
-/// The journal could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// Another process has stored events of this room, so the caller's `seq` is outdated.
-    #[error("another process has changed the room's journal")]
-    Conflict,
-    /// The database failed while it stored: whether it has stored is not known.
-    #[error("it is not known whether the room's journal was written: {0}")]
-    Unknown(String),
-    /// The database does not answer, or refuses the request; nothing was changed.
-    #[error("the room's journal is unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// The store of rooms' states and events.
 #[async_trait]
 pub trait RoomJournal: Send + Sync {
     /// The stored state of a room, or `None` when it never had an event.
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError>;
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError>;
 
     /// Stores a change of the state and the events that led to it, in one transaction. The events'
     /// `seq` must continue the stored one without a gap and end at `change.seq`; otherwise nothing
-    /// is stored and the result is [`JournalError::Conflict`]. The first change of a room must have
+    /// is stored and the result is [`StoreError::Conflict`]. The first change of a room must have
     /// a `state`.
     async fn append(
         &self,
         key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError>;
+    ) -> Result<(), StoreError>;
 
     /// At most `limit` events with `seq` greater than `after`, in order.
     async fn events_after(
@@ -84,7 +71,7 @@ pub trait RoomJournal: Send + Sync {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError>;
+    ) -> Result<Vec<JournalEvent>, StoreError>;
 
     /// As [`Self::events_after`], once every append that began before has ended: what is not there
     /// now was not stored, and will not be. This writes, so it fails while nothing can be written.
@@ -93,5 +80,5 @@ pub trait RoomJournal: Send + Sync {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError>;
+    ) -> Result<Vec<JournalEvent>, StoreError>;
 }

@@ -2,8 +2,8 @@
 
 use crate::domain::error_code::ErrorCode;
 use crate::domain::session::SessionStatus;
+use crate::domain::store_error::StoreError;
 use crate::sessions::meetings::MeetingError;
-use crate::sessions::repository::RepositoryError;
 
 /// A field that was refused, with the reason for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub enum SessionError {
     Meeting(#[from] MeetingError),
     /// The repository failed.
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
+    Repository(#[from] StoreError),
 }
 
 impl SessionError {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::domain::id::{TenantId, UserId};
 use crate::domain::participant::ServiceName;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::sessions::repository::RepositoryError;
 
 /// How long an answer is kept for repetitions. Afterwards its key is free. The rate limit for
 /// writes times this bounds what one caller can store.
@@ -130,7 +130,7 @@ pub enum Begin {
 pub trait IdempotencyStore: Send + Sync {
     /// Claims a request, or returns why it must not be carried out. Of concurrent calls with one
     /// key, exactly one is [`Begin::Fresh`].
-    async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, RepositoryError>;
+    async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, StoreError>;
 
     /// Stores the answer for [`KEPT`]. Does nothing when the claim was taken over; frees the key
     /// when the answer is larger than [`ANSWER_BYTES_MAX`].
@@ -140,11 +140,11 @@ pub trait IdempotencyStore: Send + Sync {
         token: ClaimToken,
         answer: &StoredAnswer,
         now: Timestamp,
-    ) -> Result<(), RepositoryError>;
+    ) -> Result<(), StoreError>;
 
     /// Frees the key, because the request failed for a reason that may be temporary. Does nothing
     /// when the claim was taken over.
-    async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), RepositoryError>;
+    async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -5,31 +5,10 @@ use async_trait::async_trait;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::Session;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::event::SessionEvent;
 use crate::sessions::listing::{SessionFilter, SessionPosition};
-
-/// Why the repository failed; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RepositoryError {
-    /// The database does not answer, or refuses the request.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// The database contains, or was given, an impossible value.
-    #[error("the database contains an impossible value: {0}")]
-    Corrupt(String),
-}
-
-impl RepositoryError {
-    /// The stable code of this failure.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::Unavailable(_) => ErrorCode::DependencyUnavailable,
-            Self::Corrupt(_) => ErrorCode::Internal,
-        }
-    }
-}
 
 /// Identifies one change of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +47,10 @@ pub enum Activation {
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
     /// Stores the session of `event`, which did not exist.
-    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError>;
+    async fn insert(&self, event: &SessionEvent) -> Result<(), StoreError>;
 
     /// The session; `None` when this tenant has no session with this id.
-    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError>;
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, StoreError>;
 
     /// At most `limit` sessions that pass `filter`, newest first by creation and id, beginning
     /// after `after` in this order.
@@ -81,11 +60,11 @@ pub trait SessionRepository: Send + Sync {
         filter: &SessionFilter,
         after: Option<SessionPosition>,
         limit: u32,
-    ) -> Result<Vec<Session>, RepositoryError>;
+    ) -> Result<Vec<Session>, StoreError>;
 
     /// Replaces the session by that of `event` if its stored version is `expected`; returns whether
     /// it was.
-    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError>;
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, StoreError>;
 
     /// Replaces the session by an active one, if its stored version is `expected` and its tenant
     /// has fewer than `active_max` active sessions. The limit holds under concurrent calls from
@@ -95,17 +74,15 @@ pub trait SessionRepository: Send + Sync {
         event: &SessionEvent,
         expected: u64,
         active_max: u32,
-    ) -> Result<Activation, RepositoryError>;
+    ) -> Result<Activation, StoreError>;
 
     /// At most `limit` changes of sessions of all tenants that happened before `before` and were
     /// not marked as told, oldest first.
-    async fn untold(&self, before: Timestamp, limit: u32)
-    -> Result<Vec<ChangeId>, RepositoryError>;
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<ChangeId>, StoreError>;
 
     /// The event of a change; `None` when it was marked as told.
-    async fn untold_event(&self, change: ChangeId)
-    -> Result<Option<SessionEvent>, RepositoryError>;
+    async fn untold_event(&self, change: ChangeId) -> Result<Option<SessionEvent>, StoreError>;
 
     /// Marks a change as told to every observer.
-    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError>;
+    async fn mark_told(&self, change: ChangeId) -> Result<(), StoreError>;
 }

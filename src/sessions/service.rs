@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::change::SessionPatch;
 use crate::sessions::error::{FieldProblem, SessionError};
@@ -22,7 +23,7 @@ use crate::sessions::meetings::{Meeting, MeetingError, MeetingMaker};
 use crate::sessions::metrics;
 use crate::sessions::new_session::NewSession;
 use crate::sessions::observer::SessionObserver;
-use crate::sessions::repository::{Activation, RepositoryError, SessionRepository};
+use crate::sessions::repository::{Activation, SessionRepository};
 use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{problems_of, settled_member};
 
@@ -296,7 +297,7 @@ impl SessionService {
         let session = session.clone();
         // In a task of its own, so that what is made is noted even if the caller does not wait.
         let task = self.telling.tasks.spawn(async move { maker.make(&session, origin, now).await });
-        let made = task.await.map_err(|error| RepositoryError::Unavailable(error.to_string()))?;
+        let made = task.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(made?)
     }
 
@@ -319,7 +320,7 @@ impl SessionService {
         });
         task.await.unwrap_or_else(|error| {
             // The task panicked or the runtime ends: it is not known whether the change was stored.
-            Err(RepositoryError::Unavailable(error.to_string()).into())
+            Err(StoreError::Unavailable(error.to_string()).into())
         })
     }
 

@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::event::SessionEvent;
 use crate::sessions::observer::{SessionObserver, tell};
-use crate::sessions::repository::{ChangeId, RepositoryError, SessionRepository};
+use crate::sessions::repository::{ChangeId, SessionRepository};
 
 /// How long a process has to tell of its own change before another process tells of it. Raising it
 /// makes observers wait longer after a crash; lowering it lets two processes tell of one change
@@ -79,7 +80,7 @@ impl Telling {
 
     /// Tells of every change that happened more than [`TOLD_BY`] before `now` and was not told;
     /// returns how many.
-    pub(super) async fn tell_untold(&self, now: Timestamp) -> Result<usize, RepositoryError> {
+    pub(super) async fn tell_untold(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut told = 0;
         let changes = self.repository.untold(now.before(TOLD_BY), UNTOLD_AT_ONCE).await?;
         for change in changes {

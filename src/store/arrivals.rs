@@ -8,22 +8,18 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
 use crate::domain::arrival::Arrival;
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::governance::{ArrivalRepository, CallStoreError};
+use crate::governance::ArrivalRepository;
 use crate::sessions::SessionRepository;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 const ARRIVALS: &str = "arrivals";
 
 #[async_trait]
 impl ArrivalRepository for Store {
-    async fn has_arrived(
-        &self,
-        key: SessionKey,
-        arrival: &Arrival,
-    ) -> Result<bool, CallStoreError> {
+    async fn has_arrived(&self, key: SessionKey, arrival: &Arrival) -> Result<bool, StoreError> {
         Ok(has_arrived(self, key, arrival).await?)
     }
 
@@ -31,7 +27,7 @@ impl ArrivalRepository for Store {
         Arc::new(self.with_arrival(arrival))
     }
 
-    async fn forget_before(&self, before: Timestamp) -> Result<(), CallStoreError> {
+    async fn forget_before(&self, before: Timestamp) -> Result<(), StoreError> {
         Ok(forget_before(self, before).await?)
     }
 }

@@ -12,12 +12,12 @@ use sea_orm::{Condition, ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use self::directory::CAMERA;
-use crate::cameras::CameraStoreError;
 use crate::cameras::repository::{Camera, CameraRepository, Put, SealedSource};
 use crate::domain::id::{CameraId, CameraSecretId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, stored};
+use crate::store::error::{number, stored};
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "cameras";
@@ -37,11 +37,7 @@ const COLUMNS: [&str; 11] = [
 
 #[async_trait]
 impl CameraRepository for Store {
-    async fn camera(
-        &self,
-        tenant: TenantId,
-        id: &CameraId,
-    ) -> Result<Option<Camera>, CameraStoreError> {
+    async fn camera(&self, tenant: TenantId, id: &CameraId) -> Result<Option<Camera>, StoreError> {
         Ok(camera(self, tenant, id).await?)
     }
 
@@ -50,7 +46,7 @@ impl CameraRepository for Store {
         camera: &Camera,
         expected: Option<u64>,
         cameras_max: u32,
-    ) -> Result<Put, CameraStoreError> {
+    ) -> Result<Put, StoreError> {
         Ok(put(self, camera, expected, cameras_max).await?)
     }
 
@@ -59,11 +55,11 @@ impl CameraRepository for Store {
         tenant: TenantId,
         id: &CameraId,
         at: Timestamp,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(remove(self, tenant, id, at).await?)
     }
 
-    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, CameraStoreError> {
+    async fn cameras(&self, tenant: TenantId) -> Result<Vec<Camera>, StoreError> {
         Ok(cameras(self, tenant).await?)
     }
 }

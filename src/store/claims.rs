@@ -10,12 +10,12 @@ use sea_orm::sea_query::{
 use sea_orm::{Condition, ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
-use crate::claims::ClaimError;
 use crate::claims::repository::ClaimRepository;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, stored, word};
+use crate::store::error::{number, stored, word};
 use crate::store::tenant_tx::TenantTx;
 
 /// Claims on work on sessions, and on work that is of no session that is stored.
@@ -38,7 +38,7 @@ impl ClaimRepository for Store {
         work: Work,
         instance: InstanceId,
         lease: Duration,
-    ) -> Result<Option<u64>, ClaimError> {
+    ) -> Result<Option<u64>, StoreError> {
         Ok(take(self, (tenant, session, work), instance, lease).await?)
     }
 
@@ -47,15 +47,15 @@ impl ClaimRepository for Store {
         instance: InstanceId,
         claims: &[Fence],
         lease: Duration,
-    ) -> Result<Vec<Fence>, ClaimError> {
+    ) -> Result<Vec<Fence>, StoreError> {
         Ok(renew(self, instance, claims, lease).await?)
     }
 
-    async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
+    async fn release(&self, claim: Fence) -> Result<(), StoreError> {
         Ok(end(self, table_of(claim.work), is_claim(claim)?).await?)
     }
 
-    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), StoreError> {
         let of_instance = Condition::all().add(Expr::col("instance").eq(instance.as_uuid()));
         for table in TABLES {
             end(self, table, of_instance.clone()).await?;
@@ -67,7 +67,7 @@ impl ClaimRepository for Store {
         &self,
         work: Work,
         instance: InstanceId,
-    ) -> Result<BTreeSet<SessionId>, ClaimError> {
+    ) -> Result<BTreeSet<SessionId>, StoreError> {
         Ok(taken_by_others(self, work, instance).await?)
     }
 }

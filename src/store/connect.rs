@@ -1,5 +1,6 @@
 //! Connects to the database, with the checks that must succeed before the server starts.
 
+use crate::store::error::SetupError;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::domain::arrival::Arrival;
 use crate::domain::claim::Fence;
 use crate::domain::secret::Secret;
-use crate::store::error::StoreError;
+use crate::domain::store_error::StoreError;
 use crate::store::migrate::{self, MigrationStatus};
 use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions};
 use crate::store::probe;
@@ -53,7 +54,7 @@ pub struct Store {
 impl Store {
     /// Connects, applies or checks migrations, and refuses a database that would not separate
     /// tenants.
-    pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+    pub async fn connect(options: &StoreOptions) -> Result<Self, SetupError> {
         let engine = Engine::of(&options.url)?;
         let may_migrate = engine != Engine::Postgres || options.migration_url.is_some();
         if options.on_connect == OnConnect::Migrate && may_migrate && engine != Engine::SqliteMemory
@@ -86,12 +87,14 @@ impl Store {
     }
 
     /// Applies every pending migration, all or none, and returns their names.
-    pub async fn migrate(options: &MigrateOptions) -> Result<Vec<String>, StoreError> {
+    pub async fn migrate(options: &MigrateOptions) -> Result<Vec<String>, SetupError> {
         migrate::up(options).await
     }
 
     /// Which migrations are applied, pending and unknown. Changes nothing.
-    pub async fn migration_status(options: &MigrateOptions) -> Result<MigrationStatus, StoreError> {
+    pub async fn migration_status(
+        options: &MigrateOptions,
+    ) -> Result<MigrationStatus, SetupError> {
         let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
             connect.max_connections(1);
         })
@@ -152,7 +155,7 @@ pub(super) async fn open(
     url: &Secret<String>,
     engine: Engine,
     adjust: impl FnOnce(&mut ConnectOptions),
-) -> Result<DatabaseConnection, StoreError> {
+) -> Result<DatabaseConnection, SetupError> {
     let mut connect = ConnectOptions::new(url.expose());
     connect.sqlx_logging(false).record_stmt_in_spans(false);
     connect.set_application_name("cabildo");
@@ -220,7 +223,7 @@ async fn refuse_reader(connection: &mut SqliteConnection) -> Result<(), sqlx::Er
 
 /// SQLite does not wait when two processes turn on the write-ahead log of a new file, or when one
 /// opens it while the last one closes it; so this waits.
-async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
+async fn connect_patiently(connect: ConnectOptions) -> Result<DatabaseConnection, SetupError> {
     for _ in 1..SQLITE_CONNECT_TRIES {
         match Database::connect(connect.clone()).await {
             Err(error) if is_busy(&error) => tokio::time::sleep(SQLITE_CONNECT_PAUSE).await,

@@ -6,11 +6,10 @@ use uuid::Uuid;
 
 use crate::custody::repository::CustodyRepository;
 use crate::domain::id::{CameraSecretId, SessionId, TenantId};
-use crate::recorder::repository::RecordingStoreError;
+use crate::domain::store_error::StoreError;
 use crate::store::cameras;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
@@ -20,14 +19,14 @@ impl CustodyRepository for Store {
         tenant: TenantId,
         after: Option<SessionId>,
         limit: u32,
-    ) -> Result<Vec<SessionId>, RecordingStoreError> {
+    ) -> Result<Vec<SessionId>, StoreError> {
         Ok(sessions_after(self, tenant, after, limit).await?)
     }
 
     async fn camera_keys(
         &self,
         tenant: TenantId,
-    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError> {
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, StoreError> {
         Ok(cameras::wrapped_keys(self, tenant).await?)
     }
 
@@ -36,7 +35,7 @@ impl CustodyRepository for Store {
         tenant: TenantId,
         secret: CameraSecretId,
         wrapped: &[u8],
-    ) -> Result<bool, RecordingStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(cameras::put_wrapped_key(self, tenant, secret, wrapped).await?)
     }
 }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::session::Session;
-use crate::sessions::{RepositoryError, SessionDirectory};
+use crate::domain::store_error::StoreError;
+use crate::sessions::SessionDirectory;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 #[derive(Clone, Copy, DeriveIden)]
@@ -22,7 +22,7 @@ enum Directory {
 
 #[async_trait]
 impl SessionDirectory for Store {
-    async fn tenant_of(&self, session: SessionId) -> Result<Option<TenantId>, RepositoryError> {
+    async fn tenant_of(&self, session: SessionId) -> Result<Option<TenantId>, StoreError> {
         Ok(tenant_of(self, session).await?)
     }
 }

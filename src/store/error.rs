@@ -1,33 +1,18 @@
 //! The errors of the database.
 
-use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::cameras::CameraStoreError;
-use crate::claims::ClaimError;
-use crate::evidence::repository::EvidenceStoreError;
-use crate::recorder::repository::RecordingStoreError;
-use crate::room::journal::JournalError;
-use crate::sessions::RepositoryError;
+use crate::domain::store_error::StoreError;
 
-/// Why the database could not be used.
+/// Why the database can not be used by this server.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum SetupError {
     /// The URL is not supported.
     #[error("the database URL must begin with sqlite: or postgres: and be well formed")]
     InvalidUrl,
-    /// The database does not answer, or refuses the request.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// The database refuses what it was given, and would refuse it again.
-    #[error("the database refuses it: {0}")]
-    Refused(String),
-    /// The database contains, or was given, an impossible value.
-    #[error("the database contains an impossible value: {0}")]
-    Corrupt(String),
-    /// The work of the writer has another owner now; nothing was changed.
-    #[error("another instance has taken over this work")]
-    Fenced,
+    /// It failed at what it was asked for.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A newer binary removed something from the database that this binary may need.
     #[error("the database is too new for this binary: {} removed tables or columns of older versions; run the newer binary or restore a backup", .unknown.join(", "))]
     NewerDatabase {
@@ -74,6 +59,12 @@ pub enum StoreError {
     },
 }
 
+impl From<DbErr> for SetupError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match error {
@@ -94,7 +85,7 @@ fn is_refusal(error: &DbErr) -> bool {
     else {
         return false;
     };
-    let code = error.as_database_error().and_then(DatabaseError::code);
+    let code = error.as_database_error().and_then(|refused| refused.code());
     code.is_some_and(|code| is_refusal_code(&code))
 }
 
@@ -107,65 +98,6 @@ fn is_refusal_code(code: &str) -> bool {
     // Those of SQLite are numbers with the primary code in the low byte: TOOBIG, CONSTRAINT,
     // MISMATCH.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20))
-}
-
-impl From<StoreError> for RepositoryError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            StoreError::Corrupt(reason) => Self::Corrupt(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for JournalError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for EvidenceStoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced => Self::Fenced,
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            StoreError::Refused(reason) => Self::Refused(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for RecordingStoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced => Self::Fenced,
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for CameraStoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            StoreError::Corrupt(reason) => Self::Corrupt(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for ClaimError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
 }
 
 /// Converts a stored number to its type in the domain.

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{
-    Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
-    StoredHead,
+    Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent, StoredHead,
 };
 use crate::store::connect::Store;
 use crate::store::operator_log;
@@ -23,7 +23,7 @@ impl EvidenceRepository for Store {
         Arc::new(self.with_fence(fence))
     }
 
-    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, StoreError> {
         Ok(read::log(self, key).await?)
     }
 
@@ -33,11 +33,11 @@ impl EvidenceRepository for Store {
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         write::create(self, key, (log_id, events_key), &append).await
     }
 
-    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), StoreError> {
         write::append(self, key, &append).await
     }
 
@@ -45,7 +45,7 @@ impl EvidenceRepository for Store {
         &self,
         key: SessionKey,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         write::put_events_key(self, key, wrapped).await
     }
 
@@ -54,11 +54,11 @@ impl EvidenceRepository for Store {
         key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         write::put_head(self, key, previous_size, head).await
     }
 
-    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, StoreError> {
         Ok(read::leaves(self, key, from).await?)
     }
 
@@ -67,7 +67,7 @@ impl EvidenceRepository for Store {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEntry>, StoreError> {
         Ok(read::entries(self, key, from, limit).await?)
     }
 
@@ -76,11 +76,11 @@ impl EvidenceRepository for Store {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredHead>, StoreError> {
         Ok(read::heads(self, key, from, limit).await?)
     }
 
-    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, StoreError> {
         Ok(read::latest_head(self, key).await?)
     }
 
@@ -90,11 +90,11 @@ impl EvidenceRepository for Store {
         kinds: &[EventKind],
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         Ok(read::events(self, key, kinds, from, limit).await?)
     }
 
-    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, StoreError> {
         Ok(read::unclosed(self).await?)
     }
 
@@ -103,26 +103,22 @@ impl EvidenceRepository for Store {
         session: SessionId,
         tree_size: u64,
         cose: &[u8],
-    ) -> Result<u64, EvidenceStoreError> {
+    ) -> Result<u64, StoreError> {
         Ok(operator_log::append(self, session, tree_size, cose).await?)
     }
 
-    async fn operator_size(&self) -> Result<u64, EvidenceStoreError> {
+    async fn operator_size(&self) -> Result<u64, StoreError> {
         Ok(operator_log::size(&self.connection).await?)
     }
 
-    async fn operator_leaves(
-        &self,
-        from: u64,
-        limit: u32,
-    ) -> Result<Vec<Vec<u8>>, EvidenceStoreError> {
+    async fn operator_leaves(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
         Ok(operator_log::leaves(self, from, limit).await?)
     }
 
     async fn operator_leaf_of(
         &self,
         session: SessionId,
-    ) -> Result<Option<(u64, Vec<u8>)>, EvidenceStoreError> {
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         Ok(operator_log::leaf_of(self, session).await?)
     }
 }

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::governance::{CallRepository, CallStoreError, Failure, GovernanceCall, Step};
+use crate::governance::{CallRepository, Failure, GovernanceCall, Step};
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, word};
+use crate::store::error::{number, word};
 use crate::store::tenant_tx::TenantTx;
 
 const CALLS: &str = "governance_calls";
@@ -20,23 +21,13 @@ const CALLS: &str = "governance_calls";
 const COLUMNS: [&str; 7] =
     ["session_id", "step", "tenant_id", "assembly_id", "at", "tries", "refusals"];
 
-impl From<StoreError> for CallStoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced => Self::Fenced,
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
 #[async_trait]
 impl CallRepository for Store {
-    async fn plan(&self, calls: &[GovernanceCall]) -> Result<(), CallStoreError> {
+    async fn plan(&self, calls: &[GovernanceCall]) -> Result<(), StoreError> {
         Ok(plan(self, calls).await?)
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<GovernanceCall>, CallStoreError> {
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<GovernanceCall>, StoreError> {
         Ok(due(self, now, limit).await?)
     }
 
@@ -45,7 +36,7 @@ impl CallRepository for Store {
         fence: Fence,
         call: &GovernanceCall,
         at: Timestamp,
-    ) -> Result<(), CallStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(update(self, fence, call, |row| {
             row.value("done_at", at.unix_us());
         })
@@ -57,7 +48,7 @@ impl CallRepository for Store {
         fence: Fence,
         call: &GovernanceCall,
         (failure, due_at): (Failure, Timestamp),
-    ) -> Result<(), CallStoreError> {
+    ) -> Result<(), StoreError> {
         let refused = i64::from(failure == Failure::Refused);
         let postponed = |row: &mut UpdateStatement| {
             row.value("due_at", due_at.unix_us())
@@ -66,7 +57,7 @@ impl CallRepository for Store {
         Ok(update(self, fence, call, postponed).await?)
     }
 
-    async fn waiting(&self) -> Result<u64, CallStoreError> {
+    async fn waiting(&self) -> Result<u64, StoreError> {
         Ok(waiting(self).await?)
     }
 }

@@ -5,13 +5,14 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{Condition, ConnectionTrait, DeriveIden, QueryResult};
 use uuid::Uuid;
 
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
-    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, RepositoryError,
-    StoredAnswer, TAKEN_OVER_AFTER,
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
+    TAKEN_OVER_AFTER,
 };
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number};
+use crate::store::error::number;
 use crate::store::tenant_tx::TenantTx;
 
 /// One in this many claims also removes the expired claims of its tenant. This bounds the table
@@ -36,7 +37,7 @@ use IdempotencyKeys as Column;
 
 #[async_trait]
 impl IdempotencyStore for Store {
-    async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, RepositoryError> {
+    async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, StoreError> {
         let token = ClaimToken::generate();
         if token.as_uuid().as_bytes()[0].is_multiple_of(CLAIMS_PER_PURGE) {
             purge(self, claim, now).await?;
@@ -50,14 +51,14 @@ impl IdempotencyStore for Store {
         token: ClaimToken,
         answer: &StoredAnswer,
         now: Timestamp,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<(), StoreError> {
         if answer.body.len() > ANSWER_BYTES_MAX {
             return self.abandon(claim, token).await;
         }
         Ok(finish(self, claim, token, answer, now).await?)
     }
 
-    async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), RepositoryError> {
+    async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), StoreError> {
         Ok(abandon(self, claim, token).await?)
     }
 }

@@ -8,14 +8,15 @@ use sea_orm::{
 };
 
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
 use crate::evidence::{RoomEvent, RoomEventSource};
-use crate::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use crate::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
-use crate::store::error::{StoreError, number, stored};
+use crate::store::error::{number, stored};
 use crate::store::outbox::{self, Span};
 use crate::store::probe;
 use crate::store::tenant_tx::TenantTx;
@@ -45,7 +46,7 @@ impl RoomEventSource for Store {
 
 #[async_trait]
 impl RoomJournal for Store {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
         Ok(load(self, key).await?)
     }
 
@@ -54,8 +55,8 @@ impl RoomJournal for Store {
         SessionKey { tenant, session }: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
-        let Some(base) = base_of(change, events) else { return Err(JournalError::Conflict) };
+    ) -> Result<(), StoreError> {
+        let Some(base) = base_of(change, events) else { return Err(StoreError::Conflict) };
         let tx = TenantTx::write(self, tenant).await?;
         if advance(&tx, session, change, base).await? {
             store_parts(&tx, session, &change.parts).await?;
@@ -64,10 +65,10 @@ impl RoomJournal for Store {
             if let (Some(arrival), Some(last)) = (&change.arrival, events.last()) {
                 arrivals::enter(&tx, session, arrival, last.at).await?;
             }
-            tx.commit().await.map_err(|error| JournalError::Unknown(error.to_string()))
+            tx.commit().await.map_err(|error| StoreError::Unknown(error.to_string()))
         } else {
             tx.rollback().await?;
-            Err(JournalError::Conflict)
+            Err(StoreError::Conflict)
         }
     }
 
@@ -76,7 +77,7 @@ impl RoomJournal for Store {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         Ok(events_after(self, key, after, limit).await?)
     }
 
@@ -85,7 +86,7 @@ impl RoomJournal for Store {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         Ok(settled_after(self, key, after, limit).await?)
     }
 }

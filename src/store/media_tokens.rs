@@ -12,9 +12,10 @@ use crate::auth::{
 use crate::domain::id::{SessionId, SessionKey, TenantId, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::role::{Role, Roles};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, word};
+use crate::store::error::word;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "media_tokens";

@@ -11,12 +11,11 @@ use crate::domain::claim::Fence;
 use crate::domain::hex::hex;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::Provider;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::meetings::{
-    Call, Intent, MeetingRepository, MeetingRow, MeetingState, MeetingStoreError, ORPHAN_AFTER,
-};
+use crate::meetings::{Call, Intent, MeetingRepository, MeetingRow, MeetingState, ORPHAN_AFTER};
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, word};
+use crate::store::error::{number, word};
 use crate::store::tenant_tx::TenantTx;
 
 const MEETINGS: &str = "provider_meetings";
@@ -34,23 +33,13 @@ const COLUMNS: [&str; 10] = [
     "tries",
 ];
 
-impl From<StoreError> for MeetingStoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced => Self::Fenced,
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
 #[async_trait]
 impl MeetingRepository for Store {
-    async fn intend(&self, intent: &Intent) -> Result<MeetingRow, MeetingStoreError> {
+    async fn intend(&self, intent: &Intent) -> Result<MeetingRow, StoreError> {
         Ok(intend(self, intent).await?)
     }
 
-    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, MeetingStoreError> {
+    async fn of_session(&self, key: SessionKey) -> Result<Option<MeetingRow>, StoreError> {
         Ok(one(self, select().cond_where(is_of(key)).take()).await?)
     }
 
@@ -58,7 +47,7 @@ impl MeetingRepository for Store {
         &self,
         provider: Provider,
         external_id: &str,
-    ) -> Result<Option<MeetingRow>, MeetingStoreError> {
+    ) -> Result<Option<MeetingRow>, StoreError> {
         let named = Cond::all()
             .add(Expr::col("provider").eq(provider.as_str()))
             .add(Expr::col("external_id").eq(external_id));
@@ -71,7 +60,7 @@ impl MeetingRepository for Store {
         meeting: &MeetingRow,
         provider: Provider,
         now: Timestamp,
-    ) -> Result<(), MeetingStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(update(self, fence, meeting, |row| {
             row.value("provider", provider.as_str())
                 .value("state", MeetingState::Intended.as_str())
@@ -92,7 +81,7 @@ impl MeetingRepository for Store {
         fence: Fence,
         meeting: &MeetingRow,
         at: Option<Timestamp>,
-    ) -> Result<(), MeetingStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(update(self, fence, meeting, |row| {
             row.value("attempted_at", at.map(Timestamp::unix_us));
         })
@@ -105,7 +94,7 @@ impl MeetingRepository for Store {
         meeting: &MeetingRow,
         external_id: &str,
         due_at: Timestamp,
-    ) -> Result<(), MeetingStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(update(self, fence, meeting, |row| {
             row.value("state", MeetingState::Made.as_str())
                 .value("external_id", external_id)
@@ -116,11 +105,11 @@ impl MeetingRepository for Store {
         .await?)
     }
 
-    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), MeetingStoreError> {
+    async fn close(&self, key: SessionKey, now: Timestamp) -> Result<(), StoreError> {
         Ok(close(self, key, now).await?)
     }
 
-    async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), MeetingStoreError> {
+    async fn closed(&self, fence: Fence, meeting: &MeetingRow) -> Result<(), StoreError> {
         Ok(update(self, fence, meeting, |row| {
             // Providers may give its name to another meeting.
             row.value("state", MeetingState::Closed.as_str())
@@ -136,7 +125,7 @@ impl MeetingRepository for Store {
         meeting: &MeetingRow,
         due_at: Timestamp,
         tries: u32,
-    ) -> Result<(), MeetingStoreError> {
+    ) -> Result<(), StoreError> {
         // What was noted meanwhile made it due at once.
         Ok(update(self, fence, meeting, |row| {
             row.value("due_at", due_at.unix_us())
@@ -152,15 +141,15 @@ impl MeetingRepository for Store {
         meeting: &MeetingRow,
         call: Call,
         at: Timestamp,
-    ) -> Result<bool, MeetingStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(call_is(self, meeting, call, at).await?)
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<MeetingRow>, MeetingStoreError> {
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<MeetingRow>, StoreError> {
         Ok(due(self, now, limit).await?)
     }
 
-    async fn open(&self) -> Result<u64, MeetingStoreError> {
+    async fn open(&self) -> Result<u64, StoreError> {
         Ok(open(self).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! Applies migrations.
 
+use crate::store::error::SetupError;
 use std::collections::BTreeSet;
 
 use cabildo_migrations::{CONTRACT_SUFFIX, MIGRATION_TABLE, Migrations};
@@ -10,7 +11,6 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::store::connect::open;
-use crate::store::error::StoreError;
 use crate::store::options::{Engine, MigrateOptions};
 use crate::store::roles;
 
@@ -39,25 +39,25 @@ impl MigrationStatus {
 
     /// Refuses a database from which a newer binary removed something that this binary may need.
     /// Additions by a newer binary are no problem.
-    fn require_compatible(&self) -> Result<(), StoreError> {
+    fn require_compatible(&self) -> Result<(), SetupError> {
         let removals = self.unknown.iter().filter(|name| name.ends_with(CONTRACT_SUFFIX));
         let unknown: Vec<String> = removals.cloned().collect();
-        if unknown.is_empty() { Ok(()) } else { Err(StoreError::NewerDatabase { unknown }) }
+        if unknown.is_empty() { Ok(()) } else { Err(SetupError::NewerDatabase { unknown }) }
     }
 
     /// Refuses a database that this binary can't use as it is.
-    pub(super) fn require_current(&self) -> Result<(), StoreError> {
+    pub(super) fn require_current(&self) -> Result<(), SetupError> {
         self.require_compatible()?;
         if self.pending.is_empty() {
             Ok(())
         } else {
-            Err(StoreError::PendingMigrations { pending: self.pending.clone() })
+            Err(SetupError::PendingMigrations { pending: self.pending.clone() })
         }
     }
 }
 
 /// Applies pending migrations on a connection of its own.
-pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, StoreError> {
+pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, SetupError> {
     let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
         connect.max_connections(1);
     })
@@ -72,7 +72,7 @@ pub(super) async fn up(options: &MigrateOptions) -> Result<Vec<String>, StoreErr
 pub(super) async fn up_through(
     connection: &DatabaseConnection,
     app_role: Option<&str>,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<String>, SetupError> {
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
     let transaction = connection
         .begin_with_options(TransactionOptions {
@@ -109,7 +109,7 @@ pub(super) async fn up_through(
 /// Which migrations are applied; only reads.
 pub(super) async fn status_through(
     connection: &impl ConnectionTrait,
-) -> Result<MigrationStatus, StoreError> {
+) -> Result<MigrationStatus, SetupError> {
     let backend = connection.get_database_backend();
     let exists = match backend {
         DbBackend::Postgres => {

@@ -5,8 +5,9 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::id::SessionId;
+use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, from_position, number, stored};
+use crate::store::error::{from_position, number, stored};
 use crate::store::shared_tx::SharedTx;
 
 /// Advisory lock that allows one process at a time to add a leaf: "operator" in ASCII.

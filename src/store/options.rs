@@ -1,12 +1,12 @@
 //! The options of the database.
 
+use crate::store::error::SetupError;
 use std::path::Path;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
 use crate::domain::secret::Secret;
-use crate::store::error::StoreError;
 
 /// Default number of connections of one instance. All instances together must stay below the
 /// `max_connections` of the server.
@@ -87,7 +87,7 @@ impl StoreOptions {
     }
 
     /// How to migrate this database: with its migration role, for the role in its own URL.
-    pub fn migrate_options(&self) -> Result<MigrateOptions, StoreError> {
+    pub fn migrate_options(&self) -> Result<MigrateOptions, SetupError> {
         let url = self.migration_url.clone().unwrap_or_else(|| self.url.clone());
         let app_role = match Engine::of(&self.url)? {
             Engine::Postgres => Some(role_of(&self.url)?),
@@ -98,7 +98,7 @@ impl StoreOptions {
 }
 
 impl Engine {
-    pub(super) fn of(url: &Secret<String>) -> Result<Self, StoreError> {
+    pub(super) fn of(url: &Secret<String>) -> Result<Self, SetupError> {
         let url = url.expose();
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Ok(Self::Postgres)
@@ -106,12 +106,12 @@ impl Engine {
             let in_memory = url.contains(":memory:") || url.contains("mode=memory");
             Ok(if in_memory { Self::SqliteMemory } else { Self::Sqlite })
         } else {
-            Err(StoreError::InvalidUrl)
+            Err(SetupError::InvalidUrl)
         }
     }
 }
 
-fn role_of(url: &Secret<String>) -> Result<String, StoreError> {
-    let options: PgConnectOptions = url.expose().parse().map_err(|_| StoreError::InvalidUrl)?;
+fn role_of(url: &Secret<String>) -> Result<String, SetupError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(|_| SetupError::InvalidUrl)?;
     Ok(options.get_username().to_owned())
 }

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::domain::id::{SessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::{
     Batch, Beginning, EventSource, Extent, Outbox, OutboxError, Position, READ_MAX, ReaderName,
@@ -17,7 +18,7 @@ use crate::events::{
 };
 use crate::sessions::{ChangeId, SessionEvent};
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, stored, word};
+use crate::store::error::{number, stored, word};
 use crate::store::shared_tx::SharedTx;
 use crate::store::tenant_tx::TenantTx;
 
@@ -32,15 +33,6 @@ const STATE: &str = "outbox_state";
 const READERS: &str = "outbox_readers";
 const SESSION_EVENTS: &str = "session_events";
 const RECORDING_EVENTS: &str = "recording_events";
-
-impl From<StoreError> for OutboxError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
 
 #[async_trait]
 impl Outbox for Store {

@@ -3,8 +3,8 @@
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
+use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 
 const TABLE: &str = "write_probes";
 

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::entities::{playable, recorded_track};
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "recording_agenda";

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{RecordedTrackId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::{
-    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
+    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::{journal, media_tokens};
@@ -26,11 +26,7 @@ impl RecordingRepository for Store {
         Arc::new(self.with_fence(fence))
     }
 
-    async fn add_track(
-        &self,
-        key: SessionKey,
-        track: &RecordedTrack,
-    ) -> Result<(), RecordingStoreError> {
+    async fn add_track(&self, key: SessionKey, track: &RecordedTrack) -> Result<(), StoreError> {
         or_conflict(tracks::add(self, key, track).await?)
     }
 
@@ -39,7 +35,7 @@ impl RecordingRepository for Store {
         key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         or_conflict(tracks::end(self, key, track, at).await?)
     }
 
@@ -48,11 +44,11 @@ impl RecordingRepository for Store {
         key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         or_conflict(tracks::put_key(self, key, track, wrapped).await?)
     }
 
-    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, StoreError> {
         Ok(tracks::list(self, key).await?)
     }
 
@@ -60,7 +56,7 @@ impl RecordingRepository for Store {
         &self,
         key: SessionKey,
         segment: &RecordedSegment,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         or_conflict(segments::add(self, key, segment).await?)
     }
 
@@ -70,7 +66,7 @@ impl RecordingRepository for Store {
         track: RecordedTrackId,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Vec<RecordedSegment>, StoreError> {
         Ok(segments::list(self, key, track, from, limit).await?)
     }
 
@@ -78,31 +74,27 @@ impl RecordingRepository for Store {
         &self,
         key: SessionKey,
         track: RecordedTrackId,
-    ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Option<RecordedSegment>, StoreError> {
         Ok(segments::last(self, key, track).await?)
     }
 
-    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError> {
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), StoreError> {
         Ok(segments::add_gap(self, key, gap).await?)
     }
 
-    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, StoreError> {
         Ok(segments::gaps(self, key).await?)
     }
 
-    async fn put_playable(
-        &self,
-        key: SessionKey,
-        playable: &Playable,
-    ) -> Result<(), RecordingStoreError> {
+    async fn put_playable(&self, key: SessionKey, playable: &Playable) -> Result<(), StoreError> {
         or_conflict(playables::put(self, key, playable).await?)
     }
 
-    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, StoreError> {
         Ok(playables::list(self, key).await?)
     }
 
-    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, StoreError> {
         Ok(recording_agenda::unfinished(self).await?)
     }
 
@@ -110,7 +102,7 @@ impl RecordingRepository for Store {
         &self,
         key: SessionKey,
         erase_after: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(recording_agenda::put_retention(self, key, erase_after).await?)
     }
 
@@ -118,7 +110,7 @@ impl RecordingRepository for Store {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, StoreError> {
         Ok(recording_agenda::due(self, now, limit).await?)
     }
 
@@ -126,7 +118,7 @@ impl RecordingRepository for Store {
         &self,
         SessionKey { tenant, session }: SessionKey,
         at: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         let tx = TenantTx::write(self, tenant).await?;
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
@@ -143,10 +135,10 @@ enum Written {
     Refused,
 }
 
-fn or_conflict(written: Written) -> Result<(), RecordingStoreError> {
+fn or_conflict(written: Written) -> Result<(), StoreError> {
     match written {
         Written::Done => Ok(()),
-        Written::Refused => Err(RecordingStoreError::Conflict),
+        Written::Refused => Err(StoreError::Conflict),
     }
 }
 

@@ -8,9 +8,9 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DeriveIden};
 
 use crate::auth::{self, ReplayCacheUnavailable};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 
 /// How often an instance removes expired proofs. Proofs live for minutes, so the table contains
 /// about what all instances accept in this time.

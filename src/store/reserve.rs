@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
-use crate::store::error::StoreError;
+use crate::domain::store_error::StoreError;
+use crate::store::error::SetupError;
 use crate::store::options::{Engine, StoreOptions};
 
 /// The disk of an SQLite file. When less than the reserve is free, new work is refused: sessions,
@@ -18,12 +19,12 @@ pub(super) struct DiskReserve {
 
 impl DiskReserve {
     /// `None` for databases that are not files of this process.
-    pub(super) fn of(options: &StoreOptions, engine: Engine) -> Result<Option<Self>, StoreError> {
+    pub(super) fn of(options: &StoreOptions, engine: Engine) -> Result<Option<Self>, SetupError> {
         if engine != Engine::Sqlite || options.free_bytes_min == 0 {
             return Ok(None);
         }
         let file: SqliteConnectOptions =
-            options.url.expose().parse().map_err(|_| StoreError::InvalidUrl)?;
+            options.url.expose().parse().map_err(|_| SetupError::InvalidUrl)?;
         let directory = file.get_filename().parent().map(ToOwned::to_owned).unwrap_or_default();
         let directory = if directory.as_os_str().is_empty() { ".".into() } else { directory };
         Ok(Some(Self { directory, free_bytes_min: options.free_bytes_min }))

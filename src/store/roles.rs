@@ -1,14 +1,13 @@
 //! The roles of a PostgreSQL database: grants privileges to the server's role, and checks that it
 //! has no more than those.
 
+use crate::store::error::SetupError;
 use cabildo_migrations::{MIGRATION_TABLE, PRIVILEGES, TABLES};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 
-use crate::store::error::StoreError;
-
 /// Refuses a role to which row-level security would not apply, and tables on which it is not
 /// forced.
-pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), StoreError> {
+pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), SetupError> {
     let role = text(connection, "SELECT current_user::text AS value", []).await?;
     let role = role.into_iter().next().unwrap_or_default();
     // A role can become every role of which it is a member, so their attributes count too.
@@ -21,7 +20,7 @@ pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), Store
     .await?;
     if let Some(powerful) = powerful.first() {
         let reason = format!("is or can become {powerful}, a superuser or one with BYPASSRLS");
-        return Err(StoreError::RoleTooPowerful { role, reason });
+        return Err(SetupError::RoleTooPowerful { role, reason });
     }
     let owned = text(
         connection,
@@ -34,7 +33,7 @@ pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), Store
     .await?;
     if let Some(table) = owned.first() {
         let reason = format!("is or can become the owner of {table}");
-        return Err(StoreError::RoleTooPowerful { role, reason });
+        return Err(SetupError::RoleTooPowerful { role, reason });
     }
     let tables = text(
         connection,
@@ -45,20 +44,23 @@ pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), Store
         [tables().into()],
     )
     .await?;
-    if tables.is_empty() { Ok(()) } else { Err(StoreError::Unprotected { tables }) }
+    if tables.is_empty() { Ok(()) } else { Err(SetupError::Unprotected { tables }) }
 }
 
 /// Creates the server's role if it does not exist, with LOGIN but without a password: the operator
 /// sets one, or authenticates the role by certificate or socket. Then grants the privileges that
 /// each table needs and no others.
-pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Result<(), StoreError> {
+pub(super) async fn grant(
+    transaction: &DatabaseTransaction,
+    role: &str,
+) -> Result<(), SetupError> {
     let quoted = quoted(role)?;
     let exists = "SELECT rolname::text AS value FROM pg_roles WHERE rolname = $1";
     if text(transaction, exists, [role.into()]).await?.is_empty() {
         let may_create = "SELECT rolname::text AS value FROM pg_roles \
              WHERE rolname = current_user AND (rolcreaterole OR rolsuper)";
         if text(transaction, may_create, []).await?.is_empty() {
-            return Err(StoreError::RoleMissing { role: role.to_owned() });
+            return Err(SetupError::RoleMissing { role: role.to_owned() });
         }
         let create = format!("CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE");
         transaction.execute_unprepared(&create).await?;
@@ -77,7 +79,7 @@ pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Resu
 /// Protects the table of migrations like every other table.
 pub(super) async fn protect_migration_table(
     transaction: &DatabaseTransaction,
-) -> Result<(), StoreError> {
+) -> Result<(), SetupError> {
     let protect = format!(
         "ALTER TABLE {MIGRATION_TABLE} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
          DROP POLICY IF EXISTS shared ON {MIGRATION_TABLE}; \
@@ -88,14 +90,14 @@ pub(super) async fn protect_migration_table(
 }
 
 /// The name of a role in SQL. Names are restricted to characters that need no escaping.
-fn quoted(role: &str) -> Result<String, StoreError> {
+fn quoted(role: &str) -> Result<String, SetupError> {
     let starts_well = role.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let fits =
         role.len() <= 63 && role.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if starts_well && fits {
         Ok(format!("\"{role}\""))
     } else {
-        Err(StoreError::RoleNameInvalid { role: role.to_owned() })
+        Err(SetupError::RoleNameInvalid { role: role.to_owned() })
     }
 }
 
@@ -108,7 +110,7 @@ async fn text<const N: usize>(
     connection: &impl ConnectionTrait,
     sql: &str,
     values: [sea_orm::Value; N],
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<String>, SetupError> {
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     let rows = connection.query_all_raw(statement).await?;
     Ok(rows.iter().map(|row| row.try_get("", "value")).collect::<Result<_, _>>()?)

@@ -7,26 +7,26 @@ use sea_orm::{
 
 use crate::domain::id::{SessionKey, TenantId};
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
-    Activation, ChangeId, RepositoryError, SessionEvent, SessionFilter, SessionPosition,
-    SessionRepository,
+    Activation, ChangeId, SessionEvent, SessionFilter, SessionPosition, SessionRepository,
 };
 use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::directory;
 use crate::store::entities::session::{Column, Entity, Model, changes_of, row_of, session_of};
-use crate::store::error::{StoreError, stored};
+use crate::store::error::stored;
 use crate::store::outbox;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
 impl SessionRepository for Store {
-    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError> {
+    async fn insert(&self, event: &SessionEvent) -> Result<(), StoreError> {
         Ok(insert(self, event).await?)
     }
 
-    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError> {
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, StoreError> {
         Ok(find(self, key).await?)
     }
 
@@ -36,11 +36,11 @@ impl SessionRepository for Store {
         filter: &SessionFilter,
         after: Option<SessionPosition>,
         limit: u32,
-    ) -> Result<Vec<Session>, RepositoryError> {
+    ) -> Result<Vec<Session>, StoreError> {
         Ok(list(self, tenant, filter, after, limit).await?)
     }
 
-    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError> {
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, StoreError> {
         Ok(replace(self, event, expected).await?)
     }
 
@@ -49,26 +49,19 @@ impl SessionRepository for Store {
         event: &SessionEvent,
         expected: u64,
         active_max: u32,
-    ) -> Result<Activation, RepositoryError> {
+    ) -> Result<Activation, StoreError> {
         Ok(activate(self, event, expected, active_max).await?)
     }
 
-    async fn untold(
-        &self,
-        before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<ChangeId>, RepositoryError> {
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<ChangeId>, StoreError> {
         Ok(outbox::untold(self, before, limit).await?)
     }
 
-    async fn untold_event(
-        &self,
-        change: ChangeId,
-    ) -> Result<Option<SessionEvent>, RepositoryError> {
+    async fn untold_event(&self, change: ChangeId) -> Result<Option<SessionEvent>, StoreError> {
         Ok(outbox::untold_event(self, change).await?)
     }
 
-    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError> {
+    async fn mark_told(&self, change: ChangeId) -> Result<(), StoreError> {
         Ok(outbox::mark_told(self, change).await?)
     }
 }

@@ -6,8 +6,8 @@ use sea_orm::{
 };
 use tokio::sync::OwnedMutexGuard;
 
+use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::ON_DISK_AT_COMMIT;
 
 /// A writing transaction without a tenant; one at a time for each lock. On PostgreSQL it sees no

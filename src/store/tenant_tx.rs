@@ -7,9 +7,9 @@ use sea_orm::{
 use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::id::TenantId;
+use crate::domain::store_error::StoreError;
 use crate::store::claims;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 
 /// SQL that makes a commit wait for the disk on PostgreSQL, even if the role or the database is
 /// configured otherwise. Stronger settings are kept.

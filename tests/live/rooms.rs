@@ -12,9 +12,10 @@ use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, Session, SessionStatus};
+use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionRepository, SessionService};
@@ -38,9 +39,9 @@ struct Fragile {
 }
 
 impl Fragile {
-    fn check(&self) -> Result<(), JournalError> {
+    fn check(&self) -> Result<(), StoreError> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(JournalError::Unavailable("told to".to_owned()));
+            return Err(StoreError::Unavailable("told to".to_owned()));
         }
         Ok(())
     }
@@ -48,7 +49,7 @@ impl Fragile {
 
 #[async_trait]
 impl RoomJournal for Fragile {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
         self.check()?;
         self.store.load(key).await
     }
@@ -58,7 +59,7 @@ impl RoomJournal for Fragile {
         key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StoreError> {
         self.check()?;
         self.store.append(key, change, events).await
     }
@@ -68,7 +69,7 @@ impl RoomJournal for Fragile {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.check()?;
         self.store.events_after(key, after, limit).await
     }
@@ -78,7 +79,7 @@ impl RoomJournal for Fragile {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.check()?;
         self.store.settled_after(key, after, limit).await
     }

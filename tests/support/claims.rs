@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cabildo::domain::store_error::StoreError;
 use cabildo::claims::repository::ClaimRepository;
-use cabildo::claims::{ClaimError, Claims, ClaimsParts, LeaseTimes};
+use cabildo::claims::{Claims, ClaimsParts, LeaseTimes};
 use cabildo::clock::BootClock;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionId, SessionKey};
@@ -45,7 +46,7 @@ impl ClaimRepository for MemoryClaims {
         work: Work,
         instance: InstanceId,
         _: Duration,
-    ) -> Result<Option<u64>, ClaimError> {
+    ) -> Result<Option<u64>, StoreError> {
         let mut owners = self.owners();
         let epoch = match owners.get(&(session, work)) {
             Some(owner) if owner.leased && owner.instance != instance => return Ok(None),
@@ -61,7 +62,7 @@ impl ClaimRepository for MemoryClaims {
         instance: InstanceId,
         claims: &[Fence],
         _: Duration,
-    ) -> Result<Vec<Fence>, ClaimError> {
+    ) -> Result<Vec<Fence>, StoreError> {
         let owners = self.owners();
         let has = |claim: &&Fence| {
             owners.get(&(claim.session, claim.work)).is_some_and(|owner| {
@@ -71,7 +72,7 @@ impl ClaimRepository for MemoryClaims {
         Ok(claims.iter().filter(has).copied().collect())
     }
 
-    async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
+    async fn release(&self, claim: Fence) -> Result<(), StoreError> {
         let mut owners = self.owners();
         let owner = owners.get_mut(&(claim.session, claim.work));
         if let Some(owner) = owner.filter(|owner| owner.epoch == claim.epoch) {
@@ -80,7 +81,7 @@ impl ClaimRepository for MemoryClaims {
         Ok(())
     }
 
-    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), StoreError> {
         for owner in self.owners().values_mut().filter(|owner| owner.instance == instance) {
             owner.leased = false;
         }
@@ -91,7 +92,7 @@ impl ClaimRepository for MemoryClaims {
         &self,
         work: Work,
         instance: InstanceId,
-    ) -> Result<BTreeSet<SessionId>, ClaimError> {
+    ) -> Result<BTreeSet<SessionId>, StoreError> {
         let owners = self.owners();
         let others = owners
             .iter()

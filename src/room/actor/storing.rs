@@ -1,8 +1,9 @@
 //! What a room decides is stored in its journal before anybody is told.
 
+use crate::domain::store_error::StoreError;
 use crate::room::actor::RoomParts;
 use crate::room::actor::{JOURNAL_RETRY, RoomActor};
-use crate::room::journal::{JournalError, JournalEvent, RecordChange};
+use crate::room::journal::{JournalEvent, RecordChange};
 
 /// How often a room asks, each time after [`JOURNAL_RETRY`], whether the journal
 /// has stored what it was given before the database went away. Then the room
@@ -11,7 +12,7 @@ const UNKNOWN_TRIES_MAX: u32 = 60;
 
 impl RoomActor {
     /// Stores what has changed in the room and the events to be told.
-    pub(super) async fn keep(&mut self) -> Result<(), JournalError> {
+    pub(super) async fn keep(&mut self) -> Result<(), StoreError> {
         let mut change = self.engine.to_store();
         change.arrival = self.arrival.take();
         let events: Vec<JournalEvent> = self
@@ -41,11 +42,11 @@ impl RoomActor {
         &self,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StoreError> {
         let RoomParts { key, journal, .. } = &self.parts;
         let mut outcome = journal.append(*key, change, events).await;
         for _ in 0..UNKNOWN_TRIES_MAX {
-            let Err(JournalError::Unknown(_)) = outcome else { return outcome };
+            let Err(StoreError::Unknown(_)) = outcome else { return outcome };
             tokio::time::sleep(JOURNAL_RETRY).await;
             outcome = self.append_again(change, events).await;
         }
@@ -58,25 +59,25 @@ impl RoomActor {
         &self,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StoreError> {
         let RoomParts { key, journal, .. } = &self.parts;
         let Some(first) = events.first() else {
             let again = journal.append(*key, change, events).await;
             return again.map_err(|error| match error {
+                StoreError::Conflict | StoreError::Fenced => error,
                 // It is still not known whether the first attempt was stored.
-                JournalError::Unavailable(reason) => JournalError::Unknown(reason),
-                error => error,
+                error => StoreError::Unknown(error.to_string()),
             });
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
         let found = journal.settled_after(*key, first.seq - 1, limit).await;
         match found {
-            Err(error) => Err(JournalError::Unknown(error.to_string())),
+            Err(error) => Err(StoreError::Unknown(error.to_string())),
             Ok(found) if found == events => Ok(()),
             Ok(found) if found.is_empty() => {
-                Err(JournalError::Unavailable("the database lost what was given to it".to_owned()))
+                Err(StoreError::Unavailable("the database lost what was given to it".to_owned()))
             }
-            Ok(_) => Err(JournalError::Conflict),
+            Ok(_) => Err(StoreError::Conflict),
         }
     }
 }

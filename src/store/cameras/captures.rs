@@ -5,12 +5,12 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{Condition, ConnectionTrait, QueryResult};
 
 use super::{chosen, moment, moment_if_any, of_tenant};
+use crate::cameras::Capture;
 use crate::cameras::repository::{CaptureRepository, Inserted};
-use crate::cameras::{CameraStoreError, Capture};
 use crate::domain::id::{CaptureId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "capture_sessions";
@@ -33,11 +33,11 @@ impl CaptureRepository for Store {
         capture: &Capture,
         open_max: u32,
         kept_max: u32,
-    ) -> Result<Inserted, CameraStoreError> {
+    ) -> Result<Inserted, StoreError> {
         Ok(insert(self, capture, open_max, kept_max).await?)
     }
 
-    async fn close_capture(&self, capture: &Capture) -> Result<bool, CameraStoreError> {
+    async fn close_capture(&self, capture: &Capture) -> Result<bool, StoreError> {
         Ok(close(self, capture).await?)
     }
 
@@ -45,15 +45,11 @@ impl CaptureRepository for Store {
         &self,
         tenant: TenantId,
         id: &CaptureId,
-    ) -> Result<Option<Capture>, CameraStoreError> {
+    ) -> Result<Option<Capture>, StoreError> {
         Ok(find(self, tenant, id).await?)
     }
 
-    async fn captures(
-        &self,
-        tenant: TenantId,
-        limit: u32,
-    ) -> Result<Vec<Capture>, CameraStoreError> {
+    async fn captures(&self, tenant: TenantId, limit: u32) -> Result<Vec<Capture>, StoreError> {
         Ok(list(self, tenant, limit).await?)
     }
 }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::chosen;
 use crate::domain::id::TenantId;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::StoreError;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "camera_directory";

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::directory::{self, CAMERA};
 use super::{chosen, is_camera, moment};
-use crate::cameras::CameraStoreError;
 use crate::cameras::repository::{Probe, ProbeRepository};
 use crate::domain::camera::{CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamStatus};
 use crate::domain::id::{CameraId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, number, stored, word};
+use crate::store::error::{number, stored, word};
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "camera_probes";
@@ -39,7 +39,7 @@ impl ProbeRepository for Store {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, CameraId)>, CameraStoreError> {
+    ) -> Result<Vec<(TenantId, CameraId)>, StoreError> {
         Ok(directory::due(self, CAMERA, None, (now, limit)).await?)
     }
 
@@ -49,7 +49,7 @@ impl ProbeRepository for Store {
         camera: &CameraId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(directory::postpone(self, CAMERA, (tenant, camera.as_str()), (now, until)).await?)
     }
 
@@ -58,7 +58,7 @@ impl ProbeRepository for Store {
         probe: &Probe,
         next_at: Timestamp,
         kept: u32,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(put(self, probe, next_at, kept).await?)
     }
 
@@ -67,7 +67,7 @@ impl ProbeRepository for Store {
         tenant: TenantId,
         camera: &CameraId,
         limit: u32,
-    ) -> Result<Vec<Probe>, CameraStoreError> {
+    ) -> Result<Vec<Probe>, StoreError> {
         Ok(probes(self, tenant, camera, limit).await?)
     }
 }

@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use super::directory::{self, SESSION};
 use super::{chosen, moment, moment_if_any, of_tenant};
-use crate::cameras::CameraStoreError;
 use crate::cameras::engine::policy::{Decision, Step, admit, decide};
 use crate::cameras::repository::{
     SessionQuery, StepAt, Stepped, StreamSession, StreamSessionRepository,
 };
 use crate::domain::camera::StreamSessionStatus as Status;
 use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, word};
+use crate::store::error::word;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "stream_sessions";
@@ -40,7 +40,7 @@ impl StreamSessionRepository for Store {
         &self,
         session: &StreamSession,
         at: StepAt,
-    ) -> Result<Stepped, CameraStoreError> {
+    ) -> Result<Stepped, StoreError> {
         Ok(issue(self, session, at).await?)
     }
 
@@ -50,7 +50,7 @@ impl StreamSessionRepository for Store {
         id: StreamSessionId,
         step: Step,
         at: StepAt,
-    ) -> Result<Stepped, CameraStoreError> {
+    ) -> Result<Stepped, StoreError> {
         Ok(step_stored(self, tenant, id, (step, at)).await?)
     }
 
@@ -60,7 +60,7 @@ impl StreamSessionRepository for Store {
         id: StreamSessionId,
         seen_at: Timestamp,
         due_at: Timestamp,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(touch(self, tenant, id, (seen_at, due_at)).await?)
     }
 
@@ -68,7 +68,7 @@ impl StreamSessionRepository for Store {
         &self,
         tenant: TenantId,
         id: StreamSessionId,
-    ) -> Result<Option<StreamSession>, CameraStoreError> {
+    ) -> Result<Option<StreamSession>, StoreError> {
         let query = SessionQuery { session: Some(id), limit: 1, ..SessionQuery::default() };
         Ok(list(self, tenant, &query).await?.pop())
     }
@@ -77,14 +77,11 @@ impl StreamSessionRepository for Store {
         &self,
         tenant: TenantId,
         query: &SessionQuery,
-    ) -> Result<Vec<StreamSession>, CameraStoreError> {
+    ) -> Result<Vec<StreamSession>, StoreError> {
         Ok(list(self, tenant, query).await?)
     }
 
-    async fn tenant_of_session(
-        &self,
-        id: StreamSessionId,
-    ) -> Result<Option<TenantId>, CameraStoreError> {
+    async fn tenant_of_session(&self, id: StreamSessionId) -> Result<Option<TenantId>, StoreError> {
         Ok(directory::tenant_of(self, SESSION, &id.to_string()).await?)
     }
 
@@ -92,7 +89,7 @@ impl StreamSessionRepository for Store {
         &self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, CameraStoreError> {
+    ) -> Result<Vec<TenantId>, StoreError> {
         Ok(directory::tenants(self, SESSION, after, limit).await?)
     }
 
@@ -101,7 +98,7 @@ impl StreamSessionRepository for Store {
         tenant: Option<TenantId>,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, StreamSessionId)>, CameraStoreError> {
+    ) -> Result<Vec<(TenantId, StreamSessionId)>, StoreError> {
         let due = directory::due(self, SESSION, tenant, (now, limit)).await?;
         Ok(due.into_iter().map(|(of, id)| (of, StreamSessionId::from_uuid(id))).collect())
     }
@@ -110,7 +107,7 @@ impl StreamSessionRepository for Store {
         &self,
         tenant: TenantId,
         before: Timestamp,
-    ) -> Result<u64, CameraStoreError> {
+    ) -> Result<u64, StoreError> {
         Ok(forget(self, tenant, before).await?)
     }
 }

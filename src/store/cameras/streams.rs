@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::directory::{self, STREAM};
 use super::{chosen, moment, moment_if_any, of_tenant};
-use crate::cameras::CameraStoreError;
 use crate::cameras::engine::policy::admit;
 use crate::cameras::repository::{StreamRecord, StreamRepository, StreamStarted};
 use crate::domain::camera::StreamStatus;
 use crate::domain::id::{CameraId, StreamId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{StoreError, word};
+use crate::store::error::word;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "camera_streams";
@@ -29,7 +29,7 @@ impl StreamRepository for Store {
         stream: &StreamRecord,
         kept_until: Timestamp,
         active_max: u32,
-    ) -> Result<StreamStarted, CameraStoreError> {
+    ) -> Result<StreamStarted, StoreError> {
         Ok(start(self, stream, kept_until, active_max).await?)
     }
 
@@ -38,7 +38,7 @@ impl StreamRepository for Store {
         tenant: TenantId,
         id: StreamId,
         at: Timestamp,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(stop(self, tenant, id, at).await?)
     }
 
@@ -46,11 +46,11 @@ impl StreamRepository for Store {
         &self,
         tenant: TenantId,
         id: StreamId,
-    ) -> Result<Option<StreamRecord>, CameraStoreError> {
+    ) -> Result<Option<StreamRecord>, StoreError> {
         Ok(find(self, tenant, id).await?)
     }
 
-    async fn tenant_of_stream(&self, id: StreamId) -> Result<Option<TenantId>, CameraStoreError> {
+    async fn tenant_of_stream(&self, id: StreamId) -> Result<Option<TenantId>, StoreError> {
         Ok(directory::tenant_of(self, STREAM, &id.to_string()).await?)
     }
 
@@ -58,7 +58,7 @@ impl StreamRepository for Store {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(TenantId, StreamId)>, CameraStoreError> {
+    ) -> Result<Vec<(TenantId, StreamId)>, StoreError> {
         Ok(directory::due(self, STREAM, None, (now, limit)).await?)
     }
 
@@ -68,7 +68,7 @@ impl StreamRepository for Store {
         id: StreamId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(directory::postpone(self, STREAM, (tenant, &id.to_string()), (now, until)).await?)
     }
 
@@ -78,15 +78,11 @@ impl StreamRepository for Store {
         id: StreamId,
         status: StreamStatus,
         kept: (Timestamp, Timestamp),
-    ) -> Result<bool, CameraStoreError> {
+    ) -> Result<bool, StoreError> {
         Ok(keep(self, tenant, id, status, kept).await?)
     }
 
-    async fn forget_streams(
-        &self,
-        tenant: TenantId,
-        before: Timestamp,
-    ) -> Result<u64, CameraStoreError> {
+    async fn forget_streams(&self, tenant: TenantId, before: Timestamp) -> Result<u64, StoreError> {
         Ok(forget(self, tenant, before).await?)
     }
 
@@ -94,7 +90,7 @@ impl StreamRepository for Store {
         &self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, CameraStoreError> {
+    ) -> Result<Vec<TenantId>, StoreError> {
         Ok(directory::tenants(self, STREAM, after, limit).await?)
     }
 }

@@ -9,9 +9,10 @@ use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
 };
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{read_rules, rules_text};
-use crate::store::error::{StoreError, number, stored, word};
+use crate::store::error::{number, stored, word};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]

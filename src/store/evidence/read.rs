@@ -7,12 +7,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::domain::id::{SessionId, SessionKey, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::evidence::repository::{Hash, LogRecord, StoredEntry, StoredEvent, StoredHead};
 use crate::store::connect::Store;
 use crate::store::entities::{evidence_entry, evidence_event, evidence_head, evidence_log};
-use crate::store::error::{StoreError, fixed, from_position, number, word};
+use crate::store::error::{fixed, from_position, number, word};
 use crate::store::tenant_tx::TenantTx;
 
 pub(super) async fn log(

@@ -7,13 +7,14 @@ use sea_orm::{
 };
 
 use crate::domain::id::{SessionId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::SealedRecording;
 use crate::evidence::Entry;
-use crate::evidence::repository::{Append, EvidenceStoreError, StoredEvent, StoredHead};
+use crate::evidence::repository::{Append, StoredEvent, StoredHead};
 use crate::store::connect::Store;
 use crate::store::entities::{evidence_entry, evidence_event, evidence_head, evidence_log};
-use crate::store::error::{StoreError, number, stored};
+use crate::store::error::{number, stored};
 use crate::store::outbox;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;
@@ -28,15 +29,15 @@ pub(super) async fn create(
     SessionKey { tenant, session }: SessionKey,
     identity: ([u8; 16], Vec<u8>),
     append: &Append,
-) -> Result<(), EvidenceStoreError> {
+) -> Result<(), StoreError> {
     if append.expected_size != 0 {
-        return Err(EvidenceStoreError::Conflict);
+        return Err(StoreError::Conflict);
     }
-    let size = size_after(append).ok_or(EvidenceStoreError::Conflict)?;
+    let size = size_after(append).ok_or(StoreError::Conflict)?;
     let tx = TenantTx::write(store, tenant).await?;
     if !insert_log(&tx, session, identity, (append, size)).await? {
         tx.rollback().await?;
-        return Err(EvidenceStoreError::Conflict);
+        return Err(StoreError::Conflict);
     }
     insert_entries(&tx, session, append).await?;
     insert_events(&tx, session, &append.events).await?;
@@ -51,12 +52,12 @@ pub(super) async fn append(
     store: &Store,
     SessionKey { tenant, session }: SessionKey,
     append: &Append,
-) -> Result<(), EvidenceStoreError> {
-    let size = size_after(append).ok_or(EvidenceStoreError::Conflict)?;
+) -> Result<(), StoreError> {
+    let size = size_after(append).ok_or(StoreError::Conflict)?;
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if !advance(&tx, session, append, size).await? {
         tx.rollback().await?;
-        return Err(EvidenceStoreError::Conflict);
+        return Err(StoreError::Conflict);
     }
     insert_entries(&tx, session, append).await?;
     // Without the key the commitment can't be opened, so the text must not be stored after the
@@ -266,12 +267,12 @@ pub(super) async fn put_events_key(
     store: &Store,
     SessionKey { tenant, session }: SessionKey,
     wrapped: Option<Vec<u8>>,
-) -> Result<(), EvidenceStoreError> {
+) -> Result<(), StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let erases = wrapped.is_none();
     if !replace_events_key(&tx, session, wrapped).await? {
         tx.rollback().await?;
-        return Err(EvidenceStoreError::Conflict);
+        return Err(StoreError::Conflict);
     }
     if erases {
         use evidence_event::{Column, Entity};
@@ -312,13 +313,13 @@ pub(super) async fn put_head(
     SessionKey { tenant, session }: SessionKey,
     previous_size: u64,
     head: &StoredHead,
-) -> Result<(), EvidenceStoreError> {
+) -> Result<(), StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if insert_head(&tx, session, previous_size, head).await? {
         Ok(tx.commit().await?)
     } else {
         tx.rollback().await?;
-        Err(EvidenceStoreError::Conflict)
+        Err(StoreError::Conflict)
     }
 }
 

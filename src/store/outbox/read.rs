@@ -7,11 +7,12 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter}
 
 use super::{OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
 use crate::domain::id::SessionId;
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::{Batch, EventSource, OutboxError, OutboxEvent, Position, Scope};
 use crate::store::connect::Store;
 use crate::store::entities::room_event;
-use crate::store::error::{StoreError, from_position, number};
+use crate::store::error::{from_position, number};
 use crate::store::tenant_tx::TenantTx;
 
 /// Spans of events that one statement reads. Each is four values, and SQLite nests at most 1,000

@@ -8,10 +8,11 @@ use sea_orm::{
 
 use super::{Written, finish};
 use crate::domain::id::{RecordedTrackId, SessionKey};
+use crate::domain::store_error::StoreError;
 use crate::recorder::repository::{RecordedGap, RecordedSegment};
 use crate::store::connect::Store;
 use crate::store::entities::{recorded_gap, recorded_segment};
-use crate::store::error::{StoreError, fixed, from_position, number, stored};
+use crate::store::error::{fixed, from_position, number, stored};
 use crate::store::tenant_tx::TenantTx;
 
 pub(super) async fn add(

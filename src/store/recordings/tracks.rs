@@ -9,11 +9,12 @@ use sea_orm::{
 use super::{Written, finish};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TrackId};
 use crate::domain::media::{Codec, TrackSource};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::recorder::repository::RecordedTrack;
 use crate::store::connect::Store;
 use crate::store::entities::recorded_track::{ActiveModel, Column, Entity, Model};
-use crate::store::error::{StoreError, number, stored, word};
+use crate::store::error::{number, stored, word};
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 use crate::store::wrapped_keys::may_replace;

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::room::Rooms;
 use cabildo::room::error::RoomError;
 use cabildo::room::ports::{EvidenceHead, RoomPorts};
 use cabildo::sessions::{
-    Activation, ChangeId, RepositoryError, SessionEvent, SessionFilter, SessionPosition,
-    SessionRepository,
+    Activation, ChangeId, SessionEvent, SessionFilter, SessionPosition, SessionRepository,
 };
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::Store;
@@ -34,11 +34,11 @@ struct Slow {
 
 #[async_trait]
 impl SessionRepository for Slow {
-    async fn insert(&self, event: &SessionEvent) -> Result<(), RepositoryError> {
+    async fn insert(&self, event: &SessionEvent) -> Result<(), StoreError> {
         self.store.insert(event).await
     }
 
-    async fn find(&self, key: SessionKey) -> Result<Option<Session>, RepositoryError> {
+    async fn find(&self, key: SessionKey) -> Result<Option<Session>, StoreError> {
         let SessionKey { session: id, .. } = key;
         let found = self.store.find(key).await;
         if id == self.session {
@@ -55,11 +55,11 @@ impl SessionRepository for Slow {
         filter: &SessionFilter,
         after: Option<SessionPosition>,
         limit: u32,
-    ) -> Result<Vec<Session>, RepositoryError> {
+    ) -> Result<Vec<Session>, StoreError> {
         self.store.list(tenant, filter, after, limit).await
     }
 
-    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, RepositoryError> {
+    async fn replace(&self, event: &SessionEvent, expected: u64) -> Result<bool, StoreError> {
         self.store.replace(event, expected).await
     }
 
@@ -68,26 +68,19 @@ impl SessionRepository for Slow {
         event: &SessionEvent,
         expected: u64,
         active_max: u32,
-    ) -> Result<Activation, RepositoryError> {
+    ) -> Result<Activation, StoreError> {
         self.store.activate(event, expected, active_max).await
     }
 
-    async fn untold(
-        &self,
-        before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<ChangeId>, RepositoryError> {
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<ChangeId>, StoreError> {
         self.store.untold(before, limit).await
     }
 
-    async fn untold_event(
-        &self,
-        change: ChangeId,
-    ) -> Result<Option<SessionEvent>, RepositoryError> {
+    async fn untold_event(&self, change: ChangeId) -> Result<Option<SessionEvent>, StoreError> {
         self.store.untold_event(change).await
     }
 
-    async fn mark_told(&self, change: ChangeId) -> Result<(), RepositoryError> {
+    async fn mark_told(&self, change: ChangeId) -> Result<(), StoreError> {
         self.store.mark_told(change).await
     }
 }

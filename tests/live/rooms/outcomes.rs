@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::SessionKey;
+use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, Made, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Acted, Request, Rooms};
 use cabildo::sfu::{Sfu, SfuOptions};
@@ -35,7 +36,7 @@ pub(super) struct Unsure {
 
 #[async_trait]
 impl RoomJournal for Unsure {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, JournalError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
         self.store.load(key).await
     }
 
@@ -44,13 +45,13 @@ impl RoomJournal for Unsure {
         key: SessionKey,
         change: &RecordChange,
         events: &[JournalEvent],
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StoreError> {
         let _turn = self.held.acquire().await.expect("never closed");
         let next = self.next.swap(WORKS, Ordering::SeqCst);
         if next != GOES {
             self.store.append(key, change, events).await?;
         }
-        if next == WORKS { Ok(()) } else { Err(JournalError::Unknown("gone".to_owned())) }
+        if next == WORKS { Ok(()) } else { Err(StoreError::Unknown("gone".to_owned())) }
     }
 
     async fn events_after(
@@ -58,7 +59,7 @@ impl RoomJournal for Unsure {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.store.events_after(key, after, limit).await
     }
 
@@ -67,7 +68,7 @@ impl RoomJournal for Unsure {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, JournalError> {
+    ) -> Result<Vec<JournalEvent>, StoreError> {
         self.store.settled_after(key, after, limit).await
     }
 }

@@ -4,10 +4,11 @@
 use cabildo::domain::arrival::Arrival;
 use cabildo::domain::id::{SessionKey, TenantId};
 use cabildo::domain::session::{Session, SessionStatus};
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::governance::ArrivalRepository as _;
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal as _};
-use cabildo::sessions::{RepositoryError, SessionRepository as _};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::sessions::SessionRepository as _;
 
 use crate::store::fixture::{Fixture, NOW, cases};
 
@@ -75,7 +76,7 @@ async fn an_event_changes_a_room_once(fixture: Fixture) {
     assert_eq!(store.has_arrived(SessionKey::new(tenant, id), &arrival("1")).await, Ok(true));
     let (change, events) = said(2, arrival("1"));
     let again = fixture.stores[1].append(SessionKey::new(tenant, id), &change, &events).await;
-    assert!(matches!(again, Err(JournalError::Unavailable(_))), "{again:?}");
+    assert!(matches!(again, Err(StoreError::Unavailable(_))), "{again:?}");
     assert_eq!(fixture.count("room_events").await, 1);
     let (change, events) = said(2, arrival("2"));
     store.append(SessionKey::new(tenant, id), &change, &events).await.expect("another event");
@@ -95,7 +96,7 @@ async fn what_is_not_stored_has_not_arrived(fixture: Fixture) {
     // A change of a version that is gone is not stored either.
     let found = store.find(SessionKey::new(tenant, id)).await.expect("read").expect("there");
     let event = crate::store::sessions::event_of(&found);
-    let stale: Result<bool, RepositoryError> = store.sessions_for(&told).replace(&event, 99).await;
+    let stale: Result<bool, StoreError> = store.sessions_for(&told).replace(&event, 99).await;
     assert_eq!(stale, Ok(false));
     assert_eq!(store.has_arrived(SessionKey::new(tenant, id), &told).await, Ok(false));
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cabildo::claims::ClaimError;
 use cabildo::claims::repository::ClaimRepository;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
-use cabildo::evidence::repository::{Append, EvidenceRepository, EvidenceStoreError, StoredEntry};
-use cabildo::recorder::repository::{RecordedGap, RecordingRepository, RecordingStoreError};
+use cabildo::domain::store_error::StoreError;
+use cabildo::evidence::repository::{Append, EvidenceRepository, StoredEntry};
+use cabildo::recorder::repository::{RecordedGap, RecordingRepository};
 use cabildo::store::Store;
 use tokio::task::JoinSet;
 
@@ -134,16 +134,10 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
     let track = RecordedTrackId::random();
     assert_eq!(
         old.add_gap(SessionKey::new(tenant, id), &gap(track, 1)).await,
-        Err(RecordingStoreError::Fenced)
+        Err(StoreError::Fenced)
     );
-    assert_eq!(
-        old.put_retention(SessionKey::new(tenant, id), NOW).await,
-        Err(RecordingStoreError::Fenced)
-    );
-    assert_eq!(
-        old.erased(SessionKey::new(tenant, id), NOW).await,
-        Err(RecordingStoreError::Fenced)
-    );
+    assert_eq!(old.put_retention(SessionKey::new(tenant, id), NOW).await, Err(StoreError::Fenced));
+    assert_eq!(old.erased(SessionKey::new(tenant, id), NOW).await, Err(StoreError::Fenced));
     let entry = StoredEntry { seq: 0, bytes: vec![1], leaf: [0; 32] };
     let append = Append {
         expected_size: 0,
@@ -154,11 +148,11 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
         closed_seq: None,
     };
     let created = old.create(SessionKey::new(tenant, id), [9; 16], vec![1], append.clone()).await;
-    assert_eq!(created, Err(EvidenceStoreError::Fenced));
+    assert_eq!(created, Err(StoreError::Fenced));
     let missing = Fence { session: SessionId::generate(), ..had };
     let nobody =
         store.with_fence(missing).add_gap(SessionKey::new(tenant, id), &gap(track, 1)).await;
-    assert_eq!(nobody, Err(RecordingStoreError::Fenced), "a claim that nobody took let through");
+    assert_eq!(nobody, Err(StoreError::Fenced), "a claim that nobody took let through");
     assert_eq!(store.gaps(SessionKey::new(tenant, id)).await.expect("read"), []);
     assert_eq!(store.log(SessionKey::new(tenant, id)).await.expect("read"), None);
 
@@ -175,7 +169,7 @@ async fn an_owner_that_was_replaced_writes_nothing(fixture: Fixture) {
         closed_seq: Some(0),
     };
     let closed = EvidenceRepository::append(&old, SessionKey::new(tenant, id), closing).await;
-    assert_eq!(closed, Err(EvidenceStoreError::Fenced));
+    assert_eq!(closed, Err(StoreError::Fenced));
     let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!(log.closed_seq, None, "an old owner closed the log");
     // Reading needs no claim.
@@ -219,7 +213,7 @@ async fn a_session_of_another_tenant_can_not_be_claimed(fixture: Fixture) {
         InstanceId::generate(),
         LONG,
     );
-    assert!(matches!(claim.await, Err(ClaimError::Unavailable(_))));
+    assert!(matches!(claim.await, Err(StoreError::Refused(_))));
     let (tenant, id) = (session.tenant_id, session.id);
     store
         .take(SessionKey::new(tenant, id), Work::Custody, InstanceId::generate(), Duration::ZERO)

@@ -2,9 +2,10 @@
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::{
-    Append, EvidenceRepository, EvidenceStoreError, StoredEntry, StoredEvent, StoredHead,
+    Append, EvidenceRepository, StoredEntry, StoredEvent, StoredHead,
 };
 use cabildo::store::Store;
 use sha2::{Digest, Sha256};
@@ -106,13 +107,13 @@ async fn a_log_is_begun_once(fixture: Fixture) {
     let session = session_with_log(&fixture, 2).await;
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let again = store.create(SessionKey::new(tenant, id), [8; 16], vec![8], append(0, 4)).await;
-    assert_eq!(again, Err(EvidenceStoreError::Conflict));
+    assert_eq!(again, Err(StoreError::Conflict));
     let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), ([9; 16], 2));
     let other = fixture.session(tenant).await;
     let late =
         store.create(SessionKey::new(tenant, other.id), [8; 16], vec![8], append(1, 2)).await;
-    assert_eq!(late, Err(EvidenceStoreError::Conflict), "it began in the middle");
+    assert_eq!(late, Err(StoreError::Conflict), "it began in the middle");
     assert_eq!(store.log(SessionKey::new(tenant, other.id)).await.expect("read"), None);
 }
 
@@ -136,7 +137,7 @@ async fn entries_that_do_not_continue_the_log_are_refused(fixture: Fixture) {
         ("beyond counting", with(u64::MAX, &[u64::MAX, 0])),
     ] {
         let outcome = EvidenceRepository::append(store, SessionKey::new(tenant, id), append).await;
-        assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
+        assert_eq!(outcome, Err(StoreError::Conflict), "{name}");
     }
     assert_eq!(
         store.log(SessionKey::new(tenant, id)).await.expect("read").map(|log| log.size),
@@ -161,7 +162,7 @@ async fn of_concurrent_beginnings_one_is_stored(fixture: Fixture) {
     let (begun, refused): (Vec<_>, Vec<_>) =
         tasks.join_all().await.into_iter().partition(Result::is_ok);
     let [Ok(log_id)] = &begun[..] else { panic!("{begun:?}") };
-    assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
+    assert!(refused.iter().all(|outcome| *outcome == Err(StoreError::Conflict)));
     let log = fixture.store().log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.log_id, log.size), (*log_id, 2));
     assert_eq!(fixture.count("evidence_entries").await, 2);
@@ -186,7 +187,7 @@ async fn of_concurrent_appends_to_a_log_one_is_stored(fixture: Fixture) {
         let (stored, refused): (Vec<_>, Vec<_>) =
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
-        assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
+        assert!(refused.iter().all(|outcome| *outcome == Err(StoreError::Conflict)));
         let entries =
             fixture.store().entries(SessionKey::new(tenant, id), size, 9).await.expect("read");
         assert_eq!(entries, std::slice::from_ref(winner), "two writers forked the log");
@@ -211,15 +212,15 @@ async fn another_tenant_reads_and_writes_no_log(fixture: Fixture) {
     assert_eq!(store.events(SessionKey::new(stranger, id), &[], 0, 9).await.expect("read"), []);
     let outcome =
         EvidenceRepository::append(store, SessionKey::new(stranger, id), append(2, 1)).await;
-    assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
+    assert_eq!(outcome, Err(StoreError::Conflict));
     let outcome = store.put_events_key(SessionKey::new(stranger, id), None).await;
-    assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
+    assert_eq!(outcome, Err(StoreError::Conflict));
     for session in [id, SessionId::generate()] {
         let outcome =
             store.create(SessionKey::new(stranger, session), [1; 16], vec![], append(0, 2)).await;
-        assert!(matches!(outcome, Err(EvidenceStoreError::Refused(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
         let outcome = store.put_head(SessionKey::new(stranger, session), 0, &head(2, 2)).await;
-        assert_eq!(outcome, Err(EvidenceStoreError::Conflict));
+        assert_eq!(outcome, Err(StoreError::Conflict));
     }
     let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!((log.size, log.events_key), (2, Some(KEY.to_vec())));
@@ -246,7 +247,7 @@ async fn heads_stay_as_they_were_signed(fixture: Fixture) {
         ("smaller than the one before", 4, head(1, 1)),
     ] {
         let outcome = store.put_head(SessionKey::new(tenant, id), previous, &head).await;
-        assert_eq!(outcome, Err(EvidenceStoreError::Conflict), "{name}");
+        assert_eq!(outcome, Err(StoreError::Conflict), "{name}");
     }
     let all = [head(2, 2), head(3, 3), head(4, 4)];
     assert_eq!(store.heads(SessionKey::new(tenant, id), 0, 9).await.expect("read"), all);
@@ -275,7 +276,7 @@ async fn of_concurrent_heads_one_continues_the_chain(fixture: Fixture) {
         let (stored, refused): (Vec<_>, Vec<_>) =
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(winner)] = &stored[..] else { panic!("{stored:?}") };
-        assert!(refused.iter().all(|outcome| *outcome == Err(EvidenceStoreError::Conflict)));
+        assert!(refused.iter().all(|outcome| *outcome == Err(StoreError::Conflict)));
         let latest = fixture.store().latest_head(SessionKey::new(tenant, id)).await.expect("read");
         assert_eq!(latest.as_ref(), Some(winner));
     }
@@ -337,17 +338,17 @@ async fn a_destroyed_or_newer_events_key_is_not_replaced(fixture: Fixture) {
     let wrapped = |version| vec![1, 0, 0, 0, version, 7];
     store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(3))).await.expect("rewrapped");
     let older = store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(2))).await;
-    assert_eq!(older, Err(EvidenceStoreError::Conflict));
+    assert_eq!(older, Err(StoreError::Conflict));
     let log = store.log(SessionKey::new(tenant, id)).await.expect("read").expect("a log");
     assert_eq!(log.events_key, Some(wrapped(3)));
     assert_eq!(store.events(SessionKey::new(tenant, id), &[], 0, 9).await.expect("read").len(), 2);
     store.put_events_key(SessionKey::new(tenant, id), None).await.expect("destroyed");
     let back = store.put_events_key(SessionKey::new(tenant, id), Some(wrapped(4))).await;
-    assert_eq!(back, Err(EvidenceStoreError::Conflict));
+    assert_eq!(back, Err(StoreError::Conflict));
     let missing = store
         .put_events_key(SessionKey::new(tenant, SessionId::generate()), Some(wrapped(4)))
         .await;
-    assert_eq!(missing, Err(EvidenceStoreError::Conflict));
+    assert_eq!(missing, Err(StoreError::Conflict));
 }
 
 async fn a_log_is_open_until_it_is_closed(fixture: Fixture) {
@@ -364,7 +365,7 @@ async fn a_log_is_open_until_it_is_closed(fixture: Fixture) {
     // What fails closes nothing.
     let stale = Append { closed_seq: Some(1), ..append(1, 1) };
     let stale = EvidenceRepository::append(store, key, stale).await;
-    assert_eq!(stale, Err(EvidenceStoreError::Conflict));
+    assert_eq!(stale, Err(StoreError::Conflict));
     assert_eq!(store.unclosed().await.expect("read").len(), 3);
     EvidenceRepository::append(store, key, close).await.expect("closed");
     assert_eq!(store.unclosed().await.expect("read"), open);

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
 use cabildo::sessions::{FixedLimits, SessionService};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tempfile::TempDir;
@@ -110,7 +111,7 @@ impl Work {
         let change = RecordChange { seq, state, parts: Vec::new(), arrival: None };
         let events = [event(seq, number)];
         let outcome = match self.store.append(SessionKey::new(tenant, id), &change, &events).await {
-            Err(JournalError::Unknown(_)) => {
+            Err(StoreError::Unknown(_)) => {
                 match self.store.settled_after(SessionKey::new(tenant, id), self.seq, 2).await {
                     Ok(found) if found == events => Outcome::Acknowledged,
                     Ok(found) => {
@@ -121,11 +122,11 @@ impl Work {
                 }
             }
             Ok(()) => Outcome::Acknowledged,
-            Err(JournalError::Unavailable(why)) => {
+            Err(StoreError::Unavailable(why)) => {
                 self.why = format!("an event: {why}");
                 Outcome::Refused
             }
-            Err(JournalError::Conflict) => panic!("a conflict with nobody"),
+            Err(other) => panic!("what a failing disk does not explain: {other}"),
         };
         match outcome {
             Outcome::Acknowledged => {

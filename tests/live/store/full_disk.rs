@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::sessions::{FixedLimits, SessionService};
-use cabildo::store::{Store, StoreError, StoreOptions};
+use cabildo::store::{Store, StoreOptions};
 use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionKey, TenantId};
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
-use cabildo::governance::{CallRepository as _, CallStoreError, Failure, GovernanceCall, Step};
+use cabildo::governance::{CallRepository as _, Failure, GovernanceCall, Step};
 use cabildo::store::Store;
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -89,6 +90,6 @@ async fn whoever_was_replaced_notes_nothing(fixture: Fixture) {
     store.plan(std::slice::from_ref(&told)).await.expect("planned");
     let old = claimed(store, &told, Duration::ZERO).await;
     claimed(store, &told, LONG).await;
-    assert_eq!(store.done(old, &told, later(1)).await, Err(CallStoreError::Fenced));
+    assert_eq!(store.done(old, &told, later(1)).await, Err(StoreError::Fenced));
     assert_eq!(store.waiting().await, Ok(1));
 }

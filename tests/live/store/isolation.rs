@@ -6,7 +6,7 @@ use cabildo::domain::secret::Secret;
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
-use cabildo::store::{Store, StoreError};
+use cabildo::store::{SetupError, Store};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -127,7 +127,7 @@ async fn roles_that_escape_are_refused(fixture: Fixture) {
         options.url = Secret::new(format!("postgres://{role}@{host}"));
         options.migration_url = None;
         match Store::connect(&options).await {
-            Err(StoreError::RoleTooPowerful { role: named, .. }) => assert_eq!(named, role),
+            Err(SetupError::RoleTooPowerful { role: named, .. }) => assert_eq!(named, role),
             other => panic!("{role} on {database}: {:?}", other.err()),
         }
     }
@@ -137,7 +137,7 @@ async fn an_unprotected_table_is_refused(fixture: Fixture) {
     let open = "ALTER TABLE room_events NO FORCE ROW LEVEL SECURITY";
     fixture.unrestricted.execute_unprepared(open).await.expect("opened");
     match Store::connect(&fixture.options).await {
-        Err(StoreError::Unprotected { tables }) => assert_eq!(tables, ["room_events"]),
+        Err(SetupError::Unprotected { tables }) => assert_eq!(tables, ["room_events"]),
         other => panic!("{:?}", other.err()),
     }
 }
@@ -147,7 +147,7 @@ async fn a_role_name_that_needs_escaping_is_refused(fixture: Fixture) {
     for role in ["", "1role", "a\"; DROP TABLE sessions; --", "a-b", &"r".repeat(64)] {
         options.app_role = Some(role.to_owned());
         let outcome = Store::migrate(&options).await;
-        assert!(matches!(outcome, Err(StoreError::RoleNameInvalid { .. })), "{role:?}");
+        assert!(matches!(outcome, Err(SetupError::RoleNameInvalid { .. })), "{role:?}");
     }
 }
 
@@ -160,7 +160,7 @@ async fn a_role_that_cannot_be_created_is_named(fixture: Fixture) {
     let allow = format!("ALTER ROLE {OWNER} CREATEROLE");
     fixture.unrestricted.execute_unprepared(&allow).await.expect("altered");
     match refused {
-        Err(StoreError::RoleMissing { role }) => assert_eq!(role, "nobody_yet"),
+        Err(SetupError::RoleMissing { role }) => assert_eq!(role, "nobody_yet"),
         other => panic!("{other:?}"),
     }
     Store::migrate(&options).await.expect("now it may");

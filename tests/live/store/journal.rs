@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
-use cabildo::room::journal::{JournalError, JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::domain::store_error::StoreError;
+use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
 
@@ -98,7 +99,7 @@ async fn events_that_do_not_continue_the_record_are_refused(fixture: Fixture) {
         ("a state of the past", change(0, "x"), vec![]),
     ] {
         let outcome = store.append(SessionKey::new(tenant, id), &change, &events).await;
-        assert!(matches!(outcome, Err(JournalError::Conflict)), "{name}: {outcome:?}");
+        assert!(matches!(outcome, Err(StoreError::Conflict)), "{name}: {outcome:?}");
     }
     assert_eq!(store.load(SessionKey::new(tenant, id)).await.expect("loaded"), Some(stored));
     assert_eq!(store.events_after(SessionKey::new(tenant, id), 0, 9).await.expect("read").len(), 2);
@@ -123,7 +124,7 @@ async fn of_concurrent_appends_one_is_stored(fixture: Fixture) {
         let (stored, refused): (Vec<_>, Vec<_>) =
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         let [Ok(state)] = &stored[..] else { panic!("{stored:?}") };
-        assert!(refused.iter().all(|outcome| matches!(outcome, Err(JournalError::Conflict))));
+        assert!(refused.iter().all(|outcome| matches!(outcome, Err(StoreError::Conflict))));
         let loaded = fixture.store().load(SessionKey::new(tenant, id)).await.expect("loaded");
         assert_eq!(loaded, Some(record(seq, state)));
     }
@@ -142,14 +143,14 @@ async fn another_tenant_reads_and_writes_nothing(fixture: Fixture) {
     assert_eq!(store.events_after(SessionKey::new(stranger, id), 0, 9).await.expect("read"), []);
     let outcome =
         store.append(SessionKey::new(stranger, id), &change(2, "theirs"), &[event(2)]).await;
-    assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::Conflict)), "{outcome:?}");
     let outcome =
         store.append(SessionKey::new(stranger, id), &change(1, "theirs"), &[event(1)]).await;
-    assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
     let nowhere = SessionId::generate();
     let outcome =
         store.append(SessionKey::new(tenant, nowhere), &change(1, "nowhere"), &[event(1)]).await;
-    assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
     assert_eq!(
         store.load(SessionKey::new(tenant, id)).await.expect("loaded"),
         Some(record(1, "mine"))
@@ -187,7 +188,7 @@ async fn a_change_writes_the_parts_that_it_names_and_no_others(fixture: Fixture)
         .await
         .expect("without an event");
     let stale = first.append(SessionKey::new(tenant, id), &parts(1, &three), &[event(1)]).await;
-    assert!(matches!(stale, Err(JournalError::Conflict)), "{stale:?}");
+    assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
 
     let loaded = first.load(SessionKey::new(tenant, id)).await.expect("loaded").expect("there");
     assert_eq!((loaded.seq, loaded.state.as_str()), (1, "v"));
@@ -198,7 +199,7 @@ async fn a_change_writes_the_parts_that_it_names_and_no_others(fixture: Fixture)
 
     let stranger = TenantId::generate();
     let outcome = first.append(SessionKey::new(stranger, id), &parts(1, &[("a", None)]), &[]).await;
-    assert!(matches!(outcome, Err(JournalError::Conflict)), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::Conflict)), "{outcome:?}");
     assert_eq!(fixture.count("room_parts").await, 2);
 }
 

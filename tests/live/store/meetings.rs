@@ -6,9 +6,10 @@ use cabildo::claims::repository::ClaimRepository as _;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Provider;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::meetings::{
-    Call, Intent, MeetingRepository as _, MeetingRow, MeetingState, MeetingStoreError, ORPHAN_AFTER,
+    Call, Intent, MeetingRepository as _, MeetingRow, MeetingState, ORPHAN_AFTER,
 };
 use cabildo::store::Store;
 
@@ -129,7 +130,7 @@ async fn an_instance_that_was_replaced_notes_nothing_of_a_meeting(fixture: Fixtu
         store.closed(old, &begun).await,
         store.begin_anew(old, &begun, Provider::Zoom, NOW).await,
     ] {
-        assert_eq!(noted, Err(MeetingStoreError::Fenced));
+        assert_eq!(noted, Err(StoreError::Fenced));
     }
     assert_eq!(store.of_session(begun.key).await, Ok(Some(begun)));
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
-use cabildo::sessions::{RepositoryError, SessionRepository};
-use cabildo::store::{OnConnect, Store, StoreError};
+use cabildo::domain::store_error::StoreError;
+use cabildo::sessions::SessionRepository;
+use cabildo::store::{OnConnect, SetupError, Store};
 use sea_orm::ConnectionTrait;
 
 use crate::store::fixture::{Fixture, Kind, cases};
@@ -72,7 +73,7 @@ async fn a_database_from_which_a_newer_binary_removed_something_is_refused(fixtu
     for on_connect in [OnConnect::Migrate, OnConnect::Check] {
         options.on_connect = on_connect;
         match Store::connect(&options).await {
-            Err(StoreError::NewerDatabase { unknown }) => {
+            Err(SetupError::NewerDatabase { unknown }) => {
                 assert_eq!(unknown, ["m9999_future_contract"]);
             }
             other => panic!("{on_connect:?}: {:?}", other.err()),
@@ -92,7 +93,7 @@ async fn a_database_that_lacks_a_migration_is_refused(fixture: Fixture) {
     let mut options = fixture.options.clone();
     options.on_connect = OnConnect::Check;
     match Store::connect(&options).await {
-        Err(StoreError::PendingMigrations { pending }) => {
+        Err(SetupError::PendingMigrations { pending }) => {
             assert_eq!(pending, ALL);
         }
         other => panic!("{:?}", other.err()),
@@ -118,5 +119,5 @@ pub(crate) async fn a_database_that_is_gone_is_unavailable(kind: &Kind) {
     cluster.stop();
     assert!(matches!(store.check_writable().await, Err(StoreError::Unavailable(_))));
     let found = store.find(SessionKey::new(TenantId::generate(), SessionId::generate())).await;
-    assert!(matches!(found, Err(RepositoryError::Unavailable(_))), "{found:?}");
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
 }

@@ -7,9 +7,9 @@ use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, SessionKey, Te
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, PlayableState};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
-    RecordingStoreError,
 };
 use cabildo::room::journal::RoomJournal;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ cases!(
     sessions_of_a_tenant_come_in_order,
 );
 
-const CONFLICT: Result<(), RecordingStoreError> = Err(RecordingStoreError::Conflict);
+const CONFLICT: Result<(), StoreError> = Err(StoreError::Conflict);
 
 fn wrapped(version: u8) -> Vec<u8> {
     vec![1, 0, 0, 0, version, 7]
@@ -192,7 +192,7 @@ async fn segments_are_added_once_and_found_by_index(fixture: Fixture) {
     let nobodys = store
         .add_segment(SessionKey::new(tenant, id), &segment(RecordedTrackId::random(), 0))
         .await;
-    assert!(matches!(nobodys, Err(RecordingStoreError::Unavailable(_))), "{nobodys:?}");
+    assert!(matches!(nobodys, Err(StoreError::Refused(_))), "{nobodys:?}");
 }
 
 async fn gaps_are_added_once_and_sorted(fixture: Fixture) {
@@ -307,7 +307,7 @@ async fn another_tenant_reads_and_writes_no_recording(fixture: Fixture) {
             store.erased(SessionKey::new(stranger, session), NOW).await,
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
-            let refused = matches!(outcome, Err(RecordingStoreError::Unavailable(_)));
+            let refused = matches!(outcome, Err(StoreError::Refused(_)));
             assert!(refused, "write {number}: {outcome:?}");
         }
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cabildo::claims::ClaimError;
 use cabildo::claims::repository::ClaimRepository;
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyLog, CustodyLogError};
@@ -18,14 +17,14 @@ use cabildo::domain::id::{
     CameraSecretId, InstanceId, RecordedTrackId, SessionId, SessionKey, TenantId,
 };
 use cabildo::domain::secret::Secret;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::{
-    Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
-    StoredHead,
+    Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent, StoredHead,
 };
 use cabildo::recorder::repository::{
-    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
+    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use cabildo::store::Store;
 use cabildo::vault::{
@@ -177,8 +176,8 @@ impl ClaimRepository for Faulty<Store> {
         work: Work,
         instance: InstanceId,
         lease: Duration,
-    ) -> Result<Option<u64>, ClaimError> {
-        let dead = ClaimError::Unavailable(unavailable());
+    ) -> Result<Option<u64>, StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.take(key, work, instance, lease))
     }
 
@@ -187,16 +186,16 @@ impl ClaimRepository for Faulty<Store> {
         instance: InstanceId,
         claims: &[Fence],
         lease: Duration,
-    ) -> Result<Vec<Fence>, ClaimError> {
+    ) -> Result<Vec<Fence>, StoreError> {
         self.inner.renew(instance, claims, lease).await
     }
 
-    async fn release(&self, claim: Fence) -> Result<(), ClaimError> {
-        let dead = ClaimError::Unavailable(unavailable());
+    async fn release(&self, claim: Fence) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.release(claim))
     }
 
-    async fn end_instance(&self, instance: InstanceId) -> Result<(), ClaimError> {
+    async fn end_instance(&self, instance: InstanceId) -> Result<(), StoreError> {
         self.inner.end_instance(instance).await
     }
 
@@ -204,7 +203,7 @@ impl ClaimRepository for Faulty<Store> {
         &self,
         work: Work,
         instance: InstanceId,
-    ) -> Result<BTreeSet<SessionId>, ClaimError> {
+    ) -> Result<BTreeSet<SessionId>, StoreError> {
         self.inner.taken_by_others(work, instance).await
     }
 }
@@ -216,14 +215,14 @@ impl CustodyRepository for Faulty<Store> {
         tenant: TenantId,
         after: Option<SessionId>,
         limit: u32,
-    ) -> Result<Vec<SessionId>, RecordingStoreError> {
+    ) -> Result<Vec<SessionId>, StoreError> {
         self.inner.sessions_after(tenant, after, limit).await
     }
 
     async fn camera_keys(
         &self,
         tenant: TenantId,
-    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, RecordingStoreError> {
+    ) -> Result<Vec<(CameraSecretId, Vec<u8>)>, StoreError> {
         self.inner.camera_keys(tenant).await
     }
 
@@ -232,7 +231,7 @@ impl CustodyRepository for Faulty<Store> {
         tenant: TenantId,
         secret: CameraSecretId,
         wrapped: &[u8],
-    ) -> Result<bool, RecordingStoreError> {
+    ) -> Result<bool, StoreError> {
         self.inner.put_camera_key(tenant, secret, wrapped).await
     }
 }
@@ -243,7 +242,7 @@ impl EvidenceRepository for Faulty<Store> {
         Arc::new(Self { inner: self.inner.with_fence(fence), life: self.life.clone() })
     }
 
-    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, StoreError> {
         self.inner.log(key).await
     }
 
@@ -253,11 +252,11 @@ impl EvidenceRepository for Faulty<Store> {
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         self.inner.create(key, log_id, events_key, append).await
     }
 
-    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), StoreError> {
         EvidenceRepository::append(&self.inner, key, append).await
     }
 
@@ -265,8 +264,8 @@ impl EvidenceRepository for Faulty<Store> {
         &self,
         key: SessionKey,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), EvidenceStoreError> {
-        let dead = EvidenceStoreError::Unavailable(unavailable());
+    ) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.put_events_key(key, wrapped))
     }
 
@@ -275,11 +274,11 @@ impl EvidenceRepository for Faulty<Store> {
         key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         self.inner.put_head(key, previous_size, head).await
     }
 
-    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, StoreError> {
         self.inner.leaves(key, from).await
     }
 
@@ -288,7 +287,7 @@ impl EvidenceRepository for Faulty<Store> {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEntry>, StoreError> {
         self.inner.entries(key, from, limit).await
     }
 
@@ -297,11 +296,11 @@ impl EvidenceRepository for Faulty<Store> {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredHead>, StoreError> {
         self.inner.heads(key, from, limit).await
     }
 
-    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, StoreError> {
         self.inner.latest_head(key).await
     }
 
@@ -311,11 +310,11 @@ impl EvidenceRepository for Faulty<Store> {
         kinds: &[EventKind],
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.inner.events(key, kinds, from, limit).await
     }
 
-    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, StoreError> {
         self.inner.unclosed().await
     }
 
@@ -324,26 +323,22 @@ impl EvidenceRepository for Faulty<Store> {
         session: SessionId,
         tree_size: u64,
         cose: &[u8],
-    ) -> Result<u64, EvidenceStoreError> {
+    ) -> Result<u64, StoreError> {
         self.inner.append_operator_leaf(session, tree_size, cose).await
     }
 
-    async fn operator_size(&self) -> Result<u64, EvidenceStoreError> {
+    async fn operator_size(&self) -> Result<u64, StoreError> {
         self.inner.operator_size().await
     }
 
-    async fn operator_leaves(
-        &self,
-        from: u64,
-        limit: u32,
-    ) -> Result<Vec<Vec<u8>>, EvidenceStoreError> {
+    async fn operator_leaves(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
         self.inner.operator_leaves(from, limit).await
     }
 
     async fn operator_leaf_of(
         &self,
         session: SessionId,
-    ) -> Result<Option<(u64, Vec<u8>)>, EvidenceStoreError> {
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         self.inner.operator_leaf_of(session).await
     }
 }
@@ -354,11 +349,7 @@ impl RecordingRepository for Faulty<Store> {
         Arc::new(Self { inner: self.inner.with_fence(fence), life: self.life.clone() })
     }
 
-    async fn add_track(
-        &self,
-        key: SessionKey,
-        track: &RecordedTrack,
-    ) -> Result<(), RecordingStoreError> {
+    async fn add_track(&self, key: SessionKey, track: &RecordedTrack) -> Result<(), StoreError> {
         self.inner.add_track(key, track).await
     }
 
@@ -367,7 +358,7 @@ impl RecordingRepository for Faulty<Store> {
         key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         self.inner.end_track(key, track, at).await
     }
 
@@ -376,12 +367,12 @@ impl RecordingRepository for Faulty<Store> {
         key: SessionKey,
         track: RecordedTrackId,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), RecordingStoreError> {
-        let dead = RecordingStoreError::Unavailable(unavailable());
+    ) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.put_track_key(key, track, wrapped))
     }
 
-    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+    async fn tracks(&self, key: SessionKey) -> Result<Vec<RecordedTrack>, StoreError> {
         self.inner.tracks(key).await
     }
 
@@ -389,7 +380,7 @@ impl RecordingRepository for Faulty<Store> {
         &self,
         key: SessionKey,
         segment: &RecordedSegment,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         self.inner.add_segment(key, segment).await
     }
 
@@ -399,7 +390,7 @@ impl RecordingRepository for Faulty<Store> {
         track: RecordedTrackId,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Vec<RecordedSegment>, StoreError> {
         self.inner.segments(key, track, from, limit).await
     }
 
@@ -407,32 +398,28 @@ impl RecordingRepository for Faulty<Store> {
         &self,
         key: SessionKey,
         track: RecordedTrackId,
-    ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Option<RecordedSegment>, StoreError> {
         self.inner.last_segment(key, track).await
     }
 
-    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), RecordingStoreError> {
+    async fn add_gap(&self, key: SessionKey, gap: &RecordedGap) -> Result<(), StoreError> {
         self.inner.add_gap(key, gap).await
     }
 
-    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, key: SessionKey) -> Result<Vec<RecordedGap>, StoreError> {
         self.inner.gaps(key).await
     }
 
-    async fn put_playable(
-        &self,
-        key: SessionKey,
-        playable: &Playable,
-    ) -> Result<(), RecordingStoreError> {
-        let dead = RecordingStoreError::Unavailable(unavailable());
+    async fn put_playable(&self, key: SessionKey, playable: &Playable) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.put_playable(key, playable))
     }
 
-    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
+    async fn playables(&self, key: SessionKey) -> Result<Vec<Playable>, StoreError> {
         self.inner.playables(key).await
     }
 
-    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, StoreError> {
         self.inner.unfinished().await
     }
 
@@ -440,7 +427,7 @@ impl RecordingRepository for Faulty<Store> {
         &self,
         key: SessionKey,
         erase_after: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         self.inner.put_retention(key, erase_after).await
     }
 
@@ -448,12 +435,12 @@ impl RecordingRepository for Faulty<Store> {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    ) -> Result<Vec<SessionKey>, StoreError> {
         self.inner.due_for_erasure(now, limit).await
     }
 
-    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), RecordingStoreError> {
-        let dead = RecordingStoreError::Unavailable(unavailable());
+    async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
         step!(self, dead.clone(), self.inner.erased(key, at))
     }
 }

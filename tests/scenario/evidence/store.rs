@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use cabildo::domain::claim::Fence;
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
+use cabildo::domain::store_error::StoreError;
 use cabildo::evidence::repository::{
-    Append, EvidenceRepository, EvidenceStoreError, Hash, LogRecord, StoredEntry, StoredEvent,
-    StoredHead,
+    Append, EvidenceRepository, Hash, LogRecord, StoredEntry, StoredEvent, StoredHead,
 };
 use cabildo::evidence::{EventKind, RoomEvent, RoomEventSource};
 use cabildo::vault::{KeyPurpose, KeyVault, KeyVaultError};
@@ -126,8 +126,8 @@ impl Process {
 
     async fn write<T>(
         &self,
-        change: impl FnOnce(&mut Disk) -> Result<T, EvidenceStoreError>,
-    ) -> Result<T, EvidenceStoreError> {
+        change: impl FnOnce(&mut Disk) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         let lives = self.lives.fetch_sub(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
@@ -138,7 +138,7 @@ impl Process {
         } else {
             Some(Fault::Hang)
         };
-        let refused = || EvidenceStoreError::Unavailable("as planned".to_owned());
+        let refused = || StoreError::Unavailable("as planned".to_owned());
         match fault {
             None => change(&mut self.store.disk()),
             Some(Fault::Refuse) => Err(refused()),
@@ -156,9 +156,9 @@ impl Process {
     }
 }
 
-fn check(log: &Log, append: &Append) -> Result<(), EvidenceStoreError> {
+fn check(log: &Log, append: &Append) -> Result<(), StoreError> {
     if log.record.size != append.expected_size {
-        return Err(EvidenceStoreError::Conflict);
+        return Err(StoreError::Conflict);
     }
     for (seq, entry) in (append.expected_size..).zip(&append.entries) {
         assert_eq!(entry.seq, seq, "a hole");
@@ -186,7 +186,7 @@ impl EvidenceRepository for Process {
         self
     }
 
-    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, EvidenceStoreError> {
+    async fn log(&self, key: SessionKey) -> Result<Option<LogRecord>, StoreError> {
         Ok(self.read(|disk| Some(disk.logs.get(&key)?.record.clone())).await)
     }
 
@@ -196,10 +196,10 @@ impl EvidenceRepository for Process {
         log_id: [u8; 16],
         events_key: Vec<u8>,
         append: Append,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         self.write(|disk| {
             if disk.logs.contains_key(&key) {
-                return Err(EvidenceStoreError::Conflict);
+                return Err(StoreError::Conflict);
             }
             let record = LogRecord {
                 log_id,
@@ -219,14 +219,14 @@ impl EvidenceRepository for Process {
         .await
     }
 
-    async fn append(&self, key: SessionKey, append: Append) -> Result<(), EvidenceStoreError> {
+    async fn append(&self, key: SessionKey, append: Append) -> Result<(), StoreError> {
         self.write(|disk| {
-            let log = disk.logs.get_mut(&key).ok_or(EvidenceStoreError::Conflict)?;
+            let log = disk.logs.get_mut(&key).ok_or(StoreError::Conflict)?;
             let refused = *self.refused_text.lock().expect("no test panics within");
             let is_refused =
                 |event: &StoredEvent| refused.is_some_and(|it| event.text.contains(it));
             if append.events.iter().any(is_refused) {
-                return Err(EvidenceStoreError::Refused("as planned".to_owned()));
+                return Err(StoreError::Refused("as planned".to_owned()));
             }
             check(log, &append)?;
             apply(log, append);
@@ -239,7 +239,7 @@ impl EvidenceRepository for Process {
         &self,
         key: SessionKey,
         wrapped: Option<Vec<u8>>,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         self.write(|disk| {
             let log = disk.logs.get_mut(&key).expect("there is a log");
             if wrapped.is_none() {
@@ -256,19 +256,15 @@ impl EvidenceRepository for Process {
         key: SessionKey,
         previous_size: u64,
         head: &StoredHead,
-    ) -> Result<(), EvidenceStoreError> {
+    ) -> Result<(), StoreError> {
         let head = head.clone();
         self.write(|disk| {
             let log = disk.logs.get_mut(&key).expect("there is a log");
             if let Some(same) = log.heads.iter().find(|it| it.tree_size == head.tree_size) {
-                return if same.root == head.root {
-                    Ok(())
-                } else {
-                    Err(EvidenceStoreError::Conflict)
-                };
+                return if same.root == head.root { Ok(()) } else { Err(StoreError::Conflict) };
             }
             if log.heads.last().map_or(0, |last| last.tree_size) != previous_size {
-                return Err(EvidenceStoreError::Conflict);
+                return Err(StoreError::Conflict);
             }
             log.heads.push(head);
             Ok(())
@@ -276,7 +272,7 @@ impl EvidenceRepository for Process {
         .await
     }
 
-    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, EvidenceStoreError> {
+    async fn leaves(&self, key: SessionKey, from: u64) -> Result<Vec<Hash>, StoreError> {
         Ok(self
             .read(|disk| {
                 let entries = &disk.logs[&key].entries;
@@ -290,7 +286,7 @@ impl EvidenceRepository for Process {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEntry>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEntry>, StoreError> {
         Ok(self
             .read(|disk| {
                 let entries = &disk.logs[&key].entries;
@@ -304,7 +300,7 @@ impl EvidenceRepository for Process {
         key: SessionKey,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredHead>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredHead>, StoreError> {
         Ok(self
             .read(|disk| {
                 let heads = disk.logs[&key].heads.iter();
@@ -314,7 +310,7 @@ impl EvidenceRepository for Process {
             .await)
     }
 
-    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, EvidenceStoreError> {
+    async fn latest_head(&self, key: SessionKey) -> Result<Option<StoredHead>, StoreError> {
         Ok(self.read(|disk| disk.logs.get(&key)?.heads.last().cloned()).await)
     }
 
@@ -324,7 +320,7 @@ impl EvidenceRepository for Process {
         kinds: &[EventKind],
         from: u64,
         limit: u32,
-    ) -> Result<Vec<StoredEvent>, EvidenceStoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let kinds = kinds.to_vec();
         Ok(self
             .read(|disk| {
@@ -337,7 +333,7 @@ impl EvidenceRepository for Process {
             .await)
     }
 
-    async fn unclosed(&self) -> Result<Vec<SessionKey>, EvidenceStoreError> {
+    async fn unclosed(&self) -> Result<Vec<SessionKey>, StoreError> {
         Ok(self
             .read(|disk| {
                 let open = disk.logs.iter().filter(|(_, log)| log.record.closed_seq.is_none());
@@ -351,7 +347,7 @@ impl EvidenceRepository for Process {
         session: SessionId,
         _tree_size: u64,
         cose: &[u8],
-    ) -> Result<u64, EvidenceStoreError> {
+    ) -> Result<u64, StoreError> {
         let cose = cose.to_vec();
         self.write(|disk| {
             let known = disk.leaves.iter().position(|(_, leaf)| *leaf == cose);
@@ -363,15 +359,11 @@ impl EvidenceRepository for Process {
         .await
     }
 
-    async fn operator_size(&self) -> Result<u64, EvidenceStoreError> {
+    async fn operator_size(&self) -> Result<u64, StoreError> {
         Ok(self.read(|disk| disk.leaves.len() as u64).await)
     }
 
-    async fn operator_leaves(
-        &self,
-        from: u64,
-        limit: u32,
-    ) -> Result<Vec<Vec<u8>>, EvidenceStoreError> {
+    async fn operator_leaves(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
         Ok(self
             .read(|disk| {
                 let leaves = disk.leaves.iter().skip(index(from)).take(limit as usize);
@@ -383,7 +375,7 @@ impl EvidenceRepository for Process {
     async fn operator_leaf_of(
         &self,
         session: SessionId,
-    ) -> Result<Option<(u64, Vec<u8>)>, EvidenceStoreError> {
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         Ok(self
             .read(|disk| {
                 let newest = disk.leaves.iter().rposition(|(owner, _)| *owner == session)?;

@@ -12,6 +12,7 @@ use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId, UserId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::PlayableState;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::playable::{
     MeetingTimeline, PlayableError, PlayableReader, Playables, PlayablesOptions, PlayablesParts,
@@ -19,7 +20,6 @@ use cabildo::playable::{
 };
 use cabildo::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
-    RecordingStoreError,
 };
 use cabildo::sealing::{Context, Sealer, TrackKey, random_key, random_salt};
 
@@ -168,7 +168,7 @@ impl RecordingRepository for MemoryRepository {
         &self,
         SessionKey { session, .. }: SessionKey,
         track: &RecordedTrack,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         self.tracks.lock().expect("sound").push((session, track.clone()));
         Ok(())
     }
@@ -178,7 +178,7 @@ impl RecordingRepository for MemoryRepository {
         _key: SessionKey,
         _: RecordedTrackId,
         _: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         unreachable!("files end no tracks")
     }
 
@@ -187,14 +187,14 @@ impl RecordingRepository for MemoryRepository {
         _key: SessionKey,
         _: RecordedTrackId,
         _: Option<Vec<u8>>,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         unreachable!("files change no keys")
     }
 
     async fn tracks(
         &self,
         SessionKey { session, .. }: SessionKey,
-    ) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+    ) -> Result<Vec<RecordedTrack>, StoreError> {
         let tracks = self.tracks.lock().expect("sound");
         Ok(tracks.iter().filter(|track| track.0 == session).map(|track| track.1.clone()).collect())
     }
@@ -203,7 +203,7 @@ impl RecordingRepository for MemoryRepository {
         &self,
         _key: SessionKey,
         segment: &RecordedSegment,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         self.segments.lock().expect("sound").push(segment.clone());
         Ok(())
     }
@@ -214,7 +214,7 @@ impl RecordingRepository for MemoryRepository {
         track: RecordedTrackId,
         from: u64,
         limit: u32,
-    ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Vec<RecordedSegment>, StoreError> {
         let segments = self.segments.lock().expect("sound");
         let fits = |segment: &&RecordedSegment| segment.track == track && segment.index >= from;
         Ok(segments.iter().filter(fits).take(limit as usize).cloned().collect())
@@ -224,16 +224,16 @@ impl RecordingRepository for MemoryRepository {
         &self,
         _key: SessionKey,
         track: RecordedTrackId,
-    ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Option<RecordedSegment>, StoreError> {
         let segments = self.segments.lock().expect("sound");
         Ok(segments.iter().rfind(|segment| segment.track == track).cloned())
     }
 
-    async fn add_gap(&self, _key: SessionKey, _: &RecordedGap) -> Result<(), RecordingStoreError> {
+    async fn add_gap(&self, _key: SessionKey, _: &RecordedGap) -> Result<(), StoreError> {
         unreachable!("files add no gaps")
     }
 
-    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -241,9 +241,9 @@ impl RecordingRepository for MemoryRepository {
         &self,
         SessionKey { tenant, session }: SessionKey,
         playable: &Playable,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         if *self.erased.lock().expect("sound") {
-            return Err(RecordingStoreError::Conflict);
+            return Err(StoreError::Conflict);
         }
         let mut playables = self.playables.lock().expect("sound");
         playables.retain(|known| known.2.id != playable.id);
@@ -254,7 +254,7 @@ impl RecordingRepository for MemoryRepository {
     async fn playables(
         &self,
         SessionKey { session, .. }: SessionKey,
-    ) -> Result<Vec<Playable>, RecordingStoreError> {
+    ) -> Result<Vec<Playable>, StoreError> {
         let playables = self.playables.lock().expect("sound");
         let of_session = playables.iter().filter(|known| known.1 == session);
         let mut of_session: Vec<Playable> = of_session.map(|known| known.2.clone()).collect();
@@ -262,7 +262,7 @@ impl RecordingRepository for MemoryRepository {
         Ok(of_session)
     }
 
-    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, StoreError> {
         let sessions = {
             let playables = self.playables.lock().expect("sound");
             let open = [PlayableState::Waiting, PlayableState::Building];
@@ -280,23 +280,15 @@ impl RecordingRepository for MemoryRepository {
         Ok(sessions)
     }
 
-    async fn put_retention(
-        &self,
-        _key: SessionKey,
-        _: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    async fn put_retention(&self, _key: SessionKey, _: Timestamp) -> Result<(), StoreError> {
         unreachable!("files have no retention of their own")
     }
 
-    async fn due_for_erasure(
-        &self,
-        _: Timestamp,
-        _: u32,
-    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn due_for_erasure(&self, _: Timestamp, _: u32) -> Result<Vec<SessionKey>, StoreError> {
         unreachable!("files erase nothing")
     }
 
-    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), RecordingStoreError> {
+    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), StoreError> {
         unreachable!("files erase nothing")
     }
 }

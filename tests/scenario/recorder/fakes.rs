@@ -12,10 +12,11 @@ use bytes::Bytes;
 use cabildo::domain::claim::Fence;
 use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::secret::Secret;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::evidence::media::MediaEntry;
 use cabildo::recorder::repository::{
-    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository, RecordingStoreError,
+    Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use cabildo::recorder::{RecorderLog, RecorderLogError, TrackTaps};
 use cabildo::sfu::SfuError;
@@ -252,11 +253,11 @@ fn add<T: Clone + PartialEq>(
     into: &Mutex<Vec<T>>,
     thing: &T,
     same: impl Fn(&T) -> bool,
-) -> Result<(), RecordingStoreError> {
+) -> Result<(), StoreError> {
     let mut into = held(into);
     match into.iter().find(|it| same(it)) {
         Some(there) if there == thing => Ok(()),
-        Some(_) => Err(RecordingStoreError::Conflict),
+        Some(_) => Err(StoreError::Conflict),
         None => {
             into.push(thing.clone());
             Ok(())
@@ -270,12 +271,8 @@ impl RecordingRepository for Outside {
         self
     }
 
-    async fn add_track(
-        &self,
-        key: SessionKey,
-        track: &RecordedTrack,
-    ) -> Result<(), RecordingStoreError> {
-        self.act(RecordingStoreError::Unavailable, || {
+    async fn add_track(&self, key: SessionKey, track: &RecordedTrack) -> Result<(), StoreError> {
+        self.act(StoreError::Unavailable, || {
             held(&self.sessions).push(key);
             add(&self.tracks, track, |it| it.id == track.id)
         })
@@ -287,8 +284,8 @@ impl RecordingRepository for Outside {
         _key: SessionKey,
         track: RecordedTrackId,
         at: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
-        self.act(RecordingStoreError::Unavailable, || {
+    ) -> Result<(), StoreError> {
+        self.act(StoreError::Unavailable, || {
             let mut tracks = held(&self.tracks);
             let track = tracks.iter_mut().find(|it| it.id == track);
             track.expect("it was added").ended_at.get_or_insert(at);
@@ -302,11 +299,11 @@ impl RecordingRepository for Outside {
         _key: SessionKey,
         _: RecordedTrackId,
         _: Option<Vec<u8>>,
-    ) -> Result<(), RecordingStoreError> {
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn tracks(&self, _key: SessionKey) -> Result<Vec<RecordedTrack>, RecordingStoreError> {
+    async fn tracks(&self, _key: SessionKey) -> Result<Vec<RecordedTrack>, StoreError> {
         Ok(held(&self.tracks).clone())
     }
 
@@ -314,8 +311,8 @@ impl RecordingRepository for Outside {
         &self,
         _key: SessionKey,
         segment: &RecordedSegment,
-    ) -> Result<(), RecordingStoreError> {
-        self.act(RecordingStoreError::Unavailable, || {
+    ) -> Result<(), StoreError> {
+        self.act(StoreError::Unavailable, || {
             let same =
                 |it: &RecordedSegment| (it.track, it.index) == (segment.track, segment.index);
             add(&self.segments, segment, same)
@@ -329,7 +326,7 @@ impl RecordingRepository for Outside {
         _: RecordedTrackId,
         _: u64,
         _: u32,
-    ) -> Result<Vec<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Vec<RecordedSegment>, StoreError> {
         Ok(held(&self.segments).clone())
     }
 
@@ -337,58 +334,42 @@ impl RecordingRepository for Outside {
         &self,
         _key: SessionKey,
         track: RecordedTrackId,
-    ) -> Result<Option<RecordedSegment>, RecordingStoreError> {
+    ) -> Result<Option<RecordedSegment>, StoreError> {
         let segments = held(&self.segments);
         let of_it = segments.iter().filter(|it| it.track == track);
         Ok(of_it.max_by_key(|it| it.index).cloned())
     }
 
-    async fn add_gap(
-        &self,
-        _key: SessionKey,
-        gap: &RecordedGap,
-    ) -> Result<(), RecordingStoreError> {
-        self.act(RecordingStoreError::Unavailable, || add(&self.gaps, gap, |it| it == gap)).await
+    async fn add_gap(&self, _key: SessionKey, gap: &RecordedGap) -> Result<(), StoreError> {
+        self.act(StoreError::Unavailable, || add(&self.gaps, gap, |it| it == gap)).await
     }
 
-    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, RecordingStoreError> {
+    async fn gaps(&self, _key: SessionKey) -> Result<Vec<RecordedGap>, StoreError> {
         Ok(held(&self.gaps).clone())
     }
 
-    async fn put_playable(
-        &self,
-        _key: SessionKey,
-        _: &Playable,
-    ) -> Result<(), RecordingStoreError> {
+    async fn put_playable(&self, _key: SessionKey, _: &Playable) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn playables(&self, _key: SessionKey) -> Result<Vec<Playable>, RecordingStoreError> {
+    async fn playables(&self, _key: SessionKey) -> Result<Vec<Playable>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn unfinished(&self) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn unfinished(&self) -> Result<Vec<SessionKey>, StoreError> {
         let open = held(&self.tracks).iter().any(|track| track.ended_at.is_none());
         Ok(if open { held(&self.sessions).clone() } else { Vec::new() })
     }
 
-    async fn put_retention(
-        &self,
-        _key: SessionKey,
-        _: Timestamp,
-    ) -> Result<(), RecordingStoreError> {
+    async fn put_retention(&self, _key: SessionKey, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn due_for_erasure(
-        &self,
-        _: Timestamp,
-        _: u32,
-    ) -> Result<Vec<SessionKey>, RecordingStoreError> {
+    async fn due_for_erasure(&self, _: Timestamp, _: u32) -> Result<Vec<SessionKey>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), RecordingStoreError> {
+    async fn erased(&self, _key: SessionKey, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 }
