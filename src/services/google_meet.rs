@@ -16,7 +16,7 @@ use crate::services::client::{
 };
 use crate::services::error::{ServiceError, ServiceSetupError};
 use crate::services::meeting::{
-    AccessToken, CallState, CreateError, MeetingAtProvider, TokenCache, join_url, refuses_token,
+    AccessToken, CallState, CreateError, MeetingAtProvider, ProviderClient, TokenSource, join_url,
 };
 
 /// The one scope that is needed: spaces that this application made.
@@ -67,9 +67,13 @@ pub struct GoogleMeetOptions {
 
 /// A client of Google Meet.
 pub struct GoogleMeetClient {
-    api: ServiceClient,
-    token: ServiceClient,
-    cache: TokenCache,
+    client: ProviderClient<ServiceAccount>,
+    access: GoogleMeetAccess,
+}
+
+/// The service account, whose signed requests are answered with tokens (RFC 7523).
+struct ServiceAccount {
+    client: ServiceClient,
     key: EncodingKey,
     options: GoogleMeetOptions,
 }
@@ -115,32 +119,25 @@ impl GoogleMeetClient {
         jsonwebtoken::encode(&header, &json!({}), &key)
             .map_err(|_| ServiceSetupError::KeyInvalid)?;
         let api = ServiceClient::new(RemoteService::GoogleMeet, &options.api, clock.clone())?;
-        let token = ServiceClient::new(RemoteService::GoogleToken, &options.token, clock)?;
-        Ok(Self { api, token, cache: TokenCache::default(), key, options })
+        let client = ServiceClient::new(RemoteService::GoogleToken, &options.token, clock)?;
+        let access = options.access;
+        let account = ServiceAccount { client, key, options };
+        Ok(Self { client: ProviderClient::new(api, account), access })
     }
 
     /// How its two services are doing.
     #[must_use]
     pub fn states(&self) -> [ServiceState; 2] {
-        [self.api.state(), self.token.state()]
+        self.client.states()
     }
 
     /// Makes a space. Each call makes another one.
     pub async fn create(&self) -> Result<MeetingAtProvider, CreateError> {
-        let config = json!({"accessType": self.options.access.as_str(), "entryPointAccess": "ALL"});
+        let config = json!({"accessType": self.access.as_str(), "entryPointAccess": "ALL"});
         let body = json!({ "config": config });
         let mut question = Question::write(Method::POST, &["v2", "spaces"]);
         question.body = Some(&body);
-        let token = self.token(None).await.map_err(CreateError::before)?;
-        match self.ask_with(&question, &token, space_of).await {
-            // A refused token means that nothing was made.
-            Err(error) if refuses_token(&error) => {
-                let token = self.token(Some(&token)).await.map_err(CreateError::before)?;
-                let made = self.ask_with(&question, &token, space_of).await;
-                made.map_err(CreateError::of_call)
-            }
-            made => made.map_err(CreateError::of_call),
-        }
+        self.client.create(&question, space_of).await
     }
 
     /// A space that was made before; `None` when it is gone.
@@ -148,7 +145,7 @@ impl GoogleMeetClient {
         let id = id_of(name)?;
         let path = ["v2", "spaces", id];
         let question = Question::get(&path, &[]);
-        match self.ask(&question, space_of).await {
+        match self.client.call(&question, space_of).await {
             Ok(space) if space.external_id == name => Ok(Some(space)),
             Ok(_) => {
                 let (service, what) = (RemoteService::GoogleMeet, "it is about another space");
@@ -172,7 +169,7 @@ impl GoogleMeetClient {
             }
             let question = Question::get(&["v2", "conferenceRecords"], &query);
             let CallPage { ends, next } =
-                self.ask(&question, |answer| records_of(name, answer)).await?;
+                self.client.call(&question, |answer| records_of(name, answer)).await?;
             for end in ends {
                 let Some(end) = end else { return Ok(CallState::Running) };
                 over = over.max(Some(end));
@@ -193,7 +190,7 @@ impl GoogleMeetClient {
         let mut question = Question::write(Method::POST, &path);
         question.body = Some(&body);
         let any = |_: &[u8]| Ok(());
-        match self.ask(&question, any).await {
+        match self.client.call(&question, any).await {
             // What is answered when there is no call is not described.
             Err(ServiceError::Refused { status: 400 | 404 | 409 | 410 | 412, .. }) => Ok(()),
             ended => ended,
@@ -208,53 +205,30 @@ impl GoogleMeetClient {
         question.query = &[("updateMask", "config.accessType")];
         question.body = Some(&body);
         let any = |_: &[u8]| Ok(());
-        match self.ask(&question, any).await {
+        match self.client.call(&question, any).await {
             Err(ServiceError::Refused { status: 404, .. }) => Ok(()),
             restricted => restricted,
         }
     }
+}
 
-    /// Asks with a token, once more with another one when it is refused.
-    async fn ask<T>(
-        &self,
-        question: &Question<'_>,
-        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        let token = self.token(None).await?;
-        match self.ask_with(question, &token, &read).await {
-            Err(error) if refuses_token(&error) => {
-                let token = self.token(Some(&token)).await?;
-                self.ask_with(question, &token, &read).await
-            }
-            answered => answered,
-        }
+impl TokenSource for ServiceAccount {
+    fn client(&self) -> &ServiceClient {
+        &self.client
     }
 
-    async fn ask_with<T>(
-        &self,
-        question: &Question<'_>,
-        token: &AccessToken,
-        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        let question = Question { authorization: Some(&token.header), ..question.clone() };
-        self.api.ask(question, read).await
+    async fn token(&self, now: Timestamp) -> Result<AccessToken, ServiceError> {
+        let assertion = self.assertion(now)?;
+        let form = [("grant_type", GRANT), ("assertion", assertion.expose().as_str())];
+        // Asking twice harms nothing.
+        let mut question = Question::get(&[], &[]);
+        question.method = Method::POST;
+        question.form = Some(&form);
+        self.client.ask(question, |answer| token_of(answer, now)).await
     }
+}
 
-    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ServiceError> {
-        let now = self.token.now();
-        self.cache
-            .token(now, refused, async || {
-                let assertion = self.assertion(now)?;
-                let form = [("grant_type", GRANT), ("assertion", assertion.expose().as_str())];
-                // Asking twice harms nothing.
-                let mut question = Question::get(&[], &[]);
-                question.method = Method::POST;
-                question.form = Some(&form);
-                self.token.ask(question, |answer| token_of(answer, now)).await
-            })
-            .await
-    }
-
+impl ServiceAccount {
     /// The request for a token, signed by the service account.
     fn assertion(&self, now: Timestamp) -> Result<Secret<String>, ServiceError> {
         let GoogleMeetOptions { client_email, subject, audience, key_id, .. } = &self.options;

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 use crate::domain::id::SessionId;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::services::client::RemoteService;
+use crate::services::client::{Question, RemoteService, ServiceClient, ServiceState};
 use crate::services::error::ServiceError;
 
 /// Longest address of a meeting, in bytes. Those with a password have about 150.
@@ -63,12 +63,12 @@ pub struct CreateError {
 
 impl CreateError {
     /// A failure before the call that makes the meeting.
-    pub(super) const fn before(error: ServiceError) -> Self {
+    const fn before(error: ServiceError) -> Self {
         Self { error, may_exist: false }
     }
 
     /// A failure of that call.
-    pub(super) fn of_call(error: ServiceError) -> Self {
+    fn of_call(error: ServiceError) -> Self {
         Self { may_exist: !error.nothing_was_done(), error }
     }
 }
@@ -77,7 +77,7 @@ impl CreateError {
 #[derive(Clone)]
 pub(super) struct AccessToken {
     /// The whole value of `Authorization`.
-    pub(super) header: Secret<String>,
+    header: Secret<String>,
     expires_at: Timestamp,
 }
 
@@ -105,12 +105,12 @@ impl AccessToken {
 /// The one token of this process. Its lock is held while it is asked for, so that
 /// there are never two: providers end older tokens when there are too many.
 #[derive(Default)]
-pub(super) struct TokenCache(Mutex<Option<AccessToken>>);
+struct TokenCache(Mutex<Option<AccessToken>>);
 
 impl TokenCache {
     /// The token, asked for by `ask` when there is none that is valid, or when it is
     /// the one that was `refused`.
-    pub(super) async fn token(
+    async fn token(
         &self,
         now: Timestamp,
         refused: Option<&AccessToken>,
@@ -130,8 +130,76 @@ impl TokenCache {
     }
 }
 
+/// How a provider gives access tokens.
+pub(super) trait TokenSource {
+    /// The client of the provider's token service.
+    fn client(&self) -> &ServiceClient;
+
+    /// Asks for another token.
+    async fn token(&self, now: Timestamp) -> Result<AccessToken, ServiceError>;
+}
+
+/// A provider's interface, whose calls carry an access token.
+pub(super) struct ProviderClient<S> {
+    api: ServiceClient,
+    cache: TokenCache,
+    source: S,
+}
+
+impl<S: TokenSource> ProviderClient<S> {
+    pub(super) fn new(api: ServiceClient, source: S) -> Self {
+        Self { api, cache: TokenCache::default(), source }
+    }
+
+    /// How the interface and the token service are doing.
+    pub(super) fn states(&self) -> [ServiceState; 2] {
+        [self.api.state(), self.source.client().state()]
+    }
+
+    /// Calls with a token, once more with another one when it is refused.
+    pub(super) async fn call<T>(
+        &self,
+        question: &Question<'_>,
+        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.create(question, read).await.map_err(|failed| failed.error)
+    }
+
+    /// As [`Self::call`], for a call that makes a meeting.
+    pub(super) async fn create<T>(
+        &self,
+        question: &Question<'_>,
+        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
+    ) -> Result<T, CreateError> {
+        let token = self.token(None).await.map_err(CreateError::before)?;
+        match self.call_with(question, &token, &read).await {
+            // A refused token means that nothing was done.
+            Err(error) if refuses_token(&error) => {
+                let token = self.token(Some(&token)).await.map_err(CreateError::before)?;
+                self.call_with(question, &token, &read).await.map_err(CreateError::of_call)
+            }
+            answered => answered.map_err(CreateError::of_call),
+        }
+    }
+
+    async fn call_with<T>(
+        &self,
+        question: &Question<'_>,
+        token: &AccessToken,
+        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let question = Question { authorization: Some(&token.header), ..question.clone() };
+        self.api.ask(question, read).await
+    }
+
+    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ServiceError> {
+        let now = self.source.client().now();
+        self.cache.token(now, refused, async || self.source.token(now).await).await
+    }
+}
+
 /// Whether a refusal is of the token, so that another one may help.
-pub(super) const fn refuses_token(error: &ServiceError) -> bool {
+const fn refuses_token(error: &ServiceError) -> bool {
     matches!(error, ServiceError::Refused { status: 401, .. })
 }
 

@@ -17,8 +17,8 @@ use crate::services::client::{
 };
 use crate::services::error::{ServiceError, ServiceSetupError};
 use crate::services::meeting::{
-    AccessToken, CallState, CreateError, MeetingAtProvider, TokenCache, WantedMeeting, join_url,
-    refuses_token,
+    AccessToken, CallState, CreateError, MeetingAtProvider, ProviderClient, TokenSource,
+    WantedMeeting, join_url,
 };
 
 /// Meetings in one page, as many as there may be, and the pages read at most.
@@ -49,11 +49,16 @@ pub struct ZoomOptions {
 
 /// A client of Zoom.
 pub struct ZoomClient {
-    api: ServiceClient,
-    token: ServiceClient,
-    cache: TokenCache,
+    client: ProviderClient<Account>,
+    host_user: String,
+}
+
+/// The account, whose application is given tokens for its id and secret.
+struct Account {
+    client: ServiceClient,
+    /// The whole value of `Authorization`.
     login: Secret<String>,
-    options: ZoomOptions,
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -95,14 +100,15 @@ impl ZoomClient {
         let login = format!("{}:{}", options.client_id, options.client_secret.expose());
         let login = Secret::new(format!("Basic {}", STANDARD.encode(login)));
         let api = ServiceClient::new(RemoteService::Zoom, &options.api, clock.clone())?;
-        let token = ServiceClient::new(RemoteService::ZoomToken, &options.token, clock)?;
-        Ok(Self { api, token, cache: TokenCache::default(), login, options })
+        let client = ServiceClient::new(RemoteService::ZoomToken, &options.token, clock)?;
+        let account = Account { client, login, id: options.account_id };
+        Ok(Self { client: ProviderClient::new(api, account), host_user: options.host_user })
     }
 
     /// How its two services are doing.
     #[must_use]
     pub fn states(&self) -> [ServiceState; 2] {
-        [self.api.state(), self.token.state()]
+        self.client.states()
     }
 
     /// Makes a meeting. Each call makes another one; the session in its agenda tells
@@ -123,19 +129,10 @@ impl ZoomClient {
                 "mute_upon_entry": true,
             },
         });
-        let path = ["users", self.options.host_user.as_str(), "meetings"];
+        let path = ["users", self.host_user.as_str(), "meetings"];
         let mut question = Question::write(Method::POST, &path);
         question.body = Some(&body);
-        let token = self.token(None).await.map_err(CreateError::before)?;
-        let made = match self.ask_with(&question, &token, meeting_of).await {
-            // A refused token means that nothing was made.
-            Err(error) if refuses_token(&error) => {
-                let token = self.token(Some(&token)).await.map_err(CreateError::before)?;
-                self.ask_with(&question, &token, meeting_of).await
-            }
-            made => made,
-        };
-        made.map(|(meeting, _)| meeting).map_err(CreateError::of_call)
+        self.client.create(&question, meeting_of).await.map(|(meeting, _)| meeting)
     }
 
     /// The meeting that was made for a session; `None` when there is none.
@@ -143,8 +140,7 @@ impl ZoomClient {
         &self,
         session: SessionId,
     ) -> Result<Option<MeetingAtProvider>, ServiceError> {
-        let (path, marker) =
-            (["users", self.options.host_user.as_str(), "meetings"], marker(session));
+        let (path, marker) = (["users", self.host_user.as_str(), "meetings"], marker(session));
         let mut page = String::new();
         for _ in 0..MEETING_PAGES_MAX {
             let mut query = vec![("type", "scheduled"), ("page_size", MEETINGS_PAGE)];
@@ -152,7 +148,8 @@ impl ZoomClient {
                 query.push(("next_page_token", page.as_str()));
             }
             let list: ListAnswer = self
-                .ask(&Question::get(&path, &query), |answer| read(RemoteService::Zoom, answer))
+                .client
+                .call(&Question::get(&path, &query), |answer| read(RemoteService::Zoom, answer))
                 .await?;
             if let Some(found) = list.meetings.iter().find(|meeting| meeting.agenda == marker) {
                 return meeting_at(found.id, &found.join_url).map(Some);
@@ -195,7 +192,7 @@ impl ZoomClient {
     }
 
     async fn do_unless_gone(&self, question: &Question<'_>) -> Result<(), ServiceError> {
-        match self.ask(question, |_| Ok(())).await {
+        match self.client.call(question, |_| Ok(())).await {
             // Writes say by 300 as well that there is no such meeting any more.
             Err(error) if has_code(&error, &[NOT_FOUND, BAD_REQUEST]) => Ok(()),
             done => done,
@@ -207,7 +204,7 @@ impl ZoomClient {
         id: &str,
     ) -> Result<Option<(MeetingAtProvider, Option<String>)>, ServiceError> {
         let path = ["meetings", id];
-        match self.ask(&Question::get(&path, &[]), meeting_of).await {
+        match self.client.call(&Question::get(&path, &[]), meeting_of).await {
             Ok((meeting, _)) if meeting.external_id != id => {
                 let (service, what) = (RemoteService::Zoom, "it is about another meeting");
                 Err(ServiceError::Contradicts { service, what })
@@ -217,48 +214,20 @@ impl ZoomClient {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Asks with a token, once more with another one when it is refused.
-    async fn ask<T>(
-        &self,
-        question: &Question<'_>,
-        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        let token = self.token(None).await?;
-        match self.ask_with(question, &token, &read).await {
-            Err(error) if refuses_token(&error) => {
-                let token = self.token(Some(&token)).await?;
-                self.ask_with(question, &token, &read).await
-            }
-            answered => answered,
-        }
+impl TokenSource for Account {
+    fn client(&self) -> &ServiceClient {
+        &self.client
     }
 
-    async fn ask_with<T>(
-        &self,
-        question: &Question<'_>,
-        token: &AccessToken,
-        read: impl Fn(&[u8]) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        let question = Question { authorization: Some(&token.header), ..question.clone() };
-        self.api.ask(question, read).await
-    }
-
-    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ServiceError> {
-        let now = self.token.now();
-        self.cache
-            .token(now, refused, async || {
-                let query = [
-                    ("grant_type", "account_credentials"),
-                    ("account_id", self.options.account_id.as_str()),
-                ];
-                // Not repeated: each answer is another token, and there may be few.
-                let mut question = Question::write(Method::POST, &[]);
-                question.query = &query;
-                question.authorization = Some(&self.login);
-                self.token.ask(question, |answer| token_of(answer, now)).await
-            })
-            .await
+    async fn token(&self, now: Timestamp) -> Result<AccessToken, ServiceError> {
+        let query = [("grant_type", "account_credentials"), ("account_id", self.id.as_str())];
+        // Not repeated: each answer is another token, and there may be few.
+        let mut question = Question::write(Method::POST, &[]);
+        question.query = &query;
+        question.authorization = Some(&self.login);
+        self.client.ask(question, |answer| token_of(answer, now)).await
     }
 }
 
