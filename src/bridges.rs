@@ -27,7 +27,7 @@ use crate::room::{Rooms, camera_user};
 const BRIDGES_MAX: usize = 128;
 /// How long a camera that was not called before is waited for, so that whoever adds it
 /// learns at once when its codec can't be shown. It comes in afterwards in any case.
-const SETTLE_MAX: Duration = Duration::from_secs(3);
+const FIRST_PICTURE_MAX: Duration = Duration::from_secs(3);
 /// Longest wait until a camera that is taken out has left its room.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// Messages of a room that wait for a camera; it reads them at once.
@@ -141,8 +141,8 @@ impl Bridges {
             }
         };
         let stream = gateway.ingest().want(tenant, camera)?;
-        // A camera that did not settle comes in as it is.
-        drop(tokio::time::timeout(SETTLE_MAX, stream.settled()).await);
+        // A camera that shows nothing in time comes in as it is.
+        drop(tokio::time::timeout(FIRST_PICTURE_MAX, stream.seen_or_failed()).await);
         let fault = fault_of(&stream);
         if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
             return Err(BridgeError::Unsupported(fault));

@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 
-use crate::domain::store_error::StoreError;
 use crate::domain::id::{SessionId, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 

@@ -136,7 +136,7 @@ impl Probes {
         let gateway = &self.0.gateway;
         gateway.camera(tenant, camera).await?;
         let before = self.last(tenant, camera).await?;
-        let stream = self.settled(tenant, camera).await?;
+        let stream = self.looked_at(tenant, camera).await?;
         let mut report = stream.report(Instant::now().into_std());
         if report.status == StreamStatus::Running && report.packets.bitrate_bps == 0 {
             tokio::time::sleep(MEASURED_FOR).await;
@@ -174,7 +174,7 @@ impl Probes {
 
     /// The stream of a camera that has shown a key picture, failed, or had its time. It
     /// is wanted for a moment at a time, so that it is left soon after the look.
-    async fn settled(
+    async fn looked_at(
         &self,
         tenant: TenantId,
         camera: &CameraId,
@@ -182,9 +182,9 @@ impl Probes {
         let began = Instant::now();
         loop {
             let stream = self.0.gateway.ingest().want_for(tenant, camera, 2 * WANTED_FOR)?;
-            let settled = tokio::time::timeout(WANTED_FOR, stream.settled()).await;
-            // A camera that did not settle is reported as it is.
-            if settled.is_ok() || began.elapsed() >= PROBE_TIME_MAX {
+            let seen = tokio::time::timeout(WANTED_FOR, stream.seen_or_failed()).await;
+            // A camera that shows nothing in time is reported as it is.
+            if seen.is_ok() || began.elapsed() >= PROBE_TIME_MAX {
                 return Ok(stream);
             }
         }

@@ -214,9 +214,9 @@ impl StreamControl {
                 Ok(None) => return,
                 Ok(Some(stream)) => {
                     let is_starting = said.status == StreamStatus::Starting;
-                    let settled = async {
+                    let shown = async {
                         if is_starting {
-                            stream.settled().await;
+                            stream.seen_or_failed().await;
                         } else {
                             std::future::pending::<()>().await;
                         }
@@ -224,7 +224,7 @@ impl StreamControl {
                     tokio::select! {
                         () = tokio::time::sleep(LOOK_EVERY) => {}
                         () = stopped => {}
-                        () = settled => {}
+                        () = shown => {}
                     }
                 }
                 Err(error) => {

@@ -8,13 +8,13 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::store_error::StoreError;
 use crate::claims::ClaimError;
 use crate::claims::lease::{Lease, LeaseTimes};
 use crate::claims::repository::ClaimRepository;
 use crate::clock::BootClock;
 use crate::domain::claim::{Fence, Work};
 use crate::domain::id::{InstanceId, SessionId, SessionKey, TenantId};
+use crate::domain::store_error::StoreError;
 
 /// Claims renewed by one statement.
 const RENEWED_AT_ONCE: usize = 200;

@@ -18,11 +18,11 @@ use super::engine::{Afterwards, Engine, Patience, RetryTimes, WINDOW};
 use super::event::PublicEvent;
 use super::feed::{Feed, FeedError};
 use super::metrics;
-use crate::domain::store_error::StoreError;
 use crate::claims::{Claim, ClaimError, Claims};
 use crate::clock::Clock;
 use crate::domain::claim::Work;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
+use crate::domain::store_error::StoreError;
 use crate::events::{Beginning, Outbox, OutboxError, Position, ReaderName, Scope};
 
 /// Between two tries to become the instance that does it, and after the outbox

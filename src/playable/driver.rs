@@ -150,7 +150,7 @@ impl Playables {
     }
 
     /// Waits until there is nothing left to make.
-    pub async fn settled(&self) {
+    pub async fn idle(&self) {
         let mut pending = self.shared.pending.subscribe();
         // Fails only when the worker has ended.
         let ended = pending.wait_for(|pending| *pending == 0).await;

@@ -45,7 +45,7 @@ pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
 pub use budget::written_bytes_max;
 use index::Index;
-use media::Settled;
+use media::DecidedBy;
 pub use outputs::{Featured, GateChange, Goodbye, NewTrack, Outputs, TrackChange};
 use queue::QueueTold;
 pub use record::{RecordInvalid, attendance_of};
@@ -196,7 +196,7 @@ pub(super) struct Passing {
     pub(super) featured_changed: bool,
     pub(super) recording_changed: bool,
     /// What the gates were last decided by.
-    settled: Settled,
+    decided_by: DecidedBy,
 }
 
 /// The room of one session. What it consists of is held so that a decision can

@@ -75,7 +75,7 @@ pub trait RoomJournal: Send + Sync {
 
     /// As [`Self::events_after`], once every append that began before has ended: what is not there
     /// now was not stored, and will not be. This writes, so it fails while nothing can be written.
-    async fn settled_after(
+    async fn committed_after(
         &self,
         key: SessionKey,
         after: u64,

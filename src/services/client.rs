@@ -296,7 +296,7 @@ impl ServiceClient {
                 Err(error) if may_repeat(&error, question.repeat) => {
                     tokio::time::sleep(backoff.next(rand::random())).await;
                 }
-                settled => return settled,
+                outcome => return outcome,
             }
         }
         self.try_once(&question, &read).await

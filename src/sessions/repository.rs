@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;

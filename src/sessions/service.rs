@@ -25,7 +25,7 @@ use crate::sessions::new_session::NewSession;
 use crate::sessions::observer::SessionObserver;
 use crate::sessions::repository::{Activation, SessionRepository};
 use crate::sessions::telling::{SessionLocks, Telling};
-use crate::sessions::validation::{problems_of, settled_member};
+use crate::sessions::validation::{fixed_member, problems_of};
 
 /// How often a change without an expected version is tried again after another process changed the
 /// session in between. Five changes of one session within a few milliseconds are a defect
@@ -407,7 +407,7 @@ fn patched(
     if !problems.is_empty() {
         return Err(SessionError::Invalid(problems));
     }
-    if let Some(wanted) = settled_member(current, &wanted) {
+    if let Some(wanted) = fixed_member(current, &wanted) {
         return Err(SessionError::StateConflict { status: current.status, wanted });
     }
     if wanted != *current {

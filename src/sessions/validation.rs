@@ -77,7 +77,7 @@ pub(crate) fn problems_of(
 
 /// The first member that differs but may not change in the current state. A room takes its rules
 /// from the session when it opens, and afterwards only the room itself changes them.
-pub(crate) fn settled_member(current: &Session, wanted: &Session) -> Option<&'static str> {
+pub(crate) fn fixed_member(current: &Session, wanted: &Session) -> Option<&'static str> {
     if current.status == SessionStatus::Scheduled {
         return None;
     }
@@ -261,10 +261,10 @@ mod tests {
         wanted.scheduled_end_at = Some(Timestamp::from_unix_us(9));
         wanted.max_participants = 3;
         wanted.recording.retention_days = 9;
-        assert_eq!(settled_member(&current, &wanted), None);
+        assert_eq!(fixed_member(&current, &wanted), None);
         wanted.moderation = ModerationMode::Open;
-        assert_eq!(settled_member(&current, &wanted), Some("change its moderation by a patch"));
+        assert_eq!(fixed_member(&current, &wanted), Some("change its moderation by a patch"));
         current.status = SessionStatus::Scheduled;
-        assert_eq!(settled_member(&current, &wanted), None);
+        assert_eq!(fixed_member(&current, &wanted), None);
     }
 }

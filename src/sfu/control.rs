@@ -217,7 +217,7 @@ impl Control {
                 association.due_at = None;
                 association.transport.handle_timeout(now);
             }
-            self.settle(id, now);
+            self.poll_transport(id, now);
         }
     }
 
@@ -268,7 +268,7 @@ impl Control {
         } else {
             self.limits.charge_check(from.ip(), now);
         }
-        self.settle(id, now);
+        self.poll_transport(id, now);
     }
 
     fn handle_record(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
@@ -283,7 +283,7 @@ impl Control {
             return;
         }
         association.transport.handle_datagram(from, bytes, now);
-        self.settle(id, now);
+        self.poll_transport(id, now);
     }
 
     /// Media counts as a sign of life, whether or not the peer also sends connectivity checks.
@@ -292,7 +292,7 @@ impl Control {
             // The transport may have ended since the worker reported it.
             if let Some(association) = self.associations.get_mut(id) {
                 association.transport.handle_media(now);
-                self.settle(*id, now);
+                self.poll_transport(*id, now);
             }
         }
     }
@@ -363,7 +363,7 @@ impl Control {
             version: 0,
         };
         self.associations.insert(id, association);
-        self.settle(id, now);
+        self.poll_transport(id, now);
         id
     }
 
@@ -385,7 +385,7 @@ impl Control {
             self.by_ufrag.insert(credentials.ufrag.clone(), id);
             association.transport.restart_ice(credentials, remote_ufrag);
         }
-        self.settle(id, now);
+        self.poll_transport(id, now);
     }
 
     fn is_connected(&self, id: TransportId) -> bool {
@@ -412,7 +412,7 @@ impl Control {
 
     /// Carries out what a transport asks for (datagrams, events, its next deadline) after it was
     /// called.
-    fn settle(&mut self, id: TransportId, now: Instant) {
+    fn poll_transport(&mut self, id: TransportId, now: Instant) {
         let mut lost = None;
         let Some(association) = self.associations.get_mut(&id) else { return };
         let worker = association.worker;

@@ -92,9 +92,7 @@ impl Store {
     }
 
     /// Which migrations are applied, pending and unknown. Changes nothing.
-    pub async fn migration_status(
-        options: &MigrateOptions,
-    ) -> Result<MigrationStatus, SetupError> {
+    pub async fn migration_status(options: &MigrateOptions) -> Result<MigrationStatus, SetupError> {
         let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
             connect.max_connections(1);
         })

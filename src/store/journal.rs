@@ -81,13 +81,13 @@ impl RoomJournal for Store {
         Ok(events_after(self, key, after, limit).await?)
     }
 
-    async fn settled_after(
+    async fn committed_after(
         &self,
         key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, StoreError> {
-        Ok(settled_after(self, key, after, limit).await?)
+        Ok(committed_after(self, key, after, limit).await?)
     }
 }
 
@@ -252,7 +252,7 @@ async fn events_after(
 }
 
 /// Reads events in a transaction that writes.
-async fn settled_after(
+async fn committed_after(
     store: &Store,
     SessionKey { tenant, session }: SessionKey,
     after: u64,

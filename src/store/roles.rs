@@ -50,10 +50,7 @@ pub(super) async fn check(connection: &impl ConnectionTrait) -> Result<(), Setup
 /// Creates the server's role if it does not exist, with LOGIN but without a password: the operator
 /// sets one, or authenticates the role by certificate or socket. Then grants the privileges that
 /// each table needs and no others.
-pub(super) async fn grant(
-    transaction: &DatabaseTransaction,
-    role: &str,
-) -> Result<(), SetupError> {
+pub(super) async fn grant(transaction: &DatabaseTransaction, role: &str) -> Result<(), SetupError> {
     let quoted = quoted(role)?;
     let exists = "SELECT rolname::text AS value FROM pg_roles WHERE rolname = $1";
     if text(transaction, exists, [role.into()]).await?.is_empty() {

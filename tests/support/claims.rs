@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cabildo::domain::store_error::StoreError;
 use cabildo::claims::repository::ClaimRepository;
 use cabildo::claims::{Claims, ClaimsParts, LeaseTimes};
 use cabildo::clock::BootClock;
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{InstanceId, SessionId, SessionKey};
+use cabildo::domain::store_error::StoreError;
 
 /// The instance that owns one piece of work.
 struct Owner {

@@ -208,7 +208,7 @@ impl Stream {
     }
 
     /// Waits until the camera has shown a key picture, or failed.
-    pub async fn settled(&self) {
+    pub async fn seen_or_failed(&self) {
         let mut progress = self.progress.subscribe();
         loop {
             progress.borrow_and_update();

@@ -30,7 +30,7 @@ impl Scribe {
         }
         self.signed = log.head();
         self.log = Some(log);
-        self.settle_unheard().await?;
+        self.find_outcome().await?;
         self.note_uncovered();
         Ok(true)
     }
@@ -132,7 +132,7 @@ impl Scribe {
 
     /// Finds out whether the last write was stored; requests whose entries were not are carried out
     /// again.
-    async fn settle_unheard(&mut self) -> Result<(), Trouble> {
+    async fn find_outcome(&mut self) -> Result<(), Trouble> {
         let Some(append) = &self.unheard else { return Ok(()) };
         let limit = u32::try_from(append.entries.len()).unwrap_or(u32::MAX);
         let reading = self.shared.repository.entries(self.key, append.expected_size, limit);

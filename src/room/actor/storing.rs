@@ -70,7 +70,7 @@ impl RoomActor {
             });
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-        let found = journal.settled_after(*key, first.seq - 1, limit).await;
+        let found = journal.committed_after(*key, first.seq - 1, limit).await;
         match found {
             Err(error) => Err(StoreError::Unknown(error.to_string())),
             Ok(found) if found == events => Ok(()),

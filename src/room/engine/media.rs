@@ -22,7 +22,7 @@ use crate::sfu::plane::{Gate, Gates};
 
 /// What the gates of a room follow from, besides each connection itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Settled {
+pub(super) struct DecidedBy {
     pub(super) moderation: Option<ModerationMode>,
     pub(super) media_policy: Option<MediaPolicy>,
     pub(super) speaker: Option<(UserId, Microphone)>,
@@ -245,13 +245,13 @@ impl RoomEngine {
         }
         self.follow_turn(now);
         self.feature(&affected, &changed, speaker.as_ref());
-        let settled = Settled {
+        let decided_by = DecidedBy {
             moderation: Some(*self.moderation),
             media_policy: Some(self.media_policy()),
             speaker,
         };
-        if settled != self.passing.settled {
-            self.passing.edit().settled = settled;
+        if decided_by != self.passing.decided_by {
+            self.passing.edit().decided_by = decided_by;
         }
     }
 
@@ -272,11 +272,11 @@ impl RoomEngine {
         self.follow_turn(now);
     }
 
-    /// Connections whose gates may have changed since they were last settled.
+    /// Connections whose gates may have changed since they were last decided.
     fn affected(&self, speaker: Option<&(UserId, Microphone)>) -> BTreeSet<ConnectionId> {
-        let settled = &self.passing.settled;
-        if settled.moderation != Some(*self.moderation)
-            || settled.media_policy != Some(self.media_policy())
+        let decided_by = &self.passing.decided_by;
+        if decided_by.moderation != Some(*self.moderation)
+            || decided_by.media_policy != Some(self.media_policy())
         {
             return self.connections.keys().copied().collect();
         }
@@ -284,8 +284,8 @@ impl RoomEngine {
         for user in self.muted.touched() {
             affected.extend(self.index.connections_of(user));
         }
-        if settled.speaker.as_ref() != speaker {
-            for (user, microphone) in settled.speaker.iter().chain(speaker) {
+        if decided_by.speaker.as_ref() != speaker {
+            for (user, microphone) in decided_by.speaker.iter().chain(speaker) {
                 affected.extend(self.index.connections_of(user));
                 if *microphone == Microphone::Hall {
                     affected.extend(self.index.halls.keys().copied());

@@ -76,7 +76,7 @@ impl Control {
             let command = Command::SetLayerMax { room, layer_max: u8::MAX };
             self.outputs.push_back(Output::Command { worker, command });
         }
-        self.settle_budget(tenant);
+        self.update_budget(tenant);
         self.budgets.0.retain(|_, account| !account.rooms.is_empty());
     }
 
@@ -94,7 +94,7 @@ impl Control {
         tenants.sort_unstable();
         tenants.dedup();
         for tenant in tenants {
-            self.settle_budget(tenant);
+            self.update_budget(tenant);
         }
     }
 
@@ -127,7 +127,7 @@ impl Control {
         self.command(room, Command::SetLayerMax { room, layer_max: HELD_LAYER });
     }
 
-    fn settle_budget(&mut self, tenant: TenantId) {
+    fn update_budget(&mut self, tenant: TenantId) {
         let Some(account) = self.budgets.0.get_mut(&tenant) else { return };
         let crossed = account.update();
         let (kbps, is_exceeded) = (account.measured_kbps(), account.is_exceeded);

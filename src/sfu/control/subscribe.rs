@@ -368,7 +368,7 @@ impl Control {
         self.take_answer(room, peer, transport, &answer);
         // The subscriptions may have changed since the offer was made.
         self.owe_if_stale(room, peer);
-        self.settle(transport, now);
+        self.poll_transport(transport, now);
         if self.is_connected(transport) {
             self.announce_streams(room, peer);
         }

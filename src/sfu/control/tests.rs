@@ -51,24 +51,24 @@ impl Scene {
 
     fn publish(&mut self, peer: ConnectionId, offer: &str) -> Result<PublishAnswer, SfuError> {
         let answer = self.control.publish(self.room, peer, offer, &[], self.now);
-        self.settle();
+        self.poll_transport();
         answer
     }
 
     fn subscribe(&mut self, peer: ConnectionId, track: TrackId) {
         let demand = Demand::default();
         self.control.subscribe(self.room, peer, track, demand).expect("subscribed");
-        self.settle();
+        self.poll_transport();
     }
 
     fn answer(&mut self, peer: ConnectionId, sdp: &str) -> Result<(), SfuError> {
         let answered = self.control.answer(self.room, peer, sdp, self.now);
-        self.settle();
+        self.poll_transport();
         answered
     }
 
     /// Carries out the outputs as the driver does; returns what was sent and to whom.
-    fn settle(&mut self) -> Vec<Vec<u8>> {
+    fn poll_transport(&mut self) -> Vec<Vec<u8>> {
         self.control.flush_offers(self.now);
         while self.control.owes_offers() {
             self.control.flush_offers(self.now);
@@ -89,12 +89,12 @@ impl Scene {
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.control.handle_timeout(self.now);
-        self.settle();
+        self.poll_transport();
     }
 
     fn send(&mut self, client: &Client, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         self.control.handle_datagram(0, client.from, bytes, self.now);
-        self.settle()
+        self.poll_transport()
     }
 
     /// Sends checks, nominates and completes the handshake that a session description asks for.
@@ -262,7 +262,7 @@ fn one_offer_is_open_at_a_time_and_an_answer_is_to_the_one_it_answers() {
     let [(first, _)] = &scene.offers()[..] else { panic!("one offer") };
     scene.subscribe(peer, picture);
     scene.control.restart_subscriber_ice(scene.room, peer).expect("noted");
-    scene.settle();
+    scene.poll_transport();
     assert!(scene.offers().is_empty(), "the first offer has no answer yet");
     let answer = client.answer(first);
     scene.answer(peer, &answer).expect("it answers the first offer");
@@ -291,7 +291,7 @@ fn an_answer_that_comes_twice_is_not_taken_for_the_next_offer() {
     scene.subscribe(peer, picture);
     let first = scene.offers().remove(0).0;
     scene.control.unsubscribe(scene.room, peer, sound).expect("was subscribed");
-    scene.settle();
+    scene.poll_transport();
     assert!(scene.offers().is_empty(), "a removal waits too");
     let answers = [client.answer(&first), client.answer(&first)];
     scene.answer(peer, &answers[0]).expect("taken");
@@ -431,7 +431,7 @@ fn a_receiver_without_a_section_left_uses_the_old_ones_again_and_is_left_in_peac
         for track in tracks {
             scene.control.unsubscribe(scene.room, peer, *track).expect("was subscribed");
         }
-        scene.settle();
+        scene.poll_transport();
         answer_all(&mut scene);
     }
     scene.subscribe(peer, sounds[7]);

@@ -33,7 +33,7 @@ impl LevelMeter {
     }
 
     /// Ends an interval; returns the smoothed loudness, from 0 (silence) to 127 (loudest).
-    fn settle(&mut self) -> u32 {
+    fn end_interval(&mut self) -> u32 {
         let fresh = self.sum.checked_div(self.packets).unwrap_or(0);
         // Rises twice as fast as it falls, so that pauses between words do not take a speaker off
         // the list.
@@ -79,7 +79,7 @@ impl Room {
         let mut next: Vec<(TrackId, u32)> = Vec::new();
         let mut fresh = Vec::new();
         for (track, meter) in heard {
-            let loudness = meter.settle();
+            let loudness = meter.end_interval();
             let was_heard = self.speakers.iter().any(|(it, _)| *it == track);
             if loudness >= if was_heard { HEARD_UNTIL } else { HEARD_FROM } {
                 fresh.push((track, loudness));

@@ -63,13 +63,13 @@ impl RoomJournal for Unsure {
         self.store.events_after(key, after, limit).await
     }
 
-    async fn settled_after(
+    async fn committed_after(
         &self,
         key: SessionKey,
         after: u64,
         limit: u32,
     ) -> Result<Vec<JournalEvent>, StoreError> {
-        self.store.settled_after(key, after, limit).await
+        self.store.committed_after(key, after, limit).await
     }
 }
 

@@ -112,7 +112,7 @@ impl Work {
         let events = [event(seq, number)];
         let outcome = match self.store.append(SessionKey::new(tenant, id), &change, &events).await {
             Err(StoreError::Unknown(_)) => {
-                match self.store.settled_after(SessionKey::new(tenant, id), self.seq, 2).await {
+                match self.store.committed_after(SessionKey::new(tenant, id), self.seq, 2).await {
                     Ok(found) if found == events => Outcome::Acknowledged,
                     Ok(found) => {
                         assert_eq!(found, [], "somebody else's event");

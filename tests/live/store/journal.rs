@@ -237,7 +237,7 @@ async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
         .await
         .expect("stored");
     assert_eq!(
-        store.settled_after(SessionKey::new(tenant, id), 0, 9).await.expect("read"),
+        store.committed_after(SessionKey::new(tenant, id), 0, 9).await.expect("read"),
         [event(1)]
     );
     let other = fixture.unrestricted.begin().await.expect("begun");
@@ -260,14 +260,16 @@ async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
     other.execute_raw(insert).await.expect("inserted");
     let looking = store.clone();
     let mut look =
-        tokio::spawn(async move { looking.settled_after(SessionKey::new(tenant, id), 1, 9).await });
+        tokio::spawn(
+            async move { looking.committed_after(SessionKey::new(tenant, id), 1, 9).await },
+        );
     let early = tokio::time::timeout(Duration::from_millis(200), &mut look).await;
     assert!(early.is_err(), "it did not wait: {early:?}");
     other.commit().await.expect("committed");
     assert_eq!(look.await.expect("it ends").expect("read"), [event(2)]);
     // Looking changes nothing, also where a room has stored nothing yet.
     let fresh = fixture.session(TenantId::generate()).await;
-    let found = store.settled_after(fresh.key(), 0, 9).await.expect("read");
+    let found = store.committed_after(fresh.key(), 0, 9).await.expect("read");
     assert_eq!(found, []);
     assert_eq!(store.load(fresh.key()).await.expect("loaded"), None);
     assert_eq!(

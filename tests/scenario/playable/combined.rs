@@ -167,7 +167,7 @@ async fn killed_between_scenes_it_continues_with_the_next() {
     assert_eq!(stored.state, PlayableState::Building);
     let before = fixture.vault.objects.lock().expect("sound").clone();
     let playables = fixture.playables(Some("ffmpeg"));
-    playables.settled().await;
+    playables.idle().await;
     playables.shutdown().await;
     let ready = fixture.playable(PlayableOf::Combined).await;
     assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);

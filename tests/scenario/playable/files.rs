@@ -200,7 +200,7 @@ async fn killed_at_any_part_it_continues_and_keeps_what_is_stored() {
             let before = fixture.vault.objects.lock().expect("sound").clone();
 
             let playables = fixture.playables(None);
-            playables.settled().await;
+            playables.idle().await;
             playables.shutdown().await;
             let ready = fixture.playable(of).await;
             assert_eq!(ready.state, PlayableState::Ready, "{trouble:?}: {:?}", ready.failure);
@@ -238,7 +238,7 @@ async fn what_another_version_stored_is_made_anew() {
         .await
         .expect("kept");
     let playables = fixture.playables(None);
-    playables.settled().await;
+    playables.idle().await;
     playables.shutdown().await;
     let (calm, calm_track) = large_fixture().await;
     calm.make(None).await;
@@ -300,7 +300,7 @@ async fn what_is_erased_meanwhile_is_left_alone() {
     // Erased behind the back of another start: it gives up at once.
     *fixture.repository.erased.lock().expect("sound") = true;
     let playables = fixture.playables(None);
-    playables.settled().await;
+    playables.idle().await;
     playables.shutdown().await;
     assert_eq!(fixture.playable(of).await, before);
 }
@@ -324,12 +324,12 @@ async fn while_the_repository_is_read_something_is_pending() {
     // Something may be pending, though nothing is known to be.
     let settled = tokio::select! {
         biased;
-        () = playables.settled() => true,
+        () = playables.idle() => true,
         () = tokio::task::yield_now() => false,
     };
     assert!(!settled, "the repository was not read yet");
     fixture.repository.answers.notify_one();
-    playables.settled().await;
+    playables.idle().await;
     playables.shutdown().await;
     assert_eq!(fixture.playable(of).await.state, PlayableState::Ready);
 }

@@ -358,7 +358,7 @@ impl Fixture {
     pub(crate) async fn make(&self, ffmpeg: Option<&str>) {
         let playables = self.playables(ffmpeg);
         self.request(&playables).await;
-        playables.settled().await;
+        playables.idle().await;
         playables.shutdown().await;
     }
 

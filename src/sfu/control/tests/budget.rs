@@ -10,7 +10,7 @@ impl Scene {
     fn measured(&mut self, kbps: u32) -> Vec<u8> {
         let rooms = vec![(self.room, kbps)];
         self.control.handle_media_event(MediaEvent::Incoming { rooms }, self.now);
-        self.settle();
+        self.poll_transport();
         self.layers_max()
     }
 
@@ -59,7 +59,7 @@ fn rooms_of_one_tenant_count_together_and_of_another_do_not() {
     scene.control.open_room(other, others).expect("opened");
     let rooms = vec![(scene.room, 600), (second, 600), (other, 900)];
     scene.control.handle_media_event(MediaEvent::Incoming { rooms }, scene.now);
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(scene.layers_max(), [0, 0], "both rooms of the tenant, and no other");
     assert!(scene.control.check_budget(second, MediaKind::Video).is_err());
     assert!(scene.control.check_budget(second, MediaKind::Audio).is_ok());
@@ -67,10 +67,10 @@ fn rooms_of_one_tenant_count_together_and_of_another_do_not() {
     // A room that opens meanwhile is limited; a room that closes no longer counts.
     let third = SessionId::generate();
     scene.control.open_room(third, BitrateBudget { tenant, max_kbps: 1_000 }).expect("opened");
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(scene.layers_max(), [0]);
     scene.control.close_room(second, scene.now).expect("closed");
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(
         scene.layers_max(),
         [u8::MAX; 3],
@@ -85,7 +85,7 @@ fn a_room_whose_last_track_ends_counts_for_nothing() {
     let (peer, _) = scene.publisher();
     assert_eq!(scene.measured(2_000), [0]);
     scene.control.unpublish(scene.room, peer, scene.now).expect("ended");
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(scene.layers_max(), [u8::MAX]);
     assert_eq!(scene.bitrates.last(), Some(&0));
 }

@@ -38,7 +38,7 @@ fn a_feed_is_a_track_of_its_peer_until_it_ends_or_the_peer_leaves() {
     let beyond = scene.control.feed(scene.room, peer, spec, signal());
     assert!(matches!(beyond, Err(SfuError::TrackLimit)));
     scene.control.leave(scene.room, peer, scene.now).expect("left");
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(scene.control.stats().tracks, 0);
     let removed =
         scene.commands.iter().filter(|it| matches!(it, Command::RemovePublication { .. })).count();
@@ -52,7 +52,7 @@ fn a_feed_of_a_worker_that_ended_is_told_as_lost() {
     let spec = FeedSpec { source: TrackSource::Camera, config: CodecConfig::Vp8, payload_type: 96 };
     scene.control.feed(scene.room, peer, spec, KeyFrameSignal::default()).expect("fed");
     scene.control.handle_worker_gone(0, scene.now);
-    scene.settle();
+    scene.poll_transport();
     assert_eq!(scene.lost(), [(TransportSide::Publish, LostReason::ServerFault)]);
     assert_eq!(scene.control.stats().tracks, 0);
     let again = scene.control.feed(scene.room, peer, spec, KeyFrameSignal::default());
