@@ -3,6 +3,7 @@
 //! like any other text of the log.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -107,7 +108,8 @@ impl ConfirmedMinutes {
 /// of what is not confirmed yet.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
-    parts: BTreeMap<(String, u32), String>,
+    /// Each part with how often it came and belongs to no version yet.
+    parts: BTreeMap<(String, u32), (String, usize)>,
     /// The newest complete version. One whose text is not what was confirmed is left out.
     pub(super) newest: Option<ConfirmedMinutes>,
     /// How many were confirmed. A version is the place in the log, so two that are confirmed at the
@@ -121,7 +123,9 @@ impl Versions {
     pub(super) fn add(&mut self, note: &str) {
         match serde_json::from_str(note) {
             Ok(Note::MinutesPart { sha256, part, text, .. }) => {
-                self.parts.insert((sha256, part), text);
+                let (kept, times) = self.parts.entry((sha256, part)).or_default();
+                *kept = text;
+                *times += 1;
             }
             Ok(Note::MinutesConfirmed { at, user_id, language, sha256, parts, .. }) => {
                 self.count = self.count.saturating_add(1);
@@ -134,19 +138,27 @@ impl Versions {
                     at,
                     by: user_id.clone(),
                 }));
-                let part = |part| self.parts.get(&(sha256.clone(), part)).map(String::as_str);
-                let text: Option<String> = (0..parts).map(part).collect();
+                let text: Option<String> =
+                    (0..parts).map(|part| self.take_part(&sha256, part)).collect();
                 let whole = text.zip(at);
                 let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
                 let Some((text, at)) = whole else { return };
-                if let Some(old) = self.newest.take().filter(|old| old.sha256 != sha256) {
-                    self.parts.retain(|(hash, _), _| *hash != old.sha256);
-                }
                 let newest = ConfirmedMinutes { version, language, sha256, at, by: user_id, text };
                 self.newest = Some(newest);
             }
             Err(_) => {}
         }
+    }
+
+    /// A part of a version that was confirmed. It is kept for as long as the same text may be
+    /// confirmed by somebody else whose parts have come already.
+    fn take_part(&mut self, sha256: &str, part: u32) -> Option<String> {
+        let Entry::Occupied(mut entry) = self.parts.entry((sha256.to_owned(), part)) else {
+            return None;
+        };
+        let (text, times) = entry.get_mut();
+        *times -= 1;
+        if *times > 0 { Some(text.clone()) } else { Some(entry.remove().0) }
     }
 }
 
@@ -210,5 +222,19 @@ mod tests {
         let told: Vec<(u32, &str)> =
             versions.all.iter().map(|it| (it.version, it.sha256.as_str())).collect();
         assert_eq!(told, [(1, one.sha256.as_str()), (2, other.sha256.as_str())]);
+    }
+
+    #[test]
+    fn the_same_text_can_be_confirmed_again_while_another_is() {
+        let (one, other) = (version(1, "una"), version(2, "otra"));
+        let [again, mut beside] = [one.notes(), other.notes()];
+        let last = beside.split_off(1);
+        let mut versions = Versions::default();
+        // All of the first; then its parts once more, the second in whole, and the end of the first.
+        for note in again.iter().chain(&again[..1]).chain(&beside).chain(&last).chain(&again[1..]) {
+            versions.add(note);
+        }
+        assert_eq!(versions.newest, Some(ConfirmedMinutes { version: 3, ..one }));
+        assert!(versions.parts.is_empty(), "nothing is kept that no version needs");
     }
 }
