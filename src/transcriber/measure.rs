@@ -28,6 +28,10 @@ impl Measured {
         reason = "there are few workers, and a float above u32 becomes the largest"
     )]
     pub fn speakers(self, workers: NonZeroUsize) -> u32 {
+        // The pieces of one speaker are recognised one after the other, so more workers do not help.
+        if self.factor > 1.0 {
+            return 0;
+        }
         (workers.get() as f64 / self.factor.max(f64::EPSILON)).floor() as u32
     }
 }
@@ -67,4 +71,16 @@ fn sound() -> Vec<f32> {
             0.1 * swell * voice
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_slower_than_speech_carries_nobody_however_many_workers_there_are() {
+        let workers = NonZeroUsize::new(7).expect("some");
+        let speakers = |factor| Measured { factor }.speakers(workers);
+        assert_eq!([0.5, 1.0, 1.2, 3.0].map(speakers), [14, 7, 0, 0]);
+    }
 }
