@@ -161,7 +161,11 @@ impl Transcriber {
     /// engine takes at most.
     pub async fn session_over(&self, key: SessionKey) {
         let known = self.0.sessions.lock().await.remove(&key);
-        let Some(known) = known else { return };
+        let Some(known) = known else {
+            // The room has told who speaks until it ended.
+            self.0.pool.forget_session(key);
+            return;
+        };
         if known.policy.enabled {
             for track in &known.tracks {
                 self.untap(key, track.track).await;
@@ -170,8 +174,8 @@ impl Transcriber {
             self.send(Input::Close { key, closed: Some(told) }).await;
             // It fails when the thread has ended.
             closed.await.ok();
+            self.0.pool.finish(key).await;
         }
-        self.0.pool.finish(key).await;
         for track in known.tracks {
             self.0.pool.forget_track(track.track);
         }
