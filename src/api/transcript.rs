@@ -33,7 +33,8 @@ use crate::room::error::RoomError;
 
 /// Most pieces or turns of a page. Raising it makes answers larger.
 const PAGE_MAX: usize = 500;
-/// Most corrections of a text that is corrected after the session. Raising it makes pages larger.
+/// Most corrections of a text that are taken after its session. Those during the session are bounded by
+/// the budget of whoever writes. Raising it makes pages larger.
 const CORRECTIONS_MAX: usize = 100;
 /// Pieces or turns of a page when nobody says how many.
 const PAGE_DEFAULT: usize = 100;

@@ -389,7 +389,7 @@ impl RoomEngine {
     }
 
     /// The session ends: nobody has the floor, is heard or is seen any more. Its end is told by
-    /// [`Self::handle_session_over`], which follows; until then only text of what was said is taken.
+    /// [`Self::handle_session_over`], which follows; until then only text of what was said and its corrections are taken.
     pub fn handle_session_ending(&mut self, now: Timestamp) {
         self.is_ending = true;
         self.floor.handle_session_end(now);

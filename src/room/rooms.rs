@@ -34,8 +34,9 @@ const INPUTS_MAX: usize = 1_024;
 /// dropped.
 const MEDIA_EVENTS_MAX: usize = 1_024;
 /// Longest time that the end of a session waits for the text of what was said before it. A piece
-/// of speech waits for two seconds at most, and a remote engine has five. Raising it makes the
-/// end of a session later when its engine hangs.
+/// of speech waits for two seconds at most, and a remote engine has five; what a local engine is
+/// asked again after that is not waited for. Raising it makes the end of a session later when its
+/// engine hangs.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(8);
 
 /// The rooms of this process. Clones share them.

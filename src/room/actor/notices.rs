@@ -42,7 +42,6 @@ impl RoomActor {
             Input::Attend { reply, .. } | Input::Vote { reply, .. } => {
                 answer(reply, Err(RoomError::SessionOver));
             }
-            Input::Correct { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
             other => return Some(other),
         }
         None

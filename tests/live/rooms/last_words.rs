@@ -70,8 +70,8 @@ async fn the_end_of_a_session_waits_for_the_text_of_what_was_said_before_it() {
     let slow = Arc::new(Slow::default());
     let ports = RoomPorts { listeners: vec![slow.clone()], ..RoomPorts::default() };
     let (rooms, _) = house.process_with(ports);
-    let (_chair, _unread) = house.enter(&rooms, "ana", 512).await;
-    let (_ana, mut outbound) = house.enter(&rooms, "bea", 512).await;
+    let (_ana, _unread) = house.enter(&rooms, "ana", 512).await;
+    let (_bea, mut outbound) = house.enter(&rooms, "bea", 512).await;
     let now = Clock::system().now();
     *slow.rooms.lock().expect("not poisoned") = Some(rooms.clone());
     *slow.spoken.lock().expect("not poisoned") = Some((now, now));
