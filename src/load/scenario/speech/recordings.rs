@@ -127,7 +127,7 @@ pub(super) fn packets<'a>(
     Ok(packets)
 }
 
-/// The level of samples in decibels below overload (RFC 6465).
+/// The level of samples in decibels below overload (RFC 6464).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
