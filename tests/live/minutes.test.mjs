@@ -85,6 +85,12 @@ story('The page for recordings', open, {
       seen.last = await player.evaluate((video) => video.currentTime);
       return seen.last >= wanted - 0.5 && seen.last <= wanted + OFF_S;
     });
+    // A player that only goes on never comes back to the piece before.
+    await press(page, 'spoken-before');
+    await until('the player at the piece before', async (seen) => {
+      seen.last = await player.evaluate((video) => video.currentTime);
+      return seen.last < wanted - 1;
+    });
     await page.getByTestId('spoken').scrollIntoViewIfNeeded();
     await screenshot(page, 'recording-spoken');
     await page.getByTestId('spoken-search').fill('nobody said this');

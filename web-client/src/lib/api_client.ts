@@ -111,7 +111,11 @@ export class ApiClient {
   /** As `request`, of what is no JSON. */
   async requestText(path: string): Promise<{ readonly text: string; readonly headers: Headers }> {
     const response = await this.answer('GET', path, {}, 'dpop');
-    return { text: await response.text(), headers: response.headers };
+    try {
+      return { text: await response.text(), headers: response.headers };
+    } catch {
+      throw new ApiError(0, 'NETWORK', 'the text ended early');
+    }
   }
 
   /** A call without any credentials, for public and development routes. */

@@ -1,3 +1,4 @@
+import { plain } from './plain';
 import type { Told } from '../generated/wire';
 import type { ApiClient } from './api_client';
 import type { Attendee, EligiblePage, EligibleUnit, Page } from './attendance';
@@ -149,7 +150,7 @@ export class AttendanceBook {
 
   /** People in whom every word of `query` is found, those whose name begins so first. */
   search(query: string, most: number): readonly BookEntry[] {
-    const words = folded(query).split(/\s+/).filter(Boolean);
+    const words = plain(query).split(/\s+/).filter(Boolean);
     if (words.length === 0) return [];
     const first: BookEntry[] = [];
     const others: BookEntry[] = [];
@@ -243,14 +244,9 @@ interface Indexed {
 }
 
 function indexedOf(entry: BookEntry): Indexed {
-  const name = ` ${folded(entry.name)}`;
-  const units = entry.units.map((unit) => folded(unit.id)).join(' ');
-  return { entry, name, text: `${name} ${units} ${folded(entry.user_id)}` };
-}
-
-/** A text without marks and capitals, as people type it. */
-export function folded(text: string): string {
-  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
+  const name = ` ${plain(entry.name)}`;
+  const units = entry.units.map((unit) => plain(unit.id)).join(' ');
+  return { entry, name, text: `${name} ${units} ${plain(entry.user_id)}` };
 }
 
 function entryOf(attendee: Attendee, known: BookEntry | undefined): BookEntry {

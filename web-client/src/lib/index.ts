@@ -32,6 +32,7 @@ export * from './quality';
 export * from './quorum';
 export * from './reception';
 export * from './recordings';
+export * from './plain';
 export * from './transcript';
 export * from './minutes';
 export * from './room_client';

@@ -40,6 +40,8 @@ describe('minutes', () => {
 
   it('are refused before they are sent when the server would refuse them', () => {
     expect(minutesProblem(' \n')).toBe('empty');
+    expect(minutesProblem('one page\fanother page')).toBe('control');
+    expect(minutesProblem('a line\r\n\tand another')).toBeNull();
     expect(minutesProblem('a'.repeat(MINUTES_BYTES_MAX))).toBeNull();
     expect(minutesProblem('ñ'.repeat(MINUTES_BYTES_MAX / 2 + 1))).toBe('long');
   });

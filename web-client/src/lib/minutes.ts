@@ -55,13 +55,14 @@ export async function listMinutes(
   return (await api.request<{ readonly items: readonly MinutesVersion[] }>('GET', path)).items;
 }
 
-/** Confirms a text; its hash enters the log of the session. */
+/** Confirms a text; its hash enters the log of the session. Repeated with its key it is one version. */
 export function confirmMinutes(
   api: ApiClient,
   session: string,
   minutes: { readonly language: MinutesLanguage; readonly text: string },
+  idempotencyKey: string,
 ): Promise<MinutesVersion> {
-  return api.request('PUT', pathOf(session), { body: minutes });
+  return api.request('PUT', pathOf(session), { body: minutes, idempotencyKey });
 }
 
 /** The language of minutes that a tag stands for; Spanish for others, as the server has it. */
@@ -71,7 +72,8 @@ export function minutesLanguage(tag: string): MinutesLanguage {
 }
 
 /** Why the server would not take a text; null when it would. */
-export function minutesProblem(text: string): 'empty' | 'long' | null {
+export function minutesProblem(text: string): 'empty' | 'control' | 'long' | null {
   if (text.trim() === '') return 'empty';
+  if (/[^\P{Cc}\n\r\t]/u.test(text)) return 'control';
   return new TextEncoder().encode(text).length > MINUTES_BYTES_MAX ? 'long' : null;
 }

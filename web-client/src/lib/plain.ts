@@ -1,6 +1,6 @@
 /** Without accents and capitals: what people type is found as they type it. */
 export function plain(text: string): string {
-  return plainWithPlaces(text).plain;
+  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 /**

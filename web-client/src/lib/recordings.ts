@@ -126,6 +126,7 @@ export function itemsShown(
   return items
     .filter((item) => kind === 'all' || item.kind === kind || item.kind === `track_${kind}`)
     .filter((item) => {
+      if (words.length === 0) return true;
       const text = plain(say(item));
       return words.every((word) => text.includes(word));
     })

@@ -1,7 +1,7 @@
 import type { ApiClient } from './api_client';
-import { plainWithPlaces } from './plain';
+import { plain, plainWithPlaces } from './plain';
 
-/** A piece of speech, as the REST API tells; `text` is null where nothing was understood. */
+/** A piece of speech, as the REST API tells; `text` is null where there is none. */
 export interface TranscriptPiece {
   readonly seq: number;
   readonly participant: string;
@@ -56,10 +56,12 @@ export interface TextPart {
  * whatever their accents and capitals.
  */
 export function partsFound(text: string, search: string): readonly TextPart[] {
-  const { plain, places } = plainWithPlaces(text);
+  const words = wordsOf(search);
+  if (words.length === 0) return text === '' ? [] : [{ text, found: false }];
+  const { plain: bare, places } = plainWithPlaces(text);
   const marks: [number, number][] = [];
-  for (const word of wordsOf(search)) {
-    for (let at = plain.indexOf(word); at >= 0; at = plain.indexOf(word, at + word.length)) {
+  for (const word of words) {
+    for (let at = bare.indexOf(word); at >= 0; at = bare.indexOf(word, at + word.length)) {
       marks.push([places[at] ?? 0, places[at + word.length] ?? text.length]);
     }
   }
@@ -84,10 +86,15 @@ export function piecesFound(
 ): readonly TranscriptPiece[] {
   const words = wordsOf(search);
   if (words.length === 0) return pieces;
-  return pieces.filter(({ name, text }) => {
-    const said = plainWithPlaces(`${name} ${text ?? ''}`).plain;
+  return pieces.filter((piece) => {
+    const said = plain(`${speakerOf(piece)} ${piece.text ?? ''}`);
     return words.every((word) => said.includes(word));
   });
+}
+
+/** Who said a piece, as a page names them. */
+export function speakerOf({ name, participant }: TranscriptPiece): string {
+  return name === '' ? participant : name;
 }
 
 /** The last piece that has begun at a time, among pieces by time; -1 before the first. */
@@ -96,5 +103,5 @@ export function currentPiece(pieces: readonly TranscriptPiece[], atMs: number): 
 }
 
 function wordsOf(search: string): readonly string[] {
-  return plainWithPlaces(search).plain.split(/\s+/).filter(Boolean);
+  return plain(search).split(/\s+/).filter(Boolean);
 }

@@ -109,6 +109,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
           <Spoken
             api={access.api}
             session={session}
+            state={view.state}
             atMs={atMs}
             onSeek={file === null ? null : seek}
           />

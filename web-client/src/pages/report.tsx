@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { errorText, t } from '../i18n/i18n';
 import { h, reportWord } from '../i18n/report';
 import { exactTime, exactTimeOfDay } from '../i18n/texts';
-import { folded } from '../lib';
+import { plain } from '../lib';
 import type { Access } from '../ui/access';
 import { methodText } from '../ui/attendance';
 import { boot } from '../ui/boot';
@@ -45,8 +45,8 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
     const path = `/api/v1/sessions/${encodeURIComponent(session)}/report`;
     access.api.request<Report>('GET', path).then(setReport, setFailure);
   }, []);
-  const words = folded(query.trim());
-  const found = report?.participants.filter((one) => folded(nameOf(one)).includes(words)) ?? [];
+  const words = plain(query.trim());
+  const found = report?.participants.filter((one) => plain(nameOf(one)).includes(words)) ?? [];
   const person = report?.participants.find((one) => one.user_id === chosen) ?? null;
   return (
     <main class="page wide stack" data-testid="report">

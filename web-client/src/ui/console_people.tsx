@@ -4,7 +4,7 @@ import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import { number } from '../i18n/texts';
 import type { BookEntry, BookView, Heard, ParticipantView, Quality, RoomState } from '../lib';
-import { folded, heardOf, isPerson, isRecorder, newId, people, receptionOfPeople } from '../lib';
+import { plain, heardOf, isPerson, isRecorder, newId, people, receptionOfPeople } from '../lib';
 import type { Reception } from '../lib';
 import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
@@ -73,8 +73,8 @@ export function ConsolePeople(props: {
     () => COUNTED.map((one) => all.filter((row) => passes(row, one)).length),
     [all],
   );
-  const words = folded(search.trim());
-  const found = all.filter((row) => passes(row, filter) && folded(row.name).includes(words));
+  const words = plain(search.trim());
+  const found = all.filter((row) => passes(row, filter) && plain(row.name).includes(words));
   const shown = found.slice(0, rows);
   return (
     <section class="card pane" aria-labelledby="people">

@@ -3,7 +3,7 @@ import { c } from '../i18n/chair';
 import type { Key } from '../i18n/i18n';
 import { clock, t } from '../i18n/i18n';
 import type { Presence, RequestView, RoomClient, RoomState } from '../lib';
-import { folded, movedOrder, presenceOf } from '../lib';
+import { plain, movedOrder, presenceOf } from '../lib';
 import { KINDS } from './ask';
 import { Button, Dialog, Field, Options, announce } from './components';
 import type { Send } from './console_turn';
@@ -30,7 +30,7 @@ export interface Wanted {
 /** Whether a request is among those looked for. */
 export function isWanted(request: RequestView, { words, kind }: Wanted): boolean {
   if (kind !== '' && request.kind !== kind) return false;
-  return folded(`${request.name} ${request.note ?? ''}`).includes(folded(words.trim()));
+  return plain(`${request.name} ${request.note ?? ''}`).includes(plain(words.trim()));
 }
 
 /** Searches the requests and the list, once there are more than one sees at a glance. */

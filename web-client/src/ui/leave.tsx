@@ -42,7 +42,14 @@ export function LeaveDialog(props: {
             testId="leave-end-turn"
             once
             onPress={() => {
-              client.command({ type: 'end_speech' }).then(onLeave).catch(showFailure);
+              client
+                .command({ type: 'end_speech' })
+                .then(onLeave)
+                .catch((error: unknown) => {
+                  // What is told while the dialog is open lies behind it.
+                  props.onClose();
+                  showFailure(error);
+                });
             }}
           />
         )}

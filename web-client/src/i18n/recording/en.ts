@@ -82,7 +82,8 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'spoken.before': 'Previous',
   'spoken.next': 'Next',
   'spoken.count': '{count, plural, one {one piece} other {# pieces}}',
-  'spoken.gap': '(not understood)',
+  'spoken.gap': '(no text)',
+  'spoken.part': '{shown} of {count} are shown.',
   'spoken.corrected': 'corrected',
   'spoken.failed': 'The transcript could not be read. The video can be watched all the same.',
   'minutes.title': 'Minutes',
@@ -103,7 +104,13 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'minutes.confirm': 'Confirm',
   'minutes.cancel': 'Cancel',
   'minutes.problem.empty': 'The minutes are empty.',
+  'minutes.problem.control':
+    'The minutes contain control characters, such as a pasted page break. Remove them.',
   'minutes.problem.long': 'The minutes are too long: one megabyte at most.',
+  'minutes.discard.title': 'Discard the changes?',
+  'minutes.discard.text': 'What you wrote was not confirmed and will be lost.',
+  'minutes.discard': 'Discard',
+  'minutes.goOn': 'Go on editing',
   'minutes.ask.title': 'Confirm this version?',
   'minutes.ask.text':
     'Its hash enters the log of the session and can’t be changed afterwards. A further version can be confirmed later.',

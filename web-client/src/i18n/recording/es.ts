@@ -80,7 +80,8 @@ export const es = {
   'spoken.before': 'Anterior',
   'spoken.next': 'Siguiente',
   'spoken.count': '{count, plural, one {un fragmento} other {# fragmentos}}',
-  'spoken.gap': '(no se entendió)',
+  'spoken.gap': '(sin texto)',
+  'spoken.part': 'Se muestran {shown} de {count}.',
   'spoken.corrected': 'corregido',
   'spoken.failed': 'No se pudo leer la transcripción. El video se puede ver igualmente.',
   'minutes.title': 'Acta',
@@ -101,7 +102,13 @@ export const es = {
   'minutes.confirm': 'Confirmar',
   'minutes.cancel': 'Cancelar',
   'minutes.problem.empty': 'El acta está vacía.',
+  'minutes.problem.control':
+    'El acta contiene caracteres de control, como un salto de página pegado. Quítelos.',
   'minutes.problem.long': 'El acta es demasiado larga: un megabyte como máximo.',
+  'minutes.discard.title': '¿Descartar los cambios?',
+  'minutes.discard.text': 'Lo que escribió no se ha confirmado y se perderá.',
+  'minutes.discard': 'Descartar',
+  'minutes.goOn': 'Seguir editando',
   'minutes.ask.title': '¿Confirmar esta versión?',
   'minutes.ask.text':
     'Su huella entra en el registro de la sesión y después no se puede cambiar. Más adelante se puede confirmar otra versión.',

@@ -1,7 +1,7 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { exactTime } from '../../i18n/texts';
 import { r } from '../../i18n/recording/texts';
-import { language as shownLanguage } from '../../i18n/i18n';
+import { language as shownLanguage, t } from '../../i18n/i18n';
 import type { Minutes, MinutesLanguage, MinutesVersion } from '../../lib';
 import {
   MINUTES_LANGUAGES,
@@ -9,9 +9,11 @@ import {
   listMinutes,
   minutesLanguage,
   minutesProblem,
+  newId,
   readMinutes,
 } from '../../lib';
 import { Button, Dialog, Field, Notice, showFailure, toast } from '../components';
+import { useAskBeforeClosing } from '../leave';
 import { Failure } from '../sign_in';
 import type { Access } from '../access';
 
@@ -41,29 +43,51 @@ export function MinutesOf(props: { access: Access; session: string; mayConfirm: 
   );
 }
 
+/** A text that is edited, in the language of what it began as. */
+interface Edited {
+  readonly text: string;
+  readonly language: MinutesLanguage;
+  readonly was: string;
+}
+
 function Reader(props: { access: Access; session: string; mayConfirm: boolean }) {
   const { access, session, mayConfirm } = props;
   const { api, tokens } = access;
-  const [versions, setVersions] = useState<readonly MinutesVersion[]>([]);
+  const [versions, setVersions] = useState<readonly MinutesVersion[] | null>(null);
   const [minutes, setMinutes] = useState<Minutes | null>(null);
-  const [edited, setEdited] = useState<string | null>(null);
+  const [edited, setEdited] = useState<Edited | null>(null);
+  const [reading, setReading] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
   const [draftIn, setDraftIn] = useState<MinutesLanguage>(minutesLanguage(shownLanguage.value));
+  const repeated = useRef({ text: '', key: '' });
   const show = async (which: 'newest' | MinutesLanguage) => {
+    setReading(true);
     try {
       const all = await listMinutes(api, session);
-      setVersions(all);
       const wanted = which === 'newest' ? (all.length > 0 ? 'confirmed' : draftIn) : which;
       const read = await readMinutes(api, session, wanted);
+      setVersions(all);
       setMinutes(read);
       setDraftIn(read.language);
       setFailure(null);
     } catch (error) {
       setFailure(error);
     }
+    setReading(false);
+  };
+  const confirm = async ({ text, language }: Edited) => {
+    // Pressed again after an answer was lost, it is the same version.
+    if (repeated.current.text !== text) repeated.current = { text, key: newId() };
+    const minutes = { language, text };
+    const confirmed = await confirmMinutes(api, session, minutes, repeated.current.key);
+    repeated.current = { text: '', key: '' };
+    toast(r('minutes.confirmed', { version: confirmed.version }));
+    setMinutes({ ...minutes, version: confirmed.version });
+    setVersions((all) => [confirmed, ...(all ?? [])]);
+    setEdited(null);
   };
   useEffect(() => void show('newest'), []);
-  useUnsaved(edited !== null && edited !== minutes?.text);
+  useAskBeforeClosing(edited !== null && edited.text !== edited.was);
   return (
     <>
       {failure !== null && (
@@ -74,7 +98,17 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
           onSignedIn={() => location.reload()}
         />
       )}
-      <Versions versions={versions} />
+      {failure !== null && minutes === null && (
+        <div class="row">
+          <Button
+            label={t('common.retry')}
+            disabled={reading}
+            testId="minutes-retry"
+            onPress={() => void show('newest')}
+          />
+        </div>
+      )}
+      {versions !== null && <Versions versions={versions} />}
       {minutes !== null && edited === null && (
         <>
           <div class="row">
@@ -94,12 +128,14 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
             <Button
               label={r('minutes.draft')}
               testId="minutes-draft"
+              disabled={reading}
               onPress={() => void show(draftIn)}
             />
-            {versions.length > 0 && minutes.version === null && (
+            {versions !== null && versions.length > 0 && minutes.version === null && (
               <Button
                 label={r('minutes.newest')}
                 testId="minutes-newest"
+                disabled={reading}
                 onPress={() => void show('newest')}
               />
             )}
@@ -108,7 +144,11 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
                 label={r('minutes.edit')}
                 look="main"
                 testId="minutes-edit"
-                onPress={() => setEdited(minutes.text)}
+                disabled={reading}
+                onPress={() => {
+                  const { text, language } = minutes;
+                  setEdited({ text, language, was: text });
+                }}
               />
             )}
           </div>
@@ -129,19 +169,12 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
           </div>
         </>
       )}
-      {minutes !== null && edited !== null && (
+      {edited !== null && (
         <Editor
-          text={edited}
-          language={minutes.language}
-          onChange={setEdited}
+          edited={edited}
+          onChange={(text) => setEdited({ ...edited, text })}
           onCancel={() => setEdited(null)}
-          onConfirm={async () => {
-            const { language } = minutes;
-            const confirmed = await confirmMinutes(api, session, { language, text: edited });
-            toast(r('minutes.confirmed', { version: confirmed.version }));
-            setEdited(null);
-            await show('newest');
-          }}
+          onConfirm={() => confirm(edited)}
         />
       )}
     </>
@@ -168,17 +201,20 @@ function Versions({ versions }: { versions: readonly MinutesVersion[] }) {
 }
 
 function Editor(props: {
-  text: string;
-  language: MinutesLanguage;
+  edited: Edited;
   onChange: (text: string) => void;
   onCancel: () => void;
   onConfirm: () => Promise<void>;
 }) {
-  const [asking, setAsking] = useState(false);
+  const { edited } = props;
+  const [asking, setAsking] = useState<'confirm' | 'discard' | null>(null);
   const [sending, setSending] = useState(false);
-  const problem = minutesProblem(props.text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const problem = minutesProblem(edited.text);
+  const close = () => setAsking(null);
   const confirm = () => {
-    setAsking(false);
+    setAsking(null);
     setSending(true);
     props
       .onConfirm()
@@ -191,10 +227,12 @@ function Editor(props: {
         <textarea
           class="minutes-text"
           data-testid="minutes-editor"
-          lang={props.language}
+          lang={edited.language}
           rows={24}
           spellcheck
-          value={props.text}
+          readOnly={sending}
+          ref={field}
+          value={edited.text}
           onInput={(event) => props.onChange(event.currentTarget.value)}
         />
       </Field>
@@ -209,21 +247,31 @@ function Editor(props: {
           look="main"
           testId="minutes-confirm"
           disabled={problem !== null || sending}
-          onPress={() => setAsking(true)}
+          onPress={() => setAsking('confirm')}
         />
         <Button
           label={r('minutes.cancel')}
           testId="minutes-cancel"
           disabled={sending}
-          onPress={props.onCancel}
+          onPress={() => (edited.text === edited.was ? props.onCancel() : setAsking('discard'))}
         />
       </div>
-      {asking && (
-        <Dialog
-          title={r('minutes.ask.title')}
-          testId="minutes-ask"
-          onClose={() => setAsking(false)}
-        >
+      {asking === 'discard' && (
+        <Dialog title={r('minutes.discard.title')} testId="minutes-discard" onClose={close}>
+          <p>{r('minutes.discard.text')}</p>
+          <div class="row">
+            <Button
+              label={r('minutes.discard')}
+              look="danger"
+              testId="minutes-discard-yes"
+              onPress={props.onCancel}
+            />
+            <Button label={r('minutes.goOn')} look="main" onPress={close} />
+          </div>
+        </Dialog>
+      )}
+      {asking === 'confirm' && (
+        <Dialog title={r('minutes.ask.title')} testId="minutes-ask" onClose={close}>
           <p>{r('minutes.ask.text')}</p>
           <div class="row">
             <Button
@@ -232,20 +280,10 @@ function Editor(props: {
               testId="minutes-confirm-yes"
               onPress={confirm}
             />
-            <Button label={r('minutes.cancel')} onPress={() => setAsking(false)} />
+            <Button label={r('minutes.cancel')} onPress={close} />
           </div>
         </Dialog>
       )}
     </>
   );
-}
-
-/** Has the browser ask before a page with text that was not confirmed is left. */
-function useUnsaved(isUnsaved: boolean) {
-  useEffect(() => {
-    if (!isUnsaved) return undefined;
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener('beforeunload', ask);
-    return () => window.removeEventListener('beforeunload', ask);
-  }, [isUnsaved]);
 }

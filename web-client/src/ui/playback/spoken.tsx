@@ -2,16 +2,20 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { exactTimeOfDay } from '../../i18n/texts';
 import { r } from '../../i18n/recording/texts';
 import type { ApiClient, TranscriptPiece } from '../../lib';
-import { currentPiece, partsFound, piecesFound, readTranscript } from '../../lib';
-import { Button, Field, Notice } from '../components';
+import { currentPiece, partsFound, piecesFound, readTranscript, speakerOf } from '../../lib';
+import { Button, Field, Notice, announce } from '../components';
 
-/** Pieces in the list; more are shown when asked for by search. */
+/** Pieces in the list at once. */
 const MOST_SHOWN = 500;
+/** The list shows others when the current piece has left this many. */
+const SHOWN_STEP = MOST_SHOWN / 2;
 
 /** What was said, to read and search; whatever is chosen is sought when there is a video. */
 export function Spoken(props: {
   api: ApiClient;
   session: string;
+  /** The state of the recording: what is read while the session runs is not all. */
+  state: string;
   /** Where the player is, ms since 1970. */
   atMs: number;
   /** Null without anything to play. */
@@ -23,14 +27,18 @@ export function Spoken(props: {
   useEffect(() => {
     let stopped = false;
     readTranscript(api, session).then(
-      (read) => !stopped && setPieces(read),
+      (read) => {
+        if (stopped) return;
+        setPieces(read);
+        setFailed(false);
+      },
       () => !stopped && setFailed(true),
     );
     return () => {
       stopped = true;
     };
-  }, []);
-  if (failed)
+  }, [props.state]);
+  if (failed && pieces === null)
     return (
       <Notice look="warn" testId="spoken-failed">
         <p>{r('spoken.failed')}</p>
@@ -50,19 +58,23 @@ function Pieces(props: {
   const [search, setSearch] = useState('');
   const [chosen, setChosen] = useState<number | null>(null);
   const found = useMemo(() => piecesFound(pieces, search), [pieces, search]);
-  const shown = found.slice(0, MOST_SHOWN);
-  const playing = shown[currentPiece(shown, props.atMs)]?.seq;
-  const now = onSeek === null ? (chosen ?? undefined) : (playing ?? undefined);
+  const isSearching = search.trim() !== '';
+  const picked = found.findIndex(({ seq }) => seq === chosen);
+  // A search shows what was chosen; otherwise the list follows what is heard.
+  const at = isSearching || onSeek === null ? picked : currentPiece(found, props.atMs);
+  const first = Math.max(0, Math.floor(at / SHOWN_STEP) * SHOWN_STEP - SHOWN_STEP / 2);
+  const shown = useMemo(() => found.slice(first, first + MOST_SHOWN), [found, first]);
+  const now = found[at]?.seq;
   const choose = (piece: TranscriptPiece) => {
     setChosen(piece.seq);
     onSeek?.(piece.from);
   };
   const step = (by: number) => {
-    const at = shown.findIndex(({ seq }) => seq === chosen);
-    const next = shown[at < 0 && by < 0 ? shown.length - 1 : at + by];
-    if (next !== undefined) choose(next);
+    const next = found[picked < 0 && by < 0 ? found.length - 1 : picked + by];
+    if (next === undefined) return;
+    choose(next);
+    announce(`${speakerOf(next)}: ${next.text ?? r('spoken.gap')}`);
   };
-  const isSearching = search.trim() !== '';
   return (
     <section class="card stack" aria-labelledby="spoken" data-testid="spoken">
       <h2 id="spoken">{r('spoken.title')}</h2>
@@ -86,19 +98,21 @@ function Pieces(props: {
         </Field>
         <Button
           label={r('spoken.before')}
-          disabled={!isSearching || shown.length === 0}
+          disabled={!isSearching || found.length === 0}
           testId="spoken-before"
           onPress={() => step(-1)}
         />
         <Button
           label={r('spoken.next')}
           type="submit"
-          disabled={!isSearching || shown.length === 0}
+          disabled={!isSearching || found.length === 0}
           testId="spoken-next"
         />
       </form>
       <p class="quiet" role="status" data-testid="spoken-count">
         {found.length === 0 ? r('line.nothing') : r('spoken.count', { count: found.length })}
+        {shown.length < found.length &&
+          ` · ${r('spoken.part', { shown: shown.length, count: found.length })}`}
       </p>
       <Rows
         pieces={shown}
@@ -159,13 +173,13 @@ function Rows(props: {
 }
 
 function Row({ piece, search }: { piece: TranscriptPiece; search: string }) {
-  const { name, participant, text, corrections } = piece;
+  const { text, corrections } = piece;
   return (
     <>
       <span class="line-time">{exactTimeOfDay(Date.parse(piece.from))}</span>
       <span class="line-what">
         <strong class="name">
-          <Marked text={name === '' ? participant : name} search={search} />:
+          <Marked text={speakerOf(piece)} search={search} />:
         </strong>{' '}
         <span lang={piece.language ?? undefined}>
           {text === null ? r('spoken.gap') : <Marked text={text} search={search} />}
