@@ -1,5 +1,6 @@
 //! The errors of the database.
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::domain::store_error::StoreError;
@@ -85,7 +86,7 @@ fn is_refusal(error: &DbErr) -> bool {
     else {
         return false;
     };
-    let code = error.as_database_error().and_then(|refused| refused.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| is_refusal_code(&code))
 }
 

@@ -124,7 +124,7 @@ impl RecordingRepository for Store {
         tracks::forget_people(&tx, session).await?;
         journal::forget(&tx, session).await?;
         media_tokens::forget(&tx, session).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 

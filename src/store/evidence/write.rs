@@ -44,7 +44,7 @@ pub(super) async fn create(
     if append.closed_seq.is_none() {
         open(&tx, session).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Appends to a log, if it has the size that the append expects.
@@ -68,7 +68,7 @@ pub(super) async fn append(
     if append.closed_seq.is_some() && close(&tx, session).await? {
         tell_sealed(&tx, session, append, size).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Tells other services that the recording is complete, unless nothing was recorded.
@@ -283,7 +283,7 @@ pub(super) async fn put_events_key(
             .await
             .map_err(StoreError::from)?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Replaces the key; returns `false` when it was destroyed or wrapped with a newer tenant key.
@@ -316,7 +316,7 @@ pub(super) async fn put_head(
 ) -> Result<(), StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if insert_head(&tx, session, previous_size, head).await? {
-        Ok(tx.commit().await?)
+        tx.commit().await
     } else {
         tx.rollback().await?;
         Err(StoreError::Conflict)
