@@ -33,3 +33,15 @@ it('takes a press as meant when something else was decided between', async () =>
   expect(await one.send(ask)).toBe(true);
   expect(sent).toEqual(['request_speech', 'end_speech', 'request_speech']);
 });
+
+it('takes presses of different things as meant, and of the next speaker as one', async () => {
+  const { sent, decisions: one } = decisions();
+  await one.send(ask);
+  expect(await one.send({ type: 'request_speech', kind: 'point_of_order' })).toBe(true);
+  await one.send({ type: 'approve_speech', request_id: 'a' });
+  expect(await one.send({ type: 'approve_speech', request_id: 'b' })).toBe(true);
+  expect(await one.send({ type: 'approve_speech', request_id: 'b' })).toBe(false);
+  await one.send({ type: 'start_turn', request_id: 'a' });
+  expect(await one.send({ type: 'start_turn', request_id: 'b' })).toBe(false);
+  expect(sent).toHaveLength(5);
+});

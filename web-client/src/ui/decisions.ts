@@ -19,19 +19,11 @@ function groupOf(message: Command): string | null {
     case 'stop_turn':
     case 'end_speech':
       return 'stop';
-    case 'approve_speech':
-    case 'deny_speech':
-    case 'cancel_speech':
-      return `${message.type} ${message.request_id ?? ''}`;
-    case 'mute_user':
-    case 'unmute_user':
-    case 'remove_participant':
-    case 'admit':
-      return `${message.type} ${message.user_id}`;
-    case 'set_moderation':
-      return `${message.type} ${message.moderation}`;
-    default:
+    // The second press on "next" would be of the one after.
+    case 'start_turn':
       return message.type;
+    default:
+      return JSON.stringify({ ...message, seen: undefined });
   }
 }
 
