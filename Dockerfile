@@ -33,7 +33,7 @@ COPY --from=server /usr/local/bin/cabildo /usr/local/bin/cabildo
 USER cabildo
 WORKDIR /var/lib/cabildo
 VOLUME /var/lib/cabildo
-EXPOSE 3014/tcp 3015/tcp 3478/udp
+EXPOSE 3014/tcp 3015/tcp 3478/udp 3478/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["wget", "--quiet", "--output-document=-", "http://127.0.0.1:3014/health/live"]
 ENTRYPOINT ["cabildo"]

@@ -26,6 +26,7 @@ use cabildo::formats::rtp::{self, Header};
 use cabildo::moderation::parse;
 use cabildo::sfu::rtcp::{self, Message};
 use cabildo::sfu::sdp::{self, ANSWER_LIMITS, OFFER_LIMITS};
+use cabildo::sfu::tcp::Frames;
 use cabildo::sfu::transport::{Credentials, Identity, Transport, peek_ufrag};
 use cabildo::verify::checkpoint::Checkpoint;
 use cabildo::verify::cose::{Head, Receipt};
@@ -365,6 +366,21 @@ pub(crate) fn camera_address(data: &[u8]) {
             assert_eq!(again, Ok(masked));
         }
     }
+}
+
+/// A stream of media over TCP (RFC 4571), cut where its first byte says. What comes out is the
+/// same as from the whole.
+pub(crate) fn framed_stream(data: &[u8]) {
+    let Some((cut, stream)) = data.split_first() else { return };
+    let read = |parts: &[&[u8]]| {
+        let (mut frames, mut taken) = (Frames::default(), Vec::new());
+        let ended = parts
+            .iter()
+            .try_for_each(|part| frames.handle_bytes(part, |it| taken.push(it.to_vec())));
+        (taken, ended, frames.is_partial())
+    };
+    let (before, after) = stream.split_at(usize::from(*cut).min(stream.len()));
+    assert_eq!(read(&[before, after]), read(&[stream]));
 }
 
 /// The query of a camera's playlist, and on a second line the name of a file of it.

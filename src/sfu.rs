@@ -13,6 +13,7 @@ pub mod rtcp;
 pub mod sdp;
 pub mod srtp;
 pub mod tap;
+pub mod tcp;
 pub mod transport;
 pub mod worker;
 

@@ -20,6 +20,7 @@ impl Media {
         let options = SfuOptions {
             bind: media.bind,
             candidates: media.candidates.clone(),
+            tcp: media.tcp,
             workers: media.workers,
             clock: base.clock.clone(),
         };

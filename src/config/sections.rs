@@ -50,6 +50,8 @@ pub struct MediaConfig {
     /// Addresses announced to clients; when empty, the bound address, or those of the machine if it
     /// is bound to a wildcard.
     pub candidates: Vec<SocketAddr>,
+    /// Whether media may come over TCP as well, at the same address and port.
+    pub tcp: bool,
     /// Number of threads that forward media.
     pub workers: usize,
 }
@@ -297,6 +299,7 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
     MediaConfig {
         bind: bind(reader, "media.bind", 3478, profile),
         candidates: reader.list("media.candidates", "addresses and ports"),
+        tcp: reader.parsed("media.tcp", "true or false").unwrap_or(true),
         workers: usize::try_from(workers).unwrap_or(1),
     }
 }

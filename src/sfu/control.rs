@@ -142,6 +142,8 @@ struct WorkerLoad {
 pub(crate) struct Control {
     identity: Arc<Identity>,
     candidates: Arc<[SocketAddr]>,
+    /// Whether the candidates are reached by TCP as well.
+    tcp: bool,
     random: StdRng,
     rooms: BTreeMap<SessionId, Room>,
     associations: BTreeMap<TransportId, Association>,
@@ -168,7 +170,7 @@ impl Control {
     /// Makes an engine for this many workers; `seed` comes from a secure generator.
     pub(crate) fn new(
         identity: Arc<Identity>,
-        candidates: Arc<[SocketAddr]>,
+        (candidates, tcp): (Arc<[SocketAddr]>, bool),
         workers: usize,
         seed: [u8; 32],
         now: Instant,
@@ -179,6 +181,7 @@ impl Control {
         Self {
             identity,
             candidates,
+            tcp,
             random,
             rooms: BTreeMap::new(),
             associations: BTreeMap::new(),
@@ -405,6 +408,7 @@ impl Control {
             fingerprint: self.identity.fingerprint(),
             candidates: &self.candidates,
             setup: association.setup(),
+            tcp: self.tcp,
             session_id: association.session_id,
             version: association.version,
         }))

@@ -7,7 +7,8 @@ mod feed;
 mod pool;
 mod request;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +25,7 @@ use crate::sfu::interface::{
 };
 use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
+use crate::sfu::tcp::{self, Inbound, Listener, TcpConnections, TcpStats};
 use crate::sfu::transport::Identity;
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
 use announce::announced;
@@ -36,6 +38,35 @@ use request::{REQUESTS_MAX, Reply, Request};
 /// frame to each of a hundred receivers. The kernel may allow less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
+/// Free ports that are tried until one is free for both UDP and TCP.
+const FREE_PORT_TRIES: usize = 16;
+
+/// Starts the workers, and listens to TCP at the same address and port if it is wanted.
+fn open(
+    options: &WorkerOptions,
+    with_tcp: bool,
+    connections: &Arc<TcpConnections>,
+) -> io::Result<(crate::sfu::worker::Workers, Option<TcpListener>)> {
+    let mut tries = FREE_PORT_TRIES;
+    loop {
+        tries -= 1;
+        let started = start_workers(options, connections)?;
+        if !with_tcp {
+            return Ok((started, None));
+        }
+        match tcp::bind(started.local_address) {
+            Ok(socket) => return Ok((started, Some(socket))),
+            // The workers end with their handles.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if options.bind.port() != 0 || tries == 0 {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// A handle of a running media plane. Clones refer to the same media plane, which ends with
 /// [`Sfu::shutdown`] or when the last handle is dropped.
 #[derive(Debug, Clone)]
@@ -44,6 +75,7 @@ pub struct Sfu {
     local_addr: SocketAddr,
     candidates: Arc<[SocketAddr]>,
     workers: Arc<[WorkerHandle]>,
+    tcp: Arc<TcpConnections>,
 }
 
 impl Sfu {
@@ -55,38 +87,45 @@ impl Sfu {
     pub fn start(options: SfuOptions) -> Result<Self, SfuError> {
         let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = if options.workers == 0 { processors() } else { options.workers };
-        let started = start_workers(&WorkerOptions {
+        let worker_options = WorkerOptions {
             bind: options.bind,
             count,
             socket_buffer_bytes: SOCKET_BUFFER_BYTES,
             clock: options.clock,
-        })
-        .map_err(SfuError::Bind)?;
+        };
+        let tcp = Arc::new(TcpConnections::default());
+        let (started, socket) = open(&worker_options, options.tcp, &tcp).map_err(SfuError::Bind)?;
+        let workers: Arc<[WorkerHandle]> = Arc::from(started.handles.clone());
+        let inbound = Inbound { datagrams: started.datagrams_in, workers: started.handles.clone() };
+        let listener = socket
+            .map(|socket| Listener::start(socket, Arc::clone(&tcp), inbound))
+            .transpose()
+            .map_err(|error| SfuError::Start(error.to_string()))?;
         let (local_addr, strays, media) =
             (started.local_address, started.datagrams, started.events);
-        let workers = Arc::from(started.handles.clone());
-        let pool = Pool::new(started.handles);
-        let sfu = Self::launch(pool, local_addr, options.candidates, |requests| Inputs {
+        let pool = Pool::new(started.handles, Arc::clone(&tcp), listener);
+        let announced = (options.candidates, options.tcp);
+        let sfu = Self::launch(pool, local_addr, announced, |requests| Inputs {
             requests,
             strays,
             media,
         })?;
-        Ok(Self { workers, ..sfu })
+        Ok(Self { workers, tcp, ..sfu })
     }
 
     /// Starts the control thread for workers that are running.
     fn launch<W: Workers>(
         workers: W,
         local_addr: SocketAddr,
-        candidates: Vec<SocketAddr>,
+        (candidates, tcp): (Vec<SocketAddr>, bool),
         inputs: impl FnOnce(mpsc::Receiver<Request>) -> Inputs,
     ) -> Result<Self, SfuError> {
         let start = |error: &dyn std::fmt::Display| SfuError::Start(error.to_string());
         let identity = Arc::new(Identity::generate().map_err(|error| start(&error))?);
         let candidates: Arc<[SocketAddr]> = announced(local_addr, candidates)?.into();
         let seed = rand::random();
-        let control =
-            Control::new(identity, Arc::clone(&candidates), workers.count(), seed, Instant::now());
+        let reached_at = (Arc::clone(&candidates), tcp);
+        let control = Control::new(identity, reached_at, workers.count(), seed, Instant::now());
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let inputs = inputs(receiver);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,10 +136,17 @@ impl Sfu {
             .name("sfu-control".to_owned())
             .spawn(move || runtime.block_on(Driver::new(control, workers).run(inputs)))
             .map_err(|error| start(&error))?;
-        Ok(Self { requests, local_addr, candidates, workers: Arc::default() })
+        let (workers, tcp) = Default::default();
+        Ok(Self { requests, local_addr, candidates, workers, tcp })
     }
 
-    /// The UDP address at which all media arrives.
+    /// The counters of media over TCP.
+    #[must_use]
+    pub(super) fn tcp_stats(&self) -> TcpStats {
+        self.tcp.stats()
+    }
+
+    /// The address at which all media arrives.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr

@@ -17,6 +17,8 @@ pub struct SfuOptions {
     /// Addresses at which clients reach `bind`, best first. When empty, the bound address is
     /// announced, or the addresses of the machine's interfaces if it is a wildcard.
     pub candidates: Vec<SocketAddr>,
+    /// Whether media may come over TCP as well, at the same address and port.
+    pub tcp: bool,
     /// Number of threads that forward; 0 means one per processor.
     pub workers: usize,
     /// The clock from which what is recorded gets its times.
@@ -29,6 +31,7 @@ impl Default for SfuOptions {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             candidates: Vec::new(),
+            tcp: true,
             workers: 0,
             clock: Clock::system(),
         }

@@ -3,6 +3,7 @@
 
 use crate::domain::id::TenantId;
 use crate::sfu::engine::Totals;
+use crate::sfu::tcp::TcpStats;
 use crate::sfu::worker::WorkerStats;
 use crate::sfu::{Sfu, SfuStats};
 use crate::telemetry::metrics::{number, tenant_label, tenants_are_named};
@@ -21,6 +22,10 @@ const DROPPED_PACKETS: &str = "cabildo_sfu_dropped_packets_total";
 const MEDIA_BITRATE: &str = "cabildo_media_bitrate_kbps";
 const PUBLICATIONS_REFUSED: &str = "cabildo_media_publications_refused_total";
 const WORKER_CPU: &str = "cabildo_sfu_worker_cpu_seconds_total";
+
+const TCP_CONNECTIONS: &str = "cabildo_sfu_tcp_connections";
+const TCP_REFUSED: &str = "cabildo_sfu_tcp_connections_refused_total";
+const TCP_DROPPED: &str = "cabildo_sfu_tcp_runs_dropped_total";
 
 type Count = fn(&Totals) -> u64;
 
@@ -88,6 +93,15 @@ pub fn describe_metrics() {
         PUBLICATIONS_REFUSED,
         "Tracks refused because their tenant receives as much as it may."
     );
+    metrics::describe_gauge!(TCP_CONNECTIONS, "Connections for media over TCP.");
+    metrics::describe_counter!(
+        TCP_REFUSED,
+        "Connections for media over TCP that were closed because there were too many."
+    );
+    metrics::describe_counter!(
+        TCP_DROPPED,
+        "Runs of packets that were dropped because a peer connected by TCP read too slowly."
+    );
     metrics::describe_gauge!(WORKER_CPU, "Processor time of each worker since it started.");
     for (name, description, _) in WORKER_COUNTERS {
         metrics::describe_counter!(*name, *description);
@@ -115,6 +129,10 @@ impl Sfu {
             report_control(&stats);
         }
         report_workers(&self.worker_stats().await);
+        let TcpStats { connections, refused, dropped } = self.tcp_stats();
+        metrics::gauge!(TCP_CONNECTIONS).set(number(connections));
+        metrics::counter!(TCP_REFUSED).absolute(refused);
+        metrics::counter!(TCP_DROPPED).absolute(dropped);
     }
 }
 

@@ -197,6 +197,8 @@ pub struct LocalSide<'a> {
     pub candidates: &'a [SocketAddr],
     /// Its DTLS role, which its answers say. Its offers leave the choice to the peer.
     pub setup: Setup,
+    /// Whether they are reached by TCP as well.
+    pub tcp: bool,
     /// Session id of the `o=` line; identifies the transport.
     pub session_id: u64,
     /// Version of the `o=` line; one more with each description.

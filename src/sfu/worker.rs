@@ -20,6 +20,7 @@ pub use options::WorkerOptions;
 use super::engine::Stats;
 use super::feed::FeedBatch;
 use super::plane::{Command, Gate, MediaEvent};
+use super::tcp::TcpConnections;
 use crate::domain::id::TrackId;
 use thread::{Order, Worker};
 
@@ -34,6 +35,9 @@ const EVENTS_MAX: usize = 4096;
 /// Batches of feeds that may wait for one worker; at the limit new ones are dropped and the feed
 /// gets an error. Raising it increases the delay after a busy moment.
 const FEED_BATCHES_MAX: usize = 256;
+/// Media that arrived over TCP and may wait for one worker; at the limit no more is read from the
+/// connections.
+const STREAMED_MAX: usize = 1024;
 /// Number of workers at most; more than any machine has cores.
 const WORKERS_MAX: usize = 256;
 
@@ -102,6 +106,8 @@ pub struct Workers {
     pub local_address: SocketAddr,
     /// Datagrams that they hand to the control half.
     pub datagrams: mpsc::Receiver<FromWorker>,
+    /// Where connections of TCP add theirs.
+    pub datagrams_in: mpsc::Sender<FromWorker>,
     /// Events about media.
     pub events: mpsc::Receiver<MediaEvent>,
 }
@@ -125,6 +131,7 @@ pub struct WorkerHandle(Arc<Shared>);
 struct Shared {
     orders: SyncSender<Order>,
     feeds: SyncSender<FeedBatch>,
+    streamed: mpsc::Sender<(SocketAddr, Vec<u8>)>,
     waker: Waker,
     socket: Arc<UdpSocket>,
 }
@@ -169,6 +176,12 @@ impl WorkerHandle {
         }
     }
 
+    /// Gives the worker media that arrived over TCP; waits while too much of it waits already.
+    pub async fn stream(&self, from: SocketAddr, bytes: Vec<u8>) -> Result<(), WorkerGone> {
+        self.0.streamed.send((from, bytes)).await.map_err(|_| WorkerGone)?;
+        self.0.waker.wake().map_err(|_| WorkerGone)
+    }
+
     /// Asks for the worker's counters.
     pub async fn stats(&self) -> Result<WorkerStats, WorkerGone> {
         let (reply, stats) = oneshot::channel();
@@ -193,8 +206,9 @@ impl WorkerHandle {
     }
 }
 
-/// Starts worker threads on one port. Port 0 takes any free port.
-pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
+/// Starts worker threads on one port. Port 0 takes any free port. What they send to addresses of
+/// `tcp` goes there.
+pub fn start_workers(options: &WorkerOptions, tcp: &Arc<TcpConnections>) -> io::Result<Workers> {
     let (datagrams_out, datagrams) = mpsc::channel(DATAGRAMS_MAX);
     let (events_out, events) = mpsc::channel(EVENTS_MAX);
     let count = options.count.clamp(1, WORKERS_MAX);
@@ -206,12 +220,15 @@ pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
         let socket = Arc::new(socket);
         let (orders, orders_in) = sync_channel(ORDERS_MAX);
         let (feeds, feeds_in) = sync_channel(FEED_BATCHES_MAX);
+        let (streamed, streamed_in) = mpsc::channel(STREAMED_MAX);
         let (worker_thread, waker) = Worker::new(
             worker,
             Arc::clone(&socket),
             thread::Queues {
                 orders: orders_in,
                 feeds: feeds_in,
+                streamed: streamed_in,
+                tcp: Arc::clone(tcp),
                 datagrams: datagrams_out.clone(),
                 events: events_out.clone(),
             },
@@ -221,7 +238,7 @@ pub fn start_workers(options: &WorkerOptions) -> io::Result<Workers> {
         std::thread::Builder::new()
             .name(format!("media-{worker}"))
             .spawn(move || worker_thread.run())?;
-        handles.push(WorkerHandle(Arc::new(Shared { orders, feeds, waker, socket })));
+        handles.push(WorkerHandle(Arc::new(Shared { orders, feeds, streamed, waker, socket })));
     }
-    Ok(Workers { handles, local_address, datagrams, events })
+    Ok(Workers { handles, local_address, datagrams, datagrams_in: datagrams_out, events })
 }

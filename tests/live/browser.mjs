@@ -57,7 +57,10 @@ export async function closeAll() {
  * A page of its own: no cookie, key or storage is shared with any other. With
  * `clock`, a tint, its camera shows the time.
  */
-export async function newPage(browser, { viewport, locale = 'es', clock, ...rest } = {}) {
+export async function newPage(
+  browser,
+  { viewport, locale = 'es', clock, scripts = [], ...rest } = {},
+) {
   const context = await browser.newContext({
     viewport: viewport ?? { width: 800, height: 600 },
     locale,
@@ -68,6 +71,7 @@ export async function newPage(browser, { viewport, locale = 'es', clock, ...rest
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(error.message));
   await page.addInitScript({ path: PROBE });
+  for (const content of scripts) await page.addInitScript({ content });
   if (clock !== undefined) {
     await page.addInitScript({ content: `window.__tint = ${JSON.stringify(clock)};` });
     await page.addInitScript({ path: CLOCK });

@@ -19,6 +19,7 @@ use cabildo::sfu::tap::{TapKind, TapSink};
 use cabildo::sfu::{
     BitrateBudget, FeedError, FeedSpec, PublishAnswer, RoomMediaEvent, Sfu, SfuError, SfuOptions,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 /// Long enough for any machine; nothing waits for it when all is well.
@@ -381,4 +382,140 @@ async fn taps_get_what_real_publishers_send() {
             plane.sfu.leave(room.id, publisher.peer).await.expect("gone");
         }
     }
+}
+
+/// Carries the datagrams of one client in a connection to the media plane (RFC 4571), so that a
+/// client of UDP is one of TCP to it.
+struct Relay {
+    /// Where the client finds the media plane.
+    address: SocketAddr,
+    carrying: tokio::task::JoinHandle<()>,
+}
+
+impl Relay {
+    async fn start(plane: SocketAddr) -> Self {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        let stream = tokio::net::TcpStream::connect(plane).await.expect("connected");
+        Self { address, carrying: tokio::spawn(carry(socket, stream)) }
+    }
+
+    /// A description of the media plane that names the relay as its only address.
+    fn instead_of_plane(&self, sdp: &str) -> String {
+        let lines = sdp.lines().filter(|line| !line.contains(" 1 tcp "));
+        let renamed = lines.map(|line| match line.split_once(" udp ") {
+            Some((before, after)) if before.starts_with("a=candidate:") => {
+                let priority = after.split(' ').next().expect("a priority");
+                let (ip, port) = (self.address.ip(), self.address.port());
+                format!("{before} udp {priority} {ip} {port} typ host\r\n")
+            }
+            _ => format!("{line}\r\n"),
+        });
+        renamed.collect()
+    }
+}
+
+async fn carry(socket: tokio::net::UdpSocket, stream: tokio::net::TcpStream) {
+    let (mut reader, mut writer) = stream.into_split();
+    let (mut datagram, mut client) = ([0; 2_000], None);
+    let mut length = [0; 2];
+    let mut have = 0;
+    loop {
+        tokio::select! {
+            received = socket.recv_from(&mut datagram) => {
+                let Ok((bytes, from)) = received else { return };
+                client = Some(from);
+                let framed = u16::try_from(bytes).expect("short").to_be_bytes();
+                if writer.write_all(&[&framed, &datagram[..bytes]].concat()).await.is_err() {
+                    return;
+                }
+            }
+            // Only this read may be given up in between; what it has read is kept.
+            read = reader.read(&mut length[have..]) => {
+                let Ok(1..) = read else { return };
+                have += read.expect("some");
+                if have < length.len() {
+                    continue;
+                }
+                have = 0;
+                let mut whole = vec![0; usize::from(u16::from_be_bytes(length))];
+                if reader.read_exact(&mut whole).await.is_err() {
+                    return;
+                }
+                if let Some(client) = client {
+                    socket.send_to(&whole, client).await.ok();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn media_over_tcp_reaches_receivers_over_udp_and_tcp_and_comes_from_them() {
+    for workers in [1, 2] {
+        let mut plane = Plane::start(workers);
+        let mut room = plane.open().await;
+        let relay = Relay::start(plane.sfu.local_addr()).await;
+        let client = plane
+            .join(&room, |options| MediaClient::publisher(options, &[TrackOptions::microphone()]))
+            .await;
+        let offer = client.media.call(|media, _| media.offer()).await.expect("it lives");
+        let answer = plane.sfu.publish(room.id, client.peer, offer, Vec::new()).await;
+        let answer = answer.expect("published");
+        let sdp = relay.instead_of_plane(&answer.sdp);
+        let taken = client.media.call(move |media, now| media.handle_answer(&sdp, now)).await;
+        taken.expect("it lives").expect("a usable answer");
+
+        let track = answer.tracks[0].track;
+        let by_udp = plane.receiver(&mut room, &[track]).await;
+        let other_relay = Relay::start(plane.sfu.local_addr()).await;
+        let by_tcp = plane.join(&room, MediaClient::subscriber).await;
+        let demand = Demand::default();
+        plane.sfu.subscribe(room.id, by_tcp.peer, track, demand).await.expect("subscribed");
+        let (sdp, _) = room.offer_with(by_tcp.peer).await;
+        let sdp = other_relay.instead_of_plane(&sdp);
+        let answer = by_tcp.media.call(move |media, now| media.handle_offer(&sdp, now)).await;
+        let answer = answer.expect("it lives").expect("a usable offer");
+        plane.sfu.answer(room.id, by_tcp.peer, answer).await.expect("taken");
+
+        by_udp.hears(1, 50).await;
+        by_tcp.hears(1, 50).await;
+        relay.carrying.abort();
+        other_relay.carrying.abort();
+        plane.sfu.shutdown().await;
+    }
+}
+
+/// Whether the other side has closed a connection, once it has.
+async fn is_closed(stream: &mut tokio::net::TcpStream) -> bool {
+    let mut rest = Vec::new();
+    let reading = stream.read_to_end(&mut rest);
+    tokio::time::timeout(PATIENCE, reading).await.is_ok_and(|_| rest.is_empty())
+}
+
+#[tokio::test]
+async fn strangers_over_tcp_get_no_answer_and_are_closed() {
+    let plane = Plane::start(1);
+    let connect = || tokio::net::TcpStream::connect(plane.sfu.local_addr());
+    // No framing: the first two bytes are a length that no datagram has.
+    let mut http = connect().await.expect("connected");
+    http.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    // A check of nobody, media of nobody, and silence.
+    let mut check = vec![0, 20, 0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    check.extend([7; 12]);
+    let mut stranger = connect().await.expect("connected");
+    stranger.write_all(&check).await.expect("sent");
+    stranger.write_all(&[&[0, 40, 0x80, 111][..], &[0; 38]].concat()).await.expect("sent");
+    let mut silent = connect().await.expect("connected");
+    // A length, and then nothing of the datagram.
+    let mut partial = connect().await.expect("connected");
+    partial.write_all(&[4]).await.expect("sent");
+    let closed = tokio::join!(
+        is_closed(&mut http),
+        is_closed(&mut stranger),
+        is_closed(&mut silent),
+        is_closed(&mut partial)
+    );
+    assert_eq!(closed, (true, true, true, true));
+    plane.sfu.shutdown().await;
 }

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn started(count: usize) -> Workers {
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     let clock = Clock::system();
-    start_workers(&WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20, clock })
-        .expect("started")
+    let options = WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20, clock };
+    start_workers(&options, &std::sync::Arc::default()).expect("started")
 }
 
 fn socket() -> UdpSocket {

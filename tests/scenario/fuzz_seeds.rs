@@ -151,4 +151,5 @@ fuzz_tests! {
     playback_token: 5_000,
     camera_address: 200_000,
     playlist_query: 200_000,
+    framed_stream: 200_000,
 }

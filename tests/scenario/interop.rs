@@ -66,6 +66,7 @@ impl Pair {
 
     fn local<'a>(&'a self, candidates: &'a [SocketAddr]) -> LocalSide<'a> {
         LocalSide {
+            tcp: true,
             credentials: &self.credentials,
             fingerprint: self.identity.fingerprint(),
             candidates,

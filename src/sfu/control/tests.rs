@@ -34,7 +34,7 @@ impl Scene {
     fn new() -> Self {
         let now = Instant::now();
         let candidates = Arc::from([SocketAddr::from(([192, 0, 2, 1], 3478))]);
-        let control = Control::new(Arc::clone(&SERVER), candidates, 1, [5; 32], now);
+        let control = Control::new(Arc::clone(&SERVER), (candidates, true), 1, [5; 32], now);
         let room = SessionId::generate();
         let (commands, events, bitrates) = (Vec::new(), Vec::new(), Vec::new());
         let mut scene = Self { control, now, room, commands, events, bitrates };

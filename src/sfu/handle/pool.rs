@@ -2,21 +2,32 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_util::sync::DropGuard;
 
 use crate::domain::id::TrackId;
 use crate::sfu::handle::driver::{Applied, Gone, Workers};
 use crate::sfu::plane::{Command, Gate};
+use crate::sfu::tcp::TcpConnections;
 use crate::sfu::worker::{ReplySocket, WorkerHandle};
 
 pub(super) struct Pool {
     handles: Vec<WorkerHandle>,
     sockets: Vec<ReplySocket>,
+    tcp: Arc<TcpConnections>,
+    /// Ends the listener of TCP, if there is one.
+    _listener: Option<DropGuard>,
 }
 
 impl Pool {
-    pub(super) fn new(handles: Vec<WorkerHandle>) -> Self {
+    pub(super) fn new(
+        handles: Vec<WorkerHandle>,
+        tcp: Arc<TcpConnections>,
+        listener: Option<DropGuard>,
+    ) -> Self {
         let sockets = handles.iter().map(WorkerHandle::reply_socket).collect();
-        Self { handles, sockets }
+        Self { handles, sockets, tcp, _listener: listener }
     }
 }
 
@@ -37,6 +48,9 @@ impl Workers for Pool {
     }
 
     fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]) {
+        if self.tcp.send(to, bytes, bytes.len()) {
+            return;
+        }
         if let Some(socket) = self.sockets.get(worker) {
             // When the socket buffer is full the datagram is lost, as the network might lose it.
             socket.send_to(bytes, to).ok();

@@ -19,6 +19,7 @@ fn read(text: &str) -> Result<Description, SdpError> {
 
 fn local<'a>(credentials: &'a Credentials, candidates: &'a [SocketAddr]) -> LocalSide<'a> {
     LocalSide {
+        tcp: false,
         credentials,
         fingerprint: Fingerprint::Sha256([0xAB; 32]),
         candidates,

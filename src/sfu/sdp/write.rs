@@ -121,6 +121,18 @@ impl Text {
                 candidate.port()
             ));
         }
+        for (index, candidate) in local.candidates.iter().enumerate().filter(|_| local.tcp) {
+            // Passive host candidates (RFC 6544 §4.2): their preference is below that of every
+            // candidate of UDP, so peers use TCP only where UDP does not get through.
+            let other = u32::try_from(8_191_usize.saturating_sub(index)).unwrap_or(0);
+            let priority = (90 << 24) | ((4 << 13 | other) << 8) | 255;
+            self.line(format_args!(
+                "a=candidate:{} 1 tcp {priority} {} {} typ host tcptype passive",
+                local.candidates.len() + index + 1,
+                candidate.ip().to_canonical(),
+                candidate.port()
+            ));
+        }
         self.line(format_args!("a=end-of-candidates"));
         self.line(format_args!("a=rtcp-mux"));
         self.line(format_args!("a=rtcp-rsize"));

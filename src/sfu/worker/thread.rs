@@ -16,6 +16,7 @@ use crate::domain::id::TrackId;
 use crate::sfu::engine::{Forwarder, Handled};
 use crate::sfu::feed::FeedBatch;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
+use crate::sfu::tcp::TcpConnections;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -29,6 +30,8 @@ const RECEIVES_PER_TURN: usize = 16;
 const ORDERS_PER_TURN: usize = 512;
 /// Batches of feeds forwarded before other work is handled.
 const FEED_BATCHES_PER_TURN: usize = 32;
+/// Packets from TCP taken before other work is handled.
+const STREAMED_PER_TURN: usize = 256;
 /// Output waits this long for more to the same peers, so that more of it is sent in one system
 /// call; the most delay that forwarding adds.
 const GATHER: Duration = Duration::from_millis(1);
@@ -61,6 +64,8 @@ pub(super) enum Order {
 pub(super) struct Queues {
     pub(super) orders: Receiver<Order>,
     pub(super) feeds: Receiver<FeedBatch>,
+    pub(super) streamed: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+    pub(super) tcp: Arc<TcpConnections>,
     pub(super) datagrams: mpsc::Sender<FromWorker>,
     pub(super) events: mpsc::Sender<MediaEvent>,
 }
@@ -145,8 +150,9 @@ impl Worker {
             }
             let (turn, more_orders) = self.take_orders();
             let more_fed = self.take_fed();
+            let more_streamed = self.take_streamed();
             let more_datagrams = self.receive();
-            more = more_orders || more_fed || more_datagrams;
+            more = more_orders || more_fed || more_streamed || more_datagrams;
             let now = Instant::now();
             self.forwarder.handle_timeout(now);
             self.read_wall_clock(now);
@@ -173,6 +179,11 @@ impl Worker {
         for _ in 0..ORDERS_PER_TURN {
             match self.queues.orders.try_recv() {
                 Ok(Order::Do(command)) => {
+                    if let Command::AddTransport { remote, .. }
+                    | Command::MoveTransport { remote, .. } = &command
+                    {
+                        self.queues.tcp.belongs_to(*remote, self.number);
+                    }
                     self.forwarder.handle_command(command, Instant::now());
                 }
                 Ok(Order::Gate { track, gate, applied }) => {
@@ -206,6 +217,28 @@ impl Worker {
             self.offer_taps();
         }
         true
+    }
+
+    /// Handles media that arrived over TCP; returns whether more waits.
+    fn take_streamed(&mut self) -> bool {
+        for _ in 0..STREAMED_PER_TURN {
+            let Ok((from, mut bytes)) = self.queues.streamed.try_recv() else { return false };
+            let now = Instant::now();
+            let handled = self.forwarder.handle_datagram(from, &mut bytes, now);
+            // Its transport may have moved to another worker a moment ago.
+            if handled == Handled::UnknownAddress {
+                self.hand_to_control(DatagramClass::StrayMedia, from, bytes);
+            }
+            self.offer_taps();
+        }
+        true
+    }
+
+    fn hand_to_control(&mut self, kind: DatagramClass, from: SocketAddr, bytes: Vec<u8>) {
+        let datagram = FromWorker { worker: self.number, kind, from, bytes };
+        if self.queues.datagrams.try_send(datagram).is_err() {
+            self.counted.control_datagrams_dropped += 1;
+        }
     }
 
     fn count(&self) -> WorkerStats {
@@ -254,10 +287,7 @@ impl Worker {
             return;
         }
         let bytes = self.buffers.get(start..end).unwrap_or_default().to_vec();
-        let datagram = FromWorker { worker: self.number, kind, from, bytes };
-        if self.queues.datagrams.try_send(datagram).is_err() {
-            self.counted.control_datagrams_dropped += 1;
-        }
+        self.hand_to_control(kind, from, bytes);
     }
 
     fn may_hand_stray(&mut self, now: Instant) -> bool {
@@ -284,6 +314,10 @@ impl Worker {
         self.gathering_since = None;
         let segments_max = self.udp.max_gso_segments();
         while let Some(run) = self.forwarder.poll_transmit(segments_max, RUN_BYTES_MAX) {
+            if self.queues.tcp.send(run.destination, run.contents, run.segment_bytes) {
+                self.counted.runs_sent += 1;
+                continue;
+            }
             let transmit = quinn_udp::Transmit {
                 destination: run.destination,
                 ecn: None,
