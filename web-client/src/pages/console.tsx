@@ -83,8 +83,10 @@ function Console({ access, session }: { access: Access; session: string }) {
   const send = (message: Command) => void decisions.send(message);
   const turnBegan = useTurnBegan(state);
   const start = (request: RequestView) => {
-    // Another moderator, or the first of two presses, has just given it.
-    if (Date.now() - turnBegan.current < NEXT_AGAIN_MS) {
+    // Another moderator, or the first of two presses, has just given it. Where nobody has
+    // the floor, no turn can be cut short by a slip.
+    const runs = state !== null && state.floor.turn !== null;
+    if (runs && Date.now() - turnBegan.current < NEXT_AGAIN_MS) {
       toast(t('console.justStarted'));
       return;
     }
@@ -292,13 +294,13 @@ function Console({ access, session }: { access: Access; session: string }) {
 /** When the turn that runs was first seen here, by this browser's clock. */
 function useTurnBegan(state: RoomState | null) {
   const began = useRef(0);
-  const known = useRef<string | undefined>(undefined);
-  const turn = state?.floor.turn?.turn_id;
-  if (turn !== known.current) {
-    // What ran before the page came is no news.
-    if (turn !== undefined && known.current !== undefined) began.current = Date.now();
-    if (state !== null) known.current = turn ?? '';
-  }
+  const known = useRef<Set<string> | null>(null);
+  if (state === null) return began;
+  const turn = state.floor.turn?.turn_id;
+  // A turn that ran before the page came, or that an undo brought back, does not begin now.
+  if (turn !== undefined && known.current?.has(turn) === false) began.current = Date.now();
+  known.current ??= new Set();
+  if (turn !== undefined) known.current.add(turn);
   return began;
 }
 
