@@ -25,7 +25,7 @@ use cabildo::domain::kafka::Security;
 use cabildo::domain::session::Modality;
 use cabildo::events::{Beginning, Outbox as _, ReaderName, Scope};
 use cabildo::kafka::{Connection, Producer, TlsFiles};
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use rdkafka::mocking::MockCluster;
@@ -88,7 +88,7 @@ async fn fill(store: &Store, tenant: TenantId, sessions: &[SessionId], events: u
         };
         let events: Vec<JournalEvent> = (first..=last).map(event).collect();
         let change =
-            RecordChange { seq: last, state: Some("{}".to_owned()), ..RecordChange::default() };
+            StoredChange { seq: last, state: Some("{}".to_owned()), ..StoredChange::default() };
         for session in sessions {
             store
                 .append(SessionKey::new(tenant, *session), &change, &events)

@@ -26,7 +26,7 @@ use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, ModerationMode};
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, FloorAction, MediaFlags, PeopleAction};
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Entered, MemberHandle, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
@@ -62,7 +62,7 @@ impl Counting {
     }
 }
 
-fn bytes_of(change: &RecordChange) -> usize {
+fn bytes_of(change: &StoredChange) -> usize {
     let part = |(name, value): &(String, Option<String>)| {
         name.len() + value.as_ref().map_or(0, String::len)
     };
@@ -71,14 +71,14 @@ fn bytes_of(change: &RecordChange) -> usize {
 
 #[async_trait]
 impl RoomJournal for Counting {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.store.load(key).await
     }
 
     async fn append(
         &self,
         key: SessionKey,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         let texts: usize = events.iter().map(|event| event.payload.len()).sum();

@@ -21,6 +21,7 @@ mod evidence;
 mod gateway;
 mod health;
 mod idempotency;
+mod json_forms;
 pub mod listener;
 mod media;
 mod media_tokens;
@@ -47,7 +48,6 @@ mod trace;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod transcript;
 mod web;
-mod words;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

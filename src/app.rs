@@ -15,7 +15,7 @@ mod identity;
 mod kafka;
 mod media;
 mod meetings;
-mod record;
+mod recording;
 mod rooms;
 mod services;
 mod sessions;
@@ -41,7 +41,7 @@ use self::identity::Identity;
 use self::kafka::Kafka;
 use self::media::Media;
 use self::meetings::{Keeping, ProviderMeetings};
-use self::record::Record;
+use self::recording::Recording;
 use self::rooms::{Beside, LiveRooms};
 use self::services::Services;
 use self::sessions::Sessions;
@@ -82,7 +82,7 @@ pub struct App {
     base: Base,
     media: Media,
     foundation: Foundation,
-    record: Record,
+    recording: Recording,
     transcription: Transcription,
     rooms: LiveRooms,
     sessions: Sessions,
@@ -117,9 +117,10 @@ impl App {
         let identity = Identity::start(&base, addresses.http).await?;
         let services = Services::start(&base)?;
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
-        let record = Record::start(&base, &foundation, &media).await?;
+        let recording = Recording::start(&base, &foundation, &media).await?;
         let transcription = Transcription::start(&base, &media)?;
-        let beside = Beside { record: &record, transcription: &transcription, services: &services };
+        let beside =
+            Beside { recording: &recording, transcription: &transcription, services: &services };
         let rooms = LiveRooms::start(&base, &foundation, &media, &beside);
         transcription.tell(rooms.rooms.clone());
         let providers = ProviderMeetings::start(&base, &foundation)?;
@@ -135,7 +136,7 @@ impl App {
             foundation: &foundation,
             media: &media,
             rooms: &rooms,
-            record: &record,
+            recording: &recording,
             transcription: &transcription,
             sessions: &sessions,
             services: &services,
@@ -151,7 +152,7 @@ impl App {
             base,
             media,
             foundation,
-            record,
+            recording,
             transcription,
             rooms,
             sessions,
@@ -185,7 +186,7 @@ impl App {
             base,
             media,
             foundation,
-            record,
+            recording,
             transcription,
             rooms,
             sessions,
@@ -211,7 +212,7 @@ impl App {
             // What waits for it is told to rooms as gaps.
             transcription.shutdown().await;
             rooms.shutdown().await;
-            record.shutdown().await;
+            recording.shutdown().await;
             delivery.shutdown().await;
             foundation.shutdown().await;
             media.shutdown().await;

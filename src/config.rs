@@ -6,7 +6,7 @@ mod events;
 mod kafka;
 mod providers;
 mod reader;
-mod record;
+mod recording;
 mod sections;
 mod services;
 mod source;
@@ -18,8 +18,9 @@ pub use cameras::CamerasConfig;
 pub use events::{EventsConfig, WebhookConfig};
 pub use kafka::KafkaConfig;
 pub use providers::{GoogleMeetConfig, ProvidersConfig, ZoomConfig};
-pub use record::{
-    EvidenceConfig, KeysConfig, PlaybackConfig, RecordConfig, RecorderConfig, S3Config, VaultConfig,
+pub use recording::{
+    EvidenceConfig, KeysConfig, PlaybackConfig, RecorderConfig, RecordingConfig, S3Config,
+    VaultConfig,
 };
 pub use sections::{
     DpopConfig, HttpConfig, IdentityConfig, InternalConfig, LimitsConfig, LogFormat, MediaConfig,
@@ -63,7 +64,7 @@ pub struct Config {
     /// Rate limits and other limits of the interfaces.
     pub limits: LimitsConfig,
     /// Recordings and their proof.
-    pub record: RecordConfig,
+    pub recording: RecordingConfig,
     /// Cameras.
     pub cameras: CamerasConfig,
     /// What other services are told.
@@ -339,7 +340,9 @@ mod tests {
             ("CABILDO_VAULT__S3__SECRET_ACCESS_KEY", "hunter2"),
         ];
         let config = production(EXAMPLE, &bucket).expect("complete");
-        assert!(matches!(&config.record.vault, VaultConfig::S3(s3) if s3.bucket == "assemblies"));
+        assert!(
+            matches!(&config.recording.vault, VaultConfig::S3(s3) if s3.bucket == "assemblies")
+        );
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 
@@ -396,7 +399,7 @@ mod tests {
         assert!(config.internal.bind.ip().is_loopback());
         assert!(config.media.bind.ip().is_loopback());
         assert!(config.store.url.expose().starts_with("sqlite:"));
-        assert!(config.record.recorder.spool.starts_with("/tmp/somewhere"));
+        assert!(config.recording.recorder.spool.starts_with("/tmp/somewhere"));
         assert!(config.internal.allow.values().all(|allowed| !allowed.is_empty()));
     }
 }

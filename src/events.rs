@@ -10,9 +10,9 @@ use std::str::FromStr;
 use async_trait::async_trait;
 
 use crate::domain::id::{SessionId, TenantId};
+use crate::domain::named_values::named_values;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
 pub use upkeep::{KEPT, OutboxUpkeep};
 
@@ -38,7 +38,7 @@ impl Position {
     }
 }
 
-words!(
+named_values!(
     /// Where an event comes from.
     EventSource {
         /// A change of the session itself; `seq` is its version.

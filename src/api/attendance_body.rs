@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::words::{Id, Moment, Place};
+use super::json_forms::{Id, Moment, Place};
 use crate::attendance::ports::EligibleList;
 use crate::attendance::{
     Attendance, CoarseLocation, Consent, Interval, Member, QuorumChange, Roll,

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::json_forms::{Admission, Comparison, Member};
 use super::session_body::change;
-use super::words::{Admission, Comparison, Member};
 use crate::domain::quorum as domain;
 use crate::sessions::{AttendancePatch, Change, QuorumRulePatch};
 

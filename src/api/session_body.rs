@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::attendance_rules::{AttendanceBody, AttendancePatchBody, NewAttendanceBody};
-use super::words::{
+use super::json_forms::{
     Id, MediaPolicy, Member, Modality, ModerationMode, Moment, Provider, SessionStatus,
 };
 use crate::domain::id::{AssemblyId, SessionId, TenantId};

@@ -52,7 +52,7 @@ impl Cameras {
         rooms: &LiveRooms,
     ) -> anyhow::Result<Self> {
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
-        let secret = playback_secret(config, &base.config.record.keys.directory)?;
+        let secret = playback_secret(config, &base.config.recording.keys.directory)?;
         let options = GatewayOptions {
             addresses: AddressPolicy::new(config.allowed_networks.clone()),
             cameras_max: config.max_per_tenant,

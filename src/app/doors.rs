@@ -16,7 +16,7 @@ use super::foundation::Foundation;
 use super::identity::Identity;
 use super::media::Media;
 use super::meetings::{ProviderClients, ProviderMeetings};
-use super::record::Record;
+use super::recording::Recording;
 use super::rooms::LiveRooms;
 use super::services::Services;
 use super::sessions::Sessions;
@@ -82,7 +82,7 @@ pub(super) struct Behind<'a> {
     pub(super) foundation: &'a Foundation,
     pub(super) media: &'a Media,
     pub(super) rooms: &'a LiveRooms,
-    pub(super) record: &'a Record,
+    pub(super) recording: &'a Recording,
     pub(super) transcription: &'a Transcription,
     pub(super) sessions: &'a Sessions,
     pub(super) services: &'a Services,
@@ -168,7 +168,7 @@ fn readings(behind: &Behind<'_>) -> Vec<Arc<dyn MetricsSource>> {
         behind.rooms.readings(),
         behind.media.readings(),
         behind.foundation.readings(),
-        behind.record.readings(),
+        behind.recording.readings(),
         behind.services.readings(),
         behind.providers.clients.readings(),
     ];
@@ -183,7 +183,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         foundation,
         media,
         rooms,
-        record,
+        recording,
         transcription,
         sessions,
         services,
@@ -213,8 +213,8 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         rooms: rooms.rooms.clone(),
         desk: rooms.desk.clone(),
         evidence: foundation.evidence.clone(),
-        library: record.library.clone(),
-        history: record.history.clone(),
+        library: recording.library.clone(),
+        history: recording.history.clone(),
         zoom_webhook: providers.zoom_webhook(base),
         cameras: cameras.gateway.clone(),
         camera_probes: cameras.probes.clone(),
@@ -228,13 +228,13 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         readiness: Arc::new(Dependencies {
             store: base.store.clone(),
             media: media.sfu.clone(),
-            vault: record.vault(),
+            vault: recording.vault(),
             clock,
             services: services.clone(),
             providers: providers.clients.clone(),
             kafka_is_well: delivery.kafka_is_well(),
             evidence: foundation.evidence.clone(),
-            recorder: record.recorder(),
+            recorder: recording.recorder(),
             transcription: transcription.health(),
         }),
         metrics: Arc::new(Readings(readings)),
@@ -314,7 +314,7 @@ fn rate_limits(config: &Config) -> RateLimitOptions {
 }
 
 fn playback_key(config: &Config) -> PlaybackKey {
-    let playback = &config.record.playback;
+    let playback = &config.recording.playback;
     let valid_for = Duration::from_secs(playback.url_ttl_s.into());
     match &playback.signing_key {
         Some(key) => PlaybackKey::new(key.clone(), valid_for),

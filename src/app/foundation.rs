@@ -64,12 +64,12 @@ pub fn open_foundation(
     clock: &Clock,
 ) -> anyhow::Result<Foundation> {
     let public_origin = public_origin(config);
-    let directory = &config.record.keys.directory;
+    let directory = &config.recording.keys.directory;
     let keys: Arc<dyn KeyVault> =
         Arc::new(LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?);
     let signing = EvidenceKeys::open(&directory.join("evidence")).context("keys.directory")?;
     let operator = OperatorKey::open(&directory.join("operator")).context("keys.directory")?;
-    let issuer = config.record.evidence.issuer.clone();
+    let issuer = config.recording.evidence.issuer.clone();
     let database = Arc::new(store.clone());
     let evidence = Evidence::start(
         EvidenceParts {
@@ -121,7 +121,7 @@ fn hash_of_executable() -> std::io::Result<Hash> {
 }
 
 fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
-    Ok(match &config.record.vault {
+    Ok(match &config.recording.vault {
         VaultConfig::Directory(path) => {
             Arc::new(Directory::open(path.clone()).context("vault.directory")?)
         }

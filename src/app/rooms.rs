@@ -14,7 +14,7 @@ use super::attendance;
 use super::base::Base;
 use super::foundation::Foundation;
 use super::media::Media;
-use super::record::Record;
+use super::recording::Recording;
 use super::services::Services;
 use super::tenants;
 use super::transcriber::Transcription;
@@ -27,14 +27,14 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
 use crate::room::ports::{
-    AttendanceNote, EvidenceHead, LostConnection, Refusal, RoomPorts, RoomWitness,
+    AttendanceNote, EvidenceHead, LostConnection, Refusal, RoomLog, RoomPorts,
 };
 use crate::room::{Desk, Rooms};
 use crate::sessions::{NotTold, SessionObserver};
 
 /// The parts that listen to rooms and their sessions, and the services that they ask.
 pub(super) struct Beside<'a> {
-    pub(super) record: &'a Record,
+    pub(super) recording: &'a Recording,
     pub(super) transcription: &'a Transcription,
     pub(super) services: &'a Services,
 }
@@ -54,15 +54,18 @@ impl LiveRooms {
         media: &Media,
         beside: &Beside<'_>,
     ) -> Self {
-        let Beside { record, transcription, services } = beside;
+        let Beside { recording, transcription, services } = beside;
         let store = Arc::new(base.store.clone());
         let (evidence, clock) = (foundation.evidence.clone(), base.clock.clone());
         let ports = RoomPorts {
-            listeners: [Some(record.listener()), transcription.listener()]
+            listeners: [Some(recording.listener()), transcription.listener()]
                 .into_iter()
                 .flatten()
                 .collect(),
-            witness: Some(Arc::new(Witness { evidence: evidence.clone(), clock: clock.clone() })),
+            log: Some(Arc::new(EvidenceOfRooms {
+                evidence: evidence.clone(),
+                clock: clock.clone(),
+            })),
             limits: Some(tenants::limits(base, services)),
             eligible: attendance::eligible(services),
             transcription: transcription.state(),
@@ -145,13 +148,13 @@ fn base64_text(bytes: &[u8]) -> String {
 }
 
 /// Enters in the logs what happens in rooms.
-struct Witness {
+struct EvidenceOfRooms {
     evidence: Evidence,
     clock: Clock,
 }
 
 #[async_trait]
-impl RoomWitness for Witness {
+impl RoomLog for EvidenceOfRooms {
     async fn room_opened(&self, session: &Session) {
         let opened = self.evidence.open(session.key(), &policy_of(session)).await;
         if let Err(error) = opened {

@@ -20,10 +20,10 @@ impl Sessions {
         beside: &Beside<'_>,
         providers: &ProviderMeetings,
     ) -> Self {
-        let Beside { record, transcription, services } = beside;
+        let Beside { recording, transcription, services } = beside;
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
-        let mut observers = vec![rooms.observer(), record.observer(), providers.observer(base)];
+        let mut observers = vec![rooms.observer(), recording.observer(), providers.observer(base)];
         observers.extend(transcription.observer());
         let service = SessionService::new(store, tenants::limits(base, services), observers);
         let service = service.making_by(Arc::new(providers.meetings.clone()));

@@ -12,11 +12,11 @@ use crate::auth::error::AuthError;
 use crate::auth::jws::{decode_exactly, encode};
 use crate::domain::id::{SessionId, SessionKey, TenantId, UserId};
 use crate::domain::media::TrackSource;
+use crate::domain::named_values::named_values;
 use crate::domain::participant::Principal;
 use crate::domain::role::{Action, Role, Roles};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
 /// How every media token begins, so that it is recognised where it leaks.
 const PREFIX: &str = "cbm_";
@@ -32,7 +32,7 @@ pub const TOKENS_PER_PERSON_MAX: u32 = 16;
 /// What callers are told to wait when tokens can't be looked up.
 const RETRY_AFTER_S: u32 = 5;
 
-words!(
+named_values!(
     /// Which direction a media token is for.
     MediaTokenKind {
         /// To publish (RFC 9725).

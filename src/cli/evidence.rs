@@ -239,7 +239,7 @@ fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure>
 
 fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
     let config = config_of(place, None)?;
-    let directory = config.record.keys.directory.join("evidence");
+    let directory = config.recording.keys.directory.join("evidence");
     let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
     keys.rotate().context("keys.directory")?;
     output::print(&format!("a new key signs from now on; {} keys are published", keys.all().len()));

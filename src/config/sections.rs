@@ -185,7 +185,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let tenants = read_tenants(reader);
     let services = super::services::read(reader);
     let limits = read_limits(reader, profile);
-    let record = super::record::read(reader, profile);
+    let recording = super::recording::read(reader, profile);
     let cameras = super::cameras::read(reader, profile);
     let events = super::events::read(reader);
     let kafka = super::kafka::read(reader);
@@ -202,7 +202,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         tenants,
         services,
         limits,
-        record,
+        recording,
         cameras,
         events,
         kafka,

@@ -11,14 +11,14 @@ use serde_json::json;
 use crate::custody::entries::EVENT;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 use crate::evidence::repository::StoredEvent;
 use crate::evidence::{Body, EventKind, event_commitment, subject_text};
 use crate::recorder::repository::RecordedTrack;
 use crate::sealing::{EventsKey, TrackKey};
 use crate::vault::KeyPurpose;
 
-words!(
+named_values!(
     /// Which texts of its events a bundle discloses.
     Texts {
         /// Those that a list of attendance is made of: who came and went, the quorum, the end of the

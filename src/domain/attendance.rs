@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::InvalidId;
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// How presence was established.
     AttendanceMethod {
         /// A contextual QR code that the identity service validated.
@@ -22,7 +22,7 @@ words!(
         Channel => "channel",
     }
 );
-words!(
+named_values!(
     /// Where somebody is present.
     Place {
         /// In the hall. They stay until they are marked as left.
@@ -31,7 +31,7 @@ words!(
         Remote => "remote",
     }
 );
-words!(
+named_values!(
     /// Why somebody is no longer present.
     LeaveCause {
         /// A moderator marked them as left.
@@ -46,7 +46,7 @@ words!(
         SessionEnded => "session_ended",
     }
 );
-words!(
+named_values!(
     /// The call under which an assembly meets. The second usually needs a
     /// smaller share.
     QuorumCall {
@@ -57,7 +57,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// Why a proof of presence was refused.
     AttendanceFailure {
         /// The identity service says that it is not valid.

@@ -1,8 +1,8 @@
 //! Words about cameras and their viewers.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// Where a viewer's right to watch a camera stands.
     StreamSessionStatus {
         /// Asked for; no token was handed out yet.
@@ -25,7 +25,7 @@ impl StreamSessionStatus {
     }
 }
 
-words!(
+named_values!(
     /// Where the stream of a camera stands.
     StreamStatus {
         /// Nobody wants it: the camera is not called.
@@ -39,7 +39,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// How well a camera does.
     CameraHealth {
         /// Its pictures come.
@@ -51,7 +51,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// Why a camera's stream ended or did not begin.
     StreamFault {
         /// The host of its address is not found.
@@ -86,7 +86,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// Why a camera was looked after.
     ProbeCause {
         /// It was due.
@@ -96,7 +96,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// A codec that cameras send.
     CameraCodec {
         /// H.264 (RFC 6184).

@@ -1,9 +1,9 @@
 //! The stable codes of all refusals. Each interface maps its failures to one of them; clients may
 //! rely on the text.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// A stable error code, upper snake case.
     ErrorCode {
         /// The body is not JSON, has another shape than expected, or has an unknown field.

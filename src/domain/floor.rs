@@ -1,8 +1,8 @@
 //! Types of the speaking list.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// The kind of a speech request. The speaking list is ordered by kind, from the last of these
     /// values to the first; requests of equal kind are ordered by arrival.
     SpeechKind {
@@ -16,7 +16,7 @@ words!(
         InterposedQuestion => "interposed_question",
     }
 );
-words!(
+named_values!(
     /// The speaker's position on the matter.
     Stance {
         /// For it.
@@ -27,7 +27,7 @@ words!(
         Neutral => "neutral",
     }
 );
-words!(
+named_values!(
     /// Why a turn ended.
     TurnEnd {
         /// The speaker gave the floor back.

@@ -1,8 +1,8 @@
 //! How the brokers of Kafka are spoken to.
 
-use super::words::words;
+use super::named_values::named_values;
 
-words!(
+named_values!(
     /// How a login is made.
     Mechanism {
         /// The password as it is; only sensible over TLS.
@@ -14,7 +14,7 @@ words!(
     }
 );
 
-words!(
+named_values!(
     /// How the brokers are spoken to, by Kafka's own names.
     Security {
         /// Neither TLS nor a login.

@@ -1,8 +1,8 @@
 //! Types of media.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// The kind of media of a track.
     MediaKind {
         /// Audio.
@@ -11,7 +11,7 @@ words!(
         Video => "video",
     }
 );
-words!(
+named_values!(
     /// The source of a track.
     TrackSource {
         /// A microphone.
@@ -24,7 +24,7 @@ words!(
         ScreenAudio => "screen_audio",
     }
 );
-words!(
+named_values!(
     /// A codec that this server forwards. It never transcodes live media.
     Codec {
         /// Opus (RFC 7587).

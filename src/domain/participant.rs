@@ -1,9 +1,9 @@
 //! Callers and participants: people, devices and services.
 
 use crate::domain::id::{SessionId, TenantId, UserId};
+use crate::domain::named_values::named_values;
 use crate::domain::role::Roles;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
 /// A person or device whose access token and proof of possession were verified. Only `auth` makes
 /// one.
@@ -32,7 +32,7 @@ pub struct Principal {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceName(pub String);
 
-words!(
+named_values!(
     /// The kind of a participant of a room. All kinds are listed and removed in the same way; the
     /// methods below state the differences.
     ParticipantKind {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::domain::attendance::QuorumCall;
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// What makes somebody present who is connected to the room.
     Admission {
         /// Being connected under their own access token.
@@ -91,7 +91,7 @@ impl FromStr for Share {
     }
 }
 
-words!(
+named_values!(
     /// How a share is compared.
     Comparison {
         /// The share itself suffices.

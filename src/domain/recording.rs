@@ -1,8 +1,8 @@
 //! Types of recordings.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// The state of the recorder of a room.
     RecordingState {
         /// Every track is recorded.
@@ -13,7 +13,7 @@ words!(
         Stopped => "stopped",
     }
 );
-words!(
+named_values!(
     /// The state of a playable file.
     PlayableState {
         /// Waiting to be made, or for its recording to end.
@@ -28,7 +28,7 @@ words!(
         Erased => "erased",
     }
 );
-words!(
+named_values!(
     /// The container format of a playable file.
     Container {
         /// `WebM`: VP8, VP9, AV1, Opus.

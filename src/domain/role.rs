@@ -1,8 +1,8 @@
 //! The table of which role may do what.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
-words!(
+named_values!(
     /// A role of a principal, from its access token.
     Role {
         /// An owner or delegate.
@@ -19,7 +19,7 @@ words!(
         Auditor => "auditor",
     }
 );
-words!(
+named_values!(
     /// A permission. Every route and message asks [`Role::may`] for one of these.
     Action {
         /// Read sessions of the own tenant.

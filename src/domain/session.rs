@@ -1,11 +1,11 @@
 //! A governed meeting and its policy.
 
 use crate::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
+use crate::domain::named_values::named_values;
 use crate::domain::quorum::AttendanceRules;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
-words!(
+named_values!(
     /// Where the people of a session are.
     Modality {
         /// Everybody joins from a browser.
@@ -16,7 +16,7 @@ words!(
         Mixed => "mixed",
     }
 );
-words!(
+named_values!(
     /// Who carries the media of a session.
     Provider {
         /// This server.
@@ -27,7 +27,7 @@ words!(
         Zoom => "zoom",
     }
 );
-words!(
+named_values!(
     /// The state of a session. `scheduled → active → completed`, or `cancelled`
     /// from either of the first two.
     SessionStatus {
@@ -41,7 +41,7 @@ words!(
         Cancelled => "cancelled",
     }
 );
-words!(
+named_values!(
     /// Whether the speaking list decides who is heard.
     ModerationMode {
         /// Everyone is heard unless muted.
@@ -50,7 +50,7 @@ words!(
         Moderated => "moderated",
     }
 );
-words!(
+named_values!(
     /// Whose cameras and screens are shown.
     MediaPolicy {
         /// Those of the holder of the floor, of moderators and of the hall.

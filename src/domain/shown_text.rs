@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 
 /// Most code points of one grapheme cluster. A family emoji with skin tones has 11; more combining
 /// marks on one letter only cover the neighbouring lines.
@@ -246,7 +246,7 @@ fn compared(text: &str) -> String {
     skeleton.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
 }
 
-words!(
+named_values!(
     /// Why a name needs attention. Pages show this beside the name.
     NameNotice {
         /// It looks like a name that stands for the server or for an office.

@@ -1,8 +1,8 @@
 //! What was said in a room, as text, and where nothing could be understood.
 
 use crate::domain::id::{TrackId, UserId};
+use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
 /// A piece of speech as text.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ pub struct TranscriptChunk {
     pub language: String,
 }
 
-words!(
+named_values!(
     /// Why speech did not become text.
     GapCause {
         /// More was said at once than this machine can recognise in time.

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::payloads::{AssemblyActivated, AssemblyCompleted, VoteStarted};
 use crate::domain::arrival::Arrival;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 use crate::kafka::Incoming;
 use crate::room::action::Vote;
 
@@ -20,7 +20,7 @@ pub const MESSAGE_BYTES_MAX: usize = 65_536;
 /// Longest `id`, `source` and name of a vote, in bytes: they are keys in a database.
 pub const NAME_BYTES_MAX: usize = 256;
 
-words!(
+named_values!(
     /// Why a message is not an event that can be acted on.
     Unusable {
         /// It is larger than [`MESSAGE_BYTES_MAX`].

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::named_values::named_values;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
-words!(
+named_values!(
     /// What governance is told or asked about a session, in order.
     Step {
         /// It is told that the session started.

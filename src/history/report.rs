@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 use crate::evidence::EventKind;
 use crate::history::event::{AttendanceNoted, LogEvent};
 use crate::room::event::{AttendanceView, Event, TurnView};
@@ -17,7 +17,7 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::Attendance,
 ];
 
-words!(
+named_values!(
     /// What an entry of a report is about.
     ReportKind {
         /// They entered the room.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::domain::floor::TurnEnd;
 use crate::domain::id::{RecordedTrackId, UserId};
+use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 use crate::evidence::EventKind;
 use crate::history::event::{LogEvent, TextCorrected};
 use crate::recorder::repository::RecordedGap;
@@ -15,7 +15,7 @@ use crate::room::event::{Event, SpeakerView, TranscriptChunkView, TurnView};
 pub(super) const KINDS: &[EventKind] =
     &[EventKind::RoomEvent, EventKind::Transcript, EventKind::Vote, EventKind::Correction];
 
-words!(
+named_values!(
     /// The kind of an item of a time line.
     ItemKind {
         /// Somebody held the floor; the text is the kind of the request.

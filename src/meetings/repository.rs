@@ -4,12 +4,12 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Fence;
 use crate::domain::id::SessionKey;
+use crate::domain::named_values::named_values;
 use crate::domain::session::Provider;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
-words!(
+named_values!(
     /// How far a meeting is.
     MeetingState {
         /// It is to be made.
@@ -22,7 +22,7 @@ words!(
         Closed => "closed",
     }
 );
-words!(
+named_values!(
     /// Whether people are in a meeting, as far as is known.
     Call {
         /// Nobody was yet.

@@ -2,10 +2,10 @@
 //! it out in the media plane and then tells everybody, in this order.
 
 mod notices;
-mod record;
 mod requests;
 mod signal;
 mod storing;
+mod telling;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,8 +114,8 @@ impl RoomActor {
         mut inputs: mpsc::Receiver<Input>,
         mut media: mpsc::Receiver<RoomMediaEvent>,
     ) {
-        if let Some(witness) = &self.parts.ports.witness {
-            witness.room_opened(&session).await;
+        if let Some(log) = &self.parts.ports.log {
+            log.room_opened(&session).await;
         }
         self.tell_session(&session).await;
         drop(session);

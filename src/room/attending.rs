@@ -110,10 +110,10 @@ impl Rooms {
         if found.status == SessionStatus::Scheduled {
             return Ok(Arc::new(nobody()));
         }
-        let record = self.parts.journal.load(key).await;
-        let stored = match record.map_err(|error| unreadable(&error))? {
-            Some(record) => {
-                attendance_of(&record, found.attendance).map_err(|error| unreadable(&error))?
+        let loaded = self.parts.journal.load(key).await;
+        let stored = match loaded.map_err(|error| unreadable(&error))? {
+            Some(stored) => {
+                attendance_of(&stored, found.attendance).map_err(|error| unreadable(&error))?
             }
             None => None,
         };
@@ -129,7 +129,7 @@ impl Rooms {
         failure: AttendanceFailure,
     ) {
         metrics::attendance_refused(failure);
-        let Some(witness) = &self.parts.ports.witness else { return };
+        let Some(log) = &self.parts.ports.log else { return };
         let (code, now) = (failure.code(), self.parts.clock.now());
         let is_new = {
             let refusals = self.parts.refusals.lock();
@@ -139,7 +139,7 @@ impl Rooms {
         };
         if is_new {
             let note = AttendanceNote::Refused { user, method, failure };
-            witness.attendance(key, note).await;
+            log.attendance(key, note).await;
         }
     }
 

@@ -12,10 +12,10 @@ mod index;
 mod media;
 mod outputs;
 mod queue;
-mod record;
 mod recording;
 mod seen;
 mod spoken;
+mod stored;
 mod undo;
 mod view;
 
@@ -48,12 +48,12 @@ use index::Index;
 use media::DecidedBy;
 pub use outputs::{Featured, GateChange, Goodbye, NewTrack, Outputs, TrackChange};
 use queue::QueueTold;
-pub use record::{RecordInvalid, attendance_of};
 use recording::Recording;
 pub use recording::{ACKNOWLEDGED_MAX, RECORDER_USER_ID, Recorder};
 use seen::LastChanges;
 use spoken::Voices;
 pub use spoken::{LATE_MAX, SPEECH_MAX};
+pub use stored::{StoredRoomInvalid, attendance_of};
 pub use undo::UNDO_WINDOW;
 use undo::Undoable;
 pub use view::RoomView;
@@ -242,8 +242,8 @@ pub struct RoomEngine {
     voices: Voices,
     /// Whether the session ends.
     is_ending: bool,
-    /// Whether the store has a record of this version of the format.
-    pub(super) has_record: bool,
+    /// Whether the store has the room in this version of the format.
+    pub(super) is_stored: bool,
 }
 
 impl RoomEngine {
@@ -295,7 +295,7 @@ impl RoomEngine {
             track_changes: Vec::new(),
             voices: Voices::default(),
             is_ending: false,
-            has_record: false,
+            is_stored: false,
         }
     }
 
@@ -412,7 +412,7 @@ impl RoomEngine {
         self.tell(Event::SessionEnded { reason: reason.to_owned() }, now);
         self.goodbyes.extend(self.connections.keys().map(|gone| (*gone, Goodbye::SessionOver)));
         self.track_changes.extend(self.tracks.keys().map(|track| TrackChange::Unpublished(*track)));
-        // Nobody comes back to this room, so nothing about people stays in its record
+        // Nobody comes back to this room, so nothing about people stays in what is stored of it
         // but the list of those who attended, until the session is erased.
         self.connections.clear();
         self.members.clear();

@@ -25,7 +25,7 @@ pub struct JournalEvent {
 
 /// The state from which a room continues after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RoomRecord {
+pub struct StoredRoom {
     /// `seq` of the last event; 0 when there was none.
     pub seq: u64,
     /// The version of the room's format; for version 1 the whole state.
@@ -36,10 +36,10 @@ pub struct RoomRecord {
 
 /// The change of a room's stored state by a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RecordChange {
+pub struct StoredChange {
     /// `seq` of the last event after the change.
     pub seq: u64,
-    /// The new value of [`RoomRecord::state`]; `None` to keep it.
+    /// The new value of [`StoredRoom::state`]; `None` to keep it.
     pub state: Option<String>,
     /// Parts with their new values, or `None` when they were removed.
     pub parts: Vec<(String, Option<String>)>,
@@ -52,7 +52,7 @@ pub struct RecordChange {
 #[async_trait]
 pub trait RoomJournal: Send + Sync {
     /// The stored state of a room, or `None` when it never had an event.
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError>;
+    async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError>;
 
     /// Stores a change of the state and the events that led to it, in one transaction. The events'
     /// `seq` must continue the stored one without a gap and end at `change.seq`; otherwise nothing
@@ -61,7 +61,7 @@ pub trait RoomJournal: Send + Sync {
     async fn append(
         &self,
         key: SessionKey,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError>;
 

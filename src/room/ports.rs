@@ -76,7 +76,7 @@ pub trait TrackListener: Send + Sync {
 
 /// Enters in the log what happens in rooms.
 #[async_trait]
-pub trait RoomWitness: Send + Sync {
+pub trait RoomLog: Send + Sync {
     /// A room was opened or loaded again and has stored no event since. The room sends nothing
     /// before this returns.
     async fn room_opened(&self, session: &Session);
@@ -102,7 +102,7 @@ pub struct RoomPorts {
     /// The listeners to tracks.
     pub listeners: Vec<Arc<dyn TrackListener>>,
     /// Enters in the log what happens in rooms.
-    pub witness: Option<Arc<dyn RoomWitness>>,
+    pub log: Option<Arc<dyn RoomLog>>,
     /// The limits of tenants; without them there is no limit.
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
     /// Who may attend; without it a moderator gives the list.

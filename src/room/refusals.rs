@@ -1,4 +1,4 @@
-//! Limits how often refusals are reported to a room's witness, so that repeated attempts to enter
+//! Limits how often refusals are reported to the log of a room, so that repeated attempts to enter
 //! do not fill the log.
 
 use std::collections::BTreeMap;

@@ -294,9 +294,9 @@ impl Rooms {
         Err(refused)
     }
 
-    /// Tells the witness that a person could not enter an active session.
+    /// Enters in the log that a person could not enter an active session.
     async fn tell_refused(&self, key: SessionKey, user: &UserId, refused: &RoomError) {
-        let Some(witness) = &self.parts.ports.witness else { return };
+        let Some(log) = &self.parts.ports.log else { return };
         let (code, now) = (refused.code(), self.parts.clock.now());
         let is_new = {
             let refusals = self.parts.refusals.lock();
@@ -306,7 +306,7 @@ impl Rooms {
         };
         if is_new {
             let refusal = Refusal { user: Some(user.clone()), code };
-            witness.refused(key, refusal).await;
+            log.refused(key, refusal).await;
         }
     }
 
@@ -359,13 +359,13 @@ impl Rooms {
                 tracing::error!(session = %id, %error, "a room could not be read");
                 RoomError::JournalUnavailable
             })?;
-        let Some(record) = stored else { return Ok(()) };
-        let attended = attendance_of(&record, session.attendance);
+        let Some(stored) = stored else { return Ok(()) };
+        let attended = attendance_of(&stored, session.attendance);
         if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
             return Ok(());
         }
         let recorder = self.recorder(session);
-        match RoomEngine::from_record(session.into(), recorder, record, self.parts.clock.now()) {
+        match RoomEngine::from_stored(session.into(), recorder, stored, self.parts.clock.now()) {
             Ok(engine) => {
                 let actor = RoomActor::new(self.parts_of(session), engine);
                 actor.end_unopened(session.status.as_str()).await
@@ -380,9 +380,9 @@ impl Rooms {
 
     /// Nobody records what another provider carries.
     fn recorder(&self, session: &Session) -> Recorder {
-        let has_recorder =
+        let is_storeder =
             !session.provider.is_external() && self.parts.ports.has(ParticipantKind::Recorder);
-        if has_recorder { Recorder::Present } else { Recorder::Absent }
+        if is_storeder { Recorder::Present } else { Recorder::Absent }
     }
 
     async fn budget(&self, tenant: TenantId) -> BitrateBudget {
@@ -404,7 +404,7 @@ impl Rooms {
         let roll_known = |engine: &RoomEngine| engine.attendance().roll().is_some();
         let engine = match stored {
             None => RoomEngine::new(session.into(), recorder, now),
-            Some(record) => RoomEngine::from_record(session.into(), recorder, record, now)
+            Some(stored) => RoomEngine::from_stored(session.into(), recorder, stored, now)
                 .map_err(|error| {
                     tracing::error!(session = %session.id, %error, "a room can't be continued");
                     RoomError::Unreachable

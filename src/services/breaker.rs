@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 
 /// The outcomes that count: this many, the newest.
 pub const BREAKER_WINDOW: usize = 20;
@@ -20,7 +20,7 @@ pub const BREAKER_OPEN_FOR: Duration = Duration::from_secs(30);
 /// Age at which an outcome says nothing about the service any more.
 const OUTCOME_VALID_FOR: Duration = Duration::from_mins(2);
 
-words!(
+named_values!(
     /// Whether a service is asked.
     BreakerState {
         /// It is.

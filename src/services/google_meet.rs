@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::Clock;
+use crate::domain::named_values::named_values;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 use crate::services::body::{invalid, read};
 use crate::services::client::{
     Question, RemoteService, ServiceClient, ServiceOptions, ServiceState,
@@ -32,7 +32,7 @@ const NAME_BYTES_MAX: usize = 128;
 const RECORDS_PAGE: &str = "100";
 const RECORD_PAGES_MAX: usize = 10;
 
-words!(
+named_values!(
     /// Who may join a space without being let in.
     GoogleMeetAccess {
         /// Who has the link.

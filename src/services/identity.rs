@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::domain::id::{AssemblyId, SessionId, TenantId, UserId};
+use crate::domain::named_values::named_values;
 use crate::domain::secret::Secret;
-use crate::domain::words::words;
 use crate::services::body::{invalid, read};
 use crate::services::client::{
     Question, RemoteService, Repeat, ServiceClient, ServiceOptions, ServiceState,
 };
 use crate::services::error::{ServiceError, ServiceSetupError};
 
-words!(
+named_values!(
     /// What a biometric sample is of.
     BiometricKind {
         /// A face.
@@ -28,7 +28,7 @@ words!(
         Voice => "voice",
     }
 );
-words!(
+named_values!(
     /// How a code was sent.
     CodeChannel {
         /// By SMS.
@@ -37,7 +37,7 @@ words!(
         Email => "email",
     }
 );
-words!(
+named_values!(
     /// Why something presented is not valid.
     Refusal {
         /// It has expired.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::domain::id::TenantId;
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 use crate::services::body::{invalid, read};
 use crate::services::cache::Cache;
 use crate::services::client::{
@@ -29,7 +29,7 @@ pub const TENANCY_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Raising it makes a recovery be noticed later.
 pub const TENANCY_FAILED_FOR: Duration = Duration::from_secs(5);
 
-words!(
+named_values!(
     /// Whether a tenant may use the platform.
     TenantStatus {
         /// It may.

@@ -4,16 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::named_values::named_values;
 use crate::domain::quorum::AttendanceRules;
 use crate::domain::session::{
     MediaPolicy, Modality, ModerationMode, Provider, RecordingPolicy, Session, SessionStatus,
     SpeakingPolicy, TranscriptionPolicy,
 };
 use crate::domain::time::Timestamp;
-use crate::domain::words::words;
 use crate::sessions::attendance_rules::{read_rules, rules_text};
 
-words!(
+named_values!(
     /// What happened to a session. The text is the type of the event; it ends with the version of
     /// its payload.
     SessionEventKind {

@@ -12,7 +12,7 @@ use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
 use crate::evidence::{RoomEvent, RoomEventSource};
-use crate::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use crate::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
@@ -46,14 +46,14 @@ impl RoomEventSource for Store {
 
 #[async_trait]
 impl RoomJournal for Store {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         Ok(load(self, key).await?)
     }
 
     async fn append(
         &self,
         SessionKey { tenant, session }: SessionKey,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         let Some(base) = base_of(change, events) else { return Err(StoreError::Conflict) };
@@ -93,7 +93,7 @@ impl RoomJournal for Store {
 
 /// The `seq` that the stored state must have, or `None` when the events have a gap or do not end
 /// where the change says.
-fn base_of(change: &RecordChange, events: &[JournalEvent]) -> Option<u64> {
+fn base_of(change: &StoredChange, events: &[JournalEvent]) -> Option<u64> {
     let count = u64::try_from(events.len()).ok()?;
     let base = change.seq.checked_sub(count)?;
     let continuous = events.iter().zip(base + 1..).all(|(event, seq)| event.seq == seq);
@@ -105,7 +105,7 @@ fn base_of(change: &RecordChange, events: &[JournalEvent]) -> Option<u64> {
 async fn advance(
     tx: &TenantTx,
     session: SessionId,
-    change: &RecordChange,
+    change: &StoredChange,
     base: u64,
 ) -> Result<bool, StoreError> {
     use room_record::{ActiveModel, Column, Entity};
@@ -217,7 +217,7 @@ async fn enter_in_outbox(
 async fn load(
     store: &Store,
     SessionKey { tenant, session }: SessionKey,
-) -> Result<Option<RoomRecord>, StoreError> {
+) -> Result<Option<StoredRoom>, StoreError> {
     use room_record::{Column, Entity};
     let tx = TenantTx::read(store, tenant).await?;
     let row = Entity::find()
@@ -236,7 +236,7 @@ async fn load(
         .await?;
     tx.commit().await?;
     let parts = parts.into_iter().map(|row| (row.part, row.value)).collect();
-    Ok(Some(RoomRecord { seq: number(row.seq, "seq")?, state: row.state, parts }))
+    Ok(Some(StoredRoom { seq: number(row.seq, "seq")?, state: row.state, parts }))
 }
 
 async fn events_after(

@@ -15,7 +15,7 @@ use cabildo::domain::session::{Modality, Session, SessionStatus};
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::{LossReason, RoomPorts};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionRepository, SessionService};
@@ -28,7 +28,7 @@ mod desk;
 mod last_words;
 mod opening;
 mod outcomes;
-mod record;
+mod told;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,7 +49,7 @@ impl Fragile {
 
 #[async_trait]
 impl RoomJournal for Fragile {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.check()?;
         self.store.load(key).await
     }
@@ -57,7 +57,7 @@ impl RoomJournal for Fragile {
     async fn append(
         &self,
         key: SessionKey,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         self.check()?;

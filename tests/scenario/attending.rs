@@ -22,7 +22,7 @@ use cabildo::room::engine::{
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{AttendanceView, Event, QuorumState};
-use cabildo::room::journal::{RecordChange, RoomRecord};
+use cabildo::room::journal::{StoredChange, StoredRoom};
 use cabildo::room::ports::AttendanceNote;
 
 const CHAIR: &str = "chair";
@@ -58,7 +58,7 @@ struct Assembly {
     engine: RoomEngine,
     info: RoomInfo,
     now: Timestamp,
-    stored: RoomRecord,
+    stored: StoredRoom,
     told: Vec<Event>,
     notes: Vec<AttendanceNote>,
 }
@@ -90,7 +90,7 @@ impl Assembly {
             engine: RoomEngine::new(info.clone(), Recorder::Absent, now),
             info,
             now,
-            stored: RoomRecord::default(),
+            stored: StoredRoom::default(),
             told: Vec::new(),
             notes: Vec::new(),
         };
@@ -108,7 +108,7 @@ impl Assembly {
 
     /// Stores what was decided, and hears what is told.
     fn keep(&mut self) {
-        let RecordChange { seq, state, parts, .. } = self.engine.to_store();
+        let StoredChange { seq, state, parts, .. } = self.engine.to_store();
         self.stored.seq = seq;
         if let Some(state) = state {
             self.stored.state = state;
@@ -129,7 +129,7 @@ impl Assembly {
     fn restart(&mut self) {
         let record = self.stored.clone();
         let info = self.info.clone();
-        self.engine = RoomEngine::from_record(info, Recorder::Absent, record, self.now)
+        self.engine = RoomEngine::from_stored(info, Recorder::Absent, record, self.now)
             .expect("the record is readable");
         self.keep();
     }

@@ -34,7 +34,7 @@ use cabildo::room::engine::{
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, ParticipantView};
-use cabildo::room::journal::{RecordChange, RoomRecord};
+use cabildo::room::journal::{StoredChange, StoredRoom};
 use cabildo::room::ports::RoomTrack;
 use cabildo::sfu::plane::{Gate, Gates};
 
@@ -51,7 +51,7 @@ struct Hall {
     /// What the recorder was told of tracks, in order.
     tracks: Vec<TrackChange>,
     /// What the store has of the room.
-    stored: RoomRecord,
+    stored: StoredRoom,
 }
 
 impl Hall {
@@ -96,7 +96,7 @@ impl Hall {
             goodbyes: Vec::new(),
             recorded: Vec::new(),
             tracks: Vec::new(),
-            stored: RoomRecord::default(),
+            stored: StoredRoom::default(),
         };
         hall.drain();
         hall
@@ -190,7 +190,7 @@ impl Hall {
 
     /// Stores what has changed, as a driver does.
     fn store(&mut self) {
-        let RecordChange { seq, state, parts, .. } = self.engine.to_store();
+        let StoredChange { seq, state, parts, .. } = self.engine.to_store();
         self.stored.seq = seq;
         self.stored.state = state.unwrap_or_else(|| std::mem::take(&mut self.stored.state));
         for (part, value) in parts {
@@ -261,7 +261,7 @@ impl Hall {
         self.told.iter().filter(|(at, _)| *at > seq).map(|(_, event)| event.kind()).collect()
     }
 
-    /// The process dies and another takes the room up from its record.
+    /// The process dies and another continues the room from what is stored.
     fn restart(&mut self) {
         self.restart_with(Recorder::Present);
     }
@@ -269,8 +269,8 @@ impl Hall {
     fn restart_with(&mut self, recorder: Recorder) {
         self.drain();
         let (info, stored) = (self.info.clone(), self.stored.clone());
-        self.engine = RoomEngine::from_record(info, recorder, stored, self.now)
-            .expect("the record is readable");
+        self.engine = RoomEngine::from_stored(info, recorder, stored, self.now)
+            .expect("the stored room is readable");
         self.drain();
     }
 }
@@ -577,7 +577,7 @@ fn a_record_that_was_tampered_with_is_refused() {
         let value = bad.parts.get_mut(part).expect(part);
         assert!(value.contains(from), "{part}: {from} in {value}");
         *value = value.replacen(from, to, 1);
-        let read = RoomEngine::from_record(hall.info.clone(), Recorder::Present, bad, hall.now);
+        let read = RoomEngine::from_stored(hall.info.clone(), Recorder::Present, bad, hall.now);
         assert!(read.is_err(), "{part}: {to} was taken");
     }
     for (part, value) in [
@@ -589,12 +589,12 @@ fn a_record_that_was_tampered_with_is_refused() {
     ] {
         let mut bad = hall.stored.clone();
         bad.parts.insert(part.to_owned(), value.to_owned());
-        let read = RoomEngine::from_record(hall.info.clone(), Recorder::Present, bad, hall.now);
+        let read = RoomEngine::from_stored(hall.info.clone(), Recorder::Present, bad, hall.now);
         assert!(read.is_err(), "{part} was taken");
     }
     for state in ["", "{}", r#"{"v":3}"#, r#"{"v":2,"more":1}"#, r#"{"v":1}"#] {
-        let bad = RoomRecord { state: state.to_owned(), ..hall.stored.clone() };
-        let read = RoomEngine::from_record(hall.info.clone(), Recorder::Present, bad, hall.now);
+        let bad = StoredRoom { state: state.to_owned(), ..hall.stored.clone() };
+        let read = RoomEngine::from_stored(hall.info.clone(), Recorder::Present, bad, hall.now);
         assert!(read.is_err(), "{state} was taken");
     }
 }
@@ -934,9 +934,9 @@ fn a_record_from_before_recordings_is_read_and_its_policy_followed() {
         let mut hall = if enabled { Hall::recorded() } else { Hall::new(ModerationMode::Open) };
         let (info, recorder) = (hall.info.clone(), Recorder::Present);
         let state = OLD_RECORD.to_owned();
-        let record = RoomRecord { seq: 41, state, ..RoomRecord::default() };
-        hall.engine = RoomEngine::from_record(info, recorder, record, hall.now)
-            .expect("the record is readable");
+        let stored = StoredRoom { seq: 41, state, ..StoredRoom::default() };
+        hall.engine = RoomEngine::from_stored(info, recorder, stored, hall.now)
+            .expect("the stored room is readable");
         hall.store();
         let kinds: Vec<&str> =
             hall.engine.take_outputs().told.iter().map(|(told, _)| told.event.kind()).collect();

@@ -5,8 +5,8 @@ use crate::domain::time::Timestamp;
 use crate::history::Language;
 use crate::history::attendance_list::{AttendanceList, AttendanceRow, QuorumAt};
 
-/// The words of a list.
-struct Words {
+/// The labels of a list in one language.
+struct Labels {
     title: &'static str,
     session: &'static str,
     assembly: &'static str,
@@ -45,7 +45,7 @@ struct Words {
     attached: &'static str,
 }
 
-const SPANISH: Words = Words {
+const SPANISH: Labels = Labels {
     title: "Lista de asistencia",
     session: "Sesión",
     assembly: "Asamblea",
@@ -98,7 +98,7 @@ const SPANISH: Words = Words {
     attached: "Los datos de la lista de asistencia",
 };
 
-const ENGLISH: Words = Words {
+const ENGLISH: Labels = Labels {
     title: "Attendance list",
     session: "Session",
     assembly: "Assembly",
@@ -151,7 +151,7 @@ const ENGLISH: Words = Words {
     attached: "The data of the attendance list",
 };
 
-const PORTUGUESE: Words = Words {
+const PORTUGUESE: Labels = Labels {
     title: "Lista de presença",
     session: "Sessão",
     assembly: "Assembleia",
@@ -211,83 +211,83 @@ impl AttendanceList {
     /// The list as a document, with `json` embedded.
     #[must_use]
     pub fn document(&self, language: Language, made_at: Timestamp, json: Vec<u8>) -> Document {
-        let words = match language {
+        let labels = match language {
             Language::Spanish => &SPANISH,
             Language::English => &ENGLISH,
             Language::Portuguese => &PORTUGUESE,
         };
         let log = &self.log;
         Document {
-            title: format!("{}: {}", words.title, self.title),
+            title: format!("{}: {}", labels.title, self.title),
             language: language.as_str(),
             made_at,
             id: format!("urn:uuid:{}#attendance", self.session),
             form: Form::Landscape,
-            blocks: self.blocks(language, words),
+            blocks: self.blocks(language, labels),
             footer: Footer {
                 lines: vec![
-                    format!("{}: {}", words.root, log.root),
-                    format!("{}: {} · {} {}", words.log, log.id, log.tree_size, words.entries),
-                    format!("{}: {}", words.proof, log.verify_at),
+                    format!("{}: {}", labels.root, log.root),
+                    format!("{}: {} · {} {}", labels.log, log.id, log.tree_size, labels.entries),
+                    format!("{}: {}", labels.proof, log.verify_at),
                 ],
-                page: words.page,
+                page: labels.page,
                 code: Some(log.verify_at.clone()),
             },
             attachment: Attachment {
                 name: "attendance.json",
                 media_type: "application/json",
-                description: words.attached.to_owned(),
+                description: labels.attached.to_owned(),
                 bytes: json,
             },
         }
     }
 
-    fn blocks(&self, language: Language, words: &Words) -> Vec<Block> {
+    fn blocks(&self, language: Language, labels: &Labels) -> Vec<Block> {
         let fact = |name: &str, value: &str| {
             Block::Paragraph(vec![Span::bold(format!("{name}: ")), Span::plain(value)])
         };
-        let moment = |at: &Option<String>| at.as_deref().map_or(words.not_yet.to_owned(), shown);
-        let quorum = self.quorum.as_ref().map_or(words.no_quorum.to_owned(), |quorum| {
-            let is = if quorum.reached { words.is_reached } else { words.is_lost };
+        let moment = |at: &Option<String>| at.as_deref().map_or(labels.not_yet.to_owned(), shown);
+        let quorum = self.quorum.as_ref().map_or(labels.no_quorum.to_owned(), |quorum| {
+            let is = if quorum.reached { labels.is_reached } else { labels.is_lost };
             let weights = [quorum.weight_present.as_str(), &quorum.weight_total];
             let counted = language.counted([quorum.heads_present, quorum.heads_total], weights);
             format!("{is}: {counted} ({})", shown(&quorum.at))
         });
         let mut blocks = vec![
-            Block::Heading(1, vec![Span::bold(format!("{}: {}", words.title, self.title))]),
-            fact(words.session, &self.session),
-            fact(words.assembly, &self.assembly),
-            fact(words.modality, language.modality(self.modality)),
-            fact(words.started, &moment(&self.started_at)),
-            fact(words.ended, &moment(&self.ended_at)),
-            fact(words.made, &shown(&self.made_at)),
-            Block::Note(vec![Span::plain(words.times)]),
-            Block::Heading(2, vec![Span::bold(words.figures)]),
-            fact(words.people, &self.figures.people.to_string()),
-            fact(words.present, &self.figures.present.to_string()),
-            fact(words.quorum, &quorum),
-            Block::Heading(2, vec![Span::bold(words.turns)]),
+            Block::Heading(1, vec![Span::bold(format!("{}: {}", labels.title, self.title))]),
+            fact(labels.session, &self.session),
+            fact(labels.assembly, &self.assembly),
+            fact(labels.modality, language.modality(self.modality)),
+            fact(labels.started, &moment(&self.started_at)),
+            fact(labels.ended, &moment(&self.ended_at)),
+            fact(labels.made, &shown(&self.made_at)),
+            Block::Note(vec![Span::plain(labels.times)]),
+            Block::Heading(2, vec![Span::bold(labels.figures)]),
+            fact(labels.people, &self.figures.people.to_string()),
+            fact(labels.present, &self.figures.present.to_string()),
+            fact(labels.quorum, &quorum),
+            Block::Heading(2, vec![Span::bold(labels.turns)]),
         ];
         blocks.push(if self.quorum_turns.is_empty() {
-            Block::Paragraph(vec![Span::plain(words.no_turns)])
+            Block::Paragraph(vec![Span::plain(labels.no_turns)])
         } else {
-            turns(words, &self.quorum_turns)
+            turns(labels, &self.quorum_turns)
         });
-        blocks.push(Block::Heading(2, vec![Span::bold(words.rows)]));
+        blocks.push(Block::Heading(2, vec![Span::bold(labels.rows)]));
         let rows = (1_usize..).zip(&self.rows);
-        let rows = rows.map(|(number, row)| row_of(language, words, number, row)).collect();
-        let columns = words.columns.iter().zip(WIDTHS);
+        let rows = rows.map(|(number, row)| row_of(language, labels, number, row)).collect();
+        let columns = labels.columns.iter().zip(WIDTHS);
         let columns = columns.map(|(name, width)| ((*name).to_owned(), width)).collect();
         blocks.push(Block::Table(Table { columns, rows }));
-        blocks.push(Block::Note(vec![Span::plain(words.data)]));
+        blocks.push(Block::Note(vec![Span::plain(labels.data)]));
         blocks
     }
 }
 
-fn turns(words: &Words, turns: &[QuorumAt]) -> Block {
+fn turns(labels: &Labels, turns: &[QuorumAt]) -> Block {
     let row = |turn: &QuorumAt| {
-        let call = words.calls[usize::from(turn.call == "second")];
-        let what = if turn.reached { words.reached } else { words.lost };
+        let call = labels.calls[usize::from(turn.call == "second")];
+        let what = if turn.reached { labels.reached } else { labels.lost };
         vec![
             shown(&turn.at),
             call.to_owned(),
@@ -296,13 +296,13 @@ fn turns(words: &Words, turns: &[QuorumAt]) -> Block {
             format!("{} / {}", turn.weight_present, turn.weight_total),
         ]
     };
-    let columns = words.turn_columns.iter().map(|name| ((*name).to_owned(), 1.0)).collect();
+    let columns = labels.turn_columns.iter().map(|name| ((*name).to_owned(), 1.0)).collect();
     Block::Table(Table { columns, rows: turns.iter().map(row).collect() })
 }
 
-fn row_of(language: Language, words: &Words, number: usize, row: &AttendanceRow) -> Vec<String> {
+fn row_of(language: Language, labels: &Labels, number: usize, row: &AttendanceRow) -> Vec<String> {
     let moment = |at: &Option<String>| at.as_deref().map(shown).unwrap_or_default();
-    let cause = row.cause.as_deref().map(|cause| cause_text(words, cause));
+    let cause = row.cause.as_deref().map(|cause| cause_text(labels, cause));
     let name = if row.name.is_empty() { "—" } else { row.name.as_str() };
     vec![
         number.to_string(),
@@ -311,14 +311,14 @@ fn row_of(language: Language, words: &Words, number: usize, row: &AttendanceRow)
         row.units.join(", "),
         row.weight.clone(),
         row.represents.join(", "),
-        row.from.as_deref().map_or(words.never.to_owned(), shown),
+        row.from.as_deref().map_or(labels.never.to_owned(), shown),
         moment(&row.until),
         format!("{} ({})", language.method(&row.method), language.place(&row.place)),
         cause.unwrap_or_default().to_owned(),
     ]
 }
 
-fn cause_text<'a>(words: &'a Words, cause: &'a str) -> &'a str {
+fn cause_text<'a>(labels: &'a Labels, cause: &'a str) -> &'a str {
     let place = match cause {
         "marked_left" => 0,
         "taken_back" => 1,
@@ -327,7 +327,7 @@ fn cause_text<'a>(words: &'a Words, cause: &'a str) -> &'a str {
         "session_ended" => 4,
         other => return other,
     };
-    words.causes[place]
+    labels.causes[place]
 }
 
 /// A moment to the second.

@@ -1,10 +1,10 @@
 //! The sentences of minutes in the languages of the platform.
 
-use crate::domain::words::words;
+use crate::domain::named_values::named_values;
 use crate::history::minutes::Fact;
 use crate::room::event::QuorumState;
 
-words!(
+named_values!(
     /// A language of minutes.
     Language {
         /// Spanish.

@@ -76,45 +76,45 @@ impl Minutes {
     /// The draft as Markdown.
     #[must_use]
     pub fn markdown(&self, about: &About, language: Language) -> String {
-        let words = language.headings();
+        let labels = language.headings();
         let mut out = String::new();
-        let moment = |at: Option<Timestamp>| at.map_or(words.not_yet.to_owned(), shown_moment);
+        let moment = |at: Option<Timestamp>| at.map_or(labels.not_yet.to_owned(), shown_moment);
         let title = shown(&about.title);
-        add(&mut out, &format!("# {}: {title}\n\n> {}\n", words.title, words.draft));
+        add(&mut out, &format!("# {}: {title}\n\n> {}\n", labels.title, labels.draft));
         for (name, value) in [
-            (words.session, format!("`{}`", about.session)),
-            (words.assembly, format!("`{}`", about.assembly)),
-            (words.modality, language.modality(about.modality).to_owned()),
-            (words.started, moment(about.started_at)),
-            (words.ended, moment(about.ended_at)),
+            (labels.session, format!("`{}`", about.session)),
+            (labels.assembly, format!("`{}`", about.assembly)),
+            (labels.modality, language.modality(about.modality).to_owned()),
+            (labels.started, moment(about.started_at)),
+            (labels.ended, moment(about.ended_at)),
         ] {
             add(&mut out, &format!("- {name}: {value}"));
         }
-        add(&mut out, &format!("\n{}\n", words.times));
+        add(&mut out, &format!("\n{}\n", labels.times));
         for (heading, facts) in [
-            (words.presiding, &self.presiding),
-            (words.attendance, &self.attendance),
-            (words.quorum, &self.quorum),
+            (labels.presiding, &self.presiding),
+            (labels.attendance, &self.attendance),
+            (labels.quorum, &self.quorum),
         ] {
             section(&mut out, language, heading, facts);
         }
-        section(&mut out, language, words.proceedings, &self.proceedings);
-        let note = if about.is_transcribed { words.recognised } else { words.not_transcribed };
+        section(&mut out, language, labels.proceedings, &self.proceedings);
+        let note = if about.is_transcribed { labels.recognised } else { labels.not_transcribed };
         add(&mut out, &format!("*{note}*\n"));
-        section(&mut out, language, words.incidents, &self.incidents);
-        add(&mut out, &format!("## {}\n", words.signatures));
-        for office in [words.chair, words.secretary] {
+        section(&mut out, language, labels.incidents, &self.incidents);
+        add(&mut out, &format!("## {}\n", labels.signatures));
+        for office in [labels.chair, labels.secretary] {
             add(&mut out, &format!("{office}: ______________________________\n"));
         }
-        add(&mut out, &format!("---\n\n## {}\n", words.record));
+        add(&mut out, &format!("---\n\n## {}\n", labels.record));
         match &about.head {
             Some(head) => {
-                add(&mut out, &format!("- {}: `{}`", words.root, head.root));
-                add(&mut out, &format!("- {}: {}", words.entries, head.tree_size));
-                add(&mut out, &format!("- {}: {}", words.signed_at, shown_moment(head.at)));
-                add(&mut out, &format!("- {} <{}>", words.verify, about.verify_at));
+                add(&mut out, &format!("- {}: `{}`", labels.root, head.root));
+                add(&mut out, &format!("- {}: {}", labels.entries, head.tree_size));
+                add(&mut out, &format!("- {}: {}", labels.signed_at, shown_moment(head.at)));
+                add(&mut out, &format!("- {} <{}>", labels.verify, about.verify_at));
             }
-            None => add(&mut out, words.no_head),
+            None => add(&mut out, labels.no_head),
         }
         out
     }

@@ -10,21 +10,21 @@ impl ConfirmedMinutes {
     #[must_use]
     pub fn document(self, about: &About) -> Document {
         let language = Language::parse(&self.language).unwrap_or(Language::Spanish);
-        let words = language.headings();
+        let labels = language.headings();
         let mut lines = Vec::new();
         match &about.head {
             Some(head) => {
-                lines.push(format!("{}: {}", words.root, head.root));
-                lines.push(format!("{}: {}", words.entries, head.tree_size));
-                lines.push(format!("{} {}", words.verify, about.verify_at));
+                lines.push(format!("{}: {}", labels.root, head.root));
+                lines.push(format!("{}: {}", labels.entries, head.tree_size));
+                lines.push(format!("{} {}", labels.verify, about.verify_at));
             }
-            None => lines.push(words.no_head.to_owned()),
+            None => lines.push(labels.no_head.to_owned()),
         }
         lines.push(format!("minutes.md, SHA-256: {}", self.sha256));
         let mut blocks = blocks_of_markdown(&self.text);
-        blocks.push(Block::Note(vec![Span::plain(words.letters)]));
+        blocks.push(Block::Note(vec![Span::plain(labels.letters)]));
         Document {
-            title: format!("{}: {}", words.title, about.title),
+            title: format!("{}: {}", labels.title, about.title),
             language: language.as_str(),
             made_at: self.at,
             id: format!("urn:uuid:{}#minutes", about.session),
@@ -32,13 +32,13 @@ impl ConfirmedMinutes {
             blocks,
             footer: Footer {
                 lines,
-                page: words.page,
+                page: labels.page,
                 code: about.head.is_some().then(|| about.verify_at.clone()),
             },
             attachment: Attachment {
                 name: "minutes.md",
                 media_type: "text/markdown",
-                description: words.title.to_owned(),
+                description: labels.title.to_owned(),
                 bytes: self.text.into_bytes(),
             },
         }

@@ -3,7 +3,7 @@
 use crate::domain::store_error::StoreError;
 use crate::room::actor::RoomParts;
 use crate::room::actor::{JOURNAL_RETRY, RoomActor};
-use crate::room::journal::{JournalEvent, RecordChange};
+use crate::room::journal::{JournalEvent, StoredChange};
 
 /// How often a room asks, each time after [`JOURNAL_RETRY`], whether the journal
 /// has stored what it was given before the database went away. Then the room
@@ -40,7 +40,7 @@ impl RoomActor {
     /// whether it has stored; until it says so nothing else is decided.
     async fn append(
         &self,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         let RoomParts { key, journal, .. } = &self.parts;
@@ -57,7 +57,7 @@ impl RoomActor {
     /// again, which changes nothing if it was.
     async fn append_again(
         &self,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         let RoomParts { key, journal, .. } = &self.parts;

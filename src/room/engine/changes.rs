@@ -79,6 +79,6 @@ impl RoomEngine {
         self.queue_told.stored();
         self.undoable.stored();
         self.told_accepted = self.told.len();
-        self.has_record = true;
+        self.is_stored = true;
     }
 }

@@ -15,7 +15,7 @@ use crate::room::event::{Event, RecordingView};
 pub const RECORDER_USER_ID: &str = "cabildo:recorder";
 /// Most people whose acknowledgement is remembered. At it, one who is no longer
 /// in the room is forgotten and asked again when they return. Raising it makes
-/// the room's record larger.
+/// the stored room larger.
 pub const ACKNOWLEDGED_MAX: usize = 10_000;
 
 pub(super) const RECORDER_NAME: &str = "Recorder";

@@ -10,7 +10,7 @@ use cabildo::domain::id::SessionKey;
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, Made, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::{Acted, Request, Rooms};
 use cabildo::sfu::{Sfu, SfuOptions};
@@ -36,14 +36,14 @@ pub(super) struct Unsure {
 
 #[async_trait]
 impl RoomJournal for Unsure {
-    async fn load(&self, key: SessionKey) -> Result<Option<RoomRecord>, StoreError> {
+    async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.store.load(key).await
     }
 
     async fn append(
         &self,
         key: SessionKey,
-        change: &RecordChange,
+        change: &StoredChange,
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         let _turn = self.held.acquire().await.expect("never closed");

@@ -7,7 +7,7 @@ use cabildo::domain::session::{Session, SessionStatus};
 use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::governance::ArrivalRepository as _;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
 use cabildo::sessions::SessionRepository as _;
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -61,9 +61,9 @@ async fn an_event_changes_a_session_once(fixture: Fixture) {
 }
 
 /// What a room stores because of an event.
-fn said(seq: u64, arrival: Arrival) -> (RecordChange, Vec<JournalEvent>) {
+fn said(seq: u64, arrival: Arrival) -> (StoredChange, Vec<JournalEvent>) {
     let state = Some("{}".to_owned());
-    let change = RecordChange { seq, state, parts: Vec::new(), arrival: Some(arrival) };
+    let change = StoredChange { seq, state, parts: Vec::new(), arrival: Some(arrival) };
     let (kind, payload) = ("vote_announced".to_owned(), "{}".to_owned());
     (change, vec![JournalEvent { seq, at: NOW, kind, payload }])
 }

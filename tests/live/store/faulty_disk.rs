@@ -13,7 +13,7 @@ use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal as _};
+use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
 use cabildo::sessions::{FixedLimits, SessionService};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tempfile::TempDir;
@@ -108,7 +108,7 @@ impl Work {
         self.next_event += 1;
         let (tenant, id) = (self.session.tenant_id, self.session.id);
         let state = (seq == 1).then(|| "state".to_owned());
-        let change = RecordChange { seq, state, parts: Vec::new(), arrival: None };
+        let change = StoredChange { seq, state, parts: Vec::new(), arrival: None };
         let events = [event(seq, number)];
         let outcome = match self.store.append(SessionKey::new(tenant, id), &change, &events).await {
             Err(StoreError::Unknown(_)) => {

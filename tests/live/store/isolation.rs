@@ -5,7 +5,7 @@ use cabildo::domain::id::{SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::RecordingRepository as _;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange};
 use cabildo::store::{SetupError, Store};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
@@ -107,7 +107,7 @@ pub(crate) async fn tell(store: &Store, session: &Session) {
         payload: r#"{"type":"chat","name":"María Ñúñez","text":"a secret"}"#.to_owned(),
     };
     let parts = vec![("member/maria".to_owned(), Some(r#"{"name":"María Ñúñez"}"#.to_owned()))];
-    let record = RecordChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
+    let record = StoredChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
     let told = RoomJournal::append(store, session.key(), &record, &[event]).await;
     told.expect("told");
 }

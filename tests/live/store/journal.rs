@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::store_error::StoreError;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal, RoomRecord};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
 
@@ -28,19 +28,19 @@ fn event(seq: u64) -> JournalEvent {
 }
 
 /// A change of the whole state, with no parts.
-fn change(seq: u64, state: &str) -> RecordChange {
-    RecordChange { seq, state: Some(state.to_owned()), parts: Vec::new(), arrival: None }
+fn change(seq: u64, state: &str) -> StoredChange {
+    StoredChange { seq, state: Some(state.to_owned()), parts: Vec::new(), arrival: None }
 }
 
-fn record(seq: u64, state: &str) -> RoomRecord {
-    RoomRecord { seq, state: state.to_owned(), parts: BTreeMap::new() }
+fn record(seq: u64, state: &str) -> StoredRoom {
+    StoredRoom { seq, state: state.to_owned(), parts: BTreeMap::new() }
 }
 
 /// A change of parts alone.
-fn parts(seq: u64, parts: &[(&str, Option<&str>)]) -> RecordChange {
+fn parts(seq: u64, parts: &[(&str, Option<&str>)]) -> StoredChange {
     let parts =
         parts.iter().map(|(part, value)| ((*part).to_owned(), value.map(str::to_owned))).collect();
-    RecordChange { seq, state: None, parts, arrival: None }
+    StoredChange { seq, state: None, parts, arrival: None }
 }
 
 async fn a_room_continues_where_it_stopped(fixture: Fixture) {
@@ -208,14 +208,14 @@ async fn a_room_of_thousands_fits_one_change(fixture: Fixture) {
     let (tenant, id, store) = (session.tenant_id, session.id, fixture.store());
     let named: Vec<String> = (0..2_345).map(|number| format!("part/{number:05}")).collect();
     let all: Vec<_> = named.iter().map(|name| (name.clone(), Some("x".to_owned()))).collect();
-    let first = RecordChange { seq: 0, state: Some("v".to_owned()), parts: all, arrival: None };
+    let first = StoredChange { seq: 0, state: Some("v".to_owned()), parts: all, arrival: None };
     store.append(SessionKey::new(tenant, id), &first, &[]).await.expect("stored");
     assert_eq!(
         store.load(SessionKey::new(tenant, id)).await.expect("loaded").expect("there").parts.len(),
         2_345
     );
     let gone = named.into_iter().map(|name| (name, None)).collect();
-    let change = RecordChange { seq: 0, state: None, parts: gone, arrival: None };
+    let change = StoredChange { seq: 0, state: None, parts: gone, arrival: None };
     store.append(SessionKey::new(tenant, id), &change, &[]).await.expect("deleted");
     assert!(
         store

@@ -13,7 +13,7 @@ use cabildo::events::{
 };
 use cabildo::evidence::repository::{Append, EvidenceRepository};
 use cabildo::recorder::repository::RecordingRepository as _;
-use cabildo::room::journal::{JournalEvent, RecordChange, RoomJournal};
+use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange};
 use cabildo::sessions::{
     Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
     SessionRepository as _, SessionService, TOLD_BY,
@@ -69,7 +69,7 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
         payload: format!(r#"{{"seq":{seq}}}"#),
     };
     let state = Some("{}".to_owned());
-    let record = RecordChange { seq: last, state, ..RecordChange::default() };
+    let record = StoredChange { seq: last, state, ..StoredChange::default() };
     let events: Vec<_> = (first..=last).map(event).collect();
     let kept = RoomJournal::append(store, session.key(), &record, &events).await;
     kept.expect("kept");

@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The parts of a record that are the attendance's.
+//! The parts of a stored room that are the attendance's.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::quorum::AttendanceRules;
 use crate::domain::time::Timestamp;
 
-use super::{RecordInvalid, hex, id, json, read, resume_hash, text, word};
+use super::{StoredRoomInvalid, hex, id, json, read, resume_hash, text, word};
 
 const STAGE: &str = "attendance";
 const HISTORY: &str = "quorum_history";
@@ -28,17 +28,17 @@ const PRESENTED: &str = "presented/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StageRecord {
+struct StoredStage {
     call: String,
     over: bool,
     last_us: i64,
-    tally: TallyRecord,
+    tally: StoredTally,
     roll_known: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TallyRecord {
+struct StoredTally {
     heads: u32,
     of_heads: u32,
     weight_millionths: u64,
@@ -47,16 +47,16 @@ struct TallyRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChangeRecord {
+struct StoredQuorumChange {
     at_us: i64,
     call: String,
     reached: bool,
-    tally: TallyRecord,
+    tally: StoredTally,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MemberRecord {
+struct StoredMember {
     name: String,
     /// Weights in millionths.
     units: BTreeMap<String, u64>,
@@ -64,20 +64,20 @@ struct MemberRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PersonRecord {
+struct StoredPerson {
     name: String,
     hall: Option<String>,
     remote: Option<String>,
     dismissed: bool,
     connections: Vec<String>,
-    intervals: Vec<IntervalRecord>,
+    intervals: Vec<StoredInterval>,
     earlier_count: u32,
     earlier_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IntervalRecord {
+struct StoredInterval {
     from_us: i64,
     method: String,
     place: String,
@@ -88,7 +88,7 @@ struct IntervalRecord {
 /// The parts of an attendance, as they are read.
 #[derive(Default)]
 pub(super) struct AttendanceParts {
-    stage: Option<StageRecord>,
+    stage: Option<StoredStage>,
     history: VecDeque<QuorumChange>,
     members: Vec<Member>,
     people: BTreeMap<UserId, Person>,
@@ -98,13 +98,13 @@ pub(super) struct AttendanceParts {
 
 impl AttendanceParts {
     /// Takes a part in, if it is one of an attendance's.
-    pub(super) fn take_in(&mut self, name: &str, value: &str) -> Result<bool, RecordInvalid> {
+    pub(super) fn take_in(&mut self, name: &str, value: &str) -> Result<bool, StoredRoomInvalid> {
         let of = |part: &str| name.strip_prefix(part);
         if name == STAGE {
             self.stage = Some(read(value)?);
         } else if name == HISTORY {
-            let records: Vec<ChangeRecord> = read(value)?;
-            self.history = records.iter().map(change).collect::<Result<_, _>>()?;
+            let changes: Vec<StoredQuorumChange> = read(value)?;
+            self.history = changes.iter().map(change).collect::<Result<_, _>>()?;
         } else if let Some(user) = of(ELIGIBLE) {
             self.members.push(member(id(user)?, read(value)?)?);
         } else if let Some(user) = of(ATTENDEE) {
@@ -128,8 +128,8 @@ impl AttendanceParts {
     pub(super) fn restore(
         self,
         rules: AttendanceRules,
-    ) -> Result<Option<Attendance>, RecordInvalid> {
-        let invalid = |problem: &dyn std::fmt::Display| RecordInvalid(problem.to_string());
+    ) -> Result<Option<Attendance>, StoredRoomInvalid> {
+        let invalid = |problem: &dyn std::fmt::Display| StoredRoomInvalid(problem.to_string());
         let Some(stage) = self.stage else { return Ok(None) };
         let roll = if stage.roll_known {
             Some(Arc::new(Roll::stored(self.members).map_err(|error| invalid(&error))?))
@@ -155,19 +155,19 @@ pub(super) fn attendance_part(part: AttendancePart<'_>) -> (String, Option<Strin
     match part {
         AttendancePart::Stage { call, over, last, tally, roll_known } => {
             let (call, last_us) = (call.as_str().to_owned(), last.unix_us());
-            let tally = tally_record(&tally);
-            let stage = StageRecord { call, over, last_us, tally, roll_known };
+            let tally = stored_tally(&tally);
+            let stage = StoredStage { call, over, last_us, tally, roll_known };
             (STAGE.to_owned(), Some(json(&stage)))
         }
         AttendancePart::History(history) => {
-            let records: Vec<ChangeRecord> = history.iter().map(change_record).collect();
-            (HISTORY.to_owned(), Some(json(&records)))
+            let changes: Vec<StoredQuorumChange> = history.iter().map(stored_change).collect();
+            (HISTORY.to_owned(), Some(json(&changes)))
         }
         AttendancePart::Member(user, found) => {
-            (format!("{ELIGIBLE}{}", user.as_str()), found.map(|it| json(&member_record(it))))
+            (format!("{ELIGIBLE}{}", user.as_str()), found.map(|it| json(&stored_member(it))))
         }
         AttendancePart::Person(user, found) => {
-            (format!("{ATTENDEE}{}", user.as_str()), found.map(|it| json(&person_record(it))))
+            (format!("{ATTENDEE}{}", user.as_str()), found.map(|it| json(&stored_person(it))))
         }
         AttendancePart::Delegate(unit, user) => {
             (format!("{DELEGATE}{unit}"), user.map(|user| json(&text(user))))
@@ -183,8 +183,8 @@ pub(super) fn attendance_part(part: AttendancePart<'_>) -> (String, Option<Strin
     }
 }
 
-const fn tally_record(tally: &Tally) -> TallyRecord {
-    TallyRecord {
+const fn stored_tally(tally: &Tally) -> StoredTally {
+    StoredTally {
         heads: tally.heads_present,
         of_heads: tally.heads_total,
         weight_millionths: tally.weight_present.millionths(),
@@ -192,79 +192,79 @@ const fn tally_record(tally: &Tally) -> TallyRecord {
     }
 }
 
-const fn tally(record: &TallyRecord) -> Tally {
+const fn tally(stored: &StoredTally) -> Tally {
     Tally {
-        heads_present: record.heads,
-        heads_total: record.of_heads,
-        weight_present: Weight::from_millionths(record.weight_millionths),
-        weight_total: Weight::from_millionths(record.of_weight_millionths),
+        heads_present: stored.heads,
+        heads_total: stored.of_heads,
+        weight_present: Weight::from_millionths(stored.weight_millionths),
+        weight_total: Weight::from_millionths(stored.of_weight_millionths),
     }
 }
 
-fn change_record(change: &QuorumChange) -> ChangeRecord {
-    ChangeRecord {
+fn stored_change(change: &QuorumChange) -> StoredQuorumChange {
+    StoredQuorumChange {
         at_us: change.at.unix_us(),
         call: change.call.as_str().to_owned(),
         reached: change.reached,
-        tally: tally_record(&change.tally),
+        tally: stored_tally(&change.tally),
     }
 }
 
-fn change(record: &ChangeRecord) -> Result<QuorumChange, RecordInvalid> {
+fn change(stored: &StoredQuorumChange) -> Result<QuorumChange, StoredRoomInvalid> {
     Ok(QuorumChange {
-        at: Timestamp::from_unix_us(record.at_us),
-        call: word(QuorumCall::parse, &record.call)?,
-        reached: record.reached,
-        tally: tally(&record.tally),
+        at: Timestamp::from_unix_us(stored.at_us),
+        call: word(QuorumCall::parse, &stored.call)?,
+        reached: stored.reached,
+        tally: tally(&stored.tally),
     })
 }
 
-fn member_record(member: &Member) -> MemberRecord {
+fn stored_member(member: &Member) -> StoredMember {
     let units = member.units.iter().map(|(unit, weight)| (unit.to_string(), weight.millionths()));
-    MemberRecord { name: member.name.clone(), units: units.collect() }
+    StoredMember { name: member.name.clone(), units: units.collect() }
 }
 
-fn member(user_id: UserId, record: MemberRecord) -> Result<Member, RecordInvalid> {
+fn member(user_id: UserId, stored: StoredMember) -> Result<Member, StoredRoomInvalid> {
     let unit =
         |(unit, millionths): (String, u64)| Ok((id(&unit)?, Weight::from_millionths(millionths)));
-    let units = record.units.into_iter().map(unit).collect::<Result<_, RecordInvalid>>()?;
-    Ok(Member { user_id, name: record.name, units })
+    let units = stored.units.into_iter().map(unit).collect::<Result<_, StoredRoomInvalid>>()?;
+    Ok(Member { user_id, name: stored.name, units })
 }
 
-fn person_record(person: &Person) -> PersonRecord {
+fn stored_person(person: &Person) -> StoredPerson {
     let method = |method: Option<AttendanceMethod>| method.map(|it| it.as_str().to_owned());
-    PersonRecord {
+    StoredPerson {
         name: person.name.clone(),
         hall: method(person.hall),
         remote: method(person.remote),
         dismissed: person.dismissed,
         connections: person.connections.iter().map(ToString::to_string).collect(),
-        intervals: person.intervals.iter().map(interval_record).collect(),
+        intervals: person.intervals.iter().map(stored_interval).collect(),
         earlier_count: person.earlier.count,
         earlier_us: u64::try_from(person.earlier.total.as_micros()).unwrap_or(u64::MAX),
     }
 }
 
-fn person(record: PersonRecord) -> Result<Person, RecordInvalid> {
+fn person(stored: StoredPerson) -> Result<Person, StoredRoomInvalid> {
     let method =
         |text: Option<String>| text.map(|text| word(AttendanceMethod::parse, &text)).transpose();
-    let connections = record.connections.iter().map(|connection| id(connection));
+    let connections = stored.connections.iter().map(|connection| id(connection));
     Ok(Person {
-        name: record.name,
-        hall: method(record.hall)?,
-        remote: method(record.remote)?,
-        dismissed: record.dismissed,
+        name: stored.name,
+        hall: method(stored.hall)?,
+        remote: method(stored.remote)?,
+        dismissed: stored.dismissed,
         connections: connections.collect::<Result<BTreeSet<ConnectionId>, _>>()?,
-        intervals: record.intervals.iter().map(interval).collect::<Result<_, _>>()?,
+        intervals: stored.intervals.iter().map(interval).collect::<Result<_, _>>()?,
         earlier: EarlierIntervals {
-            count: record.earlier_count,
-            total: Duration::from_micros(record.earlier_us),
+            count: stored.earlier_count,
+            total: Duration::from_micros(stored.earlier_us),
         },
     })
 }
 
-fn interval_record(interval: &Interval) -> IntervalRecord {
-    IntervalRecord {
+fn stored_interval(interval: &Interval) -> StoredInterval {
+    StoredInterval {
         from_us: interval.from.unix_us(),
         method: interval.method.as_str().to_owned(),
         place: interval.place.as_str().to_owned(),
@@ -272,14 +272,14 @@ fn interval_record(interval: &Interval) -> IntervalRecord {
     }
 }
 
-fn interval(record: &IntervalRecord) -> Result<Interval, RecordInvalid> {
-    let ended = record.ended.as_ref().map(|(until_us, cause)| {
+fn interval(stored: &StoredInterval) -> Result<Interval, StoredRoomInvalid> {
+    let ended = stored.ended.as_ref().map(|(until_us, cause)| {
         Ok((Timestamp::from_unix_us(*until_us), word(LeaveCause::parse, cause)?))
     });
     Ok(Interval {
-        from: Timestamp::from_unix_us(record.from_us),
-        method: word(AttendanceMethod::parse, &record.method)?,
-        place: word(Place::parse, &record.place)?,
+        from: Timestamp::from_unix_us(stored.from_us),
+        method: word(AttendanceMethod::parse, &stored.method)?,
+        place: word(Place::parse, &stored.place)?,
         ended: ended.transpose()?,
     })
 }

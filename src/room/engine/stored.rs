@@ -28,7 +28,7 @@ use crate::room::engine::{
     RoomInfo,
 };
 use crate::room::event::Event;
-use crate::room::journal::{RecordChange, RoomRecord};
+use crate::room::journal::{StoredChange, StoredRoom};
 use crate::sfu::plane::Gates;
 use crate::tracked::{Tracked, TrackedMap};
 
@@ -38,9 +38,9 @@ use floor::{FloorParts, floor_part};
 /// A stored room that this binary can't continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored room is unreadable: {0}")]
-pub struct RecordInvalid(String);
+pub struct StoredRoomInvalid(String);
 
-/// What `RoomRecord::state` holds: the version of the parts.
+/// What `StoredRoom::state` holds: the version of the parts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -62,7 +62,7 @@ const TRACK: &str = "track/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RecordingRecord {
+struct StoredRecording {
     state: String,
     by: Option<String>,
     followed: bool,
@@ -70,7 +70,7 @@ struct RecordingRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MemberRecord {
+struct StoredMember {
     kind: String,
     name: String,
     audio: bool,
@@ -81,7 +81,7 @@ struct MemberRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ConnectionRecord {
+struct StoredConnection {
     user: String,
     roles: Vec<String>,
     media_only: bool,
@@ -93,81 +93,81 @@ struct ConnectionRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TrackRecord {
+struct StoredTrack {
     user: String,
 }
 
 impl RoomEngine {
     /// What of the room has to be stored: what changed since the last time.
     #[must_use]
-    pub fn to_store(&self) -> RecordChange {
+    pub fn to_store(&self) -> StoredChange {
         let mut parts = Vec::new();
         if self.moderation.is_to_store() {
             parts.push((MODERATION.to_owned(), Some(json(&self.moderation.as_str()))));
         }
         if self.recording.is_to_store() {
-            parts.push((RECORDING.to_owned(), Some(json(&recording_record(&self.recording)))));
+            parts.push((RECORDING.to_owned(), Some(json(&stored_recording(&self.recording)))));
         }
         for (map, name) in
             [(&self.acknowledged, ACKNOWLEDGED), (&self.muted, MUTED), (&self.removed, REMOVED)]
         {
             add(&mut parts, name, map, |()| json(&true));
         }
-        add(&mut parts, MEMBER, &self.members, |member| json(&member_record(member)));
-        add(&mut parts, CONNECTION, &self.connections, |found| json(&connection_record(found)));
+        add(&mut parts, MEMBER, &self.members, |member| json(&stored_member(member)));
+        add(&mut parts, CONNECTION, &self.connections, |found| json(&stored_connection(found)));
         for (track, found) in self.tracks.to_store() {
             let owner = found.and_then(|found| self.connections.get(&found.connection));
-            let value = owner.map(|owner| json(&TrackRecord { user: text(&owner.user) }));
+            let value = owner.map(|owner| json(&StoredTrack { user: text(&owner.user) }));
             parts.push((format!("{TRACK}{track}"), value));
         }
         parts.extend(self.floor.to_store().map(floor_part));
         parts.extend(self.attendance.to_store().map(attendance_part));
-        let state = (!self.has_record).then(|| HEADER.to_owned());
-        RecordChange { seq: self.seq, state, parts, arrival: None }
+        let state = (!self.is_stored).then(|| HEADER.to_owned());
+        StoredChange { seq: self.seq, state, parts, arrival: None }
     }
 
-    /// The room that a record was made of, after the process that had it is
+    /// The room that was stored, after the process that had it is
     /// gone: every connection is lost as of `now` and may come back, media-only
     /// ones and all tracks are gone, and turns have run on. The recording goes on
     /// as it was, unless its policy has changed meanwhile.
     ///
     /// # Errors
-    /// When the record was not made by a version this one understands.
-    pub fn from_record(
+    /// When it was not stored by a version this one understands.
+    pub fn from_stored(
         info: RoomInfo,
         recorder: Recorder,
-        record: RoomRecord,
+        stored: StoredRoom,
         now: Timestamp,
-    ) -> Result<Self, RecordInvalid> {
-        let header: serde_json::Value = read(&record.state)?;
+    ) -> Result<Self, StoredRoomInvalid> {
+        let header: serde_json::Value = read(&stored.state)?;
         let version = header.get("v").and_then(serde_json::Value::as_u64);
-        let (parts, has_record) = match version {
-            Some(1) => (v1::parts(&record.state)?, false),
-            _ => (record.parts, true),
+        let (parts, is_stored) = match version {
+            Some(1) => (v1::parts(&stored.state)?, false),
+            _ => (stored.parts, true),
         };
-        if has_record {
-            let Header { v } = read(&record.state)?;
+        if is_stored {
+            let Header { v } = read(&stored.state)?;
             if v != VERSION {
-                return Err(RecordInvalid(format!("version {v}")));
+                return Err(StoredRoomInvalid(format!("version {v}")));
             }
         }
         let mut room = Self::silent(info, recorder, now);
-        room.seq = record.seq;
-        room.has_record = has_record;
+        room.seq = stored.seq;
+        room.is_stored = is_stored;
         let tracks = room.read_parts(parts, now)?;
-        if !has_record {
+        if !is_stored {
             room.store_all();
         }
         room.continue_after_restart(tracks, now);
         Ok(room)
     }
 
-    /// Takes the parts of a record in. Yields the tracks that were published.
+    /// Takes the stored parts in. Yields the tracks that were published.
     fn read_parts(
         &mut self,
         parts: BTreeMap<String, String>,
         now: Timestamp,
-    ) -> Result<Vec<(TrackId, UserId)>, RecordInvalid> {
+    ) -> Result<Vec<(TrackId, UserId)>, StoredRoomInvalid> {
         let mut floor = FloorParts::default();
         let mut attendance = AttendanceParts::default();
         let mut tracks = Vec::new();
@@ -192,27 +192,27 @@ impl RoomEngine {
                 self.index.add_connection(key, &found);
                 self.connections.insert(key, found);
             } else if let Some(track) = of(TRACK) {
-                let TrackRecord { user } = read(&value)?;
+                let StoredTrack { user } = read(&value)?;
                 tracks.push((id(track)?, id(&user)?));
             } else if !floor.take_in(&name, &value)? && !attendance.take_in(&name, &value)? {
-                return Err(RecordInvalid(format!("an unknown part {name:?}")));
+                return Err(StoredRoomInvalid(format!("an unknown part {name:?}")));
             }
         }
         let is_strange = |found: &Connection| !self.members.contains_key(&found.user);
         if self.connections.values().any(is_strange) {
-            return Err(RecordInvalid("a connection without a member".to_owned()));
+            return Err(StoredRoomInvalid("a connection without a member".to_owned()));
         }
         if self.recorder().is_some() != (self.recording.state != RecordingState::Stopped) {
-            return Err(RecordInvalid("a recording without its recorder".to_owned()));
+            return Err(StoredRoomInvalid("a recording without its recorder".to_owned()));
         }
         let FloorParts { snapshot, places } = floor;
         self.floor = Floor::restore(snapshot, self.info.policy)
-            .map_err(|error| RecordInvalid(error.to_string()))?;
+            .map_err(|error| StoredRoomInvalid(error.to_string()))?;
         self.read();
         if let Some(attendance) = attendance.restore(self.info.attendance)? {
             self.attendance = attendance;
         } else {
-            // A record of a version that knew no attendance.
+            // A room stored by a version that knew no attendance.
             self.attendance = Attendance::new(self.info.attendance, now);
         }
         self.quorum_is_told();
@@ -228,12 +228,12 @@ impl RoomEngine {
 
     /// What was read counts as stored.
     fn read(&mut self) {
-        let has_record = self.has_record;
+        let is_stored = self.is_stored;
         self.stored();
-        self.has_record = has_record;
+        self.is_stored = is_stored;
     }
 
-    /// Everything counts as not stored, for a record in another format.
+    /// Everything counts as not stored, for a room stored in another format.
     fn store_all(&mut self) {
         self.moderation.store_all();
         self.recording.store_all();
@@ -285,16 +285,16 @@ impl RoomEngine {
     }
 }
 
-/// Who attended, as a record has it; `None` when it knows of nobody.
+/// Who attended, as it was stored; `None` when it knows of nobody.
 ///
 /// # Errors
-/// When the record was not made by a version this one understands.
+/// When it was not stored by a version this one understands.
 pub fn attendance_of(
-    record: &RoomRecord,
+    stored: &StoredRoom,
     rules: AttendanceRules,
-) -> Result<Option<Attendance>, RecordInvalid> {
+) -> Result<Option<Attendance>, StoredRoomInvalid> {
     let mut attendance = AttendanceParts::default();
-    for (name, value) in &record.parts {
+    for (name, value) in &stored.parts {
         attendance.take_in(name, value)?;
     }
     attendance.restore(rules)
@@ -329,9 +329,13 @@ impl Name for ConnectionId {
 }
 
 /// Takes a person into a set of people.
-fn take_in(set: &mut TrackedMap<UserId, ()>, user: &str, value: &str) -> Result<(), RecordInvalid> {
+fn take_in(
+    set: &mut TrackedMap<UserId, ()>,
+    user: &str,
+    value: &str,
+) -> Result<(), StoredRoomInvalid> {
     if !read::<bool>(value)? {
-        return Err(RecordInvalid("a person is listed as not being in a list".to_owned()));
+        return Err(StoredRoomInvalid("a person is listed as not being in a list".to_owned()));
     }
     set.insert(id(user)?, ());
     Ok(())
@@ -339,23 +343,23 @@ fn take_in(set: &mut TrackedMap<UserId, ()>, user: &str, value: &str) -> Result<
 
 /// The form of a part. None of them has a map with keys that are not texts, so
 /// serialising can't fail.
-fn json(record: &impl Serialize) -> String {
-    serde_json::to_string(record).unwrap_or_default()
+fn json(stored: &impl Serialize) -> String {
+    serde_json::to_string(stored).unwrap_or_default()
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, RecordInvalid> {
-    serde_json::from_str(text).map_err(|error| RecordInvalid(error.to_string()))
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoredRoomInvalid> {
+    serde_json::from_str(text).map_err(|error| StoredRoomInvalid(error.to_string()))
 }
 
-fn recording_record(recording: &Recording) -> RecordingRecord {
-    RecordingRecord {
+fn stored_recording(recording: &Recording) -> StoredRecording {
+    StoredRecording {
         state: recording.state.as_str().to_owned(),
         by: recording.by.as_ref().map(text),
         followed: recording.followed,
     }
 }
 
-fn recording(stored: &RecordingRecord, recorder: Recorder) -> Result<Recording, RecordInvalid> {
+fn recording(stored: &StoredRecording, recorder: Recorder) -> Result<Recording, StoredRoomInvalid> {
     Ok(Recording {
         recorder,
         state: word(RecordingState::parse, &stored.state)?,
@@ -368,31 +372,31 @@ fn text(user: &UserId) -> String {
     user.as_str().to_owned()
 }
 
-fn id<T: std::str::FromStr>(text: &str) -> Result<T, RecordInvalid> {
-    text.parse().map_err(|_| RecordInvalid("an identifier".to_owned()))
+fn id<T: std::str::FromStr>(text: &str) -> Result<T, StoredRoomInvalid> {
+    text.parse().map_err(|_| StoredRoomInvalid("an identifier".to_owned()))
 }
 
-fn word<T>(parse: impl Fn(&str) -> Option<T>, text: &str) -> Result<T, RecordInvalid> {
-    parse(text).ok_or_else(|| RecordInvalid("an unknown word".to_owned()))
+fn word<T>(parse: impl Fn(&str) -> Option<T>, text: &str) -> Result<T, StoredRoomInvalid> {
+    parse(text).ok_or_else(|| StoredRoomInvalid("an unknown word".to_owned()))
 }
 
-fn member_record(member: &Member) -> MemberRecord {
+fn stored_member(member: &Member) -> StoredMember {
     let MediaFlags { audio, video, screen } = member.media;
     let joined_at_us = member.joined_at.unix_us();
     let kind = member.kind.as_str().to_owned();
-    MemberRecord { kind, name: member.name.clone(), audio, video, screen, joined_at_us }
+    StoredMember { kind, name: member.name.clone(), audio, video, screen, joined_at_us }
 }
 
-fn member(stored: MemberRecord) -> Result<Member, RecordInvalid> {
-    let MemberRecord { kind, name, audio, video, screen, joined_at_us } = stored;
+fn member(stored: StoredMember) -> Result<Member, StoredRoomInvalid> {
+    let StoredMember { kind, name, audio, video, screen, joined_at_us } = stored;
     let kind = word(ParticipantKind::parse, &kind)?;
     let joined_at = Timestamp::from_unix_us(joined_at_us);
     let media = MediaFlags { audio, video, screen };
     Ok(Member { media, ..Member::new(kind, name, joined_at) })
 }
 
-fn connection_record(found: &Connection) -> ConnectionRecord {
-    ConnectionRecord {
+fn stored_connection(found: &Connection) -> StoredConnection {
+    StoredConnection {
         user: text(&found.user),
         roles: found.roles.iter().map(|role| role.as_str().to_owned()).collect(),
         media_only: found.kind == ConnectionKind::MediaOnly,
@@ -402,7 +406,7 @@ fn connection_record(found: &Connection) -> ConnectionRecord {
     }
 }
 
-fn connection(stored: &ConnectionRecord, now: Timestamp) -> Result<Connection, RecordInvalid> {
+fn connection(stored: &StoredConnection, now: Timestamp) -> Result<Connection, StoredRoomInvalid> {
     let roles: Vec<Role> =
         stored.roles.iter().map(|role| word(Role::parse, role)).collect::<Result<_, _>>()?;
     let kind = if stored.media_only { ConnectionKind::MediaOnly } else { ConnectionKind::Channel };
@@ -418,8 +422,8 @@ fn connection(stored: &ConnectionRecord, now: Timestamp) -> Result<Connection, R
     })
 }
 
-fn resume_hash(text: &str) -> Result<ResumeHash, RecordInvalid> {
-    let invalid = || RecordInvalid("a resume hash".to_owned());
+fn resume_hash(text: &str) -> Result<ResumeHash, StoredRoomInvalid> {
+    let invalid = || StoredRoomInvalid("a resume hash".to_owned());
     let mut hash = ResumeHash::default();
     if text.len() != 2 * hash.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(invalid());

@@ -62,7 +62,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
 }
 
 /// Defines the JSON form of an enumeration of the domain.
-macro_rules! json_words {
+macro_rules! json_named_values {
     ($(#[$doc:meta])* $name:ident of $domain:path { $($value:ident),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,40 +84,40 @@ macro_rules! json_words {
     };
 }
 
-json_words!(
+json_named_values!(
     /// Where the people of a session are.
     Modality of session::Modality { Virtual, InPerson, Mixed }
 );
-json_words!(
+json_named_values!(
     /// Who carries the media of a session.
     Provider of session::Provider { Webrtc, GoogleMeet, Zoom }
 );
-json_words!(
+json_named_values!(
     /// The state of a session.
     SessionStatus of session::SessionStatus { Scheduled, Active, Completed, Cancelled }
 );
-json_words!(
+json_named_values!(
     /// Whether the speaking list decides who is heard.
     ModerationMode of session::ModerationMode { Open, Moderated }
 );
-json_words!(
+json_named_values!(
     /// Whose cameras and screens are shown.
     MediaPolicy of session::MediaPolicy { Floor, All }
 );
-json_words!(
+json_named_values!(
     /// Where somebody is present.
     Place of attendance::Place { Hall, Remote }
 );
-json_words!(
+json_named_values!(
     /// What makes somebody present who is connected to the room: being connected,
     /// or being connected and a proof that the identity service validated.
     Admission of quorum::Admission { Channel, Proof }
 );
-json_words!(
+json_named_values!(
     /// Whether the share itself suffices, or it takes more than that.
     Comparison of quorum::Comparison { AtLeast, MoreThan }
 );
-json_words!(
+json_named_values!(
     /// A role of a principal.
     Role of role::Role { Participant, Moderator, Observer, Hall, Operator, Auditor }
 );
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_and_the_field_use_the_same_words() {
+    fn json_and_the_field_use_the_same_texts() {
         for word in session::Modality::ALL {
             let json = serde_json::to_value(Modality::from(*word)).expect("a word");
             assert_eq!(json, word.as_str());

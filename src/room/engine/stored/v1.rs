@@ -12,12 +12,12 @@ use crate::room::engine::recording::RECORDER_NAME;
 use crate::room::engine::{RECORDER_USER_ID, ResumeHash};
 
 use super::floor::{
-    EntryRecord, LIST, ListRecord, REQUESTED, TURNS, TURNS_STARTED, TurnRecord, TurnsRecord,
+    LIST, REQUESTED, StoredEntry, StoredList, StoredTurn, StoredTurns, TURNS, TURNS_STARTED,
     WAITING,
 };
 use super::{
-    ACKNOWLEDGED, CONNECTION, ConnectionRecord, MEMBER, MODERATION, MUTED, MemberRecord, RECORDING,
-    REMOVED, RecordInvalid, RecordingRecord, TRACK, TrackRecord, hex, json, read,
+    ACKNOWLEDGED, CONNECTION, MEMBER, MODERATION, MUTED, RECORDING, REMOVED, StoredConnection,
+    StoredMember, StoredRecording, StoredRoomInvalid, StoredTrack, TRACK, hex, json, read,
 };
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct RoomV1 {
     connections: Vec<ConnectionV1>,
     tracks: Vec<TrackV1>,
     floor: FloorV1,
-    /// Absent from records of versions that recorded nothing.
+    /// Absent from stored rooms of versions that recorded nothing.
     #[serde(default)]
     recording: Option<RecordingV1>,
 }
@@ -81,16 +81,16 @@ struct TrackV1 {
 #[serde(deny_unknown_fields)]
 struct FloorV1 {
     open: bool,
-    requested: Vec<EntryRecord>,
-    waiting: Vec<EntryRecord>,
-    current: Option<TurnRecord>,
-    stacked: Vec<TurnRecord>,
+    requested: Vec<StoredEntry>,
+    waiting: Vec<StoredEntry>,
+    current: Option<StoredTurn>,
+    stacked: Vec<StoredTurn>,
     next_arrival: u64,
     turns_started: BTreeMap<String, u32>,
 }
 
 /// The same room as parts of the present version.
-pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInvalid> {
+pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, StoredRoomInvalid> {
     let room: RoomV1 = read(state)?;
     let mut parts = BTreeMap::new();
     parts.insert(MODERATION.to_owned(), json(&room.moderation));
@@ -99,7 +99,7 @@ pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInval
         let RecordingV1 { state, by, since_us, followed, acknowledged: people } = recording;
         acknowledged = people;
         if state != RecordingState::Stopped.as_str() {
-            let recorder = MemberRecord {
+            let recorder = StoredMember {
                 kind: ParticipantKind::Recorder.as_str().to_owned(),
                 name: RECORDER_NAME.to_owned(),
                 audio: false,
@@ -109,7 +109,7 @@ pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInval
             };
             parts.insert(format!("{MEMBER}{RECORDER_USER_ID}"), json(&recorder));
         }
-        parts.insert(RECORDING.to_owned(), json(&RecordingRecord { state, by, followed }));
+        parts.insert(RECORDING.to_owned(), json(&StoredRecording { state, by, followed }));
     }
     for (name, people) in
         [(MUTED, room.muted), (REMOVED, room.removed), (ACKNOWLEDGED, acknowledged)]
@@ -118,24 +118,24 @@ pub(super) fn parts(state: &str) -> Result<BTreeMap<String, String>, RecordInval
     }
     for MemberV1 { user, name, audio, video, screen, joined_at_us } in room.members {
         let kind = ParticipantKind::Person.as_str().to_owned();
-        let record = MemberRecord { kind, name, audio, video, screen, joined_at_us };
-        parts.insert(format!("{MEMBER}{user}"), json(&record));
+        let stored = StoredMember { kind, name, audio, video, screen, joined_at_us };
+        parts.insert(format!("{MEMBER}{user}"), json(&stored));
     }
     for stored in room.connections {
         let ConnectionV1 { id, user, roles, media_only, expires_at_us, lost_at_us, resume } =
             stored;
         let resume = resume.map(|hash| hash.map(|hash| hex(&hash)));
-        let record =
-            ConnectionRecord { user, roles, media_only, expires_at_us, lost_at_us, resume };
-        parts.insert(format!("{CONNECTION}{id}"), json(&record));
+        let stored =
+            StoredConnection { user, roles, media_only, expires_at_us, lost_at_us, resume };
+        parts.insert(format!("{CONNECTION}{id}"), json(&stored));
     }
     for TrackV1 { track, user } in room.tracks {
-        parts.insert(format!("{TRACK}{track}"), json(&TrackRecord { user }));
+        parts.insert(format!("{TRACK}{track}"), json(&StoredTrack { user }));
     }
     let FloorV1 { open, requested, waiting, current, stacked, next_arrival, turns_started } =
         room.floor;
-    parts.insert(LIST.to_owned(), json(&ListRecord { open, next_arrival }));
-    parts.insert(TURNS.to_owned(), json(&TurnsRecord { current, stacked }));
+    parts.insert(LIST.to_owned(), json(&StoredList { open, next_arrival }));
+    parts.insert(TURNS.to_owned(), json(&StoredTurns { current, stacked }));
     for (name, entries) in [(REQUESTED, requested), (WAITING, waiting)] {
         let numbered = entries.iter().enumerate();
         parts.extend(numbered.map(|(place, entry)| (format!("{name}{place:020}"), json(entry))));

@@ -82,7 +82,7 @@ pub struct PlaybackConfig {
 
 /// All sections about recordings.
 #[derive(Debug, Clone)]
-pub struct RecordConfig {
+pub struct RecordingConfig {
     /// Where sealed objects are stored.
     pub vault: VaultConfig,
     /// Where keys are stored.
@@ -95,8 +95,8 @@ pub struct RecordConfig {
     pub playback: PlaybackConfig,
 }
 
-pub(super) fn read(reader: &mut Reader, profile: &Profile) -> RecordConfig {
-    RecordConfig {
+pub(super) fn read(reader: &mut Reader, profile: &Profile) -> RecordingConfig {
+    RecordingConfig {
         vault: read_vault(reader, profile),
         keys: KeysConfig { directory: reader.path("keys.directory", below(profile, "keys")) },
         recorder: read_recorder(reader, profile),

@@ -1,4 +1,4 @@
-//! What a room tells its listeners and its witness, and what it tells its members
+//! What a room tells its listeners and the log, and what it tells its members
 //! of heads that were signed.
 
 use std::sync::Arc;
@@ -63,8 +63,8 @@ impl RoomActor {
     }
 
     pub(super) fn events_kept(&self) {
-        if let Some(witness) = &self.parts.ports.witness {
-            witness.events_kept(self.parts.key);
+        if let Some(log) = &self.parts.ports.log {
+            log.events_kept(self.parts.key);
         }
     }
 
@@ -73,8 +73,8 @@ impl RoomActor {
             if let AttendanceNote::Validated { method, .. } = &note {
                 metrics::attendance_validated(*method);
             }
-            if let Some(witness) = &self.parts.ports.witness {
-                witness.attendance(self.parts.key, note).await;
+            if let Some(log) = &self.parts.ports.log {
+                log.attendance(self.parts.key, note).await;
             }
         }
     }
@@ -114,10 +114,10 @@ impl RoomActor {
         part: ConnectionPart,
         reason: LossReason,
     ) {
-        let Some(witness) = &self.parts.ports.witness else { return };
+        let Some(log) = &self.parts.ports.log else { return };
         let Some((user, _)) = self.engine.holder(connection) else { return };
         let lost = LostConnection { user, part, reason };
-        witness.connection_lost(self.parts.key, lost);
+        log.connection_lost(self.parts.key, lost);
     }
 
     /// Tells everybody of a signed head, unless a larger one was told. Nobody is

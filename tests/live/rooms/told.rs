@@ -1,4 +1,4 @@
-//! A room's record: what its recorder and its witness are told and when, and
+//! What the recorder and the log of a room are told and when, and
 //! how members hear of signed heads.
 
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use cabildo::domain::session::Session;
 use cabildo::room::Sink;
 use cabildo::room::action::RecordingAction;
 use cabildo::room::ports::{
-    AttendanceNote, ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomTrack, RoomWitness,
+    AttendanceNote, ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomLog, RoomTrack,
     TrackListener,
 };
 use cabildo::sessions::{Change, SessionRepository as _};
@@ -30,7 +30,7 @@ enum Said {
     Lost(LostConnection),
 }
 
-/// Recorder and witness of a room that remember what they were told, in order,
+/// Recorder and log of a room that remember what they were told, in order,
 /// and with it how many messages a member had been given by then.
 #[derive(Default)]
 struct Record {
@@ -63,11 +63,7 @@ impl Record {
     }
 
     fn ports(self: &Arc<Self>) -> RoomPorts {
-        RoomPorts {
-            listeners: vec![self.clone()],
-            witness: Some(self.clone()),
-            ..RoomPorts::default()
-        }
+        RoomPorts { listeners: vec![self.clone()], log: Some(self.clone()), ..RoomPorts::default() }
     }
 
     /// Enters and watches the queue of whoever entered.
@@ -107,7 +103,7 @@ impl TrackListener for Record {
 }
 
 #[async_trait]
-impl RoomWitness for Record {
+impl RoomLog for Record {
     async fn room_opened(&self, _: &Session) {
         self.note(Said::Opened);
     }

@@ -29,7 +29,7 @@ use crate::vault::{VaultState, VaultWatch};
 const MIB: u64 = 1024 * 1024;
 
 /// The running parts that record sessions.
-pub(super) struct Record {
+pub(super) struct Recording {
     recorder: Recorder,
     settlement: Settlement,
     custody: CustodyTask,
@@ -38,7 +38,7 @@ pub(super) struct Record {
     pub(super) library: Library,
 }
 
-impl Record {
+impl Recording {
     /// Starts all parts, and continues what an earlier process left unfinished.
     pub(super) async fn start(
         base: &Base,
@@ -67,7 +67,7 @@ impl Record {
             clock: base.clock.clone(),
         });
         settlement.start().await?;
-        let interval = base.config.record.recorder.retention_interval_s;
+        let interval = base.config.recording.recorder.retention_interval_s;
         let custody = custody_of(&base.store, foundation, &base.clock);
         let custody = custody.start(Duration::from_secs(interval.into()));
         Ok(Self { recorder, settlement, custody, vault, history, library })
@@ -75,7 +75,7 @@ impl Record {
 
     /// The recorder as a listener to the tracks of rooms.
     pub(super) fn listener(&self) -> Arc<dyn TrackListener> {
-        Arc::new(Recording { recorder: self.recorder.clone() })
+        Arc::new(RecorderListener { recorder: self.recorder.clone() })
     }
 
     pub(super) fn recorder(&self) -> Recorder {
@@ -83,7 +83,7 @@ impl Record {
     }
 
     pub(super) fn observer(&self) -> Arc<dyn SessionObserver> {
-        Arc::new(RecordsObserver { settlement: self.settlement.clone() })
+        Arc::new(SettlementObserver { settlement: self.settlement.clone() })
     }
 
     /// Whether recordings can be stored.
@@ -116,7 +116,7 @@ async fn start_recorder(
     foundation: &Foundation,
     media: &Media,
 ) -> anyhow::Result<Recorder> {
-    let recorder = &base.config.record.recorder;
+    let recorder = &base.config.recording.recorder;
     let mut options = RecorderOptions::new(recorder.spool.clone());
     options.spool_free_bytes_min = u64::from(recorder.spool_free_mib_min) * MIB;
     options.spool_free_bytes_warn = u64::from(recorder.spool_free_mib_warn) * MIB;
@@ -136,7 +136,7 @@ async fn start_recorder(
 
 /// Starts making playable files.
 fn start_playables(base: &Base, foundation: &Foundation, history: History) -> Playables {
-    let recorder = &base.config.record.recorder;
+    let recorder = &base.config.recording.recorder;
     let ffmpeg = recorder.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
     if ffmpeg.is_none() {
         tracing::warn!(
@@ -162,12 +162,12 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Passes the tracks and states of rooms to the recorder.
-struct Recording {
+struct RecorderListener {
     recorder: Recorder,
 }
 
 #[async_trait]
-impl TrackListener for Recording {
+impl TrackListener for RecorderListener {
     fn kind(&self) -> ParticipantKind {
         ParticipantKind::Recorder
     }
@@ -192,12 +192,12 @@ impl TrackListener for Recording {
 }
 
 /// Passes changes of sessions to the settling of recordings.
-struct RecordsObserver {
+struct SettlementObserver {
     settlement: Settlement,
 }
 
 #[async_trait]
-impl SessionObserver for RecordsObserver {
+impl SessionObserver for SettlementObserver {
     async fn session_started(&self, session: &Session) -> Result<(), NotTold> {
         self.settlement.session_started(session).await
     }

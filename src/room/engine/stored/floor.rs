@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! The parts of a record that are the floor's.
+//! The parts of a stored room that are the floor's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::time::Timestamp;
 use crate::floor::{Entry, FloorPart, FloorSnapshot, Microphone, QueueState, Turn, TurnClock};
 
-use super::{RecordInvalid, id, json, read, text, word};
+use super::{StoredRoomInvalid, id, json, read, text, word};
 
 pub(super) const LIST: &str = "list";
 pub(super) const REQUESTED: &str = "requested/";
@@ -20,21 +20,21 @@ pub(super) const TURNS_STARTED: &str = "turns_started/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListRecord {
+pub(super) struct StoredList {
     pub(super) open: bool,
     pub(super) next_arrival: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TurnsRecord {
-    pub(super) current: Option<TurnRecord>,
-    pub(super) stacked: Vec<TurnRecord>,
+pub(super) struct StoredTurns {
+    pub(super) current: Option<StoredTurn>,
+    pub(super) stacked: Vec<StoredTurn>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EntryRecord {
+pub(super) struct StoredEntry {
     pub(super) request: String,
     pub(super) user: String,
     pub(super) name: String,
@@ -49,7 +49,7 @@ pub(super) struct EntryRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TurnRecord {
+pub(super) struct StoredTurn {
     pub(super) turn: String,
     pub(super) request: String,
     pub(super) user: String,
@@ -60,12 +60,12 @@ pub(super) struct TurnRecord {
     pub(super) started_at_us: i64,
     pub(super) limit_us: u64,
     pub(super) used_us: u64,
-    pub(super) clock: ClockRecord,
+    pub(super) clock: StoredClock,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum ClockRecord {
+pub(super) enum StoredClock {
     Running { counted_until_us: i64 },
     Paused,
     Interrupted,
@@ -96,15 +96,15 @@ impl Default for FloorParts {
 impl FloorParts {
     /// Takes a part in, if it is one of a floor's. Numbers in names have one
     /// length, so that entries come in their order.
-    pub(super) fn take_in(&mut self, name: &str, value: &str) -> Result<bool, RecordInvalid> {
+    pub(super) fn take_in(&mut self, name: &str, value: &str) -> Result<bool, StoredRoomInvalid> {
         let of = |part: &str| name.strip_prefix(part);
         let floor = &mut self.snapshot;
         if name == LIST {
-            let ListRecord { open, next_arrival } = read(value)?;
+            let StoredList { open, next_arrival } = read(value)?;
             floor.queue = if open { QueueState::Open } else { QueueState::Closed };
             floor.next_arrival = next_arrival;
         } else if name == TURNS {
-            let TurnsRecord { current, stacked } = read(value)?;
+            let StoredTurns { current, stacked } = read(value)?;
             floor.current = current.map(turn).transpose()?;
             floor.stacked = stacked.into_iter().map(turn).collect::<Result<_, _>>()?;
         } else if of(REQUESTED).is_some() {
@@ -122,10 +122,10 @@ impl FloorParts {
 }
 
 pub(super) fn floor_part(part: FloorPart<'_>) -> (String, Option<String>) {
-    let entry = |found: &Entry| json(&entry_record(found.clone()));
+    let entry = |found: &Entry| json(&stored_entry(found.clone()));
     match part {
         FloorPart::List { is_open, next_arrival } => {
-            let list = ListRecord { open: is_open, next_arrival };
+            let list = StoredList { open: is_open, next_arrival };
             (LIST.to_owned(), Some(json(&list)))
         }
         FloorPart::Requested(arrival, found) => {
@@ -133,9 +133,9 @@ pub(super) fn floor_part(part: FloorPart<'_>) -> (String, Option<String>) {
         }
         FloorPart::Waiting(place, found) => (format!("{WAITING}{place:020}"), found.map(entry)),
         FloorPart::Turns(current, stacked) => {
-            let current = current.cloned().map(turn_record);
-            let stacked = stacked.iter().cloned().map(turn_record).collect();
-            (TURNS.to_owned(), Some(json(&TurnsRecord { current, stacked })))
+            let current = current.cloned().map(stored_turn);
+            let stacked = stacked.iter().cloned().map(stored_turn).collect();
+            (TURNS.to_owned(), Some(json(&StoredTurns { current, stacked })))
         }
         FloorPart::TurnsStarted(user, count) => {
             (format!("{TURNS_STARTED}{}", user.as_str()), count.map(|count| json(&count)))
@@ -151,8 +151,8 @@ fn microphone(in_hall: bool) -> Microphone {
     if in_hall { Microphone::Hall } else { Microphone::Own }
 }
 
-fn entry_record(entry: Entry) -> EntryRecord {
-    EntryRecord {
+fn stored_entry(entry: Entry) -> StoredEntry {
+    StoredEntry {
         request: entry.request_id.to_string(),
         user: text(&entry.user_id),
         name: entry.name,
@@ -166,23 +166,23 @@ fn entry_record(entry: Entry) -> EntryRecord {
     }
 }
 
-fn entry(record: EntryRecord) -> Result<Entry, RecordInvalid> {
+fn entry(stored: StoredEntry) -> Result<Entry, StoredRoomInvalid> {
     Ok(Entry {
-        request_id: id(&record.request)?,
-        user_id: id(&record.user)?,
-        name: record.name,
-        kind: word(SpeechKind::parse, &record.kind)?,
-        stance: record.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
-        note: record.note,
-        microphone: microphone(record.in_hall),
-        arrival: record.arrival,
-        requested_at: Timestamp::from_unix_us(record.requested_at_us),
-        approved_at: record.approved_at_us.map(Timestamp::from_unix_us),
+        request_id: id(&stored.request)?,
+        user_id: id(&stored.user)?,
+        name: stored.name,
+        kind: word(SpeechKind::parse, &stored.kind)?,
+        stance: stored.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
+        note: stored.note,
+        microphone: microphone(stored.in_hall),
+        arrival: stored.arrival,
+        requested_at: Timestamp::from_unix_us(stored.requested_at_us),
+        approved_at: stored.approved_at_us.map(Timestamp::from_unix_us),
     })
 }
 
-fn turn_record(turn: Turn) -> TurnRecord {
-    TurnRecord {
+fn stored_turn(turn: Turn) -> StoredTurn {
+    StoredTurn {
         turn: turn.turn_id.to_string(),
         request: turn.request_id.to_string(),
         user: text(&turn.user_id),
@@ -195,32 +195,32 @@ fn turn_record(turn: Turn) -> TurnRecord {
         used_us: us(turn.used),
         clock: match turn.clock {
             TurnClock::Running { counted_until } => {
-                ClockRecord::Running { counted_until_us: counted_until.unix_us() }
+                StoredClock::Running { counted_until_us: counted_until.unix_us() }
             }
-            TurnClock::Paused => ClockRecord::Paused,
-            TurnClock::Interrupted => ClockRecord::Interrupted,
+            TurnClock::Paused => StoredClock::Paused,
+            TurnClock::Interrupted => StoredClock::Interrupted,
         },
     }
 }
 
-fn turn(record: TurnRecord) -> Result<Turn, RecordInvalid> {
+fn turn(stored: StoredTurn) -> Result<Turn, StoredRoomInvalid> {
     Ok(Turn {
-        turn_id: id(&record.turn)?,
-        request_id: id(&record.request)?,
-        user_id: id(&record.user)?,
-        name: record.name,
-        kind: word(SpeechKind::parse, &record.kind)?,
-        stance: record.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
-        microphone: microphone(record.in_hall),
-        started_at: Timestamp::from_unix_us(record.started_at_us),
-        limit: Duration::from_micros(record.limit_us),
-        used: Duration::from_micros(record.used_us),
-        clock: match record.clock {
-            ClockRecord::Running { counted_until_us } => {
+        turn_id: id(&stored.turn)?,
+        request_id: id(&stored.request)?,
+        user_id: id(&stored.user)?,
+        name: stored.name,
+        kind: word(SpeechKind::parse, &stored.kind)?,
+        stance: stored.stance.map(|stance| word(Stance::parse, &stance)).transpose()?,
+        microphone: microphone(stored.in_hall),
+        started_at: Timestamp::from_unix_us(stored.started_at_us),
+        limit: Duration::from_micros(stored.limit_us),
+        used: Duration::from_micros(stored.used_us),
+        clock: match stored.clock {
+            StoredClock::Running { counted_until_us } => {
                 TurnClock::Running { counted_until: Timestamp::from_unix_us(counted_until_us) }
             }
-            ClockRecord::Paused => TurnClock::Paused,
-            ClockRecord::Interrupted => TurnClock::Interrupted,
+            StoredClock::Paused => TurnClock::Paused,
+            StoredClock::Interrupted => TurnClock::Interrupted,
         },
     })
 }
