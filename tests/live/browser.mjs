@@ -1,4 +1,4 @@
-// Real Chromium with fake devices.
+// Real browsers with fake devices.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import { ARTEFACTS, ROOT } from './until.mjs';
 
 const require = createRequire(join(ROOT, 'web-client', 'package.json'));
 const { chromium } = require('playwright-core');
+// The last release that speaks WebDriver BiDi to a Firefox which Debian ships.
+const { firefox } = require('playwright-firefox');
 /** axe-core as a script to put into a page. */
 export const AXE = require.resolve('axe-core/axe.min.js');
 
@@ -43,6 +45,25 @@ export async function launch({ hertz = 440, gestures = true, sound, film } = {})
       ...(gestures ? [] : ['--autoplay-policy=no-user-gesture-required']),
     ],
   });
+  return kept(browser);
+}
+
+/** A Firefox as Debian ships it, whose microphone sounds and whose camera shows changing colours. */
+export async function launchFirefox() {
+  const browser = await firefox.launch({
+    channel: 'moz-firefox',
+    executablePath: process.env.FIREFOX_BIN ?? '/usr/bin/firefox-esr',
+    headless: true,
+    firefoxUserPrefs: {
+      'media.navigator.streams.fake': true,
+      'media.navigator.permission.disabled': true,
+      'media.autoplay.default': 0,
+    },
+  });
+  return kept(browser);
+}
+
+function kept(browser) {
   open.add(browser);
   browser.on('disconnected', () => open.delete(browser));
   return browser;
