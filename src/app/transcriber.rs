@@ -26,7 +26,7 @@ use crate::transcriber::speech::SpeechEngine;
 use crate::transcriber::speech::fallback::Fallback;
 use crate::transcriber::speech::openai::{OpenAi, OpenAiOptions, TIMEOUT};
 use crate::transcriber::{
-    Sink, Transcriber, TranscriberOptions, TranscriberParts, workers_by_default,
+    Patience, Sink, Transcriber, TranscriberOptions, TranscriberParts, workers_by_default,
 };
 
 /// Workers for a remote engine, which wait most of the time.
@@ -73,7 +73,8 @@ impl Transcription {
                     sink: Arc::new(texts.clone()),
                     clock: base.clock.clone(),
                 };
-                let started = Transcriber::start(parts, TranscriberOptions { workers });
+                let options = TranscriberOptions { workers, patience: Patience::default() };
+                let started = Transcriber::start(parts, options);
                 Some(started.context("transcription")?)
             }
         };

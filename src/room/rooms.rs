@@ -33,11 +33,10 @@ const INPUTS_MAX: usize = 1_024;
 /// Most media events that wait for one room; at the limit the media plane drops events that may be
 /// dropped.
 const MEDIA_EVENTS_MAX: usize = 1_024;
-/// Longest time that the end of a session waits for the text of what was said before it. A piece
-/// of speech waits for two seconds at most, and a remote engine has five; what a local engine is
-/// asked again after that is not waited for. Raising it makes the end of a session later when its
-/// engine hangs.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(8);
+/// Longest time that the end of a session waits for its listeners. Each has a shorter limit of its
+/// own, at which it tells what it gives up; this one is for a listener that has a fault. Raising it
+/// makes the end of a session later then.
+const LISTENERS_MAX: Duration = Duration::from_secs(20);
 
 /// The rooms of this process. Clones share them.
 #[derive(Clone)]
@@ -173,8 +172,8 @@ impl Rooms {
         self.tell(session.id, Input::SessionChanged(Box::new(session.clone()))).await;
     }
 
-    /// Ends the room of a session that has ended or was cancelled. What was said in it is waited
-    /// for, up to eight seconds. When this succeeds, the last events of the room are in its
+    /// Ends the room of a session that has ended or was cancelled. Its listeners first tell what was
+    /// said in it. When this succeeds, the last events of the room are in its
     /// journal.
     ///
     /// # Errors
@@ -211,8 +210,8 @@ impl Rooms {
                 listener.session_ending(key).await;
             }
         };
-        if tokio::time::timeout(LAST_WORDS_MAX, heard).await.is_err() {
-            tracing::warn!(session = %session.id, "the last words of a session did not become text");
+        if tokio::time::timeout(LISTENERS_MAX, heard).await.is_err() {
+            tracing::error!(session = %session.id, "a listener did not tell what it had of a session");
         }
     }
 

@@ -15,15 +15,15 @@ use crate::sfu::tap::TapSink;
 use crate::transcriber::engine::{HeardTrack, SESSIONS_MAX};
 use crate::transcriber::pool::Pool;
 use crate::transcriber::ports::{
-    SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
+    Patience, SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
 };
 use crate::transcriber::thread::{BATCHES_MAX, COMMANDS_MAX, Input, Seen, Thread, sink};
 
 /// How soon a full queue of commands is tried again.
 const COMMAND_RETRY: Duration = Duration::from_millis(2);
-/// Longest time that a shutdown waits for the workers. A piece takes less than a second by
-/// whisper.cpp, and a remote engine is given five.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(6);
+/// Longest time that a shutdown waits until its texts and gaps were taken. The sink stores each;
+/// raising it makes a shutdown longer while the database is down.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
 
 /// What the handle knows of a session.
 struct Known {
@@ -38,6 +38,7 @@ struct Inner {
     waiting: Arc<AtomicUsize>,
     pool: Pool,
     seen: Arc<Seen>,
+    patience: Patience,
     sessions: tokio::sync::Mutex<BTreeMap<SessionKey, Known>>,
 }
 
@@ -78,6 +79,7 @@ impl Transcriber {
             waiting,
             pool,
             seen,
+            patience: options.patience,
             sessions: tokio::sync::Mutex::default(),
         }));
         let thread = std::thread::Builder::new()
@@ -157,8 +159,8 @@ impl Transcriber {
     }
 
     /// A session is over: nothing more of it is listened to. When this returns, everything that
-    /// was said has become text or a gap, and the sink was given it. That takes as long as the
-    /// engine takes at most.
+    /// was said has become text or a gap, and the sink was given it. What is not recognised after
+    /// [`Patience::last_words`] is a gap.
     pub async fn session_over(&self, key: SessionKey) {
         let known = self.0.sessions.lock().await.remove(&key);
         let Some(known) = known else {
@@ -174,7 +176,7 @@ impl Transcriber {
             self.send(Input::Close { key, closed: Some(told) }).await;
             // It fails when the thread has ended.
             closed.await.ok();
-            self.0.pool.finish(key).await;
+            self.0.pool.finish(key, self.0.patience.last_words).await;
         }
         for track in known.tracks {
             self.0.pool.forget_track(track.track);
@@ -220,20 +222,22 @@ impl Transcriber {
         }
     }
 
-    /// Stops: what waits is told as gaps, and the workers end after the piece that they are at.
-    /// When it returns, all that they understood was handed on.
+    /// Stops: what waits is told as gaps, and the workers end after the piece that they are at,
+    /// which is a gap as well after [`Patience::shutdown`]. When it returns, all that they
+    /// understood was handed on.
     pub async fn shutdown(self) {
         self.send(Input::Stop).await;
         let pool = self.0.pool.clone();
         pool.stop();
-        let ended = async {
-            let threads = pool.clone();
-            // It fails when the runtime ends, and then nothing is handed on any more.
-            tokio::task::spawn_blocking(move || threads.wait()).await.ok();
-            pool.drain().await;
-        };
-        if tokio::time::timeout(SHUTDOWN_MAX, ended).await.is_err() {
+        let threads = pool.clone();
+        let ended = tokio::task::spawn_blocking(move || threads.wait());
+        // It fails when the runtime ends, and then nothing is handed on any more.
+        if tokio::time::timeout(self.0.patience.shutdown, ended).await.is_err() {
             tracing::warn!("a worker of the transcriber did not end in time");
+            pool.give_up(None);
+        }
+        if tokio::time::timeout(DRAIN_MAX, pool.drain()).await.is_err() {
+            tracing::error!("texts of the last moments were not taken by their rooms in time");
         }
     }
 

@@ -56,6 +56,9 @@ struct State {
     queue: Queue,
     /// The language of tracks of sessions without one, as it was recognised.
     languages: BTreeMap<TrackId, String>,
+    /// Pieces that workers are at. A piece that is given up is none any more: what a worker still
+    /// makes of it is dropped.
+    in_hand: BTreeMap<TrackId, (SessionKey, TranscriptGap)>,
     /// Pieces of each session that have neither become text nor a gap.
     unfinished: BTreeMap<SessionKey, usize>,
     /// Who waits until a session has none.
@@ -182,7 +185,7 @@ impl Pool {
         let rest = {
             let mut state = self.shared.state();
             state.stopping = true;
-            state.queue.take_all()
+            state.queue.take_of(|_| true)
         };
         self.shared.wake.notify_all();
         for piece in rest {
@@ -196,25 +199,53 @@ impl Pool {
     }
 
     /// Waits until every piece of a session that was taken has become text or a gap, and the sink
-    /// has been given it.
-    pub(super) async fn finish(&self, key: SessionKey) {
-        let (done, finished) = oneshot::channel();
-        {
-            let mut state = self.shared.state();
-            if state.unfinished.contains_key(&key) {
-                state.finishing.push((key, done));
-            } else {
-                drop(done);
-            }
+    /// has been given it. After `longest` the rest is told as gaps.
+    pub(super) async fn finish(&self, key: SessionKey, longest: Duration) {
+        if tokio::time::timeout(longest, self.finished(key)).await.is_err() {
+            tracing::warn!(session = %key.session, "the last words of a session did not become text");
+            self.give_up(Some(key));
+            // What a worker hands on at this moment.
+            self.finished(key).await;
         }
-        // It fails when there is nothing to wait for.
-        finished.await.ok();
         let (reached, handed_on) = oneshot::channel();
         if let Some(lane) = self.shared.lane(key)
             && lane.send(Laned::Reached(reached)).await.is_ok()
         {
             // It fails when the lane has ended.
             handed_on.await.ok();
+        }
+    }
+
+    /// Waits until a session has no piece that is unfinished.
+    async fn finished(&self, key: SessionKey) {
+        let (done, finished) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if !state.unfinished.contains_key(&key) {
+                return;
+            }
+            state.finishing.push((key, done));
+        }
+        // It fails when the pool is gone.
+        finished.await.ok();
+    }
+
+    /// Gives up what is recognised or waits, of one session or of all: it becomes gaps.
+    pub(super) fn give_up(&self, key: Option<SessionKey>) {
+        let is_theirs = |of: &SessionKey| key.is_none_or(|key| key == *of);
+        let (waiting, in_hand) = {
+            let mut state = self.shared.state();
+            let waiting = state.queue.take_of(is_theirs);
+            let in_hand = state.in_hand.extract_if(.., |_, (of, _)| is_theirs(of));
+            let in_hand: Vec<_> = in_hand.map(|(_, piece)| piece).collect();
+            (waiting, in_hand)
+        };
+        for piece in waiting {
+            self.shared.shed(&piece);
+        }
+        for (key, gap) in in_hand {
+            self.shared.tell_gap(key, gap);
+            self.shared.finished(key);
         }
     }
 
@@ -283,17 +314,23 @@ impl Shared {
                 if piece.language.is_none() {
                     piece.language = state.languages.get(&piece.track).cloned();
                 }
+                let gap = gap_of(&piece, GapCause::EngineFailed);
+                state.in_hand.insert(piece.track, (piece.key, gap));
                 return Some(piece);
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The piece was dealt with: the next one of its track may follow.
+    /// Whether a worker may tell what it made of its piece: nobody has given it up.
+    fn claim(&self, piece: &Piece) -> bool {
+        self.state().in_hand.remove(&piece.track).is_some()
+    }
+
+    /// The worker is done with its piece: the next one of its track may follow.
     fn done(&self, piece: &Piece) {
         self.state().queue.done(piece.track);
         self.wake.notify_one();
-        self.finished(piece.key);
     }
 
     /// A piece of a session has become text or a gap.
@@ -385,7 +422,11 @@ impl Worker {
         while let Some(piece) = self.shared.next() {
             let begun = Instant::now();
             let heard = self.recognise(&piece);
-            self.tell(&piece, heard, begun.elapsed());
+            metrics::recognised(begun.elapsed());
+            if self.shared.claim(&piece) {
+                self.tell(&piece, heard);
+                self.shared.finished(piece.key);
+            }
             self.shared.done(&piece);
         }
     }
@@ -411,9 +452,8 @@ impl Worker {
         })
     }
 
-    fn tell(&self, piece: &Piece, heard: Result<Heard, SpeechError>, took: Duration) {
+    fn tell(&self, piece: &Piece, heard: Result<Heard, SpeechError>) {
         let shared = &self.shared;
-        metrics::recognised(took);
         let heard = match heard {
             Ok(heard) => heard,
             Err(error) => {

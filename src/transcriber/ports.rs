@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -58,6 +59,25 @@ pub struct TranscriberParts {
 pub struct TranscriberOptions {
     /// Pieces that are recognised at the same time, each on a thread of its own.
     pub workers: NonZeroUsize,
+    /// How long what was said last is waited for.
+    pub patience: Patience,
+}
+
+/// How long what was said last is waited for. What has no text by then is told as a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// At the end of a session. Raising it makes that later when an engine hangs.
+    pub last_words: Duration,
+    /// At a shutdown. Raising it makes that longer when an engine hangs.
+    pub shutdown: Duration,
+}
+
+impl Default for Patience {
+    /// A piece waits for two seconds at most, and a remote engine has five. What a second engine
+    /// is asked after that is waited for as long as it answers at once.
+    fn default() -> Self {
+        Self { last_words: Duration::from_secs(8), shutdown: Duration::from_secs(6) }
+    }
 }
 
 /// Workers for recognition on this machine: all cores but one, which is for the media.

@@ -116,9 +116,9 @@ impl Queue {
         self.busy.remove(&track);
     }
 
-    /// Takes everything that waits.
-    pub fn take_all(&mut self) -> Vec<Piece> {
-        std::mem::take(&mut self.waiting).into_values().collect()
+    /// Takes everything that waits of these sessions.
+    pub fn take_of(&mut self, is_wanted: impl Fn(&SessionKey) -> bool) -> Vec<Piece> {
+        self.waiting.extract_if(.., |_, piece| is_wanted(&piece.key)).map(|(_, it)| it).collect()
     }
 
     /// Pieces that wait.

@@ -2,7 +2,7 @@
 //! engine fails.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,11 +15,17 @@ use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
 use cabildo::transcriber::speech::fallback::Fallback;
 use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
-use cabildo::transcriber::{Sink, SoundTaps, Transcriber, TranscriberOptions, TranscriberParts};
+use cabildo::transcriber::{
+    Patience, Sink, SoundTaps, Transcriber, TranscriberOptions, TranscriberParts,
+};
 use tokio::sync::mpsc;
 
 use super::fixture::{key, microphone};
 use crate::speech::{LEVEL_ID, PAYLOAD_TYPE, encode, rtp, samples, silence};
+
+/// What these stories wait for at their ends. Engines that answer do so at once.
+const PATIENCE: Patience =
+    Patience { last_words: Duration::from_millis(300), shutdown: Duration::from_millis(300) };
 
 /// Remembers who is tapped.
 #[derive(Default)]
@@ -163,7 +169,7 @@ impl Story {
             sink: Arc::new(Told(sender)),
             clock: clock.clone(),
         };
-        let options = TranscriberOptions { workers: NonZeroUsize::MIN };
+        let options = TranscriberOptions { workers: NonZeroUsize::MIN, patience: PATIENCE };
         let transcriber = Transcriber::start(parts, options).expect("threads");
         Self { taps, transcriber, told, clock, key: key() }
     }
@@ -255,4 +261,100 @@ async fn a_sound_without_words_is_not_told() {
     }
     assert!(story.told.try_recv().is_err());
     story.transcriber.shutdown().await;
+}
+
+/// An engine that answers once the story lets it.
+#[derive(Debug, Clone, Default)]
+struct Held(Arc<(Mutex<Hold>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Hold {
+    has_begun: bool,
+    is_let_go: bool,
+}
+
+impl Held {
+    fn has_begun(&self) -> bool {
+        self.0.0.lock().expect("no panic").has_begun
+    }
+
+    fn let_go(&self) {
+        self.0.0.lock().expect("no panic").is_let_go = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl SpeechEngine for Held {
+    fn name(&self) -> String {
+        "held".to_owned()
+    }
+
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Recogniser for Held {
+    fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        let mut held = self.0.0.lock().expect("no panic");
+        held.has_begun = true;
+        drop(self.0.1.wait_while(held, |held| !held.is_let_go).expect("no panic"));
+        Scripted::Understands.recognise(speech)
+    }
+}
+
+/// A story in which somebody has said a phrase that the engine is still at.
+async fn held() -> (Story, Held, TrackId) {
+    let engine = Held::default();
+    let story = Story::new(Arc::new(engine.clone()));
+    let ana = microphone("ana");
+    let track = ana.track;
+    story.policy(true).await;
+    story.transcriber.add_track(story.key, ana).await;
+    story.taps.say(&story.clock, track);
+    // The worker is at the first phrase, and the second waits for it.
+    while !engine.has_begun() {
+        tokio::task::yield_now().await;
+    }
+    story.taps.say(&story.clock, track);
+    while story.transcriber.stats().pieces_waiting < 1 {
+        tokio::task::yield_now().await;
+    }
+    (story, engine, track)
+}
+
+/// The gaps that were told, which are of this track, in the order of their time.
+fn gaps(story: &mut Story, track: TrackId) -> Vec<GapCause> {
+    let mut gaps = Vec::new();
+    while let Ok((key, said)) = story.told.try_recv() {
+        let Transcribed::Gap(gap) = said else { panic!("text of what was given up: {said:?}") };
+        assert_eq!((key, gap.track), (story.key, track));
+        gaps.push(gap);
+    }
+    gaps.sort_by_key(|gap| gap.from);
+    gaps.into_iter().map(|gap| gap.cause).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_is_still_at_when_a_session_ends_is_told_as_a_gap() {
+    let (mut story, engine, track) = held().await;
+    story.transcriber.session_over(story.key).await;
+    let told = gaps(&mut story, track);
+    assert_eq!(told, [GapCause::EngineFailed, GapCause::Overload], "told when it returns");
+    // What the engine makes of it after all is told to nobody.
+    engine.let_go();
+    let transcriber = story.transcriber.clone();
+    transcriber.shutdown().await;
+    assert!(gaps(&mut story, track).is_empty());
+    assert_eq!(story.transcriber.stats().chunks, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_is_still_at_when_the_server_stops_is_told_as_a_gap() {
+    let (mut story, engine, track) = held().await;
+    let transcriber = story.transcriber.clone();
+    transcriber.shutdown().await;
+    let told = gaps(&mut story, track);
+    assert_eq!(told, [GapCause::EngineFailed, GapCause::Overload], "told when it returns");
+    engine.let_go();
 }
