@@ -17,6 +17,7 @@ export * from './held_heads';
 export * from './keeping';
 export * from './level_meter';
 export * from './login_page';
+export * from './long_list';
 export * from './media_session';
 export * from './media_tokens';
 export * from './microphone';

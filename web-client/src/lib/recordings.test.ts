@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { lastBegun } from './long_list';
 import type { RecordingAddresses, RecordingFile, TimelineItem } from './recordings';
-import {
-  currentItem,
-  fileToPlay,
-  itemsShown,
-  lookAgainMs,
-  renewInMs,
-  secondsIn,
-  spanOf,
-} from './recordings';
+import { fileToPlay, itemsShown, lookAgainMs, renewInMs, secondsIn, spanOf } from './recordings';
 
 const FROM = Date.parse('2026-03-01T10:00:00Z');
 const at = (seconds: number) => new Date(FROM + seconds * 1000).toISOString();
@@ -115,7 +108,7 @@ describe('the time line', () => {
 
   it('knows where it is', () => {
     const shown = itemsShown(items, 'all', '');
-    const now = (seconds: number) => currentItem(shown, FROM + seconds * 1000);
+    const now = (seconds: number) => lastBegun(shown, FROM + seconds * 1000);
     expect([0, 10, 31, 75, 999].map(now)).toEqual([-1, 0, 1, 2, 3]);
   });
 

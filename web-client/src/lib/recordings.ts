@@ -133,11 +133,6 @@ export function itemsShown(
     .sort((a, b) => Date.parse(a.from) - Date.parse(b.from));
 }
 
-/** The last item that has begun at a time, among items by time; -1 before the first. */
-export function currentItem(items: readonly TimelineItem[], atMs: number): number {
-  return items.findLastIndex((item) => Date.parse(item.from) <= atMs);
-}
-
 /** Where an item lies on a line from 0 to 1; points have no length. */
 export function spanOf(
   item: TimelineItem,

@@ -388,8 +388,14 @@ function publishes(who: Passing): boolean {
 }
 
 function holds(floor: Floor, who: Passing): boolean {
-  const turn = floor.turn;
-  if (turn?.running !== true) return false;
+  return floor.turn?.running === true && givesFloor(floor.turn, who);
+}
+
+/** Whether a turn gives the floor to somebody: that of somebody in the hall, to its devices. */
+export function givesFloor(
+  turn: Pick<TurnView, 'in_hall' | 'user_id'>,
+  who: { readonly user_id: string; readonly roles: readonly string[] },
+): boolean {
   return turn.in_hall ? who.roles.includes('hall') : turn.user_id === who.user_id;
 }
 

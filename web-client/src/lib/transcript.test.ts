@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApiClient } from './api_client';
 import type { TranscriptPiece } from './transcript';
-import { currentPiece, partsFound, piecesFound, readTranscript } from './transcript';
+import { partsFound, piecesFound, readTranscript } from './transcript';
 
 const FROM = Date.parse('2026-03-01T10:00:00Z');
 
@@ -82,12 +82,5 @@ describe('a transcript', () => {
       '/api/v1/sessions/a%2Fb/transcript?limit=500',
       '/api/v1/sessions/a%2Fb/transcript?limit=500&cursor=4',
     ]);
-  });
-
-  it('knows which piece is played', () => {
-    const pieces = [piece(1, 'a'), piece(3, 'b')];
-    expect(currentPiece(pieces, FROM)).toBe(-1);
-    expect(currentPiece(pieces, FROM + 2_999)).toBe(0);
-    expect(currentPiece(pieces, FROM + 3_000)).toBe(1);
   });
 });

@@ -97,11 +97,6 @@ export function speakerOf({ name, participant }: TranscriptPiece): string {
   return name === '' ? participant : name;
 }
 
-/** The last piece that has begun at a time, among pieces by time; -1 before the first. */
-export function currentPiece(pieces: readonly TranscriptPiece[], atMs: number): number {
-  return pieces.findLastIndex(({ from }) => Date.parse(from) <= atMs);
-}
-
 function wordsOf(search: string): readonly string[] {
   return plain(search).split(/\s+/).filter(Boolean);
 }

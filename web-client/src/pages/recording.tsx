@@ -15,7 +15,7 @@ import { MinutesOf } from '../ui/playback/minutes';
 import type { Wish } from '../ui/playback/player';
 import { Player, canPlay } from '../ui/playback/player';
 import { Spoken } from '../ui/playback/spoken';
-import { Failure, isAboutSignIn } from '../ui/sign_in';
+import { ReadFailure, isAboutSignIn } from '../ui/sign_in';
 
 /** Where those who may watch what was recorded. */
 function Recording({ access, session }: { access: Access; session: string }) {
@@ -45,14 +45,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
   return (
     <main class="page wide stack" data-testid="recording" data-state={view?.state}>
       <PageHeader title={view?.title ?? r('title')} />
-      {failure !== null && (
-        <Failure
-          error={failure}
-          tokens={access.tokens}
-          testId="recording-failure"
-          onSignedIn={() => location.reload()}
-        />
-      )}
+      <ReadFailure error={failure} tokens={access.tokens} testId="recording-failure" />
       {view !== null && <StateNotice view={view} />}
       <div class="watch">
         <div class="stack watch-player">

@@ -10,7 +10,7 @@ import { Button, Field, PageHeader } from '../ui/components';
 import { Documents } from '../ui/documents';
 import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
-import { Failure } from '../ui/sign_in';
+import { ReadFailure } from '../ui/sign_in';
 
 interface Entry {
   readonly at: string;
@@ -53,14 +53,7 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
       <PageHeader title={h('title')} />
       <p class="no-print">{h('intro')}</p>
       <Documents access={access} session={session} />
-      {failure !== null && (
-        <Failure
-          error={failure}
-          tokens={access.tokens}
-          testId="report-failure"
-          onSignedIn={() => location.reload()}
-        />
-      )}
+      <ReadFailure error={failure} tokens={access.tokens} testId="report-failure" />
       {report === null && failure === null && <p role="status">{t('common.loading')}</p>}
       {report !== null && (
         <div class="report">

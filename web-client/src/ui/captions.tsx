@@ -180,12 +180,15 @@ function Choices<Value extends string>(props: {
 
 /** What was said, for the moderator to correct. */
 export function ConsoleTranscript({ client, state }: { client: RoomClient; state: RoomState }) {
-  const [editing, setEditing] = useState<Caption | null>(null);
+  const [editing, setEditing] = useState<ReadonlyMap<number, Caption>>(new Map());
   const off = captionsOff(state);
   const newest = state.captions.slice(-LISTED);
-  // What is being corrected stays, however much is said meanwhile.
-  const isListed = editing === null || newest.some(({ seq }) => seq === editing.seq);
-  const pieces = (isListed ? newest : [editing, ...newest]).toReversed();
+  // What is being corrected stays, however much is said or corrected meanwhile.
+  const listed = new Set(newest.map(({ seq }) => seq));
+  const older = [...editing.values()].filter(({ seq }) => !listed.has(seq));
+  const pieces = [...older, ...newest].toSorted((a, b) => b.seq - a.seq);
+  const close = (seq: number) =>
+    setEditing((now) => new Map([...now].filter(([other]) => other !== seq)));
   return (
     <section class="card transcript" aria-label={s('transcript')} data-testid="transcript">
       <h2>{s('transcript')}</h2>
@@ -203,12 +206,8 @@ export function ConsoleTranscript({ client, state }: { client: RoomClient; state
               <strong class="name">{one.name}</strong> · {timeOfDay(one.from)}
               {one.corrected && <> · {s('corrected')}</>}
             </div>
-            {editing?.seq === one.seq ? (
-              <Correction
-                client={client}
-                piece={one}
-                onClose={() => setEditing((now) => (now?.seq === one.seq ? null : now))}
-              />
+            {editing.has(one.seq) ? (
+              <Correction client={client} piece={one} onClose={() => close(one.seq)} />
             ) : (
               <div class="row">
                 <span class="line-text">{one.text ?? s('gap')}</span>
@@ -218,7 +217,7 @@ export function ConsoleTranscript({ client, state }: { client: RoomClient; state
                     name={s('correctOf', { name: one.name })}
                     look="small"
                     testId="correct-button"
-                    onPress={() => setEditing(one)}
+                    onPress={() => setEditing((now) => new Map(now).set(one.seq, one))}
                   />
                 )}
               </div>

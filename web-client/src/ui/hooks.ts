@@ -1,3 +1,4 @@
+import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RoomClient, RoomSnapshot } from '../lib';
 
@@ -66,6 +67,25 @@ export function useNow(everyMs: number, active = true): number {
     return () => clearInterval(timer);
   }, [everyMs, active]);
   return now;
+}
+
+/**
+ * A list that shows the row at a place (-1: none) whenever one of `changes` does. It moves no
+ * page, and nothing under somebody's fingers.
+ */
+export function useFollowing<List extends HTMLElement>(
+  row: number,
+  changes: readonly unknown[],
+): RefObject<List> {
+  const list = useRef<List>(null);
+  useEffect(() => {
+    const box = list.current;
+    const shown = box?.children[row];
+    if (box === null || !(shown instanceof HTMLElement) || box.contains(document.activeElement))
+      return;
+    box.scrollTop = shown.offsetTop - box.offsetTop - box.clientHeight / 3;
+  }, changes);
+  return list;
 }
 
 /** The last value that was not null. */

@@ -63,6 +63,12 @@ export function SignInButton(props: {
   );
 }
 
+/** Why a page could not read what it shows; nothing while there is no failure. */
+export function ReadFailure(props: { error: unknown; tokens: TokenSource | null; testId: string }) {
+  if (props.error === null) return null;
+  return <Failure {...props} onSignedIn={() => location.reload()} />;
+}
+
 /** What went wrong, with a button to sign in where that helps. */
 export function Failure(props: {
   error: unknown;

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import { m } from '../i18n/meeting';
 import type { ParticipantView, RoomClient, RoomSnapshot, RoomState, TrackView } from '../lib';
-import { isRecorder, people } from '../lib';
+import { givesFloor, isRecorder, people } from '../lib';
 import { Button } from './components';
 import { useLast } from './hooks';
 import { useKept } from './kept';
@@ -169,8 +169,7 @@ export function ranked(state: RoomState): TrackView[] {
   const speaking = new Map(state.speakers.map(({ user_id }, index) => [user_id, index]));
   const rank = (track: TrackView): number => {
     const roles = state.participants.get(track.user_id)?.roles ?? [];
-    const holds =
-      turn !== null && (turn.in_hall ? roles.includes('hall') : turn.user_id === track.user_id);
+    const holds = turn !== null && givesFloor(turn, { roles, user_id: track.user_id });
     if (track.source === 'screen') return 0;
     if (holds) return 1;
     const place = speaking.get(track.user_id);

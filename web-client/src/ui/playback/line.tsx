@@ -1,11 +1,12 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { clock } from '../../i18n/i18n';
+import { useMemo, useState } from 'preact/hooks';
+import { clock, language } from '../../i18n/i18n';
 import { exactTimeOfDay } from '../../i18n/texts';
 import type { RecordingKey } from '../../i18n/recording/texts';
 import { isRecordingKey, r } from '../../i18n/recording/texts';
 import type { RecordingFile, Timeline, TimelineItem } from '../../lib';
-import { currentItem, itemsShown, spanOf, toldTruly } from '../../lib';
+import { itemsShown, lastBegun, partAround, spanOf, toldTruly } from '../../lib';
 import { Field } from '../components';
+import { useFollowing } from '../hooks';
 import { fileText } from './files';
 
 const SHOWS = ['all', 'turn', 'transcript', 'vote', 'gap'] as const;
@@ -19,8 +20,6 @@ const LANES: Readonly<Record<string, string>> = {
 };
 /** Turns shorter than this part of the line have no room for a name. */
 const NAMED = 0.06;
-/** A long meeting has thousands of lines; more are shown when asked for by search. */
-const MOST_SHOWN = 500;
 
 /** What happened when; whatever is chosen is sought. */
 export function Line(props: {
@@ -33,12 +32,17 @@ export function Line(props: {
 }) {
   const { atMs, onSeek, files } = props;
   const timeline = useMemo(() => toldTruly(props.timeline), [props.timeline]);
-  const say = (item: TimelineItem) => itemText(item, files);
+  // Made again only when what it says changes: the player tells its time several times a second.
+  const say = useMemo(() => (item: TimelineItem) => itemText(item, files), [files, language.value]);
   const [kind, setKind] = useState<(typeof SHOWS)[number]>('all');
   const [search, setSearch] = useState('');
-  const all = itemsShown(timeline.items, kind, search, say);
-  const items = all.slice(0, MOST_SHOWN);
-  const now = currentItem(items, atMs);
+  const all = useMemo(
+    () => itemsShown(timeline.items, kind, search, say),
+    [timeline, kind, search, say],
+  );
+  const at = lastBegun(all, atMs);
+  const items = useMemo(() => partAround(all, at), [all, at]);
+  const current = all[at];
   return (
     <section class="card stack" aria-labelledby="line" data-testid="timeline">
       <h2 id="line">{r('line.title')}</h2>
@@ -72,8 +76,10 @@ export function Line(props: {
           : all.length === 0
             ? r('line.nothing')
             : r('count', { count: all.length })}
+        {items.length < all.length &&
+          ` · ${r('spoken.part', { shown: items.length, count: all.length })}`}
       </p>
-      <Items items={items} say={say} now={now} onSeek={onSeek} />
+      <Items items={items} say={say} current={current} onSeek={onSeek} />
     </section>
   );
 }
@@ -81,20 +87,13 @@ export function Line(props: {
 function Items(props: {
   items: readonly TimelineItem[];
   say: (item: TimelineItem) => string;
-  now: number;
+  /** What the player is at. */
+  current: TimelineItem | undefined;
   onSeek: (at: string) => void;
 }) {
-  const list = useRef<HTMLOListElement>(null);
-  const { items, now } = props;
-  useEffect(() => {
-    const box = list.current;
-    const row = box?.children[now];
-    // Follows the player without moving the page, and never under somebody's fingers.
-    if (box === null || !(row instanceof HTMLElement) || box.contains(document.activeElement)) {
-      return;
-    }
-    box.scrollTop = row.offsetTop - box.offsetTop - box.clientHeight / 3;
-  }, [now]);
+  const { items, current } = props;
+  const now = items.findIndex((item) => item === current);
+  const list = useFollowing<HTMLOListElement>(now, [current]);
   return (
     <ol class="line-items" ref={list} tabIndex={0} aria-label={r('line.title')}>
       {items.map((item, at) => (
@@ -126,7 +125,12 @@ function Strip(props: {
   onSeek: (at: string) => void;
 }) {
   const { timeline, atMs } = props;
-  const line = { fromMs: Date.parse(timeline.from), toMs: Date.parse(timeline.to) };
+  const { say } = props;
+  const line = useMemo(
+    () => ({ fromMs: Date.parse(timeline.from), toMs: Date.parse(timeline.to) }),
+    [timeline],
+  );
+  const drawn = useMemo(() => drawnItems(timeline, line, say), [timeline, line, say]);
   const whole = Math.max(1, line.toMs - line.fromMs);
   const head = Math.min(1, Math.max(0, (atMs - line.fromMs) / whole));
   return (
@@ -140,24 +144,32 @@ function Strip(props: {
         props.onSeek(new Date(line.fromMs + part * whole).toISOString());
       }}
     >
-      {timeline.items.map((item, at) => {
-        const lane = LANES[item.kind];
-        if (lane === undefined) return null;
-        const { start, length } = spanOf(item, line);
-        return (
-          <span
-            key={at}
-            class={`strip-item ${lane}`}
-            title={`${kindText(item.kind)} ${props.say(item)}`}
-            style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
-          >
-            {lane === 'turn' && length >= NAMED && item.name}
-          </span>
-        );
-      })}
+      {drawn}
       <span class="strip-head" style={{ left: `${head * 100}%` }} />
     </div>
   );
+}
+
+function drawnItems(
+  timeline: Timeline,
+  line: { readonly fromMs: number; readonly toMs: number },
+  say: (item: TimelineItem) => string,
+) {
+  return timeline.items.map((item, at) => {
+    const lane = LANES[item.kind];
+    if (lane === undefined) return null;
+    const { start, length } = spanOf(item, line);
+    return (
+      <span
+        key={at}
+        class={`strip-item ${lane}`}
+        title={`${kindText(item.kind)} ${say(item)}`}
+        style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
+      >
+        {lane === 'turn' && length >= NAMED && item.name}
+      </span>
+    );
+  });
 }
 
 function kindText(kind: string): string {

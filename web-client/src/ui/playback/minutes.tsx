@@ -14,16 +14,19 @@ import {
 } from '../../lib';
 import { Button, Dialog, Field, Notice, showFailure, toast } from '../components';
 import { useAskBeforeClosing } from '../leave';
-import { Failure } from '../sign_in';
+import { ReadFailure } from '../sign_in';
 import type { Access } from '../access';
 
 /** The minutes of a session: read by all who may, edited and confirmed by moderators. */
 export function MinutesOf(props: { access: Access; session: string; mayConfirm: boolean }) {
   const { access, session } = props;
   const [isOpen, setOpen] = useState(false);
+  const heading = useRef<HTMLHeadingElement>(null);
   return (
     <section class="card stack" aria-labelledby="minutes" data-testid="minutes">
-      <h2 id="minutes">{r('minutes.title')}</h2>
+      <h2 id="minutes" ref={heading} tabIndex={-1}>
+        {r('minutes.title')}
+      </h2>
       {isOpen ? (
         <Reader access={access} session={session} mayConfirm={props.mayConfirm} />
       ) : (
@@ -34,7 +37,11 @@ export function MinutesOf(props: { access: Access; session: string; mayConfirm: 
               label={r('minutes.open')}
               look="main"
               testId="minutes-open"
-              onPress={() => setOpen(true)}
+              onPress={() => {
+                // The button is gone then.
+                heading.current?.focus();
+                setOpen(true);
+              }}
             />
           </div>
         </>
@@ -59,6 +66,8 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
   const [reading, setReading] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
   const [draftIn, setDraftIn] = useState<MinutesLanguage>(minutesLanguage(shownLanguage.value));
+  const shown = useRef<HTMLDivElement>(null);
+  const isFocused = useRef(false);
   const repeated = useRef({ text: '', key: '' });
   const show = async (which: 'newest' | MinutesLanguage) => {
     setReading(true);
@@ -84,20 +93,23 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
     toast(r('minutes.confirmed', { version: confirmed.version }));
     setMinutes({ ...minutes, version: confirmed.version });
     setVersions((all) => [confirmed, ...(all ?? [])]);
+    showAgain();
+  };
+  /** Instead of the editor, which had the focus. */
+  const showAgain = () => {
+    isFocused.current = true;
     setEdited(null);
   };
   useEffect(() => void show('newest'), []);
+  useEffect(() => {
+    if (edited !== null || !isFocused.current) return;
+    isFocused.current = false;
+    shown.current?.focus();
+  }, [edited]);
   useAskBeforeClosing(edited !== null && edited.text !== edited.was);
   return (
     <>
-      {failure !== null && (
-        <Failure
-          error={failure}
-          tokens={tokens}
-          testId="minutes-failure"
-          onSignedIn={() => location.reload()}
-        />
-      )}
+      <ReadFailure error={failure} tokens={tokens} testId="minutes-failure" />
       {failure !== null && minutes === null && (
         <div class="row">
           <Button
@@ -136,7 +148,11 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
                 label={r('minutes.newest')}
                 testId="minutes-newest"
                 disabled={reading}
-                onPress={() => void show('newest')}
+                onPress={() => {
+                  // The button is gone then.
+                  shown.current?.focus();
+                  void show('newest');
+                }}
               />
             )}
             {mayConfirm && (
@@ -159,6 +175,7 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
           </p>
           <div
             class="minutes-text"
+            ref={shown}
             tabIndex={0}
             role="region"
             aria-label={r('minutes.title')}
@@ -173,7 +190,7 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
         <Editor
           edited={edited}
           onChange={(text) => setEdited({ ...edited, text })}
-          onCancel={() => setEdited(null)}
+          onCancel={showAgain}
           onConfirm={() => confirm(edited)}
         />
       )}

@@ -1,14 +1,17 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { exactTimeOfDay } from '../../i18n/texts';
 import { r } from '../../i18n/recording/texts';
 import type { ApiClient, TranscriptPiece } from '../../lib';
-import { currentPiece, partsFound, piecesFound, readTranscript, speakerOf } from '../../lib';
+import {
+  lastBegun,
+  partAround,
+  partsFound,
+  piecesFound,
+  readTranscript,
+  speakerOf,
+} from '../../lib';
 import { Button, Field, Notice, announce } from '../components';
-
-/** Pieces in the list at once. */
-const MOST_SHOWN = 500;
-/** The list shows others when the current piece has left this many. */
-const SHOWN_STEP = MOST_SHOWN / 2;
+import { useFollowing } from '../hooks';
 
 /** What was said, to read and search; whatever is chosen is sought when there is a video. */
 export function Spoken(props: {
@@ -61,9 +64,8 @@ function Pieces(props: {
   const isSearching = search.trim() !== '';
   const picked = found.findIndex(({ seq }) => seq === chosen);
   // A search shows what was chosen; otherwise the list follows what is heard.
-  const at = isSearching || onSeek === null ? picked : currentPiece(found, props.atMs);
-  const first = Math.max(0, Math.floor(at / SHOWN_STEP) * SHOWN_STEP - SHOWN_STEP / 2);
-  const shown = useMemo(() => found.slice(first, first + MOST_SHOWN), [found, first]);
+  const at = isSearching || onSeek === null ? picked : lastBegun(found, props.atMs);
+  const shown = useMemo(() => partAround(found, at), [found, at]);
   const now = found[at]?.seq;
   const choose = (piece: TranscriptPiece) => {
     setChosen(piece.seq);
@@ -134,16 +136,8 @@ function Rows(props: {
   onChoose: ((piece: TranscriptPiece) => void) | null;
 }) {
   const { pieces, search, now, onChoose } = props;
-  const list = useRef<HTMLOListElement>(null);
-  useEffect(() => {
-    const box = list.current;
-    const row = box?.children[pieces.findIndex(({ seq }) => seq === now)];
-    // Follows without moving the page, and never under somebody's fingers.
-    if (box === null || !(row instanceof HTMLElement) || box.contains(document.activeElement)) {
-      return;
-    }
-    box.scrollTop = row.offsetTop - box.offsetTop - box.clientHeight / 3;
-  }, [now, props.chosen]);
+  const current = pieces.findIndex(({ seq }) => seq === now);
+  const list = useFollowing<HTMLOListElement>(current, [now, props.chosen]);
   return (
     <ol class="line-items" ref={list} tabIndex={0} aria-label={r('spoken.title')}>
       {pieces.map((piece) => {
