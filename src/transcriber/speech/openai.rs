@@ -2,6 +2,7 @@
 //! whisper.cpp's server, speaches, vLLM and others. It is asked for everything first; a server that
 //! does not know that is asked for less from then on.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use super::wav::wav;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::services::{Admission, Breaker, BreakerState};
 
 /// How long an answer may take, from connecting to the last byte. Raising it keeps a worker longer
@@ -26,6 +28,12 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer read, in bytes. That of eight seconds with every token is 20 KB.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How long a language that the server refused is not named to it again. Raising it makes a server
+/// that was given another model be told the language later.
+const REFUSED_FOR: Duration = Duration::from_mins(10);
+/// Languages that are remembered as refused. At the limit the one that was refused first is named
+/// again, which costs a few requests.
+const REFUSED_MAX: usize = 64;
 /// How a server says that it does not know a format: bad request, unsupported, unprocessable.
 const NOT_KNOWN: [u16; 4] = [400, 404, 415, 422];
 
@@ -100,6 +108,8 @@ struct Inner {
     breaker: Mutex<Breaker>,
     /// The dialect that it understood last.
     dialect: AtomicU8,
+    /// Languages that it refused, and until when they are not named to it.
+    refused: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl OpenAi {
@@ -149,6 +159,7 @@ impl OpenAi {
             runtime,
             breaker: Mutex::default(),
             dialect: AtomicU8::new(Dialect::Verbose as u8),
+            refused: Mutex::default(),
         })))
     }
 }
@@ -235,12 +246,17 @@ impl Inner {
     async fn ask(&self, speech: Speech<'_>) -> Result<Answer, SpeechError> {
         let file = wav(speech.samples);
         let known = Dialect::of(self.dialect.load(Ordering::Relaxed));
-        let (mut dialect, mut language) = (known, speech.language);
+        let wanted = speech.language.map(primary_subtag);
+        let mut language = wanted.clone().filter(|language| !self.refuses(language));
+        let mut dialect = known;
         loop {
-            match self.request(dialect, file.clone(), language).await? {
+            match self.request(dialect, file.clone(), language.as_deref()).await? {
                 Asked::Answered(body) => {
                     let answer = reading::read(&body)?;
                     self.dialect.store(dialect as u8, Ordering::Relaxed);
+                    if let Some(refused) = wanted.filter(|_| language.is_none()) {
+                        self.remember_refused(refused);
+                    }
                     return Ok(answer);
                 }
                 Asked::NotKnown(status) => {
@@ -257,6 +273,26 @@ impl Inner {
         }
     }
 
+    /// Whether the server refused a language a while ago.
+    fn refuses(&self, language: &str) -> bool {
+        let now = self.clock.now();
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, until| now < *until);
+        refused.contains_key(language)
+    }
+
+    /// The server answered only without this language. What it refused before keeps its time.
+    fn remember_refused(&self, language: String) {
+        let until = self.clock.now().after(REFUSED_FOR);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSED_MAX && !refused.contains_key(&language) {
+            let first = refused.iter().min_by_key(|(_, until)| **until);
+            let first = first.map(|(language, _)| language.clone());
+            refused.retain(|language, _| Some(language) != first.as_ref());
+        }
+        refused.entry(language).or_insert(until);
+    }
+
     async fn request(
         &self,
         dialect: Dialect,
@@ -271,7 +307,7 @@ impl Inner {
             .text("model", self.model.clone())
             .text("temperature", "0");
         if let Some(language) = language {
-            form = form.text("language", primary_subtag(language));
+            form = form.text("language", language.to_owned());
         }
         form = match dialect {
             Dialect::Verbose => form.text("response_format", "verbose_json"),

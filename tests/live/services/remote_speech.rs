@@ -180,11 +180,20 @@ async fn another_language_is_told_as_what_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_language_that_a_server_does_not_know_is_recognised_by_it() {
-    let (_stub, url) = Stub::start(Mood::EnglishOnly).await;
+    let (stub, url) = Stub::start(Mood::EnglishOnly).await;
     let engine = engine(&url);
+    let asked = async |language| {
+        let before = stub.calls().len();
+        assert_eq!(ask(&engine, Some(language)).await.expect("an answer").language, "en");
+        stub.calls().len() - before
+    };
+    // Each form with the language, and then without it.
+    assert_eq!(asked("gn").await, 4);
     for _ in 0..6 {
-        assert_eq!(ask(&engine, Some("gn")).await.expect("an answer").language, "en");
+        assert_eq!(asked("gn").await, 1, "a refused language is not named again");
     }
+    assert_eq!(asked("gn-PY").await, 1, "it is sent as the same language");
+    assert_eq!(asked("pt").await, 4, "another language may be known");
     assert_eq!(engine.problem(), None, "one session's language says nothing of the server");
 }
 
