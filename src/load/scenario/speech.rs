@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::{Errors, Governance, Load, Look, Plan, Room, SETTLE, numbered};
@@ -26,8 +27,6 @@ use recordings::Phrase;
 
 /// How long the text of the last phrases is waited for: a server sheds after two seconds.
 const LAST_TEXT_MAX: Duration = Duration::from_secs(10);
-/// How often it is looked whether every phrase has its text.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets by which one speaker begins later than the one before, so that phrases do not all end at
 /// the same time.
 const STAGGER_PACKETS: u64 = 37;
@@ -50,11 +49,14 @@ pub struct SpeechPlan {
 struct Notes {
     spoken: Mutex<Vec<(Spoken, f64)>>,
     told: Mutex<Vec<Told>>,
+    /// Something was told.
+    heard: Notify,
 }
 
 impl Notes {
     fn hear(&self, told: Told) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        self.heard.notify_one();
     }
 
     fn say(&self, spoken: Spoken, seconds: f64) {
@@ -172,7 +174,7 @@ impl Talk {
         let delays = load.driver.take_delays_us();
         let clocks = self.clocks();
         let (spoken, speech_s) = notes.spoken(clocks.unix_us(before.at), clocks.unix_us(after.at));
-        let outcomes = if transcribed { Some(settle(&notes, &spoken).await) } else { None };
+        let outcomes = if transcribed { Some(last_texts(&notes, &spoken).await) } else { None };
         tasks.abort_all();
         Ok(Half {
             cost: cost(&before, &after, &delays),
@@ -249,16 +251,16 @@ impl Clocks {
     }
 }
 
-/// Waits until something was told of every phrase.
-async fn settle(notes: &Notes, spoken: &[Spoken]) -> Outcomes {
-    let deadline = Instant::now() + LAST_TEXT_MAX;
-    loop {
-        let outcomes = notes.outcomes(spoken);
-        if outcomes.lost == 0 || Instant::now() >= deadline {
-            return outcomes;
+/// Waits until something was told of every phrase, and looks again only when more was told.
+async fn last_texts(notes: &Notes, spoken: &[Spoken]) -> Outcomes {
+    let told_all = async {
+        while notes.outcomes(spoken).lost > 0 {
+            notes.heard.notified().await;
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
+    };
+    // What is still missing then is lost.
+    tokio::time::timeout(LAST_TEXT_MAX, told_all).await.ok();
+    notes.outcomes(spoken)
 }
 
 /// Notes every phrase that somebody has said.

@@ -50,14 +50,17 @@ pub(super) struct Outcomes {
 
 /// Matches what was told with what was said.
 pub(super) fn outcomes(spoken: &[Spoken], told: &[Told]) -> Outcomes {
+    let mut by_end: BTreeMap<&str, BTreeMap<i64, usize>> = BTreeMap::new();
+    for (at, phrase) in spoken.iter().enumerate() {
+        by_end.entry(&phrase.speaker).or_default().entry(phrase.ended_us).or_insert(at);
+    }
     let mut of_phrase: BTreeMap<usize, Vec<&Told>> = BTreeMap::new();
     for one in told {
-        let nearest = spoken
-            .iter()
-            .enumerate()
-            .filter(|(_, phrase)| phrase.speaker == one.speaker)
-            .map(|(at, phrase)| (one.until_us.abs_diff(phrase.ended_us), at))
-            .min();
+        let Some(ends) = by_end.get(one.speaker.as_str()) else { continue };
+        let before = ends.range(..=one.until_us).next_back();
+        let after = ends.range(one.until_us..).next();
+        let apart = |(ended_us, at): (&i64, &usize)| (one.until_us.abs_diff(*ended_us), *at);
+        let nearest = before.into_iter().chain(after).map(apart).min();
         if let Some((apart_us, at)) = nearest
             && apart_us <= APART_US_MAX
         {
