@@ -99,15 +99,10 @@ pub(super) async fn read(
     Path(id): Path<String>,
     parts: Parts,
 ) -> Result<Response, ApiError> {
-    let person = credentials.reader(&api, Action::ReadTranscript).await?;
-    let id = session_id(&id)?;
-    let key = see(&person, id)?;
+    let session = read_session(&api, &credentials, &id).await?;
+    let (id, key) = (session.id, session.key());
     let MinutesParameters { format, lang, version } = query(&parts)?;
     let language = lang.as_deref().map(language_of).transpose()?;
-    let session = api.sessions.find(key).await?;
-    if !person.roles.may(Action::ReadEveryTranscript) {
-        permit_reader(&person, &api.history.transcript(key).await?)?;
-    }
     let head = api.evidence.latest_head(key).await?;
     let verify_at = format!("{}/verify?session={id}", credentials.origin(&api));
     let about = About::new(&session, head.as_ref().map(SignedHead::new), verify_at);
@@ -128,6 +123,17 @@ pub(super) async fn read(
     let mut answer = (headers(PDF, &state, &tag, &hash), pdf).into_response();
     answer.headers_mut().insert(CONTENT_DISPOSITION, header(&name));
     Ok(answer)
+}
+
+/// The session, if whoever asks may read its minutes.
+async fn read_session(api: &Api, credentials: &Credentials, id: &str) -> Result<Session, ApiError> {
+    let person = credentials.reader(api, Action::ReadTranscript).await?;
+    let key = see(&person, session_id(id)?)?;
+    let session = api.sessions.find(key).await?;
+    if !person.roles.may(Action::ReadEveryTranscript) {
+        permit_reader(&person, &api.history.transcript(key).await?)?;
+    }
+    Ok(session)
 }
 
 /// The confirmed version, when it is wanted; `None` when a draft is.
@@ -233,13 +239,8 @@ pub(super) async fn versions(
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let person = credentials.reader(&api, Action::ReadTranscript).await?;
-    let key = see(&person, session_id(&id)?)?;
-    api.sessions.find(key).await?;
-    if !person.roles.may(Action::ReadEveryTranscript) {
-        permit_reader(&person, &api.history.transcript(key).await?)?;
-    }
-    let versions = api.history.minutes_versions(key).await?;
+    let session = read_session(&api, &credentials, &id).await?;
+    let versions = api.history.minutes_versions(session.key()).await?;
     let items = versions.into_iter().rev().map(ConfirmedBody::from).collect();
     let headers = [(CACHE_CONTROL, HeaderValue::from_static("private, no-store"))];
     Ok((headers, Json(VersionsBody { items })).into_response())
