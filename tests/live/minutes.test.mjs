@@ -29,6 +29,10 @@ async function open(stage) {
   });
 }
 
+/** What has the focus, by its test id or its id. */
+const focused = (page) =>
+  page.evaluate(() => document.activeElement?.dataset.testid ?? document.activeElement?.id);
+
 const as = (role) => ({ user: `the-${role}`, name: `The ${role}`, role });
 
 story('The page for recordings', open, {
@@ -100,11 +104,15 @@ story('The page for recordings', open, {
   'the moderator edits the minutes and confirms them': async (stage) => {
     const page = stage.pages.moderator;
     await press(page, 'minutes-open');
+    assert.equal(await focused(page), 'minutes', 'the button that was pressed is gone');
     const text = page.getByTestId('minutes-text');
     await text.waitFor();
     assert.match(await text.textContent(), /hay quórum/);
     await press(page, 'minutes-edit');
     const editor = page.getByTestId('minutes-editor');
+    await press(page, 'minutes-cancel');
+    await until('the focus on the text', async () => (await focused(page)) === 'minutes-text');
+    await press(page, 'minutes-edit');
     const edited = `${await editor.inputValue()}\nLeída y aprobada.\n`;
     await editor.fill('');
     await page.getByTestId('minutes-problem').waitFor();
@@ -116,6 +124,7 @@ story('The page for recordings', open, {
     const sha256 = createHash('sha256').update(edited).digest('hex');
     assert.ok((await version.textContent()).includes(sha256), 'the hash of what was confirmed');
     assert.equal(await text.textContent(), edited);
+    await until('the focus on the text', async () => (await focused(page)) === 'minutes-text');
     await page.getByTestId('minutes').scrollIntoViewIfNeeded();
     await screenshot(page, 'recording-minutes');
   },
