@@ -12,11 +12,15 @@ use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::store::{Store, StoreOptions};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::store::postgres::{APP, Cluster, OWNER};
 
 /// The moment at which cases take place.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_us(1_800_000_000_000_000);
+
+/// The migrated database that each case has a copy of.
+const TEMPLATE: &str = "migrated";
 
 type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -41,7 +45,7 @@ pub(crate) use cases;
 /// Which database.
 pub(crate) enum Kind {
     Sqlite,
-    Postgres { cluster: Cluster, superuser: DatabaseConnection },
+    Postgres { cluster: Cluster, superuser: DatabaseConnection, template: OnceCell<()> },
 }
 
 /// What a case works with.
@@ -66,7 +70,7 @@ impl Kind {
             .execute_unprepared(&format!("CREATE ROLE {OWNER} LOGIN CREATEROLE"))
             .await
             .expect("the owner's role");
-        Self::Postgres { cluster, superuser }
+        Self::Postgres { cluster, superuser, template: OnceCell::new() }
     }
 
     /// How a store connects to the new, empty database of this name.
@@ -78,14 +82,12 @@ impl Kind {
                 let plain = url.url.expose().clone();
                 (url, plain)
             }
-            Self::Postgres { cluster, superuser } => {
-                superuser
-                    .execute_unprepared(&format!("CREATE DATABASE {name} OWNER {OWNER}"))
-                    .await
-                    .expect("a database");
-                let mut options = StoreOptions::new(Secret::new(cluster.url(APP, name)));
-                options.migration_url = Some(Secret::new(cluster.url(OWNER, name)));
-                (options, cluster.url("postgres", name))
+            Self::Postgres { cluster, superuser, template } => {
+                // Migrating takes longer than most cases, copying what was migrated does not.
+                template.get_or_init(|| migrate(cluster, superuser)).await;
+                let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}");
+                superuser.execute_unprepared(&create).await.expect("a database");
+                (postgres_options(cluster, name), cluster.url("postgres", name))
             }
         }
     }
@@ -93,11 +95,30 @@ impl Kind {
     pub(crate) async fn fixture(&self, name: &str) -> Fixture {
         let directory = TempDir::new().expect("a directory");
         let (options, superuser_url) = self.database(name, &directory).await;
-        // Both migrate at once, as two instances of a new release do.
+        // On SQLite both migrate at once, as two instances of a new release do.
         let (first, second) = tokio::join!(Store::connect(&options), Store::connect(&options));
         let stores = [first.expect("the first connects"), second.expect("the second connects")];
         let unrestricted = Database::connect(&superuser_url).await.expect("the database answers");
         Fixture { stores, options, unrestricted, superuser_url, _directory: directory }
+    }
+}
+
+fn postgres_options(cluster: &Cluster, name: &str) -> StoreOptions {
+    let mut options = StoreOptions::new(Secret::new(cluster.url(APP, name)));
+    options.migration_url = Some(Secret::new(cluster.url(OWNER, name)));
+    options
+}
+
+/// Makes the database that the others are copied of. Two migrate it at once, as two instances of a
+/// new release do.
+async fn migrate(cluster: &Cluster, superuser: &DatabaseConnection) {
+    let create = format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER}");
+    superuser.execute_unprepared(&create).await.expect("a database");
+    let options = postgres_options(cluster, TEMPLATE);
+    let (first, second) = tokio::join!(Store::connect(&options), Store::connect(&options));
+    for store in [first, second] {
+        // A database that somebody is connected to can't be copied.
+        store.expect("it connects").close().await.expect("closed");
     }
 }
 
