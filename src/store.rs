@@ -5,6 +5,7 @@
 mod arrivals;
 mod cameras;
 mod claims;
+mod commit_mark;
 mod connect;
 mod custody;
 mod directory;

@@ -69,6 +69,16 @@ pub enum Caller {
     Service(ServiceName),
 }
 
+/// As a text, in which a person and a service of the same name differ.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user:{}", user.as_str()),
+            Self::Service(service) => write!(f, "service:{}", service.0),
+        }
+    }
+}
+
 /// A request that must be carried out only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {

@@ -103,7 +103,7 @@ async fn put(
     expected: Option<u64>,
     cameras_max: u32,
 ) -> Result<Put, StoreError> {
-    let tx = TenantTx::write(store, camera.tenant).await?;
+    let tx = TenantTx::write(store, camera.tenant).await?.marked(store).await?;
     // Whoever adds one counts after whoever came before.
     tx.lock_tenant().await?;
     let known = Query::select()
@@ -170,7 +170,7 @@ async fn remove(
     id: &CameraId,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
     let delete = Query::delete().from_table(TABLE).cond_where(is_camera(&tx, id)).take();
     let removed = tx.connection().execute(&delete).await?.rows_affected() > 0;
@@ -199,7 +199,7 @@ pub(super) async fn put_wrapped_key(
     secret: CameraSecretId,
     wrapped: &[u8],
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?.marked(store).await?;
     let update = Query::update()
         .table(TABLE)
         .value("wrapped_key", wrapped.to_vec())

@@ -16,6 +16,7 @@ use crate::domain::arrival::Arrival;
 use crate::domain::claim::Fence;
 use crate::domain::secret::Secret;
 use crate::domain::store_error::StoreError;
+use crate::store::commit_mark::CommitMarks;
 use crate::store::migrate::{self, MigrationStatus};
 use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions};
 use crate::store::probe;
@@ -45,6 +46,8 @@ pub struct Store {
     pub(super) swept_at_us: Arc<AtomicI64>,
     /// Disk space that is reserved for work that was begun.
     reserve: Option<Arc<DiskReserve>>,
+    /// Rows by which it is found out whether a transaction was committed.
+    pub(super) marks: Arc<CommitMarks>,
     /// The claim that every transaction that writes tenants' data names.
     pub(super) fence: Option<Fence>,
     /// The event from outside that changes of sessions are noted with.
@@ -81,6 +84,7 @@ impl Store {
             writer,
             swept_at_us: Arc::new(AtomicI64::new(0)),
             reserve: DiskReserve::of(options, engine)?.map(Arc::new),
+            marks: Arc::default(),
             fence: None,
             arrival: None,
         })
@@ -133,6 +137,11 @@ impl Store {
     #[must_use]
     pub fn with_fence(&self, fence: Fence) -> Self {
         Self { fence: Some(fence), ..self.clone() }
+    }
+
+    /// The same database for looking at what became of a transaction, which changes nothing.
+    pub(super) fn without_fence(&self) -> Self {
+        Self { fence: None, ..self.clone() }
     }
 
     /// The same database for what an event from outside leads to: every change of a session is

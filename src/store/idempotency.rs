@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
-    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
+    ANSWER_BYTES_MAX, Begin, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
     TAKEN_OVER_AFTER,
 };
 use crate::store::connect::Store;
@@ -69,7 +69,7 @@ async fn begin(
     token: ClaimToken,
     now: Timestamp,
 ) -> Result<Begin, StoreError> {
-    let tx = TenantTx::write(store, claim.tenant).await?;
+    let tx = TenantTx::write(store, claim.tenant).await?.marked(store).await?;
     let expired = Query::delete()
         .from_table(Column::Table)
         .cond_where(is_claim(claim))
@@ -105,7 +105,7 @@ async fn insert(
         ])
         .values_panic([
             tx.tenant().as_uuid().into(),
-            caller_text(&claim.caller).into(),
+            claim.caller.to_string().into(),
             claim.key.as_str().into(),
             claim.request_hash.to_vec().into(),
             token.as_uuid().into(),
@@ -175,7 +175,7 @@ async fn finish(
 ) -> Result<(), StoreError> {
     let headers = serde_json::to_string(&answer.headers)
         .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let tx = TenantTx::write(store, claim.tenant).await?;
+    let tx = TenantTx::write(store, claim.tenant).await?.marked(store).await?;
     let update = Query::update()
         .table(Column::Table)
         .value(Column::Status, i64::from(answer.status))
@@ -190,7 +190,7 @@ async fn finish(
 }
 
 async fn abandon(store: &Store, claim: &Claim, token: ClaimToken) -> Result<(), StoreError> {
-    let tx = TenantTx::write(store, claim.tenant).await?;
+    let tx = TenantTx::write(store, claim.tenant).await?.marked(store).await?;
     let delete = Query::delete()
         .from_table(Column::Table)
         .cond_where(is_claim(claim))
@@ -217,16 +217,8 @@ async fn purge(store: &Store, claim: &Claim, now: Timestamp) -> Result<(), Store
 fn is_claim(claim: &Claim) -> Condition {
     Condition::all()
         .add(Expr::col(Column::TenantId).eq(claim.tenant.as_uuid()))
-        .add(Expr::col(Column::Caller).eq(caller_text(&claim.caller)))
+        .add(Expr::col(Column::Caller).eq(claim.caller.to_string()))
         .add(Expr::col(Column::Key).eq(claim.key.as_str()))
-}
-
-/// The caller as a text. A person and a service of the same name are different callers.
-fn caller_text(caller: &Caller) -> String {
-    match caller {
-        Caller::User(user) => format!("user:{}", user.as_str()),
-        Caller::Service(service) => format!("service:{}", service.0),
-    }
 }
 
 fn answer_of(row: &QueryResult) -> Result<Option<StoredAnswer>, StoreError> {

@@ -104,7 +104,7 @@ async fn insert(
     hash: [u8; 32],
     in_force_max: u32,
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write(store, token.tenant).await?;
+    let tx = TenantTx::write(store, token.tenant).await?.marked(store).await?;
     // Of two requests of one person the second counts what the first added.
     tx.lock_tenant().await?;
     // What ended more than a day ago is not asked for by any connection.
@@ -178,7 +178,7 @@ async fn revoke(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     // What ends something is done on a full disk too.
-    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?.marked(store).await?;
     let update = Query::update()
         .table(TABLE)
         .value("revoked_at", now.unix_us())

@@ -6,7 +6,8 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
 
-const TABLE: &str = "write_probes";
+/// The row with the id 1 is the probe; those with negative ids are marks of transactions.
+pub(super) const TABLE: &str = "write_probes";
 
 /// Writes the only row of the table, and waits until it is on disk.
 pub(super) async fn write(store: &Store) -> Result<(), StoreError> {

@@ -68,7 +68,7 @@ impl SessionRepository for Store {
 
 async fn insert(store: &Store, event: &SessionEvent) -> Result<(), StoreError> {
     let session = &event.session;
-    let tx = TenantTx::write(store, session.tenant_id).await?;
+    let tx = TenantTx::write(store, session.tenant_id).await?.marked(store).await?;
     Entity::insert(row_of(session)?).exec_without_returning(tx.connection()).await?;
     directory::enter(&tx, session).await?;
     outbox::enter_session_event(&tx, event).await?;
@@ -136,7 +136,7 @@ fn comes_after(position: SessionPosition) -> Condition {
 }
 
 async fn replace(store: &Store, event: &SessionEvent, expected: u64) -> Result<bool, StoreError> {
-    let tx = TenantTx::write(store, event.session.tenant_id).await?;
+    let tx = TenantTx::write(store, event.session.tenant_id).await?.marked(store).await?;
     let replaced = replace_in(store, &tx, event, expected).await?;
     tx.commit().await?;
     Ok(replaced)
@@ -148,7 +148,7 @@ async fn activate(
     expected: u64,
     active_max: u32,
 ) -> Result<Activation, StoreError> {
-    let tx = TenantTx::write(store, event.session.tenant_id).await?;
+    let tx = TenantTx::write(store, event.session.tenant_id).await?.marked(store).await?;
     // The lock makes concurrent activations for this tenant count one after the other.
     tx.lock_tenant().await?;
     if !replace_in(store, &tx, event, expected).await? {

@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::domain::id::TenantId;
 use crate::domain::store_error::StoreError;
 use crate::store::claims;
+use crate::store::commit_mark::CommitMark;
 use crate::store::connect::Store;
 
 /// SQL that makes a commit wait for the disk on PostgreSQL, even if the role or the database is
@@ -23,7 +24,8 @@ pub(super) struct TenantTx {
     /// Dropped before the guard, so that the next writer finds the file unlocked.
     transaction: DatabaseTransaction,
     tenant: TenantId,
-    _writer: Option<OwnedMutexGuard<()>>,
+    writer: Option<OwnedMutexGuard<()>>,
+    mark: Option<CommitMark>,
 }
 
 impl TenantTx {
@@ -78,7 +80,17 @@ impl TenantTx {
             );
             transaction.query_one_raw(statement).await?;
         }
-        Ok(Self { transaction, tenant, _writer: writer })
+        Ok(Self { transaction, tenant, writer, mark: None })
+    }
+
+    /// Marks the transaction, so that [`Self::commit`] fails only if nothing was changed: for changes
+    /// whose failure is told to somebody who may ask again. Whoever repeats the same change by
+    /// themselves needs no mark.
+    pub(super) async fn marked(mut self, store: &Store) -> Result<Self, StoreError> {
+        let mark = CommitMark::take(store);
+        mark.write(&self.transaction).await?;
+        self.mark = Some(mark);
+        Ok(self)
     }
 
     /// The tenant of the transaction; repositories use it in conditions on every database.
@@ -105,8 +117,20 @@ impl TenantTx {
         Ok(())
     }
 
-    /// Commits the transaction.
+    /// Commits the transaction. When it is marked and no answer comes, this finds out whether it was
+    /// committed.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
+        let Self { transaction, tenant, writer, mark } = self;
+        let Err(error) = transaction.commit().await else { return Ok(()) };
+        drop(writer);
+        match mark {
+            Some(mark) => Box::pin(mark.resolve(tenant, error.into())).await,
+            None => Err(error.into()),
+        }
+    }
+
+    /// Commits the transaction. Whether that was done is not known when this fails.
+    pub(super) async fn commit_unsettled(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
     }
 

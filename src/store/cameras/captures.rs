@@ -65,7 +65,7 @@ async fn insert(
     kept_max: u32,
 ) -> Result<Inserted, StoreError> {
     let us = |moment: Option<Timestamp>| moment.map(Timestamp::unix_us);
-    let tx = TenantTx::write(store, capture.tenant).await?;
+    let tx = TenantTx::write(store, capture.tenant).await?.marked(store).await?;
     // Whoever opens one counts after whoever came before.
     tx.lock_tenant().await?;
     let row = Query::insert()
@@ -136,7 +136,7 @@ async fn forget_closed(tx: &TenantTx, number: u64) -> Result<(), StoreError> {
 }
 
 async fn close(store: &Store, capture: &Capture) -> Result<bool, StoreError> {
-    let tx = TenantTx::write_from_reserve(store, capture.tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, capture.tenant).await?.marked(store).await?;
     let update = Query::update()
         .table(TABLE)
         .value("edge_ended_at", capture.edge_ended_at.map(Timestamp::unix_us))

@@ -113,7 +113,7 @@ impl StreamSessionRepository for Store {
 }
 
 async fn issue(store: &Store, session: &StreamSession, at: StepAt) -> Result<Stepped, StoreError> {
-    let tx = TenantTx::write(store, session.tenant).await?;
+    let tx = TenantTx::write(store, session.tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
     if let Err(denied) = admit(count_active(&tx, at.at).await?, at.active_max) {
         tx.rollback().await?;
@@ -132,9 +132,11 @@ async fn step_stored(
     (wanted, at): (Step, StepAt),
 ) -> Result<Stepped, StoreError> {
     let tx = match wanted {
-        Step::Issue | Step::Activate => TenantTx::write(store, tenant).await?,
+        Step::Issue | Step::Activate => TenantTx::write(store, tenant).await?.marked(store).await?,
         // What ends something is done on a full disk too.
-        Step::End | Step::Expire => TenantTx::write_from_reserve(store, tenant).await?,
+        Step::End | Step::Expire => {
+            TenantTx::write_from_reserve(store, tenant).await?.marked(store).await?
+        }
     };
     tx.lock_tenant().await?;
     let stepped = step(&tx, id, wanted, at).await?;

@@ -109,7 +109,7 @@ async fn start(
     kept_until: Timestamp,
     active_max: u32,
 ) -> Result<StreamStarted, StoreError> {
-    let tx = TenantTx::write(store, stream.tenant).await?;
+    let tx = TenantTx::write(store, stream.tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
     let select = Query::select().columns(COLUMNS).from(TABLE).cond_where(is_active(&tx)).take();
     let rows = tx.connection().query_all(&select).await?;
@@ -147,7 +147,7 @@ async fn stop(
     id: StreamId,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let tx = TenantTx::write_from_reserve(store, tenant).await?;
+    let tx = TenantTx::write_from_reserve(store, tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
     let select = Query::select().column("id").from(TABLE).cond_where(is_stream(&tx, id)).take();
     if tx.connection().query_one(&select).await?.is_none() {

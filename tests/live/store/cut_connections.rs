@@ -10,13 +10,14 @@ use std::time::Duration;
 use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
+use cabildo::sessions::{FixedLimits, SessionService};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::store::fixture::Kind;
+use crate::store::fixture::{Fixture, Kind, NOW, new_session};
 use crate::store::postgres::{Cluster, Ending};
 
 /// Rounds of each kind of cut.
@@ -96,12 +97,8 @@ async fn pass_on(client: TcpStream, server: TcpStream, next: Arc<AtomicU8>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
-    let kind = Kind::postgres(Cluster::start()).await;
-    let fixture = kind.fixture("cut").await;
-    let session = fixture.session(TenantId::generate()).await;
-    let (tenant, id) = (session.tenant_id, session.id);
+/// A store that reaches the database of the fixture through a proxy.
+async fn through_proxy(fixture: &Fixture) -> (Proxy, Store) {
     let url = fixture.options.url.expose();
     let (before, after) = url.rsplit_once(':').expect("a port");
     let (port, database) = after.split_once('/').expect("a database");
@@ -109,6 +106,45 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
     let mut options = StoreOptions::new(Secret::new(format!("{before}:{}/{database}", proxy.port)));
     options.on_connect = OnConnect::Check;
     let store = Store::connect(&options).await.expect("connected");
+    (proxy, store)
+}
+
+/// Changes that somebody is told have failed, who then asks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_failed_has_not_happened_wherever_the_connection_is_cut() {
+    let kind = Kind::postgres(Cluster::start()).await;
+    let fixture = kind.fixture("marked").await;
+    let (proxy, store) = through_proxy(&fixture).await;
+    let limits = Arc::new(FixedLimits::default());
+    let service = SessionService::new(Arc::new(store.clone()), limits, Vec::new());
+    let tenant = TenantId::generate();
+    let mut there = 0;
+    for round in 0..4 * ROUNDS {
+        let fates = [CUT_BEFORE, CUT_AFTER, REFUSE, PASS];
+        let fate = fates[usize::try_from(round % 4).expect("small")];
+        proxy.next.store(fate, Ordering::SeqCst);
+        let created = service.create(new_session(tenant), NOW);
+        let created = tokio::time::timeout(PATIENCE, created).await.expect("it is answered");
+        // A COMMIT is lost when its connection is cut before the server has read it.
+        if fate != CUT_AFTER {
+            assert_eq!(created.is_ok(), fate == PASS, "round {round}: {created:?}");
+        }
+        there += i64::from(created.is_ok());
+        assert_eq!(fixture.count("sessions").await, there, "round {round}");
+    }
+    // The probe has a row, and transactions that come one after the other share one.
+    store.check_writable().await.expect("it can be written to");
+    assert_eq!(fixture.count("write_probes").await, 2);
+    store.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_connections_are_cut_at_a_commit() {
+    let kind = Kind::postgres(Cluster::start()).await;
+    let fixture = kind.fixture("cut").await;
+    let session = fixture.session(TenantId::generate()).await;
+    let (tenant, id) = (session.tenant_id, session.id);
+    let (proxy, store) = through_proxy(&fixture).await;
     let track = RecordedTrackId::random();
     let mut acknowledged = BTreeSet::new();
     let mut unknown = BTreeSet::new();
